@@ -1,0 +1,81 @@
+"""lrpref: Layer-wise Relevance Propagation to read, to check claims with, and to hold other libraries against.
+
+    net = lrpref.load("mnist-cnn")
+    x = lrpref.samples.load("digit-4")
+    R = lrpref.explain(net, x, rule="epsilon-plus-flat")
+
+NumPy is all it needs; arrays of other backends stay on theirs.
+"""
+
+from . import composites, errors, oracle, rules, samples, weights
+from .backend import asarray, to_numpy
+from .explain import Trace, explain, trace
+from .layers import (
+    Add,
+    AvgPool2D,
+    BatchNorm,
+    Concat,
+    Conv2D,
+    Dense,
+    Dropout,
+    Flatten,
+    GlobalAvgPool2D,
+    Layer,
+    LeakyReLU,
+    LinearLayer,
+    MaxPool2D,
+    Pad2D,
+    ReLU,
+    ReLU6,
+    Scale,
+    Sigmoid,
+    Softmax,
+    Tanh,
+    ThreshReLU,
+)
+from .ledger import Ledger
+from .network import Network
+from .oracle import messages
+from .weights import load, save
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Add",
+    "AvgPool2D",
+    "BatchNorm",
+    "Concat",
+    "Conv2D",
+    "Dense",
+    "Dropout",
+    "Flatten",
+    "GlobalAvgPool2D",
+    "Layer",
+    "LeakyReLU",
+    "Ledger",
+    "LinearLayer",
+    "MaxPool2D",
+    "Network",
+    "Pad2D",
+    "ReLU",
+    "ReLU6",
+    "Scale",
+    "Sigmoid",
+    "Softmax",
+    "Tanh",
+    "ThreshReLU",
+    "Trace",
+    "asarray",
+    "composites",
+    "errors",
+    "explain",
+    "load",
+    "messages",
+    "oracle",
+    "rules",
+    "samples",
+    "save",
+    "to_numpy",
+    "trace",
+    "weights",
+]

@@ -1,0 +1,174 @@
+"""Where arrays live: NumPy on the CPU, CuPy on a GPU, or any strict array-API type.
+
+The array decides. Nothing here is global: two networks may live on two devices at once. This is the only
+file that knows CuPy exists, and it imports it only for someone who asks for it by name.
+
+The rest of lrpref calls nothing but what NumPy (2.0 and later), CuPy (14 and later) and the array API standard
+(2023.12) have in common; the test suite runs on `array_api_strict` to keep it so.
+"""
+
+from __future__ import annotations
+
+import importlib
+from fractions import Fraction
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from .errors import DTypeError, InputError, LrprefError, ParameterError, UnknownNameError
+
+Array = Any
+"""Any array that speaks the array API; there is no common base class to name."""
+
+DType = Any
+"""A number type, as `numpy.float64` or its namesake in another array library."""
+
+_BACKENDS = {"numpy": "numpy", "cupy": "cupy", "array-api-strict": "array_api_strict"}
+
+
+def array_namespace(x: Array) -> Any:
+    """The module whose functions compute on `x`.
+
+    Raises DTypeError when `x` is no array.
+
+    >>> array_namespace(np.zeros(3)).__name__
+    'numpy'
+    """
+    if isinstance(x, np.ndarray | np.generic):
+        return np
+    root = type(x).__module__.partition(".")[0]
+    if root == "cupy":
+        return importlib.import_module(root)
+    if hasattr(x, "__array_namespace__"):
+        return x.__array_namespace__()
+    raise DTypeError(f"expected an array, got {type(x).__name__}; wrap it in numpy.asarray(...)")
+
+
+def backend_name(x: Array) -> str:
+    """ "numpy", "cupy", or the name of the module that `x` belongs to.
+
+    >>> backend_name(np.zeros(3))
+    'numpy'
+    """
+    root = str(array_namespace(x).__name__).partition(".")[0]
+    return {module: name for name, module in _BACKENDS.items()}.get(root, root)
+
+
+def is_array(x: object) -> bool:
+    """Whether `x` is an array of any backend."""
+    return hasattr(x, "shape") and hasattr(x, "dtype")
+
+
+def to_numpy(x: Array) -> np.ndarray:
+    """`x` as a NumPy array, copied from the device if need be."""
+    if isinstance(x, np.ndarray):
+        return x
+    if hasattr(x, "get"):  # cupy: a transfer that has to be asked for
+        return np.asarray(x.get())
+    return np.asarray(x)
+
+
+def load_backend(name: str) -> ModuleType:
+    """The array module called `name` ("numpy", "cupy" or "array-api-strict"), imported now.
+
+    Raises UnknownNameError for another name, LrprefError when the package is not installed.
+    """
+    if name not in _BACKENDS:
+        raise UnknownNameError(f"no backend is called {name!r}. Known: {', '.join(_BACKENDS)}")
+    try:
+        return importlib.import_module(_BACKENDS[name])
+    except ImportError as error:
+        package = "cupy-cuda12x (or cupy-cuda13x)" if name == "cupy" else name
+        raise LrprefError(f"backend {name!r} is not installed: pip install {package}") from error
+
+
+def asarray(x: Any, backend: str = "numpy") -> Array:
+    """`x` as an array of `backend`, its number type kept.
+
+    >>> asarray([1.0, 2.0]).dtype.name
+    'float64'
+    """
+    xp = load_backend(backend)
+    if is_array(x) and array_namespace(x) is xp:
+        return x
+    return xp.asarray(to_numpy(x))
+
+
+def is_exact(x: Array) -> bool:
+    """Whether `x` holds Python objects (exact rationals) instead of floating-point numbers."""
+    return isinstance(x, np.ndarray) and x.dtype == object
+
+
+def is_real_floating(x: Array) -> bool:
+    """Whether lrpref computes with the number type of `x`: floating point of at least 32 bits, or exact."""
+    if is_exact(x):
+        return True
+    xp = array_namespace(x)
+    return bool(xp.isdtype(x.dtype, "real floating")) and xp.finfo(x.dtype).bits >= 32
+
+
+def all_finite(x: Array) -> bool:
+    """Whether `x` is free of NaN and infinities (exact rationals always are)."""
+    return is_exact(x) or bool(array_namespace(x).all(array_namespace(x).isfinite(x)))
+
+
+def as_floating(x: Any, what: str) -> Array:
+    """`x` as an array that lrpref computes with: lists and integers become float64.
+
+    Raises DTypeError for complex numbers, text, or less than 32 bits; `what` names `x` in the message.
+    """
+    x = x if is_array(x) else np.asarray(x)
+    if isinstance(x, np.ndarray) and x.dtype.kind in "biu":
+        x = x.astype(np.float64)
+    if not is_real_floating(x):
+        raise DTypeError(f"{what} has number type {x.dtype}; use float32, float64 or longer (x.astype(numpy.float32))")
+    return x
+
+
+def as_parameter(x: Any, what: str, ndim: int | None = None) -> Array:
+    """`x` as a parameter of a layer: floating point, finite, of rank `ndim`, and read-only where that exists.
+
+    Raises DTypeError, or ParameterError for NaN, infinities or another rank.
+    """
+    x = as_floating(x, what)
+    if ndim is not None and x.ndim != ndim:
+        raise ParameterError(f"{what} must have {ndim} axes, got shape {tuple(x.shape)}")
+    if not all_finite(x):
+        raise ParameterError(f"{what} holds NaN or infinities")
+    if isinstance(x, np.ndarray):
+        x = x.view()
+        x.flags.writeable = False
+    return x
+
+
+def check_finite(x: Array, what: str) -> None:
+    """Raise InputError, saying where, when `x` (samples along axis 0) holds NaN or infinities."""
+    if all_finite(x):
+        return
+    bad = ~np.isfinite(to_numpy(x))
+    sample = int(np.argmax(bad.reshape(bad.shape[0], -1).any(axis=1))) if x.ndim > 1 else 0
+    raise InputError(
+        f"{what} holds {int(bad.sum())} NaN or infinite values, first in sample {sample}; mend or drop those samples"
+    )
+
+
+def constant(value: Any, like: Array) -> Any:
+    """The number written `value` in the arithmetic of `like`, so that 0.1 means one tenth where it can.
+
+    Exact arrays get the fraction of the decimal as written, long doubles the nearest long double; every other
+    floating-point type takes the Python number as it is.
+
+    >>> constant(0.1, like=np.asarray([Fraction(1)], dtype=object))
+    Fraction(1, 10)
+    """
+    if is_exact(like):
+        return Fraction(repr(value)) if isinstance(value, float) else Fraction(value)
+    if isinstance(like, np.ndarray) and like.dtype == np.longdouble:
+        return np.longdouble(repr(value))
+    return value
+
+
+def sum_per_sample(x: Array) -> Array:
+    """Sum over every axis but the first: shape (N, ...) -> (N,)."""
+    return array_namespace(x).sum(x, axis=tuple(range(1, x.ndim))) if x.ndim > 1 else x

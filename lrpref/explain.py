@@ -1,0 +1,208 @@
+"""The walk: from an output back to the input, one layer at a time.
+
+`trace` keeps every activation of one forward pass, asks the composite which layer is under which rule, and then
+walks the graph backwards. At each node the relevances that its consumers sent are summed (Bach et al. 2015,
+PLoS ONE 10(7):e0130140, eq. 7), the layer shares them out over its inputs, and the ledger books what was lost.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from numbers import Real
+
+import numpy as np
+
+from .backend import Array, all_finite, array_namespace, constant, is_array, is_exact, sum_per_sample, to_numpy
+from .composites import Assignment, Composite, resolve
+from .errors import InputError, RelevanceWarning, RuleError, ShapeError, TargetError, at_node
+from .layers import Elementwise, Layer, Softmax
+from .ledger import Entry, Ledger
+from .network import INPUT, Network
+from .rules import Rule
+
+DEFAULT_RULE = "epsilon-plus-flat"
+
+
+@dataclass(frozen=True, eq=False)
+class Trace:
+    """One explanation with everything that led to it.
+
+    relevance  shaped like the input
+    logits     (N, ...), the output that was explained; with a final Softmax, the Softmax's input
+    target     (N,) the index, into each sample's flattened logits, that was explained; None for a seed array
+    at         node name -> relevance at that node's output ("input" included)
+    ledger     where the relevance went
+    rules      node name -> rule; prints as a table
+    """
+
+    relevance: Array
+    logits: Array
+    target: Array | None
+    at: Mapping[str, Array]
+    ledger: Ledger
+    rules: Assignment
+
+
+def explain(
+    net: Network,
+    x: Array,
+    target: int | Array | None = None,
+    rule: str | Rule | Composite = DEFAULT_RULE,
+    seed: str | float | Array = "logit",
+    node: str | None = None,
+) -> Array:
+    """The relevance of each value of `x` for one output of `net`: an array shaped like `x`.
+
+    net     the network
+    x       a batch (N, ...), cast to the network's number type
+    target  which output: an index, one index per sample, or None for the largest
+    rule    a composite, a rule, or the name of one ("epsilon-plus-flat", "epsilon", "z-plus", ...); a bare rule
+            is for the weighted layers, joins and pools are then under Epsilon(1e-6)
+    seed    the relevance to start with: "logit" (the output's value), "one", "probability" (its softmax), a
+            number, or an array of relevance shaped like the output
+    node    the node whose output is explained; None for the network's (before a final Softmax)
+
+    Raises ShapeError, InputError, TargetError, RuleError, UnknownNameError before anything is computed.
+
+    >>> import numpy as np
+    >>> from lrpref import Dense, Network
+    >>> net = Network.sequential(Dense([[2.0, -1.0], [0.0, 1.0]]))
+    >>> explain(net, np.array([[3.0, 1.0]]), rule="zero")
+    array([[ 6., -1.]])
+    """
+    return trace(net, x, target, rule, seed, node).relevance
+
+
+def trace(
+    net: Network,
+    x: Array,
+    target: int | Array | None = None,
+    rule: str | Rule | Composite = DEFAULT_RULE,
+    seed: str | float | Array = "logit",
+    node: str | None = None,
+) -> Trace:
+    """As `explain`, with everything that led to it: see `Trace`."""
+    rules = resolve(rule).assign(net)
+    start = _start(net, node)
+    activations = net.activations(x)
+    logits = activations[start]
+    chosen = _target(logits, target) if isinstance(seed, str | Real) else None
+    R = _seed(logits, chosen, seed)
+    at, ledger = _walk(net, activations, rules, start, R)
+    _warn_unless_sound(at, ledger)
+    return Trace(at[INPUT], logits, chosen, at, ledger, rules)
+
+
+def _walk(
+    net: Network, activations: Mapping[str, Array], rules: Assignment, start: str, R: Array
+) -> tuple[dict[str, Array], Ledger]:
+    """Relevance at every node that `start` depends on, and the books."""
+    at, entries = {start: R}, []
+    for name, layer, inputs in reversed(net.nodes):
+        if name not in at:
+            continue
+        rule = rules.get(name)
+        with at_node(name, layer):
+            flow = layer.flow(tuple(activations[i] for i in inputs), at[name], rule)
+        entries.append(Entry.of(name, layer, _label(layer, rule), at[name], flow))
+        for i, R_i in zip(inputs, flow.inputs, strict=True):
+            at[i] = at[i] + R_i if i in at else R_i
+    return at, Ledger(entries)
+
+
+def _label(layer: Layer, rule: Rule | None) -> str:
+    """What the ledger says was done at a layer."""
+    return str(rule) if rule is not None else "passes" if isinstance(layer, Elementwise) else "routes"
+
+
+# ---- where the walk starts -------------------------------------------------------------------------------------
+
+
+def _start(net: Network, node: str | None) -> str:
+    """The node whose output is explained: the one asked for, or the last before a final Softmax."""
+    if node is not None and node != net.output:
+        net[node]  # raises GraphError for a name that is no node
+        return node
+    *_, (name, layer, inputs) = net.nodes
+    if isinstance(layer, Softmax) and inputs[0] == INPUT:
+        raise RuleError("a network that is nothing but a Softmax has no layer to explain")
+    return inputs[0] if isinstance(layer, Softmax) else name
+
+
+def _target(logits: Array, target: int | Array | None) -> Array:
+    """The index of the explained output, one per sample, as (N,) integers."""
+    xp = array_namespace(logits)
+    N = logits.shape[0]
+    outputs = int(np.prod(logits.shape[1:]))
+    if target is None:
+        return xp.argmax(xp.reshape(logits, (N, outputs)), axis=1)
+    index = np.asarray(to_numpy(target) if is_array(target) else target)
+    if index.dtype.kind not in "iu" or index.ndim > 1:
+        raise TargetError(f"target is an index, or one per sample, got {target!r}")
+    if index.ndim == 1 and index.shape[0] != N:
+        raise TargetError(f"{index.shape[0]} targets for {N} samples")
+    if index.size and (index.min() < 0 or index.max() >= outputs):
+        raise TargetError(f"target {target} is out of range: there are {outputs} outputs, 0 to {outputs - 1}")
+    return xp.asarray(np.broadcast_to(index, (N,)).astype(np.int64))
+
+
+def _seed(logits: Array, target: Array | None, seed: str | float | Array) -> Array:
+    """The relevance at the explained output."""
+    xp = array_namespace(logits)
+    if target is None:
+        R = xp.astype(seed if is_array(seed) else xp.asarray(np.asarray(seed)), logits.dtype)
+        if tuple(R.shape) != tuple(logits.shape):
+            raise ShapeError(f"the seed has shape {tuple(R.shape)}, the explained output {tuple(logits.shape)}")
+        if not all_finite(R):
+            raise InputError("the seed holds NaN or infinities")
+        return R
+    N = logits.shape[0]
+    flat = xp.reshape(logits, (N, int(np.prod(logits.shape[1:]))))
+    chosen = xp.arange(flat.shape[1])[None, :] == target[:, None]
+    if seed == "logit":
+        values = flat
+    elif seed == "one":
+        values = xp.ones_like(flat)
+    elif seed == "probability":
+        values = Softmax().forward(flat)
+    elif isinstance(seed, str):
+        raise InputError(f'seed is "logit", "one", "probability", a number or an array, got {seed!r}')
+    else:
+        values = xp.ones_like(flat) * constant(seed, like=flat)
+    return xp.reshape(xp.where(chosen, values, xp.zeros_like(flat)), logits.shape)
+
+
+# ---- is it sound -----------------------------------------------------------------------------------------------
+
+
+def _warn_unless_sound(at: Mapping[str, Array], ledger: Ledger) -> None:
+    """Warn, naming the first node, where relevance is not finite or the books do not close."""
+    for name, R in at.items():
+        if not all_finite(R):
+            warnings.warn(
+                f"relevance at {name!r} is not finite: a denominator near zero was divided by; "
+                "use Epsilon(...) or a rule with a stabilizer at the layer above it",
+                RelevanceWarning,
+                stacklevel=4,
+            )
+            return
+    for entry, residual in zip(ledger.entries, ledger.residual(), strict=True):
+        if entry.attributed and not _negligible(residual, at[entry.node], entry):
+            warnings.warn(
+                f"the books of {entry.node!r} ({entry.rule}) do not close to rounding: its denominators cancel "
+                "almost wholly, or its adjoint is not the transpose of its forward pass; print the ledger",
+                RelevanceWarning,
+                stacklevel=4,
+            )
+            return
+
+
+def _negligible(residual: Array, R: Array, entry: Entry) -> bool:
+    """Whether a residual is rounding, next to what moved: half of the digits of the number type, per sample."""
+    if is_exact(R):
+        return bool(np.all(to_numpy(residual) == 0))
+    moved = sum_per_sample(abs(R)) + sum(abs(column) for column in entry.columns.values())
+    half = float(array_namespace(R).finfo(R.dtype).eps) ** 0.5
+    return bool(array_namespace(R).all(abs(residual) <= half * moved))

@@ -1,0 +1,38 @@
+"""Explicit layers: each has `forward`, and `relevance` under a rule."""
+
+from .activation import LeakyReLU, ReLU, ReLU6, Sigmoid, Softmax, Tanh, ThreshReLU
+from .base import Elementwise, Layer, LinearLayer, Routing, WeightedLayer
+from .conv import Conv2D
+from .dense import Dense
+from .join import Add, Concat
+from .norm import BatchNorm, DiagonalLayer, Scale
+from .pool import AvgPool2D, GlobalAvgPool2D, MaxPool2D
+from .shape import Dropout, Flatten, Pad2D
+
+__all__ = [
+    "Add",
+    "AvgPool2D",
+    "BatchNorm",
+    "Concat",
+    "Conv2D",
+    "Dense",
+    "DiagonalLayer",
+    "Dropout",
+    "Elementwise",
+    "Flatten",
+    "GlobalAvgPool2D",
+    "Layer",
+    "LeakyReLU",
+    "LinearLayer",
+    "MaxPool2D",
+    "Pad2D",
+    "ReLU",
+    "ReLU6",
+    "Routing",
+    "Scale",
+    "Sigmoid",
+    "Softmax",
+    "Tanh",
+    "ThreshReLU",
+    "WeightedLayer",
+]

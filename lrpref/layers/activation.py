@@ -1,0 +1,136 @@
+"""Activations. Each computes its output; all of them pass relevance unchanged, but for Softmax, which mixes units.
+
+An activation has one input per output, so that input is all there is to account to (Montavon et al. 2019,
+LNCS 11700, ch. 10, sec. 10.3).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import isfinite
+
+from ..backend import Array, array_namespace, as_parameter, constant
+from ..errors import ParameterError, RuleError, ShapeError
+from ..ledger import Flow
+from .base import Elementwise, Layer, Shape, SupportsFlow
+
+
+@dataclass(frozen=True, eq=False)
+class ReLU(Elementwise):
+    """max(x, 0)."""
+
+    def forward(self, *inputs: Array) -> Array:
+        """max(x, 0)."""
+        (x,) = inputs
+        xp = array_namespace(x)
+        return xp.where(x > 0, x, xp.zeros_like(x))
+
+
+@dataclass(frozen=True, eq=False)
+class ReLU6(Elementwise):
+    """min(max(x, 0), 6)."""
+
+    def forward(self, *inputs: Array) -> Array:
+        """min(max(x, 0), 6)."""
+        (x,) = inputs
+        xp = array_namespace(x)
+        six = xp.zeros_like(x) + 6
+        return xp.where(x > 0, xp.where(x < 6, x, six), xp.zeros_like(x))
+
+
+@dataclass(frozen=True, eq=False)
+class LeakyReLU(Elementwise):
+    """x where x > 0, negative_slope * x elsewhere."""
+
+    negative_slope: float = 0.01
+
+    def __post_init__(self) -> None:
+        if not isfinite(self.negative_slope):
+            raise ParameterError(f"LeakyReLU: negative_slope must be finite, got {self.negative_slope}")
+
+    def forward(self, *inputs: Array) -> Array:
+        """x or negative_slope * x."""
+        (x,) = inputs
+        return array_namespace(x).where(x > 0, x, constant(self.negative_slope, like=x) * x)
+
+
+@dataclass(frozen=True, eq=False)
+class ThreshReLU(Elementwise):
+    """max(x, threshold), or min(x, threshold) in channels where `below` is true.
+
+    A BatchNorm before a ReLU is a ThreshReLU before that BatchNorm, if t = mean - bias * s / weight and s is the
+    standard deviation: ReLU cuts at z = 0, which is x = t; a negative weight turns the order round. (Recipe:
+    A. Binder's notes on canonization; see `lrpref.fuse(..., threshold_relu=True)`.)
+
+    threshold  a number, or one per channel (axis 1)
+    below      None, or one boolean per channel
+    """
+
+    threshold: float | Array = 0.0
+    below: Array | None = None
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.threshold, int | float):
+            object.__setattr__(self, "threshold", as_parameter(self.threshold, "ThreshReLU threshold", ndim=1))
+
+    def forward(self, *inputs: Array) -> Array:
+        """max or min of x and the threshold."""
+        (x,) = inputs
+        xp = array_namespace(x)
+        per_channel = (1, -1, *(1,) * (x.ndim - 2))
+        if isinstance(self.threshold, int | float):
+            t = xp.zeros_like(x) + constant(self.threshold, like=x)
+        else:
+            if self.threshold.shape[0] != x.shape[1]:
+                raise ShapeError(f"{self.threshold.shape[0]} thresholds for {x.shape[1]} channels in {x.shape}")
+            t = xp.zeros_like(x) + xp.reshape(self.threshold, per_channel)
+        upper = xp.where(x > t, x, t)
+        if self.below is None:
+            return upper
+        return xp.where(xp.reshape(self.below, per_channel), xp.where(x < t, x, t), upper)
+
+
+@dataclass(frozen=True, eq=False)
+class Sigmoid(Elementwise):
+    """1 / (1 + exp(-x))."""
+
+    def forward(self, *inputs: Array) -> Array:
+        """(1 + tanh(x / 2)) / 2, which is the same and never overflows."""
+        (x,) = inputs
+        return (1 + array_namespace(x).tanh(x / 2)) / 2
+
+
+@dataclass(frozen=True, eq=False)
+class Tanh(Elementwise):
+    """tanh(x)."""
+
+    def forward(self, *inputs: Array) -> Array:
+        """tanh(x)."""
+        (x,) = inputs
+        return array_namespace(x).tanh(x)
+
+
+@dataclass(frozen=True, eq=False)
+class Softmax(Layer):
+    """exp(x_k) / sum_l exp(x_l) over axis 1: the end of a classifier.
+
+    Explanations start at its input, the logits. In the middle of a network it has no relevance rule here.
+    """
+
+    def output_shape(self, *shapes: Shape) -> Shape:
+        """The shape of the input, which needs an axis 1."""
+        (shape,) = shapes
+        if len(shape) < 2 or shape[1] == 0:
+            raise ShapeError(f"expected (N, classes, ...), got {shape}")
+        return shape
+
+    def forward(self, *inputs: Array) -> Array:
+        """Probabilities; the largest logit is taken off first, so that nothing overflows."""
+        (x,) = inputs
+        xp = array_namespace(x)
+        e = xp.exp(x - xp.max(x, axis=1, keepdims=True))
+        return e / xp.sum(e, axis=1, keepdims=True)
+
+    def flow(self, inputs: tuple[Array, ...], R: Array, rule: SupportsFlow | None) -> Flow:
+        """Refused: every output depends on every input, and not linearly."""
+        raise RuleError("Softmax takes relevance only as the last layer, where explanations start at its input")

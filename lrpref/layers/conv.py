@@ -1,0 +1,101 @@
+"""The two-dimensional convolution, as a loop over kernel taps.
+
+Forward and adjoint are mirror images: where one gathers the cells that meet a tap and multiplies by the tap's
+weights, the other multiplies by their transpose and puts the result back on the same cells.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..backend import Array, array_namespace, as_parameter
+from ..errors import ParameterError, ShapeError
+from .base import Shape, WeightedLayer
+from .window import Padding, Pair, Window, as_padding, as_pair, check_image, crop, pad
+
+
+@dataclass(frozen=True, eq=False)
+class Conv2D(WeightedLayer):
+    """z = conv(a, w) + b: a Dense layer that shares its weights over all positions.
+
+    weight    (out, in // groups, rows, columns), as PyTorch exports it
+    bias      (out,) or None
+    stride    one number or (rows, columns); dilation likewise
+    padding   zeros around the image: one number, (rows, columns) or (top, bottom, left, right);
+              these cells never receive relevance
+    groups    channels are cut into so many groups that do not see each other
+    """
+
+    weight: Array
+    bias: Array | None = None
+    stride: int | Pair = 1
+    padding: int | Pair | Padding = 0
+    dilation: int | Pair = 1
+    groups: int = 1
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "weight", as_parameter(self.weight, "Conv2D weight", ndim=4))
+        object.__setattr__(self, "stride", as_pair(self.stride, "stride"))
+        object.__setattr__(self, "padding", as_padding(self.padding))
+        object.__setattr__(self, "dilation", as_pair(self.dilation, "dilation"))
+        out = self.weight.shape[0]
+        if self.groups < 1 or out % self.groups:
+            raise ParameterError(f"Conv2D has {out} output channels, which {self.groups} groups do not divide")
+        if self.bias is not None:
+            object.__setattr__(self, "bias", as_parameter(self.bias, "Conv2D bias", ndim=1))
+            if self.bias.shape[0] != out:
+                raise ParameterError(f"Conv2D has {out} output channels, its bias {self.bias.shape[0]}")
+
+    @property
+    def window(self) -> Window:
+        """Kernel, stride, padding and dilation as one geometry."""
+        kernel = (int(self.weight.shape[2]), int(self.weight.shape[3]))
+        stride, dilation = as_pair(self.stride, "stride"), as_pair(self.dilation, "dilation")
+        return Window(kernel, stride, as_padding(self.padding), dilation)
+
+    def output_shape(self, *shapes: Shape) -> Shape:
+        """(N, in, H, W) -> (N, out, H', W')."""
+        (shape,) = shapes
+        check_image(shape)
+        channels = self.weight.shape[1] * self.groups
+        if shape[1] != channels:
+            raise ShapeError(f"expected {channels} channels (axis 1), got {shape[1]} in {shape}")
+        return (shape[0], self.weight.shape[0], *self.window.output_size((shape[2], shape[3])))
+
+    def parameters(self, *inputs: Array) -> tuple[Array, Array | None]:
+        """The weight, and the bias shaped to broadcast over positions."""
+        if self.bias is None:
+            return self.weight, None
+        return self.weight, array_namespace(self.bias).reshape(self.bias, (1, -1, 1, 1))
+
+    def linear(self, w: Array, *inputs: Array) -> Array:
+        """Gather: for each tap, the cells that meet it times the tap's weights."""
+        (a,) = inputs
+        xp = array_namespace(a)
+        N, O, H, W = self.output_shape(tuple(a.shape))
+        G, w = self.groups, self._by_group(w)
+        a = pad(a, self.window.padding)
+        z = xp.zeros((N, G, O // G, H * W), dtype=a.dtype)
+        for i, j, cells in self.window.taps((H, W)):
+            z += w[..., i, j] @ xp.reshape(a[cells], (N, G, w.shape[2], H * W))
+        return xp.reshape(z, (N, O, H, W))
+
+    def adjoint(self, w: Array, s: Array, *shapes: Shape) -> Array:
+        """Scatter: for each tap, s times the tap's transposed weights, added to the cells that meet it."""
+        xp = array_namespace(s)
+        N, O, H, W = s.shape
+        G, w = self.groups, self._by_group(w)
+        s = xp.reshape(s, (N, G, O // G, H * W))
+        c = pad(xp.zeros(shapes[0], dtype=s.dtype), self.window.padding)
+        for i, j, cells in self.window.taps((H, W)):
+            c[cells] += xp.reshape(xp.matrix_transpose(w[..., i, j]) @ s, (N, G * w.shape[2], H, W))
+        return crop(c, self.window.padding)
+
+    def fan_in(self, *shapes: Shape) -> int:
+        """Taps times channels per group; cells of the padding count."""
+        _, channels, rows, columns = self.weight.shape
+        return int(channels * rows * columns)
+
+    def _by_group(self, w: Array) -> Array:
+        """(out, in // G, rows, columns) -> (G, out // G, in // G, rows, columns)."""
+        return array_namespace(w).reshape(w, (self.groups, -1, *w.shape[1:]))

@@ -1,0 +1,61 @@
+"""The fully connected layer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..backend import Array, as_parameter
+from ..errors import ParameterError, ShapeError
+from .base import Shape, WeightedLayer
+
+
+@dataclass(frozen=True, eq=False)
+class Dense(WeightedLayer):
+    """z_j = sum_i a_i w_ij + b_j, with w_ij stored as weight[j, i], as PyTorch exports it.
+
+    weight  (out, in)
+    bias    (out,) or None
+
+    >>> import numpy as np
+    >>> Dense([[2.0, -1.0]], [0.5]).forward(np.array([[1.0, 3.0]]))
+    array([[-0.5]])
+    """
+
+    weight: Array
+    bias: Array | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "weight", as_parameter(self.weight, "Dense weight", ndim=2))
+        if self.bias is not None:
+            object.__setattr__(self, "bias", as_parameter(self.bias, "Dense bias", ndim=1))
+            if self.bias.shape[0] != self.weight.shape[0]:
+                raise ParameterError(
+                    f"Dense weight {tuple(self.weight.shape)} has {self.weight.shape[0]} outputs, "
+                    f"its bias {self.bias.shape[0]}"
+                )
+
+    def output_shape(self, *shapes: Shape) -> Shape:
+        """(N, in) -> (N, out)."""
+        (shape,) = shapes
+        out, features = self.weight.shape
+        if len(shape) != 2 or shape[1] != features:
+            hint = "; put a Flatten() before it" if len(shape) == 4 else ""
+            raise ShapeError(f"expected (N, {features}), got {shape}{hint}")
+        return (shape[0], out)
+
+    def parameters(self, *inputs: Array) -> tuple[Array, Array | None]:
+        """The weight and bias as they are."""
+        return self.weight, self.bias
+
+    def linear(self, w: Array, *inputs: Array) -> Array:
+        """sum_i a_i w_ij."""
+        (a,) = inputs
+        return a @ w.T
+
+    def adjoint(self, w: Array, s: Array, *shapes: Shape) -> Array:
+        """sum_j w_ij s_j."""
+        return s @ w
+
+    def fan_in(self, *shapes: Shape) -> int:
+        """The number of input features."""
+        return int(self.weight.shape[1])

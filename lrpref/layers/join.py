@@ -1,0 +1,72 @@
+"""Where branches meet: Add is a linear layer with unit weights and several inputs, Concat routes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from ..backend import Array, array_namespace
+from ..errors import ShapeError
+from .base import LinearLayer, Routing, Shape
+
+
+@dataclass(frozen=True, eq=False)
+class Add(LinearLayer):
+    """z = a_1 + a_2 + ...: the skip connection, as a layer of its own.
+
+    How relevance is split is the choice of the rule on this layer: `Zero` in proportion to the signed inputs,
+    `Absolute` in proportion to their magnitudes, `Flat` equally.
+    """
+
+    min_inputs: ClassVar[int] = 2
+    max_inputs: ClassVar[int | None] = None
+
+    def output_shape(self, *shapes: Shape) -> Shape:
+        """All inputs have one shape, which is the output's."""
+        if len(set(shapes)) != 1:
+            raise ShapeError(f"the branches to be added differ in shape: {', '.join(map(str, shapes))}")
+        return shapes[0]
+
+    def parameters(self, *inputs: Array) -> tuple[Array, Array | None]:
+        """One unit weight for every input."""
+        a = inputs[0]
+        return array_namespace(a).ones((1,) * a.ndim, dtype=a.dtype), None
+
+    def linear(self, w: Array, *inputs: Array) -> Array:
+        """The sum of the inputs."""
+        total = w * inputs[0]
+        for a in inputs[1:]:
+            total = total + w * a
+        return total
+
+    def adjoint(self, w: Array, s: Array, *shapes: Shape) -> tuple[Array, ...]:
+        """s, to every input."""
+        return tuple(w * s for _ in shapes)
+
+    def fan_in(self, *shapes: Shape) -> int:
+        """The number of branches."""
+        return len(shapes)
+
+
+@dataclass(frozen=True, eq=False)
+class Concat(Routing):
+    """The inputs one after the other along axis 1 (channels or features)."""
+
+    min_inputs: ClassVar[int] = 2
+    max_inputs: ClassVar[int | None] = None
+
+    def output_shape(self, *shapes: Shape) -> Shape:
+        """The inputs differ in axis 1 at most; the output has the sum of them there."""
+        if len({(shape[0], *shape[2:]) for shape in shapes}) != 1:
+            raise ShapeError(f"the branches differ elsewhere than in axis 1: {', '.join(map(str, shapes))}")
+        return (shapes[0][0], sum(shape[1] for shape in shapes), *shapes[0][2:])
+
+    def forward(self, *inputs: Array) -> Array:
+        """Side by side."""
+        self.output_shape(*(tuple(a.shape) for a in inputs))
+        return array_namespace(inputs[0]).concat(inputs, axis=1)
+
+    def route(self, inputs: tuple[Array, ...], R: Array) -> tuple[Array, ...]:
+        """Each input's own stretch."""
+        ends = [sum(a.shape[1] for a in inputs[: k + 1]) for k in range(len(inputs))]
+        return tuple(R[:, end - a.shape[1] : end, ...] for a, end in zip(inputs, ends, strict=True))

@@ -1,0 +1,127 @@
+"""Diagonal layers: one weight and one bias per channel. BatchNorm at inference is one of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import isfinite
+
+from ..backend import Array, array_namespace, as_parameter, constant
+from ..errors import ParameterError, ShapeError
+from .base import LinearLayer, Shape
+
+
+@dataclass(frozen=True, eq=False)
+class DiagonalLayer(LinearLayer):
+    """z = w a + b with w and b per channel (axis 1), on (N, C) or (N, C, H, W)."""
+
+    def scale_and_shift(self) -> tuple[Array, Array | None]:
+        """w and b, each of shape (C,)."""
+        raise NotImplementedError
+
+    @property
+    def channels(self) -> int:
+        """C."""
+        raise NotImplementedError
+
+    def output_shape(self, *shapes: Shape) -> Shape:
+        """The shape of the input, whose axis 1 has C entries."""
+        (shape,) = shapes
+        if len(shape) not in (2, 4) or shape[1] != self.channels:
+            raise ShapeError(f"expected {self.channels} channels on axis 1 of (N, C) or (N, C, H, W), got {shape}")
+        return shape
+
+    def parameters(self, *inputs: Array) -> tuple[Array, Array | None]:
+        """w and b, shaped to broadcast over the input."""
+        (a,) = inputs
+        w, b = self.scale_and_shift()
+        shape = (1, -1, *(1,) * (a.ndim - 2))
+        xp = array_namespace(w)
+        return xp.reshape(w, shape), None if b is None else xp.reshape(b, shape)
+
+    def linear(self, w: Array, *inputs: Array) -> Array:
+        """w a."""
+        return w * inputs[0]
+
+    def adjoint(self, w: Array, s: Array, *shapes: Shape) -> Array:
+        """w s: a diagonal matrix is its own transpose."""
+        return w * s
+
+    def fan_in(self, *shapes: Shape) -> int:
+        """One."""
+        return 1
+
+
+@dataclass(frozen=True, eq=False)
+class Scale(DiagonalLayer):
+    """z = weight * a + bias per channel: what remains of a BatchNorm that cannot be folded away.
+
+    weight  (C,)
+    bias    (C,) or None
+    """
+
+    weight: Array
+    bias: Array | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "weight", as_parameter(self.weight, "Scale weight", ndim=1))
+        if self.bias is not None:
+            object.__setattr__(self, "bias", as_parameter(self.bias, "Scale bias", ndim=1))
+            if self.bias.shape != self.weight.shape:
+                raise ParameterError(f"Scale has {self.channels} weights, but {self.bias.shape[0]} biases")
+
+    @property
+    def channels(self) -> int:
+        """C."""
+        return int(self.weight.shape[0])
+
+    def scale_and_shift(self) -> tuple[Array, Array | None]:
+        """As given."""
+        return self.weight, self.bias
+
+
+@dataclass(frozen=True, eq=False)
+class BatchNorm(DiagonalLayer):
+    """Batch normalisation at inference, with the statistics it learned:
+
+        z = g (a - mu) / s + beta          s = sqrt(var + eps)
+
+    which is the diagonal layer w = g / s, b = beta - g mu / s (Ioffe and Szegedy 2015, arXiv 1502.03167, alg. 2).
+
+    weight, bias  g and beta, (C,); None for 1 and 0 (affine off)
+    mean, var     mu and var, (C,); var >= 0
+    eps           > 0, under the root
+    """
+
+    weight: Array | None
+    bias: Array | None
+    mean: Array
+    var: Array
+    eps: float = 1e-5
+
+    def __post_init__(self) -> None:
+        for name in ("weight", "bias", "mean", "var"):
+            if getattr(self, name) is not None:
+                value = as_parameter(getattr(self, name), f"BatchNorm {name}", ndim=1)
+                object.__setattr__(self, name, value)
+        lengths = {name: v.shape[0] for name, v in vars(self).items() if name != "eps" and v is not None}
+        if len(set(lengths.values())) != 1:
+            raise ParameterError(f"BatchNorm parameters differ in length: {lengths}")
+        if not isfinite(self.eps) or self.eps < 0:
+            raise ParameterError(f"BatchNorm eps must be a finite number >= 0, got {self.eps}")
+        if bool(array_namespace(self.var).any(self.var + constant(self.eps, like=self.var) <= 0)):
+            raise ParameterError("BatchNorm var + eps must be positive in every channel")
+        if bool(array_namespace(self.var).any(self.var < 0)):
+            raise ParameterError("BatchNorm var must not be negative")
+
+    @property
+    def channels(self) -> int:
+        """C."""
+        return int(self.mean.shape[0])
+
+    def scale_and_shift(self) -> tuple[Array, Array | None]:
+        """g / s and beta - g mu / s."""
+        xp = array_namespace(self.var)
+        w = 1 / xp.sqrt(self.var + constant(self.eps, like=self.var))
+        w = w if self.weight is None else self.weight * w
+        b = -w * self.mean
+        return w, b if self.bias is None else self.bias + b

@@ -1,0 +1,203 @@
+"""Pooling: max-pooling routes relevance to the winner, average pooling is a linear layer like any other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from ..backend import Array, array_namespace, constant
+from ..errors import ParameterError, ShapeError
+from .base import LinearLayer, Routing, Shape
+from .window import Padding, Pair, Window, as_padding, as_pair, check_image, crop, pad
+
+Cells = tuple[slice, ...]
+
+
+def _check_padding(window: Window) -> None:
+    """Raise ParameterError where a window could lie in the padding altogether."""
+    top, bottom, left, right = window.padding
+    if max(top, bottom) >= window.kernel[0] or max(left, right) >= window.kernel[1]:
+        raise ParameterError(
+            f"padding {window.padding} leaves windows of {window.kernel} without a cell of the image; "
+            "it must be smaller than the kernel"
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class MaxPool2D(Routing):
+    """The largest value of each window; its relevance goes to the cell that won.
+
+    kernel_size, stride, padding   one number or a pair; stride None means kernel_size; padding never wins
+    ties                           "first": the first of several equal maxima (in reading order) takes all;
+                                   "equal": they share alike
+
+    Winner-take-all is the treatment of max-pooling in Montavon et al. 2019 (LNCS 11700, ch. 10, sec. 10.3).
+    """
+
+    kernel_size: int | Pair
+    stride: int | Pair | None = None
+    padding: int | Pair | Padding = 0
+    ties: str = "first"
+
+    def __post_init__(self) -> None:
+        kernel = as_pair(self.kernel_size, "kernel_size")
+        object.__setattr__(self, "kernel_size", kernel)
+        object.__setattr__(self, "stride", as_pair(kernel if self.stride is None else self.stride, "stride"))
+        object.__setattr__(self, "padding", as_padding(self.padding))
+        if self.ties not in ("first", "equal"):
+            raise ParameterError(f'ties is "first" or "equal", got {self.ties!r}')
+        _check_padding(self.window)
+
+    @property
+    def window(self) -> Window:
+        """Kernel, stride and padding as one geometry."""
+        stride = self.kernel_size if self.stride is None else self.stride
+        return Window(as_pair(self.kernel_size, "kernel_size"), as_pair(stride, "stride"), as_padding(self.padding))
+
+    def output_shape(self, *shapes: Shape) -> Shape:
+        """(N, C, H, W) -> (N, C, H', W')."""
+        (shape,) = shapes
+        check_image(shape)
+        return (*shape[:2], *self.window.output_size((shape[2], shape[3])))
+
+    def forward(self, *inputs: Array) -> Array:
+        """The largest value of each window."""
+        (a,) = inputs
+        xp = array_namespace(a)
+        z = seen = None
+        for _, value, real in self._taps(a):
+            if seen is None:
+                z, seen = value, real
+            else:
+                z = xp.where(real & (~seen | (value > z)), value, z)
+                seen = seen | real
+        return z
+
+    def route(self, inputs: tuple[Array, ...], R: Array) -> tuple[Array, ...]:
+        """R goes to the winning cell of each window; a cell that wins several windows gets the sum."""
+        (a,) = inputs
+        xp = array_namespace(a)
+        z = self.forward(a)
+        R_a = pad(xp.zeros_like(a), self.window.padding)
+        share = R / self._ties(a, z) if self.ties == "equal" else R
+        free = xp.ones(z.shape, dtype=xp.bool)
+        for cells, value, real in self._taps(a):
+            wins = real & free & (value == z)
+            R_a[cells] += xp.where(wins, share, xp.zeros_like(R))
+            if self.ties == "first":
+                free = free & ~wins
+        return (crop(R_a, self.window.padding),)
+
+    def _ties(self, a: Array, z: Array) -> Array:
+        """How many cells of each window hold its maximum z."""
+        xp = array_namespace(a)
+        count = xp.zeros_like(z)
+        for _, value, real in self._taps(a):
+            count = count + xp.where(real & (value == z), xp.ones_like(z), xp.zeros_like(z))
+        return count
+
+    def _taps(self, a: Array) -> Iterator[tuple[Cells, Array, Array]]:
+        """For each tap: its cells, their values, and whether they are image (True) or padding."""
+        xp = array_namespace(a)
+        _, _, H, W = self.output_shape(tuple(a.shape))
+        real = pad(xp.ones((1, 1, *a.shape[2:]), dtype=xp.bool), self.window.padding, value=False)
+        a = pad(a, self.window.padding)
+        for _, _, cells in self.window.taps((H, W)):
+            yield cells, a[cells], real[cells]
+
+
+@dataclass(frozen=True, eq=False)
+class AvgPool2D(LinearLayer):
+    """The mean of each window: a convolution with the weight 1 / (number of cells), per channel.
+
+    kernel_size, stride, padding   one number or a pair; stride None means kernel_size
+    count_include_pad              whether cells of the padding count in the mean (they never get relevance)
+    """
+
+    kernel_size: int | Pair
+    stride: int | Pair | None = None
+    padding: int | Pair | Padding = 0
+    count_include_pad: bool = True
+
+    def __post_init__(self) -> None:
+        kernel = as_pair(self.kernel_size, "kernel_size")
+        object.__setattr__(self, "kernel_size", kernel)
+        object.__setattr__(self, "stride", as_pair(kernel if self.stride is None else self.stride, "stride"))
+        object.__setattr__(self, "padding", as_padding(self.padding))
+        _check_padding(self.window)
+
+    @property
+    def window(self) -> Window:
+        """Kernel, stride and padding as one geometry."""
+        stride = self.kernel_size if self.stride is None else self.stride
+        return Window(as_pair(self.kernel_size, "kernel_size"), as_pair(stride, "stride"), as_padding(self.padding))
+
+    def output_shape(self, *shapes: Shape) -> Shape:
+        """(N, C, H, W) -> (N, C, H', W')."""
+        (shape,) = shapes
+        check_image(shape)
+        return (*shape[:2], *self.window.output_size((shape[2], shape[3])))
+
+    def parameters(self, *inputs: Array) -> tuple[Array, Array | None]:
+        """1 / (number of cells): one number, or one per window where the padding does not count."""
+        (a,) = inputs
+        xp = array_namespace(a)
+        unit = xp.ones((1, 1, 1, 1), dtype=a.dtype) * constant(1, like=a)
+        if self.count_include_pad:
+            return unit / self.fan_in(), None
+        return 1 / self.linear(unit, xp.ones((1, 1, *a.shape[2:]), dtype=a.dtype) * unit), None
+
+    def linear(self, w: Array, *inputs: Array) -> Array:
+        """w times the sum of each window."""
+        (a,) = inputs
+        N, C, H, W = self.output_shape(tuple(a.shape))
+        a = pad(a, self.window.padding)
+        z = array_namespace(a).zeros((N, C, H, W), dtype=a.dtype)
+        for _, _, cells in self.window.taps((H, W)):
+            z += a[cells]
+        return w * z
+
+    def adjoint(self, w: Array, s: Array, *shapes: Shape) -> Array:
+        """w s, back on every cell of the window."""
+        c = pad(array_namespace(s).zeros(shapes[0], dtype=s.dtype), self.window.padding)
+        for _, _, cells in self.window.taps((s.shape[2], s.shape[3])):
+            c[cells] += w * s
+        return crop(c, self.window.padding)
+
+    def fan_in(self, *shapes: Shape) -> int:
+        """The cells of a window; padding counts."""
+        rows, columns = self.window.kernel
+        return rows * columns
+
+
+@dataclass(frozen=True, eq=False)
+class GlobalAvgPool2D(LinearLayer):
+    """The mean of each channel: (N, C, H, W) -> (N, C, 1, 1)."""
+
+    def output_shape(self, *shapes: Shape) -> Shape:
+        """(N, C, H, W) -> (N, C, 1, 1)."""
+        (shape,) = shapes
+        check_image(shape)
+        if shape[2] * shape[3] == 0:
+            raise ShapeError(f"an image without cells has no mean: {shape}")
+        return (*shape[:2], 1, 1)
+
+    def parameters(self, *inputs: Array) -> tuple[Array, Array | None]:
+        """1 / (H W)."""
+        (a,) = inputs
+        unit = array_namespace(a).ones((1, 1, 1, 1), dtype=a.dtype) * constant(1, like=a)
+        return unit / self.fan_in(tuple(a.shape)), None
+
+    def linear(self, w: Array, *inputs: Array) -> Array:
+        """w times the sum of each channel."""
+        (a,) = inputs
+        return w * array_namespace(a).sum(a, axis=(2, 3), keepdims=True)
+
+    def adjoint(self, w: Array, s: Array, *shapes: Shape) -> Array:
+        """w s, to every cell of the channel."""
+        return array_namespace(s).broadcast_to(w * s, shapes[0])
+
+    def fan_in(self, *shapes: Shape) -> int:
+        """H W."""
+        _, _, H, W = shapes[0]
+        return H * W

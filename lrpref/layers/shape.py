@@ -1,0 +1,85 @@
+"""Layers that only move values about."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import isfinite, prod
+
+from ..backend import Array, array_namespace, constant, sum_per_sample
+from ..errors import ParameterError
+from ..ledger import Flow
+from .base import Routing, Shape, SupportsFlow
+from .window import Padding, Pair, as_padding, check_image, crop, pad
+
+
+@dataclass(frozen=True, eq=False)
+class Flatten(Routing):
+    """(N, C, H, W) -> (N, C * H * W)."""
+
+    def output_shape(self, *shapes: Shape) -> Shape:
+        """Everything but the batch in one axis."""
+        (shape,) = shapes
+        return (shape[0], prod(shape[1:]))
+
+    def forward(self, *inputs: Array) -> Array:
+        """The same values in a row."""
+        (a,) = inputs
+        return array_namespace(a).reshape(a, self.output_shape(tuple(a.shape)))
+
+    def route(self, inputs: tuple[Array, ...], R: Array) -> tuple[Array, ...]:
+        """The same relevances in the input's shape."""
+        return (array_namespace(R).reshape(R, inputs[0].shape),)
+
+
+@dataclass(frozen=True, eq=False)
+class Dropout(Routing):
+    """Nothing, at inference. `p` is kept for the record."""
+
+    p: float = 0.5
+
+    def forward(self, *inputs: Array) -> Array:
+        """The input."""
+        return inputs[0]
+
+    def route(self, inputs: tuple[Array, ...], R: Array) -> tuple[Array, ...]:
+        """R."""
+        return (R,)
+
+
+@dataclass(frozen=True, eq=False)
+class Pad2D(Routing):
+    """A border of `value` around the image, as a layer of its own.
+
+    What falls on the border is relevance on a constant; the ledger books it under *bias*.
+
+    padding  one number, (rows, columns) or (top, bottom, left, right)
+    """
+
+    padding: int | Pair | Padding
+    value: float = 0.0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "padding", as_padding(self.padding))
+        if not isfinite(self.value):
+            raise ParameterError(f"Pad2D value must be finite, got {self.value}")
+
+    def output_shape(self, *shapes: Shape) -> Shape:
+        """(N, C, H, W) -> (N, C, top + H + bottom, left + W + right)."""
+        (shape,) = shapes
+        check_image(shape)
+        top, bottom, left, right = as_padding(self.padding)
+        return (*shape[:2], top + shape[2] + bottom, left + shape[3] + right)
+
+    def forward(self, *inputs: Array) -> Array:
+        """The image with its border."""
+        (a,) = inputs
+        return pad(a, as_padding(self.padding), constant(self.value, like=a))
+
+    def route(self, inputs: tuple[Array, ...], R: Array) -> tuple[Array, ...]:
+        """What fell on the image."""
+        return (crop(R, as_padding(self.padding)),)
+
+    def flow(self, inputs: tuple[Array, ...], R: Array, rule: SupportsFlow | None) -> Flow:
+        """What fell on the border is booked under bias."""
+        border = pad(array_namespace(R).zeros_like(inputs[0]), as_padding(self.padding), constant(1, like=R))
+        return Flow(self.route(inputs, R), {"bias": sum_per_sample(border * R)})

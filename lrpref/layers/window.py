@@ -1,0 +1,106 @@
+"""The geometry that convolutions and pools share: a kernel sliding over a padded image.
+
+A *tap* is one position (i, j) inside the kernel. For each tap, the cells of the padded image that meet it are
+one strided slice, so a convolution is a short loop over taps, and its adjoint is the same loop backwards.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from ..backend import Array, array_namespace
+from ..errors import ParameterError, ShapeError
+
+Pair = tuple[int, int]
+Padding = tuple[int, int, int, int]
+
+
+def _integers(value: int | Sequence[int], lengths: tuple[int, ...], least: int, what: str) -> tuple[int, ...]:
+    """`value` as a tuple of integers >= `least`; raises ParameterError."""
+    numbers = (value,) if isinstance(value, int) else tuple(value)
+    if len(numbers) not in lengths or any(int(v) != v or v < least for v in numbers):
+        allowed = " or ".join(map(str, lengths))
+        raise ParameterError(f"{what} takes {allowed} integers >= {least}, got {value!r}")
+    return tuple(int(v) for v in numbers)
+
+
+def as_pair(value: int | Sequence[int], what: str, least: int = 1) -> Pair:
+    """`value` as (rows, columns).
+
+    >>> as_pair(3, "stride"), as_pair((1, 2), "stride")
+    ((3, 3), (1, 2))
+    """
+    numbers = _integers(value, (1, 2), least, what)
+    return (numbers[0], numbers[-1])
+
+
+def as_padding(value: int | Sequence[int]) -> Padding:
+    """`value` as (top, bottom, left, right): one number, (rows, columns), or all four.
+
+    >>> as_padding(1), as_padding((1, 2)), as_padding((0, 1, 2, 3))
+    ((1, 1, 1, 1), (1, 1, 2, 2), (0, 1, 2, 3))
+    """
+    numbers = _integers(value, (1, 2, 4), 0, "padding")
+    if len(numbers) == 4:
+        return (numbers[0], numbers[1], numbers[2], numbers[3])
+    rows, columns = numbers[0], numbers[-1]
+    return (rows, rows, columns, columns)
+
+
+def pad(x: Array, padding: Padding, value: float = 0) -> Array:
+    """(N, C, H, W) -> the same with a border of `value`; a new array even where the border is empty."""
+    xp = array_namespace(x)
+    top, bottom, left, right = padding
+    N, C, H, W = x.shape
+    padded = xp.full((N, C, top + H + bottom, left + W + right), value, dtype=x.dtype)
+    padded[:, :, top : top + H, left : left + W] = x
+    return padded
+
+
+def crop(x: Array, padding: Padding) -> Array:
+    """The inverse of `pad`: the image without its border."""
+    top, bottom, left, right = padding
+    H, W = x.shape[2:]
+    return x[:, :, top : H - bottom, left : W - right]
+
+
+def check_image(shape: tuple[int, ...]) -> None:
+    """Raise ShapeError unless `shape` is (N, C, H, W)."""
+    if len(shape) != 4:
+        hint = "; add the batch axis with x[None]" if len(shape) == 3 else ""
+        raise ShapeError(f"expected images of shape (N, C, H, W), got {shape}{hint}")
+
+
+@dataclass(frozen=True)
+class Window:
+    """A kernel of `kernel` cells, `dilation` apart, moving by `stride` over an image with `padding`."""
+
+    kernel: Pair
+    stride: Pair
+    padding: Padding
+    dilation: Pair = (1, 1)
+
+    def output_size(self, size: Pair) -> Pair:
+        """(H, W) of the output for an input of (H, W); raises ShapeError if the kernel does not fit."""
+        top, bottom, left, right = self.padding
+        padded = (size[0] + top + bottom, size[1] + left + right)
+        extent = tuple(d * (k - 1) + 1 for k, d in zip(self.kernel, self.dilation, strict=True))
+        if padded[0] < extent[0] or padded[1] < extent[1]:
+            raise ShapeError(
+                f"a kernel of {self.kernel} with dilation {self.dilation} covers {extent} cells, more than the "
+                f"{padded} of the padded input; use a larger input, more padding or a smaller kernel"
+            )
+        rows, columns = ((p - e) // s + 1 for p, e, s in zip(padded, extent, self.stride, strict=True))
+        return (rows, columns)
+
+    def taps(self, output: Pair) -> Iterator[tuple[int, int, tuple[slice, ...]]]:
+        """For each tap (i, j): the index of the padded cells that meet it, one per output position."""
+        for i in range(self.kernel[0]):
+            for j in range(self.kernel[1]):
+                starts = (i * self.dilation[0], j * self.dilation[1])
+                rows, columns = (
+                    slice(start, start + s * (n - 1) + 1, s)
+                    for start, s, n in zip(starts, self.stride, output, strict=True)
+                )
+                yield i, j, (slice(None), slice(None), rows, columns)

@@ -1,0 +1,226 @@
+"""A network: a graph of named layers. It runs forward, and nothing else.
+
+Nodes may be given in any order; they are sorted once, here, and checked: every name known, no cycle, one sink.
+A layer may stand at several nodes (shared weights), and a node may feed several others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, Self
+
+from .backend import (
+    Array,
+    DType,
+    array_namespace,
+    as_floating,
+    asarray,
+    backend_name,
+    check_finite,
+    is_array,
+    load_backend,
+)
+from .errors import GraphError, InputError, at_node
+from .layers.base import Layer, Shape
+
+INPUT = "input"
+"""The name of the network's input, for nodes to refer to."""
+
+
+class Node(NamedTuple):
+    """A layer's name, the layer, and the names of the nodes it reads."""
+
+    name: str
+    layer: Layer
+    inputs: tuple[str, ...]
+
+
+class Network:
+    """A graph of layers with one input, called "input", and one sink.
+
+    nodes  (name, layer, [names of inputs]) triples in any order
+
+    Raises GraphError, naming the nodes, where they do not form a network.
+
+    >>> from lrpref import Add, Dense, ReLU
+    >>> net = Network([("double", Dense([[2.0]]), ["input"]), ("sum", Add(), ["input", "double"])])
+    >>> import numpy as np
+    >>> net.forward(np.array([[1.5]]))
+    array([[4.5]])
+    """
+
+    def __init__(self, nodes: Sequence[tuple[str, Layer, Sequence[str]]]) -> None:
+        listed = [Node(name, layer, tuple(_names(inputs))) for name, layer, inputs in nodes]
+        _check(listed)
+        self.nodes: tuple[Node, ...] = tuple(_sorted(listed))
+
+    @classmethod
+    def sequential(cls, *layers: Layer, names: Sequence[str] | None = None) -> Self:
+        """A chain of layers; without `names` they are called by type and count, as in "conv2d1".
+
+        >>> from lrpref import Dense, ReLU
+        >>> Network.sequential(Dense([[1.0]]), ReLU(), Dense([[1.0]])).names
+        ['dense1', 'relu1', 'dense2']
+        """
+        names = _count_by_type(layers) if names is None else list(names)
+        if len(names) != len(layers):
+            raise GraphError(f"{len(layers)} layers, but {len(names)} names")
+        return cls([(n, layer, [p]) for n, layer, p in zip(names, layers, [INPUT, *names[:-1]], strict=True)])
+
+    # ---- what it is --------------------------------------------------------------------------------------------
+
+    @property
+    def names(self) -> list[str]:
+        """The nodes' names in order."""
+        return [node.name for node in self.nodes]
+
+    @property
+    def output(self) -> str:
+        """The name of the sink."""
+        return self.nodes[-1].name
+
+    def __getitem__(self, name: str) -> Layer:
+        """The layer at a node."""
+        for node in self.nodes:
+            if node.name == name:
+                return node.layer
+        raise GraphError(f"no node is called {name!r}. There are: {', '.join(self.names)}")
+
+    @property
+    def parameters(self) -> dict[str, Array]:
+        """Every array of every layer, as "node.field"."""
+        return {
+            f"{name}.{field}": value
+            for name, layer, _ in self.nodes
+            for field, value in vars(layer).items()
+            if is_array(value)
+        }
+
+    @property
+    def dtype(self) -> DType | None:
+        """The number type of the parameters (the widest, if they differ); None if there are none."""
+        arrays = list(self.parameters.values())
+        return array_namespace(arrays[0]).result_type(*arrays) if arrays else None
+
+    @property
+    def backend(self) -> str | None:
+        """Where the parameters live: "numpy", "cupy", ...; None if there are none."""
+        homes = {backend_name(array) for array in self.parameters.values()}
+        if len(homes) > 1:
+            raise GraphError(f"the parameters live on several backends: {', '.join(sorted(homes))}; use net.to(...)")
+        return homes.pop() if homes else None
+
+    def shapes(self, input_shape: Shape) -> dict[str, Shape]:
+        """The shape of every node's output, and of "input"; raises ShapeError that names the node."""
+        shapes = {INPUT: tuple(input_shape)}
+        for name, layer, inputs in self.nodes:
+            with at_node(name, layer):
+                shapes[name] = layer.output_shape(*(shapes[i] for i in inputs))
+        return shapes
+
+    # ---- what it does ------------------------------------------------------------------------------------------
+
+    def forward(self, x: Array) -> Array:
+        """The network's output for a batch `x` (N, ...), which is cast to the network's number type.
+
+        Raises ShapeError (naming the node), InputError, DTypeError.
+        """
+        return self.activations(x)[self.output]
+
+    __call__ = forward
+
+    def activations(self, x: Array) -> dict[str, Array]:
+        """The output of every node, and the cast input as "input"."""
+        x = self.cast(x)
+        self.shapes(tuple(x.shape))
+        outputs = {INPUT: x}
+        for name, layer, inputs in self.nodes:
+            outputs[name] = layer.forward(*(outputs[i] for i in inputs))
+        return outputs
+
+    def cast(self, x: Any) -> Array:
+        """`x` in the network's number type; raises InputError or DTypeError where it cannot be computed with."""
+        x = as_floating(x, "the input")
+        if x.ndim < 2:
+            raise InputError(f"the input must be a batch (N, ...), got shape {tuple(x.shape)}; use x[None]")
+        home = self.backend or backend_name(x)
+        if home != backend_name(x):
+            raise InputError(
+                f"the network lives on {home}, the input on {backend_name(x)}; use lrpref.asarray(x, {home!r})"
+            )
+        check_finite(x, "the input")
+        dtype = x.dtype if self.dtype is None else self.dtype
+        return x if x.dtype == dtype else array_namespace(x).astype(x, dtype)
+
+    # ---- the same network elsewhere ----------------------------------------------------------------------------
+
+    def to(self, backend: str) -> Network:
+        """The same network with its arrays on "numpy", "cupy" or "array-api-strict"."""
+        load_backend(backend)
+        return self.map_arrays(lambda array: asarray(array, backend))
+
+    def astype(self, dtype: DType) -> Network:
+        """The same network in another number type, such as numpy.float64."""
+
+        def convert(array: Array) -> Array:
+            xp = array_namespace(array)
+            dtype_ = getattr(xp, str(dtype), dtype) if isinstance(dtype, str) or xp.__name__ != "numpy" else dtype
+            return xp.astype(array, dtype_)
+
+        return self.map_arrays(convert)
+
+    def map_arrays(self, convert: Callable[[Array], Array]) -> Network:
+        """The same graph with `convert` applied to every array; a shared layer stays shared."""
+        done = {id(layer): layer.map_arrays(convert) for _, layer, _ in self.nodes}
+        return Network([(name, done[id(layer)], inputs) for name, layer, inputs in self.nodes])
+
+    def __repr__(self) -> str:
+        lines = [f"  {name}: {type(layer).__name__} <- {', '.join(inputs)}" for name, layer, inputs in self.nodes]
+        return "\n".join(["Network", *lines])
+
+
+def _names(inputs: Sequence[str]) -> Sequence[str]:
+    """The names of a node's inputs; one name alone is a list of one."""
+    return [inputs] if isinstance(inputs, str) else inputs
+
+
+def _count_by_type(layers: Sequence[Layer]) -> list[str]:
+    """conv2d1, relu1, conv2d2, ..."""
+    types = [type(layer).__name__.lower() for layer in layers]
+    return [f"{kind}{types[: i + 1].count(kind)}" for i, kind in enumerate(types)]
+
+
+def _check(nodes: Sequence[Node]) -> None:
+    """Raise GraphError unless the names are unique and known and each layer has as many inputs as it takes."""
+    names = [node.name for node in nodes]
+    if not nodes:
+        raise GraphError("a network needs at least one node")
+    if INPUT in names:
+        raise GraphError(f"{INPUT!r} is the name of the network's input; call the node something else")
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise GraphError(f"node names must be unique; used more than once: {', '.join(twice)}")
+    for name, layer, inputs in nodes:
+        if not isinstance(layer, Layer):
+            raise GraphError(f"node {name!r}: expected a layer, got {type(layer).__name__}")
+        if missing := [i for i in inputs if i != INPUT and i not in names]:
+            raise GraphError(f"node {name!r} reads {missing[0]!r}, which is no node and not {INPUT!r}")
+        most = layer.max_inputs if layer.max_inputs is not None else len(inputs)
+        if not layer.min_inputs <= len(inputs) <= most:
+            wanted = f"{layer.min_inputs}" + ("" if layer.max_inputs == layer.min_inputs else " or more")
+            raise GraphError(f"node {name!r} ({type(layer).__name__}) takes {wanted} inputs, got {len(inputs)}")
+    read = {i for node in nodes for i in node.inputs}
+    if len(sinks := [name for name in names if name not in read]) > 1:
+        raise GraphError(f"a network has one output, these nodes are read by no other: {', '.join(sinks)}")
+
+
+def _sorted(nodes: Sequence[Node]) -> list[Node]:
+    """The nodes with every node after those it reads, otherwise in the order given; raises GraphError on a cycle."""
+    waiting, done, order = list(nodes), {INPUT}, []
+    while waiting:
+        ready = next((node for node in waiting if done.issuperset(node.inputs)), None)
+        if ready is None:
+            raise GraphError(f"the graph has a cycle through {', '.join(node.name for node in waiting)}")
+        waiting.remove(ready)
+        done.add(ready.name)
+        order.append(ready)
+    return order

@@ -1,0 +1,317 @@
+"""The oracle: every rule and every layer once more, literally, slowly, with nothing shared with the fast way.
+
+A linear layer is written out as a matrix, entry by entry, from index arithmetic; a rule is written as the fraction
+of R_j that goes from unit j to input i, as the papers print it. The result is the full array of messages R[i<-j].
+It serves to test the engine, and to be read next to it. Use it on small layers: it holds inputs x outputs numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from .backend import Array, constant, is_exact, to_numpy
+from .errors import RuleError
+from .layers import (
+    Add,
+    AvgPool2D,
+    Concat,
+    Conv2D,
+    Dense,
+    DiagonalLayer,
+    Dropout,
+    Elementwise,
+    Flatten,
+    GlobalAvgPool2D,
+    Layer,
+    LinearLayer,
+    MaxPool2D,
+    Pad2D,
+)
+from .layers.base import Shape, as_tuple
+from .rules import Absolute, AlphaBeta, Epsilon, Flat, Gamma, Pass, Rule, WSquare, ZBox, Zero, ZPlus
+
+Index = tuple[int, ...]
+Entry = tuple[int, Index, Index, Any]
+
+
+def messages(
+    layer: Layer, inputs: Array | tuple[Array, ...], R: Array, rule: Rule
+) -> np.ndarray | tuple[np.ndarray, ...]:
+    """R[i<-j] for every input i and output j: shape (N, *input, *output); a tuple for a tuple of inputs.
+
+    layer   any layer of lrpref but Softmax
+    inputs  the layer's input or inputs, batch first
+    R       relevance of the output
+    rule    a rule of lrpref; a user's own rule has no literal form here (RuleError)
+
+    The messages to an input sum to its relevance:
+
+    >>> from lrpref import Dense, rules
+    >>> layer, a, R = Dense([[2.0, -1.0]]), np.array([[1.0, 1.0]]), np.array([[3.0]])
+    >>> messages(layer, a, R, rules.Zero())[0, :, 0]
+    array([ 6., -3.])
+    """
+    arrays = tuple(to_numpy(a) for a in as_tuple(inputs))
+    shapes = [a.shape[1:] for a in arrays]
+    output = layer.output_shape(*(a.shape for a in arrays))[1:]
+    R = to_numpy(R).reshape(len(arrays[0]), -1)
+    found: list[list[np.ndarray]] = [[] for _ in arrays]
+    for n in range(len(R)):
+        sample = tuple(a[n] for a in arrays)
+        if isinstance(layer, LinearLayer):
+            fractions = _linear_share(layer, sample, rule, output)  # (outputs, all inputs)
+        else:
+            fractions = _routing_share(layer, sample, output)
+        sent = (fractions * R[n][:, None]).T
+        for k, part in enumerate(np.split(sent, np.cumsum([a.size for a in sample])[:-1])):
+            found[k].append(part.reshape(*shapes[k], *output))
+    stacked = tuple(
+        np.stack(each) if each else np.zeros((0, *shape, *output)) for each, shape in zip(found, shapes, strict=True)
+    )
+    return stacked if isinstance(inputs, tuple | list) else stacked[0]
+
+
+def matrix(layer: LinearLayer, *shapes: Shape) -> tuple[Any, ...]:
+    """The layer as a `scipy.sparse` matrix (outputs, inputs) for samples of these shapes (no batch axis).
+
+    One matrix per input of the layer. Bias apart: see `bias`.
+    """
+    from scipy import sparse
+
+    output = layer.output_shape(*((1, *shape) for shape in shapes))[1:]
+    found = []
+    for k, shape in enumerate(shapes):
+        entries = [(j, i, w) for which, j, i, w in _entries(layer, shapes) if which == k]
+        rows = [np.ravel_multi_index(j, output) for j, _, _ in entries]
+        columns = [np.ravel_multi_index(i, shape) for _, i, _ in entries]
+        weights = [float(w) for _, _, w in entries]
+        size = (int(np.prod(output)), int(np.prod(shape)))
+        found.append(sparse.coo_array((weights, (rows, columns)), shape=size).tocsr())
+    return tuple(found)
+
+
+def bias(layer: LinearLayer, *shapes: Shape) -> np.ndarray:
+    """The layer's bias, one number per output, flattened."""
+    output = layer.output_shape(*((1, *shape) for shape in shapes))[1:]
+    per_channel = getattr(layer, "bias", None)
+    if isinstance(layer, DiagonalLayer):
+        per_channel = layer.scale_and_shift()[1]
+    if per_channel is None:
+        return np.zeros(int(np.prod(output)))
+    per_channel = to_numpy(per_channel)
+    full = [per_channel[j[0]] for j in np.ndindex(*output)]
+    return np.asarray(full, dtype=per_channel.dtype)
+
+
+# ---- layers as matrices, entry by entry ------------------------------------------------------------------------
+
+
+def _entries(layer: LinearLayer, shapes: list[Shape] | tuple[Shape, ...]) -> Iterator[Entry]:
+    """(which input, output index, input index, weight) for every connection that is not to padding."""
+    output = layer.output_shape(*((1, *shape) for shape in shapes))[1:]
+    if isinstance(layer, Dense):
+        w = to_numpy(layer.weight)
+        yield from ((0, (j,), (i,), w[j, i]) for j, i in np.ndindex(*w.shape))
+    elif isinstance(layer, Conv2D):
+        w = to_numpy(layer.weight)
+        per_group = layer.weight.shape[0] // layer.groups
+        for o, y, x in np.ndindex(*output):
+            for c in range(w.shape[1]):
+                for (i, j), (row, column) in _window(layer, shapes[0], y, x):
+                    yield 0, (o, y, x), (o // per_group * w.shape[1] + c, row, column), w[o, c, i, j]
+    elif isinstance(layer, AvgPool2D):
+        for c, y, x in np.ndindex(*output):
+            cells = [cell for _, cell in _window(layer, shapes[0], y, x)]
+            n = layer.window.kernel[0] * layer.window.kernel[1] if layer.count_include_pad else len(cells)
+            yield from ((0, (c, y, x), (c, *cell), 1 / n) for cell in cells)
+    elif isinstance(layer, GlobalAvgPool2D):
+        C, H, W = shapes[0]
+        yield from ((0, (c, 0, 0), (c, y, x), 1 / (H * W)) for c, y, x in np.ndindex(C, H, W))
+    elif isinstance(layer, DiagonalLayer):
+        w = to_numpy(layer.scale_and_shift()[0])
+        yield from ((0, i, i, w[i[0]]) for i in np.ndindex(*shapes[0]))
+    elif isinstance(layer, Add):
+        yield from ((k, i, i, 1) for k in range(len(shapes)) for i in np.ndindex(*output))
+    else:
+        raise RuleError(f"the oracle knows no layer {type(layer).__name__}")
+
+
+def _window(layer: Any, shape: Shape, y: int, x: int) -> Iterator[tuple[tuple[int, int], tuple[int, int]]]:
+    """(tap, cell) for every tap of the window at output (y, x) that meets a cell of the image."""
+    window = layer.window
+    top, _, left, _ = window.padding
+    for i, j in np.ndindex(*window.kernel):
+        row = y * window.stride[0] - top + i * window.dilation[0]
+        column = x * window.stride[1] - left + j * window.dilation[1]
+        if 0 <= row < shape[-2] and 0 <= column < shape[-1]:
+            yield (i, j), (row, column)
+
+
+# ---- rules as fractions ----------------------------------------------------------------------------------------
+
+
+def _linear_share(layer: LinearLayer, sample: tuple[np.ndarray, ...], rule: Rule, output: Shape) -> np.ndarray:
+    """The fraction of R_j that goes to each input: (outputs, inputs of all branches)."""
+    shapes = [a.shape for a in sample]
+    starts = np.cumsum([0, *(a.size for a in sample)])
+    dtype = np.result_type(*sample)
+    w = np.zeros((int(np.prod(output)), starts[-1]), dtype=dtype)
+    connected = np.zeros(w.shape, dtype=bool)
+    for k, j, i, weight in _entries(layer, shapes):
+        place = np.ravel_multi_index(j, output), starts[k] + np.ravel_multi_index(i, shapes[k])
+        w[place], connected[place] = weight, True
+    a = np.concatenate([x.reshape(-1) for x in sample])
+    if type(rule) not in _LITERAL:
+        raise RuleError(f"the oracle has no literal form of {type(rule).__name__}; it knows lrpref's own rules")
+    return _LITERAL[type(rule)](rule, a, w, bias(layer, *shapes), connected, sample)
+
+
+def _over(numerators: np.ndarray, denominators: np.ndarray) -> np.ndarray:
+    """Each row over its denominator; a row over zero is zero."""
+    rows = [n / d if d != 0 else 0 * n for n, d in zip(numerators, denominators, strict=True)]
+    return np.asarray(rows, dtype=numerators.dtype).reshape(numerators.shape)
+
+
+def _away(z: np.ndarray, epsilon: Any) -> np.ndarray:
+    """z moved away from zero by epsilon; sign(0) = +1."""
+    epsilon = constant(epsilon, like=z) if np.isscalar(epsilon) else epsilon
+    return np.asarray([v + epsilon if v >= 0 else v - epsilon for v in z], dtype=z.dtype)
+
+
+def _pos(x: np.ndarray) -> np.ndarray:
+    return np.where(x > 0, x, 0 * x)
+
+
+def _neg(x: np.ndarray) -> np.ndarray:
+    return np.where(x < 0, x, 0 * x)
+
+
+def _zero(rule: Zero, a: Any, w: Any, b: Any, connected: Any, sample: Any) -> np.ndarray:
+    """a_i w_ij / (sum_i a_i w_ij + b_j)."""
+    return _over(a * w, (a * w).sum(axis=1) + b)
+
+
+def _epsilon(rule: Epsilon, a: Any, w: Any, b: Any, connected: Any, sample: Any) -> np.ndarray:
+    """a_i w_ij / (z_j + epsilon sign(z_j))."""
+    z = (a * w).sum(axis=1) + b
+    rms = np.sqrt(np.mean(z**2)) if rule.scale == "rms" else 1
+    return _over(a * w, _away(z, rule.epsilon * rms if rule.scale == "rms" else rule.epsilon))
+
+
+def _gamma(rule: Gamma, a: Any, w: Any, b: Any, connected: Any, sample: Any) -> np.ndarray:
+    """The contribution and gamma times its favoured part, over their sum with the bias alike."""
+    g = constant(rule.gamma, like=a)
+    if not rule.generalised:
+        m, bias_ = a * (w + g * _pos(w)), b + g * _pos(b)
+        return _over(m, _away(m.sum(axis=1) + bias_, rule.stabilizer))
+    z = a * w
+    up = (z.sum(axis=1) + b) >= 0
+    m = np.where(up[:, None], z + g * _pos(z), z + g * _neg(z))
+    bias_ = np.where(up, b + g * _pos(b), b + g * _neg(b))
+    return _over(m, _away(m.sum(axis=1) + bias_, rule.stabilizer))
+
+
+def _alpha_beta(rule: AlphaBeta, a: Any, w: Any, b: Any, connected: Any, sample: Any) -> np.ndarray:
+    """alpha z_ij+ / z_j+ - beta z_ij- / z_j-; renormalised, an empty side leaves everything to the other."""
+    z, b = a * w, b if rule.bias == "keep" else 0 * b
+    up, down = _pos(z).sum(axis=1) + _pos(b), _neg(z).sum(axis=1) + _neg(b)
+    alpha, beta = (constant(v, like=a) for v in (rule.alpha, -rule.beta))
+    alphas, betas = (np.full(len(z), v, dtype=object if is_exact(a) else a.dtype) for v in (alpha, beta))
+    if rule.empty == "renormalise":
+        alphas[down == 0], betas[up == 0] = 1, 1
+    over_up = _over(_pos(z), _away(up, rule.stabilizer))
+    over_down = _over(_neg(z), _away(down, rule.stabilizer))
+    share: np.ndarray = alphas[:, None] * over_up + betas[:, None] * over_down
+    return share
+
+
+def _z_plus(rule: ZPlus, a: Any, w: Any, b: Any, connected: Any, sample: Any) -> np.ndarray:
+    """(a_i w_ij)+ / (sum_i (a_i w_ij)+ + b_j+)."""
+    return _over(_pos(a * w), _away(_pos(a * w).sum(axis=1) + _pos(b), rule.stabilizer))
+
+
+def _z_box(rule: ZBox, a: Any, w: Any, b: Any, connected: Any, sample: Any) -> np.ndarray:
+    """(a_i w_ij - l_i w_ij+ - h_i w_ij-) over its sum."""
+    low, high = (np.concatenate([_spread(v, x).reshape(-1) for x in sample]) for v in (rule.low, rule.high))
+    m = a * w - low * _pos(w) - high * _neg(w)
+    return _over(m, _away(m.sum(axis=1), rule.stabilizer))
+
+
+def _spread(bound: Any, x: np.ndarray) -> np.ndarray:
+    """A bound in the shape of one sample: a number, one per channel, or an array (a leading batch of 1 allowed)."""
+    if np.isscalar(bound):
+        return np.full(x.shape, constant(bound, like=x), dtype=x.dtype)
+    bound = np.asarray(bound)
+    if bound.shape == (x.shape[0],):
+        bound = bound.reshape(-1, *(1,) * (x.ndim - 1))
+    return np.broadcast_to(bound[0] if bound.ndim > x.ndim else bound, x.shape)
+
+
+def _w_square(rule: WSquare, a: Any, w: Any, b: Any, connected: Any, sample: Any) -> np.ndarray:
+    """w_ij^2 / sum_i w_ij^2."""
+    return _over(w * w, _away((w * w).sum(axis=1), rule.stabilizer))
+
+
+def _flat(rule: Flat, a: Any, w: Any, b: Any, connected: Any, sample: Any) -> np.ndarray:
+    """1 over the number of connections."""
+    ones = np.where(connected, 0 * w + 1, 0 * w)
+    return _over(ones, _away(ones.sum(axis=1), rule.stabilizer))
+
+
+def _absolute(rule: Absolute, a: Any, w: Any, b: Any, connected: Any, sample: Any) -> np.ndarray:
+    """|a_i w_ij| / (sum_i |a_i w_ij| + |b_j|)."""
+    return _over(abs(a * w), _away(abs(a * w).sum(axis=1) + abs(b), rule.stabilizer))
+
+
+def _pass(rule: Pass, a: Any, w: Any, b: Any, connected: Any, sample: Any) -> np.ndarray:
+    """1 along the diagonal."""
+    ones: np.ndarray = np.where(connected, 0 * w + 1, 0 * w)
+    return ones
+
+
+_LITERAL: dict[type[Rule], Callable[..., np.ndarray]] = {
+    Zero: _zero,
+    Epsilon: _epsilon,
+    Gamma: _gamma,
+    AlphaBeta: _alpha_beta,
+    ZPlus: _z_plus,
+    ZBox: _z_box,
+    WSquare: _w_square,
+    Flat: _flat,
+    Absolute: _absolute,
+    Pass: _pass,
+}
+
+
+# ---- routes ----------------------------------------------------------------------------------------------------
+
+
+def _routing_share(layer: Layer, sample: tuple[np.ndarray, ...], output: Shape) -> np.ndarray:
+    """The fraction of R_j that goes back to each input: a matrix of ones and zeros, but for shared ties."""
+    size = sum(a.size for a in sample)
+    if isinstance(layer, Elementwise | Flatten | Dropout):
+        return np.eye(size, dtype=np.result_type(*sample))
+    numbers = np.arange(size)
+    parts = np.split(numbers, np.cumsum([a.size for a in sample])[:-1])
+    numbered = [part.reshape(a.shape) for part, a in zip(parts, sample, strict=True)]
+    share = np.zeros((int(np.prod(output)), size), dtype=np.result_type(*sample))
+    if isinstance(layer, Concat):
+        share[np.arange(size), np.concatenate(numbered).reshape(-1)] = 1
+    elif isinstance(layer, Pad2D):
+        top, bottom, left, right = layer.padding  # type: ignore[misc]
+        origin = np.pad(numbered[0], ((0, 0), (top, bottom), (left, right)), constant_values=-1).reshape(-1)
+        share[np.flatnonzero(origin >= 0), origin[origin >= 0]] = 1
+    elif isinstance(layer, MaxPool2D):
+        for row, (c, y, x) in enumerate(np.ndindex(*output)):
+            cells = [(c, *cell) for _, cell in _window(layer, sample[0].shape, y, x)]
+            best = max(sample[0][cell] for cell in cells)
+            winners = [cell for cell in cells if sample[0][cell] == best]
+            winners = winners[:1] if layer.ties == "first" else winners
+            for cell in winners:
+                share[row, numbered[0][cell]] = 1 / len(winners)
+    else:
+        raise RuleError(f"the oracle knows no route through {type(layer).__name__}")
+    return share

@@ -1,0 +1,632 @@
+"""The rules: who gets how much of a unit's relevance.
+
+A rule is a short list of *pools*. A pool is a coefficient and some signed *terms*, each an input map a', a weight
+map w' and a bias map b'. One engine, `Rule.flow`, takes the four steps of Montavon et al. 2019 (LNCS 11700,
+ch. 10, sec. 10.3.1 "Implementing LRP efficiently") once per pool, in their letters:
+
+    z_j = sum of the terms' (sum_i a'_i w'_ij + b'_j)          step 1, a forward pass
+    s_j = coefficient * R_j / stabilize(z_j)                   step 2, a division
+    c_i = sum_j w'_ij s_j                                      step 3, a backward pass
+    R_i = sum of the terms' a'_i c_i                           step 4, a product
+
+Rules that speak of the positive part of a product need two terms, because
+
+    (a w)+ = a+ w+ + a- w-        (a w)- = a+ w- + a- w+
+
+Notation: (.)+ and (.)- are the positive and the negative part, so that x = x+ + x-. sign(0) = +1. A denominator
+that is exactly zero sends nothing, and the ledger books its relevance under *policy*.
+
+To write a rule of your own, subclass `Rule` and say its `pools`; see `Rule`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from math import isfinite
+from numbers import Real
+from typing import Any, ClassVar
+
+from .backend import Array, array_namespace, as_parameter, constant, is_array, sum_per_sample
+from .errors import ParameterError, RuleError, unknown
+from .ledger import Flow
+
+Map = Callable[[Array], Array]
+
+
+# ---- the maps that terms are made of ---------------------------------------------------------------------------
+
+
+def identity(x: Array) -> Array:
+    """x."""
+    return x
+
+
+def positive(x: Array) -> Array:
+    """x+ = max(x, 0)."""
+    xp = array_namespace(x)
+    return xp.where(x > 0, x, xp.zeros_like(x))
+
+
+def negative(x: Array) -> Array:
+    """x- = min(x, 0)."""
+    xp = array_namespace(x)
+    return xp.where(x < 0, x, xp.zeros_like(x))
+
+
+def magnitude(x: Array) -> Array:
+    """|x|."""
+    return positive(x) - negative(x)
+
+
+def square(x: Array) -> Array:
+    """x squared."""
+    return x * x
+
+
+def one(x: Array) -> Array:
+    """1, in the shape of x."""
+    return array_namespace(x).ones_like(x)
+
+
+# ---- the engine ------------------------------------------------------------------------------------------------
+
+
+def stabilize(z: Array, epsilon: float | Array) -> Array:
+    """z + epsilon * sign(z), with sign(0) = +1, so that the denominator moves away from zero on both sides.
+
+    >>> import numpy as np
+    >>> stabilize(np.array([0.0, 2.0, -2.0]), 0.5)
+    array([ 0.5,  2.5, -2.5])
+    """
+    epsilon = epsilon if is_array(epsilon) else constant(epsilon, like=z)
+    return array_namespace(z).where(z >= 0, z + epsilon, z - epsilon)
+
+
+def divide(R: Array, z: Array) -> Array:
+    """R / z, and 0 where z is exactly zero."""
+    xp = array_namespace(z)
+    zero = z == 0
+    return xp.where(zero, xp.zeros_like(z), R / xp.where(zero, xp.ones_like(z), z))
+
+
+@dataclass(frozen=True)
+class Term:
+    """sign * (sum_i a'_i w'_ij + b'_j): the maps say what stands for a, w and b (b None: no bias)."""
+
+    a: Map = identity
+    w: Map = identity
+    b: Map | None = None
+    sign: int = 1
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Terms that share one denominator, and the part of the relevance that they share out."""
+
+    terms: tuple[Term, ...]
+    coefficient: float = 1
+
+    def z(self, layer: Any, inputs: tuple[Array, ...], w: Array, b: Array | None) -> tuple[Array, Array]:
+        """Step 1: the pool's z, and the part of it that is bias."""
+        linear = [term.sign * layer.linear(term.w(w), *map(term.a, inputs)) for term in self.terms]
+        z = sum(linear[1:], start=linear[0])
+        biases = [term.sign * term.b(b) for term in self.terms if term.b is not None and b is not None]
+        bias = sum(biases, start=array_namespace(z).zeros_like(z))
+        return z + bias, bias
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A way to share out relevance over the inputs of a linear layer.
+
+    A rule of your own is a frozen dataclass that says its `pools`; it works on every linear layer at once, and
+    its books close:
+
+    >>> import numpy as np
+    >>> from lrpref import Dense
+    >>> @dataclass(frozen=True)
+    ... class Ignorant(Rule):
+    ...     def pools(self):
+    ...         return (Pool((Term(a=one, w=one),)),)
+    >>> Dense([[3.0, 7.0]]).relevance(np.array([[1.0, 2.0]]), np.array([[1.0]]), Ignorant())
+    array([[0.5, 0.5]])
+
+    The class attributes describe it to a reader (`lrpref rules`) and to the tests that it must pass.
+    """
+
+    name: ClassVar[str] = "custom"
+    equation: ClassVar[str] = ""
+    when: ClassVar[str] = ""
+    source: ClassVar[str] = ""
+    needs_nonnegative: ClassVar[bool] = False
+    """It is meant for inputs a >= 0."""
+    conserves: ClassVar[bool] = True
+    """Without biases, stabilizer and zero denominators, sum_i R_i = sum_j R_j."""
+    linear: ClassVar[bool] = True
+    """R_i is linear in R_j."""
+    exact: ClassVar[bool] = True
+    """It is made of rational operations, so exact arithmetic carries it."""
+
+    def pools(self) -> tuple[Pool, ...]:
+        """The pools of terms that the rule consists of."""
+        raise RuleError(f"rule {type(self).__name__} says no pools; define pools(self), or flow(...)")
+
+    def stabilize(self, z: Array) -> Array:
+        """The denominator made of z; z + stabilizer * sign(z) where the rule has a field of that name."""
+        epsilon = getattr(self, "stabilizer", 0)
+        return stabilize(z, epsilon) if epsilon else z
+
+    def shares(
+        self, layer: Any, inputs: tuple[Array, ...], R: Array, pools: Sequence[Pool], zs: Sequence[Array]
+    ) -> list[Array]:
+        """The relevance that each pool shares out: its coefficient times R, unless the rule knows better."""
+        return [constant(pool.coefficient, like=R) * R for pool in pools]
+
+    def flow(self, layer: Any, inputs: tuple[Array, ...], R: Array) -> Flow:
+        """The engine: relevance of `inputs` (a tuple) given `R` at the output of a linear layer, and the losses."""
+        w, b = layer.parameters(*inputs)
+        shapes = [tuple(a.shape) for a in inputs]
+        pools = self.pools()
+        zs = [pool.z(layer, inputs, w, b) for pool in pools]
+        shares = self.shares(layer, inputs, R, pools, [z for z, _ in zs])
+        R_in = [array_namespace(a).zeros_like(a) for a in inputs]
+        bias = stabilizer = policy = 0
+        for pool, (z, b_pool), R_pool in zip(pools, zs, shares, strict=True):
+            denominator = self.stabilize(z)
+            s = divide(R_pool, denominator)
+            for term in pool.terms:
+                c = layer.adjoint(term.w(w), s, *shapes)
+                c = c if isinstance(c, tuple) else (c,)
+                R_in = [R_i + term.sign * term.a(a) * c_i for R_i, a, c_i in zip(R_in, inputs, c, strict=True)]
+            bias += sum_per_sample(s * b_pool)
+            stabilizer += sum_per_sample(s * (denominator - z))
+            policy += sum_per_sample(array_namespace(z).where(denominator == 0, R_pool, 0 * R_pool))
+        return Flow(tuple(R_in), {"bias": bias, "stabilizer": stabilizer, "policy": policy})
+
+    def __str__(self) -> str:
+        """The rule's name and whatever differs from its defaults."""
+        values = [(f.name, getattr(self, f.name), f.default) for f in fields(self)]
+        told = ", ".join(f"{name}={_brief(value)}" for name, value, default in values if value is not default)
+        label = self.name if self.name != "custom" else type(self).__name__
+        return f"{label}({told})" if told else label
+
+
+def _brief(value: object) -> str:
+    """A parameter for a table: arrays by their shape."""
+    return f"array{tuple(value.shape)}" if is_array(value) else str(value)  # type: ignore[attr-defined]
+
+
+def _not_negative(rule: Rule, *names: str) -> None:
+    """Raise ParameterError unless the fields of these names are finite numbers >= 0."""
+    for name in names:
+        value = getattr(rule, name)
+        if not isinstance(value, int | float) or not isfinite(value) or value < 0:
+            raise ParameterError(f"{type(rule).__name__}: {name} must be a finite number >= 0, got {value!r}")
+
+
+# ---- the rules -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Zero(Rule):
+    """LRP-0: in proportion to each input's contribution.
+
+        R_i = sum_j  a_i w_ij / z_j  R_j          z_j = sum_i a_i w_ij + b_j
+
+    Bach et al. 2015, PLoS ONE 10(7):e0130140, eq. 56; Montavon et al. 2019, LNCS 11700 ch. 10, "LRP-0".
+    On a network of ReLUs and max-pools it equals gradient x input.
+
+    >>> import numpy as np
+    >>> from lrpref import Dense
+    >>> Dense([[2.0, -1.0]], [1.0]).relevance(np.array([[1.0, 1.0]]), np.array([[1.0]]), Zero())
+    array([[ 1. , -0.5]])
+    """
+
+    name: ClassVar[str] = "zero"
+    equation: ClassVar[str] = "R_i = sum_j a_i w_ij / z_j R_j"
+    when: ClassVar[str] = "the last layers; everywhere it is gradient x input, and as noisy"
+    source: ClassVar[str] = "Bach et al. 2015, eq. 56"
+
+    def pools(self) -> tuple[Pool, ...]:
+        """One pool: a w + b."""
+        return (Pool((Term(b=identity),)),)
+
+
+@dataclass(frozen=True)
+class Epsilon(Rule):
+    """LRP-epsilon: as LRP-0, with a denominator that keeps away from zero and so absorbs weak relevance.
+
+        R_i = sum_j  a_i w_ij / (z_j + epsilon sign(z_j))  R_j
+
+    Bach et al. 2015, PLoS ONE 10(7):e0130140, eq. 58; Montavon et al. 2019, LNCS 11700 ch. 10, "LRP-epsilon".
+
+    epsilon  >= 0, in the units of z
+    scale    None, or "rms": epsilon times the root mean square of z over the sample's own units, so that the
+             batch a sample is in never matters
+
+    >>> import numpy as np
+    >>> from lrpref import Dense
+    >>> Dense([[2.0, -1.0]]).relevance(np.array([[1.0, 1.0]]), np.array([[3.0]]), Epsilon(1.0))
+    array([[ 3. , -1.5]])
+    """
+
+    name: ClassVar[str] = "epsilon"
+    equation: ClassVar[str] = "R_i = sum_j a_i w_ij / (z_j + epsilon sign(z_j)) R_j"
+    when: ClassVar[str] = "fully connected layers; joins and pools"
+    source: ClassVar[str] = "Bach et al. 2015, eq. 58"
+
+    epsilon: float = 1e-6
+    scale: str | None = None
+
+    def __post_init__(self) -> None:
+        _not_negative(self, "epsilon")
+        if self.scale not in (None, "rms"):
+            raise ParameterError(f'Epsilon: scale is None or "rms", got {self.scale!r}')
+
+    @property
+    def exact(self) -> bool:  # type: ignore[override]
+        """The root in "rms" is not rational."""
+        return self.scale is None
+
+    def pools(self) -> tuple[Pool, ...]:
+        """One pool: a w + b."""
+        return (Pool((Term(b=identity),)),)
+
+    def stabilize(self, z: Array) -> Array:
+        """z + epsilon sign(z), epsilon scaled by the sample's rms(z) if so asked."""
+        if self.scale is None:
+            return stabilize(z, self.epsilon)
+        xp = array_namespace(z)
+        axes = tuple(range(1, z.ndim))
+        return stabilize(z, constant(self.epsilon, like=z) * xp.sqrt(xp.mean(z * z, axis=axes, keepdims=True)))
+
+
+@dataclass(frozen=True)
+class Gamma(Rule):
+    """LRP-gamma: positive contributions count (1 + gamma) times.
+
+    Plain, for inputs a >= 0 (Montavon et al. 2019, LNCS 11700 ch. 10, "LRP-gamma"):
+
+        R_i = sum_j  a_i (w_ij + gamma w_ij+) / (sum_i a_i (w_ij + gamma w_ij+) + b_j + gamma b_j+)  R_j
+
+    Generalised, for inputs of both signs (Andeol et al. 2021, as zennit gives it): the contributions of the sign
+    of z_j are the ones that count more; z_j = 0 belongs to the positive branch.
+
+        z_j >= 0:  R_i = sum_j  (a_i w_ij + gamma (a_i w_ij)+) / (z_j + gamma z_j+)  R_j
+        z_j <  0:  R_i = sum_j  (a_i w_ij + gamma (a_i w_ij)-) / (z_j + gamma z_j-)  R_j
+
+    where z_j+ and z_j- sum the positive and the negative contributions, bias included.
+
+    gamma       >= 0; 0 is LRP-0
+    stabilizer  >= 0, added to the denominator with its sign
+
+    >>> import numpy as np
+    >>> from lrpref import Dense
+    >>> Dense([[2.0, -1.0]]).relevance(np.array([[1.0, 1.0]]), np.array([[1.0]]), Gamma(1.0))
+    array([[ 1.33333333, -0.33333333]])
+    """
+
+    name: ClassVar[str] = "gamma"
+    equation: ClassVar[str] = "R_i = sum_j a_i (w_ij + gamma w_ij+) / sum_i a_i (w_ij + gamma w_ij+) R_j"
+    when: ClassVar[str] = "convolutions in the lower and middle part; a >= 0, else generalised"
+    source: ClassVar[str] = "Montavon et al. 2019, sec. 10.2; generalised: Andeol et al. 2021"
+
+    gamma: float = 0.25
+    generalised: bool = False
+    stabilizer: float = 0.0
+
+    def __post_init__(self) -> None:
+        _not_negative(self, "gamma", "stabilizer")
+
+    @property
+    def needs_nonnegative(self) -> bool:  # type: ignore[override]
+        """Only the plain form does."""
+        return not self.generalised
+
+    def pools(self) -> tuple[Pool, ...]:
+        """Plain: one pool. Generalised: one pool for z >= 0, one for z < 0."""
+        up, down = self._more(positive), self._more(negative)
+        if not self.generalised:
+            return (Pool((Term(w=up, b=up),)),)
+        return (
+            Pool((Term(positive, up, up), Term(negative, down))),
+            Pool((Term(positive, down, down), Term(negative, up))),
+        )
+
+    def shares(
+        self, layer: Any, inputs: tuple[Array, ...], R: Array, pools: Sequence[Pool], zs: Sequence[Array]
+    ) -> list[Array]:
+        """Generalised: the sign of z_j chooses the pool."""
+        if not self.generalised:
+            return super().shares(layer, inputs, R, pools, zs)
+        z = layer.forward(*inputs)
+        xp = array_namespace(R)
+        return [xp.where(z >= 0, R, 0 * R), xp.where(z >= 0, 0 * R, R)]
+
+    def _more(self, part: Map) -> Map:
+        """x + gamma part(x)."""
+        return lambda x: x + constant(self.gamma, like=x) * part(x)
+
+
+@dataclass(frozen=True)
+class AlphaBeta(Rule):
+    """LRP-alpha-beta: positive and negative contributions are shared out apart.
+
+        R_i = sum_j  ( alpha (a_i w_ij)+ / z_j+  -  beta (a_i w_ij)- / z_j- )  R_j          alpha - beta = 1
+
+        z_j+ = sum_i (a_i w_ij)+ + b_j+          z_j- = sum_i (a_i w_ij)- + b_j-
+
+    Bach et al. 2015, PLoS ONE 10(7):e0130140, eq. 60. It is the *products* that are split by sign, so inputs may
+    be negative; a bias takes part in the pool of its own sign.
+
+    bias   "keep", or "ignore" to leave the bias out of both pools
+    empty  what happens where one pool is exactly zero: "literal", it sends nothing (the sum is then alpha R or
+           -beta R, the rest is booked under policy); "renormalise", the other pool takes all of R
+
+    >>> import numpy as np
+    >>> from lrpref import Dense
+    >>> Dense([[1.0, -1.0]], [-1.0]).relevance(np.array([[1.0, 1.0]]), np.array([[-1.0]]), AlphaBeta(2, 1))
+    array([[-2. ,  0.5]])
+    """
+
+    name: ClassVar[str] = "alpha-beta"
+    equation: ClassVar[str] = "R_i = sum_j (alpha (a_i w_ij)+ / z_j+ - beta (a_i w_ij)- / z_j-) R_j"
+    when: ClassVar[str] = "convolutions, to see evidence for and against apart"
+    source: ClassVar[str] = "Bach et al. 2015, eq. 60"
+
+    alpha: float = 2
+    beta: float = 1
+    bias: str = "keep"
+    empty: str = "literal"
+    stabilizer: float = 0.0
+
+    def __post_init__(self) -> None:
+        _not_negative(self, "alpha", "beta", "stabilizer")
+        if abs(self.alpha - self.beta - 1) > 1e-12:
+            raise ParameterError(f"AlphaBeta: alpha - beta must be 1, got {self.alpha} - {self.beta}")
+        if self.bias not in ("keep", "ignore"):
+            raise ParameterError(f'AlphaBeta: bias is "keep" or "ignore", got {self.bias!r}')
+        if self.empty not in ("literal", "renormalise"):
+            raise ParameterError(f'AlphaBeta: empty is "literal" or "renormalise", got {self.empty!r}')
+
+    def pools(self) -> tuple[Pool, ...]:
+        """The positive products under alpha, the negative ones under -beta."""
+        keep = self.bias == "keep"
+        return (
+            Pool((Term(positive, positive, positive if keep else None), Term(negative, negative)), self.alpha),
+            Pool((Term(positive, negative, negative if keep else None), Term(negative, positive)), -self.beta),
+        )
+
+    def shares(
+        self, layer: Any, inputs: tuple[Array, ...], R: Array, pools: Sequence[Pool], zs: Sequence[Array]
+    ) -> list[Array]:
+        """alpha R and -beta R; renormalised, all of R where the other pool is empty."""
+        literal = super().shares(layer, inputs, R, pools, zs)
+        if self.empty == "literal":
+            return literal
+        where = array_namespace(R).where
+        return [where(other == 0, R, share) for other, share in zip(zs[::-1], literal, strict=True)]
+
+
+@dataclass(frozen=True)
+class ZPlus(Rule):
+    """The z-plus rule: positive contributions alone; alpha-beta with alpha = 1, beta = 0.
+
+        R_i = sum_j  (a_i w_ij)+ / (sum_i (a_i w_ij)+ + b_j+)  R_j
+
+    Montavon et al. 2017, Pattern Recognition 65:211, the z+-rule, which supposes a >= 0; here for inputs of both
+    signs, after Bach et al. 2015, eq. 60.
+
+    >>> import numpy as np
+    >>> from lrpref import Dense
+    >>> Dense([[1.0, -2.0, 2.0]]).relevance(np.array([[1.0, -1.0, -1.0]]), np.array([[1.0]]), ZPlus())
+    array([[0.33333333, 0.66666667, 0.        ]])
+    """
+
+    name: ClassVar[str] = "z-plus"
+    equation: ClassVar[str] = "R_i = sum_j (a_i w_ij)+ / sum_i (a_i w_ij)+ R_j"
+    when: ClassVar[str] = "convolutions: steady maps, evidence against is not shown"
+    source: ClassVar[str] = "Montavon et al. 2017, z+-rule; Bach et al. 2015, eq. 60"
+
+    stabilizer: float = 0.0
+
+    def __post_init__(self) -> None:
+        _not_negative(self, "stabilizer")
+
+    def pools(self) -> tuple[Pool, ...]:
+        """One pool: (a w)+ and b+."""
+        return (Pool((Term(positive, positive, positive), Term(negative, negative))),)
+
+
+@dataclass(frozen=True, eq=False)
+class ZBox(Rule):
+    """The z-box rule, for an input layer whose values lie between `low` and `high`, as pixels do.
+
+        R_i = sum_j  (a_i w_ij - l_i w_ij+ - h_i w_ij-) / (sum_i a_i w_ij - l_i w_ij+ - h_i w_ij-)  R_j
+
+    Montavon et al. 2017, Pattern Recognition 65:211, the z^B-rule. The bias cancels exactly. Cells of a
+    convolution's own padding are 0 in a, l and h alike.
+
+    low, high  numbers, one per channel (shape (C,)), or arrays shaped like a sample or the batch; low <= high
+
+    >>> import numpy as np
+    >>> from lrpref import Dense
+    >>> Dense([[1.0, -2.0]]).relevance(np.array([[0.5, 0.5]]), np.array([[1.0]]), ZBox(-1.0, 1.0))
+    array([[0.6, 0.4]])
+    """
+
+    name: ClassVar[str] = "z-box"
+    equation: ClassVar[str] = "R_i = sum_j (a_i w_ij - l_i w_ij+ - h_i w_ij-) / sum_i (...) R_j"
+    when: ClassVar[str] = "the first layer, when pixels are bounded"
+    source: ClassVar[str] = "Montavon et al. 2017, z^B-rule"
+
+    low: float | Array
+    high: float | Array
+    stabilizer: float = 0.0
+
+    def __post_init__(self) -> None:
+        _not_negative(self, "stabilizer")
+        for name in ("low", "high"):
+            if not isinstance(getattr(self, name), Real):
+                object.__setattr__(self, name, as_parameter(getattr(self, name), f"ZBox {name}"))
+        try:
+            ordered = self.low <= self.high
+        except ValueError as error:
+            raise ParameterError(f"ZBox: low and high do not broadcast: {self}") from error
+        if not (bool(array_namespace(ordered).all(ordered)) if is_array(ordered) else ordered):
+            raise ParameterError(f"ZBox: low must not exceed high anywhere: {self}")
+
+    def pools(self) -> tuple[Pool, ...]:
+        """One pool: a w - l w+ - h w-."""
+        low, high = bound(self.low), bound(self.high)
+        return (Pool((Term(), Term(low, positive, sign=-1), Term(high, negative, sign=-1))),)
+
+
+def bound(value: Any) -> Map:
+    """The map that puts a bound (a number, one per channel, or a whole array) in the place of the input."""
+
+    def spread(a: Array) -> Array:
+        xp = array_namespace(a)
+        if isinstance(value, Real):
+            return xp.ones_like(a) * constant(value, like=a)
+        array = xp.astype(value, a.dtype)
+        per_channel = array.ndim == 1 and array.shape[0] == a.shape[1]
+        shape = (1, -1, *(1,) * (a.ndim - 2)) if per_channel else array.shape
+        return xp.broadcast_to(xp.reshape(array, shape), a.shape)
+
+    return spread
+
+
+@dataclass(frozen=True)
+class WSquare(Rule):
+    """The w-square rule, for an input layer whose values are unbounded: by weight, whatever the input.
+
+        R_i = sum_j  w_ij^2 / sum_i w_ij^2  R_j
+
+    Montavon et al. 2017, Pattern Recognition 65:211, the w^2-rule. No bias.
+
+    >>> import numpy as np
+    >>> from lrpref import Dense
+    >>> Dense([[1.0, 2.0]], [3.0]).relevance(np.array([[5.0, 5.0]]), np.array([[1.0]]), WSquare())
+    array([[0.2, 0.8]])
+    """
+
+    name: ClassVar[str] = "w-square"
+    equation: ClassVar[str] = "R_i = sum_j w_ij^2 / sum_i w_ij^2 R_j"
+    when: ClassVar[str] = "the first layer, when inputs are unbounded"
+    source: ClassVar[str] = "Montavon et al. 2017, w^2-rule"
+
+    stabilizer: float = 0.0
+
+    def __post_init__(self) -> None:
+        _not_negative(self, "stabilizer")
+
+    def pools(self) -> tuple[Pool, ...]:
+        """One pool: 1 for a, w squared for w."""
+        return (Pool((Term(one, square),)),)
+
+
+@dataclass(frozen=True)
+class Flat(Rule):
+    """The flat rule: every input of a unit gets the same, cells of padding excepted, which get nothing.
+
+        R_i = sum_j  1 / (number of inputs of j)  R_j
+
+    Lapuschkin et al. 2019, Nature Communications 10:1096 (in the methods). No bias.
+
+    >>> import numpy as np
+    >>> from lrpref import Dense
+    >>> Dense([[1.0, -7.0]]).relevance(np.array([[5.0, 5.0]]), np.array([[1.0]]), Flat())
+    array([[0.5, 0.5]])
+    """
+
+    name: ClassVar[str] = "flat"
+    equation: ClassVar[str] = "R_i = sum_j 1 / n_j R_j"
+    when: ClassVar[str] = "the first layer, for a map at the resolution of its kernels; an equal split at a skip"
+    source: ClassVar[str] = "Lapuschkin et al. 2019"
+
+    stabilizer: float = 0.0
+
+    def __post_init__(self) -> None:
+        _not_negative(self, "stabilizer")
+
+    def pools(self) -> tuple[Pool, ...]:
+        """One pool: 1 for a, 1 for w."""
+        return (Pool((Term(one, one),)),)
+
+
+@dataclass(frozen=True)
+class Absolute(Rule):
+    """By magnitude: no cancellation, so no small denominators, and no sign either.
+
+        R_i = sum_j  |a_i w_ij| / (sum_i |a_i w_ij| + |b_j|)  R_j
+
+    This is the |z|-rule that third-party code attributes to Hui and Binder 2019 (LNCS 11507) for batch
+    normalisation, written for any linear layer; the paper's own formula has not been checked.
+
+    >>> import numpy as np
+    >>> from lrpref import Dense
+    >>> Dense([[2.0, -1.0]], [-1.0]).relevance(np.array([[1.0, 1.0]]), np.array([[1.0]]), Absolute())
+    array([[0.5 , 0.25]])
+    """
+
+    name: ClassVar[str] = "absolute"
+    equation: ClassVar[str] = "R_i = sum_j |a_i w_ij| / (sum_i |a_i w_ij| + |b_j|) R_j"
+    when: ClassVar[str] = "skip connections and diagonal layers, to bound what a branch may get"
+    source: ClassVar[str] = "third-party code after Hui and Binder 2019 (not checked against the paper)"
+
+    stabilizer: float = 0.0
+
+    def __post_init__(self) -> None:
+        _not_negative(self, "stabilizer")
+
+    def pools(self) -> tuple[Pool, ...]:
+        """One pool: |a| |w| + |b|."""
+        return (Pool((Term(magnitude, magnitude, magnitude),)),)
+
+
+@dataclass(frozen=True)
+class Pass(Rule):
+    """Relevance passes unchanged: R_i = R_j. For layers with one weight per unit: BatchNorm and Scale.
+
+    This is what zennit's composites do with a BatchNorm that was not merged.
+
+    >>> import numpy as np
+    >>> from lrpref import Scale
+    >>> Scale([2.0, 3.0], [1.0, 1.0]).relevance(np.array([[1.0, 1.0]]), np.array([[0.25, 0.5]]), Pass())
+    array([[0.25, 0.5 ]])
+    """
+
+    name: ClassVar[str] = "pass"
+    equation: ClassVar[str] = "R_i = R_j"
+    when: ClassVar[str] = "BatchNorm and Scale left in a network"
+    source: ClassVar[str] = "zennit (Anders et al. 2021, arXiv 2106.13200)"
+
+    def flow(self, layer: Any, inputs: tuple[Array, ...], R: Array) -> Flow:
+        """R, as it came."""
+        shapes = [tuple(a.shape) for a in inputs]
+        if len(inputs) != 1 or layer.fan_in(*shapes) != 1 or shapes[0] != tuple(R.shape):
+            raise RuleError("Pass is for layers with one weight per unit (BatchNorm, Scale); use Epsilon() here")
+        return Flow((R,))
+
+
+RULES: Mapping[str, type[Rule]] = {
+    rule.name: rule for rule in (Zero, Epsilon, Gamma, AlphaBeta, ZPlus, ZBox, WSquare, Flat, Absolute, Pass)
+}
+"""Every rule by the name that `explain` and the command line know it by."""
+
+
+def by_name(name: str) -> Rule:
+    """The rule called `name` with its default parameters.
+
+    Raises UnknownNameError, or RuleError for a rule that has no defaults (z-box).
+
+    >>> by_name("epsilon")
+    Epsilon(epsilon=1e-06, scale=None)
+    """
+    if name not in RULES:
+        raise unknown("rule", name, RULES)
+    if name == ZBox.name:
+        raise RuleError("the rule z-box needs the range of the input: give rules.ZBox(low, high)")
+    return RULES[name]()
