@@ -10,6 +10,7 @@ NumPy is all it needs; arrays of other backends stay on theirs.
 from . import composites, errors, oracle, rules, samples, weights
 from .backend import asarray, to_numpy
 from .explain import Trace, explain, trace
+from .fusion import fuse, fusion_plan
 from .layers import (
     Add,
     AvgPool2D,
@@ -69,6 +70,8 @@ __all__ = [
     "composites",
     "errors",
     "explain",
+    "fuse",
+    "fusion_plan",
     "load",
     "messages",
     "oracle",

@@ -19,12 +19,13 @@ Montavon et al. 2019, LNCS 11700, sec. 10.2, and Kohlbrenner et al. 2020, arXiv 
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
-from .errors import RuleError, unknown
+from .errors import LrprefError, RuleError, unknown
 from .layers import (
     BatchNorm,
     Conv2D,
@@ -37,7 +38,7 @@ from .layers import (
     WeightedLayer,
 )
 from .network import Network
-from .rules import RULES, AlphaBeta, Epsilon, Flat, Gamma, Pass, Rule, ZBox, ZPlus, by_name
+from .rules import RULES, AlphaBeta, Epsilon, Flat, Gamma, Pass, Rule, ZBox, ZPlus
 
 Selector = str | int | type[Layer] | tuple[type[Layer], ...] | Callable[["Place"], bool]
 
@@ -141,7 +142,8 @@ class Composite:
     name: str = "Composite"
 
     def __post_init__(self) -> None:
-        for pair in self.pairs:
+        given: Sequence[object] = self.pairs
+        for pair in given:
             if not (isinstance(pair, tuple) and len(pair) == 2 and isinstance(pair[1], Rule)):
                 raise RuleError(f"a composite is a list of (selector, rule), got {pair!r}")
             selector: object = pair[0]
@@ -263,21 +265,42 @@ PRESETS: Mapping[str, Callable[..., Composite]] = {
 def resolve(rule: str | Rule | Composite) -> Composite:
     """What a user may give as `rule`, as a composite.
 
-    A bare rule is short for: weighted layers under it, everything else under Epsilon(1e-6).
+    A bare rule is short for: weighted layers under it, everything else under Epsilon(1e-6). A name may carry
+    parameters, as in "gamma(gamma=0.5)" or "epsilon-gamma-box(low=0, high=1)".
 
     Raises UnknownNameError for an unknown name, RuleError for anything else that is no rule.
+
+    >>> print(resolve("gamma(gamma=0.5)"))
+    gamma(gamma=0.5)
+      type WeightedLayer      gamma(gamma=0.5)
     """
+    if isinstance(rule, str):
+        rule = parse(rule)
     if isinstance(rule, Composite):
         return rule
-    if isinstance(rule, str):
-        if rule not in PRESETS and rule not in RULES:
-            raise unknown("rule", rule, [*RULES, *PRESETS])
-        if rule == "epsilon-gamma-box":
-            raise RuleError(
-                "the composite epsilon-gamma-box needs the range of the input: "
-                "give composites.EpsilonGammaBox(low, high)"
-            )
-        return PRESETS[rule]() if rule in PRESETS else resolve(by_name(rule))
     if isinstance(rule, Rule):
         return Composite([(WeightedLayer, rule)], str(rule))
     raise RuleError(f"expected a rule, a composite or the name of one, got {rule!r}")
+
+
+def parse(text: str) -> Rule | Composite:
+    """The rule or composite that `text` names, with its parameters if it gives any: "name" or "name(key=value)".
+
+    >>> parse("alpha-beta(alpha=1, beta=0)")
+    AlphaBeta(alpha=1, beta=0, bias='keep', empty='literal', stabilizer=0.0)
+    """
+    name, bracket, rest = text.strip().partition("(")
+    known: Mapping[str, Callable[..., Rule | Composite]] = {**RULES, **PRESETS}
+    if name not in known:
+        raise unknown("rule", name, known)
+    try:
+        call = ast.parse(f"f({rest}" if bracket else "f()", mode="eval").body
+        if not isinstance(call, ast.Call) or call.args:
+            raise ValueError("write parameters as key=value")
+        values = {str(keyword.arg): ast.literal_eval(keyword.value) for keyword in call.keywords}
+        return known[name](**values)
+    except (SyntaxError, ValueError, TypeError) as error:
+        if isinstance(error, LrprefError):
+            raise
+        hint = f"{name}(low=0, high=1)" if "low" in str(error) else f"{name}(key=value)"
+        raise RuleError(f"cannot make a rule of {text!r}: {error}; write it as {hint}") from error

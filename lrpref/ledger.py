@@ -112,9 +112,9 @@ class Ledger:
         """One sentence: what went in at the top, what came out at the bottom, and where the rest is."""
         start = float(to_numpy(self["out"])[0].sum())
         lost = {name: float(to_numpy(self[name]).sum()) for name in LOSSES}
-        named = ", ".join(f"{value:.5g} {name}" for name, value in lost.items() if value != 0)
+        named = ", ".join(f"{name} took {value:.5g}" for name, value in lost.items() if value != 0)
         worst = float(np.max(np.abs(to_numpy(self.residual()).astype(float)), initial=0.0))
         closes = f"the books close to {worst:.1e}"
         if not all(entry.attributed for entry in self.entries):
             closes = "some rules do not say where their relevance went"
-        return f"{start:.5g} came in at {self.nodes[0]}; on the way {named or 'nothing'} was lost; {closes}."
+        return f"{start:.5g} came in at {self.nodes[0]}; on the way {named or 'nothing was lost'}; {closes}."

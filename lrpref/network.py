@@ -18,6 +18,7 @@ from .backend import (
     backend_name,
     check_finite,
     is_array,
+    is_real_floating,
     load_backend,
 )
 from .errors import GraphError, InputError, at_node
@@ -99,7 +100,7 @@ class Network:
     @property
     def dtype(self) -> DType | None:
         """The number type of the parameters (the widest, if they differ); None if there are none."""
-        arrays = list(self.parameters.values())
+        arrays = [array for array in self.parameters.values() if is_real_floating(array)]  # not masks
         return array_namespace(arrays[0]).result_type(*arrays) if arrays else None
 
     @property
@@ -163,6 +164,8 @@ class Network:
         """The same network in another number type, such as numpy.float64."""
 
         def convert(array: Array) -> Array:
+            if not is_real_floating(array):
+                return array
             xp = array_namespace(array)
             dtype_ = getattr(xp, str(dtype), dtype) if isinstance(dtype, str) or xp.__name__ != "numpy" else dtype
             return xp.astype(array, dtype_)

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from .backend import Array, constant, is_exact, to_numpy
+from .backend import Array, constant, is_array, is_exact, to_numpy
 from .errors import RuleError
 from .layers import (
     Add,
@@ -62,7 +62,7 @@ def messages(
     for n in range(len(R)):
         sample = tuple(a[n] for a in arrays)
         if isinstance(layer, LinearLayer):
-            fractions = _linear_share(layer, sample, rule, output)  # (outputs, all inputs)
+            fractions = _linear_share(layer, sample, _of_sample(rule, n, arrays[0].ndim), output)  # (outputs, inputs)
         else:
             fractions = _routing_share(layer, sample, output)
         sent = (fractions * R[n][:, None]).T
@@ -99,11 +99,20 @@ def bias(layer: LinearLayer, *shapes: Shape) -> np.ndarray:
     per_channel = getattr(layer, "bias", None)
     if isinstance(layer, DiagonalLayer):
         per_channel = layer.scale_and_shift()[1]
-    if per_channel is None:
-        return np.zeros(int(np.prod(output)))
-    per_channel = to_numpy(per_channel)
-    full = [per_channel[j[0]] for j in np.ndindex(*output)]
-    return np.asarray(full, dtype=per_channel.dtype)
+    constant_part = np.zeros(int(np.prod(output)))
+    if per_channel is not None:
+        constant_part = np.asarray([to_numpy(per_channel)[j[0]] for j in np.ndindex(*output)])
+    if isinstance(layer, Conv2D) and layer.bias_taps is not None:
+        return constant_part + _tap_bias(layer, shapes[0], output)
+    return constant_part
+
+
+def _tap_bias(layer: Conv2D, shape: Shape, output: Shape) -> np.ndarray:
+    """What `bias_taps` adds: at each output, the sum over the taps that meet a cell of the image."""
+    taps = to_numpy(layer.bias_taps)
+    sums = [sum(taps[(o, *tap)] for tap, _ in _window(layer, shape, y, x)) for o, y, x in np.ndindex(*output)]
+    found: np.ndarray = np.asarray(sums)
+    return found
 
 
 # ---- layers as matrices, entry by entry ------------------------------------------------------------------------
@@ -167,6 +176,15 @@ def _linear_share(layer: LinearLayer, sample: tuple[np.ndarray, ...], rule: Rule
     if type(rule) not in _LITERAL:
         raise RuleError(f"the oracle has no literal form of {type(rule).__name__}; it knows lrpref's own rules")
     return _LITERAL[type(rule)](rule, a, w, bias(layer, *shapes), connected, sample)
+
+
+def _of_sample(rule: Rule, n: int, ndim: int) -> Rule:
+    """The rule for sample n: a z-box with bounds for the whole batch (`ndim` axes) is cut to that sample's."""
+    if not isinstance(rule, ZBox):
+        return rule
+    bounds: list[Any] = [to_numpy(v) if is_array(v) else v for v in (rule.low, rule.high)]
+    low, high = (v[n % len(v)] if np.ndim(v) == ndim else v for v in bounds)
+    return ZBox(low, high, rule.stabilizer)
 
 
 def _over(numerators: np.ndarray, denominators: np.ndarray) -> np.ndarray:
@@ -241,13 +259,13 @@ def _z_box(rule: ZBox, a: Any, w: Any, b: Any, connected: Any, sample: Any) -> n
 
 
 def _spread(bound: Any, x: np.ndarray) -> np.ndarray:
-    """A bound in the shape of one sample: a number, one per channel, or an array (a leading batch of 1 allowed)."""
+    """A bound in the shape of one sample: a number, one per channel, or an array."""
     if np.isscalar(bound):
         return np.full(x.shape, constant(bound, like=x), dtype=x.dtype)
     bound = np.asarray(bound)
     if bound.shape == (x.shape[0],):
         bound = bound.reshape(-1, *(1,) * (x.ndim - 1))
-    return np.broadcast_to(bound[0] if bound.ndim > x.ndim else bound, x.shape)
+    return np.broadcast_to(bound, x.shape)
 
 
 def _w_square(rule: WSquare, a: Any, w: Any, b: Any, connected: Any, sample: Any) -> np.ndarray:

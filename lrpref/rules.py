@@ -28,7 +28,7 @@ from numbers import Real
 from typing import Any, ClassVar
 
 from .backend import Array, array_namespace, as_parameter, constant, is_array, sum_per_sample
-from .errors import ParameterError, RuleError, unknown
+from .errors import ParameterError, RuleError
 from .ledger import Flow
 
 Map = Callable[[Array], Array]
@@ -187,7 +187,9 @@ class Rule:
     def __str__(self) -> str:
         """The rule's name and whatever differs from its defaults."""
         values = [(f.name, getattr(self, f.name), f.default) for f in fields(self)]
-        told = ", ".join(f"{name}={_brief(value)}" for name, value, default in values if value is not default)
+        told = ", ".join(
+            f"{name}={_brief(value)}" for name, value, default in values if is_array(value) or value != default
+        )
         label = self.name if self.name != "custom" else type(self).__name__
         return f"{label}({told})" if told else label
 
@@ -401,12 +403,13 @@ class AlphaBeta(Rule):
     def shares(
         self, layer: Any, inputs: tuple[Array, ...], R: Array, pools: Sequence[Pool], zs: Sequence[Array]
     ) -> list[Array]:
-        """alpha R and -beta R; renormalised, all of R where the other pool is empty."""
+        """alpha R and -beta R; renormalised, all of R to a pool whose other is empty, and nothing to that other."""
         literal = super().shares(layer, inputs, R, pools, zs)
         if self.empty == "literal":
             return literal
         where = array_namespace(R).where
-        return [where(other == 0, R, share) for other, share in zip(zs[::-1], literal, strict=True)]
+        alone = [(z != 0) & (other == 0) for z, other in zip(zs, zs[::-1], strict=True)]
+        return [where(a, R, where(b, 0 * R, share)) for a, b, share in zip(alone, alone[::-1], literal, strict=True)]
 
 
 @dataclass(frozen=True)
@@ -471,7 +474,7 @@ class ZBox(Rule):
             if not isinstance(getattr(self, name), Real):
                 object.__setattr__(self, name, as_parameter(getattr(self, name), f"ZBox {name}"))
         try:
-            ordered = self.low <= self.high
+            ordered = _lined_up(self.low, self.high) <= _lined_up(self.high, self.low)
         except ValueError as error:
             raise ParameterError(f"ZBox: low and high do not broadcast: {self}") from error
         if not (bool(array_namespace(ordered).all(ordered)) if is_array(ordered) else ordered):
@@ -481,6 +484,13 @@ class ZBox(Rule):
         """One pool: a w - l w+ - h w-."""
         low, high = bound(self.low), bound(self.high)
         return (Pool((Term(), Term(low, positive, sign=-1), Term(high, negative, sign=-1))),)
+
+
+def _lined_up(bound: Any, other: Any) -> Any:
+    """A bound per channel next to one per cell: (C,) becomes (C, 1, 1), so that channels meet channels."""
+    if is_array(bound) and bound.ndim == 1 and is_array(other) and other.ndim > 2:
+        return array_namespace(bound).reshape(bound, (-1, 1, 1))
+    return bound
 
 
 def bound(value: Any) -> Map:
@@ -590,7 +600,8 @@ class Absolute(Rule):
 class Pass(Rule):
     """Relevance passes unchanged: R_i = R_j. For layers with one weight per unit: BatchNorm and Scale.
 
-    This is what zennit's composites do with a BatchNorm that was not merged.
+    This is what the composites of zennit (Anders et al. 2021, arXiv 2106.13200) do with a BatchNorm that was not
+    merged.
 
     >>> import numpy as np
     >>> from lrpref import Scale
@@ -615,18 +626,3 @@ RULES: Mapping[str, type[Rule]] = {
     rule.name: rule for rule in (Zero, Epsilon, Gamma, AlphaBeta, ZPlus, ZBox, WSquare, Flat, Absolute, Pass)
 }
 """Every rule by the name that `explain` and the command line know it by."""
-
-
-def by_name(name: str) -> Rule:
-    """The rule called `name` with its default parameters.
-
-    Raises UnknownNameError, or RuleError for a rule that has no defaults (z-box).
-
-    >>> by_name("epsilon")
-    Epsilon(epsilon=1e-06, scale=None)
-    """
-    if name not in RULES:
-        raise unknown("rule", name, RULES)
-    if name == ZBox.name:
-        raise RuleError("the rule z-box needs the range of the input: give rules.ZBox(low, high)")
-    return RULES[name]()

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -207,11 +206,11 @@ def _write(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
     """Write beside `path` first and rename, so that a broken write leaves nothing behind."""
     if path.suffix != ".npz":
         raise WeightsError(f"networks are stored as .npz, got {path}")
-    handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".npz")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        with os.fdopen(handle, "wb") as stream:
+        with temporary.open("xb") as stream:
             np.savez_compressed(stream, allow_pickle=False, **arrays)
         os.replace(temporary, path)
     except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise

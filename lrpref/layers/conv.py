@@ -24,6 +24,8 @@ class Conv2D(WeightedLayer):
     padding   zeros around the image: one number, (rows, columns) or (top, bottom, left, right);
               these cells never receive relevance
     groups    channels are cut into so many groups that do not see each other
+    bias_taps (out, rows, columns) or None: a bias that each tap adds where it meets a cell of the image and not
+              padding. It is what a BatchNorm before a padded convolution leaves behind (see `lrpref.fuse`)
     """
 
     weight: Array
@@ -32,6 +34,7 @@ class Conv2D(WeightedLayer):
     padding: int | Pair | Padding = 0
     dilation: int | Pair = 1
     groups: int = 1
+    bias_taps: Array | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "weight", as_parameter(self.weight, "Conv2D weight", ndim=4))
@@ -45,6 +48,10 @@ class Conv2D(WeightedLayer):
             object.__setattr__(self, "bias", as_parameter(self.bias, "Conv2D bias", ndim=1))
             if self.bias.shape[0] != out:
                 raise ParameterError(f"Conv2D has {out} output channels, its bias {self.bias.shape[0]}")
+        if self.bias_taps is not None:
+            object.__setattr__(self, "bias_taps", as_parameter(self.bias_taps, "Conv2D bias_taps", ndim=3))
+            if tuple(self.bias_taps.shape) != (out, *self.window.kernel):
+                raise ParameterError(f"bias_taps has shape {tuple(self.bias_taps.shape)}, not (out, rows, columns)")
 
     @property
     def window(self) -> Window:
@@ -63,10 +70,14 @@ class Conv2D(WeightedLayer):
         return (shape[0], self.weight.shape[0], *self.window.output_size((shape[2], shape[3])))
 
     def parameters(self, *inputs: Array) -> tuple[Array, Array | None]:
-        """The weight, and the bias shaped to broadcast over positions."""
-        if self.bias is None:
-            return self.weight, None
-        return self.weight, array_namespace(self.bias).reshape(self.bias, (1, -1, 1, 1))
+        """The weight, and the bias shaped to broadcast over positions (with bias_taps, one per position)."""
+        xp = array_namespace(self.weight)
+        b = None if self.bias is None else xp.reshape(self.bias, (1, -1, 1, 1))
+        if self.bias_taps is None:
+            return self.weight, b
+        taps = Conv2D(self.bias_taps[:, None, :, :], None, self.stride, self.padding, self.dilation)
+        bias_map = taps.forward(xp.ones((1, 1, *inputs[0].shape[2:]), dtype=self.weight.dtype))
+        return self.weight, bias_map if b is None else bias_map + b
 
     def linear(self, w: Array, *inputs: Array) -> Array:
         """Gather: for each tap, the cells that meet it times the tap's weights."""

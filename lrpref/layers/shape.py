@@ -73,6 +73,7 @@ class Pad2D(Routing):
     def forward(self, *inputs: Array) -> Array:
         """The image with its border."""
         (a,) = inputs
+        check_image(tuple(a.shape))
         return pad(a, as_padding(self.padding), constant(self.value, like=a))
 
     def route(self, inputs: tuple[Array, ...], R: Array) -> tuple[Array, ...]:

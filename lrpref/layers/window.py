@@ -6,7 +6,7 @@ one strided slice, so a convolution is a short loop over taps, and its adjoint i
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from ..backend import Array, array_namespace
@@ -18,8 +18,8 @@ Padding = tuple[int, int, int, int]
 
 def _integers(value: int | Sequence[int], lengths: tuple[int, ...], least: int, what: str) -> tuple[int, ...]:
     """`value` as a tuple of integers >= `least`; raises ParameterError."""
-    numbers = (value,) if isinstance(value, int) else tuple(value)
-    if len(numbers) not in lengths or any(int(v) != v or v < least for v in numbers):
+    numbers = tuple(value) if isinstance(value, Iterable) else (value,)
+    if len(numbers) not in lengths or not all(hasattr(v, "__index__") and v >= least for v in numbers):
         allowed = " or ".join(map(str, lengths))
         raise ParameterError(f"{what} takes {allowed} integers >= {least}, got {value!r}")
     return tuple(int(v) for v in numbers)

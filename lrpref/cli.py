@@ -1,0 +1,267 @@
+"""The command line: explain, fuse, show, rules.
+
+Exit codes: 0 done; 1 a check did not hold; 2 a mistake in what was asked for, told in one line.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from . import __version__, inputs, plot, samples, weights
+from .composites import PRESETS, resolve
+from .errors import LrprefError, unknown
+from .explain import DEFAULT_RULE, trace
+from .fusion import forward_difference, fuse, fusion_plan
+from .layers import BatchNorm, Softmax
+from .network import Network
+from .rules import RULES, Rule
+
+EXAMPLES = """examples:
+  lrpref explain mnist-cnn-bn digit-4                       a digit, explained; writes heatmap.png
+  lrpref explain mnist-cnn hard-1 --target 4                why might it be a four?
+  lrpref explain mnist-cnn digit-8 --rule zero gamma z-plus one picture, three rules
+  lrpref show mnist-cnn                                     the network, and the rule each layer would get
+  lrpref fuse mnist-cnn-bn -o fused.npz                     fold batch normalisation away
+  lrpref rules z-plus                                       a rule's equation, source and use
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code."""
+    parser = _parser()
+    chosen = parser.parse_args(arguments)
+    if not hasattr(chosen, "run"):
+        parser.print_help()
+        return 0
+    try:
+        code: int = chosen.run(chosen)
+        return code
+    except (LrprefError, OSError) as error:
+        print(f"lrpref: {error}", file=sys.stderr)
+        return 2
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="lrpref",
+        description="Layer-wise Relevance Propagation: why did the network say that?",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"lrpref {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
+    _add_explain(commands)
+    _add_fuse(commands)
+    _add_show(commands)
+    _add_rules(commands)
+    return parser
+
+
+def _command(commands: Any, name: str, run: Callable[[argparse.Namespace], int], text: str) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
+    parser.set_defaults(run=run)
+    return parser
+
+
+def _add_network(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("network", help=f"a .npz file, or one of: {', '.join(weights.names())}")
+
+
+def _add_input(parser: argparse.ArgumentParser, name: str, **more: Any) -> None:
+    parser.add_argument(name, help=f"an image, a .npy file, or a sample: {', '.join(samples.names())}", **more)
+    parser.add_argument("--invert", action="store_true", help="1 - x, for dark ink on a light ground")
+
+
+# ---- explain ---------------------------------------------------------------------------------------------------
+
+
+def _add_explain(commands: Any) -> None:
+    parser = _command(commands, "explain", _explain, "explain a network's answer to one input, and draw it")
+    _add_network(parser)
+    _add_input(parser, "input")
+    parser.add_argument(
+        "--rule",
+        nargs="+",
+        default=[DEFAULT_RULE],
+        help='rules or composites by name, parameters as in "gamma(gamma=0.5)"; several are drawn side by side '
+        f"(default {DEFAULT_RULE}; `lrpref rules` lists them)",
+    )
+    parser.add_argument("--target", type=int, help="the output to explain (default: the largest)")
+    parser.add_argument("--seed", default="logit", help='"logit" (default), "one", "probability" or a number')
+    parser.add_argument("--no-fuse", action="store_true", help="leave batch normalisation where it is")
+    parser.add_argument("--out", default="heatmap.png", help="the picture to write (default heatmap.png)")
+    parser.add_argument("--waterfall", metavar="FILE", help="also draw the books")
+
+
+def _explain(chosen: argparse.Namespace) -> int:
+    net, about = weights.load(chosen.network), weights.metadata(chosen.network)
+    x = inputs.read(chosen.input, _input_shape(about), chosen.invert)
+    if not chosen.no_fuse:
+        net = _fused(net, x)
+    traces = {name: trace(net, x, chosen.target, name, _number(chosen.seed)) for name in chosen.rule}
+    first = next(iter(traces.values()))
+    said = _prediction(net, x, about)
+    print(f"{chosen.network} says that {chosen.input} is {said}")
+    print(f"explained: {_class(about, int(first.target[0]))}, starting from {chosen.seed}")  # type: ignore[index]
+    for name, found in traces.items():
+        print(f"\n{name}: {found.ledger}")
+    title = f"{chosen.network}: {said}; why {_class(about, int(first.target[0]))}?"  # type: ignore[index]
+    maps = {name: found.relevance for name, found in traces.items()}
+    plot.save(plot.grid(x, maps, title), chosen.out)
+    print(f"\nwrote {chosen.out}")
+    if chosen.waterfall:
+        plot.save(plot.waterfall(first.ledger), chosen.waterfall)
+        print(f"wrote {chosen.waterfall}")
+    return 0
+
+
+def _fused(net: Network, x: np.ndarray) -> Network:
+    """The network without BatchNorm, if it had any, with one line about it."""
+    if not any(isinstance(layer, BatchNorm) for _, layer, _ in net.nodes):
+        return net
+    fused = fuse(net, verify=x)
+    plan = fusion_plan(net)
+    folded = len(plan.decisions) - len(plan.kept)
+    print(
+        f"fused {folded} of {len(plan.decisions)} BatchNorm layers; "
+        f"the output changed by {forward_difference(net, fused, x):.1e} of its largest value"
+    )
+    return fused
+
+
+def _prediction(net: Network, x: np.ndarray, about: dict[str, Any]) -> str:
+    """The largest output in words."""
+    logits = net.forward(x)
+    probabilities = logits if isinstance(net.nodes[-1].layer, Softmax) else Softmax().forward(logits)
+    best = int(np.argmax(logits[0]))
+    output, probability = float(logits[0, best]), float(probabilities[0, best])
+    return f"{_class(about, best)} (output {output:.3f}, probability {probability:.3f})"
+
+
+def _class(about: dict[str, Any], index: int) -> str:
+    classes = about.get("classes") or []
+    return str(classes[index]) if index < len(classes) else f"output {index}"
+
+
+def _input_shape(about: dict[str, Any]) -> list[int]:
+    shape = about.get("input", {}).get("shape")
+    if not shape:
+        raise LrprefError("the file does not say its input's shape; save it with metadata={'input': {'shape': [...]}}")
+    return [int(n) for n in shape]
+
+
+def _number(text: str) -> str | float:
+    """A seed given as text."""
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+# ---- fuse ------------------------------------------------------------------------------------------------------
+
+
+def _add_fuse(commands: Any) -> None:
+    parser = _command(commands, "fuse", _fuse, "fold batch normalisation into its neighbours, and prove it")
+    _add_network(parser)
+    _add_input(parser, "--input", default="digit-4")
+    parser.add_argument("--rule", default=DEFAULT_RULE, help="the rule whose heatmaps are compared")
+    parser.add_argument("--threshold-relu", action="store_true", help="turn BatchNorm, ReLU into ThreshReLU, BatchNorm")
+    parser.add_argument("-o", "--output", metavar="FILE", help="write the fused network (.npz)")
+
+
+def _fuse(chosen: argparse.Namespace) -> int:
+    net, about = weights.load(chosen.network), weights.metadata(chosen.network)
+    x = inputs.read(chosen.input, _input_shape(about), chosen.invert)
+    print(fusion_plan(net, chosen.threshold_relu))
+    fused = fuse(net, verify=x, threshold_relu=chosen.threshold_relu)
+    print(f"\nforward difference on {chosen.input}: {forward_difference(net, fused, x):.1e} of the largest output")
+    before, after = (trace(each, x, rule=chosen.rule).relevance for each in (net, fused))
+    change = float(np.linalg.norm(after - before) / np.linalg.norm(before))
+    print(f"the heatmap under {chosen.rule} changed by {change:.1%} (relative L2): explaining the unfused network is")
+    print("another question. Its BatchNorm was left to the rule that `lrpref show --rule` prints.")
+    if chosen.output:
+        weights.save(fused, chosen.output, {**about, "fused_from": chosen.network})
+        print(f"wrote {chosen.output}")
+    return 0
+
+
+# ---- show ------------------------------------------------------------------------------------------------------
+
+
+def _add_show(commands: Any) -> None:
+    parser = _command(commands, "show", _show, "show a network: shapes, parameters, and the rule each layer would get")
+    _add_network(parser)
+    parser.add_argument("--rule", default=DEFAULT_RULE, help=f"rule or composite (default {DEFAULT_RULE})")
+
+
+def _show(chosen: argparse.Namespace) -> int:
+    net, about = weights.load(chosen.network), weights.metadata(chosen.network)
+    rules = resolve(chosen.rule).assign(net)
+    shapes = net.shapes((1, *_input_shape(about)))
+    rows = [("node", "layer", "reads", "output", "parameters", f"rule ({chosen.rule})")]
+    for name, layer, read in net.nodes:
+        held = sum(int(np.prod(a.shape)) for key, a in net.parameters.items() if key.rpartition(".")[0] == name)
+        shape = " x ".join(map(str, shapes[name][1:]))
+        rule = str(rules[name]) if name in rules else "-"
+        rows.append((name, type(layer).__name__, ", ".join(read), shape, f"{held:,}" if held else "-", rule))
+    print(_table(rows))
+    print(f"\n{sum(int(np.prod(a.shape)) for a in net.parameters.values()):,} parameters, {net.dtype}")
+    for key in ("title", "task", "accuracy", "seed", "framework", "data", "licence"):
+        if key in about:
+            print(f"{key}: {about[key]}")
+    return 0
+
+
+# ---- rules -----------------------------------------------------------------------------------------------------
+
+
+def _add_rules(commands: Any) -> None:
+    parser = _command(commands, "rules", _rules, "list the rules: equations, when to use which, what holds for each")
+    parser.add_argument("name", nargs="?", help="one rule, in full")
+
+
+def _rules(chosen: argparse.Namespace) -> int:
+    if chosen.name:
+        known: dict[str, Any] = {**RULES, **PRESETS}
+        if chosen.name not in known:
+            raise unknown("rule", chosen.name, known)
+        print((known[chosen.name].__doc__ or "").split(">>>")[0].rstrip())
+        return 0
+    print(rule_table())
+    print("\ncomposites (a rule for each kind of layer): " + ", ".join(PRESETS))
+    print("`lrpref rules NAME` prints one in full; `lrpref show NETWORK --rule NAME` what each layer would get")
+    return 0
+
+
+def rule_table() -> str:
+    """Every rule with its equation, use and properties, from the rules' own tags."""
+    rows = [("rule", "equation", "needs a >= 0", "conserves", "linear in R", "exact", "use it for")]
+    for name, kind in RULES.items():
+        rule: Any = kind(0.0, 1.0) if name == "z-box" else kind()  # type: ignore[call-arg]
+        rows.append((name, rule.equation, *(_tick(rule, tag) for tag in TAGS), rule.when))
+    notes = "conserves: without biases, stabilizer and zero denominators. exact: rational, see lrpref.exact."
+    return f"{_table(rows)}\n\n{notes}"
+
+
+TAGS = ("needs_nonnegative", "conserves", "linear", "exact")
+
+
+def _tick(rule: Rule, tag: str) -> str:
+    return "yes" if getattr(rule, tag) else "no"
+
+
+def _table(rows: Sequence[Sequence[str]]) -> str:
+    """Rows as aligned columns, a rule under the head."""
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    lines = ["  ".join(f"{cell:{w}}" for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows]
+    return "\n".join([lines[0], "-" * max(map(len, lines)), *lines[1:]])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,148 @@
+"""Pictures of relevance: red speaks for the output, blue against it, white is zero.
+
+The scale is centred on zero and, in a comparison, one for all panels. Red and blue of matplotlib's "RdBu" can be
+told apart by colour-blind eyes. Each function returns a matplotlib `Figure`, which `save` writes.
+
+Needs matplotlib: pip install "lrpref[plot]".
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .backend import Array, to_numpy
+from .errors import LrprefError, ShapeError
+from .ledger import LOSSES, Ledger
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+COLOURS = "RdBu_r"
+
+
+def explanation(x: Array, R: Array, title: str = "") -> Figure:
+    """The input and its relevance side by side.
+
+    x, R   one sample, (C, H, W) or (1, C, H, W); relevance is summed over the channels
+    title  a line above both
+    """
+    return grid(x, {"relevance": R}, title)
+
+
+def grid(x: Array, maps: Mapping[str, Array], title: str = "", columns: int = 4) -> Figure:
+    """The input and several relevance maps of it, on one colour scale.
+
+    x     one sample, (C, H, W) or (1, C, H, W)
+    maps  caption -> relevance shaped like `x`
+    """
+    images = {caption: _summed(R) for caption, R in maps.items()}
+    peaks = [float(np.abs(image).max(initial=0.0)) for image in images.values()]
+    limit = float(np.median(peaks)) or 1.0  # the middle map fills the scale: one wild map does not bleach the others
+    panels = len(images) + 1
+    columns = min(columns, panels)
+    rows = -(-panels // columns)
+    figure = _figure(2.9 * columns + 0.9, 2.9 * rows + (0.9 if title else 0.5))
+    axes = figure.subplots(rows, columns, squeeze=False).reshape(-1)
+    for ax in axes:
+        ax.set_axis_off()
+    _draw_input(axes[0], x)
+    for ax, (caption, image) in zip(axes[1:], images.items(), strict=False):
+        drawn = _draw_map(ax, image, limit)
+        ax.contour(_ink(x), levels=[0.5], colors="0.35", linewidths=0.6)
+        ax.set_title(caption, fontsize=9)
+    extend = "both" if max(peaks) > limit else "neither"
+    figure.colorbar(drawn, ax=list(axes), shrink=0.75, extend=extend, label="relevance (red: for, blue: against)")
+    if title:
+        figure.suptitle(title, fontsize=10)
+    return figure
+
+
+def waterfall(ledger: Ledger, sample: int = 0, title: str = "where the relevance went") -> Figure:
+    """The books of one sample as a waterfall: the relevance that stands at each layer, and what was lost there."""
+    out = to_numpy(ledger["out"])[:, sample].astype(float)
+    end = float(to_numpy(ledger["in"])[-1, sample])
+    figure = _figure(7.0, 0.32 * len(out) + 1.6)
+    ax = figure.subplots()
+    places = np.arange(len(out) + 1)
+    ax.barh(places, [*out, end], color="0.8", label="relevance at the output of")
+    left = out.copy()
+    for colour, loss in zip(("#d95f02", "#7570b3", "#1b9e77", "#e7298a"), LOSSES, strict=True):
+        lost = to_numpy(ledger[loss])[:, sample].astype(float)
+        if np.any(lost != 0):
+            left = left - lost
+            ax.barh(places[:-1], lost, left=left, height=0.45, color=colour, label=f"lost to {loss}")
+    ax.set_yticks(places, [*ledger.nodes, "input"])
+    ax.invert_yaxis()
+    ax.axvline(0, color="0.2", linewidth=0.8)
+    ax.set_xlabel("relevance")
+    ax.set_title(title, fontsize=10)
+    ax.margins(x=0.06)
+    figure.legend(fontsize=8, loc="outside lower center", ncols=3)
+    return figure
+
+
+def save(figure: Figure, path: str | os.PathLike[str]) -> None:
+    """Write a figure, whole or not at all; the ending of `path` says the format (.png, .pdf, .svg)."""
+    path = Path(path)
+    if not path.parent.is_dir():
+        raise LrprefError(f"there is no folder {path.parent} to write {path.name} to")
+    part = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
+    try:
+        figure.savefig(part, dpi=150)
+        os.replace(part, path)
+    except ValueError as error:
+        raise LrprefError(f"cannot write {path}: {error}") from error
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _figure(width: float, height: float) -> Figure:
+    """A figure that belongs to no window system."""
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise LrprefError('pictures need matplotlib: pip install "lrpref[plot]"') from error
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def _image(x: Array) -> np.ndarray:
+    """One sample as (C, H, W)."""
+    image = to_numpy(x)
+    image = image[0] if image.ndim == 4 and len(image) == 1 else image
+    if image.ndim != 3:
+        raise ShapeError(f"a picture needs one sample (C, H, W), got {image.shape}; choose one with x[0]")
+    return image
+
+
+def _summed(R: Array) -> np.ndarray:
+    """Relevance per pixel: the sum over the channels."""
+    summed: np.ndarray = _image(R).astype(float).sum(axis=0)
+    return summed
+
+
+def _ink(x: Array) -> np.ndarray:
+    """The sample as one channel scaled to [0, 1], for its outline."""
+    grey = _image(x).astype(float).mean(axis=0)
+    span = float(grey.max() - grey.min())
+    scaled: np.ndarray = (grey - grey.min()) / span if span else grey * 0
+    return scaled
+
+
+def _draw_input(ax: Axes, x: Array) -> None:
+    image = _image(x).astype(float)
+    if len(image) == 3:
+        span = float(image.max() - image.min()) or 1.0
+        ax.imshow(np.moveaxis((image - image.min()) / span, 0, -1))
+    else:
+        ax.imshow(image.mean(axis=0), cmap="gray_r")
+    ax.set_title("input", fontsize=9)
+
+
+def _draw_map(ax: Axes, image: np.ndarray, limit: float) -> Any:
+    return ax.imshow(image, cmap=COLOURS, vmin=-limit, vmax=limit)
