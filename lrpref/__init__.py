@@ -37,6 +37,7 @@ from .layers import (
 from .ledger import Ledger
 from .network import Network
 from .oracle import messages
+from .rational import exact
 from .weights import load, save
 
 __version__ = "0.1.0"
@@ -69,6 +70,7 @@ __all__ = [
     "asarray",
     "composites",
     "errors",
+    "exact",
     "explain",
     "fuse",
     "fusion_plan",

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import importlib
 from fractions import Fraction
+from functools import cache
 from types import ModuleType
 from typing import Any
 
@@ -58,6 +59,11 @@ def backend_name(x: Array) -> str:
 def is_array(x: object) -> bool:
     """Whether `x` is an array of any backend."""
     return hasattr(x, "shape") and hasattr(x, "dtype")
+
+
+def as_tuple(x: Any) -> tuple[Any, ...]:
+    """One array, or several, as a tuple."""
+    return tuple(x) if isinstance(x, tuple | list) else (x,)
 
 
 def to_numpy(x: Array) -> np.ndarray:
@@ -136,6 +142,22 @@ def as_parameter(x: Any, what: str, ndim: int | None = None) -> Array:
         raise ParameterError(f"{what} must have {ndim} axes, got shape {tuple(x.shape)}")
     if not all_finite(x):
         raise ParameterError(f"{what} holds NaN or infinities")
+    return _read_only(x)
+
+
+def as_mask(x: Any, what: str) -> Array:
+    """`x` as one boolean per channel, read-only where that exists.
+
+    Raises ParameterError for another type or rank.
+    """
+    x = x if is_array(x) else np.asarray(x)
+    if x.ndim != 1 or not array_namespace(x).isdtype(x.dtype, "bool"):
+        raise ParameterError(f"{what} must be one boolean per channel, got shape {tuple(x.shape)} of {x.dtype}")
+    return _read_only(x)
+
+
+def _read_only(x: Array) -> Array:
+    """A view of `x` that NumPy does not let anyone write to; other backends have none."""
     if isinstance(x, np.ndarray):
         x = x.view()
         x.flags.writeable = False
@@ -153,20 +175,69 @@ def check_finite(x: Array, what: str) -> None:
     )
 
 
+def exact_number(value: Any) -> Any:
+    """A rational number in the type that exact arrays hold: gmpy2's mpq where installed, else Fraction.
+
+    >>> exact_number(Fraction(1, 3)) == Fraction(1, 3)
+    True
+    """
+    return _rational()(value)
+
+
+@cache
+def _rational() -> Any:
+    try:
+        return importlib.import_module("gmpy2").mpq
+    except ImportError:
+        return Fraction
+
+
+def exact_array(x: Any) -> np.ndarray:
+    """Numbers, or text of numbers, as exact numbers in an object array; raises ParameterError for what is none."""
+    given = np.asarray(to_numpy(x) if hasattr(x, "dtype") else x, dtype=object)
+    values = np.empty(given.shape, dtype=object)
+    for index, value in np.ndenumerate(given):
+        try:
+            values[index] = exact_number(Fraction(value.item() if isinstance(value, np.generic) else value))
+        except (TypeError, ValueError, OverflowError) as error:
+            raise ParameterError(f"{value!r} is no number that a fraction could hold") from error
+    return values
+
+
 def constant(value: Any, like: Array) -> Any:
     """The number written `value` in the arithmetic of `like`, so that 0.1 means one tenth where it can.
 
     Exact arrays get the fraction of the decimal as written, long doubles the nearest long double; every other
     floating-point type takes the Python number as it is.
 
-    >>> constant(0.1, like=np.asarray([Fraction(1)], dtype=object))
-    Fraction(1, 10)
+    >>> constant(0.1, like=np.asarray([Fraction(1)], dtype=object)) == Fraction(1, 10)
+    True
     """
     if is_exact(like):
-        return Fraction(repr(value)) if isinstance(value, float) else Fraction(value)
+        return exact_number(Fraction(repr(value)) if isinstance(value, float) else value)
     if isinstance(like, np.ndarray) and like.dtype == np.longdouble:
         return np.longdouble(repr(value))
     return value
+
+
+def full(shape: tuple[int, ...], value: Any, like: Array) -> Array:
+    """An array of `shape` filled with `value`, on the backend and in the arithmetic of `like`."""
+    return array_namespace(like).full(shape, constant(value, like=like), dtype=like.dtype)
+
+
+def zeros_like(x: Array) -> Array:
+    """Zeros in the shape and arithmetic of `x`; exact zeros where `x` is exact, which NumPy's own are not."""
+    return full(x.shape, 0, like=x)
+
+
+def ones_like(x: Array) -> Array:
+    """Ones in the shape and arithmetic of `x`."""
+    return full(x.shape, 1, like=x)
+
+
+def spread(v: Array, like: Array) -> Array:
+    """One value per sample, (N,), shaped to broadcast over `like`, (N, ...)."""
+    return array_namespace(v).reshape(v, (-1, *(1,) * (like.ndim - 1)))
 
 
 def sum_per_sample(x: Array) -> Array:

@@ -27,6 +27,7 @@ from typing import Any
 
 from .errors import LrprefError, RuleError, unknown
 from .layers import (
+    Add,
     BatchNorm,
     Conv2D,
     Dense,
@@ -38,7 +39,8 @@ from .layers import (
     WeightedLayer,
 )
 from .network import Network
-from .rules import RULES, AlphaBeta, Epsilon, Flat, Gamma, Pass, Rule, ZBox, ZPlus
+from .rules import RULES, AlphaBeta, Epsilon, Flat, Gamma, Pass, Rule, ZBox, Zero, ZPlus
+from .rules import Relative as RelativeRule
 
 Selector = str | int | type[Layer] | tuple[type[Layer], ...] | Callable[["Place"], bool]
 
@@ -252,12 +254,26 @@ def EpsilonAlpha2Beta1Flat(epsilon: float = 1e-6, stabilizer: float = 1e-6) -> C
     return _with_first("EpsilonAlpha2Beta1Flat", first, Flat(stabilizer), rest)
 
 
+def Relative(rescale: bool = True) -> Composite:  # noqa: N802
+    """Relative LRP everywhere, a signed split at skip connections; BatchNorm must be fused first."""
+    pairs: list[tuple[Selector, Rule]] = [(unfused, Zero()), (Add, Zero()), (LinearLayer, RelativeRule(rescale))]
+    return Composite(pairs, "Relative")
+
+
+def unfused(place: Place) -> bool:
+    """The selector that refuses a BatchNorm: raises RuleError."""
+    if isinstance(place.layer, BatchNorm):
+        raise RuleError(f"Relative LRP needs BatchNorm folded away, {place.name!r} is one: use lrpref.fuse(net)")
+    return False
+
+
 PRESETS: Mapping[str, Callable[..., Composite]] = {
     "epsilon-plus": EpsilonPlus,
     "epsilon-plus-flat": EpsilonPlusFlat,
     "epsilon-gamma-box": EpsilonGammaBox,
     "epsilon-alpha2-beta1": EpsilonAlpha2Beta1,
     "epsilon-alpha2-beta1-flat": EpsilonAlpha2Beta1Flat,
+    "relative": Relative,
 }
 """The presets by the names that `explain` and the command line know them by."""
 
@@ -265,7 +281,8 @@ PRESETS: Mapping[str, Callable[..., Composite]] = {
 def resolve(rule: str | Rule | Composite) -> Composite:
     """What a user may give as `rule`, as a composite.
 
-    A bare rule is short for: weighted layers under it, everything else under Epsilon(1e-6). A name may carry
+    A bare rule is short for: weighted layers under it, everything else under Epsilon(1e-6); only Relative is short
+    for its own composite. A name may carry
     parameters, as in "gamma(gamma=0.5)" or "epsilon-gamma-box(low=0, high=1)".
 
     Raises UnknownNameError for an unknown name, RuleError for anything else that is no rule.
@@ -278,6 +295,8 @@ def resolve(rule: str | Rule | Composite) -> Composite:
         rule = parse(rule)
     if isinstance(rule, Composite):
         return rule
+    if isinstance(rule, RelativeRule):
+        return Relative(rule.rescale)
     if isinstance(rule, Rule):
         return Composite([(WeightedLayer, rule)], str(rule))
     raise RuleError(f"expected a rule, a composite or the name of one, got {rule!r}")

@@ -14,7 +14,18 @@ from numbers import Real
 
 import numpy as np
 
-from .backend import Array, all_finite, array_namespace, constant, is_array, is_exact, sum_per_sample, to_numpy
+from .backend import (
+    Array,
+    all_finite,
+    array_namespace,
+    full,
+    is_array,
+    is_exact,
+    ones_like,
+    sum_per_sample,
+    to_numpy,
+    zeros_like,
+)
 from .composites import Assignment, Composite, resolve
 from .errors import InputError, RelevanceWarning, RuleError, ShapeError, TargetError, at_node
 from .layers import Elementwise, Layer, Softmax
@@ -164,14 +175,14 @@ def _seed(logits: Array, target: Array | None, seed: str | float | Array) -> Arr
     if seed == "logit":
         values = flat
     elif seed == "one":
-        values = xp.ones_like(flat)
+        values = ones_like(flat)
     elif seed == "probability":
         values = Softmax().forward(flat)
     elif isinstance(seed, str):
         raise InputError(f'seed is "logit", "one", "probability", a number or an array, got {seed!r}')
     else:
-        values = xp.ones_like(flat) * constant(seed, like=flat)
-    return xp.reshape(xp.where(chosen, values, xp.zeros_like(flat)), logits.shape)
+        values = full(flat.shape, seed, like=flat)
+    return xp.reshape(xp.where(chosen, values, zeros_like(flat)), logits.shape)
 
 
 # ---- is it sound -----------------------------------------------------------------------------------------------

@@ -23,7 +23,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from .backend import Array, all_finite, array_namespace, is_exact
+from .backend import Array, all_finite, array_namespace, is_exact, ones_like, zeros_like
 from .errors import FusionError
 from .layers import (
     Conv2D,
@@ -201,11 +201,11 @@ def _swap_with_relu(nodes: list[Node], name: str, relu: str) -> list[Node] | Non
     w, b = _diagonal(nodes, name)
     xp = array_namespace(w)
     dead = w == 0
-    t = -b / xp.where(dead, xp.ones_like(w), w)
+    t = -b / xp.where(dead, ones_like(w), w)
     if not all_finite(t):
         return None
-    threshold = ThreshReLU(xp.where(dead, xp.zeros_like(t), t), below=w < 0)
-    scale = Scale(w, xp.where(dead, xp.where(b > 0, b, xp.zeros_like(b)), b))
+    threshold = ThreshReLU(xp.where(dead, zeros_like(t), t), below=w < 0)
+    scale = Scale(w, xp.where(dead, xp.where(b > 0, b, zeros_like(b)), b))
     source = _find(nodes, name).inputs
     moved = []
     for node in nodes:
@@ -226,7 +226,7 @@ def _diagonal(nodes: Sequence[Node], name: str) -> tuple[Array, Array]:
     layer = _find(nodes, name).layer
     assert isinstance(layer, DiagonalLayer)
     w, b = layer.scale_and_shift()
-    return w, array_namespace(w).zeros_like(w) if b is None else b
+    return w, zeros_like(w) if b is None else b
 
 
 def _after(layer: Layer, diagonal: tuple[Array, Array]) -> LinearLayer:

@@ -35,11 +35,13 @@ class Flow:
 
     inputs      one array of relevance per input of the layer, each shaped like that input
     losses      column name -> (N,) array; a column that is absent is zero
+    facts       other numbers worth telling, name -> (N,) array, such as the logarithm of a rescaling
     attributed  False for a user's rule that does not say where the rest went
     """
 
     inputs: tuple[Array, ...]
     losses: Mapping[str, Array] = field(default_factory=dict)
+    facts: Mapping[str, Array] = field(default_factory=dict)
     attributed: bool = True
 
 
@@ -51,6 +53,7 @@ class Entry:
     layer: str
     rule: str
     columns: Mapping[str, Array]
+    facts: Mapping[str, Array]
     attributed: bool = True
 
     @classmethod
@@ -60,7 +63,7 @@ class Entry:
         into = sum((sum_per_sample(R_i) for R_i in flow.inputs), start=0 * out)
         columns = {"out": out, "in": into}
         columns |= {name: flow.losses.get(name, 0 * out) for name in LOSSES}
-        return cls(node, type(layer).__name__, rule, columns, flow.attributed)
+        return cls(node, type(layer).__name__, rule, columns, flow.facts, flow.attributed)
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,7 +92,7 @@ class Ledger:
 
     def table(self, sample: int | None = None) -> str:
         """The books as text: of one sample, or (None) summed over the batch."""
-        chosen = slice(None) if sample is None else slice(sample, sample + 1)
+        chosen = slice(None) if sample is None else [sample]
         sums = {name: to_numpy(self[name])[:, chosen].sum(axis=1) for name in COLUMNS}
         used = [name for name in COLUMNS if name in ("out", "in") or np.any(sums[name] != 0)]
         rest = to_numpy(self.residual())[:, chosen].sum(axis=1)
@@ -100,7 +103,8 @@ class Ledger:
         for row, entry in enumerate(self.entries):
             numbers = "".join(f"{float(sums[name][row]):12.5g}" for name in used)
             mark = f"{float(rest[row]):12.1e}" if entry.attributed else " unattributed"
-            lines.append(f"{entry.node:{width}}  {entry.rule:{rule_width}}{numbers}{mark}")
+            facts = "".join(f"  {name} {float(to_numpy(v)[chosen].mean()):.3g}" for name, v in entry.facts.items())
+            lines.append(f"{entry.node:{width}}  {entry.rule:{rule_width}}{numbers}{mark}{facts}")
         return "\n".join(lines)
 
     def __str__(self) -> str:

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Self
 
+import numpy as np
+
 from .backend import (
     Array,
     DType,
@@ -17,11 +19,12 @@ from .backend import (
     asarray,
     backend_name,
     check_finite,
+    exact_array,
     is_array,
     is_real_floating,
     load_backend,
 )
-from .errors import GraphError, InputError, at_node
+from .errors import DTypeError, GraphError, InputError, at_node
 from .layers.base import Layer, Shape
 
 INPUT = "input"
@@ -66,7 +69,7 @@ class Network:
         names = _count_by_type(layers) if names is None else list(names)
         if len(names) != len(layers):
             raise GraphError(f"{len(layers)} layers, but {len(names)} names")
-        return cls([(n, layer, [p]) for n, layer, p in zip(names, layers, [INPUT, *names[:-1]], strict=True)])
+        return cls([(n, layer, [p]) for n, layer, p in zip(names, layers, [INPUT, *names], strict=False)])
 
     # ---- what it is --------------------------------------------------------------------------------------------
 
@@ -151,6 +154,8 @@ class Network:
             )
         check_finite(x, "the input")
         dtype = x.dtype if self.dtype is None else self.dtype
+        if x.dtype != dtype and dtype == np.dtype(object):
+            return exact_array(x)
         return x if x.dtype == dtype else array_namespace(x).astype(x, dtype)
 
     # ---- the same network elsewhere ----------------------------------------------------------------------------
@@ -161,14 +166,20 @@ class Network:
         return self.map_arrays(lambda array: asarray(array, backend))
 
     def astype(self, dtype: DType) -> Network:
-        """The same network in another number type, such as numpy.float64."""
+        """The same network in another number type, such as numpy.float64 or "float64"; masks stay as they are.
+
+        Raises DTypeError for a type that lrpref does not compute with.
+        """
+        name = dtype if isinstance(dtype, str) else getattr(dtype, "__name__", str(dtype))
 
         def convert(array: Array) -> Array:
             if not is_real_floating(array):
                 return array
             xp = array_namespace(array)
-            dtype_ = getattr(xp, str(dtype), dtype) if isinstance(dtype, str) or xp.__name__ != "numpy" else dtype
-            return xp.astype(array, dtype_)
+            converted = xp.astype(array, getattr(xp, name, dtype))  # by name: numpy.float64 serves every backend
+            if not is_real_floating(converted):
+                raise DTypeError(f"a network computes in float32, float64 or longer, not in {name}")
+            return converted
 
         return self.map_arrays(convert)
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from .backend import Array, constant, is_array, is_exact, to_numpy
+from .backend import Array, as_tuple, constant, is_array, is_exact, to_numpy
 from .errors import RuleError
 from .layers import (
     Add,
@@ -30,8 +30,8 @@ from .layers import (
     MaxPool2D,
     Pad2D,
 )
-from .layers.base import Shape, as_tuple
-from .rules import Absolute, AlphaBeta, Epsilon, Flat, Gamma, Pass, Rule, WSquare, ZBox, Zero, ZPlus
+from .layers.base import Shape
+from .rules import Absolute, AlphaBeta, Epsilon, Flat, Gamma, Pass, Relative, Rule, WSquare, ZBox, Zero, ZPlus
 
 Index = tuple[int, ...]
 Entry = tuple[int, Index, Index, Any]
@@ -65,7 +65,7 @@ def messages(
             fractions = _linear_share(layer, sample, _of_sample(rule, n, arrays[0].ndim), output)  # (outputs, inputs)
         else:
             fractions = _routing_share(layer, sample, output)
-        sent = (fractions * R[n][:, None]).T
+        sent = _rescaled(rule, (fractions * R[n][:, None]).T, R[n])
         for k, part in enumerate(np.split(sent, np.cumsum([a.size for a in sample])[:-1])):
             found[k].append(part.reshape(*shapes[k], *output))
     stacked = tuple(
@@ -103,7 +103,7 @@ def bias(layer: LinearLayer, *shapes: Shape) -> np.ndarray:
     if per_channel is not None:
         constant_part = np.asarray([to_numpy(per_channel)[j[0]] for j in np.ndindex(*output)])
     if isinstance(layer, Conv2D) and layer.bias_taps is not None:
-        return constant_part + _tap_bias(layer, shapes[0], output)
+        constant_part = constant_part + _tap_bias(layer, shapes[0], output)
     return constant_part
 
 
@@ -173,9 +173,12 @@ def _linear_share(layer: LinearLayer, sample: tuple[np.ndarray, ...], rule: Rule
         place = np.ravel_multi_index(j, output), starts[k] + np.ravel_multi_index(i, shapes[k])
         w[place], connected[place] = weight, True
     a = np.concatenate([x.reshape(-1) for x in sample])
-    if type(rule) not in _LITERAL:
+    if type(rule) not in (*_LITERAL, Relative):
         raise RuleError(f"the oracle has no literal form of {type(rule).__name__}; it knows lrpref's own rules")
-    return _LITERAL[type(rule)](rule, a, w, bias(layer, *shapes), connected, sample)
+    b = bias(layer, *shapes)
+    if isinstance(rule, Relative):
+        return _relative(a, w, b, layer.fan_in(*((1, *shape) for shape in shapes)))
+    return _LITERAL[type(rule)](rule, a, w, b, connected, sample)
 
 
 def _of_sample(rule: Rule, n: int, ndim: int) -> Rule:
@@ -185,6 +188,21 @@ def _of_sample(rule: Rule, n: int, ndim: int) -> Rule:
     bounds: list[Any] = [to_numpy(v) if is_array(v) else v for v in (rule.low, rule.high)]
     low, high = (v[n % len(v)] if np.ndim(v) == ndim else v for v in bounds)
     return ZBox(low, high, rule.stabilizer)
+
+
+def _rescaled(rule: Rule, sent: np.ndarray, R: np.ndarray) -> np.ndarray:
+    """Messages (inputs, outputs) times kappa, where the rule is Relative and rescales; else as they are."""
+    if not (isinstance(rule, Relative) and rule.rescale):
+        return sent
+    kept = abs(sent.sum(axis=1)).sum()
+    return sent * (abs(R).sum() / kept) if kept != 0 else 0 * sent
+
+
+def _relative(a: Any, w: Any, b: Any, n: int) -> np.ndarray:
+    """sgn(z_j) a_i w_ij / n."""
+    z = (a * w).sum(axis=1) + b
+    share: np.ndarray = np.where(z < 0, -1, 1)[:, None] * a * w / n
+    return share
 
 
 def _over(numerators: np.ndarray, denominators: np.ndarray) -> np.ndarray:

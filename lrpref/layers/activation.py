@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import isfinite
 
-from ..backend import Array, array_namespace, as_parameter, constant
+from ..backend import Array, array_namespace, as_mask, as_parameter, constant, full, is_array, zeros_like
 from ..errors import ParameterError, RuleError, ShapeError
 from ..ledger import Flow
 from .base import Elementwise, Layer, Shape, SupportsFlow
@@ -23,7 +23,7 @@ class ReLU(Elementwise):
         """max(x, 0)."""
         (x,) = inputs
         xp = array_namespace(x)
-        return xp.where(x > 0, x, xp.zeros_like(x))
+        return xp.where(x > 0, x, zeros_like(x))
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,8 +34,7 @@ class ReLU6(Elementwise):
         """min(max(x, 0), 6)."""
         (x,) = inputs
         xp = array_namespace(x)
-        six = xp.zeros_like(x) + 6
-        return xp.where(x > 0, xp.where(x < 6, x, six), xp.zeros_like(x))
+        return xp.where(x > 0, xp.where(x < 6, x, full(x.shape, 6, like=x)), zeros_like(x))
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,18 +71,21 @@ class ThreshReLU(Elementwise):
     def __post_init__(self) -> None:
         if not isinstance(self.threshold, int | float):
             object.__setattr__(self, "threshold", as_parameter(self.threshold, "ThreshReLU threshold", ndim=1))
+        if self.below is not None:
+            object.__setattr__(self, "below", as_mask(self.below, "ThreshReLU below"))
 
     def forward(self, *inputs: Array) -> Array:
         """max or min of x and the threshold."""
         (x,) = inputs
         xp = array_namespace(x)
         per_channel = (1, -1, *(1,) * (x.ndim - 2))
+        channels = {int(held.shape[0]) for held in vars(self).values() if is_array(held)}
+        if not channels <= {x.shape[1]}:
+            raise ShapeError(f"ThreshReLU has {channels} channels, the input {x.shape[1]} in {tuple(x.shape)}")
         if isinstance(self.threshold, int | float):
-            t = xp.zeros_like(x) + constant(self.threshold, like=x)
+            t = full(x.shape, self.threshold, like=x)
         else:
-            if self.threshold.shape[0] != x.shape[1]:
-                raise ShapeError(f"{self.threshold.shape[0]} thresholds for {x.shape[1]} channels in {x.shape}")
-            t = xp.zeros_like(x) + xp.reshape(self.threshold, per_channel)
+            t = zeros_like(x) + xp.reshape(self.threshold, per_channel)
         upper = xp.where(x > t, x, t)
         if self.below is None:
             return upper

@@ -11,11 +11,11 @@ Layers are frozen, cache nothing, change none of their arguments, and know no ru
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar, Protocol
 
-from ..backend import Array, is_array
+from ..backend import Array, as_tuple, is_array
 from ..errors import RuleError, ShapeError
 from ..ledger import Flow
 
@@ -27,11 +27,6 @@ class SupportsFlow(Protocol):
 
     def flow(self, layer: Any, inputs: tuple[Array, ...], R: Array) -> Flow:
         """Share `R` out over `inputs`."""
-
-
-def as_tuple(x: Array | Sequence[Array]) -> tuple[Array, ...]:
-    """One array, or several, as a tuple."""
-    return tuple(x) if isinstance(x, tuple | list) else (x,)
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..backend import Array, array_namespace, as_parameter
+from ..backend import Array, array_namespace, as_parameter, full
 from ..errors import ParameterError, ShapeError
 from .base import Shape, WeightedLayer
 from .window import Padding, Pair, Window, as_padding, as_pair, check_image, crop, pad
@@ -76,7 +76,7 @@ class Conv2D(WeightedLayer):
         if self.bias_taps is None:
             return self.weight, b
         taps = Conv2D(self.bias_taps[:, None, :, :], None, self.stride, self.padding, self.dilation)
-        bias_map = taps.forward(xp.ones((1, 1, *inputs[0].shape[2:]), dtype=self.weight.dtype))
+        bias_map = taps.forward(full((1, 1, *inputs[0].shape[2:]), 1, like=self.weight))
         return self.weight, bias_map if b is None else bias_map + b
 
     def linear(self, w: Array, *inputs: Array) -> Array:
@@ -86,7 +86,7 @@ class Conv2D(WeightedLayer):
         N, O, H, W = self.output_shape(tuple(a.shape))
         G, w = self.groups, self._by_group(w)
         a = pad(a, self.window.padding)
-        z = xp.zeros((N, G, O // G, H * W), dtype=a.dtype)
+        z = full((N, G, O // G, H * W), 0, like=a)
         for i, j, cells in self.window.taps((H, W)):
             z += w[..., i, j] @ xp.reshape(a[cells], (N, G, w.shape[2], H * W))
         return xp.reshape(z, (N, O, H, W))
@@ -97,7 +97,7 @@ class Conv2D(WeightedLayer):
         N, O, H, W = s.shape
         G, w = self.groups, self._by_group(w)
         s = xp.reshape(s, (N, G, O // G, H * W))
-        c = pad(xp.zeros(shapes[0], dtype=s.dtype), self.window.padding)
+        c = pad(full(shapes[0], 0, like=s), self.window.padding)
         for i, j, cells in self.window.taps((H, W)):
             c[cells] += xp.reshape(xp.matrix_transpose(w[..., i, j]) @ s, (N, G * w.shape[2], H, W))
         return crop(c, self.window.padding)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from ..backend import Array, array_namespace
+from ..backend import Array, array_namespace, full
 from ..errors import ShapeError
 from .base import LinearLayer, Routing, Shape
 
@@ -30,7 +30,7 @@ class Add(LinearLayer):
     def parameters(self, *inputs: Array) -> tuple[Array, Array | None]:
         """One unit weight for every input."""
         a = inputs[0]
-        return array_namespace(a).ones((1,) * a.ndim, dtype=a.dtype), None
+        return full((1,) * a.ndim, 1, like=a), None
 
     def linear(self, w: Array, *inputs: Array) -> Array:
         """The sum of the inputs."""

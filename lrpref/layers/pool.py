@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ..backend import Array, array_namespace, constant
+from ..backend import Array, array_namespace, full, ones_like, zeros_like
 from ..errors import ParameterError, ShapeError
 from .base import LinearLayer, Routing, Shape
 from .window import Padding, Pair, Window, as_padding, as_pair, check_image, crop, pad
@@ -78,12 +78,12 @@ class MaxPool2D(Routing):
         (a,) = inputs
         xp = array_namespace(a)
         z = self.forward(a)
-        R_a = pad(xp.zeros_like(a), self.window.padding)
+        R_a = pad(zeros_like(a), self.window.padding)
         share = R / self._ties(a, z) if self.ties == "equal" else R
         free = xp.ones(z.shape, dtype=xp.bool)
         for cells, value, real in self._taps(a):
             wins = real & free & (value == z)
-            R_a[cells] += xp.where(wins, share, xp.zeros_like(R))
+            R_a[cells] += xp.where(wins, share, zeros_like(R))
             if self.ties == "first":
                 free = free & ~wins
         return (crop(R_a, self.window.padding),)
@@ -91,9 +91,9 @@ class MaxPool2D(Routing):
     def _ties(self, a: Array, z: Array) -> Array:
         """How many cells of each window hold its maximum z."""
         xp = array_namespace(a)
-        count = xp.zeros_like(z)
+        count = zeros_like(z)
         for _, value, real in self._taps(a):
-            count = count + xp.where(real & (value == z), xp.ones_like(z), xp.zeros_like(z))
+            count = count + xp.where(real & (value == z), ones_like(z), zeros_like(z))
         return count
 
     def _taps(self, a: Array) -> Iterator[tuple[Cells, Array, Array]]:
@@ -141,25 +141,24 @@ class AvgPool2D(LinearLayer):
     def parameters(self, *inputs: Array) -> tuple[Array, Array | None]:
         """1 / (number of cells): one number, or one per window where the padding does not count."""
         (a,) = inputs
-        xp = array_namespace(a)
-        unit = xp.ones((1, 1, 1, 1), dtype=a.dtype) * constant(1, like=a)
+        unit = full((1, 1, 1, 1), 1, like=a)
         if self.count_include_pad:
             return unit / self.fan_in(), None
-        return 1 / self.linear(unit, xp.ones((1, 1, *a.shape[2:]), dtype=a.dtype) * unit), None
+        return 1 / self.linear(unit, full((1, 1, *a.shape[2:]), 1, like=a)), None
 
     def linear(self, w: Array, *inputs: Array) -> Array:
         """w times the sum of each window."""
         (a,) = inputs
         N, C, H, W = self.output_shape(tuple(a.shape))
         a = pad(a, self.window.padding)
-        z = array_namespace(a).zeros((N, C, H, W), dtype=a.dtype)
+        z = full((N, C, H, W), 0, like=a)
         for _, _, cells in self.window.taps((H, W)):
             z += a[cells]
         return w * z
 
     def adjoint(self, w: Array, s: Array, *shapes: Shape) -> Array:
         """w s, back on every cell of the window."""
-        c = pad(array_namespace(s).zeros(shapes[0], dtype=s.dtype), self.window.padding)
+        c = pad(full(shapes[0], 0, like=s), self.window.padding)
         for _, _, cells in self.window.taps((s.shape[2], s.shape[3])):
             c[cells] += w * s
         return crop(c, self.window.padding)
@@ -185,8 +184,7 @@ class GlobalAvgPool2D(LinearLayer):
     def parameters(self, *inputs: Array) -> tuple[Array, Array | None]:
         """1 / (H W)."""
         (a,) = inputs
-        unit = array_namespace(a).ones((1, 1, 1, 1), dtype=a.dtype) * constant(1, like=a)
-        return unit / self.fan_in(tuple(a.shape)), None
+        return full((1, 1, 1, 1), 1, like=a) / self.fan_in(tuple(a.shape)), None
 
     def linear(self, w: Array, *inputs: Array) -> Array:
         """w times the sum of each channel."""

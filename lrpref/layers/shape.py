@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import isfinite, prod
 
-from ..backend import Array, array_namespace, constant, sum_per_sample
+from ..backend import Array, array_namespace, sum_per_sample, zeros_like
 from ..errors import ParameterError
 from ..ledger import Flow
 from .base import Routing, Shape, SupportsFlow
@@ -74,7 +74,7 @@ class Pad2D(Routing):
         """The image with its border."""
         (a,) = inputs
         check_image(tuple(a.shape))
-        return pad(a, as_padding(self.padding), constant(self.value, like=a))
+        return pad(a, as_padding(self.padding), self.value)
 
     def route(self, inputs: tuple[Array, ...], R: Array) -> tuple[Array, ...]:
         """What fell on the image."""
@@ -82,5 +82,5 @@ class Pad2D(Routing):
 
     def flow(self, inputs: tuple[Array, ...], R: Array, rule: SupportsFlow | None) -> Flow:
         """What fell on the border is booked under bias."""
-        border = pad(array_namespace(R).zeros_like(inputs[0]), as_padding(self.padding), constant(1, like=R))
+        border = pad(zeros_like(inputs[0]), as_padding(self.padding), 1)
         return Flow(self.route(inputs, R), {"bias": sum_per_sample(border * R)})

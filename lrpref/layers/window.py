@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from ..backend import Array, array_namespace
+from ..backend import Array, full
 from ..errors import ParameterError, ShapeError
 
 Pair = tuple[int, int]
@@ -50,10 +50,9 @@ def as_padding(value: int | Sequence[int]) -> Padding:
 
 def pad(x: Array, padding: Padding, value: float = 0) -> Array:
     """(N, C, H, W) -> the same with a border of `value`; a new array even where the border is empty."""
-    xp = array_namespace(x)
     top, bottom, left, right = padding
     N, C, H, W = x.shape
-    padded = xp.full((N, C, top + H + bottom, left + W + right), value, dtype=x.dtype)
+    padded = full((N, C, top + H + bottom, left + W + right), value, like=x)
     padded[:, :, top : top + H, left : left + W] = x
     return padded
 

@@ -1,0 +1,118 @@
+"""Relative LRP (R-LRP), as this project reads it.
+
+Nyiri and Gibaru 2025 (arXiv 2501.14322) promise, in the abstract, a rule whose conservation holds up to a
+multiplicative factor, which divides by no small values except at skip connections, and has no hyperparameter. The
+abstract does not print the formula. What follows is our reconstruction from that sentence; every property claimed
+here is tested, and nothing is claimed of the authors' own formula.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from .backend import Array, array_namespace, as_tuple, full, is_exact, ones_like, spread, sum_per_sample
+from .engine import Rule, divide, magnitude
+from .ledger import Flow
+
+
+@dataclass(frozen=True)
+class Relative(Rule):
+    """Relative LRP: each input's share is relative to the *number* of inputs, never to a value that may be small.
+
+        R[i<-j] = sgn(z_j) (a_i w_ij / n) R_j        sum_i R[i<-j] = (|z_j| - sgn(z_j) b_j) / n * R_j
+
+    n is the fan-in (taps times channels per group; 1 for a diagonal layer), sgn(0) = +1. Rescaled, the layer hands
+    on the total absolute relevance that it received, per sample:
+
+        R_i = kappa sum_j R[i<-j]        kappa = sum_j |R_j| / sum_i |sum_j R[i<-j]|        (0 where nothing flows)
+
+    Reconstructed from the abstract of Nyiri and Gibaru 2025, arXiv 2501.14322, which prints no formula. Two readings
+    were set aside: carrying R / a, which conserves exactly and so leaves no factor; and dividing by the sum of
+    |a w|, which is `Absolute`.
+
+    At a skip connection relevance is split in proportion to the inputs, which is `Zero` on the Add, the one
+    division; `composites.Relative` says so, and asks for BatchNorm to be fused first.
+
+    rescale  False for the bare messages, which are linear in R but grow or shrink with depth
+
+    The ledger books R_j (1 - kappa |z_j| / n) under *factor* and kappa sgn(z_j) b_j R_j / n under *bias*; it also
+    tells log(kappa), and how much of the messages survived their mutual cancellation.
+
+    >>> import numpy as np
+    >>> from lrpref import Dense
+    >>> layer, a, R = Dense([[2.0, -1.0]]), np.array([[1.0, 1.0]]), np.array([[3.0]])
+    >>> layer.relevance(a, R, Relative(rescale=False)), layer.relevance(a, R, Relative())
+    (array([[ 3. , -1.5]]), array([[ 2., -1.]]))
+    """
+
+    name: ClassVar[str] = "relative"
+    equation: ClassVar[str] = "R_i = kappa sum_j sgn(z_j) a_i w_ij / n R_j"
+    when: ClassVar[str] = "networks without BatchNorm, where small denominators are the trouble"
+    source: ClassVar[str] = "reconstructed from the abstract of Nyiri and Gibaru 2025"
+    conserves: ClassVar[bool] = False
+
+    rescale: bool = True
+
+    @property
+    def linear(self) -> bool:  # type: ignore[override]
+        """Rescaling divides by a norm."""
+        return not self.rescale
+
+    def flow(self, layer: Any, inputs: tuple[Array, ...], R: Array) -> Flow:
+        """The relative messages, summed and rescaled, with the losses and facts for the ledger.
+
+        Inputs are scaled by a power of two, and R by its own norm, before they are multiplied: what can be computed
+        forward can be computed here.
+        """
+        w, b = layer.parameters(*inputs)
+        shapes = [tuple(a.shape) for a in inputs]
+        n = layer.fan_in(*shapes)
+        z = layer.forward(*inputs)
+        power = _power_of_two(inputs)
+        received = sum_per_sample(magnitude(R))
+        R_unit = divide(R, spread(received, R)) if self.rescale else R
+        s = _sgn(z) * R_unit / n
+        m = [a / spread(power, a) * c for a, c in zip(inputs, as_tuple(layer.adjoint(w, s, *shapes)), strict=True)]
+        size = _size(m)
+        grow = divide(received, size) if self.rescale else power
+        factor = sum_per_sample(R) - grow * sum_per_sample(R_unit * magnitude(z) / n) / power
+        bias = 0 * grow if b is None else grow * sum_per_sample(s * b) / power
+        facts = {} if is_exact(R) else self._facts(layer, inputs, w, s, size, power)
+        return Flow(tuple(m_i * spread(grow, m_i) for m_i in m), {"bias": bias, "factor": factor}, facts)
+
+    def _facts(
+        self, layer: Any, inputs: tuple[Array, ...], w: Array, s: Array, size: Array, power: Array
+    ) -> dict[str, Array]:
+        """log(kappa), and sum_i |sum_j m_ij| over sum_ij |m_ij|: near 0, the direction of the map is rounding."""
+        shapes = [tuple(a.shape) for a in inputs]
+        c = as_tuple(layer.adjoint(magnitude(w), magnitude(s), *shapes))
+        apart = _size([a / spread(power, a) * c_i for a, c_i in zip(inputs, c, strict=True)])
+        survived = {"survived": divide(size, apart)}
+        if not self.rescale:
+            return survived
+        xp = array_namespace(s)
+        flowing = xp.where(size > 0, size, ones_like(size))
+        return {"log(kappa)": -xp.log(flowing) - xp.log(power), **survived}
+
+
+def _sgn(z: Array) -> Array:
+    """-1 where z < 0, else 1."""
+    return array_namespace(z).where(z < 0, -ones_like(z), ones_like(z))
+
+
+def _size(parts: Sequence[Array]) -> Array:
+    """The sum of magnitudes per sample, over all parts: (N,)."""
+    return sum(sum_per_sample(magnitude(part)) for part in parts)
+
+
+def _power_of_two(inputs: tuple[Array, ...]) -> Array:
+    """Per sample, the power of two just below the largest magnitude, so that dividing by it is exact; 1 for zeros."""
+    peaks = [array_namespace(a).max(magnitude(a), axis=tuple(range(1, a.ndim))) for a in inputs]
+    if is_exact(peaks[0]):
+        return ones_like(peaks[0])
+    xp = array_namespace(peaks[0])
+    peak = xp.max(xp.stack(peaks), axis=0)
+    exponent = xp.floor(xp.log2(xp.where(peak > 0, peak, ones_like(peak))))
+    return xp.pow(full(peak.shape, 2, like=peak), exponent)
