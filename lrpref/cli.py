@@ -14,12 +14,12 @@ import numpy as np
 
 from . import __version__, inputs, plot, samples, weights
 from .composites import PRESETS, resolve
-from .errors import LrprefError, unknown
+from .errors import FusionError, LrprefError, unknown
 from .explain import DEFAULT_RULE, trace
 from .fusion import forward_difference, fuse, fusion_plan
 from .layers import BatchNorm, Softmax
 from .network import Network
-from .rules import RULES, Rule
+from .rules import RULES
 
 EXAMPLES = """examples:
   lrpref explain mnist-cnn-bn digit-4                       a digit, explained; writes heatmap.png
@@ -43,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return code
     except (LrprefError, OSError) as error:
         print(f"lrpref: {error}", file=sys.stderr)
-        return 2
+        return 1 if isinstance(error, FusionError) else 2
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -139,20 +139,21 @@ def _prediction(net: Network, x: np.ndarray, about: dict[str, Any]) -> str:
     logits = net.forward(x)
     probabilities = logits if isinstance(net.nodes[-1].layer, Softmax) else Softmax().forward(logits)
     best = int(np.argmax(logits[0]))
-    output, probability = float(logits[0, best]), float(probabilities[0, best])
+    output, probability = (float(np.ravel(y[0])[best]) for y in (logits, probabilities))
     return f"{_class(about, best)} (output {output:.3f}, probability {probability:.3f})"
 
 
 def _class(about: dict[str, Any], index: int) -> str:
-    classes = about.get("classes") or []
-    return str(classes[index]) if index < len(classes) else f"output {index}"
+    classes = about.get("classes")
+    return str(classes[index]) if isinstance(classes, list) and index < len(classes) else f"output {index}"
 
 
 def _input_shape(about: dict[str, Any]) -> list[int]:
-    shape = about.get("input", {}).get("shape")
-    if not shape:
+    told = about.get("input")
+    shape = told.get("shape") if isinstance(told, dict) else None
+    if not (isinstance(shape, list) and shape and all(isinstance(n, int) and n > 0 for n in shape)):
         raise LrprefError("the file does not say its input's shape; save it with metadata={'input': {'shape': [...]}}")
-    return [int(n) for n in shape]
+    return shape
 
 
 def _number(text: str) -> str | float:
@@ -182,7 +183,8 @@ def _fuse(chosen: argparse.Namespace) -> int:
     fused = fuse(net, verify=x, threshold_relu=chosen.threshold_relu)
     print(f"\nforward difference on {chosen.input}: {forward_difference(net, fused, x):.1e} of the largest output")
     before, after = (trace(each, x, rule=chosen.rule).relevance for each in (net, fused))
-    change = float(np.linalg.norm(after - before) / np.linalg.norm(before))
+    size = float(np.linalg.norm(before))
+    change = float(np.linalg.norm(after - before)) / (size or 1)
     print(f"the heatmap under {chosen.rule} changed by {change:.1%} (relative L2): explaining the unfused network is")
     print("another question. Its BatchNorm was left to the rule that `lrpref show --rule` prints.")
     if chosen.output:
@@ -228,32 +230,33 @@ def _add_rules(commands: Any) -> None:
 
 def _rules(chosen: argparse.Namespace) -> int:
     if chosen.name:
-        known: dict[str, Any] = {**RULES, **PRESETS}
+        known: dict[str, Any] = {**PRESETS, **RULES}
         if chosen.name not in known:
             raise unknown("rule", chosen.name, known)
         print((known[chosen.name].__doc__ or "").split(">>>")[0].rstrip())
         return 0
-    print(rule_table())
+    for name, kind in RULES.items():
+        print(f"{name:12}{kind.equation}\n{'':12}{kind.when}  [{kind.source}]")
+    print(f"\n{_table(rule_table())}")
+    print("conserves: without biases, stabilizer and zero denominators. exact: rational, so lrpref.exact carries it.")
+    print("Activations pass relevance, MaxPool2D, Flatten, Concat, Pad2D and Dropout route it, under every rule.")
     print("\ncomposites (a rule for each kind of layer): " + ", ".join(PRESETS))
     print("`lrpref rules NAME` prints one in full; `lrpref show NETWORK --rule NAME` what each layer would get")
     return 0
 
 
-def rule_table() -> str:
-    """Every rule with its equation, use and properties, from the rules' own tags."""
-    rows = [("rule", "equation", "needs a >= 0", "conserves", "linear in R", "exact", "use it for")]
+TAGS = {"needs_nonnegative": "needs a >= 0", "conserves": "conserves", "linear": "linear in R", "exact": "exact"}
+KINDS = ("Dense, Conv2D", "average pools", "BatchNorm, Scale", "Add")
+
+
+def rule_table() -> list[tuple[str, ...]]:
+    """Rule x layer, and what holds for each rule: from the rules' own tags."""
+    rows: list[tuple[str, ...]] = [("rule", *KINDS, *TAGS.values())]
     for name, kind in RULES.items():
         rule: Any = kind(0.0, 1.0) if name == "z-box" else kind()  # type: ignore[call-arg]
-        rows.append((name, rule.equation, *(_tick(rule, tag) for tag in TAGS), rule.when))
-    notes = "conserves: without biases, stabilizer and zero denominators. exact: rational, see lrpref.exact."
-    return f"{_table(rows)}\n\n{notes}"
-
-
-TAGS = ("needs_nonnegative", "conserves", "linear", "exact")
-
-
-def _tick(rule: Rule, tag: str) -> str:
-    return "yes" if getattr(rule, tag) else "no"
+        layers = ("yes" if not rule.diagonal_only or layer == "BatchNorm, Scale" else "-" for layer in KINDS)
+        rows.append((name, *layers, *("yes" if getattr(rule, tag) else "no" for tag in TAGS)))
+    return rows
 
 
 def _table(rows: Sequence[Sequence[str]]) -> str:

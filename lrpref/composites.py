@@ -149,7 +149,8 @@ class Composite:
             if not (isinstance(pair, tuple) and len(pair) == 2 and isinstance(pair[1], Rule)):
                 raise RuleError(f"a composite is a list of (selector, rule), got {pair!r}")
             selector: object = pair[0]
-            if not (isinstance(selector, str | int | type | tuple) or callable(selector)):
+            types = isinstance(selector, tuple) and all(isinstance(kind, type) for kind in selector)
+            if not (isinstance(selector, str | int) or callable(selector) or types):
                 raise RuleError(f"a selector is a name, type, position or function, got {selector!r}")
         object.__setattr__(self, "pairs", tuple(self.pairs))
 
@@ -202,7 +203,7 @@ def _because(selector: Selector) -> str:
         return f"type {selector.__name__}"
     if isinstance(selector, tuple):
         return f"type {' or '.join(t.__name__ for t in selector)}"
-    return selector.__name__.replace("_", " ")
+    return str(getattr(selector, "__name__", type(selector).__name__)).replace("_", " ")
 
 
 # ---- the presets -----------------------------------------------------------------------------------------------
@@ -314,11 +315,11 @@ def parse(text: str) -> Rule | Composite:
         raise unknown("rule", name, known)
     try:
         call = ast.parse(f"f({rest}" if bracket else "f()", mode="eval").body
-        if not isinstance(call, ast.Call) or call.args:
+        if not (isinstance(call, ast.Call) and isinstance(call.func, ast.Name)) or call.args:
             raise ValueError("write parameters as key=value")
         values = {str(keyword.arg): ast.literal_eval(keyword.value) for keyword in call.keywords}
         return known[name](**values)
-    except (SyntaxError, ValueError, TypeError) as error:
+    except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError) as error:
         if isinstance(error, LrprefError):
             raise
         hint = f"{name}(low=0, high=1)" if "low" in str(error) else f"{name}(key=value)"

@@ -153,6 +153,8 @@ class Rule:
     """R_i is linear in R_j."""
     exact: ClassVar[bool] = True
     """It is made of rational operations, so exact arithmetic carries it."""
+    diagonal_only: ClassVar[bool] = False
+    """It makes sense only where each unit has one input: BatchNorm and Scale."""
 
     def pools(self) -> tuple[Pool, ...]:
         """The pools of terms that the rule consists of."""

@@ -2,7 +2,7 @@
 
 `trace` keeps every activation of one forward pass, asks the composite which layer is under which rule, and then
 walks the graph backwards. At each node the relevances that its consumers sent are summed (Bach et al. 2015,
-PLoS ONE 10(7):e0130140, eq. 7), the layer shares them out over its inputs, and the ledger books what was lost.
+PLoS ONE 10(7):e0130140, eq. 8), the layer shares them out over its inputs, and the ledger books what was lost.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import isfinite
 from numbers import Real
 
 import numpy as np
@@ -180,6 +181,8 @@ def _seed(logits: Array, target: Array | None, seed: str | float | Array) -> Arr
         values = Softmax().forward(flat)
     elif isinstance(seed, str):
         raise InputError(f'seed is "logit", "one", "probability", a number or an array, got {seed!r}')
+    elif not isfinite(seed):
+        raise InputError(f"the seed holds NaN or infinities: {seed}")
     else:
         values = full(flat.shape, seed, like=flat)
     return xp.reshape(xp.where(chosen, values, zeros_like(flat)), logits.shape)

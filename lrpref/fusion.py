@@ -7,10 +7,11 @@ arXiv 2002.11018, "fuse"; the formulas are the elementary ones, written out belo
     linear, then BN:   W' = diag(w) W        b' = w b_linear + b
     BN, then Dense:    W' = W diag(w)        b' = b_linear + W b
     BN, then Conv2D:   W' = W diag(w)        b' = b_linear + conv(b everywhere in the image, W)
+    BN, then BN:       w' = w_second w       b' = b_second + w_second b
 
-The last bias is a map: where the kernel meets zero padding, the shift b is missing, because padding is zero *after*
-BatchNorm. So the folded convolution keeps, per tap, what that tap adds (`Conv2D.bias_taps`); nothing is divided by
-w, and channels with g = 0 are no problem.
+The bias of a Conv2D is then a map: where the kernel meets zero padding, the shift b is missing, because padding is
+zero *after* BatchNorm. So the folded convolution keeps, per tap, what that tap adds (`Conv2D.bias_taps`); nothing is
+divided by w, and channels with g = 0 are no problem.
 
 What stands between ReLU and Conv2D cannot be folded into either and stays a `Scale`. On request, BN before ReLU
 becomes a ThreshReLU before BN, and that BN may then be folded into what follows.
@@ -22,6 +23,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+
+import numpy as np
 
 from .backend import Array, all_finite, array_namespace, is_exact, ones_like, zeros_like
 from .errors import FusionError
@@ -36,7 +39,6 @@ from .layers import (
     ReLU,
     Scale,
     ThreshReLU,
-    WeightedLayer,
 )
 from .network import INPUT, Network, Node
 
@@ -91,7 +93,7 @@ def fuse(net: Network, verify: Array | None = None, threshold_relu: bool = False
     fused = Network(nodes)
     if verify is not None:
         error = forward_difference(net, fused, verify)
-        if error > _tolerance(net.cast(verify)):
+        if not error <= _tolerance(net.cast(verify)):  # so that NaN is refused
             raise FusionError(f"the fused network differs from the original by {error:.3g} of its largest output")
     return fused
 
@@ -145,7 +147,7 @@ def _treat(nodes: list[Node], name: str, threshold_relu: bool) -> tuple[list[Nod
     if threshold_relu and (relu := _relu_after(nodes, name)) is not None:
         swapped = _swap_with_relu(nodes, name, relu)
         if swapped is not None:
-            nodes, action, _ = _treat(swapped, name, threshold_relu=False)
+            nodes, action, _ = _treat(swapped, name, threshold_relu)
             return nodes, action, f"{relu} became a ThreshReLU, which now comes first"
     scale = Scale(*_diagonal(nodes, name))
     return _put(nodes, name, scale), "stays, as a Scale", f"{why_not_back}; {why_not_forward}"
@@ -161,7 +163,7 @@ def _backward_target(nodes: Sequence[Node], name: str) -> tuple[str | None, str]
         if len(readers := _readers(nodes, above)) > 1:
             return None, f"{above} is also read by {', '.join(r for r in readers if r != here.name)}"
         here = _find(nodes, above)
-        if isinstance(here.layer, WeightedLayer | DiagonalLayer):
+        if isinstance(here.layer, Dense | Conv2D):
             return above, ""
         if not isinstance(here.layer, Dropout):
             return None, f"before it is {above} ({type(here.layer).__name__})"
@@ -179,7 +181,7 @@ def _forward_targets(nodes: Sequence[Node], name: str) -> tuple[list[str], str]:
             if not further:
                 return [], reason
             targets += further
-        elif isinstance(node.layer, WeightedLayer):
+        elif isinstance(node.layer, Dense | Conv2D | DiagonalLayer):
             targets.append(reader)
         else:
             return [], f"after it is {reader} ({type(node.layer).__name__})"
@@ -201,7 +203,8 @@ def _swap_with_relu(nodes: list[Node], name: str, relu: str) -> list[Node] | Non
     w, b = _diagonal(nodes, name)
     xp = array_namespace(w)
     dead = w == 0
-    t = -b / xp.where(dead, ones_like(w), w)
+    with np.errstate(over="ignore"):
+        t = -b / xp.where(dead, ones_like(w), w)
     if not all_finite(t):
         return None
     threshold = ThreshReLU(xp.where(dead, zeros_like(t), t), below=w < 0)
@@ -233,9 +236,6 @@ def _after(layer: Layer, diagonal: tuple[Array, Array]) -> LinearLayer:
     """The linear layer followed by the diagonal one: W' = diag(w) W, b' = w b_linear + b."""
     w, b = diagonal
     xp = array_namespace(w)
-    if isinstance(layer, DiagonalLayer):
-        first, shift = layer.scale_and_shift()
-        return Scale(w * first, b if shift is None else w * shift + b)
     assert isinstance(layer, Dense | Conv2D)
     weight = xp.reshape(w, (-1, *(1,) * (layer.weight.ndim - 1))) * layer.weight
     bias = b if layer.bias is None else w * layer.bias + b
@@ -248,9 +248,12 @@ def _before(layer: Layer, diagonal: tuple[Array, Array]) -> LinearLayer:
     """The diagonal layer followed by the linear one: W' = W diag(w), b' = b_linear + W b."""
     w, b = diagonal
     xp = array_namespace(w)
+    if isinstance(layer, DiagonalLayer):
+        w, b = (_per_feature(v, layer.channels) for v in (w, b))
+        second, shift = layer.scale_and_shift()
+        return Scale(second * w, second * b if shift is None else second * b + shift)
     if isinstance(layer, Dense):
-        cells = layer.weight.shape[1] // w.shape[0]  # > 1 after Flatten: every cell of a channel alike
-        w, b = (xp.reshape(xp.broadcast_to(v[:, None], (v.shape[0], cells)), (-1,)) for v in (w, b))
+        w, b = (_per_feature(v, layer.weight.shape[1]) for v in (w, b))
         shift = layer.weight @ b
         return replace(layer, weight=layer.weight * w, bias=shift if layer.bias is None else layer.bias + shift)
     assert isinstance(layer, Conv2D)
@@ -262,6 +265,12 @@ def _before(layer: Layer, diagonal: tuple[Array, Array]) -> LinearLayer:
         return replace(layer, weight=layer.weight * w, bias_taps=taps)
     shift = xp.sum(taps, axis=(1, 2))  # no padding: every tap always meets the image
     return replace(layer, weight=layer.weight * w, bias=shift if layer.bias is None else layer.bias + shift)
+
+
+def _per_feature(v: Array, features: int) -> Array:
+    """A value per channel for each of `features`: after a Flatten, every cell of a channel alike."""
+    xp = array_namespace(v)
+    return xp.reshape(xp.broadcast_to(v[:, None], (v.shape[0], features // v.shape[0])), (-1,))
 
 
 def _per_output(v: Array, layer: Conv2D) -> Array:

@@ -8,7 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from . import samples
+from .backend import as_floating
 from .errors import InputError, LrprefError, unknown
+from .weights import UNREADABLE
 
 
 def read(name: str, shape: Sequence[int], invert: bool = False) -> np.ndarray:
@@ -35,9 +37,11 @@ def read(name: str, shape: Sequence[int], invert: bool = False) -> np.ndarray:
 
 def _array(path: Path, shape: Sequence[int]) -> np.ndarray:
     try:
-        x: np.ndarray = np.load(path, allow_pickle=False)
-    except (OSError, ValueError) as error:
+        with path.open("rb") as stream:
+            x: np.ndarray = np.lib.format.read_array(stream, allow_pickle=False)
+    except UNREADABLE as error:
         raise InputError(f"{path} is not a readable .npy file: {error}") from error
+    x = as_floating(x, str(path))
     x = x[None] if x.shape == tuple(shape) else x
     if x.shape != (1, *shape):
         raise InputError(f"{path} has shape {x.shape}, the network takes {(1, *shape)}")
@@ -46,16 +50,16 @@ def _array(path: Path, shape: Sequence[int]) -> np.ndarray:
 
 def _picture(path: Path, shape: Sequence[int]) -> np.ndarray:
     try:
-        from PIL import Image, UnidentifiedImageError
+        from PIL import Image
     except ImportError as error:
         raise LrprefError('image files need pillow: pip install "lrpref[plot]"') from error
+    if len(shape) != 3 or shape[0] not in (1, 3):
+        raise InputError(f"an image has 1 or 3 channels, the network takes {tuple(shape)}; give a .npy file")
     channels, height, width = shape
-    if channels not in (1, 3):
-        raise InputError(f"an image has 1 or 3 channels, the network takes {channels}; give a .npy file")
     try:
         with Image.open(path) as image:
             resized = image.convert("L" if channels == 1 else "RGB").resize((width, height), Image.Resampling.BOX)
-    except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
+    except (*UNREADABLE, Image.DecompressionBombError) as error:
         raise InputError(f"{path} is not a readable image: {error}") from error
     pixels = np.asarray(resized, dtype=np.float32).reshape(height, width, channels) / 255
     return np.moveaxis(pixels, -1, 0)[None]

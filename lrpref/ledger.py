@@ -103,7 +103,8 @@ class Ledger:
         for row, entry in enumerate(self.entries):
             numbers = "".join(f"{float(sums[name][row]):12.5g}" for name in used)
             mark = f"{float(rest[row]):12.1e}" if entry.attributed else " unattributed"
-            facts = "".join(f"  {name} {float(to_numpy(v)[chosen].mean()):.3g}" for name, v in entry.facts.items())
+            told = {name: to_numpy(v)[chosen] for name, v in entry.facts.items()}
+            facts = "".join(f"  {name} {float(v.mean()):.3g}" for name, v in told.items() if v.size)
             lines.append(f"{entry.node:{width}}  {entry.rule:{rule_width}}{numbers}{mark}{facts}")
         return "\n".join(lines)
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .backend import Array, to_numpy
-from .errors import LrprefError, ShapeError
+from .errors import InputError, LrprefError, ShapeError
 from .ledger import LOSSES, Ledger
 
 if TYPE_CHECKING:
@@ -41,9 +41,12 @@ def grid(x: Array, maps: Mapping[str, Array], title: str = "", columns: int = 4)
     x     one sample, (C, H, W) or (1, C, H, W)
     maps  caption -> relevance shaped like `x`
     """
-    images = {caption: _summed(R) for caption, R in maps.items()}
+    images = {caption: _summed(R, x) for caption, R in maps.items()}
+    if not images:
+        raise LrprefError("there is no relevance to draw")
     peaks = [float(np.abs(image).max(initial=0.0)) for image in images.values()]
-    limit = float(np.median(peaks)) or 1.0  # the middle map fills the scale: one wild map does not bleach the others
+    # the middle map fills the scale, so that one wild map does not bleach the others; empty maps have no say
+    limit = float(np.median([peak for peak in peaks if peak] or [1.0]))
     panels = len(images) + 1
     columns = min(columns, panels)
     rows = -(-panels // columns)
@@ -54,7 +57,7 @@ def grid(x: Array, maps: Mapping[str, Array], title: str = "", columns: int = 4)
     _draw_input(axes[0], x)
     for ax, (caption, image) in zip(axes[1:], images.items(), strict=False):
         drawn = _draw_map(ax, image, limit)
-        ax.contour(_ink(x), levels=[0.5], colors="0.35", linewidths=0.6)
+        _draw_outline(ax, x)
         ax.set_title(caption, fontsize=9)
     extend = "both" if max(peaks) > limit else "neither"
     figure.colorbar(drawn, ax=list(axes), shrink=0.75, extend=extend, label="relevance (red: for, blue: against)")
@@ -90,6 +93,8 @@ def waterfall(ledger: Ledger, sample: int = 0, title: str = "where the relevance
 def save(figure: Figure, path: str | os.PathLike[str]) -> None:
     """Write a figure, whole or not at all; the ending of `path` says the format (.png, .pdf, .svg)."""
     path = Path(path)
+    if not path.suffix:
+        raise LrprefError(f"cannot tell the format of {str(path)!r}; let it end in .png, .pdf or .svg")
     if not path.parent.is_dir():
         raise LrprefError(f"there is no folder {path.parent} to write {path.name} to")
     part = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
@@ -120,9 +125,14 @@ def _image(x: Array) -> np.ndarray:
     return image
 
 
-def _summed(R: Array) -> np.ndarray:
-    """Relevance per pixel: the sum over the channels."""
-    summed: np.ndarray = _image(R).astype(float).sum(axis=0)
+def _summed(R: Array, x: Array) -> np.ndarray:
+    """Relevance per pixel of `x`: the sum over the channels."""
+    image = _image(R).astype(float)
+    if image.shape != _image(x).shape:
+        raise ShapeError(f"relevance of shape {image.shape} does not belong to an input of {_image(x).shape}")
+    if not np.isfinite(image).all():
+        raise InputError("the relevance holds NaN or infinities, which have no colour")
+    summed: np.ndarray = image.sum(axis=0)
     return summed
 
 
@@ -142,6 +152,13 @@ def _draw_input(ax: Axes, x: Array) -> None:
     else:
         ax.imshow(image.mean(axis=0), cmap="gray_r")
     ax.set_title("input", fontsize=9)
+
+
+def _draw_outline(ax: Axes, x: Array) -> None:
+    """The edge of the ink, where there is any."""
+    ink = _ink(x)
+    if min(ink.shape) > 1 and ink.any():
+        ax.contour(ink, levels=[0.5], colors="0.35", linewidths=0.6)
 
 
 def _draw_map(ax: Axes, image: np.ndarray, limit: float) -> Any:

@@ -34,7 +34,7 @@ from .engine import (
     square,
     stabilize,
 )
-from .errors import ParameterError, RuleError
+from .errors import ParameterError, RuleError, ShapeError
 from .ledger import Flow
 from .relative import Relative
 
@@ -188,7 +188,7 @@ class AlphaBeta(Rule):
 
         z_j+ = sum_i (a_i w_ij)+ + b_j+          z_j- = sum_i (a_i w_ij)- + b_j-
 
-    Bach et al. 2015, PLoS ONE 10(7):e0130140, eq. 60. It is the *products* that are split by sign, so inputs may
+    Bach et al. 2015, PLoS ONE 10(7):e0130140, eq. 60, where beta has the other sign (alpha + beta = 1). It is the *products* that are split by sign, so inputs may
     be negative; a bias takes part in the pool of its own sign.
 
     bias   "keep", or "ignore" to leave the bias out of both pools
@@ -332,7 +332,10 @@ def bound(value: Any) -> Map:
         array = xp.astype(value, a.dtype)
         per_channel = array.ndim == 1 and array.shape[0] == a.shape[1]
         shape = (1, -1, *(1,) * (a.ndim - 2)) if per_channel else array.shape
-        return xp.broadcast_to(xp.reshape(array, shape), a.shape)
+        try:
+            return xp.broadcast_to(xp.reshape(array, shape), a.shape)
+        except ValueError as error:
+            raise ShapeError(f"a bound of shape {tuple(array.shape)} does not fit inputs {tuple(a.shape)}") from error
 
     return spread
 
@@ -442,6 +445,7 @@ class Pass(Rule):
     equation: ClassVar[str] = "R_i = R_j"
     when: ClassVar[str] = "BatchNorm and Scale left in a network"
     source: ClassVar[str] = "zennit (Anders et al. 2021, arXiv 2106.13200)"
+    diagonal_only: ClassVar[bool] = True
 
     def flow(self, layer: Any, inputs: tuple[Array, ...], R: Array) -> Flow:
         """R, as it came."""

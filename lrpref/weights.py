@@ -20,19 +20,26 @@ from collections.abc import Mapping
 from dataclasses import fields
 from math import prod
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any
 
 import numpy as np
 
 from . import layers as layer_types
-from .backend import asarray, is_array, to_numpy
+from .backend import all_finite, asarray, is_array, to_numpy
 from .errors import LrprefError, WeightsError, unknown
-from .layers import Layer
+from .layers import DiagonalLayer, Elementwise, Layer, LinearLayer, Routing, WeightedLayer
 from .network import Network
 
 FORMAT = "lrpref-network/1"
 MAX_BYTES = 4 * 2**30
 """The largest network that `load` accepts unless told otherwise."""
+
+UNREADABLE = (OSError, EOFError, ValueError, KeyError, TypeError, SyntaxError, TokenError, RuntimeError, MemoryError)
+"""What NumPy raises, besides the errors of zip files, when it reads a damaged array."""
+
+ABSTRACT = (Layer, LinearLayer, WeightedLayer, DiagonalLayer, Elementwise, Routing)
+"""What `lrpref.layers` holds that is no layer by itself."""
 
 _HERE = Path(__file__).parent
 _FOLDERS = (_HERE / "data" / "weights", _HERE.parent / "weights")  # in a wheel; in a checkout
@@ -126,17 +133,29 @@ def _describe(name: str, layer: Layer, arrays: dict[str, np.ndarray], dtype: Any
             value = to_numpy(value)
             if value.dtype == object:
                 raise WeightsError(f"node {name!r}: exact numbers cannot be stored; use net.astype(numpy.float64)")
-            arrays[f"{name}.{field.name}"] = value if dtype is None or value.dtype == bool else value.astype(dtype)
+            keep = dtype is None or value.dtype == bool
+            arrays[f"{name}.{field.name}"] = value if keep else _narrowed(value, dtype, f"node {name!r}: {field.name}")
             held.append(field.name)
         else:
             config[field.name] = value
     return {"type": kind, "config": config, "arrays": held}
 
 
+def _narrowed(value: np.ndarray, dtype: Any, what: str) -> np.ndarray:
+    """`value` in the number type to store; raises WeightsError where that would lose more than digits."""
+    if np.dtype(dtype).kind != "f":
+        raise WeightsError(f"networks are stored in floating point, not in {np.dtype(dtype)}")
+    with np.errstate(over="ignore"):
+        stored = value.astype(dtype)
+    if not all_finite(stored):
+        raise WeightsError(f"{what} does not fit into {np.dtype(dtype)}")
+    return stored
+
+
 def _build(name: str, spec: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Layer:
     """A layer from its description."""
     kind = getattr(layer_types, str(spec["type"]), None)
-    if not (isinstance(kind, type) and issubclass(kind, Layer) and spec["type"] in layer_types.__all__):
+    if kind in ABSTRACT or not (isinstance(kind, type) and issubclass(kind, Layer)):
         raise WeightsError(f"layer {name!r} is of unknown type {spec['type']!r}")
     values = {key: tuple(v) if isinstance(v, list) else v for key, v in spec["config"].items()}
     for field in spec["arrays"]:
@@ -161,7 +180,7 @@ def _read(path: Path, max_bytes: int) -> dict[str, np.ndarray]:
             return {name: data[name] for name in data.files}
     except WeightsError:
         raise
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, NotImplementedError) as error:
+    except (*UNREADABLE, zipfile.BadZipFile) as error:
         raise WeightsError(f"{path}: not a readable .npz file: {error}") from error
     except zlib.error as error:
         raise WeightsError(f"{path}: damaged: {error}") from error
@@ -199,6 +218,8 @@ def _architecture(path: Path, arrays: Mapping[str, np.ndarray]) -> dict[str, Any
         raise WeightsError(f"{path}: its architecture is not JSON: {error}") from error
     if not isinstance(found, dict) or not {"nodes", "layers"} <= set(found):
         raise WeightsError(f"{path}: its architecture has no nodes or no layers")
+    if not isinstance(found.get("metadata", {}), dict):
+        raise WeightsError(f"{path}: its metadata is no table of names and values")
     return found
 
 
