@@ -1,0 +1,234 @@
+"""Small random networks, in float64, that between them use every layer whose relevance both libraries define.
+
+They are built once, by make_fixtures.py, and stored; the tests read the stored ones, so that no change of a random
+number generator can touch them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from lrpref import (
+    Add,
+    AvgPool2D,
+    BatchNorm,
+    Concat,
+    Conv2D,
+    Dense,
+    Dropout,
+    Flatten,
+    GlobalAvgPool2D,
+    LeakyReLU,
+    MaxPool2D,
+    Network,
+    Pad2D,
+    ReLU,
+    ReLU6,
+    Scale,
+    Sigmoid,
+    Tanh,
+    ThreshReLU,
+)
+
+Built = tuple[Network, np.ndarray]
+
+
+class Random:
+    """Layers with random parameters."""
+
+    def __init__(self, seed: int) -> None:
+        self.rng = np.random.default_rng(seed)
+
+    def dense(self, features: int, out: int, bias: bool = True) -> Dense:
+        weight = self.rng.normal(size=(out, features)) / features**0.5
+        return Dense(weight, self.rng.normal(size=out) / 4 if bias else None)
+
+    def conv(self, channels: int, out: int, kernel: int = 3, bias: bool = True, groups: int = 1, **geometry) -> Conv2D:
+        fan_in = channels // groups * kernel**2
+        weight = self.rng.normal(size=(out, channels // groups, kernel, kernel)) / fan_in**0.5
+        return Conv2D(weight, self.rng.normal(size=out) / 4 if bias else None, groups=groups, **geometry)
+
+    def norm(self, channels: int, affine: bool = True) -> BatchNorm:
+        mean, var = self.rng.normal(size=channels) / 4, self.rng.uniform(0.5, 2, channels)
+        if not affine:
+            return BatchNorm(None, None, mean, var)
+        return BatchNorm(self.rng.normal(size=channels), self.rng.normal(size=channels) / 4, mean, var)
+
+    def scale(self, channels: int) -> Scale:
+        return Scale(self.rng.normal(size=channels), self.rng.normal(size=channels) / 4)
+
+    def input(self, *shape: int) -> np.ndarray:
+        return self.rng.normal(size=shape)
+
+    def pixels(self, *shape: int) -> np.ndarray:
+        """Quarters from 0 to 1, so that maxima tie."""
+        return self.rng.integers(0, 5, size=shape) / 4
+
+
+def mlp() -> Built:
+    """Fully connected, with biases."""
+    r = Random(1)
+    net = Network.sequential(r.dense(6, 8), ReLU(), r.dense(8, 5), ReLU(), r.dense(5, 3))
+    return net, r.input(3, 6)
+
+
+def mlp_signed() -> Built:
+    """Inputs of both signs at every layer, and every activation but ReLU."""
+    r = Random(2)
+    activations = LeakyReLU(0.1), Tanh(), Sigmoid(), ReLU6(), ThreshReLU(-0.25)
+    layers = [part for activation in activations for part in (r.dense(6, 6), activation)]
+    return Network.sequential(*layers, r.dense(6, 3)), 4 * r.input(3, 6)
+
+
+def cnn() -> Built:
+    """Stride, padding (equal and not), dilation, groups; max-pool and average pool, padded and not."""
+    r = Random(3)
+    net = Network.sequential(
+        r.conv(2, 4, padding=1),
+        ReLU(),
+        r.conv(4, 6, stride=(2, 1), padding=(0, 1, 2, 1), groups=2),
+        ReLU(),
+        MaxPool2D(3, stride=1, padding=1),
+        r.conv(6, 4, dilation=2, padding=2),
+        ReLU(),
+        AvgPool2D(2, stride=1),
+        AvgPool2D(2, stride=1, padding=1, count_include_pad=False),
+        AvgPool2D(2, padding=1),
+        Flatten(),
+        r.dense(4 * 2 * 4, 3),
+    )
+    return net, r.input(2, 2, 6, 6)
+
+
+def cnn_signed() -> Built:
+    """Convolutions whose inputs have both signs."""
+    r = Random(4)
+    net = Network.sequential(
+        r.conv(1, 4), LeakyReLU(0.2), r.conv(4, 4, padding=1), Tanh(), MaxPool2D(2), Flatten(), r.dense(16, 3)
+    )
+    return net, r.input(2, 1, 6, 6)
+
+
+def bias_free() -> Built:
+    """Without any bias, for the w-square rule; it ends in global average pooling."""
+    r = Random(5)
+    net = Network.sequential(
+        r.conv(1, 4, bias=False, padding=1),
+        ReLU(),
+        r.conv(4, 5, bias=False),
+        ReLU(),
+        GlobalAvgPool2D(),
+        Flatten(),
+        r.dense(5, 3, bias=False),
+    )
+    return net, r.input(2, 1, 6, 6)
+
+
+def pooled() -> Built:
+    """Max-pooling before the first layer, on pixels whose maxima tie; it ends in global average pooling."""
+    r = Random(6)
+    net = Network.sequential(
+        MaxPool2D(3, stride=1, padding=1),
+        r.conv(1, 4, padding=1),
+        ReLU(),
+        MaxPool2D(2),
+        r.conv(4, 5),
+        ReLU(),
+        GlobalAvgPool2D(),
+        Flatten(),
+        r.dense(5, 3),
+    )
+    return net, r.pixels(2, 1, 7, 7)
+
+
+def residual() -> Built:
+    """A ResNet: BatchNorm after every convolution, an identity skip and a projected one."""
+    r = Random(7)
+    nodes = [
+        ("conv1", r.conv(2, 3, bias=False, padding=1), ["input"]),
+        ("bn1", r.norm(3), ["conv1"]),
+        ("relu1", ReLU(), ["bn1"]),
+        ("block1.conv1", r.conv(3, 3, padding=1), ["relu1"]),
+        ("block1.bn1", r.norm(3), ["block1.conv1"]),
+        ("block1.relu1", ReLU(), ["block1.bn1"]),
+        ("block1.conv2", r.conv(3, 3, padding=1), ["block1.relu1"]),
+        ("block1.bn2", r.norm(3), ["block1.conv2"]),
+        ("block1.add", Add(), ["block1.bn2", "relu1"]),
+        ("block1.relu2", ReLU(), ["block1.add"]),
+        ("block2.conv", r.conv(3, 4, stride=2, padding=1), ["block1.relu2"]),
+        ("block2.bn", r.norm(4), ["block2.conv"]),
+        ("block2.down", r.conv(3, 4, kernel=1, stride=2), ["block1.relu2"]),
+        ("block2.down_bn", r.norm(4), ["block2.down"]),
+        ("block2.add", Add(), ["block2.bn", "block2.down_bn"]),
+        ("block2.relu", ReLU(), ["block2.add"]),
+        ("pool", GlobalAvgPool2D(), ["block2.relu"]),
+        ("flatten", Flatten(), ["pool"]),
+        ("fc", r.dense(4, 3), ["flatten"]),
+    ]
+    return Network(nodes), r.input(2, 2, 5, 5)
+
+
+def branches() -> Built:
+    """What else a graph may hold: explicit padding, Concat, an Add of three, BatchNorm without affine part, Scale."""
+    r = Random(8)
+    nodes = [
+        ("pad", Pad2D((1, 0, 0, 1), value=0.5), ["input"]),
+        ("stem", r.conv(1, 4), ["pad"]),
+        ("stem_relu", ReLU(), ["stem"]),
+        ("a", r.conv(4, 2, kernel=1), ["stem_relu"]),
+        ("b", MaxPool2D(3, stride=1, padding=1), ["stem_relu"]),
+        ("concat", Concat(), ["a", "b"]),
+        ("bn", r.norm(6, affine=False), ["concat"]),
+        ("relu", ReLU(), ["bn"]),
+        ("left", r.conv(6, 3, padding=1), ["relu"]),
+        ("right", r.conv(6, 3, kernel=1), ["relu"]),
+        ("third", r.conv(6, 3, padding=(0, 1, 1, 0), kernel=2), ["relu"]),
+        ("add", Add(), ["left", "right", "third"]),
+        ("scale", r.scale(3), ["add"]),
+        ("relu6", ReLU6(), ["scale"]),
+        ("flatten", Flatten(), ["relu6"]),
+        ("fc1", r.dense(48, 4), ["flatten"]),
+        ("bn_fc", r.norm(4), ["fc1"]),
+        ("tanh", Tanh(), ["bn_fc"]),
+        ("fc2", r.dense(4, 3), ["tanh"]),
+    ]
+    return Network(nodes), r.input(2, 1, 5, 5)
+
+
+def vgg() -> Built:
+    """A small VGG on one image of three channels."""
+    r = Random(9)
+    net = Network.sequential(
+        r.conv(3, 6, padding=1),
+        ReLU(),
+        r.conv(6, 6, padding=1),
+        ReLU(),
+        MaxPool2D(2),
+        r.conv(6, 8, padding=1),
+        ReLU(),
+        r.conv(8, 8, padding=1),
+        ReLU(),
+        MaxPool2D(2),
+        Flatten(),
+        r.dense(32, 12),
+        ReLU(),
+        Dropout(),
+        r.dense(12, 10),
+    )
+    return net, r.input(1, 3, 8, 8)
+
+
+NETWORKS: dict[str, Callable[[], Built]] = {
+    "mlp": mlp,
+    "mlp-signed": mlp_signed,
+    "cnn": cnn,
+    "cnn-signed": cnn_signed,
+    "bias-free": bias_free,
+    "pooled": pooled,
+    "residual": residual,
+    "branches": branches,
+    "vgg": vgg,
+}
+"""name -> a function that returns the network and a batch for it."""
