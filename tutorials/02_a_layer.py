@@ -1,0 +1,276 @@
+# %% [markdown]
+# # 2. Same layer, ten answers: what does a rule decide?
+#
+# A layer is many neurons that look at the same inputs. Each of them shares out its relevance, as in step 1. But there
+# are many rules for sharing, and on one and the same layer they disagree, even about signs. **What exactly does a
+# rule decide?**
+#
+# We write down every message from every neuron to every input, as a matrix, and look.
+
+# %%
+# %matplotlib inline
+import inspect
+from fractions import Fraction
+
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.testing import assert_allclose, assert_array_equal
+
+from lrpref import Dense, engine, messages, rules
+
+
+def exact(values):
+    """An array of fractions."""
+    return np.vectorize(Fraction, otypes=[object])(np.array(values))
+
+
+a = exact([[2, -1, 1]])  # one sample, three inputs, one of them negative
+layer = Dense(exact([[1, -2, -1], [-1, -1, 3]]), exact([1, -1]))  # two neurons, with biases 1 and -1
+z = layer.forward(a)
+R = z  # the relevance to be shared: here, the outputs themselves
+print("outputs", *z[0])
+assert list(z[0]) == [4, 1]
+
+# %% [markdown]
+# ## The message matrix
+#
+# Neuron $j$ sends input $i$ the message $R_{i \leftarrow j}$. What an input is sent in all is its relevance:
+#
+# $$R_i = \sum_j R_{i \leftarrow j} \qquad R_{i \leftarrow j} = \frac{a_i w_{ij}}{z_j} R_j$$
+#
+# On the right LRP-0 again (Bach et al. 2015, PLoS ONE 10(7):e0130140, eqs. 8 and 56). `lrpref.messages` writes the
+# matrix out, a row for each input, a column for each neuron. It is a second implementation of every rule, slow and
+# literal, and the fast one is tested against it.
+
+
+# %%
+def table(matrix):
+    """A message matrix with the sums of its rows and columns."""
+    for i, row in enumerate(matrix, start=1):
+        print(f"input {i}", *(f"{message!s:>6}" for message in row), f"  | relevance {row.sum()!s:>3}")
+    print("sent   ", *(f"{column.sum()!s:>6}" for column in matrix.T))
+    print("had    ", *(f"{R_j!s:>6}" for R_j in R[0]))
+
+
+matrix = messages(layer, a, R, rules.Zero())[0]
+table(matrix)
+by_hand = a[0][:, None] * layer.weight.T / z * R  # rows i, columns j
+assert (matrix == by_hand).all()
+assert (matrix == [[2, -2], [2, 1], [-1, 3]]).all()
+assert (matrix.sum(axis=1) == layer.relevance(a, R, rules.Zero())[0]).all()
+
+# %% [markdown]
+# Read it both ways.
+#
+# - **A row** is one input. Input 1 speaks for the first neuron (+2) and against the second (-2). In sum, 0. That is
+#   not silence. It is two opinions that cancel.
+# - **A column** is one neuron. The first had 4 and sent 3, because its bias of 1 took a share. The second had 1 and
+#   sent 2, because its bias of -1 had to be outweighed.
+#
+# ## A rule that goes wrong
+#
+# Suppose we want to see evidence *for* and nothing else. "Drop the negative weights" sounds right, and published code
+# has done just that. Here is a neuron with two negative inputs.
+
+# %%
+x, w = np.array([1.0, -1.0, -1.0]), np.array([1.0, -2.0, 2.0])
+clamped = np.maximum(w, 0)
+wrong = x * clamped / (x @ clamped)
+print("contributions    ", x * w)
+print("weights clamped  ", wrong)
+assert_array_equal(x * w, [1, 2, -2])
+assert_array_equal(wrong, [-1, 0, 2])
+
+# %% [markdown]
+# The first input spoke for the answer, and is blamed. The second spoke for it most of all, and gets nothing. The
+# third spoke *against*, and gets all the praise. For a negative input, a negative weight is evidence for. It is the
+# **products** that must be split by sign, not the weights:
+#
+# $$(a w)^+ = a^+ w^+ + a^- w^-$$
+#
+# where $x^+ = \max(x, 0)$ and $x^- = \min(x, 0)$. The z-plus rule shares by these products (Montavon et al. 2017,
+# Pattern Recognition 65:211, for $a \ge 0$; for both signs after Bach et al. 2015, eq. 60).
+
+# %%
+positive = np.maximum(x * w, 0)
+right = Dense([w]).relevance(x[None], np.array([[1.0]]), rules.ZPlus())[0]
+print("products clamped ", right.round(4))
+assert_allclose(right, positive / positive.sum(), rtol=1e-12)
+assert_allclose(right, [1 / 3, 2 / 3, 0], rtol=1e-12)
+
+# %% [markdown]
+# In the library this rule is two *terms*, one for each product on the right of the formula, that share one
+# denominator. Such a group is a *pool*.
+
+# %%
+print(inspect.getsource(rules.ZPlus.pools))
+
+# %% [markdown]
+# ## One engine
+#
+# Every rule runs on the same four steps (Montavon et al. 2019, LNCS 11700, sec. 10.3.1):
+#
+# $$z_j = \sum_i a_i w_{ij} + b_j \qquad s_j = \frac{R_j}{z_j} \qquad c_i = \sum_j w_{ij} s_j \qquad R_i = a_i c_i$$
+#
+# A rule only says what stands in the place of $a$, $w$ and $b$. The engine takes the steps once per pool, and keeps
+# the books on the way. This is all of it:
+
+# %%
+print(inspect.getsource(engine.Pool.z))
+print(inspect.getsource(engine.Rule.flow))
+
+# %% [markdown]
+# ## Ten rules, one pattern
+#
+# Every rule sends input $i$ the fraction $n_{ij} / (\sum_i n_{ij} + \beta_j)$ of $R_j$. The rules differ in the
+# numerator $n_{ij}$, and in what they add to the denominator for the bias. Write $z_{ij} = a_i w_{ij}$.
+#
+# | rule | numerator $n_{ij}$ | added $\beta_j$ | source |
+# |---|---|---|---|
+# | LRP-0 | $z_{ij}$ | $b_j$ | Bach et al. 2015, eq. 56 |
+# | epsilon | $z_{ij}$ | $b_j + \varepsilon \cdot \mathrm{sign}(z_j)$ | Bach et al. 2015, eq. 58 |
+# | gamma | $a_i (w_{ij} + \gamma w_{ij}^+)$ | $b_j + \gamma b_j^+$ | Montavon et al. 2019, sec. 10.2 |
+# | gamma, generalised | $z_{ij} + \gamma z_{ij}^+$ | $b_j + \gamma b_j^+$ | Andéol et al. 2021 |
+# | z-plus | $z_{ij}^+$ | $b_j^+$ | Montavon et al. 2017 |
+# | z-box | $z_{ij} - l_i w_{ij}^+ - h_i w_{ij}^-$ | nothing | Montavon et al. 2017 |
+# | w-square | $w_{ij}^2$ | nothing | Montavon et al. 2017 |
+# | flat | 1 | nothing | Lapuschkin et al. 2019, Nature Communications 10:1096 |
+# | absolute | $\lvert z_{ij} \rvert$ | $\lvert b_j \rvert$ | code after Hui and Binder 2019 |
+#
+# Where $z_j < 0$, the generalised gamma takes negative parts instead of positive ones. $l$ and $h$ are the least and
+# the largest value that an input can take. The tenth rule, alpha-beta, is two in one: $\alpha$ times the fraction of
+# z-plus, minus $\beta$ times the same made of negative parts, with $\alpha - \beta = 1$ (Bach et al. 2015, eq. 60).
+# In the library's words:
+
+# %%
+for rule in (rules.Gamma, rules.AlphaBeta, rules.ZBox, rules.WSquare, rules.Flat, rules.Absolute):
+    print(f"# {rule.__name__}\n{inspect.getsource(rule.pools)}")
+
+# %% [markdown]
+# And now our layer under all ten. Red is for, blue is against.
+
+# %%
+ten = {"LRP-0": rules.Zero(), "epsilon, 1": rules.Epsilon(1), "gamma, 1": rules.Gamma(1)}
+ten |= {"generalised gamma, 1": rules.Gamma(1, generalised=True)}
+ten |= {"alpha-beta, 2 and 1": rules.AlphaBeta(2, 1), "z-plus": rules.ZPlus()}
+ten |= {"z-box, -2 to 2": rules.ZBox(-2, 2), "w-square": rules.WSquare()}
+ten |= {"flat": rules.Flat(), "absolute": rules.Absolute()}
+lower_left = [messages(layer, a, R, rule)[0][2, 0] for rule in ten.values()]
+assert [str(message) for message in lower_left if message < 0] == ["-1", "-4/5", "-4/7", "-4/9", "-4"]
+assert [str(message) for message in lower_left if message > 0] == ["4/11", "2/3", "4/3", "2/3"]
+
+# %% alt="Ten 3 by 2 message matrices with their sums; only LRP-0, epsilon, gamma and alpha-beta have blue cells"
+figure = Figure(figsize=(9.6, 4.8), layout="constrained")
+for ax, (name, rule) in zip(figure.subplots(2, 5, sharey=True).reshape(-1), ten.items(), strict=True):
+    matrix = messages(layer, a, R, rule)[0]
+    assert (matrix.sum(axis=1) == layer.relevance(a, R, rule)[0]).all()
+    ax.imshow(matrix.astype(float), cmap="RdBu_r", vmin=-5, vmax=5)
+    for (i, j), message in np.ndenumerate(matrix):
+        ax.text(j, i, message, ha="center", va="center", color="white" if abs(message) > 3 else "black")
+    for i, R_i in enumerate(matrix.sum(axis=1)):
+        ax.text(1.6, i, f"= {R_i}", va="center", fontsize=8.5)
+    ax.set_title(name, fontsize=10)
+    ax.set_xticks([0, 1], [f"sent {sent}" for sent in matrix.sum(axis=0)], fontsize=8.5)
+    ax.set_yticks([0, 1, 2], ["input 1", "input 2", "input 3"], fontsize=8.5)
+    ax.tick_params(length=0)
+    ax.spines[:].set_visible(False)
+figure
+
+# %% [markdown]
+# Same neurons, same inputs, same relevance. Look at input 3 and the first neuron (lower left). The contribution is
+# -1. Five rules blame it, from -4/9 to -4. z-plus is silent. And z-box, w-square, flat and absolute give it *credit*:
+# they do not ask whether it helped.
+#
+# ## What a rule does to signs
+#
+# One layer is an anecdote. Here are 200 random neurons. Where $z_j > 0$ and $R_j > 0$: which signs can a message have,
+# if the contribution is for, and if it is against? And does it depend on the input at all?
+
+
+# %%
+def signs(sent):
+    """The signs that occur, as text."""
+    occur = {"+": (sent > 0).any(), "0": (sent == 0).any(), "-": (sent < 0).any()}
+    return "".join(sign for sign, there in occur.items() if there)
+
+
+def behaviour(rule, neurons=200):
+    """Signs of messages for contributions for, and against; and whether the input matters."""
+    random = np.random.default_rng(0)
+    w, b, x, other = (random.integers(-8, 9, (neurons, *size)) / 8 for size in [(1, 4), (1,), (4,), (4,)])
+    z = np.sum(w[:, 0] * x, axis=1) + b[:, 0]
+    R = np.array([[1.0]])
+    sent, sent_other = (
+        np.array([messages(Dense(w[n], b[n]), each[n : n + 1], R, rule)[0, :, 0] for n in range(neurons)])
+        for each in (x, other)
+    )
+    part = np.where(z[:, None] > 0, w[:, 0] * x, 0)
+    looks = "no" if np.array_equal(sent, sent_other) else "yes"
+    return signs(sent[part > 0]), signs(sent[part < 0]), looks
+
+
+print("rule                   for   against   looks at the input")
+expected = {"LRP-0": "+ - yes", "epsilon, 1": "+ - yes", "gamma, 1": "+- +- yes"}
+expected |= {"generalised gamma, 1": "+ - yes", "alpha-beta, 2 and 1": "+ - yes", "z-plus": "+ 0 yes"}
+expected |= {"z-box, -2 to 2": "+ + yes", "w-square": "+ + no", "flat": "+ + no", "absolute": "+ + yes"}
+for name, rule in ten.items():
+    found = behaviour(rule)
+    print(f"{name:20} {found[0]:>5} {found[1]:>9}   {found[2]}")
+    assert " ".join(found) == expected[name]
+
+# %% [markdown]
+# Three families, and one odd line.
+#
+# - **Signed** rules (LRP-0, epsilon, generalised gamma, alpha-beta) keep evidence for and against apart.
+# - **One-sided** rules (z-plus, z-box, absolute) hand on the sign of $R_j$ and never turn it round. Where all relevance
+#   is positive their maps are red all over. That says something about the rule, not about the picture.
+# - **Blind** rules (w-square, flat) do not look at the input. They have their place in the first layer, to make a map
+#   smooth, but they explain nothing.
+# - **Plain gamma** may do anything at all. Why?
+#
+# ## Gamma, and the inputs it was made for
+#
+# Gamma is meant to make contributions *for* count more. It does so by enlarging positive weights. You know by now what
+# a negative input does to that.
+
+# %%
+x, w = np.array([[1.0, -1.0, -1.0]]), np.array([[1.0, 1.0, -1.0]])
+R = np.array([[1.0]])
+plain = Dense(w).relevance(x, R, rules.Gamma(1))[0]
+general = Dense(w).relevance(x, R, rules.Gamma(1, generalised=True))[0]
+print("contributions     ", (x * w)[0])
+print("gamma             ", plain)
+print("generalised gamma ", general.round(4))
+assert_array_equal(plain, [2, -2, 1])
+assert_allclose(general, [2 / 3, -1 / 3, 2 / 3], rtol=1e-12)
+assert rules.Gamma().needs_nonnegative
+assert not rules.Gamma(generalised=True).needs_nonnegative
+
+# %% [markdown]
+# Plain gamma made the evidence *against* count double: -2, where the contribution was -1. The generalised form looks
+# at the products, and makes the evidence for count double. After a ReLU all inputs are positive or zero, and the two
+# are the same where the neuron's output is positive too. In a first layer, whose inputs may be negative, they are not.
+# A rule that needs inputs $\ge 0$ says so: `needs_nonnegative`.
+#
+# ## One more trap
+#
+# "z-plus maps are positive." Only if the relevance that comes in is.
+
+# %%
+blue = Dense([[1.0, 2.0]]).relevance(np.array([[1.0, 1.0]]), np.array([[-3.0]]), rules.ZPlus())[0]
+print("z-plus, given R = -3:", blue)
+assert_array_equal(blue, [-1, -2])
+
+# %% [markdown]
+# Explain a class whose output is negative, and the whole map may turn blue. It means: these inputs speak for a neuron
+# that speaks against.
+#
+# ## What you know now
+#
+# - A layer's relevance is a matrix of messages. Its rows sum to the relevance of the inputs; its columns say what each
+#   neuron sent.
+# - A rule decides the numerators, and the bias's part in the denominators. Nothing else.
+# - What is split by sign are the products $a_i w_{ij}$, never the weights alone.
+# - Some rules show evidence against, some cannot, and some do not look at the input at all.
+#
+# The columns did not always send what they had. The next step keeps account of that.

@@ -1,0 +1,195 @@
+# %% [markdown]
+# # 3. The map does not sum to the output. Is that a bug?
+#
+# "Relevance is conserved", the literature says: what stands at the output arrives at the input, no more and no less.
+# So one adds up a map, and gets something else. **Where did the rest go, and should it worry you?**
+#
+# From here on we work with trained networks and real digits.
+
+# %%
+# %matplotlib inline
+import inspect
+from dataclasses import replace
+
+import numpy as np
+from numpy.testing import assert_allclose, assert_array_equal
+
+import lrpref
+from lrpref import Dense, plot, rules
+from lrpref.engine import divide
+
+net = lrpref.load("mnist-mlp").astype(np.float64)  # three fully connected layers with ReLUs between
+print("digit     says   output   sum of the map   missing")
+expected = {"digit-4": [4, 18.91, 17.85], "digit-3": [3, 23.46, 23.98], "hard-3": [3, 9.52, 10.16]}
+for name in expected:
+    tr = lrpref.trace(net, lrpref.samples.load(name), rule="zero")
+    says, output, total = int(tr.target[0]), tr.logits.max(), tr.relevance.sum()
+    print(f"{name:8} {says:5} {output:8.2f} {total:16.2f} {output - total:9.2f}")
+    assert_allclose([says, output, total], expected[name], atol=0.006)
+
+# %% [markdown]
+# Once there is too little, and twice too much. Too much is the harder to believe. We follow the last digit, a three
+# whose lower loop is closed.
+#
+# ## The ledger
+#
+# `lrpref.trace` returns the map together with everything that led to it. Part of that is a ledger: for every layer,
+# what stood at its output, what it handed on to its inputs, and what became of the difference.
+
+# %%
+x = lrpref.samples.load("hard-3")
+tr = lrpref.trace(net, x, rule="zero")
+print(tr.ledger)
+assert_allclose(tr.ledger["out"][:, 0], [9.516, 9.553, 9.553, 9.726, 9.726, 10.156], atol=0.0006)
+assert_allclose(tr.ledger["bias"][:, 0], [-0.0375, 0, -0.1728, 0, -0.4302, 0], atol=0.0001)
+assert abs(tr.ledger.residual()).max() < 1e-12
+
+# %% [markdown]
+# Read it downwards, as relevance travels. Activations hand on what they get, and so does `Flatten`. Each `Dense`
+# layer (`fc3`, `fc2`, `fc1`) hands on *more* than it had, and each time its bias stands there with a negative entry.
+# The three entries sum to -0.64, the whole of the difference. Nothing is lost: it is the books that were missing.
+#
+# $$\sum_j R_j = \sum_i R_i + \text{bias} + \text{stabilizer} + \text{policy} + \text{factor}$$
+#
+# This is the conservation law (Bach et al. 2015, PLoS ONE 10(7):e0130140, eq. 2) with its leaks written out. Each
+# column is computed from the layer's own numbers, and none is filled in to make the sum come out. So the difference
+# of the two sides is a real check: the column *residual*, which must be rounding noise.
+
+# %%
+print(inspect.getsource(lrpref.Ledger.residual))
+
+# %% [markdown]
+# You know *bias* and *stabilizer* from step 1. *Policy* is what was sent nowhere, because a denominator was exactly
+# zero. *Factor* belongs to Relative LRP, the subject of step 9.
+#
+# ## What a negative entry means
+#
+# A bias has a share like any other contribution: $b_j R_j / z_j$. Let us compute the entry of `fc1` by hand, and sort
+# its 256 neurons by the signs of their bias and of their relevance.
+
+# %%
+z, R, b = net.activations(x)["fc1"][0], tr.at["fc1"][0], net["fc1"].bias
+share = divide(b * R, z)
+print("bias     relevance   neurons   share of the bias")
+four = [(1, 1, 18, 0.15), (1, -1, 12, -0.30), (-1, 1, 26, -0.30), (-1, -1, 9, 0.02)]
+for bias_sign, R_sign, count, total in four:
+    chosen = (np.sign(b) == bias_sign) & (np.sign(R) == R_sign)
+    print(f"{bias_sign:+d}  {R_sign:+12d} {chosen.sum():12d} {share[chosen].sum():15.2f}")
+    assert chosen.sum() == count
+    assert_allclose(share[chosen].sum(), total, atol=0.006)
+print(f"together {share.sum():36.2f}")
+assert_allclose(share.sum(), tr.ledger["bias"][tr.ledger.nodes.index("fc1"), 0], rtol=1e-12)
+
+# %% [markdown]
+# So a negative entry has one of two causes. Either negative biases held neurons back that speak for the three: their
+# inputs had to outweigh the bias, and are credited with it. Or positive biases pushed neurons that speak *against* the
+# three. In both cases the bias worked against the answer, its share is negative, and the inputs get what it lacks.
+#
+# **Negative entry: the biases spoke against, and the pixels share more than the output. Positive entry: the biases
+# spoke for, and the pixels share less.** Neither is an error. In a waterfall of the books, negative entries stick out
+# to the right.
+
+# %% alt="Waterfall of the books: grey bars grow from 9.5 at the output to 10.2 at the input, in three orange steps"
+figure = plot.waterfall(tr.ledger, title="hard-3 under LRP-0: the biases spoke against, so the sum grows")
+figure.axes[0].set_xlim(9, 10.3)  # only the end of the bars
+figure
+
+# %% [markdown]
+# ## The picture with nothing on it
+#
+# How far can it go? Explain an empty picture.
+
+# %%
+empty = lrpref.trace(net, np.zeros_like(x), rule="zero")
+bias = empty.ledger["bias"].sum()
+print(f"the network says {empty.target[0]} with an output of {empty.logits.max():.2f}")
+print(f"all pixels together get {abs(empty.relevance).sum()}, the biases {bias:.2f}")
+assert empty.target[0] == 5
+assert abs(empty.relevance).sum() == 0
+assert_allclose(bias, empty.logits.max(), rtol=1e-12)
+assert_allclose(bias, 1.64, atol=0.005)
+
+# %% [markdown]
+# The network has an opinion about nothing at all, and every bit of it is bias. What else should a map show?
+#
+# ## Two ways to make the sum come out, both bad
+#
+# *Scale the map* until it sums to the output. Then an empty map cannot be scaled, and a map of 10.16 pretends to
+# be one of 9.52. The colours stay the same. Nothing is gained, and the question is gone.
+#
+# *Set the biases to zero.* Then indeed everything arrives:
+
+# %%
+bare = [
+    (name, replace(layer, bias=0 * layer.bias) if isinstance(layer, Dense) else layer, i)
+    for name, layer, i in net.nodes
+]
+other = lrpref.trace(lrpref.Network(bare), x, rule="zero")
+print(f"without biases: output {other.logits.max():.2f}, sum of the map {other.relevance.sum():.2f}")
+assert_allclose(other.relevance.sum(), other.logits.max(), rtol=1e-12)
+assert_allclose(other.logits.max(), 10.10, atol=0.005)
+
+# %% [markdown]
+# But this is another network. Its output is 10.10 and not 9.52, and it is that network which has been explained.
+#
+# ## Other rules, other leaks
+
+# %%
+print("rule                      map    bias   stabilizer   policy      sum")
+expected = {"zero": [10.16, -0.64, 0, 0], "epsilon(epsilon=0.5)": [6.86, -0.31, 2.96, 0]}
+expected |= {"z-plus": [9.39, 0.13, 0, 0], "gamma": [9.64, -0.13, 0, 0]}
+expected |= {"alpha-beta": [10.10, -0.58, 0, 0], "flat": [9.52, 0, 0, 0]}
+for name, parts in expected.items():
+    tr = lrpref.trace(net, x, rule=name)
+    losses = [tr.ledger[column].sum() for column in ("bias", "stabilizer", "policy")]
+    found = [round(value, 9) + 0.0 for value in (tr.relevance.sum(), *losses)]
+    print(f"{name:20} {found[0]:8.2f} {found[1]:7.2f} {found[2]:12.2f} {found[3]:8.2f}", end=" ")
+    print(f"{sum(found):8.2f}")
+    assert_allclose(found, parts, atol=0.006)
+    assert_allclose(sum(found), tr.logits.max(), rtol=1e-6)
+
+# %% [markdown]
+# Six rules, six different sums, and every time the books close at 9.52. An epsilon of 0.5 takes almost a third. That
+# is no defect: it was put there to keep weak neurons quiet. With z-plus only *positive* biases are in the denominator,
+# so its entries cannot be negative where the relevance is positive.
+#
+# *Policy* is empty here. It fills where a rule finds nothing to share by. Alpha-beta gives $\alpha = 2$ times the
+# relevance to the contributions for, and $-\beta = -1$ times to those against. But if none is against?
+
+# %%
+flow = Dense([[1.0, 1.0]]).flow((np.array([[1.0, 1.0]]),), np.array([[1.0]]), rules.AlphaBeta(2, 1))
+print("inputs", flow.inputs[0][0], "policy", flow.losses["policy"][0])
+assert_array_equal(flow.inputs[0][0], [1, 1])
+assert flow.losses["policy"][0] == -1
+
+# %% [markdown]
+# One came in, two went on, and the -1 that found no taker is on the books. (`AlphaBeta(empty="renormalise")` chooses
+# otherwise.)
+#
+# ## What conservation does not mean
+#
+# Look at the last line of the table: flat conserves to the last digit. Here is its map.
+
+# %% alt="A three under three rules: LRP-0 and epsilon are red and blue, flat is one even tint"
+maps = {name: lrpref.explain(net, x, rule=name) for name in ("zero", "epsilon(epsilon=0.5)", "flat")}
+assert_allclose(maps["flat"], 9.5157 / 784, rtol=1e-4)  # every pixel the same, whatever the digit
+assert_allclose([abs(R).sum() for R in maps.values()], [43.2, 21.7, 9.5], atol=0.06)
+plot.grid(x, maps)
+
+# %% [markdown]
+# Every pixel gets the same, whatever the digit. The books close, and nothing is explained. LRP-0 "loses" next to
+# nothing, but only after most of its red and blue have cancelled: magnitudes of 43.2 for an output of 9.5. Epsilon,
+# which "loses" a third, draws much the same strokes with 21.7. So:
+#
+# - **Closed books** mean that the rule was carried out as written, and that you know where everything went.
+# - They **do not** mean that the map is right, or good, or the only one.
+# - A map that does not sum to the output is, as a rule, no bug. A *residual* that is not rounding noise is one.
+#
+# ## What you know now
+#
+# - Relevance goes to the inputs, to the biases, to the stabilizer, or nowhere by policy. The ledger names each.
+# - A negative bias entry: the biases spoke against, and the pixels share more than the output.
+# - Scaling the map, or zeroing biases, hides the question.
+# - Conservation is bookkeeping. Whether an explanation is any good has to be measured (step 10).
+#
+# Next: a convolutional network, a digit that could be two things, and what one can learn from a map.

@@ -1,0 +1,261 @@
+# %% [markdown]
+# # 5. Does a convolution need an LRP of its own?
+#
+# Steps 1 to 3 were about fully connected layers. Step 4 then went through convolutions without a word. With kernels,
+# strides and padding, **how does relevance find its way back to the right pixel?**
+#
+# The answer is short: a convolution *is* a fully connected layer. Most of its weights are zero, and the others repeat.
+# To believe it, we write that layer down.
+
+# %%
+# %matplotlib inline
+import inspect
+from dataclasses import replace
+
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.testing import assert_allclose, assert_array_equal
+
+import lrpref
+from lrpref import AvgPool2D, Conv2D, Dense, MaxPool2D, Pad2D, messages, oracle, plot, rules
+
+kernel = np.array([[1.0, 2, -1], [0, 3, 1], [-2, 1, 1]])
+conv = Conv2D(kernel[None, None], [1.0], stride=2, padding=1)
+x = np.array([[1.0, 2, 3, 4], [5, 6, 0, 1], [2, 3, 4, 5], [6, 0, 1, 2]])[None, None]
+z = conv.forward(x)
+print(z[0, 0].astype(int))
+assert_array_equal(z[0, 0], [[17, 3], [20, 26]])
+
+# %% [markdown]
+# One channel of 4 x 4 pixels. The kernel moves in steps of 2 over the picture and a border of zeros. That makes 2 x 2
+# outputs.
+#
+# ## First try: the kernel turned round
+#
+# We want LRP-0. The first two of the four steps are clear: $s_j = R_j / z_j$. The third step goes backwards,
+# $c_i = \sum_j w_{ij} s_j$. "The backward pass of a convolution is a convolution with the kernel turned by 180
+# degrees", one reads. With padding enough, that gives 4 x 4 pixels again. It looks right.
+
+# %%
+R = np.array([[17.0, 6], [20, 52]])[None, None]
+s = R / z
+turned = Conv2D(kernel[None, None, ::-1, ::-1].copy(), padding=2)
+first_try = x * turned.forward(s)
+print(first_try[0, 0].astype(int))
+print(f"came in {R.sum():g}, the bias's share {s.sum():g}, the pixels get {first_try.sum():g}")
+assert_array_equal(s.ravel(), [1, 2, 1, 2])
+assert first_try.shape == x.shape
+assert (R.sum(), s.sum(), first_try.sum()) == (95, 6, 108)
+
+# %% [markdown]
+# The shape is right, no error is raised, and 95 - 6 is not 108. The books give it away. What went wrong?
+#
+# ## The matrix
+#
+# Every output is a sum of pixels times weights, and so a row of a matrix: $z = W a + b$, with the pixels in one long
+# column (Dumoulin and Visin 2016, arXiv 1603.07285, sec. 4.1). `lrpref.oracle` writes this matrix from the geometry
+# alone, entry by entry. It is sparse; here it is, in full.
+
+# %%
+(W,) = oracle.matrix(conv, (1, 4, 4))
+b = oracle.bias(conv, (1, 4, 4))
+W = W.toarray()
+assert_array_equal((W @ x.ravel() + b).reshape(2, 2), z[0, 0])
+print(f"{W.size} weights, {np.count_nonzero(W)} of them not zero")
+assert W.size == 64
+assert np.count_nonzero(W) == 23
+
+# %% alt="A 4 by 16 matrix, one row per output, one column per pixel; each row holds the kernel, cut off by the border"
+figure = Figure(figsize=(9.0, 2.7), layout="constrained")
+ax = figure.subplots()
+ax.imshow(W, cmap="RdBu_r", vmin=-5, vmax=5)
+for (j, i), weight in np.ndenumerate(W):
+    ax.text(i, j, f"{weight:g}", ha="center", va="center", color="black" if weight else "0.75")
+for edge in (3.5, 7.5, 11.5):
+    ax.axvline(edge, color="0.3", linewidth=0.8)
+ax.set_xticks(range(16), [f"{row},{column}" for row in range(4) for column in range(4)], fontsize=8)
+ax.set_yticks(range(4), [f"output {row},{column}" for row in range(2) for column in range(2)], fontsize=9)
+ax.set_xlabel("pixel (row, column)")
+ax.tick_params(length=0)
+figure
+
+# %% [markdown]
+# Each row is the kernel, unrolled. The first output sits in the corner: five of its nine weights meet the border, and
+# have no column. The next output stands two pixels further on, so its kernel does too.
+#
+# ## Backwards is the transpose
+#
+# For a fully connected layer the third step is $c = W^\top s$. There is nothing else that it could be here.
+
+# %%
+c = (W.T @ s.ravel()).reshape(4, 4)
+share = x[0, 0] * c
+print(share.astype(int))
+print(f"came in {R.sum():g}, the bias's share {s.sum():g}, the pixels get {share.sum():g}")
+assert_array_equal(conv.relevance(x, R, rules.Zero())[0, 0], share)
+assert (R.sum(), s.sum(), share.sum()) == (95, 6, 89)
+
+# %% [markdown]
+# So what was wrong with the turned kernel? The stride. Going forward, the outputs were 2 pixels apart. Going back, they
+# have to be set 2 apart again, with zeros between, and the border has to be cut off.
+
+# %%
+apart = np.zeros((1, 1, 3, 3))
+apart[:, :, ::2, ::2] = s
+assert_array_equal(turned.forward(apart)[0, 0, 1:, 1:], c)
+
+# %% [markdown]
+# The library needs no turned kernels. It goes through the kernel one weight (one *tap*) at a time. Forward, it gathers
+# the pixels that meet this tap. Backward, it puts the values back on the same pixels. `cells` is the same in both, so
+# strides, borders and dilations cannot differ.
+
+# %%
+print(inspect.getsource(Conv2D.linear))
+print(inspect.getsource(Conv2D.adjoint))
+
+# %% [markdown]
+# ## Every rule comes for free
+#
+# If a convolution is the `Dense` layer with this matrix, then every rule must give the same on both.
+
+# %%
+dense = Dense(W, b)
+maps = {}
+five = [rules.Zero(), rules.Epsilon(0.5), rules.ZPlus(), rules.AlphaBeta(2, 1), rules.WSquare()]
+for rule in [*five, rules.Flat()]:
+    maps[rule.name] = conv.relevance(x, R, rule)[0, 0]
+    on_dense = dense.relevance(x.reshape(1, 16), R.reshape(1, 4), rule).reshape(4, 4)
+    difference = abs(maps[rule.name] - on_dense).max()
+    print(f"{rule.name:10} largest difference {difference:.2f}")
+    assert difference < 1e-12 or rule.name == "flat"
+assert_allclose(difference, 8.42, atol=0.005)
+
+# %% [markdown]
+# All but one. Flat gives every *connected* input the same, and asks only what is connected. The `Dense` layer is
+# connected to all 16 pixels, although most of its weights are zero. The convolution is connected to the pixels under
+# its kernel. So a weight that happens to be zero is not the same as no weight. Count the right connections, and flat
+# agrees too:
+
+# %%
+ones = Conv2D(np.ones((1, 1, 3, 3)), stride=2, padding=1)
+connected = oracle.matrix(ones, (1, 4, 4))[0].toarray()
+by_hand = (R.reshape(4) / connected.sum(axis=1)) @ connected
+assert_allclose(maps["flat"].ravel(), by_hand, rtol=1e-14)
+
+# %% [markdown]
+# One convolution is an anecdote. Here are twenty random ones, with groups, strides, borders and dilations.
+
+# %%
+random = np.random.default_rng(0)
+agreed = 0
+for _ in range(20):
+    groups, stride, padding, dilation = (int(n) for n in random.integers([1, 1, 0, 1], [3, 4, 3, 3]))
+    weight, bias = random.integers(-8, 9, (2 * groups, 2, 2, 3)) / 8, random.normal(size=2 * groups)
+    some = Conv2D(weight, bias, stride, padding, dilation, groups)
+    picture = random.integers(-8, 9, (1, 2 * groups, 6, 7)) / 8
+    relevance = random.normal(size=some.forward(picture).shape)
+    matrix = oracle.matrix(some, picture.shape[1:])[0].toarray()
+    as_dense = Dense(matrix, oracle.bias(some, picture.shape[1:]))
+    for rule in (rules.Epsilon(0.5), rules.Gamma(generalised=True), rules.AlphaBeta(2, 1), rules.ZBox(-1, 1)):
+        expected = as_dense.relevance(picture.reshape(1, -1), relevance.reshape(1, -1), rule)
+        assert_allclose(some.relevance(picture, relevance, rule).reshape(1, -1), expected, atol=1e-9)
+        agreed += 1
+print(f"{agreed} of 80 agree")
+assert agreed == 80
+
+# %% [markdown]
+# ## The border never gets anything
+#
+# Cells of the padding are zero, so under LRP-0 they get $0 \cdot w = 0$. But flat does not look at the input. Does the
+# border take relevance away from the pixels? That is for someone to decide, and here both can be had. The padding of a
+# convolution never receives relevance. A border added by a layer of its own, `Pad2D`, is part of that layer's output
+# and does; the books show it under *bias*.
+
+# %%
+bordered = Pad2D(1)
+alone = Conv2D(kernel[None, None], [1.0], stride=2)
+on_border = alone.relevance(bordered.forward(x), R, rules.Flat())
+flow = bordered.flow((x,), on_border, None)
+inside, pixels, border = maps["flat"].sum(), flow.inputs[0].sum(), flow.losses["bias"][0]
+print(f"padding of the convolution's own: the pixels get {inside:.1f} of {R.sum():g}")
+print(f"a border as a layer of its own:   the pixels get {pixels:.1f}, the border {border:.1f}")
+assert_allclose([inside, pixels, border], [95, 76.9, 18.1], atol=0.05)
+
+# %% [markdown]
+# ## Pooling
+#
+# An average pool is a convolution with equal weights, so there is nothing new. It is a linear layer, it has a matrix,
+# and it takes a rule.
+
+# %%
+pool = AvgPool2D(2)
+P = oracle.matrix(pool, (1, 4, 4))[0].toarray()
+print("average pool, first output:", *P[0])
+for rule in (rules.Zero(), rules.ZPlus(), rules.WSquare()):
+    on_dense = Dense(P).relevance(x.reshape(1, 16), R.reshape(1, 4), rule)
+    assert_allclose(pool.relevance(x, R, rule).reshape(1, 16), on_dense, rtol=1e-14)
+assert_array_equal(P[0], [0.25, 0.25, 0, 0, 0.25, 0.25, *[0] * 10])
+
+# %% [markdown]
+# A max-pool is another matter. It adds nothing up; it lets one pixel through. So relevance goes back to that pixel,
+# whole (Montavon et al. 2019, LNCS 11700, sec. 10.3). Its matrix holds a single 1 in each row. Where, depends on the
+# picture.
+
+# %%
+most = MaxPool2D(2)
+route = messages(most, x, np.ones_like(R), rules.Zero()).reshape(16, 4).T  # the rule is not asked
+assert_array_equal(route @ x.ravel(), most.forward(x).ravel())
+assert_array_equal(route.T @ R.ravel(), most.relevance(x, R, rules.Zero()).ravel())
+assert (route.sum(axis=1) == 1).all()
+
+level = np.ones((1, 1, 2, 2))
+for ties, expected in [("first", [8, 0, 0, 0]), ("equal", [2, 2, 2, 2])]:
+    shares = MaxPool2D(2, ties=ties).relevance(level, np.array([[[[8.0]]]]), None).ravel()
+    print(f'four equal pixels, ties="{ties}":', *shares)
+    assert_array_equal(shares, expected)
+
+# %% alt="4 by 4 relevances of the wrong first try, the convolution, the average pool, and the max-pool"
+figure = Figure(figsize=(9.2, 2.6), layout="constrained")
+shown = {"the first try (wrong)": first_try[0, 0], "convolution": share}
+shown |= {"average pool": pool.relevance(x, R, rules.Zero())[0, 0], "max-pool": most.relevance(x, R, None)[0, 0]}
+for ax, (name, shares) in zip(figure.subplots(1, 4), shown.items(), strict=True):
+    ax.imshow(shares, cmap="RdBu_r", vmin=-60, vmax=60)
+    for (row, column), value in np.ndenumerate(shares + 0.0):
+        ax.text(column, row, f"{value:.3g}", ha="center", va="center", color="white" if value > 50 else "black")
+    ax.set_title(f"{name}: sum {shares.sum():g}", fontsize=10)
+    ax.set_axis_off()
+figure
+
+# %% [markdown]
+# Ties matter more than one might think. In the empty part of a digit all pixels are equal, so every max-pool there is
+# a tie, and "first" sends it all to the upper left of each window. Remember the faint grid in the maps of step 4, most
+# plainly under flat? If ties made it, then it must go when they are shared.
+
+# %% alt="The open nine of step 4 under flat: with ties to the first a grid, with ties shared faint clouds"
+net = lrpref.fuse(lrpref.load("mnist-cnn-bn").astype(np.float64))
+shared = lrpref.Network(
+    [(name, replace(at, ties="equal") if isinstance(at, MaxPool2D) else at, read) for name, at, read in net.nodes]
+)
+nine = lrpref.samples.load("hard-1")
+maps = {"ties to the first": lrpref.explain(net, nine, rule="flat")}
+maps |= {"ties shared": lrpref.explain(shared, nine, rule="flat")}
+for (name, flat), ratio in zip(maps.items(), [5.65, 1.39], strict=True):
+    corner = flat[0, 0, 2:6, 2:6]  # a piece of empty paper
+    print(f"{name}: in an empty corner, the largest relevance is {corner.max() / corner.min():.2f} times the least")
+    assert_allclose(corner.max() / corner.min(), ratio, atol=0.006)
+plot.grid(nine, maps)
+
+# %% [markdown]
+# So it does. What is left under flat is little: at the strokes the max-pools still choose, and the edge is seen by
+# fewer kernels.
+#
+# ## What you know now
+#
+# - A convolution or an average pool is a fully connected layer with a sparse matrix $W$. Forward is $W$, backward is
+#   $W^\top$, and every rule works as before.
+# - A backward pass of the right shape may still be wrong. Books that do not close say so.
+# - Flat counts connections, not weights. A convolution's own padding never gets relevance.
+# - A max-pool routes: the winner takes all, and in a tie the first.
+#
+# The steps to come are about networks that make this harder: small denominators, batch normalisation, skip
+# connections.

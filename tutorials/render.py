@@ -1,0 +1,230 @@
+"""Run the tutorials and keep their pages true.
+
+    python tutorials/render.py            run every tutorial and write its page to tutorials/rendered/
+    python tutorials/render.py 01 04      only these
+    python tutorials/render.py --check    run, write nothing; fail where a page's text is not what it says there
+
+A tutorial is a Python script in cells ("py:percent"). Its page is what a kernel prints and draws when it runs the
+script. A cell that raises, warns, or draws without saying what can be seen (`# %% alt="..."`) is an error. Two
+runs are compared by their text, the pictures only by their names; rounding noise counts as zero, because it differs
+from machine to machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import os
+import re
+import shutil
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import jupytext
+import nbformat
+from nbclient.exceptions import CellExecutionError
+from nbconvert import MarkdownExporter
+from nbconvert.preprocessors import ExecutePreprocessor
+
+HERE = Path(__file__).resolve().parent
+PAGES = HERE / "rendered"
+SETUP = """%matplotlib inline
+%config InlineBackend.figure_formats = ["retina"]
+import matplotlib.font_manager  # says that it builds a cache, the first time
+import sys
+print(sys.executable)"""
+PAINT = re.compile("\x1b" + r"\[[\d;]*m")
+"""The colours of a traceback."""
+NOISE = re.compile(r" *-?\d\.\d+e-(?:0[89]|[1-9]\d)\b| *0\.0+e\+00")
+"""A number printed in the form 1.2e-15, or 0.0e+00, with the spaces that align it."""
+
+
+def main() -> int:
+    """Render or check; returns the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("steps", nargs="*", help="numbers of tutorials, as in 01 (default: all)")
+    parser.add_argument("--check", action="store_true", help="compare with the pages that are there, write nothing")
+    chosen = parser.parse_args()
+    every = scripts()
+    wanted = [path for path in every if not chosen.steps or path.name[:2] in chosen.steps]
+    if not wanted:
+        parser.error(f"there are: {', '.join(path.name[:2] for path in every)}")
+    # The kernels use this checkout's library, two at a time.
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(HERE.parent), os.environ.get("PYTHONPATH")]))
+    failures = leftovers(every) if chosen.check else []
+    with ThreadPoolExecutor(2) as pool:
+        for path, (page, pictures, complaint, seconds) in zip(wanted, pool.map(render, wanted), strict=True):
+            if not complaint and chosen.check:
+                complaint = difference(path, page, pictures)
+            elif not complaint:
+                write(path, page, pictures)
+            print(f"{path.stem:28} {seconds:5.1f} s   {'failed' if complaint else 'ok'}", flush=True)
+            failures += [complaint] if complaint else []
+    if failures:
+        print("\n".join(failures), file=sys.stderr)
+    return 1 if failures else 0
+
+
+def scripts() -> list[Path]:
+    """The tutorials in their order."""
+    return sorted(HERE.glob("[0-9][0-9]_*.py"))
+
+
+# ---- from a script to a page -----------------------------------------------------------------------------------
+
+
+def render(path: Path) -> tuple[str, dict[str, bytes], str, float]:
+    """The page, its pictures by file name, a complaint ("" if all went well), and the seconds it took."""
+    start = time.perf_counter()
+    try:
+        notebook = execute(path)
+        page, pictures = export(path, notebook)
+        complaint = ""
+    except (CellExecutionError, ValueError) as error:
+        page, pictures, complaint = "", {}, f"{path.name}: {PAINT.sub('', str(error))}"
+    return page, pictures, complaint, time.perf_counter() - start
+
+
+def execute(path: Path) -> nbformat.NotebookNode:
+    """The script as a notebook, run in a fresh kernel of this Python."""
+    notebook = jupytext.reads(path.read_text(encoding="utf-8"), fmt="py:percent")
+    notebook.cells.insert(0, nbformat.v4.new_code_cell(SETUP))
+    notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    runner = ExecutePreprocessor(timeout=120, kernel_name="python3", coalesce_streams=True)
+    runner.extra_arguments = ["--log-level=40"]
+    runner.preprocess(notebook, {"metadata": {"path": str(HERE)}})
+    kernel = next(output.text.strip() for output in notebook.cells.pop(0).outputs if output.get("name") == "stdout")
+    if Path(kernel) != Path(sys.executable):
+        raise ValueError(f"the kernel 'python3' is another Python: {kernel}")
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            if output.get("name") == "stderr":
+                raise ValueError(f"a cell warns:\n{cell.source}\n{output.text}")
+            if "image/png" in output.get("data", {}) and "alt" not in cell.metadata:
+                raise ValueError(f'a cell draws and has no alt="...":\n{cell.source}')
+    return notebook
+
+
+TEMPLATE = """
+{%- extends 'markdown/index.md.j2' -%}
+{%- block input -%}
+{%- if "alt" in cell.metadata and cell.source.count("\n") > 5 %}
+<details><summary>the code that draws this</summary>
+
+```python
+{{ cell.source }}
+```
+
+</details>
+{% else %}
+```python
+{{ cell.source }}
+```
+{% endif %}
+{%- endblock input -%}
+{%- block stream -%}
+{%- if "inspect.getsource(" in cell.source %}
+```python
+{%- else %}
+```text
+{%- endif %}
+{{ output.text.rstrip() }}
+```
+{% endblock stream -%}
+{%- block data_text scoped %}
+```text
+{{ output.data["text/plain"].rstrip() }}
+```
+{% endblock data_text -%}
+{%- block data_png %}
+<p><img src="{{ output.metadata.filenames["image/png"] }}" alt="{{ cell.metadata.alt }}" \
+width="{{ output.metadata["image/png"].width }}"></p>
+{% endblock data_png -%}
+"""
+
+
+def export(path: Path, notebook: nbformat.NotebookNode) -> tuple[str, dict[str, bytes]]:
+    """The page as Markdown, and its pictures by file name."""
+    exporter = MarkdownExporter(raw_template=TEMPLATE)
+    body, resources = exporter.from_notebook_node(notebook)
+    pictures = {}
+    for number, (name, data) in enumerate(sorted(resources["outputs"].items(), key=_place), start=1):
+        pictures[f"figure-{number}.png"] = data
+        body = body.replace(f'src="{name}"', f'src="{path.stem}_files/figure-{number}.png"')
+    title, _, rest = body.strip().partition("\n")
+    body = "\n".join([title, "", about(path), rest, "", "---", "", neighbours(path), ""])
+    return re.sub(r"\n{3,}", "\n\n", re.sub(r"[ \t]+$", "", body, flags=re.M)), pictures
+
+
+def _place(named: tuple[str, bytes]) -> list[int]:
+    """The order of pictures: "output_12_0.png" is output 0 of cell 12."""
+    return [int(number) for number in re.findall(r"\d+", named[0])]
+
+
+def about(path: Path) -> str:
+    """The line under the title."""
+    return (
+        f"*Step {int(path.name[:2])} of [the tutorials](../README.md). This page is what "
+        f"[{path.name}](../{path.name}) prints and draws. The script asserts every number on it.*"
+    )
+
+
+def neighbours(path: Path) -> str:
+    """The line at the foot: the step before and the step after."""
+    every = scripts()
+    place = every.index(path)
+    links = ["[All steps](../README.md)"]
+    if place > 0:
+        links.insert(0, f"Before: [{_title(every[place - 1])}]({every[place - 1].stem}.md)")
+    if place + 1 < len(every):
+        links.append(f"Next: [{_title(every[place + 1])}]({every[place + 1].stem}.md)")
+    return " · ".join(links)
+
+
+def _title(path: Path) -> str:
+    """The first heading of a script."""
+    return re.search(r"^# # (.+)$", path.read_text(encoding="utf-8"), flags=re.M)[1]
+
+
+# ---- from a page to the folder, or back ------------------------------------------------------------------------
+
+
+def write(path: Path, page: str, pictures: dict[str, bytes]) -> None:
+    """Put the page and its pictures where they belong; pictures of an earlier run go."""
+    folder = PAGES / f"{path.stem}_files"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    for name, data in pictures.items():
+        (folder / name).write_bytes(data)
+    (PAGES / f"{path.stem}.md").write_text(page, encoding="utf-8")
+
+
+def difference(path: Path, page: str, pictures: dict[str, bytes]) -> str:
+    """What a new run says otherwise than the page that is there; "" if nothing."""
+    there = PAGES / f"{path.stem}.md"
+    if not there.is_file():
+        return f"{path.name} has no page; run python tutorials/render.py"
+    old, new = (NOISE.sub(" 0", text).splitlines() for text in (there.read_text(encoding="utf-8"), page))
+    changed = list(
+        difflib.unified_diff(old, new, f"{there.name} as it is", f"{there.name} as it would be", n=1, lineterm="")
+    )
+    names = {file.name for file in (PAGES / f"{path.stem}_files").glob("*")}
+    if names != set(pictures):
+        changed.append(f"pictures: {sorted(names)} are there, {sorted(pictures)} are drawn")
+    return "\n".join([*changed, "if that is meant, run python tutorials/render.py"]) if changed else ""
+
+
+def leftovers(every: list[Path]) -> list[str]:
+    """Pages and pictures whose tutorial is gone."""
+    known = {path.stem for path in every}
+    return [
+        f"{found.name} belongs to no tutorial; delete it"
+        for found in sorted(PAGES.glob("*"))
+        if found.name.removesuffix(".md").removesuffix("_files") not in known
+    ]
+
+
+if __name__ == "__main__":
+    sys.exit(main())
