@@ -9,8 +9,11 @@ NumPy is all it needs; arrays of other backends stay on theirs.
 
 from . import composites, errors, oracle, rules, samples, weights
 from .backend import asarray, to_numpy
+from .compare import compare, crosscheck, explain_difference
+from .digits import digits
 from .explain import Trace, explain, trace
 from .fusion import fuse, fusion_plan
+from .importers import from_torch
 from .layers import (
     Add,
     AvgPool2D,
@@ -68,10 +71,15 @@ __all__ = [
     "ThreshReLU",
     "Trace",
     "asarray",
+    "compare",
     "composites",
+    "crosscheck",
+    "digits",
     "errors",
     "exact",
     "explain",
+    "explain_difference",
+    "from_torch",
     "fuse",
     "fusion_plan",
     "load",

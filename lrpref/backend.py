@@ -10,8 +10,10 @@ The rest of lrpref calls nothing but what NumPy (2.0 and later), CuPy (14 and la
 from __future__ import annotations
 
 import importlib
+from collections.abc import Callable, Iterable
 from fractions import Fraction
 from functools import cache
+from numbers import Integral, Rational
 from types import ModuleType
 from typing import Any
 
@@ -57,8 +59,8 @@ def backend_name(x: Array) -> str:
 
 
 def is_array(x: object) -> bool:
-    """Whether `x` is an array of any backend."""
-    return hasattr(x, "shape") and hasattr(x, "dtype")
+    """Whether `x` is an array of any backend; NumPy's scalars are numbers."""
+    return hasattr(x, "shape") and hasattr(x, "dtype") and not isinstance(x, np.generic)
 
 
 def as_tuple(x: Any) -> tuple[Any, ...]:
@@ -102,8 +104,16 @@ def asarray(x: Any, backend: str = "numpy") -> Array:
 
 
 def is_exact(x: Array) -> bool:
-    """Whether `x` holds Python objects (exact rationals) instead of floating-point numbers."""
+    """Whether `x` holds Python objects instead of floating-point numbers.
+
+    They are exact rationals; only `lrpref.digits` brings other numbers, of a stated precision, in such an array.
+    """
     return isinstance(x, np.ndarray) and x.dtype == object
+
+
+def is_rational(x: Array) -> bool:
+    """Whether `x` holds exact rationals."""
+    return is_exact(x) and all(isinstance(value, Rational) for value in x.flat[:1])
 
 
 def is_real_floating(x: Array) -> bool:
@@ -120,11 +130,13 @@ def all_finite(x: Array) -> bool:
 
 
 def as_floating(x: Any, what: str) -> Array:
-    """`x` as an array that lrpref computes with: lists and integers become float64.
+    """`x` as an array that lrpref computes with: lists and integers become float64, Python's fractions exact.
 
     Raises DTypeError for complex numbers, text, or less than 32 bits; `what` names `x` in the message.
     """
     x = x if is_array(x) else np.asarray(x)
+    if is_exact(x):
+        return _of_one_kind(x)
     if isinstance(x, np.ndarray) and x.dtype.kind in "biu":
         x = x.astype(np.float64)
     if not is_real_floating(x):
@@ -194,30 +206,109 @@ def _rational() -> Any:
 
 def exact_array(x: Any) -> np.ndarray:
     """Numbers, or text of numbers, as exact numbers in an object array; raises ParameterError for what is none."""
-    given = np.asarray(to_numpy(x) if hasattr(x, "dtype") else x, dtype=object)
+    return _each(x, exact_number)
+
+
+def _each(x: Any, make: Callable[[Fraction], Any]) -> np.ndarray:
+    """An object array of `make` of each number of `x`, as the fraction that it is."""
+    given = np.asarray(to_numpy(x) if is_array(x) else x, dtype=object)
     values = np.empty(given.shape, dtype=object)
     for index, value in np.ndenumerate(given):
-        try:
-            values[index] = exact_number(Fraction(value.item() if isinstance(value, np.generic) else value))
-        except (TypeError, ValueError, OverflowError) as error:
-            raise ParameterError(f"{value!r} is no number that a fraction could hold") from error
+        values[index] = make(as_fraction(value))
     return values
+
+
+def as_fraction(value: Any) -> Fraction:
+    """The fraction that a number is, or that a text says; raises ParameterError for NaN, infinities and non-numbers.
+
+    >>> as_fraction(0.5), as_fraction("0.1")
+    (Fraction(1, 2), Fraction(1, 10))
+    """
+    try:
+        if isinstance(value, Rational):
+            return Fraction(int(value.numerator), int(value.denominator))
+        if hasattr(value, "as_integer_ratio"):  # floats of any length, decimals
+            return Fraction(*map(int, value.as_integer_ratio()))
+        return Fraction(value)
+    except (TypeError, ValueError, OverflowError, ZeroDivisionError) as error:
+        raise ParameterError(f"{value!r} is no number that a fraction could hold") from error
+
+
+def _of_one_kind(x: np.ndarray) -> np.ndarray:
+    """An object array of exact numbers alone: a stray integer or float would make floats of quotients.
+
+    Numbers of another type are left alone if it has a `from_fraction`, as those of `lrpref.digits` have.
+    """
+    kinds = {type(value) for value in x.flat}
+    other = len(kinds) == 1 and all(hasattr(kind, "from_fraction") for kind in kinds)
+    return x if other or kinds <= {type(exact_number(0))} else exact_array(x)
+
+
+def number_type(x: np.ndarray) -> Callable[[Fraction], Any]:
+    """What makes a number of the kind that the object array `x` holds."""
+    return exact_number if is_rational(x) else type(x.flat[0]).from_fraction
+
+
+def converted(x: Array, like: Array) -> Array:
+    """`x` in the arithmetic of `like`; floats become the fractions that they are."""
+    if is_exact(like):
+        return _each(x, number_type(like))
+    return as_dtype(x, like.dtype)
+
+
+def as_dtype(x: Array, dtype: DType) -> Array:
+    """`x` in another number type: floats become the fractions that they are, exact numbers are rounded."""
+    if x.dtype == dtype:
+        return x
+    if isinstance(x, np.ndarray) and dtype == np.dtype(object):
+        return exact_array(x)
+    return rounded(x, dtype) if is_exact(x) else array_namespace(x).astype(x, dtype)
+
+
+def rounded(x: np.ndarray, dtype: DType = np.float64) -> np.ndarray:
+    """Exact numbers as floating-point ones: to float64, and to the 106 bits of two of them for longer types."""
+    if not is_rational(x):
+        return x.astype(dtype)
+    fractions = [as_fraction(value) for value in x.flat]
+    high = [float(value) for value in fractions]
+    low = [float(value - Fraction(nearest)) for value, nearest in zip(fractions, high, strict=True)]
+    wide = np.result_type(dtype, np.float64)
+    sums: np.ndarray = np.asarray(high, dtype=wide) + np.asarray(low, dtype=wide)
+    return sums.astype(dtype).reshape(x.shape)
+
+
+def check_alike(arrays: Iterable[Array]) -> None:
+    """Raise DTypeError where exact and floating-point numbers would meet: all would be floats."""
+    if len({is_exact(x) for x in arrays}) > 1:
+        raise DTypeError("exact and floating-point numbers do not mix; use lrpref.exact on all of them, or on none")
+
+
+def irrational(function: str, x: Array, what: str) -> Array:
+    """`function` ("sqrt", "exp" or "tanh") of `x`; raises DTypeError, naming `what`, where `x` is exact."""
+    if is_rational(x):
+        kind = "a square root" if function == "sqrt" else "an exponential"
+        raise DTypeError(f"{what} needs {kind}, which no fraction can hold; use floating-point numbers")
+    return getattr(array_namespace(x), function)(x)
 
 
 def constant(value: Any, like: Array) -> Any:
     """The number written `value` in the arithmetic of `like`, so that 0.1 means one tenth where it can.
 
     Exact arrays get the fraction of the decimal as written, long doubles the nearest long double; every other
-    floating-point type takes the Python number as it is.
+    floating-point type takes a Python number.
 
     >>> constant(0.1, like=np.asarray([Fraction(1)], dtype=object)) == Fraction(1, 10)
     True
     """
     if is_exact(like):
-        return exact_number(Fraction(repr(value)) if isinstance(value, float) else value)
-    if isinstance(like, np.ndarray) and like.dtype == np.longdouble:
-        return np.longdouble(repr(value))
-    return value
+        return number_type(like)(as_fraction(value if isinstance(value, Rational) else str(value)))
+    if isinstance(value, Integral):
+        return int(value)
+    if isinstance(like, np.ndarray) and like.dtype.char == "g":
+        if isinstance(value, Rational):
+            return np.longdouble(str(value.numerator)) / np.longdouble(str(value.denominator))
+        return np.longdouble(str(value))
+    return float(value)
 
 
 def full(shape: tuple[int, ...], value: Any, like: Array) -> Array:

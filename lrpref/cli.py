@@ -1,4 +1,4 @@
-"""The command line: explain, fuse, show, rules.
+"""The command line: explain, compare, fuse, show, rules, conform.
 
 Exit codes: 0 done; 1 a check did not hold; 2 a mistake in what was asked for, told in one line.
 """
@@ -6,15 +6,21 @@ Exit codes: 0 done; 1 a check did not hold; 2 a mistake in what was asked for, t
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from . import __version__, inputs, plot, samples, weights
+from .compare import TOLERANCE, explain_difference
 from .composites import PRESETS, resolve
-from .errors import FusionError, LrprefError, unknown
+from .conformance import known_adapters, load_adapter, load_cases, report
+from .conformance import run as run_suite
+from .errors import FusionError, InputError, LrprefError, unknown
 from .explain import DEFAULT_RULE, trace
 from .fusion import forward_difference, fuse, fusion_plan
 from .layers import BatchNorm, Softmax
@@ -25,9 +31,11 @@ EXAMPLES = """examples:
   lrpref explain mnist-cnn-bn digit-4                       a digit, explained; writes heatmap.png
   lrpref explain mnist-cnn hard-1 --target 4                why might it be a four?
   lrpref explain mnist-cnn digit-8 --rule zero gamma z-plus one picture, three rules
+  lrpref compare mnist-cnn digit-4 --against mine.npy       somebody else's heatmap: equal, or which convention is it?
   lrpref show mnist-cnn                                     the network, and the rule each layer would get
   lrpref fuse mnist-cnn-bn -o fused.npz                     fold batch normalisation away
   lrpref rules z-plus                                       a rule's equation, source and use
+  lrpref conform zennit                                     where an installed library computes something else
 """
 
 
@@ -56,9 +64,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"lrpref {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     _add_explain(commands)
+    _add_compare(commands)
     _add_fuse(commands)
     _add_show(commands)
     _add_rules(commands)
+    _add_conform(commands)
     return parser
 
 
@@ -164,6 +174,49 @@ def _number(text: str) -> str | float:
         return text
 
 
+# ---- compare ---------------------------------------------------------------------------------------------------
+
+
+def _add_compare(commands: Any) -> None:
+    parser = _command(commands, "compare", _compare, "compare a heatmap with lrpref's, and name what explains it")
+    _add_network(parser)
+    _add_input(parser, "input")
+    parser.add_argument("--against", metavar="FILE", required=True, help="the other heatmap, a .npy file")
+    parser.add_argument("--rule", default=DEFAULT_RULE, help=f"what it is thought to be (default {DEFAULT_RULE})")
+    parser.add_argument("--target", type=int, help="the output that it explains (default: the largest)")
+    parser.add_argument("--seed", default="logit", help='"logit" (default), "one", "probability" or a number')
+    parser.add_argument("--fuse", action="store_true", help="fold batch normalisation away first")
+    parser.add_argument("--no-pairs", action="store_true", help="try conventions singly only")
+    parser.add_argument(
+        "--tolerance",
+        type=float,
+        default=TOLERANCE,
+        help=f"the relative L2 distance up to which maps are equal (default {TOLERANCE})",
+    )
+
+
+def _compare(chosen: argparse.Namespace) -> int:
+    net, about = weights.load(chosen.network), weights.metadata(chosen.network)
+    x = inputs.read(chosen.input, _input_shape(about), chosen.invert)
+    theirs = _heatmap(chosen.against)
+    net = _fused(net, x) if chosen.fuse else net
+    print(f"{chosen.against}, against {chosen.rule} on {chosen.network} and {chosen.input}")
+    seed, pairs = _number(chosen.seed), not chosen.no_pairs
+    found = explain_difference(net, x, theirs, chosen.rule, chosen.target, seed, chosen.tolerance, pairs)
+    print(found)
+    return 0 if found.equal else 1
+
+
+def _heatmap(path: str) -> np.ndarray:
+    """An array in a .npy file; raises InputError."""
+    try:
+        with open(path, "rb") as stream:
+            found: np.ndarray = np.lib.format.read_array(stream, allow_pickle=False)
+    except weights.UNREADABLE as error:
+        raise InputError(f"{path} is not a readable .npy file: {error}") from error
+    return found
+
+
 # ---- fuse ------------------------------------------------------------------------------------------------------
 
 
@@ -264,6 +317,42 @@ def _table(rows: Sequence[Sequence[str]]) -> str:
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     lines = ["  ".join(f"{cell:{w}}" for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows]
     return "\n".join([lines[0], "-" * max(map(len, lines)), *lines[1:]])
+
+
+# ---- conform ---------------------------------------------------------------------------------------------------
+
+
+def _add_conform(commands: Any) -> None:
+    parser = _command(
+        commands, "conform", _conform, "hold an installed library against the cases that LRP must get right"
+    )
+    parser.add_argument("name", nargs="?", help=f"a library: {', '.join(known_adapters())}; or what to call your own")
+    parser.add_argument("--adapter", metavar="MODULE:FUNCTION", help="a function of yours that returns an adapter")
+    parser.add_argument(
+        "--only", metavar="PATTERN", help='cases whose id matches, as in "gamma-*", or a question\'s number'
+    )
+    parser.add_argument("--list", action="store_true", help="list the cases, ask nobody")
+    for form in report.FORMS:
+        parser.add_argument(f"--{form}", metavar="FILE", help=f"also write the report as {form}")
+
+
+def _conform(chosen: argparse.Namespace) -> int:
+    cases = load_cases(only=chosen.only)
+    if chosen.list:
+        print(report.as_list(cases))
+        return 0
+    if not (chosen.adapter or chosen.name):
+        raise LrprefError(f"whom to ask? Name a library ({', '.join(known_adapters())}), or give --adapter")
+    if chosen.adapter:
+        sys.path.insert(0, os.getcwd())
+    found = run_suite(load_adapter(chosen.adapter or chosen.name), cases, report.progress)
+    found = replace(found, library=chosen.name) if chosen.adapter and chosen.name else found
+    print(report.as_text(found))
+    for form, write in report.FORMS.items():
+        if path := getattr(chosen, form):
+            Path(path).write_text(write(found), encoding="utf-8")
+            print(f"wrote {path}")
+    return 0 if found.passed else 1
 
 
 if __name__ == "__main__":

@@ -317,10 +317,18 @@ def parse(text: str) -> Rule | Composite:
         call = ast.parse(f"f({rest}" if bracket else "f()", mode="eval").body
         if not (isinstance(call, ast.Call) and isinstance(call.func, ast.Name)) or call.args:
             raise ValueError("write parameters as key=value")
-        values = {str(keyword.arg): ast.literal_eval(keyword.value) for keyword in call.keywords}
+        values = {str(keyword.arg): _literal(keyword.value) for keyword in call.keywords}
         return known[name](**values)
     except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError) as error:
         if isinstance(error, LrprefError):
             raise
         hint = f"{name}(low=0, high=1)" if "low" in str(error) else f"{name}(key=value)"
         raise RuleError(f"cannot make a rule of {text!r}: {error}; write it as {hint}") from error
+
+
+def _literal(value: ast.expr) -> Any:
+    """A number, list or text as written; raises ValueError for anything else."""
+    try:
+        return ast.literal_eval(value)
+    except ValueError:
+        raise ValueError(f"{ast.unparse(value)} is no number, list or quoted text") from None

@@ -22,6 +22,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from math import isfinite
+from numbers import Real
 from typing import Any, ClassVar
 
 from .backend import (
@@ -210,5 +211,5 @@ def check_not_negative(rule: Rule, *names: str) -> None:
     """Raise ParameterError unless the fields of these names are finite numbers >= 0."""
     for name in names:
         value = getattr(rule, name)
-        if not isinstance(value, int | float) or not isfinite(value) or value < 0:
+        if not isinstance(value, Real) or not isfinite(value) or value < 0:
             raise ParameterError(f"{type(rule).__name__}: {name} must be a finite number >= 0, got {value!r}")

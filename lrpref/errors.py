@@ -12,6 +12,7 @@ would expect. The message names the node, the shapes or values, and what to do.
     ├── TargetError     (IndexError)   an output that does not exist
     ├── RuleError       (ValueError)   a rule that cannot be used where it was put
     ├── FusionError     (ValueError)   a fused network that does not compute what the original did
+    ├── ConversionError (ValueError)   another library's model that cannot be taken over
     ├── UnknownNameError (LookupError) a rule, sample or network nobody has heard of
     └── WeightsError    (ValueError)   a damaged, lying or unreadable file
 """
@@ -57,6 +58,10 @@ class RuleError(LrprefError, ValueError):
 
 class FusionError(LrprefError, ValueError):
     """A fused network that does not compute what the original did."""
+
+
+class ConversionError(LrprefError, ValueError):
+    """A model of another library that cannot be taken over, or would not compute the same."""
 
 
 class UnknownNameError(LrprefError, LookupError):

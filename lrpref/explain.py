@@ -15,13 +15,16 @@ from numbers import Real
 
 import numpy as np
 
+from . import rational
 from .backend import (
     Array,
     all_finite,
     array_namespace,
+    converted,
     full,
     is_array,
     is_exact,
+    is_rational,
     ones_like,
     sum_per_sample,
     to_numpy,
@@ -98,6 +101,9 @@ def trace(
     """As `explain`, with everything that led to it: see `Trace`."""
     rules = resolve(rule).assign(net)
     start = _start(net, node)
+    x = net.cast(x)
+    if is_rational(x):
+        rational.check(net, tuple(x.shape), rules, seed)
     activations = net.activations(x)
     logits = activations[start]
     chosen = _target(logits, target) if isinstance(seed, str | Real) else None
@@ -164,10 +170,10 @@ def _seed(logits: Array, target: Array | None, seed: str | float | Array) -> Arr
     """The relevance at the explained output."""
     xp = array_namespace(logits)
     if target is None:
-        R = xp.astype(seed if is_array(seed) else xp.asarray(np.asarray(seed)), logits.dtype)
-        if tuple(R.shape) != tuple(logits.shape):
-            raise ShapeError(f"the seed has shape {tuple(R.shape)}, the explained output {tuple(logits.shape)}")
-        if not all_finite(R):
+        given: Array = seed if is_array(seed) else xp.asarray(np.asarray(seed))
+        if tuple(given.shape) != tuple(logits.shape):
+            raise ShapeError(f"the seed has shape {tuple(given.shape)}, the explained output {tuple(logits.shape)}")
+        if not (all_finite(given) and all_finite(R := converted(given, like=logits))):
             raise InputError("the seed holds NaN or infinities")
         return R
     N = logits.shape[0]
@@ -202,8 +208,9 @@ def _warn_unless_sound(at: Mapping[str, Array], ledger: Ledger) -> None:
                 stacklevel=4,
             )
             return
-    for entry, residual in zip(ledger.entries, ledger.residual(), strict=True):
-        if entry.attributed and not _negligible(residual, at[entry.node], entry):
+    residual = ledger.residual()
+    for row, entry in enumerate(ledger.entries):
+        if entry.attributed and not _negligible(residual[row, :], at[entry.node], entry):
             warnings.warn(
                 f"the books of {entry.node!r} ({entry.rule}) do not close to rounding: its denominators cancel "
                 "almost wholly, or its adjoint is not the transpose of its forward pass; print the ledger",

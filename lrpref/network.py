@@ -9,17 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Self
 
-import numpy as np
-
 from .backend import (
     Array,
     DType,
     array_namespace,
+    as_dtype,
     as_floating,
     asarray,
     backend_name,
     check_finite,
-    exact_array,
     is_array,
     is_real_floating,
     load_backend,
@@ -154,9 +152,7 @@ class Network:
             )
         check_finite(x, "the input")
         dtype = x.dtype if self.dtype is None else self.dtype
-        if x.dtype != dtype and dtype == np.dtype(object):
-            return exact_array(x)
-        return x if x.dtype == dtype else array_namespace(x).astype(x, dtype)
+        return as_dtype(x, dtype)
 
     # ---- the same network elsewhere ----------------------------------------------------------------------------
 
@@ -171,12 +167,14 @@ class Network:
         Raises DTypeError for a type that lrpref does not compute with.
         """
         name = dtype if isinstance(dtype, str) else getattr(dtype, "__name__", str(dtype))
+        if name == "object":
+            raise DTypeError("Python objects are for exact numbers; use lrpref.exact(net)")
 
         def convert(array: Array) -> Array:
             if not is_real_floating(array):
                 return array
             xp = array_namespace(array)
-            converted = xp.astype(array, getattr(xp, name, dtype))  # by name: numpy.float64 serves every backend
+            converted = as_dtype(array, getattr(xp, name, dtype))  # by name: numpy.float64 serves every backend
             if not is_real_floating(converted):
                 raise DTypeError(f"a network computes in float32, float64 or longer, not in {name}")
             return converted

@@ -8,11 +8,23 @@ It serves to test the engine, and to be read next to it. Use it on small layers:
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
 
-from .backend import Array, as_tuple, constant, is_array, is_exact, to_numpy
+from .backend import (
+    Array,
+    as_floating,
+    as_tuple,
+    constant,
+    converted,
+    full,
+    irrational,
+    is_array,
+    is_exact,
+    to_numpy,
+)
 from .errors import RuleError
 from .layers import (
     Add,
@@ -54,10 +66,11 @@ def messages(
     >>> messages(layer, a, R, rules.Zero())[0, :, 0]
     array([ 6., -3.])
     """
-    arrays = tuple(to_numpy(a) for a in as_tuple(inputs))
+    arrays = tuple(to_numpy(as_floating(a, "the input")) for a in as_tuple(inputs))
     shapes = [a.shape[1:] for a in arrays]
     output = layer.output_shape(*(a.shape for a in arrays))[1:]
-    R = to_numpy(R).reshape(len(arrays[0]), -1)
+    R = to_numpy(as_floating(R, "the relevance")).reshape(len(arrays[0]), -1)
+    layer.check_arithmetic(*arrays, R)
     found: list[list[np.ndarray]] = [[] for _ in arrays]
     for n in range(len(R)):
         sample = tuple(a[n] for a in arrays)
@@ -135,10 +148,10 @@ def _entries(layer: LinearLayer, shapes: list[Shape] | tuple[Shape, ...]) -> Ite
         for c, y, x in np.ndindex(*output):
             cells = [cell for _, cell in _window(layer, shapes[0], y, x)]
             n = layer.window.kernel[0] * layer.window.kernel[1] if layer.count_include_pad else len(cells)
-            yield from ((0, (c, y, x), (c, *cell), 1 / n) for cell in cells)
+            yield from ((0, (c, y, x), (c, *cell), Fraction(1, n)) for cell in cells)
     elif isinstance(layer, GlobalAvgPool2D):
         C, H, W = shapes[0]
-        yield from ((0, (c, 0, 0), (c, y, x), 1 / (H * W)) for c, y, x in np.ndindex(C, H, W))
+        yield from ((0, (c, 0, 0), (c, y, x), Fraction(1, H * W)) for c, y, x in np.ndindex(C, H, W))
     elif isinstance(layer, DiagonalLayer):
         w = to_numpy(layer.scale_and_shift()[0])
         yield from ((0, i, i, w[i[0]]) for i in np.ndindex(*shapes[0]))
@@ -166,16 +179,15 @@ def _linear_share(layer: LinearLayer, sample: tuple[np.ndarray, ...], rule: Rule
     """The fraction of R_j that goes to each input: (outputs, inputs of all branches)."""
     shapes = [a.shape for a in sample]
     starts = np.cumsum([0, *(a.size for a in sample)])
-    dtype = np.result_type(*sample)
-    w = np.zeros((int(np.prod(output)), starts[-1]), dtype=dtype)
+    a = np.concatenate([x.reshape(-1) for x in sample])
+    w = full((int(np.prod(output)), int(starts[-1])), 0, like=a)
     connected = np.zeros(w.shape, dtype=bool)
     for k, j, i, weight in _entries(layer, shapes):
         place = np.ravel_multi_index(j, output), starts[k] + np.ravel_multi_index(i, shapes[k])
-        w[place], connected[place] = weight, True
-    a = np.concatenate([x.reshape(-1) for x in sample])
+        w[place], connected[place] = constant(weight, like=a) if isinstance(weight, Fraction) else weight, True
     if type(rule) not in (*_LITERAL, Relative):
         raise RuleError(f"the oracle has no literal form of {type(rule).__name__}; it knows lrpref's own rules")
-    b = bias(layer, *shapes)
+    b = converted(bias(layer, *shapes), like=a)
     if isinstance(rule, Relative):
         return _relative(a, w, b, layer.fan_in(*((1, *shape) for shape in shapes)))
     return _LITERAL[type(rule)](rule, a, w, b, connected, sample)
@@ -233,8 +245,10 @@ def _zero(rule: Zero, a: Any, w: Any, b: Any, connected: Any, sample: Any) -> np
 def _epsilon(rule: Epsilon, a: Any, w: Any, b: Any, connected: Any, sample: Any) -> np.ndarray:
     """a_i w_ij / (z_j + epsilon sign(z_j))."""
     z = (a * w).sum(axis=1) + b
-    rms = np.sqrt(np.mean(z**2)) if rule.scale == "rms" else 1
-    return _over(a * w, _away(z, rule.epsilon * rms if rule.scale == "rms" else rule.epsilon))
+    if rule.scale is None:
+        return _over(a * w, _away(z, rule.epsilon))
+    rms = irrational("sqrt", np.mean(z * z, keepdims=True), 'Epsilon(scale="rms")')[0]
+    return _over(a * w, _away(z, constant(rule.epsilon, like=z) * rms))
 
 
 def _gamma(rule: Gamma, a: Any, w: Any, b: Any, connected: Any, sample: Any) -> np.ndarray:
@@ -280,7 +294,7 @@ def _spread(bound: Any, x: np.ndarray) -> np.ndarray:
     """A bound in the shape of one sample: a number, one per channel, or an array."""
     if np.isscalar(bound):
         return np.full(x.shape, constant(bound, like=x), dtype=x.dtype)
-    bound = np.asarray(bound)
+    bound = converted(np.asarray(bound), like=x)
     if bound.shape == (x.shape[0],):
         bound = bound.reshape(-1, *(1,) * (x.ndim - 1))
     return np.broadcast_to(bound, x.shape)
@@ -329,11 +343,12 @@ def _routing_share(layer: Layer, sample: tuple[np.ndarray, ...], output: Shape) 
     """The fraction of R_j that goes back to each input: a matrix of ones and zeros, but for shared ties."""
     size = sum(a.size for a in sample)
     if isinstance(layer, Elementwise | Flatten | Dropout):
-        return np.eye(size, dtype=np.result_type(*sample))
+        ones: np.ndarray = converted(np.eye(size), like=sample[0])
+        return ones
     numbers = np.arange(size)
     parts = np.split(numbers, np.cumsum([a.size for a in sample])[:-1])
     numbered = [part.reshape(a.shape) for part, a in zip(parts, sample, strict=True)]
-    share = np.zeros((int(np.prod(output)), size), dtype=np.result_type(*sample))
+    share: np.ndarray = full((int(np.prod(output)), size), 0, like=sample[0])
     if isinstance(layer, Concat):
         share[np.arange(size), np.concatenate(numbered).reshape(-1)] = 1
     elif isinstance(layer, Pad2D):
@@ -347,7 +362,7 @@ def _routing_share(layer: Layer, sample: tuple[np.ndarray, ...], output: Shape) 
             winners = [cell for cell in cells if sample[0][cell] == best]
             winners = winners[:1] if layer.ties == "first" else winners
             for cell in winners:
-                share[row, numbered[0][cell]] = 1 / len(winners)
+                share[row, numbered[0][cell]] = constant(Fraction(1, len(winners)), like=share)
     else:
         raise RuleError(f"the oracle knows no route through {type(layer).__name__}")
     return share

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 COLOURS = "RdBu_r"
+COLOUR_OF = dict(zip(LOSSES, ("#d95f02", "#7570b3", "#1b9e77", "#e7298a"), strict=True))
 
 
 def explanation(x: Array, R: Array, title: str = "") -> Figure:
@@ -62,7 +63,7 @@ def grid(x: Array, maps: Mapping[str, Array], title: str = "", columns: int = 4)
     extend = "both" if max(peaks) > limit else "neither"
     figure.colorbar(drawn, ax=list(axes), shrink=0.75, extend=extend, label="relevance (red: for, blue: against)")
     if title:
-        figure.suptitle(title, fontsize=10)
+        figure.suptitle(title, fontsize=10, parse_math=False)
     return figure
 
 
@@ -74,18 +75,19 @@ def waterfall(ledger: Ledger, sample: int = 0, title: str = "where the relevance
     ax = figure.subplots()
     places = np.arange(len(out) + 1)
     ax.barh(places, [*out, end], color="0.8", label="relevance at the output of")
-    left = out.copy()
-    for colour, loss in zip(("#d95f02", "#7570b3", "#1b9e77", "#e7298a"), LOSSES, strict=True):
-        lost = to_numpy(ledger[loss])[:, sample].astype(float)
-        if np.any(lost != 0):
-            left = left - lost
-            ax.barh(places[:-1], lost, left=left, height=0.45, color=colour, label=f"lost to {loss}")
+    lost = {loss: to_numpy(ledger[loss])[:, sample].astype(float) for loss in LOSSES}
+    used = [loss for loss in LOSSES if np.any(lost[loss] != 0)]
+    left, lane = out.copy(), 0.7 / max(len(used), 1)  # a lane each: losses of both signs would hide one another
+    for k, loss in enumerate(used):
+        left = left - lost[loss]
+        y = places[:-1] + (k - (len(used) - 1) / 2) * lane
+        ax.barh(y, lost[loss], left=left, height=0.9 * lane, color=COLOUR_OF[loss], label=f"went to {loss}")
     ax.set_yticks(places, [*ledger.nodes, "input"])
     ax.invert_yaxis()
     ax.axvline(0, color="0.2", linewidth=0.8)
     ax.set_xlabel("relevance")
     ax.set_title(title, fontsize=10)
-    ax.margins(x=0.06)
+    ax.set_xlim(min(ax.get_xlim()[0], 0.0), 1.04 * ax.get_xlim()[1])
     figure.legend(fontsize=8, loc="outside lower center", ncols=3)
     return figure
 

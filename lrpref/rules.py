@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from numbers import Real
 from typing import Any, ClassVar
 
-from .backend import Array, array_namespace, as_parameter, constant, full, is_array
+from .backend import Array, array_namespace, as_parameter, constant, converted, full, irrational, is_array
 from .engine import (
     Map,
     Pool,
@@ -110,7 +110,8 @@ class Epsilon(Rule):
             return stabilize(z, self.epsilon)
         xp = array_namespace(z)
         axes = tuple(range(1, z.ndim))
-        return stabilize(z, constant(self.epsilon, like=z) * xp.sqrt(xp.mean(z * z, axis=axes, keepdims=True)))
+        rms = irrational("sqrt", xp.mean(z * z, axis=axes, keepdims=True), 'Epsilon(scale="rms")')
+        return stabilize(z, constant(self.epsilon, like=z) * rms)
 
 
 @dataclass(frozen=True)
@@ -188,8 +189,8 @@ class AlphaBeta(Rule):
 
         z_j+ = sum_i (a_i w_ij)+ + b_j+          z_j- = sum_i (a_i w_ij)- + b_j-
 
-    Bach et al. 2015, PLoS ONE 10(7):e0130140, eq. 60, where beta has the other sign (alpha + beta = 1). It is the *products* that are split by sign, so inputs may
-    be negative; a bias takes part in the pool of its own sign.
+    Bach et al. 2015, PLoS ONE 10(7):e0130140, eq. 60, where beta has the other sign (alpha + beta = 1). It is the
+    *products* that are split by sign, so inputs may be negative; a bias takes part in the pool of its own sign.
 
     bias   "keep", or "ignore" to leave the bias out of both pools
     empty  what happens where one pool is exactly zero: "literal", it sends nothing (the sum is then alpha R or
@@ -329,7 +330,7 @@ def bound(value: Any) -> Map:
         xp = array_namespace(a)
         if isinstance(value, Real):
             return full(a.shape, value, like=a)
-        array = xp.astype(value, a.dtype)
+        array = converted(value, like=a)
         per_channel = array.ndim == 1 and array.shape[0] == a.shape[1]
         shape = (1, -1, *(1,) * (a.ndim - 2)) if per_channel else array.shape
         try:

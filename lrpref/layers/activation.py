@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import isfinite
+from numbers import Real
 
-from ..backend import Array, array_namespace, as_mask, as_parameter, constant, full, is_array, zeros_like
+from ..backend import Array, array_namespace, as_mask, as_parameter, constant, full, irrational, is_array, zeros_like
 from ..errors import ParameterError, RuleError, ShapeError
 from ..ledger import Flow
 from .base import Elementwise, Layer, Shape, SupportsFlow
@@ -69,7 +70,7 @@ class ThreshReLU(Elementwise):
     below: Array | None = None
 
     def __post_init__(self) -> None:
-        if not isinstance(self.threshold, int | float):
+        if not isinstance(self.threshold, Real):
             object.__setattr__(self, "threshold", as_parameter(self.threshold, "ThreshReLU threshold", ndim=1))
         if self.below is not None:
             object.__setattr__(self, "below", as_mask(self.below, "ThreshReLU below"))
@@ -82,7 +83,7 @@ class ThreshReLU(Elementwise):
         channels = {int(held.shape[0]) for held in vars(self).values() if is_array(held)}
         if not channels <= {x.shape[1]}:
             raise ShapeError(f"ThreshReLU has {channels} channels, the input {x.shape[1]} in {tuple(x.shape)}")
-        if isinstance(self.threshold, int | float):
+        if isinstance(self.threshold, Real):
             t = full(x.shape, self.threshold, like=x)
         else:
             t = zeros_like(x) + xp.reshape(self.threshold, per_channel)
@@ -99,7 +100,7 @@ class Sigmoid(Elementwise):
     def forward(self, *inputs: Array) -> Array:
         """(1 + tanh(x / 2)) / 2, which is the same and never overflows."""
         (x,) = inputs
-        return (1 + array_namespace(x).tanh(x / 2)) / 2
+        return (1 + irrational("tanh", x / 2, "Sigmoid")) / 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,7 +110,7 @@ class Tanh(Elementwise):
     def forward(self, *inputs: Array) -> Array:
         """tanh(x)."""
         (x,) = inputs
-        return array_namespace(x).tanh(x)
+        return irrational("tanh", x, "Tanh")
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,7 +131,7 @@ class Softmax(Layer):
         """Probabilities; the largest logit is taken off first, so that nothing overflows."""
         (x,) = inputs
         xp = array_namespace(x)
-        e = xp.exp(x - xp.max(x, axis=1, keepdims=True))
+        e = irrational("exp", x - xp.max(x, axis=1, keepdims=True), "Softmax")
         return e / xp.sum(e, axis=1, keepdims=True)
 
     def flow(self, inputs: tuple[Array, ...], R: Array, rule: SupportsFlow | None) -> Flow:

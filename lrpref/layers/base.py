@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar, Protocol
 
-from ..backend import Array, as_tuple, is_array
+from ..backend import Array, as_floating, as_tuple, check_alike, is_array, is_real_floating
 from ..errors import RuleError, ShapeError
 from ..ledger import Flow
 
@@ -55,13 +55,21 @@ class Layer:
         R       shaped like the output
         rule    one of `lrpref.rules`; only linear layers ask it
         Returns one array for one input, a tuple for a tuple.
+
+        Raises ShapeError, DTypeError.
         """
-        arrays = as_tuple(inputs)
+        arrays = tuple(as_floating(a, "the input") for a in as_tuple(inputs))
+        R = as_floating(R, "the relevance")
+        self.check_arithmetic(*arrays, R)
         expected = self.output_shape(*(tuple(a.shape) for a in arrays))
         if tuple(R.shape) != expected:
             raise ShapeError(f"relevance has shape {tuple(R.shape)}, the layer's output has {expected}")
         shared = self.flow(arrays, R, rule).inputs
         return shared if isinstance(inputs, tuple | list) else shared[0]
+
+    def check_arithmetic(self, *arrays: Array) -> None:
+        """Raise DTypeError where some of the layer's own arrays and `arrays` are exact, and others are not."""
+        check_alike([*arrays, *(v for v in vars(self).values() if is_array(v) and is_real_floating(v))])
 
     def map_arrays(self, convert: Callable[[Array], Array]) -> Layer:
         """The same layer with `convert` applied to each of its arrays (to move it, or change its type)."""

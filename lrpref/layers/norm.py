@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import isfinite
 
-from ..backend import Array, array_namespace, as_parameter, constant
+from ..backend import Array, array_namespace, as_parameter, constant, irrational
 from ..errors import ParameterError, ShapeError
 from .base import LinearLayer, Shape
 
@@ -120,8 +120,7 @@ class BatchNorm(DiagonalLayer):
 
     def scale_and_shift(self) -> tuple[Array, Array | None]:
         """g / s and beta - g mu / s."""
-        xp = array_namespace(self.var)
-        w = 1 / xp.sqrt(self.var + constant(self.eps, like=self.var))
+        w = 1 / irrational("sqrt", self.var + constant(self.eps, like=self.var), "BatchNorm")
         w = w if self.weight is None else self.weight * w
         b = -w * self.mean
         return w, b if self.bias is None else self.bias + b

@@ -1,0 +1,34 @@
+"""The conformance suite: cases that every LRP implementation must get right, put to an installed library.
+
+    cases = load_cases()                     the cases, as data: fixtures/
+    adapter = load_adapter("zennit")         how a library is asked: adapter.py, adapters/
+    report = run(adapter, cases)             a verdict on each answer: suite.py, laws.py
+    print(as_text(report))                   and as_markdown, as_json, as_html: report.py
+
+On the command line: `lrpref conform zennit`.
+"""
+
+from .adapter import Adapter, AdapterError, NotOffered, known_adapters, load_adapter
+from .case import Case, CaseError, load_cases
+from .report import as_html, as_json, as_markdown, as_text
+from .suite import VERDICTS, Report, Result, judge, run
+
+__all__ = [
+    "VERDICTS",
+    "Adapter",
+    "AdapterError",
+    "Case",
+    "CaseError",
+    "NotOffered",
+    "Report",
+    "Result",
+    "as_html",
+    "as_json",
+    "as_markdown",
+    "as_text",
+    "judge",
+    "known_adapters",
+    "load_adapter",
+    "load_cases",
+    "run",
+]

@@ -1,0 +1,231 @@
+"""An lrpref network as a torch module, for the adapters of libraries that explain torch modules.
+
+torch is imported when a twin is made, not before: this module, like every adapter, can be imported without it.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache, reduce
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+
+from ... import layers
+from ...layers.base import Layer
+from ...layers.window import as_padding
+from ...network import INPUT, Network
+from ..adapter import NotOffered
+
+Torch = Any
+"""Whatever torch made: a module, a tensor, a node of its graph. Types are checked where torch is not installed."""
+
+
+def twin(net: Network, add: Callable[[], Torch] | None = None, stacked: bool = False, shared: bool = False) -> Torch:
+    """The torch module that computes what an lrpref network computes, in its number type, with a module per node.
+
+    Its modules are called as the nodes are, but for `module_name`. What only moves values about (Flatten, Concat,
+    Pad2D) is a function: its gradient routes relevance.
+
+    add      makes the module that an addition shall be (None: the operator +)
+    stacked  whether that module takes its branches as one tensor, stacked along a last axis, or one by one
+    shared   whether a layer that stands at several nodes is one module, whose hooks meet several inputs, or several
+             modules with the same parameters
+
+    Raises NotOffered for a layer that torch lacks.
+
+    >>> module_name("layer1.conv")
+    'layer1_conv'
+    """
+    fx = import_module("torch.fx")
+    graph, made = fx.Graph(), _modules(net, add, shared)
+    outputs = {INPUT: graph.placeholder("x")}
+    for name, layer, inputs in net.nodes:
+        branches = [outputs[i] for i in inputs]
+        if type(layer) in _FUNCTIONS:
+            outputs[name] = _FUNCTIONS[type(layer)](graph, layer, branches)
+        elif isinstance(layer, layers.Add) and add is None:
+            outputs[name] = reduce(lambda a, b: graph.call_function(operator.add, (a, b)), branches)
+        else:
+            if stacked and len(branches) > 1:
+                branches = [graph.call_function(import_module("torch").stack, (branches,), {"dim": -1})]
+            outputs[name] = graph.call_module(made[name][0], tuple(branches))
+    graph.output(outputs[net.output])
+    return fx.GraphModule(dict(made.values()), graph).eval()
+
+
+def module_name(node: str) -> str:
+    """What the module of a node is called: torch has the dots for itself."""
+    return node.replace(".", "_")
+
+
+def tensor(array: np.ndarray, like: Network | None = None) -> Torch:
+    """A tensor of the same numbers, in their own type or in that of a network."""
+    dtype = array.dtype if like is None or like.dtype is None else like.dtype
+    return import_module("torch").from_numpy(np.array(array, dtype=dtype))
+
+
+# ---- modules ---------------------------------------------------------------------------------------------------
+
+
+def _modules(net: Network, add: Callable[[], Torch] | None, shared: bool) -> dict[str, tuple[str, Torch]]:
+    """Node -> the name of its module, and the module, for all that is no function."""
+    found: dict[str, tuple[str, Torch]] = {}
+    first: dict[int, tuple[str, Torch]] = {}
+    for name, layer, _ in net.nodes:
+        if type(layer) in _FUNCTIONS or (isinstance(layer, layers.Add) and add is None):
+            continue
+        if shared and id(layer) in first:
+            found[name] = first[id(layer)]
+            continue
+        if type(layer) not in _MODULES and not isinstance(layer, layers.Add):
+            raise NotOffered(f"torch has no {type(layer).__name__}")
+        module = add() if isinstance(layer, layers.Add) and add is not None else _MODULES[type(layer)](layer)
+        found[name] = first[id(layer)] = (module_name(name), module)
+    return found
+
+
+# ---- layer by layer --------------------------------------------------------------------------------------------
+
+
+def _nn() -> Any:
+    return import_module("torch.nn")
+
+
+def _filled(module: Torch, **arrays: Any) -> Torch:
+    """The module with these parameters and buffers, in their number type; None leaves what is there."""
+    tensors = {name: tensor(array) for name, array in arrays.items() if array is not None}
+    module.to(next(iter(tensors.values())).dtype)
+    for name, values in tensors.items():
+        getattr(module, name).data = values
+    return module
+
+
+def _dense(layer: layers.Dense) -> Torch:
+    out, features = layer.weight.shape
+    return _filled(_nn().Linear(features, out, layer.bias is not None), weight=layer.weight, bias=layer.bias)
+
+
+def _conv(layer: layers.Conv2D) -> Torch:
+    if layer.bias_taps is not None:
+        raise NotOffered("torch's convolution has no bias per tap, as a BatchNorm folded into it leaves at borders")
+    out, channels = layer.weight.shape[:2]
+    top, bottom, left, right = layer.window.padding
+    even = (top, left) == (bottom, right)
+    sides = {"padding": (top, left)} if even else {"sides": layer.window.padding}
+    kind = _nn().Conv2d if even else _padded_conv()
+    module = kind(
+        channels * layer.groups, out, layer.window.kernel, bias=layer.bias is not None, stride=layer.window.stride,
+        dilation=layer.window.dilation, groups=layer.groups, **sides,
+    )  # fmt: skip
+    return _filled(module, weight=layer.weight, bias=layer.bias)
+
+
+@cache
+def _padded_conv() -> Any:
+    """A Conv2d whose padding differs from side to side; the padding belongs to the layer, as in lrpref."""
+    nn: Any = _nn()
+
+    class PaddedConv2d(nn.Conv2d):  # type: ignore[misc]
+        def __init__(self, *args: Any, sides: tuple[int, int, int, int], **kwargs: Any) -> None:
+            super().__init__(*args, **kwargs)
+            self.sides = sides
+
+        def forward(self, input: Torch) -> Torch:
+            top, bottom, left, right = self.sides
+            return super().forward(nn.functional.pad(input, (left, right, top, bottom)))
+
+    return PaddedConv2d
+
+
+@cache
+def _either_norm() -> Any:
+    """A BatchNorm2d for (N, C) as well as (N, C, H, W): lrpref's layer does not say which it will meet."""
+
+    class EitherBatchNorm2d(_nn().BatchNorm2d):  # type: ignore[misc]
+        def _check_input_dim(self, input: Torch) -> None:
+            pass
+
+    return EitherBatchNorm2d
+
+
+def _norm(layer: layers.BatchNorm) -> Torch:
+    """Affine even where lrpref's is not: None is 1, and 0 for a bias."""
+    module = _either_norm()(layer.channels, eps=layer.eps)
+    return _filled(module, running_mean=layer.mean, running_var=layer.var, weight=layer.weight, bias=layer.bias)
+
+
+def _scale(layer: layers.Scale) -> Torch:
+    """A BatchNorm with mean 0 and variance 1."""
+    zeros, ones = np.zeros_like(layer.weight), np.ones_like(layer.weight)
+    return _norm(layers.BatchNorm(layer.weight, layer.bias, zeros, ones, eps=0.0))
+
+
+def _threshold(layer: layers.ThreshReLU) -> Torch:
+    if layer.below is not None or not isinstance(layer.threshold, int | float):
+        raise NotOffered("torch's Threshold has one threshold for all channels, and cuts from below")
+    return _nn().Threshold(layer.threshold, layer.threshold)
+
+
+def _symmetric(layer: layers.MaxPool2D | layers.AvgPool2D) -> tuple[int, int]:
+    """The padding of a pool, which torch has the same on opposite sides."""
+    top, bottom, left, right = layer.window.padding
+    if (top, left) != (bottom, right):
+        raise NotOffered("torch's pools are padded by as much on opposite sides")
+    return top, left
+
+
+def _max_pool(layer: layers.MaxPool2D) -> Torch:
+    if layer.ties != "first":
+        raise NotOffered("torch's max-pooling has one winner in a window; tied maxima do not share")
+    return _nn().MaxPool2d(layer.window.kernel, layer.window.stride, _symmetric(layer))
+
+
+def _average_pool(layer: layers.AvgPool2D) -> Torch:
+    w = layer.window
+    return _nn().AvgPool2d(w.kernel, w.stride, _symmetric(layer), count_include_pad=layer.count_include_pad)
+
+
+_MODULES: Mapping[type[Layer], Callable[[Any], Torch]] = {
+    layers.Dense: _dense,
+    layers.Conv2D: _conv,
+    layers.BatchNorm: _norm,
+    layers.Scale: _scale,
+    layers.ReLU: lambda layer: _nn().ReLU(),
+    layers.ReLU6: lambda layer: _nn().ReLU6(),
+    layers.LeakyReLU: lambda layer: _nn().LeakyReLU(layer.negative_slope),
+    layers.ThreshReLU: _threshold,
+    layers.Sigmoid: lambda layer: _nn().Sigmoid(),
+    layers.Tanh: lambda layer: _nn().Tanh(),
+    layers.Softmax: lambda layer: _nn().Softmax(dim=1),
+    layers.MaxPool2D: _max_pool,
+    layers.AvgPool2D: _average_pool,
+    layers.GlobalAvgPool2D: lambda layer: _nn().AdaptiveAvgPool2d(1),
+    layers.Dropout: lambda layer: _nn().Dropout(layer.p),
+}
+
+
+# ---- what is no module -----------------------------------------------------------------------------------------
+
+
+def _flatten(graph: Any, layer: layers.Flatten, branches: Sequence[Torch]) -> Torch:
+    return graph.call_function(import_module("torch").flatten, (branches[0], 1))
+
+
+def _concat(graph: Any, layer: layers.Concat, branches: Sequence[Torch]) -> Torch:
+    return graph.call_function(import_module("torch").cat, (list(branches),), {"dim": 1})
+
+
+def _pad(graph: Any, layer: layers.Pad2D, branches: Sequence[Torch]) -> Torch:
+    top, bottom, left, right = as_padding(layer.padding)
+    sides = {"mode": "constant", "value": layer.value}
+    return graph.call_function(_nn().functional.pad, (branches[0], (left, right, top, bottom)), sides)
+
+
+_FUNCTIONS: Mapping[type[Layer], Callable[[Any, Any, Sequence[Torch]], Torch]] = {
+    layers.Flatten: _flatten,
+    layers.Concat: _concat,
+    layers.Pad2D: _pad,
+}

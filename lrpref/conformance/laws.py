@@ -1,0 +1,244 @@
+"""The laws that cases of kind "relation" name under `check`.
+
+A law asks an adapter several questions, cases that differ in their network, input, seed or rules, and yields what
+was found next to what it must equal. Networks are rewritten and run forward by lrpref; whose relevance is judged is
+the adapter's alone. What only lrpref can be asked says so, and is not offered by anyone else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from ..composites import Relative
+from ..errors import ParameterError, RuleError
+from ..fusion import fuse, fusion_plan
+from ..layers import BatchNorm, Dense, DiagonalLayer, Scale, Softmax
+from ..network import Network
+from ..rules import Flat, Pass
+from .adapter import Adapter, NotOffered
+from .case import Case, floats, make_rule
+
+
+@dataclass(frozen=True, eq=False)
+class Pair:
+    """Two arrays that must agree: what was found, and what it must equal, to a tolerance absolute and relative."""
+
+    what: str
+    got: Any
+    expected: Any
+    tolerance: float = 0.0
+
+
+def holds(what: str, condition: object) -> Pair:
+    """A condition as a pair: 1 for true."""
+    return Pair(what, np.asarray(float(bool(condition))), np.asarray(1.0))
+
+
+def question(case: Case, **changes: Any) -> Case:
+    """The case with some of its question changed; it has no expected value any more."""
+    return replace(case, **{"expected": None, "exact": None, "data": {}, **changes})
+
+
+# ---- laws of any library ---------------------------------------------------------------------------------------
+
+
+def batch_independence(adapter: Adapter, case: Case) -> Iterator[Pair]:
+    """The map of a batch holds the maps of its samples."""
+    together = adapter.explain(question(case))
+    alone = [adapter.explain(question(case, input=sample[None])) for sample in case.input]
+    yield Pair("a batch against its samples", together, np.concatenate(alone), case.tolerance)
+
+
+def seeds_are_factors(adapter: Adapter, case: Case) -> Iterator[Pair]:
+    """Maps under "one", "logit", "probability" and -1 differ by exactly that factor. Seeds not offered are left out."""
+    logits = case.network.forward(case.input)
+    probability = Softmax().forward(logits)[:, case.target]
+    factors: dict[str | float, np.ndarray] = {
+        "one": np.ones(len(logits)), "logit": logits[:, case.target], "probability": probability,
+        -1: -np.ones(len(logits)),
+    }  # fmt: skip
+    maps, refused = {}, []
+    for seed in factors:
+        try:
+            maps[seed] = adapter.explain(question(case, seed=seed))
+        except NotOffered as reason:
+            refused.append(f"seed {seed}: {reason}")
+    if len(maps) < 2:
+        raise NotOffered(refused[0])
+    (base, first), *others = maps.items()
+    for seed, found in others:
+        factor = (factors[seed] / factors[base]).reshape(-1, *(1,) * (first.ndim - 1))
+        yield Pair(f"seed {seed} against seed {base}", found, factor * first, case.tolerance)
+
+
+def leaves_no_trace(adapter: Adapter, case: Case) -> Iterator[Pair]:
+    """A second call equals the first, whatever was asked in between; input, weights and attributes are untouched."""
+    before = {"the input": case.input.copy()} | {name: a.copy() for name, a in case.network.parameters.items()}
+    attributes = [sorted(vars(layer)) for _, layer, _ in case.network.nodes]
+    first = adapter.explain(question(case)).copy()
+    with suppress(NotOffered):
+        adapter.explain(question(case, rules=dict.fromkeys(case.rules, Flat())))
+    yield Pair("a second call against the first", adapter.explain(question(case)), first)
+    after = {"the input": case.input} | case.network.parameters
+    yield holds("the same parameters", before.keys() == after.keys())
+    for name, array in before.items():
+        yield Pair(f"{name}, afterwards", after[name], array)
+    now = [sorted(vars(layer)) for _, layer, _ in case.network.nodes]
+    yield holds("the same attributes on every layer", now == attributes)
+
+
+def epsilon_absorption(adapter: Adapter, case: Case, epsilon: float) -> Iterator[Pair]:
+    """sum_i R_i = sum_j R_j (z_j - b_j) / (z_j + epsilon sgn z_j), at every Dense layer of a chain.
+
+    The relevance inside the network is that of the input of the rest of the chain, which is explained as a network
+    of its own.
+    """
+    z = case.network.activations(case.input)
+    for place, (node, layer, (source,)) in enumerate(case.network.nodes):
+        if isinstance(layer, Dense):
+            below = _explain_rest(adapter, case, place, z[source])
+            above = _explain_rest(adapter, case, place + 1, z[node])
+            kept = (z[node] - layer.bias) / (z[node] + epsilon * np.where(z[node] >= 0, 1, -1))
+            yield Pair(node, below.sum(axis=1), (above * kept).sum(axis=1), case.tolerance)
+
+
+def _explain_rest(adapter: Adapter, case: Case, place: int, x: np.ndarray) -> np.ndarray:
+    """Relevance of the input of the chain that begins at a place; past the end, what the explanation starts with."""
+    rest = case.network.nodes[place:]
+    if not rest:
+        return np.where(np.arange(x.shape[1]) == case.target, x, 0.0)
+    chain = Network.sequential(*(node.layer for node in rest), names=[node.name for node in rest])
+    rules = {name: rule for name, rule in case.rules.items() if name in chain.names}
+    return adapter.explain(question(case, network=chain, input=x, rules=rules))
+
+
+def float32_precision(adapter: Adapter, case: Case, bound: float) -> Iterator[Pair]:
+    """Computed in float32, a map is the map in float64 to `bound` times its largest entry."""
+    low = question(case, network=case.network.astype(np.float32), input=case.input.astype(np.float32))
+    high = adapter.explain(question(case))
+    largest = np.abs(high).max()
+    yield Pair("float32 against float64", adapter.explain(low) / largest, high / largest, bound)
+
+
+def constants_cancel(adapter: Adapter, case: Case, node: str, constant: str) -> Iterator[Pair]:
+    """Multiplying all weights of a layer of a chain without biases by a positive constant changes no rescaled map."""
+    (factor,) = floats([constant])
+    scaled = [
+        (name, layer.map_arrays(lambda a: factor * a) if name == node else layer, read)
+        for name, layer, read in case.network.nodes
+    ]
+    first = adapter.explain(question(case))
+    yield Pair("scaled weights", adapter.explain(question(case, network=Network(scaled))), first, case.tolerance)
+
+
+# ---- laws of fusion, for any library -----------------------------------------------------------------------------
+
+
+def identity_passed(adapter: Adapter, case: Case) -> Iterator[Pair]:
+    """A fused network is explained as the folded convolution with an identity behind it, under Pass."""
+    fused = fuse(case.network)
+    channels = fused["conv"].weight.shape[0]  # type: ignore[attr-defined]
+    nodes = [(name, layer, ["one"] if name == "relu" else read) for name, layer, read in fused.nodes]
+    longer = Network([*nodes, ("one", Scale(np.ones(channels)), ["conv"])])
+    one = adapter.explain(question(case, network=fused))
+    other = adapter.explain(question(case, network=longer, rules={**case.rules, "one": Pass()}))
+    yield Pair("with an identity in the place of the BatchNorm", other, one, case.tolerance)
+
+
+def zero_rule_unfused(adapter: Adapter, case: Case) -> Iterator[Pair]:
+    """LRP-0 on the fused network equals LRP-0 on the unfused one with the BatchNorm under LRP-0."""
+    one = adapter.explain(question(case))
+    rules = {name: rule for name, rule in case.rules.items() if name != "bn"}
+    other = adapter.explain(question(case, network=fuse(case.network), rules=rules))
+    yield Pair("fused against unfused", other, one, case.tolerance)
+
+
+def differs_from_passed(adapter: Adapter, case: Case) -> Iterator[Pair]:
+    """Against a BatchNorm that is passed, a fused map differs by more than a hundredth of its largest entry."""
+    fused = adapter.explain(question(case, network=fuse(case.network)))
+    passed = adapter.explain(question(case, rules={**case.rules, "bn": Pass()}))
+    yield holds("fused and passed differ", np.abs(fused - passed).max() > 0.01 * np.abs(fused).max())
+
+
+# ---- laws of lrpref itself -------------------------------------------------------------------------------------
+
+
+def rule_is_refused(adapter: Adapter, case: Case, rule: Mapping[str, Any]) -> Iterator[Pair]:
+    """Parameters that contradict each other are refused."""
+    _only_lrpref(adapter, "what a library's constructors refuse is not asked through an adapter")
+    yield holds(f"{rule} is refused", _raises(ParameterError, lambda: make_rule(rule)))
+
+
+def relative_refuses_batchnorm(adapter: Adapter, case: Case) -> Iterator[Pair]:
+    """Relative LRP on a network with a BatchNorm is refused, and takes it once it is fused."""
+    _only_lrpref(adapter, "what a library refuses is not asked through an adapter")
+    yield holds("refused unfused", _raises(RuleError, lambda: Relative().assign(case.network)))
+    yield holds("taken fused", not _raises(RuleError, lambda: Relative().assign(fuse(case.network))))
+
+
+def fused_forward(
+    adapter: Adapter,
+    case: Case,
+    gone: Sequence[str],
+    kept: Sequence[str],
+    options: Mapping[str, bool],
+    weight: Any = None,
+    bias: Any = None,
+) -> Iterator[Pair]:
+    """The fused network computes what the table says; the original is as it was; the plan names every decision."""
+    _only_lrpref(adapter, "the forward pass of lrpref.fuse; an adapter is asked for relevance alone")
+    assert case.output is not None
+    types = [type(layer) for _, layer, _ in case.network.nodes]
+    fused = fuse(case.network, **options)
+    size = max(1.0, float(np.abs(case.output).max()))
+    for what, net in (("the original", case.network), ("the fused network", fused)):
+        yield Pair(f"output of {what}", net.forward(case.input) / size, case.output / size, case.tolerance)
+    yield holds("the original is left as it was", types == [type(layer) for _, layer, _ in case.network.nodes])
+    held = {type(layer).__name__ for _, layer, _ in fused.nodes}
+    yield holds(f"gone: {', '.join(gone)}", held.isdisjoint(gone))
+    yield holds(f"still there: {', '.join(kept)}", held.issuperset(kept))
+    plan = str(fusion_plan(case.network, **options))
+    yield holds("the plan names every BatchNorm", all(n in plan for n, t in zip(case.network.names, types, strict=True)
+                                                      if t is BatchNorm))  # fmt: skip
+    for name, expected in (("weight", weight), ("bias", bias)):
+        if expected is not None:
+            yield Pair(f"fused {name}", getattr(fused.nodes[0].layer, name), floats(expected), case.tolerance)
+
+
+def convolution_unchanged(adapter: Adapter, case: Case, node: str, **arguments: Any) -> Iterator[Pair]:
+    """What stands before the activation keeps its weights; a diagonal layer still stands behind it."""
+    yield from fused_forward(adapter, case, **arguments)
+    fused = fuse(case.network)
+    for name in ("weight", "bias"):
+        yield Pair(f"{name} of {node}", getattr(fused[node], name), getattr(case.network[node], name))
+    yield holds("a diagonal layer is left", any(isinstance(layer, DiagonalLayer) for _, layer, _ in fused.nodes))
+
+
+def _only_lrpref(adapter: Adapter, reason: str) -> None:
+    if adapter.library != "lrpref":
+        raise NotOffered(reason)
+
+
+def _raises(kind: type[Exception], call: Callable[[], object]) -> bool:
+    try:
+        call()
+    except kind:
+        return True
+    return False
+
+
+Law = Callable[..., Iterator[Pair]]
+LAWS: Mapping[str, Law] = {
+    law.__name__: law
+    for law in (
+        batch_independence, seeds_are_factors, leaves_no_trace, epsilon_absorption, float32_precision,
+        constants_cancel, identity_passed, zero_rule_unfused, differs_from_passed, rule_is_refused,
+        relative_refuses_batchnorm, fused_forward, convolution_unchanged,
+    )
+}  # fmt: skip
+"""Every law by the name that a case calls it by."""

@@ -1,0 +1,5 @@
+"""Models of other libraries, taken over as networks of lrpref. Nothing here imports those libraries until asked."""
+
+from .torch import from_torch
+
+__all__ = ["from_torch"]

@@ -1,0 +1,1413 @@
+"""Build the fixtures of the conformance suite: cases that every LRP implementation must get right.
+
+    python scripts/make_cases.py            write lrpref/conformance/fixtures
+    python scripts/make_cases.py --check    compare with what is there, then ask lrpref's exact mode; writes nothing
+
+The source of every expected value is this script: worked out by hand (derivation "hand"), or here in exact fractions
+from explicit matrices and the rules' equations (derivation "matrix"). Nothing is imported from lrpref to make them,
+so that the table can judge it, and any other library. `--check` then asks lrpref in exact arithmetic, and demands
+equality of the two, which were come by apart. The same run gives the same bytes on every machine.
+
+The format, for readers in any language, is described in ``lrpref/conformance/fixtures/README.md``:
+
+    index.json     {"format", "version", "about", "cases": [id, ...]}
+    cases/ID.json  format, id, revision, number, title, citation, kind, and by kind
+      "relevance"    network, input, seed, [target], rules, expected, [output], [at], [ledger], derivation, exact,
+                     tolerance
+      "relation"     check, arguments, [network, input, seed, target, rules, output], tolerance
+      "not-offered"  reason, absent
+    float64.npz    the longer arrays once more, rounded: "ID/input", "ID/expected", "ID/fc.weight", ...
+    network        {"layers": {key: {"type", "config", "arrays"}}, "nodes": [[node, key, [nodes or "input"]], ...]}
+    array          nested lists of integers and fractions as text ("-1/3")
+    rule           {"type": name, parameter: number, text or array}
+"""
+
+import argparse
+import json
+import random
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+FORMAT = "lrp-cases/1"
+VERSION = "1.0.0"
+"""Major: an expected value was wrong. Minor: new cases. Patch: words. ERRATA.md tells each."""
+REVISIONS: dict[str, int] = {}
+"""Cases that were corrected, and how often: their revision is one more. ERRATA.md tells what and why."""
+ABOUT = (
+    "Cases every LRP implementation must get right. Built by scripts/make_cases.py of lrpref; do not edit by hand. "
+    "Numbers 1 to 40 are the questions; several cases may answer one."
+)
+FIXTURES = Path(__file__).parent.parent / "lrpref" / "conformance" / "fixtures"
+TOLERANCE = 1e-10
+LONG = 32
+"""Arrays of so many numbers stand in float64.npz too."""
+
+Case = dict[str, Any]
+Rule = dict[str, Any]
+Row = list[tuple[int, Fraction]]
+"""One unit of a linear layer: (index of the flattened input, weight) for each input that is not padding."""
+
+
+# ---- numbers ---------------------------------------------------------------------------------------------------
+
+
+def exact(value: Any) -> np.ndarray:
+    """Nested lists of numbers or text such as "1/3" as an object array of fractions."""
+    array = np.asarray(value, dtype=object)
+    return np.array([Fraction(str(v)) for v in array.reshape(-1)], dtype=object).reshape(array.shape)
+
+
+def dyadic(seed: str, *shape: int, eighths: int = 8) -> np.ndarray:
+    """Random fractions k/8 between -eighths/8 and eighths/8, the same for the same seed on every machine."""
+    draw = random.Random(seed)
+    size = int(np.prod(shape))
+    numbers = [Fraction(int(draw.random() * (2 * eighths + 1)) - eighths, 8) for _ in range(size)]
+    return np.array(numbers, dtype=object).reshape(shape)
+
+
+def text(array: Any) -> Any:
+    """An array of fractions as nested lists of text."""
+    return [text(a) for a in array] if isinstance(array, list | np.ndarray) else str(Fraction(str(array)))
+
+
+# ---- networks and cases as data --------------------------------------------------------------------------------
+
+
+def layer(kind: str, config: dict[str, Any] | None = None, **arrays: Any) -> dict[str, Any]:
+    """A layer; arrays of None are left out."""
+    held = {name: text(a) for name, a in arrays.items() if a is not None}
+    return {"type": kind, "config": config or {}, "arrays": held}
+
+
+def dense(weight: Any, bias: Any = None) -> dict[str, Any]:
+    """A fully connected layer; weight is (out, in)."""
+    return layer("Dense", weight=weight, bias=bias)
+
+
+def chain(**layers: dict[str, Any]) -> dict[str, Any]:
+    """Layers one after the other, each read by the next."""
+    names = list(layers)
+    return graph(layers, [[name, name, [before]] for name, before in zip(names, ["input", *names], strict=False)])
+
+
+def graph(layers: dict[str, Any], nodes: list[list[Any]]) -> dict[str, Any]:
+    """Layers by key, and [node, key, [inputs]] triples."""
+    return {"layers": layers, "nodes": nodes}
+
+
+def rule(kind: str, **parameters: Any) -> Rule:
+    """A rule and its parameters; what is left out has its default in lrpref."""
+    return {"type": kind, **parameters}
+
+
+def case(id_: str, number: int, title: str, citation: str, kind: str = "relevance", **rest: Any) -> Case:
+    """A case; a tolerance, exactness and derivation by hand unless said otherwise."""
+    head = {"format": FORMAT, "id": id_, "revision": 1 + REVISIONS.get(id_, 0), "number": number, "title": title}
+    head |= {"citation": citation, "kind": kind, "derivation": "hand"}
+    tail = {"exact": True, "tolerance": TOLERANCE} if kind == "relevance" else {"tolerance": TOLERANCE}
+    return head | {key: value for key, value in (tail | rest).items() if value is not None}
+
+
+def unit(
+    id_: str, number: int, title: str, citation: str, w: Any, x: Any, by: Rule, expected: Any, b: Any = None, R: Any = 1
+) -> Case:
+    """A case of one Dense unit: weights w, bias b, input x, relevance R."""
+    return case(
+        id_,
+        number,
+        title,
+        citation,
+        network=chain(fc=dense([w], None if b is None else [b])),
+        input=text([x]),
+        seed=text([[R]]),
+        rules={"fc": by},
+        expected=text([expected]),
+    )
+
+
+def absent(id_: str, number: int, title: str, reason: str, **what: Any) -> Case:
+    """A case that lrpref has no layer or parameter for."""
+    return case(id_, number, title, "", "not-offered", reason=reason, absent=what, tolerance=None)
+
+
+# ---- layers as explicit matrices -------------------------------------------------------------------------------
+
+
+def window_cells(
+    size: tuple[int, int],
+    kernel: tuple[int, int],
+    stride: tuple[int, int] = (1, 1),
+    padding: Sequence[int] = (0, 0, 0, 0),
+    dilation: tuple[int, int] = (1, 1),
+) -> Iterator[list[tuple[tuple[int, int], tuple[int, int]]]]:
+    """For each output position in reading order: (tap, cell) for every tap that meets a cell of the image."""
+    top, bottom, left, right = padding
+    rows = (size[0] + top + bottom - dilation[0] * (kernel[0] - 1) - 1) // stride[0] + 1
+    columns = (size[1] + left + right - dilation[1] * (kernel[1] - 1) - 1) // stride[1] + 1
+    for y, x in product(range(rows), range(columns)):
+        met = []
+        for i, j in product(range(kernel[0]), range(kernel[1])):
+            row, column = y * stride[0] - top + i * dilation[0], x * stride[1] - left + j * dilation[1]
+            if 0 <= row < size[0] and 0 <= column < size[1]:
+                met.append(((i, j), (row, column)))
+        yield met
+
+
+def conv_rows(weight: np.ndarray, shape: tuple[int, int, int], groups: int = 1, **geometry: Any) -> list[Row]:
+    """A convolution as the rows of its matrix, outputs in the order (channel, row, column)."""
+    out, per_group, *kernel = weight.shape
+    rows = []
+    for o in range(out):
+        first = o // (out // groups) * per_group
+        for cells in window_cells(shape[1:], (kernel[0], kernel[1]), **geometry):
+            met = [(c, tap, cell) for c in range(per_group) for tap, cell in cells]
+            rows.append([(flat(shape, first + c, *cell), weight[(o, c, *tap)]) for c, tap, cell in met])
+    return rows
+
+
+def mean_rows(shape: tuple[int, int, int], kernel: tuple[int, int], include_pad: bool, **geometry: Any) -> list[Row]:
+    """An average pool as the rows of its matrix."""
+    rows = []
+    for c in range(shape[0]):
+        for cells in window_cells(shape[1:], kernel, **geometry):
+            n = kernel[0] * kernel[1] if include_pad else len(cells)
+            rows.append([(flat(shape, c, *cell), Fraction(1, n)) for _, cell in cells])
+    return rows
+
+
+def diagonal_rows(weight: np.ndarray, shape: tuple[int, int, int]) -> list[Row]:
+    """One weight per channel as the rows of a matrix."""
+    return [[(flat(shape, c, y, x), weight[c])] for c, y, x in product(*map(range, shape))]
+
+
+def dense_rows(weight: np.ndarray) -> list[Row]:
+    """A fully connected layer as rows."""
+    return [list(enumerate(row)) for row in weight]
+
+
+def flat(shape: tuple[int, int, int], c: int, y: int, x: int) -> int:
+    """The place of (c, y, x) in a flattened (C, H, W)."""
+    return (c * shape[1] + y) * shape[2] + x
+
+
+def apply(rows: list[Row], a: np.ndarray, b: Iterable[Fraction]) -> np.ndarray:
+    """W a + b for one flattened sample."""
+    units = [sum((a[i] * w for i, w in row), start=b_j) for row, b_j in zip(rows, b, strict=True)]
+    return np.array(units, dtype=object)
+
+
+# ---- rules as fractions ----------------------------------------------------------------------------------------
+
+
+def over(parts: list[Fraction], whole: Fraction) -> list[Fraction]:
+    """Each part of the whole; nothing of zero."""
+    return [part / whole if whole else Fraction(0) for part in parts]
+
+
+def up(x: Fraction) -> Fraction:
+    """The positive part."""
+    return max(x, Fraction(0))
+
+
+def down(x: Fraction) -> Fraction:
+    """The negative part."""
+    return min(x, Fraction(0))
+
+
+def portions(by: Rule, a: list[Fraction], w: list[Fraction], b: Fraction) -> list[Fraction]:
+    """The part of R_j that goes to each input of one unit, as the rule's equation says."""
+    z = [x * y for x, y in zip(a, w, strict=True)]
+    zero = Fraction(0)
+    if by["type"] == "Zero":
+        return over(z, sum(z, b))
+    if by["type"] == "Epsilon":
+        epsilon, total = Fraction(str(by["epsilon"])), sum(z, b)
+        return over(z, total + epsilon if total >= 0 else total - epsilon)
+    if by["type"] == "Gamma":
+        gamma = Fraction(str(by["gamma"]))
+        if by.get("generalised"):
+            part = up if sum(z, b) >= 0 else down
+            parts = [v + gamma * part(v) for v in z]
+            return over(parts, sum(parts, b + gamma * part(b)))
+        parts = [x * (y + gamma * up(y)) for x, y in zip(a, w, strict=True)]
+        return over(parts, sum(parts, b + gamma * up(b)))
+    if by["type"] == "AlphaBeta":
+        alpha, beta = Fraction(str(by["alpha"])), Fraction(str(by["beta"]))
+        for_ = over([up(v) for v in z], sum(map(up, z), up(b)))
+        against = over([down(v) for v in z], sum(map(down, z), down(b)))
+        return [alpha * p - beta * n for p, n in zip(for_, against, strict=True)]
+    if by["type"] == "ZPlus":
+        return over([up(v) for v in z], sum(map(up, z), up(b)))
+    if by["type"] == "WSquare":
+        return over([v * v for v in w], sum((v * v for v in w), zero))
+    if by["type"] == "Flat":
+        return over([Fraction(1) for _ in w], Fraction(len(w)))
+    if by["type"] == "Absolute":
+        return over([abs(v) for v in z], sum(map(abs, z), abs(b)))
+    raise ValueError(f"no equation for {by['type']}")
+
+
+def box_portions(a: list[Fraction], w: list[Fraction], low: list[Fraction], high: list[Fraction]) -> list[Fraction]:
+    """The z-box rule: a w - l w+ - h w- over its sum."""
+    parts = [x * v - l * up(v) - h * down(v) for x, v, l, h in zip(a, w, low, high, strict=True)]
+    return over(parts, sum(parts, Fraction(0)))
+
+
+def relevance(by: Rule, rows: list[Row], a: np.ndarray, b: Sequence[Fraction], R: np.ndarray) -> np.ndarray:
+    """R_i of one flattened sample: what every unit sends, added up."""
+    total = np.array([Fraction(0)] * len(a), dtype=object)
+    for row, b_j, R_j in zip(rows, b, R, strict=True):
+        sent = portions(by, [a[i] for i, _ in row], [w for _, w in row], b_j)
+        for (i, _), part in zip(row, sent, strict=True):
+            total[i] += part * R_j
+    return total
+
+
+# ---- 1 to 9: alpha-beta ----------------------------------------------------------------------------------------
+
+
+def alpha_beta_cases() -> Iterator[Case]:
+    """Products are split by sign, not weights; the bias is in the pool of its own sign."""
+    one, two = rule("AlphaBeta", alpha=1, beta=0), rule("AlphaBeta", alpha=2, beta=1)
+    cited = "captum 0.9.0 clamps the weights alone (captum#1234); BERT-LRP#4 likewise"
+    for suffix, by in (("", one), ("-zplus", rule("ZPlus"))):
+        yield unit(
+            f"ab-neg-input{suffix}", 1, "negative inputs times negative weights are positive contributions", cited,
+            w=[1, -2, 2], x=[1, -1, -1], by=by, expected=["1/3", "2/3", 0],
+        )  # fmt: skip
+    cited = "innvestigate#273 (wrong: both biases in both pools), captum 0.9.0; zennit is right (zennit#107)"
+    for suffix, by, expected in (("alpha1beta0", one, [-1, 0]), ("alpha2beta1", two, [-2, "1/2"])):
+        yield unit(
+            f"ab-shared-fixture-{suffix}", 2, "the fixture that three trackers share", cited,
+            w=[1, -1], b=-1, x=[1, 1], R=-1, by=by, expected=expected,
+        )  # fmt: skip
+    yield unit(
+        "ab-neg-bias", 3, "a negative bias stays out of the positive pool", "captum 0.9.0 doubles the relevance (.8)",
+        w=[1, "-1/10"], b="-1/2", x=[1, 1], R="2/5", by=one, expected=["2/5", 0],
+    )  # fmt: skip
+    cited = "innvestigate#117; TorchLRP ignores the bias always"
+    for mode, expected in (("keep", [1, 1]), ("ignore", [2, 2])):
+        yield unit(
+            f"ab-bias-mode-{mode}", 4, "a bias takes its part of the pool, or is ignored: both modes named", cited,
+            w=[1, 1], b=2, x=[1, 1], R=4, by=one | {"bias": mode}, expected=expected,
+        )  # fmt: skip
+    yield unit(
+        "ab-bias-mode-positive-bias", 4, "a positive bias stays out of the negative pool",
+        "innvestigate#273: both biases in both pools, here a pool of zero",
+        w=[1, -1], b=1, x=[1, 1], by=two, expected=[1, -1],
+    ) | {"ledger": {"bias": ["1"]}}  # fmt: skip
+    cited = "lrp_toolbox#19: relevance is lost or inflated where a unit has no positive or no negative part"
+    for mode, expected, policy in (("literal", ["2/3", "4/3"], -1), ("renormalise", ["1/3", "2/3"], 0)):
+        found = unit(
+            f"ab-one-pool-empty-{mode}", 5, "no negative contribution: sum 2R as written, or R renormalised", cited,
+            w=[1, 2], x=[1, 1], by=two | {"empty": mode}, expected=expected,
+        )  # fmt: skip
+        yield found | {"ledger": {"policy": [str(policy)], "bias": ["0"]}}
+    yield from all_zero_cases()
+    yield from joint_denominator_cases()
+    yield from parameterisation_cases()
+    yield unit(
+        "ab-signed-R", 9, "negative relevance above gives a negative map of the same sum",
+        "innvestigate#256, #326: readers expect alpha1-beta0 maps to be non-negative",
+        w=[1, 2, -1], x=[1, 1, 1], R=-1, by=one, expected=["-1/3", "-2/3", 0],
+    )  # fmt: skip
+
+
+def all_zero_cases() -> Iterator[Case]:
+    """Nothing to share out by: zeros, and the relevance is booked."""
+    for name, by in (
+        ("alpha2beta1", rule("AlphaBeta", alpha=2, beta=1)),
+        ("zplus", rule("ZPlus")),
+        ("zero", rule("Zero")),
+        ("gamma", rule("Gamma", gamma=0.25)),
+        ("gamma-generalised", rule("Gamma", gamma=0.25, generalised=True)),
+        ("absolute", rule("Absolute")),
+        ("epsilon", rule("Epsilon", epsilon=0.5)),
+    ):
+        found = unit(
+            f"ab-all-zero-{name}", 6, "an input of zeros gives zeros, no NaN and no infinity",
+            "lrp_toolbox: NaN on the slow path (lrp_toolbox#19)",
+            w=[1, -2], x=[0, 0], by=by, expected=[0, 0],
+        )  # fmt: skip
+        lost = "stabilizer" if name == "epsilon" else "policy"
+        yield found | {"ledger": {lost: ["1"]}}
+
+
+def joint_denominator_cases() -> Iterator[Case]:
+    """Positive weights on positive inputs and negative on negative ones share one denominator."""
+    title = "mixed signs: one pool for x+ w+ and x- w-, so the sum is R"
+    cited = "Transformer-Explainability#55 (convolutions) and RAP normalise the two apart, which doubles the sum"
+    one = rule("AlphaBeta", alpha=1, beta=0)
+    yield unit(
+        "ab-joint-denominator-dense", 7, title, cited,
+        w=[2, -1, 3, -2], x=[1, -1, -1, 2], by=one, expected=["2/3", "1/3", 0, 0],
+    )  # fmt: skip
+    yield case(
+        "ab-joint-denominator-conv", 7, title, cited,
+        network=chain(conv=layer("Conv2D", weight=[[[[2, -1], [3, -2]]]])),
+        input=text([[[[1, -1], [-1, 2]]]]), seed=text([[[[1]]]]), rules={"conv": one},
+        expected=text([[[["2/3", "1/3"], [0, 0]]]]),
+    )  # fmt: skip
+
+
+def parameterisation_cases() -> Iterator[Case]:
+    """lrp_toolbox and innsight take alpha alone: alpha z+ / sum z+  +  (1 - alpha) z- / sum z-."""
+    z = [Fraction(1), Fraction(-1), Fraction(2)]
+    for alpha in ("1", "3/2", "2"):
+        toolbox = [Fraction(alpha) * up(v) / 3 + (1 - Fraction(alpha)) * down(v) / -1 for v in z]
+        beta = Fraction(alpha) - 1
+        yield unit(
+            f"ab-parameterisation-alpha{alpha.replace('/', 'over')}", 8,
+            "(alpha, beta = alpha - 1) is what lrp_toolbox and innsight call alpha",
+            "lrp_toolbox sets beta = 1 - alpha and adds; innsight mixes alpha pos + (1 - alpha) neg",
+            w=z, x=[1, 1, 1], by=rule("AlphaBeta", alpha=float(Fraction(alpha)), beta=float(beta)), expected=toolbox,
+        )  # fmt: skip
+    for alpha, beta in ((2, -1), (1, 1)):
+        yield case(
+            f"ab-parameterisation-refused-{alpha}-{beta}".replace("--", "-minus"), 8,
+            "alpha - beta other than 1 is refused", "", "relation",
+            check="rule_is_refused", arguments={"rule": rule("AlphaBeta", alpha=alpha, beta=beta)},
+        )  # fmt: skip
+
+
+# ---- 10 to 17: gamma and epsilon -------------------------------------------------------------------------------
+
+
+def gamma_cases() -> Iterator[Case]:
+    """Weights count (1 + gamma) times, once; the sign of z decides, zero included."""
+    plain, general = rule("Gamma", gamma=0.1), rule("Gamma", gamma=0.1, generalised=True)
+    for suffix, by in (("", plain), ("-generalised", general)):
+        yield unit(
+            f"gamma-linear{suffix}", 10, "w + gamma w+, linear in w", "TorchLRP multiplies gamma w+ by w once more",
+            w=[2, -1], x=[1, 1], by=by, expected=["11/6", "-5/6"],
+        )  # fmt: skip
+    cited = "zennit and RelevancePropagation.jl do so; captum leaves the bias as it is: (1, -1/4)"
+    for suffix, more in (("", {}), ("-generalised", {"generalised": True})):
+        yield unit(
+            f"gamma-bias{suffix}", 11, "a positive bias counts (1 + gamma) times, as positive weights do", cited,
+            w=[1, "-1/2"], b="1/2", x=[1, 1], by=rule("Gamma", gamma=1, **more), expected=["4/5", "-1/5"],
+        )  # fmt: skip
+    yield absent(
+        "gamma-bias-unmodified", 11, "a mode of gamma that leaves the bias as it is",
+        "the declared convention is that bias takes part as weights do; there is no second mode",
+        rule="Gamma", parameter="bias",
+    )  # fmt: skip
+    yield from generalised_gamma_cases()
+    for suffix, more in (("", {}), ("-generalised", {"generalised": True})):
+        yield unit(
+            f"gamma-z-zero{suffix}", 13, "z = 0 belongs to the positive branch; nothing is lost in silence",
+            "zennit and RelevancePropagation.jl choose by z > 0 and z < 0, and drop R at z = 0",
+            w=[1, -1], x=[1, 1], by=rule("Gamma", gamma=0.25, **more), expected=[5, -4],
+        )  # fmt: skip
+        yield unit(
+            f"gamma-zeroed-bias-sign{suffix}", 14, "with the bias left out, the sign is that of z without it",
+            "zennit's zero_params='bias' takes the sign of the biased z = -1/2, and returns +-1e6",
+            w=[1, "-1/2"], x=[1, 1], by=rule("Gamma", gamma=1, **more), expected=["4/3", "-1/3"],
+        )  # fmt: skip
+
+
+def generalised_gamma_cases() -> Iterator[Case]:
+    """The generalised form: by hand for z < 0, with a negative input, with a negative bias."""
+    title = "generalised gamma: plain for x >= 0, z > 0, and finite for z < 0"
+    cited = "captum has the plain form alone"
+    by = rule("Gamma", gamma=1, generalised=True)
+    for suffix, w, b, x, expected in (
+        ("positive", [2, -1], None, [1, 1], ["4/3", "-1/3"]),
+        ("negative", [1, -2], None, [1, 1], ["-1/3", "4/3"]),
+        ("negative-input", [1, 1, -1], None, [-1, 1, 2], ["2/5", "-1/5", "4/5"]),
+        ("negative-bias", [1, 1, -1], -1, [-1, 1, 2], ["2/7", "-1/7", "4/7"]),
+    ):
+        yield unit(f"gamma-negative-z-{suffix}", 12, title, cited, w=w, b=b, x=x, by=by, expected=expected)
+
+
+def epsilon_cases() -> Iterator[Case]:
+    """z + epsilon sign(z), sign(0) = +1."""
+    for suffix, epsilon, expected in (("tenth", 0.1, [10, -10]), ("millionth", 1e-6, [10**6, -(10**6)])):
+        yield unit(
+            f"eps-sign-zero-{suffix}", 15, "sign(0) = +1 in the stabilizer", "TorchLRP: the signs flip, (-10, 10)",
+            w=[1, -1], x=[1, 1], by=rule("Epsilon", epsilon=epsilon), expected=expected,
+        )  # fmt: skip
+    cited = "the lrp-tutorial's increment and LXT add +epsilon whatever the sign: a pole at z = -epsilon"
+    for suffix, w, expected in (
+        ("below", [1, -2], ["-2/3", "4/3"]),
+        ("at-minus-epsilon", [1, "-3/2"], [-1, "3/2"]),
+        ("positive", [1, 1], ["2/5", "2/5"]),
+    ):
+        yield unit(
+            f"eps-negative-z-{suffix}", 16, "the denominator moves away from zero on both sides", cited,
+            w=w, x=[1, 1], by=rule("Epsilon", epsilon=0.5), expected=expected,
+        )  # fmt: skip
+    title = "sum_i R_i = sum_j R_j (z_j - b_j) / (z_j + epsilon sign z_j)"
+    cited = "innvestigate#116, #117, #161: absorption taken for a bug"
+    yield case(
+        "eps-absorption-two-units", 17, title, cited,
+        network=chain(fc=dense([[1, 2], [1, -3]], [1, -1])), input=text([[1, 1]]), seed=text([[1, 1]]),
+        rules={"fc": rule("Epsilon", epsilon=1)}, expected=text([["-1/20", "23/20"]]),
+        ledger={"bias": text(["9/20"]), "stabilizer": text(["9/20"])},
+    )  # fmt: skip
+    yield case(
+        "eps-absorption-network", 17, title, cited, "relation", check="epsilon_absorption",
+        arguments={"epsilon": 0.25}, network=small_dense_network("eps-absorption-network"), seed="logit",
+        rules=dict.fromkeys(SMALL_DENSE, rule("Epsilon", epsilon=0.25)),
+        input=text(dyadic("eps-absorption", 3, 5)), target=1,
+    )  # fmt: skip
+
+
+SMALL_DENSE = ("fc1", "fc2", "fc3")
+"""The linear layers of `small_dense_network`."""
+
+
+def small_dense_network(id_: str) -> dict[str, Any]:
+    """Three Dense layers with bias and ReLUs between: 5 -> 6 -> 4 -> 3."""
+    parts = {}
+    for k, (out, features) in enumerate(((6, 5), (4, 6), (3, 4)), start=1):
+        weight = text(dyadic(f"{id_}.w{k}", out, features))
+        bias = text(dyadic(f"{id_}.b{k}", out))
+        parts[f"fc{k}"] = layer("Dense", weight=weight, bias=bias)
+        parts[f"relu{k}"] = layer("ReLU")
+    del parts["relu3"]
+    return chain(**parts)
+
+
+# ---- 18 and 19: whole networks ---------------------------------------------------------------------------------
+
+
+def gradient_cases() -> Iterator[Case]:
+    """LRP-0 is gradient x input; the gradient is worked out here by the chain rule, in fractions."""
+    title = "LRP-0 equals gradient x input for ReLU and max-pool networks, bias kept, seed = logit"
+    cited = "innvestigate#303"
+    id_ = "zero-is-gxi-conv"
+    x = dyadic("gxi-x", 1, 2, 6, 6)
+    w1, b1 = dyadic("gxi-w1-c", 3, 2, 3, 3), exact(["1/16", "-3/16", "5/16"])
+    w2, b2 = dyadic("gxi-w2", 4, 27), exact(["1/8", "-1/4", "3/8", "0"])
+    rows1 = conv_rows(w1, (2, 6, 6), padding=(1, 1, 1, 1))
+    z1 = apply(rows1, x[0].reshape(-1), np.repeat(b1, 36))
+    winners = max_winners(z1, (3, 6, 6))
+    z2 = apply(dense_rows(w2), z1[winners] * (z1[winners] > 0), b2)
+    target = int(np.argmax(z2.astype(float)))
+    g = np.array([Fraction(0)] * len(z1), dtype=object)
+    g[winners] = w2[target] * (z1[winners] > 0)
+    gradient = transposed(rows1, g, x[0].size)
+    names = {"conv.weight": w1, "conv.bias": b1, "fc.weight": w2, "fc.bias": b2, "input": x}
+    at = {name: text(array) for name, array in names.items()}
+    yield case(
+        id_, 18, title, cited,
+        network=chain(
+            conv=layer("Conv2D", {"padding": 1}, weight=at["conv.weight"], bias=at["conv.bias"]), relu=layer("ReLU"),
+            pool=layer("MaxPool2D", {"kernel_size": 2}), flatten=layer("Flatten"),
+            fc=layer("Dense", weight=at["fc.weight"], bias=at["fc.bias"]),
+        ),
+        input=at["input"], seed="logit", target=target, rules={"conv": rule("Zero"), "fc": rule("Zero")},
+        expected=text((x[0].reshape(-1) * gradient).reshape(x.shape)), derivation="matrix",
+        output=text(z2[None]),
+    )  # fmt: skip
+    yield gradient_through_a_skip(title, cited)
+
+
+def gradient_through_a_skip(title: str, cited: str) -> Case:
+    """y = w3 . (x + W2 relu(W1 x + b1)), by hand: grad = w3 + W1^T mask W2^T w3."""
+    x, W1, b1 = exact([2, 1]), exact([[1, -1], [-2, 1]]), exact([1, 1])
+    W2, w3 = exact([[1, 3], [2, 1]]), exact([1, -1])
+    mask = (W1 @ x + b1) > 0
+    gradient = w3 + W1.T @ (mask * (W2.T @ w3))
+    layers = {
+        "fc1": dense(W1, b1), "relu": layer("ReLU"), "fc2": dense(W2), "sum": layer("Add"), "fc3": dense([w3]),
+    }  # fmt: skip
+    nodes = [
+        ["fc1", "fc1", ["input"]], ["relu", "relu", ["fc1"]], ["fc2", "fc2", ["relu"]],
+        ["sum", "sum", ["input", "fc2"]], ["fc3", "fc3", ["sum"]],
+    ]  # fmt: skip
+    return case(
+        "zero-is-gxi-skip", 18, title, cited, network=graph(layers, nodes), input=text([x]), seed="logit", target=0,
+        rules={name: rule("Zero") for name in ("fc1", "fc2", "sum", "fc3")}, expected=text([x * gradient]),
+        derivation="matrix",
+    )  # fmt: skip
+
+
+def max_winners(z: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
+    """The place of the maximum of each 2 x 2 window; refuses ties, which have no gradient."""
+    found = []
+    for c in range(shape[0]):
+        for cells in window_cells(shape[1:], (2, 2), stride=(2, 2)):
+            places = [flat(shape, c, *cell) for _, cell in cells]
+            best = max(z[p] for p in places)
+            winners = [p for p in places if z[p] == best]
+            if best == 0 or (best > 0 and len(winners) > 1):
+                raise ValueError("a tie or a kink: choose another seed")
+            found.append(winners[0])
+    return np.array(found)
+
+
+def transposed(rows: list[Row], s: np.ndarray, size: int) -> np.ndarray:
+    """W^T s."""
+    c = np.array([Fraction(0)] * size, dtype=object)
+    for row, s_j in zip(rows, s, strict=True):
+        for i, w in row:
+            c[i] += w * s_j
+    return c
+
+
+EVERY_RULE = {
+    "zero": rule("Zero"),
+    "epsilon": rule("Epsilon", epsilon=0.1),
+    "epsilon-rms": rule("Epsilon", epsilon=0.1, scale="rms"),
+    "gamma": rule("Gamma", gamma=0.25),
+    "gamma-generalised": rule("Gamma", gamma=0.25, generalised=True),
+    "alpha2beta1": rule("AlphaBeta", alpha=2, beta=1),
+    "zplus": rule("ZPlus"),
+    "zbox": rule("ZBox", low=-1, high=1),
+    "wsquare": rule("WSquare"),
+    "flat": rule("Flat"),
+    "absolute": rule("Absolute"),
+    "relative": rule("Relative"),
+}
+
+
+def batch_cases() -> Iterator[Case]:
+    """A sample's map is its own; the epsilon scaled by its own rms is what most get wrong, and has the plain id."""
+    for name, by in EVERY_RULE.items():
+        yield case(
+            "batch-independence" if name == "epsilon-rms" else f"batch-independence-{name}", 19,
+            "the map of a batch holds the maps of its samples, also with a scaled epsilon",
+            "the lrp-tutorial's epsilon is .1 rms over the whole array; innvestigate#91; AlexBinder/LRP_Pytorch PR 1",
+            "relation", check="batch_independence", arguments={}, network=small_dense_network("batch-independence"),
+            input=text(dyadic("batch", 4, 5)), seed="logit", target=1, rules=dict.fromkeys(SMALL_DENSE, by),
+        )  # fmt: skip
+
+
+# ---- 20 to 23: rules for the input layer -----------------------------------------------------------------------
+
+
+def input_rule_cases() -> Iterator[Case]:
+    """w-square without bias, flat without padding, z-box whose bias cancels."""
+    yield unit(
+        "wsquare-bias", 20, "w-square has no bias in its denominator", "zennit has b^2 there: (1/14, 4/14)",
+        w=[1, 2], b=3, x=[5, 5], by=rule("WSquare"), expected=["1/5", "4/5"],
+    )  # fmt: skip
+    yield from flat_padding_cases()
+    cited = "zennit is right; innvestigate#327 reports loss"
+    for suffix, b in (("none", None), ("7", 7), ("minus3", -3)):
+        yield unit(
+            f"zbox-closed-bias-{suffix}", 22, "z-box: the bias cancels", cited,
+            w=[1, -2], b=b, x=["1/2", "1/2"], by=rule("ZBox", low=-1, high=1), expected=["3/5", "2/5"],
+        )  # fmt: skip
+    yield from box_on_images()
+
+
+def flat_padding_cases() -> Iterator[Case]:
+    """A 3 x 3 kernel on a padded 3 x 3 image: 4 cells under a corner, 6 under an edge, 9 in the middle."""
+    rows = conv_rows(exact(np.ones((1, 1, 3, 3), dtype=int)), (1, 3, 3), padding=(1, 1, 1, 1))
+    seeds = {"corner": [1, 0, 0, 0, 0, 0, 0, 0, 0], "edge": [0, 1, 0, 0, 0, 0, 0, 0, 0], "all": [1] * 9}
+    by_hand = {"corner": ["1/4", "1/4", 0, "1/4", "1/4", 0, 0, 0, 0], "edge": ["1/6"] * 6 + [0] * 3}
+    for name, R in seeds.items():
+        worked = relevance(rule("Flat"), rows, exact([0] * 9), [Fraction(0)] * 9, exact(R))
+        expected = exact(by_hand[name]) if name in by_hand else worked
+        if list(expected) != list(worked):
+            raise ValueError(f"flat-padding-{name}: the hand and the matrix disagree")
+        yield case(
+            f"flat-padding-{name}", 21, "padding gets nothing and is not counted; the sum is kept",
+            "related: zennit#154 (constant padding absorbs relevance)",
+            network=chain(conv=layer("Conv2D", {"padding": 1}, weight=dyadic("flat-padding", 1, 1, 3, 3), bias=[1])),
+            input=text([[[[1, 2, 3], [4, 5, 6], [7, 8, 9]]]]), seed=text([[exact(R).reshape(3, 3)]]),
+            rules={"conv": rule("Flat")}, expected=text([[expected.reshape(3, 3)]]),
+            derivation="hand" if name in by_hand else "matrix",
+        )  # fmt: skip
+
+
+def box_on_images() -> Iterator[Case]:
+    """Bounds per channel and per cell; padding is 0 in x, low and high alike."""
+    title = "bounds may be arrays; cells of the padding are 0 in x, low and high"
+    shape, low, high = (2, 3, 3), exact([0, -1]), exact([1, 2])
+    id_ = "zbox-per-channel-and-pad"
+    w, x = dyadic("box-w", 1, 2, 3, 3), abs(dyadic("box-x", 1, *shape))
+    R = dyadic("box-R", 1, 1, 3, 3)
+    expected = np.array([Fraction(0)] * 18, dtype=object)
+    for row, R_j in zip(conv_rows(w, shape, padding=(1, 1, 1, 1)), R.reshape(-1), strict=True):
+        a, weights = [x.reshape(-1)[i] for i, _ in row], [v for _, v in row]
+        bounds = ([side[i // 9] for i, _ in row] for side in (low, high))
+        for (i, _), part in zip(row, box_portions(a, weights, *bounds), strict=True):
+            expected[i] += part * R_j
+    per_cell = {"low": np.repeat(low, 9).reshape(1, *shape), "high": np.repeat(high, 9).reshape(1, *shape)}
+    stored = {name: text(a) for name, a in (("weight", w), ("input", x), ("seed", R))}
+    want = text(expected.reshape(x.shape))
+    for suffix, by in (
+        ("channel", rule("ZBox", low=text(low), high=text(high))),
+        ("cell", rule("ZBox", low=text(per_cell["low"]), high=text(per_cell["high"]))),
+    ):
+        yield case(
+            f"{id_}-{suffix}", 23, title, "nobody states which padding the three passes use",
+            network=chain(conv=layer("Conv2D", {"padding": 1}, weight=stored["weight"], bias=[5])),
+            input=stored["input"], seed=stored["seed"], rules={"conv": by}, expected=want, derivation="matrix",
+        )  # fmt: skip
+    found = unit(
+        f"{id_}-at-low", 23, "x = low with w > 0 everywhere: nothing to share by, finite",
+        "0/0 in implementations without a stabilizer", w=[1, 2], b=1, x=[-1, -1], R=3,
+        by=rule("ZBox", low=-1, high=1), expected=[0, 0],
+    )  # fmt: skip
+    yield found | {"ledger": {"policy": ["3"]}}
+
+
+# ---- 24 to 26: pools -------------------------------------------------------------------------------------------
+
+
+def pool_cases() -> Iterator[Case]:
+    """Max-pooling routes; average pooling is a linear layer."""
+    for ties, expected in (("first", [[1, 0], [0, 0]]), ("equal", [["1/4", "1/4"], ["1/4", "1/4"]])):
+        yield pool(
+            f"maxpool-ties-{ties}", 24, "a constant window: all to the first, or equal parts; the sum is kept",
+            "zennit, captum: first; lrp_toolbox: equal (lrp_toolbox#5: ties once lost everything)",
+            layer("MaxPool2D", {"kernel_size": 2, "ties": ties}), [[2, 2], [2, 2]], [[1]], None, expected,
+        )  # fmt: skip
+    for ties in ("first", "equal"):
+        yield pool(
+            f"maxpool-overlap-{ties}", 25, "a maximum that wins four windows gets the sum of the four",
+            "tangermeme PR 95: overlapping windows overwritten, not accumulated",
+            layer("MaxPool2D", {"kernel_size": 2, "stride": 1, "ties": ties}),
+            [[1, 2, 3], [4, 9, 5], [6, 7, 8]], [[1, 2], [3, 4]], None, [[0, 0, 0], [0, 10, 0], [0, 0, 0]],
+        )  # fmt: skip
+    yield pool(
+        "maxpool-padding-never-wins", 24, "padding never wins, whatever the image holds", "",
+        layer("MaxPool2D", {"kernel_size": 2, "padding": 1}),
+        [[-1, -2], [-3, -4]], [[1, 2], [3, 4]], None, [[1, 2], [3, 4]],
+    )  # fmt: skip
+    yield from average_cases()
+
+
+def pool(id_: str, number: int, title: str, cited: str, spec: Any, x: Any, R: Any, by: Any, expected: Any) -> Case:
+    """A case of one pool on one image of one channel."""
+    return case(
+        id_, number, title, cited, network=chain(pool=spec), input=text([[x]]), seed=text([[R]]),
+        rules={} if by is None else {"pool": by}, expected=text([[expected]]),
+    )  # fmt: skip
+
+
+def average_cases() -> Iterator[Case]:
+    """The rule is honoured; zero-sum windows are finite; padding counts in the mean, or not."""
+    title = "average pooling: proportional to the signed inputs, under the rule it is given"
+    cited = "innvestigate#180: AvgPool and Add always use the z-rule, whatever was asked"
+    spec, x = layer("AvgPool2D", {"kernel_size": 2}), [[1, 2], [-1, 2]]
+    for name, by, expected in (
+        ("zero", rule("Zero"), [["1/4", "1/2"], ["-1/4", "1/2"]]),
+        ("flat", rule("Flat"), [["1/4", "1/4"], ["1/4", "1/4"]]),
+        ("zplus", rule("ZPlus"), [["1/5", "2/5"], [0, "2/5"]]),
+        ("epsilon", rule("Epsilon", epsilon=1), [["1/8", "1/4"], ["-1/8", "1/4"]]),
+        ("absolute", rule("Absolute"), [["1/6", "1/3"], ["1/6", "1/3"]]),
+    ):
+        yield pool(f"avgpool-{name}", 26, title, cited, spec, x, [[1]], by, expected)
+    zero_sum = [[1, -1], [2, -2]]
+    lost = pool("avgpool-zero-sum-zero", 26, "a window that sums to zero: finite", cited, spec, zero_sum, [[1]],
+                rule("Zero"), [[0, 0], [0, 0]])  # fmt: skip
+    yield lost | {"ledger": {"policy": ["1"]}}
+    yield pool(
+        "avgpool-zero-sum-epsilon", 26, "a window that sums to zero: finite", cited, spec, zero_sum, [[1]],
+        rule("Epsilon", epsilon=1), [["1/4", "-1/4"], ["1/2", "-1/2"]],
+    )  # fmt: skip
+    for counted, part in ((True, "1/5"), (False, "1/2")):
+        yield pool(
+            f"avgpool-pad-{'counted' if counted else 'not-counted'}", 26, "padding counts in the mean, or does not",
+            cited, layer("AvgPool2D", {"kernel_size": 2, "padding": 1, "count_include_pad": counted}),
+            [[1, 1], [1, 1]], [[1, 1], [1, 1]], rule("Epsilon", epsilon=1), [[part, part], [part, part]],
+        )  # fmt: skip
+
+
+# ---- 27 to 33: batch normalisation -----------------------------------------------------------------------------
+
+
+def batchnorm(g: Any, beta: Any, mu: Any, s: Any, eps: Any = "1/4") -> dict[str, Any]:
+    """A BatchNorm whose root is rational: var = s^2 - eps, so that sqrt(var + eps) = s."""
+    var = [Fraction(str(v)) ** 2 - Fraction(eps) for v in s]
+    return layer("BatchNorm", {"eps": float(Fraction(eps))}, weight=g, bias=beta, mean=mu, var=var)
+
+
+def normalise(z: np.ndarray, g: Any, beta: Any, mu: Any, s: Any) -> np.ndarray:
+    """g (z - mu) / s + beta along axis 1, in fractions; g and beta of None are 1 and 0."""
+    shape = (1, -1, *(1,) * (z.ndim - 2))
+    mu, s = exact(mu).reshape(shape), exact(s).reshape(shape)
+    g = exact([1]) if g is None else exact(g)
+    beta = exact([0]) if beta is None else exact(beta)
+    return g.reshape(shape) * (z - mu) / s + beta.reshape(shape)
+
+
+def images(rows: list[Row], x: np.ndarray, b: Sequence[Fraction], size: tuple[int, int]) -> np.ndarray:
+    """A convolution of a batch by its matrix: (N, C, H, W) -> (N, O, *size)."""
+    bias = [b_o for b_o in b for _ in range(size[0] * size[1])]
+    return np.stack([apply(rows, sample.reshape(-1), bias).reshape(len(b), *size) for sample in x])
+
+
+def fusion_cases() -> Iterator[Case]:
+    """Fused networks compute what the original did, also at the border."""
+    yield from linear_then_batchnorm_cases()
+    yield from batchnorm_then_conv_cases()
+    yield from batchnorm_relu_cases()
+    yield from batchnorm_variant_cases()
+    yield from batchnorm_kept_cases()
+    yield from batchnorm_relevance_cases()
+
+
+def fused(id_: str, number: int, title: str, cited: str, **rest: Any) -> Case:
+    """A case of forward equality after fusion; "layers" says which types must be gone or still there."""
+    arguments = {"gone": rest.pop("gone", []), "kept": rest.pop("kept", []), "options": rest.pop("options", {})}
+    arguments |= rest.pop("arguments", {})
+    check = rest.pop("check", "fused_forward")
+    rest = {"tolerance": 1e-12} | rest
+    return case(id_, number, title, cited, "relation", check=check, arguments=arguments, **rest)
+
+
+def linear_then_batchnorm_cases() -> Iterator[Case]:
+    """W' = (g/s) W, b' = (g/s)(b - mu) + beta; the epsilon is under the root."""
+    title = "linear, then BatchNorm: fused = original to 1e-12, with a variance as small as 1e-6"
+    cited = "RelevancePropagation.jl drops BatchNorm's epsilon: at this variance 3 times too large"
+    g, beta, mu, s = [2, -3], ["1/2", 1], ["1/4", -1], ["3/1000", "3/1000"]
+    w, b, x = exact([[1, -2], [3, "1/2"]]), exact([1, -1]), exact([[1, 2], [-1, "1/4"]])
+    y = normalise(x @ w.T + b, g, beta, mu, s)
+    yield fused(
+        "bn-fuse-forward-dense", 27, title, cited, gone=["BatchNorm"], arguments={
+            "weight": text(exact(g)[:, None] / exact(s)[:, None] * w),
+            "bias": text(exact(g) / exact(s) * (b - exact(mu)) + exact(beta)),
+        },
+        network=chain(fc=dense(w, b), bn=batchnorm(g, beta, mu, s, "8/1000000")), input=text(x), output=text(y),
+    )  # fmt: skip
+    w, x = dyadic("bn-conv-w", 2, 1, 2, 2), dyadic("bn-conv-x", 2, 1, 3, 3)
+    z = images(conv_rows(w, (1, 3, 3)), x, exact([0, 0]), (2, 2))
+    yield fused(
+        "bn-fuse-forward-conv", 27, title, cited, gone=["BatchNorm"],
+        network=chain(conv=layer("Conv2D", weight=w), bn=batchnorm(g, beta, mu, s, "8/1000000")), input=text(x),
+        output=text(normalise(z, g, beta, mu, s)),
+    )  # fmt: skip
+
+
+def batchnorm_then_conv_cases() -> Iterator[Case]:
+    """The shift becomes a map that is not constant at a zero-padded border."""
+    g, beta, mu, s = [2, -1], ["1/2", 3], [1, "-1/2"], ["3/2", 2]
+    x, b = dyadic("bn-pad-x", 2, 2, 4, 4), exact([1, -1])
+    for suffix, gammas, geometry, groups in (
+        ("", g, {"padding": (1, 1, 1, 1)}, 1),
+        ("-stride", g, {"padding": (1, 0, 2, 1), "stride": (2, 2)}, 1),
+        ("-dilation", g, {"padding": (2, 2, 2, 2), "dilation": (2, 2)}, 1),
+        ("-grouped", g, {"padding": (1, 1, 1, 1)}, 2),
+        ("-zero-gamma", [0, 2], {"padding": (1, 1, 1, 1)}, 1),
+    ):
+        w = dyadic("bn-pad-w", 2, 2 // groups, 3, 3)
+        rows = conv_rows(w, (2, 4, 4), groups, **geometry)
+        size = output_size((4, 4), (3, 3), **geometry)
+        config = {key: list(value) for key, value in geometry.items()} | {"groups": groups}
+        yield fused(
+            f"bn-conv-pad{suffix}", 28, "BatchNorm, then a padded convolution: equal on the border too",
+            "zennit has no such fusion (PR 171, unmerged); a scalar bias is wrong by .158 in a 4 x 4 test",
+            gone=["BatchNorm", "Scale"],
+            network=chain(bn=batchnorm(gammas, beta, mu, s), conv=layer("Conv2D", config, weight=w, bias=b)),
+            input=text(x), output=text(images(rows, normalise(x, gammas, beta, mu, s), b, size)),
+        )  # fmt: skip
+
+
+def output_size(size: Any, kernel: Any, **geometry: Any) -> tuple[int, int]:
+    """(H, W) of a window's output."""
+    top, bottom, left, right = geometry.get("padding", (0, 0, 0, 0))
+    stride, dilation = geometry.get("stride", (1, 1)), geometry.get("dilation", (1, 1))
+    rows = (size[0] + top + bottom - dilation[0] * (kernel[0] - 1) - 1) // stride[0] + 1
+    return rows, (size[1] + left + right - dilation[1] * (kernel[1] - 1) - 1) // stride[1] + 1
+
+
+def batchnorm_relu_cases() -> Iterator[Case]:
+    """BatchNorm, ReLU, convolution: a thresholded ReLU before the BatchNorm, which then folds into the convolution."""
+    beta, mu, s = ["1/2", -1], [1, "-1/2"], ["3/2", 2]
+    x, w, b = dyadic("bn-relu-x", 2, 2, 4, 4), dyadic("bn-relu-w", 3, 2, 3, 3), exact([1, -1, 0])
+    rows = conv_rows(w, (2, 4, 4), padding=(1, 1, 1, 1))
+    for suffix, g, gone in (
+        ("positive", [2, 1], ["BatchNorm"]),
+        ("negative", [-2, -1], ["BatchNorm"]),
+        ("mixed", [2, -1], ["BatchNorm"]),
+        ("zero", [0, 2], []),
+    ):
+        y = normalise(x, g, beta, mu, s)
+        y = images(rows, np.where(y > 0, y, Fraction(0)), b, (4, 4))
+        parts = {
+            "bn": batchnorm(g, beta, mu, s), "relu": layer("ReLU"),
+            "conv": layer("Conv2D", {"padding": 1}, weight=w, bias=b),
+        }  # fmt: skip
+        for form, options in (("threshrelu", {"threshold_relu": True}), ("plain", {})):
+            dissolved = gone if form == "threshrelu" else []
+            held = ["ThreshReLU"] if dissolved else ["ReLU"] if form == "plain" else []
+            yield fused(
+                f"bn-relu-conv-{form}-{suffix}", 29, "BN -> ReLU is ThreshReLU -> BN, for gammas of both signs",
+                "zennit#165 (DenseNet, open); AlexBinder's code exits where every gamma is 0",
+                gone=dissolved, kept=held, options=options, network=chain(**parts), input=text(x), output=text(y),
+            )  # fmt: skip
+
+
+def batchnorm_variant_cases() -> Iterator[Case]:
+    """Affine off, grouped, strided, after Flatten, before Dense; what is not offered."""
+    title = "BatchNorm in its variants: fused = original"
+    cited = "zennit crashes with affine off; zennit#63, PR 71 (wrong axis); RelevancePropagation.jl: 2-D alone"
+    g, beta, mu, s = [2, -1], ["1/2", 3], [1, "-1/2"], ["3/2", 2]
+    x, b = dyadic("bn-var-x", 2, 2, 3, 3), exact([1, -1])
+    for suffix, weight, bias in (("affine-off", None, None), ("bias-off", g, None), ("weight-off", None, beta)):
+        w = dyadic("bn-var-w", 2, 2, 2, 2)
+        z = images(conv_rows(w, (2, 3, 3)), x, b, (2, 2))
+        yield fused(
+            f"bn-variants-{suffix}", 30, title, cited, gone=["BatchNorm"],
+            network=chain(conv=layer("Conv2D", weight=w, bias=b), bn=batchnorm(weight, bias, mu, s)),
+            input=text(x), output=text(normalise(z, weight, bias, mu, s)),
+        )  # fmt: skip
+    w = dyadic("bn-var-grouped", 2, 1, 2, 2)
+    z = images(conv_rows(w, (2, 3, 3), 2, stride=(1, 1)), x, b, (2, 2))
+    yield fused(
+        "bn-variants-grouped", 30, title, cited, gone=["BatchNorm"],
+        network=chain(conv=layer("Conv2D", {"groups": 2}, weight=w, bias=b), bn=batchnorm(g, beta, mu, s)),
+        input=text(x), output=text(normalise(z, g, beta, mu, s)),
+    )  # fmt: skip
+    w = dyadic("bn-var-flat", 3, 18)
+    y = normalise(x, g, beta, mu, s).reshape(2, -1) @ w.T
+    yield fused(
+        "bn-variants-before-flatten", 30, title, cited, gone=["BatchNorm", "Scale"],
+        network=chain(bn=batchnorm(g, beta, mu, s), flatten=layer("Flatten"), fc=dense(w)),
+        input=text(x), output=text(y),
+    )  # fmt: skip
+    yield from absent_layers()
+
+
+def absent_layers() -> Iterator[Case]:
+    """What these cases speak of and lrpref has no layer for."""
+    for kind in ("Conv1D", "Conv3D", "BatchNorm1D", "BatchNorm3D"):
+        yield absent(
+            f"bn-variants-{kind.lower()}", 30, f"{kind}", "images and feature vectors only: BatchNorm takes both",
+            layer=kind,
+        )  # fmt: skip
+    for number, name in ((30, "bn-variants-transposed"), (39, "unrolled-oracle-transposed")):
+        yield absent(name, number, "transposed convolutions", "no layer for them", layer="ConvTranspose2D")
+    yield absent(
+        "bn-variants-no-statistics", 30, "BatchNorm without running statistics",
+        "it would use those of the batch, and a sample's result would depend on its batch",
+        layer="BatchNorm", without=["mean", "var"],
+    )  # fmt: skip
+
+
+def batchnorm_kept_cases() -> Iterator[Case]:
+    """An activation between convolution and BatchNorm: nothing may be folded backwards."""
+    g, beta, mu, s = [2, -1], ["1/2", 3], [1, "-1/2"], ["3/2", 2]
+    x, w, b = dyadic("bn-act-x", 2, 1, 3, 3), dyadic("bn-act-w", 2, 1, 2, 2), exact([1, -1])
+    z = images(conv_rows(w, (1, 3, 3)), x, b, (2, 2))
+    yield fused(
+        "bn-no-fuse-across-activation", 31, "convolution, ReLU, BatchNorm: not fused",
+        "zennit fuses across a functional relu, and changes the output",
+        check="convolution_unchanged", arguments={"node": "conv"},
+        network=chain(conv=layer("Conv2D", weight=w, bias=b), relu=layer("ReLU"), bn=batchnorm(g, beta, mu, s)),
+        input=text(x), output=text(normalise(np.where(z > 0, z, Fraction(0)), g, beta, mu, s)),
+    )  # fmt: skip
+
+
+def batchnorm_relevance_cases() -> Iterator[Case]:
+    """What an unfused BatchNorm does to relevance, and what fusion changes."""
+    title = "LRP-0 through an unfused BatchNorm: R_x = x g / (s y) R, also at x = mu; mu and beta take the rest"
+    cited = "innvestigate: 0 at x = mu; captum: x 1e4 near it, by another convention"
+    for suffix, x, expected, bias in (("at-mu", 1, "8/3", "-5/3"), ("elsewhere", 4, "32/27", "-5/27")):
+        yield case(
+            f"bn-unfused-z-{suffix}", 32, title, cited,
+            network=chain(bn=batchnorm([2], ["1/2"], [1], ["3/2"])), input=text([[x]]), seed=text([[1]]),
+            rules={"bn": rule("Zero")}, expected=text([[expected]]), ledger={"bias": [bias]},
+        )  # fmt: skip
+    title = "Dense w = (1, 1), BN g = 2, mu = s = 1, x = (1, 2): fused w = (2, 2), b = -2"
+    cited = "the claim of arXiv 2002.11018: fusing changes the map"
+    unfused = chain(fc=dense([[1, 1]]), bn=batchnorm([2], [0], [1], [1]))
+    for suffix, network, rules, expected in (
+        ("by-hand-fused", chain(fc=dense([[2, 2]], [-2])), {"fc": rule("Zero")}, ["1/2", 1]),
+        ("by-hand-unfused-zero", unfused, {"fc": rule("Zero"), "bn": rule("Zero")}, ["1/2", 1]),
+        ("by-hand-passed", unfused, {"fc": rule("Zero"), "bn": rule("Pass")}, ["1/3", "2/3"]),
+    ):
+        yield case(
+            f"bn-invariance-{suffix}", 33, title, cited, network=network, input=text([[1, 2]]), seed=text([[1]]),
+            rules=rules, expected=text([expected]),
+        )  # fmt: skip
+    yield from invariance_relations()
+
+
+def invariance_relations() -> Iterator[Case]:
+    """Fused maps against the folded layer with an identity behind it, and against LRP-0 unfused.
+
+    A bias of 1/128 next to products of eighths: no z vanishes, before the BatchNorm or behind it.
+    """
+    id_ = "bn-invariance"
+    arrays = {
+        "conv.weight": dyadic(f"{id_}.w", 3, 2, 3, 3), "conv.bias": dyadic(f"{id_}.b", 3) + Fraction(1, 128),
+        "fc.weight": dyadic(f"{id_}.v", 4, 48), "input": dyadic(f"{id_}.x", 3, 2, 4, 4),
+    }  # fmt: skip
+    at = {name: text(a) for name, a in arrays.items()}
+    network = chain(
+        conv=layer("Conv2D", {"padding": 1}, weight=at["conv.weight"], bias=at["conv.bias"]),
+        bn=batchnorm([2, -1, "1/2"], ["1/2", 1, -1], [1, "-1/2", 0], ["3/2", 2, 1]), relu=layer("ReLU"),
+        flatten=layer("Flatten"), fc=layer("Dense", weight=at["fc.weight"]),
+    )  # fmt: skip
+    kinds = {
+        name: by for name, by in EVERY_RULE.items() if name not in ("epsilon-rms", "gamma", "relative")
+    }  # fmt: skip
+    told = {"network": network, "input": at["input"], "seed": "logit", "target": 1, "tolerance": 1e-9, "arguments": {}}
+    for name, by in kinds.items():
+        yield case(
+            f"{id_}-identity-passed-{name}", 33, "a fused map: the folded convolution's, with an identity passed",
+            "arXiv 2002.11018", "relation", check="identity_passed", rules={"conv": by, "fc": by}, **told,
+        )  # fmt: skip
+        if name in ("zero", "epsilon", "gamma-generalised", "alpha2beta1", "zplus"):
+            yield case(
+                f"{id_}-differs-from-passed-{name}", 33, "against a BatchNorm passed through, a fused map differs",
+                "arXiv 2002.11018", "relation", check="differs_from_passed", rules={"conv": by, "fc": by}, **told,
+            )  # fmt: skip
+    yield case(
+        f"{id_}-zero-rule-unfused", 33, "LRP-0: fused = unfused with the BatchNorm under LRP-0", "arXiv 2002.11018",
+        "relation", check="zero_rule_unfused", rules=dict.fromkeys(("conv", "bn", "fc"), rule("Zero")), **told,
+    )  # fmt: skip
+
+
+# ---- 34 to 38: graphs, heads, seeds ----------------------------------------------------------------------------
+
+
+def graph_cases() -> Iterator[Case]:
+    """Skip connections conserve, whatever their order; layers may be shared."""
+    layers = {"fc": dense([[1, 0], ["1/2", "1/4"]]), "sum": layer("Add")}
+    nodes = [["fc", "fc", ["input"]], ["sum", "sum", ["input", "fc"]]]
+    both = {"fc": rule("Zero"), "sum": rule("Zero")}
+    for target, expected in ((0, [1, 0]), (1, ["1/6", "5/6"])):
+        yield case(
+            f"add-conservation-{target}", 34, "y = x + W x, seed 1: the sum is 1",
+            "a plain + in zennit gives 2, in captum 33/13; zennit#236; Pytorch-LRP#5",
+            network=graph(layers, nodes), input=text([[1, 2]]), seed="one", target=target, rules=both,
+            expected=text([expected]), output=text([[2, 3]]),
+        )  # fmt: skip
+    yield from cancellation_cases()
+    yield from branch_cases()
+    layers = {"fc": dense([[1, 1], [0, 1]]), "relu": layer("ReLU")}
+    nodes = [["first", "fc", ["input"]], ["relu", "relu", ["first"]], ["second", "fc", ["relu"]]]
+    shared = {
+        "network": graph(layers, nodes), "input": text([[3, 2]]), "target": 0,
+        "rules": {"first": rule("Zero"), "second": rule("Zero")},
+    }  # fmt: skip
+    cited = "captum PR 911 (#857: shared layers raise), #1035; `activations` left on layers after a call"
+    yield case("graph-hygiene-shared", 37, "a layer used twice", cited, seed="logit", expected=text([[3, 4]]), **shared)
+    yield case(
+        "graph-hygiene-repeated", 37, "a second call equals the first; weights, attributes and input are untouched",
+        cited, "relation", check="leaves_no_trace", arguments={}, seed="logit", **shared,
+    )  # fmt: skip
+
+
+def cancellation_cases() -> Iterator[Case]:
+    """Branches 1 and -1 + d: the signed split grows as 1/d, the others are bounded by |R|."""
+    for power in (3, 6, 20):
+        d = Fraction(1, 2**power)
+        layers = {"a": dense([[1, 0]]), "b": dense([[0, d - 1]]), "sum": layer("Add")}
+        nodes = [["a", "a", ["input"]], ["b", "b", ["input"]], ["sum", "sum", ["a", "b"]]]
+        for name, by, split in (
+            ("signed", rule("Zero"), [1 / d, (d - 1) / d]),
+            ("magnitude", rule("Absolute"), [1 / (2 - d), (1 - d) / (2 - d)]),
+            ("equal", rule("Flat"), ["1/2", "1/2"]),
+        ):
+            yield case(
+                f"add-cancellation-{name}-2pow{power}", 35, "branches that cancel: signed split 1/d, others bounded",
+                "zennit#148, #194 (ResNet maps unstable)",
+                network=graph(layers, nodes), input=text([[1, 1]]), seed=text([[1]]),
+                rules={"a": rule("Zero"), "b": rule("Zero"), "sum": by}, expected=text([split]),
+                at={"a": text([split[:1]]), "b": text([split[1:]])},
+            )  # fmt: skip
+
+
+def branch_cases() -> Iterator[Case]:
+    """Each branch keeps its own rule; the order of the branches is a matter of names."""
+    layers = {"a": dense([[3, 1]]), "b": dense([[1, 2]]), "sum": layer("Add")}
+    rules = {"a": rule("Flat"), "b": rule("Zero"), "sum": rule("Zero")}
+    cited = "captum#546 (an order ambiguity); innvestigate#180 (joins ignore the rule)"
+    for suffix, order in (("ab", ["a", "b"]), ("ba", ["b", "a"])):
+        nodes = [["a", "a", ["input"]], ["b", "b", ["input"]], ["sum", "sum", order]]
+        yield case(
+            f"add-order-and-rules-{suffix}", 36, "swapping branches changes nothing; each keeps its rule", cited,
+            network=graph(layers, nodes), input=text([[1, 2]]), seed="logit", target=0, rules=rules,
+            expected=text([["7/2", "13/2"]]), at={"a": text([[5]]), "b": text([[5]])},
+        )  # fmt: skip
+
+
+def head_cases() -> Iterator[Case]:
+    """A final Softmax is skipped; the seeds are factors of one another."""
+    cited = "lrp_toolbox's softmax has no max shift: NaN at 1000; zennit#189; captum's docs say the sum is one"
+    loud = chain(fc=dense([[1000, 0], [-1000, 0]]), softmax=layer("Softmax"))
+    even = chain(fc=dense([[2, 1], [1, 2]]), softmax=layer("Softmax"))
+    for suffix, network, x, seed, target, expected in (
+        ("logit-1000", loud, [1, 1], "logit", 0, [1000, 0]),
+        ("logit-minus-1000", loud, [1, 1], "logit", 1, [-1000, 0]),
+        ("probability-1000", loud, [1, 1], "probability", 0, [1, 0]),
+        ("one", even, [1, 1], "one", 1, ["1/3", "2/3"]),
+        ("logit", even, [1, 1], "logit", 1, [1, 2]),
+        ("probability", even, [1, 1], "probability", 1, ["1/6", "1/3"]),
+        ("minus-one", even, [1, 1], -1, 1, ["-1/3", "-2/3"]),
+    ):
+        yield case(
+            f"head-and-seed-{suffix}", 38, "softmax skipped; logits of +-1000 are finite; seeds differ by a factor",
+            cited, network=network, input=text([x]), seed=seed, target=target, rules={"fc": rule("Zero")},
+            expected=text([expected]), exact=False,
+        )  # fmt: skip
+    for suffix, by in (("", rule("Epsilon", epsilon=0.25)), ("-zplus", rule("ZPlus")), ("-relative", rule("Relative"))):
+        yield case(
+            f"head-and-seed-factors{suffix}", 38, "maps under one, logit, probability and -1 differ by that factor",
+            cited, "relation", check="seeds_are_factors", arguments={}, seed="one", target=2,
+            rules=dict.fromkeys(SMALL_DENSE, by), network=small_dense_network("head-and-seed-factors"),
+            input=text(dyadic("seeds", 2, 5)),
+        )  # fmt: skip
+
+
+# ---- 39: every linear layer against its explicit matrix --------------------------------------------------------
+
+UNROLLED_RULES = {
+    "zero": rule("Zero"),
+    "epsilon": rule("Epsilon", epsilon=0.25),
+    "gamma": rule("Gamma", gamma=0.5),
+    "gamma-generalised": rule("Gamma", gamma=0.5, generalised=True),
+    "alpha2beta1": rule("AlphaBeta", alpha=2, beta=1),
+    "zplus": rule("ZPlus"),
+    "wsquare": rule("WSquare"),
+    "flat": rule("Flat"),
+    "absolute": rule("Absolute"),
+}
+
+
+@dataclass
+class Unrolled:
+    """A layer, the rows of its matrix, its bias per output channel, shapes of a sample, its fan-in."""
+
+    name: str
+    spec: dict[str, Any]
+    rows: list[Row]
+    bias: np.ndarray
+    image: tuple[int, int, int]
+    output: tuple[int, int, int]
+    fan_in: int
+
+
+def unrolled_convolutions() -> Iterator[Unrolled]:
+    """Every geometry apart, then all at once; groups of two channels, so that they can be mixed up."""
+    for name, channels, config in (
+        ("conv", 3, {}),
+        ("conv-stride", 3, {"stride": (2, 1)}),
+        ("conv-dilation", 3, {"dilation": (2, 1)}),
+        ("conv-padding", 3, {"padding": (0, 1, 2, 1)}),
+        ("conv-groups", 4, {"groups": 2}),
+        ("conv-all", 4, {"stride": (2, 1), "dilation": (1, 2), "groups": 2, "padding": (1, 0, 2, 1)}),
+    ):
+        image = (4, 5, 4) if "groups" in config else (2, 5, 4)
+        w, b = dyadic(f"unrolled-{name}", channels, 2, 3, 2), dyadic(f"unrolled-{name}-b", channels)
+        geometry = {key: value for key, value in config.items() if key != "groups"}
+        rows = conv_rows(w, image, config.get("groups", 1), **geometry)
+        listed = {key: list(value) if isinstance(value, tuple) else value for key, value in config.items()}
+        size = output_size(image[1:], (3, 2), **geometry)
+        weight = text(w)
+        yield Unrolled(name, layer("Conv2D", listed, weight=weight, bias=b), rows, b, image, (channels, *size), 12)
+
+
+def unrolled_others() -> Iterator[Unrolled]:
+    """Pools and diagonal layers."""
+    image, none = (2, 5, 4), exact([0, 0])
+    for name, counted in (("avgpool-counted", True), ("avgpool-not-counted", False)):
+        geometry = {"stride": (2, 1), "padding": (1, 0, 1, 0)}
+        config = {"kernel_size": [3, 2], "stride": [2, 1], "padding": [1, 0, 1, 0], "count_include_pad": counted}
+        size = output_size(image[1:], (3, 2), **geometry)
+        rows = mean_rows(image, (3, 2), counted, **geometry)
+        yield Unrolled(name, layer("AvgPool2D", config), rows, none, image, (2, *size), 6)
+    means = mean_rows(image, (5, 4), True)
+    yield Unrolled("globalavgpool", layer("GlobalAvgPool2D"), means, none, image, (2, 1, 1), 20)
+    w, b = exact([2, "-1/2"]), exact(["-1/4", 1])
+    yield Unrolled("scale", layer("Scale", weight=w, bias=b), diagonal_rows(w, image), b, image, image, 1)
+    bn = batchnorm([3, -1], ["1/4", 1], [1, "-1/2"], ["3/2", 2])
+    w, b = exact([2, "-1/2"]), exact(["-7/4", "3/4"])
+    yield Unrolled("batchnorm", bn, diagonal_rows(w, image), b, image, image, 1)
+
+
+def unrolled_cases() -> Iterator[Case]:
+    """Convolutions, pools and diagonal layers under every rule, from their matrices."""
+    for one in (*unrolled_convolutions(), *unrolled_others()):
+        id_ = f"unrolled-oracle-{one.name}"
+        x, R = dyadic(f"{id_}.x", 2, *one.image), dyadic(f"{id_}.R", 2, *one.output)
+        b = [b_o for b_o in one.bias for _ in range(one.output[1] * one.output[2])]
+        stored, seed = text(x), text(R)
+        z = np.stack([apply(one.rows, a.reshape(-1), b) for a in x]).reshape(R.shape)
+        output = text(z)
+        for rule_name, by in UNROLLED_RULES.items():
+            found = [relevance(by, one.rows, a.reshape(-1), b, r.reshape(-1)) for a, r in zip(x, R, strict=True)]
+            yield case(
+                f"{id_}-{rule_name}", 39, "equal to the rule on the explicit matrix", "",
+                network=chain(layer=one.spec), input=stored, seed=seed, rules={"layer": by}, output=output,
+                expected=text(np.stack(found).reshape(x.shape)), derivation="matrix",
+            )  # fmt: skip
+        for rescale in (True, False) if one.spec["type"] != "BatchNorm" else ():
+            messages = [
+                relative(one.rows, one.fan_in, a.reshape(-1), b, r.reshape(-1), rescale)
+                for a, r in zip(x, R, strict=True)
+            ]
+            yield case(
+                f"relative-{one.name}-{'rescaled' if rescale else 'bare'}", 40,
+                "equal to the rule on the explicit matrix", RECONSTRUCTED,
+                network=chain(layer=one.spec), input=stored, seed=seed,
+                rules={"layer": rule("Relative", rescale=rescale)}, output=output,
+                expected=text(np.stack(messages).reshape(x.shape)), derivation="matrix",
+            )  # fmt: skip
+
+
+# ---- 40: precision, and Relative LRP ---------------------------------------------------------------------------
+
+RECONSTRUCTED = "reconstructed from the abstract of arXiv 2501.14322, which prints no formula; no other library has it"
+
+
+def relative(rows: list[Row], n: int, a: np.ndarray, b: Sequence[Fraction], R: np.ndarray, rescale: bool) -> np.ndarray:
+    """R_i of one flattened sample: sgn(z_j) (a_i w_ij / n) R_j summed, times |R| / |sum of messages| if rescaled."""
+    total = np.array([Fraction(0)] * len(a), dtype=object)
+    for row, b_j, R_j in zip(rows, b, R, strict=True):
+        sign = 1 if sum((a[i] * w for i, w in row), start=b_j) >= 0 else -1
+        for i, w in row:
+            total[i] += sign * a[i] * w / n * R_j
+    size = sum(map(abs, total))
+    return total * (sum(map(abs, R)) / size if size else 0) if rescale else total
+
+
+def precision_cases() -> Iterator[Case]:
+    """float32 stays near float64; a stabilizer of 1e-9 is there in float64."""
+    for name in ("epsilon", "gamma-generalised", "alpha2beta1", "zplus", "zbox", "wsquare", "flat", "relative"):
+        yield case(
+            f"precision-float32-{name}", 40, "float32 stays within 1e-5 of the largest entry of the float64 map",
+            "LXT#27: a gap in bfloat16 taken for a fault of the rule", "relation", check="float32_precision",
+            arguments={"bound": 1e-5}, network=small_dense_network("precision"), input=text(dyadic("precision", 3, 5)),
+            seed="one", target=0, rules=dict.fromkeys(SMALL_DENSE, EVERY_RULE[name]),
+        )  # fmt: skip
+    for suffix, w, expected in (
+        ("at-one", [2, -1], [2 / (1 + Fraction(1, 10**9)), -1 / (1 + Fraction(1, 10**9))]),
+        ("at-zero", [1, -1], [10**9, -(10**9)]),
+    ):
+        yield unit(
+            f"precision-stabilizer-{suffix}", 40, "a stabilizer of 1e-9 counts in float64",
+            "next to 1 it vanishes in float32", w=w, x=[1, 1], by=rule("Epsilon", epsilon=1e-9), expected=expected,
+        ) | {"tolerance": 1e-12}  # fmt: skip
+
+
+def relative_cases() -> Iterator[Case]:
+    """Bare messages and rescaled ones, side by side, by hand; the first of each pair is bare."""
+    both = ("bare", rule("Relative", rescale=False)), ("rescaled", rule("Relative"))
+    for name, title, w, b, x, R, maps, ledgers in (
+        # n = 2, z = 1; messages (2/2, -1/2) R; kappa = 3 / (9/2) = 2/3
+        ("unit", "sgn(z) a w / n R; rescaled, |R| is kept", [2, -1], None, [1, 1], 3, (["3", "-3/2"], [2, -1]),
+         ({"factor": ["3/2"], "bias": ["0"]}, {"factor": ["2"], "bias": ["0"]})),
+        # z = 2; messages (1, -1/2); kappa = 2/3; bias kappa b/n, factor 1 - kappa |z|/n
+        ("bias", "a bias is in the sign of z, and books b / n", [2, -1], 1, [1, 1], 1,
+         (["1", "-1/2"], ["2/3", "-1/3"]), ({"bias": ["1/2"], "factor": ["0"]}, {"bias": ["1/3"], "factor": ["1/3"]})),
+        # z = -1: the signs turn; kappa = 1 / (3/2)
+        ("negative-z", "z < 0 turns the signs: evidence stays on its side", [1, -2], None, [1, 1], 1,
+         (["-1/2", "1"], ["-1/3", "2/3"]), ({"factor": ["1/2"]}, {"factor": ["2/3"]})),
+        # z = 1 - 3 = -2 by the bias alone; messages -(1, 0); sgn(z) b / n = 3/2
+        ("negative-bias", "a bias may turn the sign", [1, -1], -2, [1, 0], 1,
+         (["-1/2", "0"], ["-1", "0"]), ({"bias": ["1"], "factor": ["1/2"]}, {"bias": ["2"], "factor": ["0"]})),
+        # z = 0, sgn(0) = +1; kappa = 1
+        ("zero-z", "z = 0: finite, sgn(0) = +1", [1, -1], None, [1, 1], 1, (["1/2", "-1/2"], ["1/2", "-1/2"]),
+         ({"factor": ["1"]}, {"factor": ["1"]})),
+        ("zero-input", "nothing to share by: zeros, and no 0/0", [1, -2], None, [0, 0], 3, ([0, 0], [0, 0]),
+         ({"factor": ["3"]}, {"factor": ["3"]})),
+        ("negative-input", "negative inputs", [1, 2, -1], None, [-1, 1, 1], 2, (["-2/3", "4/3", "-2/3"],
+         ["-1/2", "1", "-1/2"]), ({"factor": ["2"]}, {"factor": ["2"]})),
+        ("negative-R", "odd in R", [2, -1], None, [1, 1], -3, (["-3", "3/2"], [-2, 1]),
+         ({"factor": ["-3/2"]}, {"factor": ["-2"]})),
+    ):  # fmt: skip
+        for (form, by), expected, ledger in zip(both, maps, ledgers, strict=True):
+            found = unit(
+                f"relative-{name}-{form}", 40, title, RECONSTRUCTED, w=w, b=b, x=x, R=R, by=by, expected=expected
+            )
+            yield found | {"ledger": ledger}
+    for form, by, of in (("bare", both[0][1], 0), ("rescaled", both[1][1], 1)):
+        yield from relative_layers(form, by, of)
+        yield from relative_graphs(form, by, of)
+    yield from relative_laws()
+
+
+def relative_layers(form: str, by: Rule, of: int) -> Iterator[Case]:
+    """Several units, samples and layers; `of` chooses the bare or the rescaled map."""
+    # z = (3, 0); messages (1/2, 1) and (1/2, -1/2); kappa = 2 / (3/2)
+    yield case(
+        f"relative-two-units-{form}", 40, "messages are summed before they are rescaled", RECONSTRUCTED,
+        network=chain(fc=dense([[1, 2], [1, -1]])), input=text([[1, 1]]), seed=text([[1, 1]]), rules={"fc": by},
+        expected=text([([1, "1/2"], ["4/3", "2/3"])[of]]),
+    )  # fmt: skip
+    # the second sample is the first times 4, under half the relevance: bare 2 times as much, rescaled half
+    yield case(
+        f"relative-samples-{form}", 40, "a sample is rescaled by its own size", RECONSTRUCTED,
+        network=chain(fc=dense([[2, -1]])), input=text([[1, 1], [4, 4]]), seed=text([[3], ["3/2"]]), rules={"fc": by},
+        expected=text(([["3", "-3/2"], [6, -3]], [[2, -1], [1, "-1/2"]])[of]),
+    )  # fmt: skip
+    # w = 1/4, n = 4: a / 16; rescaled by 1 / (6/16)
+    yield pool(
+        f"relative-avgpool-by-hand-{form}", 40, "average pooling: weight 1/k^2, fan-in k^2", RECONSTRUCTED,
+        layer("AvgPool2D", {"kernel_size": 2}), [[1, 2], [-1, 2]], [[1]], by,
+        ([["1/16", "1/8"], ["-1/16", "1/8"]], [["1/6", "1/3"], ["-1/6", "1/3"]])[of],
+    )  # fmt: skip
+    # z = (2, -1/2): 2 * 1 and -(-3/2) * 2; kappa = 3/5
+    yield case(
+        f"relative-scale-by-hand-{form}", 40, "a diagonal layer has fan-in 1", RECONSTRUCTED,
+        network=chain(scale=layer("Scale", weight=[2, "-1/2"], bias=[0, 1])), input=text([[1, 3]]),
+        seed=text([[1, 2]]), rules={"scale": by}, expected=text([([2, 3], ["6/5", "9/5"])[of]]),
+    )  # fmt: skip
+    # only 4 of 9 taps meet the image in the corner, n is 9 all the same
+    corner = [[1, 1, 0], [1, 1, 0], [0, 0, 0]]
+    yield case(
+        f"relative-padding-{form}", 40, "padding counts in the fan-in", RECONSTRUCTED,
+        network=chain(conv=layer("Conv2D", {"padding": 1}, weight=[[[[1] * 3] * 3]])), input=text([[[[1] * 3] * 3]]),
+        seed=text([[[[1, 0, 0], [0, 0, 0], [0, 0, 0]]]]), rules={"conv": by},
+        expected=text([[exact(corner) / (9, 4)[of]]]),
+    )  # fmt: skip
+
+
+def relative_graphs(form: str, by: Rule, of: int) -> Iterator[Case]:
+    """A chain, and a skip connection split in proportion to the signed branches."""
+    # h = (3, 0 by ReLU of -1); fc2: h (1, 2) / 2 = (3/2, 0); fc1: (1, 2) / 2 times that; kappa = 2/3 and 4/9
+    yield case(
+        f"relative-chain-{form}", 40, "layer by layer", RECONSTRUCTED,
+        network=chain(fc1=dense([[1, 1], [1, -1]]), relu=layer("ReLU"), fc2=dense([[1, 2]])), input=text([[1, 2]]),
+        seed="one", target=0, rules={"fc1": by, "fc2": by}, expected=text([(["3/4", "3/2"], ["1/3", "2/3"])[of]]),
+        at={"fc1": text([(["3/2", 0], [1, 0])[of]])},
+    )  # fmt: skip
+    # y_2 = 2 + 1: the skip gets 2/3, fc 1/3; fc: (1/4, 2/16... both 1/4 of a w / 2) -> 1/12 each; kappa = 2
+    layers = {"fc": dense([[1, 0], ["1/2", "1/4"]]), "sum": layer("Add")}
+    yield case(
+        f"relative-skip-{form}", 40, "at a skip connection relevance is split in proportion: the one division",
+        RECONSTRUCTED,
+        network=graph(layers, [["fc", "fc", ["input"]], ["sum", "sum", ["input", "fc"]]]), input=text([[1, 2]]),
+        seed="one", target=1, rules={"fc": by, "sum": rule("Zero")},
+        expected=text([(["1/12", "3/4"], ["1/6", "5/6"])[of]]), at={"fc": text([[0, "1/3"]])},
+    )  # fmt: skip
+    # y = 3 - 2: signed, 3 R and -2 R; a: fan-in 1; b: z = -2, so -(-2)(-2 R) = -4 R... kappa keeps |-2|
+    layers = {"a": dense([[3]]), "b": dense([[-2]]), "sum": layer("Add")}
+    yield case(
+        f"relative-skip-signed-{form}", 40, "a split of branches of both signs", RECONSTRUCTED,
+        network=graph(layers, [["a", "a", ["input"]], ["b", "b", ["input"]], ["sum", "sum", ["a", "b"]]]),
+        input=text([[1]]), seed=text([[1]]), rules={"a": by, "b": by, "sum": rule("Zero")},
+        expected=text([([5], [1])[of]]), at={"a": text([[3]]), "b": text([[-2]])},
+    )  # fmt: skip
+
+
+def relative_laws() -> Iterator[Case]:
+    """A constant per layer cancels, one per neuron does not; BatchNorm is fused first."""
+    w = [dyadic(f"relative-constants-{k}", *shape) for k, shape in enumerate(((6, 5), (4, 6), (3, 4)))]
+    network = chain(fc1=dense(w[0]), relu1=layer("ReLU"), fc2=dense(w[1]), relu2=layer("ReLU"), fc3=dense(w[2]))
+    for node, constant in (("fc1", "8"), ("fc2", "1/16"), ("fc3", "3")):
+        yield case(
+            f"relative-constants-{node}", 40, "a positive constant on all weights of a layer cancels", RECONSTRUCTED,
+            "relation", check="constants_cancel", arguments={"node": node, "constant": constant}, network=network,
+            input=text(dyadic("relative-constants-x", 2, 5)), seed="one", target=1,
+            rules=dict.fromkeys(SMALL_DENSE, rule("Relative")),
+        )  # fmt: skip
+    # h = (1, 1) and (2, 1); both send (1/2, 1/2) down to h, and then (1, 1) / 4 or (2, 1) / 4 to x
+    for name, first, second, expected in (
+        ("as-it-is", [[1, 0], [0, 1]], [[1, 1]], ["1/2", "1/2"]),
+        ("rescaled-neuron", [[2, 0], [0, 1]], [["1/2", 1]], ["2/3", "1/3"]),
+    ):
+        yield case(
+            f"relative-not-invariant-{name}", 40, "the same function, one neuron rescaled: another map", RECONSTRUCTED,
+            network=chain(fc1=dense(first), relu=layer("ReLU"), fc2=dense(second)), input=text([[1, 1]]), seed="one",
+            target=0, rules=dict.fromkeys(("fc1", "fc2"), rule("Relative")), expected=text([expected]),
+            output=text([[2]]),
+        )  # fmt: skip
+    yield case(
+        "relative-refuses-batchnorm", 40, "a BatchNorm that was not fused is refused", RECONSTRUCTED, "relation",
+        check="relative_refuses_batchnorm", arguments={}, input=text([[1, 2]]),
+        network=chain(fc=dense([[1, 1]]), bn=batchnorm([2], [0], [1], [1])),
+    )  # fmt: skip
+
+
+# ---- files -----------------------------------------------------------------------------------------------------
+
+
+def build() -> list[Case]:
+    """The whole table, by number."""
+    makers = (
+        alpha_beta_cases, gamma_cases, epsilon_cases, gradient_cases, batch_cases, input_rule_cases, pool_cases,
+        fusion_cases, graph_cases, head_cases, unrolled_cases, precision_cases, relative_cases,
+    )  # fmt: skip
+    return sorted((found for maker in makers for found in maker()), key=lambda found: found["number"])
+
+
+def texts(cases: list[Case]) -> dict[str, str]:
+    """Path -> content of every JSON file; one field a line, so that a change shows as what it is."""
+    index = {"format": FORMAT, "version": VERSION, "about": ABOUT, "cases": [found["id"] for found in cases]}
+    files = {"index.json": json.dumps(index, indent=1) + "\n"}
+    for found in cases:
+        lines = [f"  {json.dumps(key)}: {json.dumps(value)}" for key, value in found.items()]
+        files[f"cases/{found['id']}.json"] = "{\n" + ",\n".join(lines) + "\n}\n"
+    return files
+
+
+def rounded(cases: list[Case]) -> dict[str, np.ndarray]:
+    """The longer arrays of the cases as float64, each number the nearest to its fraction."""
+    arrays: dict[str, np.ndarray] = {}
+    for found in cases:
+        told = {key: found[key] for key in ("input", "seed", "expected", "output") if isinstance(found.get(key), list)}
+        for key, spec in found.get("network", {}).get("layers", {}).items():
+            told |= {f"{key}.{name}": array for name, array in spec["arrays"].items()}
+        arrays |= {f"{found['id']}/{name}": exact(array) for name, array in told.items()}
+    return {name: array.astype(np.float64) for name, array in arrays.items() if array.size >= LONG}
+
+
+def write(folder: Path, cases: list[Case]) -> None:
+    """Every file anew; cases that are no more are removed."""
+    (folder / "cases").mkdir(parents=True, exist_ok=True)
+    files = texts(cases)
+    for path in (folder / "cases").glob("*.json"):
+        if f"cases/{path.name}" not in files:
+            path.unlink()
+    for name, content in files.items():
+        (folder / name).write_text(content, encoding="utf-8")
+    np.savez_compressed(folder / "float64.npz", **rounded(cases))
+
+
+def differences(folder: Path, cases: list[Case]) -> list[str]:
+    """What in the folder is not what `write` would put there."""
+    files = texts(cases)
+    there = {f"cases/{path.name}" for path in (folder / "cases").iterdir()} | {"index.json"}
+    found = [f"{name} should not be there" for name in sorted(there - files.keys())]
+    for name, content in files.items():
+        path = folder / name
+        if not path.is_file() or path.read_text(encoding="utf-8") != content:
+            found.append(f"{name} is not what the script makes")
+    arrays = rounded(cases)
+    with np.load(folder / "float64.npz", allow_pickle=False) as data:
+        if set(data.files) != set(arrays) or any(not np.array_equal(data[name], a) for name, a in arrays.items()):
+            found.append("float64.npz is not what the script makes")
+    return found
+
+
+def disagreements(folder: Path) -> list[str]:
+    """Cases whose expected value is not, to the last digit, what lrpref computes in exact arithmetic."""
+    from lrpref.conformance import load_adapter, load_cases, run  # for the check alone, after the table was built
+
+    cases = [found for found in load_cases(folder) if found.exact is not None]
+    report = run(load_adapter("lrpref.conformance.adapters.lrpref:exact"), cases)
+    print(f"{report.counts['agrees']} of {len(cases)} exact cases: lrpref's exact mode gives the same fractions")
+    wrong = [result for result in report.results if result.verdict != "agrees"]
+    return [f"{result.case.id}: lrpref's exact mode disagrees ({result.what}, {result.reason})" for result in wrong]
+
+
+def main() -> int:
+    """Write the fixtures, or check them; 1 if they are not what they should be."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--check", action="store_true", help="compare with what is there; write nothing")
+    parser.add_argument("--out", type=Path, default=FIXTURES)
+    chosen = parser.parse_args()
+    cases = build()
+    if not chosen.check:
+        write(chosen.out, cases)
+        print(f"wrote {len(cases)} cases to {chosen.out}")
+        return 0
+    wrong = differences(chosen.out, cases)
+    print(f"{len(cases)} cases, version {VERSION}: " + ("as the script makes them" if not wrong else "NOT as made"))
+    wrong = wrong or disagreements(chosen.out)
+    for line in wrong:
+        print(line, file=sys.stderr)
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,490 @@
+"""Mistakes, made on purpose: each must be noticed by a test. `python -m tests.mutants` prints the table.
+
+Most of them are somebody's: found in the source or on the tracker of an LRP library, or in a tutorial, and named
+by where. tests/test_mutants.py makes each in a copy of the package and demands that its test fails.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """One mistake.
+
+    name    what is wrong
+    file    where it is made, inside lrpref/
+    old     the text that is replaced: it occurs there exactly once
+    new     what stands there instead
+    killer  the test that must fail, as pytest names it
+    origin  whose mistake it is
+    """
+
+    name: str
+    file: str
+    old: str
+    new: str
+    killer: str
+    origin: str
+
+
+def case(name: str) -> str:
+    """The test of a case with an expected map."""
+    return f"tests/test_cases.py::test_relevance[{name}]"
+
+
+def relation(name: str) -> str:
+    """The test of a case with a relation to hold."""
+    return f"tests/test_cases.py::test_relation[{name}]"
+
+
+STABILIZER = [
+    Mutant(
+        "stabilizer without a sign",
+        "engine.py",
+        "where(z >= 0, z + epsilon, z - epsilon)",
+        "where(z >= 0, z + epsilon, z + epsilon)",
+        case("eps-negative-z-below"),
+        "LXT and the lrp-tutorial: a pole at z = -epsilon",
+    ),
+    Mutant(
+        "stabilizer towards zero",
+        "engine.py",
+        "where(z >= 0, z + epsilon, z - epsilon)",
+        "where(z >= 0, z - epsilon, z + epsilon)",
+        case("eps-negative-z-positive"),
+        "a slip of the pen",
+    ),
+    Mutant(
+        "sign(0) = -1",
+        "engine.py",
+        "where(z >= 0, z + epsilon, z - epsilon)",
+        "where(z > 0, z + epsilon, z - epsilon)",
+        case("eps-sign-zero-tenth"),
+        "TorchLRP: (-10, 10) for (10, -10)",
+    ),
+    Mutant(
+        "epsilon dropped",
+        "engine.py",
+        "denominator = self.stabilize(z)",
+        "denominator = z",
+        case("eps-negative-z-below"),
+        "zennit's BasicHook documents a stabilizer that it never uses",
+    ),
+    Mutant(
+        "epsilon scaled by the whole batch",
+        "rules.py",
+        "axes = tuple(range(1, z.ndim))",
+        "axes = tuple(range(z.ndim))",
+        relation("batch-independence"),
+        "the lrp-tutorial's increment: .1 rms over the whole array",
+    ),
+    Mutant(
+        "NaN where nothing flows",
+        "engine.py",
+        "zero = z == 0",
+        "zero = z != z",
+        case("ab-all-zero-zero"),
+        "lrp_toolbox, slow path (lrp_toolbox#19)",
+    ),
+]
+
+ENGINE = [
+    Mutant(
+        "relevance squared",
+        "engine.py",
+        "[constant(pool.coefficient, like=R) * R for",
+        "[constant(pool.coefficient, like=R) * R * R for",
+        case("ab-bias-mode-keep"),
+        "lrp_toolbox, sumpool.py: the beta term is multiplied by R twice",
+    ),
+    Mutant(
+        "bias forgotten",
+        "engine.py",
+        "return z + bias, bias",
+        "return z, bias",
+        case("ab-bias-mode-keep"),
+        "interprettensor#2: fully connected layers used it, convolutions did not; TorchLRP in alpha-beta",
+    ),
+    Mutant(
+        "a term's sign forgotten",
+        "engine.py",
+        "R_i + term.sign * term.a(a) * c_i",
+        "R_i + term.a(a) * c_i",
+        case("zbox-closed-bias-none"),
+        "a slip of the pen",
+    ),
+    Mutant(
+        "the last term overwrites the others",
+        "engine.py",
+        "[R_i + term.sign * term.a(a) * c_i for",
+        "[0 * R_i + term.sign * term.a(a) * c_i for",
+        case("ab-joint-denominator-dense"),
+        "a slip of the pen",
+    ),
+    Mutant(
+        "bias not booked",
+        "engine.py",
+        "bias += sum_per_sample(s * b_pool)",
+        "bias += sum_per_sample(0 * s * b_pool)",
+        "tests/test_ledger.py::test_zero_rule_books_the_bias",
+        "innvestigate#116, #117: absorption by biases taken for a bug",
+    ),
+    Mutant(
+        "stabilizer booked with the wrong sign",
+        "engine.py",
+        "sum_per_sample(s * (denominator - z))",
+        "sum_per_sample(s * (z - denominator))",
+        "tests/test_ledger.py::test_epsilon_books_bias_and_stabilizer",
+        "a slip of the pen",
+    ),
+    Mutant(
+        "what a zero denominator withholds is not booked",
+        "engine.py",
+        "where(denominator == 0, R_pool, 0 * R_pool)",
+        "where(denominator == 0, 0 * R_pool, 0 * R_pool)",
+        "tests/test_ledger.py::test_a_denominator_of_zero_is_booked_under_policy",
+        "lrp_toolbox#19: relevance lost in silence",
+    ),
+    Mutant(
+        "the books always close",
+        "ledger.py",
+        'return self["out"] - self["in"] - sum(self[loss] for loss in LOSSES)',
+        'return 0 * (self["out"] - self["in"] - sum(self[loss] for loss in LOSSES))',
+        "tests/test_ledger.py::test_the_residual_is_a_check_and_no_identity",
+        "a check that cannot fail",
+    ),
+]
+
+RULES = [
+    Mutant(
+        "alpha and beta swapped",
+        "rules.py",
+        "Term(negative, negative)), self.alpha),",
+        "Term(negative, negative)), self.beta),",
+        case("ab-shared-fixture-alpha2beta1"),
+        "a slip of the pen",
+    ),
+    Mutant(
+        "only the weights are clamped",
+        "rules.py",
+        "Pool((Term(positive, positive, positive if keep else None), Term(negative, negative)), self.alpha)",
+        "Pool((Term(w=positive, b=(lambda b: b) if keep else None),), self.alpha)",
+        case("ab-neg-input"),
+        "captum 0.9.0 (captum#1234), BERT-LRP#4",
+    ),
+    Mutant(
+        "z-plus clamps the weights alone",
+        "rules.py",
+        "return (Pool((Term(positive, positive, positive), Term(negative, negative))),)",
+        "return (Pool((Term(w=positive, b=positive),)),)",
+        case("ab-neg-input-zplus"),
+        "captum 0.9.0 (captum#1234)",
+    ),
+    Mutant(
+        "both biases in both pools",
+        "rules.py",
+        """positive if keep else None), Term(negative, negative)), self.alpha),
+            Pool((Term(positive, negative, negative if keep else None)""",
+        """(lambda b: b) if keep else None), Term(negative, negative)), self.alpha),
+            Pool((Term(positive, negative, (lambda b: b) if keep else None)""",
+        case("ab-bias-mode-positive-bias"),
+        "iNNvestigate (innvestigate#273)",
+    ),
+    Mutant(
+        "a negative bias in the positive pool",
+        "rules.py",
+        "positive if keep else None), Term(negative, negative)",
+        "(lambda b: b) if keep else None), Term(negative, negative)",
+        case("ab-neg-bias"),
+        "captum 0.9.0: relevance doubled",
+    ),
+    Mutant(
+        "two denominators where there is one",
+        "rules.py",
+        "Pool((Term(positive, positive, positive if keep else None), Term(negative, negative)), self.alpha)",
+        "Pool((Term(positive, positive, positive if keep else None),), self.alpha), "
+        "Pool((Term(negative, negative),), self.alpha)",
+        case("ab-joint-denominator-conv"),
+        "Transformer-Explainability#55 and RAP: mixed signs double the sum",
+    ),
+    Mutant(
+        "gamma multiplies by w twice",
+        "rules.py",
+        "x + constant(self.gamma, like=x) * part(x)",
+        "x + constant(self.gamma, like=x) * x * part(x)",
+        case("gamma-linear"),
+        "TorchLRP: w + gamma w w+",
+    ),
+    Mutant(
+        "gamma leaves the bias as it is",
+        "rules.py",
+        "return (Pool((Term(w=up, b=up),)),)",
+        "return (Pool((Term(w=up, b=lambda b: b),)),)",
+        case("gamma-bias"),
+        "captum: (1, -1/4), another convention than ours",
+    ),
+    Mutant(
+        "gamma drops relevance at z = 0",
+        "rules.py",
+        "return [xp.where(z >= 0, R, 0 * R), xp.where(z >= 0, 0 * R, R)]",
+        "return [xp.where(z > 0, R, 0 * R), xp.where(z < 0, R, 0 * R)]",
+        case("gamma-z-zero-generalised"),
+        "zennit and RelevancePropagation.jl choose by z > 0 and z < 0",
+    ),
+    Mutant(
+        "gamma in its plain form for z < 0",
+        "rules.py",
+        "return [xp.where(z >= 0, R, 0 * R), xp.where(z >= 0, 0 * R, R)]",
+        "return [R, 0 * R]",
+        case("gamma-negative-z-negative"),
+        "captum has no generalised form",
+    ),
+    Mutant(
+        "w-square with the bias in the denominator",
+        "rules.py",
+        "return (Pool((Term(one, square),)),)",
+        "return (Pool((Term(one, square, square),)),)",
+        case("wsquare-bias"),
+        "zennit: (1/14, 4/14)",
+    ),
+    Mutant(
+        "flat with a bias",
+        "rules.py",
+        "return (Pool((Term(one, one),)),)",
+        "return (Pool((Term(one, one, one),)),)",
+        case("flat-padding-corner"),
+        "zennit before PR 102",
+    ),
+    Mutant(
+        "z-box with its bounds swapped",
+        "rules.py",
+        "low, high = bound(self.low), bound(self.high)",
+        "high, low = bound(self.low), bound(self.high)",
+        case("zbox-closed-bias-none"),
+        "a slip of the pen",
+    ),
+    Mutant(
+        "z-box with a bias in one of its three passes",
+        "rules.py",
+        "return (Pool((Term(), Term(low,",
+        "return (Pool((Term(b=lambda b: b), Term(low,",
+        case("zbox-closed-bias-7"),
+        "innvestigate#327 reports the loss",
+    ),
+]
+
+LAYERS = [
+    Mutant(
+        "weight transposed in the adjoint",
+        "layers/dense.py",
+        "return s @ w\n",
+        "return s @ w.T\n",
+        case("eps-absorption-two-units"),
+        "a slip of the pen; silent where weights are square",
+    ),
+    Mutant(
+        "groups mixed up",
+        "layers/conv.py",
+        "xp.reshape(a[cells], (N, G, w.shape[2], H * W))",
+        "xp.reshape(a[cells], (N, w.shape[2], G, H * W)).swapaxes(1, 2)",
+        case("unrolled-oracle-conv-groups-zero"),
+        "zennit#63: grouped and transposed layers scaled along the wrong axis",
+    ),
+    Mutant(
+        "rows and columns mixed up",
+        "layers/window.py",
+        "starts = (i * self.dilation[0], j * self.dilation[1])",
+        "starts = (j * self.dilation[0], i * self.dilation[1])",
+        case("unrolled-oracle-conv-zero"),
+        "a slip of the pen",
+    ),
+    Mutant(
+        "dilation forgotten",
+        "layers/window.py",
+        "starts = (i * self.dilation[0], j * self.dilation[1])",
+        "starts = (i, j)",
+        case("unrolled-oracle-conv-dilation-zero"),
+        "a slip of the pen",
+    ),
+    Mutant(
+        "padding counts as inputs",
+        "layers/conv.py",
+        "a = pad(a, self.window.padding)\n",
+        "a = pad(a, self.window.padding, 1)\n",
+        case("flat-padding-corner"),
+        "related: zennit#154, constant padding absorbs relevance",
+    ),
+    Mutant(
+        "what fell on padding lands on the image",
+        "layers/window.py",
+        "return x[:, :, top : H - bottom, left : W - right]",
+        "return x[:, :, : H - bottom - top, : W - right - left]",
+        case("flat-padding-edge"),
+        "a slip of the pen",
+    ),
+    Mutant(
+        "what fell on explicit padding is not booked",
+        "layers/shape.py",
+        '{"bias": sum_per_sample(border * R)}',
+        '{"bias": sum_per_sample(0 * border * R)}',
+        "tests/test_ledger.py::test_what_falls_on_explicit_padding_is_booked_as_bias",
+        "zennit#154",
+    ),
+    Mutant(
+        "every tie wins",
+        "layers/pool.py",
+        "free = free & ~wins",
+        "free = free | wins",
+        case("maxpool-ties-first"),
+        "lrp_toolbox before it split ties (lrp_toolbox#5)",
+    ),
+    Mutant(
+        "overlapping windows overwritten, not added",
+        "layers/pool.py",
+        "R_a[cells] += xp.where(wins",
+        "R_a[cells] = xp.where(wins",
+        case("maxpool-overlap-first"),
+        "tangermeme PR 95",
+    ),
+    Mutant(
+        "padding may win",
+        "layers/pool.py",
+        "real & (~seen | (value > z))",
+        "~seen | (value > z)",
+        case("maxpool-padding-never-wins"),
+        "a slip of the pen",
+    ),
+    Mutant(
+        "padding counts in the mean when it should not",
+        "layers/pool.py",
+        "if self.count_include_pad:",
+        "if True:",
+        case("avgpool-pad-not-counted"),
+        "a slip of the pen",
+    ),
+    Mutant(
+        "BatchNorm without its epsilon",
+        "layers/norm.py",
+        'self.var + constant(self.eps, like=self.var), "BatchNorm"',
+        'self.var, "BatchNorm"',
+        relation("bn-fuse-forward-dense"),
+        "RelevancePropagation.jl, canonize.jl: 3 times too large at a variance of 1e-6",
+    ),
+    Mutant(
+        "softmax without the shift",
+        "layers/activation.py",
+        "x - xp.max(x, axis=1, keepdims=True)",
+        "x",
+        "tests/test_explain.py::test_logits_far_from_zero_stay_finite",
+        "lrp_toolbox: logits of 1000 give NaN",
+    ),
+    Mutant(
+        "a skip sends all of R to both branches",
+        "layers/join.py",
+        '''    def fan_in(self, *shapes: Shape) -> int:
+        """The number of branches."""''',
+        '''    def flow(self, inputs, R, rule):
+        from ..ledger import Flow
+        return Flow(tuple(R for _ in inputs))
+
+    def fan_in(self, *shapes: Shape) -> int:
+        """The number of branches."""''',
+        case("add-conservation-0"),
+        "a plain + in zennit (sum 2 for seed 1) and captum (33 for 13)",
+    ),
+]
+
+WALK = [
+    Mutant(
+        "of several consumers the last one counts",
+        "explain.py",
+        "at[i] = at[i] + R_i if i in at else R_i",
+        "at[i] = R_i",
+        "tests/test_explain.py::test_what_several_consumers_send_is_added_up",
+        "DenseNet and ResNet by hand: the most repeated question on the trackers",
+    ),
+    Mutant(
+        "the explanation starts behind the softmax",
+        "explain.py",
+        "return inputs[0] if isinstance(layer, Softmax) else name",
+        "return name",
+        case("head-and-seed-logit"),
+        "lrp_toolbox#5, innvestigate#112",
+    ),
+    Mutant(
+        "the seed is one, whatever was asked",
+        "explain.py",
+        'if seed == "logit":\n        values = flat\n',
+        'if seed == "logit":\n        values = ones_like(flat)\n',
+        relation("head-and-seed-factors"),
+        "captum: its docs say the sum is one, its code multiplies by the output",
+    ),
+    Mutant(
+        "the last match wins",
+        "composites.py",
+        "for selector, rule in self.pairs:\n            if matches(selector, place):",
+        "for selector, rule in reversed(self.pairs):\n            if matches(selector, place):",
+        "tests/test_composites.py::test_the_first_match_wins",
+        "a slip of the pen",
+    ),
+    Mutant(
+        "files may hold Python objects",
+        "weights.py",
+        'not in "fiubU"',
+        'not in "fiubUO"',
+        "tests/test_weights.py::test_object_arrays_are_refused_and_never_unpickled",
+        "numpy.load(allow_pickle=True)",
+    ),
+]
+
+FUSION = [
+    Mutant(
+        "the linear layer's bias is not scaled",
+        "fusion.py",
+        "bias = b if layer.bias is None else w * layer.bias + b",
+        "bias = b if layer.bias is None else layer.bias + b",
+        relation("bn-fuse-forward-dense"),
+        "a slip of the pen",
+    ),
+    Mutant(
+        "one number for the shift at a padded border",
+        "fusion.py",
+        "if any(layer.window.padding):",
+        "if False:",
+        relation("bn-conv-pad"),
+        "the scalar fold: .158 off in a 4 x 4 image (zennit PR 171)",
+    ),
+    Mutant(
+        "folded across an activation",
+        "fusion.py",
+        "if not isinstance(here.layer, Dropout):",
+        "if not isinstance(here.layer, Dropout | ReLU):",
+        relation("bn-no-fuse-across-activation"),
+        "zennit with a functional relu: the model's output changes",
+    ),
+    Mutant(
+        "a negative gamma cuts on the wrong side",
+        "fusion.py",
+        "below=w < 0",
+        "below=w > 0",
+        relation("bn-relu-conv-threshrelu-negative"),
+        "a slip of the pen",
+    ),
+]
+
+MUTANTS = [*STABILIZER, *ENGINE, *RULES, *LAYERS, *WALK, *FUSION]
+
+
+def table() -> str:
+    """The table as text."""
+    rows = [(m.name, m.file, m.killer.removeprefix("tests/"), m.origin) for m in MUTANTS]
+    rows.insert(0, ("mistake", "in lrpref/", "noticed by", "whose"))
+    widths = [max(len(row[i]) for row in rows) for i in range(3)]
+    lines = ["  ".join((*(f"{c:{w}}" for c, w in zip(row, widths, strict=False)), row[3])) for row in rows]
+    return "\n".join([*lines, f"{len(MUTANTS)} mutants"])
+
+
+if __name__ == "__main__":
+    print(table())

@@ -1,0 +1,479 @@
+"""Random layers, inputs, relevances, rules and networks, for Hypothesis to draw and to shrink.
+
+Shapes come first, then a layer that fits them, then the numbers. Numbers are *dyadic*: multiples of 1/8 between -4
+and 4. Products and sums of so few and so small ones are exact in floating point, so that z = 0 is really 0, two
+orders of summation agree to the last bit, and tests may demand equality where others need tolerances. Geometry is
+chosen to keep it so: average pools have 1, 2, 4, 8 or 16 cells, BatchNorms have standard deviations 1/2, 1 or 2.
+
+Every argument is a value, or a strategy to draw it from. Everything shrinks towards one sample, one channel, one
+cell, no padding, stride 1, and zeros.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cache
+from math import prod
+from typing import Any, NamedTuple
+
+import numpy as np
+from hypothesis import strategies as st
+
+from lrpref import (
+    Add,
+    AvgPool2D,
+    BatchNorm,
+    Concat,
+    Conv2D,
+    Dense,
+    Dropout,
+    Flatten,
+    GlobalAvgPool2D,
+    Layer,
+    LeakyReLU,
+    MaxPool2D,
+    Network,
+    Pad2D,
+    ReLU,
+    ReLU6,
+    Scale,
+    Sigmoid,
+    Tanh,
+    ThreshReLU,
+    rules,
+)
+
+Shape = tuple[int, ...]
+Strategy = st.SearchStrategy
+Arrays = Callable[[Shape], Strategy[np.ndarray]]
+
+
+def drawn(draw: Callable[[Strategy[Any]], Any], x: Any) -> Any:
+    """`x` itself, or a draw from it if it is a strategy."""
+    return draw(x) if isinstance(x, Strategy) else x
+
+
+# ---- numbers -----------------------------------------------------------------------------------------------------
+
+
+def dyadic(shape: Shape, low: int = -4, high: int = 4) -> Strategy[np.ndarray]:
+    """An array of multiples of 1/8 in [low, high]; half of the arrays are integers, where ties and zeros abound.
+
+    One byte a number, looked up in a table: drawing a whole array is one step, and every byte shrinks by itself.
+    """
+    size = prod(shape)
+    bytes_ = st.binary(min_size=size, max_size=size)
+
+    def multiples_of(step: float) -> Strategy[np.ndarray]:
+        table = simplest_first(low, high, step)
+        return bytes_.map(lambda raw: table[np.frombuffer(raw, dtype=np.uint8) % len(table)].reshape(shape))
+
+    return multiples_of(1) | multiples_of(1 / 8)
+
+
+@cache
+def simplest_first(low: int, high: int, step: float) -> np.ndarray:
+    """The multiples of `step` in [low, high]: 0, 1, -1, 2, ... and then the fractions."""
+    found = np.arange(low, high + step, step).tolist()
+    return np.asarray(sorted(found, key=lambda v: (v % 1 != 0, abs(v), v < 0)), dtype=np.float64)
+
+
+EIGHTHS = st.integers(-8, 8).map(lambda k: k / 8)
+"""One number."""
+
+
+def nonnegative(shape: Shape) -> Strategy[np.ndarray]:
+    """As `dyadic`, without negative numbers."""
+    return dyadic(shape, low=0)
+
+
+def generic(shape: Shape) -> Strategy[np.ndarray]:
+    """Numbers in general position: no ties, no zeros, no sums that cancel. They do not shrink, their seed does."""
+    return st.integers(0, 2**16).map(lambda seed: np.random.default_rng(seed).normal(size=shape))
+
+
+def maybe(strategy: Strategy[Any]) -> Strategy[Any]:
+    """None, or a draw."""
+    return st.none() | strategy
+
+
+# ---- shapes ------------------------------------------------------------------------------------------------------
+
+UP_TO_2, UP_TO_3, UP_TO_4, UP_TO_5 = (st.integers(1, most) for most in (2, 3, 4, 5))
+POWERS = st.sampled_from([1, 2, 4])
+EITHER = st.booleans()
+PAIRS_TO_2, PAIRS_TO_3 = st.tuples(UP_TO_2, UP_TO_2), st.tuples(UP_TO_3, UP_TO_3)
+BORDERS = st.tuples(*[st.integers(0, 2)] * 4)
+
+
+def vectors(batch: Any = UP_TO_3, features: Any = UP_TO_5) -> Strategy[Shape]:
+    """(N, F)."""
+    return st.tuples(*map(_strategy, (batch, features)))
+
+
+def images(
+    batch: Any = UP_TO_3, channels: Any = UP_TO_3, rows: Any = UP_TO_5, columns: Any = UP_TO_5
+) -> Strategy[Shape]:
+    """(N, C, H, W)."""
+    return st.tuples(*map(_strategy, (batch, channels, rows, columns)))
+
+
+def _strategy(x: Any) -> Strategy[Any]:
+    return x if isinstance(x, Strategy) else st.just(x)
+
+
+# ---- layers that fit an input of a given shape -----------------------------------------------------------------
+
+
+@st.composite
+def dense(draw: Any, shape: Any, out: Any = UP_TO_4, bias: Any = EITHER, array: Arrays = dyadic) -> Dense:
+    """A Dense layer."""
+    _, features = drawn(draw, shape)
+    out = drawn(draw, out)
+    weight = draw(array((out, features)))
+    return Dense(weight, draw(array((out,))) if drawn(draw, bias) else None)
+
+
+@st.composite
+def conv2d(
+    draw: Any,
+    shape: Any,
+    out_per_group: Any = UP_TO_2,
+    stride: Any = PAIRS_TO_3,
+    padding: Any = BORDERS,
+    dilation: Any = PAIRS_TO_2,
+    bias: Any = EITHER,
+    bias_taps: Any = EITHER,
+    array: Arrays = dyadic,
+) -> Conv2D:
+    """A Conv2D layer with any geometry whose kernel fits; the groups are a divisor of the channels."""
+    _, channels, *sides = drawn(draw, shape)
+    padding, dilation = drawn(draw, padding), drawn(draw, dilation)
+    groups = draw(st.sampled_from([g for g in (1, 2, 3, 4) if channels % g == 0]))
+    padded = [side + padding[2 * k] + padding[2 * k + 1] for k, side in enumerate(sides)]
+    kernel = tuple(draw(st.integers(1, min(3, (p - 1) // d + 1))) for p, d in zip(padded, dilation, strict=True))
+    out = groups * drawn(draw, out_per_group)
+    weight = draw(array((out, channels // groups, *kernel)))
+    b = draw(array((out,))) if drawn(draw, bias) else None
+    taps = draw(array((out, *kernel))) if drawn(draw, bias_taps) else None
+    return Conv2D(weight, b, drawn(draw, stride), padding, dilation, groups, taps)
+
+
+@st.composite
+def pool_geometry(draw: Any, shape: Shape, sides: tuple[int, ...]) -> tuple[tuple[int, int], tuple[int, int], Shape]:
+    """Kernel, stride and asymmetric padding; windows overlap, leave gaps, and reach over the border."""
+    kernel = (draw(st.sampled_from(sides)), draw(st.sampled_from(sides)))
+    stride = draw(PAIRS_TO_3)
+    padding: list[int] = []
+    for size, cells in zip(shape[2:], kernel, strict=True):
+        before, after = draw(st.integers(0, cells - 1)), draw(st.integers(0, cells - 1))
+        fits = size + before + after >= cells
+        padding += [before if fits else cells - 1, after]
+    return kernel, stride, tuple(padding)
+
+
+TIES = st.sampled_from(["first", "equal"])
+
+
+@st.composite
+def max_pool(draw: Any, shape: Any, ties: Any = TIES) -> MaxPool2D:
+    """A MaxPool2D layer."""
+    return MaxPool2D(*draw(pool_geometry(drawn(draw, shape), (1, 2, 3))), ties=drawn(draw, ties))
+
+
+@st.composite
+def avg_pool(draw: Any, shape: Any, count_include_pad: Any = EITHER) -> AvgPool2D:
+    """An AvgPool2D layer; where padding does not count, kernels of at most 2 x 2 keep the counts powers of two."""
+    count = drawn(draw, count_include_pad)
+    return AvgPool2D(*draw(pool_geometry(drawn(draw, shape), (1, 2, 4) if count else (1, 2))), count_include_pad=count)
+
+
+@st.composite
+def scale(draw: Any, shape: Any, bias: Any = EITHER, array: Arrays = dyadic) -> Scale:
+    """A Scale layer."""
+    channels = drawn(draw, shape)[1]
+    return Scale(draw(array((channels,))), draw(array((channels,))) if drawn(draw, bias) else None)
+
+
+@st.composite
+def batch_norm(draw: Any, shape: Any, weight: Any = EITHER, bias: Any = EITHER, array: Arrays = dyadic) -> BatchNorm:
+    """A BatchNorm with standard deviations of 1/2, 1 or 2; weight and bias may be off, apart or together."""
+    channels = drawn(draw, shape)[1]
+    s = np.asarray(draw(st.lists(st.sampled_from([1.0, 0.5, 2.0]), min_size=channels, max_size=channels)))
+    g = draw(array((channels,))) if drawn(draw, weight) else None
+    beta = draw(array((channels,))) if drawn(draw, bias) else None
+    return BatchNorm(g, beta, draw(array((channels,))), s**2 - 0.25, eps=0.25)
+
+
+@st.composite
+def pad(draw: Any, shape: Any, value: Any = EIGHTHS) -> Pad2D:
+    """A Pad2D layer."""
+    return Pad2D(draw(BORDERS), drawn(draw, value))
+
+
+@st.composite
+def threshold_relu(draw: Any, shape: Any, array: Arrays = dyadic) -> ThreshReLU:
+    """A ThreshReLU with one threshold for all, or one per channel, some of them turned round."""
+    channels = drawn(draw, shape)[1]
+    if draw(EITHER):
+        return ThreshReLU(draw(EIGHTHS))
+    below = draw(maybe(st.lists(st.booleans(), min_size=channels, max_size=channels)))
+    return ThreshReLU(draw(array((channels,))), None if below is None else np.asarray(below))
+
+
+def leaky_relu(shape: Any, slope: Any = EIGHTHS) -> Strategy[LeakyReLU]:
+    """A LeakyReLU."""
+    return _strategy(slope).map(LeakyReLU)
+
+
+# ---- every kind of layer, with the inputs it takes -------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A family of layers: the shapes of the inputs it takes, and how to draw one for an input's shape."""
+
+    layer: Callable[[Shape], Strategy[Layer]]
+    shapes: Strategy[tuple[Shape, ...]]
+
+
+def _one(shape: Strategy[Shape]) -> Strategy[tuple[Shape, ...]]:
+    return st.tuples(shape)
+
+
+def _alike(shape: Strategy[Shape]) -> Strategy[tuple[Shape, ...]]:
+    """The shapes of 2 or 3 equal inputs."""
+    return st.builds(lambda s, k: (s,) * k, shape, st.integers(2, 3))
+
+
+@st.composite
+def _side_by_side(draw: Any, shape: Strategy[Shape]) -> tuple[Shape, ...]:
+    """The shapes of 2 or 3 inputs that differ on axis 1."""
+    batch, _, *rest = draw(shape)
+    return tuple((batch, draw(UP_TO_3), *rest) for _ in range(draw(st.integers(2, 3))))
+
+
+_ANY = vectors() | images()
+
+LINEAR: dict[str, Kind] = {
+    "dense": Kind(dense, _one(vectors())),
+    "conv2d": Kind(conv2d, _one(images(channels=UP_TO_4))),
+    "avg_pool": Kind(avg_pool, _one(images())),
+    "global_avg_pool": Kind(lambda shape: st.just(GlobalAvgPool2D()), _one(images(rows=POWERS, columns=POWERS))),
+    "scale": Kind(scale, _one(_ANY)),
+    "batch_norm": Kind(batch_norm, _one(_ANY)),
+    "add": Kind(lambda shape: st.just(Add()), _alike(_ANY)),
+}
+"""The layers that share relevance by a rule."""
+
+DIAGONAL = ("batch_norm", "scale")
+"""Those with one weight per unit."""
+
+ROUTING: dict[str, Kind] = {
+    "max_pool": Kind(max_pool, _one(images())),
+    "flatten": Kind(lambda shape: st.just(Flatten()), _one(images())),
+    "pad": Kind(pad, _one(images())),
+    "dropout": Kind(lambda shape: st.just(Dropout()), _one(_ANY)),
+    "concat": Kind(lambda shape: st.just(Concat()), _side_by_side(_ANY)),
+}
+"""The layers that send relevance back where each value came from."""
+
+ELEMENTWISE: dict[str, Kind] = {
+    "relu": Kind(lambda shape: st.just(ReLU()), _one(_ANY)),
+    "relu6": Kind(lambda shape: st.just(ReLU6()), _one(_ANY)),
+    "leaky_relu": Kind(leaky_relu, _one(_ANY)),
+    "threshold_relu": Kind(threshold_relu, _one(_ANY)),
+    "sigmoid": Kind(lambda shape: st.just(Sigmoid()), _one(_ANY)),
+    "tanh": Kind(lambda shape: st.just(Tanh()), _one(_ANY)),
+}
+"""The activations."""
+
+LAYERS = {**LINEAR, **ROUTING, **ELEMENTWISE}
+
+
+# ---- a layer at work -------------------------------------------------------------------------------------------
+
+
+class Case(NamedTuple):
+    """A layer, its inputs (a tuple, also of one), and the relevance of its output."""
+
+    layer: Layer
+    inputs: tuple[np.ndarray, ...]
+    R: np.ndarray
+
+    @property
+    def shapes(self) -> tuple[Shape, ...]:
+        """The inputs' shapes, batch included."""
+        return tuple(tuple(a.shape) for a in self.inputs)
+
+    def at(self, n: int) -> Case:
+        """Sample n alone."""
+        return Case(self.layer, tuple(a[n : n + 1] for a in self.inputs), self.R[n : n + 1])
+
+
+ANY_KIND = st.sampled_from(list(LAYERS))
+
+
+@st.composite
+def cases(draw: Any, kind: Any = ANY_KIND, inputs: Arrays = dyadic, relevance: Arrays = dyadic) -> Case:
+    """A layer of a kind (a key of `LAYERS`), with inputs and relevance."""
+    found = LAYERS[drawn(draw, kind)]
+    shapes = draw(found.shapes)
+    layer = draw(found.layer(shapes[0]))
+    a = tuple(draw(inputs(shape)) for shape in shapes)
+    return Case(layer, a, draw(relevance(layer.output_shape(*shapes))))
+
+
+# ---- rules -----------------------------------------------------------------------------------------------------
+
+STABILIZERS = st.sampled_from([0.0, 1e-6, 0.25])
+GAMMAS = st.sampled_from([0.0, 0.25, 1.0])
+
+
+@st.composite
+def z_box(draw: Any, shapes: tuple[Shape, ...], whole_batch: bool = True, stabilizer: Any = STABILIZERS) -> rules.ZBox:
+    """A z-box with low <= 0 <= high, each of them a number, one per channel, per cell, or per cell and sample."""
+    shape = shapes[0]
+    choices = [(), (shape[1],), shape[1:], *([shape] if whole_batch else [])]
+    low, high = (draw(nonnegative(draw(st.sampled_from(choices)))) for _ in range(2))
+    low, high = (float(v) if v.ndim == 0 else v for v in (-low, high))
+    return rules.ZBox(low, high, drawn(draw, stabilizer))
+
+
+def _stabilized(rule: Callable[..., rules.Rule]) -> Callable[..., Strategy[rules.Rule]]:
+    """A rule whose only parameter is its stabilizer."""
+    return lambda shapes: st.builds(rule, stabilizer=STABILIZERS)
+
+
+RULES: dict[str, Callable[..., Strategy[rules.Rule]]] = {
+    "zero": lambda shapes: st.just(rules.Zero()),
+    "epsilon": lambda shapes: st.builds(rules.Epsilon, STABILIZERS, st.sampled_from([None, "rms"])),
+    "gamma": lambda shapes: st.builds(rules.Gamma, GAMMAS, st.booleans(), STABILIZERS),
+    "alpha-beta": lambda shapes: st.builds(
+        lambda alpha, *rest: rules.AlphaBeta(alpha, alpha - 1, *rest),
+        st.sampled_from([1, 2]),
+        st.sampled_from(["keep", "ignore"]),
+        st.sampled_from(["literal", "renormalise"]),
+        STABILIZERS,
+    ),
+    "z-plus": _stabilized(rules.ZPlus),
+    "z-box": z_box,
+    "w-square": _stabilized(rules.WSquare),
+    "flat": _stabilized(rules.Flat),
+    "absolute": _stabilized(rules.Absolute),
+    "pass": lambda shapes: st.just(rules.Pass()),
+    "relative": lambda shapes: st.just(rules.Relative(rescale=False)),
+}
+"""Every rule in every mode, drawn for inputs of given shapes.
+
+Of Relative only the bare messages: rescaled, their sum is divided by its own norm, which is rounding noise where
+dyadic numbers cancel exactly.
+"""
+
+
+def kinds_for(rule: str) -> list[str]:
+    """The kinds of linear layers that a rule may be used on."""
+    return list(DIAGONAL if rule == "pass" else LINEAR)
+
+
+@st.composite
+def rule_cases(draw: Any, rule: str, kind: Any = None, **arrays: Arrays) -> tuple[rules.Rule, Case]:
+    """A rule of a name (a key of `RULES`) and a linear layer at work."""
+    case = draw(cases(st.sampled_from(kinds_for(rule)) if kind is None else kind, **arrays))
+    return draw(RULES[rule](case.shapes)), case
+
+
+# ---- small networks --------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Graph:
+    """Nodes as they are put down, and the shapes at their outputs."""
+
+    shapes: dict[str, Shape]
+    nodes: list[tuple[str, Layer, list[str]]] = field(default_factory=list)
+
+    def put(self, layer: Layer, *inputs: str) -> str:
+        """A node for `layer`; returns its name."""
+        name = f"{type(layer).__name__.lower()}{len(self.nodes)}"
+        self.nodes.append((name, layer, list(inputs)))
+        self.shapes[name] = layer.output_shape(*(self.shapes[i] for i in inputs))
+        return name
+
+
+Block = Callable[..., str]
+
+
+def _convolution(draw: Any, graph: Graph, at: str, array: Arrays) -> str:
+    return graph.put(ReLU(), graph.put(draw(conv2d(graph.shapes[at], stride=(1, 1), array=array)), at))
+
+
+def _max(draw: Any, graph: Graph, at: str, array: Arrays) -> str:
+    return graph.put(draw(max_pool(graph.shapes[at])), at)
+
+
+def _average(draw: Any, graph: Graph, at: str, array: Arrays) -> str:
+    return graph.put(draw(avg_pool(graph.shapes[at])), at)
+
+
+def _norm(draw: Any, graph: Graph, at: str, array: Arrays) -> str:
+    return graph.put(draw(batch_norm(graph.shapes[at], array=array)), at)
+
+
+def _border(draw: Any, graph: Graph, at: str, array: Arrays) -> str:
+    return graph.put(Dropout(), graph.put(Pad2D((0, 1, 1, 0), 0.5), at))
+
+
+def _residual(draw: Any, graph: Graph, at: str, array: Arrays) -> str:
+    """Two convolutions round a skip connection; they may be one layer at two nodes."""
+    C = graph.shapes[at][1]
+    layers = [Conv2D(draw(array((C, C, 3, 3))), draw(maybe(array((C,)))), padding=1) for _ in range(2)]
+    first, second = layers if draw(EITHER) else (layers[0], layers[0])
+    body = graph.put(second, graph.put(ReLU(), graph.put(first, at)))
+    ends = [at, body] if draw(EITHER) else [body, at]
+    return graph.put(ReLU(), graph.put(Add(), *ends))
+
+
+def _branches(draw: Any, graph: Graph, at: str, array: Arrays) -> str:
+    """A convolution beside what it reads."""
+    C = graph.shapes[at][1]
+    side = graph.put(ReLU(), graph.put(Conv2D(draw(array((1, C, 1, 1))), draw(maybe(array((1,))))), at))
+    return graph.put(Concat(), side, at)
+
+
+BLOCKS: dict[str, Block] = {
+    "convolution": _convolution,
+    "max_pool": _max,
+    "avg_pool": _average,
+    "batch_norm": _norm,
+    "border": _border,
+    "residual": _residual,
+    "branches": _branches,
+}
+
+
+UP_TO_3_BLOCKS = st.lists(st.sampled_from(list(BLOCKS)), max_size=3)
+SMALL_IMAGES = images(UP_TO_2, UP_TO_2, POWERS, POWERS)
+
+
+@st.composite
+def networks(
+    draw: Any,
+    blocks: Any = UP_TO_3_BLOCKS,
+    shape: Any = SMALL_IMAGES,
+    array: Arrays = dyadic,
+) -> tuple[Network, np.ndarray]:
+    """A small network that ends in one or two Dense layers, and a batch for it.
+
+    blocks  names from `BLOCKS`
+    """
+    shape = drawn(draw, shape)
+    graph, at = Graph({"input": shape}), "input"
+    for block in drawn(draw, blocks):
+        at = BLOCKS[block](draw, graph, at, array)
+    at = graph.put(Flatten(), graph.put(GlobalAvgPool2D(), at) if draw(EITHER) else at)
+    if draw(EITHER):
+        at = graph.put(ReLU(), graph.put(draw(dense(graph.shapes[at], array=array)), at))
+    graph.put(draw(dense(graph.shapes[at], array=array)), at)
+    return Network(graph.nodes), draw(array(shape))

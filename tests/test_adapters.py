@@ -1,0 +1,180 @@
+"""The adapters of other libraries: what they were recorded to answer, and, where they are installed, what they answer.
+
+An environment with torch, zennit and captum: see docs/adapters.md. Where they are missing, the records are checked.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from lrpref.conformance import Report, load_adapter, load_cases, run
+from lrpref.conformance.adapter import AdapterError, known_adapters
+from lrpref.conformance.suite import VERDICTS
+
+RECORDED = Path(__file__).parent.parent / "lrpref" / "conformance" / "adapters" / "recorded"
+PAGE = Path(__file__).parent.parent / "docs" / "adapters.md"
+RECORDS = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted(RECORDED.glob("*.json"))}
+NEEDS = {
+    "zennit": ("torch", "zennit"),
+    "captum": ("torch", "captum"),
+    "innvestigate": ("tensorflow", "tf_keras", "innvestigate"),
+}
+WRITE_ANEW = "the table has changed: write the record anew, as docs/adapters.md says"
+
+AGREES = {
+    "zennit": [
+        "ab-neg-input", "ab-neg-input-zplus", "ab-shared-fixture-alpha1beta0", "ab-shared-fixture-alpha2beta1",
+        "ab-neg-bias", "ab-joint-denominator-conv", "gamma-bias", "gamma-bias-generalised", "eps-sign-zero-tenth",
+        "eps-negative-z-below", "zbox-closed-bias-7", "zbox-per-channel-and-pad-cell", "flat-padding-all",
+        "maxpool-overlap-first", "zero-is-gxi-conv", "add-conservation-0",
+    ],
+    "captum": ["ab-bias-mode-keep", "ab-bias-mode-ignore", "gamma-linear", "zero-is-gxi-conv", "add-conservation-0"],
+    "innvestigate": ["ab-neg-input", "ab-neg-input-zplus", "ab-joint-denominator-conv", "wsquare-bias",
+                     "zero-is-gxi-skip", "add-conservation-0"],
+}  # fmt: skip
+DIFFERS = {
+    "zennit": ["gamma-z-zero", "gamma-z-zero-generalised"],
+    "captum": ["ab-neg-input", "ab-neg-input-zplus", "ab-neg-bias", "ab-shared-fixture-alpha1beta0",
+               "ab-joint-denominator-dense", "ab-joint-denominator-conv"],
+    "innvestigate": ["ab-shared-fixture-alpha1beta0", "ab-shared-fixture-alpha2beta1", "ab-neg-bias"],
+}  # fmt: skip
+CONVENTION = {
+    "zennit": ["wsquare-bias", "graph-hygiene-shared", "ab-all-zero-zplus", "avgpool-zplus", "head-and-seed-one"],
+    "captum": ["gamma-bias", "avgpool-zplus"],
+    "innvestigate": ["unrolled-oracle-conv-zplus"],
+}
+NOT_OFFERED = {
+    "zennit": ["ab-all-zero-absolute", "maxpool-ties-equal", "ab-one-pool-empty-renormalise"],
+    "captum": ["ab-shared-fixture-alpha2beta1", "wsquare-bias", "graph-hygiene-shared", "head-and-seed-logit"],
+}
+EXPECTED = [
+    (library, case, verdict)
+    for verdict, told in zip(("agrees", "differs", "convention", "not-offered"),
+                             (AGREES, DIFFERS, CONVENTION, NOT_OFFERED), strict=True)
+    for library, cases in told.items()
+    for case in cases
+]  # fmt: skip
+
+
+def record(library: str) -> dict[str, Any]:
+    """The one record of a library."""
+    (found,) = [data for data in RECORDS.values() if data["library"] == library]
+    return found
+
+
+@cache
+def live(library: str) -> Report:
+    """The whole suite, put to an installed library; skips where it is not installed."""
+    if missing := [package for package in NEEDS[library] if find_spec(package) is None]:
+        pytest.skip(f"{', '.join(missing)} not installed (see docs/adapters.md); the record is checked instead")
+    return run(load_adapter(library))
+
+
+# ---- the records -----------------------------------------------------------------------------------------------
+
+
+def test_there_is_a_record_of_every_adapter_but_lrprefs_own():
+    assert {data["library"] for data in RECORDS.values()} == set(known_adapters()) - {"lrpref"}
+
+
+@pytest.mark.parametrize("name", RECORDS)
+def test_a_record_is_of_the_cases_that_come_with_lrpref(name):
+    data, cases = RECORDS[name], load_cases()
+    assert name == f"{data['library']}-{data['version']}"
+    assert data["table"] == cases[0].table, WRITE_ANEW
+    assert [told["id"] for told in data["cases"]] == [case.id for case in cases], WRITE_ANEW
+
+
+@pytest.mark.parametrize("name", RECORDS)
+def test_a_record_counts_its_verdicts(name):
+    verdicts = [told["verdict"] for told in RECORDS[name]["cases"]]
+    assert RECORDS[name]["verdicts"] == {verdict: verdicts.count(verdict) for verdict in VERDICTS}
+    assert not RECORDS[name]["verdicts"]["error"]
+
+
+@pytest.mark.parametrize("name", RECORDS)
+def test_whoever_differs_has_promised_otherwise(name):
+    wrong = [told for told in RECORDS[name]["cases"] if told["verdict"] == "differs"]
+    assert all('"' in told["reason"] for told in wrong)  # a quotation
+
+
+@pytest.mark.parametrize("name", RECORDS)
+def test_the_record_expects_what_the_fixtures_expect(name):
+    cases = {case.id: case for case in load_cases()}
+    for told in RECORDS[name]["cases"]:
+        if told["verdict"] == "differs":
+            np.testing.assert_array_equal(np.array(told["expected"], dtype=float), cases[told["id"]].expected)
+
+
+@pytest.mark.parametrize(("library", "case", "verdict"), EXPECTED)
+def test_the_recorded_verdict(library, case, verdict):
+    verdicts = {told["id"]: told["verdict"] for told in record(library)["cases"]}
+    assert verdicts[case] == verdict
+
+
+@pytest.mark.parametrize("name", RECORDS)
+def test_the_page_tells_of_every_count_and_every_case_that_differs(name):
+    page, data = PAGE.read_text(encoding="utf-8"), RECORDS[name]
+    counts = " | ".join(str(data["verdicts"][verdict]) for verdict in VERDICTS)
+    assert f"| {data['library']} {data['version']} | {counts} |" in page
+    for told in data["cases"]:
+        if told["verdict"] in ("differs", "convention"):
+            assert f"`{told['id']}`" in page
+
+
+# ---- live ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("library", NEEDS)
+def test_live_verdicts_are_the_recorded_ones(library):
+    report, told = live(library), record(library)
+    if report.version != told["version"]:
+        pytest.skip(f"{library} {report.version} is installed, the record is of {told['version']}")
+    found = {result.case.id: result.verdict for result in report.results}
+    assert found == {case["id"]: case["verdict"] for case in told["cases"]}
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("library", NEEDS)
+def test_a_library_that_is_missing_is_named_with_what_to_install(library):
+    if all(find_spec(package) for package in NEEDS[library]):
+        assert load_adapter(library).version == version(library)
+        return
+    with pytest.raises(AdapterError, match="pip install"):
+        load_adapter(library)
+
+
+def test_zennit_kept_from_dividing_by_zero_agrees_on_more():
+    report = live("zennit")
+    stabilized = run(load_adapter("lrpref.conformance.adapters.zennit:stabilized"))
+    assert {r.case.id for r in report.of("agrees")} < {r.case.id for r in stabilized.of("agrees")}
+    assert {r.case.id for r in report.of("differs")} == {r.case.id for r in stabilized.of("differs")}
+    assert "ab-all-zero-zplus" in {r.case.id for r in stabilized.of("agrees")}
+
+
+def test_captum_without_the_adapter_makes_the_same_errors():
+    """The published defects by captum's own interface, with its own defaults, so that no adapter is at fault."""
+    live("captum")
+    import torch
+    from captum.attr import LRP
+    from captum.attr._utils.lrp_rules import Alpha1_Beta0_Rule
+
+    for w, b, x, got in (
+        ([1.0, -2.0, 2.0], 0.0, [1.0, -1.0, -1.0], [-1.0, 0.0, 2.0]),
+        ([1.0, -0.1], -0.5, [1.0, 1.0], [0.8, 0.0]),
+    ):
+        layer = torch.nn.Linear(len(w), 1).double()
+        layer.weight.data, layer.bias.data = torch.tensor([w]).double(), torch.tensor([b]).double()
+        layer.rule = Alpha1_Beta0_Rule()
+        inputs = torch.tensor([x], dtype=torch.float64, requires_grad=True)
+        relevance = LRP(torch.nn.Sequential(layer)).attribute(inputs, target=0)
+        np.testing.assert_allclose(relevance.detach().numpy(), [got], atol=1e-8)

@@ -1,0 +1,110 @@
+"""lrpref passes its own table of cases: in float64, in exact arithmetic, and one layer at a time."""
+
+from __future__ import annotations
+
+import runpy
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import lrpref
+from lrpref import layers, rules
+from lrpref.conformance import Case, NotOffered, judge, load_adapter, load_cases
+from lrpref.conformance.adapters.lrpref import Lrpref
+from lrpref.conformance.case import FIXTURES
+
+SCRIPT = Path(__file__).parent.parent / "scripts" / "make_cases.py"
+CASES = {case.id: case for case in load_cases()}
+
+
+def ids(kind: str) -> list[str]:
+    return [name for name, case in CASES.items() if case.kind == kind]
+
+
+def assert_agrees(adapter: Any, name: str) -> None:
+    found = judge(adapter, CASES[name])
+    assert found.verdict == "agrees", f"{found.what}: off by {found.error} ({found.reason})"
+
+
+class OneLayer(Lrpref):
+    """`layer.relevance`, without a network around it."""
+
+    details = None  # type: ignore[assignment]
+
+    def explain(self, case: Case) -> np.ndarray:
+        if len(case.network.nodes) != 1 or not isinstance(case.seed, np.ndarray):
+            raise NotOffered("more than one layer, or a seed that is not the relevance itself")
+        ((name, layer, _),) = case.network.nodes
+        return layer.relevance(case.input, case.seed, case.rules.get(name, rules.Zero()))
+
+
+# ---- the cases ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ids("relevance"))
+def test_relevance(name: str) -> None:
+    assert_agrees(load_adapter("lrpref"), name)
+
+
+@pytest.mark.parametrize("name", [name for name in ids("relevance") if CASES[name].exact is not None])
+def test_relevance_exactly(name: str) -> None:
+    """In fractions the equations hold with ==, books and all."""
+    assert_agrees(load_adapter("lrpref.conformance.adapters.lrpref:exact"), name)
+
+
+@pytest.mark.parametrize("name", [name for name in ids("relevance") if len(CASES[name].network.nodes) == 1])
+def test_one_layer_on_its_own(name: str) -> None:
+    """`layer.relevance` without a network gives the same."""
+    assert_agrees(OneLayer(), name)
+
+
+@pytest.mark.parametrize("name", ids("relation"))
+def test_relation(name: str) -> None:
+    assert_agrees(load_adapter("lrpref"), name)
+
+
+@pytest.mark.parametrize("name", ids("not-offered"))
+def test_not_offered(name: str) -> None:
+    """What the table says is missing is missing: when it comes, the case wants an expected value."""
+    absent = CASES[name].absent
+    assert judge(load_adapter("lrpref"), CASES[name]).verdict == "not-offered"
+    if "rule" in absent:
+        with pytest.raises(TypeError, match=absent["parameter"]):
+            getattr(rules, absent["rule"])(**{absent["parameter"]: "anything"})
+    elif "without" in absent:
+        with pytest.raises(TypeError, match=absent["without"][0]):
+            getattr(lrpref, absent["layer"])(weight=np.ones(1), bias=None)
+    else:
+        assert not hasattr(lrpref, absent["layer"])
+        assert not hasattr(layers, absent["layer"])
+
+
+# ---- the table itself --------------------------------------------------------------------------------------------
+
+
+def test_every_number_is_there() -> None:
+    assert {case.number for case in CASES.values()} == set(range(1, 41))
+    assert {case.kind for case in CASES.values()} == {"relevance", "relation", "not-offered"}
+
+
+def test_every_map_is_exact_unless_a_softmax_stands_in_its_network() -> None:
+    inexact = [case for case in CASES.values() if case.kind == "relevance" and case.exact is None]
+    assert inexact
+    assert all(isinstance(case.network.nodes[-1].layer, lrpref.Softmax) for case in inexact)
+
+
+def test_the_table_is_what_its_script_makes() -> None:
+    """Nobody edits the fixtures by hand, and the script does not depend on chance or on the machine."""
+    script = runpy.run_path(str(SCRIPT))
+    assert script["differences"](FIXTURES, script["build"]()) == []
+
+
+def test_the_script_does_not_ask_the_library_for_its_values(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "lrpref", None)
+    with pytest.raises(ImportError):
+        import lrpref  # noqa: F401
+    script = runpy.run_path(str(SCRIPT))
+    assert len(script["build"]()) == len(CASES)

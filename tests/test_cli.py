@@ -1,0 +1,574 @@
+"""The command line: what each command prints and writes, and that no mistake of a user ends in a traceback."""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+from PIL import Image
+
+import lrpref
+from lrpref import (
+    Add,
+    AvgPool2D,
+    BatchNorm,
+    Conv2D,
+    Dense,
+    Flatten,
+    GlobalAvgPool2D,
+    MaxPool2D,
+    Network,
+    ReLU,
+    Scale,
+    Softmax,
+    cli,
+    plot,
+    rules,
+)
+from lrpref.errors import FusionError, RuleError
+
+
+class Said(NamedTuple):
+    """What one run of the command line came to."""
+
+    code: int
+    out: str
+    err: str
+
+
+Run = Callable[..., Said]
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Run the command line, in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: object) -> Said:
+        code = cli.main([str(argument) for argument in arguments])
+        return Said(code, *capsys.readouterr())
+
+    return run
+
+
+@pytest.fixture
+def drawn(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """The figures that are drawn, by the name of their file, instead of the files."""
+    figures: dict[str, Any] = {}
+    monkeypatch.setattr(plot, "save", lambda figure, path: figures.update({str(path): figure}))
+    return figures
+
+
+def network(channels: int = 1, *end: lrpref.Layer) -> Network:
+    """A small network with a BatchNorm, for images of 4 x 4."""
+    rng = np.random.default_rng(0)
+    conv = Conv2D(rng.normal(size=(3, channels, 3, 3)), padding=1)
+    norm = BatchNorm([1.0, -2.0, 0.5], [0.1, 0.2, 0.3], [0.5, 0.0, -0.5], [1.0, 2.0, 3.0])
+    end = end or (Flatten(), Dense(rng.normal(size=(2, 48))))
+    return Network.sequential(conv, norm, ReLU(), *end)
+
+
+@pytest.fixture
+def tiny(tmp_path: Path) -> Path:
+    """It, in a file."""
+    lrpref.save(network(), tmp_path / "tiny.npz", {"input": {"shape": [1, 4, 4]}, "classes": ["left", "right"]})
+    np.save(tmp_path / "x.npy", np.random.default_rng(1).random((1, 4, 4)))
+    return tmp_path / "tiny.npz"
+
+
+def is_png(path: Path) -> bool:
+    """Whether a file is a whole PNG picture."""
+    with Image.open(path) as image:
+        image.load()
+        return image.format == "PNG" and min(image.size) > 100
+
+
+# ---- explain ---------------------------------------------------------------------------------------------------
+
+
+def test_explain(run: Run, tmp_path: Path) -> None:
+    code, out, err = run("explain", "mnist-cnn-bn", "digit-4", "--out", "four.png")
+    assert (code, err) == (0, "")
+    net = lrpref.fuse(lrpref.load("mnist-cnn-bn"))
+    tr = lrpref.trace(net, lrpref.samples.load("digit-4"))
+    output = float(tr.logits[0, 4])
+    probability = float(Softmax().forward(tr.logits)[0, 4])
+    assert "fused 3 of 3 BatchNorm layers; the output changed by " in out
+    assert f"mnist-cnn-bn says that digit-4 is 4 (output {output:.3f}, probability {probability:.3f})\n" in out
+    assert "explained: 4, starting from logit\n" in out
+    assert f"epsilon-plus-flat: {tr.ledger}" in out
+    assert out.endswith("\nwrote four.png\n")
+    assert is_png(tmp_path / "four.png")
+    assert [path.name for path in tmp_path.iterdir()] == ["four.png"]
+
+
+def test_the_picture_is_called_heatmap_unless_told(run: Run, tiny: Path, tmp_path: Path) -> None:
+    assert run("explain", tiny, "x.npy").out.endswith("wrote heatmap.png\n")
+    assert is_png(tmp_path / "heatmap.png")
+
+
+def test_several_rules_are_drawn_side_by_side(run: Run, drawn: dict[str, Any]) -> None:
+    said = run("explain", "mnist-cnn", "digit-8", "--rule", "zero", "gamma(gamma=0.5)", "z-plus")
+    assert said.code == 0
+    titles = [ax.get_title() for ax in drawn["heatmap.png"].axes if ax.get_title()]
+    assert titles == ["input", "zero", "gamma(gamma=0.5)", "z-plus"]
+    net, x = lrpref.load("mnist-cnn"), lrpref.samples.load("digit-8")
+    for rule in titles[1:]:
+        assert f"\n{rule}: {lrpref.trace(net, x, rule=rule).ledger}" in said.out
+
+
+def test_the_picture_shows_the_relevance(run: Run, tiny: Path, drawn: dict[str, Any]) -> None:
+    assert run("explain", tiny, "x.npy", "--rule", "zero", "--target", 1, "--out", "map.png").code == 0
+    panel = {ax.get_title(): ax for ax in drawn["map.png"].axes}["zero"]
+    R = lrpref.explain(lrpref.fuse(network()), np.load("x.npy")[None], target=1, rule="zero")
+    assert_array_equal(panel.images[0].get_array(), R[0, 0])
+    assert drawn["map.png"].get_suptitle().endswith("; why right?")
+
+
+def test_waterfall(run: Run, tiny: Path, tmp_path: Path) -> None:
+    said = run("explain", tiny, "x.npy", "--waterfall", "books.png")
+    assert said.out.endswith("wrote heatmap.png\nwrote books.png\n")
+    assert is_png(tmp_path / "books.png")
+
+
+def test_target(run: Run, drawn: dict[str, Any]) -> None:
+    said = run("explain", "mnist-cnn", "hard-1", "--target", 4)
+    assert "says that hard-1 is 9 " in said.out
+    assert "explained: 4, " in said.out
+    tr = lrpref.trace(lrpref.load("mnist-cnn"), lrpref.samples.load("hard-1"), target=4)
+    assert str(tr.ledger) in said.out
+
+
+@pytest.mark.parametrize(("seed", "came_in"), [("one", "1 came in"), ("2.5", "2.5 came in"), ("-1", "-1 came in")])
+def test_seed(seed: str, came_in: str, run: Run, tiny: Path, drawn: dict[str, Any]) -> None:
+    said = run("explain", tiny, "x.npy", "--seed", seed)
+    assert said.code == 0
+    assert f"starting from {seed}\n" in said.out
+    assert came_in in said.out
+
+
+def test_no_fuse(run: Run, tiny: Path, drawn: dict[str, Any]) -> None:
+    left = run("explain", tiny, "x.npy", "--no-fuse").out
+    fused = run("explain", tiny, "x.npy").out
+    assert "batchnorm1  pass" in left
+    assert "fused" not in left
+    assert "batchnorm1" not in fused
+    assert "fused 1 of 1 BatchNorm layers" in fused
+
+
+def test_a_network_without_batch_norm_is_not_said_to_be_fused(run: Run, drawn: dict[str, Any]) -> None:
+    assert "fused" not in run("explain", "mnist-cnn", "digit-1").out
+
+
+# ---- inputs from files -----------------------------------------------------------------------------------------
+
+
+def prediction(said: Said) -> str:
+    """What was predicted, with its numbers."""
+    return said.out.partition(" is ")[2].partition("\n")[0]
+
+
+def test_an_array_is_explained_as_the_sample_that_it_is(run: Run, drawn: dict[str, Any]) -> None:
+    np.save("four.npy", lrpref.samples.load("digit-4"))
+    from_file, from_sample = run("explain", "mnist-cnn", "four.npy"), run("explain", "mnist-cnn", "digit-4")
+    assert from_file.code == 0
+    assert prediction(from_file) == prediction(from_sample)
+
+
+def test_an_image_too_and_dark_ink_is_inverted(run: Run, drawn: dict[str, Any]) -> None:
+    pixels = np.round(lrpref.samples.load("digit-4")[0, 0] * 255).astype(np.uint8)
+    Image.fromarray(pixels).save("light.png")
+    Image.fromarray(255 - pixels).save("dark.png")
+    expected = prediction(run("explain", "mnist-cnn", "digit-4"))
+    assert prediction(run("explain", "mnist-cnn", "light.png")) == expected
+    assert prediction(run("explain", "mnist-cnn", "dark.png", "--invert")) == expected
+    assert prediction(run("explain", "mnist-cnn", "dark.png")) != expected
+
+
+def test_a_colour_network_takes_a_colour_image(run: Run, tmp_path: Path) -> None:
+    lrpref.save(network(3), "rgb.npz", {"input": {"shape": [3, 4, 4]}})
+    Image.new("RGB", (40, 30), (255, 128, 0)).save("orange.png")
+    said = run("explain", "rgb.npz", "orange.png")
+    assert said.code == 0
+    assert " is output " in said.out  # the file names no classes
+    assert is_png(tmp_path / "heatmap.png")
+
+
+@pytest.mark.parametrize("rule", ["zero", "epsilon-plus-flat"])
+def test_a_blank_image_is_explained_without_complaint(rule: str, run: Run, tmp_path: Path) -> None:
+    np.save("blank.npy", np.zeros((1, 28, 28)))
+    for arguments in (["explain", "mnist-cnn-bn", "blank.npy"], ["fuse", "mnist-cnn-bn", "--input", "blank.npy"]):
+        code, out, err = run(*arguments, "--rule", rule)
+        assert (code, err) == (0, "")
+        assert "nan" not in out
+
+
+def test_a_network_whose_output_is_an_image(run: Run) -> None:
+    lrpref.save(network(1, Softmax()), "dense.npz", {"input": {"shape": [1, 4, 4]}})
+    np.save("x.npy", np.random.default_rng(0).random((1, 4, 4)))
+    said = run("explain", "dense.npz", "x.npy")
+    assert said.code == 0
+    assert " is output " in said.out
+
+
+# ---- fuse ------------------------------------------------------------------------------------------------------
+
+
+def test_fuse(run: Run) -> None:
+    code, out, err = run("fuse", "mnist-cnn-bn", "-o", "fused.npz", "--rule", "z-plus")
+    assert (code, err) == (0, "")
+    net, x = lrpref.load("mnist-cnn-bn"), lrpref.samples.load("digit-4")
+    fused = lrpref.load("fused.npz")
+    assert out.startswith(str(lrpref.fusion_plan(net)))
+    assert fused.names == lrpref.fuse(net).names
+    assert_array_equal(fused.forward(x), lrpref.fuse(net).forward(x))
+    before, after = (lrpref.explain(n, x, rule="z-plus") for n in (net, fused))
+    change = np.linalg.norm(after - before) / np.linalg.norm(before)
+    assert f"the heatmap under z-plus changed by {change:.1%} (relative L2)" in out
+    assert lrpref.weights.metadata("fused.npz") == {
+        **lrpref.weights.metadata("mnist-cnn-bn"),
+        "fused_from": "mnist-cnn-bn",
+    }
+    shown = run("show", "fused.npz")
+    assert shown.code == 0
+    assert "BatchNorm" not in shown.out.partition("\n\n")[0]
+
+
+def test_fuse_writes_nothing_unless_told(run: Run, tmp_path: Path) -> None:
+    assert run("fuse", "mnist-mlp-bn").code == 0
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_fuse_with_a_threshold(run: Run, tmp_path: Path) -> None:
+    norm = BatchNorm([2.0], [1.0], [0.5], [1.0])
+    net = Network.sequential(MaxPool2D(1), norm, ReLU(), Conv2D(np.ones((1, 1, 2, 2))), Flatten())
+    lrpref.save(net, "pre.npz", {"input": {"shape": [1, 2, 2]}})
+    np.save("x.npy", np.ones((1, 2, 2)))
+    assert "stays, as a Scale" in run("fuse", "pre.npz", "--input", "x.npy").out
+    said = run("fuse", "pre.npz", "--input", "x.npy", "--threshold-relu", "-o", "post.npz")
+    assert "relu1 became a ThreshReLU" in said.out
+    assert [type(layer).__name__ for _, layer, _ in lrpref.load("post.npz").nodes][1] == "ThreshReLU"
+
+
+def test_a_fold_that_fails_its_check_is_told_by_the_exit_code(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def differs(*arguments: Any, **more: Any) -> Network:
+        raise FusionError("the fused network differs")
+
+    monkeypatch.setattr(cli, "fuse", differs)
+    assert run("fuse", "mnist-cnn-bn") == (1, run("fuse", "mnist-cnn-bn").out, "lrpref: the fused network differs\n")
+    assert run("explain", "mnist-cnn-bn", "digit-4").code == 1
+
+
+# ---- show ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", lrpref.weights.names())
+def test_show(name: str, run: Run) -> None:
+    code, out, err = run("show", name, "--rule", "epsilon-plus")
+    assert (code, err) == (0, "")
+    net, about = lrpref.load(name), lrpref.weights.metadata(name)
+    head, _, *rows = out.partition("\n\n")[0].splitlines()
+    assert head.split() == ["node", "layer", "reads", "output", "parameters", "rule", "(epsilon-plus)"]
+    assert [row.split()[:3] for row in rows] == [[n, type(layer).__name__, *reads] for n, layer, reads in net.nodes]
+    rules_given = composites_of(net)
+    for (node, _, _), row in zip(net.nodes, rows, strict=True):
+        assert " x ".join(map(str, net.shapes((1, 1, 28, 28))[node][1:])) in row
+        assert row.endswith(rules_given.get(node, " -"))
+    total = sum(array.size for array in net.parameters.values())
+    assert f"\n{total:,} parameters, float32\n" in out
+    assert f"\naccuracy: {about['accuracy']}\n" in out
+
+
+def composites_of(net: Network) -> dict[str, str]:
+    """The rule that each linear layer gets under epsilon-plus, as text."""
+    assigned = lrpref.composites.EpsilonPlus().assign(net)
+    return {name: str(rule) for name, rule in assigned.items()}
+
+
+# ---- rules -----------------------------------------------------------------------------------------------------
+
+
+def test_rules_lists_every_rule_with_what_it_says_of_itself(run: Run) -> None:
+    code, out, err = run("rules")
+    assert (code, err) == (0, "")
+    for name, rule in rules.RULES.items():
+        assert f"{name:12}{rule.equation}\n" in out
+        assert rule.when in out
+        assert f"[{rule.source}]" in out
+    for name in lrpref.composites.PRESETS:
+        assert name in out.partition("composites ")[2]
+
+
+TAGS = {"needs a >= 0": "needs_nonnegative", "conserves": "conserves", "linear in R": "linear", "exact": "exact"}
+LAYERS: dict[str, list[tuple[lrpref.Layer, int]]] = {
+    "Dense, Conv2D": [(Conv2D(np.ones((1, 1, 2, 2))), 1)],
+    "average pools": [(AvgPool2D(2), 1), (GlobalAvgPool2D(), 1)],
+    "BatchNorm, Scale": [(Scale([2.0]), 1), (BatchNorm([1.0], [0.0], [0.0], [1.0]), 1)],
+    "Add": [(Add(), 2)],
+}
+
+
+@pytest.mark.parametrize("name", rules.RULES)
+def test_the_table_of_rules_tells_the_truth(name: str) -> None:
+    head, *rows = cli.rule_table()
+    cells = dict(zip(head, next(row for row in rows if row[0] == name), strict=True))
+    rule = rules.ZBox(0.0, 1.0) if name == "z-box" else rules.RULES[name]()
+    assert {column: cells[column] for column in TAGS} == {
+        column: "yes" if getattr(rule, tag) else "no" for column, tag in TAGS.items()
+    }
+    for column, layers in LAYERS.items():
+        assert cells[column] == ("yes" if all(takes(layer, count, rule) for layer, count in layers) else "-"), column
+
+
+def takes(layer: lrpref.Layer, count: int, rule: rules.Rule) -> bool:
+    """Whether a layer with so many inputs can be under a rule: it is tried."""
+    inputs = (np.ones((1, 1, 2, 2)),) * count
+    try:
+        layer.relevance(inputs, layer.forward(*inputs), rule)
+    except RuleError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("name", rules.RULES)
+def test_rules_prints_one_in_full(name: str, run: Run) -> None:
+    code, out, err = run("rules", name)
+    assert (code, err) == (0, "")
+    assert "R_i = " in out
+    assert ">>>" not in out
+    assert (rules.RULES[name].__doc__ or "").splitlines()[0] in out
+
+
+@pytest.mark.parametrize("name", [name for name in lrpref.composites.PRESETS if name not in rules.RULES])
+def test_and_a_composite(name: str, run: Run) -> None:
+    assert run("rules", name).out.strip() == (lrpref.composites.PRESETS[name].__doc__ or "").strip()
+
+
+# ---- help ------------------------------------------------------------------------------------------------------
+
+
+def test_without_a_command_it_helps(run: Run) -> None:
+    code, out, err = run()
+    assert (code, err) == (0, "")
+    for command in ("explain", "fuse", "show", "rules"):
+        assert f"\n    {command} " in out
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        ("explain", ["--rule", "--target", "--seed", "--no-fuse", "--out", "--waterfall", "--invert", "digit-4"]),
+        ("fuse", ["--input", "--rule", "--threshold-relu", "--output", "mnist-cnn-bn"]),
+        ("show", ["--rule", "mnist-cnn-bn"]),
+        ("rules", ["name"]),
+    ],
+)
+def test_help_names_every_option(command: str, words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        cli.main([command, "--help"])
+    assert end.value.code == 0
+    out = capsys.readouterr().out
+    for word in words:
+        assert word in out
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        cli.main(["--version"])
+    assert end.value.code == 0
+    assert capsys.readouterr().out == f"lrpref {lrpref.__version__}\n"
+
+
+_, *LINES = cli.EXAMPLES.splitlines()
+EXAMPLES = [line[: LINES[0].index("a digit, explained")].strip() for line in LINES]
+
+
+@pytest.mark.parametrize("example", [example for example in EXAMPLES if " conform " not in example])
+def test_the_examples_of_the_help_run(example: str, run: Run) -> None:
+    np.save("mine.npy", lrpref.explain(lrpref.load("mnist-cnn"), lrpref.samples.load("digit-4")))
+    program, *arguments = shlex.split(example)
+    assert program == "lrpref"
+    code, _, err = run(*arguments)
+    assert (code, err) == (0, "")
+
+
+@pytest.mark.parametrize("example", EXAMPLES)  # also those that need another library installed
+def test_the_examples_of_the_help_are_understood(example: str) -> None:
+    assert callable(cli._parser().parse_args(shlex.split(example)[1:]).run)
+
+
+@pytest.mark.parametrize("module", ["lrpref", "lrpref.cli"])
+def test_it_runs_as_a_module(module: str) -> None:
+    said = subprocess.run(
+        [sys.executable, "-W", "error", "-m", module, "rules", "zero"], capture_output=True, text=True, check=False
+    )
+    assert (said.returncode, said.stderr) == (0, "")
+    assert said.stdout.startswith("LRP-0: ")
+
+
+def test_a_mistake_ends_the_process_with_2() -> None:
+    said = subprocess.run(
+        [sys.executable, "-m", "lrpref", "rules", "zerro"], capture_output=True, text=True, check=False
+    )
+    assert said.returncode == 2
+    assert said.stderr.startswith("lrpref: no rule is called 'zerro'; did you mean 'zero'?")
+
+
+# ---- mistakes --------------------------------------------------------------------------------------------------
+
+MISTAKES: dict[str, tuple[str, str]] = {
+    "unknown network": ("explain mnist-cn digit-4", "no network is called 'mnist-cn'; did you mean 'mnist-cnn'?"),
+    "no such file": ("show nowhere.npz", "there is no file nowhere.npz"),
+    "a folder": ("show folder/", "no network is called 'folder/'"),
+    "a folder in a folder": ("show folder/folder", "there is no file folder/folder"),
+    "unknown sample": ("explain mnist-cnn digit4", "no sample is called 'digit4'; did you mean 'digit-4'?"),
+    "unknown rule": ("explain mnist-cnn digit-4 --rule flot", "no rule is called 'flot'; did you mean 'flat'?"),
+    "one unknown rule of two": ("explain mnist-cnn digit-4 --rule zero one", "no rule is called 'one'"),
+    "unknown rule to show": ("show mnist-cnn --rule nil", "no rule is called 'nil'"),
+    "unknown rule to fuse": ("fuse mnist-cnn --rule nil", "no rule is called 'nil'"),
+    "target too large": ("explain mnist-cnn digit-4 --target 10", "target 10 is out of range: there are 10 outputs"),
+    "target negative": ("explain mnist-cnn digit-4 --target -1", "target -1 is out of range"),
+    "seed in words": ("explain mnist-cnn digit-4 --seed two", "seed is \"logit\", \"one\", \"probability\", a number"),
+    "seed not a number": ("explain mnist-cnn digit-4 --seed nan", "the seed holds NaN or infinities"),
+    "seed infinite": ("explain mnist-cnn digit-4 --seed inf", "the seed holds NaN or infinities"),
+    "parameter out of range": ("explain mnist-cnn digit-4 --rule gamma(gamma=-1)", "must be a finite number >= 0"),
+    "parameter not finite": ("explain mnist-cnn digit-4 --rule epsilon(epsilon=1e999)", "must be a finite number >= 0"),
+    "parameter unknown": ("explain mnist-cnn digit-4 --rule zero(gamma=1)", "unexpected keyword argument 'gamma'"),
+    "parameter without name": ("explain mnist-cnn digit-4 --rule gamma(1)", "write parameters as key=value"),
+    "parameter missing": ("explain mnist-cnn digit-4 --rule z-box", "write it as z-box(low=0, high=1)"),
+    "parameter of text": ("explain mnist-cnn digit-4 --rule gamma(gamma='a')", "must be a finite number >= 0"),
+    "parameter unquoted": ("explain mnist-cnn digit-4 --rule gamma(gamma=a)", "a is no number, list or quoted text"),
+    "parameters unclosed": ("explain mnist-cnn digit-4 --rule gamma(", "cannot make a rule of 'gamma('"),
+    "parameters called twice": ("explain mnist-cnn digit-4 --rule gamma(gamma=1)()", "write parameters as key=value"),
+    "parameters are code": ("explain mnist-cnn digit-4 --rule gamma(gamma=exit())", "exit() is no number"),
+    "parameters too deep": (f"explain mnist-cnn digit-4 --rule gamma(gamma={'-' * 9999}1)", "cannot make a rule of"),
+    "bounds crossed": ("explain mnist-cnn digit-4 --rule z-box(low=1,high=0)", "low must not exceed high"),
+    "bounds of two channels": (
+        "explain mnist-cnn digit-4 --rule z-box(low=[0,0],high=1)", "a bound of shape (2,) does not fit inputs",
+    ),
+    "alpha and beta": ("explain mnist-cnn digit-4 --rule alpha-beta(alpha=2,beta=2)", "alpha - beta must be 1"),
+    "pass where it cannot": ("explain mnist-cnn digit-4 --rule pass", "Pass is for layers with one weight per unit"),
+    "relative unfused": ("explain mnist-cnn-bn digit-4 --no-fuse --rule relative", "needs BatchNorm folded away"),
+    "no folder to write to": ("explain mnist-cnn digit-4 --out nowhere/map.png", "there is no folder nowhere"),
+    "no name to write to": ("explain mnist-cnn digit-4 --out ", "let it end in .png, .pdf or .svg"),
+    "a folder to write to": ("explain mnist-cnn digit-4 --out folder", "let it end in .png, .pdf or .svg"),
+    "a folder called .png": ("explain mnist-cnn digit-4 --out folder.png", "Is a directory"),
+    "an unknown format": ("explain mnist-cnn digit-4 --out map.docx", "cannot write map.docx"),
+    "no folder for the waterfall": (
+        "explain mnist-cnn digit-4 --waterfall nowhere/books.png", "there is no folder nowhere",
+    ),
+    "network not to .npz": ("fuse mnist-cnn-bn -o fused.txt", "networks are stored as .npz"),
+    "no folder for the network": ("fuse mnist-cnn-bn -o nowhere/fused.npz", "No such file or directory"),
+    "network of text": ("show text.npz", "not a readable .npz file"),
+    "network of other arrays": ("show arrays.npz", "not one that lrpref.save wrote"),
+    "network cut short": ("show cut.npz", "not a readable .npz file"),
+    "network with damaged bytes": ("show flipped.npz", "flipped.npz"),
+    "network that is not told the shape of its input": ("show shapeless.npz", "does not say its input's shape"),
+    "network that is told a wrong kind of shape": ("explain words.npz digit-4", "does not say its input's shape"),
+    "sample of another shape": ("explain rgb.npz digit-4", "sample 'digit-4' has shape (1, 28, 28), the network takes"),
+    "image missing": ("explain mnist-cnn nowhere.png", "nowhere.png is not a readable image"),
+    "image of text": ("explain mnist-cnn text.png", "text.png is not a readable image"),
+    "image cut short": ("explain mnist-cnn cut.png", "cut.png is not a readable image"),
+    "image is a folder": ("explain mnist-cnn folder.png", "folder.png is not a readable image"),
+    "image for five channels": ("explain five.npz dot.png", "an image has 1 or 3 channels"),
+    "array missing": ("explain mnist-cnn nowhere.npy", "nowhere.npy is not a readable .npy file"),
+    "array empty": ("explain mnist-cnn empty.npy", "empty.npy is not a readable .npy file"),
+    "array with a broken head": ("explain mnist-cnn head.npy", "head.npy is not a readable .npy file"),
+    "array that is a zip": ("explain mnist-cnn zip.npy", "zip.npy is not a readable .npy file"),
+    "array of objects": ("explain mnist-cnn objects.npy", "objects.npy is not a readable .npy file"),
+    "array of text": ("explain mnist-cnn words.npy --invert", "words.npy has number type <U1"),
+    "array of complex numbers": ("explain mnist-cnn complex.npy", "complex.npy has number type complex128"),
+    "array of NaN": ("explain mnist-cnn nan.npy", "the input holds 784 NaN or infinite values"),
+    "array of another shape": ("explain mnist-cnn small.npy", "small.npy has shape (1, 4, 4), the network takes"),
+    "unknown name of a rule": ("rules zerro", "no rule is called 'zerro'; did you mean 'zero'?"),
+}  # fmt: skip
+
+
+def spoil(folder: Path) -> None:
+    """Files of every kind that a user may hand over by mistake."""
+    (folder / "folder").mkdir()
+    (folder / "folder.png").mkdir()
+    for name in ("text.npz", "text.png"):
+        (folder / name).write_text("hello\n")
+    np.savez(folder / "arrays.npz", a=np.ones(3))
+    whole = lrpref.weights.find("mnist-cnn").read_bytes()
+    (folder / "cut.npz").write_bytes(whole[: len(whole) // 2])
+    (folder / "flipped.npz").write_bytes(whole[:5000] + bytes(64) + whole[5064:])
+    net = network()
+    lrpref.save(net, folder / "shapeless.npz")
+    lrpref.save(net, folder / "words.npz", {"input": "small images"})
+    for name, channels in (("rgb", 3), ("five", 5)):
+        lrpref.save(network(channels), folder / f"{name}.npz", {"input": {"shape": [channels, 4, 4]}})
+    Image.new("L", (8, 8)).save(folder / "dot.png")
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 64), np.uint8)).save(folder / "noise.png")
+    (folder / "cut.png").write_bytes((folder / "noise.png").read_bytes()[:900])
+    (folder / "empty.npy").touch()
+    np.save(folder / "head.npy", np.zeros((1, 28, 28)))
+    (folder / "head.npy").write_bytes((folder / "head.npy").read_bytes().replace(b"'shape': (1", b"'shape': ((", 1))
+    (folder / "zip.npy").write_bytes((folder / "arrays.npz").read_bytes())
+    np.save(folder / "objects.npy", np.full((1, 28, 28), None), allow_pickle=True)
+    for name, value in (("words", "a"), ("complex", 1j), ("nan", np.nan)):
+        np.save(folder / f"{name}.npy", np.full((1, 28, 28), value))
+    np.save(folder / "small.npy", np.zeros((1, 4, 4)))
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_is_told_in_one_line(mistake: str, run: Run, tmp_path: Path) -> None:
+    command, message = MISTAKES[mistake]
+    spoil(tmp_path)
+    before = sorted(tmp_path.rglob("*"))
+    code, _, err = run(*command.split(" "))
+    assert code == 2
+    assert err.startswith("lrpref: ")
+    assert message in err
+    assert err.count("\n") == 1
+    assert [p for p in sorted(tmp_path.rglob("*")) if p not in before and p.name != "heatmap.png"] == []
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["explain", "explain mnist-cnn", "nonsense", "explain mnist-cnn digit-4 --target x", "show", "fuse --rulez z a"],
+)
+def test_a_malformed_command_shows_the_usage(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        cli.main(shlex.split(command))
+    assert end.value.code == 2
+    assert "usage: lrpref" in capsys.readouterr().err
+
+
+def test_bytes_flipped_at_random_never_end_in_a_traceback(run: Run, tiny: Path) -> None:
+    rng = np.random.default_rng(0)
+    image = Path("noise.png")
+    Image.fromarray(rng.integers(0, 255, (6, 6, 3), np.uint8)).save(image)
+    for path, command in ((tiny, "show {}"), (Path("x.npy"), "explain tiny.npz {}"), (image, "explain tiny.npz {}")):
+        whole = path.read_bytes()
+        for _ in range(40):
+            damaged = bytearray(whole)
+            for place in rng.integers(0, min(len(whole), 400), size=2):
+                damaged[place] = rng.integers(0, 256)
+            spoiled = Path("spoiled" + path.suffix)
+            spoiled.write_bytes(damaged)
+            shown = run(*command.format(spoiled).split(), *(["--out", "nowhere/x.png"] if "explain" in command else []))
+            assert shown.code in (0, 2)
+
+
+@pytest.mark.parametrize(
+    ("module", "arguments"),
+    [("matplotlib.figure", ["digit-4"]), ("PIL", ["picture.png"])],
+    ids=["matplotlib", "pillow"],
+)
+def test_a_missing_package_is_named(
+    module: str, arguments: list[str], run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Image.new("L", (28, 28)).save("picture.png")
+    monkeypatch.setitem(sys.modules, module, None)  # as if it were not installed
+    code, _, err = run("explain", "mnist-cnn", *arguments)
+    assert code == 2
+    assert 'pip install "lrpref[plot]"' in err

@@ -1,0 +1,924 @@
+"""Comparing heatmaps: the numbers by hand, every convention recognised by name, pairs of them, and noise by none."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass, replace
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+
+import lrpref
+from lrpref import (
+    Add,
+    AvgPool2D,
+    BatchNorm,
+    Conv2D,
+    Dense,
+    Flatten,
+    MaxPool2D,
+    Network,
+    ReLU,
+    Softmax,
+    choices,
+    cli,
+    explain,
+    explain_difference,
+)
+from lrpref import conventions as others
+from lrpref.choices import CONVENTIONS
+from lrpref.compare import Comparison, compare
+from lrpref.composites import Composite, EpsilonPlus, EpsilonPlusFlat, first
+from lrpref.errors import InputError, ParameterError, RuleError, ShapeError, TargetError, UnknownNameError
+from lrpref.layers import DiagonalLayer, LinearLayer, WeightedLayer
+from lrpref.rules import (
+    Absolute,
+    AlphaBeta,
+    Epsilon,
+    Flat,
+    Gamma,
+    Pass,
+    Rule,
+    WSquare,
+    ZBox,
+    Zero,
+    ZPlus,
+)
+
+PAGE = Path(__file__).parent.parent / "docs" / "compare.md"
+
+# ---- how far apart -----------------------------------------------------------------------------------------------
+
+
+def test_the_numbers_by_hand() -> None:
+    """R1 = (3, 4), R2 = (3, 2): |R1| = 5, they differ by 2 in one place."""
+    found = compare(np.array([[3.0, 4.0]]), np.array([[3.0, 2.0]]))
+    assert found.relative_l2 == pytest.approx(2 / 5)
+    assert found.max_abs == 2
+    assert found.max_rel == pytest.approx(2 / 4)
+    assert found.cosine == pytest.approx((9 + 8) / (5 * 13**0.5))
+    assert found.rank_correlation == pytest.approx(-1)
+    assert [(spot.index, spot.first, spot.second) for spot in found.where] == [((0, 1), 4, 2)]
+
+
+def test_ranks_are_shared_by_ties() -> None:
+    """Ranks (1, 2.5, 2.5, 4) and (1, 2, 3, 4): covariance 4.5, variances 4.5 and 5, by hand."""
+    found = compare(np.array([[0.0, 1.0, 1.0, 7.0]]), np.array([[0.0, 1.0, 2.0, 3.0]]))
+    assert found.rank_correlation == pytest.approx(4.5 / (4.5 * 5) ** 0.5)
+
+
+def test_monotone_maps_have_rank_correlation_one_and_another_cosine() -> None:
+    found = compare(np.array([[1.0, 2.0, 3.0]]), np.array([[1.0, 8.0, 27.0]]))
+    assert found.rank_correlation == pytest.approx(1)
+    assert found.cosine < 0.95
+
+
+def test_equal_maps() -> None:
+    R = np.array([[1.0, -2.0], [0.0, 3.0]])
+    found = compare(R, R.copy())
+    assert (found.relative_l2, found.max_abs, found.max_rel, found.where) == (0, 0, 0, ())
+    assert found.cosine == pytest.approx(1)
+    assert found.rank_correlation == pytest.approx(1)
+    assert found.worst == 0
+
+
+def test_where_they_differ_most_is_in_order_and_ties_in_reading_order() -> None:
+    first = np.zeros((1, 2, 3))
+    second = np.array([[[0.0, -3.0, 1.0], [2.0, 1.0, 3.0]]])
+    found = compare(first, second, k=4)
+    assert [spot.index for spot in found.where] == [(0, 0, 1), (0, 1, 2), (0, 1, 0), (0, 0, 2)]
+    assert found.where[0].second == -3
+    assert len(compare(first, second, k=50).where) == 5  # and none where they are equal
+
+
+def test_each_sample_has_numbers_of_its_own_and_the_worst_cannot_hide() -> None:
+    """A sample a million times as large as the other makes the whole look equal."""
+    first = np.array([[1e6, 0.0], [1.0, 0.0]])
+    second = np.array([[1e6, 0.0], [0.0, 1.0]])
+    found = compare(first, second)
+    assert found.relative_l2 < 2e-6
+    assert [sample.relative_l2 for sample in found.samples] == [0, pytest.approx(2**0.5)]
+    assert found.samples[1].where[0].index == (0,)
+    assert found.worst == pytest.approx(2**0.5)
+    assert "worst sample        1 of 2, relative L2 1.41" in str(found)
+
+
+def test_ratios_to_nothing() -> None:
+    zero, one = np.zeros((1, 2)), np.array([[0.0, 1.0]])
+    assert compare(zero, zero).relative_l2 == 0
+    assert compare(zero, one).relative_l2 == compare(zero, one).max_rel == float("inf")
+    assert compare(one, zero).relative_l2 == 1
+    assert np.isnan(compare(zero, one).cosine)
+    assert np.isnan(compare(zero, one).rank_correlation)
+    assert np.isnan(compare(np.full((1, 2), 0.1), one).rank_correlation)
+
+
+@pytest.mark.parametrize("size", [1e-300, 1e300])
+def test_sizes_at_the_ends_of_float64(size: float) -> None:
+    found = compare(np.array([[3.0, 4.0]]) * size, np.array([[3.0, 2.0]]) * size)
+    assert found.relative_l2 == pytest.approx(0.4)
+    assert found.cosine == pytest.approx(17 / (5 * 13**0.5))
+    assert found.max_abs == pytest.approx(2 * size)
+
+
+def test_maps_of_other_kinds() -> None:
+    """Exact numbers, lists, float32, no samples, one axis."""
+    assert compare(lrpref.exact([["1/2", "1/3"]]), np.array([[0.5, 1 / 3]])).relative_l2 < 1e-15
+    assert compare([[1, 2]], np.array([[1.0, 2.0]], dtype=np.float32)).relative_l2 == 0
+    assert compare(np.ones((0, 3)), np.ones((0, 3))).worst == 0
+    assert compare(np.array([1.0, 2.0]), np.array([1.0, 1.0])).samples == ()
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "error", "message"),
+    [
+        (np.ones((1, 2)), np.ones((2, 1)), ShapeError, r"shapes \(1, 2\) and \(2, 1\)"),
+        (np.array([[1.0, 2.0]]), np.array([[np.nan, 2.0]]), InputError, "the second map holds 1 NaN"),
+        (np.array([[np.inf, 2.0]]), np.array([[1.0, 2.0]]), InputError, "the first map holds 1 NaN or infinite"),
+        (np.array(1.0), np.array(1.0), ShapeError, "one number"),
+    ],
+)
+def test_what_cannot_be_compared(first: np.ndarray, second: np.ndarray, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        compare(first, second)
+
+
+def test_without_scipy_there_is_everything_but_the_rank_correlation(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "scipy.stats", None)
+    found = compare(np.array([[3.0, 4.0]]), np.array([[3.0, 2.0]]))
+    assert found.rank_correlation is None
+    assert found.relative_l2 == pytest.approx(0.4)
+    assert "needs scipy" in str(found)
+
+
+def test_a_comparison_prints_as_a_table() -> None:
+    lines = str(compare(np.array([[3.0, 4.0]]), np.array([[3.0, 2.0]]))).splitlines()
+    assert lines == [
+        "relative L2         0.4",
+        "largest difference  2 (0.5 of the largest relevance)",
+        "cosine              0.942990",
+        "rank correlation    -1.0000",
+        "they differ most at          R1          R2  difference",
+        "(0, 1)                        4           2           2",
+    ]
+
+
+# ---- every convention is recognised ------------------------------------------------------------------------------
+
+
+def rng(seed: int) -> np.random.Generator:
+    return np.random.default_rng(seed)
+
+
+def images(seed: int = 1) -> Network:
+    """Two convolutions, BatchNorm, a skip connection, both pools, two Dense layers; biases everywhere."""
+    n = rng(seed).normal
+    return Network(
+        [
+            ("conv1", Conv2D(n(size=(3, 2, 3, 3)), n(size=3), padding=1), ["input"]),
+            ("bn1", BatchNorm(n(size=3), n(size=3), n(size=3), n(size=3) ** 2 + 0.5), ["conv1"]),
+            ("relu1", ReLU(), ["bn1"]),
+            ("pool1", MaxPool2D(2), ["relu1"]),
+            ("conv2", Conv2D(n(size=(3, 3, 3, 3)), n(size=3), padding=1), ["pool1"]),
+            ("add", Add(), ["conv2", "pool1"]),
+            ("relu2", ReLU(), ["add"]),
+            ("pool2", AvgPool2D(2), ["relu2"]),
+            ("flat", Flatten(), ["pool2"]),
+            ("fc1", Dense(n(size=(5, 12)), n(size=5)), ["flat"]),
+            ("relu3", ReLU(), ["fc1"]),
+            ("fc2", Dense(n(size=(4, 5)), n(size=4)), ["relu3"]),
+        ]
+    )
+
+
+def features(seed: int = 3) -> Network:
+    """Dense, ReLU, Dense on five features, with biases."""
+    n = rng(seed).normal
+    return Network.sequential(Dense(n(size=(6, 5)), n(size=6)), ReLU(), Dense(n(size=(3, 6)), n(size=3)))
+
+
+def ties(which: str) -> Network:
+    """A max-pool on the input itself, where equal maxima are sure to be."""
+    return Network.sequential(MaxPool2D(2, ties=which), Flatten(), Dense(rng(5).normal(size=(3, 8)), [1.0, 2.0, 3.0]))
+
+
+IMAGES, FEATURES = images(), features()
+X = rng(2).normal(size=(2, 2, 8, 8))
+V = rng(4).normal(size=(2, 5))
+TIED = rng(6).integers(0, 3, size=(2, 2, 4, 4)).astype(float)
+COLOURS = Network.sequential(
+    Conv2D(rng(7).normal(size=(2, 3, 3, 3)), [0.5, -1.0]),
+    ReLU(),
+    Flatten(),
+    Dense(rng(8).normal(size=(3, 8)), [1, 2, 3]),
+)
+PHOTO = (rng(9).random((1, 3, 4, 4)) - np.reshape([0.485, 0.456, 0.406], (3, 1, 1))) / np.reshape(
+    [0.229, 0.224, 0.225], (3, 1, 1)
+)
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A network and an input, what the other map is thought to be, and that map, made without the table."""
+
+    net: Network
+    x: np.ndarray
+    rule: Any
+    other: Callable[[], np.ndarray]
+    target: Any = None
+    seed: Any = "logit"
+
+
+def on_images(rule: Any, other: Any, **more: Any) -> Scene:
+    """On IMAGES and X: `other` is a rule, or makes the map."""
+    made = other if callable(other) else lambda: explain(IMAGES, X, rule=other)
+    return Scene(IMAGES, X, rule, made, **more)
+
+
+def on_features(rule: Any, other: Any, **more: Any) -> Scene:
+    """On FEATURES and V, whose entries have both signs."""
+    made = other if callable(other) else lambda: explain(FEATURES, V, rule=other)
+    return Scene(FEATURES, V, rule, made, **more)
+
+
+def in_a_box(box: ZBox) -> Scene:
+    """On IMAGES and GREY."""
+    return Scene(IMAGES, GREY, "epsilon-plus", lambda: explain(IMAGES, GREY, rule=but(EpsilonPlus(), first, box)))
+
+
+def shown(show: Callable[[np.ndarray], np.ndarray]) -> Scene:
+    """A map that is only shown in another way."""
+    return on_images("epsilon", lambda: show(explain(IMAGES, X, rule="epsilon")))
+
+
+def but(rule: Composite, kind: Any, other: Rule) -> Composite:
+    """A composite, with another rule for one kind of layer."""
+    return Composite([(kind, other), *rule.pairs])
+
+
+def weighted(rule: Rule) -> Composite:
+    """A rule of nobody's name on Dense and Conv2D."""
+    return Composite([(WeightedLayer, rule)])
+
+
+def biasless(net: Network) -> Network:
+    """No biases in Dense and Conv2D."""
+    layers = {name: replace(a, bias=None) if isinstance(a, WeightedLayer) else a for name, a, _ in net.nodes}
+    return Network([(name, layers[name], inputs) for name, _, inputs in net.nodes])
+
+
+def over(R: np.ndarray, size: Callable[[np.ndarray], float]) -> np.ndarray:
+    """Each sample divided by a number of its own."""
+    return np.stack([r / size(r) for r in R])
+
+
+def runner_up(net: Network, x: np.ndarray) -> np.ndarray:
+    return np.argsort(-net.forward(x), axis=1)[:, 1]
+
+
+FLAT, PLUS = EpsilonPlusFlat(), EpsilonPlus()
+PADDED = Conv2D(rng(10).normal(size=(2, 2, 3, 3)), padding=1)
+EMPTY = Network.sequential(Dense([[1.0, 2.0], [3.0, -1.0]], [0.5, -1.0]), ReLU(), Dense([[1.0, -0.5], [-1.0, 0.5]]))
+GREY = rng(11).random((2, 2, 8, 8))  # within the bounds of every box: outside, its denominators may vanish
+LOW = np.reshape([r.min() for r in GREY], (2, 1, 1, 1))
+HIGH = np.reshape([r.max() for r in GREY], (2, 1, 1, 1))
+LEAST = FEATURES.forward(V).argmin(axis=1)
+MEAN, DEVIATION = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
+
+SCENES: dict[str, Scene] = {
+    "network-bias-free": on_images("epsilon-plus", lambda: explain(biasless(IMAGES), X, rule="epsilon-plus")),
+    "batch-norm-fused": on_images("epsilon-plus", lambda: explain(lrpref.fuse(IMAGES), X, rule="epsilon-plus")),
+    "max-pool-equal": Scene(ties("first"), TIED, "zero", lambda: explain(ties("equal"), TIED, rule="zero")),
+    "max-pool-first": Scene(ties("equal"), TIED, "zero", lambda: explain(ties("first"), TIED, rule="zero")),
+    "max-pool-averaged": Scene(
+        ties("first"),
+        TIED,
+        "zero",
+        lambda: AvgPool2D(2).relevance(TIED, _into(ties("first"), TIED), Epsilon(1e-6)),
+    ),
+    "zero-everywhere": on_images("epsilon-plus", Composite([(LinearLayer, Zero())])),
+    "epsilon-everywhere": on_images("epsilon-plus", Composite([(LinearLayer, Epsilon(1e-9))])),
+    "batch-norm-pass": on_images("z-plus", but(weighted(ZPlus()), DiagonalLayer, Pass())),
+    "batch-norm-epsilon": on_images("epsilon-plus", but(PLUS, DiagonalLayer, Epsilon(0.0))),
+    "batch-norm-absolute": on_images("epsilon-plus", but(PLUS, DiagonalLayer, Absolute())),
+    "batch-norm-gradient": on_images("epsilon-plus", but(PLUS, DiagonalLayer, others.Gradient())),
+    "average-pool-equal": on_images("epsilon-plus", but(PLUS, AvgPool2D, Flat(1e-6))),
+    "add-epsilon": on_images(but(PLUS, Add, Flat(1e-6)), "epsilon-plus"),
+    "add-absolute": on_images("epsilon-plus", but(PLUS, Add, Absolute(stabilizer=1e-6))),
+    "add-equal": on_images("epsilon-plus", but(PLUS, Add, Flat(1e-6))),
+    "add-to-every": on_images("epsilon-plus", but(PLUS, Add, others.ToEvery())),
+    "first-like-the-rest": on_images("epsilon-plus-flat", "epsilon-plus"),
+    "first-flat": on_images("epsilon-plus", "epsilon-plus-flat"),
+    "first-w-square": on_images("epsilon-plus", but(PLUS, first, WSquare(1e-6))),
+    "first-box-0-1": in_a_box(ZBox(0.0, 1.0, 1e-6)),
+    "first-box-1-1": in_a_box(ZBox(-1.0, 1.0, 1e-6)),
+    "first-box-data": in_a_box(ZBox(LOW, HIGH, 1e-6)),
+    "first-box-imagenet": Scene(
+        COLOURS,
+        PHOTO,
+        "epsilon-plus",
+        lambda: explain(COLOURS, PHOTO, rule=but(PLUS, first, ZBox(-MEAN / DEVIATION, (1 - MEAN) / DEVIATION, 1e-6))),
+    ),
+    "alpha1-beta0": on_features(AlphaBeta(2, 1), AlphaBeta(1, 0)),
+    "alpha2-beta1": on_features(ZPlus(), AlphaBeta(2, 1)),
+    "alpha-half": on_features(AlphaBeta(2, 1), weighted(others.MixedPools())),
+    "weights-clamped": on_features(ZPlus(), weighted(others.WeightsClamped())),
+    "weights-and-bias-clamped": on_features(ZPlus(), weighted(others.WeightsClamped(clamp_bias=True))),
+    "pools-apart": on_features(ZPlus(), weighted(others.PoolsApart())),
+    "alpha-beta-bias-ignored": on_images(
+        "epsilon-plus", but(PLUS, Conv2D, AlphaBeta(1, 0, bias="ignore", stabilizer=1e-6))
+    ),
+    "alpha-beta-bias-kept": on_features(AlphaBeta(2, 1, bias="ignore"), AlphaBeta(2, 1)),
+    "alpha-beta-bias-in-every-pool": on_features(AlphaBeta(2, 1), weighted(others.BiasInEveryPool(2, 1))),
+    "empty-renormalised": Scene(
+        EMPTY,
+        np.array([[1.0, 0.5]]),
+        AlphaBeta(2, 1),
+        lambda: explain(EMPTY, np.array([[1.0, 0.5]]), rule=AlphaBeta(2, 1, empty="renormalise")),
+    ),
+    "empty-literal": Scene(
+        EMPTY,
+        np.array([[1.0, 0.5]]),
+        AlphaBeta(2, 1, empty="renormalise"),
+        lambda: explain(EMPTY, np.array([[1.0, 0.5]]), rule=AlphaBeta(2, 1)),
+    ),
+    "gamma-generalised": on_features(Gamma(0.5), Gamma(0.5, generalised=True)),
+    "gamma-plain": on_features(Gamma(0.5, generalised=True), Gamma(0.5)),
+    "gamma-twice": on_features(Gamma(0.5), weighted(others.GammaTwice(0.5))),
+    "gamma-bias-as-it-is": on_features(Gamma(0.5), weighted(others.GammaBiasAsItIs(0.5))),
+    "w-square-bias": on_features(WSquare(), weighted(others.WSquareWithBias())),
+    "flat-bias": on_features(Flat(), weighted(others.FlatWithBias())),
+    "flat-padding": on_images("epsilon-plus-flat", but(FLAT, first, others.FlatWithPadding(1e-6))),
+    "stabilizer-0": on_images("epsilon-plus", EpsilonPlus(0.0, 0.0)),
+    "stabilizer-1e-12": on_images("epsilon-plus", EpsilonPlus(1e-12, 1e-12)),
+    "stabilizer-1e-9": on_images("epsilon-plus", EpsilonPlus(1e-9, 1e-9)),
+    "stabilizer-1e-7": on_images("epsilon-plus", EpsilonPlus(1e-7, 1e-7)),
+    "stabilizer-1e-6": on_images(EpsilonPlus(1e-9, 1e-9), "epsilon-plus"),
+    "epsilon-rms": on_features(Epsilon(0.1), Epsilon(0.1, scale="rms")),
+    "stabilizer-unsigned": on_features(
+        Epsilon(0.1),
+        lambda: explain(FEATURES, V, LEAST, weighted(others.Unsigned(Epsilon(0.1)))),
+        target=LEAST,  # a logit below 0: behind ReLUs no other z is that carries relevance
+    ),
+    "bias-in-no-rule": on_features("zero", weighted(others.Biasless(Zero()))),
+    "seed-logit": on_images("epsilon", lambda: explain(IMAGES, X, rule="epsilon"), seed="one"),
+    "seed-one": on_images("epsilon", lambda: explain(IMAGES, X, rule="epsilon", seed="one")),
+    "seed-probability": on_images("epsilon", lambda: explain(IMAGES, X, rule="epsilon", seed="probability")),
+    "all-outputs": on_images("epsilon", lambda: explain(IMAGES, X, rule="epsilon", seed=IMAGES.forward(X))),
+    "all-ones": on_images("epsilon", lambda: explain(IMAGES, X, rule="epsilon", seed=np.ones((2, 4)))),
+    "target-largest": on_images("epsilon", lambda: explain(IMAGES, X, rule="epsilon"), target=0),
+    "target-runner-up": on_images("epsilon", lambda: explain(IMAGES, X, runner_up(IMAGES, X), rule="epsilon")),
+    "channels-sum": shown(lambda R: R.sum(axis=1)),
+    "channels-mean": shown(lambda R: R.mean(axis=1, keepdims=True)),
+    "channels-largest": shown(lambda R: abs(R).max(axis=1)),
+    "absolute": shown(np.abs),
+    "positive": shown(lambda R: np.maximum(R, 0)),
+    "negated": shown(lambda R: -R),
+    "over-largest": shown(lambda R: over(R, lambda r: abs(r).max())),
+    "over-sum": shown(lambda R: over(R, np.sum)),
+    "over-range": shown(lambda R: np.stack([(r - r.min()) / np.ptp(r) for r in R])),
+    "channels-last": shown(lambda R: R.transpose(0, 2, 3, 1)),
+}
+
+
+def _into(net: Network, x: np.ndarray) -> np.ndarray:
+    """LRP-0's relevance at the output of the first node, a max-pool."""
+    return lrpref.trace(net, x, rule="zero").at["maxpool2d1"]
+
+
+def diagnose(scene: Scene, **more: Any) -> Any:
+    return explain_difference(scene.net, scene.x, scene.other(), scene.rule, scene.target, scene.seed, **more)
+
+
+def test_every_convention_has_a_scene() -> None:
+    assert list(SCENES) == [convention.name for convention in CONVENTIONS]
+
+
+@pytest.mark.parametrize("name", SCENES)
+def test_each_convention_is_named_and_no_other(name: str) -> None:
+    found = diagnose(SCENES[name])
+    assert [match.names for match in found.matches] == [(name,)]
+    assert found.matches[0].distance < 1e-12
+    assert found.distance > 20 * found.matches[0].distance
+    assert found.explained
+    (words,) = (convention.words for convention in CONVENTIONS if convention.name == name)
+    assert "equal to 1e-1" in str(found) or "exactly equal" in str(found)
+    assert f" if {words}  [" in str(found)
+
+
+# ---- pairs, noise, and maps that are equal -----------------------------------------------------------------------
+
+SMALL = Network.sequential(
+    Conv2D(rng(12).normal(size=(2, 2, 2, 2)), [0.5, -0.25]),
+    BatchNorm([1.5, -0.5], [0.25, 1.0], [0.5, -0.5], [2.0, 0.25]),
+    ReLU(),
+    Flatten(),
+    Dense(rng(13).normal(size=(3, 8)), [0.5, -1.0, 0.25]),
+)
+S = rng(14).normal(size=(2, 2, 3, 3))
+
+
+def on_small(rule: Any, other: Any) -> Scene:
+    made = other if callable(other) else lambda: explain(SMALL, S, rule=other)
+    return Scene(SMALL, S, rule, made)
+
+
+PAIRS: dict[tuple[str, str], Scene] = {
+    # zennit's w-square on the first layer: the second choice does nothing until the first is made
+    ("first-w-square", "w-square-bias"): on_small("epsilon-plus", but(PLUS, first, others.WSquareWithBias(1e-6))),
+    ("batch-norm-gradient", "seed-one"): on_small(
+        "epsilon-plus", lambda: explain(SMALL, S, rule=but(PLUS, DiagonalLayer, others.Gradient()), seed="one")
+    ),
+    ("batch-norm-fused", "seed-one"): on_small(
+        "epsilon-plus", lambda: explain(lrpref.fuse(SMALL), S, rule="epsilon-plus", seed="one")
+    ),
+    ("network-bias-free", "batch-norm-fused"): on_small(
+        "epsilon-plus", lambda: explain(lrpref.fuse(biasless(SMALL)), S, rule="epsilon-plus")
+    ),
+    ("alpha2-beta1", "over-largest"): on_small(
+        "epsilon-plus", lambda: over(explain(SMALL, S, rule="epsilon-alpha2-beta1"), lambda r: abs(r).max())
+    ),
+    ("weights-clamped", "channels-sum"): on_small(
+        "epsilon-plus", lambda: explain(SMALL, S, rule=but(PLUS, Conv2D, others.WeightsClamped(False, 1e-6))).sum(1)
+    ),
+    ("alpha2-beta1", "alpha-beta-bias-ignored"): on_small(
+        "epsilon-plus", but(PLUS, Conv2D, AlphaBeta(2, 1, bias="ignore", stabilizer=1e-6))
+    ),
+    ("gamma-generalised", "gamma-bias-as-it-is"): on_features(
+        Gamma(0.5), weighted(others.GammaBiasAsItIs(0.5, generalised=True))
+    ),
+    ("stabilizer-1e-6", "stabilizer-unsigned"): Scene(
+        FEATURES, V, Zero(), lambda: explain(FEATURES, V, LEAST, weighted(others.Unsigned(Epsilon(1e-6)))), LEAST
+    ),
+    ("bias-in-no-rule", "absolute"): on_features(
+        "zero", lambda: abs(explain(FEATURES, V, rule=weighted(others.Biasless(Zero()))))
+    ),
+    ("target-runner-up", "negated"): on_features(
+        "zero", lambda: -explain(FEATURES, V, runner_up(FEATURES, V), rule="zero")
+    ),
+    ("absolute", "over-sum"): on_small("epsilon", lambda: over(abs(explain(SMALL, S, rule="epsilon")), np.sum)),
+    ("absolute", "channels-last"): on_small(
+        "epsilon", lambda: abs(explain(SMALL, S, rule="epsilon")).transpose(0, 2, 3, 1)
+    ),
+}
+
+
+@pytest.mark.parametrize("names", PAIRS, ids="+".join)
+def test_pairs_are_named_and_nothing_else(names: tuple[str, str]) -> None:
+    found = diagnose(PAIRS[names], tolerance=1e-10)
+    assert [match.names for match in found.matches] == [names]
+    assert found.tried[1] > 0
+    assert " and " in str(found.matches[0])
+
+
+def test_pairs_can_be_left_out() -> None:
+    found = diagnose(PAIRS["alpha2-beta1", "over-largest"], pairs=False)
+    assert found.matches == ()
+    assert found.tried[1] == 0
+    assert not found.explained
+
+
+def test_pairs_are_not_tried_where_one_is_enough() -> None:
+    assert diagnose(SCENES["bias-in-no-rule"]).tried[1] == 0
+
+
+def test_nothing_explains_noise() -> None:
+    noise = rng(20).normal(size=S.shape)
+    found = explain_difference(SMALL, S, noise, "epsilon-plus")
+    assert not found.equal
+    assert found.matches == ()
+    assert not found.explained
+    assert found.tried[0] > 20
+    assert found.tried[1] > 200
+    assert "no convention known here explains the difference" in str(found)
+
+
+def test_where_nothing_explains_it_the_closest_is_told() -> None:
+    """Something like zennit's w-square, but not it: the closest is named, and nobody calls it equal."""
+    R = PAIRS["first-w-square", "w-square-bias"].other()
+    found = explain_difference(SMALL, S, R * (1 + 1e-3 * rng(21).normal(size=R.shape)), "epsilon-plus")
+    assert found.matches == ()
+    assert found.closest is not None
+    assert found.closest.names == ("first-w-square", "w-square-bias")
+    assert 1e-4 < found.closest.distance < 1e-2
+    assert f"the closest: relative L2 {found.closest.distance:.3g} if the first layer is under" in str(found)
+
+
+def test_a_map_that_is_equal_needs_no_convention() -> None:
+    found = explain_difference(IMAGES, X, explain(IMAGES, X))
+    assert found.equal
+    assert found.distance == 0
+    assert (found.matches, found.tried) == ((), (0, 0))
+    assert "exactly equal as it is" in str(found)
+    assert_array_equal(found.relevance, explain(IMAGES, X))
+
+
+def test_equal_within_the_tolerance_and_nearer_still() -> None:
+    """zennit's stabilizer against captum's: equal for all purposes, and one can still tell them apart."""
+    R = explain(IMAGES, X, rule=EpsilonPlus(1e-9, 1e-9))
+    found = explain_difference(IMAGES, X, R, "epsilon-plus", tolerance=1e-3)
+    assert found.equal
+    assert [match.names for match in found.matches] == [("stabilizer-1e-9",)]
+    assert re.search(r"^equal to 1e-\d as it is\n.*equal.* if every stabilizer is 1e-9", str(found), re.M)
+
+
+def test_what_is_hardly_nearer_is_not_told() -> None:
+    """Equal as it is, and four times nearer to another stabilizer: that is no finding."""
+    zennit, captum = (explain(IMAGES, X, rule=EpsilonPlus(epsilon, epsilon)) for epsilon in (1e-6, 1e-9))
+    found = explain_difference(IMAGES, X, 0.2 * zennit + 0.8 * captum, "epsilon-plus")
+    assert found.equal
+    assert found.matches == ()
+    assert found.closest is not None
+    assert found.distance / 10 < found.closest.distance < found.distance
+
+
+def test_the_rest_is_first_of_all_the_layers_of_the_same_type() -> None:
+    """A Dense layer stands before the second convolution, whose rule the first one takes."""
+    n = rng(15).normal
+    net = Network(
+        [
+            ("conv1", Conv2D(n(size=(2, 2, 2, 2)), n(size=2)), ["input"]),
+            ("flat1", Flatten(), ["conv1"]),
+            ("fc1", Dense(n(size=(3, 8)), n(size=3)), ["flat1"]),
+            ("conv2", Conv2D(n(size=(3, 2, 2, 2)), n(size=3)), ["conv1"]),
+            ("flat2", Flatten(), ["conv2"]),
+            ("sum", Add(), ["fc1", "flat2"]),
+        ]
+    )
+    found = explain_difference(net, S, explain(net, S, rule="epsilon-plus"), "epsilon-plus-flat")
+    assert [match.names for match in found.matches] == [("first-like-the-rest",)]
+
+
+def test_the_tolerance_decides() -> None:
+    R = explain(IMAGES, X, rule="epsilon-plus") * (1 + 1e-6)
+    assert explain_difference(IMAGES, X, R, "epsilon-plus", tolerance=2e-6).equal
+    assert not explain_difference(IMAGES, X, R, "epsilon-plus", tolerance=5e-7, pairs=False).equal
+
+
+def test_one_bad_sample_in_a_batch_is_a_difference() -> None:
+    """Its relevance is a billionth of the others': only a look at each sample sees it."""
+    net = Network.sequential(Dense([[1.0, 2.0]]))
+    x = np.array([[1e9, 1e9], [1.0, 1.0]])
+    R = explain(net, x, rule="zero")
+    R[1] = R[1, ::-1]
+    found = explain_difference(net, x, R, "zero", pairs=False)
+    assert found.comparison.relative_l2 < 1e-8
+    assert not found.equal
+
+
+def test_a_float32_map_is_recognised_to_its_own_rounding() -> None:
+    scene = SCENES["weights-clamped"]
+    found = explain_difference(scene.net, scene.x, scene.other().astype(np.float32), scene.rule)
+    assert [match.names for match in found.matches] == [("weights-clamped",)]
+    assert 1e-9 < found.matches[0].distance < 1e-6
+    assert "equal to 1e-7 if alpha-beta clamps weights only" in str(found)
+
+
+def test_a_float32_network_is_compared_in_float64() -> None:
+    net, x = FEATURES.astype(np.float32), V.astype(np.float32)
+    R = explain(net.astype(np.float64), x.astype(np.float64), rule="zero")
+    assert explain_difference(net, x, R, "zero").distance == 0
+    assert explain_difference(net, x, explain(net, x, rule="zero"), "zero").equal
+
+
+def test_exact_networks_stay_exact() -> None:
+    """In float64 the difference of 1e-17 would be rounding, and the map of 1e17 would not be."""
+    net, x = lrpref.exact(Network.sequential(Dense([[1.0, -1.0]], [1.0]))), lrpref.exact([["1/3", "1/5"]])
+    R = explain(net, x, rule=AlphaBeta(1, 0, bias="ignore"))
+    found = explain_difference(net, x, R, "z-plus")
+    assert ("alpha-beta-bias-ignored",) in [match.names for match in found.matches]
+    assert found.matches[0].distance == 0
+    assert found.relevance.dtype == np.float64
+
+
+def test_a_network_without_parameters() -> None:
+    net = Network.sequential(AvgPool2D(2), Flatten())
+    x = np.arange(16, dtype=np.float32).reshape(1, 1, 4, 4) - 3
+    assert explain_difference(net, x, explain(net, x), pairs=False).equal
+
+
+def test_softmax_at_the_end_is_left_out_of_the_logits() -> None:
+    nodes = [*FEATURES.nodes, ("softmax", Softmax(), [FEATURES.output])]
+    R = explain(FEATURES, V, rule="zero", seed=FEATURES.forward(V))
+    found = explain_difference(Network(nodes), V, R, "zero")
+    assert [match.names for match in found.matches] == [("all-outputs",)]
+
+
+def test_a_seed_array_stays_as_it_is() -> None:
+    seed = rng(22).normal(size=(2, 3))
+    R = explain(FEATURES, V, rule=weighted(others.Biasless(Zero())), seed=seed)
+    found = explain_difference(FEATURES, V, R, "zero", seed=seed)
+    assert [match.names for match in found.matches] == [("bias-in-no-rule",)]
+
+
+def test_conventions_may_be_ones_own() -> None:
+    mine = choices.Convention("twice", "scale", "somebody counts twice", "me", show=lambda R: 2 * R)
+    found = explain_difference(FEATURES, V, 2 * explain(FEATURES, V), conventions=[mine])
+    assert str(found.matches[0]) == "exactly equal if somebody counts twice  [me]"
+
+
+@pytest.mark.parametrize(("groups", "expected"), [("ab", [("twice", "thrice")]), ("aa", [])])
+def test_choices_of_one_group_exclude_each_other(groups: str, expected: list[tuple[str, ...]]) -> None:
+    twice = choices.Convention("twice", groups[0], "it is doubled", "me", show=lambda R: 2 * R)
+    thrice = choices.Convention("thrice", groups[1], "it is trebled", "me", show=lambda R: 3 * R)
+    found = explain_difference(FEATURES, V, 6 * explain(FEATURES, V), conventions=[twice, thrice])
+    assert [match.names for match in found.matches] == expected
+
+
+def test_a_rule_of_ones_own_with_an_array() -> None:
+    """It can be neither hashed nor compared; it is what it is."""
+
+    @dataclass(frozen=True)
+    class Mine(Rule):
+        factor: np.ndarray
+
+        def flow(self, layer: Any, inputs: Any, R: Any) -> Any:
+            return replace(Zero().flow(layer, inputs, R * self.factor), attributed=False)
+
+    rule = Composite([(0, Zero()), (1, Mine(np.array([1.0, 2.0, 3.0])))])
+    found = explain_difference(FEATURES, V, abs(explain(FEATURES, V, rule=rule)), rule)
+    assert [match.names for match in found.matches] == [("absolute",)]
+
+
+def test_nothing_is_changed() -> None:
+    before = {name: array.copy() for name, array in SMALL.parameters.items()}
+    x, R = S.copy(), explain(SMALL, S)
+    explain_difference(SMALL, S, -R, "epsilon-plus", pairs=False)
+    assert_array_equal(S, x)
+    assert all(np.array_equal(array, before[name]) for name, array in SMALL.parameters.items())
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        ({"R_other": np.ones((2, 3))}, ShapeError, r"shape \(2, 3\), which fits none of x \(2, 5\)"),
+        ({"R_other": np.full((2, 5), np.nan)}, InputError, "the other map holds 10 NaN"),
+        ({"R_other": np.full((2, 5), 1j)}, Exception, "complex128"),
+        ({"rule": "epsilom"}, UnknownNameError, "did you mean 'epsilon'"),
+        ({"rule": 3}, RuleError, "expected a rule"),
+        ({"target": 3}, TargetError, "out of range"),
+        ({"x": np.ones((2, 4))}, ShapeError, "dense1"),
+        ({"tolerance": -1.0}, ParameterError, "tolerance"),
+        ({"tolerance": float("nan")}, ParameterError, "tolerance"),
+    ],
+)
+def test_mistakes_are_told(change: dict[str, Any], error: type[Exception], message: str) -> None:
+    asked = {"net": FEATURES, "x": V, "R_other": np.ones((2, 5)), "rule": "zero"} | change
+    with pytest.raises(error, match=message):
+        explain_difference(**asked)
+
+
+def test_conventions_that_cannot_be_applied_are_passed_over() -> None:
+    """Relative LRP refuses BatchNorm, so that the network itself is the caller's mistake; fused it is none."""
+    net = lrpref.fuse(SMALL)
+    found = explain_difference(net, S, -explain(net, S, rule="relative"), "relative")
+    assert [match.names for match in found.matches] == [("negated",)]
+    with pytest.raises(RuleError, match="fuse"):
+        explain_difference(SMALL, S, S, "relative")
+
+
+# ---- other people's rules, on cases from their trackers ----------------------------------------------------------
+
+
+def one_neuron(w: list[float], b: float | None, x: list[float], R: float, rule: Rule) -> np.ndarray:
+    return Dense([w], None if b is None else [b]).relevance(np.array([x]), np.array([[R]]), rule)[0]
+
+
+@pytest.mark.parametrize(
+    ("w", "b", "x", "R", "rule", "expected"),
+    [
+        # meta-pytorch/captum#1234, and what captum does with a negative bias
+        ([1, -2, 2], None, [1, -1, -1], 1, others.WeightsClamped(), [-1, 0, 2]),
+        ([1, -0.1], -0.5, [1, 1], 0.4, others.WeightsClamped(), [0.8, 0]),
+        ([1, -1], -1, [1, 1], -1, others.WeightsClamped(stabilizer=1e-9), [-1e9, 0]),
+        ([1, -0.1], -0.5, [1, 1], 0.4, others.WeightsClamped(clamp_bias=True), [0.4, 0]),
+        # albermax/innvestigate#273, for alpha 1 and alpha 2
+        ([1, -1], -1, [1, 1], -1, others.BiasInEveryPool(1, 0, 1e-7), [-1e7, 0]),
+        ([1, -1], -1, [1, 1], -1, others.BiasInEveryPool(2, 1, 1e-7), [-2e7, 0.5]),
+        # the same with innsight's default: pools 1 and -1 - 1 = -2
+        ([1, -1], -1, [1, 1], -1, others.MixedPools(), [-0.5, -0.25]),
+        ([1, -1], None, [1, -1], 1, others.PoolsApart(), [1, 1]),
+        # gamma: captum leaves the bias alone; TorchLRP multiplies twice
+        ([1, -0.5], 0.5, [1, 1], 1, others.GammaBiasAsItIs(1.0), [1, -0.25]),
+        ([2, -1], None, [1, 1], 1, others.GammaTwice(0.1), [2.4 / 1.4, -1 / 1.4]),
+        # w-square and flat with a bias: 1 + 4 + 9 = 14, 1 + 1 + 1 = 3
+        ([1, 2], 3, [1, 1], 1, others.WSquareWithBias(), [1 / 14, 4 / 14]),
+        ([1, 2], 3, [5, 5], 1, others.FlatWithBias(), [1 / 3, 1 / 3]),
+        # z = -2, epsilon = 1: -2 + 1 = -1, not -3
+        ([-2], None, [1], 1, others.Unsigned(Epsilon(1.0)), [2]),
+        ([1, 1], 2, [1, 1], 4, others.Biasless(Zero()), [2, 2]),
+        ([3], 1, [2], 5, others.Gradient(), [15]),
+    ],
+)
+def test_other_peoples_rules_by_hand(
+    w: list[float], b: float | None, x: list[float], R: float, rule: Rule, expected: list[float]
+) -> None:
+    assert_allclose(one_neuron(w, b, x, R, rule), expected, rtol=1e-7, atol=1e-12)
+
+
+def test_a_plus_hands_everything_to_both() -> None:
+    a = np.array([[1.0, 2.0]])
+    for R in Add().relevance((a, 3 * a), np.array([[1.0, -1.0]]), others.ToEvery()):
+        assert_array_equal(R, [[1.0, -1.0]])
+
+
+def test_flat_with_padding_loses_the_share_of_the_padding() -> None:
+    """A 3x3 kernel over a 3x3 image with a border: 9 cells a window, 4 of them image at a corner, 6 at an edge."""
+    layer = Conv2D(np.ones((1, 1, 3, 3)), padding=1)
+    R = layer.relevance(np.ones((1, 1, 3, 3)), np.ones((1, 1, 3, 3)), others.FlatWithPadding())
+    assert_allclose(R.sum(), (4 * 4 + 4 * 6 + 9) / 9)
+    assert_allclose(R[0, 0, 1, 1], 9 / 9)
+
+
+def test_an_averaged_max_pool_is_a_max_pool_forward() -> None:
+    pool = others.AveragedMaxPool(2, count_include_pad=False)
+    assert_array_equal(pool.forward(TIED), MaxPool2D(2).forward(TIED))
+    R = pool.relevance(np.array([[[[1.0, 3.0], [0.0, 0.0]]]]), np.array([[[[4.0]]]]), Zero())
+    assert_allclose(R, [[[[1.0, 3.0], [0.0, 0.0]]]])
+
+
+@pytest.mark.parametrize("kind", [k for k in vars(others).values() if isinstance(k, type) and issubclass(k, Rule)])
+def test_other_peoples_rules_are_no_rules_of_lrpref(kind: type[Rule]) -> None:
+    assert kind not in lrpref.rules.RULES.values() or kind.__module__ != others.__name__
+    if kind.__module__ == others.__name__:
+        assert kind.name not in lrpref.rules.RULES
+        assert re.search(
+            r"captum|zennit|iNNvestigate|innsight|TorchLRP|LXT|interprettensor|Explainability", kind.__doc__
+        )
+
+
+# ---- the command line --------------------------------------------------------------------------------------------
+
+
+def run(*arguments: str) -> tuple[int, str, str]:
+    out, err = StringIO(), StringIO()
+    with redirect_stdout(out), redirect_stderr(err):
+        try:
+            code = cli.main(["compare", *arguments])
+        except SystemExit as stop:  # argparse
+            code = int(stop.code or 0)
+    return code, out.getvalue(), err.getvalue()
+
+
+@pytest.fixture(scope="module")
+def digit(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Heatmaps of the digit four, as files."""
+    net, x = lrpref.load("mnist-cnn"), lrpref.samples.load("digit-4")
+    R = explain(net, x, rule="epsilon-plus")
+    maps = {
+        "equal": R,
+        "absolute": abs(R),
+        "flat": explain(net, x, rule="epsilon-plus-flat"),
+        "noise": rng(1).normal(size=R.shape),
+        "two": np.concatenate([R, R]),
+        "one": explain(net, x, 9, "epsilon-plus", 1.0),
+        "map": R[0, 0],
+        "nan": np.full(R.shape, np.nan),
+        "text": np.array(["a"]),
+    }
+    folder = tmp_path_factory.mktemp("maps")
+    for name, array in maps.items():
+        np.save(folder / f"{name}.npy", array)
+    (folder / "broken.npy").write_bytes(b"no array")
+    bn = explain(lrpref.fuse(lrpref.load("mnist-cnn-bn")), x, rule="epsilon-plus")
+    np.save(folder / "fused.npy", bn)
+    return {path.stem: path for path in folder.iterdir()} | {"absent": folder / "absent.npy"}
+
+
+def compare_digit(digit: dict[str, Path], name: str, *more: str) -> tuple[int, str, str]:
+    return run("mnist-cnn", "digit-4", "--against", str(digit[name]), "--rule", "epsilon-plus", *more)
+
+
+@pytest.mark.parametrize("name", ["equal", "map"])
+def test_exit_0_where_equal(digit: dict[str, Path], name: str) -> None:
+    code, out, err = compare_digit(digit, name)
+    assert (code, err) == (0, "")
+    assert re.search(r"^equal to 1e-\d as it is$", out, re.M)
+
+
+def test_exit_1_where_a_convention_explains_it(digit: dict[str, Path]) -> None:
+    code, out, _ = compare_digit(digit, "flat")
+    assert code == 1
+    assert "if the first layer is under the flat rule  [zennit's composites `...Flat`]" in out
+    assert "relative L2" in out
+    assert "they differ most at" in out
+
+
+def test_exit_1_where_nothing_does(digit: dict[str, Path]) -> None:
+    code, out, _ = compare_digit(digit, "noise", "--no-pairs")
+    assert code == 1
+    assert re.search(r"no convention known here explains the difference \(\d\d tried, and 0 pairs of them\)", out)
+
+
+def test_the_tolerance_on_the_command_line(digit: dict[str, Path]) -> None:
+    assert compare_digit(digit, "equal", "--tolerance", "1e-12", "--no-pairs")[0] == 1
+    assert compare_digit(digit, "absolute", "--tolerance", "10")[0] == 0
+
+
+def test_target_and_seed_on_the_command_line(digit: dict[str, Path]) -> None:
+    assert compare_digit(digit, "one", "--target", "9", "--seed", "1")[0] == 0
+    assert compare_digit(digit, "one", "--target", "9", "--no-pairs")[0] == 1
+
+
+def test_fuse_on_the_command_line(digit: dict[str, Path]) -> None:
+    asked = ["mnist-cnn-bn", "digit-4", "--against", str(digit["fused"]), "--rule", "epsilon-plus"]
+    code, out, _ = run(*asked, "--fuse")
+    assert code == 0
+    assert "fused 3 of 3 BatchNorm layers" in out
+    code, out, _ = run(*asked)
+    assert code == 1
+    assert "if BatchNorm is folded into its neighbours first" in out
+
+
+@pytest.mark.parametrize(
+    ("name", "more", "message"),
+    [
+        ("absent", [], "absent.npy"),
+        ("broken", [], "broken.npy is not a readable .npy file"),
+        ("text", [], "number type <U1"),
+        ("nan", [], "the other map holds 784 NaN"),
+        ("two", [], r"shape (2, 1, 28, 28), which fits none of x (1, 1, 28, 28)"),
+        ("equal", ["--rule", "zplus"], "did you mean 'z-plus'?"),
+        ("equal", ["--target", "10"], "out of range"),
+        ("equal", ["--seed", "lots"], "seed is"),
+        ("equal", ["--tolerance", "-1"], "tolerance must be >= 0"),
+    ],
+)
+def test_exit_2_for_mistakes_in_one_line(digit: dict[str, Path], name: str, more: list[str], message: str) -> None:
+    code, _, err = compare_digit(digit, name, *more)
+    assert code == 2
+    assert message in err
+    assert err.startswith("lrpref: ")
+    assert err.count("\n") == 1
+
+
+def test_exit_2_without_against() -> None:
+    code, _, err = run("mnist-cnn", "digit-4")
+    assert code == 2
+    assert "--against" in err
+
+
+# ---- the table, the page, and what is imported -------------------------------------------------------------------
+
+
+def test_the_table_is_fit_to_print() -> None:
+    names = [convention.name for convention in CONVENTIONS]
+    assert len(set(names)) == len(names)
+    for convention in CONVENTIONS:
+        assert re.fullmatch(r"[a-z0-9-]+", convention.name)
+        assert convention.words[0].islower() or convention.words.startswith("BatchNorm")
+        assert not convention.words.endswith(".")
+        assert convention.source
+        changes = [convention.network, convention.rule, convention.start, convention.show]
+        assert sum(change is not None for change in changes) == 1
+    assert choices.table().count("\n") == len(CONVENTIONS) + 1
+
+
+def test_what_changes_the_map_comes_after_what_changes_the_explanation() -> None:
+    """So that a pair is applied in the order in which it would be made."""
+    kinds = [next(i for i, f in enumerate((c.network, c.rule, c.start, c.show)) if f is not None) for c in CONVENTIONS]
+    assert kinds == sorted(kinds)
+
+
+def test_the_page_holds_the_table() -> None:
+    assert choices.table() in PAGE.read_text(encoding="utf-8"), (
+        "docs/compare.md is not up to date; print(lrpref.choices.table()) is the table"
+    )
+
+
+def test_the_page_shows_what_its_code_prints() -> None:
+    """Each block of Python is run, and must print the block of text after it."""
+    page = PAGE.read_text(encoding="utf-8")
+    blocks = re.findall(r"```python\n(.*?)```\n+(?:```text\n(.*?)```)?", page, re.S)
+    assert len(blocks) >= 2
+    scope: dict[str, Any] = {}
+    for code, expected in blocks:
+        out = StringIO()
+        with redirect_stdout(out):
+            exec(compile(code, str(PAGE), "exec"), scope)
+        assert out.getvalue() == expected
+
+
+def test_no_library_is_imported_until_it_is_needed() -> None:
+    code = (
+        "import sys, json, lrpref, lrpref.cli, lrpref.importers.torch\n"
+        "print(json.dumps([m for m in ('torch', 'scipy', 'matplotlib', 'PIL', 'cupy') if m in sys.modules]))"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert json.loads(found.stdout) == []
+
+
+def test_the_names_are_public() -> None:
+    for name in ("compare", "crosscheck", "explain_difference", "from_torch"):
+        assert name in lrpref.__all__
+        assert callable(getattr(lrpref, name))
+    assert isinstance(lrpref.compare(V, V), Comparison)

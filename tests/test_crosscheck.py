@@ -1,0 +1,125 @@
+"""One call for users of PyTorch: their module, their input, their attribution."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import lrpref
+from lrpref import conventions as others
+from lrpref.composites import Composite, EpsilonPlus
+from lrpref.errors import ConversionError, InputError, ShapeError
+from lrpref.layers import WeightedLayer
+
+torch = pytest.importorskip("torch", reason="torch is not installed: pip install 'lrpref[torch]'")
+nn, F = torch.nn, torch.nn.functional
+
+
+class Net(nn.Module):
+    """A residual network with BatchNorm, functional activations and an in-place ReLU."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1, self.bn1 = nn.Conv2d(2, 4, 3, padding=1), nn.BatchNorm2d(4)
+        self.conv2, self.relu = nn.Conv2d(4, 4, 3, padding=1), nn.ReLU(inplace=True)
+        self.fc = nn.Linear(16, 3)
+
+    def forward(self, x: Any) -> Any:
+        x = F.relu(self.bn1(self.conv1(x)))
+        x = self.relu(self.conv2(x) + x)
+        return self.fc(torch.flatten(F.avg_pool2d(x, 3), 1))
+
+
+@pytest.fixture(scope="module")
+def module() -> Any:
+    torch.manual_seed(3)
+    net = Net()
+    nn.init.normal_(net.bn1.weight)
+    nn.init.normal_(net.bn1.bias)
+    nn.init.normal_(net.bn1.running_mean)
+    return net.eval()
+
+
+@pytest.fixture(scope="module")
+def x() -> Any:
+    return torch.randn(2, 2, 6, 6, generator=torch.Generator().manual_seed(4))
+
+
+def test_gradient_times_input_is_lrp_0(module: Any, x: Any) -> None:
+    """An attribution that torch makes by itself; asked as epsilon-plus, it is recognised for what it is."""
+    given = x.clone().requires_grad_()
+    y = module(given)
+    (gradient,) = torch.autograd.grad(y.max(dim=1).values.sum(), given)
+    attribution = (given * gradient).detach()
+    zero = Composite([(lrpref.LinearLayer, lrpref.rules.Zero())])
+    assert lrpref.crosscheck(module, x, attribution, zero, pairs=False).equal
+    found = lrpref.crosscheck(module, x, attribution, "epsilon-plus")
+    assert not found.equal
+    assert ("zero-everywhere",) in [match.names for match in found.matches]
+
+
+def test_captums_rule_written_in_torch_is_named() -> None:
+    """captum's Alpha1_Beta0_Rule for two Linear layers: clamp the weights, divide, go back. No lrpref in it."""
+    torch.manual_seed(5)
+    first, second = nn.Linear(5, 6), nn.Linear(6, 3)
+    model = nn.Sequential(first, nn.ReLU(), second)
+    x = torch.randn(3, 5)
+    with torch.no_grad():
+        hidden = F.relu(first(x))
+        y = second(hidden)
+        R = y * F.one_hot(y.argmax(dim=1), 3)
+        for layer, a in ((second, hidden), (first, x)):
+            w = layer.weight.clamp(min=0)
+            z = a @ w.T + layer.bias
+            R = a * ((R / (z + 1e-9 * torch.where(z >= 0, 1.0, -1.0))) @ w)
+    found = lrpref.crosscheck(model, x, R, "z-plus", tolerance=1e-4)
+    assert not found.equal
+    assert [match.names for match in found.matches] == [("weights-clamped",)]
+
+
+def test_what_lrpref_made_is_equal(module: Any, x: Any) -> None:
+    R = lrpref.explain(lrpref.from_torch(module, x), x.numpy())
+    found = lrpref.crosscheck(module, x, R)
+    assert found.equal
+    assert found.comparison is not None
+    assert found.comparison.cosine == pytest.approx(1)
+
+
+def test_target_and_seed_and_tensors_of_them(module: Any, x: Any) -> None:
+    target = torch.tensor([2, 0])
+    net = lrpref.from_torch(module, x)
+    R = lrpref.explain(net, x.numpy(), target.numpy(), "epsilon", "one")
+    assert lrpref.crosscheck(module, x, torch.from_numpy(R), "epsilon", target, "one").equal
+    assert lrpref.crosscheck(module, x, torch.from_numpy(R), "epsilon", [2, 0], "one").equal
+    assert not lrpref.crosscheck(module, x, torch.from_numpy(R), "epsilon", 1, "one", pairs=False).equal
+
+
+def test_a_map_in_half_precision_that_needs_a_gradient(module: Any, x: Any) -> None:
+    R = torch.from_numpy(lrpref.explain(lrpref.from_torch(module, x), x.numpy())).bfloat16().requires_grad_()
+    assert lrpref.crosscheck(module, x, R, tolerance=1e-2).equal
+
+
+def test_a_plus_that_hooks_do_not_see(module: Any, x: Any) -> None:
+    net = lrpref.from_torch(module, x).astype(np.float64)
+    plus = Composite([(lrpref.Add, others.ToEvery()), *EpsilonPlus().pairs])
+    R = lrpref.explain(net, x.double().numpy(), rule=plus)
+    found = lrpref.crosscheck(module, x, torch.from_numpy(R), "epsilon-plus")
+    assert [match.names for match in found.matches] == [("add-to-every",)]
+
+
+def test_the_bias_that_torchlrp_drops(module: Any, x: Any) -> None:
+    net = lrpref.from_torch(module, x)
+    rule = Composite([(WeightedLayer, lrpref.rules.AlphaBeta(1, 0, bias="ignore"))])
+    found = lrpref.crosscheck(module, x, lrpref.explain(net, x.numpy(), rule=rule), "z-plus")
+    assert ("alpha-beta-bias-ignored",) in [match.names for match in found.matches]
+
+
+def test_mistakes(module: Any, x: Any) -> None:
+    with pytest.raises(ConversionError, match="GELU"):
+        lrpref.crosscheck(nn.Sequential(nn.GELU()), x, x)
+    with pytest.raises(ShapeError, match="which fits none of x"):
+        lrpref.crosscheck(module, x, x[:, :, :2])
+    with pytest.raises(InputError, match="the other map holds"):
+        lrpref.crosscheck(module, x, x * float("nan"))

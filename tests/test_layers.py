@@ -1,0 +1,535 @@
+"""What every layer promises: values, shapes, transposes, routes, and to leave everything it is given alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import FrozenInstanceError, fields
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose, assert_array_equal
+from strategies import ELEMENTWISE, LAYERS, LINEAR, ROUTING, Case, cases, conv2d, dyadic, images
+
+import lrpref
+from lrpref import (
+    Add,
+    AvgPool2D,
+    BatchNorm,
+    Concat,
+    Conv2D,
+    Dense,
+    Dropout,
+    Flatten,
+    GlobalAvgPool2D,
+    LeakyReLU,
+    MaxPool2D,
+    Network,
+    Pad2D,
+    ReLU,
+    ReLU6,
+    Scale,
+    Sigmoid,
+    Softmax,
+    Tanh,
+    ThreshReLU,
+    oracle,
+    rules,
+    to_numpy,
+)
+from lrpref.backend import is_array
+from lrpref.errors import DTypeError, ParameterError, RuleError, ShapeError
+from lrpref.layers.base import as_tuple
+from lrpref.rules import identity, magnitude, negative, one, positive, square
+
+every_linear_layer = pytest.mark.parametrize("kind", LINEAR)
+every_layer = pytest.mark.parametrize("kind", LAYERS)
+
+few = settings(max_examples=settings.default.max_examples // 4)
+"""For laws that are tried on every kind of layer in turn."""
+
+MAPS = st.sampled_from([identity, positive, negative, magnitude, square, one])
+"""What the rules put in the place of the weights."""
+
+
+def image(*rows: list[float]) -> np.ndarray:
+    """One sample, one channel."""
+    return np.asarray(rows, dtype=np.float64)[None, None]
+
+
+def arrays_of(layer: lrpref.Layer) -> list[Any]:
+    """The arrays that a layer holds."""
+    return [getattr(layer, f.name) for f in fields(layer) if is_array(getattr(layer, f.name))]
+
+
+def numpy_tuple(x: Any) -> tuple[np.ndarray, ...]:
+    """One array, or a tuple of them, on the CPU."""
+    return tuple(map(to_numpy, as_tuple(x)))
+
+
+# ---- linear layers are matrices ----------------------------------------------------------------------------------
+
+
+@every_linear_layer
+@few
+@given(data=st.data(), weights=MAPS)
+def test_the_adjoint_is_the_transpose(kind: str, backend: Any, data: st.DataObject, weights: Any) -> None:
+    """<W a, s> = <a, W^T s>, whatever a rule puts in the place of the weights.
+
+    With `==`: the sums of dyadic numbers are exact.
+    """
+    case = data.draw(cases(kind))
+    layer, inputs, s = backend(case)
+    w = weights(layer.parameters(*inputs)[0])
+    up = to_numpy(layer.linear(w, *inputs)) * case.R
+    down = [a * c for a, c in zip(case.inputs, numpy_tuple(layer.adjoint(w, s, *case.shapes)), strict=True)]
+    assert_array_equal(sum(c.sum() for c in down), up.sum())
+
+
+@every_linear_layer
+@few
+@given(data=st.data())
+def test_the_adjoint_is_shaped_like_the_inputs(kind: str, data: st.DataObject) -> None:
+    layer, inputs, s = case = data.draw(cases(kind))
+    w, _ = layer.parameters(*inputs)
+    assert tuple(c.shape for c in numpy_tuple(layer.adjoint(w, s, *case.shapes))) == case.shapes
+
+
+@every_linear_layer
+@few
+@given(data=st.data())
+def test_forward_is_the_explicit_matrix_plus_bias(kind: str, backend: Any, data: st.DataObject) -> None:
+    case = data.draw(cases(kind))
+    layer, inputs, _ = backend(case)
+    shapes = [shape[1:] for shape in case.shapes]
+    parts = oracle.matrix(case.layer, *shapes)
+    flat = [a.reshape(len(a), -1) for a in case.inputs]
+    z = sum((W @ a.T).T for W, a in zip(parts, flat, strict=True)) + oracle.bias(case.layer, *shapes)
+    assert_array_equal(to_numpy(layer.forward(*inputs)).reshape(z.shape), z)
+
+
+@every_linear_layer
+@few
+@given(data=st.data())
+def test_fan_in_counts_the_connections_of_a_unit(kind: str, data: st.DataObject) -> None:
+    """Where the window meets no padding, exactly; elsewhere cells of the padding count as well."""
+    case = data.draw(cases(kind))
+    layer = case.layer.map_arrays(np.ones_like)
+    parts = oracle.matrix(layer, *(shape[1:] for shape in case.shapes))
+    connections = sum(np.asarray((W != 0).sum(axis=1)) for W in parts)
+    n = layer.fan_in(*case.shapes)
+    assert connections.max() <= n
+    if not any(getattr(layer, "padding", ())):
+        assert connections.min() == n
+
+
+@pytest.mark.parametrize(
+    ("layer", "shapes", "n"),
+    [
+        (Dense(np.ones((2, 5))), [(1, 5)], 5),
+        (Conv2D(np.ones((4, 3, 2, 5)), padding=4, groups=2), [(1, 6, 5, 5)], 30),
+        (AvgPool2D((2, 3), padding=1), [(1, 1, 4, 4)], 6),
+        (AvgPool2D((2, 3), padding=1, count_include_pad=False), [(1, 1, 4, 4)], 6),
+        (GlobalAvgPool2D(), [(1, 3, 4, 5)], 20),
+        (Scale([1.0, 1.0]), [(1, 2, 3, 3)], 1),
+        (BatchNorm(None, None, [0.0], [1.0]), [(1, 1)], 1),
+        (Add(), [(1, 2)] * 3, 3),
+    ],
+)
+def test_fan_in_by_hand(layer: lrpref.LinearLayer, shapes: list[Any], n: int) -> None:
+    assert layer.fan_in(*shapes) == n
+
+
+def test_a_bias_by_taps_stops_at_the_padding() -> None:
+    """Each tap adds its bias where it meets the image: 2 x 2 taps of 1, 10, 100, 1000 around one cell."""
+    taps = [[[1.0, 10.0], [100.0, 1000.0]]]
+    conv = Conv2D(np.zeros((1, 1, 2, 2)), padding=1, bias_taps=taps)
+    assert_array_equal(conv.forward(image([7.0])), image([1000.0, 100.0], [10.0, 1.0]))
+
+
+@pytest.mark.parametrize(("count", "corner", "edge"), [(True, 4 / 9, 6 / 9), (False, 1.0, 1.0)])
+def test_the_mean_of_a_padded_window(count: bool, corner: float, edge: float) -> None:
+    """3 x 3 windows on a 3 x 3 image of ones with a border: 4 real cells in a corner, 6 at an edge, 9 inside."""
+    mean = AvgPool2D(3, 1, 1, count_include_pad=count).forward(np.ones((1, 1, 3, 3)))
+    assert_allclose(mean, image([corner, edge, corner], [edge, 1, edge], [corner, edge, corner]), rtol=1e-15)
+
+
+def test_batch_norm_is_its_formula() -> None:
+    """g (a - mu) / sqrt(var + eps) + beta = 3 (5 - 1) / 2 - 4 = 2."""
+    norm = BatchNorm([3.0], [-4.0], [1.0], [3.5], eps=0.5)
+    assert_array_equal(norm.forward(np.asarray([[5.0]])), [[2.0]])
+    assert_array_equal(BatchNorm(None, None, [1.0], [3.5], eps=0.5).forward(np.asarray([[5.0]])), [[2.0]])
+
+
+# ---- shapes and batches ------------------------------------------------------------------------------------------
+
+
+@every_layer
+@few
+@given(data=st.data())
+def test_output_shape_is_the_shape_of_the_output(kind: str, backend: Any, data: st.DataObject) -> None:
+    case = data.draw(cases(kind))
+    layer, inputs, _ = backend(case)
+    assert layer.output_shape(*case.shapes) == tuple(layer.forward(*inputs).shape)
+
+
+@every_layer
+@few
+@given(data=st.data())
+def test_a_sample_does_not_depend_on_its_batch(kind: str, backend: Any, data: st.DataObject) -> None:
+    """Exactly, but for tanh, whose last bit may depend on where in an array a number stands."""
+    case = data.draw(cases(kind))
+    layer, inputs, _ = backend(case)
+    together = to_numpy(layer.forward(*inputs))
+    alone = [to_numpy(layer.forward(*backend(case.at(n).inputs))) for n in range(len(case.R))]
+    assert_allclose(together, np.concatenate(alone), rtol=1e-15 if kind in ("sigmoid", "tanh") else 0)
+
+
+@every_layer
+@few
+@given(data=st.data())
+def test_an_empty_batch_stays_empty(kind: str, data: st.DataObject) -> None:
+    layer, inputs, R = data.draw(cases(kind))
+    nothing = tuple(a[:0] for a in inputs)
+    assert layer.forward(*nothing).shape == (0, *R.shape[1:])
+    shared = layer.relevance(nothing, R[:0], rules.Flat())
+    assert [r.shape for r in shared] == [a.shape for a in nothing]
+
+
+@every_layer
+@few
+@given(data=st.data())
+def test_relevance_is_shaped_like_the_inputs(kind: str, backend: Any, data: st.DataObject) -> None:
+    """A tuple of inputs gets a tuple, one array gets one array."""
+    case = data.draw(cases(kind))
+    layer, inputs, R = backend(case)
+    shared = layer.relevance(inputs, R, rules.Flat())
+    assert isinstance(shared, tuple)
+    assert tuple(tuple(r.shape) for r in shared) == case.shapes
+    if len(inputs) == 1:
+        assert_array_equal(to_numpy(layer.relevance(inputs[0], R, rules.Flat())), to_numpy(shared[0]))
+
+
+# ---- what layers leave alone -------------------------------------------------------------------------------------
+
+
+@every_layer
+@few
+@given(data=st.data())
+def test_nothing_given_to_a_layer_is_changed(kind: str, backend: Any, data: st.DataObject) -> None:
+    case = data.draw(cases(kind))
+    layer, inputs, R = moved = backend(case)
+    kept = [np.array(to_numpy(x)) for x in (*inputs, R, *arrays_of(layer))]
+    layer.forward(*inputs)
+    layer.relevance(inputs, R, rules.Absolute())
+    for before, after in zip(kept, (*moved.inputs, R, *arrays_of(layer)), strict=True):
+        assert_array_equal(before, to_numpy(after))
+
+
+@every_layer
+@few
+@given(data=st.data())
+def test_layers_are_frozen_and_their_arrays_read_only(kind: str, data: st.DataObject) -> None:
+    layer = data.draw(cases(kind)).layer
+    with pytest.raises(FrozenInstanceError):
+        layer.anything = 1
+    for array in arrays_of(layer):
+        assert not array.flags.writeable
+
+
+def test_the_array_given_stays_the_users_own() -> None:
+    weight = np.ones((1, 1))
+    Dense(weight)
+    weight[0, 0] = 2.0
+    assert weight.flags.writeable
+
+
+@every_layer
+@few
+@given(data=st.data())
+def test_float32_in_float32_out(kind: str, backend: Any, data: st.DataObject) -> None:
+    """Masks stay masks. Every rule's arithmetic is tried in test_rules."""
+
+    def single(x: np.ndarray) -> np.ndarray:
+        return x if x.dtype == bool else x.astype(np.float32)
+
+    layer, inputs, R = data.draw(cases(kind))
+    layer, inputs, R = backend(Case(layer.map_arrays(single), tuple(map(single, inputs)), single(R)))
+    assert to_numpy(layer.forward(*inputs)).dtype == np.float32
+    assert {r.dtype for r in numpy_tuple(layer.relevance(inputs, R, rules.Epsilon()))} == {np.dtype(np.float32)}
+
+
+@every_layer
+@few
+@given(data=st.data())
+def test_map_arrays_reaches_every_array_and_keeps_the_rest(kind: str, data: st.DataObject) -> None:
+    layer = data.draw(cases(kind)).layer
+    seen: list[np.ndarray] = []
+    copy = layer.map_arrays(lambda array: (seen.append(array), array.copy())[1])
+    assert len(seen) == len(arrays_of(layer))
+    for f in fields(layer):
+        assert_array_equal(getattr(copy, f.name), getattr(layer, f.name))
+
+
+# ---- max-pooling -------------------------------------------------------------------------------------------------
+
+
+@given(case=cases("max_pool"))
+def test_max_pool_is_the_largest_real_cell(backend: Any, case: Case) -> None:
+    """Against padding with minus infinity, which never wins."""
+    layer = case.layer
+    top, bottom, left, right = layer.padding
+    padded = np.pad(case.inputs[0], ((0, 0), (0, 0), (top, bottom), (left, right)), constant_values=-np.inf)
+    windows = np.lib.stride_tricks.sliding_window_view(padded, layer.kernel_size, axis=(2, 3))
+    expected = windows[:, :, :: layer.stride[0], :: layer.stride[1]].max(axis=(4, 5))
+    assert_array_equal(to_numpy(backend(layer).forward(backend(case.inputs[0]))), expected)
+
+
+@pytest.mark.parametrize("kind", ROUTING)
+@few
+@given(data=st.data())
+def test_routes_are_the_messages(kind: str, backend: Any, data: st.DataObject) -> None:
+    """Exactly, but for shared ties: R / 3 three times need not be R."""
+    case = data.draw(cases(kind))
+    layer, inputs, R = backend(case)
+    messages = lrpref.messages(case.layer, case.inputs, case.R, rules.Zero())
+    for shared, message in zip(numpy_tuple(layer.relevance(inputs, R, rules.Zero())), messages, strict=True):
+        expected = message.sum(axis=tuple(range(shared.ndim, message.ndim)))
+        # A cell wins at most 9 windows of numbers up to 4, each rounded once.
+        assert_allclose(shared, expected, rtol=0, atol=1e-14 if kind == "max_pool" else 0)
+
+
+@pytest.mark.parametrize(
+    ("ties", "expected"), [("first", ([8.0, 0.0], [0.0, 0.0])), ("equal", ([2.0, 2.0], [2.0, 2.0]))]
+)
+def test_ties_of_a_constant_window(backend: Any, ties: str, expected: Any) -> None:
+    pool = MaxPool2D(2, ties=ties)
+    shared = pool.relevance(backend(np.ones((1, 1, 2, 2))), backend(image([8.0])), rules.Zero())
+    assert_array_equal(to_numpy(shared), image(*expected))
+
+
+def test_the_first_of_equal_maxima_is_the_first_in_reading_order() -> None:
+    """Right of the first row comes before left of the second."""
+    shared = MaxPool2D(2).relevance(image([0.0, 5.0], [5.0, 5.0]), image([1.0]), rules.Zero())
+    assert_array_equal(shared, image([0.0, 1.0], [0.0, 0.0]))
+
+
+def test_a_cell_that_wins_several_windows_gets_the_sum() -> None:
+    """The middle of 3 x 3 cells lies in all four 2 x 2 windows."""
+    a = image([0.0, 0.0, 0.0], [0.0, 9.0, 0.0], [0.0, 0.0, 0.0])
+    shared = MaxPool2D(2, stride=1).relevance(a, image([1.0, 2.0], [4.0, 8.0]), rules.Zero())
+    assert_array_equal(shared, image([0.0, 0.0, 0.0], [0.0, 15.0, 0.0], [0.0, 0.0, 0.0]))
+
+
+@pytest.mark.parametrize("ties", ["first", "equal"])
+def test_padding_never_wins(ties: str) -> None:
+    """Not even against negative numbers, and relevance does not leak into it."""
+    pool = MaxPool2D(2, stride=1, padding=1, ties=ties)
+    a = image([-3.0, -2.0], [-1.0, -4.0])
+    assert_array_equal(pool.forward(a), image([-3.0, -2.0, -2.0], [-1.0, -1.0, -2.0], [-1.0, -1.0, -4.0]))
+    assert_array_equal(pool.relevance(a, np.ones((1, 1, 3, 3)), rules.Zero()), image([1.0, 3.0], [4.0, 1.0]))
+
+
+# ---- the other routing layers ------------------------------------------------------------------------------------
+
+
+@given(case=cases("pad"))
+def test_pad_is_numpys_and_its_border_is_booked(backend: Any, case: Case) -> None:
+    layer, inputs, R = backend(case)
+    top, bottom, left, right = case.layer.padding
+    border = ((0, 0), (0, 0), (top, bottom), (left, right))
+    expected = np.pad(case.inputs[0], border, constant_values=case.layer.value)
+    assert_array_equal(to_numpy(layer.forward(*inputs)), expected)
+    flow = layer.flow(inputs, R, None)
+    H, W = case.shapes[0][2:]
+    inside = case.R[:, :, top : top + H, left : left + W]
+    assert_array_equal(to_numpy(flow.inputs[0]), inside)
+    assert_array_equal(to_numpy(flow.losses["bias"]), (case.R.sum(axis=(1, 2, 3)) - inside.sum(axis=(1, 2, 3))))
+
+
+@given(shape=images())
+def test_flatten_reads_row_by_row(shape: Any) -> None:
+    a = np.arange(np.prod(shape), dtype=np.float64).reshape(shape)
+    assert_array_equal(Flatten().forward(a), a.reshape(shape[0], -1))
+    assert_array_equal(Flatten().relevance(a, a.reshape(shape[0], -1), rules.Zero()), a)
+
+
+@given(case=cases("concat"))
+def test_concat_puts_side_by_side_and_takes_apart(case: Case) -> None:
+    joined = case.layer.forward(*case.inputs)
+    assert_array_equal(joined, np.concatenate(case.inputs, axis=1))
+    for a, back in zip(case.inputs, case.layer.relevance(case.inputs, joined, rules.Zero()), strict=True):
+        assert_array_equal(back, a)
+
+
+def test_dropout_does_nothing() -> None:
+    a = np.ones((1, 2))
+    assert_array_equal(Dropout(0.9).forward(a), a)
+
+
+# ---- activations -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ELEMENTWISE)
+@few
+@given(data=st.data())
+def test_activations_pass_relevance(kind: str, backend: Any, data: st.DataObject) -> None:
+    case = data.draw(cases(kind))
+    layer, inputs, R = backend(case)
+    for rule in (rules.Zero(), None):
+        assert_array_equal(to_numpy(layer.relevance(inputs, R, rule)[0]), case.R)
+
+
+X = np.asarray([[-7.0, -1.0, 0.0, 2.0, 7.0]])
+
+
+@pytest.mark.parametrize(
+    ("layer", "expected"),
+    [
+        (ReLU(), [0.0, 0.0, 0.0, 2.0, 7.0]),
+        (ReLU6(), [0.0, 0.0, 0.0, 2.0, 6.0]),
+        (LeakyReLU(0.5), [-3.5, -0.5, 0.0, 2.0, 7.0]),
+        (ThreshReLU(), [0.0, 0.0, 0.0, 2.0, 7.0]),
+        (ThreshReLU(-2.0), [-2.0, -1.0, 0.0, 2.0, 7.0]),
+        (ThreshReLU([0.0, 1.0, 2.0, 3.0, 4.0]), [0.0, 1.0, 2.0, 3.0, 7.0]),
+        (ThreshReLU([-8.0] * 3 + [5.0] * 2, np.asarray([True, False] * 2 + [True])), [-8.0, -1.0, -8.0, 5.0, 5.0]),
+        (Tanh(), np.tanh(X[0])),
+        (Sigmoid(), 1 / (1 + np.exp(-X[0]))),
+        (Softmax(), np.exp(X[0]) / np.exp(X[0]).sum()),
+    ],
+)
+def test_activations_by_hand(backend: Any, layer: lrpref.Layer, expected: Any) -> None:
+    assert_allclose(to_numpy(backend(layer).forward(backend(X))), [expected], rtol=1e-13)
+
+
+@given(a=images(channels=3).flatmap(dyadic))
+def test_thresholds_are_per_channel_of_an_image(backend: Any, a: np.ndarray) -> None:
+    t = np.asarray([-1.0, 0.0, 1.0])
+    layer = ThreshReLU(t, np.asarray([False, True, False]))
+    expected = np.maximum(a, t[:, None, None])
+    expected[:, 1] = np.minimum(a, 0)[:, 1]
+    assert_array_equal(to_numpy(backend(layer).forward(backend(a))), expected)
+
+
+@pytest.mark.parametrize("layer", [Sigmoid(), Tanh(), Softmax()])
+def test_large_numbers_do_not_overflow(layer: lrpref.Layer) -> None:
+    """Warnings are errors in this suite, so an overflow in passing would be seen."""
+    assert np.isfinite(layer.forward(np.asarray([[-1e4, 0.0, 1e4]]))).all()
+
+
+def test_softmax_sums_to_one_and_takes_no_relevance() -> None:
+    assert_allclose(Softmax().forward(X).sum(axis=1), [1.0], rtol=1e-15)
+    with pytest.raises(RuleError, match="explanations start at its input"):
+        Softmax().relevance(X, X, rules.Zero())
+
+
+# ---- refusals: what is wrong, and what to do ---------------------------------------------------------------------
+
+SHAPES: list[tuple[Callable[[], object], str]] = [
+    (lambda: Dense(np.ones((2, 3))).forward(np.ones((1, 4))), r"expected \(N, 3\), got \(1, 4\)"),
+    (lambda: Dense(np.ones((2, 8))).forward(np.ones((1, 2, 2, 2))), r"got \(1, 2, 2, 2\); put a Flatten\(\) before"),
+    (lambda: Conv2D(np.ones((1, 1, 1, 1))).forward(np.ones((1, 4, 4))), r"got \(1, 4, 4\); add the batch axis with"),
+    (lambda: Conv2D(np.ones((2, 3, 1, 1)), groups=2).forward(np.ones((1, 3, 4, 4))), r"expected 6 channels.*got 3"),
+    (lambda: Conv2D(np.ones((1, 1, 3, 3)), dilation=2).forward(np.ones((1, 1, 4, 5))), r"larger input, more padding"),
+    (lambda: MaxPool2D(3).forward(np.ones((1, 1, 2, 9))), r"kernel of \(3, 3\).*smaller kernel"),
+    (lambda: AvgPool2D(3).forward(np.ones((1, 1, 2, 9))), r"kernel of \(3, 3\).*smaller kernel"),
+    (lambda: MaxPool2D(1).forward(np.ones((1, 1))), r"expected images of shape \(N, C, H, W\), got \(1, 1\)"),
+    (lambda: Pad2D(1).forward(np.ones((1, 2, 2))), r"got \(1, 2, 2\); add the batch axis"),
+    (lambda: GlobalAvgPool2D().forward(np.ones((1, 2))), r"expected images"),
+    (lambda: GlobalAvgPool2D().forward(np.ones((1, 2, 0, 3))), r"without cells has no mean: \(1, 2, 0, 3\)"),
+    (lambda: Scale([1.0, 1.0]).forward(np.ones((1, 3))), r"expected 2 channels on axis 1.*got \(1, 3\)"),
+    (lambda: Scale([1.0, 1.0]).forward(np.ones((1, 2, 3))), r"\(N, C\) or \(N, C, H, W\), got \(1, 2, 3\)"),
+    (lambda: Add().forward(np.ones((1, 2)), np.ones((1, 3))), r"differ in shape: \(1, 2\), \(1, 3\)"),
+    (lambda: Concat().forward(np.ones((1, 2)), np.ones((2, 2))), r"elsewhere than in axis 1: \(1, 2\), \(2, 2\)"),
+    (lambda: ThreshReLU([1.0]).forward(np.ones((1, 2))), r"ThreshReLU has \{1\} channels, the input 2 in \(1, 2\)"),
+    (lambda: Softmax().output_shape((3,)), r"expected \(N, classes, ...\), got \(3,\)"),
+    (
+        lambda: Dense(np.ones((2, 3))).relevance(np.ones((1, 3)), np.ones((1, 3)), rules.Zero()),
+        r"relevance has shape \(1, 3\), the layer's output has \(1, 2\)",
+    ),
+]
+
+
+@pytest.mark.parametrize(("call", "message"), SHAPES, ids=[message for _, message in SHAPES])
+def test_shapes_that_do_not_fit(call: Callable[[], object], message: str) -> None:
+    with pytest.raises(ShapeError, match=message):
+        call()
+
+
+PARAMETERS: list[tuple[Callable[[], object], str]] = [
+    (lambda: Dense(np.ones(3)), r"Dense weight must have 2 axes, got shape \(3,\)"),
+    (lambda: Dense(np.ones((2, 3)), np.ones(3)), r"Dense weight \(2, 3\) has 2 outputs, its bias 3"),
+    (lambda: Dense([[np.nan]]), r"Dense weight holds NaN or infinities"),
+    (lambda: Conv2D(np.ones((1, 1, 3))), r"Conv2D weight must have 4 axes"),
+    (lambda: Conv2D(np.ones((4, 1, 1, 1)), groups=3), r"4 output channels, which 3 groups do not divide"),
+    (lambda: Conv2D(np.ones((4, 1, 1, 1)), groups=0), r"4 output channels, which 0 groups"),
+    (lambda: Conv2D(np.ones((4, 1, 1, 1)), np.ones(3)), r"4 output channels, its bias 3"),
+    (lambda: Conv2D(np.ones((1, 1, 2, 2)), bias_taps=np.ones((1, 2, 3))), r"bias_taps has shape \(1, 2, 3\)"),
+    (lambda: Conv2D(np.ones((1, 1, 1, 1)), stride=0), r"stride takes 1 or 2 integers >= 1, got 0"),
+    (lambda: Conv2D(np.ones((1, 1, 1, 1)), dilation=(1, 0)), r"dilation takes 1 or 2 integers >= 1, got \(1, 0\)"),
+    (lambda: Conv2D(np.ones((1, 1, 1, 1)), padding=-1), r"padding takes 1 or 2 or 4 integers >= 0, got -1"),
+    (lambda: Conv2D(np.ones((1, 1, 1, 1)), padding=(1, 2, 3)), r"padding takes 1 or 2 or 4 integers"),
+    (lambda: MaxPool2D(1.5), r"kernel_size takes 1 or 2 integers >= 1, got 1.5"),
+    (lambda: MaxPool2D("3"), r"kernel_size takes 1 or 2 integers >= 1, got '3'"),
+    (lambda: AvgPool2D(None), r"kernel_size takes 1 or 2 integers >= 1, got None"),
+    (lambda: MaxPool2D(2, ties="last"), r'ties is "first" or "equal", got \'last\''),
+    (lambda: MaxPool2D(2, padding=2), r"without a cell of the image; it must be smaller than the kernel"),
+    (lambda: AvgPool2D((3, 1), padding=(1, 1)), r"must be smaller than the kernel"),
+    (lambda: Scale([[1.0]]), r"Scale weight must have 1 axes"),
+    (lambda: Scale([1.0, 1.0], [1.0]), r"Scale has 2 weights, but 1 biases"),
+    (lambda: BatchNorm(None, None, [0.0], [1.0, 1.0]), r"differ in length: .*'mean': 1, 'var': 2"),
+    (lambda: BatchNorm(None, None, [0.0], [-1.0], eps=2.0), r"var must not be negative"),
+    (lambda: BatchNorm(None, None, [0.0], [0.0], eps=0.0), r"var \+ eps must be positive"),
+    (lambda: BatchNorm(None, None, [0.0], [1.0], eps=-0.1), r"eps must be a finite number >= 0, got -0.1"),
+    (lambda: Pad2D(1, np.inf), r"Pad2D value must be finite, got inf"),
+    (lambda: Pad2D(-1), r"padding takes"),
+    (lambda: LeakyReLU(np.nan), r"negative_slope must be finite, got nan"),
+    (lambda: ThreshReLU([[1.0]]), r"ThreshReLU threshold must have 1 axes"),
+    (lambda: ThreshReLU(0.0, [1.0]), r"below must be one boolean per channel, got shape \(1,\) of float64"),
+]
+
+
+@pytest.mark.parametrize(("call", "message"), PARAMETERS, ids=[message for _, message in PARAMETERS])
+def test_parameters_out_of_range(call: Callable[[], object], message: str) -> None:
+    with pytest.raises(ParameterError, match=message):
+        call()
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.complex128])
+def test_number_types_that_are_refused(dtype: Any) -> None:
+    with pytest.raises(DTypeError, match="use float32, float64 or longer"):
+        Dense(np.ones((1, 1), dtype=dtype))
+
+
+@pytest.mark.parametrize("number", [np.int64(2), np.int8(2), np.asarray([2, 2]), (2, 2), [2, 2], 2])
+def test_geometry_takes_any_integers(number: Any) -> None:
+    assert MaxPool2D(number).kernel_size == (2, 2)
+    assert Conv2D(np.ones((1, 1, 1, 1)), stride=number, padding=number).padding == (2, 2, 2, 2)
+
+
+@given(layer=images(channels=2).flatmap(conv2d))
+def test_integers_and_lists_become_float64(layer: Conv2D) -> None:
+    """A layer made of lists of whole numbers is the layer made of their floats."""
+    whole = np.round(layer.weight).astype(np.int64)
+    assert Conv2D(whole.tolist()).weight.dtype == Conv2D(whole).weight.dtype == np.float64
+
+
+@every_linear_layer
+@few
+@given(data=st.data())
+def test_a_linear_layer_asks_for_a_rule(kind: str, data: st.DataObject) -> None:
+    layer, inputs, R = data.draw(cases(kind))
+    for no_rule in (None, "epsilon"):
+        with pytest.raises(RuleError, match=r"by a rule of lrpref\.rules, got"):
+            layer.relevance(inputs, R, no_rule)
+
+
+def test_a_mask_is_no_number() -> None:
+    """A network's number type is that of its numbers; moving and casting leave masks masks."""
+    net = Network.sequential(ThreshReLU(np.zeros(2, dtype=np.float32), [True, False]))
+    assert net.dtype == np.float32
+    assert net.astype("float64")["threshrelu1"].below.dtype == bool
+    moved = net.to("array-api-strict").forward(lrpref.asarray(np.asarray([[1.0, 1.0]]), "array-api-strict"))
+    assert_array_equal(to_numpy(moved), [[0.0, 1.0]])

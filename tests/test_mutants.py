@@ -1,0 +1,114 @@
+"""Can the tests fail? Each mistake of the table is made in a copy of the package, and its test must notice.
+
+pytest -m mutants tests/test_mutants.py
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from mutants import MUTANTS, Mutant, table
+
+import lrpref
+
+PACKAGE = Path(lrpref.__file__).parent
+TESTS = Path(__file__).parent
+PASSED, FAILED = 0, 1  # pytest's exit codes; 2 to 5 are errors of collection and usage
+WRONG_PACKAGE = 99
+
+GUARD = f"""
+from pathlib import Path
+import lrpref
+import pytest
+
+def pytest_sessionstart(session):
+    if Path(lrpref.__file__).parent != Path(__file__).parent / "lrpref":
+        pytest.exit(f"these tests are of {{lrpref.__file__}}", returncode={WRONG_PACKAGE})
+"""
+
+
+@pytest.fixture
+def wanted(request: pytest.FixtureRequest) -> None:
+    if "mutants" not in (request.config.getoption("-m") or ""):
+        pytest.skip("run with -m mutants")
+
+
+def mutated(mutant: Mutant) -> str:
+    return (PACKAGE / mutant.file).read_text().replace(mutant.old, mutant.new)
+
+
+def workshop(folder: Path) -> None:
+    """A copy of the package and its tests, and a plugin that makes sure that this copy is what is tested."""
+    without = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(PACKAGE, folder / "lrpref", ignore=without)
+    shutil.copytree(TESTS, folder / "tests", ignore=without)
+    shutil.copy(TESTS.parent / "pyproject.toml", folder)
+    (folder / "guard.py").write_text(GUARD)
+
+
+def run(folder: Path, *tests: str) -> subprocess.CompletedProcess[str]:
+    """pytest on the copy, in a process of its own."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    environment |= {"PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
+    options = ["-x", "-q", "-p", "no:cacheprovider", "-p", "guard"]
+    command = [sys.executable, "-P", "-m", "pytest", *options, *tests]
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+
+
+# ---- the table ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
+def test_a_mutant_can_still_be_made(mutant: Mutant) -> None:
+    """The code it changes is there, once, and is Python afterwards; so is the test that must notice."""
+    assert (PACKAGE / mutant.file).read_text().count(mutant.old) == 1
+    assert mutant.new != mutant.old
+    compile(mutated(mutant), mutant.file, "exec")
+    file, _, test = mutant.killer.partition("::")
+    assert f"def {test.partition('[')[0]}(" in (TESTS.parent / file).read_text()
+
+
+def test_names_are_unique_and_the_table_prints() -> None:
+    names = [mutant.name for mutant in MUTANTS]
+    assert len(set(names)) == len(names)
+    assert all(name in table() for name in names)
+
+
+# ---- the tests can fail ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.mutants
+@pytest.mark.usefixtures("wanted")
+def test_all_is_well_without_a_mutant(tmp_path: Path) -> None:
+    """Otherwise a failure below would mean nothing."""
+    workshop(tmp_path)
+    found = run(tmp_path, *sorted({mutant.killer for mutant in MUTANTS}))
+    assert found.returncode == PASSED, found.stdout + found.stderr
+
+
+@pytest.mark.mutants
+@pytest.mark.usefixtures("wanted")
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
+def test_a_mutant_is_noticed(mutant: Mutant, tmp_path: Path) -> None:
+    workshop(tmp_path)
+    (tmp_path / "lrpref" / mutant.file).write_text(mutated(mutant))
+    found = run(tmp_path, mutant.killer)
+    assert found.returncode == FAILED, f"{mutant.name}: not noticed\n{found.stdout}{found.stderr}"
+    assert "1 failed" in found.stdout
+    assert "error" not in found.stdout.splitlines()[-1]
+
+
+@pytest.mark.mutants
+@pytest.mark.usefixtures("wanted")
+def test_another_package_would_be_noticed(tmp_path: Path) -> None:
+    """The guard stops pytest where the tests would run on a package that is not the copy."""
+    workshop(tmp_path)
+    shutil.rmtree(tmp_path / "lrpref")
+    shutil.copytree(PACKAGE, tmp_path / "elsewhere" / "lrpref")
+    (tmp_path / "guard.py").write_text(f"import sys\nsys.path.insert(0, {str(tmp_path / 'elsewhere')!r})\n{GUARD}")
+    assert run(tmp_path, MUTANTS[0].killer).returncode == WRONG_PACKAGE

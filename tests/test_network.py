@@ -1,0 +1,331 @@
+"""The network: what is a graph and what is not, its order, its shapes, its number type and its backend."""
+
+from __future__ import annotations
+
+import copy
+import itertools
+import pickle
+
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+
+import lrpref
+from lrpref import Add, BatchNorm, Concat, Conv2D, Dense, Flatten, Network, ReLU, Softmax, ThreshReLU, rules
+from lrpref.composites import Composite
+from lrpref.errors import DTypeError, GraphError, InputError, LrprefError, ParameterError, ShapeError, UnknownNameError
+
+ONE = Dense([[1.0]])
+X = np.array([[1.0, 2.0], [3.0, -1.0]])
+
+
+def residual() -> Network:
+    """y = x + W relu(V x), the nodes in an order that is not that of the graph."""
+    return Network(
+        [
+            ("sum", Add(), ["input", "second"]),
+            ("second", Dense([[1.0, 0.0], [2.0, 1.0]]), ["relu"]),
+            ("first", Dense([[1.0, -1.0], [0.5, 1.0]]), ["input"]),
+            ("relu", ReLU(), ["first"]),
+        ]
+    )
+
+
+# ---- graphs that are none ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("nodes", "message"),
+    [
+        ([], "at least one node"),
+        ([("a", ONE, ["b"]), ("b", ONE, ["a"])], "cycle through a, b"),
+        ([("a", ONE, ["a"])], "cycle through a"),
+        ([("a", ONE, ["input"]), ("b", ONE, ["c"]), ("c", ONE, ["b"]), ("s", Add(), ["a", "c"])], "cycle through b, c"),
+        ([("a", ONE, ["nowhere"])], "'a' reads 'nowhere', which is no node"),
+        ([("a", ONE, ["input"]), ("a", ONE, ["input"])], "more than once: a"),
+        ([("input", ONE, ["input"])], "'input' is the name of the network's input"),
+        ([("a", ONE, ["input"]), ("b", ONE, ["input"])], "these nodes are read by no other: a, b"),
+        ([("a", np.ones((1, 1)), ["input"])], "'a': expected a layer, got ndarray"),
+        ([("a", Dense, ["input"])], "'a': expected a layer, got type"),
+        ([("a", ONE, [])], r"'a' \(Dense\) takes 1 inputs, got 0"),
+        ([("a", ONE, ["input", "input"])], r"'a' \(Dense\) takes 1 inputs, got 2"),
+        ([("a", Add(), ["input"])], r"'a' \(Add\) takes 2 or more inputs, got 1"),
+        ([("a", Concat(), ["input"])], r"'a' \(Concat\) takes 2 or more inputs, got 1"),
+    ],
+)
+def test_what_is_no_network(nodes: list, message: str) -> None:
+    with pytest.raises(GraphError, match=message):
+        Network(nodes)
+
+
+def test_as_many_names_as_layers() -> None:
+    with pytest.raises(GraphError, match="2 layers, but 1 names"):
+        Network.sequential(ONE, ONE, names=["a"])
+    with pytest.raises(GraphError, match="at least one node"):
+        Network.sequential()
+
+
+# ---- order and names ---------------------------------------------------------------------------------------------
+
+
+def test_nodes_may_come_in_any_order() -> None:
+    expected = None
+    for nodes in itertools.permutations(residual().nodes):
+        net = Network(nodes)
+        seen = {"input"}
+        for name, _, inputs in net.nodes:
+            assert seen.issuperset(inputs)
+            seen.add(name)
+        y = net.forward(X)
+        expected = y if expected is None else expected
+        assert_array_equal(y, expected)
+        assert net.output == "sum"
+    first = np.maximum(X @ [[1, 0.5], [-1, 1]], 0)
+    assert_array_equal(expected, X + first @ [[1, 2], [0, 1]])
+
+
+def test_an_order_that_fits_is_kept() -> None:
+    names = ["b", "a", "d", "c"]
+    parts = [("b", ONE, ["input"]), ("a", ONE, ["input"]), ("d", ONE, ["b"]), ("c", Add(), ["a", "d"])]
+    assert Network(parts).names == names
+
+
+def test_a_single_input_may_be_given_by_its_name_alone() -> None:
+    net = Network([("first", ONE, "input"), ("relu", ReLU(), "first")])
+    assert net.nodes[1].inputs == ("first",)
+
+
+def test_names_count_by_type_unless_given() -> None:
+    assert Network.sequential(ONE, ReLU(), ONE).names == ["dense1", "relu1", "dense2"]
+    assert Network.sequential(ONE, ReLU(), names=["fc", "act"]).names == ["fc", "act"]
+
+
+def test_a_layer_by_its_nodes_name() -> None:
+    assert isinstance(residual()["relu"], ReLU)
+    with pytest.raises(GraphError, match=r"'rely'. There are: first, relu, second, sum"):
+        residual()["rely"]
+
+
+def test_the_print_shows_every_node_and_what_it_reads() -> None:
+    lines = repr(residual()).splitlines()
+    assert lines[0] == "Network"
+    assert "  sum: Add <- input, second" in lines
+
+
+def test_the_nodes_are_triples() -> None:
+    for name, layer, inputs in residual().nodes:
+        assert isinstance(name, str)
+        assert isinstance(layer, lrpref.Layer)
+        assert isinstance(inputs, tuple)
+
+
+# ---- forward -----------------------------------------------------------------------------------------------------
+
+
+def test_a_shared_layer_computes_at_every_node_and_stays_one_object() -> None:
+    double = Dense([[2.0]])
+    net = Network.sequential(double, double, double)
+    assert_array_equal(net.forward(np.array([[1.0]])), [[8.0]])
+    moved = net.astype(np.float32)
+    assert len({id(layer) for _, layer, _ in moved.nodes}) == 1
+    assert_array_equal(moved.forward(np.array([[1.0]])), [[8.0]])
+
+
+def test_one_node_may_read_another_twice() -> None:
+    net = Network([("sum", Add(), ["input", "input"])])
+    assert_array_equal(net.forward(X), 2 * X)
+    assert_array_equal(lrpref.explain(net, X, rule=Composite([(Add, rules.Zero())]), seed=X), X)
+
+
+def test_activations_hold_every_node_and_the_input() -> None:
+    net = residual()
+    found = net.activations(X)
+    assert set(found) == {"input", *net.names}
+    assert_array_equal(found["input"], X)
+    assert_array_equal(found["relu"], np.maximum(found["first"], 0))
+    assert_array_equal(net(X), net.forward(X))
+
+
+def test_the_input_is_not_changed() -> None:
+    x = X.copy()
+    x.flags.writeable = False
+    residual().forward(x)
+    assert_array_equal(x, X)
+
+
+def test_an_empty_batch_gives_an_empty_output() -> None:
+    assert residual().forward(np.empty((0, 2))).shape == (0, 2)
+
+
+# ---- shapes ------------------------------------------------------------------------------------------------------
+
+
+def test_shapes_of_every_node_without_computing() -> None:
+    net = Network.sequential(Conv2D(np.ones((4, 3, 3, 3)), stride=2), Flatten(), Dense(np.ones((5, 36))))
+    assert net.shapes((7, 3, 8, 8)) == {
+        "input": (7, 3, 8, 8),
+        "conv2d1": (7, 4, 3, 3),
+        "flatten1": (7, 36),
+        "dense1": (7, 5),
+    }
+
+
+@pytest.mark.parametrize(
+    ("net", "shape", "message"),
+    [
+        (residual(), (1, 3), r"node 'first' \(Dense\): expected \(N, 2\), got \(1, 3\)"),
+        (Network.sequential(Conv2D(np.ones((1, 3, 1, 1))), Dense([[1.0]])), (1, 3, 1, 1), "put a Flatten"),
+        (Network.sequential(Conv2D(np.ones((1, 3, 1, 1)))), (3, 8, 8), r"x\[None\]"),
+        (Network([("sum", Add(), ["input", "fc"]), ("fc", Dense([[1.0, 1.0]]), ["input"])]), (1, 2), "differ in shape"),
+    ],
+)
+def test_a_shape_that_does_not_fit_names_the_node(net: Network, shape: tuple[int, ...], message: str) -> None:
+    with pytest.raises(ShapeError, match=message):
+        net.shapes(shape)
+    with pytest.raises(ShapeError, match=message):
+        net.forward(np.ones(shape))
+
+
+# ---- what is cast, and what is refused ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_numbers_that_are_none_are_refused_with_their_sample(bad: float) -> None:
+    x = np.ones((4, 2))
+    x[2, 1] = bad
+    with pytest.raises(InputError, match="1 NaN or infinite values, first in sample 2"):
+        residual().forward(x)
+
+
+@pytest.mark.parametrize("x", [np.float64(1.0), np.ones(2), [1.0, 2.0], 3])
+def test_a_batch_has_two_axes_at_least(x: object) -> None:
+    with pytest.raises(InputError, match=r"x\[None\]"):
+        residual().forward(x)
+
+
+@pytest.mark.parametrize("x", [X.astype(np.float16), X.astype(complex), np.array([["a", "b"]])])
+def test_number_types_that_cannot_be_computed_with(x: np.ndarray) -> None:
+    with pytest.raises(DTypeError, match="number type"):
+        residual().forward(x)
+
+
+def test_an_array_on_another_backend_is_refused() -> None:
+    with pytest.raises(InputError, match=r"lives on numpy, the input on array-api-strict; use lrpref.asarray"):
+        residual().forward(lrpref.asarray(X, "array-api-strict"))
+    with pytest.raises(InputError, match="lives on array-api-strict, the input on numpy"):
+        residual().to("array-api-strict").forward(X)
+
+
+@pytest.mark.parametrize("x", [[[1, 2], [3, -1]], X.astype(int), X.astype(np.float32), X.astype(np.int8)])
+def test_lists_integers_and_other_floats_are_cast(x: object) -> None:
+    y = residual().forward(x)
+    assert y.dtype == np.float64
+    assert_array_equal(y, residual().forward(X))
+
+
+def test_booleans_are_zeros_and_ones() -> None:
+    assert_array_equal(residual().forward(X > 0), residual().forward((X > 0).astype(float)))
+
+
+# ---- number type and backend -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, "float32", np.dtype("float32"), np.longdouble])
+def test_the_network_decides_the_number_type(dtype: object) -> None:
+    net = residual().astype(dtype)
+    assert net.dtype == np.dtype(dtype)  # type: ignore[call-overload]
+    assert net.forward(X).dtype == net.dtype
+    assert lrpref.explain(net, X, rule="epsilon").dtype == net.dtype
+
+
+def test_the_widest_type_wins_where_they_differ() -> None:
+    narrow, wide = Dense(np.ones((1, 1), np.float32)), Dense(np.ones((1, 1)))
+    assert Network.sequential(narrow, wide).dtype == np.float64
+    assert Network.sequential(narrow).dtype == np.float32
+
+
+def test_a_network_without_parameters_takes_the_inputs_type() -> None:
+    net = Network.sequential(ReLU(), Softmax())
+    assert net.dtype is None
+    assert net.backend is None
+    for dtype in (np.float32, np.float64):
+        assert net.forward(X.astype(dtype)).dtype == dtype
+
+
+def test_a_mask_is_no_number_type() -> None:
+    """The booleans of a ThreshReLU say nothing of the type to compute in, and are not converted."""
+    net = Network.sequential(ThreshReLU(0.5, below=np.array([True, False])))
+    assert net.dtype is None
+    assert_array_equal(net.forward(X), [[0.5, 2.0], [0.5, 0.5]])
+    assert net.astype(np.float32).nodes[0].layer.below.dtype == bool
+
+
+@pytest.mark.parametrize("dtype", [np.float16, complex, int, np.int64, bool, "float16"])
+def test_a_type_that_cannot_be_computed_with_is_refused(dtype: object) -> None:
+    """Integers above all: they would cut off the weights' decimals in silence."""
+    with pytest.raises(DTypeError):
+        residual().astype(dtype)
+
+
+def test_astype_leaves_the_original_alone() -> None:
+    net = residual()
+    net.astype(np.float32)
+    assert net.dtype == np.float64
+
+
+def test_to_another_backend_and_back() -> None:
+    net = residual()
+    strict = net.to("array-api-strict")
+    assert (net.backend, strict.backend) == ("numpy", "array-api-strict")
+    y = strict.forward(lrpref.asarray(X, "array-api-strict"))
+    assert_array_equal(lrpref.to_numpy(y), net.forward(X))
+    back = strict.to("numpy")
+    assert back.backend == "numpy"
+    assert_array_equal(back.forward(X), net.forward(X))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, "float32"])
+def test_astype_on_another_backend(dtype: object) -> None:
+    strict = residual().to("array-api-strict").astype(dtype)
+    assert strict.to("numpy").dtype == np.float32
+
+
+def test_a_network_on_two_backends_says_so() -> None:
+    moved = Dense(lrpref.asarray([[1.0]], "array-api-strict"))
+    with pytest.raises(GraphError, match=r"several backends: array-api-strict, numpy; use net.to"):
+        Network.sequential(ONE, moved).forward(np.ones((1, 1)))
+
+
+def test_backends_nobody_knows() -> None:
+    with pytest.raises(UnknownNameError, match="torch"):
+        residual().to("torch")
+
+
+def test_map_arrays_reaches_every_array() -> None:
+    """BatchNorm's statistics and a bias of None included."""
+    net = Network.sequential(Dense([[1.0, 2.0]], None), BatchNorm([1.0], None, [2.0], [3.0]), names=["fc", "bn"])
+    assert set(net.parameters) == {"fc.weight", "bn.weight", "bn.mean", "bn.var"}
+    doubled = net.map_arrays(lambda array: 2 * array)
+    for name, array in net.parameters.items():
+        assert_array_equal(doubled.parameters[name], 2 * array)
+    assert doubled["fc"].bias is None
+
+
+def test_parameters_are_read_only_and_checked_again_after_a_change() -> None:
+    net = residual()
+    with pytest.raises(ValueError, match="read-only"):
+        net["first"].weight[0, 0] = 3.0
+    with pytest.raises(ParameterError, match="NaN"):
+        net.map_arrays(lambda array: np.nan * array)
+
+
+def test_a_network_can_be_pickled_and_copied() -> None:
+    net = residual()
+    for other in (pickle.loads(pickle.dumps(net)), copy.deepcopy(net)):
+        assert_array_equal(other.forward(X), net.forward(X))
+
+
+@pytest.mark.parametrize("x", ["text", None, object(), {1: 2}])
+def test_what_is_no_array_at_all(x: object) -> None:
+    with pytest.raises(LrprefError):
+        residual().forward(x)

@@ -1,0 +1,251 @@
+"""The oracle itself: it judges the rest, so it is held against loops and libraries that know nothing of lrpref."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy import signal, sparse
+from strategies import LAYERS, ROUTING, Case, cases, nonnegative
+
+import lrpref
+from lrpref import (
+    Add,
+    AvgPool2D,
+    BatchNorm,
+    Concat,
+    Conv2D,
+    Dense,
+    Layer,
+    LinearLayer,
+    MaxPool2D,
+    Pad2D,
+    Scale,
+    Softmax,
+    oracle,
+    rules,
+)
+from lrpref.errors import RuleError
+
+few = settings(max_examples=settings.default.max_examples // 4)
+
+
+# ---- layers as matrices ------------------------------------------------------------------------------------------
+
+
+def correlated(a: np.ndarray, conv: Conv2D) -> np.ndarray:
+    """One sample through a convolution by scipy: dilate the kernel, correlate, keep every stride-th position."""
+    top, bottom, left, right = conv.padding
+    padded = np.pad(a, ((0, 0), (top, bottom), (left, right)))
+    (d, e), (s, t) = conv.dilation, conv.stride
+    O, C, k, l = conv.weight.shape
+    wide = np.zeros((O, C, d * (k - 1) + 1, e * (l - 1) + 1))
+    wide[:, :, ::d, ::e] = conv.weight
+    size = O // conv.groups
+    out = [sum(signal.correlate2d(padded[o // size * C + c], wide[o, c], "valid") for c in range(C)) for o in range(O)]
+    return np.stack(out)[:, ::s, ::t]
+
+
+@given(case=cases("conv2d"))
+def test_the_matrix_of_a_convolution_is_scipys_correlation(case: Case) -> None:
+    (matrix,) = oracle.matrix(case.layer, case.shapes[0][1:])
+    assert sparse.issparse(matrix)
+    for a in case.inputs[0]:
+        assert_array_equal((matrix @ a.reshape(-1)).reshape(case.R.shape[1:]), correlated(a, case.layer))
+
+
+@pytest.mark.parametrize("count", [True, False])
+def test_the_matrix_of_an_average_pool(count: bool) -> None:
+    """A 1 x 3 image, windows of 2 moving by 2 with one cell of padding on the left: (pad, 0) and (1, 2)."""
+    pool = AvgPool2D((1, 2), padding=(0, 0, 1, 0), count_include_pad=count)
+    (matrix,) = oracle.matrix(pool, (1, 1, 3))
+    assert_array_equal(matrix.toarray(), [[0.5 if count else 1.0, 0, 0], [0, 0.5, 0.5]])
+
+
+def test_the_matrices_of_the_other_linear_layers() -> None:
+    w = np.asarray([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])
+    assert_array_equal(oracle.matrix(Dense(w), (3,))[0].toarray(), w)
+    assert_array_equal(oracle.matrix(Scale([2.0, 3.0]), (2, 1, 2))[0].toarray(), np.diag([2.0, 2.0, 3.0, 3.0]))
+    assert_array_equal(oracle.matrix(lrpref.GlobalAvgPool2D(), (1, 2, 2))[0].toarray(), [[0.25] * 4])
+    for matrix in oracle.matrix(Add(), (2,), (2,)):
+        assert_array_equal(matrix.toarray(), np.eye(2))
+
+
+def test_the_bias_is_one_number_per_output() -> None:
+    assert_array_equal(oracle.bias(Dense(np.ones((2, 1)), [1.0, 2.0]), (1,)), [1.0, 2.0])
+    assert_array_equal(oracle.bias(Dense(np.ones((2, 1))), (1,)), [0.0, 0.0])
+    conv = Conv2D(np.ones((2, 1, 1, 1)), [1.0, 2.0])
+    assert_array_equal(oracle.bias(conv, (1, 1, 3)), [1.0, 1.0, 1.0, 2.0, 2.0, 2.0])
+    # beta - g mu / s = 1 - 3 * 4 / 2
+    assert_array_equal(oracle.bias(BatchNorm([3.0], [1.0], [4.0], [3.75], eps=0.25), (1,)), [-5.0])
+    # Taps (1, 10) with the left one on padding at the first position, both inside at the second.
+    taps = Conv2D(np.zeros((1, 1, 1, 2)), [100.0], padding=(0, 0, 1, 0), bias_taps=[[[1.0, 10.0]]])
+    assert_array_equal(oracle.bias(taps, (1, 1, 2)), [110.0, 111.0])
+
+
+# ---- the shape and the sum of messages ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", LAYERS)
+@few
+@given(data=st.data())
+def test_messages_are_one_number_per_sample_input_and_output(kind: str, data: st.DataObject) -> None:
+    """(N, *input, *output): one array for one input, a tuple for a tuple."""
+    layer, inputs, R = case = data.draw(cases(kind))
+    found = lrpref.messages(layer, inputs, R, rules.Flat())
+    assert isinstance(found, tuple)
+    assert [m.shape for m in found] == [(*shape, *R.shape[1:]) for shape in case.shapes]
+    if len(inputs) == 1:
+        assert_array_equal(lrpref.messages(layer, inputs[0], R, rules.Flat()), found[0])
+
+
+@pytest.mark.parametrize("kind", [kind for kind in ROUTING if kind != "pad"])
+@few
+@given(data=st.data())
+def test_routes_hand_on_everything_to_one_place(kind: str, data: st.DataObject) -> None:
+    """Each output's messages sum to its R (to rounding: thirds of a tie); only tied maxima share."""
+    layer, inputs, R = case = data.draw(cases(kind))
+    found = lrpref.messages(layer, inputs, R, rules.Zero())
+    total = sum(m.sum(axis=tuple(range(1, a.ndim))) for m, a in zip(found, inputs, strict=True))
+    assert_allclose(total, R, rtol=1e-15)
+    if getattr(case.layer, "ties", "first") == "first":
+        senders = sum((m != 0).sum(axis=tuple(range(1, a.ndim))) for m, a in zip(found, inputs, strict=True))
+        assert_array_equal(senders, R != 0)
+
+
+def test_messages_of_a_max_pool() -> None:
+    """The second of two windows has two equal maxima: all to the first, or half to each."""
+    a, R = np.asarray([[[[1.0, 2.0, 3.0, 3.0]]]]), np.asarray([[[[5.0, 8.0]]]])
+    for ties, expected in (("first", [8.0, 0.0]), ("equal", [4.0, 4.0])):
+        found = lrpref.messages(MaxPool2D((1, 2), ties=ties), a, R, rules.Zero())
+        assert_array_equal(found[0, 0, 0, :, 0, 0, :], [[0, 0], [5, 0], [0, expected[0]], [0, expected[1]]])
+
+
+def test_messages_of_a_border_go_nowhere() -> None:
+    R = np.asarray([[[[1.0, 2.0, 4.0]]]])
+    found = lrpref.messages(Pad2D((0, 0, 1, 1)), np.ones((1, 1, 1, 1)), R, rules.Zero())
+    assert_array_equal(found[0, 0, 0, 0, 0, 0], [0.0, 2.0, 0.0])
+
+
+def test_messages_of_concat() -> None:
+    found = lrpref.messages(Concat(), (np.ones((1, 1)), np.ones((1, 2))), np.asarray([[1.0, 2.0, 4.0]]), rules.Zero())
+    assert_array_equal(found[0][0], [[1.0, 0.0, 0.0]])
+    assert_array_equal(found[1][0], [[0.0, 2.0, 0.0], [0.0, 0.0, 4.0]])
+
+
+# ---- rules, by loops over a Dense layer --------------------------------------------------------------------------
+
+
+def literal(name: str, a: np.ndarray, w: np.ndarray, b: np.ndarray, R: np.ndarray, i: int, j: int) -> float:
+    """R[i<-j] as the paper prints it, in Python's own numbers."""
+    products = [float(a[k] * w[j, k]) for k in range(len(a))]
+    up, down = [max(p, 0.0) for p in products], [min(p, 0.0) for p in products]
+    z_up, z_down = sum(up) + max(float(b[j]), 0.0), sum(down) + min(float(b[j]), 0.0)
+    squares = [float(v) ** 2 for v in w[j]]
+    numerator, denominator = {
+        "zero": (products[i], sum(products) + float(b[j])),
+        "z-plus": (up[i], z_up),
+        "w-square": (squares[i], sum(squares)),
+        "flat": (1.0, float(len(a))),
+        "absolute": (abs(products[i]), sum(map(abs, products)) + abs(float(b[j]))),
+        "alpha-beta": (up[i], z_up),
+    }[name]
+    share = numerator / denominator if denominator else 0.0
+    if name == "alpha-beta":
+        share = 2 * share - (down[i] / z_down if z_down else 0.0)
+    return share * float(R[j])
+
+
+@pytest.mark.parametrize("name", ["zero", "z-plus", "w-square", "flat", "absolute", "alpha-beta"])
+@given(case=cases("dense"))
+def test_messages_of_a_dense_layer_by_loops(name: str, case: Case) -> None:
+    """The dyadic z is exact, so only the division rounds, and the two steps of alpha - beta."""
+    layer, (a,), R = case
+    b = np.zeros(R.shape[1]) if layer.bias is None else layer.bias
+    found = lrpref.messages(layer, a, R, rules.RULES[name]())
+    for n, i, j in np.ndindex(found.shape):
+        assert_allclose(found[n, i, j], literal(name, a[n], layer.weight, b, R[n], i, j), rtol=1e-14, atol=1e-14)
+
+
+def test_messages_of_an_add_by_hand() -> None:
+    """a + b = 4 out of 1 and 3: signed, a quarter and three quarters; equally, halves."""
+    inputs, R = (np.asarray([[1.0]]), np.asarray([[3.0]])), np.asarray([[8.0]])
+    for rule, expected in ((rules.Zero(), (2.0, 6.0)), (rules.Flat(), (4.0, 4.0))):
+        assert_array_equal([m[0, 0, 0] for m in lrpref.messages(Add(), inputs, R, rule)], expected)
+
+
+def test_messages_of_z_box_have_bounds_per_channel_cell_and_sample() -> None:
+    """a = 0, w = 1: the share is -l, in three of the shapes that a bound may have."""
+    conv = Conv2D(np.ones((1, 2, 1, 1)))
+    a, R = np.zeros((2, 2, 1, 1)), np.ones((2, 1, 1, 1))
+    for low, expected in (
+        ([-1.0, -3.0], [[1 / 4, 3 / 4]] * 2),
+        ([[[-1.0]], [[-1.0]]], [[1 / 2, 1 / 2]] * 2),
+        ([[[[-1.0]], [[-3.0]]], [[[-3.0]], [[-1.0]]]], [[1 / 4, 3 / 4], [3 / 4, 1 / 4]]),
+    ):
+        assert_array_equal(lrpref.messages(conv, a, R, rules.ZBox(low, 0.0))[:, :, 0, 0, 0, 0, 0], expected)
+
+
+def test_whole_numbers_are_numbers_too() -> None:
+    """Integer inputs do not make integers of the weights."""
+    layer = Dense([[0.125, 0.375]])
+    assert_array_equal(
+        lrpref.messages(layer, np.ones((1, 2), dtype=int), np.ones((1, 1)), rules.Zero())[0, :, 0], [0.25, 0.75]
+    )
+
+
+@few
+@given(case=cases("dense", inputs=nonnegative))
+def test_float32_stays_float32(case: Case) -> None:
+    layer = case.layer.map_arrays(lambda array: array.astype(np.float32))
+    found = lrpref.messages(layer, case.inputs[0].astype(np.float32), case.R.astype(np.float32), rules.ZPlus())
+    assert found.dtype == np.float32
+
+
+# ---- what the oracle does not know -------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Own(rules.Rule):
+    def pools(self) -> tuple[rules.Pool, ...]:
+        return rules.Zero().pools()
+
+
+@dataclass(frozen=True, eq=False)
+class Twice(LinearLayer):
+    """A linear layer of a user's own."""
+
+
+@dataclass(frozen=True, eq=False)
+class Somewhere(Layer):
+    """A routing layer of a user's own."""
+
+
+@pytest.mark.parametrize(
+    ("layer", "rule", "message"),
+    [
+        (Dense([[1.0]]), Own(), "no literal form of Own; it knows lrpref's own rules"),
+        (Twice(), rules.Zero(), "the oracle knows no layer Twice"),
+        (Somewhere(), rules.Zero(), "the oracle knows no route through Somewhere"),
+        (Softmax(), rules.Zero(), "the oracle knows no route through Softmax"),
+    ],
+)
+def test_what_the_oracle_refuses(layer: Any, rule: rules.Rule, message: str) -> None:
+    with pytest.raises(RuleError, match=message):
+        lrpref.messages(layer, np.ones((1, 1)), np.ones((1, 1)), rule)
+
+
+@pytest.mark.parametrize("name", rules.RULES)
+def test_every_rule_has_a_literal_form(name: str) -> None:
+    """On the simplest layer there is, which even Pass accepts, all of R goes to the one input."""
+    rule = {
+        "z-box": rules.ZBox(-1.0, 1.0),
+        "epsilon": rules.Epsilon(0.0),
+        "alpha-beta": rules.AlphaBeta(empty="renormalise"),
+    }.get(name) or rules.RULES[name]()
+    assert_array_equal(lrpref.messages(Scale([1.0]), np.ones((1, 1)), np.full((1, 1), 3.0), rule), [[[3.0]]])
