@@ -444,8 +444,8 @@ PAIRS: dict[tuple[str, str], Scene] = {
     ("network-bias-free", "batch-norm-fused"): on_small(
         "epsilon-plus", lambda: explain(lrpref.fuse(biasless(SMALL)), S, rule="epsilon-plus")
     ),
-    ("alpha2-beta1", "over-largest"): on_small(
-        "epsilon-plus", lambda: over(explain(SMALL, S, rule="epsilon-alpha2-beta1"), lambda r: abs(r).max())
+    ("alpha2-beta1", "over-largest"): on_features(
+        "z-plus", lambda: over(explain(FEATURES, V, rule=AlphaBeta(2, 1)), lambda r: abs(r).max())
     ),
     ("weights-clamped", "channels-sum"): on_small(
         "epsilon-plus", lambda: explain(SMALL, S, rule=but(PLUS, Conv2D, others.WeightsClamped(False, 1e-6))).sum(1)
@@ -465,7 +465,7 @@ PAIRS: dict[tuple[str, str], Scene] = {
     ("target-runner-up", "negated"): on_features(
         "zero", lambda: -explain(FEATURES, V, runner_up(FEATURES, V), rule="zero")
     ),
-    ("absolute", "over-sum"): on_small("epsilon", lambda: over(abs(explain(SMALL, S, rule="epsilon")), np.sum)),
+    ("absolute", "over-sum"): on_features("epsilon", lambda: over(abs(explain(FEATURES, V, rule="epsilon")), np.sum)),
     ("absolute", "channels-last"): on_small(
         "epsilon", lambda: abs(explain(SMALL, S, rule="epsilon")).transpose(0, 2, 3, 1)
     ),
@@ -492,8 +492,7 @@ def test_pairs_are_not_tried_where_one_is_enough() -> None:
 
 
 def test_nothing_explains_noise() -> None:
-    noise = rng(20).normal(size=S.shape)
-    found = explain_difference(SMALL, S, noise, "epsilon-plus")
+    found = explain_difference(SMALL, S, rng(20).normal(size=S.shape), "epsilon-plus")
     assert not found.equal
     assert found.matches == ()
     assert not found.explained

@@ -410,13 +410,34 @@ def test_refusals_name_the_node_and_the_reason(name: str) -> None:
         from_torch(make().eval(), images())
 
 
-def test_a_second_input_is_refused() -> None:
-    class Two(nn.Module):
-        def forward(self, x: Any, y: Any = images()) -> Any:  # noqa: B008
-            return x + y
+class Two(nn.Module):
+    def forward(self, x: Any, y: Any) -> Any:
+        return x + y
 
-    with pytest.raises(ConversionError, match="the module has a second input, 'y'; a network has one"):
-        from_torch(Two(), images())
+
+class Default(nn.Module):
+    def forward(self, x: Any, y: float = 2.0, z: Any = None) -> Any:
+        return F.relu(x) + y
+
+
+@pytest.mark.parametrize(
+    ("module", "message"),
+    [
+        (Two(), "does not run on the example: .*'y'"),
+        (Default(), r"node 'add' \(add\): it reads 'y', which is no activation"),
+    ],
+)
+def test_a_network_has_one_input(module: Module, message: str) -> None:
+    with pytest.raises(ConversionError, match=message):
+        from_torch(module, images())
+
+
+def test_a_second_argument_that_is_not_used_does_no_harm() -> None:
+    class Unused(nn.Module):
+        def forward(self, x: Any, scale: float = 2.0) -> Any:
+            return F.relu(x)
+
+    assert from_torch(Unused(), images()).names == ["relu"]
 
 
 @pytest.mark.parametrize("given", [np.ones(3), "resnet50", nn.ReLU])

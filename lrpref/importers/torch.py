@@ -405,7 +405,7 @@ class _Importer:
         output = None
         for node in self.graph.nodes:
             if node.op == "placeholder":
-                self._input(node)
+                self.at |= {} if self.at else {node: INPUT}  # any further one has a default, and is no activation
             elif node.op == "output":
                 output = self._output(node)
             elif node.op != "get_attr" and isinstance(self.values[node], self.torch.Tensor):
@@ -415,12 +415,6 @@ class _Importer:
             return Network(_reaching(self.nodes, output))
         except LrprefError as error:
             raise ConversionError(f"the operations form no network: {error}") from error
-
-    def _input(self, node: Any) -> None:
-        if INPUT not in self.at.values():
-            self.at[node] = INPUT
-        elif isinstance(self.values[node], self.torch.Tensor):
-            raise ConversionError(f"the module has a second input, {node.target!r}; a network has one")
 
     def _output(self, node: Any) -> str:
         value = node.args[0]

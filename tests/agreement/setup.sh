@@ -8,8 +8,8 @@ venv=${1:?usage: sh setup.sh FOLDER}
 
 "${PYTHON:-python3}" -m venv "$venv"
 pip="$venv/bin/pip"
-"$pip" install torch==2.13.0 numpy pytest hypothesis click pillow
-"$pip" install --no-deps --ignore-requires-python zennit==1.0.0
+"$pip" install -q torch==2.13.0 numpy scipy pytest hypothesis click pillow
+"$pip" install -q --no-deps --ignore-requires-python zennit==1.0.0
 
 "$venv/bin/python" - <<'PYTHON'
 import importlib.util
