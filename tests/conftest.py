@@ -43,7 +43,7 @@ class Backend:
             return x.map_arrays(self)
         if isinstance(x, lrpref.rules.Rule):
             held = {f.name: getattr(x, f.name) for f in fields(x) if is_array(getattr(x, f.name))}
-            return replace(x, **{name: self(array) for name, array in held.items()})
+            return replace(x, **{name: self(array) for name, array in held.items()}) if held else x
         return x
 
 

@@ -175,7 +175,7 @@ def test_finite_or_not(backend: Any) -> None:
     assert all_finite(backend(np.ones((2, 2))))
     assert all_finite(EXACT)
     for bad in (np.nan, np.inf, -np.inf):
-        x = backend(np.asarray([[1.0, 1.0], [1.0, bad]]))
+        x = backend(np.asarray([[1.0, 1.0], [bad, 1.0]]))
         assert not all_finite(x)
         with pytest.raises(
             InputError, match="the input holds 1 NaN or infinite values, first in sample 1; mend or drop"

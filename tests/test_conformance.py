@@ -205,11 +205,14 @@ class Remembering(Lrpref):
 
 
 class Vandal(Lrpref):
-    """It writes on the input."""
+    """It writes on the input, the third time that it is asked."""
+
+    calls = 0
 
     def explain(self, case: Case) -> np.ndarray:
         R = super().explain(case)
-        case.input[...] += 1
+        self.calls += 1
+        case.input[...] += self.calls == 3
         return R
 
 
@@ -259,7 +262,7 @@ def test_a_law_can_fail(law: str) -> None:
 
 def test_a_library_that_writes_on_the_input_is_noticed() -> None:
     (case,) = load_cases(only="graph-hygiene-repeated")  # its own copy: it will be damaged
-    assert judge(Vandal(), case).verdict == "differs"
+    assert judge(Vandal(), case).what == "the input, afterwards"
 
 
 OWN = {

@@ -79,6 +79,49 @@ def test_captums_rule_written_in_torch_is_named() -> None:
     assert [match.names for match in found.matches] == [("weights-clamped",)]
 
 
+@pytest.mark.filterwarnings("ignore")
+def test_captum_itself(x: Any) -> None:
+    """Its rule on the first call; on the second, the rules that it deleted after the first."""
+    captum = pytest.importorskip("captum.attr", reason="captum is not installed: pip install captum")
+    rules = pytest.importorskip("captum.attr._utils.lrp_rules")
+
+    class Convolutional(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv1, self.relu1, self.pool = nn.Conv2d(2, 4, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)
+            self.conv2, self.relu2, self.fc = nn.Conv2d(4, 5, 2), nn.ReLU(), nn.Linear(20, 3)
+
+        def forward(self, x: Any) -> Any:
+            return self.fc(torch.flatten(self.relu2(self.conv2(self.pool(self.relu1(self.conv1(x))))), 1))
+
+    torch.manual_seed(6)
+    model = Convolutional().eval().double()
+    for part in model.children():
+        if isinstance(part, nn.Conv2d | nn.Linear):
+            part.rule = rules.Alpha1_Beta0_Rule()
+    target = model(x.double()).argmax(dim=1)
+    first, second = (captum.LRP(model).attribute(x.double(), target=target) for _ in range(2))
+    found = lrpref.crosscheck(model, x, first, "z-plus", tolerance=1e-6)
+    assert ("weights-clamped",) in [match.names for match in found.matches]
+    found = lrpref.crosscheck(model, x, second, "z-plus", tolerance=1e-6)
+    assert [match.names for match in found.matches] == [("epsilon-everywhere",)]
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_zennit_itself(module: Any, x: Any) -> None:
+    """Its composite passes BatchNorm, and does not see the plus."""
+    composites = pytest.importorskip("zennit.composites", reason="zennit is not installed, or torchvision is not")
+    attribution = pytest.importorskip("zennit.attribution")
+    given = x.clone()
+    y = module(given).detach()
+    seed = y * F.one_hot(y.argmax(dim=1), 3)
+    with attribution.Gradient(model=module, composite=composites.EpsilonPlus()) as attributor:
+        _, R = attributor(given, seed)
+    found = lrpref.crosscheck(module, x, R, "epsilon-plus")
+    assert not found.equal
+    assert [match.names for match in found.matches] == [("add-to-every",)]
+
+
 def test_what_lrpref_made_is_equal(module: Any, x: Any) -> None:
     R = lrpref.explain(lrpref.from_torch(module, x), x.numpy())
     found = lrpref.crosscheck(module, x, R)
