@@ -3,7 +3,7 @@
 The array decides. Nothing here is global: two networks may live on two devices at once. This is the only
 file that knows CuPy exists, and it imports it only for someone who asks for it by name.
 
-The rest of lrpref calls nothing but what NumPy (2.0 and later), CuPy (14 and later) and the array API standard
+The rest of lrpref calls nothing but what NumPy (2.1 and later), CuPy (14 and later) and the array API standard
 (2023.12) have in common; the test suite runs on `array_api_strict` to keep it so.
 """
 

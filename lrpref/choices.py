@@ -24,6 +24,7 @@ from .conventions import (
     FlatWithPadding,
     GammaBiasAsItIs,
     GammaTwice,
+    GatedReLU,
     Gradient,
     MixedPools,
     PoolsApart,
@@ -44,6 +45,7 @@ from .layers import (
     Layer,
     LinearLayer,
     MaxPool2D,
+    ReLU,
     WeightedLayer,
 )
 from .network import Network
@@ -122,6 +124,10 @@ def _averaged(layer: Layer) -> Layer:
     if not isinstance(layer, MaxPool2D):
         return layer
     return AveragedMaxPool(layer.kernel_size, layer.stride, layer.padding, count_include_pad=False)
+
+
+def _gated(layer: Layer) -> Layer:
+    return GatedReLU() if type(layer) is ReLU else layer
 
 
 # ---- changes of rules
@@ -284,6 +290,13 @@ CONVENTIONS: tuple[Convention, ...] = (
         "max-pools take relevance as average pools",
         "the tutorial of heatmapping.org",
         network=_layers(_averaged),
+    ),
+    Convention(
+        "relu-gradient",
+        "activation",
+        "a ReLU stops relevance where it is off (its gradient)",
+        "captum and zennit, where it is a function and not a module",
+        network=_layers(_gated),
     ),
     Convention(
         "zero-everywhere",

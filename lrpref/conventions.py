@@ -9,9 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
-from .backend import Array, constant
+from .backend import Array, array_namespace, constant, zeros_like
 from .engine import Pool, Rule, Term, identity, negative, one, positive, square
-from .layers import AvgPool2D, LinearLayer, MaxPool2D
+from .layers import AvgPool2D, LinearLayer, MaxPool2D, ReLU
+from .layers.base import SupportsFlow
 from .ledger import Flow
 from .rules import AlphaBeta, Flat, Gamma
 
@@ -382,3 +383,20 @@ class AveragedMaxPool(AvgPool2D):
     def forward(self, *inputs: Array) -> Array:
         """The largest value of each window."""
         return MaxPool2D(self.kernel_size, self.stride, self.padding).forward(*inputs)
+
+
+@dataclass(frozen=True, eq=False)
+class GatedReLU(ReLU):
+    """A ReLU that stops relevance where it is off, which makes a difference under rules that ignore the input.
+
+    Its gradient: what zennit (6204e31) and captum (0.9.0) give an activation that is called as a function and not as a
+    module, so that no hook sees it.
+
+    >>> import numpy as np
+    >>> GatedReLU().relevance(np.array([[1.0, -1.0]]), np.array([[3.0, 3.0]]), rule=Flat())
+    array([[3., 0.]])
+    """
+
+    def flow(self, inputs: tuple[Array, ...], R: Array, rule: SupportsFlow | None) -> Flow:
+        """R where x > 0."""
+        return Flow((array_namespace(R).where(inputs[0] > 0, R, zeros_like(R)),), attributed=False)

@@ -298,6 +298,9 @@ class ZBox(Rule):
     high: float | Array
     stabilizer: float = 0.0
 
+    __eq__ = object.__eq__  # bounds may be arrays, which have no single truth value
+    __hash__ = object.__hash__
+
     def __post_init__(self) -> None:
         check_not_negative(self, "stabilizer")
         for name in ("low", "high"):

@@ -302,6 +302,7 @@ SCENES: dict[str, Scene] = {
         "zero",
         lambda: AvgPool2D(2).relevance(TIED, _into(ties("first"), TIED), Epsilon(1e-6)),
     ),
+    "relu-gradient": on_features(Flat(), lambda: stopped_at_relus()),
     "zero-everywhere": on_images("epsilon-plus", Composite([(LinearLayer, Zero())])),
     "epsilon-everywhere": on_images("epsilon-plus", Composite([(LinearLayer, Epsilon(1e-9))])),
     "batch-norm-pass": on_images("z-plus", but(weighted(ZPlus()), DiagonalLayer, Pass())),
@@ -390,6 +391,15 @@ SCENES: dict[str, Scene] = {
 def _into(net: Network, x: np.ndarray) -> np.ndarray:
     """LRP-0's relevance at the output of the first node, a max-pool."""
     return lrpref.trace(net, x, rule="zero").at["maxpool2d1"]
+
+
+def stopped_at_relus() -> np.ndarray:
+    """The flat rule on FEATURES, layer by layer, and no relevance for hidden units that are off."""
+    (_, first, _), _, (_, second, _) = FEATURES.nodes
+    z = first.forward(V)
+    y = second.forward(np.maximum(z, 0))
+    R = second.relevance(np.maximum(z, 0), np.where(y == y.max(axis=1, keepdims=True), y, 0), Flat())
+    return first.relevance(V, np.where(z > 0, R, 0), Flat())
 
 
 def diagnose(scene: Scene, **more: Any) -> Any:

@@ -382,19 +382,19 @@ def test_activations_pass_relevance(kind: str, backend: Any, data: st.DataObject
         assert_array_equal(to_numpy(layer.relevance(inputs, R, rule)[0]), case.R)
 
 
-X = np.asarray([[-7.0, -1.0, 0.0, 2.0, 7.0]])
+X = np.asarray([[-7.0, -1.0, 0.0, 5.5, 7.0]])
 
 
 @pytest.mark.parametrize(
     ("layer", "expected"),
     [
-        (ReLU(), [0.0, 0.0, 0.0, 2.0, 7.0]),
-        (ReLU6(), [0.0, 0.0, 0.0, 2.0, 6.0]),
-        (LeakyReLU(0.5), [-3.5, -0.5, 0.0, 2.0, 7.0]),
-        (ThreshReLU(), [0.0, 0.0, 0.0, 2.0, 7.0]),
-        (ThreshReLU(-2.0), [-2.0, -1.0, 0.0, 2.0, 7.0]),
-        (ThreshReLU([0.0, 1.0, 2.0, 3.0, 4.0]), [0.0, 1.0, 2.0, 3.0, 7.0]),
-        (ThreshReLU([-8.0] * 3 + [5.0] * 2, np.asarray([True, False] * 2 + [True])), [-8.0, -1.0, -8.0, 5.0, 5.0]),
+        (ReLU(), [0.0, 0.0, 0.0, 5.5, 7.0]),
+        (ReLU6(), [0.0, 0.0, 0.0, 5.5, 6.0]),
+        (LeakyReLU(0.5), [-3.5, -0.5, 0.0, 5.5, 7.0]),
+        (ThreshReLU(), [0.0, 0.0, 0.0, 5.5, 7.0]),
+        (ThreshReLU(-2.0), [-2.0, -1.0, 0.0, 5.5, 7.0]),
+        (ThreshReLU([0.0, 1.0, 2.0, 3.0, 4.0]), [0.0, 1.0, 2.0, 5.5, 7.0]),
+        (ThreshReLU([-8.0] * 3 + [6.0, 5.0], np.asarray([True, False] * 2 + [True])), [-8.0, -1.0, -8.0, 6.0, 5.0]),
         (Tanh(), np.tanh(X[0])),
         (Sigmoid(), 1 / (1 + np.exp(-X[0]))),
         (Softmax(), np.exp(X[0]) / np.exp(X[0]).sum()),

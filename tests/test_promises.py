@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from io import StringIO
 from pathlib import Path
 from textwrap import dedent
+from types import FunctionType
 from typing import Any
 
 import pytest
@@ -96,7 +97,7 @@ def own_methods(rule: type[rules.Rule]) -> Iterator[Any]:
             yield vars(rule)[name]
 
 
-@pytest.mark.parametrize("rule", rules.RULES.values(), ids=str)
+@pytest.mark.parametrize("rule", rules.RULES.values(), ids=rules.RULES)
 def test_a_rule_is_ten_lines(rule: type[rules.Rule]) -> None:
     """At most 10 lines in the body of each of `pools`, `stabilize` and `shares`, where a rule has its own."""
     for method in own_methods(rule):
@@ -124,7 +125,7 @@ def symbols(equation: str) -> set[str]:
     return set(re.findall(r"[A-Za-z]\w*[+-]?", equation))
 
 
-@pytest.mark.parametrize("rule", rules.RULES.values(), ids=str)
+@pytest.mark.parametrize("rule", rules.RULES.values(), ids=rules.RULES)
 def test_a_rule_cites_its_source_and_prints_its_equation(rule: type[rules.Rule]) -> None:
     """A year in the docstring and in `source`; a line `R_i = ...` or `R[i<-j] = ...` with the symbols of `equation`."""
     text = inspect.getdoc(rule) or ""
@@ -147,16 +148,21 @@ def test_every_public_name_has_a_docstring_of_its_own(name: str) -> None:
     assert not text.startswith(f"{name}(")
 
 
-def public_methods(kind: type) -> Iterator[Any]:
-    """The functions and properties that a class defines itself."""
-    for name, member in vars(kind).items():
-        if not name.startswith("_") and (inspect.isfunction(member) or isinstance(member, property)):
+def public_members(owner: Any) -> Iterator[Any]:
+    """The functions, classes and properties that a public class or module defines itself."""
+    kinds = (FunctionType, type, property)
+    for name, member in vars(owner).items():
+        own = inspect.isclass(owner) or getattr(member, "__module__", "") == owner.__name__
+        if own and isinstance(member, kinds) and not name.startswith("_"):
             yield member
 
 
-@pytest.mark.parametrize("name", [n for n in lrpref.__all__ if inspect.isclass(getattr(lrpref, n))])
-def test_every_public_method_has_a_docstring(name: str) -> None:
-    for member in public_methods(getattr(lrpref, name)):
+OWNERS = [n for n in lrpref.__all__ if inspect.isclass(getattr(lrpref, n)) or inspect.ismodule(getattr(lrpref, n))]
+
+
+@pytest.mark.parametrize("name", OWNERS)
+def test_what_public_names_hold_has_docstrings_too(name: str) -> None:
+    for member in public_members(getattr(lrpref, name)):
         assert (member.__doc__ or "").strip(), member
 
 

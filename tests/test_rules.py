@@ -576,6 +576,13 @@ def test_rules_are_frozen_and_name_themselves(name: str, data: st.DataObject) ->
         rule.anything = 1
 
 
+def test_two_boxes_are_not_one() -> None:
+    box = rules.ZBox(0.0, 1.0)
+    assert box == box
+    assert box != rules.ZBox(-1.0, 1.0)
+    assert len({box, box, rules.ZBox(0.0, 1.0)}) == 2
+
+
 def test_a_rule_tells_what_differs_from_its_defaults() -> None:
     assert str(rules.Epsilon()) == "epsilon"
     assert str(rules.Gamma(0.5, generalised=True)) == "gamma(gamma=0.5, generalised=True)"
