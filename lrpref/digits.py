@@ -199,14 +199,15 @@ def _arithmetic(way: str, precision: int) -> tuple[Callable[[Network], Network],
 def mpmath_numbers(precision: int) -> Any:
     """mpmath's number type at a precision of its own, with all that the plain code asks of numbers in an object array.
 
-    NumPy computes sqrt, exp and tanh of Python objects by their methods of that name; `from_fraction` makes constants.
+    NumPy computes roots, exp and tanh of Python objects by their methods of that name, of which mpmath's numbers have
+    `sqrt`; `from_fraction` makes constants.
     """
     try:
         context = importlib.import_module("mpmath").MPContext()  # of its own: mpmath.mp stays as it is
     except ImportError as error:
         raise LrprefError('mpmath is not installed: pip install "lrpref[exact]"') from error
     context.dps = precision
-    for name in ("sqrt", "exp", "tanh"):
+    for name in ("exp", "tanh"):
         setattr(context.mpf, name, _as_method(getattr(context, name)))
     context.mpf.from_fraction = staticmethod(context.convert)
     return context.mpf
@@ -268,7 +269,8 @@ def _measure(R: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, Summary]:
     comparable = sound & (truth != 0)
     relative = np.where(comparable, error, 1 * counts) / np.where(comparable, abs(truth), 1)
     relative = np.where(relative < 1, relative, 1).astype(np.float64)
-    correct = np.where(relative > 0, -np.log10(np.where(relative > 0, relative, 1)), inf).clip(0, holds)
+    found = np.where(relative > 0, -np.log10(np.where(relative > 0, relative, 1)), inf)
+    correct = np.minimum(found, holds)
     counted = correct[counts] if counts.any() else np.asarray([holds])
     summary = Summary(
         holds=holds,

@@ -279,7 +279,10 @@ def test_show(name: str, run: Run) -> None:
     assert [row.split()[:3] for row in rows] == [[n, type(layer).__name__, *reads] for n, layer, reads in net.nodes]
     rules_given = composites_of(net)
     for (node, _, _), row in zip(net.nodes, rows, strict=True):
-        assert " x ".join(map(str, net.shapes((1, 1, 28, 28))[node][1:])) in row
+        held = sum(array.size for key, array in net.parameters.items() if key.startswith(f"{node}."))
+        shape = " x ".join(map(str, net.shapes((1, 1, 28, 28))[node][1:]))
+        assert f" {shape} " in row
+        assert f" {held:,} " in row or not held
         assert row.endswith(rules_given.get(node, " -"))
     total = sum(array.size for array in net.parameters.values())
     assert f"\n{total:,} parameters, float32\n" in out
@@ -472,6 +475,7 @@ MISTAKES: dict[str, tuple[str, str]] = {
     "network with damaged bytes": ("show flipped.npz", "flipped.npz"),
     "network that is not told the shape of its input": ("show shapeless.npz", "does not say its input's shape"),
     "network that is told a wrong kind of shape": ("explain words.npz digit-4", "does not say its input's shape"),
+    "network that is told a shape in words": ("explain inwords.npz digit-4", "does not say its input's shape"),
     "sample of another shape": ("explain rgb.npz digit-4", "sample 'digit-4' has shape (1, 28, 28), the network takes"),
     "image missing": ("explain mnist-cnn nowhere.png", "nowhere.png is not a readable image"),
     "image of text": ("explain mnist-cnn text.png", "text.png is not a readable image"),
@@ -504,6 +508,7 @@ def spoil(folder: Path) -> None:
     net = network()
     lrpref.save(net, folder / "shapeless.npz")
     lrpref.save(net, folder / "words.npz", {"input": "small images"})
+    lrpref.save(net, folder / "inwords.npz", {"input": {"shape": "4 x 4"}})
     for name, channels in (("rgb", 3), ("five", 5)):
         lrpref.save(network(channels), folder / f"{name}.npz", {"input": {"shape": [channels, 4, 4]}})
     Image.new("L", (8, 8)).save(folder / "dot.png")

@@ -72,7 +72,7 @@ def test_a_number_rounded_once_has_all_digits_or_nearly() -> None:
     assert HOLDS["float32"] - 0.01 < summary.worst <= summary.median == found.max() == HOLDS["float32"]
 
 
-@pytest.mark.parametrize("R", [-1.0, 3.0, 2.0, 1e30, 0.0, float("nan"), inf, -inf])
+@pytest.mark.parametrize("R", [-1.0, -0.5, 3.0, 2.0, 1e30, 0.0, float("nan"), inf, -inf])
 def test_a_wrong_sign_a_wrong_size_and_no_number_have_no_digits(R: float) -> None:
     found, summary = measured([R, 1.0], ["1", "1"])
     assert found[0] == 0
@@ -283,6 +283,12 @@ def test_mpmaths_numbers_are_right_and_leave_mpmath_alone() -> None:
     assert not hasattr(mpmath.mp.mpf, "from_fraction")
 
 
+def test_exact_means_exact() -> None:
+    net = Network.sequential(Dense([[0.1, 0.2]]), Tanh(), names=["fc", "tanh"])
+    with pytest.raises(LrprefError, match=r"^node 'tanh': Tanh needs an exponential, which no fraction can hold$"):
+        digits(net, np.asarray([[0.3, 0.2]]), reference="exact")
+
+
 @needs_mpmath
 def test_the_precision_may_be_chosen() -> None:
     net = Network.sequential(Dense([[0.1, 0.2]]), Tanh())
@@ -367,7 +373,10 @@ def test_the_result_is_frozen() -> None:
         (RuleError, {"rule": rules.Pass()}),
     ],
 )
-def test_what_is_refused(error: type[Exception], changed: dict[str, Any]) -> None:
+def test_what_is_refused(error: type[Exception], changed: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before anything is computed, but for what only the walk can tell."""
+    if error not in (IndexError, RuleError):
+        monkeypatch.setattr(Network, "activations", None)
     asked = {"net": Network.sequential(Dense([[0.1, 0.2]])), "x": np.asarray([[0.3, 0.2]]), **changed}
     with pytest.raises(error):
         digits(**asked)
@@ -413,11 +422,17 @@ def test_a_bar_changes_nothing_but_the_terminal(monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.mark.parametrize("progress", [None, False, True])
-def test_no_bar_where_nobody_waits_or_nobody_looks(progress: bool | None, capsys: pytest.CaptureFixture[str]) -> None:
+def test_no_bar_where_nobody_waits_or_nobody_looks(
+    progress: bool | None, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Off when stderr is no terminal; and with one, nothing is drawn in the first two seconds."""
     net, x = a_network()
     digits(net, x, "zero", progress=progress)
     assert capsys.readouterr().err == ""
+    if not progress:
+        monkeypatch.setattr(measuring, "PATIENCE", -1.0)
+        digits(net, x, "zero", progress=progress)
+        assert capsys.readouterr().err == ""
 
 
 def test_the_bar_is_wiped_when_something_goes_wrong(monkeypatch: pytest.MonkeyPatch) -> None:

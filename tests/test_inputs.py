@@ -170,11 +170,12 @@ def reads(name: str) -> bool:
         return False
 
 
-@pytest.mark.parametrize("name", ["nowhere.png", "folder.png", "text.png", "folder/"])
+@pytest.mark.parametrize("name", ["nowhere.png", "folder.png", "text.png", "folder/", "head.ppm"])
 def test_what_is_no_image_is_refused(name: str) -> None:
     Path("folder.png").mkdir()
     Path("folder").mkdir()
     Path("text.png").write_text("hello")
+    Path("head.ppm").write_bytes(b"P5\n4J 4\n255\n")  # pillow raises a bare ValueError
     with pytest.raises((InputError, UnknownNameError), match=name.strip("/")):
         inputs.read(name, DIGIT)
 

@@ -278,6 +278,18 @@ def test_a_broken_write_leaves_the_old_file_and_nothing_else(
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_the_new_picture_takes_the_old_ones_place_in_one_step(
+    figure: Figure, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.png"
+    path.write_text("old")
+    monkeypatch.setattr("os.replace", lambda part, path: pytest.fail("here it would be replaced"))
+    with pytest.raises(pytest.fail.Exception, match="here it would be"):
+        plot.save(figure, path)
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
 @pytest.mark.parametrize(
     ("name", "message"),
     [

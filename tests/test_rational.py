@@ -42,7 +42,7 @@ from lrpref import (
     rational,
     rules,
 )
-from lrpref.backend import as_tuple, constant, exact_number, is_exact
+from lrpref.backend import as_fraction, as_tuple, constant, exact_number, is_exact
 from lrpref.composites import Composite, resolve
 from lrpref.errors import DTypeError, InputError, LrprefError, ParameterError, RuleError
 from lrpref.layers import LinearLayer
@@ -105,6 +105,7 @@ def test_floats_of_every_length_keep_every_bit(dtype: Any) -> None:
 def test_integers_become_exact_numbers(dtype: Any) -> None:
     found = exact(np.asarray([1, 0], dtype=dtype))
     assert found.tolist() == [1, 0]
+    assert type(as_fraction(dtype(1)).numerator) is int  # one of NumPy's would overflow
     assert {type(value) for value in found} == {NUMBER}
 
 
