@@ -9,7 +9,7 @@ NumPy is all it needs; arrays of other backends stay on theirs.
 
 from . import composites, errors, oracle, rules, samples, weights
 from .backend import asarray, to_numpy
-from .compare import compare, crosscheck, explain_difference
+from .differences import compare, crosscheck, explain_difference
 from .digits import digits
 from .explain import Trace, explain, trace
 from .fusion import fuse, fusion_plan

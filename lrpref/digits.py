@@ -31,7 +31,8 @@ from typing import Any
 import numpy as np
 
 from . import rational
-from .backend import Array, as_dtype, as_floating, converted, is_rational, is_real_floating, to_numpy
+from .arithmetic import as_dtype, as_floating, converted, is_rational, is_real_floating
+from .backend import Array, to_numpy
 from .composites import Composite, resolve
 from .errors import DTypeError, LrprefError, ParameterError, RelevanceWarning
 from .explain import DEFAULT_RULE, Trace, trace

@@ -25,16 +25,8 @@ from math import isfinite
 from numbers import Real
 from typing import Any, ClassVar
 
-from .backend import (
-    Array,
-    array_namespace,
-    as_tuple,
-    constant,
-    is_array,
-    ones_like,
-    sum_per_sample,
-    zeros_like,
-)
+from .arithmetic import constant, ones_like, zeros_like
+from .backend import Array, array_namespace, as_tuple, is_array, sum_per_sample
 from .errors import ParameterError, RuleError
 from .ledger import Flow
 

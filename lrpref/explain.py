@@ -16,20 +16,8 @@ from numbers import Real
 import numpy as np
 
 from . import rational
-from .backend import (
-    Array,
-    all_finite,
-    array_namespace,
-    converted,
-    full,
-    is_array,
-    is_exact,
-    is_rational,
-    ones_like,
-    sum_per_sample,
-    to_numpy,
-    zeros_like,
-)
+from .arithmetic import all_finite, converted, full, is_exact, is_rational, ones_like, zeros_like
+from .backend import Array, array_namespace, is_array, sum_per_sample, to_numpy
 from .composites import Assignment, Composite, resolve
 from .errors import InputError, RelevanceWarning, RuleError, ShapeError, TargetError, at_node
 from .layers import Elementwise, Layer, Softmax

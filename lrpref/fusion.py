@@ -26,7 +26,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from .backend import Array, all_finite, array_namespace, is_exact, ones_like, zeros_like
+from .arithmetic import all_finite, is_exact, ones_like, zeros_like
+from .backend import Array, array_namespace
 from .errors import FusionError
 from .layers import (
     Conv2D,

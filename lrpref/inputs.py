@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from . import samples
-from .backend import as_floating
+from .arithmetic import as_floating
 from .errors import InputError, LrprefError, unknown
 from .weights import UNREADABLE
 

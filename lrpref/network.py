@@ -9,19 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Self
 
-from .backend import (
-    Array,
-    DType,
-    array_namespace,
-    as_dtype,
-    as_floating,
-    asarray,
-    backend_name,
-    check_finite,
-    is_array,
-    is_real_floating,
-    load_backend,
-)
+from .arithmetic import as_dtype, as_floating, check_finite, is_real_floating
+from .backend import Array, DType, array_namespace, asarray, backend_name, is_array, load_backend
 from .errors import DTypeError, GraphError, InputError, at_node
 from .layers.base import Layer, Shape
 

@@ -13,18 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from .backend import (
-    Array,
-    as_floating,
-    as_tuple,
-    constant,
-    converted,
-    full,
-    irrational,
-    is_array,
-    is_exact,
-    to_numpy,
-)
+from .arithmetic import as_floating, constant, converted, full, irrational, is_exact
+from .backend import Array, as_tuple, is_array, to_numpy
 from .errors import RuleError
 from .layers import (
     Add,

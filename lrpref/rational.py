@@ -24,17 +24,8 @@ from typing import Any, NamedTuple, overload
 
 import numpy as np
 
-from .backend import (
-    Array,
-    as_fraction,
-    exact_array,
-    exact_number,
-    is_array,
-    is_exact,
-    is_real_floating,
-    rounded,
-    to_numpy,
-)
+from .arithmetic import as_fraction, exact_array, exact_number, is_exact, is_real_floating, rounded
+from .backend import Array, is_array, to_numpy
 from .engine import Rule
 from .errors import InputError, LrprefError, ParameterError, RuleError
 from .layers import (

@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from .backend import Array, array_namespace, as_tuple, full, is_exact, ones_like, spread, sum_per_sample
+from .arithmetic import full, is_exact, ones_like
+from .backend import Array, array_namespace, as_tuple, spread, sum_per_sample
 from .engine import Rule, divide, magnitude
 from .ledger import Flow
 

@@ -18,7 +18,8 @@ from dataclasses import dataclass
 from numbers import Real
 from typing import Any, ClassVar
 
-from .backend import Array, array_namespace, as_parameter, constant, converted, full, irrational, is_array
+from .arithmetic import as_parameter, constant, converted, full, irrational
+from .backend import Array, array_namespace, is_array
 from .engine import (
     Map,
     Pool,

@@ -26,7 +26,8 @@ from typing import Any
 import numpy as np
 
 from . import layers as layer_types
-from .backend import all_finite, asarray, is_array, to_numpy
+from .arithmetic import all_finite
+from .backend import asarray, is_array, to_numpy
 from .errors import LrprefError, WeightsError, unknown
 from .layers import DiagonalLayer, Elementwise, Layer, LinearLayer, Routing, WeightedLayer
 from .network import Network

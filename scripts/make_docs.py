@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from lrpref.cli import rule_table
+from lrpref.cli.rules import rule_table
 from lrpref.composites import PRESETS
 from lrpref.rules import RULES
 

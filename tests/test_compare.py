@@ -29,15 +29,14 @@ from lrpref import (
     Network,
     ReLU,
     Softmax,
-    choices,
     cli,
     explain,
     explain_difference,
 )
-from lrpref import conventions as others
-from lrpref.choices import CONVENTIONS
-from lrpref.compare import Comparison, compare
 from lrpref.composites import Composite, EpsilonPlus, EpsilonPlusFlat, first
+from lrpref.differences import Comparison, choices, compare
+from lrpref.differences import conventions as others
+from lrpref.differences.choices import CONVENTIONS
 from lrpref.errors import InputError, ParameterError, RuleError, ShapeError, TargetError, UnknownNameError
 from lrpref.layers import DiagonalLayer, LinearLayer, WeightedLayer
 from lrpref.rules import (
@@ -891,7 +890,7 @@ def test_what_changes_the_map_comes_after_what_changes_the_explanation() -> None
 
 def test_the_page_holds_the_table() -> None:
     assert choices.table() in PAGE.read_text(encoding="utf-8"), (
-        "docs/compare.md is not up to date; print(lrpref.choices.table()) is the table"
+        "docs/compare.md is not up to date; print(lrpref.differences.choices.table()) is the table"
     )
 
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import lrpref
-from lrpref import conventions as others
 from lrpref.composites import Composite, EpsilonPlus
+from lrpref.differences import conventions as others
 from lrpref.errors import ConversionError, InputError, ShapeError
 from lrpref.layers import WeightedLayer
 

@@ -42,7 +42,8 @@ from lrpref import (
     rational,
     rules,
 )
-from lrpref.backend import as_fraction, as_tuple, constant, exact_number, is_exact
+from lrpref.arithmetic import as_fraction, constant, exact_number, is_exact
+from lrpref.backend import as_tuple
 from lrpref.composites import Composite, resolve
 from lrpref.errors import DTypeError, InputError, LrprefError, ParameterError, RuleError
 from lrpref.layers import LinearLayer

@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..backend import is_exact
+from ..arithmetic import is_exact
 from ..errors import unknown
 from .adapter import Adapter, NotOffered
 from .case import Case, load_cases

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from math import isfinite
 from numbers import Real
 
-from ..backend import Array, array_namespace, as_mask, as_parameter, constant, full, irrational, is_array, zeros_like
+from ..arithmetic import as_mask, as_parameter, constant, full, irrational, zeros_like
+from ..backend import Array, array_namespace, is_array
 from ..errors import ParameterError, RuleError, ShapeError
 from ..ledger import Flow
 from .base import Elementwise, Layer, Shape, SupportsFlow

@@ -15,7 +15,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar, Protocol
 
-from ..backend import Array, as_floating, as_tuple, check_alike, is_array, is_real_floating
+from ..arithmetic import as_floating, check_alike, is_real_floating
+from ..backend import Array, as_tuple, is_array
 from ..errors import RuleError, ShapeError
 from ..ledger import Flow
 

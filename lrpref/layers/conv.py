@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..backend import Array, array_namespace, as_parameter, full
+from ..arithmetic import as_parameter, full
+from ..backend import Array, array_namespace
 from ..errors import ParameterError, ShapeError
 from .base import Shape, WeightedLayer
 from .window import Padding, Pair, Window, as_padding, as_pair, check_image, crop, pad

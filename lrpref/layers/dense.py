@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..backend import Array, as_parameter
+from ..arithmetic import as_parameter
+from ..backend import Array
 from ..errors import ParameterError, ShapeError
 from .base import Shape, WeightedLayer
 

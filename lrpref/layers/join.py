@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from ..backend import Array, array_namespace, full
+from ..arithmetic import full
+from ..backend import Array, array_namespace
 from ..errors import ShapeError
 from .base import LinearLayer, Routing, Shape
 

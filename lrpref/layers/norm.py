@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import isfinite
 
-from ..backend import Array, array_namespace, as_parameter, constant, irrational
+from ..arithmetic import as_parameter, constant, irrational
+from ..backend import Array, array_namespace
 from ..errors import ParameterError, ShapeError
 from .base import LinearLayer, Shape
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ..backend import Array, array_namespace, full, ones_like, zeros_like
+from ..arithmetic import full, ones_like, zeros_like
+from ..backend import Array, array_namespace
 from ..errors import ParameterError, ShapeError
 from .base import LinearLayer, Routing, Shape
 from .window import Padding, Pair, Window, as_padding, as_pair, check_image, crop, pad

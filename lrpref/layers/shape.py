@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import isfinite, prod
 
-from ..backend import Array, array_namespace, sum_per_sample, zeros_like
+from ..arithmetic import zeros_like
+from ..backend import Array, array_namespace, sum_per_sample
 from ..errors import ParameterError
 from ..ledger import Flow
 from .base import Routing, Shape, SupportsFlow

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from ..backend import Array, full
+from ..arithmetic import full
+from ..backend import Array
 from ..errors import ParameterError, ShapeError
 
 Pair = tuple[int, int]

@@ -1,7 +1,7 @@
 """Two heatmaps of one input: how far they are apart, where, and which convention would explain it.
 
 `compare` measures. `explain_difference` makes lrpref's own map first and then, where somebody else's differs, tries
-the choices that implementations are known to make differently (`lrpref.choices.CONVENTIONS`), singly and in pairs:
+the choices that implementations are known to make differently (`choices.CONVENTIONS`), singly and in pairs:
 
     equal to 1e-7 if the bias is left out of alpha-beta's pools
 
@@ -21,15 +21,16 @@ from typing import Any
 
 import numpy as np
 
-from .backend import Array, as_floating, check_finite, is_exact, to_numpy
+from ..arithmetic import as_floating, check_finite, is_exact
+from ..backend import Array, to_numpy
+from ..composites import Composite, Place, resolve
+from ..engine import Rule
+from ..errors import ParameterError, RelevanceWarning, ShapeError
+from ..explain import DEFAULT_RULE, explain
+from ..layers import Softmax
+from ..network import INPUT, Network
+from ..rational import to_float
 from .choices import CONVENTIONS, Case, Convention, Start
-from .composites import Composite, Place, resolve
-from .engine import Rule
-from .errors import ParameterError, RelevanceWarning, ShapeError
-from .explain import DEFAULT_RULE, explain
-from .layers import Softmax
-from .network import INPUT, Network
-from .rational import to_float
 
 TOLERANCE = 1e-5
 """The relative L2 distance, in the worst sample, up to which two maps count as equal unless told otherwise."""
@@ -330,7 +331,7 @@ def crosscheck(
     Raises ConversionError for a module that cannot be taken over, LrprefError where torch is not installed, and what
     `explain_difference` raises.
     """
-    from .importers.torch import as_array, from_torch
+    from ..importers.torch import as_array, from_torch
 
     net = from_torch(module, x)
     where = as_array(target) if hasattr(target, "detach") else target

@@ -3,7 +3,7 @@
 Each row of `CONVENTIONS` is one such choice, put as what another implementation may have done: it changes the
 network, the rule of a layer, the relevance to start with, or the way the finished map is shown. `lrpref.compare`
 tries the rows in turn, to find out which of them turns lrpref's map into somebody else's. Where a row is no mode of
-lrpref's own rules, one of `lrpref.conventions` computes it.
+lrpref's own rules, one of `lrpref.differences.conventions` computes it.
 """
 
 from __future__ import annotations
@@ -14,8 +14,25 @@ from typing import Any
 
 import numpy as np
 
-from .backend import sum_per_sample
-from .composites import Place
+from ..backend import sum_per_sample
+from ..composites import Place
+from ..engine import Map, Rule, identity, magnitude, one, positive
+from ..fusion import fuse
+from ..layers import (
+    Add,
+    AvgPool2D,
+    Conv2D,
+    Dense,
+    DiagonalLayer,
+    GlobalAvgPool2D,
+    Layer,
+    LinearLayer,
+    MaxPool2D,
+    ReLU,
+    WeightedLayer,
+)
+from ..network import Network
+from ..rules import Absolute, AlphaBeta, Epsilon, Flat, Gamma, Pass, WSquare, ZBox, Zero, ZPlus
 from .conventions import (
     AveragedMaxPool,
     BiasInEveryPool,
@@ -33,23 +50,6 @@ from .conventions import (
     WeightsClamped,
     WSquareWithBias,
 )
-from .engine import Map, Rule, identity, magnitude, one, positive
-from .fusion import fuse
-from .layers import (
-    Add,
-    AvgPool2D,
-    Conv2D,
-    Dense,
-    DiagonalLayer,
-    GlobalAvgPool2D,
-    Layer,
-    LinearLayer,
-    MaxPool2D,
-    ReLU,
-    WeightedLayer,
-)
-from .network import Network
-from .rules import Absolute, AlphaBeta, Epsilon, Flat, Gamma, Pass, WSquare, ZBox, Zero, ZPlus
 
 SMALL = 1e-4
 """An epsilon up to this is a stabilizer, and so a convention; a larger one was chosen to do something."""

@@ -1,7 +1,7 @@
 """Other people's conventions, as rules: what other implementations compute where lrpref has no mode of that kind.
 
-Each rule says whose it is; some are known mistakes. They are here to be recognised (`lrpref.choices` tries them when
-two heatmaps differ), not to be used: `explain` knows none of them by name.
+Each rule says whose it is; some are known mistakes. They are here to be recognised (`choices` tries them when two
+heatmaps differ), not to be used: `explain` knows none of them by name.
 """
 
 from __future__ import annotations
@@ -9,12 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
-from .backend import Array, array_namespace, constant, zeros_like
-from .engine import Pool, Rule, Term, identity, negative, one, positive, square
-from .layers import AvgPool2D, LinearLayer, MaxPool2D, ReLU
-from .layers.base import SupportsFlow
-from .ledger import Flow
-from .rules import AlphaBeta, Flat, Gamma
+from ..arithmetic import constant, zeros_like
+from ..backend import Array, array_namespace
+from ..engine import Pool, Rule, Term, identity, negative, one, positive, square
+from ..layers import AvgPool2D, LinearLayer, MaxPool2D, ReLU
+from ..layers.base import SupportsFlow
+from ..ledger import Flow
+from ..rules import AlphaBeta, Flat, Gamma
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,242 @@
+"""Which numbers an array holds: floating point of some length, or exact rationals in an object array.
+
+The same plain code runs on both, because every constant, fill and change of number type goes through here: 0.1 is
+one tenth where numbers are exact, and the nearest float where they are not.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Iterable
+from fractions import Fraction
+from functools import cache
+from numbers import Integral, Rational
+from typing import Any
+
+import numpy as np
+
+from .backend import Array, DType, array_namespace, is_array, to_numpy
+from .errors import DTypeError, InputError, ParameterError
+
+
+def is_exact(x: Array) -> bool:
+    """Whether `x` holds Python objects instead of floating-point numbers.
+
+    They are exact rationals; only `lrpref.digits` brings other numbers, of a stated precision, in such an array.
+    """
+    return isinstance(x, np.ndarray) and x.dtype == object
+
+
+def is_rational(x: Array) -> bool:
+    """Whether `x` holds exact rationals."""
+    return is_exact(x) and all(isinstance(value, Rational) for value in x.flat[:1])
+
+
+def is_real_floating(x: Array) -> bool:
+    """Whether lrpref computes with the number type of `x`: floating point of at least 32 bits, or exact."""
+    if is_exact(x):
+        return True
+    xp = array_namespace(x)
+    return bool(xp.isdtype(x.dtype, "real floating")) and xp.finfo(x.dtype).bits >= 32
+
+
+def all_finite(x: Array) -> bool:
+    """Whether `x` is free of NaN and infinities (exact rationals always are)."""
+    return is_exact(x) or bool(array_namespace(x).all(array_namespace(x).isfinite(x)))
+
+
+def as_floating(x: Any, what: str) -> Array:
+    """`x` as an array that lrpref computes with: lists and integers become float64, Python's fractions exact.
+
+    Raises DTypeError for complex numbers, text, or less than 32 bits; `what` names `x` in the message.
+    """
+    x = x if is_array(x) else np.asarray(x)
+    if is_exact(x):
+        return _of_one_kind(x)
+    if isinstance(x, np.ndarray) and x.dtype.kind in "biu":
+        x = x.astype(np.float64)
+    if not is_real_floating(x):
+        raise DTypeError(f"{what} has number type {x.dtype}; use float32, float64 or longer (x.astype(numpy.float32))")
+    return x
+
+
+def as_parameter(x: Any, what: str, ndim: int | None = None) -> Array:
+    """`x` as a parameter of a layer: floating point, finite, of rank `ndim`, and read-only where that exists.
+
+    Raises DTypeError, or ParameterError for NaN, infinities or another rank.
+    """
+    x = as_floating(x, what)
+    if ndim is not None and x.ndim != ndim:
+        raise ParameterError(f"{what} must have {ndim} axes, got shape {tuple(x.shape)}")
+    if not all_finite(x):
+        raise ParameterError(f"{what} holds NaN or infinities")
+    return _read_only(x)
+
+
+def as_mask(x: Any, what: str) -> Array:
+    """`x` as one boolean per channel, read-only where that exists.
+
+    Raises ParameterError for another type or rank.
+    """
+    x = x if is_array(x) else np.asarray(x)
+    if x.ndim != 1 or not array_namespace(x).isdtype(x.dtype, "bool"):
+        raise ParameterError(f"{what} must be one boolean per channel, got shape {tuple(x.shape)} of {x.dtype}")
+    return _read_only(x)
+
+
+def _read_only(x: Array) -> Array:
+    """A view of `x` that NumPy does not let anyone write to; other backends have none."""
+    if isinstance(x, np.ndarray):
+        x = x.view()
+        x.flags.writeable = False
+    return x
+
+
+def check_finite(x: Array, what: str) -> None:
+    """Raise InputError, saying where, when `x` (samples along axis 0) holds NaN or infinities."""
+    if all_finite(x):
+        return
+    bad = ~np.isfinite(to_numpy(x))
+    sample = int(np.argmax(bad.reshape(bad.shape[0], -1).any(axis=1))) if x.ndim > 1 else 0
+    raise InputError(
+        f"{what} holds {int(bad.sum())} NaN or infinite values, first in sample {sample}; mend or drop those samples"
+    )
+
+
+def exact_number(value: Any) -> Any:
+    """A rational number in the type that exact arrays hold: gmpy2's mpq where installed, else Fraction.
+
+    >>> exact_number(Fraction(1, 3)) == Fraction(1, 3)
+    True
+    """
+    return _rational()(value)
+
+
+@cache
+def _rational() -> Any:
+    try:
+        return importlib.import_module("gmpy2").mpq
+    except ImportError:
+        return Fraction
+
+
+def exact_array(x: Any) -> np.ndarray:
+    """Numbers, or text of numbers, as exact numbers in an object array; raises ParameterError for what is none."""
+    return _each(x, exact_number)
+
+
+def _each(x: Any, make: Callable[[Fraction], Any]) -> np.ndarray:
+    """An object array of `make` of each number of `x`, as the fraction that it is."""
+    given = np.asarray(to_numpy(x) if is_array(x) else x, dtype=object)
+    values = np.empty(given.shape, dtype=object)
+    for index, value in np.ndenumerate(given):
+        values[index] = make(as_fraction(value))
+    return values
+
+
+def as_fraction(value: Any) -> Fraction:
+    """The fraction that a number is, or that a text says; raises ParameterError for NaN, infinities and non-numbers.
+
+    >>> as_fraction(0.5), as_fraction("0.1")
+    (Fraction(1, 2), Fraction(1, 10))
+    """
+    try:
+        if isinstance(value, Rational):
+            return Fraction(int(value.numerator), int(value.denominator))
+        if hasattr(value, "as_integer_ratio"):  # floats of any length, decimals
+            return Fraction(*map(int, value.as_integer_ratio()))
+        return Fraction(value)
+    except (TypeError, ValueError, OverflowError, ZeroDivisionError) as error:
+        raise ParameterError(f"{value!r} is no number that a fraction could hold") from error
+
+
+def _of_one_kind(x: np.ndarray) -> np.ndarray:
+    """An object array of exact numbers alone: a stray integer or float would make floats of quotients.
+
+    Numbers of another type are left alone if it has a `from_fraction`, as those of `lrpref.digits` have.
+    """
+    kinds = {type(value) for value in x.flat}
+    other = len(kinds) == 1 and all(hasattr(kind, "from_fraction") for kind in kinds)
+    return x if other or kinds <= {type(exact_number(0))} else exact_array(x)
+
+
+def number_type(x: np.ndarray) -> Callable[[Fraction], Any]:
+    """What makes a number of the kind that the object array `x` holds."""
+    return exact_number if is_rational(x) else type(x.flat[0]).from_fraction
+
+
+def converted(x: Array, like: Array) -> Array:
+    """`x` in the arithmetic of `like`; floats become the fractions that they are."""
+    if is_exact(like):
+        return _each(x, number_type(like))
+    return as_dtype(x, like.dtype)
+
+
+def as_dtype(x: Array, dtype: DType) -> Array:
+    """`x` in another number type: floats become the fractions that they are, exact numbers are rounded."""
+    if x.dtype == dtype:
+        return x
+    if isinstance(x, np.ndarray) and dtype == np.dtype(object):
+        return exact_array(x)
+    return rounded(x, dtype) if is_exact(x) else array_namespace(x).astype(x, dtype)
+
+
+def rounded(x: np.ndarray, dtype: DType = np.float64) -> np.ndarray:
+    """Exact numbers as floating-point ones: to float64, and to the 106 bits of two of them for longer types."""
+    if not is_rational(x):
+        return x.astype(dtype)
+    fractions = [as_fraction(value) for value in x.flat]
+    high = [float(value) for value in fractions]
+    low = [float(value - Fraction(nearest)) for value, nearest in zip(fractions, high, strict=True)]
+    wide = np.result_type(dtype, np.float64)
+    sums: np.ndarray = np.asarray(high, dtype=wide) + np.asarray(low, dtype=wide)
+    return sums.astype(dtype).reshape(x.shape)
+
+
+def check_alike(arrays: Iterable[Array]) -> None:
+    """Raise DTypeError where exact and floating-point numbers would meet: all would be floats."""
+    if len({is_exact(x) for x in arrays}) > 1:
+        raise DTypeError("exact and floating-point numbers do not mix; use lrpref.exact on all of them, or on none")
+
+
+def irrational(function: str, x: Array, what: str) -> Array:
+    """`function` ("sqrt", "exp" or "tanh") of `x`; raises DTypeError, naming `what`, where `x` is exact."""
+    if is_rational(x):
+        kind = "a square root" if function == "sqrt" else "an exponential"
+        raise DTypeError(f"{what} needs {kind}, which no fraction can hold; use floating-point numbers")
+    return getattr(array_namespace(x), function)(x)
+
+
+def constant(value: Any, like: Array) -> Any:
+    """The number written `value` in the arithmetic of `like`, so that 0.1 means one tenth where it can.
+
+    Exact arrays get the fraction of the decimal as written, long doubles the nearest long double; every other
+    floating-point type takes a Python number.
+
+    >>> constant(0.1, like=np.asarray([Fraction(1)], dtype=object)) == Fraction(1, 10)
+    True
+    """
+    if is_exact(like):
+        return number_type(like)(as_fraction(value if isinstance(value, Rational) else str(value)))
+    if isinstance(value, Integral):
+        return int(value)
+    if isinstance(like, np.ndarray) and like.dtype.char == "g":
+        if isinstance(value, Rational):
+            return np.longdouble(str(value.numerator)) / np.longdouble(str(value.denominator))
+        return np.longdouble(str(value))
+    return float(value)
+
+
+def full(shape: tuple[int, ...], value: Any, like: Array) -> Array:
+    """An array of `shape` filled with `value`, on the backend and in the arithmetic of `like`."""
+    return array_namespace(like).full(shape, constant(value, like=like), dtype=like.dtype)
+
+
+def zeros_like(x: Array) -> Array:
+    """Zeros in the shape and arithmetic of `x`; exact zeros where `x` is exact, which NumPy's own are not."""
+    return full(x.shape, 0, like=x)
+
+
+def ones_like(x: Array) -> Array:
+    """Ones in the shape and arithmetic of `x`."""
+    return full(x.shape, 1, like=x)

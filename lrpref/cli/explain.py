@@ -1,0 +1,65 @@
+"""`lrpref explain`: a network's answer to one input, explained and drawn."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+import numpy as np
+
+from .. import inputs, plot, weights
+from ..explain import DEFAULT_RULE, trace
+from ..layers import Softmax
+from ..network import Network
+from .common import add_input, add_network, class_name, command, fused_network, input_shape, number
+
+
+def add(commands: Any) -> None:
+    """Its arguments."""
+    parser = command(commands, "explain", run, "explain a network's answer to one input, and draw it")
+    add_network(parser)
+    add_input(parser, "input")
+    parser.add_argument(
+        "--rule",
+        nargs="+",
+        default=[DEFAULT_RULE],
+        help='rules or composites by name, parameters as in "gamma(gamma=0.5)"; several are drawn side by side '
+        f"(default {DEFAULT_RULE}; `lrpref rules` lists them)",
+    )
+    parser.add_argument("--target", type=int, help="the output to explain (default: the largest)")
+    parser.add_argument("--seed", default="logit", help='"logit" (default), "one", "probability" or a number')
+    parser.add_argument("--no-fuse", action="store_true", help="leave batch normalisation where it is")
+    parser.add_argument("--out", default="heatmap.png", help="the picture to write (default heatmap.png)")
+    parser.add_argument("--waterfall", metavar="FILE", help="also draw the books")
+
+
+def run(chosen: argparse.Namespace) -> int:
+    """Explain, print the books, and draw."""
+    net, about = weights.load(chosen.network), weights.metadata(chosen.network)
+    x = inputs.read(chosen.input, input_shape(about), chosen.invert)
+    if not chosen.no_fuse:
+        net = fused_network(net, x)
+    traces = {name: trace(net, x, chosen.target, name, number(chosen.seed)) for name in chosen.rule}
+    first = next(iter(traces.values()))
+    said = _prediction(net, x, about)
+    print(f"{chosen.network} says that {chosen.input} is {said}")
+    print(f"explained: {class_name(about, int(first.target[0]))}, starting from {chosen.seed}")  # type: ignore[index]
+    for name, found in traces.items():
+        print(f"\n{name}: {found.ledger}")
+    title = f"{chosen.network}: {said}; why {class_name(about, int(first.target[0]))}?"  # type: ignore[index]
+    maps = {name: found.relevance for name, found in traces.items()}
+    plot.save(plot.grid(x, maps, title), chosen.out)
+    print(f"\nwrote {chosen.out}")
+    if chosen.waterfall:
+        plot.save(plot.waterfall(first.ledger), chosen.waterfall)
+        print(f"wrote {chosen.waterfall}")
+    return 0
+
+
+def _prediction(net: Network, x: np.ndarray, about: dict[str, Any]) -> str:
+    """The largest output in words."""
+    logits = net.forward(x)
+    probabilities = logits if isinstance(net.nodes[-1].layer, Softmax) else Softmax().forward(logits)
+    best = int(np.argmax(logits[0]))
+    output, probability = (float(np.ravel(y[0])[best]) for y in (logits, probabilities))
+    return f"{class_name(about, best)} (output {output:.3f}, probability {probability:.3f})"

@@ -1,0 +1,41 @@
+"""`lrpref fuse`: fold batch normalisation into its neighbours, and prove it."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+import numpy as np
+
+from .. import inputs, weights
+from ..explain import DEFAULT_RULE, trace
+from ..fusion import forward_difference, fuse, fusion_plan
+from .common import add_input, add_network, command, input_shape
+
+
+def add(commands: Any) -> None:
+    """Its arguments."""
+    parser = command(commands, "fuse", run, "fold batch normalisation into its neighbours, and prove it")
+    add_network(parser)
+    add_input(parser, "--input", default="digit-4")
+    parser.add_argument("--rule", default=DEFAULT_RULE, help="the rule whose heatmaps are compared")
+    parser.add_argument("--threshold-relu", action="store_true", help="turn BatchNorm, ReLU into ThreshReLU, BatchNorm")
+    parser.add_argument("-o", "--output", metavar="FILE", help="write the fused network (.npz)")
+
+
+def run(chosen: argparse.Namespace) -> int:
+    """Print the plan, prove the forward pass, and say what became of the heatmap."""
+    net, about = weights.load(chosen.network), weights.metadata(chosen.network)
+    x = inputs.read(chosen.input, input_shape(about), chosen.invert)
+    print(fusion_plan(net, chosen.threshold_relu))
+    fused = fuse(net, verify=x, threshold_relu=chosen.threshold_relu)
+    print(f"\nforward difference on {chosen.input}: {forward_difference(net, fused, x):.1e} of the largest output")
+    before, after = (trace(each, x, rule=chosen.rule).relevance for each in (net, fused))
+    size = float(np.linalg.norm(before))
+    change = float(np.linalg.norm(after - before)) / (size or 1)
+    print(f"the heatmap under {chosen.rule} changed by {change:.1%} (relative L2): explaining the unfused network is")
+    print("another question. Its BatchNorm was left to the rule that `lrpref show --rule` prints.")
+    if chosen.output:
+        weights.save(fused, chosen.output, {**about, "fused_from": chosen.network})
+        print(f"wrote {chosen.output}")
+    return 0
