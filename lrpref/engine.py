@@ -149,6 +149,17 @@ class Rule:
     diagonal_only: ClassVar[bool] = False
     """It makes sense only where each unit has one input: BatchNorm and Scale."""
 
+    @property
+    def unitwise(self) -> bool:
+        """What a unit shares out depends on that unit alone, so that a layer may be computed in pieces."""
+        own = type(self)
+        return own.flow is Rule.flow and own.shares is Rule.shares and own.stabilize is Rule.stabilize
+
+    @property
+    def fixed_shares(self) -> bool:
+        """Each pool shares out its coefficient times R, whatever z is."""
+        return type(self).shares is Rule.shares
+
     def pools(self) -> tuple[Pool, ...]:
         """The pools of terms that the rule consists of."""
         raise RuleError(f"rule {type(self).__name__} says no pools; define pools(self), or flow(...)")

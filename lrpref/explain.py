@@ -10,20 +10,19 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import isfinite
-from numbers import Real
 
 import numpy as np
 
 from . import rational
-from .arithmetic import all_finite, converted, full, is_exact, is_rational, ones_like, zeros_like
-from .backend import Array, array_namespace, is_array, sum_per_sample, to_numpy
+from .arithmetic import all_finite, is_exact, is_rational
+from .backend import Array, array_namespace, sum_per_sample, to_numpy
 from .composites import Assignment, Composite, resolve
-from .errors import InputError, RelevanceWarning, RuleError, ShapeError, TargetError, at_node
-from .layers import Elementwise, Layer, Softmax
+from .errors import RelevanceWarning, at_node
+from .layers import Elementwise, Layer
 from .ledger import Entry, Ledger
 from .network import INPUT, Network
 from .rules import Rule
+from .seeds import explained_node, seed_relevance, target_index
 
 DEFAULT_RULE = "epsilon-plus-flat"
 
@@ -88,14 +87,14 @@ def trace(
 ) -> Trace:
     """As `explain`, with everything that led to it: see `Trace`."""
     rules = resolve(rule).assign(net)
-    start = _start(net, node)
+    start = explained_node(net, node)
     x = net.cast(x)
     if is_rational(x):
         rational.check(net, tuple(x.shape), rules, seed)
     activations = net.activations(x)
     logits = activations[start]
-    chosen = _target(logits, target) if isinstance(seed, str | Real) else None
-    R = _seed(logits, chosen, seed)
+    chosen = target_index(logits, target, seed)
+    R = seed_relevance(logits, chosen, seed)
     at, ledger = _walk(net, activations, rules, start, R)
     _warn_unless_sound(at, ledger)
     return Trace(at[INPUT], logits, chosen, at, ledger, rules)
@@ -121,65 +120,6 @@ def _walk(
 def _label(layer: Layer, rule: Rule | None) -> str:
     """What the ledger says was done at a layer."""
     return str(rule) if rule is not None else "passes" if isinstance(layer, Elementwise) else "routes"
-
-
-# ---- where the walk starts -------------------------------------------------------------------------------------
-
-
-def _start(net: Network, node: str | None) -> str:
-    """The node whose output is explained: the one asked for, or the last before a final Softmax."""
-    if node is not None and node != net.output:
-        net[node]  # raises GraphError for a name that is no node
-        return node
-    *_, (name, layer, inputs) = net.nodes
-    if isinstance(layer, Softmax) and inputs[0] == INPUT:
-        raise RuleError("a network that is nothing but a Softmax has no layer to explain")
-    return inputs[0] if isinstance(layer, Softmax) else name
-
-
-def _target(logits: Array, target: int | Array | None) -> Array:
-    """The index of the explained output, one per sample, as (N,) integers."""
-    xp = array_namespace(logits)
-    N = logits.shape[0]
-    outputs = int(np.prod(logits.shape[1:]))
-    if target is None:
-        return xp.argmax(xp.reshape(logits, (N, outputs)), axis=1)
-    index = np.asarray(to_numpy(target) if is_array(target) else target)
-    if index.dtype.kind not in "iu" or index.ndim > 1:
-        raise TargetError(f"target is an index, or one per sample, got {target!r}")
-    if index.ndim == 1 and index.shape[0] != N:
-        raise TargetError(f"{index.shape[0]} targets for {N} samples")
-    if index.size and (index.min() < 0 or index.max() >= outputs):
-        raise TargetError(f"target {target} is out of range: there are {outputs} outputs, 0 to {outputs - 1}")
-    return xp.asarray(np.broadcast_to(index, (N,)).astype(np.int64))
-
-
-def _seed(logits: Array, target: Array | None, seed: str | float | Array) -> Array:
-    """The relevance at the explained output."""
-    xp = array_namespace(logits)
-    if target is None:
-        given: Array = seed if is_array(seed) else xp.asarray(np.asarray(seed))
-        if tuple(given.shape) != tuple(logits.shape):
-            raise ShapeError(f"the seed has shape {tuple(given.shape)}, the explained output {tuple(logits.shape)}")
-        if not (all_finite(given) and all_finite(R := converted(given, like=logits))):
-            raise InputError("the seed holds NaN or infinities")
-        return R
-    N = logits.shape[0]
-    flat = xp.reshape(logits, (N, int(np.prod(logits.shape[1:]))))
-    chosen = xp.arange(flat.shape[1])[None, :] == target[:, None]
-    if seed == "logit":
-        values = flat
-    elif seed == "one":
-        values = ones_like(flat)
-    elif seed == "probability":
-        values = Softmax().forward(flat)
-    elif isinstance(seed, str):
-        raise InputError(f'seed is "logit", "one", "probability", a number or an array, got {seed!r}')
-    elif not isfinite(seed):
-        raise InputError(f"the seed holds NaN or infinities: {seed}")
-    else:
-        values = full(flat.shape, seed, like=flat)
-    return xp.reshape(xp.where(chosen, values, zeros_like(flat)), logits.shape)
 
 
 # ---- is it sound -----------------------------------------------------------------------------------------------

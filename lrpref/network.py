@@ -7,6 +7,7 @@ A layer may stand at several nodes (shared weights), and a node may feed several
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from typing import Any, NamedTuple, Self
 
 from .arithmetic import as_dtype, as_floating, check_finite, is_real_floating
@@ -142,6 +143,11 @@ class Network:
         check_finite(x, "the input")
         dtype = x.dtype if self.dtype is None else self.dtype
         return as_dtype(x, dtype)
+
+    def prepare(self, *arguments: Any, **more: Any) -> Any:
+        """The network made ready to explain many inputs fast, under one composite: see `lrpref.fast.prepare`."""
+        # The fast engine stands on top of all this; by name, so that nothing down here depends on it.
+        return import_module("lrpref.fast").prepare(self, *arguments, **more)
 
     # ---- the same network elsewhere ----------------------------------------------------------------------------
 

@@ -101,6 +101,11 @@ class Epsilon(Rule):
         """The root in "rms" is not rational."""
         return self.scale is None
 
+    @property
+    def unitwise(self) -> bool:
+        """The root mean square is taken over all units of a sample."""
+        return self.scale is None
+
     def pools(self) -> tuple[Pool, ...]:
         """One pool: a w + b."""
         return (Pool((Term(b=identity),)),)
@@ -155,6 +160,16 @@ class Gamma(Rule):
     @property
     def needs_nonnegative(self) -> bool:  # type: ignore[override]
         """Only the plain form does."""
+        return not self.generalised
+
+    @property
+    def unitwise(self) -> bool:
+        """The sign of a unit's own z chooses its pool."""
+        return True
+
+    @property
+    def fixed_shares(self) -> bool:
+        """Plain only."""
         return not self.generalised
 
     def pools(self) -> tuple[Pool, ...]:
@@ -222,6 +237,16 @@ class AlphaBeta(Rule):
             raise ParameterError(f'AlphaBeta: bias is "keep" or "ignore", got {self.bias!r}')
         if self.empty not in ("literal", "renormalise"):
             raise ParameterError(f'AlphaBeta: empty is "literal" or "renormalise", got {self.empty!r}')
+
+    @property
+    def unitwise(self) -> bool:
+        """Whether a pool is empty is seen at each unit."""
+        return True
+
+    @property
+    def fixed_shares(self) -> bool:
+        """Literal only."""
+        return self.empty == "literal"
 
     def pools(self) -> tuple[Pool, ...]:
         """The positive products under alpha, the negative ones under -beta."""

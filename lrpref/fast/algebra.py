@@ -1,0 +1,213 @@
+"""What may be left out of a rule, and what may be computed once, without changing the result.
+
+Three facts save most of the work:
+
+1. **Inputs that are never negative.** After a ReLU a = a+ and a- = 0, so a rule's terms on a+ are terms on a, and
+   those on a- are nothing. Alpha-beta, gamma and z-plus are halved.
+
+2. **Terms on one input share one convolution.** sum_i a_i w_ij and sum_i a_i w_ij+ differ in their weights alone:
+   the two weights stand side by side in one product, whose input is gathered once. Where the positive and the
+   negative part are both computed, z itself is their sum.
+
+3. **Relevance is carried as a factor.** Under a rule whose terms are all on the input itself,
+
+       R_i = a_i c_i          c_i = sum_j w'_ij s_j          s_j = share_j / stabilize(z'_j)
+
+   and a unit's share is proportional to its R_j. So with R_j = y_j c_j for the layer's output y,
+
+       s_j = c_j q_j          q_j = (share of y_j) / stabilize(z'_j)
+
+   where q is known on the way forward, while z' is still in the cache. R itself is formed once, at the input.
+
+Formulas of rules are not repeated here: pools, shares and denominators are the rules' own (`lrpref.engine`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from ..backend import Array, array_namespace
+from ..engine import Pool, Rule, Term, divide, identity, magnitude, negative, positive
+from ..layers import (
+    Add,
+    AvgPool2D,
+    Concat,
+    Dropout,
+    Flatten,
+    GlobalAvgPool2D,
+    Layer,
+    MaxPool2D,
+    Pad2D,
+    ReLU,
+    ReLU6,
+    Sigmoid,
+    Softmax,
+)
+from ..rules import Epsilon, Gamma, Zero
+
+NEVER_NEGATIVE = (ReLU, ReLU6, Sigmoid, Softmax)
+KEEPS_SIGN = (MaxPool2D, AvgPool2D, GlobalAvgPool2D, Flatten, Dropout, Concat, Add)
+
+
+def nonnegative_nodes(nodes: Sequence[tuple[str, Layer, Sequence[str]]]) -> frozenset[str]:
+    """The nodes whose output can hold no negative number, whatever the network's input."""
+    known: set[str] = set()
+    for name, layer, inputs in nodes:
+        kept = isinstance(layer, KEEPS_SIGN) or (isinstance(layer, Pad2D) and layer.value >= 0)
+        if isinstance(layer, NEVER_NEGATIVE) or (kept and known.issuperset(inputs)):
+            known.add(name)
+    return frozenset(known)
+
+
+def on_nonnegative(pools: Sequence[Pool]) -> tuple[Pool, ...]:
+    """The same pools for inputs a >= 0: a+ and |a| are a, and a- is nothing."""
+    return tuple(replace(pool, terms=tuple(_plain(t) for t in pool.terms if not _nothing(t))) for pool in pools)
+
+
+def _plain(term: Term) -> Term:
+    return replace(term, a=identity) if term.a in (positive, magnitude) else term
+
+
+def _nothing(term: Term) -> bool:
+    return term.a is negative and term.b is None
+
+
+def for_rectified(rule: Rule) -> Rule:
+    """The same rule where every unit with z <= 0 has R = 0, as before a ReLU whose relevance is carried.
+
+    Of generalised gamma the branch for z < 0 has nothing to share out; on a >= 0 what remains is the plain form.
+    """
+    return replace(rule, generalised=False) if isinstance(rule, Gamma) else rule
+
+
+@dataclass(frozen=True)
+class Share:
+    """How one pool's q is made: from the part `index` of the stacked product.
+
+    way  "over": z' >= y >= 0, add the stabilizer; "plus": z' >= 0, likewise; "minus": z' <= 0, subtract it; "as it
+         is": the rule's own code, which supposes nothing
+    """
+
+    index: int
+    coefficient: float
+    way: str
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A rule on one layer, reduced: what to stack, what adds up to the layer's output, and each pool's q.
+
+    terms   the distinct (weight map, bias map) pairs whose products are computed
+    output  the parts whose sum is the layer's own z
+    shares  one for each pool
+    rule    the reduced rule
+    bounded whether |q| cannot exceed the coefficient: then a rounding error in z' moves relevance by no more than a
+            rounding error. A convolution whose errors are relative to a whole tile, as Winograd's are, is used only
+            where this holds: elsewhere s may be as large as R / epsilon at a unit whose neighbours are not
+    """
+
+    terms: tuple[Term, ...]
+    output: tuple[int, ...]
+    shares: tuple[Share, ...]
+    rule: Rule
+    bounded: bool
+
+
+OWN = Term(b=identity)
+"""The layer's own z = sum a w + b."""
+
+
+def recipe(rule: Rule, w: Array, b: Array | None, nonnegative: bool, rectified: bool, carried: bool) -> Recipe | None:
+    """The reduced rule, or None where its relevance cannot be carried as a factor of the input.
+
+    w, b         the layer's weight and bias
+    nonnegative  whether the layer's input is never negative
+    rectified    whether a ReLU alone follows
+    carried      whether relevance arrives as a factor of the layer's (rectified) output
+    """
+    if not rule.unitwise:
+        return None
+    if nonnegative and rectified and carried:
+        rule = for_rectified(rule)
+    pools = on_nonnegative(rule.pools()) if nonnegative else rule.pools()
+    if not all(len(p.terms) == 1 and p.terms[0].a is identity and p.terms[0].sign == 1 for p in pools):
+        return None
+    terms = list(dict.fromkeys(pool.terms[0] for pool in pools))
+    apart = [Term(w=positive, b=positive), Term(w=negative, b=negative)]
+    if OWN in terms:
+        output: tuple[int, ...] = (terms.index(OWN),)
+    elif set(apart) <= set(terms):
+        output = (terms.index(apart[0]), terms.index(apart[1]))
+    else:
+        terms, output = [OWN, *terms], (0,)
+    if len({pool.terms[0] for pool in pools}) < len(pools):
+        return None
+    ways = [_way(rule, term, w, b, nonnegative, rectified and carried) for term in terms]
+    shares = tuple(Share(terms.index(p.terms[0]), p.coefficient, ways[terms.index(p.terms[0])]) for p in pools)
+    bounded = carried and (isinstance(rule, SELF_BOUNDED) or all(share.way == "over" for share in shares))
+    return Recipe(tuple(terms), output, shares, rule, bounded)
+
+
+SELF_BOUNDED = (Zero, Epsilon, Gamma)
+"""Rules whose denominator is at least |z|, whatever its sign."""
+
+
+def _way(rule: Rule, term: Term, w: Array, b: Array | None, nonnegative: bool, rectified: bool) -> str:
+    """What is certain of the part's z', seen from the weights themselves."""
+    xp = array_namespace(w)
+    if not rule.fixed_shares or not nonnegative or added(rule, w) <= 0:
+        return "as it is"
+    pairs = [(term.w(w), w)] + ([] if term.b is None or b is None else [(term.b(b), b)])
+    if rectified and (term.b is not None or b is None) and all(bool(xp.all(more >= own)) for more, own in pairs):
+        return "over"
+    if all(bool(xp.all(mapped >= 0)) for mapped, _ in pairs):
+        return "plus"
+    return "minus" if all(bool(xp.all(mapped <= 0)) for mapped, _ in pairs) else "as it is"
+
+
+def added(rule: Rule, like: Array) -> float:
+    """What the rule's stabilizer adds to a denominator."""
+    xp = array_namespace(like)
+    return float(rule.stabilize(xp.zeros((1,), dtype=like.dtype))[0])
+
+
+def quotient(recipe: Recipe, k: int, parts: Sequence[Array], z: Array, y: Array, out: Array) -> None:
+    """q of pool k, written to `out`: (share of y) / stabilize(z').
+
+    Where the sign of z' is certain this is the plain form with its questions answered beforehand; the tests hold the
+    two together. z' is first put where it must be, since rounding may have moved it out. `parts` serve as scratch.
+    """
+    share = recipe.shares[k]
+    part, xp = parts[share.index], array_namespace(y)
+    if share.way == "as it is":
+        out[...] = plain_quotient(recipe.rule, k, [parts[s.index] for s in recipe.shares], z, y)
+        return
+    epsilon = added(recipe.rule, y)
+    if share.way == "minus":
+        xp.minimum(part, 0, out=part)
+        part -= epsilon
+    else:
+        xp.maximum(part, y if share.way == "over" else 0, out=part)
+        part += epsilon
+    xp.divide(y, part, out=out)
+    if share.coefficient != 1:
+        out *= share.coefficient
+
+
+def plain_quotient(rule: Rule, k: int, zs: Sequence[Array], z: Array, y: Array) -> Array:
+    """The same by the rule's own code."""
+    shares = rule.shares(_Known(z), (), y, rule.pools(), list(zs))
+    return divide(shares[k], rule.stabilize(zs[k]))
+
+
+@dataclass(frozen=True)
+class _Known:
+    """A layer whose output has been computed: what a rule that asks for it gets."""
+
+    z: Array
+
+    def forward(self, *inputs: Any) -> Array:
+        """z."""
+        return self.z

@@ -1,0 +1,194 @@
+"""A network prepared for explaining many inputs: weights mapped, stacked and transformed once, for one composite.
+
+    fast = net.prepare("epsilon-plus-flat")
+    R = fast.explain(x)
+
+It computes what `lrpref.trace` computes, by the same rules, in another order (`lrpref.fast.algebra` says why that is
+the same) and without the books. Tests hold the two together, for every rule, on random networks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, is_dataclass
+from typing import Any
+
+import numpy as np
+
+from ..backend import Array, array_namespace, is_array
+from ..composites import Assignment, Composite, resolve
+from ..errors import DTypeError, unknown
+from ..network import INPUT, Network
+from ..rules import Rule
+from ..seeds import explained_node, seed_relevance, target_index
+from .build import CARRIED, Placed, arrivals, build
+from .steps import channels_first, channels_last
+from .workers import at_work
+
+FORMS = ("exact", "fastest", "direct", "winograd2", "winograd4")
+"""What `prepare` takes as `form`."""
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """A network ready to explain under one composite. Make one with `Network.prepare`.
+
+    net      the network that it was made of
+    rules    node -> rule; prints as a table
+    start    the node that is explained
+    steps    what is computed, in order
+    threads  how many threads work; None for one per core
+    """
+
+    net: Network
+    rules: Assignment
+    start: str
+    steps: tuple[Placed, ...]
+    threads: int | None
+
+    @property
+    def forms(self) -> dict[str, str]:
+        """Node -> the form in which it is computed: "plain", "direct", "winograd2" or "winograd4"."""
+        return {node: placed.step.form for placed in self.steps for node in placed.nodes}
+
+    @property
+    def nbytes(self) -> int:
+        """The memory that the prepared weights take, besides the network's own."""
+        own = {id(array) for array in self.net.parameters.values()}
+        held = {id(array): array.nbytes for placed in self.steps for array in _arrays(placed.step)}
+        return sum(size for key, size in held.items() if key not in own)
+
+    def forward(self, x: Array) -> Array:
+        """The explained output for a batch `x` (N, ...): the logits."""
+        return self.run(x).logits
+
+    def explain(self, x: Array, target: int | Array | None = None, seed: str | float | Array = "logit") -> Array:
+        """The relevance of each value of `x`, as `lrpref.explain` says; shaped like x.
+
+        Raises ShapeError, InputError, TargetError.
+        """
+        return self.run(x).explain(target, seed)
+
+    def run(self, x: Array) -> Pass:
+        """One forward pass, from which any number of targets can be explained."""
+        x = self.net.cast(x)
+        self.net.shapes(tuple(x.shape))
+        wanted = self._wanted()
+        values, kept = {INPUT: channels_last(x)}, {}
+        last_read = {read: k for k, placed in enumerate(self.steps) for read in placed.inputs}
+        with at_work(array_namespace(x), self._workers(x)) as workers:
+            for k, placed in enumerate(self.steps):
+                inputs = tuple(values[read] for read in placed.inputs)
+                values[placed.output], kept[placed.output] = placed.step.forward(inputs, workers)
+                for read in placed.inputs:
+                    if last_read[read] == k and read not in wanted:
+                        values.pop(read, None)
+        return Pass(self, values, kept)
+
+    def _workers(self, x: Array) -> int | None:
+        """One for inputs so small that a second would only be in the way."""
+        return 1 if self.threads is None and x.size < SMALL else self.threads
+
+    def _wanted(self) -> set[str]:
+        """The nodes whose values are still needed on the way back, and the explained one."""
+        forms = arrivals(self.steps)
+        wanted = {INPUT, self.start}
+        for placed in self.steps:
+            mixed = {read for read in placed.inputs if placed.sends == CARRIED and forms[read] != CARRIED}
+            wanted |= set(placed.inputs) if placed.step.needs_inputs else mixed
+        return wanted
+
+
+SMALL = 1 << 14
+"""Numbers in a batch below which one thread computes it."""
+
+
+@dataclass(frozen=True, eq=False)
+class Pass:
+    """One forward pass of a prepared network, kept to explain what came out."""
+
+    prepared: Prepared
+    values: Mapping[str, Array]
+    kept: Mapping[str, Any]
+
+    @property
+    def logits(self) -> Array:
+        """The explained output, as the network gives it."""
+        return channels_first(self.values[self.prepared.start])
+
+    def explain(self, target: int | Array | None = None, seed: str | float | Array = "logit") -> Array:
+        """The relevance of the input for one output per sample.
+
+        For a batch of one, `target` may hold K indices and the result has K maps: all share the forward pass.
+        """
+        logits = self.logits
+        several = 1 if target is None or np.ndim(target) == 0 else len(target)  # type: ignore[arg-type]
+        if logits.shape[0] == 1 < several:
+            logits = array_namespace(logits).broadcast_to(logits, (several, *logits.shape[1:]))
+        R = seed_relevance(logits, target_index(logits, target, seed), seed)
+        return channels_first(self._back(channels_last(R)))
+
+    def _back(self, R: Array) -> Array:
+        """From relevance at the explained node to relevance at the input, both with channels last."""
+        steps, forms = self.prepared.steps, arrivals(self.prepared.steps)
+        at = {self.prepared.start: R}
+        with at_work(array_namespace(R), self.prepared._workers(R if R.ndim > 2 else self.values[INPUT])) as workers:
+            for placed in reversed(steps):
+                step, message = placed.step, at.pop(placed.output)
+                inputs = tuple(self.values[read] for read in placed.inputs) if step.needs_inputs else ()
+                for read, sent in zip(
+                    placed.inputs, step.backward(message, self.kept[placed.output], inputs, workers), strict=True
+                ):
+                    if placed.sends == CARRIED and forms[read] != CARRIED:
+                        sent = self.values[read] * sent
+                    at[read] = at[read] + sent if read in at else sent
+        found = at[INPUT]
+        return self.values[INPUT] * found if forms[INPUT] == CARRIED else found
+
+
+def prepare(
+    net: Network,
+    rule: str | Rule | Composite = "epsilon-plus-flat",
+    node: str | None = None,
+    form: str = "exact",
+    shape: tuple[int, ...] | None = None,
+    threads: int | None = None,
+) -> Prepared:
+    """Prepare `net` to explain inputs under one composite, fast.
+
+    rule     as `lrpref.explain` takes it
+    node     the node whose output is explained; None for the network's (before a final Softmax)
+    form     how convolutions are computed. "exact": no digit is lost against the plain form; in float32 that is
+             Winograd's F(2x2, 3x3) where it applies, in float64 the direct product. "fastest": F(4x4, 3x3) where it
+             applies, about one digit less. "direct", "winograd2", "winograd4": that form wherever it applies
+    shape    the shape of one input, such as (3, 224, 224), so that small images get small tiles; no need
+    threads  how many threads work; None for one per core
+
+    Takes float32 and float64 on NumPy and CuPy. The same prepared network serves any batch, and is never changed.
+    Raises RuleError, GraphError, UnknownNameError, DTypeError.
+    """
+    if form not in FORMS:
+        raise unknown("form", form, FORMS)
+    if not can_prepare(net):
+        raise DTypeError(
+            f"the fast forms compute in float32 and float64 on NumPy and CuPy, this network is {net.dtype} on "
+            f"{net.backend}; use lrpref.explain(..., form='plain')"
+        )
+    rules, start = resolve(rule).assign(net), explained_node(net, node)
+    return Prepared(net, rules, start, tuple(build(net, rules, start, form, shape)), threads)
+
+
+def can_prepare(net: Network) -> bool:
+    """Whether the network's numbers are of a kind that the fast forms compute with."""
+    return net.backend in ("numpy", "cupy") and str(net.dtype) in ("float32", "float64")
+
+
+def _arrays(thing: Any) -> list[Array]:
+    """The arrays that a step's kernels hold."""
+    if is_array(thing):
+        return [thing]
+    if isinstance(thing, tuple):
+        return [array for part in thing for array in _arrays(part)]
+    if is_dataclass(thing):
+        return [array for f in fields(thing) for array in _arrays(getattr(thing, f.name))]
+    return []
