@@ -13,7 +13,6 @@ used once, at export. Modules are called as torchvision calls them.
 """
 
 import argparse
-import json
 import os
 import time
 from collections import OrderedDict
@@ -77,25 +76,24 @@ def build_cnn(batch_norm: bool) -> nn.Sequential:
 
 
 class VGGNet(nn.Module):
-    """VGG with batch norm for 32x32 images: the classifier sees a single cell, and is 512 wide, not 4096."""
+    """VGG for 32x32 images: the classifier sees a single cell, and is 512 wide, not 4096."""
 
-    def __init__(self, stages: tuple[int, ...], width: float) -> None:
+    def __init__(self, stages: tuple[int, ...], width: float, batch_norm: bool = True) -> None:
         super().__init__()
         layers, channels = [], 3
-        for out, depth in zip((64, 128, 256, 512, 512), stages, strict=True):
+        for base, depth in zip((64, 128, 256, 512, 512), stages, strict=True):
             for _ in range(depth):
-                layers += [nn.Conv2d(channels, int(out * width), 3, padding=1)]
-                channels = int(out * width)
-                layers += [nn.BatchNorm2d(channels), nn.ReLU()]
-            layers += [nn.MaxPool2d(2)]
+                layers.append(nn.Conv2d(channels, int(base * width), 3, padding=1))
+                channels = int(base * width)
+                layers += [nn.BatchNorm2d(channels), nn.ReLU()] if batch_norm else [nn.ReLU()]
+            layers.append(nn.MaxPool2d(2))
         self.features = nn.Sequential(*layers)
-        self.classifier = nn.Sequential(
-            nn.Linear(channels, channels), nn.ReLU(), nn.Dropout(0.2),
-            nn.Linear(channels, channels), nn.ReLU(), nn.Dropout(0.2),
-            nn.Linear(channels, 10),
-        )  # fmt: skip
+        hidden = [nn.Linear(channels, channels), nn.ReLU(), nn.Dropout(0.2)]
+        hidden += [nn.Linear(channels, channels), nn.ReLU(), nn.Dropout(0.2)]
+        self.classifier = nn.Sequential(*hidden, nn.Linear(channels, 10))
 
     def forward(self, x: Tensor) -> Tensor:
+        """Logits."""
         return self.classifier(self.features(x).flatten(1))
 
 
@@ -119,6 +117,7 @@ class Block(nn.Module):
             self.downsample = nn.Sequential(nn.Conv2d(channels, out, 1, stride, bias=False), nn.BatchNorm2d(out))
 
     def forward(self, x: Tensor) -> Tensor:
+        """What goes through the block, plus the shortcut."""
         y = self.bn2(self.conv2(F.relu(self.bn1(self.conv1(x)))))
         if self.bottleneck:
             y = self.bn3(self.conv3(F.relu(y)))
@@ -142,6 +141,7 @@ class ResNet(nn.Module):
         self.fc = nn.Linear(channels, 10)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Logits."""
         x = F.relu(self.bn1(self.conv1(x)))
         for stage in range(self.stages):
             x = getattr(self, f"layer{stage + 1}")(x)
@@ -282,10 +282,118 @@ def train(args: argparse.Namespace) -> None:
         run.save(path)
         seen = accuracy(run.model, x_val, y_val)
         times = f"{run.seconds:6.0f} s, {run.cpu_seconds:6.0f} s of CPU"
-        print(
-            f"{args.name} epoch {run.epoch:2d}/{run.recipe.epochs}  loss {loss:.4f}  val {seen:.4f}  {times}",
-            flush=True,
-        )
+        print(f"{args.name} epoch {run.epoch:2d}  loss {loss:.4f}  val {seen:.4f}  {times}", flush=True)
+
+
+# ---------------------------------------------------------------------------------------- export
+
+HALF = ("vgg16-bn", "vgg19-bn", "resnet50")
+"""Stored in float16, so that each file stays below 5 MB."""
+
+
+def to_lrpref(name: str, state: dict[str, np.ndarray]):
+    """Build the lrpref network of that name with these weights."""
+    from lrpref import models
+
+    width = RECIPES.get(name, RECIPES.get(f"{name}-bn")).width
+    batch_norm = name.endswith("-bn")
+    common = {"num_classes": 10, "input_shape": (3, 32, 32), "state": state}
+    match name.removesuffix("-bn"):
+        case "cifar-cnn":
+            return models.simple_cnn((32, 64, 128, 128), batch_norm=batch_norm, **common)
+        case "vgg16":
+            return models.vgg16(width=width, batch_norm=batch_norm, **common)
+        case "vgg19":
+            return models.vgg19(width=width, batch_norm=batch_norm, **common)
+        case "resnet20":
+            return models.resnet20("B", **common)
+        case "resnet50":
+            return models.resnet50(width=width, **common)
+    raise ValueError(f"no builder for {name}")
+
+
+def state_of(model: nn.Module, half: bool) -> dict[str, np.ndarray]:
+    """The state dict as float32 arrays, rounded to what float16 can hold if `half`."""
+    arrays = {key: value.numpy() for key, value in model.state_dict().items() if value.is_floating_point()}
+    return {key: a.astype(np.float16).astype(np.float32) if half else a for key, a in arrays.items()}
+
+
+def filled(model: nn.Module, state: dict[str, np.ndarray]) -> nn.Module:
+    """The module with these weights, in eval mode."""
+    missing, unexpected = model.load_state_dict({k: torch.from_numpy(a) for k, a in state.items()}, strict=False)
+    if unexpected or any(not key.endswith("num_batches_tracked") for key in missing):
+        raise ValueError(f"the weights do not fit: missing {missing}, extra {unexpected}")
+    return model.eval()
+
+
+def fused_state(name: str, state: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The weights of the same network without batch norm, as lrpref folds it, under the names it then has."""
+    import lrpref
+
+    net, plain = lrpref.fuse(to_lrpref(name, state)), VGGNet(VGG[name], RECIPES[name].width, batch_norm=False)
+    held = [array for key, array in net.parameters.items()]  # weight and bias of each layer in turn, as there
+    folded = {key: torch.from_numpy(array.copy()) for key, array in zip(plain.state_dict(), held, strict=True)}
+    plain.load_state_dict(folded)
+    return state_of(plain, half=name in HALF)
+
+
+def write(name: str, model: nn.Module, run: Run, args: argparse.Namespace, more: dict) -> None:
+    """Write one weights file, with what PyTorch computes with the weights that are stored."""
+    import lrpref
+    from lrpref import inputs
+
+    trained, state = args.name, state_of(model, half=args.name in HALF)
+    normalisation = inputs.Normalisation(MEAN, STD)
+    x = torch.from_numpy(inputs.read("chelsea", (3, 32, 32), normalisation=normalisation))
+    test, val = load_split(args.data, "test"), load_split(args.data, "val")
+    with torch.no_grad():
+        logits = model(x)[0].tolist()
+    metadata = {
+        "name": name,
+        "title": RECIPES[trained].title,
+        "task": "classification of small colour images",
+        "input": {"range": "[0, 1]", "shape": [3, 32, 32], "layout": "NCHW", "mean": list(MEAN), "std": list(STD)},
+        "classes": list(CLASSES),
+        "accuracy": {
+            "test": accuracy(model, *test),
+            "images": len(test[1]),
+            "val": accuracy(model, *val),
+            "val_images": len(val[1]),
+        },
+        "seed": args.seed,
+        "epochs": run.epoch,
+        "hours": round(run.seconds / 3600, 2),
+        "cpu_hours": round(run.cpu_seconds / 3600, 2),
+        "framework": f"torch {torch.__version__.split('+')[0]}",
+        "script": "scripts/train_cifar.py",
+        "command": f"python scripts/train_cifar.py train {trained} --data data --checkpoints checkpoints"
+        f" --seed {args.seed}",
+        "data": "CIFAR-10, 25,000 training images",
+        "licence": "weights: as lrpref; CIFAR-10 by Krizhevsky 2009",
+        "expected_logits": {"chelsea": logits},
+        **more,
+    }
+    path = args.out / f"{name}.npz"
+    dtype = np.float16 if trained in HALF else None
+    lrpref.save(to_lrpref(name, state), path, metadata=metadata, dtype=dtype)
+    said = f"{CLASSES[int(np.argmax(logits))]} ({torch.tensor(logits).softmax(0).max():.3f})"
+    print(f"{path}: {path.stat().st_size} bytes; test {metadata['accuracy']['test']:.4f}; chelsea is a {said}")
+
+
+def export(args: argparse.Namespace) -> None:
+    """Write the last checkpoint as an lrpref weights file; of a VGG also its twin without batch norm."""
+    torch.set_num_threads(args.threads)
+    run = Run(args.name, args.seed, 25_000)
+    run.load(args.checkpoints / f"{args.name}.pt")
+    if run.epoch != run.recipe.epochs:
+        raise SystemExit(f"{args.name} has been trained for {run.epoch} of {run.recipe.epochs} epochs")
+    args.out.mkdir(parents=True, exist_ok=True)
+    state = state_of(run.model, half=args.name in HALF)
+    write(args.name, filled(build_model(args.name), state), run, args, {})
+    if args.name in VGG:
+        plain = VGGNet(VGG[args.name], run.recipe.width, batch_norm=False)
+        more = {"title": run.recipe.title.replace("with", "without"), "fused_from": args.name}
+        write(args.name.removesuffix("-bn"), filled(plain, fused_state(args.name, state)), run, args, more)
 
 
 def main() -> None:
@@ -300,6 +408,15 @@ def main() -> None:
     stage.add_argument("--seed", type=int, default=0)
     stage.add_argument("--threads", type=int, default=1, help="default: 1, which is best on a busy machine")
     stage.set_defaults(run=train)
+
+    stage = stages.add_parser("export", help="write a checkpoint as an lrpref weights file")
+    stage.add_argument("name", choices=RECIPES)
+    stage.add_argument("--data", type=Path, required=True, help="folder of cifar10_eval.npz")
+    stage.add_argument("--checkpoints", type=Path, required=True, help="folder to read from")
+    stage.add_argument("--out", type=Path, default=Path("weights"), help="default: weights")
+    stage.add_argument("--seed", type=int, default=0, help="that of the training")
+    stage.add_argument("--threads", type=int, default=1)
+    stage.set_defaults(run=export)
 
     args = parser.parse_args()
     args.run(args)
