@@ -7,7 +7,7 @@
 NumPy is all it needs; arrays of other backends stay on theirs.
 """
 
-from . import composites, errors, oracle, rules, samples, weights
+from . import composites, errors, models, oracle, rules, samples, weights
 from .backend import asarray, to_numpy
 from .differences import compare, crosscheck, explain_difference
 from .digits import digits
@@ -84,6 +84,7 @@ __all__ = [
     "fusion_plan",
     "load",
     "messages",
+    "models",
     "oracle",
     "rules",
     "samples",

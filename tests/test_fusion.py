@@ -150,7 +150,7 @@ def test_networks_live_on_every_backend(backend: Any) -> None:
 @pytest.fixture(scope="module")
 def digits() -> np.ndarray:
     """Every embedded digit in one batch."""
-    return np.concatenate([lrpref.samples.load(name) for name in lrpref.samples.names()])
+    return np.concatenate([lrpref.samples.load(name) for name in lrpref.samples.names((1, 28, 28))])
 
 
 @pytest.mark.parametrize("name", ["mnist-cnn-bn", "mnist-mlp-bn"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from PIL import Image
 
 import lrpref
 from lrpref import inputs
-from lrpref.errors import DTypeError, InputError, LrprefError, UnknownNameError
+from lrpref.errors import DTypeError, InputError, LrprefError, UnknownNameError, WeightsError
 
 DIGIT = (1, 28, 28)
 
@@ -23,13 +24,86 @@ def in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-@pytest.mark.parametrize("name", lrpref.samples.names())
+@pytest.mark.parametrize("name", lrpref.samples.names(DIGIT))
 def test_a_sample_by_its_name(name: str) -> None:
     assert_array_equal(inputs.read(name, DIGIT), lrpref.samples.load(name))
 
 
+@pytest.mark.parametrize("shape", [(3, 32, 32), [3, 224, 224]])
+def test_a_sample_comes_in_the_size_that_the_network_takes(shape: Sequence[int]) -> None:
+    assert_array_equal(inputs.read("chelsea", shape), lrpref.samples.load("chelsea", shape))
+
+
 def test_invert_turns_light_into_dark() -> None:
     assert_array_equal(inputs.read("digit-4", DIGIT, invert=True), 1 - lrpref.samples.load("digit-4"))
+
+
+# ---- normalisation ---------------------------------------------------------------------------------------------
+
+CIFAR = inputs.Normalisation([0.5, 0.25, 0.0], [0.25, 0.5, 2.0])
+
+
+def test_samples_and_images_are_normalised() -> None:
+    pixels = lrpref.samples.load("chelsea")
+    red, green, blue = np.moveaxis(pixels, 1, 0)
+    expected = np.stack([(red - 0.5) / 0.25, (green - 0.25) / 0.5, blue / 2], axis=1)
+    found = inputs.read("chelsea", (3, 32, 32), normalisation=CIFAR)
+    assert found.dtype == np.float32
+    assert_allclose(found, expected, rtol=0, atol=1e-6)
+    assert_allclose(CIFAR.undo(found), pixels, rtol=0, atol=1e-6)
+    Image.fromarray(np.moveaxis(np.round(pixels[0] * 255).astype(np.uint8), 0, -1)).save("x.png")
+    assert_allclose(inputs.read("x.png", (3, 32, 32), normalisation=CIFAR), expected, rtol=0, atol=1e-6)
+
+
+def test_inverting_comes_before_normalising() -> None:
+    found = inputs.read("chelsea", (3, 32, 32), invert=True, normalisation=CIFAR)
+    assert_allclose(CIFAR.undo(found), 1 - lrpref.samples.load("chelsea"), rtol=0, atol=1e-6)
+
+
+def test_an_array_is_taken_as_it_is() -> None:
+    x = np.random.default_rng(0).normal(size=(3, 32, 32))
+    np.save("x.npy", x)
+    assert_array_equal(inputs.read("x.npy", (3, 32, 32), normalisation=CIFAR)[0], x)
+
+
+def test_the_box_is_what_black_and_white_become() -> None:
+    low, high = CIFAR.box()
+    assert low.shape == high.shape == (1, 3, 1, 1)
+    assert_allclose(low.ravel(), [-2, -0.5, 0])
+    assert_allclose(high.ravel(), [2, 1.5, 0.5])
+    x = inputs.read("chelsea", (3, 32, 32), normalisation=CIFAR)
+    lrpref.rules.ZBox(low, high)  # takes bounds per channel
+    assert (low <= x).all()
+    assert (x <= high).all()
+
+
+def test_normalisation_comes_from_the_metadata() -> None:
+    assert inputs.Normalisation.of({}) is None
+    assert inputs.Normalisation.of({"input": {"shape": [1, 28, 28]}}) is None
+    found = inputs.Normalisation.of({"input": {"mean": [0.5], "std": [0.25]}})
+    assert found is not None
+    assert_array_equal(found.apply(np.full((1, 1, 1, 1), 1.0)), [[[[2.0]]]])
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"mean": [0.5]},
+        {"mean": [0.5], "std": [0.0]},
+        {"mean": [0.5], "std": [1, 1]},
+        {"mean": "x", "std": None},
+        {"mean": 0.5, "std": 1.0},
+        {"mean": [float("nan")], "std": [1.0]},
+    ],
+)
+def test_metadata_that_cannot_be_used_are_refused(told: dict[str, object]) -> None:
+    with pytest.raises(WeightsError, match="mean and std of the input cannot be used"):
+        inputs.Normalisation.of({"input": told})
+
+
+def test_normalisation_of_other_channels_is_refused() -> None:
+    with pytest.raises(InputError, match=r"for images \(N, 3, H, W\), got \(1, 1, 28, 28\)"):
+        CIFAR.apply(lrpref.samples.load("digit-4"))
 
 
 # ---- arrays ----------------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import samples, weights
+from .. import inputs, samples, weights
 from ..errors import LrprefError
 from ..fusion import forward_difference, fuse, fusion_plan
 from ..layers import BatchNorm
@@ -29,7 +29,9 @@ def add_network(parser: argparse.ArgumentParser) -> None:
 
 def add_input(parser: argparse.ArgumentParser, name: str, **more: Any) -> None:
     """The argument that names an input, and --invert."""
-    parser.add_argument(name, help=f"an image, a .npy file, or a sample: {', '.join(samples.names())}", **more)
+    known = ", ".join(samples.names())
+    default = " (default: one that fits)" if name.startswith("-") else ""
+    parser.add_argument(name, help=f"an image, a .npy file, or a sample: {known}{default}", **more)
     parser.add_argument("--invert", action="store_true", help="1 - x, for dark ink on a light ground")
 
 
@@ -40,6 +42,19 @@ def input_shape(about: dict[str, Any]) -> list[int]:
     if not (isinstance(shape, list) and shape and all(isinstance(n, int) and n > 0 for n in shape)):
         raise LrprefError("the file does not say its input's shape; save it with metadata={'input': {'shape': [...]}}")
     return shape
+
+
+def read_input(name: str, about: dict[str, Any], invert: bool) -> np.ndarray:
+    """What the network of these metadata takes for an image, an array or a sample."""
+    return inputs.read(name, input_shape(about), invert, inputs.Normalisation.of(about))
+
+
+def fitting_sample(shape: Sequence[int]) -> str:
+    """An embedded sample of this shape; raises LrprefError where there is none."""
+    fits = [name for name in ("digit-4", "chelsea") if name in samples.names(shape)]
+    if not fits:
+        raise LrprefError(f"no embedded sample has the shape {tuple(shape)} that the network takes; name an input")
+    return fits[0]
 
 
 def fused_network(net: Network, x: np.ndarray) -> Network:

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from .. import inputs, weights
+from .. import weights
 from ..differences import TOLERANCE, explain_difference
 from ..errors import InputError
 from ..explain import DEFAULT_RULE
-from .common import add_input, add_network, command, fused_network, input_shape, number
+from .common import add_input, add_network, command, fused_network, number, read_input
 
 
 def add(commands: Any) -> None:
@@ -36,7 +36,7 @@ def add(commands: Any) -> None:
 def run(chosen: argparse.Namespace) -> int:
     """Compare, and print what was found; 1 where the maps are not equal."""
     net, about = weights.load(chosen.network), weights.metadata(chosen.network)
-    x = inputs.read(chosen.input, input_shape(about), chosen.invert)
+    x = read_input(chosen.input, about, chosen.invert)
     theirs = _heatmap(chosen.against)
     net = fused_network(net, x) if chosen.fuse else net
     print(f"{chosen.against}, against {chosen.rule} on {chosen.network} and {chosen.input}")

@@ -11,7 +11,7 @@ from .. import inputs, plot, weights
 from ..explain import DEFAULT_RULE, trace
 from ..layers import Softmax
 from ..network import Network
-from .common import add_input, add_network, class_name, command, fused_network, input_shape, number
+from .common import add_input, add_network, class_name, command, fused_network, number, read_input
 
 
 def add(commands: Any) -> None:
@@ -36,7 +36,7 @@ def add(commands: Any) -> None:
 def run(chosen: argparse.Namespace) -> int:
     """Explain, print the books, and draw."""
     net, about = weights.load(chosen.network), weights.metadata(chosen.network)
-    x = inputs.read(chosen.input, input_shape(about), chosen.invert)
+    x = read_input(chosen.input, about, chosen.invert)
     if not chosen.no_fuse:
         net = fused_network(net, x)
     traces = {name: trace(net, x, chosen.target, name, number(chosen.seed)) for name in chosen.rule}
@@ -48,7 +48,9 @@ def run(chosen: argparse.Namespace) -> int:
         print(f"\n{name}: {found.ledger}")
     title = f"{chosen.network}: {said}; why {class_name(about, int(first.target[0]))}?"  # type: ignore[index]
     maps = {name: found.relevance for name, found in traces.items()}
-    plot.save(plot.grid(x, maps, title), chosen.out)
+    normalisation = inputs.Normalisation.of(about)
+    picture = x if normalisation is None else normalisation.undo(x)
+    plot.save(plot.grid(picture, maps, title), chosen.out)
     print(f"\nwrote {chosen.out}")
     if chosen.waterfall:
         plot.save(plot.waterfall(first.ledger), chosen.waterfall)

@@ -7,17 +7,17 @@ from typing import Any
 
 import numpy as np
 
-from .. import inputs, weights
+from .. import weights
 from ..explain import DEFAULT_RULE, trace
 from ..fusion import forward_difference, fuse, fusion_plan
-from .common import add_input, add_network, command, input_shape
+from .common import add_input, add_network, command, fitting_sample, input_shape, read_input
 
 
 def add(commands: Any) -> None:
     """Its arguments."""
     parser = command(commands, "fuse", run, "fold batch normalisation into its neighbours, and prove it")
     add_network(parser)
-    add_input(parser, "--input", default="digit-4")
+    add_input(parser, "--input")
     parser.add_argument("--rule", default=DEFAULT_RULE, help="the rule whose heatmaps are compared")
     parser.add_argument("--threshold-relu", action="store_true", help="turn BatchNorm, ReLU into ThreshReLU, BatchNorm")
     parser.add_argument("-o", "--output", metavar="FILE", help="write the fused network (.npz)")
@@ -26,10 +26,11 @@ def add(commands: Any) -> None:
 def run(chosen: argparse.Namespace) -> int:
     """Print the plan, prove the forward pass, and say what became of the heatmap."""
     net, about = weights.load(chosen.network), weights.metadata(chosen.network)
-    x = inputs.read(chosen.input, input_shape(about), chosen.invert)
+    name = chosen.input or fitting_sample(input_shape(about))
+    x = read_input(name, about, chosen.invert)
     print(fusion_plan(net, chosen.threshold_relu))
     fused = fuse(net, verify=x, threshold_relu=chosen.threshold_relu)
-    print(f"\nforward difference on {chosen.input}: {forward_difference(net, fused, x):.1e} of the largest output")
+    print(f"\nforward difference on {name}: {forward_difference(net, fused, x):.1e} of the largest output")
     before, after = (trace(each, x, rule=chosen.rule).relevance for each in (net, fused))
     size = float(np.linalg.norm(before))
     change = float(np.linalg.norm(after - before)) / (size or 1)

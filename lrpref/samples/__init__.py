@@ -1,46 +1,92 @@
-"""A few real inputs that come with lrpref: handwritten digits. Origin and licence: README.md beside this file.
+"""A few real inputs that come with lrpref: handwritten digits, and a photograph of a cat at two sizes.
 
->>> names()[:3]
-['digit-0', 'digit-1', 'digit-2']
->>> load("digit-4").shape
-(1, 1, 28, 28)
+Origin and licence: README.md beside this file.
+
+>>> names()[:3], names((3, 32, 32))
+(['digit-0', 'digit-1', 'digit-2'], ['chelsea'])
+>>> load("digit-4").shape, load("chelsea", (3, 224, 224)).shape
+((1, 1, 28, 28), (1, 3, 224, 224))
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from ..errors import unknown
+from ..errors import ShapeError, unknown
 
-_FILE = Path(__file__).parent / "digits.npz"
+_HERE = Path(__file__).parent
 
-
-def names() -> list[str]:
-    """The samples that `load` knows."""
-    with np.load(_FILE, allow_pickle=False) as data:
-        return [str(name) for name in data["names"]]
+DIGIT = (1, 28, 28)
+PHOTOGRAPH = ((3, 32, 32), (3, 224, 224))
+"""The shapes (C, H, W) in which samples come."""
 
 
-def load(name: str) -> np.ndarray:
-    """A sample as a batch of one, float32 in [0, 1]: (1, 1, 28, 28).
+def names(shape: Sequence[int] | None = None) -> list[str]:
+    """The samples that `load` knows; only those that come in `shape` (C, H, W), if one is given."""
+    return [name for name, shapes in _shapes().items() if shape is None or tuple(shape) in shapes]
+
+
+def load(name: str, shape: Sequence[int] | None = None) -> np.ndarray:
+    """A sample as a batch of one, float32 in [0, 1]: (1, C, H, W).
+
+    shape  (C, H, W), one of those in which it comes; None for the smallest
+
+    Raises UnknownNameError for a name, ShapeError for a shape that there is not.
+    """
+    shapes = _known(name)
+    wanted = shapes[0] if shape is None else tuple(shape)
+    if wanted not in shapes:
+        there_is = " and ".join(map(str, shapes))
+        raise ShapeError(f"sample {name!r} comes in shape {there_is}, not in {wanted}")
+    pixels = _digit(name) if shapes == (DIGIT,) else _photograph(name, wanted[-1])
+    image: np.ndarray = np.moveaxis(pixels, -1, 0).astype(np.float32, order="C") / 255
+    return image[None]
+
+
+def label(name: str) -> int | str:
+    """What the sample shows: a digit according to MNIST, or a word.
+
+    >>> label("digit-4"), label("chelsea")
+    (4, 'cat')
 
     Raises UnknownNameError.
     """
-    with np.load(_FILE, allow_pickle=False) as data:
-        image: np.ndarray = data["images"][_index(name)].astype(np.float32) / 255
-    return image[None, None]
+    if _known(name) != (DIGIT,):
+        return "cat"
+    with np.load(_HERE / "digits.npz", allow_pickle=False) as data:
+        return int(data["labels"][_digits().index(name)])
 
 
-def label(name: str) -> int:
-    """What the sample shows, according to MNIST."""
-    with np.load(_FILE, allow_pickle=False) as data:
-        return int(data["labels"][_index(name)])
+def _digits() -> list[str]:
+    with np.load(_HERE / "digits.npz", allow_pickle=False) as data:
+        return [str(name) for name in data["names"]]
 
 
-def _index(name: str) -> int:
-    known = names()
-    if name not in known:
-        raise unknown("sample", name, known)
-    return known.index(name)
+def _shapes() -> dict[str, tuple[tuple[int, ...], ...]]:
+    """Every sample, and the shapes in which it comes, the smallest first."""
+    return {**dict.fromkeys(_digits(), (DIGIT,)), "chelsea": PHOTOGRAPH}
+
+
+def _known(name: str) -> tuple[tuple[int, ...], ...]:
+    """The shapes of a sample; raises UnknownNameError."""
+    shapes = _shapes()
+    if name not in shapes:
+        raise unknown("sample", name, shapes)
+    return shapes[name]
+
+
+def _digit(name: str) -> np.ndarray:
+    """Pixels (28, 28, 1)."""
+    with np.load(_HERE / "digits.npz", allow_pickle=False) as data:
+        pixels: np.ndarray = data["images"][_digits().index(name)]
+    return pixels[..., None]
+
+
+def _photograph(name: str, size: int) -> np.ndarray:
+    """Pixels (size, size, 3)."""
+    with np.load(_HERE / f"{name}.npz", allow_pickle=False) as data:
+        pixels: np.ndarray = data[f"pixels_{size}"]
+    return pixels

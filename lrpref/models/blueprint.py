@@ -1,0 +1,101 @@
+"""How the builders write a network down: first the graph, with weights of zero, then its weights.
+
+A zero weight of any shape is a view of a single number, so that a graph takes no memory before it is filled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from ..errors import ParameterError
+from ..layers import BatchNorm, Conv2D, Dense, Layer, ReLU, Scale
+from ..layers.base import Shape
+from ..network import INPUT, Network, Node
+from ..state_dict import from_state_dict
+
+SMALL = 64
+"""Images of fewer rows or columns than this get the form of a network that is usual for CIFAR-10."""
+
+
+class Blueprint:
+    """A network being written down: nodes are put one after the other, and every node knows its shape.
+
+    input_shape  (C, H, W)
+    width        a factor for all numbers of channels
+    """
+
+    def __init__(self, input_shape: Sequence[int], width: float) -> None:
+        if len(input_shape) != 3 or min(input_shape) < 1:
+            raise ParameterError(f"input_shape is (channels, rows, columns) of one image, got {tuple(input_shape)}")
+        if not width > 0:
+            raise ParameterError(f"width is a factor for the channels and must be positive, got {width}")
+        self.width = width
+        self.small = min(input_shape[1:]) < SMALL
+        self.shapes: dict[str, Shape] = {INPUT: (1, *input_shape)}
+        self.nodes: list[tuple[str, Layer, list[str]]] = []
+
+    def channels(self, at: str) -> int:
+        """How many channels, or features, there are at a node."""
+        return self.shapes[at][1]
+
+    def widened(self, channels: int) -> int:
+        """So many channels times the width; at least one."""
+        return max(1, round(channels * self.width))
+
+    def put(self, name: str, layer: Layer, *inputs: str) -> str:
+        """A node; returns its name."""
+        self.nodes.append((name, layer, list(inputs)))
+        self.shapes[name] = layer.output_shape(*(self.shapes[i] for i in inputs))
+        return name
+
+    def conv(self, name: str, at: str, out: int, kernel: int, stride: int = 1, bias: bool = False) -> str:
+        """A convolution, with the padding that keeps an image's size where the stride is 1."""
+        weight = zeros(out, self.channels(at), kernel, kernel)
+        return self.put(name, Conv2D(weight, zeros(out) if bias else None, stride, kernel // 2), at)
+
+    def norm(self, name: str, at: str) -> str:
+        """A BatchNorm that changes nothing yet, but for its eps."""
+        C = self.channels(at)
+        return self.put(name, BatchNorm(zeros(C) + 1, zeros(C), zeros(C), zeros(C) + 1), at)
+
+    def relu(self, name: str, at: str) -> str:
+        """A ReLU."""
+        return self.put(name, ReLU(), at)
+
+    def dense(self, name: str, at: str, out: int) -> str:
+        """A Dense layer with a bias."""
+        return self.put(name, Dense(zeros(out, self.channels(at)), zeros(out)), at)
+
+    def network(self, seed: int | np.random.Generator | None, state: Mapping[str, Any] | None) -> Network:
+        """What was written down, with the weights that `state` holds, or else with random ones."""
+        net = Network(self.nodes)
+        if state is not None:
+            fixed = {f"{name}.weight": layer.weight for name, layer, _ in net.nodes if isinstance(layer, Scale)}
+            return from_state_dict(net, {**state, **fixed})
+        return net if seed is None else initialised(net, np.random.default_rng(seed))
+
+
+def initialised(net: Network, rng: np.random.Generator) -> Network:
+    """The same graph with random weights: normal with variance 2 / n, n the fan-in, and biases of zero.
+
+    He et al. 2015 (arXiv 1502.01852), eq. 10: under ReLU, signals then keep their size from layer to layer.
+    BatchNorms stay as they are.
+    """
+    nodes: list[Node] = []
+    for node in net.nodes:
+        layer = node.layer
+        if isinstance(layer, Conv2D | Dense):
+            weight = rng.standard_normal(layer.weight.shape, dtype=np.float32)
+            weight *= np.float32((2 / layer.fan_in()) ** 0.5)
+            node = node._replace(layer=replace(layer, weight=weight))
+        nodes.append(node)
+    return Network(nodes)
+
+
+def zeros(*shape: int) -> np.ndarray:
+    """Zeros in float32 that take no memory."""
+    return np.broadcast_to(np.float32(0), shape)

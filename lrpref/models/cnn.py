@@ -1,0 +1,50 @@
+"""A simple CNN: the smallest network that has all the usual kinds of layers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..errors import ParameterError
+from ..layers import Flatten, MaxPool2D
+from ..network import INPUT, Network
+from .blueprint import Blueprint
+
+
+def simple_cnn(
+    channels: Sequence[int] = (16, 32, 32),
+    hidden: int = 64,
+    *,
+    width: float = 1.0,
+    num_classes: int = 10,
+    input_shape: Sequence[int] = (1, 28, 28),
+    batch_norm: bool = False,
+    seed: int | np.random.Generator | None = 0,
+    state: Mapping[str, Any] | None = None,
+) -> Network:
+    """Convolutions of 3 x 3, all but the last followed by a max-pool of 2 x 2, then two Dense layers.
+
+    channels    of each convolution; "mnist-cnn" has the default, "cifar-cnn" has (32, 64, 128, 128)
+    hidden      units of the first Dense layer
+    batch_norm  a BatchNorm between each convolution and its ReLU
+
+    The other arguments are those of every builder (`lrpref.models`). Nodes: conv1, bn1, relu1, pool1, conv2, ...,
+    flatten, fc1, relu4, fc2. Raises ParameterError where no pixel would be left.
+    """
+    if not channels:
+        raise ParameterError("a CNN has at least one convolution, got channels=()")
+    plan, at = Blueprint(input_shape, width), INPUT
+    if min(input_shape[1:]) < 2 ** (len(channels) - 1):
+        raise ParameterError(f"{len(channels) - 1} poolings leave nothing of an image of {tuple(input_shape[1:])}")
+    for i, out in enumerate(channels, start=1):
+        at = plan.conv(f"conv{i}", at, plan.widened(out), 3, bias=True)
+        at = plan.norm(f"bn{i}", at) if batch_norm else at
+        at = plan.relu(f"relu{i}", at)
+        if i < len(channels):
+            at = plan.put(f"pool{i}", MaxPool2D(2), at)
+    at = plan.put("flatten", Flatten(), at)
+    at = plan.relu(f"relu{len(channels) + 1}", plan.dense("fc1", at, plan.widened(hidden)))
+    plan.dense("fc2", at, num_classes)
+    return plan.network(seed, state)
