@@ -19,8 +19,6 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-import sys
-import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -39,6 +37,7 @@ from .explain import DEFAULT_RULE, Trace, trace
 from .layers import Dense, Layer, LinearLayer, Softmax
 from .layers.base import Shape
 from .network import Network
+from .progress import Bar
 from .rational import Cost
 from .rules import Rule
 
@@ -140,7 +139,7 @@ def digits(
     net.cast(x)  # raises InputError, before anything is computed
     way, costs = _choose(net, tuple(x.shape), composite, reference)
     label = "exact arithmetic" if way == "exact" else f"mpmath with {precision} digits"
-    truth = _reference(net, x, target, composite, _arithmetic(way, precision), costs, _Bar(label, progress))
+    truth = _reference(net, x, target, composite, _arithmetic(way, precision), costs, Bar(label, progress))
     correct, summary, short = {}, {}, _shortened(truth.relevance)
     for name, kind in kinds.items():
         found = _quietly(net.astype(kind), as_dtype(x, kind), truth.target, composite)
@@ -226,17 +225,15 @@ def _reference(
     composite: Composite,
     arithmetic: tuple[Callable[[Network], Network], Callable[[Array], np.ndarray]],
     costs: Mapping[str, Cost],
-    bar: _Bar,
+    bar: Bar,
 ) -> Trace:
     """The explanation in the arithmetic of the reference."""
     of_network, of_array = arithmetic
-    try:
+    with bar:
         converted_net = of_network(net)
         if bar.shown:
             converted_net = _watched(converted_net, costs, bar)
         return _quietly(converted_net, of_array(x), target, composite)
-    finally:
-        bar.close()
 
 
 def _quietly(net: Network, x: np.ndarray, target: int | Array | None, composite: Composite) -> Trace:
@@ -295,33 +292,8 @@ def _relative_l2(error: np.ndarray, truth: np.ndarray) -> float:
 
 # ---- progress --------------------------------------------------------------------------------------------------
 
-PATIENCE = 2.0
-"""How many seconds a person waits before there is a bar."""
 
-
-class _Bar:
-    """A bar on stderr, drawn once a person has waited for `PATIENCE` seconds; None shows it on a terminal."""
-
-    def __init__(self, label: str, shown: bool | None) -> None:
-        self.shown = sys.stderr.isatty() if shown is None else shown
-        self.label, self.start, self.done, self.width = label, time.monotonic(), 0.0, 0
-
-    def tick(self, share: float) -> None:
-        """Another share of the work is done."""
-        self.done = min(1.0, self.done + share)
-        if self.shown and time.monotonic() - self.start > PATIENCE:
-            filled = round(30 * self.done)
-            line = f"{self.label} [{'#' * filled}{'-' * (30 - filled)}] {self.done:4.0%}"
-            self.width = len(line)
-            print(f"\r{line}", end="", file=sys.stderr, flush=True)
-
-    def close(self) -> None:
-        """Wipe the line."""
-        if self.width:
-            print("\r" + " " * self.width, end="\r", file=sys.stderr, flush=True)
-
-
-def _watched(net: Network, costs: Mapping[str, Cost], bar: _Bar) -> Network:
+def _watched(net: Network, costs: Mapping[str, Cost], bar: Bar) -> Network:
     """The same network, whose linear layers tell the bar what they have done, a Dense layer in parts."""
     total = sum(cost.total for cost in costs.values()) or 1.0
     nodes = []
@@ -332,7 +304,7 @@ def _watched(net: Network, costs: Mapping[str, Cost], bar: _Bar) -> Network:
     return Network(nodes)
 
 
-def _watched_layer(layer: LinearLayer, forward: float, back: float, bar: _Bar) -> Layer:
+def _watched_layer(layer: LinearLayer, forward: float, back: float, bar: Bar) -> Layer:
     """The same layer; `forward` and `back` are the shares of all work that one pass through it is."""
     kind: Any = type(layer)
 

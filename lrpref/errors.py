@@ -92,6 +92,22 @@ def at_node(name: str, layer: object) -> Iterator[None]:
         raise type(error)(f"node {name!r} ({type(layer).__name__}): {error}") from error
 
 
+@contextmanager
+def at_block(i: int, j: int) -> Iterator[None]:
+    """Put a block of samples in front of an error; the error counts samples from the block's first.
+
+    >>> with at_block(64, 96):
+    ...     raise InputError("the input holds NaN, first in sample 3")
+    Traceback (most recent call last):
+    ...
+    lrpref.errors.InputError: in the block x[64:96]: the input holds NaN, first in sample 3
+    """
+    try:
+        yield
+    except LrprefError as error:
+        raise type(error)(f"in the block x[{i}:{j}]: {error}") from error
+
+
 def unknown(kind: str, name: object, known: Iterable[str]) -> UnknownNameError:
     """The error for a name nobody has heard of, with the nearest known one.
 

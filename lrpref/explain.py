@@ -10,19 +10,21 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from . import rational
 from .arithmetic import all_finite, is_exact, is_rational
 from .backend import Array, array_namespace, sum_per_sample, to_numpy
+from .batches import map_blocks
 from .composites import Assignment, Composite, resolve
 from .errors import RelevanceWarning, at_node
 from .layers import Elementwise, Layer
 from .ledger import Entry, Ledger
 from .network import INPUT, Network
 from .rules import Rule
-from .seeds import explained_node, seed_relevance, target_index
+from .seeds import check, explained_node, seed_relevance, target_index
 
 DEFAULT_RULE = "epsilon-plus-flat"
 
@@ -54,6 +56,9 @@ def explain(
     rule: str | Rule | Composite = DEFAULT_RULE,
     seed: str | float | Array = "logit",
     node: str | None = None,
+    batch_size: int | None = None,
+    progress: bool | None = None,
+    out: Any = None,
 ) -> Array:
     """The relevance of each value of `x` for one output of `net`: an array shaped like `x`.
 
@@ -66,7 +71,17 @@ def explain(
             number, or an array of relevance shaped like the output
     node    the node whose output is explained; None for the network's (before a final Softmax)
 
-    Raises ShapeError, InputError, TargetError, RuleError, UnknownNameError before anything is computed.
+    A data set that is larger than memory is explained in blocks. `x`, and a seed array, may then be anything that has
+    a shape and gives an array for a slice, such as a `numpy.memmap`; each block goes to where the network lives, and
+    its relevance to where `x` does:
+
+    batch_size  how many samples are explained at a time; None for all
+    progress    a bar on stderr where this takes longer than two seconds; None: if stderr is a terminal
+    out         an array to write to, or the path of a .npy file, written whole or not at all, which is then returned
+                as a read-only `numpy.memmap`
+
+    Raises ShapeError, InputError, TargetError, RuleError, UnknownNameError before anything is computed; in blocks,
+    a value that is not finite is found when its block is reached.
 
     >>> import numpy as np
     >>> from lrpref import Dense, Network
@@ -74,7 +89,16 @@ def explain(
     >>> explain(net, np.array([[3.0, 1.0]]), rule="zero")
     array([[ 6., -1.]])
     """
-    return trace(net, x, target, rule, seed, node).relevance
+    if batch_size is None and out is None:
+        return trace(net, x, target, rule, seed, node).relevance
+    x = x if hasattr(x, "shape") else np.asarray(x)
+    resolve(rule).assign(net)
+    check(net, tuple(x.shape), target, seed, node)
+
+    def work(x: Array, target: Array | None, seed: str | float | Array) -> Array:
+        return trace(net, x, target, rule, seed, node).relevance
+
+    return map_blocks(work, net, x, (target, seed), batch_size, out, progress)
 
 
 def trace(

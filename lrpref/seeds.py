@@ -11,6 +11,7 @@ from .arithmetic import all_finite, converted, full, ones_like, zeros_like
 from .backend import Array, array_namespace, is_array, to_numpy
 from .errors import InputError, RuleError, ShapeError, TargetError
 from .layers import Softmax
+from .layers.base import Shape
 from .network import INPUT, Network
 
 
@@ -25,6 +26,26 @@ def explained_node(net: Network, node: str | None) -> str:
     return inputs[0] if isinstance(layer, Softmax) else name
 
 
+def check(
+    net: Network, shape: Shape, target: int | Array | None, seed: str | float | Array, node: str | None
+) -> None:
+    """Raise what the functions below would raise for an input of this shape, from shapes alone.
+
+    >>> from lrpref import Dense
+    >>> check(Network.sequential(Dense([[2.0, -1.0]])), (100, 2), target=1, seed="logit", node=None)
+    Traceback (most recent call last):
+    ...
+    lrpref.errors.TargetError: target 1 is out of range: there are 1 outputs, 0 to 0
+    """
+    logits = net.shapes(shape)[explained_node(net, node)]
+    if not isinstance(seed, str | Real):
+        _check_seed(tuple(np.shape(seed)), logits)
+        return
+    seed_relevance(np.zeros((0, *logits[1:])), np.zeros(0, dtype=np.int64), seed)
+    if target is not None:
+        _indices(target, logits)
+
+
 def target_index(logits: Array, target: int | Array | None, seed: str | float | Array) -> Array | None:
     """The index of the explained output, one per sample, as (N,) integers; None for a seed that is an array.
 
@@ -33,10 +54,14 @@ def target_index(logits: Array, target: int | Array | None, seed: str | float | 
     if not isinstance(seed, str | Real):
         return None
     xp = array_namespace(logits)
-    N = logits.shape[0]
-    outputs = int(np.prod(logits.shape[1:]))
     if target is None:
-        return xp.argmax(xp.reshape(logits, (N, outputs)), axis=1)
+        return xp.argmax(xp.reshape(logits, (logits.shape[0], int(np.prod(logits.shape[1:])))), axis=1)
+    return xp.asarray(_indices(target, tuple(logits.shape)))
+
+
+def _indices(target: int | Array, shape: Shape) -> np.ndarray:
+    """The index of the explained output of logits of this shape; raises TargetError where there is no such output."""
+    N, outputs = shape[0], int(np.prod(shape[1:]))
     index = np.asarray(to_numpy(target) if is_array(target) else target)
     if index.dtype.kind not in "iu" or index.ndim > 1:
         raise TargetError(f"target is an index, or one per sample, got {target!r}")
@@ -44,7 +69,7 @@ def target_index(logits: Array, target: int | Array | None, seed: str | float | 
         raise TargetError(f"{index.shape[0]} targets for {N} samples")
     if index.size and (index.min() < 0 or index.max() >= outputs):
         raise TargetError(f"target {target} is out of range: there are {outputs} outputs, 0 to {outputs - 1}")
-    return xp.asarray(np.broadcast_to(index, (N,)).astype(np.int64))
+    return np.broadcast_to(index, (N,)).astype(np.int64)
 
 
 def seed_relevance(logits: Array, target: Array | None, seed: str | float | Array) -> Array:
@@ -52,8 +77,7 @@ def seed_relevance(logits: Array, target: Array | None, seed: str | float | Arra
     xp = array_namespace(logits)
     if target is None:
         given: Array = seed if is_array(seed) else xp.asarray(np.asarray(seed))
-        if tuple(given.shape) != tuple(logits.shape):
-            raise ShapeError(f"the seed has shape {tuple(given.shape)}, the explained output {tuple(logits.shape)}")
+        _check_seed(tuple(given.shape), tuple(logits.shape))
         if not (all_finite(given) and all_finite(R := converted(given, like=logits))):
             raise InputError("the seed holds NaN or infinities")
         return R
@@ -73,3 +97,9 @@ def seed_relevance(logits: Array, target: Array | None, seed: str | float | Arra
     else:
         values = full(flat.shape, seed, like=flat)
     return xp.reshape(xp.where(chosen, values, zeros_like(flat)), logits.shape)
+
+
+def _check_seed(shape: Shape, logits: Shape) -> None:
+    """Raise ShapeError unless a seed array is shaped like the output that is explained."""
+    if shape != logits:
+        raise ShapeError(f"the seed has shape {shape}, the explained output {logits}")
