@@ -7,7 +7,7 @@
 NumPy is all it needs; arrays of other backends stay on theirs.
 """
 
-from . import composites, errors, models, oracle, rules, samples, weights
+from . import composites, distributed, errors, models, oracle, rules, samples, weights
 from .backend import asarray, to_numpy
 from .differences import compare, crosscheck, explain_difference
 from .digits import digits
@@ -75,6 +75,7 @@ __all__ = [
     "composites",
     "crosscheck",
     "digits",
+    "distributed",
     "errors",
     "exact",
     "explain",

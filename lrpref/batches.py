@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from numbers import Integral
 from pathlib import Path
 from typing import Any
@@ -45,12 +45,12 @@ def map_blocks(
     Raises ParameterError, ShapeError and DTypeError, before anything is computed; what `work` raises, with the block's
     place in front.
     """
-    N, like = x.shape[0], _result(net, x)
+    N, like = x.shape[0], no_samples(net, x)
     size = _checked_size(batch_size, N)
     with _filled(out, tuple(x.shape), like) as result, Bar(f"explaining {N} samples", progress) as bar:
         for i in range(0, max(N, 1), size):
             j = min(i + size, N)
-            with at_block(i, j):
+            with at_block(i, j) if size < N else nullcontext():
                 R = work(*(_block(values, i, j, net.backend) for values in (x, *along)))
             result[i:j, ...] = _moved(R, _home(result))
             bar.tick((j - i) / max(N, 1))
@@ -95,7 +95,7 @@ def _home(values: Any) -> str:
 # ---- the result ------------------------------------------------------------------------------------------------
 
 
-def _result(net: Network, x: Any) -> Array:
+def no_samples(net: Network, x: Any) -> Array:
     """No samples of the result: its backend, that of `x`, and its number type, that of the network."""
     none = _cut(x, 0, 0)
     return _moved(net.cast(_moved(none, net.backend)), backend_name(none))
@@ -110,7 +110,7 @@ def _filled(out: Any, shape: tuple[int, ...], like: Array) -> Iterator[Any]:
         _check(out, shape, to_numpy(like).dtype)
         yield out
     else:
-        with _npy(Path(out), shape, like) as file:
+        with npy_file(Path(out), shape, like) as file:
             yield file
 
 
@@ -128,7 +128,7 @@ def _check(out: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
 
 
 @contextmanager
-def _npy(path: Path, shape: tuple[int, ...], like: Array) -> Iterator[np.ndarray]:
+def npy_file(path: Path, shape: tuple[int, ...], like: Array) -> Iterator[np.memmap[Any, Any]]:
     """The array of a new .npy file, which takes its place at `path` only when it is whole."""
     if path.suffix != ".npy":
         raise ParameterError(f"relevance is written to an array or to a .npy file, got out={str(path)!r}")

@@ -474,7 +474,42 @@ FUSION = [
     ),
 ]
 
-MUTANTS = [*STABILIZER, *ENGINE, *RULES, *LAYERS, *WALK, *FUSION]
+BLOCKS = [
+    Mutant(
+        "every block is the first",
+        "batches.py",
+        "cut = values[i:j, ...]",
+        "cut = values[: j - i, ...]",
+        "tests/test_batches.py::test_targets_stay_with_their_samples",
+        "a slip of the pen",
+    ),
+    Mutant(
+        "a file is written where it will be read",
+        "batches.py",
+        'temporary = path.with_name(f".{path.name}.{os.getpid()}.part")',
+        "temporary = path",
+        "tests/test_batches.py::test_a_file_is_written_whole_or_not_at_all",
+        "what numpy.save does: a half-written file looks like a whole one",
+    ),
+    Mutant(
+        "targets are checked block by block",
+        "seeds.py",
+        "_indices(target, logits)\n",
+        "pass\n",
+        "tests/test_batches.py::test_what_is_refused",
+        "hours are lost to the target of the last sample",
+    ),
+    Mutant(
+        "every worker writes to the top of the file",
+        "distributed.py",
+        "file[place] = to_numpy(block)",
+        "file[: len(block)] = to_numpy(block)",
+        "tests/test_distributed.py::test_into_one_npy_file",
+        "a slip of the pen",
+    ),
+]
+
+MUTANTS = [*STABILIZER, *ENGINE, *RULES, *LAYERS, *WALK, *FUSION, *BLOCKS]
 
 
 def table() -> str:

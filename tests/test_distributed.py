@@ -1,0 +1,307 @@
+"""Explanations on Dask: lazily, block by block, on a cluster of processes of which one is killed."""
+
+from __future__ import annotations
+
+import io
+import os
+import pickle
+import re
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import Backend
+from numpy.testing import assert_allclose, assert_array_equal
+
+import lrpref
+from lrpref import Conv2D, Dense, Flatten, MaxPool2D, Network, ReLU, rules
+from lrpref.composites import Composite
+from lrpref.errors import DTypeError, InputError, LrprefError, ParameterError, ShapeError, TargetError
+from lrpref.layers import WeightedLayer
+
+dask = pytest.importorskip("dask", reason="dask is not installed: lrpref.distributed has nothing to run on")
+da = pytest.importorskip("dask.array", reason="dask[array] is not installed")
+distributed = pytest.importorskip("distributed", reason="distributed is not installed: no cluster to try")
+
+RNG = np.random.default_rng(12)
+
+
+def eighths(*shape: int) -> np.ndarray:
+    return RNG.integers(-8, 9, size=shape) / 8
+
+
+CNN = Network.sequential(
+    Conv2D(eighths(3, 1, 3, 3), eighths(3), padding=1),
+    ReLU(),
+    MaxPool2D(2),
+    Flatten(),
+    Dense(eighths(4, 12), eighths(4)),
+)
+X = eighths(10, 1, 4, 4)
+TARGET = RNG.integers(0, 4, size=10)
+SEED = eighths(10, 4)
+WHOLE = lrpref.explain(CNN, X, TARGET)
+CLOSE: dict[str, Any] = {"rtol": 0, "atol": 1e-13 * float(abs(WHOLE).max())}
+
+
+def chunked(values: np.ndarray, size: int = 3) -> Any:
+    return da.from_array(values, chunks=(size, *values.shape[1:]))
+
+
+@pytest.fixture(autouse=True)
+def here() -> Iterator[None]:
+    """In this thread, unless a test makes a cluster: what goes wrong then shows where."""
+    with dask.config.set(scheduler="synchronous"):
+        yield
+
+
+# ---- the same relevance ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("chunks", [1, 3, 4, 10, (2, 5, 3)])
+def test_the_blocks_of_a_dask_array(chunks: Any) -> None:
+    x = da.from_array(X, chunks=(chunks, 1, 4, 4))
+    R = lrpref.distributed.explain(CNN, x, TARGET)
+    assert isinstance(R, da.Array)
+    assert (R.shape, R.chunks, R.dtype) == (x.shape, x.chunks, np.float64)
+    assert_allclose(R.compute(), WHOLE, **CLOSE)
+
+
+def test_its_number_type_is_the_networks() -> None:
+    R = lrpref.distributed.explain(CNN.astype(np.float32), chunked((8 * X).astype(np.int16)))
+    assert R.dtype == R.compute().dtype == np.float32
+
+
+@pytest.mark.parametrize("target", [None, 2, TARGET, TARGET.tolist(), chunked(TARGET, 4)], ids=str)
+def test_targets_stay_with_their_samples(target: Any) -> None:
+    known = target.compute() if isinstance(target, da.Array) else target
+    found = lrpref.distributed.explain(CNN, chunked(X), target)
+    assert found.chunks == chunked(X).chunks
+    assert_allclose(found.compute(), lrpref.explain(CNN, X, known), **CLOSE)
+
+
+@pytest.mark.parametrize(
+    "seed", ["one", 0.5, SEED, da.from_array(SEED, chunks=(4, 1))], ids=lambda seed: type(seed).__name__
+)
+def test_seeds_stay_with_their_samples(seed: Any) -> None:
+    known = seed.compute() if isinstance(seed, da.Array) else seed
+    found = lrpref.distributed.explain(CNN, chunked(X), seed=seed)
+    assert_allclose(found.compute(), lrpref.explain(CNN, X, seed=known), **CLOSE)
+
+
+def test_rules_nodes_and_smaller_batches() -> None:
+    rule = Composite([("conv2d1", rules.ZBox(-1, 1)), (WeightedLayer, rules.Gamma(0.5))])
+    found = lrpref.distributed.explain(CNN, chunked(X, 5), rule=rule, node="relu1", batch_size=2)
+    assert_allclose(found.compute(), lrpref.explain(CNN, X, rule=rule, node="relu1"), **CLOSE)
+
+
+def test_a_network_may_be_given_by_its_file(tmp_path: Path) -> None:
+    lrpref.save(CNN, tmp_path / "net.npz")
+    found = lrpref.distributed.explain(tmp_path / "net.npz", chunked(X), TARGET)
+    assert_allclose(found.compute(), WHOLE, **CLOSE)
+    assert len(pickle.dumps(found.__dask_graph__())) < 10_000 + X.nbytes
+
+
+def test_no_samples() -> None:
+    assert lrpref.distributed.explain(CNN, chunked(X)[:0]).compute().shape == (0, 1, 4, 4)
+
+
+def test_workers_compute_on_the_backend_that_is_asked_for(backend: Backend) -> None:
+    """As on workers with GPUs: the network and the blocks go there, the relevance comes back."""
+    found = lrpref.distributed.explain(CNN, chunked(X), TARGET, backend=backend.name).compute()
+    assert isinstance(found, np.ndarray)
+    assert_allclose(found, WHOLE, **CLOSE)
+    seeded = lrpref.distributed.explain(CNN, chunked(X), seed=SEED, backend=backend.name).compute()
+    assert_allclose(seeded, lrpref.explain(CNN, X, seed=SEED), **CLOSE)
+
+
+# ---- lazily ------------------------------------------------------------------------------------------------------
+
+
+def test_nothing_is_computed_before_it_is_asked_for() -> None:
+    read: list[int] = []
+
+    def block(x: np.ndarray) -> np.ndarray:
+        read.append(len(x))
+        return x
+
+    R = lrpref.distributed.explain(CNN, chunked(X).map_blocks(block, meta=X[:0]))
+    assert read == []
+    assert R[4:5].compute().shape == (1, 1, 4, 4)
+    assert read == [3]  # and then only the block that holds it
+
+
+def test_the_same_question_is_the_same_task() -> None:
+    """So that dask can tell what it has computed already."""
+    ask = lrpref.distributed.explain
+    assert ask(CNN, chunked(X), TARGET).name == ask(CNN, chunked(X), TARGET).name
+    assert ask(CNN, chunked(X), TARGET).name != ask(CNN, chunked(X), TARGET, "z-plus").name
+    assert ask(CNN, chunked(X)).name != ask(CNN.map_arrays(lambda w: 2 * w), chunked(X)).name
+
+
+def test_the_network_is_in_the_graph_once() -> None:
+    net = Network.sequential(Flatten(), Dense(np.ones((500, 16))))
+    sizes = [len(pickle.dumps(lrpref.distributed.explain(net, chunked(X, n)).__dask_graph__())) for n in (10, 1)]
+    assert sizes[1] < sizes[0] + 4 * 500
+
+
+# ---- where it is written -----------------------------------------------------------------------------------------
+
+
+def test_into_one_npy_file(tmp_path: Path) -> None:
+    path = tmp_path / "R.npy"
+    written = lrpref.distributed.to_npy(lrpref.distributed.explain(CNN, chunked(X), TARGET), path)
+    assert isinstance(written, np.memmap)
+    assert_allclose(written, WHOLE, **CLOSE)
+    assert_array_equal(np.load(path), written)
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_whole_or_not_at_all(tmp_path: Path) -> None:
+    bad = X.copy()
+    bad[7, 0, 1, 1] = np.inf
+    with pytest.raises(InputError, match=r"^in the block x\[6:9\]: the input holds .*first in sample 1"):
+        lrpref.distributed.to_npy(lrpref.distributed.explain(CNN, chunked(bad)), tmp_path / "R.npy")
+    assert not list(tmp_path.iterdir())
+
+
+def test_into_zarr_by_dask_itself(tmp_path: Path) -> None:
+    zarr = pytest.importorskip("zarr", reason="zarr is not installed")
+    lrpref.distributed.explain(CNN, chunked(X), TARGET).to_zarr(str(tmp_path / "R.zarr"))
+    assert_allclose(zarr.open_array(tmp_path / "R.zarr")[:], WHOLE, **CLOSE)
+
+
+def test_a_bar_of_dasks_on_a_terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    R = lrpref.distributed.explain(CNN, chunked(X))
+    monkeypatch.setattr("lrpref.distributed.PATIENCE", 0.0)
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    lrpref.distributed.to_npy(R, tmp_path / "quiet.npy", progress=False)
+    assert sys.stderr.getvalue() == ""  # type: ignore[attr-defined]
+    lrpref.distributed.to_npy(R, tmp_path / "R.npy")
+    assert "100% Completed" in sys.stderr.getvalue()  # type: ignore[attr-defined]
+
+
+# ---- what is refused, before anything is computed ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("error", "arguments", "message"),
+    [
+        (DTypeError, {"x": X}, r"x is a dask array, got ndarray; use dask\.array\.from_array"),
+        (
+            ShapeError,
+            {"x": da.from_array(X, chunks=(5, 1, 2, 3))},
+            r"cut along axis 2, .* x\.rechunk\({2: -1, 3: -1}\)",
+        ),
+        (ShapeError, {"x": chunked(X)[chunked(TARGET) > 1]}, r"unknown size; use x\.compute_chunk_sizes"),
+        (ShapeError, {"x": chunked(eighths(10, 2, 4, 4))}, "node 'conv2d1'"),
+        (TargetError, {"target": 4}, "out of range"),
+        (TargetError, {"target": TARGET[:9]}, "9 targets for 10 samples"),
+        (TargetError, {"target": chunked(TARGET)[:9]}, "9 targets for 10 samples"),
+        (TargetError, {"target": chunked(SEED)}, "an index, or one per sample"),
+        (ShapeError, {"seed": chunked(SEED)[:9]}, r"the seed has shape \(9, 4\)"),
+        (InputError, {"seed": "loud"}, 'seed is "logit"'),
+        (LrprefError, {"rule": "epsilom"}, "did you mean 'epsilon'"),
+        (LrprefError, {"net": "no/such.npz"}, "no file"),
+    ],
+)
+def test_what_is_refused(error: type[Exception], arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(error, match=message):
+        lrpref.distributed.explain(**{"net": CNN, "x": chunked(X), **arguments})
+
+
+def test_another_kind_of_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ParameterError, match=r"to a \.npy file"):
+        lrpref.distributed.to_npy(lrpref.distributed.explain(CNN, chunked(X)), tmp_path / "R.zarr")
+
+
+def test_without_dask(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "dask.array", None)
+    with pytest.raises(LrprefError, match=r'not installed: pip install "lrpref\[dask\]"'):
+        lrpref.distributed.explain(CNN, X)
+
+
+# ---- a cluster of processes --------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def client() -> Iterator[Any]:
+    """Two processes of one thread each, watched by nannies, as a cluster would have them."""
+    options = {"n_workers": 2, "threads_per_worker": 1, "processes": True, "dashboard_address": None}
+    with distributed.LocalCluster(**options) as cluster, distributed.Client(cluster) as client:
+        yield client
+
+
+def with_a_ticket(x: np.ndarray) -> np.ndarray:
+    """Blocks that come when they are let in."""
+    if len(x):
+        distributed.Queue("tickets").get(timeout=30)
+    return x
+
+
+def test_nothing_is_lost_when_a_worker_is_killed(client: Any) -> None:
+    """It has explained some blocks, whose relevance dies with it, and is at work on others."""
+    with dask.config.set(scheduler=None):
+        x = da.from_array(X, chunks=(1, 1, 4, 4)).map_blocks(with_a_ticket, meta=X[:0])
+        pids, tickets = client.run(os.getpid), distributed.Queue("tickets")
+        for _ in range(4):
+            tickets.put(None)
+        future = client.compute(lrpref.distributed.explain(CNN, x, TARGET))
+        deadline = time.monotonic() + 30
+        while not (holders := [w for w, keys in client.has_what().items() if any("explain" in str(k) for k in keys)]):
+            assert time.monotonic() < deadline, "no block was ever explained"
+            time.sleep(0.01)
+        os.kill(pids[holders[0]], signal.SIGKILL)
+        assert not future.done()
+        for _ in range(2 * len(X)):  # enough for what has to be done again
+            tickets.put(None)
+        assert_allclose(future.result(timeout=60), WHOLE, **CLOSE)
+        client.wait_for_workers(2, timeout=60)
+        now = set(client.run(os.getpid).values())
+        assert len(now) == 2, "its nanny has put another in its place"
+        assert pids[holders[0]] not in now
+
+
+def test_workers_write_to_one_file_and_progress_is_shown(
+    client: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Also where the path is relative, and the workers are elsewhere."""
+    monkeypatch.chdir(tmp_path)
+    with dask.config.set(scheduler=None):
+        R = lrpref.distributed.explain(CNN, chunked(X, 2), TARGET)
+        assert_allclose(lrpref.distributed.to_npy(R, "R.npy", progress=True), WHOLE, **CLOSE)
+    assert "Completed" in capsys.readouterr().out  # dask's bar of a cluster writes there
+    assert [path.name for path in tmp_path.iterdir()] == ["R.npy"]
+
+
+# ---- the page ----------------------------------------------------------------------------------------------------
+
+
+def test_the_page_runs_from_top_to_bottom(client: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every block of Python of docs/scale.md but the one that needs GPUs; the cluster that it starts is this file's."""
+    pytest.importorskip("zarr", reason="zarr is not installed")
+    page = (Path(__file__).parent.parent / "docs" / "scale.md").read_text()
+    blocks = re.findall(r"^```python\n(.*?)^```", page, flags=re.DOTALL | re.MULTILINE)
+    assert len(blocks) == 4
+    monkeypatch.chdir(tmp_path)
+    client.run(os.chdir, tmp_path)  # where workers that start now would be
+    monkeypatch.setattr(distributed, "LocalCluster", lambda **options: nullcontext(client.cluster))
+    names: dict[str, Any] = {"__name__": "__main__"}
+    for block in blocks:
+        exec(block, names)
+        if "R" in names and isinstance(names["R"], np.ndarray):
+            expected = lrpref.explain(names["net"], np.load("images.npy"), 4)
+            at_rounding: dict[str, Any] = {"rtol": 0, "atol": 1e-6 * float(abs(expected).max())}
+            assert_allclose(names["R"], expected, **at_rounding)
+    assert_allclose(np.load("relevance.npy"), expected, **at_rounding)
+    assert_allclose(da.from_zarr("relevance.zarr").compute(), expected, **at_rounding)
