@@ -15,7 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from .backend import Array, array_namespace, asarray, backend_name, is_array, is_exact, to_numpy
+from .arithmetic import is_exact
+from .backend import Array, array_namespace, asarray, backend_name, is_array, to_numpy
 from .errors import DTypeError, ParameterError, ShapeError, at_block
 from .network import Network
 from .progress import Bar

@@ -26,9 +26,7 @@ def explained_node(net: Network, node: str | None) -> str:
     return inputs[0] if isinstance(layer, Softmax) else name
 
 
-def check(
-    net: Network, shape: Shape, target: int | Array | None, seed: str | float | Array, node: str | None
-) -> None:
+def check(net: Network, shape: Shape, target: int | Array | None, seed: str | float | Array, node: str | None) -> None:
     """Raise what the functions below would raise for an input of this shape, from shapes alone.
 
     >>> from lrpref import Dense
