@@ -25,6 +25,9 @@ DType = Any
 
 _BACKENDS = {"numpy": "numpy", "cupy": "cupy", "array-api-strict": "array_api_strict"}
 
+TAKES_OUT = ("numpy", "cupy")
+"""Backends whose functions write to an array they are given, which the array API standard leaves out."""
+
 
 def array_namespace(x: Array) -> Any:
     """The module whose functions compute on `x`.

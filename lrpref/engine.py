@@ -152,8 +152,11 @@ class Rule:
     @property
     def unitwise(self) -> bool:
         """What a unit shares out depends on that unit alone, so that a layer may be computed in pieces."""
-        own = type(self)
-        return own.flow is Rule.flow and own.shares is Rule.shares and own.stabilize is Rule.stabilize
+        return self._computes_as(Rule)
+
+    def _computes_as(self, kind: type[Rule]) -> bool:
+        """The rule's steps are those of `kind`, and no subclass's own."""
+        return all(getattr(type(self), step) is getattr(kind, step) for step in ("flow", "shares", "stabilize"))
 
     @property
     def fixed_shares(self) -> bool:

@@ -19,6 +19,9 @@ would expect. The message names the node, the shapes or values, and what to do.
 
 from __future__ import annotations
 
+import os
+import sys
+import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
@@ -118,3 +121,12 @@ def unknown(kind: str, name: object, known: Iterable[str]) -> UnknownNameError:
     near = get_close_matches(str(name), known, n=1)
     hint = f"; did you mean {near[0]!r}?" if near else "."
     return UnknownNameError(f"no {kind} is called {name!r}{hint} Known: {', '.join(known)}")
+
+
+def warn(message: str) -> None:
+    """A RelevanceWarning that points to the line outside lrpref from which all this was called."""
+    package = os.path.dirname(__file__)
+    frame, level = sys._getframe(1), 2
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(package):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, RelevanceWarning, stacklevel=level)

@@ -7,23 +7,24 @@ PLoS ONE 10(7):e0130140, eq. 8), the layer shares them out over its inputs, and 
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from . import layers as layer_types
 from . import rational
 from .arithmetic import all_finite, is_exact, is_rational
 from .backend import Array, array_namespace, sum_per_sample, to_numpy
 from .batches import map_blocks
 from .composites import Assignment, Composite, resolve
-from .errors import RelevanceWarning, at_node
+from .errors import at_node, warn
+from .fast import can_prepare, prepare
 from .layers import Elementwise, Layer
 from .ledger import Entry, Ledger
 from .network import INPUT, Network
-from .rules import Rule
+from .rules import RULES, Rule
 from .seeds import check, explained_node, seed_relevance, target_index
 
 DEFAULT_RULE = "epsilon-plus-flat"
@@ -59,6 +60,7 @@ def explain(
     batch_size: int | None = None,
     progress: bool | None = None,
     out: Any = None,
+    form: str = "direct",
 ) -> Array:
     """The relevance of each value of `x` for one output of `net`: an array shaped like `x`.
 
@@ -70,6 +72,12 @@ def explain(
     seed    the relevance to start with: "logit" (the output's value), "one", "probability" (its softmax), a
             number, or an array of relevance shaped like the output
     node    the node whose output is explained; None for the network's (before a final Softmax)
+
+    form    how it is computed. "plain" reads as the papers do, keeps the books (see `trace`) and takes any numbers;
+            the others are forms of the fast engine, for float32 and float64 on NumPy and CuPy (`lrpref.fast.prepare`
+            lists them). "direct", the default, needs the least preparation and loses no digit; under it other numbers
+            than those, and layers and rules of your own, are computed plainly, so that their books are checked. To
+            explain many batches prepare once: `net.prepare(rule).explain(x)`
 
     A data set that is larger than memory is explained in blocks. `x`, and a seed array, may then be anything that has
     a shape and gives an array for a slice, such as a `numpy.memmap`; each block goes to where the network lives, and
@@ -89,16 +97,38 @@ def explain(
     >>> explain(net, np.array([[3.0, 1.0]]), rule="zero")
     array([[ 6., -1.]])
     """
-    if batch_size is None and out is None:
-        return trace(net, x, target, rule, seed, node).relevance
     x = x if hasattr(x, "shape") else np.asarray(x)
-    resolve(rule).assign(net)
+    work = _explainer(net, tuple(x.shape), rule, node, form)
+    if batch_size is None and out is None:
+        return work(x, target, seed)
     check(net, tuple(x.shape), target, seed, node)
+    return map_blocks(work, net, x, (target, seed), batch_size, out, progress)
 
-    def work(x: Array, target: Array | None, seed: str | float | Array) -> Array:
+
+def _explainer(
+    net: Network, shape: tuple[int, ...], rule: str | Rule | Composite, node: str | None, form: str
+) -> Callable[[Array, Any, Any], Array]:
+    """What makes relevance of (x, target, seed): the plain walk, or a network prepared once for all blocks."""
+
+    def plain(x: Array, target: Any, seed: Any) -> Array:
         return trace(net, x, target, rule, seed, node).relevance
 
-    return map_blocks(work, net, x, (target, seed), batch_size, out, progress)
+    rules = resolve(rule).assign(net)
+    if form == "plain" or (form == "direct" and not (can_prepare(net) and _all_ours(net, rules))):
+        return plain
+    prepared = prepare(net, rule, node, form, shape[1:] if len(shape) == 4 else None)
+
+    def fast(x: Array, target: Any, seed: Any) -> Array:
+        R = prepared.explain(x, target, seed)
+        return R if all_finite(R) else plain(x, target, seed)  # which says at what node it went wrong
+
+    return fast
+
+
+def _all_ours(net: Network, rules: Assignment) -> bool:
+    """Whether all layers and rules are lrpref's: the books of others are kept, and checked, at every explanation."""
+    ours = [getattr(layer_types, type(layer).__name__, None) is type(layer) for _, layer, _ in net.nodes]
+    return all(ours) and all(type(rule) in RULES.values() for rule in rules.values())
 
 
 def trace(
@@ -153,21 +183,17 @@ def _warn_unless_sound(at: Mapping[str, Array], ledger: Ledger) -> None:
     """Warn, naming the first node, where relevance is not finite or the books do not close."""
     for name, R in at.items():
         if not all_finite(R):
-            warnings.warn(
+            warn(
                 f"relevance at {name!r} is not finite: a denominator near zero was divided by; "
-                "use Epsilon(...) or a rule with a stabilizer at the layer above it",
-                RelevanceWarning,
-                stacklevel=4,
+                "use Epsilon(...) or a rule with a stabilizer at the layer above it"
             )
             return
     residual = ledger.residual()
     for row, entry in enumerate(ledger.entries):
         if entry.attributed and not _negligible(residual[row, :], at[entry.node], entry):
-            warnings.warn(
+            warn(
                 f"the books of {entry.node!r} ({entry.rule}) do not close to rounding: its denominators cancel "
-                "almost wholly, or its adjoint is not the transpose of its forward pass; print the ledger",
-                RelevanceWarning,
-                stacklevel=4,
+                "almost wholly, or its adjoint is not the transpose of its forward pass; print the ledger"
             )
             return
 

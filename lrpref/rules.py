@@ -104,7 +104,7 @@ class Epsilon(Rule):
     @property
     def unitwise(self) -> bool:
         """The root mean square is taken over all units of a sample."""
-        return self.scale is None
+        return self.scale is None and self._computes_as(Epsilon)
 
     def pools(self) -> tuple[Pool, ...]:
         """One pool: a w + b."""
@@ -165,7 +165,7 @@ class Gamma(Rule):
     @property
     def unitwise(self) -> bool:
         """The sign of a unit's own z chooses its pool."""
-        return True
+        return self._computes_as(Gamma)
 
     @property
     def fixed_shares(self) -> bool:
@@ -241,7 +241,7 @@ class AlphaBeta(Rule):
     @property
     def unitwise(self) -> bool:
         """Whether a pool is empty is seen at each unit."""
-        return True
+        return self._computes_as(AlphaBeta)
 
     @property
     def fixed_shares(self) -> bool:

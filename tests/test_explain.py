@@ -420,6 +420,9 @@ def test_a_wrong_adjoint_is_warned_of_with_its_node() -> None:
     assert len(caught) == 1
     assert caught[0].filename == __file__
     assert_allclose(found.sum(axis=1), 1.001 * A.max(axis=1), rtol=1e-5)
+    with pytest.warns(RelevanceWarning) as caught:
+        lrpref.trace(net, A, rule="epsilon")
+    assert caught[0].filename == __file__
 
 
 def test_no_warning_where_all_is_well() -> None:

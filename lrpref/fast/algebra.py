@@ -55,8 +55,8 @@ def nonnegative_nodes(nodes: Sequence[tuple[str, Layer, Sequence[str]]]) -> froz
     """The nodes whose output can hold no negative number, whatever the network's input."""
     known: set[str] = set()
     for name, layer, inputs in nodes:
-        kept = isinstance(layer, KEEPS_SIGN) or (isinstance(layer, Pad2D) and layer.value >= 0)
-        if isinstance(layer, NEVER_NEGATIVE) or (kept and known.issuperset(inputs)):
+        kept = type(layer) in KEEPS_SIGN or (isinstance(layer, Pad2D) and layer.value >= 0)
+        if type(layer) in NEVER_NEGATIVE or (kept and known.issuperset(inputs)):
             known.add(name)
     return frozenset(known)
 
@@ -79,7 +79,7 @@ def for_rectified(rule: Rule) -> Rule:
 
     Of generalised gamma the branch for z < 0 has nothing to share out; on a >= 0 what remains is the plain form.
     """
-    return replace(rule, generalised=False) if isinstance(rule, Gamma) else rule
+    return replace(rule, generalised=False) if type(rule) is Gamma else rule
 
 
 @dataclass(frozen=True)
@@ -146,7 +146,7 @@ def recipe(rule: Rule, w: Array, b: Array | None, nonnegative: bool, rectified: 
         return None
     ways = [_way(rule, term, w, b, nonnegative, rectified and carried) for term in terms]
     shares = tuple(Share(terms.index(p.terms[0]), p.coefficient, ways[terms.index(p.terms[0])]) for p in pools)
-    bounded = carried and (isinstance(rule, SELF_BOUNDED) or all(share.way == "over" for share in shares))
+    bounded = carried and (type(rule) in SELF_BOUNDED or all(share.way == "over" for share in shares))
     return Recipe(tuple(terms), output, shares, rule, bounded)
 
 
@@ -157,7 +157,11 @@ SELF_BOUNDED = (Zero, Epsilon, Gamma)
 def _way(rule: Rule, term: Term, w: Array, b: Array | None, nonnegative: bool, rectified: bool) -> str:
     """What is certain of the part's z', seen from the weights themselves."""
     xp = array_namespace(w)
-    if not rule.fixed_shares or not nonnegative or added(rule, w) <= 0:
+    if not rule.fixed_shares or added(rule, w) <= 0:
+        return "as it is"
+    if rectified and term == OWN:
+        return "over"
+    if not nonnegative or term == OWN:
         return "as it is"
     pairs = [(term.w(w), w)] + ([] if term.b is None or b is None else [(term.b(b), b)])
     if rectified and (term.b is not None or b is None) and all(bool(xp.all(more >= own)) for more, own in pairs):

@@ -132,7 +132,7 @@ def _with_relu(graph: Graph, rules: Mapping[str, Rule], relu: Node, arrives: str
     if type(relu.layer) is not ReLU or relu.inputs[0] in (INPUT, graph.start):
         return None
     node = graph.nodes[relu.inputs[0]]
-    if graph.readers[node.name] != [relu.name] or not isinstance(node.layer, Dense | Conv2D | Add):
+    if graph.readers[node.name] != [relu.name] or type(node.layer) not in (Dense, Conv2D, Add):
         return None
     made = make_step(node.layer, graph.situation(node, rules.get(node.name), True, arrives, form))
     return Placed((node.name, relu.name), node.inputs, made[0], arrives, made[1]) if made else None
@@ -152,19 +152,22 @@ def arrivals(placed: Sequence[Placed]) -> dict[str, str]:
 
 
 def make_step(layer: Layer, situation: Situation) -> tuple[Step, str] | None:
-    """The step for a layer and the form of the relevance that it sends; None where only its plain code will do."""
+    """The step for a layer and the form of the relevance that it sends; None where only its plain code will do.
+
+    A subclass may compute anything: its own code it is.
+    """
     rule = situation.rule
-    if isinstance(layer, MaxPool2D) and layer.ties == "first" and _cells(layer.window) <= MOST_TAPS:
+    if type(layer) is MaxPool2D and layer.ties == "first" and _cells(layer.window) <= MOST_TAPS:
         return Largest(layer), situation.arrives
-    if isinstance(layer, Flatten):
+    if type(layer) is Flatten:
         return Flat(layer), situation.arrives
-    if isinstance(layer, Dropout):
+    if type(layer) is Dropout:
         return Same(), situation.arrives
     if rule is None or not rule.unitwise:
         return None
-    if isinstance(layer, Dense) or (isinstance(layer, Conv2D) and layer.groups == 1):
+    if type(layer) is Dense or (type(layer) is Conv2D and layer.groups == 1):
         return _weighted(layer, rule, situation)
-    if isinstance(layer, Add | GlobalAvgPool2D):
+    if type(layer) in (Add, GlobalAvgPool2D):
         return _unit_weights(layer, rule, situation)
     return None
 

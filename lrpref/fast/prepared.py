@@ -15,12 +15,12 @@ from typing import Any
 
 import numpy as np
 
-from ..backend import Array, array_namespace, is_array
+from ..backend import TAKES_OUT, Array, array_namespace, is_array
 from ..composites import Assignment, Composite, resolve
-from ..errors import DTypeError, unknown
+from ..errors import DTypeError, at_node, unknown
 from ..network import INPUT, Network
 from ..rules import Rule
-from ..seeds import explained_node, seed_relevance, target_index
+from ..seeds import check, explained_node, seed_relevance, target_index
 from .build import CARRIED, Placed, arrivals, build
 from .steps import channels_first, channels_last
 from .workers import at_work
@@ -67,6 +67,8 @@ class Prepared:
 
         Raises ShapeError, InputError, TargetError.
         """
+        x = self.net.cast(x)
+        check(self.net, tuple(x.shape), target, seed, self.start)
         return self.run(x).explain(target, seed)
 
     def run(self, x: Array) -> Pass:
@@ -79,7 +81,8 @@ class Prepared:
         with at_work(array_namespace(x), self._workers(x)) as workers:
             for k, placed in enumerate(self.steps):
                 inputs = tuple(values[read] for read in placed.inputs)
-                values[placed.output], kept[placed.output] = placed.step.forward(inputs, workers)
+                with at_node(placed.nodes[0], self.net[placed.nodes[0]]):
+                    values[placed.output], kept[placed.output] = placed.step.forward(inputs, workers)
                 for read in placed.inputs:
                     if last_read[read] == k and read not in wanted:
                         values.pop(read, None)
@@ -136,9 +139,9 @@ class Pass:
             for placed in reversed(steps):
                 step, message = placed.step, at.pop(placed.output)
                 inputs = tuple(self.values[read] for read in placed.inputs) if step.needs_inputs else ()
-                for read, sent in zip(
-                    placed.inputs, step.backward(message, self.kept[placed.output], inputs, workers), strict=True
-                ):
+                with at_node(placed.nodes[0], self.prepared.net[placed.nodes[0]]):
+                    messages = step.backward(message, self.kept[placed.output], inputs, workers)
+                for read, sent in zip(placed.inputs, messages, strict=True):
                     if placed.sends == CARRIED and forms[read] != CARRIED:
                         sent = self.values[read] * sent
                     at[read] = at[read] + sent if read in at else sent
@@ -171,8 +174,8 @@ def prepare(
         raise unknown("form", form, FORMS)
     if not can_prepare(net):
         raise DTypeError(
-            f"the fast forms compute in float32 and float64 on NumPy and CuPy, this network is {net.dtype} on "
-            f"{net.backend}; use lrpref.explain(..., form='plain')"
+            f"the fast forms compute in float32 and float64 on {' and '.join(TAKES_OUT)}, this network is {net.dtype} "
+            f"on {net.backend}; use lrpref.explain(..., form='plain')"
         )
     rules, start = resolve(rule).assign(net), explained_node(net, node)
     return Prepared(net, rules, start, tuple(build(net, rules, start, form, shape)), threads)
@@ -180,7 +183,7 @@ def prepare(
 
 def can_prepare(net: Network) -> bool:
     """Whether the network's numbers are of a kind that the fast forms compute with."""
-    return net.backend in ("numpy", "cupy") and str(net.dtype) in ("float32", "float64")
+    return net.backend in TAKES_OUT and str(net.dtype) in ("float32", "float64")
 
 
 def _arrays(thing: Any) -> list[Array]:
