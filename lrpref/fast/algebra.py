@@ -146,12 +146,13 @@ def recipe(rule: Rule, w: Array, b: Array | None, nonnegative: bool, rectified: 
         return None
     ways = [_way(rule, term, w, b, nonnegative, rectified and carried) for term in terms]
     shares = tuple(Share(terms.index(p.terms[0]), p.coefficient, ways[terms.index(p.terms[0])]) for p in pools)
-    bounded = carried and (type(rule) in SELF_BOUNDED or all(share.way == "over" for share in shares))
+    bounded = carried and (_self_bounded(rule) or all(share.way == "over" for share in shares))
     return Recipe(tuple(terms), output, shares, rule, bounded)
 
 
-SELF_BOUNDED = (Zero, Epsilon, Gamma)
-"""Rules whose denominator is at least |z|, whatever its sign."""
+def _self_bounded(rule: Rule) -> bool:
+    """Whether the rule's denominator is at least |z|, whatever the sign of z."""
+    return type(rule) in (Zero, Epsilon) or (type(rule) is Gamma and rule.generalised)
 
 
 def _way(rule: Rule, term: Term, w: Array, b: Array | None, nonnegative: bool, rectified: bool) -> str:

@@ -1,0 +1,529 @@
+"""The fast engine computes what the plain walk computes: every rule, form, graph, and number of threads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose, assert_array_equal
+from strategies import networks
+
+import lrpref
+from lrpref import (
+    Add,
+    BatchNorm,
+    Conv2D,
+    Dense,
+    Flatten,
+    GlobalAvgPool2D,
+    MaxPool2D,
+    Network,
+    ReLU,
+    Softmax,
+    composites,
+    rules,
+)
+from lrpref.engine import Pool, Rule, Term, identity, negative, positive
+from lrpref.errors import DTypeError, RuleError, ShapeError, TargetError, UnknownNameError
+from lrpref.fast import FORMS, algebra, build, kernels, prepare
+from lrpref.fast.kernels import Direct, Kernel, Scatter, Source, Winograd, blocks, keep
+from lrpref.fast.workers import Scratch, Workers, at_work
+
+EVERY_RULE: dict[str, Any] = {
+    **{name: kind() for name, kind in rules.RULES.items() if name not in ("z-box", "pass", "relative")},
+    "z-box": rules.ZBox(-3.0, 3.0),
+    "relative": rules.Relative(),
+    "rms": rules.Epsilon(0.1, scale="rms"),
+    "gamma-generalised": rules.Gamma(0.3, generalised=True),
+    "gamma-stabilized": rules.Gamma(0.3, generalised=True, stabilizer=1e-6),
+    "alpha-beta-biasless": rules.AlphaBeta(2, 1, bias="ignore", stabilizer=1e-6),
+    "alpha-beta-renormalised": rules.AlphaBeta(2, 1, empty="renormalise"),
+    "z-plus-stabilized": rules.ZPlus(1e-6),
+    "EpsilonPlus": composites.EpsilonPlus(),
+    "EpsilonPlusFlat": composites.EpsilonPlusFlat(),
+    "EpsilonGammaBox": composites.EpsilonGammaBox(-3.0, 3.0),
+    "EpsilonAlpha2Beta1": composites.EpsilonAlpha2Beta1(),
+    "EpsilonAlpha2Beta1Flat": composites.EpsilonAlpha2Beta1Flat(),
+}
+
+
+def random(*shape: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng([seed, *shape]).standard_normal(shape)
+
+
+def conv(out: int, channels: int, kernel: int = 3, stride: int = 1, padding: Any = 1, **more: Any) -> Conv2D:
+    weight = random(out, channels // more.get("groups", 1), kernel, kernel, seed=stride)
+    return Conv2D(weight, random(out), stride=stride, padding=padding, **more)
+
+
+def chain() -> Network:
+    """Convolutions wide enough for Winograd, pools that overlap and do not, two Dense layers."""
+    return Network.sequential(
+        conv(17, 3), ReLU(), conv(20, 17), ReLU(), MaxPool2D(2), conv(16, 20), ReLU(), MaxPool2D(3, 2, 1),
+        Flatten(), Dense(random(7, 64), random(7)), ReLU(), Dense(random(5, 7), random(5)),
+    )  # fmt: skip
+
+
+def residual() -> Network:
+    """Skips of both kinds, as in a ResNet, and a Softmax at the end."""
+    return Network([
+        ("c0", conv(16, 3), "input"), ("r0", ReLU(), "c0"),
+        ("c1", conv(16, 16), "r0"), ("r1", ReLU(), "c1"), ("c2", conv(16, 16), "r1"),
+        ("s1", Add(), ["c2", "r0"]), ("rs1", ReLU(), "s1"),
+        ("d1", conv(18, 16, stride=2), "rs1"), ("dr", ReLU(), "d1"), ("d2", conv(18, 18), "dr"),
+        ("dn", conv(18, 16, 1, 2, 0), "rs1"), ("s2", Add(), ["d2", "dn"]), ("rs2", ReLU(), "s2"),
+        ("gap", GlobalAvgPool2D(), "rs2"), ("flat", Flatten(), "gap"),
+        ("fc", Dense(random(6, 18), random(6)), "flat"), ("softmax", Softmax(), "fc"),
+    ])  # fmt: skip
+
+
+def with_everything_else() -> Network:
+    """What only the plain code computes, between what the fast code does."""
+    return Network([
+        ("grouped", conv(8, 2, groups=2), "input"), ("leaky", lrpref.LeakyReLU(), "grouped"),
+        ("c1", conv(6, 8), "leaky"), ("bn", BatchNorm(random(6), random(6), random(6), random(6) ** 2 + 0.1), "c1"),
+        ("r1", ReLU(), "bn"), ("avg", lrpref.AvgPool2D(2), "r1"), ("c2", conv(4, 6), "avg"),
+        ("sig", lrpref.Sigmoid(), "c2"), ("c3", conv(4, 4, padding=(1, 0, 2, 1)), "sig"), ("tanh", lrpref.Tanh(), "c3"),
+        ("pad", lrpref.Pad2D(1, value=-0.5), "tanh"), ("big", MaxPool2D(2, ties="equal"), "pad"),
+        ("drop", lrpref.Dropout(), "big"), ("cat", lrpref.Concat(), ["drop", "big"]), ("flat", Flatten(), "cat"),
+        ("fc", Dense(random(3, 48)), "flat"),
+    ])  # fmt: skip
+
+
+def folded() -> Network:
+    """A bias that differs at the border, left by a BatchNorm before a padded convolution."""
+    norm = BatchNorm(random(16), random(16), random(16), random(16) ** 2 + 0.1)
+    net = Network.sequential(conv(16, 3), ReLU(), norm, conv(16, 16), ReLU(), Flatten(), Dense(random(3, 16 * 25)))
+    return lrpref.fuse(net)
+
+
+GRAPHS = {
+    "chain": (chain(), (3, 8, 8)),
+    "residual": (residual(), (3, 9, 9)),
+    "everything else": (with_everything_else(), (2, 8, 8)),
+    "folded": (folded(), (3, 5, 5)),
+    "dense": (Network.sequential(Dense(random(9, 11), random(9)), ReLU(), Dense(random(4, 9))), (11,)),
+}
+
+
+def distance(R: np.ndarray, truth: np.ndarray) -> float:
+    """Relative L2 distance."""
+    return float(np.linalg.norm(R - truth) / (np.linalg.norm(truth) or 1))
+
+
+@pytest.mark.filterwarnings("ignore::lrpref.errors.RelevanceWarning")  # random weights: LRP-0 divides by small numbers
+@pytest.mark.parametrize("form", ["exact", "fastest"])
+@pytest.mark.parametrize("rule", EVERY_RULE)
+@pytest.mark.parametrize("graph", GRAPHS)
+def test_fast_equals_plain(graph: str, rule: str, form: str) -> None:
+    """In float64 every form is good to twelve digits of what a trace says, or to what the sums allow."""
+    net, shape = GRAPHS[graph]
+    x = random(3, *shape, seed=7)
+    try:
+        expected = lrpref.trace(net, x, rule=EVERY_RULE[rule])
+    except RuleError:
+        with pytest.raises(RuleError):
+            net.prepare(EVERY_RULE[rule], form=form).explain(x)
+        return
+    prepared = net.prepare(EVERY_RULE[rule], form=form, threads=1)
+    assert_allclose(prepared.forward(x), expected.logits, rtol=1e-11, atol=1e-11)
+    assert distance(prepared.explain(x), expected.relevance) < 1e-10
+
+
+@pytest.mark.filterwarnings("ignore::lrpref.errors.RelevanceWarning")
+@pytest.mark.parametrize("rule", EVERY_RULE)
+@settings(max_examples=12)
+@given(data=st.data())
+def test_fast_equals_plain_on_random_networks(rule: str, data: st.DataObject) -> None:
+    """On numbers k/8, so that ties, zeros and empty pools are really met; sums are exact until the first division."""
+    net, x = data.draw(networks())
+    net = lrpref.fuse(net) if rule == "relative" else net
+    expected = lrpref.explain(net, x, rule=EVERY_RULE[rule], form="plain")
+    found = lrpref.explain(net, x, rule=EVERY_RULE[rule], form="direct")
+    largest = np.abs(expected).max(initial=1.0)
+    assert_allclose(found, expected, rtol=1e-9, atol=1e-11 * largest)
+
+
+# ---- the kernels -----------------------------------------------------------------------------------------------
+
+
+def run(kernel: Kernel, a: np.ndarray, shape: tuple[int, ...], threads: int = 1) -> np.ndarray:
+    """A kernel on an image with channels first, back to channels first."""
+    out = np.full(tuple(shape[i] for i in (0, 2, 3, 1)), np.nan, dtype=a.dtype)
+    with at_work(np, threads) as workers:
+        kernel.apply(Source(np.ascontiguousarray(a.transpose(0, 2, 3, 1))), keep, (out,), workers)
+    return out.transpose(0, 3, 1, 2)
+
+
+GEOMETRIES = [
+    # image, kernel, stride, padding, dilation
+    ((3, 5, 9, 7), 3, 1, 1, 1),
+    ((1, 3, 11, 13), 3, 1, (1, 0, 2, 1), 1),
+    ((2, 3, 3, 3), 3, 1, 0, 1),
+    ((2, 4, 8, 9), 5, 2, 2, 1),
+    ((2, 3, 9, 9), 3, 2, 1, 2),
+    ((2, 3, 8, 8), 3, 1, 2, 2),
+    ((2, 6, 7, 6), 1, 1, 0, 1),
+    ((2, 6, 7, 6), 1, 2, 0, 1),
+    ((2, 3, 4, 4), 2, 1, 3, 1),
+    ((70, 3, 6, 6), 3, 1, 1, 1),
+]
+
+
+def forms_of(layer: Conv2D) -> list[Any]:
+    """Every kernel that computes the layer's forward pass."""
+    window = layer.window
+    plain_move = (window.kernel, window.stride, window.dilation) == ((3, 3), (1, 1), (1, 1))
+    winograd = [Winograd.of(layer.weight, window, m) for m in (2, 4)] if plain_move else []
+    return [Direct.of(layer.weight, window), *winograd]
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("geometry", GEOMETRIES, ids=str)
+def test_every_form_is_the_convolution(geometry: Any, threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also when the work is cut into many small blocks, and when frequencies are shared out."""
+    (shape, kernel, stride, padding, dilation) = geometry
+    layer = Conv2D(random(4, shape[1], kernel, kernel), None, stride, padding, dilation)
+    a = random(*shape)
+    expected = layer.forward(a)
+    for block in (1, kernels.BLOCK_BYTES):
+        monkeypatch.setattr(kernels, "BLOCK_BYTES", block)
+        for rows in (1, kernels.MIN_ROWS):
+            monkeypatch.setattr(kernels, "MIN_ROWS", rows)
+            for form in forms_of(layer):
+                assert_allclose(run(form, a, expected.shape, threads), expected, rtol=1e-11, atol=1e-11)
+
+
+@pytest.mark.parametrize("geometry", GEOMETRIES, ids=str)
+def test_the_adjoint_is_the_adjoint(geometry: Any) -> None:
+    """By scattering, whatever the stride; by turning the kernel round, where it moves by one."""
+    (shape, kernel, stride, padding, dilation) = geometry
+    layer = Conv2D(random(4, shape[1], kernel, kernel), None, stride, padding, dilation)
+    s = random(*layer.output_shape(shape))
+    expected = layer.adjoint(layer.weight, s, shape)
+    assert_allclose(run(Scatter.of(layer.weight, layer.window), s, shape), expected, rtol=1e-12, atol=1e-12)
+    for form in ("direct", "winograd2", "winograd4"):
+        kernel_back = build._back(layer, [layer.weight], form, 0)
+        assert_allclose(run(kernel_back, s, shape), expected, rtol=1e-11, atol=1e-11)
+
+
+def deepest(dtype: Any) -> tuple[Conv2D, np.ndarray]:
+    """A layer of VGG16's width, as ReLUs feed it."""
+    layer = Conv2D((random(64, 256, 3, 3) * np.sqrt(2 / 9 / 256)).astype(dtype), padding=1)
+    return layer, np.maximum(random(2, 256, 14, 14), 0).astype(dtype)
+
+
+@pytest.mark.parametrize(("form", "bound"), [(0, 1e-6), (1, 1e-6), (2, 2e-5)])
+def test_the_error_of_each_form_in_float32(form: int, bound: float) -> None:
+    """Against float64, relative to the largest output: direct, F(2x2) and the plain form alike, F(4x4) a digit less."""
+    layer, a = deepest(np.float64)
+    truth = layer.forward(a)
+    layer32, a32 = deepest(np.float32)
+    found = run(forms_of(layer32)[form], a32, truth.shape)
+    error = np.abs(found - truth).max() / np.abs(truth).max()
+    assert error < bound
+    if form < 2:
+        plain = np.abs(layer32.forward(a32) - truth).max() / np.abs(truth).max()
+        assert error < 3 * plain
+    else:
+        assert error > 1e-7  # it has an error to bound
+
+
+def test_winograds_matrices_are_those_of_a_convolution() -> None:
+    """A^T [(G g) * (B^T d)] is the correlation of d with g, in one dimension: exact in fractions."""
+    for m in (2, 4):
+        B_T, G, A_T = (
+            np.array([[Fraction(v).limit_denominator(24) for v in row] for row in table[m]], dtype=object)
+            for table in (kernels.B_T, kernels.G, kernels.A_T)
+        )
+        for i in range(3):
+            for k in range(m + 2):
+                g, d = (np.array([Fraction(int(j == at)) for j in range(n)]) for n, at in ((3, i), (m + 2, k)))
+                expected = [Fraction(int(y + i == k)) for y in range(m)]
+                assert (A_T @ ((G @ g) * (B_T @ d))).tolist() == expected
+
+
+@given(st.integers(1, 7), st.integers(1, 40), st.integers(1, 100))
+def test_blocks_cover_everything_once(images: int, rows: int, most: int) -> None:
+    seen = np.zeros((images, rows), dtype=int)
+    for block in blocks(images, rows, most):
+        block.part(seen)[...] += 1
+        assert block.size[1] <= most or block.size == (1, 1)
+    assert_array_equal(seen, 1)
+
+
+def test_buffers_are_bounded_by_the_block_and_not_by_the_image() -> None:
+    """Four times the image, the same buffers."""
+
+    def held(rows: int) -> int:
+        layer, scratches = Conv2D(random(16, 16, 3, 3), padding=1), []
+
+        class Watched(Workers):
+            def run(self, jobs: Any, work: Any) -> None:
+                super().run(jobs, work)
+                scratches.extend(self._scratches)
+
+        for kernel in forms_of(layer):
+            out = np.empty((1, rows, 224, 16))
+            kernel.apply(Source(np.zeros((1, rows, 224, 16))), keep, (out,), Watched(np, 1))
+        return sum(array.nbytes for scratch in scratches for array in scratch._held.values())
+
+    assert held(896) <= held(224) * 1.01
+
+
+# ---- what may be left out of a rule -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("rule", [name for name, rule in EVERY_RULE.items() if isinstance(rule, Rule)])
+def test_on_inputs_that_are_not_negative_the_shorter_pools_are_the_same(rule: str) -> None:
+    full = EVERY_RULE[rule]
+    if full.flow.__func__ is not Rule.flow:
+        pytest.skip("a rule without pools")
+
+    @dataclass(frozen=True)
+    class Short(Rule):
+        def pools(self) -> tuple[Pool, ...]:
+            return algebra.on_nonnegative(full.pools())
+
+        def stabilize(self, z: np.ndarray) -> np.ndarray:
+            return full.stabilize(z)
+
+        def shares(self, *what: Any) -> list[np.ndarray]:
+            return full.shares(*what)
+
+    layer, a, R = Dense(random(4, 6), random(4)), np.abs(random(5, 6)), random(5, 4)
+    a[:, 2] = 0
+    assert_allclose(layer.relevance(a, R, Short()), layer.relevance(a, R, full), rtol=1e-12, atol=1e-12)
+
+
+def test_gamma_before_a_relu_needs_one_branch_only() -> None:
+    """R = 0 where z <= 0: the branch for negative z has nothing to share out."""
+    layer, a = Dense(random(8, 6), random(8)), np.abs(random(5, 6))
+    R = random(5, 8, seed=1) * (layer.forward(a) > 0)
+    full = rules.Gamma(0.3, generalised=True)
+    assert_allclose(layer.relevance(a, R, algebra.for_rectified(full)), layer.relevance(a, R, full), rtol=1e-12)
+
+
+@pytest.mark.parametrize("rectified", [True, False])
+@pytest.mark.parametrize(
+    "rule",
+    [rules.Epsilon(), rules.ZPlus(1e-6), rules.Gamma(0.3, stabilizer=1e-6), rules.AlphaBeta(2, 1, stabilizer=1e-6)],
+    ids=str,
+)
+def test_the_quick_quotient_is_the_plain_one(rule: Rule, rectified: bool) -> None:
+    w, b, a = random(40, 6), random(40), np.abs(random(50, 6))
+    recipe = algebra.recipe(rule, w, b, nonnegative=True, rectified=rectified, carried=True)
+    assert recipe is not None
+    z = a @ w.T + b
+    y = np.maximum(z, 0) if rectified else z
+    parts = [a @ term.w(w).T + (0 if term.b is None else term.b(b)) for term in recipe.terms]
+    for k in range(len(recipe.shares)):
+        zs = [parts[share.index].copy() for share in recipe.shares]
+        expected = algebra.plain_quotient(recipe.rule, k, zs, z, y)
+        found = np.empty_like(y)
+        algebra.quotient(recipe, k, [part.copy() for part in parts], z, y, found)
+        assert_allclose(found, expected, rtol=1e-12, atol=1e-12)
+        if recipe.bounded:
+            assert np.abs(found).max() <= 1 + 1e-12
+
+
+def test_which_recipes_are_bounded() -> None:
+    """Alpha-beta's negative pool may be empty while R is not: its s has no bound, and Winograd's error would show."""
+    w, b = random(4, 6), random(4)
+    bounded = {
+        rule: algebra.recipe(kind, w, b, nonnegative=True, rectified=True, carried=True).bounded  # type: ignore[union-attr]
+        for rule, kind in EVERY_RULE.items()
+        if rule in ("zero", "epsilon", "gamma-stabilized", "z-plus-stabilized", "alpha-beta-biasless")
+    }
+    assert bounded.pop("alpha-beta-biasless") is False
+    assert all(bounded.values())
+
+
+def test_the_parts_of_alpha_beta_add_up_to_the_output() -> None:
+    w, b = random(4, 6), random(4)
+    recipe = algebra.recipe(rules.AlphaBeta(), w, b, nonnegative=True, rectified=True, carried=True)
+    assert recipe is not None
+    assert len(recipe.terms) == len(recipe.output) == 2
+
+
+def test_which_nodes_are_never_negative() -> None:
+    net = residual()
+    assert algebra.nonnegative_nodes(net.nodes) == {
+        "r0", "r1", "rs1", "dr", "rs2", "gap", "flat", "softmax",
+    }  # fmt: skip
+
+
+# ---- a prepared network ------------------------------------------------------------------------------------------
+
+
+def test_many_targets_of_one_input_share_the_forward_pass() -> None:
+    for name in ("chain", "residual"):
+        net, shape = GRAPHS[name]
+        x = random(1, *shape)
+        for rule in ("epsilon-plus-flat", "epsilon-alpha2-beta1", "epsilon-gamma-box(low=-3, high=3)"):
+            passed = net.prepare(rule).run(x)
+            together = passed.explain(target=[0, 3, 1])
+            for k, target in enumerate([0, 3, 1]):
+                assert_allclose(together[k : k + 1], lrpref.explain(net, x, target, rule), rtol=1e-9, atol=1e-12)
+            assert_allclose(passed.explain(2), lrpref.explain(net, x, 2, rule), rtol=1e-9, atol=1e-12)
+
+
+def test_several_targets_are_for_run_alone() -> None:
+    net, shape = GRAPHS["chain"]
+    with pytest.raises(TargetError, match="2 targets for 1 samples"):
+        net.prepare().explain(random(1, *shape), target=[0, 1])
+
+
+@pytest.mark.parametrize("form", ["exact", "fastest"])
+def test_a_sample_does_not_depend_on_its_batch(form: str) -> None:
+    """To rounding: blocks are cut otherwise, no form is chosen by the size of the batch."""
+    net, shape = GRAPHS["residual"]
+    prepared, x = net.prepare(form=form), random(5, *shape)
+    whole = prepared.explain(x)
+    alone = np.concatenate([prepared.explain(x[n : n + 1]) for n in range(len(x))])
+    assert_allclose(whole, alone, rtol=1e-10, atol=1e-13)
+
+
+def test_threads_change_nothing() -> None:
+    net, shape = GRAPHS["chain"]
+    x = random(4, *shape)
+    one, two = (net.prepare(threads=count).explain(x) for count in (1, 2))
+    assert_allclose(one, two, rtol=1e-12, atol=1e-14)
+
+
+def test_nothing_given_is_changed_and_a_second_call_equals_the_first() -> None:
+    net, shape = GRAPHS["residual"]
+    x = random(2, *shape)
+    before, weights = x.copy(), {name: array.copy() for name, array in net.parameters.items()}
+    prepared = net.prepare()
+    passed = prepared.run(x)
+    first = passed.explain(1)
+    assert_array_equal(passed.explain(1), first)
+    assert_array_equal(prepared.explain(x, 1), first)
+    assert_array_equal(x, before)
+    for name, array in net.parameters.items():
+        assert_array_equal(array, weights[name])
+
+
+def test_the_forms_say_what_runs_where() -> None:
+    net = chain().astype(np.float32)
+    assert net.prepare(form="direct").forms["conv2d2"] == "direct"
+    assert net.prepare(form="exact").forms["conv2d2"] == "winograd2"
+    assert net.prepare(form="fastest").forms["conv2d2"] == "winograd4"
+    assert net.prepare(form="fastest", shape=(3, 8, 8)).forms["conv2d2"] == "winograd2"
+    assert chain().prepare(form="exact").forms["conv2d2"] == "direct"  # float64
+    assert net.prepare(form="fastest").forms["conv2d1"] == "direct"  # three channels
+    assert net.prepare("alpha-beta", form="fastest").forms["conv2d2"] == "direct"  # no bound on s
+    assert with_everything_else().prepare().forms["grouped"] == "plain"
+    assert net.prepare(form="fastest").nbytes > net.prepare(form="direct").nbytes > 0
+
+
+def test_a_node_in_the_middle_can_be_explained() -> None:
+    net, shape = GRAPHS["residual"]
+    x = random(2, *shape)
+    for node in ("c2", "r1", "s1", "rs1", "flat"):
+        expected = lrpref.explain(net, x, 5, node=node, form="plain")
+        assert_allclose(net.prepare(node=node).explain(x, 5), expected, rtol=1e-9, atol=1e-12)
+
+
+def test_seeds() -> None:
+    net, shape = GRAPHS["chain"]
+    x = random(2, *shape)
+    for seed in ("logit", "one", "probability", -2.5, random(2, 5)):
+        expected = lrpref.explain(net, x, seed=seed, form="plain")
+        assert_allclose(net.prepare().explain(x, seed=seed), expected, rtol=1e-9, atol=1e-12)
+
+
+def test_no_samples() -> None:
+    net, shape = GRAPHS["residual"]
+    assert net.prepare().explain(np.zeros((0, *shape))).shape == (0, *shape)
+
+
+def test_float32_is_as_good_as_the_plain_form() -> None:
+    net, shape = GRAPHS["chain"]
+    x = random(8, *shape)
+    truth = lrpref.explain(net, x)
+    net32 = net.astype(np.float32)
+    assert lrpref.explain(net32, x).dtype == np.float32
+    for form, bound in (("direct", 1e-5), ("exact", 1e-5), ("fastest", 1e-4)):
+        assert distance(net32.prepare(form=form).explain(x), truth) < bound
+
+
+class Doubled(Conv2D):
+    """A user's layer: its own code must run, not ours for its base class."""
+
+    def linear(self, w: np.ndarray, *inputs: np.ndarray) -> np.ndarray:
+        return 2 * super().linear(w, *inputs)
+
+    def adjoint(self, w: np.ndarray, s: np.ndarray, *shapes: tuple[int, ...]) -> np.ndarray:
+        return 2 * super().adjoint(w, s, *shapes)
+
+
+@dataclass(frozen=True)
+class Backwards(rules.ZPlus):
+    """A user's rule with a flow of its own."""
+
+    def pools(self) -> tuple[Pool, ...]:
+        return (Pool((Term(positive, negative), Term(negative, positive), Term(identity))),)
+
+
+def test_layers_and_rules_of_ones_own() -> None:
+    plain = conv(16, 16)
+    layers = [ReLU(), Doubled(plain.weight, plain.bias, padding=1), ReLU(), Flatten(), Dense(random(3, 16 * 16))]
+    net, x = Network.sequential(*layers), random(2, 16, 4, 4)
+    for rule in (rules.ZPlus(1e-6), Backwards(1e-6)):
+        expected = lrpref.trace(net, x, rule=rule).relevance
+        assert_allclose(net.prepare(rule).explain(x), expected, rtol=1e-9, atol=1e-12)
+
+
+# ---- what is refused ---------------------------------------------------------------------------------------------
+
+
+def test_what_is_refused() -> None:
+    net, shape = GRAPHS["chain"]
+    with pytest.raises(UnknownNameError, match="no form is called 'fast'; did you mean 'fastest'"):
+        net.prepare(form="fast")
+    with pytest.raises(DTypeError, match=r"form='plain'"):
+        prepare(net.to("array-api-strict"))
+    with pytest.raises(DTypeError):
+        lrpref.exact(net).prepare()
+    with pytest.raises(ShapeError, match="node 'conv2d1'"):
+        net.prepare().explain(random(2, 4, 8, 8))
+    with pytest.raises(UnknownNameError):
+        net.prepare("no-such-rule")
+    with pytest.raises(DTypeError):
+        lrpref.explain(net.to("array-api-strict"), random(1, *shape), form="fastest")
+
+
+def test_other_numbers_are_explained_plainly() -> None:
+    net, shape = GRAPHS["dense"]
+    x = random(1, *shape)
+    strict = lrpref.explain(net.to("array-api-strict"), lrpref.asarray(x, "array-api-strict"))
+    assert_allclose(lrpref.to_numpy(strict), lrpref.explain(net, x), rtol=1e-9)
+    long = lrpref.explain(net.astype(np.longdouble), x)
+    assert long.dtype == np.longdouble
+
+
+def test_an_error_in_a_thread_is_raised() -> None:
+    def fail(job: int, scratch: Scratch) -> None:
+        raise ValueError(f"job {job}")
+
+    with at_work(np, 2) as workers, pytest.raises(ValueError, match="job"):
+        workers.run(range(5), fail)
+
+
+def test_every_job_is_done_once() -> None:
+    done: list[int] = []
+    with at_work(np, 2) as workers:
+        workers.run(range(100), lambda job, scratch: done.append(job))
+    assert sorted(done) == list(range(100))
+
+
+def test_forms_are_documented() -> None:
+    for form in FORMS:
+        assert f'"{form}"' in (prepare.__doc__ or "")
