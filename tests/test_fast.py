@@ -179,8 +179,8 @@ def forms_of(layer: Conv2D) -> list[Any]:
     """Every kernel that computes the layer's forward pass."""
     window = layer.window
     plain_move = (window.kernel, window.stride, window.dilation) == ((3, 3), (1, 1), (1, 1))
-    winograd = [Winograd.of(layer.weight, window, m) for m in (2, 4)] if plain_move else []
-    return [Direct.of(layer.weight, window), *winograd]
+    winograd = [Winograd.of([layer.weight], window, m) for m in (2, 4)] if plain_move else []
+    return [Direct.of([layer.weight], window), *winograd]
 
 
 @pytest.mark.parametrize("threads", [1, 2])

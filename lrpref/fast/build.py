@@ -227,11 +227,10 @@ def _count(layer: Dense | Conv2D) -> Products | None:
 
 
 def _onward(layer: Dense | Conv2D, weights: Sequence[Array], form: str, rows: int) -> Kernel:
-    """The product with `weights` side by side."""
+    """The products with `weights`."""
     if isinstance(layer, Dense):
         return Stacked(tuple(weights))
-    stacked = array_namespace(weights[0]).concatenate(list(weights), axis=0)
-    return _convolution(stacked, layer.window, form, rows)
+    return _convolution(weights, layer.window, form, rows)
 
 
 def _back(layer: Dense | Conv2D, weights: Sequence[Array], form: str, rows: int) -> Kernel:
@@ -246,15 +245,16 @@ def _back(layer: Dense | Conv2D, weights: Sequence[Array], form: str, rows: int)
     if window.stride != (1, 1) or min(padding) < 0:
         return Scatter.of(stacked, window)
     turned = xp.flip(xp.permute_dims(stacked, (1, 0, 2, 3)), axis=(2, 3))
-    return _convolution(turned, replace(window, padding=padding), form, rows)
+    return _convolution([turned], replace(window, padding=padding), form, rows)
 
 
-def _convolution(weight: Array, window: Window, form: str, rows: int) -> Kernel:
+def _convolution(weights: Sequence[Array], window: Window, form: str, rows: int) -> Kernel:
     """The kernel in the form that was asked for, where there is one of that form."""
-    m = _tile(window, form, rows, str(weight.dtype))
-    if m and min(weight.shape[:2]) >= WINOGRAD_CHANNELS:
-        return Winograd.of(weight, window, m)
-    return Direct.of(weight, window)
+    O, C = weights[0].shape[:2]
+    m = _tile(window, form, rows, str(weights[0].dtype))
+    if m and min(O, C) >= WINOGRAD_CHANNELS:
+        return Winograd.of(weights, window, m)
+    return Direct.of(weights, window)
 
 
 def _tile(window: Window, form: str, rows: int, dtype: str) -> int:

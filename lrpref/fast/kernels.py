@@ -19,7 +19,7 @@ so its memory is bounded whatever the image.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from math import ceil
 from typing import Any, NamedTuple, Protocol
@@ -65,14 +65,16 @@ class Source:
 
 ALL = slice(None)
 
-Finish = Callable[[Array, tuple[Array, ...], slice], None]
-"""What is done with a block of results before it is stored: finish(Z, outs, channels) writes to `outs`, which hold the
-given stretch of their channels; `Z` may be overwritten. It sees each position by itself."""
+Finish = Callable[[Sequence[Array], tuple[Array, ...], slice], None]
+"""What is done with a block of products before it is stored: finish(parts, outs, channels) writes to `outs`, which
+hold the given stretch of their channels. There is a part for every weight, which may be overwritten; each position is
+seen by itself."""
 
 
-def keep(Z: Array, outs: tuple[Array, ...], channels: slice) -> None:
-    """Finish nothing: the results as they are."""
-    outs[0][...] = Z
+def keep(parts: Sequence[Array], outs: tuple[Array, ...], channels: slice) -> None:
+    """Finish nothing: each product to its own array."""
+    for out, part in zip(outs, parts, strict=True):
+        out[...] = part
 
 
 class Kernel(Protocol):
@@ -149,50 +151,69 @@ def _gathered(source: Source, block: Block, window: Window, scratch: Scratch) ->
 
 @dataclass(frozen=True, eq=False)
 class Direct:
-    """Gather the cells that the kernel covers, one row per output position, and multiply once.
+    """Gather the cells that the kernel covers, one row per output position, and multiply by every weight.
 
-    matrix  (kernel rows * columns * C, O): the taps in reading order, channels last
-    window  the geometry
+    matrices  (K, kernel rows * columns * C, O): K weights, the taps in reading order, channels last
+    window    the geometry
     """
 
-    matrix: Array
+    matrices: Array
     window: Window
     form: str = field(default="direct", init=False)
 
     @classmethod
-    def of(cls, weight: Array, window: Window) -> Direct:
-        """Prepare a weight (O, C, kernel rows, kernel columns)."""
-        xp = array_namespace(weight)
-        taps = xp.permute_dims(weight, (2, 3, 1, 0))
-        return cls(xp.ascontiguousarray(taps.reshape((-1, weight.shape[0]))), window)
+    def of(cls, weights: Sequence[Array], window: Window) -> Direct:
+        """Prepare weights (O, C, kernel rows, kernel columns)."""
+        xp = array_namespace(weights[0])
+        taps = xp.stack([xp.permute_dims(w, (2, 3, 1, 0)).reshape((-1, w.shape[0])) for w in weights])
+        return cls(taps, window)
 
     def apply(self, source: Source, finish: Finish, outs: tuple[Array, ...], workers: Workers) -> None:
         """Block by block: gather, multiply, finish."""
-        xp, dtype = array_namespace(self.matrix), source.c.dtype
+        xp, dtype = array_namespace(self.matrices), source.c.dtype
         rows, columns = outs[0].shape[1:3]
-        depth, O = self.matrix.shape
+        K, depth, O = self.matrices.shape
 
         def work(block: Block, scratch: Scratch) -> None:
             images, height = block.size
-            a = self._patches(source, block, (height, columns), scratch)
-            z = scratch.array("z", (images * height * columns, O), dtype)
-            xp.matmul(a.reshape((-1, depth)), self.matrix, out=z)
-            finish(z.reshape((images, height, columns, O)), tuple(map(block.part, outs)), ALL)
+            a = self._patches(source, block, (height, columns), scratch).reshape((-1, depth))
+            z = scratch.array("z", (K, images * height * columns, O), dtype)
+            for k in range(K):
+                xp.matmul(a, self.matrices[k], out=z[k])
+            finish(list(z.reshape((K, images, height, columns, O))), tuple(map(block.part, outs)), ALL)
 
-        row_bytes = columns * (depth + O) * dtype.itemsize
+        row_bytes = columns * (depth + K * O) * dtype.itemsize
         most = _most_rows(columns, row_bytes, source.shape[0], rows, workers)
         workers.run(blocks(source.shape[0], rows, most), work)
 
     def _patches(self, source: Source, block: Block, size: tuple[int, int], scratch: Scratch) -> Array:
-        """(images, rows, columns, taps, C): the cells under the kernel at each output position."""
+        """(images, rows, columns, taps * C): the cells under the kernel at each output position."""
         strip, C = _gathered(source, block, self.window, scratch), source.shape[3]
-        if self.window.kernel == self.window.stride == (1, 1):
+        (high, wide), moves = self.window.kernel, self.window.stride
+        if (high, wide) == moves == (1, 1):
             return strip
-        taps = self.window.kernel[0] * self.window.kernel[1]
-        patches = scratch.array("patches", (block.size[0], *size, taps, C), source.c.dtype)
+        if self.window.dilation == (1, 1) and C >= TOGETHER:
+            patches = scratch.array("patches", (block.size[0], *size, high, wide * C), source.c.dtype)
+            for i in range(high):
+                patches[:, :, :, i] = _side_by_side(strip[:, i :: moves[0]][:, : size[0]], wide, moves[1], size[1])
+            return patches
+        patches = scratch.array("patches", (block.size[0], *size, high * wide, C), source.c.dtype)
         for tap, (_, _, cells) in enumerate(self.window.taps(size)):
             patches[:, :, :, tap] = strip[:, cells[2], cells[3]]
         return patches
+
+
+TOGETHER = 8
+"""Channels from which a row of the kernel is copied as one stretch of memory, and not tap by tap."""
+
+
+def _side_by_side(strip: Array, wide: int, move: int, columns: int) -> Array:
+    """(images, rows, columns, wide * C): with channels last, the cells under a row of the kernel lie side by side."""
+    images, rows, _, C = strip.shape
+    strides = (*strip.strides[:2], move * strip.strides[2], strip.strides[3])
+    as_strided = array_namespace(strip).lib.stride_tricks.as_strided
+    view: Array = as_strided(strip, (images, rows, columns, wide * C), strides)
+    return view
 
 
 @dataclass(frozen=True, eq=False)
@@ -232,7 +253,7 @@ class Scatter:
             c[...] = 0
             for tap, (_, _, cells) in enumerate(taps):
                 c[:, cells[2], cells[3]] += messages[:, :, :, tap]
-            finish(c[:, top : top + H, left : left + W], tuple(out[n : n + 1] for out in outs), ALL)
+            finish([c[:, top : top + H, left : left + W]], tuple(out[n : n + 1] for out in outs), ALL)
 
         workers.run(range(source.shape[0]), work)
 
@@ -252,11 +273,10 @@ class Stacked:
 
     def apply(self, source: Source, finish: Finish, outs: tuple[Array, ...], workers: Workers) -> None:
         """A stretch of columns of every product at a time."""
-        xp, a = array_namespace(self.weights[0]), source.whole()
+        a = source.whole()
 
         def work(columns: slice, scratch: Scratch) -> None:
-            z = xp.concatenate([a @ W[columns].T for W in self.weights], axis=-1)
-            finish(z, tuple(out[:, columns] for out in outs), columns)
+            finish([a @ W[columns].T for W in self.weights], tuple(out[:, columns] for out in outs), columns)
 
         workers.run(_columns(self.weights[0].shape[0], workers), work)
 
@@ -274,7 +294,7 @@ class StackedAdjoint:
 
         def work(columns: slice, scratch: Scratch) -> None:
             c = sum(s @ W[:, columns] for s, W in zip(parts, self.weights, strict=True))
-            finish(c, tuple(out[:, columns] for out in outs), columns)
+            finish([c], tuple(out[:, columns] for out in outs), columns)
 
         workers.run(_columns(self.weights[0].shape[1], workers), work)
 
@@ -328,14 +348,16 @@ def both_axes(M: Matrix, like: Array) -> Array:
 class Winograd:
     """F(m x m, 3x3): tiles of m x m outputs, from tiles of (m + 2) x (m + 2) inputs that overlap by two.
 
-    U        ((m + 2)^2, C, O): G g G^T, frequencies first
-    m        2 or 4
-    padding  of the image
+    U       ((m + 2)^2, C, K * O): G g G^T of K weights side by side, frequencies first
+    m       2 or 4
+    window  the geometry
+    count   K
     """
 
     U: Array
     m: int
     window: Window
+    count: int = 1
 
     @property
     def form(self) -> str:
@@ -343,12 +365,13 @@ class Winograd:
         return f"winograd{self.m}"
 
     @classmethod
-    def of(cls, weight: Array, window: Window, m: int) -> Winograd:
-        """Prepare a weight (O, C, 3, 3)."""
-        xp = array_namespace(weight)
+    def of(cls, weights: Sequence[Array], window: Window, m: int) -> Winograd:
+        """Prepare weights (O, C, 3, 3)."""
+        xp = array_namespace(weights[0])
+        weight = xp.concatenate(list(weights), axis=0)
         O, C = weight.shape[:2]
         g = xp.ascontiguousarray(xp.permute_dims(weight, (2, 3, 1, 0))).reshape((9, C * O))
-        return cls((both_axes(G[m], weight) @ g).reshape((-1, C, O)), m, window)
+        return cls((both_axes(G[m], weight) @ g).reshape((-1, C, O)), m, window, len(weights))
 
     def apply(self, source: Source, finish: Finish, outs: tuple[Array, ...], workers: Workers) -> None:
         """Block by block of tile rows. Small images: transform all, share out the frequencies, transform back."""
@@ -434,7 +457,8 @@ class Winograd:
         tiled = tuple(
             scratch.array(f"tiled {k}", (*Y.shape[:-1], out.shape[3]), out.dtype) for k, out in enumerate(outs)
         )
-        finish(Y, tiled, ALL)
+        width = Y.shape[-1] // self.count
+        finish([Y[..., k * width : (k + 1) * width] for k in range(self.count)], tiled, ALL)
         for i in range(m):
             first = block.rows.start * m + i
             high = len(range(first, min(block.rows.stop * m, rows), m))

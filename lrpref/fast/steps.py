@@ -19,7 +19,7 @@ from ..backend import Array, array_namespace
 from ..engine import Pool, Rule, Term
 from ..layers import Flatten, Layer, LinearLayer, MaxPool2D
 from .algebra import Recipe, plain_quotient, quotient
-from .kernels import Kernel, Source, keep
+from .kernels import BLOCK_BYTES, Block, Kernel, Source, blocks, keep
 from .workers import Scratch, Workers
 
 
@@ -104,11 +104,10 @@ class Weighted:
         self.products.onward.apply(Source(a), self._finish, outs, workers)
         return y, (tuple(qs), a.shape)
 
-    def _finish(self, Z: Array, outs: tuple[Array, ...], channels: slice) -> None:
-        """From a block of stacked products to y and the q's."""
+    def _finish(self, parts: Sequence[Array], outs: tuple[Array, ...], channels: slice) -> None:
+        """From a block of every term's product to y and the q's."""
         y, *qs = outs
-        xp, width = array_namespace(Z), Z.shape[-1] // len(self.recipe.terms)
-        parts = [Z[..., k * width : (k + 1) * width] for k in range(len(self.recipe.terms))]
+        xp = array_namespace(y)
         for part, b in zip(parts, self.biases, strict=True):
             if b is not None:
                 part += b[channels]
@@ -182,14 +181,10 @@ class WeightedByTerms:
 
     def _product(self, kernel: Kernel, a: Array, count: int, workers: Workers) -> list[Array]:
         """`count` products of one input."""
-        xp, shape = array_namespace(a), _output_shape(self.layer, a)
-        Z = xp.empty((*shape[:-1], count * shape[-1]), dtype=a.dtype)
-        if a.ndim == 2:  # the columns of a stretch come side by side: each product gets its own array
-            outs = tuple(xp.empty(shape, dtype=a.dtype) for _ in range(count))
-            kernel.apply(Source(a), _apart, outs, workers)
-            return list(outs)
-        kernel.apply(Source(a), keep, (Z,), workers)
-        return [Z[..., k * shape[-1] : (k + 1) * shape[-1]] for k in range(count)]
+        shape = _output_shape(self.layer, a)
+        outs = tuple(array_namespace(a).empty(shape, dtype=a.dtype) for _ in range(count))
+        kernel.apply(Source(a), keep, outs, workers)
+        return list(outs)
 
     def backward(self, message: Array, kept: Any, inputs: tuple[Array, ...], workers: Workers) -> Sequence[Array]:
         """R_i = sum over the terms of sign a'_i sum_j w'_ij s_j."""
@@ -208,13 +203,6 @@ def _biases(pool: Pool, b: Array | None, like: Array) -> Array:
     """The biases of a pool's terms; zero where it has none."""
     held = [term.sign * term.b(b) for term in pool.terms if term.b is not None and b is not None]
     return sum(held, start=array_namespace(like).zeros((1,) * like.ndim, dtype=like.dtype))
-
-
-def _apart(Z: Array, outs: tuple[Array, ...], channels: slice) -> None:
-    """Stacked columns, each part to its own array."""
-    width = Z.shape[-1] // len(outs)
-    for k, out in enumerate(outs):
-        out[...] = Z[..., k * width : (k + 1) * width]
 
 
 @dataclass(frozen=True, eq=False)
@@ -261,14 +249,15 @@ class Uniform:
         q = plain_quotient(self.rule, 0, [n], n, xp.ones_like(n))
         return y, (y if self.carried else None, q, a.shape)
 
-    def _finish(self, Z: Array, outs: tuple[Array, ...], channels: slice) -> None:
+    def _finish(self, parts: Sequence[Array], outs: tuple[Array, ...], channels: slice) -> None:
         """Bias and ReLU."""
+        (z,), (y,) = parts, outs
         if self.bias is not None:
-            Z += self.bias[channels]
+            z += self.bias[channels]
         if self.rectified:
-            _rectify(Z, outs[0])
+            _rectify(z, y)
         else:
-            outs[0][...] = Z
+            y[...] = z
 
     def backward(self, message: Array, kept: Any, inputs: tuple[Array, ...], workers: Workers) -> Sequence[Array]:
         """The sum of s over channels, through the kernel of ones; the same for every channel of the input."""
@@ -289,6 +278,15 @@ class Uniform:
             R = xp.empty((message.shape[0], *shape[1:3], 1), dtype=message.dtype)
             self.count.back.apply(Source(s), keep, (R,), workers)
         return (xp.broadcast_to(R, (message.shape[0], *shape[1:])),)
+
+
+def _pieces(array: Array, workers: Workers) -> Iterator[Block]:
+    """An array of images cut so that everyone has work, in pieces that fit a cache."""
+    N, H = array.shape[:2] if array.ndim == 4 else (array.shape[0], 1)
+    if array.ndim != 4:
+        return iter([Block(slice(0, N), slice(None))])
+    row = array[:1, :1].size * array.dtype.itemsize
+    return blocks(N, H, max(1, min(BLOCK_BYTES // (4 * max(row, 1)), -(-N * H // workers.count))))
 
 
 def _output_shape(layer: Layer, a: Array) -> tuple[int, ...]:
@@ -319,19 +317,20 @@ class Join:
         xp, shape = array_namespace(inputs[0]), inputs[0].shape
         y, q = (xp.empty(shape, dtype=inputs[0].dtype) for _ in range(2))
 
-        def work(n: int, scratch: Scratch) -> None:
-            z = scratch.array("z", shape[1:], y.dtype)
-            xp.add(inputs[0][n], inputs[1][n], out=z)
-            for a in inputs[2:]:
-                z += a[n]
+        def work(piece: Block, scratch: Scratch) -> None:
+            y_here, q_here, first, second, *more = map(piece.part, (y, q, *inputs))
+            z = scratch.array("z", y_here.shape, y.dtype)
+            xp.add(first, second, out=z)
+            for a in more:
+                z += a
             if self.rectified:
-                _rectify(z, y[n])
+                _rectify(z, y_here)
             else:
-                y[n] = z
-            explained = y[n] if self.carried else xp.ones((1,) * z.ndim, dtype=z.dtype)
-            quotient(self.recipe, 0, [z], z, explained, q[n])
+                y_here[...] = z
+            explained = y_here if self.carried else xp.ones((1,) * z.ndim, dtype=z.dtype)
+            quotient(self.recipe, 0, [z], z, explained, q_here)
 
-        workers.run(range(shape[0]), work)
+        workers.run(_pieces(y, workers), work)
         return y, (q, len(inputs))
 
     def backward(self, message: Array, kept: Any, inputs: tuple[Array, ...], workers: Workers) -> Sequence[Array]:
@@ -340,10 +339,11 @@ class Join:
         xp = array_namespace(message)
         c = xp.empty(message.shape, dtype=message.dtype)
 
-        def work(n: int, scratch: Scratch) -> None:
-            xp.multiply(message[n], q[n if q.shape[0] > 1 else 0], out=c[n])
+        def work(piece: Block, scratch: Scratch) -> None:
+            q_here = piece.part(q) if q.shape[0] > 1 else q[:, piece.rows]
+            xp.multiply(piece.part(message), q_here, out=piece.part(c))
 
-        workers.run(range(c.shape[0]), work)
+        workers.run(_pieces(c, workers), work)
         return [c] * branches
 
 
@@ -388,52 +388,58 @@ class Largest:
         """y, and (which tap won each window, the shape of the input)."""
         (a,) = inputs
         xp, shape = array_namespace(a), _output_shape(self.layer, a)
-        y, winner = xp.empty(shape, dtype=a.dtype), xp.empty(shape, dtype=xp.uint8)
+        y, winner = xp.empty(shape, dtype=a.dtype), xp.zeros(shape, dtype=xp.uint8)
+        cells = self._cells(self._padded(a), shape)
 
-        def work(n: int, scratch: Scratch) -> None:
-            cells = self._taps(self._padded(a[n], scratch), shape[1:3])
-            y[n], winner[n] = next(cells), 0
-            for tap, value in enumerate(cells, start=1):
-                higher = value > y[n]
-                xp.putmask(winner[n], higher, tap)
-                xp.maximum(y[n], value, out=y[n])
+        def work(piece: Block, scratch: Scratch) -> None:
+            best, won = piece.part(y), piece.part(winner)
+            best[...] = piece.part(cells[0])
+            higher = scratch.array("higher", best.shape, xp.bool)
+            for tap, value in enumerate(map(piece.part, cells[1:]), start=1):
+                xp.greater(value, best, out=higher)
+                xp.putmask(won, higher, tap)
+                xp.maximum(best, value, out=best)
 
-        workers.run(range(shape[0]), work)
+        workers.run(_pieces(y, workers), work)
         return y, (winner, a.shape)
 
     def backward(self, message: Array, kept: Any, inputs: tuple[Array, ...], workers: Workers) -> Sequence[Array]:
         """To the winner; a cell that won several windows gets the sum."""
-        winner, shape = kept
-        xp = array_namespace(message)
-        c = xp.empty((message.shape[0], *shape[1:]), dtype=message.dtype)
-        top, bottom, left, right = self.layer.window.padding
-        H, W, C = shape[1:]
+        winner, (_, H, W, C) = kept
+        xp, (top, bottom, left, right) = array_namespace(message), self.layer.window.padding
+        kernel, stride = self.layer.window.kernel, self.layer.window.stride
+        apart = kernel[0] <= stride[0] and kernel[1] <= stride[1]  # no cell is in two windows
+        shape = (message.shape[0], top + H + bottom, left + W + right, C)
+        covered = kernel == stride and shape[1:3] == (message.shape[1] * stride[0], message.shape[2] * stride[1])
+        padded = (xp.empty if covered else xp.zeros)(shape, dtype=message.dtype)
+        cells = self._cells(padded, message.shape)
 
-        def work(n: int, scratch: Scratch) -> None:
-            padded = scratch.array("strip", (top + H + bottom, left + W + right, C), message.dtype)
-            padded[...] = 0
-            won = winner[n if winner.shape[0] > 1 else 0]
-            for tap, cells in enumerate(self._taps(padded, message.shape[1:3])):
-                cells += message[n] * (won == tap)
-            c[n] = padded[top : top + H, left : left + W]
+        def work(piece: Block, scratch: Scratch) -> None:
+            sent = piece.part(message)
+            won = piece.part(winner) if winner.shape[0] > 1 else winner[:, piece.rows]
+            for tap, target in enumerate(map(piece.part, cells)):
+                if apart:
+                    xp.multiply(sent, won == tap, out=target)
+                else:
+                    target += sent * (won == tap)
 
-        workers.run(range(c.shape[0]), work)
-        return (c,)
+        whole_images = blocks(message.shape[0], message.shape[1], message.shape[1])
+        workers.run(_pieces(message, workers) if apart else whole_images, work)
+        return (padded[:, top : top + H, left : left + W],)
 
-    def _padded(self, a: Array, scratch: Scratch) -> Array:
-        """One image with a border that never wins."""
-        padding = self.layer.window.padding
-        if not any(padding):
+    def _padded(self, a: Array) -> Array:
+        """The images with a border that never wins."""
+        (top, bottom, left, right), (N, H, W, C) = self.layer.window.padding, a.shape
+        if not top + bottom + left + right:
             return a
-        (top, bottom, left, right), (H, W, C) = padding, a.shape
-        padded = scratch.array("strip", (top + H + bottom, left + W + right, C), a.dtype)
-        padded[...] = -array_namespace(a).inf
-        padded[top : top + H, left : left + W] = a
+        xp = array_namespace(a)
+        padded = xp.full((N, top + H + bottom, left + W + right, C), -xp.inf, dtype=a.dtype)
+        padded[:, top : top + H, left : left + W] = a
         return padded
 
-    def _taps(self, image: Array, size: tuple[int, ...]) -> Iterator[Array]:
-        """For each tap, in reading order, the cells that meet it."""
-        return (image[cells[2], cells[3]] for _, _, cells in self.layer.window.taps((size[0], size[1])))
+    def _cells(self, images: Array, size: tuple[int, ...]) -> list[Array]:
+        """For each tap, in reading order, the cells that meet it, one per window."""
+        return [images[:, cells[2], cells[3]] for _, _, cells in self.layer.window.taps((size[1], size[2]))]
 
 
 @dataclass(frozen=True, eq=False)
