@@ -277,11 +277,13 @@ def test_show(name: str, run: Run) -> None:
     net, about = lrpref.load(name), lrpref.weights.metadata(name)
     head, _, *rows = out.partition("\n\n")[0].splitlines()
     assert head.split() == ["node", "layer", "reads", "output", "parameters", "rule", "(epsilon-plus)"]
-    assert [row.split()[:3] for row in rows] == [[n, type(layer).__name__, *reads] for n, layer, reads in net.nodes]
+    told = [[n, type(layer).__name__, *", ".join(reads).split()] for n, layer, reads in net.nodes]
+    assert [row.split()[: len(cells)] for row, cells in zip(rows, told, strict=True)] == told
+    shapes = net.shapes((1, *about["input"]["shape"]))
     rules_given = composites_of(net)
     for (node, _, _), row in zip(net.nodes, rows, strict=True):
         held = sum(array.size for key, array in net.parameters.items() if key.startswith(f"{node}."))
-        shape = " x ".join(map(str, net.shapes((1, 1, 28, 28))[node][1:]))
+        shape = " x ".join(map(str, shapes[node][1:]))
         assert f" {shape} " in row
         assert f" {held:,} " in row or not held
         assert row.endswith(rules_given.get(node, " -"))
