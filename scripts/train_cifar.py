@@ -48,8 +48,8 @@ RECIPES: dict[str, Recipe] = {
     "cifar-cnn-bn": Recipe("CIFAR-10 convolutional network with batch norm", epochs=16, learning_rate=0.1),
     "resnet20": Recipe("ResNet-20 for CIFAR-10", epochs=36, learning_rate=0.2),
     "vgg16-bn": Recipe("VGG16 with batch norm, a quarter as wide", epochs=20, learning_rate=0.1, width=0.25),
-    "vgg19-bn": Recipe("VGG19 with batch norm, a quarter as wide", epochs=20, learning_rate=0.1, width=0.25),
-    "resnet50": Recipe("ResNet-50, a quarter as wide", epochs=20, learning_rate=0.1, width=0.25),
+    "vgg19-bn": Recipe("VGG19 with batch norm, a quarter as wide", epochs=16, learning_rate=0.1, width=0.25),
+    "resnet50": Recipe("ResNet-50, a quarter as wide", epochs=16, learning_rate=0.1, width=0.25),
 }
 
 # ---------------------------------------------------------------------------------------- models

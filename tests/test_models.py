@@ -78,6 +78,7 @@ def test_shapes_at_full_size() -> None:
     found = {shapes[f"layer{stage}.{last}.relu3"] for stage, last in ((1, 2), (2, 3), (3, 5), (4, 2))}
     assert found == {(2, 256, 56, 56), (2, 512, 28, 28), (2, 1024, 14, 14), (2, 2048, 7, 7)}
     assert shapes["conv1"] == (2, 64, 112, 112)
+    assert shapes["layer2.0.conv1"] == (2, 128, 56, 56)  # halved in the 3 x 3, as in torchvision; in the paper, here
     assert shapes["maxpool"] == (2, 64, 56, 56)
 
 
