@@ -48,8 +48,8 @@ RECIPES: dict[str, Recipe] = {
     "cifar-cnn-bn": Recipe("CIFAR-10 convolutional network with batch norm", epochs=16, learning_rate=0.1),
     "resnet20": Recipe("ResNet-20 for CIFAR-10", epochs=36, learning_rate=0.2),
     "vgg16-bn": Recipe("VGG16 with batch norm, a quarter as wide", epochs=20, learning_rate=0.1, width=0.25),
-    "vgg19-bn": Recipe("VGG19 with batch norm, a quarter as wide", epochs=16, learning_rate=0.1, width=0.25),
-    "resnet50": Recipe("ResNet-50, a quarter as wide", epochs=16, learning_rate=0.1, width=0.25),
+    "vgg19-bn": Recipe("VGG19 with batch norm, a quarter as wide", epochs=12, learning_rate=0.1, width=0.25),
+    "resnet50": Recipe("ResNet-50, a quarter as wide", epochs=14, learning_rate=0.1, width=0.25),
 }
 
 # ---------------------------------------------------------------------------------------- models
@@ -108,6 +108,7 @@ class Block(nn.Module):
             self.conv2 = nn.Conv2d(inner, inner, 3, stride, 1, bias=False)
             self.conv3 = nn.Conv2d(inner, out, 1, bias=False)
             self.bn3 = nn.BatchNorm2d(out)
+            nn.init.zeros_(self.bn3.weight)  # a block begins as its shortcut (Goyal et al. 2017, arXiv 1706.02677)
         else:
             self.conv1 = nn.Conv2d(channels, inner, 3, stride, 1, bias=False)
             self.conv2 = nn.Conv2d(inner, out, 3, 1, 1, bias=False)
