@@ -48,8 +48,8 @@ RECIPES: dict[str, Recipe] = {
     "cifar-cnn-bn": Recipe("CIFAR-10 convolutional network with batch norm", epochs=16, learning_rate=0.1),
     "resnet20": Recipe("ResNet-20 for CIFAR-10", epochs=36, learning_rate=0.2),
     "vgg16-bn": Recipe("VGG16 with batch norm, a quarter as wide", epochs=20, learning_rate=0.1, width=0.25),
-    "vgg19-bn": Recipe("VGG19 with batch norm, a quarter as wide", epochs=20, learning_rate=0.1, width=0.25),
-    "resnet50": Recipe("ResNet-50, a quarter as wide", epochs=12, learning_rate=0.1, width=0.25),
+    "vgg19-bn": Recipe("VGG19 with batch norm, a quarter as wide", epochs=12, learning_rate=0.1, width=0.25),
+    "resnet50": Recipe("ResNet-50, a quarter as wide", epochs=14, learning_rate=0.1, width=0.25),
 }
 
 # ---------------------------------------------------------------------------------------- models
@@ -108,6 +108,7 @@ class Block(nn.Module):
             self.conv2 = nn.Conv2d(inner, inner, 3, stride, 1, bias=False)
             self.conv3 = nn.Conv2d(inner, out, 1, bias=False)
             self.bn3 = nn.BatchNorm2d(out)
+            nn.init.zeros_(self.bn3.weight)  # a block begins as its shortcut (Goyal et al. 2017, arXiv 1706.02677)
         else:
             self.conv1 = nn.Conv2d(channels, inner, 3, stride, 1, bias=False)
             self.conv2 = nn.Conv2d(inner, out, 3, 1, 1, bias=False)
@@ -125,10 +126,11 @@ class Block(nn.Module):
 
 
 class ResNet(nn.Module):
-    """Stages of residual blocks for 32x32 images; each stage but the first halves the image."""
+    """Stages of residual blocks for 32x32 images; each stage but the first halves the image, as does the pool."""
 
-    def __init__(self, depths: tuple[int, ...], base: int, expansion: int) -> None:
+    def __init__(self, depths: tuple[int, ...], base: int, expansion: int, pool: bool) -> None:
         super().__init__()
+        self.maxpool = nn.MaxPool2d(3, 2, 1) if pool else nn.Identity()
         self.conv1 = nn.Conv2d(3, base, 3, 1, 1, bias=False)
         self.bn1 = nn.BatchNorm2d(base)
         channels, self.stages = base, len(depths)
@@ -142,7 +144,7 @@ class ResNet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits."""
-        x = F.relu(self.bn1(self.conv1(x)))
+        x = self.maxpool(F.relu(self.bn1(self.conv1(x))))
         for stage in range(self.stages):
             x = getattr(self, f"layer{stage + 1}")(x)
         return self.fc(x.mean((2, 3)))
@@ -154,9 +156,9 @@ def build_model(name: str) -> nn.Module:
     if name in VGG:
         return VGGNet(VGG[name], recipe.width)
     if name == "resnet20":
-        return ResNet((3, 3, 3), 16, 1)
+        return ResNet((3, 3, 3), 16, 1, pool=False)
     if name == "resnet50":
-        return ResNet((3, 4, 6, 3), int(64 * recipe.width), 4)
+        return ResNet((3, 4, 6, 3), int(64 * recipe.width), 4, pool=True)
     return build_cnn(batch_norm=name.endswith("-bn"))
 
 
@@ -308,7 +310,7 @@ def to_lrpref(name: str, state: dict[str, np.ndarray]):
         case "resnet20":
             return models.resnet20("B", **common)
         case "resnet50":
-            return models.resnet50(width=width, **common)
+            return models.resnet50(width=width, stem_pool=True, **common)
     raise ValueError(f"no builder for {name}")
 
 

@@ -509,7 +509,75 @@ BLOCKS = [
     ),
 ]
 
-MUTANTS = [*STABILIZER, *ENGINE, *RULES, *LAYERS, *WALK, *FUSION, *BLOCKS]
+ZOO = [
+    Mutant(
+        "VGG's BatchNorm after its ReLU",
+        "models/vgg.py",
+        """            at = plan.norm(name(), at) if batch_norm else at
+            at = plan.relu(name(), at)
+""",
+        """            at = plan.relu(name(), at)
+            at = plan.norm(name(), at) if batch_norm else at
+""",
+        "tests/test_models.py::test_vgg_is_numbered_as_in_torchvision[vgg16-True-convolutions1]",
+        "many a tutorial",
+    ),
+    Mutant(
+        "a bottleneck halves the image in its first 1 x 1",
+        "models/resnet.py",
+        """plan.conv(f"{name}.conv1", at, inner, 1)))
+    path = plan.relu(f"{name}.relu2", plan.norm(f"{name}.bn2", plan.conv(f"{name}.conv2", path, inner, 3, stride)))""",
+        """plan.conv(f"{name}.conv1", at, inner, 1, stride)))
+    path = plan.relu(f"{name}.relu2", plan.norm(f"{name}.bn2", plan.conv(f"{name}.conv2", path, inner, 3)))""",
+        "tests/test_models.py::test_shapes_at_full_size",
+        "Keras and the paper; torchvision's weights are for the other form",
+    ),
+    Mutant(
+        "shortcut A puts its zeros first",
+        "models/resnet.py",
+        "Concat(), cells, none)",
+        "Concat(), none, cells)",
+        "tests/test_resnet20.py::test_it_is_what_it_says_along_the_shortcut[A]",
+        "a slip of the pen",
+    ),
+    Mutant(
+        "random weights half as large",
+        "models/blueprint.py",
+        "(2 / layer.fan_in()) ** 0.5",
+        "(1 / layer.fan_in()) ** 0.5",
+        "tests/test_models.py::test_random_weights_have_the_variance_of_he_et_al",
+        "Glorot's variance where He's was meant",
+    ),
+    Mutant(
+        "blue comes first",
+        "samples/__init__.py",
+        "np.moveaxis(pixels, -1, 0)",
+        "np.moveaxis(pixels[..., ::-1], -1, 0)",
+        "tests/test_samples.py::test_the_photograph_has_the_size_that_is_asked_for[shape0]",
+        "OpenCV's order",
+    ),
+    Mutant(
+        "std multiplies",
+        "inputs.py",
+        "(pixels - self._shaped(self.mean, pixels)) / self",
+        "(pixels - self._shaped(self.mean, pixels)) * self",
+        "tests/test_inputs.py::test_samples_and_images_are_normalised",
+        "a slip of the pen",
+    ),
+    Mutant(
+        "inverted after it was normalised",
+        "inputs.py",
+        """    pixels = 1 - pixels if invert else pixels
+    return pixels if normalisation is None else normalisation.apply(pixels)""",
+        """    pixels = pixels if normalisation is None else normalisation.apply(pixels)
+    return 1 - pixels if invert else pixels""",
+        "tests/test_inputs.py::test_inverting_comes_before_normalising",
+        "a slip of the pen",
+    ),
+]
+
+
+MUTANTS = [*STABILIZER, *ENGINE, *RULES, *LAYERS, *WALK, *FUSION, *BLOCKS, *ZOO]
 
 
 def table() -> str:

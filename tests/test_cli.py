@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
-from numpy.testing import assert_array_equal
+from numpy.testing import assert_allclose, assert_array_equal
 from PIL import Image
 
 import lrpref
@@ -167,6 +167,17 @@ def test_a_network_without_batch_norm_is_not_said_to_be_fused(run: Run, drawn: d
     assert "fused" not in run("explain", "mnist-cnn", "digit-1").out
 
 
+def test_explain_a_photograph(run: Run, drawn: dict[str, Any]) -> None:
+    code, out, err = run("explain", "cifar-cnn-bn", "chelsea")
+    assert (code, err) == (0, "")
+    logits = lrpref.weights.metadata("cifar-cnn-bn")["expected_logits"]["chelsea"]
+    assert f"cifar-cnn-bn says that chelsea is cat (output {max(logits):.3f}, " in out
+    shown = drawn["heatmap.png"].axes[0].images[0].get_array()
+    pixels = np.moveaxis(lrpref.samples.load("chelsea")[0], 0, -1)  # the photograph, not what the network makes of it
+    stretched = (pixels - pixels.min()) / (pixels.max() - pixels.min())
+    assert_allclose(shown, stretched, rtol=0, atol=1e-5)
+
+
 # ---- inputs from files -----------------------------------------------------------------------------------------
 
 
@@ -267,6 +278,15 @@ def test_a_fold_that_fails_its_check_is_told_by_the_exit_code(run: Run, monkeypa
     assert run("explain", "mnist-cnn-bn", "digit-4").code == 1
 
 
+def test_fuse_takes_a_sample_that_fits(run: Run, tiny: Path) -> None:
+    said = run("fuse", "cifar-cnn-bn")
+    assert (said.code, said.err) == (0, "")
+    assert "forward difference on chelsea: " in said.out
+    said = run("fuse", tiny)
+    assert said.code == 2
+    assert said.err == "lrpref: no embedded sample has the shape (1, 4, 4) that the network takes; name an input\n"
+
+
 # ---- show ------------------------------------------------------------------------------------------------------
 
 
@@ -277,11 +297,13 @@ def test_show(name: str, run: Run) -> None:
     net, about = lrpref.load(name), lrpref.weights.metadata(name)
     head, _, *rows = out.partition("\n\n")[0].splitlines()
     assert head.split() == ["node", "layer", "reads", "output", "parameters", "rule", "(epsilon-plus)"]
-    assert [row.split()[:3] for row in rows] == [[n, type(layer).__name__, *reads] for n, layer, reads in net.nodes]
+    told = [[n, type(layer).__name__, *", ".join(reads).split()] for n, layer, reads in net.nodes]
+    assert [row.split()[: len(cells)] for row, cells in zip(rows, told, strict=True)] == told
+    shapes = net.shapes((1, *about["input"]["shape"]))
     rules_given = composites_of(net)
     for (node, _, _), row in zip(net.nodes, rows, strict=True):
         held = sum(array.size for key, array in net.parameters.items() if key.startswith(f"{node}."))
-        shape = " x ".join(map(str, net.shapes((1, 1, 28, 28))[node][1:]))
+        shape = " x ".join(map(str, shapes[node][1:]))
         assert f" {shape} " in row
         assert f" {held:,} " in row or not held
         assert row.endswith(rules_given.get(node, " -"))
