@@ -5,6 +5,7 @@
     peers.py        zennit, captum and torch on the same weights
     contestants.py  all of these as functions of one case that are ready to be timed
     limit.py        the products that a composite needs, and how fast this machine multiplies matrices
+    counting.py     the products that the peers compute: `python -m benchmarks.counting`
     timing.py       paired, interleaved rounds, and ratios with their spread
     equality.py     how far the heatmaps are from each other
     memory.py       peak memory, each contestant in a process of its own

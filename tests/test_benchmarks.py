@@ -15,7 +15,20 @@ from lrpref import Conv2D, Dense, Flatten, Network, composites, models
 
 pytest.importorskip("benchmarks", reason="the benchmarks are part of a checkout; run python -m pytest at its root")
 
-from benchmarks import contestants, equality, flipping, gpu, growth, limit, machine, memory, peers, report, timing
+from benchmarks import (
+    contestants,
+    counting,
+    equality,
+    flipping,
+    gpu,
+    growth,
+    limit,
+    machine,
+    memory,
+    peers,
+    report,
+    timing,
+)
 from benchmarks.__main__ import main
 from benchmarks.contestants import CAPTUM, FORWARD, GRADIENT, OURS, PEERS, ZENNIT, Case, contestant, heatmap
 from benchmarks.ours import several_targets
@@ -140,6 +153,16 @@ def test_zennit_computes_the_same(network: str, composite: str) -> None:
     rows = list(equality.distances(network, composite, 2, [ZENNIT], quick=True))
     assert [row["dtype"] for row in rows] == ["float64", "float32"]
     assert rows[0]["worst"] < 1e-9
+
+
+def test_convolutions_are_counted() -> None:
+    """zennit's epsilon: z, z again for the rule, and the gradients of both; docs/performance.md has the others."""
+    pytest.importorskip("zennit", reason="zennit is not installed: nothing to count")
+    pytest.importorskip("captum", reason="captum is not installed: nothing to count")
+    page = (Path(__file__).parent.parent / "docs" / "performance.md").read_text()
+    for rule in counting.ZENNIT:
+        captum = counting.of_captum(rule) if rule in counting.CAPTUM else "not offered"
+        assert f"| {rule.name} | {limit.PRODUCTS[rule]} | {counting.of_zennit(rule)} | {captum} |" in page
 
 
 def test_torch_runs_forward_and_back() -> None:
