@@ -45,6 +45,7 @@ def explain(
     node: str | None = None,
     backend: str | None = None,
     batch_size: int | None = None,
+    form: str = "direct",
 ) -> DaskArray:
     """The relevance of each value of the dask array `x`, lazily: a dask array with the shape and the chunks of `x`.
 
@@ -57,6 +58,7 @@ def explain(
     backend     where the workers compute: "cupy" if they have GPUs; None for where the network lives. Relevance comes
                 back to where `x` lives
     batch_size  how many samples of a chunk are explained at a time; None for all
+    form        as in `lrpref.explain`; what has to be prepared is prepared once for each chunk
 
     Raises what `lrpref.explain` raises for an input of this shape, now; what is wrong with the values of `x`, when
     they are computed. ShapeError for chunks along other axes, or of unknown size. LrprefError without dask.
@@ -79,6 +81,7 @@ def explain(
         node=node,
         backend=backend,
         batch_size=batch_size,
+        form=form,
         concatenate=True,
         token="lrpref-explain",
         meta=no_samples(loaded, x._meta),

@@ -101,6 +101,12 @@ def test_rules_nodes_and_smaller_batches() -> None:
     assert_allclose(found.compute(), lrpref.explain(CNN, X, rule=rule, node="relu1"), **CLOSE)
 
 
+@pytest.mark.parametrize("form", ["plain", "exact"])
+def test_every_form(form: str) -> None:
+    found = lrpref.distributed.explain(CNN, chunked(X), TARGET, form=form)
+    assert_allclose(found.compute(), WHOLE, **CLOSE)
+
+
 def test_a_network_may_be_given_by_its_file(tmp_path: Path) -> None:
     lrpref.save(CNN, tmp_path / "net.npz")
     found = lrpref.distributed.explain(tmp_path / "net.npz", chunked(X), TARGET)

@@ -1,0 +1,47 @@
+"""Do they compute the same? The distance of heatmaps, image by image.
+
+Who is fast and wrong is not fast. In float64 every form of ours must agree with zennit's float64 to rounding; in
+float32 each is held to the plain form in float64. A max-pool's winner that changes at a margin of 1e-7 moves a heatmap
+in every library, so float32 is judged by its median over several images and by its worst.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from statistics import median
+from typing import Any
+
+import numpy as np
+
+from .contestants import OURS, ZENNIT, Case, contestant, heatmap
+from .peers import NotRunError
+
+
+def distances(
+    network: str, composite: str, images: int, names: Sequence[str], quick: bool = False, threads: int | None = None
+) -> Iterator[dict[str, Any]]:
+    """Per contestant and number type: the relative L2 distance of `images` heatmaps to the plain form in float64."""
+    double = Case.of(network, images, composite, quick, "float64", threads=threads)
+    single = Case.of(network, images, composite, quick, "float32", threads=threads)
+    reference = heatmap(OURS[0], contestant(OURS[0], double))
+    for dtype, case in (("float64", double), ("float32", single)):
+        for name in names:
+            if name not in (*OURS, ZENNIT) or (dtype, name) == ("float64", OURS[0]):
+                continue
+            try:
+                found = heatmap(name, contestant(name, case))
+            except NotRunError:
+                continue
+            apart = relative_l2(found, reference)
+            row = {"network": network, "composite": composite, "dtype": dtype, "contestant": name, "images": images}
+            yield {**row, "median": median(apart), "worst": max(apart)}
+
+
+def relative_l2(R: np.ndarray, reference: np.ndarray) -> list[float]:
+    """|R - reference| / |reference|, Euclidean, for each image.
+
+    >>> relative_l2(np.array([[3.0, 4.0], [0.0, 2.0]]), np.array([[3.0, 5.0], [0.0, 2.0]]))[1]
+    0.0
+    """
+    R, reference = (v.reshape(len(v), -1).astype(np.float64) for v in (R, reference))
+    return [float(d) for d in np.linalg.norm(R - reference, axis=1) / np.linalg.norm(reference, axis=1)]
