@@ -86,7 +86,7 @@ def gradient(net: Network, x: np.ndarray, target: np.ndarray, h: float) -> tuple
     return slope, bend
 
 
-@given(case=networks(array=generic))
+@given(case=networks(numbers=generic))
 def test_lrp_0_is_gradient_times_input(backend: Any, case: tuple[Network, np.ndarray]) -> None:
     """With biases, on convolutions, pools, BatchNorms, skips and branches: no kink within a step, no z of 0.
 

@@ -272,7 +272,7 @@ def _layer_shapes(layer: Layer, relevance: Explain, inputs: tuple[Array, ...]) -
         w, _ = layer.parameters(*inputs)
         connected = int(to_numpy(layer.linear(0 * w + 1, *(0 * a + 1 for a in inputs))).max(initial=0))
         n = layer.fan_in(*shapes)
-        yield holds(f"a unit has up to {connected} inputs, fan_in says {n}", connected <= n)
+        yield holds(f"a unit has up to {connected} inputs, and fan_in says {n}", connected <= n)
 
 
 def _layer_batch(layer: Layer, relevance: Explain, inputs: tuple[Array, ...]) -> Iterator[Pair]:
@@ -540,7 +540,7 @@ def checks_of(subject: Any) -> list[Check]:
 
     >>> from lrpref import rules
     >>> [check.law for check in checks_of(rules.Flat())][:2]
-    ['check_finite', 'check_shape']
+    ['check_finite', 'check_number_type']
     """
     return [Check(subject, law) for law in _of(subject)[0]]
 

@@ -269,7 +269,10 @@ def check_finite(explain: Explain, *arrays: Any) -> Iterator[Pair]:
 
 @law
 def check_shape(explain: Explain, x: Any, *more: Any) -> Iterator[Pair]:
-    """Relevance is shaped like the input, an array for an array, a tuple for a tuple."""
+    """Relevance is shaped like the input, an array for an array, a tuple for a tuple.
+
+    A value of relevance belongs to one value of the input (Bach et al. 2015: "pixel-wise").
+    """
     found = explain(x, *more)
     yield holds("a tuple is given for a tuple, an array for an array", isinstance(found, tuple) == isinstance(x, tuple))
     shapes = [[tuple(a.shape) for a in as_tuple(each)] for each in (found, x)]

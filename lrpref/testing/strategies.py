@@ -24,7 +24,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cache, partial
+from functools import cache, lru_cache, partial
 from math import prod
 from typing import Any
 
@@ -81,6 +81,7 @@ def arrays(shape: Any, *, low: Any = -4, high: Any = 4) -> Strategy[np.ndarray]:
     return st.tuples(*map(_strategy, (shape, low, high))).flatmap(lambda found: _dyadic(*found))
 
 
+@lru_cache(maxsize=1024)
 def _dyadic(shape: Shape, low: int, high: int) -> Strategy[np.ndarray]:
     """One byte a number, looked up in a table: drawing a whole array is one step, and every byte shrinks by itself.
 
@@ -343,10 +344,15 @@ def layers(draw: Any, shape: Any, *, kind: Any = ANY_KIND) -> Layer:
 
 
 @st.composite
-def layer_cases(draw: Any, kind: Any = ANY_KIND, *, inputs: Arrays = arrays, relevance: Arrays = arrays) -> LayerCase:
-    """A layer of a kind (a key of `LAYERS`), with inputs and relevance."""
+def layer_cases(
+    draw: Any, kind: Any = ANY_KIND, *, shapes: Any = None, inputs: Arrays = arrays, relevance: Arrays = arrays
+) -> LayerCase:
+    """A layer of a kind (a key of `LAYERS`), with inputs and relevance.
+
+    shapes  a tuple of the shapes of its inputs; None for small ones
+    """
     found = LAYERS[drawn(draw, kind)]
-    shapes = draw(found.shapes)
+    shapes = draw(found.shapes) if shapes is None else drawn(draw, shapes)
     layer = draw(found.layer(shapes[0]))
     a = tuple(draw(inputs(shape)) for shape in shapes)
     return LayerCase(layer, a, draw(relevance(layer.output_shape(*shapes))))
