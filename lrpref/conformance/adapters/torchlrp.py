@@ -134,8 +134,8 @@ def _named(name: str, offered: bool, words: str) -> str:
 
 def _alpha_beta(rule: rules.AlphaBeta | rules.ZPlus, with_bias: bool) -> str:
     """ "alpha1beta0" or "alpha2beta1", where no bias is meant to take part."""
-    alpha, beta = (rule.alpha, rule.beta) if isinstance(rule, rules.AlphaBeta) else (1, 0)
-    name = {(1, 0): "alpha1beta0", (2, 1): "alpha2beta1"}.get((alpha, beta), "")
+    alpha = rule.alpha if isinstance(rule, rules.AlphaBeta) else 1  # beta is alpha - 1
+    name = {1: "alpha1beta0", 2: "alpha2beta1"}.get(int(alpha), "") if alpha == int(alpha) else ""
     literal = getattr(rule, "empty", "literal") == "literal" and not rule.stabilizer
     _named(name, bool(name) and literal, "alpha-beta for 1 and 0, and for 2 and 1, without a stabilizer or modes")
     kept = with_bias and getattr(rule, "bias", "keep") == "keep"
