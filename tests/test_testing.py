@@ -348,6 +348,15 @@ def test_every_law_has_a_statement_an_equation_or_a_source() -> None:
         assert rest.strip()
 
 
+def test_an_argument_that_is_written_on_is_named() -> None:
+    def explain(x: np.ndarray) -> np.ndarray:
+        x[:] = 0
+        return np.zeros_like(x)
+
+    with pytest.raises(LawBroken, match=r"argument 1, afterwards: got \[0\], expected \[1\]"):
+        testing.check_no_mutation(explain, np.ones(1))
+
+
 def test_a_question_in_between_may_fail() -> None:
     def between(x: np.ndarray) -> None:
         raise ValueError

@@ -4,6 +4,7 @@
     check_layer(layer, x)               every law of a layer
     check_explainer(explain)            the laws of explain(net, x)
     parametrize_with_checks([...])      the same as pytest tests
+    smallest(cases, condition)          the smallest case that meets a condition of yours
     check_linear_in_R(explain, x, R)    one law at a time: see `lrpref.testing.laws`
     lrpref.testing.strategies           random layers, rules and networks for Hypothesis
 
@@ -20,6 +21,7 @@ from .checks import (
     check_rule,
     checks_of,
     parametrize_with_checks,
+    smallest,
 )
 from .laws import (
     LAWS,
@@ -69,4 +71,5 @@ __all__ = [
     "numbers",
     "parametrize_with_checks",
     "rounding",
+    "smallest",
 ]

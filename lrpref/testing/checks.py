@@ -475,8 +475,8 @@ def _search(levels: Sequence[Any], laws: Mapping[str, Pairs], max_examples: int,
     failures = []
     for name, first in broken.items():
         breaks = partial(_breaks, laws, name)
-        found = (_find(level, breaks, max_examples, seed) for level in levels)
-        case = _reduced(next((case for case in found if case is not None), first), breaks)
+        found = (smallest(level, breaks, max_examples=max_examples, seed=seed) for level in levels)
+        case = next((case for case in found if case is not None), first)
         failures.append(Failure(name, case, str(_problem(laws[name], case))))
     return failures
 
@@ -486,6 +486,23 @@ def _breaks(laws: Mapping[str, Pairs], name: str, case: Any) -> bool:
     if _problem(laws[name], case) is None:
         return False
     return name == "check_finite" or "check_finite" not in laws or _problem(laws["check_finite"], case) is None
+
+
+def smallest(cases: Any, condition: Callable[[Any], bool], *, max_examples: int = 100, seed: int = 0) -> Any:
+    """The smallest case that meets a condition; None where none is found.
+
+    cases  a strategy for `LayerCase` or `NetworkCase`
+
+    Hypothesis finds and shrinks it; then samples, outputs and inputs are left out one by one, as `smaller` does.
+
+    >>> from lrpref.testing import strategies
+    >>> print(describe(smallest(strategies.layer_cases("dense"), lambda case: case.R.sum() < 0)))
+    Dense(weight=[[0]])
+    a = [[0]]
+    R = [[-1]]
+    """
+    found = _find(cases, condition, max_examples, seed)
+    return None if found is None else _reduced(found, condition)
 
 
 def _reduced(case: Any, breaks: Callable[[Any], bool]) -> Any:
