@@ -509,6 +509,7 @@ BLOCKS = [
     ),
 ]
 
+
 ZOO = [
     Mutant(
         "VGG's BatchNorm after its ReLU",
@@ -577,7 +578,60 @@ ZOO = [
 ]
 
 
-MUTANTS = [*STABILIZER, *ENGINE, *RULES, *LAYERS, *WALK, *FUSION, *BLOCKS, *ZOO]
+JUDGES = [
+    Mutant(
+        "a NaN agrees with everything",
+        "testing/laws.py",
+        "(got == expected) | (abs(got - expected) <= self.allowed)",
+        "(got == expected) | ~(abs(got - expected) > self.allowed)",
+        "tests/test_testing.py::test_a_nan_and_another_shape_never_agree",
+        "comparisons with NaN are false, so that `if difference > tolerance` finds nothing",
+    ),
+    Mutant(
+        "linearity compared with itself",
+        "testing/laws.py",
+        "apart = _combined((3, 1), explain(x, R), explain(x, S))",
+        "apart = explain(x, 3 * R + S)",
+        "tests/test_testing.py::test_a_law_is_told_with_its_equation_and_both_sides",
+        "einops' cross-backend check and DeZero's gradient_check: tests that cannot fail",
+    ),
+    Mutant(
+        "what must not change is not copied",
+        "testing/laws.py",
+        "np.array(to_numpy(a)) for name, a in",
+        "np.asarray(to_numpy(a)) for name, a in",
+        "tests/test_testing.py::test_an_argument_that_is_written_on_is_named",
+        "a slip of the pen",
+    ),
+    Mutant(
+        "cases are not made smaller",
+        "testing/checks.py",
+        "return case if found is None else _reduced(found, breaks)",
+        "return case",
+        "tests/test_testing.py::test_a_planted_error_is_found_and_its_case_is_small[NoSign]",
+        "a slip of the pen",
+    ),
+    Mutant(
+        "a rule is held to itself",
+        "testing/laws.py",
+        "sent = messages(layer, x, R, rule)",
+        "sent = explain(x, R)",
+        "tests/test_testing.py::test_a_planted_error_is_found_and_its_case_is_small[Clamped]",
+        "references frozen from a library's own output (iNNvestigate, RelevancePropagation.jl)",
+    ),
+]
+
+MUTANTS = [
+    *STABILIZER,
+    *ENGINE,
+    *RULES,
+    *LAYERS,
+    *WALK,
+    *FUSION,
+    *BLOCKS,
+    *ZOO,
+    *JUDGES,
+]
 
 
 def table() -> str:

@@ -26,6 +26,8 @@ NEEDS = {
     "zennit": ("torch", "zennit"),
     "captum": ("torch", "captum"),
     "innvestigate": ("tensorflow", "tf_keras", "innvestigate"),
+    "lxt": ("torch", "lxt"),
+    "torchlrp": ("torch", "lrp"),
 }
 WRITE_ANEW = "the table has changed: write the record anew, as docs/adapters.md says"
 
@@ -39,21 +41,28 @@ AGREES = {
     "captum": ["ab-bias-mode-keep", "ab-bias-mode-ignore", "gamma-linear", "zero-is-gxi-conv", "add-conservation-0"],
     "innvestigate": ["ab-neg-input", "ab-neg-input-zplus", "ab-joint-denominator-conv", "wsquare-bias",
                      "zero-is-gxi-skip", "add-conservation-0"],
+    "lxt": ["eps-sign-zero-tenth", "eps-negative-z-positive", "zero-is-gxi-conv", "zero-is-gxi-skip",
+            "add-cancellation-signed-2pow20", "avgpool-zero", "maxpool-overlap-first"],
+    "torchlrp": ["ab-neg-input-zplus", "ab-bias-mode-ignore", "ab-joint-denominator-dense", "ab-signed-R"],
 }  # fmt: skip
 DIFFERS = {
     "zennit": ["gamma-z-zero", "gamma-z-zero-generalised"],
     "captum": ["ab-neg-input", "ab-neg-input-zplus", "ab-neg-bias", "ab-shared-fixture-alpha1beta0",
                "ab-joint-denominator-dense", "ab-joint-denominator-conv"],
     "innvestigate": ["ab-shared-fixture-alpha1beta0", "ab-shared-fixture-alpha2beta1", "ab-neg-bias"],
+    "torchlrp": ["gamma-linear", "eps-sign-zero-tenth", "ab-joint-denominator-conv"],
 }  # fmt: skip
 CONVENTION = {
     "zennit": ["wsquare-bias", "graph-hygiene-shared", "ab-all-zero-zplus", "avgpool-zplus", "head-and-seed-one"],
     "captum": ["gamma-bias", "avgpool-zplus"],
     "innvestigate": ["unrolled-oracle-conv-zplus"],
+    "lxt": ["eps-negative-z-below", "eps-negative-z-at-minus-epsilon", "ab-all-zero-zero"],
 }
 NOT_OFFERED = {
     "zennit": ["ab-all-zero-absolute", "maxpool-ties-equal", "ab-one-pool-empty-renormalise"],
     "captum": ["ab-shared-fixture-alpha2beta1", "wsquare-bias", "graph-hygiene-shared", "head-and-seed-logit"],
+    "lxt": ["gamma-linear", "ab-neg-input", "wsquare-bias"],
+    "torchlrp": ["ab-bias-mode-keep", "add-conservation-0", "zero-is-gxi-conv"],
 }
 EXPECTED = [
     (library, case, verdict)
@@ -147,9 +156,9 @@ def test_live_verdicts_are_the_recorded_ones(library):
 @pytest.mark.parametrize("library", NEEDS)
 def test_a_library_that_is_missing_is_named_with_what_to_install(library):
     if all(find_spec(package) for package in NEEDS[library]):
-        assert load_adapter(library).version == version(library)
+        assert load_adapter(library).version == (version(library) if library != "torchlrp" else "74253a1")
         return
-    with pytest.raises(AdapterError, match="pip install"):
+    with pytest.raises(AdapterError, match=r"pip install|git clone"):
         load_adapter(library)
 
 
@@ -159,6 +168,47 @@ def test_zennit_kept_from_dividing_by_zero_agrees_on_more():
     assert {r.case.id for r in report.of("agrees")} < {r.case.id for r in stabilized.of("agrees")}
     assert {r.case.id for r in report.of("differs")} == {r.case.id for r in stabilized.of("differs")}
     assert "ab-all-zero-zplus" in {r.case.id for r in stabilized.of("agrees")}
+
+
+def test_lxt_without_the_adapter_makes_the_same_errors():
+    """No sign for epsilon, and a rule that writes on what it shares."""
+    live("lxt")
+    import torch
+    from lxt.explicit.functional import add2
+    from lxt.explicit.rules import EpsilonRule
+
+    layer, x = torch.nn.Linear(1, 1, bias=False), torch.ones((1, 1), requires_grad=True)
+    layer.weight.data[:] = -2
+    EpsilonRule(layer, epsilon=1.0)(x).backward(torch.ones((1, 1)))
+    np.testing.assert_array_equal(x.grad, [[2.0]])  # -2 / (-2 + 1); with the sign of z, 2/3
+
+    class Sum(torch.nn.Module):
+        def forward(self, a, b):
+            return a + b
+
+    for add, expected in (
+        (EpsilonRule(Sum(), epsilon=0), [6.0, 6.0]),
+        (lambda a, b: add2(a, b, epsilon=0), [2.0, 3.0]),
+    ):
+        a, b = (torch.full((1, 1), value, requires_grad=True) for value in (2.0, 3.0))
+        add(a, b).backward(torch.full((1, 1), 5.0))
+        np.testing.assert_array_equal([a.grad.item(), b.grad.item()], expected)
+
+
+def test_torchlrp_without_the_adapter_makes_the_same_errors():
+    live("torchlrp")
+    import lrp
+    import torch
+
+    for w, rule, got in (([2.0, -1.0], "gamma", [12 / 7, -5 / 7]), ([1.0, -1.0], "epsilon", [-10.0, 10.0])):
+        layer, x = lrp.Linear(2, 1, bias=True), torch.ones((1, 2), requires_grad=True)
+        layer.weight.data, layer.bias.data = torch.tensor([w]), torch.zeros(1)
+        layer(x, explain=True, rule=rule).backward(torch.ones((1, 1)))
+        np.testing.assert_allclose(x.grad, [got], rtol=1e-6)
+    conv, x = lrp.Conv2d(1, 1, 1, bias=False), torch.ones((1, 1, 2, 2), requires_grad=True)
+    output = conv(x, explain=True, rule="alpha1beta0")
+    with pytest.raises(RuntimeError, match="must match"):
+        output.backward(torch.ones_like(output))
 
 
 def test_captum_without_the_adapter_makes_the_same_errors():

@@ -192,7 +192,7 @@ def official_digits() -> Path | None:
 
 @pytest.mark.skipif(official_digits() is None, reason="needs the official digits: LRPREF_DATA=FOLDER_OF_MNIST_NPZ")
 def test_the_accuracy_of_mnist_cnn_is_what_the_file_says() -> None:
-    net = lrpref.load("mnist-cnn")
+    net = lrpref.load("mnist-cnn").prepare("zero")
     with np.load(official_digits()) as mnist:
         images, labels = mnist["x_test"], mnist["y_test"]
     right = 0

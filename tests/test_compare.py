@@ -894,19 +894,6 @@ def test_the_page_holds_the_table() -> None:
     )
 
 
-def test_the_page_shows_what_its_code_prints() -> None:
-    """Each block of Python is run, and must print the block of text after it."""
-    page = PAGE.read_text(encoding="utf-8")
-    blocks = re.findall(r"```python\n(.*?)```\n+(?:```text\n(.*?)```)?", page, re.S)
-    assert len(blocks) >= 2
-    scope: dict[str, Any] = {}
-    for code, expected in blocks:
-        out = StringIO()
-        with redirect_stdout(out):
-            exec(compile(code, str(PAGE), "exec"), scope)
-        assert out.getvalue() == expected
-
-
 def test_no_library_is_imported_until_it_is_needed() -> None:
     code = (
         "import sys, json, lrpref, lrpref.cli, lrpref.importers.torch\n"

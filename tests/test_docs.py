@@ -6,7 +6,10 @@ import ast
 import re
 import subprocess
 import sys
+from contextlib import redirect_stdout
+from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,6 +21,20 @@ def test_the_page_of_rules_is_what_the_code_says() -> None:
     script = ROOT / "scripts" / "make_docs.py"
     done = subprocess.run([sys.executable, script, "--check"], cwd=ROOT, env={"PYTHONPATH": str(ROOT)}, check=False)
     assert done.returncode == 0, "run python scripts/make_docs.py"
+
+
+@pytest.mark.parametrize("name", ["compare", "exact", "testing"])
+def test_a_page_shows_what_its_code_prints(name: str) -> None:
+    """Each block of Python is run, and must print the block of text after it."""
+    page = ROOT / "docs" / f"{name}.md"
+    blocks = re.findall(r"```python\n(.*?)```\n+(?:```text\n(.*?)```)?", page.read_text(encoding="utf-8"), re.DOTALL)
+    assert len(blocks) >= 2
+    scope: dict[str, Any] = {"__name__": name}
+    for code, expected in blocks:
+        out = StringIO()
+        with redirect_stdout(out):
+            exec(compile(code, str(page), "exec"), scope)
+        assert out.getvalue() == expected
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

@@ -14,12 +14,12 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
-from strategies import dyadic, generic, networks
 
 import lrpref
 from lrpref import Add, BatchNorm, Conv2D, Dense, LinearLayer, Network, Scale, rules, to_numpy
 from lrpref.composites import Composite
 from lrpref.ledger import LOSSES
+from lrpref.testing.strategies import arrays, generic, networks
 
 few = settings(max_examples=settings.default.max_examples // 4)
 """For laws that are tried under every rule in turn, in slow arithmetic."""
@@ -67,7 +67,7 @@ def exactly(net: Network, x: np.ndarray) -> tuple[Network, np.ndarray]:
 
 def dyadic_seed(draw: Any, net: Network, x: np.ndarray) -> np.ndarray:
     """Relevance for every output, so that no law hangs on the output that happens to be largest."""
-    return draw(dyadic(net.forward(x).shape))
+    return draw(arrays(net.forward(x).shape))
 
 
 # ---- what LRP-0 is ---------------------------------------------------------------------------------------------
@@ -86,7 +86,7 @@ def gradient(net: Network, x: np.ndarray, target: np.ndarray, h: float) -> tuple
     return slope, bend
 
 
-@given(case=networks(array=generic))
+@given(case=networks(numbers=generic))
 def test_lrp_0_is_gradient_times_input(backend: Any, case: tuple[Network, np.ndarray]) -> None:
     """With biases, on convolutions, pools, BatchNorms, skips and branches: no kink within a step, no z of 0.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import FrozenInstanceError, fields
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
-from strategies import ELEMENTWISE, LAYERS, LINEAR, ROUTING, Case, cases, conv2d, dyadic, images
 
 import lrpref
 from lrpref import (
@@ -43,6 +43,18 @@ from lrpref.backend import is_array
 from lrpref.errors import DTypeError, ParameterError, RuleError, ShapeError
 from lrpref.layers.base import as_tuple
 from lrpref.rules import identity, magnitude, negative, one, positive, square
+from lrpref.testing import check_adjoint
+from lrpref.testing.strategies import (
+    ELEMENTWISE,
+    LAYERS,
+    LINEAR,
+    ROUTING,
+    LayerCase,
+    arrays,
+    conv2d,
+    images,
+    layer_cases,
+)
 
 every_linear_layer = pytest.mark.parametrize("kind", LINEAR)
 every_layer = pytest.mark.parametrize("kind", LAYERS)
@@ -80,19 +92,18 @@ def test_the_adjoint_is_the_transpose(kind: str, backend: Any, data: st.DataObje
 
     With `==`: the sums of dyadic numbers are exact.
     """
-    case = data.draw(cases(kind))
+    case = data.draw(layer_cases(kind))
     layer, inputs, s = backend(case)
     w = weights(layer.parameters(*inputs)[0])
-    up = to_numpy(layer.linear(w, *inputs)) * case.R
-    down = [a * c for a, c in zip(case.inputs, numpy_tuple(layer.adjoint(w, s, *case.shapes)), strict=True)]
-    assert_array_equal(sum(c.sum() for c in down), up.sum())
+    linear, adjoint = partial(layer.linear, w), lambda s: layer.adjoint(w, s, *case.shapes)
+    check_adjoint(linear, adjoint, inputs, s, tolerance=0)
 
 
 @every_linear_layer
 @few
 @given(data=st.data())
 def test_the_adjoint_is_shaped_like_the_inputs(kind: str, data: st.DataObject) -> None:
-    layer, inputs, s = case = data.draw(cases(kind))
+    layer, inputs, s = case = data.draw(layer_cases(kind))
     w, _ = layer.parameters(*inputs)
     assert tuple(c.shape for c in numpy_tuple(layer.adjoint(w, s, *case.shapes))) == case.shapes
 
@@ -101,7 +112,7 @@ def test_the_adjoint_is_shaped_like_the_inputs(kind: str, data: st.DataObject) -
 @few
 @given(data=st.data())
 def test_forward_is_the_explicit_matrix_plus_bias(kind: str, backend: Any, data: st.DataObject) -> None:
-    case = data.draw(cases(kind))
+    case = data.draw(layer_cases(kind))
     layer, inputs, _ = backend(case)
     shapes = [shape[1:] for shape in case.shapes]
     parts = oracle.matrix(case.layer, *shapes)
@@ -115,7 +126,7 @@ def test_forward_is_the_explicit_matrix_plus_bias(kind: str, backend: Any, data:
 @given(data=st.data())
 def test_fan_in_counts_the_connections_of_a_unit(kind: str, data: st.DataObject) -> None:
     """Where the window meets no padding, exactly; elsewhere cells of the padding count as well."""
-    case = data.draw(cases(kind))
+    case = data.draw(layer_cases(kind))
     layer = case.layer.map_arrays(np.ones_like)
     parts = oracle.matrix(layer, *(shape[1:] for shape in case.shapes))
     connections = sum(np.asarray((W != 0).sum(axis=1)) for W in parts)
@@ -170,7 +181,7 @@ def test_batch_norm_is_its_formula() -> None:
 @few
 @given(data=st.data())
 def test_output_shape_is_the_shape_of_the_output(kind: str, backend: Any, data: st.DataObject) -> None:
-    case = data.draw(cases(kind))
+    case = data.draw(layer_cases(kind))
     layer, inputs, _ = backend(case)
     assert layer.output_shape(*case.shapes) == tuple(layer.forward(*inputs).shape)
 
@@ -180,7 +191,7 @@ def test_output_shape_is_the_shape_of_the_output(kind: str, backend: Any, data: 
 @given(data=st.data())
 def test_a_sample_does_not_depend_on_its_batch(kind: str, backend: Any, data: st.DataObject) -> None:
     """Exactly, but for tanh, whose last bit may depend on where in an array a number stands."""
-    case = data.draw(cases(kind))
+    case = data.draw(layer_cases(kind))
     layer, inputs, _ = backend(case)
     together = to_numpy(layer.forward(*inputs))
     alone = [to_numpy(layer.forward(*backend(case.at(n).inputs))) for n in range(len(case.R))]
@@ -191,7 +202,7 @@ def test_a_sample_does_not_depend_on_its_batch(kind: str, backend: Any, data: st
 @few
 @given(data=st.data())
 def test_an_empty_batch_stays_empty(kind: str, data: st.DataObject) -> None:
-    layer, inputs, R = data.draw(cases(kind))
+    layer, inputs, R = data.draw(layer_cases(kind))
     nothing = tuple(a[:0] for a in inputs)
     assert layer.forward(*nothing).shape == (0, *R.shape[1:])
     shared = layer.relevance(nothing, R[:0], rules.Flat())
@@ -203,7 +214,7 @@ def test_an_empty_batch_stays_empty(kind: str, data: st.DataObject) -> None:
 @given(data=st.data())
 def test_relevance_is_shaped_like_the_inputs(kind: str, backend: Any, data: st.DataObject) -> None:
     """A tuple of inputs gets a tuple, one array gets one array."""
-    case = data.draw(cases(kind))
+    case = data.draw(layer_cases(kind))
     layer, inputs, R = backend(case)
     shared = layer.relevance(inputs, R, rules.Flat())
     assert isinstance(shared, tuple)
@@ -219,7 +230,7 @@ def test_relevance_is_shaped_like_the_inputs(kind: str, backend: Any, data: st.D
 @few
 @given(data=st.data())
 def test_nothing_given_to_a_layer_is_changed(kind: str, backend: Any, data: st.DataObject) -> None:
-    case = data.draw(cases(kind))
+    case = data.draw(layer_cases(kind))
     layer, inputs, R = moved = backend(case)
     kept = [np.array(to_numpy(x)) for x in (*inputs, R, *arrays_of(layer))]
     layer.forward(*inputs)
@@ -232,7 +243,7 @@ def test_nothing_given_to_a_layer_is_changed(kind: str, backend: Any, data: st.D
 @few
 @given(data=st.data())
 def test_layers_are_frozen_and_their_arrays_read_only(kind: str, data: st.DataObject) -> None:
-    layer = data.draw(cases(kind)).layer
+    layer = data.draw(layer_cases(kind)).layer
     with pytest.raises(FrozenInstanceError):
         layer.anything = 1
     for array in arrays_of(layer):
@@ -255,8 +266,8 @@ def test_float32_in_float32_out(kind: str, backend: Any, data: st.DataObject) ->
     def single(x: np.ndarray) -> np.ndarray:
         return x if x.dtype == bool else x.astype(np.float32)
 
-    layer, inputs, R = data.draw(cases(kind))
-    layer, inputs, R = backend(Case(layer.map_arrays(single), tuple(map(single, inputs)), single(R)))
+    layer, inputs, R = data.draw(layer_cases(kind))
+    layer, inputs, R = backend(LayerCase(layer.map_arrays(single), tuple(map(single, inputs)), single(R)))
     assert to_numpy(layer.forward(*inputs)).dtype == np.float32
     assert {r.dtype for r in numpy_tuple(layer.relevance(inputs, R, rules.Epsilon()))} == {np.dtype(np.float32)}
 
@@ -265,7 +276,7 @@ def test_float32_in_float32_out(kind: str, backend: Any, data: st.DataObject) ->
 @few
 @given(data=st.data())
 def test_map_arrays_reaches_every_array_and_keeps_the_rest(kind: str, data: st.DataObject) -> None:
-    layer = data.draw(cases(kind)).layer
+    layer = data.draw(layer_cases(kind)).layer
     seen: list[np.ndarray] = []
     copy = layer.map_arrays(lambda array: (seen.append(array), array.copy())[1])
     assert len(seen) == len(arrays_of(layer))
@@ -276,8 +287,8 @@ def test_map_arrays_reaches_every_array_and_keeps_the_rest(kind: str, data: st.D
 # ---- max-pooling -------------------------------------------------------------------------------------------------
 
 
-@given(case=cases("max_pool"))
-def test_max_pool_is_the_largest_real_cell(backend: Any, case: Case) -> None:
+@given(case=layer_cases("max_pool"))
+def test_max_pool_is_the_largest_real_cell(backend: Any, case: LayerCase) -> None:
     """Against padding with minus infinity, which never wins."""
     layer = case.layer
     top, bottom, left, right = layer.padding
@@ -292,7 +303,7 @@ def test_max_pool_is_the_largest_real_cell(backend: Any, case: Case) -> None:
 @given(data=st.data())
 def test_routes_are_the_messages(kind: str, backend: Any, data: st.DataObject) -> None:
     """Exactly, but for shared ties: R / 3 three times need not be R."""
-    case = data.draw(cases(kind))
+    case = data.draw(layer_cases(kind))
     layer, inputs, R = backend(case)
     messages = lrpref.messages(case.layer, case.inputs, case.R, rules.Zero())
     for shared, message in zip(numpy_tuple(layer.relevance(inputs, R, rules.Zero())), messages, strict=True):
@@ -335,8 +346,8 @@ def test_padding_never_wins(ties: str) -> None:
 # ---- the other routing layers ------------------------------------------------------------------------------------
 
 
-@given(case=cases("pad"))
-def test_pad_is_numpys_and_its_border_is_booked(backend: Any, case: Case) -> None:
+@given(case=layer_cases("pad"))
+def test_pad_is_numpys_and_its_border_is_booked(backend: Any, case: LayerCase) -> None:
     layer, inputs, R = backend(case)
     top, bottom, left, right = case.layer.padding
     border = ((0, 0), (0, 0), (top, bottom), (left, right))
@@ -356,8 +367,8 @@ def test_flatten_reads_row_by_row(shape: Any) -> None:
     assert_array_equal(Flatten().relevance(a, a.reshape(shape[0], -1), rules.Zero()), a)
 
 
-@given(case=cases("concat"))
-def test_concat_puts_side_by_side_and_takes_apart(case: Case) -> None:
+@given(case=layer_cases("concat"))
+def test_concat_puts_side_by_side_and_takes_apart(case: LayerCase) -> None:
     joined = case.layer.forward(*case.inputs)
     assert_array_equal(joined, np.concatenate(case.inputs, axis=1))
     for a, back in zip(case.inputs, case.layer.relevance(case.inputs, joined, rules.Zero()), strict=True):
@@ -376,7 +387,7 @@ def test_dropout_does_nothing() -> None:
 @few
 @given(data=st.data())
 def test_activations_pass_relevance(kind: str, backend: Any, data: st.DataObject) -> None:
-    case = data.draw(cases(kind))
+    case = data.draw(layer_cases(kind))
     layer, inputs, R = backend(case)
     for rule in (rules.Zero(), None):
         assert_array_equal(to_numpy(layer.relevance(inputs, R, rule)[0]), case.R)
@@ -404,7 +415,7 @@ def test_activations_by_hand(backend: Any, layer: lrpref.Layer, expected: Any) -
     assert_allclose(to_numpy(backend(layer).forward(backend(X))), [expected], rtol=1e-13)
 
 
-@given(a=images(channels=3).flatmap(dyadic))
+@given(a=images(channels=3).flatmap(arrays))
 def test_thresholds_are_per_channel_of_an_image(backend: Any, a: np.ndarray) -> None:
     t = np.asarray([-1.0, 0.0, 1.0])
     layer = ThreshReLU(t, np.asarray([False, True, False]))
@@ -520,7 +531,7 @@ def test_integers_and_lists_become_float64(layer: Conv2D) -> None:
 @few
 @given(data=st.data())
 def test_a_linear_layer_asks_for_a_rule(kind: str, data: st.DataObject) -> None:
-    layer, inputs, R = data.draw(cases(kind))
+    layer, inputs, R = data.draw(layer_cases(kind))
     for no_rule in (None, "epsilon"):
         with pytest.raises(RuleError, match=r"by a rule of lrpref\.rules, got"):
             layer.relevance(inputs, R, no_rule)

@@ -11,7 +11,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import signal, sparse
-from strategies import LAYERS, ROUTING, Case, cases, nonnegative
 
 import lrpref
 from lrpref import (
@@ -31,6 +30,7 @@ from lrpref import (
     rules,
 )
 from lrpref.errors import RuleError
+from lrpref.testing.strategies import LAYERS, ROUTING, LayerCase, layer_cases, nonnegative
 
 few = settings(max_examples=settings.default.max_examples // 4)
 
@@ -51,8 +51,8 @@ def correlated(a: np.ndarray, conv: Conv2D) -> np.ndarray:
     return np.stack(out)[:, ::s, ::t]
 
 
-@given(case=cases("conv2d"))
-def test_the_matrix_of_a_convolution_is_scipys_correlation(case: Case) -> None:
+@given(case=layer_cases("conv2d"))
+def test_the_matrix_of_a_convolution_is_scipys_correlation(case: LayerCase) -> None:
     (matrix,) = oracle.matrix(case.layer, case.shapes[0][1:])
     assert sparse.issparse(matrix)
     for a in case.inputs[0]:
@@ -96,7 +96,7 @@ def test_the_bias_is_one_number_per_output() -> None:
 @given(data=st.data())
 def test_messages_are_one_number_per_sample_input_and_output(kind: str, data: st.DataObject) -> None:
     """(N, *input, *output): one array for one input, a tuple for a tuple."""
-    layer, inputs, R = case = data.draw(cases(kind))
+    layer, inputs, R = case = data.draw(layer_cases(kind))
     found = lrpref.messages(layer, inputs, R, rules.Flat())
     assert isinstance(found, tuple)
     assert [m.shape for m in found] == [(*shape, *R.shape[1:]) for shape in case.shapes]
@@ -109,7 +109,7 @@ def test_messages_are_one_number_per_sample_input_and_output(kind: str, data: st
 @given(data=st.data())
 def test_routes_hand_on_everything_to_one_place(kind: str, data: st.DataObject) -> None:
     """Each output's messages sum to its R (to rounding: thirds of a tie); only tied maxima share."""
-    layer, inputs, R = case = data.draw(cases(kind))
+    layer, inputs, R = case = data.draw(layer_cases(kind))
     found = lrpref.messages(layer, inputs, R, rules.Zero())
     total = sum(m.sum(axis=tuple(range(1, a.ndim))) for m, a in zip(found, inputs, strict=True))
     assert_allclose(total, R, rtol=1e-15)
@@ -162,8 +162,8 @@ def literal(name: str, a: np.ndarray, w: np.ndarray, b: np.ndarray, R: np.ndarra
 
 
 @pytest.mark.parametrize("name", ["zero", "z-plus", "w-square", "flat", "absolute", "alpha-beta"])
-@given(case=cases("dense"))
-def test_messages_of_a_dense_layer_by_loops(name: str, case: Case) -> None:
+@given(case=layer_cases("dense"))
+def test_messages_of_a_dense_layer_by_loops(name: str, case: LayerCase) -> None:
     """The dyadic z is exact, so only the division rounds, and the two steps of alpha - beta."""
     layer, (a,), R = case
     b = np.zeros(R.shape[1]) if layer.bias is None else layer.bias
@@ -200,8 +200,8 @@ def test_whole_numbers_are_numbers_too() -> None:
 
 
 @few
-@given(case=cases("dense", inputs=nonnegative))
-def test_float32_stays_float32(case: Case) -> None:
+@given(case=layer_cases("dense", inputs=nonnegative))
+def test_float32_stays_float32(case: LayerCase) -> None:
     layer = case.layer.map_arrays(lambda array: array.astype(np.float32))
     found = lrpref.messages(layer, case.inputs[0].astype(np.float32), case.R.astype(np.float32), rules.ZPlus())
     assert found.dtype == np.float32

@@ -14,7 +14,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
-from strategies import LAYERS, LINEAR, RULES, cases, networks, rule_cases
 
 import lrpref
 from lrpref import (
@@ -47,6 +46,7 @@ from lrpref.backend import as_tuple
 from lrpref.composites import Composite, resolve
 from lrpref.errors import DTypeError, InputError, LrprefError, ParameterError, RuleError
 from lrpref.layers import LinearLayer
+from lrpref.testing.strategies import LAYERS, LINEAR, RULES, layer_cases, networks, rule_cases
 
 few = settings(max_examples=settings.default.max_examples // 4)
 
@@ -359,7 +359,7 @@ def test_relevance_is_the_sum_of_the_messages(name: str, data: st.DataObject) ->
 @few
 @given(data=st.data())
 def test_a_route_is_the_sum_of_the_messages(kind: str, data: st.DataObject) -> None:
-    case = data.draw(cases(kind))
+    case = data.draw(layer_cases(kind))
     layer, a, R = exact_layer(case.layer), tuple(map(exact, case.inputs)), exact(case.R)
     routed, sent = layer.relevance(a, R, rules.Zero()), lrpref.messages(layer, a, R, rules.Zero())
     for R_i, m, a_i in zip(as_tuple(routed), as_tuple(sent), a, strict=True):
@@ -371,7 +371,7 @@ def test_a_route_is_the_sum_of_the_messages(kind: str, data: st.DataObject) -> N
 @given(data=st.data())
 def test_forward_is_that_of_floats_where_floats_are_exact(kind: str, data: st.DataObject) -> None:
     """Dyadic numbers: floating point computes without rounding, and exact arithmetic must say the same."""
-    case = data.draw(cases(kind))
+    case = data.draw(layer_cases(kind))
     if isinstance(case.layer, LeakyReLU | Pad2D | ThreshReLU):
         case = case._replace(inputs=tuple(np.round(a) for a in case.inputs))
     found = exact_layer(case.layer).forward(*map(exact, case.inputs))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import FrozenInstanceError, dataclass, replace
 from fractions import Fraction
 from typing import Any
@@ -12,15 +12,34 @@ import pytest
 from hypothesis import Phase, find, given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal, assert_array_less
-from strategies import LINEAR, RULES, Case, Kind, cases, dyadic, kinds_for, nonnegative, rule_cases
 
 import lrpref
 from lrpref import Add, Conv2D, Dense, Scale, rules, to_numpy
-from lrpref.backend import as_tuple, sum_per_sample
+from lrpref.backend import sum_per_sample
 from lrpref.errors import ParameterError, RuleError
 from lrpref.layers.base import LinearLayer
 from lrpref.ledger import LOSSES
-from lrpref.rules import Pool, Rule, Term, divide, stabilize
+from lrpref.rules import Pool, Rule, divide, stabilize
+from lrpref.testing import (
+    check_batch_independence,
+    check_conservation,
+    check_linear_in_R,
+    check_no_mutation,
+    check_oracle,
+    check_rule,
+    rounding,
+)
+from lrpref.testing.strategies import (
+    LINEAR,
+    RULES,
+    Kind,
+    LayerCase,
+    arrays,
+    kinds_for,
+    layer_cases,
+    nonnegative,
+    rule_cases,
+)
 
 half, few = (settings(max_examples=settings.default.max_examples // n) for n in (2, 5))
 """For laws that are tried on every rule in turn, and on every pair of a rule and a layer."""
@@ -28,48 +47,12 @@ half, few = (settings(max_examples=settings.default.max_examples // n) for n in 
 every_rule = pytest.mark.parametrize("name", RULES)
 every_pair = pytest.mark.parametrize(("name", "kind"), [(name, kind) for name in RULES for kind in kinds_for(name)])
 
-LINEAR_CASES = cases(st.sampled_from(list(LINEAR)))
-
-# ---- how far apart two correct results may lie -------------------------------------------------------------------
+LINEAR_CASES = layer_cases(st.sampled_from(list(LINEAR)))
 
 
-def magnitudes(rule: Rule, case: Case) -> tuple[list[np.ndarray], np.ndarray]:
-    """The sums of the magnitudes of all that a rule adds up: for each input cell, and for each sample's books.
-
-    Inputs, weights and biases are dyadic, so every z is exact, and zero only where it is zero. What is rounded is
-    the quotient s = R / z, and the sums over j of w s and over i of a c; each sum is off by at most
-    (number of summands) * (unit roundoff) * (sum of magnitudes), in whatever order it is taken.
-    """
-    layer, inputs, R = case
-    w, b = layer.parameters(*inputs)
-    cells, books = [np.zeros_like(a) for a in inputs], sum_per_sample(abs(R))
-    for terms, s, rest in _sums(rule, case, w, b):
-        for term in terms:
-            c = as_tuple(layer.adjoint(abs(term.w(w)), s, *case.shapes))
-            cells = [total + abs(term.a(a)) * c_i for total, a, c_i in zip(cells, inputs, c, strict=True)]
-        books = books + sum_per_sample(s * rest)
-    return cells, books + sum(map(sum_per_sample, cells))
-
-
-def _sums(rule: Rule, case: Case, w: Any, b: Any) -> Iterator[tuple[tuple[Term, ...], np.ndarray, np.ndarray]]:
-    """For each sum of a rule: its terms, |s|, and what else is multiplied by s for the books."""
-    layer, inputs, R = case
-    if isinstance(rule, rules.Relative):
-        yield (Term(),), abs(R) / layer.fan_in(*case.shapes), 0 if b is None else abs(b)
-    elif not isinstance(rule, rules.Pass):
-        for pool in rule.pools():
-            z, b_pool = pool.z(layer, inputs, w, b)
-            denominator = rule.stabilize(z)
-            s = abs(divide(R, denominator)) * max(abs(pool.coefficient), 1)
-            yield pool.terms, s, abs(b_pool) + abs(denominator)
-
-
-def slack(rule: Rule, case: Case) -> tuple[list[np.ndarray], np.ndarray]:
-    """How far apart two orders of summation may lie, for each input cell and for each sample's books."""
-    summands = 4 + case.R[0].size + sum(a[0].size for a in case.inputs)
-    cells, books = magnitudes(rule, case)
-    unit = summands * np.finfo(np.float64).eps
-    return [unit * cell for cell in cells], unit * books
+def slack(rule: Rule, case: LayerCase) -> tuple[list[np.ndarray], np.ndarray]:
+    """How far rounding may take two correct results apart: for each input cell, and for each sample's books."""
+    return rounding(rule, *case)
 
 
 def assert_within(actual: Any, expected: Any, tolerance: Any) -> None:
@@ -77,23 +60,33 @@ def assert_within(actual: Any, expected: Any, tolerance: Any) -> None:
     assert_array_less(abs(to_numpy(actual) - to_numpy(expected)), tolerance + np.finfo(np.float64).tiny)
 
 
-def relevance(rule: Rule, case: Case) -> tuple[np.ndarray, ...]:
+def relevance(rule: Rule, case: LayerCase) -> tuple[np.ndarray, ...]:
     """The relevance of the inputs, on the CPU."""
     return tuple(map(to_numpy, case.layer.relevance(case.inputs, case.R, rule)))
 
 
+def explainer(backend: Any, rule: Rule, layer: Any) -> Callable[..., tuple[np.ndarray, ...]]:
+    """explain(inputs, R) as the laws take it, computed on a backend."""
+    rule, layer = backend(rule), backend(layer)
+    return lambda inputs, R: relevance(rule, LayerCase(layer, backend(inputs), backend(R)))
+
+
 # ---- every rule on every linear layer ----------------------------------------------------------------------------
+
+
+@every_rule
+def test_every_law_holds_in_fractions_and_in_float32(name: str) -> None:
+    """All laws at once, on the same random layers, as anyone may ask them of a rule of their own."""
+    simplest = settings(max_examples=1, phases=[Phase.generate], database=None)
+    check_rule(find(RULES[name](((1, 2),)), lambda rule: True, settings=simplest), max_examples=10)
 
 
 @every_pair
 @few
 @given(data=st.data())
 def test_relevance_is_the_sum_of_the_messages(name: str, kind: str, backend: Any, data: st.DataObject) -> None:
-    rule, case = data.draw(rule_cases(name, kind))
-    shared = relevance(backend(rule), backend(case))
-    messages = lrpref.messages(case.layer, case.inputs, case.R, rule)
-    for R_i, message, tolerance in zip(shared, messages, slack(rule, case)[0], strict=True):
-        assert_within(R_i, message.sum(axis=tuple(range(R_i.ndim, message.ndim))), tolerance)
+    rule, case = data.draw(rule_cases(name, kind=kind))
+    check_oracle(explainer(backend, rule, case.layer), *case, rule, tolerance=slack(rule, case)[0])
 
 
 @every_pair
@@ -101,12 +94,12 @@ def test_relevance_is_the_sum_of_the_messages(name: str, kind: str, backend: Any
 @given(data=st.data())
 def test_the_books_close(name: str, kind: str, data: st.DataObject) -> None:
     """out = in + bias + stabilizer + policy + factor, per sample."""
-    rule, case = data.draw(rule_cases(name, kind))
+    rule, case = data.draw(rule_cases(name, kind=kind))
     flow = case.layer.flow(case.inputs, case.R, rule)
     assert flow.attributed
     assert set(flow.losses) <= set(LOSSES)
-    booked = sum(map(sum_per_sample, flow.inputs)) + sum(flow.losses.values())
-    assert_within(booked, sum_per_sample(case.R), slack(rule, case)[1])
+    lost = sum(flow.losses.values())
+    check_conservation(lambda inputs, R: flow.inputs, case.inputs, case.R, lost, tolerance=slack(rule, case)[1])
 
 
 @every_rule
@@ -134,14 +127,10 @@ def test_relevance_is_linear(name: str, backend: Any, data: st.DataObject) -> No
     """Of 3 R + S it is 3 times that of R plus that of S."""
     rule, case = data.draw(rule_cases(name))
     assert rule.linear
-    other = case._replace(R=data.draw(dyadic(case.R.shape)))
-    both = case._replace(R=3 * case.R + other.R)
-    parts = zip(relevance(backend(rule), backend(case)), relevance(backend(rule), backend(other)), strict=True)
-    reach = abs(3 * case.R) + abs(other.R)  # the sum itself may cancel
-    for whole, (first, second), tolerance in zip(
-        relevance(backend(rule), backend(both)), parts, slack(rule, case._replace(R=reach))[0], strict=True
-    ):
-        assert_within(whole, 3 * first + second, 3 * tolerance)
+    S = data.draw(arrays(case.R.shape))
+    reach = abs(3 * case.R) + abs(S)  # the sum itself may cancel
+    tolerance = [3 * cells for cells in slack(rule, case._replace(R=reach))[0]]
+    check_linear_in_R(explainer(backend, rule, case.layer), case.inputs, case.R, S, tolerance=tolerance)
 
 
 @every_rule
@@ -152,13 +141,10 @@ def test_a_sample_does_not_depend_on_its_batch(name: str, backend: Any, data: st
 
     (To rounding: one sample may be summed in another order.)
     """
-    case = data.draw(LINEAR_CASES if name != "pass" else cases("scale"))
+    case = data.draw(LINEAR_CASES if name != "pass" else layer_cases("scale"))
     rule = data.draw(RULES[name](case.shapes, **({"whole_batch": False} if name == "z-box" else {})))
-    tolerances, rule = slack(rule, case)[0], backend(rule)
-    together = relevance(rule, backend(case))
-    for n in range(len(case.R)):
-        for R_i, alone, tolerance in zip(together, relevance(rule, backend(case.at(n))), tolerances, strict=True):
-            assert_within(R_i[n : n + 1], alone, 2 * tolerance[n : n + 1])
+    tolerance = [2 * cells for cells in slack(rule, case)[0]]
+    check_batch_independence(explainer(backend, rule, case.layer), case.inputs, case.R, tolerance=tolerance)
 
 
 @given(data=st.data())
@@ -178,13 +164,8 @@ def test_bounds_for_a_whole_batch_are_each_samples_own(backend: Any, data: st.Da
 @given(data=st.data())
 def test_a_second_call_equals_the_first_and_nothing_is_changed(name: str, backend: Any, data: st.DataObject) -> None:
     rule, case = data.draw(rule_cases(name))
-    kept = [array.copy() for array in (*case.inputs, case.R)]
-    case, rule = backend(case), backend(rule)
-    first = relevance(rule, case)
-    for once, again in zip(first, relevance(rule, case), strict=True):
-        assert_array_equal(once, again)
-    for before, after in zip(kept, (*case.inputs, case.R), strict=True):
-        assert_array_equal(before, to_numpy(after))
+    rule, layer, inputs, R = backend(rule), *backend(case)
+    check_no_mutation(lambda inputs, R: layer.relevance(inputs, R, rule), inputs, R)
 
 
 @every_rule
@@ -208,7 +189,7 @@ def test_float32_in_float32_out(name: str, backend: Any, data: st.DataObject) ->
     def single(x: np.ndarray) -> np.ndarray:
         return x.astype(np.float32)
 
-    short = Case(case.layer.map_arrays(single), tuple(map(single, case.inputs)), single(case.R))
+    short = LayerCase(case.layer.map_arrays(single), tuple(map(single, case.inputs)), single(case.R))
     units = np.finfo(np.float32).eps / np.finfo(np.float64).eps
     for R_i, exact, tolerance in zip(
         relevance(backend(rule), backend(short)), relevance(rule, case), slack(rule, case)[0], strict=True
@@ -221,7 +202,7 @@ def test_float32_in_float32_out(name: str, backend: Any, data: st.DataObject) ->
 
 
 @given(case=LINEAR_CASES, stabilizer=st.sampled_from([0.0, 0.25]))
-def test_alpha_1_beta_0_is_z_plus(backend: Any, case: Case, stabilizer: float) -> None:
+def test_alpha_1_beta_0_is_z_plus(backend: Any, case: LayerCase, stabilizer: float) -> None:
     case = backend(case)
     plus = relevance(rules.ZPlus(stabilizer), case)
     for one, other in zip(relevance(rules.AlphaBeta(1, 0, stabilizer=stabilizer), case), plus, strict=True):
@@ -229,7 +210,7 @@ def test_alpha_1_beta_0_is_z_plus(backend: Any, case: Case, stabilizer: float) -
 
 
 @given(case=LINEAR_CASES)
-def test_epsilon_0_is_lrp_0(backend: Any, case: Case) -> None:
+def test_epsilon_0_is_lrp_0(backend: Any, case: LayerCase) -> None:
     case = backend(case)
     for rule in (rules.Epsilon(0), rules.Epsilon(0.0, scale="rms")):
         for one, other in zip(relevance(rule, case), relevance(rules.Zero(), case), strict=True):
@@ -237,15 +218,15 @@ def test_epsilon_0_is_lrp_0(backend: Any, case: Case) -> None:
 
 
 @given(case=LINEAR_CASES, generalised=st.booleans())
-def test_gamma_0_is_lrp_0(case: Case, generalised: bool) -> None:
+def test_gamma_0_is_lrp_0(case: LayerCase, generalised: bool) -> None:
     """The generalised form adds up its two branches, in another order."""
     shared, tolerances = relevance(rules.Gamma(0.0, generalised), case), slack(rules.Zero(), case)[0]
     for one, other, tolerance in zip(shared, relevance(rules.Zero(), case), tolerances, strict=True):
         assert_within(one, other, 2 * tolerance * generalised)
 
 
-@given(case=cases(st.sampled_from(list(LINEAR)), inputs=nonnegative), gamma=st.sampled_from([0.25, 1.0]))
-def test_generalised_gamma_is_plain_gamma_where_a_and_z_are_not_negative(case: Case, gamma: float) -> None:
+@given(case=layer_cases(st.sampled_from(list(LINEAR)), inputs=nonnegative), gamma=st.sampled_from([0.25, 1.0]))
+def test_generalised_gamma_is_plain_gamma_where_a_and_z_are_not_negative(case: LayerCase, gamma: float) -> None:
     case = case._replace(R=np.where(case.layer.forward(*case.inputs) >= 0, case.R, 0))
     plain, tolerances = relevance(rules.Gamma(gamma), case), slack(rules.Gamma(gamma), case)[0]
     general = relevance(rules.Gamma(gamma, generalised=True), case)
@@ -253,8 +234,8 @@ def test_generalised_gamma_is_plain_gamma_where_a_and_z_are_not_negative(case: C
         assert_within(one, other, 2 * tolerance)
 
 
-@given(case=cases(st.sampled_from(["dense", "conv2d", "scale"])), gamma=st.sampled_from([0.25, 1.0]))
-def test_generalised_gamma_is_odd(case: Case, gamma: float) -> None:
+@given(case=layer_cases(st.sampled_from(["dense", "conv2d", "scale"])), gamma=st.sampled_from([0.25, 1.0]))
+def test_generalised_gamma_is_odd(case: LayerCase, gamma: float) -> None:
     """Turning every weight and bias round turns z round and leaves each share as it was (z = 0 apart)."""
     layer = case.layer
     case = case._replace(R=np.where(layer.forward(*case.inputs) != 0, case.R, 0))
@@ -263,8 +244,8 @@ def test_generalised_gamma_is_odd(case: Case, gamma: float) -> None:
         assert_array_equal(one, other)
 
 
-@given(case=cases(st.sampled_from(list(LINEAR)), relevance=nonnegative))
-def test_z_plus_keeps_what_is_not_negative(backend: Any, case: Case) -> None:
+@given(case=layer_cases(st.sampled_from(list(LINEAR)), relevance=nonnegative))
+def test_z_plus_keeps_what_is_not_negative(backend: Any, case: LayerCase) -> None:
     for R_i in relevance(rules.ZPlus(), backend(case)):
         assert (R_i >= 0).all()
 
@@ -274,7 +255,7 @@ def test_z_plus_keeps_what_is_not_negative(backend: Any, case: Case) -> None:
 @given(data=st.data())
 def test_w_square_and_flat_ignore_the_input(backend: Any, rule: Rule, data: st.DataObject) -> None:
     case = data.draw(LINEAR_CASES)
-    other = case._replace(inputs=tuple(data.draw(dyadic(shape)) for shape in case.shapes))
+    other = case._replace(inputs=tuple(data.draw(arrays(shape)) for shape in case.shapes))
     for one, two in zip(relevance(rule, backend(case)), relevance(rule, backend(other)), strict=True):
         assert_array_equal(one, two)
 
@@ -284,10 +265,10 @@ def test_w_square_and_flat_ignore_the_input(backend: Any, rule: Rule, data: st.D
 @given(data=st.data())
 def test_rules_without_a_bias_are_indifferent_to_it(backend: Any, name: str, data: st.DataObject) -> None:
     rule, case = data.draw(
-        rule_cases(name, "scale" if name == "pass" else st.sampled_from(["dense", "conv2d", "scale"]))
+        rule_cases(name, kind="scale" if name == "pass" else st.sampled_from(["dense", "conv2d", "scale"]))
     )
     w, out = case.layer.weight, case.layer.weight.shape[0]
-    other = case._replace(layer=replace(case.layer, bias=data.draw(dyadic((out,)))))
+    other = case._replace(layer=replace(case.layer, bias=data.draw(arrays((out,)))))
     assert other.layer.weight is not None
     assert_array_equal(other.layer.weight, w)
     for one, two in zip(relevance(backend(rule), backend(case)), relevance(backend(rule), backend(other)), strict=True):
@@ -295,14 +276,14 @@ def test_rules_without_a_bias_are_indifferent_to_it(backend: Any, name: str, dat
 
 
 @given(case=LINEAR_CASES, stabilizer=st.sampled_from([0.0, 0.25]))
-def test_absolute_hands_on_no_more_than_it_gets(backend: Any, case: Case, stabilizer: float) -> None:
+def test_absolute_hands_on_no_more_than_it_gets(backend: Any, case: LayerCase, stabilizer: float) -> None:
     """sum |R_i| <= sum |R_j|: no cancellation can blow it up."""
     shared = sum(sum_per_sample(abs(R_i)) for R_i in relevance(rules.Absolute(stabilizer), backend(case)))
     assert_array_less(shared, sum_per_sample(abs(case.R)) * (1 + 1e-12) + 1e-300)
 
 
 @given(case=LINEAR_CASES)
-def test_renormalised_alpha_beta_hands_on_all_it_can(case: Case) -> None:
+def test_renormalised_alpha_beta_hands_on_all_it_can(case: LayerCase) -> None:
     """Without bias it conserves wherever one of the two pools has something in it."""
     rule = rules.AlphaBeta(2, 1, bias="ignore", empty="renormalise")
     flow = case.layer.flow(case.inputs, case.R, rule)
@@ -311,8 +292,8 @@ def test_renormalised_alpha_beta_hands_on_all_it_can(case: Case) -> None:
     assert_within(flow.losses["policy"], sum_per_sample(np.where(z == 0, case.R, 0)), slack(rule, case)[1])
 
 
-@given(case=cases("add"))
-def test_a_skip_may_be_split_by_sign_by_magnitude_or_equally(case: Case) -> None:
+@given(case=layer_cases("add"))
+def test_a_skip_may_be_split_by_sign_by_magnitude_or_equally(case: LayerCase) -> None:
     """Zero: a / (a + b); Absolute: |a| / (|a| + |b|); Flat: equally."""
     total, size = sum(case.inputs), sum(map(abs, case.inputs))
     k = len(case.inputs)
@@ -500,7 +481,7 @@ class Half(Rule):
 @few
 @given(data=st.data())
 def test_a_rule_of_ones_own_works_on_every_layer_and_its_books_close(kind: str, data: st.DataObject) -> None:
-    case = data.draw(cases(kind))
+    case = data.draw(layer_cases(kind))
     flow = case.layer.flow(case.inputs, case.R, Half())
     cells, books = slack(Half(), case)
     parts = zip(relevance(rules.WSquare(), case), relevance(rules.Absolute(), case), strict=True)

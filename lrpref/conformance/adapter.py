@@ -8,7 +8,8 @@ An adapter is any object with
     promise   the words by which its documentation, or the paper it cites, promises the value of a case
 
 A module of adapters is imported before anyone knows whether the library is there; so it imports the library inside
-the function that makes the adapter, and names in `INSTALL` what pip should be asked for.
+the function that makes the adapter, and names in `INSTALL` what pip should be asked for, or says in `HOW` what else to
+do.
 """
 
 from __future__ import annotations
@@ -94,8 +95,8 @@ def _known(name: str) -> Any:
         module = importlib.import_module(f"{adapters.__name__}.{name}")
         return module.adapter()
     except ImportError as error:
-        install = getattr(module, "INSTALL", name)
-        raise AdapterError(f"{name} cannot be imported ({error}); pip install {install}") from error
+        how = getattr(module, "HOW", f"pip install {getattr(module, 'INSTALL', name)}")
+        raise AdapterError(f"{name} cannot be imported ({error}); {how}") from error
 
 
 def _own(name: str, module: str, function: str) -> Any:

@@ -1,15 +1,15 @@
 """The laws that cases of kind "relation" name under `check`.
 
 A law asks an adapter several questions, cases that differ in their network, input, seed or rules, and yields what
-was found next to what it must equal. Networks are rewritten and run forward by lrpref; whose relevance is judged is
-the adapter's alone. What only lrpref can be asked says so, and is not offered by anyone else.
+was found next to what it must equal. What is a law of any explainer stands in `lrpref.testing.laws`, and is asked here
+of an adapter. Networks are rewritten and run forward by lrpref; whose relevance is judged is the adapter's alone. What
+only lrpref can be asked says so, and is not offered by anyone else.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -20,23 +20,10 @@ from ..fusion import fuse, fusion_plan
 from ..layers import BatchNorm, Dense, DiagonalLayer, Scale, Softmax
 from ..network import Network
 from ..rules import Flat, Pass
+from ..testing import laws as testing
+from ..testing.laws import Pair, holds, near
 from .adapter import Adapter, NotOffered
 from .case import Case, floats, make_rule
-
-
-@dataclass(frozen=True, eq=False)
-class Pair:
-    """Two arrays that must agree: what was found, and what it must equal, to a tolerance absolute and relative."""
-
-    what: str
-    got: Any
-    expected: Any
-    tolerance: float = 0.0
-
-
-def holds(what: str, condition: object) -> Pair:
-    """A condition as a pair: 1 for true."""
-    return Pair(what, np.asarray(float(bool(condition))), np.asarray(1.0))
 
 
 def question(case: Case, **changes: Any) -> Case:
@@ -44,14 +31,18 @@ def question(case: Case, **changes: Any) -> Case:
     return replace(case, **{"expected": None, "exact": None, "data": {}, **changes})
 
 
+def _of_input(adapter: Adapter, case: Case, **changes: Any) -> Callable[[np.ndarray], np.ndarray]:
+    """The adapter as explain(x), the rest as in the case."""
+    return lambda x: adapter.explain(question(case, input=x, **changes))
+
+
 # ---- laws of any library ---------------------------------------------------------------------------------------
 
 
 def batch_independence(adapter: Adapter, case: Case) -> Iterator[Pair]:
     """The map of a batch holds the maps of its samples."""
-    together = adapter.explain(question(case))
-    alone = [adapter.explain(question(case, input=sample[None])) for sample in case.input]
-    yield Pair("a batch against its samples", together, np.concatenate(alone), case.tolerance)
+    limit = case.tolerance * (1 + abs(adapter.explain(question(case))))
+    yield from testing.check_batch_independence.pairs(_of_input(adapter, case), case.input, tolerance=limit)
 
 
 def seeds_are_factors(adapter: Adapter, case: Case) -> Iterator[Pair]:
@@ -73,23 +64,23 @@ def seeds_are_factors(adapter: Adapter, case: Case) -> Iterator[Pair]:
     (base, first), *others = maps.items()
     for seed, found in others:
         factor = (factors[seed] / factors[base]).reshape(-1, *(1,) * (first.ndim - 1))
-        yield Pair(f"seed {seed} against seed {base}", found, factor * first, case.tolerance)
+        yield near(f"seed {seed} against seed {base}", found, factor * first, case.tolerance)
 
 
 def leaves_no_trace(adapter: Adapter, case: Case) -> Iterator[Pair]:
     """A second call equals the first, whatever was asked in between; input, weights and attributes are untouched."""
-    before = {"the input": case.input.copy()} | {name: a.copy() for name, a in case.network.parameters.items()}
     attributes = [sorted(vars(layer)) for _, layer, _ in case.network.nodes]
-    first = adapter.explain(question(case)).copy()
-    with suppress(NotOffered):
-        adapter.explain(question(case, rules=dict.fromkeys(case.rules, Flat())))
-    yield Pair("a second call against the first", adapter.explain(question(case)), first)
-    after = {"the input": case.input} | case.network.parameters
-    yield holds("the same parameters", before.keys() == after.keys())
-    for name, array in before.items():
-        yield Pair(f"{name}, afterwards", after[name], array)
+    parameters = set(case.network.parameters)
+
+    def other_rules(x: np.ndarray) -> np.ndarray:
+        return adapter.explain(question(case, input=x, rules=dict.fromkeys(case.rules, Flat())))
+
+    yield from testing.check_no_mutation.pairs(
+        _of_input(adapter, case), case.input, watched=case.network.parameters, between=other_rules
+    )
+    yield holds("parameters are the same", parameters == set(case.network.parameters))
     now = [sorted(vars(layer)) for _, layer, _ in case.network.nodes]
-    yield holds("the same attributes on every layer", now == attributes)
+    yield holds("attributes on every layer are the same", now == attributes)
 
 
 def epsilon_absorption(adapter: Adapter, case: Case, epsilon: float) -> Iterator[Pair]:
@@ -104,7 +95,7 @@ def epsilon_absorption(adapter: Adapter, case: Case, epsilon: float) -> Iterator
             below = _explain_rest(adapter, case, place, z[source])
             above = _explain_rest(adapter, case, place + 1, z[node])
             kept = (z[node] - layer.bias) / (z[node] + epsilon * np.where(z[node] >= 0, 1, -1))
-            yield Pair(node, below.sum(axis=1), (above * kept).sum(axis=1), case.tolerance)
+            yield near(node, below.sum(axis=1), (above * kept).sum(axis=1), case.tolerance)
 
 
 def _explain_rest(adapter: Adapter, case: Case, place: int, x: np.ndarray) -> np.ndarray:
@@ -122,7 +113,7 @@ def float32_precision(adapter: Adapter, case: Case, bound: float) -> Iterator[Pa
     low = question(case, network=case.network.astype(np.float32), input=case.input.astype(np.float32))
     high = adapter.explain(question(case))
     largest = np.abs(high).max()
-    yield Pair("float32 against float64", adapter.explain(low) / largest, high / largest, bound)
+    yield near("float32 against float64", adapter.explain(low) / largest, high / largest, bound)
 
 
 def constants_cancel(adapter: Adapter, case: Case, node: str, constant: str) -> Iterator[Pair]:
@@ -132,8 +123,10 @@ def constants_cancel(adapter: Adapter, case: Case, node: str, constant: str) -> 
         (name, layer.map_arrays(lambda a: factor * a) if name == node else layer, read)
         for name, layer, read in case.network.nodes
     ]
-    first = adapter.explain(question(case))
-    yield Pair("scaled weights", adapter.explain(question(case, network=Network(scaled))), first, case.tolerance)
+    limit = case.tolerance * (1 + abs(adapter.explain(question(case))))
+    yield from testing.check_scale_covariance.pairs(
+        _of_input(adapter, case), _of_input(adapter, case, network=Network(scaled)), case.input, tolerance=limit
+    )
 
 
 # ---- laws of fusion, for any library -----------------------------------------------------------------------------
@@ -147,15 +140,18 @@ def identity_passed(adapter: Adapter, case: Case) -> Iterator[Pair]:
     longer = Network([*nodes, ("one", Scale(np.ones(channels)), ["conv"])])
     one = adapter.explain(question(case, network=fused))
     other = adapter.explain(question(case, network=longer, rules={**case.rules, "one": Pass()}))
-    yield Pair("with an identity in the place of the BatchNorm", other, one, case.tolerance)
+    yield near("with an identity in the place of the BatchNorm", other, one, case.tolerance)
 
 
 def zero_rule_unfused(adapter: Adapter, case: Case) -> Iterator[Pair]:
     """LRP-0 on the fused network equals LRP-0 on the unfused one with the BatchNorm under LRP-0."""
-    one = adapter.explain(question(case))
-    rules = {name: rule for name, rule in case.rules.items() if name != "bn"}
-    other = adapter.explain(question(case, network=fuse(case.network), rules=rules))
-    yield Pair("fused against unfused", other, one, case.tolerance)
+
+    def explain(net: Network, x: np.ndarray) -> np.ndarray:
+        rules = {name: rule for name, rule in case.rules.items() if name in net.names}
+        return adapter.explain(question(case, network=net, input=x, rules=rules))
+
+    limit = case.tolerance * (1 + abs(explain(case.network, case.input)))
+    yield from testing.check_fold.pairs(explain, case.network, case.input, tolerance=limit)
 
 
 def differs_from_passed(adapter: Adapter, case: Case) -> Iterator[Pair]:
@@ -197,7 +193,7 @@ def fused_forward(
     fused = fuse(case.network, **options)
     size = max(1.0, float(np.abs(case.output).max()))
     for what, net in (("the original", case.network), ("the fused network", fused)):
-        yield Pair(f"output of {what}", net.forward(case.input) / size, case.output / size, case.tolerance)
+        yield near(f"output of {what}", net.forward(case.input) / size, case.output / size, case.tolerance)
     yield holds("the original is left as it was", types == [type(layer) for _, layer, _ in case.network.nodes])
     held = {type(layer).__name__ for _, layer, _ in fused.nodes}
     yield holds(f"gone: {', '.join(gone)}", held.isdisjoint(gone))
@@ -207,7 +203,7 @@ def fused_forward(
                                                       if t is BatchNorm))  # fmt: skip
     for name, expected in (("weight", weight), ("bias", bias)):
         if expected is not None:
-            yield Pair(f"fused {name}", getattr(fused.nodes[0].layer, name), floats(expected), case.tolerance)
+            yield near(f"fused {name}", getattr(fused.nodes[0].layer, name), floats(expected), case.tolerance)
 
 
 def convolution_unchanged(adapter: Adapter, case: Case, node: str, **arguments: Any) -> Iterator[Pair]:
@@ -215,7 +211,7 @@ def convolution_unchanged(adapter: Adapter, case: Case, node: str, **arguments: 
     yield from fused_forward(adapter, case, **arguments)
     fused = fuse(case.network)
     for name in ("weight", "bias"):
-        yield Pair(f"{name} of {node}", getattr(fused[node], name), getattr(case.network[node], name))
+        yield near(f"{name} of {node}", getattr(fused[node], name), getattr(case.network[node], name))
     yield holds("a diagonal layer is left", any(isinstance(layer, DiagonalLayer) for _, layer, _ in fused.nodes))
 
 

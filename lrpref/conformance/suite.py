@@ -21,9 +21,10 @@ import numpy as np
 
 from ..arithmetic import is_exact
 from ..errors import unknown
+from ..testing.laws import Pair, near
 from .adapter import Adapter, NotOffered
 from .case import Case, load_cases
-from .laws import LAWS, Pair
+from .laws import LAWS
 
 VERDICTS = ("agrees", "differs", "convention", "not-offered", "error")
 
@@ -125,12 +126,12 @@ def _pairs(adapter: Adapter, case: Case) -> Iterator[Pair]:
         return
     got = np.asarray(adapter.explain(case))
     truth = case.in_fractions() if is_exact(got) else case
-    yield Pair("relevance", got, truth.expected, case.tolerance)
+    yield near("relevance", got, truth.expected, case.tolerance)
     details = getattr(adapter, "details", None)
     told = {} if details is None else details(case)
     for name, expected in truth.details().items():
         if name in told:
-            yield Pair(name, told[name], expected, case.tolerance)
+            yield near(name, told[name], expected, case.tolerance)
 
 
 def _furthest(case: Case, pairs: Sequence[Pair]) -> Result:
@@ -146,9 +147,9 @@ def _compare(case: Case, pair: Pair) -> Result:
         raise ValueError(f"{pair.what} has shape {got.shape}, expected {expected.shape}")
     if got.dtype != object and got.dtype.kind not in "biuf":
         raise TypeError(f"{pair.what} is of type {got.dtype}, not of real numbers")
-    tolerance = 0 if got.dtype == object else pair.tolerance  # exact numbers are equal, or they are not
+    limit = 0 if got.dtype == object else pair.allowed  # exact numbers are equal, or they are not
     with np.errstate(all="ignore"):
-        off, allowed = abs(got - expected), tolerance * (1 + abs(expected))
+        off, allowed = abs(got - expected), np.broadcast_to(np.asarray(limit), expected.shape)
         agrees = bool(np.all(off <= allowed))
         off, allowed = off.astype(np.float64), allowed.astype(np.float64)
         relative = np.where(off == 0, 0.0, off / allowed)

@@ -1,1 +1,1 @@
-"""One module a library: `adapter()` makes its adapter, `INSTALL` says what pip should be asked for."""
+"""One module a library: `adapter()` makes its adapter, `INSTALL` or `HOW` says how the library can be had."""

@@ -1,26 +1,38 @@
 """Random layers, inputs, relevances, rules and networks, for Hypothesis to draw and to shrink.
 
+In the style of `hypothesis.extra.numpy`: what is drawn stands first, options are keywords, and every argument is a
+value, or a strategy to draw it from.
+
+    arrays, nonnegative, generic    arrays of a shape
+    dense, conv2d, ..., layers      a layer for an input of a shape
+    layer_cases                     a layer with inputs and relevance: a `LayerCase`
+    rules, rule_cases               a rule; a rule with a layer at work
+    networks, relevances            a network with a batch; relevance for its output
+
 Shapes come first, then a layer that fits them, then the numbers. Numbers are *dyadic*: multiples of 1/8 between -4
 and 4. Products and sums of so few and so small ones are exact in floating point, so that z = 0 is really 0, two
 orders of summation agree to the last bit, and tests may demand equality where others need tolerances. Geometry is
 chosen to keep it so: average pools have 1, 2, 4, 8 or 16 cells, BatchNorms have standard deviations 1/2, 1 or 2.
 
-Every argument is a value, or a strategy to draw it from. Everything shrinks towards one sample, one channel, one
-cell, no padding, stride 1, and zeros.
+Everything shrinks towards one sample, one channel, one cell, no padding, stride 1, and zeros: the smallest network is
+a Dense layer with one weight, behind Flatten.
+
+Needs Hypothesis: pip install "lrpref[testing]".
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, lru_cache, partial
 from math import prod
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from hypothesis import strategies as st
 
-from lrpref import (
+from .. import rules as rule_types
+from ..layers import (
     Add,
     AvgPool2D,
     BatchNorm,
@@ -33,7 +45,6 @@ from lrpref import (
     Layer,
     LeakyReLU,
     MaxPool2D,
-    Network,
     Pad2D,
     ReLU,
     ReLU6,
@@ -41,12 +52,15 @@ from lrpref import (
     Sigmoid,
     Tanh,
     ThreshReLU,
-    rules,
 )
+from ..layers.base import Shape
+from ..network import INPUT, Network
+from ..rules import Rule
+from .cases import LayerCase, NetworkCase
 
-Shape = tuple[int, ...]
 Strategy = st.SearchStrategy
 Arrays = Callable[[Shape], Strategy[np.ndarray]]
+"""What draws the numbers of an array of a shape: `arrays`, `nonnegative`, `generic`, or a function of one's own."""
 
 
 def drawn(draw: Callable[[Strategy[Any]], Any], x: Any) -> Any:
@@ -57,19 +71,34 @@ def drawn(draw: Callable[[Strategy[Any]], Any], x: Any) -> Any:
 # ---- numbers -----------------------------------------------------------------------------------------------------
 
 
-def dyadic(shape: Shape, low: int = -4, high: int = 4) -> Strategy[np.ndarray]:
-    """An array of multiples of 1/8 in [low, high]; half of the arrays are integers, where ties and zeros abound.
+def arrays(shape: Any, *, low: Any = -4, high: Any = 4) -> Strategy[np.ndarray]:
+    """An array of multiples of 1/8 in [low, high]; most arrays hold integers, where ties and zeros abound.
 
-    One byte a number, looked up in a table: drawing a whole array is one step, and every byte shrinks by itself.
+    low, high  integers
+    """
+    if not any(isinstance(v, Strategy) for v in (shape, low, high)):
+        return _dyadic(shape, low, high)
+    return st.tuples(*map(_strategy, (shape, low, high))).flatmap(lambda found: _dyadic(*found))
+
+
+@lru_cache(maxsize=1024)
+def _dyadic(shape: Shape, low: int, high: int) -> Strategy[np.ndarray]:
+    """One byte a number, looked up in a table: drawing a whole array is one step, and every byte shrinks by itself.
+
+    The last byte is the first number: Hypothesis clears bytes from the first on, so that what is left stands at the
+    front of every array, and stays there when the shapes shrink too. A third of the arrays is written to some length
+    only, and zero from there; they are what others shrink to.
     """
     size = prod(shape)
-    bytes_ = st.binary(min_size=size, max_size=size)
 
-    def multiples_of(step: float) -> Strategy[np.ndarray]:
-        table = simplest_first(low, high, step)
-        return bytes_.map(lambda raw: table[np.frombuffer(raw, dtype=np.uint8) % len(table)].reshape(shape))
+    def read(raw: bytes, table: np.ndarray) -> np.ndarray:
+        found = np.zeros(size)
+        found[: len(raw)] = table[np.frombuffer(raw[::-1], dtype=np.uint8) % len(table)]
+        return found.reshape(shape)
 
-    return multiples_of(1) | multiples_of(1 / 8)
+    ways = [(0, 1.0), (size, 1.0), (size, 1 / 8)]
+    tables = [(least, simplest_first(low, high, step)) for least, step in ways]
+    return st.one_of(*(st.binary(min_size=n, max_size=size).map(partial(read, table=t)) for n, t in tables))
 
 
 @cache
@@ -83,14 +112,18 @@ EIGHTHS = st.integers(-8, 8).map(lambda k: k / 8)
 """One number."""
 
 
-def nonnegative(shape: Shape) -> Strategy[np.ndarray]:
-    """As `dyadic`, without negative numbers."""
-    return dyadic(shape, low=0)
+def nonnegative(shape: Any) -> Strategy[np.ndarray]:
+    """As `arrays`, without negative numbers."""
+    return arrays(shape, low=0)
 
 
-def generic(shape: Shape) -> Strategy[np.ndarray]:
+def generic(shape: Any) -> Strategy[np.ndarray]:
     """Numbers in general position: no ties, no zeros, no sums that cancel. They do not shrink, their seed does."""
-    return st.integers(0, 2**16).map(lambda seed: np.random.default_rng(seed).normal(size=shape))
+    return st.builds(_normal, _strategy(shape), st.integers(0, 2**16))
+
+
+def _normal(shape: Shape, seed: int) -> np.ndarray:
+    return np.random.default_rng(seed).normal(size=shape)
 
 
 def maybe(strategy: Strategy[Any]) -> Strategy[Any]:
@@ -107,13 +140,13 @@ PAIRS_TO_2, PAIRS_TO_3 = st.tuples(UP_TO_2, UP_TO_2), st.tuples(UP_TO_3, UP_TO_3
 BORDERS = st.tuples(*[st.integers(0, 2)] * 4)
 
 
-def vectors(batch: Any = UP_TO_3, features: Any = UP_TO_5) -> Strategy[Shape]:
+def vectors(*, batch: Any = UP_TO_3, features: Any = UP_TO_5) -> Strategy[Shape]:
     """(N, F)."""
     return st.tuples(*map(_strategy, (batch, features)))
 
 
 def images(
-    batch: Any = UP_TO_3, channels: Any = UP_TO_3, rows: Any = UP_TO_5, columns: Any = UP_TO_5
+    *, batch: Any = UP_TO_3, channels: Any = UP_TO_3, rows: Any = UP_TO_5, columns: Any = UP_TO_5
 ) -> Strategy[Shape]:
     """(N, C, H, W)."""
     return st.tuples(*map(_strategy, (batch, channels, rows, columns)))
@@ -127,25 +160,26 @@ def _strategy(x: Any) -> Strategy[Any]:
 
 
 @st.composite
-def dense(draw: Any, shape: Any, out: Any = UP_TO_4, bias: Any = EITHER, array: Arrays = dyadic) -> Dense:
+def dense(draw: Any, shape: Any, *, out: Any = UP_TO_4, bias: Any = EITHER, numbers: Arrays = arrays) -> Dense:
     """A Dense layer."""
     _, features = drawn(draw, shape)
     out = drawn(draw, out)
-    weight = draw(array((out, features)))
-    return Dense(weight, draw(array((out,))) if drawn(draw, bias) else None)
+    weight = draw(numbers((out, features)))
+    return Dense(weight, draw(numbers((out,))) if drawn(draw, bias) else None)
 
 
 @st.composite
 def conv2d(
     draw: Any,
     shape: Any,
+    *,
     out_per_group: Any = UP_TO_2,
     stride: Any = PAIRS_TO_3,
     padding: Any = BORDERS,
     dilation: Any = PAIRS_TO_2,
     bias: Any = EITHER,
     bias_taps: Any = EITHER,
-    array: Arrays = dyadic,
+    numbers: Arrays = arrays,
 ) -> Conv2D:
     """A Conv2D layer with any geometry whose kernel fits; the groups are a divisor of the channels."""
     _, channels, *sides = drawn(draw, shape)
@@ -154,9 +188,9 @@ def conv2d(
     padded = [side + padding[2 * k] + padding[2 * k + 1] for k, side in enumerate(sides)]
     kernel = tuple(draw(st.integers(1, min(3, (p - 1) // d + 1))) for p, d in zip(padded, dilation, strict=True))
     out = groups * drawn(draw, out_per_group)
-    weight = draw(array((out, channels // groups, *kernel)))
-    b = draw(array((out,))) if drawn(draw, bias) else None
-    taps = draw(array((out, *kernel))) if drawn(draw, bias_taps) else None
+    weight = draw(numbers((out, channels // groups, *kernel)))
+    b = draw(numbers((out,))) if drawn(draw, bias) else None
+    taps = draw(numbers((out, *kernel))) if drawn(draw, bias_taps) else None
     return Conv2D(weight, b, drawn(draw, stride), padding, dilation, groups, taps)
 
 
@@ -177,52 +211,56 @@ TIES = st.sampled_from(["first", "equal"])
 
 
 @st.composite
-def max_pool(draw: Any, shape: Any, ties: Any = TIES) -> MaxPool2D:
+def max_pool(draw: Any, shape: Any, *, ties: Any = TIES) -> MaxPool2D:
     """A MaxPool2D layer."""
-    return MaxPool2D(*draw(pool_geometry(drawn(draw, shape), (1, 2, 3))), ties=drawn(draw, ties))
+    kernel, stride, padding = draw(pool_geometry(drawn(draw, shape), (1, 2, 3)))
+    return MaxPool2D(kernel, stride, padding, ties=drawn(draw, ties))
 
 
 @st.composite
-def avg_pool(draw: Any, shape: Any, count_include_pad: Any = EITHER) -> AvgPool2D:
+def avg_pool(draw: Any, shape: Any, *, count_include_pad: Any = EITHER) -> AvgPool2D:
     """An AvgPool2D layer; where padding does not count, kernels of at most 2 x 2 keep the counts powers of two."""
     count = drawn(draw, count_include_pad)
-    return AvgPool2D(*draw(pool_geometry(drawn(draw, shape), (1, 2, 4) if count else (1, 2))), count_include_pad=count)
+    kernel, stride, padding = draw(pool_geometry(drawn(draw, shape), (1, 2, 4) if count else (1, 2)))
+    return AvgPool2D(kernel, stride, padding, count_include_pad=count)
 
 
 @st.composite
-def scale(draw: Any, shape: Any, bias: Any = EITHER, array: Arrays = dyadic) -> Scale:
+def scale(draw: Any, shape: Any, *, bias: Any = EITHER, numbers: Arrays = arrays) -> Scale:
     """A Scale layer."""
     channels = drawn(draw, shape)[1]
-    return Scale(draw(array((channels,))), draw(array((channels,))) if drawn(draw, bias) else None)
+    return Scale(draw(numbers((channels,))), draw(numbers((channels,))) if drawn(draw, bias) else None)
 
 
 @st.composite
-def batch_norm(draw: Any, shape: Any, weight: Any = EITHER, bias: Any = EITHER, array: Arrays = dyadic) -> BatchNorm:
+def batch_norm(
+    draw: Any, shape: Any, *, weight: Any = EITHER, bias: Any = EITHER, numbers: Arrays = arrays
+) -> BatchNorm:
     """A BatchNorm with standard deviations of 1/2, 1 or 2; weight and bias may be off, apart or together."""
     channels = drawn(draw, shape)[1]
     s = np.asarray(draw(st.lists(st.sampled_from([1.0, 0.5, 2.0]), min_size=channels, max_size=channels)))
-    g = draw(array((channels,))) if drawn(draw, weight) else None
-    beta = draw(array((channels,))) if drawn(draw, bias) else None
-    return BatchNorm(g, beta, draw(array((channels,))), s**2 - 0.25, eps=0.25)
+    g = draw(numbers((channels,))) if drawn(draw, weight) else None
+    beta = draw(numbers((channels,))) if drawn(draw, bias) else None
+    return BatchNorm(g, beta, draw(numbers((channels,))), s**2 - 0.25, eps=0.25)
 
 
 @st.composite
-def pad(draw: Any, shape: Any, value: Any = EIGHTHS) -> Pad2D:
+def pad(draw: Any, shape: Any, *, value: Any = EIGHTHS) -> Pad2D:
     """A Pad2D layer."""
     return Pad2D(draw(BORDERS), drawn(draw, value))
 
 
 @st.composite
-def threshold_relu(draw: Any, shape: Any, array: Arrays = dyadic) -> ThreshReLU:
+def threshold_relu(draw: Any, shape: Any, *, numbers: Arrays = arrays) -> ThreshReLU:
     """A ThreshReLU with one threshold for all, or one per channel, some of them turned round."""
     channels = drawn(draw, shape)[1]
     if draw(EITHER):
         return ThreshReLU(draw(EIGHTHS))
     below = draw(maybe(st.lists(st.booleans(), min_size=channels, max_size=channels)))
-    return ThreshReLU(draw(array((channels,))), None if below is None else np.asarray(below))
+    return ThreshReLU(draw(numbers((channels,))), None if below is None else np.asarray(below))
 
 
-def leaky_relu(shape: Any, slope: Any = EIGHTHS) -> Strategy[LeakyReLU]:
+def leaky_relu(shape: Any, *, slope: Any = EIGHTHS) -> Strategy[LeakyReLU]:
     """A LeakyReLU."""
     return _strategy(slope).map(LeakyReLU)
 
@@ -295,34 +333,37 @@ LAYERS = {**LINEAR, **ROUTING, **ELEMENTWISE}
 # ---- a layer at work -------------------------------------------------------------------------------------------
 
 
-class Case(NamedTuple):
-    """A layer, its inputs (a tuple, also of one), and the relevance of its output."""
-
-    layer: Layer
-    inputs: tuple[np.ndarray, ...]
-    R: np.ndarray
-
-    @property
-    def shapes(self) -> tuple[Shape, ...]:
-        """The inputs' shapes, batch included."""
-        return tuple(tuple(a.shape) for a in self.inputs)
-
-    def at(self, n: int) -> Case:
-        """Sample n alone."""
-        return Case(self.layer, tuple(a[n : n + 1] for a in self.inputs), self.R[n : n + 1])
-
-
 ANY_KIND = st.sampled_from(list(LAYERS))
 
 
 @st.composite
-def cases(draw: Any, kind: Any = ANY_KIND, inputs: Arrays = dyadic, relevance: Arrays = dyadic) -> Case:
-    """A layer of a kind (a key of `LAYERS`), with inputs and relevance."""
+def layers(draw: Any, shape: Any, *, kind: Any = ANY_KIND) -> Layer:
+    """A layer of a kind (a key of `LAYERS`) that takes an input of a shape, such as (N, F) or (N, C, H, W)."""
+    found: Layer = draw(LAYERS[drawn(draw, kind)].layer(drawn(draw, shape)))
+    return found
+
+
+@st.composite
+def layer_cases(
+    draw: Any, kind: Any = ANY_KIND, *, shapes: Any = None, inputs: Arrays = arrays, relevance: Arrays = arrays
+) -> LayerCase:
+    """A layer of a kind (a key of `LAYERS`), with inputs and relevance.
+
+    shapes  a tuple of the shapes of its inputs; None for small ones
+    """
     found = LAYERS[drawn(draw, kind)]
-    shapes = draw(found.shapes)
+    shapes = draw(found.shapes) if shapes is None else drawn(draw, shapes)
     layer = draw(found.layer(shapes[0]))
     a = tuple(draw(inputs(shape)) for shape in shapes)
-    return Case(layer, a, draw(relevance(layer.output_shape(*shapes))))
+    return LayerCase(layer, a, draw(relevance(layer.output_shape(*shapes))))
+
+
+@st.composite
+def relevances(draw: Any, model: Any, *inputs: Any, numbers: Arrays = arrays) -> np.ndarray:
+    """Relevance for the output of a layer or a network on its inputs."""
+    model, inputs = drawn(draw, model), tuple(drawn(draw, a) for a in inputs)
+    found: np.ndarray = draw(numbers(tuple(model.forward(*inputs).shape)))
+    return found
 
 
 # ---- rules -----------------------------------------------------------------------------------------------------
@@ -332,44 +373,48 @@ GAMMAS = st.sampled_from([0.0, 0.25, 1.0])
 
 
 @st.composite
-def z_box(draw: Any, shapes: tuple[Shape, ...], whole_batch: bool = True, stabilizer: Any = STABILIZERS) -> rules.ZBox:
+def z_box(
+    draw: Any, shapes: tuple[Shape, ...], whole_batch: bool = True, stabilizer: Any = STABILIZERS
+) -> rule_types.ZBox:
     """A z-box with low <= 0 <= high, each of them a number, one per channel, per cell, or per cell and sample."""
     shape = shapes[0]
     choices = [(), (shape[1],), shape[1:], *([shape] if whole_batch else [])]
     low, high = (draw(nonnegative(draw(st.sampled_from(choices)))) for _ in range(2))
     low, high = (float(v) if v.ndim == 0 else v for v in (-low, high))
-    return rules.ZBox(low, high, drawn(draw, stabilizer))
+    return rule_types.ZBox(low, high, drawn(draw, stabilizer))
 
 
-def _stabilized(rule: Callable[..., rules.Rule]) -> Callable[..., Strategy[rules.Rule]]:
+def _stabilized(rule: Callable[..., Rule]) -> Callable[..., Strategy[Rule]]:
     """A rule whose only parameter is its stabilizer."""
     return lambda shapes: st.builds(rule, stabilizer=STABILIZERS)
 
 
-RULES: dict[str, Callable[..., Strategy[rules.Rule]]] = {
-    "zero": lambda shapes: st.just(rules.Zero()),
-    "epsilon": lambda shapes: st.builds(rules.Epsilon, STABILIZERS, st.sampled_from([None, "rms"])),
-    "gamma": lambda shapes: st.builds(rules.Gamma, GAMMAS, st.booleans(), STABILIZERS),
+RULES: dict[str, Callable[..., Strategy[Rule]]] = {
+    "zero": lambda shapes: st.just(rule_types.Zero()),
+    "epsilon": lambda shapes: st.builds(rule_types.Epsilon, STABILIZERS, st.sampled_from([None, "rms"])),
+    "gamma": lambda shapes: st.builds(rule_types.Gamma, GAMMAS, st.booleans(), STABILIZERS),
     "alpha-beta": lambda shapes: st.builds(
-        lambda alpha, *rest: rules.AlphaBeta(alpha, alpha - 1, *rest),
+        lambda alpha, *rest: rule_types.AlphaBeta(alpha, alpha - 1, *rest),
         st.sampled_from([1, 2]),
         st.sampled_from(["keep", "ignore"]),
         st.sampled_from(["literal", "renormalise"]),
         STABILIZERS,
     ),
-    "z-plus": _stabilized(rules.ZPlus),
+    "z-plus": _stabilized(rule_types.ZPlus),
     "z-box": z_box,
-    "w-square": _stabilized(rules.WSquare),
-    "flat": _stabilized(rules.Flat),
-    "absolute": _stabilized(rules.Absolute),
-    "pass": lambda shapes: st.just(rules.Pass()),
-    "relative": lambda shapes: st.just(rules.Relative(rescale=False)),
+    "w-square": _stabilized(rule_types.WSquare),
+    "flat": _stabilized(rule_types.Flat),
+    "absolute": _stabilized(rule_types.Absolute),
+    "pass": lambda shapes: st.just(rule_types.Pass()),
+    "relative": lambda shapes: st.just(rule_types.Relative(rescale=False)),
 }
 """Every rule in every mode, drawn for inputs of given shapes.
 
 Of Relative only the bare messages: rescaled, their sum is divided by its own norm, which is rounding noise where
 dyadic numbers cancel exactly.
 """
+
+ANY_RULE = st.sampled_from(list(RULES))
 
 
 def kinds_for(rule: str) -> list[str]:
@@ -378,10 +423,18 @@ def kinds_for(rule: str) -> list[str]:
 
 
 @st.composite
-def rule_cases(draw: Any, rule: str, kind: Any = None, **arrays: Arrays) -> tuple[rules.Rule, Case]:
-    """A rule of a name (a key of `RULES`) and a linear layer at work."""
-    case = draw(cases(st.sampled_from(kinds_for(rule)) if kind is None else kind, **arrays))
-    return draw(RULES[rule](case.shapes)), case
+def rules(draw: Any, /, name: Any = ANY_RULE, *, shapes: Any, **options: Any) -> Rule:
+    """A rule of a name (a key of `RULES`), in any of its modes, for inputs of given shapes."""
+    found: Rule = draw(RULES[drawn(draw, name)](drawn(draw, shapes), **options))
+    return found
+
+
+@st.composite
+def rule_cases(draw: Any, /, name: Any = ANY_RULE, *, kind: Any = None, **numbers: Arrays) -> tuple[Rule, LayerCase]:
+    """A rule of a name (a key of `RULES`) and a linear layer at work; `numbers` as in `layer_cases`."""
+    name = drawn(draw, name)
+    case = draw(layer_cases(st.sampled_from(kinds_for(name)) if kind is None else kind, **numbers))
+    return draw(rules(name, shapes=case.shapes)), case
 
 
 # ---- small networks --------------------------------------------------------------------------------------------
@@ -405,40 +458,40 @@ class Graph:
 Block = Callable[..., str]
 
 
-def _convolution(draw: Any, graph: Graph, at: str, array: Arrays) -> str:
-    return graph.put(ReLU(), graph.put(draw(conv2d(graph.shapes[at], stride=(1, 1), array=array)), at))
+def _convolution(draw: Any, graph: Graph, at: str, numbers: Arrays) -> str:
+    return graph.put(ReLU(), graph.put(draw(conv2d(graph.shapes[at], stride=(1, 1), numbers=numbers)), at))
 
 
-def _max(draw: Any, graph: Graph, at: str, array: Arrays) -> str:
+def _max(draw: Any, graph: Graph, at: str, numbers: Arrays) -> str:
     return graph.put(draw(max_pool(graph.shapes[at])), at)
 
 
-def _average(draw: Any, graph: Graph, at: str, array: Arrays) -> str:
+def _average(draw: Any, graph: Graph, at: str, numbers: Arrays) -> str:
     return graph.put(draw(avg_pool(graph.shapes[at])), at)
 
 
-def _norm(draw: Any, graph: Graph, at: str, array: Arrays) -> str:
-    return graph.put(draw(batch_norm(graph.shapes[at], array=array)), at)
+def _norm(draw: Any, graph: Graph, at: str, numbers: Arrays) -> str:
+    return graph.put(draw(batch_norm(graph.shapes[at], numbers=numbers)), at)
 
 
-def _border(draw: Any, graph: Graph, at: str, array: Arrays) -> str:
+def _border(draw: Any, graph: Graph, at: str, numbers: Arrays) -> str:
     return graph.put(Dropout(), graph.put(Pad2D((0, 1, 1, 0), 0.5), at))
 
 
-def _residual(draw: Any, graph: Graph, at: str, array: Arrays) -> str:
+def _residual(draw: Any, graph: Graph, at: str, numbers: Arrays) -> str:
     """Two convolutions round a skip connection; they may be one layer at two nodes."""
     C = graph.shapes[at][1]
-    layers = [Conv2D(draw(array((C, C, 3, 3))), draw(maybe(array((C,)))), padding=1) for _ in range(2)]
+    layers = [Conv2D(draw(numbers((C, C, 3, 3))), draw(maybe(numbers((C,)))), padding=1) for _ in range(2)]
     first, second = layers if draw(EITHER) else (layers[0], layers[0])
     body = graph.put(second, graph.put(ReLU(), graph.put(first, at)))
     ends = [at, body] if draw(EITHER) else [body, at]
     return graph.put(ReLU(), graph.put(Add(), *ends))
 
 
-def _branches(draw: Any, graph: Graph, at: str, array: Arrays) -> str:
+def _branches(draw: Any, graph: Graph, at: str, numbers: Arrays) -> str:
     """A convolution beside what it reads."""
     C = graph.shapes[at][1]
-    side = graph.put(ReLU(), graph.put(Conv2D(draw(array((1, C, 1, 1))), draw(maybe(array((1,))))), at))
+    side = graph.put(ReLU(), graph.put(Conv2D(draw(numbers((1, C, 1, 1))), draw(maybe(numbers((1,))))), at))
     return graph.put(Concat(), side, at)
 
 
@@ -454,26 +507,27 @@ BLOCKS: dict[str, Block] = {
 
 
 UP_TO_3_BLOCKS = st.lists(st.sampled_from(list(BLOCKS)), max_size=3)
-SMALL_IMAGES = images(UP_TO_2, UP_TO_2, POWERS, POWERS)
+SMALL_IMAGES = images(batch=UP_TO_2, channels=UP_TO_2, rows=POWERS, columns=POWERS)
 
 
 @st.composite
 def networks(
     draw: Any,
+    *,
     blocks: Any = UP_TO_3_BLOCKS,
     shape: Any = SMALL_IMAGES,
-    array: Arrays = dyadic,
-) -> tuple[Network, np.ndarray]:
+    numbers: Arrays = arrays,
+) -> NetworkCase:
     """A small network that ends in one or two Dense layers, and a batch for it.
 
     blocks  names from `BLOCKS`
     """
     shape = drawn(draw, shape)
-    graph, at = Graph({"input": shape}), "input"
+    graph, at = Graph({INPUT: shape}), INPUT
     for block in drawn(draw, blocks):
-        at = BLOCKS[block](draw, graph, at, array)
+        at = BLOCKS[block](draw, graph, at, numbers)
     at = graph.put(Flatten(), graph.put(GlobalAvgPool2D(), at) if draw(EITHER) else at)
     if draw(EITHER):
-        at = graph.put(ReLU(), graph.put(draw(dense(graph.shapes[at], array=array)), at))
-    graph.put(draw(dense(graph.shapes[at], array=array)), at)
-    return Network(graph.nodes), draw(array(shape))
+        at = graph.put(ReLU(), graph.put(draw(dense(graph.shapes[at], numbers=numbers)), at))
+    graph.put(draw(dense(graph.shapes[at], numbers=numbers)), at)
+    return NetworkCase(Network(graph.nodes), draw(numbers(shape)))

@@ -1,0 +1,157 @@
+"""TorchLRP (github.com/fhvilshoj/TorchLRP), held to the table rule by rule.
+
+It has modules for Linear, Conv2d and MaxPool2d that take a rule by name when they are called; epsilon and gamma are
+fixed at 0.1. Everything else is torch's own, and relevance goes through it as a gradient does, which is right for
+activations of which each output is its input or 0, for flattening and for max-pooling. So a case must ask for just
+these constants, and alpha-beta without bias ("Biases are currently ignored in the alphabeta-rule implementations").
+
+It is no package: `lrp` is a folder of its repository, which must stand on the path.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ... import layers, rules
+from ...layers import Elementwise, LinearLayer
+from ...network import Node
+from ..adapter import NotOffered
+from ..case import Case
+from . import _asking as asking
+from . import _torch_twin as torch_twin
+
+HOW = (
+    "TorchLRP is on no package index: git clone https://github.com/fhvilshoj/TorchLRP, and put the clone on "
+    "PYTHONPATH, beside torch"
+)
+
+COMMITS = {"bc3c22bd101b": "74253a1"}
+"""The beginning of the SHA-256 of its Python files, in order of their names -> the commit that they are."""
+
+Made = Any
+"""A module of TorchLRP."""
+
+
+class TorchLrp:
+    """TorchLRP in the number type of the case's network."""
+
+    library = "torchlrp"
+
+    def __init__(self) -> None:
+        module = import_module("lrp")
+        if not hasattr(module, "convert_vgg"):
+            raise ImportError(f"the package lrp in {module.__path__} is not TorchLRP's")
+        self.version = _version(Path(module.__path__[0]))
+
+    def explain(self, case: Case) -> np.ndarray:
+        """Relevance of the input: the gradient that the backward pass leaves there."""
+        net = case.network
+        if asking.is_shared(net):
+            raise NotOffered("a layer that stands at two places is not tried")
+        names = {node.name: _rule(case, node) for node in net.nodes}
+        module = torch_twin.twin(net)
+        for name, rule in names.items():
+            if rule is not None:
+                place = torch_twin.module_name(name)
+                setattr(module, place, _explained()(getattr(module, place), rule))
+        x = torch_twin.tensor(case.input, net).requires_grad_(True)
+        module(x).backward(torch_twin.tensor(asking.start(case), net))
+        return np.asarray(x.grad.detach().numpy(), dtype=np.float64)
+
+    def promise(self, case: Case) -> str | None:
+        """What its README says, "some of the LRP rules, [1, 2, 3], for linear layers and convolutional layers"."""
+        if case.kind != "relevance" or asking.is_shared(case.network) or asking.divides_by_zero(case):
+            return None
+        told = {_WORDS.get(type(case.rules[n.name])) for n in case.network.nodes if isinstance(n.layer, LinearLayer)}
+        return None if None in told else "; ".join(sorted(words for words in told if words)) or None
+
+
+def _version(folder: Path) -> str:
+    """The commit, where its files are known; it has no number of a version."""
+    digest = hashlib.sha256()
+    for path in sorted(folder.rglob("*.py")):
+        digest.update(path.read_bytes())
+    return COMMITS.get(digest.hexdigest()[:12], f"unknown-{digest.hexdigest()[:12]}")
+
+
+@cache
+def _explained() -> Any:
+    """A module of torch as TorchLRP's, called with its rule."""
+    nn: Any = import_module("torch.nn")
+    lrp = import_module("lrp")
+
+    class Explained(nn.Module):  # type: ignore[misc]
+        def __init__(self, module: Any, rule: str) -> None:
+            super().__init__()
+            kind = lrp.Linear if isinstance(module, nn.Linear) else lrp.Conv2d
+            self.module, self.rule = kind.from_torch(module).to(module.weight.dtype), rule
+            self.module.load_state_dict(module.state_dict())  # from_torch rounds to float32
+
+        def forward(self, x: Any) -> Any:
+            return self.module(x, explain=True, rule=self.rule)
+
+    return Explained
+
+
+# ---- rule by rule ----------------------------------------------------------------------------------------------
+
+
+def _rule(case: Case, node: Node) -> str | None:
+    """TorchLRP's name of the rule of a node, None where torch's gradient routes; raises NotOffered."""
+    layer = node.layer
+    if isinstance(layer, Elementwise) and not isinstance(layer, layers.ReLU):
+        raise NotOffered(f"TorchLRP sends a gradient through {type(layer).__name__}, and has no rule for it")
+    if not isinstance(layer, LinearLayer):
+        return None
+    if not isinstance(layer, layers.Dense | layers.Conv2D):
+        raise NotOffered(f"TorchLRP has no rule for {type(layer).__name__}")
+    if isinstance(layer, layers.Conv2D) and len(set(layer.window.padding)) > 1:
+        raise NotOffered("a padding that differs from side to side is not tried")
+    rule = case.rules[node.name]
+    if isinstance(rule, rules.Epsilon):
+        return _named("epsilon", rule.scale is None and rule.epsilon == 0.1, "an epsilon of 0.1, and no other")
+    if isinstance(rule, rules.Gamma):
+        offered = rule.gamma == 0.1 and not rule.generalised and rule.stabilizer in (0, 0.1)
+        name = "gamma+epsilon" if rule.stabilizer else "gamma"
+        return _named(name, offered, "a plain gamma of 0.1, and no other")
+    if isinstance(rule, rules.AlphaBeta | rules.ZPlus):
+        return _alpha_beta(rule, getattr(layer, "bias", None) is not None)
+    raise NotOffered(f"TorchLRP has no rule like {type(rule).__name__}")
+
+
+def _named(name: str, offered: bool, words: str) -> str:
+    if not offered:
+        raise NotOffered(f"TorchLRP has {words}")
+    return name
+
+
+def _alpha_beta(rule: rules.AlphaBeta | rules.ZPlus, with_bias: bool) -> str:
+    """ "alpha1beta0" or "alpha2beta1", where no bias is meant to take part."""
+    alpha = rule.alpha if isinstance(rule, rules.AlphaBeta) else 1  # beta is alpha - 1
+    name = {1: "alpha1beta0", 2: "alpha2beta1"}.get(int(alpha), "") if alpha == int(alpha) else ""
+    literal = getattr(rule, "empty", "literal") == "literal" and not rule.stabilizer
+    _named(name, bool(name) and literal, "alpha-beta for 1 and 0, and for 2 and 1, without a stabilizer or modes")
+    kept = with_bias and getattr(rule, "bias", "keep") == "keep"
+    return _named(name, not kept, "alpha-beta without the bias, as its README says")
+
+
+_README = 'README: "Implemented rules"'
+_WORDS: Mapping[type, str] = {
+    rules.Epsilon: f'{_README}: "epsilon-rule", "epsilon fixed to 1e-1" [Bach et al. 2015]',
+    rules.Gamma: f'{_README}: "gamma-rule", "gamma fixed to 1e-1" [Montavon et al. 2019]',
+    rules.AlphaBeta: f'{_README}: "alpha=1 beta=0", "alpha=2 beta=1" [Bach et al. 2015]',
+    rules.ZPlus: f'{_README}: "alpha=1 beta=0" [Bach et al. 2015]',
+}
+"""Short quotations from the README of commit 74253a1, in brackets the paper that it cites."""
+
+
+def adapter() -> TorchLrp:
+    """TorchLRP, where its folder is on the path and torch is installed."""
+    return TorchLrp()

@@ -1,0 +1,256 @@
+# %% [markdown]
+# # 12. Whose heatmap is right?
+#
+# Two libraries explain the same network, the same picture, under a rule of the same name. The heatmaps differ.
+# **Which of the two is wrong, or is neither?**
+#
+# Nobody can tell from the pictures. We need networks so small that the right answer can be worked out by hand, and a
+# way to put them to any library.
+
+# %%
+# %matplotlib inline
+import inspect
+import json
+from importlib.resources import files
+
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.testing import assert_allclose
+
+from lrpref import Dense, ReLU, conformance, rules
+from lrpref.conformance import NotOffered
+
+# %% [markdown]
+# ## A library
+#
+# So that nothing needs to be installed, we write one: ten lines, for fully connected layers. It has epsilon, and
+# alpha-beta with $\alpha = 1, \beta = 0$. It looks as such code looks. There are three mistakes in it.
+
+
+# %%
+def epsilon_rule(a, w, b, R, epsilon):
+    z = a @ w.T + b
+    return a * ((R / (z + epsilon)) @ w)
+
+
+def alpha1_beta0(a, w, b, R):
+    w = np.maximum(w, 0)
+    z = a @ w.T + b
+    return a * ((R / (z + 1e-9)) @ w)
+
+
+# %% [markdown]
+# ## First try: compare with somebody else's heatmap
+#
+# A layer with random weights, inputs as they come out of a ReLU, and lrpref on the other side.
+
+# %%
+random = np.random.default_rng(0)
+w, a, R = random.normal(size=(3, 4)), abs(random.normal(size=(1, 4))), np.ones((1, 3))
+for name, ours, rule in [
+    ("epsilon", epsilon_rule(a, w, np.zeros(3), R, 0.01), rules.Epsilon(0.01)),
+    ("alpha 1, beta 0", alpha1_beta0(a, w, np.zeros(3), R), rules.AlphaBeta(1, 0)),
+]:
+    theirs = Dense(w).relevance(a, R, rule)
+    apart = abs(ours - theirs).max() / abs(theirs).max()
+    print(f"{name:16} differs by {apart:.1%}")
+    assert apart < 0.05
+
+# %% [markdown]
+# A little, and nothing. Is a little a mistake, another convention, or rounding? Is nothing a proof? And who says that
+# lrpref is right? A comparison of two programs has no third party.
+#
+# ## Cases
+#
+# The third party is paper and pencil. lrpref keeps a table of small cases with a known answer, under forty questions in
+# which implementations are known to part: negative inputs, biases, zero denominators, padding, skips, and so on. Each
+# answer was worked out by hand, or in fractions from the rule's equation by a script that knows no LRP library, lrpref
+# neither. Here is one.
+
+# %%
+cases = conformance.load_cases()
+case = next(case for case in cases if case.id == "ab-neg-input")
+print(f"{len(cases)} cases under {len({each.number for each in cases})} questions. One of them:\n")
+print(case.title)
+for name, layer, _ in case.network.nodes:
+    print(f"{name}: weights {layer.weight}, input {case.input[0]}, relevance {case.seed[0]}, rule {case.rules[name]}")
+print("expected", *case.exact[0])
+print("known to answer otherwise:", case.citation)
+assert len(cases) == 323
+assert [str(v) for v in case.exact[0]] == ["1/3", "2/3", "0"]
+
+# %% [markdown]
+# Check it: contributions (1, 2, -2), the positive ones sum to 3, so (1/3, 2/3, 0). That takes ten seconds, and it
+# settles the question for good.
+#
+# ## An adapter
+#
+# A library does not speak in lrpref's networks and rules. An *adapter* translates: it gets a case and returns the
+# library's relevance of the input. What the library does not have, it says: `NotOffered`. **Not offered is not wrong.**
+# And it quotes what the library promises, because only who has promised a value can be wrong about it.
+
+
+# %%
+class TwoRules:
+    """Our library, as the suite sees it."""
+
+    library, version = "two-rules", "0.1"
+
+    def explain(self, case):
+        if any(type(layer) not in (Dense, ReLU) for _, layer, _ in case.network.nodes):
+            raise NotOffered("layers other than Dense and ReLU")
+        if not hasattr(case.seed, "shape"):
+            raise NotOffered("a seed other than an array of relevance")
+        at, R = case.network.activations(case.input), case.seed
+        for name, layer, (source,) in reversed(case.network.nodes):
+            if isinstance(layer, Dense):
+                R = self.rule(case.rules[name], at[source], layer, R)
+        return R
+
+    def rule(self, rule, a, layer, R):
+        b = np.zeros(len(layer.weight)) if layer.bias is None else layer.bias
+        if type(rule) is rules.Epsilon and rule.scale is None:
+            return epsilon_rule(a, layer.weight, b, R, rule.epsilon)
+        if type(rule) is rules.AlphaBeta and (rule.alpha, rule.bias, rule.empty) == (1, "keep", "literal"):
+            return alpha1_beta0(a, layer.weight, b, R)
+        raise NotOffered(f"no rule like {rule}")
+
+    def promise(self, case):
+        return 'README: "epsilon and alpha-beta, as in Bach et al. 2015"'
+
+
+report = conformance.run(TwoRules(), cases)
+print(report.counts)
+assert report.counts["differs"] == 10
+assert report.counts["agrees"] == 6
+
+# %% [markdown]
+# Most cases are about layers and rules that we do not have, and the suite does not mind. But ten differ. Let us read
+# them, the largest error first.
+
+# %%
+for result in sorted(report.of("differs"), key=lambda result: -result.error):
+    print(f"{result.case.id}: error {result.error:.0e}")
+    print(f"    expected {np.round(result.expected.ravel(), 4)}, got {np.round(result.got.ravel(), 4) + 0.0}")
+errors = {result.case.id: result.error for result in report.of("differs")}
+assert {"ab-neg-input", "ab-neg-bias", "eps-negative-z-below"} <= {
+    name for name, error in errors.items() if error > 0.1
+}
+assert {"ab-signed-R", "ab-bias-mode-keep"} <= {name for name, error in errors.items() if error < 1e-8}
+
+# %% [markdown]
+# Three families.
+#
+# - Those that begin with *eps* have $z < 0$. The paper's denominator is $z + \varepsilon \, \mathrm{sign}(z)$ (Bach
+#   et al. 2015, eq. 58), which moves away from zero on both sides. Ours moves towards it, and at $z = -\varepsilon$
+#   divides by zero. In the first try that cost us "a little".
+# - Those that begin with *ab* and have a large error have negative inputs or biases. Our alpha-beta clamps the
+#   weights, where the paper splits the *products* (eq. 60), and it leaves a negative bias in the positive pool. The
+#   first try had neither, and saw nothing.
+# - The rest is off in the tenth digit: the 1e-9 that we put into the denominator, unasked, so as not to divide by zero.
+#   It is harmless, and still it is not the formula. The size of an error says what to look for.
+#
+# ## Mend it, and ask again
+
+
+# %%
+def epsilon_rule(a, w, b, R, epsilon):
+    z = a @ w.T + b
+    return a * ((R / (z + epsilon * np.where(z >= 0, 1, -1))) @ w)
+
+
+def alpha1_beta0(a, w, b, R):
+    parts = [(np.maximum(a, 0), np.maximum(w, 0)), (np.minimum(a, 0), np.minimum(w, 0))]
+    z = sum(a_part @ w_part.T for a_part, w_part in parts) + np.maximum(b, 0)
+    s = np.where(z == 0, 0, R / np.where(z == 0, 1, z))
+    return sum(a_part * (s @ w_part) for a_part, w_part in parts)
+
+
+mended = conformance.run(TwoRules(), cases)
+print(mended.counts)
+assert mended.passed
+assert mended.counts["agrees"] == 16
+
+# %% [markdown]
+# Nothing differs any more, and every case that differed agrees now.
+#
+# ## What the others answer
+#
+# `lrpref conform zennit` does the same with an installed library. What came out where we ran it is recorded and comes
+# with the package, so here it is, without any of them.
+
+# %%
+folder = files("lrpref.conformance.adapters") / "recorded"
+records = [json.loads(path.read_text()) for path in sorted(folder.iterdir(), key=lambda path: path.name)]
+names = [f"{record['library']} {record['version']}" for record in records]
+shown = ("agrees", "differs", "convention")
+print(f"{'':20}" + "".join(f"{verdict:>12}" for verdict in (*shown, "not-offered")))
+for name, record in zip(names, records, strict=True):
+    print(f"{name:20}" + "".join(f"{record['verdicts'][verdict]:12}" for verdict in (*shown, "not-offered")))
+assert {record["library"] for record in records} >= {"zennit", "captum", "innvestigate", "lxt", "torchlrp"}
+assert all(record["verdicts"]["error"] == 0 for record in records)
+
+# %% alt="Bars per library: mostly agreement; zennit has the most conventions, captum the most differences, nine"
+figure = Figure(figsize=(8.4, 2.9), layout="constrained")
+ax, left = figure.subplots(), np.zeros(len(records))
+for verdict, colour in zip(shown, ("#4d9221", "#b2182b", "#bdbdbd"), strict=True):
+    counts = np.array([record["verdicts"][verdict] for record in records])
+    ax.barh(names, counts, left=left, color=colour, label=verdict)
+    left += counts
+ax.invert_yaxis()
+ax.set_xlabel("cases that the library can be asked")
+ax.legend(frameon=False)
+ax.spines[["top", "right"]].set_visible(False)
+figure
+
+# %% [markdown]
+# Three verdicts, and the grey one is the one to think about.
+#
+# - **differs**: another value, and the library's own documentation, or the paper that it cites, promises this one. That
+#   is an error, and the report quotes the promise.
+# - **convention**: another value, but nobody has promised anything. What becomes of a bias under w-square? Who wins a
+#   tie? The papers do not say, and each library has to choose.
+# - The number of cases that a library can be asked says what it was made for, and nothing about its quality.
+#
+# And the case from above?
+
+# %%
+for name, record in zip(names, records, strict=True):
+    told = next(each for each in record["cases"] if each["id"] == "ab-neg-input")
+    values = "" if told["got"] is None else np.round(np.array(told["got"], dtype=float).ravel(), 3)
+    print(f"{name:20} {told['verdict']:12} {values}")
+captum = next(record for record in records if record["library"] == "captum")
+told = next(each for each in captum["cases"] if each["id"] == "ab-neg-input")
+assert told["verdict"] == "differs"
+assert_allclose(np.array(told["got"], dtype=float).ravel(), [-1, 0, 2])
+
+# %% [markdown]
+# (-1, 0, 2): the answer of the clamped weights, once more, in a library that many people use. The input that speaks
+# most for the answer gets nothing, and the one that speaks against it gets the most. The report quotes what its
+# documentation says:
+
+# %%
+print(told["reason"])
+assert "Only positive relevance is propagated" in told["reason"]
+
+# %% [markdown]
+# ## Before you write to anyone
+#
+# An adapter is code too, and may be at fault. So reproduce the difference in the library's own terms, with its own
+# defaults, before you report it. lrpref's tests do so for each error that [docs/adapters.md](../docs/adapters.md)
+# tells. This is the heart of the suite, by the way:
+
+# %%
+print(inspect.getsource(conformance.judge))
+
+# %% [markdown]
+# ## What you know now
+#
+# - Two programs that agree may share a mistake, and two that differ do not say which is wrong. Small cases with an
+#   answer by hand do.
+# - An adapter is a function. What a library does not have is *not offered*; where nothing was promised, another value
+#   is a *convention*.
+# - `lrpref conform --adapter module:function` puts all cases to your own code, with a report as text, Markdown, JSON or
+#   HTML, and an exit code for CI ([docs/conformance.md](../docs/conformance.md)).
+#
+# Next: two programs that both do the right thing, and still differ, in the seventh digit.

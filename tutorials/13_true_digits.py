@@ -1,0 +1,178 @@
+# %% [markdown]
+# # 13. How many digits of a heatmap are true?
+#
+# A heatmap in single precision says that a pixel has the relevance 0.0213874. Another library says 0.0213871. **Is one
+# of them wrong?** And if we computed with twice the digits, would we see another picture?
+#
+# Every number on a computer is rounded. To know what rounding does to a heatmap, one needs the same heatmap without.
+
+# %%
+# %matplotlib inline
+from fractions import Fraction
+
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.testing import assert_allclose
+
+import lrpref
+from lrpref import Dense, rules
+
+# %% [markdown]
+# ## First try: compare two precisions
+#
+# A trained network, a real digit, LRP-0, once in single precision (`float32`, about 7 digits) and once in double
+# (`float64`, about 16).
+
+# %%
+net = lrpref.load("mnist-mlp")
+x = lrpref.samples.load("digit-4")
+single = lrpref.explain(net, x, rule="zero")
+double = lrpref.explain(net.astype(np.float64), x, rule="zero")
+ink = double != 0
+relative = abs(single - double)[ink] / abs(double)[ink]
+print("largest relative difference above 1e-6:", relative.max() > 1e-6)
+print("typical relative difference below 1e-6:", np.median(relative) < 1e-6)
+assert relative.max() > 1e-6 > np.median(relative)
+
+# %% [markdown]
+# So in the worst pixel a digit or two of the seven are gone. But which of the two maps is right there? We believe the
+# one with more digits, and for that one there is nobody left to ask. What about a third with even more?
+#
+# ## The map itself
+#
+# There is an end to that. The weights of a network are binary fractions, the pixels are, and LRP-0 only adds,
+# multiplies and divides. So the true map is a list of fractions, and a computer can calculate with those exactly.
+
+# %%
+exact = lrpref.exact(net)
+tr = lrpref.trace(exact, x, rule="zero")
+pixel = max(tr.relevance.flat)
+print("one relevance:", str(pixel.numerator)[:20], "... over", str(pixel.denominator)[:20], "...")
+print("digits above the line:", len(str(pixel.numerator)), "  below it:", len(str(pixel.denominator)))
+print("what the books lack, exactly:", *{str(residual) for residual in tr.ledger.residual().flat})
+assert (tr.ledger.residual() == 0).all()
+assert (len(str(pixel.numerator)), len(str(pixel.denominator))) == (36, 36)
+assert Fraction(int(pixel.numerator), int(pixel.denominator)) == pixel
+
+# %% [markdown]
+# Thirty-six digits over thirty-six, and no rounding anywhere: the residual of the ledger is not `1e-16`, it is 0. It
+# is the same code as before. Only the numbers are others.
+#
+# Now a digit can be called true. If $R^*$ is the fraction and $R$ what floating point made of it, then
+#
+# $$\text{digits} = -\log_{10} \frac{|R - R^*|}{|R^*|}$$
+#
+# are right, and at most as many as the number type holds. `lrpref.digits` counts them for every pixel.
+
+# %%
+found = lrpref.digits(net, x, "zero", dtypes=(np.float32, np.float64), reference="exact")
+for name, summary in found.summary.items():
+    print(f"{name}: holds {summary.holds:.0f} digits; true at the median pixel {summary.median:.0f}", end=", ")
+    print(f"at the worst {summary.worst:.0f}")
+assert_allclose([found.summary["float32"].median, found.summary["float64"].median], [6.9, 15.6], atol=0.3)
+assert_allclose([found.summary["float32"].worst, found.summary["float64"].worst], [5.2, 14.3], atol=0.6)
+
+# %% [markdown]
+# The answer for LRP-0 on this network: about seven digits of a pixel are true in single precision, and sixteen in
+# double. At the worst pixel it is two digits less, in both.
+#
+# ## Where digits go
+#
+# Two digits are lost, in single *and* in double precision. So it is not the precision that is at fault. One neuron
+# shows it. Its two contributions are $1/3$ and $-(1 - d)/3$, which almost cancel. The first input deserves $1/d$.
+
+# %%
+layer = Dense(np.array([[1, -1]], np.float32))
+print("true digits of the 7.2 that a float32 holds")
+for power, expected in [(0, 7.2), (5, 5.7), (10, 4.5), (15, 2.7), (20, 1.5)]:
+    d = Fraction(1, 2**power)
+    a = np.array([[float(Fraction(1, 3)), float((1 - d) / 3)]], np.float32)  # rounded in the eighth digit
+    R = layer.relevance(a, np.ones((1, 1), np.float32), rules.Zero())[0, 0]
+    error = abs(Fraction(float(R)) - 1 / d) * d
+    digits = min(7.2, -np.log10(float(error))) if error else 7.2
+    print(f"d = 1/2^{power:<2}  relevance {R:12.1f}, the truth {float(1 / d):9.1f}: {digits:.1f} true")
+    assert abs(digits - expected) < 0.05
+
+# %% [markdown]
+# The inputs are wrong in the eighth digit, as every rounded number is. The sum $z$ has the same *absolute* error, but
+# it is small, so its *relative* error is large, and relevance is divided by it. **A denominator that is a hundred
+# times smaller than its summands costs two digits**, in any precision. Doubling the precision does not mend that; it
+# only begins with more.
+#
+# And the other way round: a rule that adds up only what has one sign cannot cancel, so it cannot lose.
+
+# %%
+table = {"zero": found}
+for rule in ("gamma", "z-plus"):
+    table[rule] = lrpref.digits(net, x, rule, dtypes=(np.float32, np.float64), reference="mpmath")
+print("rule      float32: median, worst     float64: median, worst")
+for rule, each in table.items():
+    cells = [each.summary[name] for name in ("float32", "float64")]
+    print(f"{rule:8}" + "".join(f"{s.median:16.0f} {s.worst:6.0f}" for s in cells))
+worst = {rule: each.summary["float32"].worst for rule, each in table.items()}
+assert_allclose(list(worst.values()), [5.2, 4.0, 6.6], atol=0.4)
+
+# %% [markdown]
+# (For the last two the reference is not a fraction but arithmetic with 60 digits, by mpmath: fractions grow with
+# every denominator, and would take a minute. [docs/exact.md](../docs/exact.md) has all rules, and says what size is
+# feasible.)
+
+# %% alt="Three digits of the four: under LRP-0 and gamma a few dark pixels among light ones, under z-plus all light"
+figure = Figure(figsize=(9.4, 3.1), layout="constrained")
+axes = figure.subplots(1, 3)
+for ax, (rule, each) in zip(axes, table.items(), strict=True):
+    digits = np.where(x[0, 0] > 0, each["float32"][0, 0], np.nan)
+    image = ax.imshow(digits, cmap="viridis", vmin=4, vmax=7.2)
+    ax.set_title(f"{rule}: at least {np.nanmin(digits):.1f}", fontsize=10)
+    ax.set_axis_off()
+figure.colorbar(image, ax=axes, label="true digits in float32", shrink=0.85)
+figure
+
+# %% [markdown]
+# The dark pixels are those where something cancelled. What do they have in common? Little relevance.
+
+# %% alt="Scatter: pixels with much relevance have 6 to 7 true digits, those with a thousandth of it down to 4 or 5"
+figure = Figure(figsize=(6.4, 3.4), layout="constrained")
+ax = figure.subplots()
+rows = []
+for rule, marker in (("gamma", "."), ("z-plus", "x")):
+    R = abs(lrpref.explain(net.astype(np.float64), x, rule=rule)[0, 0])
+    drawn = R > 0
+    share, digits = R[drawn] / R.max(), table[rule]["float32"][0, 0][drawn]
+    ax.semilogx(share, digits, marker, markersize=4, label=rule)
+    rows.append((rule, digits[share > 0.1].min(), digits[share < 0.01].min()))
+ax.set(xlabel="relevance, as a share of the largest", ylabel="true digits in float32")
+ax.legend(frameon=False)
+ax.spines[["top", "right"]].set_visible(False)
+figure
+
+# %%
+for rule, large, small in rows:
+    print(f"{rule:7} at least {large:.0f} digits where relevance is large, {small:.0f} where it is small")
+assert rows[0][1] > rows[0][2] + 1
+assert rows[0][1] > 5.5
+
+# %% [markdown]
+# Under gamma, a pixel with a tenth of the largest relevance or more keeps six digits; the others are pale in any
+# picture. So:
+#
+# - **The picture is the same in single precision.** No eye sees the fourth digit of a pale pixel.
+# - **A relative difference per pixel says little about a library.** 0.0213874 and 0.0213871 differ in the sixth
+#   digit, as they may. Compare maps by the size of the difference next to the size of the map (`lrpref.compare`
+#   does), and allow a hundred times the last digit of the number type.
+# - **A large difference is no rounding.** In this network rounding does not explain an error of a thousandth of the
+#   map. Then ask which convention is another (step 12).
+
+# %%
+size = {rule: each.summary["float32"].relative_l2 for rule, each in table.items()}
+print("error next to the map, in float32, below one millionth:", {rule: l2 < 1e-6 for rule, l2 in size.items()})
+assert max(size.values()) < 1e-6
+
+# %% [markdown]
+# ## What you know now
+#
+# - The true heatmap of a network of ReLUs is a list of fractions. `lrpref.exact` computes it, with the same code, and
+#   the books close with `==`.
+# - A digit is lost for each power of ten by which a denominator is smaller than its summands, in any precision. Rules
+#   that do not cancel lose next to nothing.
+# - What is lost is lost where relevance is small. Judge two maps by their difference as a whole.
