@@ -52,6 +52,13 @@ def from_onnx(
     operation that lrpref has no layer for, or a network that does not compute the same; LrprefError where the onnx
     package is not installed.
     """
+    return imported(path, example, output, max_bytes)[0]
+
+
+def imported(
+    path: str | os.PathLike[str], example: Any = None, output: str | None = None, max_bytes: int = MAX_BYTES
+) -> tuple[Network, Shape]:
+    """`from_onnx`, and the shape of one input as the network takes it."""
     onnx = library("onnx", "onnx", "ONNX files")
     path = Path(path)
     model = read_model(path, output, max_bytes)
@@ -66,7 +73,7 @@ def from_onnx(
         prove(net, own, np.transpose(expected, np.argsort(last.axes)), "the file", "see docs/import.md")
     except (ConversionError, WeightsError) as error:
         raise type(error)(f"{path}: {error}") from error
-    return net if model.double else net.astype(np.float32)
+    return net if model.double else net.astype(np.float32), own.shape[1:]
 
 
 def _check_known(model: Model) -> None:
