@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from .. import weights
+from ..errors import WeightsError
 from ..importers.read import READ, find_network
 from .common import command
 
@@ -35,10 +36,10 @@ def add(commands: Any) -> None:
 
 def run(chosen: argparse.Namespace) -> int:
     """Read, prove, write, and say what it became."""
-    path, shape = Path(chosen.file), chosen.input_shape
-    example = None if shape is None else np.random.default_rng(0).normal(size=(2, *shape))
-    settings = {} if shape is None else {"input_shape": shape}
-    net, about = find_network(path, example, chosen.architecture, chosen.result, **settings)
+    path = Path(chosen.file)
+    if Path(chosen.output).suffix != ".npz":  # before the work, not after it
+        raise WeightsError(f"networks are stored as .npz, got {chosen.output}")
+    net, about = find_network(path, None, chosen.architecture, chosen.result, chosen.input_shape)
     source = {"file": path.name, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
     weights.save(net, chosen.output, {**about, "source": source})
     held = sum(int(np.prod(array.shape)) for array in net.parameters.values())

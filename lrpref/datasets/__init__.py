@@ -1,4 +1,4 @@
-"""Data sets in their published formats: MNIST and CIFAR-10, read from a folder, checked, and fetched if one asks for it.
+"""Data sets in their published formats: MNIST and CIFAR-10, from a folder, checked, and fetched if one asks for it.
 
     data = lrpref.datasets.load("mnist", split="test", folder="~/data")
     x = lrpref.datasets.scaled(data.x)

@@ -19,8 +19,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import DataError
-from ..weights import read_arrays
-from .part import Download, Part
+from .part import Download, Part, columns
 from .pickled import read_pickled
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
@@ -143,16 +142,9 @@ def _npz(folder: Path, split: str) -> Part | None:
     if not paths:
         return None
     suffix = "" if split == "train" else f"_{split}"
-    columns: list[list[np.ndarray]] = [[], [], []]
-    for path in paths:
-        arrays = read_arrays(path)
-        keys = [f"{name}{suffix}" for name in ("x", "y", "index")]
-        if missing := [key for key in keys if key not in arrays]:
-            raise DataError(f"{path} has no {', '.join(missing)}; it has: {', '.join(arrays)}")
-        for column, key in zip(columns, keys, strict=True):
-            column.append(arrays[key])
+    rows = [columns(path, (f"x{suffix}", f"y{suffix}", f"index{suffix}")) for path in paths]
     try:
-        x, y, index = (np.concatenate(column) for column in columns)
+        x, y, index = (np.concatenate(arrays) for arrays in zip(*rows, strict=True))
     except ValueError as error:
         raise DataError(f"{paths[0]} and the parts beside it differ in shape: {error}") from error
     if x.shape[1:] != (32, 32, 3) or x.dtype != np.uint8:

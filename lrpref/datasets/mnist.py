@@ -7,9 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import DataError
-from ..weights import read_arrays
 from .idx import as_idx, read_idx
-from .part import Download, Part
+from .part import Download, Part, columns
 
 CLASSES = tuple("0123456789")
 SPLITS = ("train", "test")
@@ -41,11 +40,8 @@ def read(folder: Path, split: str) -> Part | None:
     path = folder / "mnist.npz"
     if not path.is_file():
         return None
-    arrays = read_arrays(path)
-    keys = (f"x_{split}", f"y_{split}")
-    if missing := [key for key in keys if key not in arrays]:
-        raise DataError(f"{path} has no {', '.join(missing)}; it has: {', '.join(arrays)}")
-    return _part(arrays[keys[0]], arrays[keys[1]], path)
+    x, y = columns(path, (f"x_{split}", f"y_{split}"))
+    return _part(x, y, path)
 
 
 def check(part: Part, split: str) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from ..errors import DataError
+from ..errors import DataError, WeightsError
+from ..weights import read_arrays
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,3 +56,14 @@ class Download:
     def url(self) -> str:
         """Where it lies."""
         return self.folder + self.name
+
+
+def columns(path: Path, keys: Sequence[str]) -> list[np.ndarray]:
+    """Arrays of an .npz file by name; raises DataError."""
+    try:
+        arrays = read_arrays(path)
+    except WeightsError as error:
+        raise DataError(str(error)) from error
+    if missing := [key for key in keys if key not in arrays]:
+        raise DataError(f"{path} has no {', '.join(missing)}; it has: {', '.join(arrays)}")
+    return [arrays[key] for key in keys]

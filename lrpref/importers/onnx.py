@@ -25,10 +25,11 @@ from ..errors import ConversionError, LrprefError, WeightsError
 from ..extras import library
 from ..layers import Layer
 from ..network import INPUT, Network
+from ..state_dict import as_array
 from ..weights import MAX_BYTES
 from .graph import Graph, Shape, prove, require
 from .layout import CHANNELS_LAST, Layout, plain
-from .onnx_file import DOMAINS, FLOATING, Model, fixed_shape, read_model
+from .onnx_file import DOMAINS, FLOATING, Model, fixed_shape, in_words, read_model
 from .onnx_operations import FOLDED, OPERATIONS, SUPPORTED, Activation, Call, merged
 
 MAX_FOLDED = 2**20
@@ -56,15 +57,22 @@ def from_onnx(
 
 
 def imported(
-    path: str | os.PathLike[str], example: Any = None, output: str | None = None, max_bytes: int = MAX_BYTES
+    path: str | os.PathLike[str],
+    example: Any = None,
+    output: str | None = None,
+    max_bytes: int = MAX_BYTES,
+    shape: Shape | None = None,
 ) -> tuple[Network, Shape]:
-    """`from_onnx`, and the shape of one input as the network takes it."""
+    """`from_onnx`, and the shape of one input as the network takes it.
+
+    shape  of one input as the file takes it, where there is no example and the file does not say it
+    """
     onnx = library("onnx", "onnx", "ONNX files")
     path = Path(path)
     model = read_model(path, output, max_bytes)
     try:
         _check_known(model)
-        x = _example(model, example, max_bytes)
+        x = _example(model, example, shape, max_bytes)
         twin = _twin(onnx, model, x.shape)
         importer = _Importer(onnx, model, twin, x.shape, max_bytes)
         net, last = importer.network()
@@ -84,16 +92,16 @@ def _check_known(model: Model) -> None:
             raise ConversionError(f"node {_label(node)!r} ({kind}): there is no layer for it. Supported: {SUPPORTED}")
 
 
-def _example(model: Model, example: Any, max_bytes: int) -> np.ndarray:
+def _example(model: Model, example: Any, given: Shape | None, max_bytes: int) -> np.ndarray:
     """The input to prove on, in float64; raises ConversionError for one that the file would not take."""
     if example is None:
-        shape = fixed_shape(model)
+        shape = fixed_shape(model, given)
         require(prod(shape) * 8 <= max_bytes, f"an input of {shape} needs more than the {max_bytes} bytes allowed")
         return np.random.default_rng(0).normal(size=shape)
-    x = np.asarray(example, dtype=np.float64)
+    x = as_array(example).astype(np.float64)
     told = model.shape or (None,) * x.ndim
     fits = len(told) == x.ndim and all(n in (None, m) for n, m in zip(told, x.shape, strict=True))
-    require(fits, f"the example has shape {x.shape}, the file takes {tuple('?' if n is None else n for n in told)}")
+    require(fits, f"the example has shape {x.shape}, the file takes {in_words(told)}")
     return x
 
 

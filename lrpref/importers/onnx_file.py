@@ -169,9 +169,22 @@ def _check_external(tensor: Any, folder: Path, size: int) -> None:
         )
 
 
-def fixed_shape(model: Model) -> Shape:
-    """The input's declared shape with a batch of 2 where that is free; raises ConversionError if more is free."""
-    told = "nothing" if model.shape is None else str(tuple("?" if n is None else n for n in model.shape))
-    if model.shape is None or None in model.shape[1:]:
-        raise ConversionError(f"the file says {told} of its input's shape; give an example input")
-    return (model.shape[0] or 2, *(n for n in model.shape[1:] if n is not None))
+def fixed_shape(model: Model, given: Shape | None) -> Shape:
+    """The input's shape, as the file says it and `given` says it of one input, with a batch of 2 where that is free.
+
+    Raises ConversionError where the two differ, or leave an axis open.
+    """
+    told = model.shape or (None,) * (1 + len(given or ()))
+    shape = tuple(n or m for n, m in zip(told, (2, *(given or told[1:])), strict=False))
+    fits = given is None or (len(given) == len(told) - 1 and shape[1:] == given)
+    require(fits, f"an input of {given}; the file takes {in_words(told[1:])}")
+    if (model.shape is None and given is None) or None in shape:
+        raise ConversionError(
+            f"the file says its input's shape as {in_words(model.shape)}; give an example, or the shape"
+        )
+    return tuple(n for n in shape if n is not None)
+
+
+def in_words(shape: tuple[int | None, ...] | None) -> str:
+    """A shape with a ? for an axis that is not fixed."""
+    return "nothing" if shape is None else f"({', '.join('?' if n is None else str(n) for n in shape)})"

@@ -68,16 +68,19 @@ def find_network(
     example: Any = None,
     architecture: Architecture | None = None,
     output: str | None = None,
-    **settings: Any,
+    input_shape: Sequence[int] | None = None,
 ) -> Found:
-    """`read`, with what is known about the network; `settings` are the builder's."""
+    """`read`, with what is known about the network.
+
+    input_shape  of one input as the file takes it, where there is no example; for an architecture by name, its own
+    """
     path = Path(path)
     if path.suffix in REFUSED:
         raise ConversionError(f"{path} is not read: {REFUSED[path.suffix]}")
     if path.suffix not in READ:
         raise ConversionError(f"{path}: lrpref reads {', '.join(READ)}, not {path.suffix or 'files without a suffix'}")
     if path.suffix == ".onnx":
-        net, shape = imported(path, example, output)
+        net, shape = imported(path, example, output, shape=None if input_shape is None else tuple(input_shape))
         return Found(net, _about(shape))
     state: Mapping[str, Any] = read_safetensors(path) if path.suffix == ".safetensors" else read_arrays(find(path))
     if path.suffix == ".npz" and "architecture" in state:
@@ -85,7 +88,7 @@ def find_network(
     if architecture is None:
         raise ConversionError(f"{path} holds weights and no graph; say which network they are of: architecture=")
     try:
-        return _built(architecture, state, settings)
+        return _built(architecture, state, {} if input_shape is None else {"input_shape": tuple(input_shape)})
     except UnknownNameError:
         raise
     except LrprefError as error:
