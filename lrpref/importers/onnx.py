@@ -29,6 +29,7 @@ from ..state_dict import as_array
 from ..weights import MAX_BYTES
 from .graph import Graph, Shape, prove, require
 from .layout import CHANNELS_LAST, Layout, plain
+from .onnx_evaluator import evaluated
 from .onnx_file import DOMAINS, FLOATING, Model, fixed_shape, in_words, read_model
 from .onnx_operations import FOLDED, OPERATIONS, SUPPORTED, Activation, Call, merged
 
@@ -76,7 +77,7 @@ def imported(
         twin = _twin(onnx, model, x.shape)
         importer = _Importer(onnx, model, twin, x.shape, max_bytes)
         net, last = importer.network()
-        expected = _evaluated(onnx, twin, importer.weights, {model.input: x}, model.output)
+        expected = evaluated(twin, {**importer.weights, model.input: x}, model.output)
         own = np.transpose(x, np.argsort(importer.input_layout.axes))
         prove(net, own, np.transpose(expected, np.argsort(last.axes)), "the file", "see docs/import.md")
     except (ConversionError, WeightsError) as error:
@@ -126,7 +127,7 @@ def _twin(onnx: Any, model: Model, shape: Shape) -> Any:
     try:
         onnx.checker.check_model(twin)
     except (onnx.checker.ValidationError, ValueError) as error:
-        raise WeightsError(f"not valid ONNX: {error}") from error
+        raise WeightsError(f"not valid ONNX: {str(error).strip().splitlines()[0]}") from error
     return twin
 
 
@@ -138,17 +139,6 @@ def _in_double(onnx: Any, node: Any) -> Any:
         if node.op_type == "Cast" and attribute.name == "to" and attribute.i in FLOATING:
             attribute.i = onnx.TensorProto.DOUBLE
     return twin
-
-
-def _evaluated(onnx: Any, twin: Any, constants: dict[str, np.ndarray], x: dict[str, np.ndarray], output: str) -> Any:
-    """What onnx's reference evaluator makes of the input."""
-    reference = library("onnx.reference", "onnx", "ONNX files")
-    try:
-        with np.errstate(all="ignore"):
-            (found,) = reference.ReferenceEvaluator(twin).run([output], constants | x)
-    except Exception as error:
-        raise ConversionError(f"onnx's reference evaluator does not run the file on the example: {error}") from error
-    return np.asarray(found)
 
 
 # ---- the walk --------------------------------------------------------------------------------------------------
@@ -258,7 +248,7 @@ class _Importer:
             [self.onnx.helper.make_value_info(node.output[0], self.onnx.TypeProto())],
         )
         twin = self.onnx.helper.make_model(graph, opset_imports=self.twin.opset_import)
-        return np.asarray(_evaluated(self.onnx, twin, {}, feeds, node.output[0]))
+        return evaluated(twin, feeds, node.output[0])
 
 
 def _type(onnx: Any, value: np.ndarray) -> Any:

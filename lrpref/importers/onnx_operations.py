@@ -117,6 +117,11 @@ Step = tuple[list[Layer], Layout]
 """The layers of an operation, and how the file's result lies in theirs."""
 
 
+def single(value: float) -> float:
+    """A number as the file would hold it: rounded to float32."""
+    return float(np.float32(value))
+
+
 def axes_in_words(layout: Layout) -> str:
     """As in "(N, H, W, C)"."""
     return f"({', '.join('NCHW'[axis] for axis in layout.axes)})"
@@ -194,7 +199,7 @@ def _batch_norm(call: Call) -> Step:
         x.layout.channels(call.weight(i, name).reshape(-1, *(1,) * (len(x.shape) - 2)), x.shape)
         for i, name in enumerate(("scale", "bias", "mean", "variance"), 1)
     )
-    return [BatchNorm(weight, bias, mean, var, call.attributes.get("epsilon", 1e-5))], x.layout
+    return [BatchNorm(weight, bias, mean, var, call.attributes.get("epsilon", single(1e-5)))], x.layout
 
 
 def _add(call: Call) -> Step:
@@ -272,7 +277,7 @@ def _clip(call: Call) -> Step:
 
 def _leaky_relu(call: Call) -> Step:
     """LeakyReLU"""
-    return [LeakyReLU(call.attributes.get("alpha", 0.01))], call.x.layout
+    return [LeakyReLU(call.attributes.get("alpha", single(0.01)))], call.x.layout
 
 
 def _sigmoid(call: Call) -> Step:

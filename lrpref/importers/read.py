@@ -123,8 +123,10 @@ def _builder(text: str) -> tuple[Callable[..., Network], dict[str, Any]]:
         raise unknown("network", name, models.__all__)
     try:
         call = ast.parse(f"f({rest}" if bracket else "f()", mode="eval").body
-        if not isinstance(call, ast.Call) or call.args or any(keyword.arg is None for keyword in call.keywords):
+        if not (isinstance(call, ast.Call) and isinstance(call.func, ast.Name)) or call.args:
             raise ValueError("settings are given by name")
+        if any(keyword.arg is None for keyword in call.keywords):
+            raise ValueError("settings are given one by one")
         settings = {str(keyword.arg): ast.literal_eval(keyword.value) for keyword in call.keywords}
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise ConversionError(f'{text!r}: expected something like "{name}(width=0.5)": {error}') from error
