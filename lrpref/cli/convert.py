@@ -11,7 +11,7 @@ import numpy as np
 
 from .. import weights
 from ..errors import WeightsError
-from ..importers.read import READ, find_network
+from ..importers.files import READ, find_network
 from .common import command
 
 

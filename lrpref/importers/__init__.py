@@ -1,7 +1,7 @@
 """Models of other libraries, taken over as networks of lrpref. Nothing here imports those libraries until asked."""
 
+from .files import read
 from .onnx import from_onnx
-from .read import read
 from .safetensors import read_safetensors
 from .torch import from_torch
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import ast
-import importlib
 import inspect
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from .. import models
 from ..errors import ConversionError, LrprefError, UnknownNameError, unknown
 from ..network import Network
 from ..state_dict import from_state_dict
@@ -117,7 +117,6 @@ def _built(architecture: Architecture, state: Mapping[str, Any], settings: dict[
 
 def _builder(text: str) -> tuple[Callable[..., Network], dict[str, Any]]:
     """A builder of lrpref.models and its settings, from text such as "vgg16(width=0.25)"."""
-    models = importlib.import_module("lrpref.models")
     name, bracket, rest = text.partition("(")
     if name not in models.__all__:
         raise unknown("network", name, models.__all__)
