@@ -481,6 +481,14 @@ REFUSED: dict[str, tuple[tuple[Node, ...], str]] = {
         (("MaxPool", {"kernel_shape": [4, 4], "strides": [4, 4], "ceil_mode": 1}),),
         r"ceil_mode, with a last window that is not full",
     ),
+    "a pool that does not move": (
+        (("MaxPool", {"kernel_shape": [2, 2], "strides": [1, 0]}),),
+        r"\(1, 0\), where a window",
+    ),
+    "a kernel that does not move": (
+        (("Conv", {"strides": [0, 1], "auto_pad": "SAME_UPPER"}, W),),
+        r"\(0, 1\), where a window wants two numbers from 1",
+    ),
     "dilated pool": ((("MaxPool", {"kernel_shape": [2, 2], "dilations": [2, 1]}),), "a pool with dilation"),
     "Clip elsewhere": ((("Clip", {}, np.float64(-1), np.float64(1)),), r"clipped from -1\.0 to 1\.0; only from 0"),
     "features transposed": ((FLAT, ("Transpose", {})), r"a transposition by \(1, 0\)"),

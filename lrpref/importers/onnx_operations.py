@@ -159,7 +159,7 @@ def _window(call: Call, shape: Shape, kernel: Pair) -> tuple[Pair, Padding, Pair
 
 
 def _pair(numbers: Sequence[int]) -> Pair:
-    require(len(numbers) == 2, f"{tuple(numbers)} for a window of two dimensions")
+    require(len(numbers) == 2 and min(numbers) >= 1, f"{tuple(numbers)}, where a window wants two numbers from 1")
     return (numbers[0], numbers[1])
 
 
