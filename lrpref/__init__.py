@@ -7,13 +7,13 @@
 NumPy is all it needs; arrays of other backends stay on theirs.
 """
 
-from . import composites, distributed, errors, models, oracle, rules, samples, weights
+from . import composites, datasets, distributed, errors, importers, models, oracle, rules, samples, weights
 from .backend import asarray, to_numpy
 from .differences import compare, crosscheck, explain_difference
 from .digits import digits
 from .explain import Trace, explain, trace
 from .fusion import fuse, fusion_plan
-from .importers import from_torch
+from .importers import from_onnx, from_torch
 from .layers import (
     Add,
     AvgPool2D,
@@ -74,15 +74,18 @@ __all__ = [
     "compare",
     "composites",
     "crosscheck",
+    "datasets",
     "digits",
     "distributed",
     "errors",
     "exact",
     "explain",
     "explain_difference",
+    "from_onnx",
     "from_torch",
     "fuse",
     "fusion_plan",
+    "importers",
     "load",
     "messages",
     "models",

@@ -14,7 +14,8 @@ would expect. The message names the node, the shapes or values, and what to do.
     ├── FusionError     (ValueError)   a fused network that does not compute what the original did
     ├── ConversionError (ValueError)   another library's model that cannot be taken over
     ├── UnknownNameError (LookupError) a rule, sample or network nobody has heard of
-    └── WeightsError    (ValueError)   a damaged, lying or unreadable file
+    ├── DataError       (ValueError)   a data set that is missing, damaged, or not the published one
+    └── WeightsError    (ValueError)   a damaged, lying or unreadable file, or weights that do not fit
 """
 
 from __future__ import annotations
@@ -71,8 +72,12 @@ class UnknownNameError(LrprefError, LookupError):
     """A rule, a sample or a network that nobody has heard of."""
 
 
+class DataError(LrprefError, ValueError):
+    """A data set that is missing, damaged, or not the published one."""
+
+
 class WeightsError(LrprefError, ValueError):
-    """A file that is damaged, lies about its content, or cannot be read."""
+    """A file that is damaged, lies about its content, or cannot be read; or weights that do not fit the network."""
 
 
 class RelevanceWarning(UserWarning):

@@ -621,6 +621,82 @@ JUDGES = [
     ),
 ]
 
+
+IMPORTERS = [
+    Mutant(
+        "a reader of ONNX that forgets the order of flattened channels-last features",
+        "importers/layout.py",
+        "weight[..., np.argsort(self.order)]",
+        "weight",
+        "tests/test_import_onnx.py::test_transpositions_add_up",
+        "converters from TensorFlow",
+    ),
+    Mutant(
+        "the order of features turned the wrong way round",
+        "importers/layout.py",
+        "weight[..., np.argsort(self.order)]",
+        "weight[..., self.order]",
+        "tests/test_import_onnx.py::test_transpositions_add_up",
+        "a slip of the pen",
+    ),
+    Mutant(
+        "SAME_LOWER as SAME_UPPER",
+        "importers/onnx_operations.py",
+        'if same == "SAME_UPPER" else (more, less)',
+        'if same == "SAME_UPPER" else (less, more)',
+        "tests/test_import_onnx.py::test_windows_of_all_geometries",
+        "a slip of the pen",
+    ),
+    Mutant(
+        "a constant becomes the bias of a layer that others read too",
+        "importers/onnx.py",
+        "if len(layers) == 1 and self.readers[source] == 1:",
+        "if len(layers) == 1:",
+        "tests/test_import_onnx.py::test_a_constant_becomes_the_bias_only_of_what_is_read_by_nothing_else",
+        "peephole optimisers",
+    ),
+    Mutant(
+        "no proof",
+        "importers/graph.py",
+        "if not difference <= PROOF:",
+        "if False:",
+        "tests/test_import_onnx.py::test_the_proof_refuses_a_network_that_is_wrong",
+        "importers that believe themselves",
+    ),
+    Mutant(
+        "weights outside the model's folder",
+        "importers/onnx_file.py",
+        "if not file.is_relative_to(os.path.realpath(folder)):",
+        "if False:",
+        "tests/test_import_onnx.py::test_weights_elsewhere",
+        "external data read at any path",
+    ),
+    Mutant(
+        "unexpected weights passed over",
+        "state_dict.py",
+        "if key not in known and",
+        "if False and",
+        "tests/test_state_dict.py::test_every_misfit_is_in_one_error",
+        "load_state_dict(strict=False)",
+    ),
+    Mutant(
+        "any name in a pickle",
+        "datasets/pickled.py",
+        "or (module, name) not in NAMES:",
+        "or not module:",
+        "tests/test_datasets.py::test_names_that_are_not_on_the_list",
+        "pickle.load",
+    ),
+    Mutant(
+        "labels not checked",
+        "datasets/mnist.py",
+        'part.compare("labels", as_idx(part.y), MD5[split][1])',
+        "pass",
+        "tests/test_datasets.py::test_checksums_see_one_bit",
+        "checksums of the images alone",
+    ),
+]
+
 MUTANTS = [
     *STABILIZER,
     *ENGINE,
@@ -631,6 +707,7 @@ MUTANTS = [
     *BLOCKS,
     *ZOO,
     *JUDGES,
+    *IMPORTERS,
 ]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -419,6 +420,9 @@ EXAMPLES = [line[: LINES[0].index("a digit, explained")].strip() for line in LIN
 @pytest.mark.parametrize("example", [example for example in EXAMPLES if " conform " not in example])
 def test_the_examples_of_the_help_run(example: str, run: Run) -> None:
     np.save("mine.npy", lrpref.explain(lrpref.load("mnist-cnn"), lrpref.samples.load("digit-4")))
+    if " convert " in example:
+        pytest.importorskip("onnx", reason="onnx is not installed: pip install 'lrpref[onnx]'")
+        shutil.copy(Path(__file__).parent / "exported" / "torch-script.onnx", "network.onnx")
     program, *arguments = shlex.split(example)
     assert program == "lrpref"
     code, _, err = run(*arguments)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,8 +15,9 @@ from numpy.testing import assert_allclose, assert_array_equal
 import lrpref
 from lrpref import from_torch
 from lrpref.errors import ConversionError, LrprefError
-from lrpref.importers.torch import as_array
+from lrpref.importers.torch_operations import OPERATIONS, SUPPORTED
 from lrpref.layers import WeightedLayer
+from lrpref.state_dict import as_array
 
 torch = pytest.importorskip("torch", reason="torch is not installed: pip install 'lrpref[torch]'")
 nn, F = torch.nn, torch.nn.functional
@@ -342,8 +344,7 @@ def test_the_proof_refuses_what_the_trace_cannot_see() -> None:
 
 
 def test_the_proof_refuses_a_network_that_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
-    importer = sys.modules["lrpref.importers.torch"]
-    monkeypatch.setitem(importer._OPERATIONS, "relu", lambda call: [lrpref.Tanh()])
+    monkeypatch.setitem(OPERATIONS, "relu", lambda call: [lrpref.Tanh()])
     with pytest.raises(ConversionError, match="differs from the module by"):
         from_torch(seeded(Functional), images())
 
@@ -464,3 +465,8 @@ def test_arrays_of_any_tensor() -> None:
     assert as_array(x.bfloat16()).dtype == np.float32
     assert as_array(x.double()).dtype == np.float64
     assert_array_equal(as_array([1, 2]), [1, 2])
+
+
+def test_the_page_lists_what_is_supported() -> None:
+    page = (Path(__file__).parent.parent / "docs" / "import.md").read_text()
+    assert SUPPORTED in " ".join(page.split())

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 
 from .. import __version__
 from ..errors import FusionError, LrprefError
-from . import compare, conform, explain, fuse, rules, show
+from . import compare, conform, convert, explain, fuse, rules, show
 
-COMMANDS = (explain, compare, fuse, show, rules, conform)
+COMMANDS = (explain, compare, fuse, show, convert, rules, conform)
 
 EXAMPLES = """examples:
   lrpref explain mnist-cnn-bn digit-4                       a digit, explained; writes heatmap.png
@@ -22,6 +22,7 @@ EXAMPLES = """examples:
   lrpref compare mnist-cnn digit-4 --against mine.npy       somebody else's heatmap: equal, or which convention is it?
   lrpref show mnist-cnn                                     the network, and the rule each layer would get
   lrpref fuse mnist-cnn-bn -o fused.npz                     fold batch normalisation away
+  lrpref convert network.onnx -o network.npz                a network of another library, proven equal
   lrpref rules z-plus                                       a rule's equation, source and use
   lrpref conform zennit                                     where an installed library computes something else
 """

@@ -331,7 +331,8 @@ def crosscheck(
     Raises ConversionError for a module that cannot be taken over, LrprefError where torch is not installed, and what
     `explain_difference` raises.
     """
-    from ..importers.torch import as_array, from_torch
+    from ..importers.torch import from_torch
+    from ..state_dict import as_array
 
     net = from_torch(module, x)
     where = as_array(target) if hasattr(target, "detach") else target

@@ -1,0 +1,66 @@
+"""The IDX format of MNIST: a magic number that says type and rank, the sizes, and the bytes.
+
+    00 00 08 rank | size, ..., size (32 bits each, the highest byte first) | the array
+
+(Y. LeCun, C. Cortes, C. Burges, "The MNIST database of handwritten digits", its section on file formats.)
+"""
+
+from __future__ import annotations
+
+import gzip
+import struct
+import zlib
+from math import prod
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import DataError
+
+MAX_BYTES = 2**28
+"""More than any file of these data sets needs."""
+
+UINT8 = 8
+GZIP = b"\x1f\x8b"
+
+
+def read_idx(path: Path) -> np.ndarray:
+    """The array of bytes in an IDX file, gzip or not; raises DataError."""
+    try:
+        with path.open("rb") as raw:
+            packed = raw.read(2) == GZIP
+        with gzip.open(path) if packed else path.open("rb") as stream:
+            return parse_idx(stream.read(MAX_BYTES + 1))
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from error
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(f"{path}: not readable: {error}") from error
+
+
+def parse_idx(data: bytes) -> np.ndarray:
+    """The array of bytes that IDX data holds; raises DataError.
+
+    >>> parse_idx(bytes([0, 0, 8, 1, 0, 0, 0, 2, 7, 9]))
+    array([7, 9], dtype=uint8)
+    """
+    if len(data) < 4 or data[:2] != b"\0\0":
+        raise DataError("not an IDX file: it does not begin with its magic number")
+    kind, rank = data[2], data[3]
+    if kind != UINT8 or not 1 <= rank <= 3:
+        raise DataError(f"an IDX file of type {kind:#04x} and {rank} axes; only bytes (0x08), of 1 to 3 axes, are read")
+    start = 4 + 4 * rank
+    if len(data) < start:
+        raise DataError("an IDX file that ends within its header")
+    shape = struct.unpack(f">{rank}I", data[4:start])
+    if prod(shape) != len(data) - start:
+        raise DataError(f"an IDX file that says it is {shape}, {prod(shape)} bytes, but has {len(data) - start}")
+    return np.frombuffer(data, np.uint8, offset=start).reshape(shape)
+
+
+def as_idx(array: np.ndarray) -> bytes:
+    """An array of bytes as IDX data.
+
+    >>> as_idx(np.array([7, 9], dtype=np.uint8)).hex()
+    '00000801000000020709'
+    """
+    return struct.pack(f">HBB{array.ndim}I", 0, UINT8, array.ndim, *array.shape) + array.astype(np.uint8).tobytes()

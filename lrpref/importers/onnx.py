@@ -1,0 +1,282 @@
+"""ONNX files as networks of lrpref.
+
+`from_onnx` goes through the operations in order, takes over those that it knows, refuses the first that it does not,
+by name, and proves on an example that the network computes what the onnx package's reference evaluator does, both in
+float64. Nothing in a file is executed: its operations are looked up in a table.
+
+Files that keep images as (N, H, W, C), as those from Keras do, become networks that take (N, C, H, W).
+
+Names: a node is called after its weights where these are called "<name>.weight", else as the file calls the operation,
+or its output.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Sequence
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import ConversionError, LrprefError, WeightsError
+from ..extras import library
+from ..layers import Layer
+from ..network import INPUT, Network
+from ..state_dict import as_array
+from ..weights import MAX_BYTES
+from .graph import Graph, Shape, prove, require
+from .layout import CHANNELS_LAST, Layout, plain
+from .onnx_evaluator import evaluated
+from .onnx_file import DOMAINS, FLOATING, Model, fixed_shape, in_words, read_model
+from .onnx_operations import FOLDED, OPERATIONS, SUPPORTED, Activation, Call, merged
+
+MAX_FOLDED = 2**20
+"""The most cells that a constant may have which the file lets compute, weights put in another shape apart."""
+
+SIZE_KEPT = ("Cast", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze")
+"""The folded operations whose result has as many cells as they read."""
+
+
+def from_onnx(
+    path: str | os.PathLike[str], example: Any = None, output: str | None = None, max_bytes: int = MAX_BYTES
+) -> Network:
+    """The network in an ONNX file, in float64 if the file is, else in float32; it takes images as (N, C, H, W).
+
+    example    an input as the file takes it, on which the two forward passes must agree in float64; None for a random
+               one, where the file says its shape
+    output     which of the file's outputs, where there are several
+    max_bytes  refuse files whose weights, or activations on the example, need more memory
+
+    Raises WeightsError for a file that is damaged or lies about its content; ConversionError, naming the node, for an
+    operation that lrpref has no layer for, or a network that does not compute the same; LrprefError where the onnx
+    package is not installed.
+    """
+    return imported(path, example, output, max_bytes)[0]
+
+
+def imported(
+    path: str | os.PathLike[str],
+    example: Any = None,
+    output: str | None = None,
+    max_bytes: int = MAX_BYTES,
+    shape: Shape | None = None,
+) -> tuple[Network, Shape]:
+    """`from_onnx`, and the shape of one input as the network takes it.
+
+    shape  of one input as the file takes it, where there is no example and the file does not say it
+    """
+    onnx = library("onnx", "onnx", "ONNX files")
+    path = Path(path)
+    model = read_model(path, output, max_bytes)
+    try:
+        _check_known(model)
+        x = _example(model, example, shape, max_bytes)
+        twin = _twin(onnx, model, x.shape)
+        importer = _Importer(onnx, model, twin, x.shape, max_bytes)
+        net, last = importer.network()
+        expected = evaluated(twin, {**importer.weights, model.input: x}, model.output)
+        own = np.transpose(x, np.argsort(importer.input_layout.axes))
+        prove(net, own, np.transpose(expected, np.argsort(last.axes)), "the file", "see docs/import.md")
+    except (ConversionError, WeightsError) as error:
+        raise type(error)(f"{path}: {error}") from error
+    return net if model.double else net.astype(np.float32), own.shape[1:]
+
+
+def _check_known(model: Model) -> None:
+    """Raise ConversionError for the first operation that is not in the table."""
+    for node in model.nodes:
+        if node.domain not in DOMAINS or node.op_type not in {*OPERATIONS, *FOLDED}:
+            kind = f"{node.domain}.{node.op_type}" if node.domain not in DOMAINS else node.op_type
+            raise ConversionError(f"node {_label(node)!r} ({kind}): there is no layer for it. Supported: {SUPPORTED}")
+
+
+def _example(model: Model, example: Any, given: Shape | None, max_bytes: int) -> np.ndarray:
+    """The input to prove on, in float64; raises ConversionError for one that the file would not take."""
+    if example is None:
+        shape = fixed_shape(model, given)
+        require(prod(shape) * 8 <= max_bytes, f"an input of {shape} needs more than the {max_bytes} bytes allowed")
+        return np.random.default_rng(0).normal(size=shape)
+    x = as_array(example).astype(np.float64)
+    told = model.shape or (None,) * x.ndim
+    fits = len(told) == x.ndim and all(n in (None, m) for n, m in zip(told, x.shape, strict=True))
+    require(fits, f"the example has shape {x.shape}, the file takes {in_words(told)}")
+    return x
+
+
+def _label(node: Any) -> str:
+    """What an operation is called: its name, or that of its output."""
+    return str(node.name or next((name for name in node.output if name), node.op_type))
+
+
+# ---- the file in float64, for the reference evaluator ----------------------------------------------------------
+
+
+def _twin(onnx: Any, model: Model, shape: Shape) -> Any:
+    """The operations as an ONNX model in float64 that takes its weights as inputs; raises WeightsError if invalid."""
+    double, kinds = onnx.TensorProto.DOUBLE, onnx.helper
+    values = [kinds.make_tensor_value_info(model.input, double, shape)]
+    for name, value in model.constants.items():
+        kind = double if value.dtype.kind == "f" else kinds.np_dtype_to_tensor_dtype(value.dtype)
+        values.append(kinds.make_tensor_value_info(name, kind, value.shape))
+    output = kinds.make_tensor_value_info(model.output, double, ())  # the checker wants some shape, and ignores which
+    graph = kinds.make_graph([_in_double(onnx, node) for node in model.nodes], "lrpref", values, [output])
+    twin = kinds.make_model(graph, opset_imports=[kinds.make_opsetid("", model.opset)])
+    try:
+        onnx.checker.check_model(twin)
+    except (onnx.checker.ValidationError, ValueError) as error:
+        raise WeightsError(f"not valid ONNX: {str(error).strip().splitlines()[0]}") from error
+    return twin
+
+
+def _in_double(onnx: Any, node: Any) -> Any:
+    """The operation, with casts to other floating-point numbers turned into casts to float64."""
+    twin = onnx.NodeProto()
+    twin.CopyFrom(node)
+    for attribute in twin.attribute:
+        if node.op_type == "Cast" and attribute.name == "to" and attribute.i in FLOATING:
+            attribute.i = onnx.TensorProto.DOUBLE
+    return twin
+
+
+# ---- the walk --------------------------------------------------------------------------------------------------
+
+
+class _Importer:
+    """Goes through the file's operations in order; each value is an activation or a constant.
+
+    weights  the file's constants, in float64
+    known    these, and the constants computed from them
+    at       the activations
+    """
+
+    def __init__(self, onnx: Any, model: Model, twin: Any, shape: Shape, max_bytes: int) -> None:
+        self.onnx, self.model, self.twin, self.max_bytes = onnx, model, twin, max_bytes
+        self.weights = {k: v.astype(np.float64) if v.dtype.kind == "f" else v for k, v in model.constants.items()}
+        self.known = dict(self.weights)
+        self.readers = Counter(name for node in model.nodes for name in node.input) + Counter([model.output])
+        self.input_layout = Layout(CHANNELS_LAST) if _channels_last(model, shape) else plain(len(shape))
+        own = tuple(int(shape[k]) for k in np.argsort(self.input_layout.axes))
+        self.graph = Graph(own)
+        self.at = {model.input: Activation(INPUT, own, self.input_layout)}
+        self.cells = prod(own)
+
+    def network(self) -> tuple[Network, Layout]:
+        """The network, and how the file's output lies in its output."""
+        for node in self.twin.graph.node:
+            try:
+                self._operation(node)
+            except (LrprefError, KeyError, TypeError, ValueError) as error:
+                what = error if isinstance(error, LrprefError) else f"its attributes or inputs make no sense: {error}"
+                raise ConversionError(f"node {_label(node)!r} ({node.op_type}): {what}") from error
+        require(self.model.output in self.at, "the output does not depend on the input")
+        last = self.at[self.model.output]
+        require(last.name != INPUT, "the output is the input")
+        require(last.layout.order is None, "the output's features are those of flattened (N, H, W, C) images")
+        return self.graph.network(last.name), last.layout
+
+    def _operation(self, node: Any) -> None:
+        """Take one operation over, or compute it where it depends on constants and shapes only."""
+        for name in node.input:
+            require(not name or name in self.at or name in self.known, f"it reads {name!r}, which nothing computes")
+        for name in node.output[1:]:
+            require(not self.readers[name], f"its output {name!r} is used; only the first may be")
+        if node.op_type == "Shape" or not any(name in self.at for name in node.input):
+            self.known[node.output[0]] = self._folded(node)
+            return
+        if node.op_type not in OPERATIONS:
+            raise ConversionError(f"there is no layer for it. Supported: {SUPPORTED}")
+        attributes = {a.name: _python(self.onnx.helper.get_attribute_value(a)) for a in node.attribute}
+        inputs = tuple(self.at.get(name, self.known.get(name)) for name in node.input)
+        call = Call(node.op_type, attributes, inputs, self.model.opset)
+        layers, layout = OPERATIONS[node.op_type](call)
+        name = self._added(layers, [x.name for x in call.activations], node)
+        self.at[node.output[0]] = Activation(name, self.graph.shapes[name], layout)
+
+    def _added(self, layers: Sequence[Layer], read: list[str], node: Any) -> str:
+        """The layers put down; a constant that is added behind a layer without bias becomes its bias."""
+        self._check_size(layers, read)
+        source = next(name for name in node.input if name in self.at)
+        if len(layers) == 1 and self.readers[source] == 1:
+            whole = merged(self.graph.layer(read[0]), layers[0])
+            if whole is not None:
+                self.graph.replace(read[0], whole)
+                return read[0]
+        return self.graph.add(layers, read, self._names(node))
+
+    def _check_size(self, layers: Sequence[Layer], read: Sequence[str]) -> None:
+        """Raise ConversionError where the activations, their padding included, would need too much memory."""
+        shapes = [self.graph.shapes[name] for name in read]
+        for layer in layers:
+            if hasattr(layer, "window"):
+                top, bottom, left, right = layer.window.padding
+                N, C, H, W = shapes[0]
+                self._count((N, C, top + H + bottom, left + W + right))
+            shapes = [layer.output_shape(*shapes)]
+            self._count(shapes[0])
+
+    def _count(self, shape: Shape) -> None:
+        self.cells += prod(shape)
+        most = self.max_bytes // 8
+        require(self.cells <= most, f"with an array of {shape}, the activations need more than {self.max_bytes} bytes")
+
+    def _names(self, node: Any) -> list[str]:
+        """What to call its layers, best first."""
+        stems = [
+            name.removesuffix(".weight") for name in node.input if name.endswith(".weight") and name in self.weights
+        ]
+        return [*stems[:1], _label(node).strip("/") or node.op_type]
+
+    def _folded(self, node: Any) -> np.ndarray:
+        """The constant that an operation computes."""
+        if node.op_type not in FOLDED:
+            raise ConversionError(f"it computes with constants only, which lrpref does for {', '.join(FOLDED)}")
+        feeds = {k: self.known[k] for k in node.input if k in self.known}
+        feeds |= {k: np.broadcast_to(0.0, self.at[k].foreign) for k in node.input if k in self.at}
+        values = list(feeds.values())
+        if node.op_type == "ConstantOfShape":
+            cells = prod(map(abs, values[0].ravel().tolist()))
+        else:
+            cells = 0 if node.op_type in ("Shape", *SIZE_KEPT) else prod(max(v.size, 1) for v in values)
+        require(cells <= MAX_FOLDED, f"it computes a constant of up to {cells} cells; at most {MAX_FOLDED}")
+        graph = self.onnx.helper.make_graph(
+            [node],
+            "lrpref",
+            [self.onnx.helper.make_value_info(k, _type(self.onnx, v)) for k, v in feeds.items()],
+            [self.onnx.helper.make_value_info(node.output[0], self.onnx.TypeProto())],
+        )
+        twin = self.onnx.helper.make_model(graph, opset_imports=self.twin.opset_import)
+        return evaluated(twin, feeds, node.output[0])
+
+
+def _type(onnx: Any, value: np.ndarray) -> Any:
+    """ONNX's type of an array."""
+    return onnx.helper.make_tensor_type_proto(onnx.helper.np_dtype_to_tensor_dtype(value.dtype), value.shape)
+
+
+def _python(value: Any) -> Any:
+    """An attribute's value: text as str."""
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
+
+
+def _channels_last(model: Model, shape: Shape) -> bool:
+    """Whether the file takes images as (N, H, W, C): whether the first thing that tells is that it turns them round.
+
+    One follows the input through operations that do not care, up to a transposition, or a reshape that is one where
+    C is 1, or up to an operation that takes (N, C, H, W).
+    """
+    follow = {model.input}
+    for node in model.nodes if len(shape) == 4 else ():
+        if not follow.intersection(node.input):
+            continue
+        if node.op_type == "Transpose":
+            return [tuple(a.ints) for a in node.attribute if a.name == "perm"] == [(0, 3, 1, 2)]
+        if node.op_type == "Reshape":
+            target = model.constants.get(node.input[1], np.zeros(0)).ravel().tolist() if len(node.input) > 1 else []
+            return shape[3] == 1 and len(target) == 4 and target[1] == 1 and target[3] != 1
+        if node.op_type not in ("Add", "Sub", "Mul", "Div", "Pad", "Cast", "Identity", "Dropout"):
+            return False
+        follow.update(node.output)
+    return False

@@ -1,0 +1,84 @@
+"""The other side of the proof: onnx's reference evaluator, with pools of our own.
+
+The evaluator's pools (onnx 1.23) fail on padding that differs from side to side, take negative padding where auto_pad
+is SAME and the stride is larger than the kernel, and take seconds for one layer of a large network. Those below do
+what ONNX's specification says, as windows on a padded array; they share no code with lrpref's layers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+
+from ..errors import ConversionError
+from ..extras import library
+
+
+def evaluated(twin: Any, feeds: Mapping[str, np.ndarray], output: str) -> np.ndarray:
+    """What an ONNX model makes of its inputs; raises ConversionError where it cannot be run."""
+    reference = library("onnx.reference", "onnx", "ONNX files")
+    base = library("onnx.reference.op_run", "onnx", "ONNX files").OpRun
+
+    class MaxPool(base):  # type: ignore[misc, valid-type]
+        """Takes the place of the evaluator's own, under its name."""
+
+        def _run(self, x: np.ndarray, **attributes: Any) -> tuple[np.ndarray]:
+            return (max_pool(x, **{key: value for key, value in attributes.items() if value is not None}),)
+
+    class AveragePool(base):  # type: ignore[misc, valid-type]
+        """Likewise."""
+
+        def _run(self, x: np.ndarray, **attributes: Any) -> tuple[np.ndarray]:
+            return (average_pool(x, **{key: value for key, value in attributes.items() if value is not None}),)
+
+    try:
+        with np.errstate(all="ignore"):
+            session = reference.ReferenceEvaluator(twin, new_ops=[MaxPool, AveragePool])
+            (found,) = session.run([output], dict(feeds))
+    except Exception as error:  # whatever an evaluator of any operation raises
+        raise ConversionError(f"onnx's reference evaluator does not run the file on the example: {error}") from error
+    return np.asarray(found)
+
+
+def max_pool(x: np.ndarray, **geometry: Any) -> np.ndarray:
+    """The largest of each window; padding is lower than anything.
+
+    >>> max_pool(np.array([[[[1.0, 3.0, 2.0]]]]), kernel_shape=(1, 2), pads=(0, 1, 0, 0)).ravel()
+    array([1., 3., 3.])
+    """
+    largest: np.ndarray = _windows(x, -np.inf, **geometry).max(axis=(-2, -1))
+    return largest
+
+
+def average_pool(x: np.ndarray, count_include_pad: int = 0, **geometry: Any) -> np.ndarray:
+    """The mean of each window, over the cells of the image or over all.
+
+    >>> average_pool(np.array([[[[1.0, 3.0, 2.0]]]]), kernel_shape=(1, 2), pads=(0, 1, 0, 0)).ravel()
+    array([1. , 2. , 2.5])
+    """
+    cells = _windows(np.ones_like(x[:1, :1]), float(count_include_pad), **geometry).sum(axis=(-2, -1))
+    mean: np.ndarray = _windows(x, 0.0, **geometry).sum(axis=(-2, -1)) / cells
+    return mean
+
+
+def _windows(
+    x: np.ndarray,
+    fill: float,
+    kernel_shape: Sequence[int],
+    strides: Sequence[int] = (1, 1),
+    pads: Sequence[int] = (0, 0, 0, 0),
+    auto_pad: str = "NOTSET",
+    **_: Any,
+) -> np.ndarray:
+    """(N, C, H', W', rows, columns): the cells of every window, with `fill` for padding."""
+    around = [(pads[0], pads[2]), (pads[1], pads[3])] if auto_pad == "NOTSET" else [(0, 0), (0, 0)]
+    if auto_pad.startswith("SAME"):
+        for k, (n, size, stride) in enumerate(zip(x.shape[2:], kernel_shape, strides, strict=True)):
+            needed = max(size - (n % stride or stride), 0)  # so that the last window ends with the image
+            half = (needed // 2, needed - needed // 2)
+            around[k] = half if auto_pad == "SAME_UPPER" else half[::-1]
+    padded = np.pad(x, [(0, 0), (0, 0), *around], constant_values=fill)
+    return sliding_window_view(padded, tuple(kernel_shape), axis=(2, 3))[:, :, :: strides[0], :: strides[1]]

@@ -1,0 +1,263 @@
+"""What lrpref does with each operation of PyTorch: a chain of layers, or a refusal that says why."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from ..layers import (
+    Add,
+    AvgPool2D,
+    BatchNorm,
+    Concat,
+    Conv2D,
+    Dense,
+    Dropout,
+    Flatten,
+    GlobalAvgPool2D,
+    Layer,
+    LeakyReLU,
+    MaxPool2D,
+    Pad2D,
+    ReLU,
+    ReLU6,
+    Sigmoid,
+    Softmax,
+    Tanh,
+)
+from ..state_dict import as_array
+from .graph import Shape, require
+
+SUPPORTED = (
+    "Linear, Conv2d, BatchNorm1d/2d, ReLU, ReLU6, LeakyReLU, Sigmoid, Tanh, Softmax over axis 1, MaxPool2d, AvgPool2d, "
+    "AdaptiveAvgPool2d(1), Flatten, Dropout, Identity, ZeroPad2d/ConstantPad2d; functions of those without weights; "
+    "+ and torch.add of two activations, torch.cat along axis 1, x.mean((2, 3)), x.view/reshape to (N, features)"
+)
+
+
+@dataclass(frozen=True)
+class Call:
+    """One operation of the traced module.
+
+    name       the operation, under PyTorch's name for the function
+    arguments  by name; tensors are fx nodes
+    module     the submodule, where it is one
+    shapes     of the tensors that it reads
+    result     the shape of what it returns
+    """
+
+    name: str
+    arguments: Mapping[str, Any]
+    module: Any
+    shapes: tuple[Shape, ...]
+    result: Shape
+
+    def __getitem__(self, name: str) -> Any:
+        return self.arguments.get(name)
+
+
+PARAMETERS: Mapping[str, str] = {
+    "linear": "input",
+    "conv2d": "input",
+    "batch_norm": "input",
+    "relu": "input inplace",
+    "relu6": "input inplace",
+    "leaky_relu": "input negative_slope inplace",
+    "sigmoid": "input",
+    "tanh": "input",
+    "softmax": "input dim",
+    "max_pool2d": "input kernel_size stride padding dilation ceil_mode return_indices",
+    "avg_pool2d": "input kernel_size stride padding ceil_mode count_include_pad divisor_override",
+    "adaptive_avg_pool2d": "input output_size",
+    "mean": "input dim keepdim",
+    "flatten": "input start_dim end_dim",
+    "dropout": "input p training inplace",
+    "identity": "input",
+    "pad": "input pad mode value",
+    "add": "input other",
+    "cat": "tensors dim",
+}
+"""The operations, and the names of their arguments in order."""
+
+ATTRIBUTES = {name for names in PARAMETERS.values() for name in names.split()} - {"training"}
+"""Which of a module's attributes are arguments."""
+
+MODULES: Mapping[str, str] = {
+    "Linear": "linear",
+    "Conv2d": "conv2d",
+    "BatchNorm1d": "batch_norm",
+    "BatchNorm2d": "batch_norm",
+    "ReLU": "relu",
+    "ReLU6": "relu6",
+    "LeakyReLU": "leaky_relu",
+    "Sigmoid": "sigmoid",
+    "Tanh": "tanh",
+    "Softmax": "softmax",
+    "MaxPool2d": "max_pool2d",
+    "AvgPool2d": "avg_pool2d",
+    "AdaptiveAvgPool2d": "adaptive_avg_pool2d",
+    "Flatten": "flatten",
+    "Dropout": "dropout",
+    "Dropout2d": "dropout",
+    "Identity": "identity",
+    "ZeroPad2d": "pad",
+    "ConstantPad2d": "pad",
+}
+"""torch.nn's classes, and the operation that each is; its attributes are the arguments."""
+
+WEIGHTED = ("linear", "conv2d", "batch_norm")
+"""The operations that are taken over from modules only."""
+
+METHODS = {"relu", "sigmoid", "tanh", "softmax", "mean", "add", "flatten", "view", "reshape", "contiguous"}
+RESHAPES = {"view": "flatten", "reshape": "flatten", "contiguous": "identity"}
+
+
+def functions(torch: Any) -> dict[Any, str]:
+    """The functions that torch.fx may put down, and the operation that each is."""
+    import operator
+
+    F = torch.nn.functional
+    known = {operator.add: "add", operator.iadd: "add", torch.reshape: "flatten"}
+    known |= {getattr(F, name): name for name in PARAMETERS if hasattr(F, name)}
+    known |= {getattr(torch, name): name for name in ("relu", "sigmoid", "tanh", "softmax", "mean", "flatten", "add")}
+    known |= {torch.cat: "cat", torch.concat: "cat", torch.concatenate: "cat", torch.relu_: "relu", F.relu_: "relu"}
+    known |= {F.dropout2d: "dropout"}
+    return {function: name for function, name in known.items() if name not in WEIGHTED}
+
+
+# ---- each operation ----------------------------------------------------------------------------------------------
+
+
+def _linear(call: Call) -> list[Layer]:
+    return [Dense(as_array(call.module.weight), _optional(call.module.bias))]
+
+
+def _conv2d(call: Call) -> list[Layer]:
+    m = call.module
+    require(m.padding_mode == "zeros", f"padding_mode {m.padding_mode!r}; only zeros")
+    return [Conv2D(as_array(m.weight), _optional(m.bias), m.stride, _conv_padding(m), m.dilation, m.groups)]
+
+
+def _conv_padding(module: Any) -> tuple[int, int, int, int]:
+    """(top, bottom, left, right); "same" puts the odd cell at the end."""
+    if module.padding == "valid":
+        return (0, 0, 0, 0)
+    if module.padding == "same":
+        totals = [d * (k - 1) for d, k in zip(module.dilation, module.kernel_size, strict=True)]
+        (top, bottom), (left, right) = ((total // 2, total - total // 2) for total in totals)
+        return (top, bottom, left, right)
+    rows, columns = module.padding
+    return (rows, rows, columns, columns)
+
+
+def _batch_norm(call: Call) -> list[Layer]:
+    m = call.module
+    require(m.running_mean is not None, "it keeps no running statistics, so that a sample depends on its batch")
+    return [BatchNorm(_optional(m.weight), _optional(m.bias), as_array(m.running_mean), as_array(m.running_var), m.eps)]
+
+
+def _optional(tensor: Any) -> np.ndarray | None:
+    return None if tensor is None else as_array(tensor)
+
+
+def _leaky_relu(call: Call) -> list[Layer]:
+    return [LeakyReLU(0.01 if call["negative_slope"] is None else float(call["negative_slope"]))]
+
+
+def _softmax(call: Call) -> list[Layer]:
+    rank = len(call.shapes[0])
+    dim = call["dim"] if call["dim"] is not None else 1 if rank in (2, 4) else None
+    require(dim is not None and dim % rank == 1, f"softmax over axis {dim}; only axis 1, the classes")
+    return [Softmax()]
+
+
+def _max_pool(call: Call) -> list[Layer]:
+    require(call["dilation"] in (None, 1, (1, 1), [1, 1]), "a max-pool with dilation")
+    require(not call["return_indices"], "a max-pool that returns indices")
+    return [MaxPool2D(call["kernel_size"], call["stride"] or None, call["padding"] or 0)]
+
+
+def _avg_pool(call: Call) -> list[Layer]:
+    require(call["divisor_override"] is None, "divisor_override")
+    counted = call["count_include_pad"]
+    return [AvgPool2D(call["kernel_size"], call["stride"] or None, call["padding"] or 0, counted is not False)]
+
+
+def _adaptive_pool(call: Call) -> list[Layer]:
+    if call.shapes[0] == call.result:  # one cell per window
+        return []
+    require(call.result[-2:] == (1, 1), f"an adaptive pool to {call.result[-2:]}; only to 1")
+    return [GlobalAvgPool2D()]
+
+
+def _mean(call: Call) -> list[Layer]:
+    rank = len(call.shapes[0])
+    dims = call["dim"] if isinstance(call["dim"], Sequence) else [call["dim"]]
+    over = {d % rank for d in dims if isinstance(d, int)}
+    require(rank == 4 and over == {2, 3}, f"a mean over {call['dim']}; only over (2, 3), of images")
+    return [GlobalAvgPool2D()] if call["keepdim"] else [GlobalAvgPool2D(), Flatten()]
+
+
+def _reshape(call: Call) -> list[Layer]:
+    (before,) = call.shapes
+    if call.result == before:
+        return []
+    require(
+        call.result == (before[0], prod(before[1:])),
+        f"a change of shape from {before} to {call.result}; only to (N, features)",
+    )
+    return [Flatten()]
+
+
+def _dropout(call: Call) -> list[Layer]:
+    require(call.module is not None or call["training"] is False, "dropout that is on in eval mode, too")
+    return [Dropout(0.5 if call["p"] is None else float(call["p"]))]
+
+
+def _pad(call: Call) -> list[Layer]:
+    require(call["mode"] in (None, "constant"), f"padding in mode {call['mode']!r}; only constant")
+    given = call["padding" if call.module is not None else "pad"]
+    require(len(given) in (2, 4), f"padding of {len(given) // 2} axes; only of the last two")
+    left, right, top, bottom = (*given, 0, 0)[:4]
+    require(min(left, right, top, bottom) >= 0, "negative padding")
+    return [Pad2D((top, bottom, left, right), float(call["value"] or 0.0))]
+
+
+def _add(call: Call) -> list[Layer]:
+    require(call["alpha"] in (None, 1), f"an addition with alpha = {call['alpha']}")
+    require(len(call.shapes) == 2, "an addition of something that is no activation")
+    require(call.shapes[0] == call.shapes[1], f"an addition of shapes {call.shapes[0]} and {call.shapes[1]}")
+    return [Add()]
+
+
+def _cat(call: Call) -> list[Layer]:
+    require((call["dim"] or 0) % len(call.result) == 1, f"torch.cat along axis {call['dim'] or 0}; only along 1")
+    return [Concat()] if len(call.shapes) > 1 else []
+
+
+OPERATIONS: Mapping[str, Callable[[Call], list[Layer]]] = {
+    "linear": _linear,
+    "conv2d": _conv2d,
+    "batch_norm": _batch_norm,
+    "relu": lambda call: [ReLU()],
+    "relu6": lambda call: [ReLU6()],
+    "leaky_relu": _leaky_relu,
+    "sigmoid": lambda call: [Sigmoid()],
+    "tanh": lambda call: [Tanh()],
+    "softmax": _softmax,
+    "max_pool2d": _max_pool,
+    "avg_pool2d": _avg_pool,
+    "adaptive_avg_pool2d": _adaptive_pool,
+    "mean": _mean,
+    "flatten": _reshape,
+    "dropout": _dropout,
+    "identity": lambda call: [],
+    "pad": _pad,
+    "add": _add,
+    "cat": _cat,
+}
+"""What each operation is here: a chain of layers, empty for one that does nothing."""

@@ -1,0 +1,158 @@
+"""Write tests/exported: small networks in the form in which other libraries hand them out, with their own answers.
+
+    python scripts/make_exports.py torch        needs torch and onnxscript
+    python scripts/make_exports.py keras        needs tensorflow and tf2onnx
+    python scripts/make_exports.py sklearn      needs scikit-learn and skl2onnx
+
+Each network goes to NAME.onnx, and to NAME.npz an input `x` as the file takes it and the library's own output `y`; of
+the chain of ReLUs also `gradient`, that of the sum of the outputs. The networks are random, and small enough to be
+read: what counts is the form.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+FOLDER = Path(__file__).parent.parent / "tests" / "exported"
+RNG = np.random.default_rng(20)
+
+
+def keep(name: str, **arrays: np.ndarray) -> None:
+    """Write the answers beside the file, and take out of the file where it was made."""
+    import onnx
+
+    path = FOLDER / f"{name}.onnx"
+    model = onnx.load_model(path, load_external_data=False)
+    for node in model.graph.node:  # torch puts stack traces there
+        node.ClearField("metadata_props")
+        node.ClearField("doc_string")
+    for value in [*model.graph.value_info, *model.graph.input, *model.graph.output, *model.graph.initializer]:
+        value.ClearField("metadata_props")
+    for part in (model, model.graph):
+        part.ClearField("metadata_props")
+        part.ClearField("doc_string")
+    path.write_bytes(model.SerializeToString())
+    np.savez_compressed(FOLDER / f"{name}.npz", **{key: np.asarray(a, np.float32) for key, a in arrays.items()})
+    print(name, path.stat().st_size, "bytes")
+
+
+# ---- PyTorch, both exporters -------------------------------------------------------------------------------------
+
+
+def torch_networks() -> None:
+    """A residual network, by the exporter that traces and by the one before it."""
+    import torch
+    from torch import nn
+
+    torch.manual_seed(20)
+
+    class Residual(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv1, self.bn1 = nn.Conv2d(3, 4, 3, padding=1, bias=False), nn.BatchNorm2d(4)
+            self.conv2, self.bn2 = nn.Conv2d(4, 4, 3, padding=1, groups=2), nn.BatchNorm2d(4)
+            self.pool, self.norm = nn.MaxPool2d(3, 2, 1), nn.BatchNorm2d(8)
+            self.mean, self.pad = nn.AvgPool2d(2, count_include_pad=False), nn.ZeroPad2d((1, 0, 0, 1))
+            self.drop, self.fc = nn.Dropout(0.3), nn.Linear(72, 5)
+
+        def forward(self, x: Any) -> Any:
+            x = self.pool(torch.relu(self.bn1(self.conv1(x))))
+            x = nn.functional.relu6(self.bn2(self.conv2(x)) + x)
+            x = nn.functional.leaky_relu(self.norm(torch.cat([x, torch.tanh(x)], 1)), 0.1)
+            return self.fc(self.drop(torch.flatten(self.mean(self.pad(x)), 1)))
+
+    net = Residual()
+    for part in net.modules():
+        if isinstance(part, nn.BatchNorm2d):
+            nn.init.normal_(part.weight)
+            part.running_mean.normal_()
+            part.running_var.uniform_(0.2, 2.0)
+    net.eval()
+    x = torch.randn(2, 3, 10, 10)
+    for name, dynamo in (("torch-dynamo", True), ("torch-script", False)):
+        torch.onnx.export(net, (x,), FOLDER / f"{name}.onnx", dynamo=dynamo)
+        keep(name, x=x, y=net(x).detach())
+
+
+# ---- Keras -------------------------------------------------------------------------------------------------------
+
+
+def keras_networks() -> None:
+    """Images as (N, H, W, C): a graph, a chain of one channel, and a flattened input."""
+    import keras
+    import tensorflow as tf
+    from keras import layers
+
+    keras.utils.set_random_seed(20)
+
+    def write(name: str, model: Any) -> None:
+        x = RNG.normal(size=(2, *model.inputs[0].shape[1:])).astype(np.float32)
+        for layer in model.layers:
+            if isinstance(layer, layers.BatchNormalization):
+                weights = layer.get_weights()
+                layer.set_weights(
+                    [RNG.uniform(0.3, 2.0, w.shape) * (1 if i == 3 else -1) for i, w in enumerate(weights)]
+                )
+        with tf.GradientTape() as tape:
+            given = tf.constant(x)
+            tape.watch(given)
+            y = model(given)
+            total = tf.reduce_sum(y)
+        told = {"gradient": tape.gradient(total, given).numpy()} if name == "keras-sequential" else {}
+        model.export(str(FOLDER / f"{name}.onnx"), format="onnx", verbose=False)
+        keep(name, x=x, y=y.numpy(), **told)
+
+    inputs = layers.Input((12, 12, 3))
+    x = layers.BatchNormalization()(layers.Conv2D(6, 3, strides=2, padding="same", use_bias=False)(inputs))
+    x = layers.ReLU()(x)
+    y = layers.LeakyReLU(negative_slope=0.1)(layers.DepthwiseConv2D(3, padding="same")(x))
+    x = layers.ZeroPadding2D(((0, 1), (1, 0)))(layers.MaxPooling2D(3, 2, padding="same")(layers.Add()([x, y])))
+    x = layers.Concatenate()([layers.Conv2D(4, 2, dilation_rate=2)(x), layers.AveragePooling2D(3, 1)(x)])
+    x = layers.GlobalAveragePooling2D()(layers.ReLU(max_value=6)(x))
+    x = layers.Dense(3)(layers.Dropout(0.5)(layers.Dense(5, activation="tanh")(x)))
+    write("keras-functional", keras.Model(inputs, x))
+    chain = [
+        layers.Conv2D(4, 3, activation="relu"),
+        layers.BatchNormalization(),
+        layers.MaxPooling2D(2),
+        layers.Conv2D(3, 3, activation="relu"),
+        layers.Flatten(),
+        layers.Dense(7, activation="relu"),
+        layers.BatchNormalization(),
+        layers.Dense(4),
+    ]
+    write("keras-sequential", keras.Sequential([layers.Input((12, 12, 1)), *chain]))
+    plain = [
+        layers.Flatten(),
+        layers.Dense(6),
+        layers.BatchNormalization(),
+        layers.Activation("sigmoid"),
+        layers.Dense(2),
+    ]
+    write("keras-flatten", keras.Sequential([layers.Input((4, 5, 3)), *plain]))
+
+
+# ---- scikit-learn ------------------------------------------------------------------------------------------------
+
+
+def sklearn_networks() -> None:
+    """A classifier with two outputs: labels, and probabilities."""
+    from skl2onnx import to_onnx
+    from sklearn.datasets import load_digits
+    from sklearn.neural_network import MLPClassifier
+
+    images, labels = load_digits(return_X_y=True)
+    images = images.astype(np.float32)
+    net = MLPClassifier((8, 6), max_iter=30, random_state=20).fit(images, labels)
+    (FOLDER / "sklearn-mlp.onnx").write_bytes(to_onnx(net, images[:1], options={"zipmap": False}).SerializeToString())
+    keep("sklearn-mlp", x=images[:3], y=net.predict_proba(images[:3]))
+
+
+if __name__ == "__main__":
+    FOLDER.mkdir(exist_ok=True)
+    for library in sys.argv[1:]:
+        {"torch": torch_networks, "keras": keras_networks, "sklearn": sklearn_networks}[library]()

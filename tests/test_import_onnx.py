@@ -1,0 +1,722 @@
+"""ONNX files taken over: those that other libraries wrote, single operations, layouts, refusals and hostile files."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose, assert_array_equal
+
+import lrpref
+from lrpref import from_onnx
+from lrpref.errors import ConversionError, LrprefError, WeightsError
+from lrpref.importers.layout import CHANNELS_LAST, Layout, plain
+from lrpref.importers.onnx_evaluator import evaluated
+from lrpref.importers.onnx_operations import FOLDED, OPERATIONS, SUPPORTED
+
+onnx = pytest.importorskip("onnx", reason="onnx is not installed: pip install 'lrpref[onnx]'")
+helper, DOUBLE, INT64 = onnx.helper, onnx.TensorProto.DOUBLE, onnx.TensorProto.INT64
+
+EXPORTED = Path(__file__).parent / "exported"
+RNG = np.random.default_rng(5)
+
+Node = tuple[Any, ...]  # (op, attributes, *constants): each reads the one before it
+
+
+def numbers(*shape: int) -> np.ndarray:
+    return RNG.normal(size=shape)
+
+
+def proto(nodes: Sequence[Any], constants: dict[str, np.ndarray], shape: Sequence[Any], output: str, opset: int) -> Any:
+    """A model in float64 with the input "x"."""
+    graph = helper.make_graph(
+        nodes,
+        "test",
+        [helper.make_tensor_value_info("x", DOUBLE, shape)],
+        [helper.make_tensor_value_info(output, DOUBLE, None)],
+        [onnx.numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)])
+
+
+def chain(*nodes: Node, shape: Sequence[Any] = ("N", 3, 6, 6), opset: int = 20) -> Any:
+    """A model of operations one after the other."""
+    made, constants, at = [], {}, "x"
+    for i, (op, attributes, *arrays) in enumerate(nodes):
+        names = [f"c{i}_{k}" for k in range(len(arrays))]
+        constants |= {name: np.asarray(a) for name, a in zip(names, arrays, strict=True) if a is not None}
+        read = [at, *(name if a is not None else "" for name, a in zip(names, arrays, strict=True))]
+        made.append(helper.make_node(op, read, [f"y{i}"], name=f"{op.lower()}{i}", **attributes))
+        at = f"y{i}"
+    return proto(made, constants, shape, at, opset)
+
+
+def saved(model: Any, folder: Path) -> Path:
+    path = folder / "net.onnx"
+    path.write_bytes(model.SerializeToString())
+    return path
+
+
+def reference(model: Any, x: np.ndarray) -> np.ndarray:
+    """What onnx's own evaluator makes of x."""
+    from onnx.reference import ReferenceEvaluator
+
+    if model.graph.node[0].op_type.endswith("Pool"):  # the evaluator's own are wrong on some geometries
+        return evaluated(model, {"x": x}, model.graph.output[0].name)
+    found: np.ndarray = ReferenceEvaluator(model).run(None, {"x": x})[0]
+    return found
+
+
+def agrees(model: Any, folder: Path, x: np.ndarray, channels_last: bool = False) -> lrpref.Network:
+    """Import on a random example, compare on `x`."""
+    net = from_onnx(saved(model, folder), np.random.default_rng(1).normal(size=(2, *x.shape[1:])))
+    own = np.moveaxis(x, 3, 1) if channels_last else x
+    assert net.dtype in (np.float64, None)
+    assert_allclose(net.forward(own), reference(model, x), rtol=1e-11, atol=1e-12)
+    return net
+
+
+# ---- what other libraries wrote ----------------------------------------------------------------------------------
+
+FILES = sorted(path.stem for path in EXPORTED.glob("*.onnx"))
+
+
+def output(name: str) -> str | None:
+    return "probabilities" if name == "sklearn-mlp" else None
+
+
+def test_there_are_files_of_at_least_two_exporters() -> None:
+    makers = {onnx.load_model(EXPORTED / f"{name}.onnx", load_external_data=False).producer_name for name in FILES}
+    assert {"pytorch", "tf2onnx", "skl2onnx"} <= makers
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_file_computes_what_the_library_did_that_wrote_it(name: str) -> None:
+    with np.load(EXPORTED / f"{name}.npz") as told:
+        x, y = told["x"], told["y"]
+    net = from_onnx(EXPORTED / f"{name}.onnx", output=output(name))
+    assert net.dtype == np.float32
+    if x.ndim == 4 and name in ("keras-functional", "keras-sequential"):
+        x = np.moveaxis(x, 3, 1)
+    assert_allclose(net.forward(x), y, rtol=1e-4, atol=1e-5)
+
+
+def test_the_map_of_a_network_of_channels_last_lies_on_its_pixels() -> None:
+    """LRP-0 is gradient times input, with Keras's gradient: weights, flattened order and BatchNorms included."""
+    with np.load(EXPORTED / "keras-sequential.npz") as told:
+        x, gradient = (np.moveaxis(told[key].astype(np.float64), 3, 1) for key in ("x", "gradient"))
+    net = from_onnx(EXPORTED / "keras-sequential.onnx").astype(np.float64)
+    rule = lrpref.composites.Composite([(lrpref.LinearLayer, lrpref.rules.Zero())])
+    R = lrpref.explain(net, x, rule=rule, seed=net.forward(x))
+    assert_allclose(R, x * gradient, rtol=1e-3, atol=1e-4 * abs(x * gradient).max())
+
+
+def test_both_of_torchs_exporters_say_the_same() -> None:
+    nets = [from_onnx(EXPORTED / f"torch-{name}.onnx") for name in ("dynamo", "script")]
+    x = numbers(3, 3, 10, 10)
+    assert_allclose(nets[0](x), nets[1](x), rtol=1e-4, atol=1e-5)
+    assert {"conv1", "conv2", "fc"} <= set(nets[0].names)  # after their weights, so that a state dict fits
+
+
+def test_one_of_several_outputs_is_asked_for_by_name() -> None:
+    with pytest.raises(ConversionError, match=r"2 outputs; say which: output= one of label, probabilities"):
+        from_onnx(EXPORTED / "sklearn-mlp.onnx")
+    with pytest.raises(ConversionError, match=r"no output 'scores'; there are: label, probabilities"):
+        from_onnx(EXPORTED / "sklearn-mlp.onnx", output="scores")
+    with pytest.raises(ConversionError, match=r"node 'ArgMax' \(ArgMax\): there is no layer"):
+        from_onnx(EXPORTED / "sklearn-mlp.onnx", output="label")
+
+
+# ---- operations --------------------------------------------------------------------------------------------------
+
+W, B = numbers(4, 3, 3, 2), numbers(4)
+CONV: Node = ("Conv", {}, numbers(4, 3, 3, 3))
+NORM = (numbers(3), numbers(3), numbers(3), numbers(3) ** 2)
+FLAT: Node = ("Flatten", {})
+
+CHAINS: dict[str, tuple[Node, ...]] = {
+    "Conv": (("Conv", {"pads": [1, 2, 0, 3], "strides": [2, 1], "dilations": [1, 2]}, W, B),),
+    "Conv in groups": (("Conv", {"group": 3}, numbers(6, 1, 2, 2)),),
+    "Conv same upper": (("Conv", {"auto_pad": "SAME_UPPER", "strides": [2, 2]}, W, B),),
+    "Conv same lower": (("Conv", {"auto_pad": "SAME_LOWER", "dilations": [2, 3]}, W, B),),
+    "Conv valid": (("Conv", {"auto_pad": "VALID"}, W, B),),
+    "Conv, bias added later": (CONV, ("Add", {}, numbers(4, 1, 1))),
+    "Gemm": (FLAT, ("Gemm", {"alpha": 0.5, "beta": 2.0}, numbers(108, 4), numbers(4))),
+    "Gemm transposed": (FLAT, ("Gemm", {"transB": 1}, numbers(4, 108), numbers(1, 4))),
+    "Gemm, one number for a bias": (FLAT, ("Gemm", {}, numbers(108, 4), numbers(1))),
+    "Gemm without bias": (FLAT, ("Gemm", {"beta": 0.5}, numbers(108, 4))),
+    "MatMul": (FLAT, ("MatMul", {}, numbers(108, 4)), ("Add", {}, numbers(1, 4))),
+    "BatchNormalization": (("BatchNormalization", {"epsilon": 1e-2}, *NORM),),
+    "BatchNormalization of features": (FLAT, ("MatMul", {}, numbers(108, 3)), ("BatchNormalization", {}, *NORM)),
+    "Mul and Add": (("Mul", {}, numbers(3, 1, 1)), ("Add", {}, numbers(1, 3, 1, 1))),
+    "Sub and Div": (("Sub", {}, numbers(3, 1, 1)), ("Div", {}, np.float64(2.5))),
+    "Relu": (("Relu", {}),),
+    "Clip to 6": (("Clip", {}, np.float64(0), np.float64(6)), CONV),
+    "Clip from 0": (("Clip", {}, np.float64(0), None),),
+    "Clip from 0 to the largest number": (("Clip", {}, np.float64(0), np.float64(np.finfo(np.float32).max)),),
+    "LeakyRelu": (("LeakyRelu", {"alpha": 0.3}),),
+    "LeakyRelu as usual": (("LeakyRelu", {}),),
+    "Sigmoid": (("Sigmoid", {}),),
+    "Tanh": (("Tanh", {}),),
+    "Softmax": (FLAT, ("Softmax", {})),
+    "Softmax over channels": (("Softmax", {"axis": 1}),),
+    "MaxPool": (("MaxPool", {"kernel_shape": [3, 2], "strides": [2, 1], "pads": [1, 0, 1, 1]}),),
+    "MaxPool same": (("MaxPool", {"kernel_shape": [3, 3], "strides": [2, 2], "auto_pad": "SAME_UPPER"}),),
+    "MaxPool, ceil_mode for nothing": (("MaxPool", {"kernel_shape": [2, 2], "strides": [2, 2], "ceil_mode": 1}),),
+    "AveragePool": (("AveragePool", {"kernel_shape": [3, 3], "pads": [1, 1, 1, 1], "strides": [2, 2]}),),
+    "AveragePool, padding counted": (
+        ("AveragePool", {"kernel_shape": [2, 3], "pads": [1, 1, 0, 1], "count_include_pad": 1}),
+    ),
+    "GlobalAveragePool": (("GlobalAveragePool", {}),),
+    "ReduceMean": (("ReduceMean", {"keepdims": 0}, np.array([2, 3])), ("MatMul", {}, numbers(3, 2))),
+    "ReduceMean keeping axes": (("ReduceMean", {}, np.array([-1, -2])),),
+    "Flatten": (FLAT,),
+    "Flatten twice": (FLAT, ("Flatten", {"axis": -1})),
+    "Reshape": (("Reshape", {}, np.array([0, -1])), ("MatMul", {}, numbers(108, 4))),
+    "Squeeze": (("GlobalAveragePool", {}), ("Squeeze", {}, np.array([2, 3])), ("MatMul", {}, numbers(3, 2))),
+    "Transpose": (("Transpose", {"perm": [0, 2, 3, 1]}), ("Relu", {}), ("Transpose", {"perm": [0, 3, 1, 2]}), CONV),
+    "Pad": (("Pad", {}, np.array([0, 0, 1, 2, 0, 0, 3, 0]), np.float64(0.5)),),
+    "Pad of some axes": (("Pad", {}, np.array([1, 2]), None, np.array([-1])),),
+    "Pad of nothing": (("Pad", {}, np.zeros(8, dtype=np.int64)), ("Relu", {})),
+    "Dropout": (("Dropout", {}, np.float64(0.2)), ("Relu", {})),
+    "Identity": (("Identity", {}), ("Relu", {})),
+    "Cast": (("Cast", {"to": onnx.TensorProto.FLOAT}), ("Relu", {}), ("Cast", {"to": DOUBLE})),
+}
+
+
+@pytest.mark.parametrize("name", CHAINS)
+def test_an_operation_computes_what_onnx_says(name: str, tmp_path: Path) -> None:
+    x = numbers(3, 3, 6, 6) * 3
+    model = chain(*CHAINS[name])
+    if name == "Cast":  # onnx rounds to float32 there; lrpref computes in one number type
+        assert_allclose(from_onnx(saved(model, tmp_path), x).forward(x), reference(model, x), rtol=1e-6)
+    else:
+        agrees(model, tmp_path, x)
+
+
+OLD: dict[str, tuple[int, tuple[Node, ...]]] = {
+    "attributes of Clip": (6, (("Clip", {"min": 0.0, "max": 6.0}),)),
+    "attributes of Pad": (10, (("Pad", {"pads": [0, 0, 1, 0, 0, 0, 0, 2], "value": 1.5}),)),
+    "attributes of Squeeze": (11, (("GlobalAveragePool", {}), ("Squeeze", {"axes": [2, 3]}))),
+    "attributes of ReduceMean": (13, (("ReduceMean", {"axes": [2, 3], "keepdims": 0}),)),
+    "attributes of Dropout": (10, (("Dropout", {"ratio": 0.3}), ("Relu", {}))),
+    "Softmax over all but the batch": (11, (FLAT, ("Softmax", {}))),
+}
+
+
+@pytest.mark.parametrize("name", OLD)
+def test_older_versions_of_the_operators(name: str, tmp_path: Path) -> None:
+    opset, nodes = OLD[name]
+    agrees(chain(*nodes, opset=opset), tmp_path, numbers(3, 3, 6, 6) * 3)
+
+
+def test_every_operation_is_tried() -> None:
+    tried = {node[0] for nodes in CHAINS.values() for node in nodes}
+    assert set(OPERATIONS) - tried == {"Concat", "Sum"}  # which have several inputs: below
+
+
+Geometry = tuple[str, dict[str, Any], tuple[int, ...]]
+
+
+@st.composite
+def geometries(draw: st.DrawFn) -> Geometry:
+    """A convolution or pool that fits into an image."""
+    kernel, stride = ([draw(st.integers(1, 3)) for _ in "ij"] for _ in range(2))
+    op = draw(st.sampled_from(["Conv", "MaxPool", "AveragePool"]))
+    attributes: dict[str, Any] = {"kernel_shape": kernel, "strides": stride}
+    if op == "Conv":
+        attributes["dilations"] = [draw(st.integers(1, 2)) for _ in "ij"]
+        attributes["group"] = draw(st.sampled_from([1, 2]))
+    if op == "AveragePool":
+        attributes["count_include_pad"] = draw(st.sampled_from([0, 1]))
+    padding = draw(st.sampled_from(["pads", "VALID", "SAME_UPPER", "SAME_LOWER"]))
+    if padding == "pads":
+        attributes["pads"] = [draw(st.integers(0, k - 1)) for k in (*kernel, *kernel)]
+    else:
+        attributes["auto_pad"] = padding
+    return op, attributes, (2, draw(st.integers(5, 7)), draw(st.integers(5, 7)))
+
+
+@given(geometry=geometries())
+def test_windows_of_all_geometries(
+    geometry: tuple[str, dict[str, Any], tuple[int, ...]], tmp_path_factory: Any
+) -> None:
+    op, attributes, shape = geometry
+    kernel = numbers(4, 2 // attributes.get("group", 1), *attributes["kernel_shape"])
+    model = chain((op, attributes, *([kernel] if op == "Conv" else [])), shape=("N", *shape))
+    agrees(model, tmp_path_factory.getbasetemp(), numbers(2, *shape))
+
+
+@pytest.mark.parametrize("op", ["MaxPool", "AveragePool"])
+@pytest.mark.parametrize(
+    "more", [{}, {"strides": [2, 2]}, {"pads": [1, 1, 1, 1]}, {"strides": [3, 2], "pads": [0, 1, 0, 1]}]
+)
+def test_the_pools_of_the_proof_are_onnxs_own_where_those_are_right(op: str, more: dict[str, Any]) -> None:
+    from onnx.reference import ReferenceEvaluator
+
+    model, x = chain((op, {"kernel_shape": [3, 3], **more})), numbers(2, 3, 6, 6)
+    assert_allclose(evaluated(model, {"x": x}, "y0"), ReferenceEvaluator(model).run(None, {"x": x})[0], rtol=1e-12)
+
+
+def test_graphs_with_branches(tmp_path: Path) -> None:
+    """Add, Sum and Concat of activations; the input read three times; what nobody reads."""
+    nodes = [
+        helper.make_node("Conv", ["x", "w"], ["a"]),
+        helper.make_node("Conv", ["x", "v"], ["b"]),
+        helper.make_node("Add", ["a", "b"], ["sum"]),
+        helper.make_node("Relu", ["sum"], ["r"]),
+        helper.make_node("Sum", ["r", "a", "r"], ["three"]),
+        helper.make_node("Concat", ["three", "b", "a"], ["all"], axis=-3),
+        helper.make_node("Flatten", ["x"], ["flat"]),
+        helper.make_node("Gelu", ["all"], ["dead"]),
+    ]
+    model = proto(nodes, {"w": numbers(2, 3, 3, 3), "v": numbers(2, 3, 3, 3)}, ("N", 3, 5, 5), "all", 20)
+    net = agrees(model, tmp_path, numbers(3, 3, 5, 5))
+    assert net.names == ["a", "b", "sum", "r", "three", "all"]
+
+
+def test_a_constant_becomes_the_bias_only_of_what_is_read_by_nothing_else(tmp_path: Path) -> None:
+    nodes = [
+        helper.make_node("MatMul", ["x", "w"], ["a"]),
+        helper.make_node("Add", ["a", "b"], ["c"]),
+        helper.make_node("Add", ["c", "a"], ["y"]),
+    ]
+    constants = {"w": numbers(3, 3), "b": numbers(3)}
+    net = agrees(proto(nodes, constants, ("N", 3), "y", 20), tmp_path, numbers(4, 3))
+    assert [type(layer).__name__ for _, layer, _ in net.nodes] == ["Dense", "Scale", "Add"]
+    alone = agrees(proto(nodes[:2], constants, ("N", 3), "c", 20), tmp_path, numbers(4, 3))
+    assert [type(layer).__name__ for _, layer, _ in alone.nodes] == ["Dense"]
+    assert_array_equal(alone["a"].bias, constants["b"])
+
+
+def test_shapes_that_the_file_computes(tmp_path: Path) -> None:
+    """As exporters write x.view(x.size(0), -1)."""
+    nodes = [
+        helper.make_node("Shape", ["x"], ["shape"]),
+        helper.make_node("Gather", ["shape", "zero"], ["n"]),
+        helper.make_node("Unsqueeze", ["n", "axes"], ["n1"]),
+        helper.make_node("Concat", ["n1", "rest"], ["target"], axis=0),
+        helper.make_node("Reshape", ["x", "target"], ["flat"]),
+        helper.make_node("MatMul", ["flat", "w"], ["y"]),
+    ]
+    constants = {"zero": np.array(0), "axes": np.array([0]), "rest": np.array([-1]), "w": numbers(12, 2)}
+    agrees(proto(nodes, constants, ("N", 3, 2, 2), "y", 20), tmp_path, numbers(5, 3, 2, 2))
+
+
+def test_constants_of_every_spelling(tmp_path: Path) -> None:
+    nodes = [
+        helper.make_node("Constant", [], ["low"], value_float=0.0),
+        helper.make_node("Constant", [], ["high"], value=onnx.numpy_helper.from_array(np.float64(6))),
+        helper.make_node("Constant", [], ["shape"], value_ints=[0, -1]),
+        helper.make_node("Cast", ["low"], ["lowest"], to=DOUBLE),
+        helper.make_node("Clip", ["x", "lowest", "high"], ["clipped"]),
+        helper.make_node("Reshape", ["clipped", "shape"], ["y"]),
+    ]
+    net = agrees(proto(nodes, {}, ("N", 3, 2, 2), "y", 20), tmp_path, numbers(5, 3, 2, 2) * 9)
+    assert [type(layer).__name__ for _, layer, _ in net.nodes] == ["ReLU6", "Flatten"]
+
+
+# ---- layouts -----------------------------------------------------------------------------------------------------
+
+LAST, FIRST = ("Transpose", {"perm": [0, 2, 3, 1]}), ("Transpose", {"perm": [0, 3, 1, 2]})
+
+TURNED: dict[str, tuple[Node, ...]] = {
+    "a convolution": (FIRST, CONV),
+    "turned back, flattened": (FIRST, CONV, LAST, FLAT, ("MatMul", {}, numbers(64, 5))),
+    "constants before it": (("Sub", {}, numbers(3)), ("Mul", {}, numbers(1, 1, 1, 3)), FIRST, CONV),
+    "a constant behind it": (FIRST, CONV, LAST, ("Add", {}, numbers(4)), FIRST, ("Conv", {}, numbers(2, 4, 2, 2))),
+    "padded before it": (("Pad", {}, np.array([0, 1, 2, 0, 0, 0, 3, 0])), FIRST, CONV),
+    "a mean": (FIRST, CONV, LAST, ("ReduceMean", {"keepdims": 0}, np.array([1, 2])), ("MatMul", {}, numbers(4, 2))),
+    "a mean that keeps axes": (
+        FIRST, CONV, LAST, ("ReduceMean", {}, np.array([1, 2])), FLAT, ("MatMul", {}, numbers(4, 2)),
+    ),
+    "softmax": (FIRST, CONV, LAST, ("Softmax", {"axis": -1}), FIRST, ("MaxPool", {"kernel_shape": [2, 2]})),
+    "features scaled": (
+        FIRST, CONV, LAST, FLAT, ("Mul", {}, numbers(64)), ("Add", {}, numbers(64)), ("Gemm", {}, numbers(64, 3)),
+    ),
+    "features normalised": (
+        FIRST, CONV, LAST, FLAT,
+        ("BatchNormalization", {}, *numbers(3, 64), numbers(64) ** 2), ("MatMul", {}, numbers(64, 3)),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", TURNED)
+def test_images_as_rows_columns_channels(name: str, tmp_path: Path) -> None:
+    """No layer turns anything: axes and features are kept account of, and weights take their order."""
+    model = chain(*TURNED[name], shape=("N", 6, 6, 3))
+    net = agrees(model, tmp_path, numbers(3, 6, 6, 3), channels_last=True)
+    assert len(net.nodes) <= len(TURNED[name]) - 1
+
+
+def test_one_channel_may_be_reshaped_instead(tmp_path: Path) -> None:
+    nodes = (("Reshape", {}, np.array([-1, 1, 6, 5])), ("Conv", {}, numbers(2, 1, 3, 3)))
+    agrees(chain(*nodes, shape=("N", 6, 5, 1)), tmp_path, numbers(3, 6, 5, 1), channels_last=True)
+
+
+def test_features_side_by_side(tmp_path: Path) -> None:
+    """Flattened in two orders, then concatenated."""
+    nodes = [
+        helper.make_node("Conv", ["x", "w"], ["a"]),
+        helper.make_node("Flatten", ["a"], ["first"]),
+        helper.make_node("Transpose", ["a"], ["turned"], perm=[0, 2, 3, 1]),
+        helper.make_node("Flatten", ["turned"], ["last"]),
+        helper.make_node("Concat", ["last", "first"], ["both"], axis=1),
+        helper.make_node("MatMul", ["both", "m"], ["y"]),
+    ]
+    model = proto(nodes, {"w": numbers(2, 3, 2, 2), "m": numbers(36, 4)}, ("N", 3, 4, 4), "y", 20)
+    agrees(model, tmp_path, numbers(3, 3, 4, 4))
+
+
+def test_an_output_of_images_is_turned_as_well(tmp_path: Path) -> None:
+    model = chain(FIRST, CONV, LAST, shape=("N", 6, 6, 3))
+    x = numbers(2, 6, 6, 3)
+    net = from_onnx(saved(model, tmp_path), x)
+    assert_allclose(net(np.moveaxis(x, 3, 1)), np.moveaxis(reference(model, x), 3, 1), rtol=1e-11)
+
+
+@given(st.permutations([1, 2, 3]), st.permutations([1, 2, 3]))
+def test_transpositions_add_up(one: list[int], two: list[int]) -> None:
+    x = np.arange(2 * 3 * 4 * 5).reshape(2, 3, 4, 5)
+    layout = plain(4).transposed((0, *one)).transposed((0, *two))
+    turned = x.transpose(0, *one).transpose(0, *two)
+    assert_array_equal(x.transpose(layout.axes), turned)
+    assert layout.shape(x.shape) == turned.shape
+    flat = layout.flattened(x.shape)
+    order = np.arange(60) if flat.order is None else flat.order
+    assert_array_equal(x.reshape(2, -1)[:, order], turned.reshape(2, -1))
+    weights = numbers(3, 60)
+    assert_allclose(x.reshape(2, -1) @ flat.features(weights).T, turned.reshape(2, -1) @ weights.T, atol=1e-10)
+
+
+def test_a_constant_per_channel_by_hand() -> None:
+    layout = Layout(CHANNELS_LAST)
+    assert_array_equal(layout.channels(np.array([1.0, 2.0]), (1, 2, 3, 3)), [1, 2])
+    assert_array_equal(layout.channels(np.array([[[7.0]]]), (1, 2, 3, 3)), [7, 7])
+    with pytest.raises(ConversionError, match="only one number, or one per channel"):
+        layout.channels(np.zeros((3, 1)), (1, 2, 3, 3))
+
+
+# ---- the proof ---------------------------------------------------------------------------------------------------
+
+
+def test_the_proof_refuses_a_network_that_is_wrong(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The error says by how much, and where."""
+    monkeypatch.setitem(OPERATIONS, "Relu", lambda call: ([lrpref.LeakyReLU(0.5)], call.x.layout))  # type: ignore[index]
+    x = np.array([[1.0, -8.0, 2.0]])
+    with pytest.raises(
+        ConversionError, match=r"differs from the file by 2 of its largest output .* at output \(0, 1\)"
+    ):
+        from_onnx(saved(chain(("Relu", {}), shape=("N", 3)), tmp_path), x)
+
+
+def test_files_in_float32_become_networks_in_float32(tmp_path: Path) -> None:
+    model = chain(("MatMul", {}, numbers(3, 2).astype(np.float32)), shape=("N", 3))
+    model.graph.input[0].type.tensor_type.elem_type = onnx.TensorProto.FLOAT
+    net = from_onnx(saved(model, tmp_path))
+    assert net.dtype == np.float32
+    assert_array_equal(net["matmul0"].weight.T, onnx.numpy_helper.to_array(model.graph.initializer[0]))
+
+
+@pytest.mark.parametrize("kind", ["FLOAT16", "BFLOAT16"])
+def test_half_precision_becomes_float32(kind: str, tmp_path: Path) -> None:
+    w = helper.make_tensor("fc.weight", getattr(onnx.TensorProto, kind), (2, 3), [0.5, -1.0, 2.0, 0.25, 3.0, -4.0])
+    model = proto([helper.make_node("Gemm", ["x", "fc.weight"], ["y"], transB=1)], {}, ("N", 3), "y", 20)
+    model.graph.initializer.append(w)
+    model.graph.input[0].type.tensor_type.elem_type = getattr(onnx.TensorProto, kind)
+    net = from_onnx(saved(model, tmp_path))
+    assert net.names == ["fc"]
+    assert net.dtype == np.float32
+    assert_array_equal(net["fc"].weight, [[0.5, -1.0, 2.0], [0.25, 3.0, -4.0]])
+
+
+# ---- the example -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("shape", "example", "message"),
+    [
+        (("N", 3, "H", "W"), None, r"the file says its input's shape as \(\?, 3, \?, \?\); give an example"),
+        (None, None, r"the file says its input's shape as nothing; give an example"),
+        (
+            ("N", 3, 6, 6),
+            np.zeros((1, 3, 5, 6)),
+            r"has shape \(1, 3, 5, 6\), the file takes \(\?, 3, 6, 6\)",
+        ),
+        ((4, 3, 6, 6), np.zeros((1, 3, 6, 6)), r"the file takes \(4, 3, 6, 6\)"),
+        (("N", 3, 10**6, 10**6), None, r"needs more than the \d+ bytes allowed"),
+    ],
+)
+def test_examples_that_do_not_do(shape: Any, example: Any, message: str, tmp_path: Path) -> None:
+    with pytest.raises(ConversionError, match=message):
+        from_onnx(saved(chain(("Relu", {}), shape=shape), tmp_path), example)
+
+
+def test_a_batch_that_the_file_fixes(tmp_path: Path) -> None:
+    """It is a matter of the file; the network takes any."""
+    model = chain(("Reshape", {}, np.array([4, -1])), ("MatMul", {}, numbers(108, 2)), shape=(4, 3, 6, 6))
+    net = from_onnx(saved(model, tmp_path))
+    assert net(numbers(7, 3, 6, 6)).shape == (7, 2)
+
+
+# ---- refusals ----------------------------------------------------------------------------------------------------
+
+REFUSED: dict[str, tuple[tuple[Node, ...], str]] = {
+    "unknown": (
+        (("Relu", {}), ("Gelu", {})),
+        r"node 'gelu1' \(Gelu\): there is no layer .* Supported: Conv, Gemm",
+    ),
+    "transposed convolution": ((("ConvTranspose", {}, numbers(3, 2, 2, 2)),), r"\(ConvTranspose\): there is no layer"),
+    "one-dimensional": ((("Conv", {}, numbers(2, 3, 3)),), r"node 'conv0' \(Conv\): its weight has shape \(2, 3, 3\)"),
+    "kernel and weight": ((("Conv", {"kernel_shape": [2, 2]}, W),), r"kernel_shape \(2, 2\) for a weight of shape"),
+    "channels": ((("Conv", {}, numbers(2, 4, 3, 3)),), r"node 'conv0' \(Conv\): expected 4 channels"),
+    "ceil_mode": (
+        (("MaxPool", {"kernel_shape": [4, 4], "strides": [4, 4], "ceil_mode": 1}),),
+        r"ceil_mode, with a last window that is not full",
+    ),
+    "a pool that does not move": (
+        (("MaxPool", {"kernel_shape": [2, 2], "strides": [1, 0]}),),
+        r"\(1, 0\), where a window",
+    ),
+    "a kernel that does not move": (
+        (("Conv", {"strides": [0, 1], "auto_pad": "SAME_UPPER"}, W),),
+        r"\(0, 1\), where a window wants two numbers from 1",
+    ),
+    "dilated pool": ((("MaxPool", {"kernel_shape": [2, 2], "dilations": [2, 1]}),), "a pool with dilation"),
+    "Clip elsewhere": ((("Clip", {}, np.float64(-1), np.float64(1)),), r"clipped from -1\.0 to 1\.0; only from 0"),
+    "features transposed": ((FLAT, ("Transpose", {})), r"a transposition by \(1, 0\)"),
+    "batch moved": ((("Transpose", {"perm": [1, 0, 2, 3]}),), r"a transposition by \(1, 0, 2, 3\)"),
+    "convolution over rows": ((("Transpose", {"perm": [0, 2, 1, 3]}), CONV), r"it reads images as \(N, H, C, W\)"),
+    "reshaped": (
+        (("Reshape", {}, np.array([0, 9, 12])),),
+        r"to \(2, 9, 12\); only to \(N, features\)",
+    ),
+    "reshaped in vain": (
+        (("Reshape", {}, np.array([0, 7, -1])),),
+        r"from \(2, 3, 6, 6\) to \(0, 7, -1\)",
+    ),
+    "flattened from 2": ((("Flatten", {"axis": 2}),), "flattened from axis 2"),
+    "mean of channels": ((("ReduceMean", {}, np.array([1])),), r"a mean over axes \[1\] of \(2, 3, 6, 6\)"),
+    "mean of all": ((("ReduceMean", {}),), r"a mean over axes \[\]"),
+    "constant per pixel": ((("Add", {}, numbers(6, 6)),), r"a constant of shape \(6, 6\); only one number"),
+    "division by an activation": ((("Div", {}, np.float64(1)),), "a division by an activation"),
+    "division by zero": ((("Div", {}, np.float64(0)),), "a division by zero"),
+    "Pad of channels": ((("Pad", {}, np.array([0, 1, 0, 0, 0, 0, 0, 0])),), "padding of other axes"),
+    "Pad by reflection": ((("Pad", {"mode": "reflect"}, np.array([0, 0, 1, 1, 0, 0, 1, 1])),), "in mode 'reflect'"),
+    "cropping": ((("Pad", {}, np.array([0, 0, -1, 0, 0, 0, 0, 0])),), "negative padding"),
+    "Dropout that is on": ((("Dropout", {}, np.float64(0.5), np.array(True)),), "training_mode"),
+    "BatchNormalization in training": ((("BatchNormalization", {"training_mode": 1}, *NORM),), "training_mode"),
+    "Softmax over rows": ((("Softmax", {}),), r"softmax over axis -1 of \(2, 3, 6, 6\)"),
+    "images times a matrix": ((("MatMul", {}, numbers(6, 2)),), r"it reads an array of shape \(2, 3, 6, 6\); only"),
+    "too many features": ((FLAT, ("MatMul", {}, numbers(7, 2))), "it reads 108 features, its weights take 7"),
+    "weights not finite": ((("Conv", {}, W * np.nan),), r"node 'conv0' \(Conv\): Conv2D weight holds NaN"),
+    "much padding": ((("Pad", {}, np.array([0, 0, 10**6, 10**6, 0, 0, 0, 0])),), "the activations need more than"),
+    "output as flattened rows": ((LAST, FLAT), "the output's features are those of"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_refusals_name_the_node_and_the_reason(name: str, tmp_path: Path) -> None:
+    nodes, message = REFUSED[name]
+    if name == "division by an activation":
+        model = chain(*nodes)
+        model.graph.node[0].input[:] = [model.graph.node[0].input[1], "x"]
+    else:
+        model = chain(*nodes)
+    with pytest.raises(ConversionError, match=rf"net\.onnx: .*{message}"):
+        from_onnx(saved(model, tmp_path), numbers(2, 3, 6, 6))
+
+
+def test_weights_that_are_computed_from_the_input(tmp_path: Path) -> None:
+    nodes = [helper.make_node("Relu", ["x"], ["w"]), helper.make_node("Conv", ["x", "w"], ["y"])]
+    with pytest.raises(ConversionError, match="its weight is computed from the input; it must be a constant"):
+        from_onnx(saved(proto(nodes, {}, (3, 3, 3, 3), "y", 20), tmp_path))
+
+
+def test_two_inputs_and_no_way_through(tmp_path: Path) -> None:
+    model = chain(("Relu", {}), shape=("N", 3))
+    model.graph.input.append(helper.make_tensor_value_info("mask", DOUBLE, ("N", 3)))
+    with pytest.raises(ConversionError, match="a network has one input, the file 2: x, mask"):
+        from_onnx(saved(model, tmp_path))
+    nodes = [helper.make_node("Relu", ["c"], ["y"])]
+    with pytest.raises(ConversionError, match=r"does not depend on the input|with constants only"):
+        from_onnx(saved(proto(nodes, {"c": numbers(1, 3)}, ("N", 3), "y", 20), tmp_path))
+    with pytest.raises(ConversionError, match="the output is the input"):
+        from_onnx(saved(chain(("Identity", {}), shape=("N", 3)), tmp_path))
+
+
+def test_without_onnx_the_extra_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    with pytest.raises(LrprefError, match=r'ONNX files need onnx: pip install "lrpref\[onnx\]"'):
+        from_onnx(tmp_path / "net.onnx")
+
+
+# ---- files that are damaged or lie -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04", b"a text", bytes(100), b"\x08\x08"])
+def test_what_is_no_onnx_file(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "net.onnx").write_bytes(content)
+    with pytest.raises(WeightsError, match=r"net\.onnx"):
+        from_onnx(tmp_path / "net.onnx")
+    with pytest.raises(WeightsError, match="there is no file"):
+        from_onnx(tmp_path / "missing.onnx")
+
+
+def lying(folder: Path, change: Callable[[Any], None]) -> Path:
+    """A file whose one tensor was changed."""
+    model = chain(("MatMul", {}, numbers(3, 2)), shape=("N", 3))
+    change(model.graph.initializer[0])
+    return saved(model, folder)
+
+
+def test_weights_that_are_not_as_many_as_they_say(tmp_path: Path) -> None:
+    def grow(tensor: Any) -> None:
+        tensor.dims[0] = 2**40
+
+    with pytest.raises(WeightsError, match=r"say they are \(1099511627776, 2\), .* bytes, but there are 48"):
+        from_onnx(lying(tmp_path, grow))
+
+
+@pytest.mark.parametrize("dims", [(-3, -2), (3, -2)])
+def test_weights_of_negative_size(dims: tuple[int, ...], tmp_path: Path) -> None:
+    def turn(tensor: Any) -> None:
+        tensor.dims[:] = dims
+
+    with pytest.raises(WeightsError, match="negative size"):
+        from_onnx(lying(tmp_path, turn))
+
+
+def test_files_that_are_too_large(tmp_path: Path) -> None:
+    path = lying(tmp_path, lambda tensor: None)
+    with pytest.raises(WeightsError, match="more than the 10 allowed"):
+        from_onnx(path, max_bytes=10)
+
+
+def external(folder: Path, location: str, **told: int) -> Path:
+    """A file whose weights, six numbers, lie elsewhere."""
+
+    def move(tensor: Any) -> None:
+        onnx.external_data_helper.set_external_data(tensor, location, **told)
+        tensor.ClearField("raw_data")
+        tensor.data_location = onnx.TensorProto.EXTERNAL
+
+    return lying(folder, move)
+
+
+def test_weights_in_a_file_beside_it(tmp_path: Path) -> None:
+    w = numbers(3, 2)
+    (tmp_path / "w.bin").write_bytes(bytes(8) + w.tobytes())
+    net = from_onnx(external(tmp_path, "w.bin", offset=8, length=48))
+    assert_array_equal(net["matmul0"].weight.T, w)
+
+
+@pytest.mark.parametrize(
+    ("location", "told", "message"),
+    [
+        ("../w.bin", {}, "lie outside the model's folder"),
+        ("/etc/hostname", {}, "lie outside the model's folder"),
+        ("link.bin", {}, "lie outside the model's folder"),
+        ("missing.bin", {}, "which is no file beside the model"),
+        (".", {}, "which is no file beside the model"),
+        ("w.bin", {"offset": 8}, "need 48 bytes; 'w.bin' of 48 bytes has 48 of them at 8"),
+        ("w.bin", {"offset": -8}, "at -8"),
+        ("w.bin", {"length": 40}, "has 40 of them"),
+        ("w.bin", {"length": 2**62}, "need 48 bytes"),
+    ],
+)
+def test_weights_elsewhere(location: str, told: dict[str, int], message: str, tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (tmp_path / "w.bin").write_bytes(bytes(48))
+    (folder / "w.bin").write_bytes(bytes(48))
+    (folder / "link.bin").symlink_to(tmp_path / "w.bin")
+    with pytest.raises(WeightsError, match=message):
+        from_onnx(external(folder, location, **told))
+
+
+def test_constants_that_would_grow(tmp_path: Path) -> None:
+    """ConstantOfShape, and a sum that broadcasts, could ask for any amount of memory."""
+    nodes = [
+        helper.make_node("ConstantOfShape", ["huge"], ["zeros"]),
+        helper.make_node("Add", ["x", "zeros"], ["y"]),
+    ]
+    with pytest.raises(ConversionError, match=r"node 'zeros' \(ConstantOfShape\): it computes a constant of up to"):
+        from_onnx(saved(proto(nodes, {"huge": np.array([10**9, 10**9])}, ("N", 3), "y", 20), tmp_path))
+    nodes = [helper.make_node("Add", ["row", "column"], ["table"]), helper.make_node("Add", ["x", "table"], ["y"])]
+    constants = {"row": np.zeros((1, 2000)), "column": np.zeros((2000, 1))}
+    with pytest.raises(ConversionError, match="a constant of up to 4000000 cells"):
+        from_onnx(saved(proto(nodes, constants, ("N", 3), "y", 20), tmp_path))
+
+
+SMALL = [name for name in FILES if name != "torch-dynamo"]
+
+
+@given(data=st.data())
+def test_bytes_changed_at_random(data: st.DataObject, tmp_path_factory: Any) -> None:
+    """Whatever happens is a network, proven, or one of lrpref's own errors."""
+    name = data.draw(st.sampled_from(SMALL))
+    content = bytearray((EXPORTED / f"{name}.onnx").read_bytes())
+    for _ in range(data.draw(st.integers(1, 3))):
+        content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
+    cut = data.draw(st.integers(0, 20))
+    path = tmp_path_factory.getbasetemp() / "changed.onnx"
+    path.write_bytes(bytes(content[: len(content) - cut]))
+    with suppress(WeightsError, ConversionError):
+        from_onnx(path, output=output(name), max_bytes=2**24)
+
+
+SIZES = [0, 1, -1, 2, 3, 100, 2**20, 2**31 - 1, 2**62, -(2**63), 2**63 - 1]
+
+
+@given(data=st.data())
+def test_operations_changed_at_random(data: st.DataObject, tmp_path_factory: Any) -> None:
+    """Files that are well-formed and make no sense: other attributes, inputs, operations, sizes."""
+    name = data.draw(st.sampled_from(SMALL))
+    model = onnx.load_model(EXPORTED / f"{name}.onnx")
+    graph = model.graph
+    names = sorted({value for node in graph.node for value in (*node.input, *node.output)})
+    node = graph.node[data.draw(st.integers(0, len(graph.node) - 1))]
+    change = data.draw(st.sampled_from(["attribute", "input", "operation", "size", "opset", "shape"]))
+    if change == "attribute":
+        key = data.draw(
+            st.sampled_from(["perm", "pads", "strides", "kernel_shape", "dilations", "axes", "group", "axis"])
+        )
+        values = data.draw(st.lists(st.sampled_from(SIZES), min_size=1, max_size=4))
+        node.attribute.append(helper.make_attribute(key, values if key[-1] != "p" and key != "axis" else values[0]))
+    elif change == "input" and node.input:
+        node.input[data.draw(st.integers(0, len(node.input) - 1))] = data.draw(st.sampled_from(names))
+    elif change == "operation":
+        node.op_type = data.draw(st.sampled_from([*OPERATIONS, *FOLDED, "Expand", "Loop"]))
+    elif change == "size":
+        tensor = graph.initializer[data.draw(st.integers(0, len(graph.initializer) - 1))]
+        tensor.dims[:] = [data.draw(st.sampled_from(SIZES)) for _ in tensor.dims]
+    elif change == "opset":
+        model.opset_import[0].version = data.draw(st.sampled_from([0, 1, 6, 7, 11, 13, 99]))
+    elif change == "shape":
+        graph.input[0].type.tensor_type.shape.dim[1].dim_value = data.draw(st.sampled_from(SIZES))
+    path = tmp_path_factory.getbasetemp() / "changed.onnx"
+    path.write_bytes(model.SerializeToString())
+    with suppress(WeightsError, ConversionError):
+        from_onnx(path, output=output(name), max_bytes=2**24)
+
+
+# ---- what is written about it ------------------------------------------------------------------------------------
+
+
+def test_the_page_has_the_table_of_operations() -> None:
+    page = (Path(__file__).parent.parent / "docs" / "import.md").read_text()
+    rows = {}
+    for op, operation in OPERATIONS.items():
+        rows[op] = f"| `{op}` | {(operation.__doc__ or '').strip()} |"
+    missing = [row for row in rows.values() if row not in page]
+    assert not missing, "\n".join(missing)
+    assert ", ".join(f"`{op}`" for op in FOLDED) in " ".join(page.split())
+    assert all(op in SUPPORTED for op in OPERATIONS)
