@@ -7,7 +7,7 @@
 NumPy is all it needs; arrays of other backends stay on theirs.
 """
 
-from . import composites, distributed, errors, models, oracle, rules, samples, weights
+from . import composites, distributed, errors, evaluation, models, oracle, rules, samples, weights
 from .backend import asarray, to_numpy
 from .differences import compare, crosscheck, explain_difference
 from .digits import digits
@@ -77,6 +77,7 @@ __all__ = [
     "digits",
     "distributed",
     "errors",
+    "evaluation",
     "exact",
     "explain",
     "explain_difference",
