@@ -509,7 +509,66 @@ BLOCKS = [
     ),
 ]
 
-MUTANTS = [*STABILIZER, *ENGINE, *RULES, *LAYERS, *WALK, *FUSION, *BLOCKS]
+EVALUATION = [
+    Mutant(
+        "features ranked by |R|",
+        "evaluation/ranking.py",
+        'abs(values) if conventions.by == "magnitude" else values',
+        "abs(values)",
+        "tests/test_evaluation.py::test_evidence_against_comes_last_unless_asked_otherwise",
+        "Xplique's documentation warns of it",
+    ),
+    Mutant(
+        "ties broken by an unstable sort",
+        "evaluation/ranking.py",
+        'kind="stable"',
+        'kind="quicksort"',
+        "tests/test_evaluation.py::test_ties_go_by_position[morf]",
+        "Quantus, pixel_flipping.py: argsort as it comes",
+    ),
+    Mutant(
+        "a curve without its start",
+        "evaluation/flipping.py",
+        "np.arange(0, parts, conventions.step)",
+        "np.arange(conventions.step, parts, conventions.step)",
+        "tests/test_evaluation.py::test_with_k_0_and_with_the_end",
+        "Quantus, region_perturbation.py: the first point is after the first change",
+    ),
+    Mutant(
+        "an area with a width of 1 per step",
+        "evaluation/flipping.py",
+        "np.trapezoid(self.scores, self.changed, axis=1) / width",
+        "np.trapezoid(self.scores, axis=1)",
+        "tests/test_evaluation.py::test_the_area_does_not_depend_on_how_many_points_there_are[3]",
+        "Quantus, calculate_auc: dx = 1",
+    ),
+    Mutant(
+        "a softmax on top of a softmax",
+        "evaluation/scores.py",
+        "return Network(scorer.nodes[:-1])",
+        "return scorer",
+        "tests/test_evaluation.py::test_a_softmax_is_never_applied_twice",
+        "Quantus: softmax=True unless told otherwise",
+    ),
+    Mutant(
+        "all samples draw the same",
+        "evaluation/scores.py",
+        "np.random.default_rng([seed, draw, key])",
+        "np.random.default_rng([seed, draw])",
+        "tests/test_evaluation.py::test_random_maps_belong_to_their_sample",
+        "a slip of the pen",
+    ),
+    Mutant(
+        "the relevance of the random network starts at its logit",
+        "evaluation/randomisation.py",
+        'explain(net, x, target, rule, seed="one")',
+        "explain(net, x, target, rule)",
+        "tests/test_evaluation.py::test_cascading_and_independent",
+        "a logit of the other sign turns the map round, and the similarity with it",
+    ),
+]
+
+MUTANTS = [*STABILIZER, *ENGINE, *RULES, *LAYERS, *WALK, *FUSION, *BLOCKS, *EVALUATION]
 
 
 def table() -> str:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..backend import all_finite
+from ..arithmetic import all_finite
 from ..errors import InputError, ShapeError
 from .conventions import Conventions
 
