@@ -509,6 +509,41 @@ BLOCKS = [
     ),
 ]
 
+RELATIVE = [
+    Mutant(
+        "evidence changes sides at a negative unit",
+        "relative.py",
+        "s = _sgn(z) * R_unit / n",
+        "s = R_unit / n",
+        "tests/test_relative.py::test_without_the_sign_evidence_changes_sides",
+        "theoOmathimatikos/Simple_LRP: a w / n without a sign",
+    ),
+    Mutant(
+        "products taken before they are scaled",
+        "relative.py",
+        "power = _power_of_two(inputs)",
+        "power = _power_of_two(tuple(0 * a for a in inputs))",
+        "tests/test_relative.py::test_powers_of_two_change_nothing",
+        "a slip of the pen",
+    ),
+    Mutant(
+        "a skip under the relative rule",
+        "composites.py",
+        "(unfused, Zero()), (Add, Zero()), (LinearLayer",
+        "(unfused, Zero()), (LinearLayer",
+        "tests/test_relative.py::test_skips_split_in_proportion_and_0_by_0_sends_nothing",
+        "a slip of the pen: the abstract divides at skips, and there alone",
+    ),
+    Mutant(
+        "kappa from the messages' sum instead of their magnitudes",
+        "relative.py",
+        "return sum(sum_per_sample(magnitude(part)) for part in parts)",
+        "return sum(sum_per_sample(part) for part in parts)",
+        "tests/test_relative.py::test_a_layer_hands_on_the_magnitude_that_it_received",
+        "a slip of the pen",
+    ),
+]
+
 EVALUATION = [
     Mutant(
         "features ranked by |R|",
@@ -568,7 +603,7 @@ EVALUATION = [
     ),
 ]
 
-MUTANTS = [*STABILIZER, *ENGINE, *RULES, *LAYERS, *WALK, *FUSION, *BLOCKS, *EVALUATION]
+MUTANTS = [*STABILIZER, *ENGINE, *RULES, *LAYERS, *WALK, *FUSION, *BLOCKS, *RELATIVE, *EVALUATION]
 
 
 def table() -> str:
