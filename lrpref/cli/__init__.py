@@ -11,9 +11,9 @@ from collections.abc import Sequence
 
 from .. import __version__
 from ..errors import FusionError, LrprefError
-from . import compare, conform, explain, fuse, rules, show
+from . import compare, conform, explain, fuse, reproduce, rules, show
 
-COMMANDS = (explain, compare, fuse, show, rules, conform)
+COMMANDS = (explain, compare, fuse, show, rules, conform, reproduce)
 
 EXAMPLES = """examples:
   lrpref explain mnist-cnn-bn digit-4                       a digit, explained; writes heatmap.png
@@ -24,6 +24,7 @@ EXAMPLES = """examples:
   lrpref fuse mnist-cnn-bn -o fused.npz                     fold batch normalisation away
   lrpref rules z-plus                                       a rule's equation, source and use
   lrpref conform zennit                                     where an installed library computes something else
+  lrpref reproduce 2002.11018 --quick                       what a paper claims about LRP, measured again
 """
 
 

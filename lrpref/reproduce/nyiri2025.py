@@ -1,0 +1,129 @@
+"""Nyiri and Gibaru 2025, arXiv 2501.14322: Relative LRP.
+
+The abstract's claims, in our words: the rule needs no hyperparameter; it divides by no small values (skips excepted) and
+is the more robust for it; it was compared on image classification with a simple CNN, VGG16, VGG19 and ResNet50.
+
+The text of the paper was not at hand; the rule is our reading (`lrpref.rules.Relative`), and the protocol is ours. What
+"no hyperparameter" buys is seen next to epsilon over six decades; what "no small denominators" buys, under tiny noise and
+in single precision. Whether the maps are right is another question, asked by pixel flipping.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from ..fusion import fuse
+from ..network import Network
+from . import networks
+from .images import Images
+from .measures import explained, faithfulness, stability
+from .report import per_seed
+from .statistics import told, verdict
+from .study import Claim, Protocol, Rows, Study, Unit
+
+PAPER = "2501.14322"
+TITLE = "Nyiri and Gibaru 2025: Relative LRP"
+
+NETWORKS = {
+    "mnist-cnn": "mnist",
+    "mnist-mlp": "mnist",
+    "cifar-cnn": "cifar10",
+    "cifar-vgg16": "cifar10",
+    "cifar-vgg19": "cifar10",
+    "cifar-resnet20": "cifar10",
+    "cifar-resnet50": "cifar10",
+}
+"""Network -> data set. The simple CNN, and the deep ones as far as they are at hand."""
+
+DECADES = tuple(f"epsilon(epsilon=1e{k:+d})" if k else "epsilon(epsilon=1)" for k in range(-6, 1))
+RULES = (
+    "relative",
+    "absolute",
+    "zero",
+    *DECADES,
+    "gamma(gamma=0.25)",
+    "gamma(gamma=0.25, generalised=True)",
+    "alpha-beta",
+    "z-plus",
+    "epsilon-plus",
+    "epsilon-plus-flat",
+    "epsilon-gamma-box(low=0, high=1)",
+    "epsilon-alpha2-beta1-flat",
+)
+BASELINES = ("random", "sobel")
+COLUMNS = ("abpc", "aopc", "span", "noise_l2", "noise_sign", "precision_l2", "top1", "peak", "peak_input", "finite")
+
+
+def study(protocol: Protocol, seeds: Sequence[int] = (0,), folder: str | os.PathLike[str] | None = None) -> Study:
+    """The design, as far as its networks are at hand; seed 0 is the network that comes with lrpref."""
+    units: list[Unit] = []
+    missing: list[str] = []
+    for network, dataset in NETWORKS.items():
+        for seed in seeds:
+            if networks.path_of(file_of(network, seed), folder) is None:
+                missing.append(file_of(network, seed))
+                continue
+            units += [Unit(dataset, network, seed, "", rule) for rule in (*RULES, *BASELINES)]
+
+    def measure(unit: Unit, images: Images, protocol: Protocol) -> Rows:
+        return measured(networks.load(file_of(unit.network, unit.seed), folder), unit, images, protocol)
+
+    return Study(PAPER, TITLE, units, missing, protocol, measure, COLUMNS, answer)
+
+
+def file_of(network: str, seed: int) -> str:
+    """The name of a network's file: the network's own for seed 0."""
+    return networks.seeded(network, seed) if seed else network
+
+
+def measured(net: Network, unit: Unit, images: Images, protocol: Protocol) -> Rows:
+    """Faithfulness and stability of the fused network's maps."""
+    fused = fuse(net, verify=images.x[:2])
+    target = fused.forward(images.x).argmax(axis=1)
+    found = explained(fused, images.x, target, unit.rule, protocol.seed)
+    R = found.pop("R")
+    rows = faithfulness(fused, images.x, R, target, protocol, more=protocol.more and unit.seed == 0)
+    if unit.rule not in BASELINES:
+        rows |= {**found, **stability(fused, images.x, R, target, unit.rule, protocol)}
+    return {**rows, "right": (target == images.labels).astype(float)}
+
+
+# ---- the answers -------------------------------------------------------------------------------------------------
+
+
+def compared(found: Mapping[Unit, Rows], measure: str, rule: str, other: str, network: str) -> list[float]:
+    """A measure under one rule minus that under another, for each seed of a network."""
+    values = []
+    for unit in found:
+        against = Unit(unit.dataset, unit.network, unit.seed, "", other)
+        if unit.network == network and unit.rule == rule and against in found:
+            (mine,), (theirs,) = (per_seed(found, [each], measure) for each in (unit, against))
+            values.append(mine - theirs)
+    return values
+
+
+def answer(found: Mapping[Unit, Rows]) -> list[Claim]:
+    """Stability against LRP-0 and against the smallest epsilon, and faithfulness against both and z-plus."""
+    claims = []
+    for network in dict.fromkeys(unit.network for unit in found):
+        for other in ("zero", DECADES[0]):
+            values = [-v for v in compared(found, "noise_l2", "relative", other, network)]
+            sentence = f"{network}: relative moves less than {other} under tiny noise"
+            claims.append(Claim(sentence, f"relative L2, {other} minus relative {told(values)}", verdict(values)))
+            values = [-v for v in compared(found, "precision_l2", "relative", other, network)]
+            sentence = f"{network}: relative loses less than {other} in single precision"
+            claims.append(Claim(sentence, f"relative L2, {other} minus relative {told(values)}", verdict(values)))
+        for other in ("zero", DECADES[0], "absolute", "z-plus", "random"):
+            values = compared(found, "abpc", "relative", other, network)
+            sentence = f"{network}: relative is more faithful than {other}"
+            claims.append(Claim(sentence, f"ABPC, relative minus {other} {told(values)}", verdict(values)))
+        spread = [
+            np.ptp([per_seed(found, [u], "abpc")[0] for u in found if u.network == network and u.rule in DECADES])
+        ]
+        sentence = f"{network}: without a hyperparameter there is nothing to choose wrongly"
+        figure = f"over six decades of epsilon, ABPC varies by {spread[0]:.3g}; relative has one value"
+        claims.append(Claim(sentence, figure, "by construction; what the choice is worth is the figure"))
+    return claims
