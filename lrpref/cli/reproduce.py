@@ -19,7 +19,9 @@ def add(commands: Any) -> None:
     parser = command(commands, "reproduce", run, "measure a paper's claims about LRP again")
     parser.add_argument("paper", help="2002.11018 (BatchNorm fused) or 2501.14322 (Relative LRP)")
     parser.add_argument("--quick", action="store_true", help="minutes instead of hours: fewer images and steps, seed 0")
-    parser.add_argument("--data", metavar="FOLDER", help="test images: mnist.npz, cifar10_eval.npz (default: digits)")
+    parser.add_argument(
+        "--data", metavar="FOLDER", help="test images: mnist.npz, cifar10_eval.npz (default: what is embedded)"
+    )
     parser.add_argument("--networks", metavar="FOLDER", help="trained networks that do not come with lrpref")
     parser.add_argument("--seeds", type=int, nargs="+", help="training seeds (default: 0 1 2; --quick: 0)")
     parser.add_argument("--images", type=int, help="how many test images (default: 200; --quick: 40)")
@@ -43,10 +45,9 @@ def run(chosen: argparse.Namespace) -> int:
     if chosen.only:
         study = replace(study, units=[unit for unit in study.units if chosen.only in unit.name])
     named = dict.fromkeys(unit.dataset for unit in study.units)
-    loaded = {name: images.load(name, protocol.images, chosen.data) for name in named}
-    at_hand = {name: found for name, found in loaded.items() if found is not None}
-    if not at_hand:
-        raise InputError("nothing to measure: give networks with --networks, and test images with --data")
+    if not named:
+        raise InputError("nothing to measure: no network at hand; give a folder with --networks, or another --only")
+    at_hand = {name: images.load(name, protocol.images, chosen.data) for name in named}
     out = Path(chosen.out or f"reproduce-{chosen.paper}{'-quick' if chosen.quick else ''}")
     found = reproduce.run(study, at_hand, out)
     claims = study.answer(found)

@@ -13,9 +13,9 @@ import numpy as np
 
 from ..backend import Array, asarray, backend_name, is_array, to_numpy
 from ..errors import InputError, ParameterError, ShapeError
-from ..explain import _target as chosen_target
 from ..layers import Softmax
 from ..network import Network
+from ..seeds import target_index
 
 Scorer = Callable[[Array], Array]
 """A batch in, (N, classes) outputs out."""
@@ -86,7 +86,7 @@ def prepared(
         )
     found = np.concatenate([outputs(scorer, batch[k : k + 64], home) for k in range(0, len(batch), 64)])
     check_output(found, output)
-    return scorer, batch, home, to_numpy(chosen_target(found, target))
+    return scorer, batch, home, to_numpy(target_index(found, target, "logit"))
 
 
 def generators(x: np.ndarray, seed: int, draw: int = 0) -> list[np.random.Generator]:

@@ -26,6 +26,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -38,6 +39,7 @@ from ..rules import Absolute, Epsilon, Pass, Rule, Zero
 from . import networks
 from .images import Images
 from .measures import Explained, explained, faithfulness
+from .networks import Trained
 from .report import per_seed
 from .statistics import told, verdict
 from .study import Claim, Protocol, Rows, Study, Unit
@@ -96,15 +98,15 @@ def treated(net: Network, treatment: str, rule: str) -> tuple[Network, Explained
     return net, Composite(pairs, f"{rule}, BatchNorm under {treatment}")
 
 
-def measured(net: Network, unit: Unit, images: Images, protocol: Protocol) -> Rows:
+def measured(trained: Trained, unit: Unit, images: Images, protocol: Protocol) -> Rows:
     """Faithfulness of the treated network's maps, and how alike they are to those of the fused one.
 
     Pictures are taken apart in front of the fused network, which computes the same as the other, and faster.
     """
-    fused = fuse(net, verify=images.x[:2])
-    target = fused.forward(images.x).argmax(axis=1)
-    network, rule = treated(net, unit.treatment, unit.rule)
-    R = explained(network, images.x, target, rule, protocol.seed)["R"]
+    fused = replace(trained, net=fuse(trained.net, verify=trained.inputs(images.x[:2])))
+    target = fused.answers(images.x)
+    network, rule = treated(trained.net, unit.treatment, unit.rule)
+    R = explained(replace(trained, net=network), images.x, target, rule, protocol.seed)["R"]
     rows = faithfulness(fused, images.x, R, target, protocol, more=protocol.more and unit.seed == 0)
     same = explained(fused, images.x, target, unit.rule, protocol.seed)["R"]
     with np.errstate(all="ignore"):

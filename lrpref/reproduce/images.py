@@ -15,6 +15,10 @@ from ..errors import InputError
 FILES = {"mnist": "mnist.npz", "cifar10": "cifar10_eval.npz"}
 """The file of each data set: arrays x_test (uint8) and y_test."""
 
+SHAPES = {"mnist": (1, 28, 28), "cifar10": (3, 32, 32)}
+CAT = 3
+"""What CIFAR-10 calls a cat."""
+
 
 @dataclass(frozen=True, eq=False)
 class Images:
@@ -32,13 +36,13 @@ class Images:
     source: str
 
 
-def load(dataset: str, count: int, folder: str | os.PathLike[str] | None = None) -> Images | None:
-    """The first `count` test images; without a folder the embedded digits, and None where none are embedded.
+def load(dataset: str, count: int, folder: str | os.PathLike[str] | None = None) -> Images:
+    """The first `count` test images; without a folder what is embedded: thirteen digits, or one photograph of a cat.
 
     Raises InputError for a file that is missing, unreadable, or holds something else.
     """
     if folder is None:
-        return _embedded(count) if dataset == "mnist" else None
+        return _embedded(dataset, count)
     path = Path(folder) / FILES[dataset]
     try:
         with np.load(path, allow_pickle=False) as held:
@@ -52,8 +56,9 @@ def load(dataset: str, count: int, folder: str | os.PathLike[str] | None = None)
     return Images(dataset, scaled, labels.astype(np.int64), f"the first {len(x)} test images of {dataset}")
 
 
-def _embedded(count: int) -> Images:
-    names = samples.names()[:count]
-    x = np.concatenate([samples.load(name) for name in names])
-    labels = np.asarray([samples.label(name) for name in names])
-    return Images("mnist", x, labels, f"{len(names)} embedded digits")
+def _embedded(dataset: str, count: int) -> Images:
+    names = samples.names(SHAPES[dataset])[:count]
+    x = np.concatenate([samples.load(name, SHAPES[dataset]) for name in names])
+    labels = [CAT if (label := samples.label(name)) == "cat" else label for name in names]
+    what = "digits" if dataset == "mnist" else "photograph"
+    return Images(dataset, x, np.asarray(labels, dtype=np.int64), f"{len(names)} embedded {what}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from ..evaluation import abpc, baselines, deletion, insertion, maps
 from ..explain import Trace, trace
 from ..network import Network
 from ..rules import Rule
+from .networks import Trained
 from .study import Protocol
 
 OTHER_FILLS = ("zero", "blur", "uniform")
@@ -23,17 +25,18 @@ BATCH = 20
 Explained = str | Rule | Composite
 
 
-def explained(net: Network, x: np.ndarray, target: np.ndarray, rule: Explained, seed: int = 0) -> dict[str, np.ndarray]:
-    """A map for each image, and what its trace tells: R, amplification through depth and at the input.
+def explained(
+    trained: Trained, pixels: np.ndarray, target: np.ndarray, rule: Explained, seed: int = 0
+) -> dict[str, np.ndarray]:
+    """A map for each picture, and what its trace tells: R, amplification through depth and at the input.
 
     rule  a rule, a composite, or the name of a baseline ("random", "sobel")
     """
     if isinstance(rule, str) and rule in ("random", "sobel"):
-        R = np.broadcast_to(baselines.baseline(rule, net, x, target, seed), x.shape)
-        return {"R": R}
+        return {"R": np.broadcast_to(baselines.baseline(rule, trained.net, pixels, target, seed), pixels.shape)}
     found: dict[str, list[np.ndarray]] = {"R": [], "peak": [], "peak_input": []}
-    for part, chosen in _batches(x, target):
-        tr = quietly(net, part, chosen, rule)
+    for part, chosen in _batches(pixels, target):
+        tr = quietly(trained.net, trained.inputs(part), chosen, rule)
         logit = abs(tr.logits[np.arange(len(part)), chosen]).astype(np.float64)
         peaks = [abs(R).reshape(len(part), -1).max(axis=1).astype(np.float64) for R in tr.at.values()]
         found["R"].append(tr.relevance)
@@ -55,7 +58,7 @@ def _batches(*arrays: np.ndarray) -> Iterator[tuple[np.ndarray, ...]]:
 
 
 def faithfulness(
-    net: Network, x: np.ndarray, R: np.ndarray, target: np.ndarray, protocol: Protocol, more: bool
+    trained: Trained, pixels: np.ndarray, R: np.ndarray, target: np.ndarray, protocol: Protocol, more: bool
 ) -> dict[str, np.ndarray]:
     """abpc, aopc, and span = f(untouched) - f(all changed), which makes networks comparable.
 
@@ -65,20 +68,21 @@ def faithfulness(
     """
     sound = np.isfinite(R).reshape(len(R), -1).all(axis=1)
     R = np.where(sound.reshape(-1, *(1,) * (R.ndim - 1)), R, 0)
-    how: dict[str, Any] = {"step": -(-int(np.prod(x.shape[2:])) // protocol.points), "output": protocol.output}
-    both = abpc(net, x, R, target, fill=protocol.fill, **how)
+    how: dict[str, Any] = {"step": -(-int(np.prod(pixels.shape[2:])) // protocol.points), "output": protocol.output}
+    both = abpc(trained.scores, pixels, R, target, fill=protocol.fill, **how)
     found = {"abpc": both.abpc, "aopc": both.morf.aopc, "span": both.morf.scores[:, 0] - both.morf.scores[:, -1]}
     if more:
         for fill in OTHER_FILLS:
             if fill != protocol.fill:
-                found[f"abpc_{fill}"] = abpc(net, x, R, target, fill=fill, seed=protocol.seed, **how).abpc
-        found["deletion"] = deletion(net, x, R, target, step=how["step"]).area
-        found["insertion"] = insertion(net, x, R, target, step=how["step"]).area
+                filled = abpc(trained.scores, pixels, R, target, fill=fill, seed=protocol.seed, **how)
+                found[f"abpc_{fill}"] = filled.abpc
+        found["deletion"] = deletion(trained.scores, pixels, R, target, step=how["step"]).area
+        found["insertion"] = insertion(trained.scores, pixels, R, target, step=how["step"]).area
     return {name: np.where(sound, values, np.nan) for name, values in found.items()} | {"finite": sound.astype(float)}
 
 
 def stability(
-    net: Network, x: np.ndarray, R: np.ndarray, target: np.ndarray, rule: Explained, protocol: Protocol
+    trained: Trained, pixels: np.ndarray, R: np.ndarray, target: np.ndarray, rule: Explained, protocol: Protocol
 ) -> dict[str, np.ndarray]:
     """How far tiny noise, and single precision, move the map; and how much of it stands in few pixels.
 
@@ -86,9 +90,9 @@ def stability(
     precision_l2              |R in float32 - R in float64| / |R in float64|
     top1                      the share of |R| in the largest 1 % of the values
     """
-    noise = np.random.default_rng([protocol.seed, 1]).normal(size=x.shape).astype(x.dtype)
-    moved = explained(net, x + np.float32(protocol.noise) * noise, target, rule)["R"]
-    wide = explained(net.astype(np.float64), x, target, rule)["R"]
+    noise = np.random.default_rng([protocol.seed, 1]).normal(size=pixels.shape).astype(pixels.dtype)
+    moved = explained(trained, pixels + np.float32(protocol.noise) * noise, target, rule)["R"]
+    wide = explained(replace(trained, net=trained.net.astype(np.float64)), pixels, target, rule)["R"]
     with np.errstate(all="ignore"):
         return {
             "noise_l2": maps.relative_l2(moved, R),

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from .. import weights
+from ..inputs import Normalisation
 from ..network import Network
 
 SUBFOLDER = "bn"
@@ -26,7 +30,34 @@ def seeded(name: str, seed: int) -> str:
     return f"{name}-seed{seed}"
 
 
-def load(name: str, folder: str | os.PathLike[str] | None = None) -> Network:
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """A network and what it wants of pixels.
+
+    net            the network
+    normalisation  what its file says of its input; None: pixels in [0, 1] as they are
+    """
+
+    net: Network
+    normalisation: Normalisation | None = None
+
+    def inputs(self, pixels: np.ndarray) -> np.ndarray:
+        """What the network takes, from pixels (N, C, H, W) in [0, 1]."""
+        return pixels if self.normalisation is None else self.normalisation.apply(pixels)
+
+    def scores(self, pixels: np.ndarray) -> np.ndarray:
+        """The outputs (N, classes) for pixels, so that pictures are taken apart as pictures."""
+        found: np.ndarray = self.net.forward(self.inputs(pixels))
+        return found
+
+    def answers(self, pixels: np.ndarray) -> np.ndarray:
+        """The class of the largest output for each picture: (N,)."""
+        found = [self.scores(pixels[k : k + 20]).argmax(axis=1) for k in range(0, len(pixels), 20)]
+        return np.concatenate(found)
+
+
+def load(name: str, folder: str | os.PathLike[str] | None = None) -> Trained:
     """The network, looked for as in `path_of`; raises UnknownNameError."""
     path = path_of(name, folder)
-    return weights.load(path if path is not None else name)
+    found = path if path is not None else name
+    return Trained(weights.load(found), Normalisation.of(weights.metadata(found)))

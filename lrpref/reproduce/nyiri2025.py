@@ -1,25 +1,28 @@
 """Nyiri and Gibaru 2025, arXiv 2501.14322: Relative LRP.
 
-The abstract's claims, in our words: the rule needs no hyperparameter; it divides by no small values (skips excepted) and
-is the more robust for it; it was compared on image classification with a simple CNN, VGG16, VGG19 and ResNet50.
+The abstract's claims, in our words: the rule needs no hyperparameter; it divides by no small values (skips excepted),
+which is the main trouble of other rules; it was compared on image classification with a simple CNN, VGG16, VGG19 and
+ResNet50. (The title calls it more robust.)
 
 The text of the paper was not at hand; the rule is our reading (`lrpref.rules.Relative`), and the protocol is ours. What
-"no hyperparameter" buys is seen next to epsilon over six decades; what "no small denominators" buys, under tiny noise and
-in single precision. Whether the maps are right is another question, asked by pixel flipping.
+"no hyperparameter" buys is seen next to epsilon over six decades; what "no small denominators" buys, under tiny noise
+and in single precision. Whether the maps are right is another question, asked by pixel flipping.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
+from .. import composites
 from ..fusion import fuse
-from ..network import Network
 from . import networks
 from .images import Images
-from .measures import explained, faithfulness, stability
+from .measures import Explained, explained, faithfulness, stability
+from .networks import Trained
 from .report import per_seed
 from .statistics import told, verdict
 from .study import Claim, Protocol, Rows, Study, Unit
@@ -31,13 +34,14 @@ NETWORKS = {
     "mnist-cnn": "mnist",
     "mnist-mlp": "mnist",
     "cifar-cnn": "cifar10",
-    "cifar-vgg16": "cifar10",
-    "cifar-vgg19": "cifar10",
-    "cifar-resnet20": "cifar10",
-    "cifar-resnet50": "cifar10",
+    "vgg16-bn": "cifar10",
+    "vgg19-bn": "cifar10",
+    "resnet20": "cifar10",
+    "resnet50": "cifar10",
 }
 """Network -> data set. The simple CNN, and the deep ones as far as they are at hand."""
 
+GAMMA_BOX = "epsilon-gamma-box"
 DECADES = tuple(f"epsilon(epsilon=1e{k:+d})" if k else "epsilon(epsilon=1)" for k in range(-6, 1))
 RULES = (
     "relative",
@@ -50,7 +54,7 @@ RULES = (
     "z-plus",
     "epsilon-plus",
     "epsilon-plus-flat",
-    "epsilon-gamma-box(low=0, high=1)",
+    GAMMA_BOX,
     "epsilon-alpha2-beta1-flat",
 )
 BASELINES = ("random", "sobel")
@@ -79,16 +83,25 @@ def file_of(network: str, seed: int) -> str:
     return networks.seeded(network, seed) if seed else network
 
 
-def measured(net: Network, unit: Unit, images: Images, protocol: Protocol) -> Rows:
+def measured(trained: Trained, unit: Unit, images: Images, protocol: Protocol) -> Rows:
     """Faithfulness and stability of the fused network's maps."""
-    fused = fuse(net, verify=images.x[:2])
-    target = fused.forward(images.x).argmax(axis=1)
-    found = explained(fused, images.x, target, unit.rule, protocol.seed)
+    fused = replace(trained, net=fuse(trained.net, verify=trained.inputs(images.x[:2])))
+    target = fused.answers(images.x)
+    rule = boxed(unit.rule, fused)
+    found = explained(fused, images.x, target, rule, protocol.seed)
     R = found.pop("R")
     rows = faithfulness(fused, images.x, R, target, protocol, more=protocol.more and unit.seed == 0)
     if unit.rule not in BASELINES:
-        rows |= {**found, **stability(fused, images.x, R, target, unit.rule, protocol)}
+        rows |= {**found, **stability(fused, images.x, R, target, rule, protocol)}
     return {**rows, "right": (target == images.labels).astype(float)}
+
+
+def boxed(rule: str, trained: Trained) -> Explained:
+    """The rule; where it has a box, that of black and white as the network takes them."""
+    if rule != GAMMA_BOX:
+        return rule
+    low, high = (0.0, 1.0) if trained.normalisation is None else trained.normalisation.box()
+    return composites.EpsilonGammaBox(low, high)
 
 
 # ---- the answers -------------------------------------------------------------------------------------------------
@@ -120,10 +133,9 @@ def answer(found: Mapping[Unit, Rows]) -> list[Claim]:
             values = compared(found, "abpc", "relative", other, network)
             sentence = f"{network}: relative is more faithful than {other}"
             claims.append(Claim(sentence, f"ABPC, relative minus {other} {told(values)}", verdict(values)))
-        spread = [
-            np.ptp([per_seed(found, [u], "abpc")[0] for u in found if u.network == network and u.rule in DECADES])
-        ]
+        decades = [unit for unit in found if unit.network == network and unit.rule in DECADES]
+        spread = np.ptp([per_seed(found, [unit], "abpc")[0] for unit in decades]) if decades else float("nan")
         sentence = f"{network}: without a hyperparameter there is nothing to choose wrongly"
-        figure = f"over six decades of epsilon, ABPC varies by {spread[0]:.3g}; relative has one value"
+        figure = f"over six decades of epsilon, ABPC varies by {spread:.3g}; relative has one value"
         claims.append(Claim(sentence, figure, "by construction; what the choice is worth is the figure"))
     return claims

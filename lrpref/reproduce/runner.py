@@ -104,7 +104,8 @@ def read(path: Path, about: Mapping[str, Any]) -> Rows:
     different = [key for key, value in about.items() if not isinstance(first, dict) or first.get(key) != value]
     if different:
         raise InputError(
-            f"{path} was measured with another {', '.join(different)}; give another folder with --out, or delete this one"
+            f"{path} was measured with another {', '.join(different)}; "
+            "give another folder with --out, or delete this one"
         )
     return rows
 
