@@ -130,10 +130,13 @@ for rule, distances in expected.items():
 #   away: z-plus on the folded layer sees shifted biases and weights of turned signs, and a signed rule in between does
 #   not.
 
-# %% alt="The open nine: LRP-0 folded is legible, LRP-0 passed by is wild blocks; z-plus folded and passed look alike"
+# %% alt="The open nine under LRP-0: folded and zero are the same map, passed by is blocks of red and blue"
 nine = names.index("hard-1")
-pairs = [(rule, name) for rule in ("zero", "z-plus") for name in ("folded", "pass", "zero")]
-plot.grid(x[nine], {f"{rule}, {name}": found[rule][name][nine] for rule, name in pairs})
+treated = ("folded", "pass", "zero", "absolute")
+plot.grid(x[nine], {f"LRP-0, {name}": found["zero"][name][nine] for name in treated}, columns=5)
+
+# %% alt="The open nine under z-plus: four maps, all red along the strokes, differing in strength"
+plot.grid(x[nine], {f"z-plus, {name}": found["z-plus"][name][nine] for name in treated}, columns=5)
 
 # %% [markdown]
 # ## Which of them is right?
