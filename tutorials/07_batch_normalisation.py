@@ -135,7 +135,7 @@ nine = names.index("hard-1")
 treated = ("folded", "pass", "zero", "absolute")
 plot.grid(x[nine], {f"LRP-0, {name}": found["zero"][name][nine] for name in treated}, columns=5)
 
-# %% alt="The open nine under z-plus: four maps, all red along the strokes, differing in strength"
+# %% alt="The open nine under z-plus: four maps, red along the strokes, that differ in strength"
 plot.grid(x[nine], {f"z-plus, {name}": found["z-plus"][name][nine] for name in treated}, columns=5)
 
 # %% [markdown]
