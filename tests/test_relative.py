@@ -317,7 +317,7 @@ def test_almost_total_cancellation_warns() -> None:
     """With d = 1e-9 the books themselves are rounding noise, and say so."""
     net = Network.sequential(Dense([[1.0, 0.0], [1.0, 1e-9]]), names=["fc"])
     with pytest.warns(RelevanceWarning, match="the books of 'fc'"):
-        lrpref.explain(net, np.ones((1, 2)), rule="relative", seed=np.array([[1.0, -1.0]]))
+        lrpref.trace(net, np.ones((1, 2)), rule="relative", seed=np.array([[1.0, -1.0]]))
 
 
 # ---- floating point ----------------------------------------------------------------------------------------------

@@ -124,8 +124,9 @@ def test_measures_of_stability() -> None:
     net = Network.sequential(Flatten(), Dense(np.random.default_rng(0).normal(size=(10, 784)).astype(np.float32)))
     trained, batch = Trained(net), digits().x
     target = trained.answers(batch)
-    found = measures.explained(trained, batch, target, "zero")
-    rows = measures.stability(trained, batch, found["R"], target, "zero", SHORT)
+    R = measures.relevance(trained, batch, target, "zero")
+    rows = measures.stability(trained, batch, R, target, "zero", SHORT)
+    found = measures.amplification(trained, batch, target, "zero")
     noise = SHORT.noise * np.random.default_rng([0, 1]).normal(size=batch.shape)
     w = net["dense1"].weight[target].reshape(batch.shape)
     expected = np.linalg.norm((w * noise).reshape(3, -1), axis=1) / np.linalg.norm((w * batch).reshape(3, -1), axis=1)
@@ -139,7 +140,7 @@ def test_measures_of_stability() -> None:
 def test_a_map_that_is_not_finite_has_no_faithfulness() -> None:
     trained, batch = Trained(small("conv", 0)), digits().x
     target = trained.answers(batch)
-    R = measures.explained(trained, batch, target, "zero")["R"]
+    R = measures.relevance(trained, batch, target, "zero")
     R[1, 0, 3, 3] = np.inf
     rows = measures.faithfulness(trained, batch, R, target, SHORT, more=True)
     assert_array_equal(rows["finite"], [1, 0, 1])

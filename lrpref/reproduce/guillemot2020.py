@@ -38,7 +38,7 @@ from ..network import Network
 from ..rules import Absolute, Epsilon, Pass, Rule, Zero
 from . import networks
 from .images import Images
-from .measures import Explained, explained, faithfulness
+from .measures import BASELINES, Explained, faithfulness, relevance
 from .networks import Trained
 from .report import per_seed
 from .statistics import told, verdict
@@ -65,7 +65,6 @@ LEFT_IN: Mapping[str, Rule] = {"pass": Pass(), "zero": Zero(), "epsilon": Epsilo
 """What may be done with a BatchNorm that is left in."""
 
 RULES = ("zero", "epsilon(epsilon=0.01)", "z-plus", "epsilon-plus-flat")
-BASELINES = ("random", "sobel")
 DATASETS = ("mnist", "cifar10")
 
 
@@ -106,9 +105,9 @@ def measured(trained: Trained, unit: Unit, images: Images, protocol: Protocol) -
     fused = replace(trained, net=fuse(trained.net, verify=trained.inputs(images.x[:2])))
     target = fused.answers(images.x)
     network, rule = treated(trained.net, unit.treatment, unit.rule)
-    R = explained(replace(trained, net=network), images.x, target, rule, protocol.seed)["R"]
+    R = relevance(replace(trained, net=network), images.x, target, rule, protocol.seed)
     rows = faithfulness(fused, images.x, R, target, protocol, more=protocol.more and unit.seed == 0)
-    same = explained(fused, images.x, target, unit.rule, protocol.seed)["R"]
+    same = relevance(fused, images.x, target, unit.rule, protocol.seed)
     with np.errstate(all="ignore"):
         return {**rows, "cosine_fused": maps.cosine(R, same), "right": (target == images.labels).astype(float)}
 

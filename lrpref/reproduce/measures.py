@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -12,44 +13,49 @@ import numpy as np
 from ..composites import Composite
 from ..errors import RelevanceWarning
 from ..evaluation import abpc, baselines, deletion, insertion, maps
-from ..explain import Trace, trace
-from ..network import Network
+from ..explain import explain, trace
 from ..rules import Rule
 from .networks import Trained
 from .study import Protocol
 
 OTHER_FILLS = ("zero", "blur", "uniform")
+BASELINES = ("random", "sobel")
+"""The baselines that are maps of their own here; gradient x input is LRP-0."""
+
 BATCH = 20
 """How many images are explained at once."""
 
 Explained = str | Rule | Composite
 
 
-def explained(
-    trained: Trained, pixels: np.ndarray, target: np.ndarray, rule: Explained, seed: int = 0
-) -> dict[str, np.ndarray]:
-    """A map for each picture, and what its trace tells: R, amplification through depth and at the input.
+def relevance(trained: Trained, pixels: np.ndarray, target: np.ndarray, rule: Explained, seed: int = 0) -> np.ndarray:
+    """A map for each picture, by a rule, a composite, or the name of a baseline ("random", "sobel")."""
+    if isinstance(rule, str) and rule in BASELINES:
+        return np.broadcast_to(baselines.baseline(rule, trained.net, pixels, target, seed), pixels.shape)
+    with quiet():
+        maps = [explain(trained.net, trained.inputs(part), t, rule) for part, t in _batches(pixels, target)]
+    return np.concatenate(maps)
 
-    rule  a rule, a composite, or the name of a baseline ("random", "sobel")
-    """
-    if isinstance(rule, str) and rule in ("random", "sobel"):
-        return {"R": np.broadcast_to(baselines.baseline(rule, trained.net, pixels, target, seed), pixels.shape)}
-    found: dict[str, list[np.ndarray]] = {"R": [], "peak": [], "peak_input": []}
+
+def amplification(trained: Trained, pixels: np.ndarray, target: np.ndarray, rule: Explained) -> dict[str, np.ndarray]:
+    """max |R| / |logit|: `peak`, the largest at any node, and `peak_input`, at the input."""
+    found: dict[str, list[np.ndarray]] = {"peak": [], "peak_input": []}
     for part, chosen in _batches(pixels, target):
-        tr = quietly(trained.net, trained.inputs(part), chosen, rule)
+        with quiet():
+            tr = trace(trained.net, trained.inputs(part), chosen, rule)
         logit = abs(tr.logits[np.arange(len(part)), chosen]).astype(np.float64)
         peaks = [abs(R).reshape(len(part), -1).max(axis=1).astype(np.float64) for R in tr.at.values()]
-        found["R"].append(tr.relevance)
         found["peak"].append(np.max(peaks, axis=0) / logit)
         found["peak_input"].append(peaks[-1] / logit)
     return {name: np.concatenate(parts) for name, parts in found.items()}
 
 
-def quietly(net: Network, x: np.ndarray, target: np.ndarray, rule: Explained) -> Trace:
-    """A trace without warnings: what they warn of is measured here."""
+@contextmanager
+def quiet() -> Iterator[None]:
+    """No warnings: what they warn of is measured here."""
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore", RelevanceWarning)
-        return trace(net, x, target, rule)
+        yield
 
 
 def _batches(*arrays: np.ndarray) -> Iterator[tuple[np.ndarray, ...]]:
@@ -91,8 +97,8 @@ def stability(
     top1                      the share of |R| in the largest 1 % of the values
     """
     noise = np.random.default_rng([protocol.seed, 1]).normal(size=pixels.shape).astype(pixels.dtype)
-    moved = explained(trained, pixels + np.float32(protocol.noise) * noise, target, rule)["R"]
-    wide = explained(replace(trained, net=trained.net.astype(np.float64)), pixels, target, rule)["R"]
+    moved = relevance(trained, pixels + np.float32(protocol.noise) * noise, target, rule)
+    wide = relevance(replace(trained, net=trained.net.astype(np.float64)), pixels, target, rule)
     with np.errstate(all="ignore"):
         return {
             "noise_l2": maps.relative_l2(moved, R),

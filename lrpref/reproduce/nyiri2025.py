@@ -21,7 +21,7 @@ from .. import composites
 from ..fusion import fuse
 from . import networks
 from .images import Images
-from .measures import Explained, explained, faithfulness, stability
+from .measures import BASELINES, Explained, amplification, faithfulness, relevance, stability
 from .networks import Trained
 from .report import per_seed
 from .statistics import told, verdict
@@ -57,7 +57,6 @@ RULES = (
     GAMMA_BOX,
     "epsilon-alpha2-beta1-flat",
 )
-BASELINES = ("random", "sobel")
 COLUMNS = ("abpc", "aopc", "span", "noise_l2", "noise_sign", "precision_l2", "top1", "peak", "peak_input", "finite")
 
 
@@ -88,11 +87,11 @@ def measured(trained: Trained, unit: Unit, images: Images, protocol: Protocol) -
     fused = replace(trained, net=fuse(trained.net, verify=trained.inputs(images.x[:2])))
     target = fused.answers(images.x)
     rule = boxed(unit.rule, fused)
-    found = explained(fused, images.x, target, rule, protocol.seed)
-    R = found.pop("R")
+    R = relevance(fused, images.x, target, rule, protocol.seed)
     rows = faithfulness(fused, images.x, R, target, protocol, more=protocol.more and unit.seed == 0)
     if unit.rule not in BASELINES:
-        rows |= {**found, **stability(fused, images.x, R, target, rule, protocol)}
+        rows |= stability(fused, images.x, R, target, rule, protocol)
+        rows |= amplification(fused, images.x, target, rule)
     return {**rows, "right": (target == images.labels).astype(float)}
 
 
