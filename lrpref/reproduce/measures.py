@@ -75,15 +75,16 @@ def faithfulness(
     sound = np.isfinite(R).reshape(len(R), -1).all(axis=1)
     R = np.where(sound.reshape(-1, *(1,) * (R.ndim - 1)), R, 0)
     how: dict[str, Any] = {"step": -(-int(np.prod(pixels.shape[2:])) // protocol.points), "output": protocol.output}
-    both = abpc(trained.scores, pixels, R, target, fill=protocol.fill, **how)
+    score = trained.scorer()
+    both = abpc(score, pixels, R, target, fill=protocol.fill, **how)
     found = {"abpc": both.abpc, "aopc": both.morf.aopc, "span": both.morf.scores[:, 0] - both.morf.scores[:, -1]}
     if more:
         for fill in OTHER_FILLS:
             if fill != protocol.fill:
-                filled = abpc(trained.scores, pixels, R, target, fill=fill, seed=protocol.seed, **how)
+                filled = abpc(score, pixels, R, target, fill=fill, seed=protocol.seed, **how)
                 found[f"abpc_{fill}"] = filled.abpc
-        found["deletion"] = deletion(trained.scores, pixels, R, target, step=how["step"]).area
-        found["insertion"] = insertion(trained.scores, pixels, R, target, step=how["step"]).area
+        found["deletion"] = deletion(score, pixels, R, target, step=how["step"]).area
+        found["insertion"] = insertion(score, pixels, R, target, step=how["step"]).area
     return {name: np.where(sound, values, np.nan) for name, values in found.items()} | {"finite": sound.astype(float)}
 
 

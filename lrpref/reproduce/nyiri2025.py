@@ -99,7 +99,9 @@ def boxed(rule: str, trained: Trained) -> Explained:
     """The rule; where it has a box, that of black and white as the network takes them."""
     if rule != GAMMA_BOX:
         return rule
-    low, high = (0.0, 1.0) if trained.normalisation is None else trained.normalisation.box()
+    if trained.normalisation is None:
+        return composites.EpsilonGammaBox(0.0, 1.0)
+    low, high = (bound.reshape(-1) for bound in trained.normalisation.box())  # one number per channel
     return composites.EpsilonGammaBox(low, high)
 
 
