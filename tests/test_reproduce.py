@@ -282,15 +282,20 @@ def test_the_claims_of_the_first_study_by_hand() -> None:
 
 
 def test_the_claims_of_the_second_study_by_hand() -> None:
+    """One seed, two images: differences of .5 and .5 (or of one image where the other has no number)."""
     found: dict[Unit, Any] = {}
     for rule, area in {"relative": 1.0, "zero": 0.5, "z-plus": 3.0, **dict.fromkeys(nyiri2025.DECADES, 0.7)}.items():
-        found[Unit("mnist", "mnist-cnn", 0, "", rule)] = {**rows(area), "precision_l2": np.array([area])}
+        measured = {**rows(area), "precision_l2": np.array([area, area])}
+        found[Unit("mnist", "mnist-cnn", 0, "", rule)] = measured
+    found[Unit("mnist", "mnist-cnn", 0, "", "z-plus")]["abpc"] = np.array([2.0, 4.0])
     claims = {claim.sentence: claim for claim in nyiri2025.answer(found)}
-    assert (
-        claims["mnist-cnn: relative is more faithful than zero"].figure == "ABPC, relative minus zero 0.5 over 1 seed"
+    faithful = claims["mnist-cnn: relative is more faithful than zero"].figure
+    assert faithful == "ABPC, relative minus zero: 0.5 over 1 seed; over its 2 images, standard error 0"
+    assert claims["mnist-cnn: relative is more faithful than z-plus"].figure.endswith(
+        "relative minus z-plus: -2 over 1 seed; over its 2 images, standard error 1"
     )
-    assert "-2 over" in claims["mnist-cnn: relative is more faithful than z-plus"].figure
-    assert "-0.5 over" in claims["mnist-cnn: relative moves less than zero under tiny noise"].figure
+    noise = claims["mnist-cnn: relative moves less under tiny noise than zero"].figure
+    assert noise == "change under noise, zero minus relative: -0.5 over 1 seed"
     assert claims["mnist-cnn: relative is more faithful than random"].verdict == "cannot say: nothing was measured"
     assert "varies by 0;" in claims["mnist-cnn: without a hyperparameter there is nothing to choose wrongly"].figure
 

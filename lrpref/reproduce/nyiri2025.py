@@ -34,6 +34,7 @@ NETWORKS = {
     "mnist-cnn": "mnist",
     "mnist-mlp": "mnist",
     "cifar-cnn": "cifar10",
+    "cifar-cnn-bn": "cifar10",
     "vgg16-bn": "cifar10",
     "vgg19-bn": "cifar10",
     "resnet20": "cifar10",
@@ -108,15 +109,30 @@ def boxed(rule: str, trained: Trained) -> Explained:
 # ---- the answers -------------------------------------------------------------------------------------------------
 
 
-def compared(found: Mapping[Unit, Rows], measure: str, rule: str, other: str, network: str) -> list[float]:
-    """A measure under one rule minus that under another, for each seed of a network."""
+def compared(found: Mapping[Unit, Rows], measure: str, rule: str, other: str, network: str) -> list[np.ndarray]:
+    """A measure under one rule minus that under another, image by image, for each seed of a network."""
     values = []
     for unit in found:
         against = Unit(unit.dataset, unit.network, unit.seed, "", other)
         if unit.network == network and unit.rule == rule and against in found:
-            (mine,), (theirs,) = (per_seed(found, [each], measure) for each in (unit, against))
-            values.append(mine - theirs)
+            values.append(found[unit][measure] - found[against][measure])
     return values
+
+
+def claim(found: Mapping[Unit, Rows], network: str, other: str, measure: str, words: str, sign: int) -> Claim:
+    """That Relative LRP has more (sign 1) or less (-1) of a measure than another rule."""
+    values = [sign * v[np.isfinite(v)] for v in compared(found, measure, "relative", other, network)]
+    means = [float(v.mean()) for v in values if v.size]
+    difference = f"relative minus {other}" if sign > 0 else f"{other} minus relative"
+    figure = f"{NAMES[measure]}, {difference}: {told(means)}"
+    if len(means) == 1 and values[0].size > 1:
+        error = values[0].std(ddof=1) / values[0].size ** 0.5
+        figure += f"; over its {values[0].size} images, standard error {error:.2g}"
+    return Claim(f"{network}: relative {words} {other}", figure, verdict(means))
+
+
+NAMES = {"noise_l2": "change under noise", "precision_l2": "error of float32", "abpc": "ABPC"}
+"""The measures in words."""
 
 
 def answer(found: Mapping[Unit, Rows]) -> list[Claim]:
@@ -124,16 +140,10 @@ def answer(found: Mapping[Unit, Rows]) -> list[Claim]:
     claims = []
     for network in dict.fromkeys(unit.network for unit in found):
         for other in ("zero", DECADES[0]):
-            values = [-v for v in compared(found, "noise_l2", "relative", other, network)]
-            sentence = f"{network}: relative moves less than {other} under tiny noise"
-            claims.append(Claim(sentence, f"relative L2, {other} minus relative {told(values)}", verdict(values)))
-            values = [-v for v in compared(found, "precision_l2", "relative", other, network)]
-            sentence = f"{network}: relative loses less than {other} in single precision"
-            claims.append(Claim(sentence, f"relative L2, {other} minus relative {told(values)}", verdict(values)))
+            claims.append(claim(found, network, other, "noise_l2", "moves less under tiny noise than", -1))
+            claims.append(claim(found, network, other, "precision_l2", "loses less in single precision than", -1))
         for other in ("zero", DECADES[0], "absolute", "z-plus", "random"):
-            values = compared(found, "abpc", "relative", other, network)
-            sentence = f"{network}: relative is more faithful than {other}"
-            claims.append(Claim(sentence, f"ABPC, relative minus {other} {told(values)}", verdict(values)))
+            claims.append(claim(found, network, other, "abpc", "is more faithful than", 1))
         decades = [unit for unit in found if unit.network == network and unit.rule in DECADES]
         spread = np.ptp([per_seed(found, [unit], "abpc")[0] for unit in decades]) if decades else float("nan")
         sentence = f"{network}: without a hyperparameter there is nothing to choose wrongly"
