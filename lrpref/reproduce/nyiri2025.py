@@ -75,7 +75,7 @@ def study(protocol: Protocol, seeds: Sequence[int] = (0,), folder: str | os.Path
     def measure(unit: Unit, images: Images, protocol: Protocol) -> Rows:
         return measured(networks.load(file_of(unit.network, unit.seed), folder), unit, images, protocol)
 
-    return Study(PAPER, TITLE, units, missing, protocol, measure, COLUMNS, answer)
+    return Study(PAPER, TITLE, units, tuple(missing), protocol, measure, COLUMNS, answer)
 
 
 def file_of(network: str, seed: int) -> str:
