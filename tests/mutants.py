@@ -603,7 +603,42 @@ EVALUATION = [
     ),
 ]
 
-MUTANTS = [*STABILIZER, *ENGINE, *RULES, *LAYERS, *WALK, *FUSION, *BLOCKS, *RELATIVE, *EVALUATION]
+REPRODUCTION = [
+    Mutant(
+        "what was measured is measured again",
+        "reproduce/runner.py",
+        "if path.is_file():",
+        "if path.is_dir():",
+        "tests/test_reproduce.py::test_a_run_is_taken_up_again",
+        "hours are lost to a power cut",
+    ),
+    Mutant(
+        "results of different protocols in one table",
+        "reproduce/runner.py",
+        "if not isinstance(first, dict) or first.get(key) != value",
+        "if not isinstance(first, dict)",
+        "tests/test_reproduce.py::test_results_of_another_protocol_are_refused",
+        "a slip of the pen",
+    ),
+    Mutant(
+        "a verdict from a single network",
+        "reproduce/statistics.py",
+        "least: int = 3",
+        "least: int = 1",
+        "tests/test_reproduce.py::test_verdicts",
+        "images of one network taken for repeats of it",
+    ),
+    Mutant(
+        "pictures taken apart in normalised units",
+        "reproduce/networks.py",
+        "found: np.ndarray = fast.forward(self.inputs(pixels))",
+        "found: np.ndarray = fast.forward(pixels)",
+        "tests/test_reproduce.py::test_pictures_are_taken_apart_as_pictures",
+        "a fill of 0 that is not black",
+    ),
+]
+
+MUTANTS = [*STABILIZER, *ENGINE, *RULES, *LAYERS, *WALK, *FUSION, *BLOCKS, *RELATIVE, *EVALUATION, *REPRODUCTION]
 
 
 def table() -> str:

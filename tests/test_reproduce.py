@@ -135,13 +135,13 @@ def test_treatments(position: str) -> None:
     same = guillemot2020.measured(trained, unit, digits(), SHORT)
     assert_allclose(same["cosine_fused"], 1, atol=1e-9)
     fused = guillemot2020.measured(trained, replace(unit, treatment="fused"), digits(), SHORT)
-    assert_allclose(fused["abpc"], same["abpc"], rtol=1e-6, atol=1e-9)
+    assert_allclose(fused["abpc_mean"], same["abpc_mean"], rtol=1e-6, atol=1e-9)
     passed = guillemot2020.measured(trained, replace(unit, treatment="pass"), digits(), SHORT)
     assert (passed["cosine_fused"] < 1 - 1e-6).any()
-    assert_array_equal(fused["span"], passed["span"])
+    assert_array_equal(fused["span_zero"], passed["span_zero"])
     for treatment in ("epsilon", "absolute"):
         rows = guillemot2020.measured(trained, replace(unit, treatment=treatment, rule="z-plus"), digits(), SHORT)
-        assert np.isfinite(rows["abpc"]).all()
+        assert np.isfinite(rows["abpc_zero"]).all()
 
 
 def test_measures_of_stability() -> None:
@@ -169,8 +169,8 @@ def test_a_map_that_is_not_finite_has_no_faithfulness() -> None:
     R[1, 0, 3, 3] = np.inf
     rows = measures.faithfulness(trained, batch, R, target, SHORT, more=True)
     assert_array_equal(rows["finite"], [1, 0, 1])
-    assert_array_equal(np.isnan(rows["abpc"]), [False, True, False])
-    assert {"abpc_zero", "abpc_blur", "abpc_uniform", "deletion", "insertion"} <= set(rows)
+    assert_array_equal(np.isnan(rows["abpc_mean"]), [False, True, False])
+    assert {"abpc_zero", "aopc_zero", "abpc_blur", "span_uniform", "deletion", "insertion"} <= set(rows)
 
 
 def test_pictures_are_taken_apart_as_pictures() -> None:
@@ -231,7 +231,7 @@ def test_a_run_is_taken_up_again(tmp_path: Path) -> None:
 
 def test_results_of_another_protocol_are_refused(tmp_path: Path) -> None:
     runner.run(tiny_study([], 2), {"mnist": digits()}, tmp_path)
-    other = replace(tiny_study([], 2), protocol=replace(SHORT, fill="zero"))
+    other = replace(tiny_study([], 2), protocol=replace(SHORT, fills=("zero",)))
     with pytest.raises(InputError, match=r"measured with another protocol; give another folder with --out"):
         runner.run(other, {"mnist": digits()}, tmp_path)
     with pytest.raises(InputError, match="another images"):
@@ -281,7 +281,10 @@ def test_verdicts(values: list[float], expected: str) -> None:
 
 
 def rows(area: float, span: float = 2.0) -> dict[str, np.ndarray]:
-    return {"abpc": np.array([area, area]), "span": np.array([span, span]), "noise_l2": np.array([area, np.nan])}
+    """Measures of two images; under the fill "zero" the area is half as large."""
+    two = np.ones(2)
+    areas = {"abpc_mean": area * two, "abpc_zero": area / 2 * two}
+    return {**areas, "span_mean": span * two, "span_zero": span * two, "noise_l2": np.array([area, np.nan])}
 
 
 def test_the_claims_of_the_first_study_by_hand() -> None:
@@ -296,19 +299,27 @@ def test_the_claims_of_the_first_study_by_hand() -> None:
             found[Unit("mnist", "mnist-dense-bn-relu", seed, "fused", rule)] = rows(0.4 + 0.02 * seed)
             found[Unit("mnist", "mnist-dense", seed, "twin", rule)] = rows(1.0)
     claims = {claim.sentence: claim for claim in guillemot2020.answer(found)}
-    assert len(claims) == 4 * 4 + 3 * 4
+    assert len(claims) == 2 * 4 * 4 + 3 * 4
 
     def told(start: str, rule: str) -> tuple[str, str]:
         (claim,) = [claim for name, claim in claims.items() if name.startswith(start) and name.endswith(f"({rule})")]
-        return claim.figure.partition(": ")[2], claim.verdict
+        return claim.figure.removeprefix("relative ABPC, "), claim.verdict
 
-    left_in = "1. on convolutional networks, fused is more accurate than BatchNorm under "
-    assert told(f"{left_in}pass", "zero") == ("0.11 [0.0852, 0.135] over 3 seeds, 1 network each", "held")
-    assert told("2. where", "z-plus") == ("0.29 [0.265, 0.315] over 3 seeds, 1 network each", "held")
-    assert told("2. and they lose more", "z-plus")[0].startswith("0.3 ")
-    assert told("2. so that", "z-plus") == ("-0.15 [-0.15, -0.15] over 3 seeds, 1 network each", "did not hold")
-    assert told(f"{left_in}absolute", "z-plus")[1] == "cannot say: nothing was measured"
-    assert told(f"{left_in}zero", "zero")[1] == "the same map, by theorem: False"  # it was not measured
+    behind, meet = "1. BatchNorm behind convolutions, fused: more accurate than under ", "2. where fully"
+    mean, zero = "fill mean: 0.11 [0.0852, 0.135] over 3 seeds", "fill zero: 0.055 [0.0426, 0.0674] over 3 seeds"
+    assert told(f"{behind}pass", "zero") == (f"{mean}; {zero}", "held")
+    assert told(f"{behind}absolute", "z-plus")[1] == "cannot say: nothing was measured"
+    assert told(f"{behind}zero", "zero")[1] == "the same map, by theorem: False"  # it was not measured
+    worse, more, edges = (claims[name] for name in claims if name.startswith(meet) and name.endswith("(z-plus)"))
+    assert worse.figure.startswith("relative ABPC, fill mean: 0.29 [0.265, 0.315] over 3 seeds; fill zero: 0.145 ")
+    assert worse.verdict == "held"
+    assert more.figure.startswith("relative ABPC, fill mean: 0.3 ")
+    assert edges.figure.startswith("relative ABPC, fill mean: -0.15 ")
+    assert edges.verdict == "did not hold"
+    for seed in range(3):
+        found[Unit("mnist", "mnist-conv-bn-relu", seed, "pass", "zero")]["abpc_zero"] += 1.0
+    torn = {claim.sentence: claim.verdict for claim in guillemot2020.answer(found)}
+    assert torn[f"{behind}pass (zero)"] == "cannot say: mean: held; zero: did not hold"
 
 
 def test_the_claims_of_the_second_study_by_hand() -> None:
@@ -317,17 +328,21 @@ def test_the_claims_of_the_second_study_by_hand() -> None:
     for rule, area in {"relative": 1.0, "zero": 0.5, "z-plus": 3.0, **dict.fromkeys(nyiri2025.DECADES, 0.7)}.items():
         measured = {**rows(area), "precision_l2": np.array([area, area])}
         found[Unit("mnist", "mnist-cnn", 0, "", rule)] = measured
-    found[Unit("mnist", "mnist-cnn", 0, "", "z-plus")]["abpc"] = np.array([2.0, 4.0])
+    found[Unit("mnist", "mnist-cnn", 0, "", "z-plus")]["abpc_mean"] = np.array([2.0, 4.0])
     claims = {claim.sentence: claim for claim in nyiri2025.answer(found)}
-    faithful = claims["mnist-cnn: relative is more faithful than zero"].figure
-    assert faithful == "ABPC, relative minus zero: 0.5 over 1 seed; over its 2 images, standard error 0"
-    assert claims["mnist-cnn: relative is more faithful than z-plus"].figure.endswith(
+    faithful = claims["mnist-cnn: relative is more faithful (fill mean) than zero"].figure
+    assert faithful == "ABPC, fill mean, relative minus zero: 0.5 over 1 seed; over its 2 images, standard error 0"
+    assert claims["mnist-cnn: relative is more faithful (fill mean) than z-plus"].figure.endswith(
         "relative minus z-plus: -2 over 1 seed; over its 2 images, standard error 1"
     )
     noise = claims["mnist-cnn: relative moves less under tiny noise than zero"].figure
     assert noise == "change under noise, zero minus relative: -0.5 over 1 seed"
-    assert claims["mnist-cnn: relative is more faithful than random"].verdict == "cannot say: nothing was measured"
-    assert "varies by 0;" in claims["mnist-cnn: without a hyperparameter there is nothing to choose wrongly"].figure
+    assert (
+        claims["mnist-cnn: relative is more faithful (fill zero) than random"].verdict
+        == "cannot say: nothing was measured"
+    )
+    choice = "mnist-cnn: without a hyperparameter there is nothing to choose wrongly (fill zero)"
+    assert claims[choice].figure.endswith("varies by 0")
 
 
 def test_means_leave_out_what_is_no_number() -> None:
@@ -343,17 +358,20 @@ def test_the_command(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture
     """Networks with BatchNorm, two digits; a second call measures nothing and prints the same."""
     out = tmp_path / "results"
     words = ["reproduce", "2002.11018", "--networks", str(folder), "--seeds", "0", "1", "--images", "2", "--quick"]
-    words += ["--only=bn--s0", "--out", str(out)]
+    words += ["--only=mnist-conv-relu-bn", "--out", str(out)]
     assert main(words) == 0
     printed = capsys.readouterr().out
     stamps = {path: path.stat().st_mtime_ns for path in (out / "units").iterdir()}
     assert main(words) == 0
     assert capsys.readouterr().out == printed
     assert {path: path.stat().st_mtime_ns for path in (out / "units").iterdir()} == stamps
-    assert "1. on convolutional networks, fused is more accurate than BatchNorm under pass (zero)" in printed
-    assert "over 1 seed" in printed
+    assert "1. BatchNorm behind convolutions, fused: more accurate than under pass (zero)" in printed
+    assert "over 2 seeds" in printed
     page = (out / "summary.md").read_text()
-    assert "`lrpref reproduce 2002.11018 --quick --networks NETWORKS --seeds 0 1 --images 2 --only bn--s0`" in page
+    assert (
+        "`lrpref reproduce 2002.11018 --quick --networks NETWORKS --seeds 0 1 --images 2 --only mnist-conv-relu-bn`"
+        in page
+    )
     assert "2 embedded digits" in page
     assert str(folder) not in page
     with (out / "summary.csv").open() as stream:

@@ -25,7 +25,7 @@ not been checked.) Under LRP-0 everywhere, fused and "zero" are the same map: th
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -41,7 +41,7 @@ from .images import Images
 from .measures import BASELINES, Explained, faithfulness, relevance
 from .networks import Trained
 from .report import per_seed
-from .statistics import told, verdict
+from .statistics import agreed, told, verdict
 from .study import Claim, Protocol, Rows, Study, Unit
 
 PAPER = "2002.11018"
@@ -57,7 +57,10 @@ TWINS = {
 }
 """Network with BatchNorm -> the same without."""
 
-CONVOLUTIONAL = ("conv-bn-relu", "conv-relu-bn", "bn-first")
+CONVOLUTIONAL = ("conv-bn-relu", "conv-relu-bn")
+BEFORE_ALL = ("bn-first",)
+"""Apart, because a normalisation of the input moves what a map calls nothing: from black to the mean."""
+
 COMBINED = ("dense-bn-relu", "dense-relu-bn", "both")
 """Those that combine fully connected layers with normalization next to them."""
 
@@ -66,6 +69,7 @@ LEFT_IN: Mapping[str, Rule] = {"pass": Pass(), "zero": Zero(), "epsilon": Epsilo
 
 RULES = ("zero", "epsilon(epsilon=0.01)", "z-plus", "epsilon-plus")
 DATASETS = ("mnist", "cifar10")
+COLUMNS = ("abpc_mean", "span_mean", "abpc_zero", "span_zero", "cosine_fused")
 
 
 def study(protocol: Protocol, seeds: Sequence[int] = (0, 1, 2), folder: str | os.PathLike[str] | None = None) -> Study:
@@ -86,9 +90,7 @@ def study(protocol: Protocol, seeds: Sequence[int] = (0, 1, 2), folder: str | os
     def measure(unit: Unit, images: Images, protocol: Protocol) -> Rows:
         return measured(networks.load(networks.seeded(unit.network, unit.seed), folder), unit, images, protocol)
 
-    return Study(
-        PAPER, TITLE, units, tuple(missing), protocol, measure, ("abpc", "aopc", "span", "cosine_fused"), answer
-    )
+    return Study(PAPER, TITLE, units, tuple(missing), protocol, measure, COLUMNS, answer)
 
 
 def treated(net: Network, treatment: str, rule: str) -> tuple[Network, Explained]:
@@ -117,29 +119,30 @@ def measured(trained: Trained, unit: Unit, images: Images, protocol: Protocol) -
 # ---- the answers -------------------------------------------------------------------------------------------------
 
 
-def relative_abpc(found: Mapping[Unit, Rows], unit: Unit) -> float:
+def relative_abpc(found: Mapping[Unit, Rows], unit: Unit, fill: str) -> float:
     """ABPC over the span: 0 for a map that knows nothing; comparable from one network to another."""
-    (area,), (span,) = (per_seed(found, [unit], measure) for measure in ("abpc", "span"))
+    (area,), (span,) = (per_seed(found, [unit], f"{measure}_{fill}") for measure in ("abpc", "span"))
     return area / span
 
 
 def differences(
-    found: Mapping[Unit, Rows], positions: Sequence[str], treatment: str, rule: str, against: str, other: str
-) -> tuple[list[float], int]:
-    """Relative ABPC of one treatment and rule minus that of another: for each seed the mean over networks; how many.
+    found: Mapping[Unit, Rows], positions: Sequence[str], rule: str, against: str, other: str, fill: str
+) -> list[float]:
+    """Relative ABPC of the fused network under a rule minus another's: for each seed, the mean over networks.
 
-    against  a treatment; "twin" for the network without BatchNorm
+    against, other  a treatment ("twin": the network without BatchNorm) and a rule
     """
     per: dict[int, list[float]] = {}
     for unit in found:
         dataset, _, position = unit.network.partition("-")
-        if position not in positions or unit.treatment != treatment or unit.rule != rule:
+        if position not in positions or unit.treatment != "fused" or unit.rule != rule:
             continue
         network = f"{dataset}-{TWINS[position]}" if against == "twin" else unit.network
         opposite = Unit(dataset, network, unit.seed, against, other)
         if opposite in found:
-            per.setdefault(unit.seed, []).append(relative_abpc(found, unit) - relative_abpc(found, opposite))
-    return [float(np.mean(per[seed])) for seed in sorted(per)], max(map(len, per.values()), default=0)
+            difference = relative_abpc(found, unit, fill) - relative_abpc(found, opposite, fill)
+            per.setdefault(unit.seed, []).append(difference)
+    return [float(np.mean(per[seed])) for seed in sorted(per)]
 
 
 def answer(found: Mapping[Unit, Rows]) -> list[Claim]:
@@ -149,33 +152,46 @@ def answer(found: Mapping[Unit, Rows]) -> list[Claim]:
 
 def _first(found: Mapping[Unit, Rows]) -> list[Claim]:
     claims = []
-    for rule in RULES:
-        for treatment in LEFT_IN:
-            values, count = differences(found, CONVOLUTIONAL, "fused", rule, treatment, rule)
-            sentence = f"1. on convolutional networks, fused is more accurate than BatchNorm under {treatment} ({rule})"
-            answered = verdict(values)
-            if rule == treatment == "zero":
-                answered = f"the same map, by theorem: {bool(values) and max(map(abs, values)) < 1e-2}"
-            claims.append(Claim(sentence, _figure("fused minus left in", values, count), answered))
+    for where, positions in (("behind convolutions", CONVOLUTIONAL), ("before them all", BEFORE_ALL)):
+        for rule in RULES:
+            for treatment in LEFT_IN:
+                by_fill = {fill: differences(found, positions, rule, treatment, rule, fill) for fill in FILLS}
+                sentence = f"1. BatchNorm {where}, fused: more accurate than under {treatment} ({rule})"
+                claims.append(_claim(sentence, by_fill))
+                if rule == treatment == "zero":
+                    same = all(values and max(map(abs, values)) < 1e-2 for values in by_fill.values())
+                    claims[-1] = replace(claims[-1], verdict=f"the same map, by theorem: {same}")
     return claims
 
 
 def _second(found: Mapping[Unit, Rows]) -> list[Claim]:
     claims = []
     for rule in RULES:
-        lost, count = differences(found, COMBINED, "fused", rule, "twin", rule)
-        lost = [-value for value in lost]
-        sentence = f"2. where fully connected and normalization layers meet, maps are worse than the twin's ({rule})"
-        claims.append(Claim(sentence, _figure("twin minus fused", lost, count), verdict(lost)))
-        plain, _ = differences(found, CONVOLUTIONAL, "fused", rule, "twin", rule)
-        more = [a + b for a, b in zip(lost, plain, strict=False)]
-        sentence = f"2. and they lose more than those of convolutional networks do ({rule})"
-        claims.append(Claim(sentence, _figure("loss there minus loss here", more, count), verdict(more)))
-        edges, count = differences(found, COMBINED, "fused", "sobel", "fused", rule)
-        sentence = f"2. so that LRP should not be used: an edge filter is better ({rule})"
-        claims.append(Claim(sentence, _figure("sobel minus fused", edges, count), verdict(edges)))
+        twin, plain, edges = ({fill: ask(fill) for fill in FILLS} for ask in _questions(found, rule))
+        lost = {fill: [-value for value in values] for fill, values in twin.items()}
+        more = {fill: [a + b for a, b in zip(lost[fill], plain[fill], strict=False)] for fill in FILLS}
+        where = "2. where fully connected and normalization layers meet, maps"
+        claims.append(_claim(f"{where} are worse than the twin's ({rule})", lost))
+        claims.append(_claim(f"{where} lose more than those of convolutional networks ({rule})", more))
+        worse = {fill: [-value for value in values] for fill, values in edges.items()}
+        claims.append(_claim(f"{where} are worse than an edge filter ({rule})", worse))
     return claims
 
 
-def _figure(what: str, values: Sequence[float], count: int) -> str:
-    return f"relative ABPC, {what}: {told(values)}, {count} network{'s'[: count != 1]} each"
+def _questions(found: Mapping[Unit, Rows], rule: str) -> tuple[Callable[[str], list[float]], ...]:
+    """Of a fill: fused minus twin, where the layers meet; the same on convolutional networks; fused minus edges."""
+    return (
+        lambda fill: differences(found, COMBINED, rule, "twin", rule, fill),
+        lambda fill: differences(found, CONVOLUTIONAL, rule, "twin", rule, fill),
+        lambda fill: differences(found, COMBINED, rule, "fused", "sobel", fill),
+    )
+
+
+FILLS = Protocol().fills
+
+
+def _claim(sentence: str, by_fill: Mapping[str, Sequence[float]]) -> Claim:
+    """A difference of relative ABPC that should be positive under each fill."""
+    figure = "; ".join(f"fill {fill}: {told(values)}" for fill, values in by_fill.items())
+    answered = agreed({fill: verdict(values) for fill, values in by_fill.items()})
+    return Claim(sentence, f"relative ABPC, {figure}", answered)

@@ -18,7 +18,7 @@ from ..rules import Rule
 from .networks import Trained
 from .study import Protocol
 
-OTHER_FILLS = ("zero", "blur", "uniform")
+MORE_FILLS = ("blur", "uniform")
 BASELINES = ("random", "sobel")
 """The baselines that are maps of their own here; gradient x input is LRP-0."""
 
@@ -66,25 +66,24 @@ def _batches(*arrays: np.ndarray) -> Iterator[tuple[np.ndarray, ...]]:
 def faithfulness(
     trained: Trained, pixels: np.ndarray, R: np.ndarray, target: np.ndarray, protocol: Protocol, more: bool
 ) -> dict[str, np.ndarray]:
-    """abpc, aopc, and span = f(untouched) - f(all changed), which makes networks comparable.
+    """For each fill: abpc, aopc, and span = f(untouched) - f(all changed), which makes networks comparable.
 
-    more  also deletion and insertion, and abpc under other fills
+    more  also more fills, deletion and insertion
 
     A map that is not finite has no order: its numbers are NaN, and `finite` is 0.
     """
     sound = np.isfinite(R).reshape(len(R), -1).all(axis=1)
     R = np.where(sound.reshape(-1, *(1,) * (R.ndim - 1)), R, 0)
-    how: dict[str, Any] = {"step": -(-int(np.prod(pixels.shape[2:])) // protocol.points), "output": protocol.output}
-    score = trained.scorer()
-    both = abpc(score, pixels, R, target, fill=protocol.fill, **how)
-    found = {"abpc": both.abpc, "aopc": both.morf.aopc, "span": both.morf.scores[:, 0] - both.morf.scores[:, -1]}
+    score, step = trained.scorer(), -(-int(np.prod(pixels.shape[2:])) // protocol.points)
+    how: dict[str, Any] = {"step": step, "output": protocol.output, "seed": protocol.seed}
+    found = {}
+    for fill in (*protocol.fills, *(MORE_FILLS if more else ())):
+        both = abpc(score, pixels, R, target, fill=fill, **how)
+        found[f"abpc_{fill}"], found[f"aopc_{fill}"] = both.abpc, both.morf.aopc
+        found[f"span_{fill}"] = both.morf.scores[:, 0] - both.morf.scores[:, -1]
     if more:
-        for fill in OTHER_FILLS:
-            if fill != protocol.fill:
-                filled = abpc(score, pixels, R, target, fill=fill, seed=protocol.seed, **how)
-                found[f"abpc_{fill}"] = filled.abpc
-        found["deletion"] = deletion(score, pixels, R, target, step=how["step"]).area
-        found["insertion"] = insertion(score, pixels, R, target, step=how["step"]).area
+        found["deletion"] = deletion(score, pixels, R, target, step=step).area
+        found["insertion"] = insertion(score, pixels, R, target, step=step).area
     return {name: np.where(sound, values, np.nan) for name, values in found.items()} | {"finite": sound.astype(float)}
 
 

@@ -58,7 +58,20 @@ RULES = (
     GAMMA_BOX,
     "epsilon-alpha2-beta1-flat",
 )
-COLUMNS = ("abpc", "aopc", "span", "noise_l2", "noise_sign", "precision_l2", "top1", "peak", "peak_input", "finite")
+FILLS = Protocol().fills
+COLUMNS = (
+    "abpc_mean",
+    "span_mean",
+    "abpc_zero",
+    "span_zero",
+    "noise_l2",
+    "noise_sign",
+    "precision_l2",
+    "top1",
+    "peak",
+    "peak_input",
+    "finite",
+)
 
 
 def study(protocol: Protocol, seeds: Sequence[int] = (0,), folder: str | os.PathLike[str] | None = None) -> Study:
@@ -131,7 +144,12 @@ def claim(found: Mapping[Unit, Rows], network: str, other: str, measure: str, wo
     return Claim(f"{network}: relative {words} {other}", figure, verdict(means))
 
 
-NAMES = {"noise_l2": "change under noise", "precision_l2": "error of float32", "abpc": "ABPC"}
+NAMES = {
+    "noise_l2": "change under noise",
+    "precision_l2": "error of float32",
+    "abpc_mean": "ABPC, fill mean",
+    "abpc_zero": "ABPC, fill zero",
+}
 """The measures in words."""
 
 
@@ -143,10 +161,12 @@ def answer(found: Mapping[Unit, Rows]) -> list[Claim]:
             claims.append(claim(found, network, other, "noise_l2", "moves less under tiny noise than", -1))
             claims.append(claim(found, network, other, "precision_l2", "loses less in single precision than", -1))
         for other in ("zero", DECADES[0], "absolute", "z-plus", "random"):
-            claims.append(claim(found, network, other, "abpc", "is more faithful than", 1))
-        decades = [unit for unit in found if unit.network == network and unit.rule in DECADES]
-        spread = np.ptp([per_seed(found, [unit], "abpc")[0] for unit in decades]) if decades else float("nan")
-        sentence = f"{network}: without a hyperparameter there is nothing to choose wrongly"
-        figure = f"over six decades of epsilon, ABPC varies by {spread:.3g}; relative has one value"
-        claims.append(Claim(sentence, figure, "by construction; what the choice is worth is the figure"))
+            for fill in FILLS:
+                claims.append(claim(found, network, other, f"abpc_{fill}", f"is more faithful (fill {fill}) than", 1))
+        for fill in FILLS:
+            decades = [unit for unit in found if unit.network == network and unit.rule in DECADES]
+            areas = [per_seed(found, [unit], f"abpc_{fill}")[0] for unit in decades]
+            sentence = f"{network}: without a hyperparameter there is nothing to choose wrongly (fill {fill})"
+            figure = f"over six decades of epsilon, ABPC varies by {np.ptp(areas) if areas else np.nan:.3g}"
+            claims.append(Claim(sentence, figure, "by construction; what the choice is worth is the figure"))
     return claims

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -38,6 +38,17 @@ def verdict(per_seed: Sequence[float], least: int = 3) -> str:
     if low > 0:
         return "held"
     return "did not hold" if high < 0 else "cannot say: the interval over seeds holds 0"
+
+
+def agreed(verdicts: Mapping[str, str]) -> str:
+    """One verdict where all conditions give the same; otherwise what each gives.
+
+    >>> agreed({"mean": "held", "zero": "held"}), agreed({"mean": "held", "zero": "did not hold"})
+    ('held', 'cannot say: mean: held; zero: did not hold')
+    """
+    if len(set(verdicts.values())) == 1:
+        return next(iter(verdicts.values()))
+    return "cannot say: " + "; ".join(f"{name}: {verdict}" for name, verdict in verdicts.items())
 
 
 def told(per_seed: Sequence[float]) -> str:

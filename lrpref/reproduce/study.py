@@ -45,16 +45,17 @@ class Protocol:
 
     images  how many test images, the first ones of the data set in its order
     points  into how many steps a picture is taken apart
-    fill    what takes the place of a pixel
+    fills   what takes the place of a pixel. Two, because which map is better may hang on it: a map under LRP-0 shares
+            out the difference to a black picture, and one that passed a normalisation by that to a grey one
     output  what is measured meanwhile: see `lrpref.evaluation.Conventions`
     noise   standard deviation of the noise that stability is tried with, in units of the input's range [0, 1]
-    more    on training seed 0, other fills too, and insertion and deletion
+    more    on training seed 0, more fills, and insertion and deletion
     seed    of everything drawn
     """
 
     images: int = 200
     points: int = 28
-    fill: str = "mean"
+    fills: tuple[str, ...] = ("mean", "zero")
     output: str = "logit"
     noise: float = 1e-3
     more: bool = True
@@ -62,7 +63,7 @@ class Protocol:
 
     def as_dict(self) -> dict[str, Any]:
         """Name -> value, as JSON holds it."""
-        return asdict(self)
+        return {**asdict(self), "fills": list(self.fills)}
 
 
 @dataclass(frozen=True)
