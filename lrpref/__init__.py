@@ -7,7 +7,19 @@
 NumPy is all it needs; arrays of other backends stay on theirs.
 """
 
-from . import composites, datasets, distributed, errors, importers, models, oracle, rules, samples, weights
+from . import (
+    composites,
+    datasets,
+    distributed,
+    errors,
+    evaluation,
+    importers,
+    models,
+    oracle,
+    rules,
+    samples,
+    weights,
+)
 from .backend import asarray, to_numpy
 from .differences import compare, crosscheck, explain_difference
 from .digits import digits
@@ -78,6 +90,7 @@ __all__ = [
     "digits",
     "distributed",
     "errors",
+    "evaluation",
     "exact",
     "explain",
     "explain_difference",

@@ -3,7 +3,14 @@
 Nyiri and Gibaru 2025 (arXiv 2501.14322) promise, in the abstract, a rule whose conservation holds up to a
 multiplicative factor, which divides by no small values except at skip connections, and has no hyperparameter. The
 abstract does not print the formula. What follows is our reconstruction from that sentence; every property claimed
-here is tested, and nothing is claimed of the authors' own formula.
+here is tested, and nothing is claimed of the authors' own formula. (One program by others calls the same thing
+Relative LRP: theoOmathimatikos/Simple_LRP, as of commit 097fc9c, for fully connected layers, divides a w by the number
+of inputs, without the sign and without rescaling. That is evidence for the reading, not proof.)
+
+    "up to a multiplicative factor"                  per unit: (|z_j| - sgn(z_j) b_j) / n, below
+    "without divisions by small values"              n is a number of inputs; kappa divides by the size of all messages
+    "except for Resnet skip connection"              the Add is under LRP-0: R_a = a / (a + b) R
+    "doesn't need any hyperparameters"               there is no epsilon, and any constant for n gives the same map
 """
 
 from __future__ import annotations

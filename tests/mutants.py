@@ -510,6 +510,7 @@ BLOCKS = [
 ]
 
 
+
 ZOO = [
     Mutant(
         "VGG's BatchNorm after its ReLU",
@@ -573,9 +574,43 @@ ZOO = [
         """    pixels = pixels if normalisation is None else normalisation.apply(pixels)
     return 1 - pixels if invert else pixels""",
         "tests/test_inputs.py::test_inverting_comes_before_normalising",
+
+RELATIVE = [
+    Mutant(
+        "evidence changes sides at a negative unit",
+        "relative.py",
+        "s = _sgn(z) * R_unit / n",
+        "s = R_unit / n",
+        "tests/test_relative.py::test_without_the_sign_evidence_changes_sides",
+        "theoOmathimatikos/Simple_LRP: a w / n without a sign",
+    ),
+    Mutant(
+        "products taken before they are scaled",
+        "relative.py",
+        "power = _power_of_two(inputs)",
+        "power = _power_of_two(tuple(0 * a for a in inputs))",
+        "tests/test_relative.py::test_powers_of_two_change_nothing",
+        "a slip of the pen",
+    ),
+    Mutant(
+        "a skip under the relative rule",
+        "composites.py",
+        "(unfused, Zero()), (Add, Zero()), (LinearLayer",
+        "(unfused, Zero()), (LinearLayer",
+        "tests/test_relative.py::test_skips_split_in_proportion_and_0_by_0_sends_nothing",
+        "a slip of the pen: the abstract divides at skips, and there alone",
+    ),
+    Mutant(
+        "kappa from the messages' sum instead of their magnitudes",
+        "relative.py",
+        "return sum(sum_per_sample(magnitude(part)) for part in parts)",
+        "return sum(sum_per_sample(part) for part in parts)",
+        "tests/test_relative.py::test_a_layer_hands_on_the_magnitude_that_it_received",
+
         "a slip of the pen",
     ),
 ]
+
 
 
 JUDGES = [
@@ -697,6 +732,101 @@ IMPORTERS = [
     ),
 ]
 
+
+EVALUATION = [
+    Mutant(
+        "features ranked by |R|",
+        "evaluation/ranking.py",
+        'abs(values) if conventions.by == "magnitude" else values',
+        "abs(values)",
+        "tests/test_evaluation.py::test_evidence_against_comes_last_unless_asked_otherwise",
+        "Xplique's documentation warns of it",
+    ),
+    Mutant(
+        "ties broken by an unstable sort",
+        "evaluation/ranking.py",
+        'kind="stable"',
+        'kind="quicksort"',
+        "tests/test_evaluation.py::test_ties_go_by_position[morf]",
+        "Quantus, pixel_flipping.py: argsort as it comes",
+    ),
+    Mutant(
+        "a curve without its start",
+        "evaluation/flipping.py",
+        "np.arange(0, parts, conventions.step)",
+        "np.arange(conventions.step, parts, conventions.step)",
+        "tests/test_evaluation.py::test_with_k_0_and_with_the_end",
+        "Quantus, region_perturbation.py: the first point is after the first change",
+    ),
+    Mutant(
+        "an area with a width of 1 per step",
+        "evaluation/flipping.py",
+        "np.trapezoid(self.scores, self.changed, axis=1) / width",
+        "np.trapezoid(self.scores, axis=1)",
+        "tests/test_evaluation.py::test_the_area_does_not_depend_on_how_many_points_there_are[3]",
+        "Quantus, calculate_auc: dx = 1",
+    ),
+    Mutant(
+        "a softmax on top of a softmax",
+        "evaluation/scores.py",
+        "return Network(scorer.nodes[:-1])",
+        "return scorer",
+        "tests/test_evaluation.py::test_a_softmax_is_never_applied_twice",
+        "Quantus: softmax=True unless told otherwise",
+    ),
+    Mutant(
+        "all samples draw the same",
+        "evaluation/scores.py",
+        "np.random.default_rng([seed, draw, key])",
+        "np.random.default_rng([seed, draw])",
+        "tests/test_evaluation.py::test_random_maps_belong_to_their_sample",
+        "a slip of the pen",
+    ),
+    Mutant(
+        "the relevance of the random network starts at its logit",
+        "evaluation/randomisation.py",
+        'explain(net, x, target, rule, seed="one")',
+        "explain(net, x, target, rule)",
+        "tests/test_evaluation.py::test_cascading_and_independent",
+        "a logit of the other sign turns the map round, and the similarity with it",
+    ),
+]
+
+REPRODUCTION = [
+    Mutant(
+        "what was measured is measured again",
+        "reproduce/runner.py",
+        "if path.is_file():",
+        "if path.is_dir():",
+        "tests/test_reproduce.py::test_a_run_is_taken_up_again",
+        "hours are lost to a power cut",
+    ),
+    Mutant(
+        "results of different protocols in one table",
+        "reproduce/runner.py",
+        "if not isinstance(first, dict) or first.get(key) != value",
+        "if not isinstance(first, dict)",
+        "tests/test_reproduce.py::test_results_of_another_protocol_are_refused",
+        "a slip of the pen",
+    ),
+    Mutant(
+        "a verdict from a single network",
+        "reproduce/statistics.py",
+        "least: int = 3",
+        "least: int = 1",
+        "tests/test_reproduce.py::test_verdicts",
+        "images of one network taken for repeats of it",
+    ),
+    Mutant(
+        "pictures taken apart in normalised units",
+        "reproduce/networks.py",
+        "found: np.ndarray = fast.forward(self.inputs(pixels))",
+        "found: np.ndarray = fast.forward(pixels)",
+        "tests/test_reproduce.py::test_pictures_are_taken_apart_as_pictures",
+        "a fill of 0 that is not black",
+    ),
+]
+
 MUTANTS = [
     *STABILIZER,
     *ENGINE,
@@ -708,7 +838,11 @@ MUTANTS = [
     *ZOO,
     *JUDGES,
     *IMPORTERS,
+    *RELATIVE,
+    *EVALUATION,
+    *REPRODUCTION,
 ]
+
 
 
 def table() -> str:

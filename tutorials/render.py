@@ -51,7 +51,8 @@ def main() -> int:
     wanted = [path for path in every if not chosen.steps or path.name[:2] in chosen.steps]
     if not wanted:
         parser.error(f"there are: {', '.join(path.name[:2] for path in every)}")
-    # The kernels use this checkout's library, two at a time.
+    # The kernels use this checkout's library, two at a time, with a thread each for their linear algebra.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(HERE.parent), os.environ.get("PYTHONPATH")]))
     failures = leftovers(every) if chosen.check else []
     with ThreadPoolExecutor(2) as pool:

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 
 from .. import __version__
 from ..errors import FusionError, LrprefError
-from . import compare, conform, convert, explain, fuse, rules, show
+from . import compare, conform, convert, explain, fuse, reproduce, rules, show
 
-COMMANDS = (explain, compare, fuse, show, convert, rules, conform)
+COMMANDS = (explain, compare, fuse, show, convert, rules, conform, reproduce)
 
 EXAMPLES = """examples:
   lrpref explain mnist-cnn-bn digit-4                       a digit, explained; writes heatmap.png
@@ -25,6 +25,7 @@ EXAMPLES = """examples:
   lrpref convert network.onnx -o network.npz                a network of another library, proven equal
   lrpref rules z-plus                                       a rule's equation, source and use
   lrpref conform zennit                                     where an installed library computes something else
+  lrpref reproduce 2002.11018 --quick                       what a paper claims about LRP, measured again
 """
 
 

@@ -1,0 +1,108 @@
+"""What is measured of a map, per image: is it faithful, and is it stable?"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from ..composites import Composite
+from ..errors import RelevanceWarning
+from ..evaluation import abpc, baselines, deletion, insertion, maps
+from ..explain import explain, trace
+from ..rules import Rule
+from .networks import Trained
+from .study import Protocol
+
+MORE_FILLS = ("blur", "uniform")
+BASELINES = ("random", "sobel")
+"""The baselines that are maps of their own here; gradient x input is LRP-0."""
+
+BATCH = 20
+"""How many images are explained at once."""
+
+Explained = str | Rule | Composite
+
+
+def relevance(trained: Trained, pixels: np.ndarray, target: np.ndarray, rule: Explained, seed: int = 0) -> np.ndarray:
+    """A map for each picture, by a rule, a composite, or the name of a baseline ("random", "sobel")."""
+    if isinstance(rule, str) and rule in BASELINES:
+        return np.broadcast_to(baselines.baseline(rule, trained.net, pixels, target, seed), pixels.shape)
+    with quiet():
+        maps = [explain(trained.net, trained.inputs(part), t, rule) for part, t in _batches(pixels, target)]
+    return np.concatenate(maps)
+
+
+def amplification(trained: Trained, pixels: np.ndarray, target: np.ndarray, rule: Explained) -> dict[str, np.ndarray]:
+    """max |R| / |logit|: `peak`, the largest at any node, and `peak_input`, at the input."""
+    found: dict[str, list[np.ndarray]] = {"peak": [], "peak_input": []}
+    for part, chosen in _batches(pixels, target):
+        with quiet():
+            tr = trace(trained.net, trained.inputs(part), chosen, rule)
+        logit = abs(tr.logits[np.arange(len(part)), chosen]).astype(np.float64)
+        peaks = [abs(R).reshape(len(part), -1).max(axis=1).astype(np.float64) for R in tr.at.values()]
+        found["peak"].append(np.max(peaks, axis=0) / logit)
+        found["peak_input"].append(peaks[-1] / logit)
+    return {name: np.concatenate(parts) for name, parts in found.items()}
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """No warnings: what they warn of is measured here."""
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore", RelevanceWarning)
+        yield
+
+
+def _batches(*arrays: np.ndarray) -> Iterator[tuple[np.ndarray, ...]]:
+    for k in range(0, len(arrays[0]), BATCH):
+        yield tuple(array[k : k + BATCH] for array in arrays)
+
+
+def faithfulness(
+    trained: Trained, pixels: np.ndarray, R: np.ndarray, target: np.ndarray, protocol: Protocol, more: bool
+) -> dict[str, np.ndarray]:
+    """For each fill: abpc, aopc, and span = f(untouched) - f(all changed), which makes networks comparable.
+
+    more  also more fills, deletion and insertion
+
+    A map that is not finite has no order: its numbers are NaN, and `finite` is 0.
+    """
+    sound = np.isfinite(R).reshape(len(R), -1).all(axis=1)
+    R = np.where(sound.reshape(-1, *(1,) * (R.ndim - 1)), R, 0)
+    score, step = trained.scorer(), -(-int(np.prod(pixels.shape[2:])) // protocol.points)
+    how: dict[str, Any] = {"step": step, "output": protocol.output, "seed": protocol.seed}
+    found = {}
+    for fill in (*protocol.fills, *(MORE_FILLS if more else ())):
+        both = abpc(score, pixels, R, target, fill=fill, **how)
+        found[f"abpc_{fill}"], found[f"aopc_{fill}"] = both.abpc, both.morf.aopc
+        found[f"span_{fill}"] = both.morf.scores[:, 0] - both.morf.scores[:, -1]
+    if more:
+        found["deletion"] = deletion(score, pixels, R, target, step=step).area
+        found["insertion"] = insertion(score, pixels, R, target, step=step).area
+    return {name: np.where(sound, values, np.nan) for name, values in found.items()} | {"finite": sound.astype(float)}
+
+
+def stability(
+    trained: Trained, pixels: np.ndarray, R: np.ndarray, target: np.ndarray, rule: Explained, protocol: Protocol
+) -> dict[str, np.ndarray]:
+    """How far tiny noise, and single precision, move the map; and how much of it stands in few pixels.
+
+    noise_l2, noise_sign      |R(x + noise) - R(x)| / |R(x)|, and the share of |R(x)| whose sign stays
+    precision_l2              |R in float32 - R in float64| / |R in float64|
+    top1                      the share of |R| in the largest 1 % of the values
+    """
+    noise = np.random.default_rng([protocol.seed, 1]).normal(size=pixels.shape).astype(pixels.dtype)
+    moved = relevance(trained, pixels + np.float32(protocol.noise) * noise, target, rule)
+    wide = relevance(replace(trained, net=trained.net.astype(np.float64)), pixels, target, rule)
+    with np.errstate(all="ignore"):
+        return {
+            "noise_l2": maps.relative_l2(moved, R),
+            "noise_sign": maps.sign_agreement(R, moved),
+            "precision_l2": maps.relative_l2(R, wide),
+            "top1": maps.top_share(R, 0.01),
+        }

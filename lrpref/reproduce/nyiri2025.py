@@ -1,0 +1,172 @@
+"""Nyiri and Gibaru 2025, arXiv 2501.14322: Relative LRP.
+
+The abstract's claims, in our words: the rule needs no hyperparameter; it divides by no small values (skips excepted),
+which is the main trouble of other rules; it was compared on image classification with a simple CNN, VGG16, VGG19 and
+ResNet50. (The title calls it more robust.)
+
+The text of the paper was not at hand; the rule is our reading (`lrpref.rules.Relative`), and the protocol is ours. What
+"no hyperparameter" buys is seen next to epsilon over six decades; what "no small denominators" buys, under tiny noise
+and in single precision. Whether the maps are right is another question, asked by pixel flipping.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from .. import composites
+from ..fusion import fuse
+from . import networks
+from .images import Images
+from .measures import BASELINES, Explained, amplification, faithfulness, relevance, stability
+from .networks import Trained
+from .report import per_seed
+from .statistics import told, verdict
+from .study import Claim, Protocol, Rows, Study, Unit
+
+PAPER = "2501.14322"
+TITLE = "Nyiri and Gibaru 2025: Relative LRP"
+
+NETWORKS = {
+    "mnist-cnn": "mnist",
+    "mnist-mlp": "mnist",
+    "cifar-cnn": "cifar10",
+    "cifar-cnn-bn": "cifar10",
+    "vgg16-bn": "cifar10",
+    "vgg19-bn": "cifar10",
+    "resnet20": "cifar10",
+    "resnet50": "cifar10",
+}
+"""Network -> data set. The simple CNN, and the deep ones as far as they are at hand."""
+
+GAMMA_BOX = "epsilon-gamma-box"
+DECADES = tuple(f"epsilon(epsilon=1e{k:+d})" if k else "epsilon(epsilon=1)" for k in range(-6, 1))
+RULES = (
+    "relative",
+    "absolute",
+    "zero",
+    *DECADES,
+    "gamma(gamma=0.25)",
+    "gamma(gamma=0.25, generalised=True)",
+    "alpha-beta",
+    "z-plus",
+    "epsilon-plus",
+    "epsilon-plus-flat",
+    GAMMA_BOX,
+    "epsilon-alpha2-beta1-flat",
+)
+FILLS = Protocol().fills
+COLUMNS = (
+    "abpc_mean",
+    "span_mean",
+    "abpc_zero",
+    "span_zero",
+    "noise_l2",
+    "noise_sign",
+    "precision_l2",
+    "top1",
+    "peak",
+    "peak_input",
+    "finite",
+)
+
+
+def study(protocol: Protocol, seeds: Sequence[int] = (0,), folder: str | os.PathLike[str] | None = None) -> Study:
+    """The design, as far as its networks are at hand; seed 0 is the network that comes with lrpref."""
+    units: list[Unit] = []
+    missing: list[str] = []
+    for network, dataset in NETWORKS.items():
+        for seed in seeds:
+            if networks.path_of(file_of(network, seed), folder) is None:
+                missing.append(file_of(network, seed))
+                continue
+            units += [Unit(dataset, network, seed, "", rule) for rule in (*RULES, *BASELINES)]
+
+    def measure(unit: Unit, images: Images, protocol: Protocol) -> Rows:
+        return measured(networks.load(file_of(unit.network, unit.seed), folder), unit, images, protocol)
+
+    return Study(PAPER, TITLE, units, tuple(missing), protocol, measure, COLUMNS, answer)
+
+
+def file_of(network: str, seed: int) -> str:
+    """The name of a network's file: the network's own for seed 0."""
+    return networks.seeded(network, seed) if seed else network
+
+
+def measured(trained: Trained, unit: Unit, images: Images, protocol: Protocol) -> Rows:
+    """Faithfulness and stability of the fused network's maps."""
+    fused = replace(trained, net=fuse(trained.net, verify=trained.inputs(images.x[:2])))
+    target = fused.answers(images.x)
+    rule = boxed(unit.rule, fused)
+    R = relevance(fused, images.x, target, rule, protocol.seed)
+    rows = faithfulness(fused, images.x, R, target, protocol, more=protocol.more and unit.seed == 0)
+    if unit.rule not in BASELINES:
+        rows |= stability(fused, images.x, R, target, rule, protocol)
+        rows |= amplification(fused, images.x, target, rule)
+    return {**rows, "right": (target == images.labels).astype(float)}
+
+
+def boxed(rule: str, trained: Trained) -> Explained:
+    """The rule; where it has a box, that of black and white as the network takes them."""
+    if rule != GAMMA_BOX:
+        return rule
+    if trained.normalisation is None:
+        return composites.EpsilonGammaBox(0.0, 1.0)
+    low, high = (bound.reshape(-1) for bound in trained.normalisation.box())  # one number per channel
+    return composites.EpsilonGammaBox(low, high)
+
+
+# ---- the answers -------------------------------------------------------------------------------------------------
+
+
+def compared(found: Mapping[Unit, Rows], measure: str, rule: str, other: str, network: str) -> list[np.ndarray]:
+    """A measure under one rule minus that under another, image by image, for each seed of a network."""
+    values = []
+    for unit in found:
+        against = Unit(unit.dataset, unit.network, unit.seed, "", other)
+        if unit.network == network and unit.rule == rule and against in found:
+            values.append(found[unit][measure] - found[against][measure])
+    return values
+
+
+def claim(found: Mapping[Unit, Rows], network: str, other: str, measure: str, words: str, sign: int) -> Claim:
+    """That Relative LRP has more (sign 1) or less (-1) of a measure than another rule."""
+    values = [sign * v[np.isfinite(v)] for v in compared(found, measure, "relative", other, network)]
+    means = [float(v.mean()) for v in values if v.size]
+    difference = f"relative minus {other}" if sign > 0 else f"{other} minus relative"
+    figure = f"{NAMES[measure]}, {difference}: {told(means)}"
+    if len(means) == 1 and values[0].size > 1:
+        error = values[0].std(ddof=1) / values[0].size ** 0.5
+        figure += f"; over its {values[0].size} images, standard error {error:.2g}"
+    return Claim(f"{network}: relative {words} {other}", figure, verdict(means))
+
+
+NAMES = {
+    "noise_l2": "change under noise",
+    "precision_l2": "error of float32",
+    "abpc_mean": "ABPC, fill mean",
+    "abpc_zero": "ABPC, fill zero",
+}
+"""The measures in words."""
+
+
+def answer(found: Mapping[Unit, Rows]) -> list[Claim]:
+    """Stability against LRP-0 and against the smallest epsilon, and faithfulness against both and z-plus."""
+    claims = []
+    for network in dict.fromkeys(unit.network for unit in found):
+        for other in ("zero", DECADES[0]):
+            claims.append(claim(found, network, other, "noise_l2", "moves less under tiny noise than", -1))
+            claims.append(claim(found, network, other, "precision_l2", "loses less in single precision than", -1))
+        for other in ("zero", DECADES[0], "absolute", "z-plus", "random"):
+            for fill in FILLS:
+                claims.append(claim(found, network, other, f"abpc_{fill}", f"is more faithful (fill {fill}) than", 1))
+        for fill in FILLS:
+            decades = [unit for unit in found if unit.network == network and unit.rule in DECADES]
+            areas = [per_seed(found, [unit], f"abpc_{fill}")[0] for unit in decades]
+            sentence = f"{network}: without a hyperparameter there is nothing to choose wrongly (fill {fill})"
+            figure = f"over six decades of epsilon, ABPC varies by {np.ptp(areas) if areas else np.nan:.3g}"
+            claims.append(Claim(sentence, figure, "by construction; what the choice is worth is the figure"))
+    return claims

@@ -1,0 +1,436 @@
+"""Relative LRP as this project reads it: each promise as a law, each thing it does not promise as a counter-example.
+
+Laws are tried in exact fractions, where they hold with `==`. Counter-examples are networks of a few weights, worked out
+in the docstrings. Then floating point: finite whatever the scale, and float32 through nineteen layers.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import fields
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose, assert_array_equal
+from strategies import LINEAR, cases, dyadic, kinds_for, networks
+
+import lrpref
+from lrpref import Add, BatchNorm, Conv2D, Dense, Flatten, GlobalAvgPool2D, MaxPool2D, Network, ReLU, Scale, rules
+from lrpref.backend import sum_per_sample
+from lrpref.composites import Relative as RelativeComposite
+from lrpref.engine import magnitude
+from lrpref.errors import RelevanceWarning, RuleError
+from lrpref.layers import Layer
+from lrpref.rational import exact
+
+few = settings(max_examples=settings.default.max_examples // 2)
+RELATIVE, BARE = rules.Relative(), rules.Relative(rescale=False)
+WEIGHTED = ("dense", "conv2d")
+
+
+def exactly(case: Any) -> tuple[Layer, tuple[np.ndarray, ...], np.ndarray]:
+    """A layer at work, over fractions."""
+    (_, layer, _), *_ = exact(Network([("layer", case.layer, ["input"] * len(case.inputs))])).nodes
+    return layer, tuple(map(exact, case.inputs)), exact(case.R)
+
+
+def fractional(case: tuple[Network, np.ndarray]) -> tuple[Network, np.ndarray]:
+    """A random network without BatchNorm, and its batch, over fractions."""
+    net, x = case
+    return lrpref.fuse(exact(net, digits=10)), exact(x)
+
+
+def sign(z: np.ndarray) -> np.ndarray:
+    return np.where(z < 0, -1, 1)
+
+
+def size(parts: Any) -> np.ndarray:
+    """The sum of magnitudes per sample."""
+    return sum(sum_per_sample(magnitude(part)) for part in parts)
+
+
+# ---- the laws ----------------------------------------------------------------------------------------------------
+
+
+@few
+@given(data=st.data())
+def test_a_unit_hands_on_a_constant_times_what_it_is(data: st.DataObject) -> None:
+    """sum_i R[i<-j] = (|z_j| - sgn(z_j) b_j) / n R_j for every unit, and n is its number of inputs."""
+    layer, a, R = exactly(data.draw(cases(st.sampled_from(kinds_for("relative")))))
+    z, (_, b) = layer.forward(*a), layer.parameters(*a)
+    sent = lrpref.messages(layer, a, R, BARE)
+    total = sum(m.reshape(len(R), -1, *R.shape[1:]).sum(axis=1) for m in sent)
+    b = 0 * z if b is None else b + 0 * z
+    assert_array_equal(total, (abs(z) - sign(z) * b) / layer.fan_in(*(v.shape for v in a)) * R)
+
+
+def test_the_number_of_inputs() -> None:
+    """Taps times channels of a group, padding counted; 1 for a diagonal layer; the cells of an average pool."""
+    image = (2, 4, 6, 6)
+    assert Dense(np.ones((3, 5))).fan_in((2, 5)) == 5
+    assert Conv2D(np.ones((4, 2, 3, 2)), padding=1, groups=2).fan_in(image) == 12
+    assert Scale(np.ones(4)).fan_in(image) == 1
+    assert lrpref.AvgPool2D(3).fan_in(image) == 9
+    assert GlobalAvgPool2D().fan_in(image) == 36
+    assert Add().fan_in(image, image) == 2
+
+
+def test_there_is_nothing_to_tune() -> None:
+    """Its one field chooses between two forms; no number is in it."""
+    assert [(f.name, f.default) for f in fields(rules.Relative)] == [("rescale", True)]
+
+
+def with_another_constant(layer: Layer, n: int) -> Layer:
+    """The same layer, which says it has n inputs."""
+    if not isinstance(layer, Dense | Conv2D | Scale):
+        return layer  # an average pool's weight is made of the number of its cells
+    kind: Any = type(layer)
+    other: Layer = object.__new__(type(kind.__name__, (kind,), {"fan_in": lambda self, *shapes: n}))
+    vars(other).update(vars(layer))
+    return other
+
+
+@few
+@given(case=networks(), data=st.data())
+def test_any_constant_per_layer_gives_the_same_map(case: tuple[Network, np.ndarray], data: st.DataObject) -> None:
+    """Skips and branches included: kappa undoes the constant where it arose, so 1/n itself is no convention."""
+    net, x = fractional(case)
+    count = len(net.nodes)
+    constants = data.draw(st.lists(st.integers(1, 1000), min_size=count, max_size=count))
+    other = Network([(k, with_another_constant(v, n), i) for (k, v, i), n in zip(net.nodes, constants, strict=True)])
+    seed = exact(data.draw(dyadic(net.forward(x).shape)))
+    one, two = (lrpref.explain(each, x, rule="relative", seed=seed) for each in (net, other))
+    assert_array_equal(one, two)
+
+
+def test_bare_maps_keep_their_shape_in_chains_only() -> None:
+    """In a chain another constant is a factor of the map. At a skip the two branches get different factors.
+
+    x = 1; branch 2 x, skip x, sum 3; R of the sum 3, of which 2 to the branch and 1 to the skip. The branch sends
+    2 * 2 = 4 down with n = 1 and 2 with n = 2: the map is 5 or 3.
+    """
+    chain = Network.sequential(Dense([[1.0, 2.0], [0.5, 1.0]]), ReLU(), Dense([[1.0, -3.0]]))
+    other = Network([(name, with_another_constant(layer, 7), inputs) for name, layer, inputs in chain.nodes])
+    R, S = (lrpref.explain(net, np.array([[1.0, 2.0]]), rule=BARE, seed=1.0) for net in (chain, other))
+    assert_allclose(S, R * (2 / 7) ** 2, rtol=1e-15)
+    for n, expected in [(1, 5), (2, 3)]:
+        branch = with_another_constant(Dense([[2.0]]), n)
+        net = Network([("branch", branch, ["input"]), ("sum", Add(), ["branch", "input"])])
+        assert lrpref.explain(net, np.ones((1, 1)), rule=RelativeComposite(rescale=False)) == expected
+
+
+@few
+@given(data=st.data(), factor=st.fractions(-3, 3, max_denominator=7))
+def test_homogeneous_and_odd(data: st.DataObject, factor: Fraction) -> None:
+    """Of c R, any c, it is c times that of R, rescaled or bare."""
+    layer, a, R = exactly(data.draw(cases(st.sampled_from(kinds_for("relative")))))
+    c = exact([factor])[0]
+    for rule in (RELATIVE, BARE):
+        one, two = layer.flow(a, R, rule).inputs, layer.flow(a, c * R, rule).inputs
+        for R_i, S_i in zip(one, two, strict=True):
+            assert_array_equal(S_i, c * R_i)
+
+
+@few
+@given(data=st.data())
+def test_a_layer_hands_on_the_magnitude_that_it_received(data: st.DataObject) -> None:
+    """sum |R_i| = sum |R_j| per sample, or nothing where all messages cancel."""
+    layer, a, R = exactly(data.draw(cases(st.sampled_from(kinds_for("relative")))))
+    found, bare = (layer.flow(a, R, rule).inputs for rule in (RELATIVE, BARE))
+    assert_array_equal(size(found), np.where(size(bare) == 0, 0 * size([R]), size([R])))
+
+
+@few
+@given(case=networks(blocks=st.lists(st.just("convolution"), max_size=3)))
+def test_maps_are_as_large_as_the_logit(case: tuple[Network, np.ndarray]) -> None:
+    """Without joins, sum |R| at the input is |logit|, or 0 where all cancels: nothing grows or shrinks with depth."""
+    net, x = fractional(case)
+    trace = lrpref.trace(net, x, rule="relative")
+    logit = abs(np.take_along_axis(trace.logits, trace.target[:, None], axis=1)[:, 0])
+    total = size([trace.relevance])
+    assert ((total == logit) | (total == 0)).all()
+
+
+@few
+@given(data=st.data())
+def test_columns_of_the_ledger(data: st.DataObject) -> None:
+    """*factor* is sum_j R_j (1 - kappa |z_j| / n), *bias* is kappa sum_j sgn(z_j) b_j R_j / n: computed literally."""
+    layer, a, R = exactly(data.draw(cases(st.sampled_from(kinds_for("relative")))))
+    z, (_, b), n = layer.forward(*a), layer.parameters(*a), layer.fan_in(*(v.shape for v in a))
+    b = 0 * z if b is None else b + 0 * z
+    bare = size(layer.flow(a, R, BARE).inputs)
+    for rule in (RELATIVE, BARE):
+        kappa = np.where(bare == 0, 0 * bare, size([R]) / np.where(bare == 0, 1, bare)) if rule.rescale else 1
+        losses = layer.flow(a, R, rule).losses
+        assert_array_equal(losses["factor"], sum_per_sample(R) - kappa * sum_per_sample(abs(z) * R) / n)
+        assert_array_equal(losses["bias"], kappa * sum_per_sample(sign(z) * b * R) / n)
+        assert set(losses) == {"factor", "bias"}
+
+
+@few
+@given(case=cases(st.sampled_from(list(LINEAR))))
+def test_the_trace_tells_kappa_and_what_survived(case: Any) -> None:
+    """log(kappa), and sum_i |sum_j m_ij| over sum_ij |m_ij|, from the message matrix."""
+    facts = case.layer.flow(case.inputs, case.R, RELATIVE).facts
+    m = [v.reshape(*a.shape, -1) for v, a in zip(bare_messages(case), case.inputs, strict=True)]
+    apart, together = (np.asarray(v, dtype=float) for v in (size(m), size([v.sum(axis=-1) for v in m])))
+    expected = np.where(apart > 0, together / np.where(apart > 0, apart, 1), 0)
+    assert_allclose(facts["survived"], expected, atol=1e-12)
+    flows = together > 1e-9
+    received = np.asarray(size([case.R]), dtype=float)
+    assert_allclose(facts["log(kappa)"][flows], np.log(received[flows] / together[flows]), atol=1e-9)
+
+
+def bare_messages(case: Any) -> tuple[np.ndarray, ...]:
+    return lrpref.messages(case.layer, case.inputs, case.R, BARE)
+
+
+positive = st.integers(0, 2**16).map(np.random.default_rng)
+
+
+@few
+@given(rng=positive, depth=st.integers(1, 4))
+def test_the_sign_of_the_evidence_is_kept_on_positive_chains(rng: np.random.Generator, depth: int) -> None:
+    """Without biases and with weights >= 0 above the first layer: R_i has the sign of what i adds to the output."""
+    layers: list[Layer] = [Dense(rng.normal(size=(4, 3)))]
+    for _ in range(depth):
+        layers += [ReLU(), Dense(rng.random((4, 4)))]
+    net, x = Network.sequential(*layers), rng.normal(size=(5, 3))
+    found, added = (lrpref.explain(net, x, 0, rule, seed=1.0) for rule in ("relative", "zero"))
+    single = net["dense1"].weight[None] * x[:, None] > 0  # does unit j count on input i?
+    agreed = single.all(axis=1) | ~single.any(axis=1)  # where all units do, or none does, nothing can cancel
+    assert_array_equal(np.sign(found[agreed]), np.sign(added[agreed]))
+
+
+def test_skips_split_in_proportion_and_0_by_0_sends_nothing() -> None:
+    """y = a + b: R_a = a / (a + b) R, the one division; max-pools and Concat route; kappa touches none of them."""
+    net = Network([("sum", Add(), ["input", "double"]), ("double", Dense([[2.0]]), ["input"])])
+    x = np.array([[1.5], [0.0]])
+    trace = lrpref.trace(net, x, rule="relative", seed=np.array([[9.0], [9.0]]))
+    assert_array_equal(trace.at["double"], [[6], [0]])
+    assert trace.ledger["policy"].sum() == 9
+    assert [str(rule) for rule in trace.rules.values()] == ["relative", "zero"]
+    routed = Network.sequential(MaxPool2D(2), Flatten(), Dense([[1.0]]))
+    picture = np.array([[[[1.0, 5.0], [2.0, 3.0]]]])
+    assert_array_equal(lrpref.explain(routed, picture, rule="relative"), [[[[0, 5], [0, 0]]]])
+
+
+def test_batchnorm_is_refused_and_scale_is_taken() -> None:
+    norm = BatchNorm([2.0], [1.0], [0.5], [1.0], eps=0.0)
+    with pytest.raises(RuleError, match=r"lrpref\.fuse"):
+        lrpref.explain(Network.sequential(norm), np.ones((1, 1)), rule="relative")
+    scale = Network.sequential(Scale([-2.0], [1.0]))
+    assert_array_equal(lrpref.explain(scale, np.array([[3.0]]), rule=BARE, seed=1.0), [[6]])  # sgn(-5) (-6) / 1
+    assert_array_equal(lrpref.explain(scale, np.array([[3.0]]), rule="relative", seed=1.0), [[1]])
+
+
+# ---- what it does not promise ------------------------------------------------------------------------------------
+
+
+def test_not_additive_in_relevance() -> None:
+    """Unit 1 sends R to input 1; unit 2 sends (R, -R)/2 to both. Of (1, 0) and (0, 1): (1, 0), (1/2, -1/2).
+
+    Of (1, 1): the messages (1, 0) and (1, -1), halved, sum to (1, -1/2), rescaled to 2: (4/3, -2/3).
+    """
+    layer, a = Dense([[1.0, 0.0], [1.0, -1.0]]), np.array([[1.0, 1.0]])
+    found = [layer.relevance(a, np.array([R]), RELATIVE)[0] for R in ([1.0, 0.0], [0.0, 1.0], [1.0, 1.0])]
+    assert_allclose(found, [[1, 0], [0.5, -0.5], [4 / 3, -2 / 3]], rtol=1e-15)
+    assert not np.allclose(found[2], found[0] + found[1])
+    bare = [layer.relevance(a, np.array([R]), BARE)[0] for R in ([1.0, 0.0], [0.0, 1.0], [1.0, 1.0])]
+    assert_array_equal(bare[2], bare[0] + bare[1])
+
+
+def two_units(c: float) -> Network:
+    """f(x) = relu(x1) + 3 relu(x2), the second unit scaled by c and its weight by 1/c: the same function for any c."""
+    return Network.sequential(Dense([[1.0, 0.0], [0.0, c]]), ReLU(), Dense([[1.0, 3.0 / c]]))
+
+
+def test_not_gradient_times_input_and_not_invariant_to_scaling_a_unit() -> None:
+    """x = (1, 1): gradient x input is (1, 3). Relative: the output sends (1, 3)/2, the units a w R = (1, 3 c)/...
+
+    so that the map is (4, 12 c) / (1 + 3 c): the same function, another map for each c, and (1, 3) for c = 1 alone.
+    """
+    x = np.ones((1, 2))
+    for c in (0.5, 1.0, 2.0):
+        assert_array_equal(two_units(c).forward(x), [[4]])
+        assert_array_equal(lrpref.explain(two_units(c), x, rule="zero"), [[1, 3]])
+        assert_allclose(lrpref.explain(two_units(c), x, rule="relative")[0], [4 / (1 + 3 * c), 12 * c / (1 + 3 * c)])
+
+
+def test_not_invariant_to_inserting_an_identity() -> None:
+    """The identity sends a_i R_i / n, so that large activations get more at each step.
+
+    f = x1 + x2 at (1, 3): the map is (1, 3), and (1, 9) * 4 / 10 with an identity below.
+    """
+    last, identity, x = Dense([[1.0, 1.0]]), Dense(np.eye(2)), np.array([[1.0, 3.0]])
+    assert_allclose(lrpref.explain(Network.sequential(last), x, rule="relative"), [[1, 3]])
+    assert_allclose(lrpref.explain(Network.sequential(identity, last), x, rule="relative"), [[0.4, 3.6]])
+    assert_allclose(lrpref.explain(Network.sequential(identity, last), x, rule="zero"), [[1, 3]])
+
+
+def test_the_sum_of_the_map_is_no_fixed_multiple_of_the_logit() -> None:
+    """f = x1 - x2: the messages (x1, -x2) are rescaled to |logit|, so their sum is logit^2 / (x1 + x2)."""
+    net = Network.sequential(Dense([[1.0, -1.0]]))
+    sums = [lrpref.explain(net, np.array([[a, 1.0]]), rule="relative").sum() / (a - 1) for a in (2.0, 4.0)]
+    assert_allclose(sums, [1 / 3, 3 / 5])
+    assert_allclose(lrpref.explain(net, np.array([[2.0, 1.0]]), rule="relative"), [[2 / 3, -1 / 3]])
+
+
+def test_without_the_sign_evidence_changes_sides() -> None:
+    """The bare form a w R / n of a third party has no sgn(z): at a unit of -1, an input that made it so gets +.
+
+    z = 1 - 2 = -1, R = -1 (a negative logit). The second input speaks against the class, and says so with sgn(z) only.
+    """
+    layer, a, R = Dense([[1.0, -2.0]]), np.array([[1.0, 1.0]]), np.array([[-1.0]])
+    unsigned = a * layer.weight / 2 * R
+    assert_array_equal(unsigned, [[-0.5, 1]])
+    assert_array_equal(layer.relevance(a, R, BARE), [[0.5, -1]])
+    assert_array_equal(layer.relevance(a, R, rules.Zero()), [[1, -2]])
+    positive_unit = Dense([[2.0, -1.0]])
+    assert_array_equal(positive_unit.relevance(a, R, BARE), a * positive_unit.weight / 2 * R)  # the same where z > 0
+
+
+def test_kappa_bounds_the_size_and_not_the_direction() -> None:
+    """The units send (1, 0)/2 and -(1, d)/2: all but d cancels, and rescaling makes a whole map of what is left.
+
+    So d = 2^-20 alone decides the direction, (0, -1); a change of the weight of 1 by 8 d turns it to (-8, -1). The
+    trace reports it: of the messages, a share of d / (2 + d) survived.
+    """
+    d = 2.0**-20
+    x, R = np.ones((1, 2)), np.array([[1.0, -1.0]])
+    net, noisy = (Network.sequential(Dense([[1.0, 0.0], [1.0 + noise, d]])) for noise in (0, 8 * d))
+    trace = lrpref.trace(net, x, rule="relative", seed=R)
+    assert_array_equal(trace.relevance, [[0, -2]])
+    assert_allclose(lrpref.explain(noisy, x, rule="relative", seed=R), [[-16 / 9, -2 / 9]])
+    assert_allclose(trace.ledger.entries[0].facts["survived"], [d / (2 + d)])
+    assert "survived 4.77e-07" in str(trace.ledger)
+    calm = lrpref.trace(net, x, rule="relative", seed=abs(R))
+    assert_allclose(calm.ledger.entries[0].facts["survived"], [1])
+
+
+def test_almost_total_cancellation_warns() -> None:
+    """With d = 1e-9 the books themselves are rounding noise, and say so."""
+    net = Network.sequential(Dense([[1.0, 0.0], [1.0, 1e-9]]), names=["fc"])
+    with pytest.warns(RelevanceWarning, match="the books of 'fc'"):
+        lrpref.trace(net, np.ones((1, 2)), rule="relative", seed=np.array([[1.0, -1.0]]))
+
+
+# ---- floating point ----------------------------------------------------------------------------------------------
+
+
+@few
+@given(data=st.data(), up=st.sampled_from([-90, 90]), over=st.sampled_from([-30, 25]))
+def test_powers_of_two_change_nothing(data: st.DataObject, up: int, over: int) -> None:
+    """Inputs and weights times powers of two, biases along: the same map to the last bit, in float32 too.
+
+    Forward, numbers are between 2^-126 and 2^127; a product of three of them taken before they are scaled is not.
+    """
+    case = data.draw(cases(st.sampled_from(WEIGHTED), relevance=dyadic))
+    layer = case.layer.map_arrays(lambda v: v.astype(np.float32))
+    changed = {"weight": layer.weight * np.float32(2.0**over)}
+    for name in ("bias", "bias_taps"):
+        if getattr(layer, name, None) is not None:
+            changed[name] = getattr(layer, name) * np.float32(2.0 ** (up + over))
+    other = object.__new__(type(layer))
+    vars(other).update({**vars(layer), **changed})
+    a, R = case.inputs[0].astype(np.float32), case.R.astype(np.float32)
+    with np.errstate(over="raise", invalid="raise"):
+        one, two = layer.relevance(a, R, RELATIVE), other.relevance(a * np.float32(2.0**up), R, RELATIVE)
+    assert_array_equal(one, two)
+    assert np.isfinite(two).all()
+
+
+def deep(widths: list[int], rng: np.random.Generator, scale: float, dtype: Any) -> Network:
+    """Nineteen weighted layers in VGG19's order, He weights times `scale`: 16 convolutions, 5 pools, 3 Dense layers."""
+    plan: list[Any] = []
+    for count, width in zip((2, 2, 4, 4, 4), widths, strict=True):
+        plan += [width] * count + ["pool"]
+    layers: list[Layer] = []
+    channels = 3
+    for step in plan:
+        if step == "pool":
+            layers.append(MaxPool2D(2))
+            continue
+        he = scale * (2 / (9 * channels)) ** 0.5
+        layers += [
+            Conv2D(he * rng.normal(size=(step, channels, 3, 3)), 0.05 * rng.normal(size=step), padding=1),
+            ReLU(),
+        ]
+        channels = step
+    layers.append(Flatten())
+    for out in (widths[-1], widths[-1], 10):
+        layers += [Dense(scale * (2 / channels) ** 0.5 * rng.normal(size=(out, channels)), np.zeros(out)), ReLU()]
+        channels = out
+    return Network.sequential(*layers[:-1]).astype(dtype)
+
+
+@pytest.mark.parametrize("scale", [0.25, 1.0, 12.0])
+def test_float32_through_nineteen_layers(scale: float) -> None:
+    """Activations of 1e-11 or 1e20 at the top: finite, as large as the logit, and right to three digits or more.
+
+    The bare messages leave float32's range where |z| / n is small or large at every one of nineteen layers.
+    """
+    net = deep([4, 8, 8, 16, 16], np.random.default_rng(0), scale, np.float64)
+    x = np.random.default_rng(1).random((2, 3, 32, 32))
+    short = lrpref.trace(net.astype(np.float32), x, 3, "relative")
+    true = lrpref.trace(net, x, 3, "relative")
+    assert np.isfinite(short.relevance).all()
+    logit = abs(true.logits[:, 3])
+    assert_allclose(abs(short.relevance).reshape(2, -1).sum(axis=1), logit, rtol=1e-4)
+    error = np.linalg.norm(short.relevance - true.relevance) / np.linalg.norm(true.relevance)
+    assert error < 1e-3
+    assert abs(true.ledger.residual()).max() <= 1e-10 * logit.max()
+    with np.errstate(all="ignore"):
+        bare = abs(lrpref.explain(net, x, 3, BARE, seed=1.0)).max()
+    limits = np.finfo(np.float32)
+    assert bare < limits.tiny or bare > limits.max or scale == 1.0
+
+
+MODELS = os.environ.get("LRPREF_MODELS")
+
+
+@pytest.mark.skipif(not MODELS, reason="needs LRPREF_MODELS, a folder with vgg16_imagenet_notop_f16.npz")
+def test_real_activations_of_vgg16() -> None:
+    """The 13 ImageNet convolutions on a picture with a photograph's spectrum, in float32 against float64."""
+    with np.load(Path(MODELS or "") / "vgg16_imagenet_notop_f16.npz") as held:
+        arrays = {name: held[name].astype(np.float64) for name in held.files}
+    layers: list[Layer] = []
+    for block, count in enumerate((2, 2, 3, 3, 3), start=1):
+        for k in range(1, count + 1):
+            weight, bias = (arrays[f"block{block}_conv{k}.{field}"] for field in ("weight", "bias"))
+            layers += [Conv2D(weight, bias, padding=1), ReLU()]
+        layers.append(MaxPool2D(2))
+    net = Network.sequential(*layers, GlobalAvgPool2D(), Flatten())
+    x = photograph(32)
+    short, true = (lrpref.trace(net.astype(kind), x, rule="relative") for kind in (np.float32, np.float64))
+    assert np.isfinite(short.relevance).all()
+    assert_allclose(abs(short.relevance).sum(), abs(true.logits).max(), rtol=1e-4)
+    assert np.linalg.norm(short.relevance - true.relevance) < 1e-3 * np.linalg.norm(true.relevance)
+    survived = {entry.node: float(entry.facts["survived"][0]) for entry in true.ledger.entries if entry.facts}
+    assert all(0 < share <= 1 for share in survived.values())
+
+
+def photograph(side: int) -> np.ndarray:
+    """Noise with the 1/f spectrum of photographs, as VGG16 takes them: B, G, R, minus their means."""
+    rng = np.random.default_rng(0)
+    f = np.hypot(np.fft.fftfreq(side)[:, None], np.fft.fftfreq(side))
+    f[0, 0] = 1
+    waves = np.fft.ifft2(np.fft.fft2(rng.normal(size=(3, side, side))) / f).real
+    picture = 127 + 50 * (waves - waves.mean()) / waves.std()
+    return (picture.clip(0, 255) - np.array([103.939, 116.779, 123.68])[:, None, None])[None]
+
+
+def test_nothing_flows_from_nothing() -> None:
+    """Zero inputs, zero relevance, messages that cancel to nothing: zeros, no NaN, and kappa is 0."""
+    layer = Dense([[1.0, 2.0], [1.0, 2.0]])
+    rows: list[tuple[Any, Any]] = [([0.0, 0.0], [1.0, 1.0]), ([1.0, 1.0], [0.0, 0.0]), ([1.0, 1.0], [1.0, -1.0])]
+    for a, R in rows:
+        flow = layer.flow((np.array([a]),), np.array([R]), RELATIVE)
+        assert_array_equal(flow.inputs[0], [[0, 0]])
+        assert all(np.isfinite(v).all() for v in (*flow.losses.values(), *flow.facts.values()))
+        assert_array_equal(flow.losses["factor"], [sum(R)])

@@ -1,0 +1,415 @@
+"""The two studies: their designs, that a run can be stopped and taken up again, and what is answered when."""
+
+from __future__ import annotations
+
+import csv
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+
+import lrpref
+from lrpref import BatchNorm, Conv2D, Dense, Flatten, MaxPool2D, Network, ReLU, reproduce
+from lrpref.cli import main
+from lrpref.errors import InputError
+from lrpref.reproduce import guillemot2020, images, measures, networks, nyiri2025, report, runner, statistics
+from lrpref.reproduce.networks import Trained
+from lrpref.reproduce.study import Protocol, Study, Unit
+
+SHORT = Protocol(images=3, points=4, more=False)
+
+
+def norm(channels: int, rng: np.random.Generator) -> BatchNorm:
+    return BatchNorm(
+        rng.normal(1, 0.3, channels),
+        rng.normal(0, 0.5, channels),
+        rng.normal(size=channels),
+        rng.random(channels) + 0.5,
+    )
+
+
+def small(position: str, seed: int) -> Network:
+    """A network for digits with BatchNorm in a position of the first study, untrained and tiny."""
+    rng = np.random.default_rng(seed)
+    if position.startswith("dense"):
+        layers = [Flatten(), Dense(rng.normal(size=(6, 784)) / 28, rng.normal(size=6))]
+        middle = {"dense": [ReLU()], "dense-bn-relu": [norm(6, rng), ReLU()], "dense-relu-bn": [ReLU(), norm(6, rng)]}
+        return Network.sequential(*layers, *middle[position], Dense(rng.normal(size=(10, 6)), rng.normal(size=10)))
+    first = [norm(1, rng)] if position == "bn-first" else []
+    conv = Conv2D(rng.normal(size=(2, 1, 3, 3)), rng.normal(size=2), padding=1)
+    middle = (
+        [conv, norm(2, rng), ReLU(), MaxPool2D(4)]
+        if position in ("conv-bn-relu", "both")
+        else [conv, ReLU(), MaxPool2D(4)]
+    )
+    middle += [norm(2, rng)] if position == "conv-relu-bn" else []
+    head = [Flatten(), Dense(rng.normal(size=(5, 98)), rng.normal(size=5))]
+    head += [norm(5, rng)] if position == "both" else []
+    return Network.sequential(*first, *middle, *head, ReLU(), Dense(rng.normal(size=(10, 5)), rng.normal(size=10)))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two of the first study's networks, their twins, for two seeds."""
+    where = tmp_path_factory.mktemp("networks")
+    for seed in (0, 1):
+        for position in ("conv-relu-bn", "conv", "dense-bn-relu", "dense"):
+            name = networks.seeded(f"mnist-{position}", seed)
+            lrpref.save(small(position, seed), where / f"{name}.npz")
+    return where
+
+
+# ---- the designs -------------------------------------------------------------------------------------------------
+
+
+def test_the_full_design_of_the_first_study(folder: Path) -> None:
+    """16 networks and 3 seeds: with BatchNorm 5 treatments x 4 rules + 2 baselines, twins 4 rules + 2 baselines."""
+    study = guillemot2020.study(SHORT, seeds=(0, 1, 2), folder=folder)
+    here = [unit for unit in study.units if unit.dataset == "mnist" and unit.seed == 1]
+    assert len(here) >= 2 * (5 * 4 + 2) + 2 * (4 + 2)
+    assert {networks.seeded("cifar10-both", 2), networks.seeded("mnist-conv", 2)} <= set(study.missing)
+    assert len({unit.name for unit in study.units}) == len(study.units)
+    assert all(
+        set(name) <= set("abcdefghijklmnopqrstuvwxyz0123456789-_.=+") for name in (u.name.lower() for u in study.units)
+    )
+
+
+def test_the_design_of_the_second_study() -> None:
+    study = nyiri2025.study(SHORT)
+    rules = [unit.rule for unit in study.units if unit.network == "mnist-cnn"]
+    assert rules[:3] == ["relative", "absolute", "zero"]
+    assert rules[3:10] == [f"epsilon(epsilon={e})" for e in ("1e-6", "1e-5", "1e-4", "1e-3", "1e-2", "1e-1", "1")]
+    for rule in rules:
+        if rule not in (*nyiri2025.BASELINES, nyiri2025.GAMMA_BOX):
+            lrpref.composites.resolve(rule)
+
+
+@pytest.mark.parametrize("position", [*guillemot2020.TWINS, "conv", "dense"])
+def test_every_position_fuses_away(position: str) -> None:
+    """Not one BatchNorm is left as a Scale: "fused" means the same for all of them."""
+    net = small(position, 0)
+    assert lrpref.fusion_plan(net).kept == ()
+    assert (position in ("conv", "dense")) == (not lrpref.fusion_plan(net).decisions)
+
+
+ROOT = Path(__file__).parent.parent
+COMMITTED = sorted((ROOT / "weights" / "bn").glob("*.npz"))
+
+
+@pytest.mark.parametrize("path", COMMITTED, ids=lambda path: path.stem)
+def test_the_committed_networks(path: Path) -> None:
+    """They load, BatchNorm folds away whole, the page has their accuracy, and they know digits when they see them."""
+    trained, about = networks.load(path.stem), lrpref.weights.metadata(path)
+    dataset = path.stem.partition("-")[0]
+    batch = images.load(dataset, 10)
+    fused = lrpref.fuse(trained.net, verify=batch.x)
+    assert not any(isinstance(layer, BatchNorm | lrpref.Scale) for _, layer, _ in fused.nodes)
+    page = (ROOT / "weights" / "bn" / "README.md").read_text()
+    assert f"| `{path.name}` |" in page
+    assert f"| {about['accuracy']['test']:.2%} of {about['accuracy']['images']:,} |" in page
+    assert path.stat().st_size < 150_000
+    if dataset == "mnist":
+        assert (trained.answers(batch.x) == batch.labels).mean() >= 0.9
+
+
+def test_all_of_seed_0_is_committed() -> None:
+    assert guillemot2020.study(SHORT, seeds=(0,)).missing == ()
+    assert len(COMMITTED) == 16
+
+
+# ---- what is measured --------------------------------------------------------------------------------------------
+
+
+def digits(count: int = 3) -> images.Images:
+    return images.load("mnist", count)
+
+
+@pytest.mark.parametrize("position", guillemot2020.TWINS)
+def test_treatments(position: str) -> None:
+    """Under LRP-0, BatchNorm left in gives the fused map (a theorem); passed, another; all explain the same answer."""
+    trained, unit = Trained(small(position, 0)), Unit("mnist", f"mnist-{position}", 0, "zero", "zero")
+    same = guillemot2020.measured(trained, unit, digits(), SHORT)
+    assert_allclose(same["cosine_fused"], 1, atol=1e-9)
+    fused = guillemot2020.measured(trained, replace(unit, treatment="fused"), digits(), SHORT)
+    assert_allclose(fused["abpc_mean"], same["abpc_mean"], rtol=1e-6, atol=1e-9)
+    passed = guillemot2020.measured(trained, replace(unit, treatment="pass"), digits(), SHORT)
+    assert (passed["cosine_fused"] < 1 - 1e-6).any()
+    assert_array_equal(fused["span_zero"], passed["span_zero"])
+    for treatment in ("epsilon", "absolute"):
+        rows = guillemot2020.measured(trained, replace(unit, treatment=treatment, rule="z-plus"), digits(), SHORT)
+        assert np.isfinite(rows["abpc_zero"]).all()
+
+
+def test_measures_of_stability() -> None:
+    """Of a linear network under LRP-0 the map is w x: noise of standard deviation s moves it by s |w e| / |w x|."""
+    net = Network.sequential(Flatten(), Dense(np.random.default_rng(0).normal(size=(10, 784)).astype(np.float32)))
+    trained, batch = Trained(net), digits().x
+    target = trained.answers(batch)
+    R = measures.relevance(trained, batch, target, "zero")
+    rows = measures.stability(trained, batch, R, target, "zero", SHORT)
+    found = measures.amplification(trained, batch, target, "zero")
+    noise = SHORT.noise * np.random.default_rng([0, 1]).normal(size=batch.shape)
+    w = net["dense1"].weight[target].reshape(batch.shape)
+    expected = np.linalg.norm((w * noise).reshape(3, -1), axis=1) / np.linalg.norm((w * batch).reshape(3, -1), axis=1)
+    assert_allclose(rows["noise_l2"], expected, rtol=1e-3)
+    assert (rows["precision_l2"] < 1e-6).all()
+    assert (rows["noise_sign"] > 0.99).all()
+    assert (rows["top1"] < 0.3).all()
+    assert_allclose(found["peak"], np.maximum(1, found["peak_input"]))
+
+
+def test_a_map_that_is_not_finite_has_no_faithfulness() -> None:
+    trained, batch = Trained(small("conv", 0)), digits().x
+    target = trained.answers(batch)
+    R = measures.relevance(trained, batch, target, "zero")
+    R[1, 0, 3, 3] = np.inf
+    rows = measures.faithfulness(trained, batch, R, target, SHORT, more=True)
+    assert_array_equal(rows["finite"], [1, 0, 1])
+    assert_array_equal(np.isnan(rows["abpc_mean"]), [False, True, False])
+    assert {"abpc_zero", "aopc_zero", "abpc_blur", "span_uniform", "deletion", "insertion"} <= set(rows)
+
+
+def test_pictures_are_taken_apart_as_pictures() -> None:
+    """A network that takes (p - .5) / .25 and one that has it in its first layer: the same faithfulness and noise."""
+    plain = small("conv", 0)
+    within = Network(
+        [("scale", lrpref.Scale([4.0], [-2.0]), ["input"])]
+        + [(name, layer, ["scale" if i == "input" else i for i in inputs]) for name, layer, inputs in plain.nodes]
+    )
+    outside = Trained(plain, lrpref.inputs.Normalisation([0.5], [0.25]))
+    batch = digits().x
+    target = outside.answers(batch)
+    assert_array_equal(Trained(within).answers(batch), target)
+    R = np.random.default_rng(0).normal(size=batch.shape)
+    one, two = (measures.faithfulness(net, batch, R, target, SHORT, more=True) for net in (Trained(within), outside))
+    for name, values in one.items():
+        assert_allclose(two[name], values, rtol=1e-5, atol=1e-5)
+    low, high = outside.normalisation.box()  # type: ignore[union-attr]
+    assert (float(low.item()), float(high.item())) == (-2, 2)
+    box = nyiri2025.boxed(nyiri2025.GAMMA_BOX, outside)
+    assert str(box.pairs[0][1]).startswith("z-box")  # type: ignore[union-attr]
+
+
+# ---- running it --------------------------------------------------------------------------------------------------
+
+
+def tiny_study(calls: list[str], units: int = 3) -> Study:
+    def measure(unit: Unit, found: images.Images, protocol: Protocol) -> dict[str, np.ndarray]:
+        calls.append(unit.rule)
+        if unit.rule == "broken":
+            raise RuntimeError("a power cut")
+        return {"abpc": np.arange(len(found.x)) + 0.123456789, "odd": np.array([1.0, np.nan, np.inf])}
+
+    rules = ["zero", "flat", "broken"][:units]
+    made = [Unit("mnist", "net", 0, "", rule) for rule in rules]
+    return Study("0000.00000", "nobody 2000", made, (), SHORT, measure, ("abpc",), lambda found: [])
+
+
+def test_a_run_is_taken_up_again(tmp_path: Path) -> None:
+    """What was measured before a power cut is not measured again, and what broke off has left nothing."""
+    calls: list[str] = []
+    study = tiny_study(calls)
+    with pytest.raises(RuntimeError):
+        runner.run(study, {"mnist": digits()}, tmp_path)
+    assert sorted(path.name for path in (tmp_path / "units").iterdir()) == [
+        "net--s0--flat.jsonl",
+        "net--s0--zero.jsonl",
+    ]
+    found = runner.run(tiny_study(calls, units=2), {"mnist": digits()}, tmp_path)
+    assert calls == ["zero", "flat", "broken"]
+    assert_array_equal(found[study.units[0]]["abpc"], [0.1234568, 1.123457, 2.123457])
+    assert_array_equal(found[study.units[0]]["odd"], [1, np.nan, np.nan])
+    first, *rows = (tmp_path / "units" / "net--s0--zero.jsonl").read_text().splitlines()
+    assert json.loads(first)["protocol"]["images"] == 3
+    assert len(rows) == 3
+    assert sum(header["seconds"] for header in runner.files(tmp_path)) < 5
+
+
+def test_results_of_another_protocol_are_refused(tmp_path: Path) -> None:
+    runner.run(tiny_study([], 2), {"mnist": digits()}, tmp_path)
+    other = replace(tiny_study([], 2), protocol=replace(SHORT, fills=("zero",)))
+    with pytest.raises(InputError, match=r"measured with another protocol; give another folder with --out"):
+        runner.run(other, {"mnist": digits()}, tmp_path)
+    with pytest.raises(InputError, match="another images"):
+        runner.run(tiny_study([], 2), {"mnist": digits(2)}, tmp_path)
+    path = tmp_path / "units" / "net--s0--zero.jsonl"
+    for text in ("", "{", "[]\n{}", '{"a": 1}\n{"abpc": 1}\n{"b": 2}\n'):
+        path.write_text(text)
+        with pytest.raises(InputError, match=r"damaged|another"):
+            runner.run(tiny_study([], 2), {"mnist": digits()}, tmp_path)
+
+
+def test_the_line_tells_how_far_it_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    runner.run(tiny_study([], 2), {"mnist": digits()}, tmp_path, progress=True)
+    told = capsys.readouterr().err
+    assert "\r0/2 net  zero" in told
+    assert "1/2 net  flat, about 0 min left" in told
+    assert told.endswith("\r")
+    assert told.split("\r")[-2].strip() == ""
+    runner.run(tiny_study([], 2), {"mnist": digits()}, tmp_path)
+    assert capsys.readouterr().err == ""
+
+
+# ---- answers -----------------------------------------------------------------------------------------------------
+
+
+def test_intervals_are_over_seeds() -> None:
+    """Student's t with 2 degrees of freedom: 1, 2, 3 give 2 +- 4.303 / sqrt(3)."""
+    mean, low, high = statistics.interval([1.0, 2.0, 3.0])
+    assert_allclose([mean, high - mean, mean - low], [2, 4.303 / 3**0.5, 4.303 / 3**0.5])
+    assert np.isnan(statistics.interval([1.0])[1:]).all()
+    special = pytest.importorskip("scipy.special", reason="compares with scipy")
+    assert_allclose(statistics.T_975, special.stdtrit(np.arange(1, 11), 0.975), atol=5e-4)
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ([0.3, 0.31, 0.29], "held"),
+        ([-0.3, -0.31, -0.29], "did not hold"),
+        ([0.3, -0.2, 0.1], "cannot say: the interval over seeds holds 0"),
+        ([0.3, 0.31], "cannot say: 2 training seeds, at least 3 are needed"),
+        ([], "cannot say: nothing was measured"),
+    ],
+)
+def test_verdicts(values: list[float], expected: str) -> None:
+    assert statistics.verdict(values) == expected
+
+
+def rows(area: float, span: float = 2.0) -> dict[str, np.ndarray]:
+    """Measures of two images; under the fill "zero" the area is half as large."""
+    two = np.ones(2)
+    areas = {"abpc_mean": area * two, "abpc_zero": area / 2 * two}
+    return {**areas, "span_mean": span * two, "span_zero": span * two, "noise_l2": np.array([area, np.nan])}
+
+
+def test_the_claims_of_the_first_study_by_hand() -> None:
+    """Three seeds. Fused beats passed by .1, .11, .12 of the span; on the dense network it is .3 below the twin."""
+    found: dict[Unit, Any] = {}
+    for seed in range(3):
+        found[Unit("mnist", "mnist-dense-bn-relu", seed, "fused", "sobel")] = rows(0.1 + 0.02 * seed)
+        for rule in guillemot2020.RULES:
+            found[Unit("mnist", "mnist-conv-bn-relu", seed, "fused", rule)] = rows(1.0 + 0.02 * seed)
+            found[Unit("mnist", "mnist-conv-bn-relu", seed, "pass", rule)] = rows(0.8)
+            found[Unit("mnist", "mnist-conv", seed, "twin", rule)] = rows(4.0, span=8.0)
+            found[Unit("mnist", "mnist-dense-bn-relu", seed, "fused", rule)] = rows(0.4 + 0.02 * seed)
+            found[Unit("mnist", "mnist-dense", seed, "twin", rule)] = rows(1.0)
+    claims = {claim.sentence: claim for claim in guillemot2020.answer(found)}
+    assert len(claims) == 2 * 4 * 4 + 3 * 4
+
+    def told(start: str, rule: str) -> tuple[str, str]:
+        (claim,) = [claim for name, claim in claims.items() if name.startswith(start) and name.endswith(f"({rule})")]
+        return claim.figure.removeprefix("relative ABPC, "), claim.verdict
+
+    behind, meet = "1. BatchNorm behind convolutions, fused: more accurate than under ", "2. where fully"
+    mean, zero = "fill mean: 0.11 [0.0852, 0.135] over 3 seeds", "fill zero: 0.055 [0.0426, 0.0674] over 3 seeds"
+    assert told(f"{behind}pass", "zero") == (f"{mean}; {zero}", "held")
+    assert told(f"{behind}absolute", "z-plus")[1] == "cannot say: nothing was measured"
+    assert told(f"{behind}zero", "zero")[1] == "the same map, by theorem: False"  # it was not measured
+    worse, more, edges = (claims[name] for name in claims if name.startswith(meet) and name.endswith("(z-plus)"))
+    assert worse.figure.startswith("relative ABPC, fill mean: 0.29 [0.265, 0.315] over 3 seeds; fill zero: 0.145 ")
+    assert worse.verdict == "held"
+    assert more.figure.startswith("relative ABPC, fill mean: 0.3 ")
+    assert edges.figure.startswith("relative ABPC, fill mean: -0.15 ")
+    assert edges.verdict == "did not hold"
+    for seed in range(3):
+        found[Unit("mnist", "mnist-conv-bn-relu", seed, "pass", "zero")]["abpc_zero"] += 1.0
+    torn = {claim.sentence: claim.verdict for claim in guillemot2020.answer(found)}
+    assert torn[f"{behind}pass (zero)"] == "cannot say: mean: held; zero: did not hold"
+
+
+def test_the_claims_of_the_second_study_by_hand() -> None:
+    """One seed, two images: differences of .5 and .5 (or of one image where the other has no number)."""
+    found: dict[Unit, Any] = {}
+    for rule, area in {"relative": 1.0, "zero": 0.5, "z-plus": 3.0, **dict.fromkeys(nyiri2025.DECADES, 0.7)}.items():
+        measured = {**rows(area), "precision_l2": np.array([area, area])}
+        found[Unit("mnist", "mnist-cnn", 0, "", rule)] = measured
+    found[Unit("mnist", "mnist-cnn", 0, "", "z-plus")]["abpc_mean"] = np.array([2.0, 4.0])
+    claims = {claim.sentence: claim for claim in nyiri2025.answer(found)}
+    faithful = claims["mnist-cnn: relative is more faithful (fill mean) than zero"].figure
+    assert faithful == "ABPC, fill mean, relative minus zero: 0.5 over 1 seed; over its 2 images, standard error 0"
+    assert claims["mnist-cnn: relative is more faithful (fill mean) than z-plus"].figure.endswith(
+        "relative minus z-plus: -2 over 1 seed; over its 2 images, standard error 1"
+    )
+    noise = claims["mnist-cnn: relative moves less under tiny noise than zero"].figure
+    assert noise == "change under noise, zero minus relative: -0.5 over 1 seed"
+    assert (
+        claims["mnist-cnn: relative is more faithful (fill zero) than random"].verdict
+        == "cannot say: nothing was measured"
+    )
+    choice = "mnist-cnn: without a hyperparameter there is nothing to choose wrongly (fill zero)"
+    assert claims[choice].figure.endswith("varies by 0")
+
+
+def test_means_leave_out_what_is_no_number() -> None:
+    unit = Unit("mnist", "net", 0, "", "zero")
+    assert report.per_seed({unit: rows(3.0)}, [unit], "noise_l2") == [3.0]
+    assert report.per_seed({unit: rows(3.0)}, [unit], "nothing") == []
+
+
+# ---- the command -------------------------------------------------------------------------------------------------
+
+
+def test_the_command(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Networks with BatchNorm, two digits; a second call measures nothing and prints the same."""
+    out = tmp_path / "results"
+    words = ["reproduce", "2002.11018", "--networks", str(folder), "--seeds", "0", "1", "--images", "2", "--quick"]
+    words += ["--only=mnist-conv-relu-bn", "--out", str(out)]
+    assert main(words) == 0
+    printed = capsys.readouterr().out
+    stamps = {path: path.stat().st_mtime_ns for path in (out / "units").iterdir()}
+    assert main(words) == 0
+    assert capsys.readouterr().out == printed
+    assert {path: path.stat().st_mtime_ns for path in (out / "units").iterdir()} == stamps
+    assert "1. BatchNorm behind convolutions, fused: more accurate than under pass (zero)" in printed
+    assert "over 2 seeds" in printed
+    page = (out / "summary.md").read_text()
+    assert (
+        "`lrpref reproduce 2002.11018 --quick --networks NETWORKS --seeds 0 1 --images 2 --only mnist-conv-relu-bn`"
+        in page
+    )
+    assert "2 embedded digits" in page
+    assert str(folder) not in page
+    with (out / "summary.csv").open() as stream:
+        table = list(csv.DictReader(stream))
+    assert {row["seeds"] for row in table} <= {"1", "2"}
+    assert all(row["images"] == "2" for row in table)
+
+
+def test_images_of_a_folder(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    x = rng.integers(0, 256, (5, 32, 32, 3), dtype=np.uint8)
+    np.savez(tmp_path / "cifar10_eval.npz", x_test=x, y_test=np.arange(5))
+    found = images.load("cifar10", 4, tmp_path)
+    assert found.source == "the first 4 test images of cifar10"
+    assert_allclose(found.x[1, 2], x[1, :, :, 2] / 255, rtol=1e-6)
+    assert images.load("cifar10", 5).x.shape == (1, 3, 32, 32)
+    assert images.load("cifar10", 5).labels.tolist() == [3]
+    np.savez(tmp_path / "mnist.npz", x_test=x[..., 0].astype(float), y_test=np.arange(5))
+    with pytest.raises(InputError, match="x_test is uint8"):
+        images.load("mnist", 4, tmp_path)
+    (tmp_path / "mnist.npz").write_bytes(b"PK nothing")
+    with pytest.raises(InputError, match=r"mnist\.npz is not a readable"):
+        images.load("mnist", 4, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("reproduce 1234.5678", "no study of '1234.5678'; there are: 2002.11018, 2501.14322"),
+        ("reproduce 2501.14322 --images 0", "at least one image"),
+        ("reproduce 2501.14322 --only nothing-of-this-name", "nothing to measure"),
+        ("reproduce 2501.14322 --quick --data nowhere --only mnist-cnn", "nowhere/mnist.npz is not a readable"),
+    ],
+)
+def test_mistakes_are_told_in_a_line(words: str, message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(words.split()) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_the_studies_are_known_by_their_numbers() -> None:
+    assert set(reproduce.STUDIES) == {"2002.11018", "2501.14322"}

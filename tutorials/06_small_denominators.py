@@ -1,0 +1,227 @@
+# %% [markdown]
+# # 6. What do small denominators do to a map?
+#
+# In step 1, LRP-0 divided 1 by a $z$ of 1/1000, and thousands went out. "Division by small values" is the charge most
+# often brought against LRP (for one, by Nyiri and Gibaru 2025, arXiv 2501.14322, as the main drawback of its rules). A
+# network has thousands of units, and some of them are close to zero. **So is every map made of such explosions?**
+#
+# We look for one.
+
+# %%
+# %matplotlib inline
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.testing import assert_allclose
+
+import lrpref
+from lrpref import BatchNorm, LinearLayer, plot, rules
+from lrpref.composites import Composite
+
+net = lrpref.load("mnist-mlp").astype(np.float64)
+x = lrpref.samples.load("digit-4").astype(np.float64)
+
+
+def denominators(net, x, rule, layers):
+    """For each layer, the z and the R of the units that hold relevance."""
+    tr, values = lrpref.trace(net, x, rule=rule), net.activations(x)
+    found = {}
+    for name in layers:
+        z, R = values[name][0], tr.at[name][0]
+        found[name] = z[R != 0], R[R != 0]
+    return tr, found
+
+
+zero = Composite([(LinearLayer, rules.Zero())])
+plain, found = denominators(net, x, zero, ["fc2", "fc1"])
+print("layer   units   smallest |z|   its R    largest |R / z|")
+expected = {"fc2": [56, 0.222, 0.019, 0.28], "fc1": [76, 0.037, 0.011, 0.69]}
+for name, (z, R) in found.items():
+    least = abs(z).argmin()
+    told = [len(z), abs(z[least]), R[least], abs(R / z).max()]
+    print(f"{name:7} {told[0]:5} {told[1]:14.3f} {told[2]:7.3f} {told[3]:18.2f}")
+    assert_allclose(told, expected[name], atol=0.0051)
+
+# %% [markdown]
+# There are small denominators: a $z$ of 0.037. But its $R$ is small as well, and no quotient exceeds 1. Nothing
+# explodes here. Is that luck?
+#
+# ## Why nothing explodes
+#
+# Look at what LRP-0 sends to a unit. It is always the unit's activation times something (step 2 called it $c$):
+#
+# $$R_i = a_i \sum_j w_{ij} \frac{R_j}{z_j} = a_i c_i$$
+#
+# In the next layer down, this unit is a $z_j$. It is open, and a ReLU lets a positive value through as it is, so
+# $a = z$. Then
+#
+# $$\frac{R_j}{z_j} = \frac{a_j c_j}{z_j} = c_j$$
+#
+# **The small number cancels.** What is left, $c_j$, is the slope of the output: this is why LRP-0 is gradient times
+# input in such a network (step 4). Its maps are rough because slopes are rough, and not because of any division. The
+# same goes for every rule that ends in "$a_i$ times something", as z-plus and gamma do.
+
+# %%
+at_fc1, (z, R) = net.activations(x), found["fc1"]
+units = np.flatnonzero(plain.at["fc1"][0])
+h, slopes = 1e-5, []
+for unit in units:
+    nudged = at_fc1["fc1"].copy()
+    nudged[0, unit] += h
+    top = net["fc2"].forward(np.maximum(nudged, 0))
+    slopes.append((net["fc3"].forward(np.maximum(top, 0))[0, 4] - plain.logits[0, 4]) / h)
+print(f"largest difference between R / z and the slope: {abs(R / z - slopes).max():.1e}")
+assert_allclose(R / z, slopes, atol=1e-8)
+
+# %% [markdown]
+# ## Where it does explode
+#
+# The cancellation needs $R_j$ to be made of the same $z_j$ that it is divided by. Three things break it.
+#
+# **1. The relevance one starts with.** Start at 1 instead of the logit, and the first denominator is the logit itself.
+# Of the ten logits of this picture, that of the seven lies nearest to zero.
+
+# %%
+print("class   logit   sum of |R|, starting at 1")
+for target in (4, 1, 7):
+    logit = plain.logits[0, target]
+    total = abs(lrpref.explain(net, x, target, zero, seed="one")).sum()
+    print(f"{target:5} {logit:7.2f} {total:15.1f}")
+    assert_allclose([logit, total], {4: [18.91, 1.6], 1: [-2.20, 18.2], 7: [-0.81, 44.2]}[target], atol=0.06)
+
+# %% [markdown]
+# One unit of relevance came in, 44 go out. (Start at the logit, as this library does, and it cancels.)
+#
+# **2. Activations that move zero.** A sigmoid turns $z = 0$ into 1/2. Its unit then holds relevance like any other, and
+# below it, LRP-0 divides by nothing.
+
+# %%
+unit = lrpref.Network.sequential(lrpref.Dense([[1.0, -0.999]]), lrpref.Sigmoid(), lrpref.Dense([[1.0]]))
+shares = lrpref.explain(unit, np.ones((1, 2)), rule="zero", seed="one")[0]
+print("z = 0.001 under a sigmoid: 1 becomes", *(f"{share:.0f}" for share in shares))
+assert_allclose(shares, [1000, -999])
+
+# %% [markdown]
+# **3. Rules that pass a layer by.** This is the one that happens in practice. Here is the same kind of network with
+# batch normalisation: `fc`, `bn`, `relu`. Step 7 explains the layer; for now it is enough that it shifts and stretches
+# each unit. It is common to pass relevance through it unchanged (zennit's composites do). So $R_j$ is made of what
+# comes *out* of the normalisation, and is divided by what went *in*.
+
+# %%
+normalised = lrpref.load("mnist-mlp-bn").astype(np.float64)
+
+
+def left_in(rule):
+    """The rule everywhere; BatchNorm is passed by."""
+    return Composite([(BatchNorm, rules.Pass()), (LinearLayer, rule)])
+
+
+passed, found_bn = denominators(normalised, x, left_in(rules.Zero()), ["fc2", "fc1"])
+for name, (z, R) in found_bn.items():
+    least = abs(z).argmin()
+    told = [z[least], R[least], abs(R / z).max()]
+    print(f"{name}: the smallest |z| has z = {told[0]:.3f} and R = {told[1]:.3f}; the largest |R / z| is {told[2]:.1f}")
+    assert_allclose(told, {"fc2": [-0.014, 0.166, 11.5], "fc1": [-0.060, 0.386, 13.5]}[name], atol=0.06)
+sums = [abs(tr.relevance).sum() / abs(tr.logits).max() for tr in (plain, passed)]
+print(f"sum of |R| at the pixels over the logit: {sums[0]:.1f} without BatchNorm, {sums[1]:.1f} with it passed by")
+assert_allclose(sums, [1.6, 22.7], atol=0.05)
+
+# %% alt="Scatter plots of R against z: left a fan through the origin, right no order, with large R where z is near 0"
+figure = Figure(figsize=(8.4, 3.1), layout="constrained")
+panels = {"no BatchNorm: R goes to 0 with z": found, "BatchNorm passed by: it does not": found_bn}
+for ax, (title, data) in zip(figure.subplots(1, 2), panels.items(), strict=True):
+    for (name, (z, R)), colour in zip(data.items(), ["#b2182b", "#2166ac"], strict=True):
+        ax.scatter(z, R, s=12, color=colour, label=name, alpha=0.8)
+    ax.axvline(0, color="0.6", linewidth=0.8)
+    ax.axhline(0, color="0.6", linewidth=0.8)
+    ax.set(title=title, xlabel="z, the denominator", ylabel="R, what is divided by it")
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.legend(fontsize=8)
+figure
+
+# %% [markdown]
+# Left, the cloud runs through the origin: where $z$ is nothing, $R$ is nothing. Right, units with a $z$ of almost
+# nothing hold relevance like the others, and some have a $z$ of the wrong sign. Dividing gives what it must.
+#
+# ## Five answers
+#
+# Each rule answers in its own way. We ask all of them on the network with BatchNorm passed by: how much relevance is
+# at the pixels, in magnitudes, for each unit of the logit? What did the stabilizer take?
+
+# %%
+answers = {
+    "zero": [rules.Zero(), 22.7, 0],
+    "epsilon, 1e-6": [rules.Epsilon(1e-6), 22.7, 0],
+    "epsilon, 0.01": [rules.Epsilon(0.01), 13.8, 0.01],
+    "epsilon, 0.1": [rules.Epsilon(0.1), 3.1, 0.08],
+    "epsilon, 1": [rules.Epsilon(1.0), 0.7, 0.47],
+    "epsilon, 10": [rules.Epsilon(10.0), 0.05, 0.96],
+    "gamma": [rules.Gamma(0.25, generalised=True), 1.1, 0],
+    "alpha 2, beta 1": [rules.AlphaBeta(2, 1), 2.1, 0],
+    "z-plus": [rules.ZPlus(), 1.0, 0],
+    "absolute": [rules.Absolute(), 1.0, 0],
+    "relative": [rules.Relative(), 1.0, 0],
+}
+maps = {}
+print("rule              sum of |R| / logit   taken by the stabilizer")
+for name, (rule, size, taken) in answers.items():
+    tr = lrpref.trace(normalised, x, rule=left_in(rule))
+    logit = tr.logits.max()
+    told = [abs(tr.relevance).sum() / logit, tr.ledger["stabilizer"].sum() / logit]
+    print(f"{name:17} {told[0]:18.2f} {told[1]:25.1%}")
+    assert_allclose(told, [size, taken], atol=0.055)
+    maps[name] = tr.relevance
+
+# %% alt="Seven maps of the four: zero and epsilon 0.1 are red and blue blocks beyond the scale, the others are calmer"
+shown = ["zero", "epsilon, 0.1", "epsilon, 1", "gamma", "alpha 2, beta 1", "z-plus", "relative"]
+plot.grid(x, {name: maps[name] for name in shown}, "BatchNorm passed by: seven rules")
+
+# %% [markdown]
+# - **Epsilon** keeps denominators away from zero, and has to be told how far. At $10^{-6}$, the default of most
+#   libraries, it does nothing at all here: no $z$ is that small. At 0.1 it helps. At 10 it takes 96 % for itself, and
+#   next to nothing arrives. The right value is one of the size of the $z$ that occur, which differs from layer to layer
+#   and from network to network.
+# - **Gamma** makes contributions of one sign count more, so that sums cancel less.
+# - **Alpha-beta** keeps the two signs apart: each pool has a sum of its own, in which nothing cancels. It still sends
+#   $\alpha$ times out and takes $\beta$ times back.
+# - **z-plus and absolute** leave nothing that could cancel, and no sign either. The map is as large as the logit.
+# - **Relative** divides by the *number* of inputs. Step 9 is about it.
+#
+# ## Choosing an epsilon
+#
+# How wide is the choice? We vary it over ten decades and look at the same two numbers.
+
+# %% alt="Against epsilon from 1e-6 to 1e4: sum of |R| falls from 23 to 0, the stabilizer's share rises from 0 to 1"
+epsilons = 10.0 ** np.arange(-6, 4.01, 0.5)
+traces = [lrpref.trace(normalised, x, rule=left_in(rules.Epsilon(e))) for e in epsilons]
+sizes = [abs(tr.relevance).sum() / tr.logits.max() for tr in traces]
+taken = [tr.ledger["stabilizer"].sum() / tr.logits.max() for tr in traces]
+figure = Figure(figsize=(6.6, 3.0), layout="constrained")
+ax = figure.subplots()
+ax.loglog(epsilons, sizes, color="#b2182b", label="sum of |R| / logit")
+ax.set(xlabel="epsilon", ylabel="sum of |R| / logit", ylim=(1e-3, 100))
+ax.axhline(1, color="0.7", linewidth=0.8)
+right = ax.twinx()
+right.semilogx(epsilons, taken, color="#7570b3", linestyle="--", label="taken by the stabilizer")
+right.set(ylabel="share taken", ylim=(-0.02, 1.02))
+figure.legend(loc="outside lower center", ncols=2, fontsize=8)
+figure
+
+# %%
+usable = epsilons[(np.array(sizes) < 5) & (np.array(taken) < 0.5)]
+print(f"less than 5 times the logit, and less than half taken: epsilon from {usable.min():.2g} to {usable.max():.2g}")
+assert_allclose([usable.min(), usable.max()], [0.1, 1.0], rtol=1e-6)
+
+# %% [markdown]
+# One decade out of ten. On the network *without* BatchNorm the question does not arise: there, LRP-0 itself is small.
+#
+# ## What you know now
+#
+# - In a network of ReLUs, relevance is made of the same $z$ that it is divided by, and small denominators cancel. The
+#   roughness of LRP-0 there is the roughness of the gradient.
+# - They do not cancel where relevance comes from elsewhere: a start at 1, an activation that moves zero, a layer that
+#   was passed by.
+# - Epsilon bounds them, and takes a part; its value must fit the network. Gamma and alpha-beta reduce cancellation,
+#   z-plus and absolute exclude it, at the price of the sign.
+# - Before blaming a rule, look at its denominators. `trace` has them all.
+#
+# Next: why would anyone pass relevance by BatchNorm, and what should one do instead?
