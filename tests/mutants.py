@@ -407,7 +407,7 @@ WALK = [
     ),
     Mutant(
         "the explanation starts behind the softmax",
-        "explain.py",
+        "seeds.py",
         "return inputs[0] if isinstance(layer, Softmax) else name",
         "return name",
         case("head-and-seed-logit"),
@@ -415,7 +415,7 @@ WALK = [
     ),
     Mutant(
         "the seed is one, whatever was asked",
-        "explain.py",
+        "seeds.py",
         'if seed == "logit":\n        values = flat\n',
         'if seed == "logit":\n        values = ones_like(flat)\n',
         relation("head-and-seed-factors"),
@@ -510,7 +510,6 @@ BLOCKS = [
 ]
 
 
-
 ZOO = [
     Mutant(
         "VGG's BatchNorm after its ReLU",
@@ -574,43 +573,9 @@ ZOO = [
         """    pixels = pixels if normalisation is None else normalisation.apply(pixels)
     return 1 - pixels if invert else pixels""",
         "tests/test_inputs.py::test_inverting_comes_before_normalising",
-
-RELATIVE = [
-    Mutant(
-        "evidence changes sides at a negative unit",
-        "relative.py",
-        "s = _sgn(z) * R_unit / n",
-        "s = R_unit / n",
-        "tests/test_relative.py::test_without_the_sign_evidence_changes_sides",
-        "theoOmathimatikos/Simple_LRP: a w / n without a sign",
-    ),
-    Mutant(
-        "products taken before they are scaled",
-        "relative.py",
-        "power = _power_of_two(inputs)",
-        "power = _power_of_two(tuple(0 * a for a in inputs))",
-        "tests/test_relative.py::test_powers_of_two_change_nothing",
-        "a slip of the pen",
-    ),
-    Mutant(
-        "a skip under the relative rule",
-        "composites.py",
-        "(unfused, Zero()), (Add, Zero()), (LinearLayer",
-        "(unfused, Zero()), (LinearLayer",
-        "tests/test_relative.py::test_skips_split_in_proportion_and_0_by_0_sends_nothing",
-        "a slip of the pen: the abstract divides at skips, and there alone",
-    ),
-    Mutant(
-        "kappa from the messages' sum instead of their magnitudes",
-        "relative.py",
-        "return sum(sum_per_sample(magnitude(part)) for part in parts)",
-        "return sum(sum_per_sample(part) for part in parts)",
-        "tests/test_relative.py::test_a_layer_hands_on_the_magnitude_that_it_received",
-
         "a slip of the pen",
     ),
 ]
-
 
 
 JUDGES = [
@@ -732,6 +697,41 @@ IMPORTERS = [
     ),
 ]
 
+RELATIVE = [
+    Mutant(
+        "evidence changes sides at a negative unit",
+        "relative.py",
+        "s = _sgn(z) * R_unit / n",
+        "s = R_unit / n",
+        "tests/test_relative.py::test_without_the_sign_evidence_changes_sides",
+        "theoOmathimatikos/Simple_LRP: a w / n without a sign",
+    ),
+    Mutant(
+        "products taken before they are scaled",
+        "relative.py",
+        "power = _power_of_two(inputs)",
+        "power = _power_of_two(tuple(0 * a for a in inputs))",
+        "tests/test_relative.py::test_powers_of_two_change_nothing",
+        "a slip of the pen",
+    ),
+    Mutant(
+        "a skip under the relative rule",
+        "composites.py",
+        "(unfused, Zero()), (Add, Zero()), (LinearLayer",
+        "(unfused, Zero()), (LinearLayer",
+        "tests/test_relative.py::test_skips_split_in_proportion_and_0_by_0_sends_nothing",
+        "a slip of the pen: the abstract divides at skips, and there alone",
+    ),
+    Mutant(
+        "kappa from the messages' sum instead of their magnitudes",
+        "relative.py",
+        "return sum(sum_per_sample(magnitude(part)) for part in parts)",
+        "return sum(sum_per_sample(part) for part in parts)",
+        "tests/test_relative.py::test_a_layer_hands_on_the_magnitude_that_it_received",
+        "a slip of the pen",
+    ),
+]
+
 
 EVALUATION = [
     Mutant(
@@ -792,6 +792,7 @@ EVALUATION = [
     ),
 ]
 
+
 REPRODUCTION = [
     Mutant(
         "what was measured is measured again",
@@ -827,6 +828,7 @@ REPRODUCTION = [
     ),
 ]
 
+
 MUTANTS = [
     *STABILIZER,
     *ENGINE,
@@ -842,7 +844,6 @@ MUTANTS = [
     *EVALUATION,
     *REPRODUCTION,
 ]
-
 
 
 def table() -> str:
