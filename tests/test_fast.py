@@ -11,7 +11,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
-from strategies import networks
 
 import lrpref
 from lrpref import (
@@ -33,6 +32,7 @@ from lrpref.errors import DTypeError, RuleError, ShapeError, TargetError, Unknow
 from lrpref.fast import FORMS, algebra, build, kernels, prepare
 from lrpref.fast.kernels import Direct, Kernel, Scatter, Source, Winograd, blocks, keep
 from lrpref.fast.workers import Scratch, Workers, at_work
+from lrpref.testing.strategies import networks
 
 EVERY_RULE: dict[str, Any] = {
     **{name: kind() for name, kind in rules.RULES.items() if name not in ("z-box", "pass", "relative")},
