@@ -16,12 +16,12 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
-from strategies import dyadic, generic
 
 import lrpref
 from lrpref import Conv2D, Dense, Flatten, Network, ReLU, Softmax, Tanh, evaluation
 from lrpref.errors import GraphError, InputError, LrprefError, ParameterError, RuleError, ShapeError, UnknownNameError
 from lrpref.evaluation import BACH2015, Conventions, abpc, baselines, deletion, fills, insertion, maps, pixel_flipping
+from lrpref.testing.strategies import arrays, generic
 
 few = settings(max_examples=settings.default.max_examples // 2)
 
@@ -52,7 +52,7 @@ def test_a_curve_by_hand() -> None:
     assert_allclose(both.morf.area, [(8 / 2 + 2 + 0 + 0 + 1 / 2) / 4])
 
 
-@given(x=dyadic((2, 5)), w=dyadic((5,)))
+@given(x=arrays((2, 5)), w=arrays((5,)))
 def test_the_curve_of_an_additive_model(x: np.ndarray, w: np.ndarray) -> None:
     """f(x(k)) = f(x) - the k largest contributions (MoRF) or the k smallest (LeRF); insertion is what deletion took."""
     R = w * x
@@ -66,7 +66,7 @@ def test_the_curve_of_an_additive_model(x: np.ndarray, w: np.ndarray) -> None:
     assert_allclose(both.abpc, (sums - least).mean(axis=1), atol=1e-12)
 
 
-@given(x=dyadic((1, 4)), w=dyadic((4,)))
+@given(x=arrays((1, 4)), w=arrays((4,)))
 @few
 def test_on_an_additive_model_the_contributions_are_the_best_map(x: np.ndarray, w: np.ndarray) -> None:
     """At every k, no order of all 24 gets lower under MoRF or higher under LeRF; so AOPC and ABPC are the largest."""
@@ -480,7 +480,7 @@ def test_a_sign_of_a_logit_does_not_turn_the_map_round() -> None:
 
 
 @few
-@given(a=dyadic((3, 7)), b=dyadic((3, 7)))
+@given(a=arrays((3, 7)), b=arrays((3, 7)))
 def test_rank_correlation_is_the_correlation_of_ranks(a: np.ndarray, b: np.ndarray) -> None:
     """A rank is 1 + how many are smaller + half of how many others are equal."""
     assume(all(len(np.unique(row)) > 1 for row in (*a, *b)))

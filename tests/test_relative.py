@@ -17,7 +17,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
-from strategies import LINEAR, cases, dyadic, kinds_for, networks
 
 import lrpref
 from lrpref import Add, BatchNorm, Conv2D, Dense, Flatten, GlobalAvgPool2D, MaxPool2D, Network, ReLU, Scale, rules
@@ -27,6 +26,7 @@ from lrpref.engine import magnitude
 from lrpref.errors import RelevanceWarning, RuleError
 from lrpref.layers import Layer
 from lrpref.rational import exact
+from lrpref.testing.strategies import LINEAR, arrays, kinds_for, layer_cases, networks
 
 few = settings(max_examples=settings.default.max_examples // 2)
 RELATIVE, BARE = rules.Relative(), rules.Relative(rescale=False)
@@ -61,7 +61,7 @@ def size(parts: Any) -> np.ndarray:
 @given(data=st.data())
 def test_a_unit_hands_on_a_constant_times_what_it_is(data: st.DataObject) -> None:
     """sum_i R[i<-j] = (|z_j| - sgn(z_j) b_j) / n R_j for every unit, and n is its number of inputs."""
-    layer, a, R = exactly(data.draw(cases(st.sampled_from(kinds_for("relative")))))
+    layer, a, R = exactly(data.draw(layer_cases(st.sampled_from(kinds_for("relative")))))
     z, (_, b) = layer.forward(*a), layer.parameters(*a)
     sent = lrpref.messages(layer, a, R, BARE)
     total = sum(m.reshape(len(R), -1, *R.shape[1:]).sum(axis=1) for m in sent)
@@ -103,7 +103,7 @@ def test_any_constant_per_layer_gives_the_same_map(case: tuple[Network, np.ndarr
     count = len(net.nodes)
     constants = data.draw(st.lists(st.integers(1, 1000), min_size=count, max_size=count))
     other = Network([(k, with_another_constant(v, n), i) for (k, v, i), n in zip(net.nodes, constants, strict=True)])
-    seed = exact(data.draw(dyadic(net.forward(x).shape)))
+    seed = exact(data.draw(arrays(net.forward(x).shape)))
     one, two = (lrpref.explain(each, x, rule="relative", seed=seed) for each in (net, other))
     assert_array_equal(one, two)
 
@@ -128,7 +128,7 @@ def test_bare_maps_keep_their_shape_in_chains_only() -> None:
 @given(data=st.data(), factor=st.fractions(-3, 3, max_denominator=7))
 def test_homogeneous_and_odd(data: st.DataObject, factor: Fraction) -> None:
     """Of c R, any c, it is c times that of R, rescaled or bare."""
-    layer, a, R = exactly(data.draw(cases(st.sampled_from(kinds_for("relative")))))
+    layer, a, R = exactly(data.draw(layer_cases(st.sampled_from(kinds_for("relative")))))
     c = exact([factor])[0]
     for rule in (RELATIVE, BARE):
         one, two = layer.flow(a, R, rule).inputs, layer.flow(a, c * R, rule).inputs
@@ -140,7 +140,7 @@ def test_homogeneous_and_odd(data: st.DataObject, factor: Fraction) -> None:
 @given(data=st.data())
 def test_a_layer_hands_on_the_magnitude_that_it_received(data: st.DataObject) -> None:
     """sum |R_i| = sum |R_j| per sample, or nothing where all messages cancel."""
-    layer, a, R = exactly(data.draw(cases(st.sampled_from(kinds_for("relative")))))
+    layer, a, R = exactly(data.draw(layer_cases(st.sampled_from(kinds_for("relative")))))
     found, bare = (layer.flow(a, R, rule).inputs for rule in (RELATIVE, BARE))
     assert_array_equal(size(found), np.where(size(bare) == 0, 0 * size([R]), size([R])))
 
@@ -160,7 +160,7 @@ def test_maps_are_as_large_as_the_logit(case: tuple[Network, np.ndarray]) -> Non
 @given(data=st.data())
 def test_columns_of_the_ledger(data: st.DataObject) -> None:
     """*factor* is sum_j R_j (1 - kappa |z_j| / n), *bias* is kappa sum_j sgn(z_j) b_j R_j / n: computed literally."""
-    layer, a, R = exactly(data.draw(cases(st.sampled_from(kinds_for("relative")))))
+    layer, a, R = exactly(data.draw(layer_cases(st.sampled_from(kinds_for("relative")))))
     z, (_, b), n = layer.forward(*a), layer.parameters(*a), layer.fan_in(*(v.shape for v in a))
     b = 0 * z if b is None else b + 0 * z
     bare = size(layer.flow(a, R, BARE).inputs)
@@ -173,7 +173,7 @@ def test_columns_of_the_ledger(data: st.DataObject) -> None:
 
 
 @few
-@given(case=cases(st.sampled_from(list(LINEAR))))
+@given(case=layer_cases(st.sampled_from(list(LINEAR))))
 def test_the_trace_tells_kappa_and_what_survived(case: Any) -> None:
     """log(kappa), and sum_i |sum_j m_ij| over sum_ij |m_ij|, from the message matrix."""
     facts = case.layer.flow(case.inputs, case.R, RELATIVE).facts
@@ -330,7 +330,7 @@ def test_powers_of_two_change_nothing(data: st.DataObject, up: int, over: int) -
 
     Forward, numbers are between 2^-126 and 2^127; a product of three of them taken before they are scaled is not.
     """
-    case = data.draw(cases(st.sampled_from(WEIGHTED), relevance=dyadic))
+    case = data.draw(layer_cases(st.sampled_from(WEIGHTED), relevance=arrays))
     layer = case.layer.map_arrays(lambda v: v.astype(np.float32))
     changed = {"weight": layer.weight * np.float32(2.0**over)}
     for name in ("bias", "bias_taps"):
