@@ -128,7 +128,7 @@ def test_several_rules_are_drawn_side_by_side(run: Run, drawn: dict[str, Any]) -
 def test_the_picture_shows_the_relevance(run: Run, tiny: Path, drawn: dict[str, Any]) -> None:
     assert run("explain", tiny, "x.npy", "--rule", "zero", "--target", 1, "--out", "map.png").code == 0
     panel = {ax.get_title(): ax for ax in drawn["map.png"].axes}["zero"]
-    R = lrpref.explain(lrpref.fuse(network()), np.load("x.npy")[None], target=1, rule="zero")
+    R = lrpref.explain(lrpref.fuse(network()), np.load("x.npy")[None], target=1, rule="zero", form="plain")
     assert_array_equal(panel.images[0].get_array(), R[0, 0])
     assert drawn["map.png"].get_suptitle().endswith("; why right?")
 

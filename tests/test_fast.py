@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -50,6 +51,14 @@ EVERY_RULE: dict[str, Any] = {
     "EpsilonAlpha2Beta1": composites.EpsilonAlpha2Beta1(),
     "EpsilonAlpha2Beta1Flat": composites.EpsilonAlpha2Beta1Flat(),
 }
+
+
+@pytest.fixture(autouse=True, scope="module")
+def tiles_for_narrow_layers() -> Iterator[None]:
+    """Winograd's forms are for 64 channels and more; here 16 are enough, so that small networks meet them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(build, "WINOGRAD_CHANNELS", 16)
+        yield
 
 
 def random(*shape: int, seed: int = 0) -> np.ndarray:

@@ -23,8 +23,8 @@ from .steps import Flat, Group, Join, Largest, Mean, Plain, Products, Same, Step
 
 CARRIED, EXPLICIT = "carried", "explicit"
 
-WINOGRAD_CHANNELS = 16
-"""Channels below which gathering costs more than multiplying, and Winograd's tiles do not pay."""
+WINOGRAD_CHANNELS = 64
+"""Channels below which passes over the tiles cost more than the multiplications that they save."""
 
 SMALL_IMAGE = 14
 """Rows up to which tiles of four would hang over the border too far; tiles of two serve there."""

@@ -76,7 +76,7 @@ def at_work(xp: Any, threads: int | None) -> Iterator[Workers]:
 
     threads  how many; None for as many as there are cores, or one where nothing can hold the BLAS
     """
-    control = _blas() if xp.__name__ == "numpy" else None
+    control = _blas() if xp.__name__ == "numpy" and threads != 1 else None
     count = 1 if control is None else threads or _cores()
     workers = Workers(xp, count)
     try:
