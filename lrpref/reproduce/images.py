@@ -3,17 +3,11 @@
 from __future__ import annotations
 
 import os
-import zipfile
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
-from .. import samples
-from ..errors import InputError
-
-FILES = {"mnist": "mnist.npz", "cifar10": "cifar10_eval.npz"}
-"""The file of each data set: arrays x_test (uint8) and y_test."""
+from .. import datasets, samples
 
 SHAPES = {"mnist": (1, 28, 28), "cifar10": (3, 32, 32)}
 CAT = 3
@@ -36,24 +30,18 @@ class Images:
     source: str
 
 
-def load(dataset: str, count: int, folder: str | os.PathLike[str] | None = None) -> Images:
+def load(dataset: str, count: int, folder: str | os.PathLike[str] | None = None, check: bool = True) -> Images:
     """The first `count` test images; without a folder what is embedded: thirteen digits, or one photograph of a cat.
 
-    Raises InputError for a file that is missing, unreadable, or holds something else.
+    folder, check  as in `lrpref.datasets.load`
+
+    Raises DataError for files that are missing, damaged, or not the published ones.
     """
     if folder is None:
         return _embedded(dataset, count)
-    path = Path(folder) / FILES[dataset]
-    try:
-        with np.load(path, allow_pickle=False) as held:
-            x, labels = held["x_test"][:count], held["y_test"][:count]
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path} is not a readable .npz file with x_test and y_test: {error}") from error
-    if x.dtype != np.uint8 or x.ndim not in (3, 4) or len(x) != len(labels):
-        raise InputError(f"{path}: x_test is uint8 (N, H, W) or (N, H, W, C), got {x.dtype} {x.shape}")
-    pixels = x[:, None] if x.ndim == 3 else np.moveaxis(x, -1, 1)
-    scaled = np.ascontiguousarray(pixels, dtype=np.float32) / np.float32(255)
-    return Images(dataset, scaled, labels.astype(np.int64), f"the first {len(x)} test images of {dataset}")
+    found = datasets.load(dataset, "test", folder, check=check)
+    x = datasets.scaled(found.x[:count])
+    return Images(dataset, x, found.y[:count], f"the first {len(x)} test images of {dataset}")
 
 
 def _embedded(dataset: str, count: int) -> Images:
