@@ -829,6 +829,66 @@ REPRODUCTION = [
 ]
 
 
+FAST = [
+    Mutant(
+        "a negative product dropped where inputs have two signs",
+        "fast/algebra.py",
+        "on_nonnegative(rule.pools()) if nonnegative else rule.pools()",
+        "on_nonnegative(rule.pools())",
+        "tests/test_fast.py::test_fast_equals_plain[everything else-z-plus-exact]",
+        "captum: alpha1-beta0 clamps weights and forgets that inputs may be negative",
+    ),
+    Mutant(
+        "Winograd where s has no bound",
+        "fast/build.py",
+        'form = situation.form if reduced.bounded else "direct"',
+        "form = situation.form",
+        "tests/test_fast.py::test_the_forms_say_what_runs_where",
+        "a slip of the pen: rounding of one unit would be relevance of its neighbours",
+    ),
+    Mutant(
+        "plain gamma taken for bounded",
+        "fast/algebra.py",
+        "type(rule) is Gamma and rule.generalised",
+        "type(rule) is Gamma",
+        "tests/test_fast.py::test_the_quick_quotient_is_the_plain_one",
+        "our own, found by that test",
+    ),
+    Mutant(
+        "a cell that wins several windows keeps the last relevance only",
+        "fast/steps.py",
+        "apart = kernel[0] <= stride[0] and kernel[1] <= stride[1]",
+        "apart = True",
+        "tests/test_fast.py::test_fast_equals_plain[chain-zero-exact]",
+        "tangermeme PR #95",
+    ),
+    Mutant(
+        "ties to the last",
+        "fast/steps.py",
+        "xp.greater(value, best, out=higher)",
+        "xp.greater_equal(value, best, out=higher)",
+        "tests/test_fast.py::test_fast_equals_plain_on_random_networks[zero]",
+        "a slip of the pen",
+    ),
+    Mutant(
+        "the adjoint's kernel is not turned round",
+        "fast/build.py",
+        "xp.flip(xp.permute_dims(stacked, (1, 0, 2, 3)), axis=(2, 3))",
+        "xp.permute_dims(stacked, (1, 0, 2, 3))",
+        "tests/test_fast.py::test_the_adjoint_is_the_adjoint",
+        "many a hand-written backward pass",
+    ),
+    Mutant(
+        "our code for a user's subclass",
+        "fast/build.py",
+        "if type(layer) is Dense or (type(layer) is Conv2D and layer.groups == 1):",
+        "if isinstance(layer, Dense) or (isinstance(layer, Conv2D) and layer.groups == 1):",
+        "tests/test_fast.py::test_layers_and_rules_of_ones_own",
+        "a slip of the pen",
+    ),
+]
+
+
 MUTANTS = [
     *STABILIZER,
     *ENGINE,
@@ -843,6 +903,7 @@ MUTANTS = [
     *RELATIVE,
     *EVALUATION,
     *REPRODUCTION,
+    *FAST,
 ]
 
 
