@@ -158,6 +158,15 @@ def test_fast_equals_plain_on_random_networks(rule: str, data: st.DataObject) ->
     assert_allclose(found, expected, rtol=1e-9, atol=1e-11 * largest)
 
 
+@pytest.mark.parametrize("shape", [(3,), (1, 3, 1, 1), (3, 3, 3), (2, 3, 3, 3)], ids=str)
+def test_bounds_of_every_shape(shape: tuple[int, ...]) -> None:
+    """On images as high as they have channels, where channels last could be taken for rows."""
+    net = Network.sequential(conv(16, 3), ReLU(), Flatten(), Dense(random(4, 16 * 9)))
+    box = composites.EpsilonGammaBox(-3 - np.abs(random(*shape)), 3 + np.abs(random(*shape, seed=1)))
+    x = random(2, 3, 3, 3)
+    assert_allclose(net.prepare(box).explain(x), lrpref.explain(net, x, rule=box, form="plain"), rtol=1e-9, atol=1e-12)
+
+
 # ---- the kernels -----------------------------------------------------------------------------------------------
 
 

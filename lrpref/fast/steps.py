@@ -172,7 +172,7 @@ class WeightedByTerms:
         z = z if b is None else z + b
         zs: list[Array] = [_biases(pool, b, z) for pool in pools]
         for group in self.groups:
-            made = self._product(group.products.onward, group.terms[0][1].a(a), len(group.terms), workers)
+            made = self._product(group.products.onward, _mapped(group.terms[0][1], a), len(group.terms), workers)
             for (k, term), part in zip(group.terms, made, strict=True):
                 zs[k] = zs[k] + term.sign * part
         y = xp.maximum(z, 0) if self.rectified else z
@@ -195,8 +195,13 @@ class WeightedByTerms:
             c = xp.empty(R.shape, dtype=a.dtype)
             factors = tuple(term.sign * kept[k] for k, term in group.terms)
             group.products.back.apply(Source(message, factors), keep, (c,), workers)
-            R += group.terms[0][1].a(a) * c
+            R += _mapped(group.terms[0][1], a) * c
         return (R,)
+
+
+def _mapped(term: Term, a: Array) -> Array:
+    """The map of the input that a term reads. Maps are written for channels first: bounds may be given per channel."""
+    return channels_last(term.a(array_namespace(a).permute_dims(a, (0, 3, 1, 2)))) if a.ndim == 4 else term.a(a)
 
 
 def _biases(pool: Pool, b: Array | None, like: Array) -> Array:
