@@ -96,7 +96,7 @@ def test_it_loads_as_a_network_in_float32(name: str) -> None:
     assert has_norm == (name.endswith("-bn") or name.startswith("resnet"))
 
 
-@pytest.mark.parametrize("name", [name for name in BUILT if name in NAMES])
+@pytest.mark.parametrize("name", BUILT)
 def test_its_graph_is_that_of_a_builder(name: str) -> None:
     net, built = lrpref.load(name), BUILT[name]()
     assert [(n, type(layer), i) for n, layer, i in built.nodes] == [(n, type(layer), i) for n, layer, i in net.nodes]
@@ -201,6 +201,22 @@ def test_the_accuracy_of_mnist_cnn_is_what_the_file_says() -> None:
         right += int((net.forward(x).argmax(axis=1) == labels[start : start + 250]).sum())
     recorded = lrpref.weights.metadata("mnist-cnn")["accuracy"]["test"]
     assert abs(right / len(labels) - recorded) <= 1e-4  # rounding may tip one digit that stands on the edge
+
+
+PHOTOGRAPHS = Path(os.environ.get("LRPREF_DATA", "")) / "cifar10_eval.npz"
+
+
+@pytest.mark.skipif(not PHOTOGRAPHS.is_file(), reason="needs test images: LRPREF_DATA=FOLDER_OF_CIFAR10_EVAL_NPZ")
+@pytest.mark.parametrize("name", ["cifar-cnn-bn", "resnet20"])
+def test_the_accuracy_on_photographs_is_what_the_file_says(name: str) -> None:
+    net, about = lrpref.fuse(lrpref.load(name)).prepare("zero"), lrpref.weights.metadata(name)
+    normalisation = Normalisation.of(about)
+    assert normalisation is not None
+    with np.load(PHOTOGRAPHS) as data:
+        pixels, labels = np.moveaxis(data["x_test"], -1, 1) / np.float32(255), data["y_test"]
+    found = [net.forward(normalisation.apply(pixels[i : i + 50])).argmax(axis=1) for i in range(0, len(labels), 50)]
+    # rounding may tip one image that stands on the edge
+    assert abs((np.concatenate(found) == labels).mean() - about["accuracy"]["test"]) <= 1e-3 + 1e-9
 
 
 # ---- weights/README.md -----------------------------------------------------------------------------------------

@@ -19,6 +19,7 @@ EXAMPLES = """examples:
   lrpref explain mnist-cnn-bn digit-4                       a digit, explained; writes heatmap.png
   lrpref explain mnist-cnn hard-1 --target 4                why might it be a four?
   lrpref explain mnist-cnn digit-8 --rule zero gamma z-plus one picture, three rules
+  lrpref explain resnet20 chelsea                           a photograph of a cat, explained
   lrpref compare mnist-cnn digit-4 --against mine.npy       somebody else's heatmap: equal, or which convention is it?
   lrpref show mnist-cnn                                     the network, and the rule each layer would get
   lrpref fuse mnist-cnn-bn -o fused.npz                     fold batch normalisation away
