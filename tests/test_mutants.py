@@ -79,6 +79,11 @@ def test_names_are_unique_and_the_table_prints() -> None:
     assert all(name in table() for name in names)
 
 
+def test_the_committed_table_is_this_one() -> None:
+    page = TESTS.parent / "docs" / "mutants.txt"
+    assert page.read_text() == f"{table()}\n", "run python tests/mutants.py > docs/mutants.txt"
+
+
 # ---- the tests can fail ------------------------------------------------------------------------------------------
 
 
