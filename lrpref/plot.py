@@ -1,7 +1,8 @@
 """Pictures of relevance: red speaks for the output, blue against it, white is zero.
 
-The scale is centred on zero and, in a comparison, one for all panels. Red and blue of matplotlib's "RdBu" can be
-told apart by colour-blind eyes. Each function returns a matplotlib `Figure`, which `save` writes.
+The scale is centred on zero and, in a comparison, one for all panels unless asked otherwise. Red and blue of
+matplotlib's "RdBu" can be told apart by colour-blind eyes. Each function returns a matplotlib `Figure`,
+which `save` writes.
 
 Needs matplotlib: pip install "lrpref[plot]".
 """
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .backend import Array, to_numpy
-from .errors import InputError, LrprefError, ShapeError
+from .errors import InputError, LrprefError, ParameterError, ShapeError
 from .ledger import LOSSES, Ledger
 
 if TYPE_CHECKING:
@@ -36,15 +37,21 @@ def explanation(x: Array, R: Array, title: str = "") -> Figure:
     return grid(x, {"relevance": R}, title)
 
 
-def grid(x: Array, maps: Mapping[str, Array], title: str = "", columns: int = 4) -> Figure:
-    """The input and several relevance maps of it, on one colour scale.
+def grid(x: Array, maps: Mapping[str, Array], title: str = "", columns: int = 4, scale: str = "one") -> Figure:
+    """The input and several relevance maps of it.
 
-    x     one sample, (C, H, W) or (1, C, H, W)
-    maps  caption -> relevance shaped like `x`
+    x      one sample, (C, H, W) or (1, C, H, W)
+    maps   caption -> relevance shaped like `x`
+    scale  "one" colour scale for all, so that sizes can be compared; "each", every map over its own largest value, so
+           that shapes can, where rules give maps of very different sizes
     """
+    if scale not in ("one", "each"):
+        raise ParameterError(f'scale is "one" or "each", got {scale!r}')
     images = {caption: _summed(R, x) for caption, R in maps.items()}
     if not images:
         raise LrprefError("there is no relevance to draw")
+    if scale == "each":
+        images = {caption: image / (np.abs(image).max(initial=0.0) or 1) for caption, image in images.items()}
     peaks = [float(np.abs(image).max(initial=0.0)) for image in images.values()]
     # the middle map fills the scale, so that one wild map does not bleach the others; empty maps have no say
     limit = float(np.median([peak for peak in peaks if peak] or [1.0]))
@@ -61,7 +68,8 @@ def grid(x: Array, maps: Mapping[str, Array], title: str = "", columns: int = 4)
         _draw_outline(ax, x)
         ax.set_title(caption, fontsize=9)
     extend = "both" if max(peaks) > limit else "neither"
-    figure.colorbar(drawn, ax=list(axes), shrink=0.75, extend=extend, label="relevance (red: for, blue: against)")
+    label = "relevance" if scale == "one" else "relevance / its largest"
+    figure.colorbar(drawn, ax=list(axes), shrink=0.75, extend=extend, label=f"{label} (red: for, blue: against)")
     if title:
         figure.suptitle(title, fontsize=10, parse_math=False)
     return figure

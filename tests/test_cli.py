@@ -133,6 +133,12 @@ def test_the_picture_shows_the_relevance(run: Run, tiny: Path, drawn: dict[str, 
     assert drawn["map.png"].get_suptitle().endswith("; why right?")
 
 
+def test_each_map_on_its_own_scale(run: Run, tiny: Path, drawn: dict[str, Any]) -> None:
+    assert run("explain", tiny, "x.npy", "--rule", "zero", "z-plus", "--scale", "each", "--out", "map.png").code == 0
+    panels = {ax.get_title(): ax for ax in drawn["map.png"].axes}
+    assert all(abs(panels[rule].images[0].get_array()).max() == 1 for rule in ("zero", "z-plus"))
+
+
 def test_waterfall(run: Run, tiny: Path, tmp_path: Path) -> None:
     said = run("explain", tiny, "x.npy", "--waterfall", "books.png")
     assert said.out.endswith("wrote heatmap.png\nwrote books.png\n")

@@ -17,7 +17,7 @@ from PIL import Image
 
 import lrpref
 from lrpref import Conv2D, Flatten, Network, ReLU, plot, rules
-from lrpref.errors import InputError, LrprefError, ShapeError
+from lrpref.errors import InputError, LrprefError, ParameterError, ShapeError
 from lrpref.ledger import COLUMNS, LOSSES, Entry, Ledger
 
 
@@ -324,3 +324,15 @@ def test_pictures_touch_no_window_system() -> None:
 def test_lrpref_is_imported_without_matplotlib() -> None:
     program = "import sys, lrpref.cli; sys.exit(any(name.partition('.')[0] == 'matplotlib' for name in sys.modules))"
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+def test_each_map_on_its_own_scale_or_all_on_one() -> None:
+    """Sizes are seen on one scale, shapes on their own."""
+    x, R = np.zeros((1, 2, 2)), np.array([[[1.0, -2.0], [0.0, 4.0]]])
+    for scale, expected in (("one", 100 * R[0]), ("each", R[0] / 4)):
+        figure = plot.grid(x, {"a": R, "b": 100 * R, "none": 0 * R}, scale=scale)
+        panels = {ax.get_title(): ax.images[0].get_array() for ax in figure.axes if ax.images}
+        assert_array_equal(panels["b"], expected)
+        assert_array_equal(panels["none"], 0 * R[0])
+    with pytest.raises(ParameterError, match='scale is "one" or "each"'):
+        plot.grid(x, {"a": R}, scale="both")

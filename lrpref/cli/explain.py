@@ -29,6 +29,12 @@ def add(commands: Any) -> None:
     parser.add_argument("--target", type=int, help="the output to explain (default: the largest)")
     parser.add_argument("--seed", default="logit", help='"logit" (default), "one", "probability" or a number')
     parser.add_argument("--no-fuse", action="store_true", help="leave batch normalisation where it is")
+    parser.add_argument(
+        "--scale",
+        default="one",
+        choices=("one", "each"),
+        help="one colour scale for all maps (default), or each its own",
+    )
     parser.add_argument("--out", default="heatmap.png", help="the picture to write (default heatmap.png)")
     parser.add_argument("--waterfall", metavar="FILE", help="also draw the books")
 
@@ -50,7 +56,7 @@ def run(chosen: argparse.Namespace) -> int:
     maps = {name: found.relevance for name, found in traces.items()}
     normalisation = inputs.Normalisation.of(about)
     picture = x if normalisation is None else normalisation.undo(x)
-    plot.save(plot.grid(picture, maps, title), chosen.out)
+    plot.save(plot.grid(picture, maps, title, scale=chosen.scale), chosen.out)
     print(f"\nwrote {chosen.out}")
     if chosen.waterfall:
         plot.save(plot.waterfall(first.ledger), chosen.waterfall)
