@@ -711,7 +711,7 @@ RELATIVE = [
         "relative.py",
         "power = _power_of_two(inputs)",
         "power = _power_of_two(tuple(0 * a for a in inputs))",
-        "tests/test_relative.py::test_powers_of_two_change_nothing",
+        "tests/test_relative.py::test_products_are_scaled_before_they_underflow",
         "a slip of the pen",
     ),
     Mutant(
@@ -867,7 +867,7 @@ FAST = [
         "fast/steps.py",
         "xp.greater(value, best, out=higher)",
         "xp.greater_equal(value, best, out=higher)",
-        "tests/test_fast.py::test_fast_equals_plain_on_random_networks[zero]",
+        "tests/test_fast.py::test_a_tie_goes_to_the_first",
         "a slip of the pen",
     ),
     Mutant(

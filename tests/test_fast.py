@@ -167,6 +167,14 @@ def test_bounds_of_every_shape(shape: tuple[int, ...]) -> None:
     assert_allclose(net.prepare(box).explain(x), lrpref.explain(net, x, rule=box, form="plain"), rtol=1e-9, atol=1e-12)
 
 
+def test_a_tie_goes_to_the_first() -> None:
+    """Every cell of every window is the largest: where relevance goes shows which one was taken."""
+    net = Network.sequential(MaxPool2D(2), Flatten(), Dense(random(2, 4)))
+    found = net.prepare("zero").explain(np.ones((1, 1, 4, 4)), target=0)
+    assert_array_equal(found, lrpref.explain(net, np.ones((1, 1, 4, 4)), 0, "zero", form="plain"))
+    assert_array_equal(found[0, 0, 1::2], 0)
+
+
 # ---- the kernels -----------------------------------------------------------------------------------------------
 
 

@@ -345,6 +345,15 @@ def test_powers_of_two_change_nothing(data: st.DataObject, up: int, over: int) -
     assert np.isfinite(two).all()
 
 
+def test_products_are_scaled_before_they_underflow() -> None:
+    """Numbers of many digits, whose products near 2^-128 have but a few: the map is the same to the last bit."""
+    rng = np.random.default_rng(0)
+    weight, a, R = (rng.standard_normal(shape).astype(np.float32) for shape in ((3, 5), (2, 5), (2, 3)))
+    one = Dense(weight).relevance(a, R, RELATIVE)
+    two = Dense(weight * np.float32(2.0**-8)).relevance(a * np.float32(2.0**-117), R, RELATIVE)
+    assert_array_equal(one, two)
+
+
 def deep(widths: list[int], rng: np.random.Generator, scale: float, dtype: Any) -> Network:
     """Nineteen weighted layers in VGG19's order, He weights times `scale`: 16 convolutions, 5 pools, 3 Dense layers."""
     plan: list[Any] = []
