@@ -69,12 +69,16 @@ class Prepared:
         """
         x = self.net.cast(x)
         check(self.net, tuple(x.shape), target, seed, self.start)
-        return self.run(x).explain(target, seed)
+        return self._pass(x).explain(target, seed)
 
     def run(self, x: Array) -> Pass:
         """One forward pass, from which any number of targets can be explained."""
         x = self.net.cast(x)
         self.net.shapes(tuple(x.shape))
+        return self._pass(x)
+
+    def _pass(self, x: Array) -> Pass:
+        """The forward pass of a batch that has been cast and whose shape fits."""
         wanted = self._wanted()
         values, kept = {INPUT: channels_last(x)}, {}
         last_read = {read: k for k, placed in enumerate(self.steps) for read in placed.inputs}

@@ -19,7 +19,7 @@ from ..backend import Array, array_namespace
 from ..engine import Pool, Rule, Term
 from ..layers import Flatten, Layer, LinearLayer, MaxPool2D
 from .algebra import Recipe, plain_quotient, quotient
-from .kernels import BLOCK_BYTES, Block, Kernel, Source, blocks, keep
+from .kernels import ALL, BLOCK_BYTES, Block, Kernel, Source, blocks, keep
 from .workers import Scratch, Workers
 
 
@@ -287,11 +287,11 @@ class Uniform:
 
 def _pieces(array: Array, workers: Workers) -> Iterator[Block]:
     """An array of images cut so that everyone has work, in pieces that fit a cache."""
-    N, H = array.shape[:2] if array.ndim == 4 else (array.shape[0], 1)
     if array.ndim != 4:
-        return iter([Block(slice(0, N), slice(None))])
-    row = array[:1, :1].size * array.dtype.itemsize
-    return blocks(N, H, max(1, min(BLOCK_BYTES // (4 * max(row, 1)), -(-N * H // workers.count))))
+        return iter([Block(slice(0, array.shape[0]), ALL)])
+    N, H, W, C = array.shape
+    cached = BLOCK_BYTES // (4 * max(W * C, 1) * array.dtype.itemsize)
+    return blocks(N, H, max(1, min(cached, -(-N * H // workers.count))))
 
 
 def _output_shape(layer: Layer, a: Array) -> tuple[int, ...]:
