@@ -856,7 +856,7 @@ FAST = [
     ),
     Mutant(
         "a cell that wins several windows keeps the last relevance only",
-        "fast/steps.py",
+        "fast/steps/routing.py",
         "apart = kernel[0] <= stride[0] and kernel[1] <= stride[1]",
         "apart = True",
         "tests/test_fast.py::test_fast_equals_plain[chain-zero-exact]",
@@ -864,7 +864,7 @@ FAST = [
     ),
     Mutant(
         "ties to the last",
-        "fast/steps.py",
+        "fast/steps/routing.py",
         "xp.greater(value, best, out=higher)",
         "xp.greater_equal(value, best, out=higher)",
         "tests/test_fast.py::test_a_tie_goes_to_the_first",

@@ -1,0 +1,84 @@
+"""Add and the global mean, whose weights are all the same."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ...backend import Array, array_namespace
+from ..algebra import Recipe, quotient
+from ..kernels import Block
+from ..workers import Scratch, Workers
+from .step import pieces, rectify
+
+
+@dataclass(frozen=True, eq=False)
+class Join:
+    """Add under a rule whose terms are on the inputs themselves: every branch gets the same c = (what arrived) q."""
+
+    recipe: Recipe
+    rectified: bool
+    carried: bool
+
+    form = "direct"
+    needs_inputs = False
+
+    def forward(self, inputs: tuple[Array, ...], workers: Workers) -> tuple[Array, Array]:
+        """y, and q."""
+        xp, shape = array_namespace(inputs[0]), inputs[0].shape
+        y, q = (xp.empty(shape, dtype=inputs[0].dtype) for _ in range(2))
+
+        def work(piece: Block, scratch: Scratch) -> None:
+            y_here, q_here, first, second, *more = map(piece.part, (y, q, *inputs))
+            z = scratch.array("z", y_here.shape, y.dtype)
+            xp.add(first, second, out=z)
+            for a in more:
+                z += a
+            if self.rectified:
+                rectify(z, y_here)
+            else:
+                y_here[...] = z
+            explained = y_here if self.carried else xp.ones((1,) * z.ndim, dtype=z.dtype)
+            quotient(self.recipe, 0, [z], z, explained, q_here)
+
+        workers.run(pieces(y, workers), work)
+        return y, (q, len(inputs))
+
+    def backward(self, message: Array, kept: Any, inputs: tuple[Array, ...], workers: Workers) -> Sequence[Array]:
+        """The same to every branch."""
+        q, branches = kept
+        xp = array_namespace(message)
+        c = xp.empty(message.shape, dtype=message.dtype)
+
+        def work(piece: Block, scratch: Scratch) -> None:
+            q_here = piece.part(q) if q.shape[0] > 1 else q[:, piece.rows]
+            xp.multiply(piece.part(message), q_here, out=piece.part(c))
+
+        workers.run(pieces(c, workers), work)
+        return [c] * branches
+
+
+@dataclass(frozen=True, eq=False)
+class Mean:
+    """GlobalAvgPool2D under a rule whose terms are on the input itself."""
+
+    recipe: Recipe
+    carried: bool
+
+    form = "direct"
+    needs_inputs = False
+
+    def forward(self, inputs: tuple[Array, ...], workers: Workers) -> tuple[Array, Any]:
+        """y, and (q / (H W), the shape of the input)."""
+        (a,) = inputs
+        xp = array_namespace(a)
+        y = xp.mean(a, axis=(1, 2), keepdims=True)
+        q = xp.empty(y.shape, dtype=y.dtype)
+        quotient(self.recipe, 0, [y.copy()], y, y if self.carried else xp.ones_like(y), q)
+        return y, (q / (a.shape[1] * a.shape[2]), a.shape)
+
+    def backward(self, message: Array, kept: Any, inputs: tuple[Array, ...], workers: Workers) -> Sequence[Array]:
+        """The same for every cell."""
+        q, shape = kept
+        return (array_namespace(message).broadcast_to(message * q, (message.shape[0], *shape[1:])),)

@@ -1,0 +1,119 @@
+"""Layers that hand on what arrives, and compute nothing with it: MaxPool2D, Flatten, Dropout."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+from ...backend import Array, array_namespace
+from ...layers import Flatten, MaxPool2D
+from ..kernels import Block, blocks
+from ..workers import Scratch, Workers
+from .step import channels_first, channels_last, output_shape, pieces
+
+
+@dataclass(frozen=True, eq=False)
+class Largest:
+    """MaxPool2D, ties to the first: whatever arrives goes to the cell that won, be it R or the factor of y = a."""
+
+    layer: MaxPool2D
+
+    form = "direct"
+    needs_inputs = False
+
+    def forward(self, inputs: tuple[Array, ...], workers: Workers) -> tuple[Array, Any]:
+        """y, and (which tap won each window, the shape of the input)."""
+        (a,) = inputs
+        xp, shape = array_namespace(a), output_shape(self.layer, a)
+        y, winner = xp.empty(shape, dtype=a.dtype), xp.zeros(shape, dtype=xp.uint8)
+        cells = self._cells(self._padded(a), shape)
+
+        def work(piece: Block, scratch: Scratch) -> None:
+            best, won = piece.part(y), piece.part(winner)
+            best[...] = piece.part(cells[0])
+            higher = scratch.array("higher", best.shape, xp.bool)
+            for tap, value in enumerate(map(piece.part, cells[1:]), start=1):
+                xp.greater(value, best, out=higher)
+                xp.putmask(won, higher, tap)
+                xp.maximum(best, value, out=best)
+
+        workers.run(pieces(y, workers), work)
+        return y, (winner, a.shape)
+
+    def backward(self, message: Array, kept: Any, inputs: tuple[Array, ...], workers: Workers) -> Sequence[Array]:
+        """To the winner; a cell that won several windows gets the sum."""
+        winner, (_, H, W, C) = kept
+        xp, (top, bottom, left, right) = array_namespace(message), self.layer.window.padding
+        kernel, stride = self.layer.window.kernel, self.layer.window.stride
+        apart = kernel[0] <= stride[0] and kernel[1] <= stride[1]  # no cell is in two windows
+        shape = (message.shape[0], top + H + bottom, left + W + right, C)
+        covered = kernel == stride and shape[1:3] == (message.shape[1] * stride[0], message.shape[2] * stride[1])
+        padded = (xp.empty if covered else xp.zeros)(shape, dtype=message.dtype)
+        cells = self._cells(padded, message.shape)
+
+        def work(piece: Block, scratch: Scratch) -> None:
+            sent = piece.part(message)
+            won = piece.part(winner) if winner.shape[0] > 1 else winner[:, piece.rows]
+            for tap, target in enumerate(map(piece.part, cells)):
+                if apart:
+                    xp.multiply(sent, won == tap, out=target)
+                else:
+                    target += sent * (won == tap)
+
+        whole_images = blocks(message.shape[0], message.shape[1], message.shape[1])
+        workers.run(pieces(message, workers) if apart else whole_images, work)
+        return (padded[:, top : top + H, left : left + W],)
+
+    def _padded(self, a: Array) -> Array:
+        """The images with a border that never wins."""
+        (top, bottom, left, right), (N, H, W, C) = self.layer.window.padding, a.shape
+        if not top + bottom + left + right:
+            return a
+        xp = array_namespace(a)
+        padded = xp.full((N, top + H + bottom, left + W + right, C), -xp.inf, dtype=a.dtype)
+        padded[:, top : top + H, left : left + W] = a
+        return padded
+
+    def _cells(self, images: Array, size: tuple[int, ...]) -> list[Array]:
+        """For each tap, in reading order, the cells that meet it, one per window."""
+        return [images[:, cells[2], cells[3]] for _, _, cells in self.layer.window.taps((size[1], size[2]))]
+
+
+@dataclass(frozen=True, eq=False)
+class Flat:
+    """Flatten: features in the order of (C, H, W), as everywhere in lrpref."""
+
+    layer: Flatten
+
+    form = "direct"
+    needs_inputs = False
+
+    def forward(self, inputs: tuple[Array, ...], workers: Workers) -> tuple[Array, Any]:
+        """The features, and the shape of the input."""
+        (a,) = inputs
+        return channels_first(a).reshape((a.shape[0], prod(a.shape[1:]))), a.shape
+
+    def backward(self, message: Array, kept: Any, inputs: tuple[Array, ...], workers: Workers) -> Sequence[Array]:
+        """The same numbers in the input's shape."""
+        if len(kept) != 4:
+            return (message.reshape((message.shape[0], *kept[1:])),)
+        _, H, W, C = kept
+        return (channels_last(message.reshape((message.shape[0], C, H, W))),)
+
+
+@dataclass(frozen=True, eq=False)
+class Same:
+    """Dropout, which does nothing here."""
+
+    form = "direct"
+    needs_inputs = False
+
+    def forward(self, inputs: tuple[Array, ...], workers: Workers) -> tuple[Array, None]:
+        """The input."""
+        return inputs[0], None
+
+    def backward(self, message: Array, kept: Any, inputs: tuple[Array, ...], workers: Workers) -> Sequence[Array]:
+        """What arrived."""
+        return (message,)

@@ -1,0 +1,64 @@
+"""What every step of a prepared network offers, and what their bodies share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Protocol
+
+from ...backend import Array, array_namespace
+from ...layers import Layer
+from ..kernels import ALL, BLOCK_BYTES, Block, blocks
+from ..workers import Workers
+
+
+class Step(Protocol):
+    """One layer, or one and the ReLU after it, prepared."""
+
+    @property
+    def form(self) -> str:
+        """How it computes: see `Prepared.forms`."""
+
+    @property
+    def needs_inputs(self) -> bool:
+        """Whether `backward` wants the values of the inputs."""
+
+    def forward(self, inputs: tuple[Array, ...], workers: Workers) -> tuple[Array, Any]:
+        """The node's output, and what `backward` will want to know."""
+
+    def backward(self, message: Array, kept: Any, inputs: tuple[Array, ...], workers: Workers) -> Sequence[Array]:
+        """A message for each input, given the message that arrived."""
+
+
+def channels_last(x: Array) -> Array:
+    """(N, C, H, W) -> (N, H, W, C), in a new array; vectors stay as they are."""
+    xp = array_namespace(x)
+    return xp.ascontiguousarray(xp.permute_dims(x, (0, 2, 3, 1))) if x.ndim == 4 else x
+
+
+def channels_first(x: Array) -> Array:
+    """The inverse of `channels_last`."""
+    xp = array_namespace(x)
+    return xp.ascontiguousarray(xp.permute_dims(x, (0, 3, 1, 2))) if x.ndim == 4 else x
+
+
+def rectify(z: Array, out: Array) -> None:
+    """max(z, 0) to `out`."""
+    array_namespace(z).maximum(z, 0, out=out)
+
+
+def output_shape(layer: Layer, a: Array) -> tuple[int, ...]:
+    """A layer's output shape for an input with channels last."""
+    if a.ndim == 2:
+        return layer.output_shape(a.shape)
+    N, H, W, C = a.shape
+    N, C, H, W = layer.output_shape((N, C, H, W))
+    return (N, H, W, C)
+
+
+def pieces(array: Array, workers: Workers) -> Iterator[Block]:
+    """An array of images cut so that everyone has work, in pieces that fit a cache."""
+    if array.ndim != 4:
+        return iter([Block(slice(0, array.shape[0]), ALL)])
+    N, H, W, C = array.shape
+    cached = BLOCK_BYTES // (4 * max(W * C, 1) * array.dtype.itemsize)
+    return blocks(N, H, max(1, min(cached, -(-N * H // workers.count))))

@@ -1,0 +1,83 @@
+"""Dense and Conv2D under a rule whose terms are all on the input itself: relevance as a factor."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from ...backend import Array, array_namespace
+from ...layers import LinearLayer
+from ..algebra import Recipe, quotient
+from ..kernels import Kernel, Source, keep
+from ..workers import Workers
+from .step import output_shape, rectify
+
+
+class Products(NamedTuple):
+    """The two kernels of a weighted layer's stacked weights: forward, and its adjoint."""
+
+    onward: Kernel
+    back: Kernel
+
+
+@dataclass(frozen=True, eq=False)
+class Weighted:
+    """Dense or Conv2D under a rule whose terms are all on the input itself: R_i = a_i c_i.
+
+    layer      the layer, for its shapes
+    recipe     its rule, reduced
+    products   the recipe's terms forward; the pools' terms back
+    biases     a bias for every term of the recipe, or None; shaped (O,)
+    rest       the layer's bias, where no term of its output holds it
+    rectified  whether the ReLU that follows is computed here
+    carried    whether relevance arrives as a factor of the output
+    """
+
+    layer: LinearLayer
+    recipe: Recipe
+    products: Products
+    biases: tuple[Array | None, ...]
+    rest: Array | None
+    rectified: bool
+    carried: bool
+
+    needs_inputs = False
+
+    @property
+    def form(self) -> str:
+        """The form of the forward product."""
+        return self.products.onward.form
+
+    def forward(self, inputs: tuple[Array, ...], workers: Workers) -> tuple[Array, tuple[Array, ...]]:
+        """y, and (q of every pool, the shape of the input)."""
+        (a,) = inputs
+        xp, shape = array_namespace(a), output_shape(self.layer, a)
+        y, *qs = outs = tuple(xp.empty(shape, dtype=a.dtype) for _ in range(1 + len(self.recipe.shares)))
+        self.products.onward.apply(Source(a), self._finish, outs, workers)
+        return y, (tuple(qs), a.shape)
+
+    def _finish(self, parts: Sequence[Array], outs: tuple[Array, ...], channels: slice) -> None:
+        """From a block of every term's product to y and the q's."""
+        y, *qs = outs
+        xp = array_namespace(y)
+        for part, b in zip(parts, self.biases, strict=True):
+            if b is not None:
+                part += b[channels]
+        z = sum((parts[k] for k in self.recipe.output[1:]), start=parts[self.recipe.output[0]])
+        if self.rest is not None:
+            z = z + self.rest[channels]
+        if self.rectified:
+            rectify(z, y)
+        else:
+            y[...] = z
+        explained = y if self.carried else xp.ones((1,) * y.ndim, dtype=y.dtype)
+        for k, q in enumerate(qs):
+            quotient(self.recipe, k, parts, z, explained, q)
+
+    def backward(self, message: Array, kept: Any, inputs: tuple[Array, ...], workers: Workers) -> Sequence[Array]:
+        """c_i = sum over pools and j of w'_ij s_j, with s = (what arrived) q."""
+        qs, shape = kept
+        c = array_namespace(message).empty((message.shape[0], *shape[1:]), dtype=message.dtype)
+        self.products.back.apply(Source(message, qs), keep, (c,), workers)
+        return (c,)
