@@ -187,33 +187,20 @@ class Direct:
         workers.run(blocks(source.shape[0], rows, most), work)
 
     def _patches(self, source: Source, block: Block, size: tuple[int, int], scratch: Scratch) -> Array:
-        """(images, rows, columns, taps * C): the cells under the kernel at each output position."""
-        strip, C = _gathered(source, block, self.window, scratch), source.shape[3]
-        (high, wide), moves = self.window.kernel, self.window.stride
-        if (high, wide) == moves == (1, 1):
+        """(images, rows, columns, kernel rows, kernel columns, C): the cells under the kernel at each position.
+
+        As a view they overlap; a product of matrices wants them one after the other, so they are copied, once.
+        """
+        strip, window = _gathered(source, block, self.window, scratch), self.window
+        if window.kernel == window.stride == (1, 1):
             return strip
-        if self.window.dilation == (1, 1) and C >= TOGETHER:
-            patches = scratch.array("patches", (block.size[0], *size, high, wide * C), source.c.dtype)
-            for i in range(high):
-                patches[:, :, :, i] = _side_by_side(strip[:, i :: moves[0]][:, : size[0]], wide, moves[1], size[1])
-            return patches
-        patches = scratch.array("patches", (block.size[0], *size, high * wide, C), source.c.dtype)
-        for tap, (_, _, cells) in enumerate(self.window.taps(size)):
-            patches[:, :, :, tap] = strip[:, cells[2], cells[3]]
+        shape = (strip.shape[0], *size, *window.kernel, strip.shape[3])
+        image, row, column, channel = strip.strides
+        down, right = window.stride[0] * row, window.stride[1] * column
+        strides = (image, down, right, window.dilation[0] * row, window.dilation[1] * column, channel)
+        patches = scratch.array("patches", shape, strip.dtype)
+        patches[...] = array_namespace(strip).lib.stride_tricks.as_strided(strip, shape, strides)
         return patches
-
-
-TOGETHER = 8
-"""Channels from which a row of the kernel is copied as one stretch of memory, and not tap by tap."""
-
-
-def _side_by_side(strip: Array, wide: int, move: int, columns: int) -> Array:
-    """(images, rows, columns, wide * C): with channels last, the cells under a row of the kernel lie side by side."""
-    images, rows, _, C = strip.shape
-    strides = (*strip.strides[:2], move * strip.strides[2], strip.strides[3])
-    as_strided = array_namespace(strip).lib.stride_tricks.as_strided
-    view: Array = as_strided(strip, (images, rows, columns, wide * C), strides)
-    return view
 
 
 @dataclass(frozen=True, eq=False)

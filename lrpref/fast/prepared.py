@@ -59,8 +59,11 @@ class Prepared:
         return sum(size for key, size in held.items() if key not in own)
 
     def forward(self, x: Array) -> Array:
-        """The explained output for a batch `x` (N, ...): the logits."""
-        return self.run(x).logits
+        """The explained output for a batch `x` (N, ...): the logits. What only relevance needs is not computed.
+
+        Raises ShapeError, InputError.
+        """
+        return self._pass(self._fitting(x), remember=False).logits
 
     def explain(self, x: Array, target: int | Array | None = None, seed: str | float | Array = "logit") -> Array:
         """The relevance of each value of `x`, as `lrpref.explain` says; shaped like x.
@@ -73,20 +76,24 @@ class Prepared:
 
     def run(self, x: Array) -> Pass:
         """One forward pass, from which any number of targets can be explained."""
+        return self._pass(self._fitting(x))
+
+    def _fitting(self, x: Array) -> Array:
+        """The batch, cast; raises ShapeError, InputError."""
         x = self.net.cast(x)
         self.net.shapes(tuple(x.shape))
-        return self._pass(x)
+        return x
 
-    def _pass(self, x: Array) -> Pass:
-        """The forward pass of a batch that has been cast and whose shape fits."""
-        wanted = self._wanted()
+    def _pass(self, x: Array, remember: bool = True) -> Pass:
+        """The forward pass of a batch that fits; without `remember`, nothing is kept but the explained output."""
+        wanted = self._wanted() if remember else {self.start}
         values, kept = {INPUT: channels_last(x)}, {}
         last_read = {read: k for k, placed in enumerate(self.steps) for read in placed.inputs}
         with at_work(array_namespace(x), self._workers(x)) as workers:
             for k, placed in enumerate(self.steps):
                 inputs = tuple(values[read] for read in placed.inputs)
                 with at_node(placed.nodes[0], self.net[placed.nodes[0]]):
-                    values[placed.output], kept[placed.output] = placed.step.forward(inputs, workers)
+                    values[placed.output], kept[placed.output] = placed.step.forward(inputs, workers, remember)
                 for read in placed.inputs:
                     if last_read[read] == k and read not in wanted:
                         values.pop(read, None)

@@ -48,7 +48,7 @@ class WeightedByTerms:
         """The form of the forward product."""
         return self.own.onward.form
 
-    def forward(self, inputs: tuple[Array, ...], workers: Workers) -> tuple[Array, tuple[Array, ...]]:
+    def forward(self, inputs: tuple[Array, ...], workers: Workers, remember: bool) -> tuple[Array, Any]:
         """y, and q of every pool."""
         (a,) = inputs
         xp, pools = array_namespace(a), self.rule.pools()
@@ -56,12 +56,14 @@ class WeightedByTerms:
         b = None if b is None else channels_last(b)
         z = self._product(self.own.onward, a, 1, workers)[0]
         z = z if b is None else z + b
+        y = xp.maximum(z, 0) if self.rectified else z
+        if not remember:
+            return y, None
         zs: list[Array] = [_biases(pool, b, z) for pool in pools]
         for group in self.groups:
             made = self._product(group.products.onward, _mapped(group.terms[0][1], a), len(group.terms), workers)
             for (k, term), part in zip(group.terms, made, strict=True):
                 zs[k] = zs[k] + term.sign * part
-        y = xp.maximum(z, 0) if self.rectified else z
         explained = y if self.carried else xp.ones_like(y)
         return y, tuple(plain_quotient(self.rule, k, zs, z, explained) for k in range(len(pools)))
 

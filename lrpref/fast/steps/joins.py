@@ -24,13 +24,14 @@ class Join:
     form = "direct"
     needs_inputs = False
 
-    def forward(self, inputs: tuple[Array, ...], workers: Workers) -> tuple[Array, Array]:
-        """y, and q."""
+    def forward(self, inputs: tuple[Array, ...], workers: Workers, remember: bool) -> tuple[Array, Any]:
+        """y, and (q, the number of branches)."""
         xp, shape = array_namespace(inputs[0]), inputs[0].shape
-        y, q = (xp.empty(shape, dtype=inputs[0].dtype) for _ in range(2))
+        y = xp.empty(shape, dtype=inputs[0].dtype)
+        q = xp.empty(shape, dtype=y.dtype) if remember else None
 
         def work(piece: Block, scratch: Scratch) -> None:
-            y_here, q_here, first, second, *more = map(piece.part, (y, q, *inputs))
+            y_here, first, second, *more = map(piece.part, (y, *inputs))
             z = scratch.array("z", y_here.shape, y.dtype)
             xp.add(first, second, out=z)
             for a in more:
@@ -39,8 +40,9 @@ class Join:
                 rectify(z, y_here)
             else:
                 y_here[...] = z
-            explained = y_here if self.carried else xp.ones((1,) * z.ndim, dtype=z.dtype)
-            quotient(self.recipe, 0, [z], z, explained, q_here)
+            if q is not None:
+                explained = y_here if self.carried else xp.ones((1,) * z.ndim, dtype=z.dtype)
+                quotient(self.recipe, 0, [z], z, explained, piece.part(q))
 
         workers.run(pieces(y, workers), work)
         return y, (q, len(inputs))
@@ -69,11 +71,13 @@ class Mean:
     form = "direct"
     needs_inputs = False
 
-    def forward(self, inputs: tuple[Array, ...], workers: Workers) -> tuple[Array, Any]:
+    def forward(self, inputs: tuple[Array, ...], workers: Workers, remember: bool) -> tuple[Array, Any]:
         """y, and (q / (H W), the shape of the input)."""
         (a,) = inputs
         xp = array_namespace(a)
         y = xp.mean(a, axis=(1, 2), keepdims=True)
+        if not remember:
+            return y, None
         q = xp.empty(y.shape, dtype=y.dtype)
         quotient(self.recipe, 0, [y.copy()], y, y if self.carried else xp.ones_like(y), q)
         return y, (q / (a.shape[1] * a.shape[2]), a.shape)

@@ -23,7 +23,7 @@ class Plain:
     form = "plain"
     needs_inputs = True
 
-    def forward(self, inputs: tuple[Array, ...], workers: Workers) -> tuple[Array, None]:
+    def forward(self, inputs: tuple[Array, ...], workers: Workers, remember: bool) -> tuple[Array, None]:
         """The layer's output."""
         return channels_last(self.layer.forward(*map(channels_first, inputs))), None
 

@@ -23,7 +23,7 @@ class Largest:
     form = "direct"
     needs_inputs = False
 
-    def forward(self, inputs: tuple[Array, ...], workers: Workers) -> tuple[Array, Any]:
+    def forward(self, inputs: tuple[Array, ...], workers: Workers, remember: bool) -> tuple[Array, Any]:
         """y, and (which tap won each window, the shape of the input)."""
         (a,) = inputs
         xp, shape = array_namespace(a), output_shape(self.layer, a)
@@ -35,8 +35,9 @@ class Largest:
             best[...] = piece.part(cells[0])
             higher = scratch.array("higher", best.shape, xp.bool)
             for tap, value in enumerate(map(piece.part, cells[1:]), start=1):
-                xp.greater(value, best, out=higher)
-                xp.putmask(won, higher, tap)
+                if remember:
+                    xp.greater(value, best, out=higher)
+                    xp.putmask(won, higher, tap)
                 xp.maximum(best, value, out=best)
 
         workers.run(pieces(y, workers), work)
@@ -90,7 +91,7 @@ class Flat:
     form = "direct"
     needs_inputs = False
 
-    def forward(self, inputs: tuple[Array, ...], workers: Workers) -> tuple[Array, Any]:
+    def forward(self, inputs: tuple[Array, ...], workers: Workers, remember: bool) -> tuple[Array, Any]:
         """The features, and the shape of the input."""
         (a,) = inputs
         return channels_first(a).reshape((a.shape[0], prod(a.shape[1:]))), a.shape
@@ -110,7 +111,7 @@ class Same:
     form = "direct"
     needs_inputs = False
 
-    def forward(self, inputs: tuple[Array, ...], workers: Workers) -> tuple[Array, None]:
+    def forward(self, inputs: tuple[Array, ...], workers: Workers, remember: bool) -> tuple[Array, None]:
         """The input."""
         return inputs[0], None
 

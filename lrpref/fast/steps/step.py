@@ -22,8 +22,8 @@ class Step(Protocol):
     def needs_inputs(self) -> bool:
         """Whether `backward` wants the values of the inputs."""
 
-    def forward(self, inputs: tuple[Array, ...], workers: Workers) -> tuple[Array, Any]:
-        """The node's output, and what `backward` will want to know."""
+    def forward(self, inputs: tuple[Array, ...], workers: Workers, remember: bool) -> tuple[Array, Any]:
+        """The node's output, and what `backward` will want to know; None if it need not `remember`."""
 
     def backward(self, message: Array, kept: Any, inputs: tuple[Array, ...], workers: Workers) -> Sequence[Array]:
         """A message for each input, given the message that arrived."""

@@ -44,12 +44,14 @@ class Uniform:
         """The form of the forward product."""
         return self.own.onward.form
 
-    def forward(self, inputs: tuple[Array, ...], workers: Workers) -> tuple[Array, Any]:
+    def forward(self, inputs: tuple[Array, ...], workers: Workers, remember: bool) -> tuple[Array, Any]:
         """y, and (y or None, one over the stabilized number of inputs, the input's shape)."""
         (a,) = inputs
         xp = array_namespace(a)
         y = xp.empty(output_shape(self.layer, a), dtype=a.dtype)
         self.own.onward.apply(Source(a), self._finish, (y,), workers)
+        if not remember:
+            return y, None
         if self.count is None:
             n = xp.full((1, 1), a.shape[-1], dtype=a.dtype)
         else:

@@ -49,16 +49,16 @@ class Weighted:
         """The form of the forward product."""
         return self.products.onward.form
 
-    def forward(self, inputs: tuple[Array, ...], workers: Workers) -> tuple[Array, tuple[Array, ...]]:
+    def forward(self, inputs: tuple[Array, ...], workers: Workers, remember: bool) -> tuple[Array, Any]:
         """y, and (q of every pool, the shape of the input)."""
         (a,) = inputs
         xp, shape = array_namespace(a), output_shape(self.layer, a)
-        y, *qs = outs = tuple(xp.empty(shape, dtype=a.dtype) for _ in range(1 + len(self.recipe.shares)))
+        y, *qs = outs = tuple(xp.empty(shape, dtype=a.dtype) for _ in range(1 + remember * len(self.recipe.shares)))
         self.products.onward.apply(Source(a), self._finish, outs, workers)
         return y, (tuple(qs), a.shape)
 
     def _finish(self, parts: Sequence[Array], outs: tuple[Array, ...], channels: slice) -> None:
-        """From a block of every term's product to y and the q's."""
+        """From a block of every term's product to y and, if there is room for them, the q's."""
         y, *qs = outs
         xp = array_namespace(y)
         for part, b in zip(parts, self.biases, strict=True):
