@@ -88,6 +88,15 @@ def test_the_design_of_the_second_study() -> None:
             lrpref.composites.resolve(rule)
 
 
+def test_small_networks_of_the_second_study_are_repeated(folder: Path) -> None:
+    """They come from the first study's folder, with a seed in their names; those trained once have none."""
+    study = nyiri2025.study(SHORT, seeds=(0, 1), folder=folder)
+    assert {unit.seed for unit in study.units if unit.network == "mnist-conv"} == {0, 1}
+    assert {unit.seed for unit in study.units if unit.network == "mnist-cnn"} == {0}
+    assert nyiri2025.file_of("mnist-conv", 0) == "mnist-conv-seed0"
+    assert (nyiri2025.file_of("resnet20", 0), nyiri2025.file_of("resnet20", 1)) == ("resnet20", "resnet20-seed1")
+
+
 @pytest.mark.parametrize("position", [*guillemot2020.TWINS, "conv", "dense"])
 def test_every_position_fuses_away(position: str) -> None:
     """Not one BatchNorm is left as a Scale: "fused" means the same for all of them."""
@@ -378,6 +387,30 @@ def test_the_command(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture
         table = list(csv.DictReader(stream))
     assert {row["seeds"] for row in table} <= {"1", "2"}
     assert all(row["images"] == "2" for row in table)
+
+
+def test_parts_of_a_run_make_the_whole(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Two parts into one folder share nothing and leave nothing out; the whole then measures nothing, and sums up."""
+    words = ["reproduce", "2002.11018", "--networks", str(folder), "--seeds", "0", "--images", "2", "--quick"]
+    words += ["--only=mnist-dense--", "--out", str(tmp_path)]
+    assert main([*words, "--part", "1/2"]) == 0
+    first = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "units").iterdir()}
+    assert main([*words, "--part", "2/2"]) == 0
+    both = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "units").iterdir()}
+    assert (len(first), len(both)) == (3, 6)
+    assert first.items() <= both.items()
+    assert "wrote 3 units, part 2 of 2" in capsys.readouterr().out
+    assert not (tmp_path / "summary.md").exists()
+    assert main(words) == 0
+    assert {path.name: path.stat().st_mtime_ns for path in (tmp_path / "units").iterdir()} == both
+    assert "6 units" in (tmp_path / "summary.md").read_text()
+
+
+@pytest.mark.parametrize("text", ["0/2", "3/2", "2", "a/b", "1/0", "-1/2"])
+def test_parts_that_are_none(text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["reproduce", "2002.11018", f"--part={text}"])
+    assert "expected a part such as 1/2" in capsys.readouterr().err
 
 
 def test_images_of_a_folder(tmp_path: Path) -> None:

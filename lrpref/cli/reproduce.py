@@ -26,7 +26,22 @@ def add(commands: Any) -> None:
     parser.add_argument("--seeds", type=int, nargs="+", help="training seeds (default: 0 1 2; --quick: 0)")
     parser.add_argument("--images", type=int, help="how many test images (default: 200; --quick: 40)")
     parser.add_argument("--only", metavar="TEXT", help="units whose name holds this text")
+    parser.add_argument(
+        "--part",
+        metavar="K/N",
+        type=part,
+        default=(1, 1),
+        help="every Nth unit, from the Kth: parts may run side by side, on one --out; once more without it sums up",
+    )
     parser.add_argument("--out", metavar="FOLDER", help="results; what is there is not measured again")
+
+
+def part(text: str) -> tuple[int, int]:
+    """The K and N of "K/N", 1 <= K <= N; raises argparse's own error."""
+    first, _, count = text.partition("/")
+    if not (first.isdecimal() and count.isdecimal() and 1 <= int(first) <= int(count)):
+        raise argparse.ArgumentTypeError(f"expected a part such as 1/2 or 2/2, got {text!r}")
+    return int(first), int(count)
 
 
 def run(chosen: argparse.Namespace) -> int:
@@ -44,12 +59,17 @@ def run(chosen: argparse.Namespace) -> int:
     study = reproduce.STUDIES[chosen.paper](protocol, seeds=seeds, folder=chosen.networks)
     if chosen.only:
         study = replace(study, units=[unit for unit in study.units if chosen.only in unit.name])
+    first, parts = chosen.part
+    study = replace(study, units=study.units[first - 1 :: parts])
     named = dict.fromkeys(unit.dataset for unit in study.units)
     if not named:
         raise InputError("nothing to measure: no network at hand; give a folder with --networks, or another --only")
     at_hand = {name: images.load(name, protocol.images, chosen.data) for name in named}
     out = Path(chosen.out or f"reproduce-{chosen.paper}{'-quick' if chosen.quick else ''}")
     found = reproduce.run(study, at_hand, out)
+    if parts > 1:
+        print(f"wrote {len(found)} units, part {first} of {parts}; without --part the tables are made of all parts")
+        return 0
     claims = study.answer(found)
     report.save(out / "summary.csv", report.as_csv(study, found))
     report.save(out / "summary.md", report.as_markdown(study, found, claims, as_typed(chosen), out))

@@ -39,8 +39,15 @@ NETWORKS = {
     "vgg19-bn": "cifar10",
     "resnet20": "cifar10",
     "resnet50": "cifar10",
+    "mnist-conv": "mnist",
+    "mnist-dense": "mnist",
+    "cifar10-conv": "cifar10",
+    "cifar10-conv-bn-relu": "cifar10",
 }
 """Network -> data set. The simple CNN, and the deep ones as far as they are at hand."""
+
+REPEATED = ("mnist-conv", "mnist-dense", "cifar10-conv", "cifar10-conv-bn-relu")
+"""The networks trained from several seeds, small ones of the other study; on these more fills, insertion, deletion."""
 
 GAMMA_BOX = "epsilon-gamma-box"
 DECADES = tuple(f"epsilon(epsilon=1e{k:+d})" if k else "epsilon(epsilon=1)" for k in range(-6, 1))
@@ -92,8 +99,8 @@ def study(protocol: Protocol, seeds: Sequence[int] = (0,), folder: str | os.Path
 
 
 def file_of(network: str, seed: int) -> str:
-    """The name of a network's file: the network's own for seed 0."""
-    return networks.seeded(network, seed) if seed else network
+    """The name of a network's file; one that was trained once has no seed in it."""
+    return networks.seeded(network, seed) if seed or network in REPEATED else network
 
 
 def measured(trained: Trained, unit: Unit, images: Images, protocol: Protocol) -> Rows:
@@ -102,7 +109,8 @@ def measured(trained: Trained, unit: Unit, images: Images, protocol: Protocol) -
     target = fused.answers(images.x)
     rule = boxed(unit.rule, fused)
     R = relevance(fused, images.x, target, rule, protocol.seed)
-    rows = faithfulness(fused, images.x, R, target, protocol, more=protocol.more and unit.seed == 0)
+    more = protocol.more and unit.seed == 0 and unit.network in REPEATED
+    rows = faithfulness(fused, images.x, R, target, protocol, more)
     if unit.rule not in BASELINES:
         rows |= stability(fused, images.x, R, target, rule, protocol)
         rows |= amplification(fused, images.x, target, rule)
@@ -113,10 +121,7 @@ def boxed(rule: str, trained: Trained) -> Explained:
     """The rule; where it has a box, that of black and white as the network takes them."""
     if rule != GAMMA_BOX:
         return rule
-    if trained.normalisation is None:
-        return composites.EpsilonGammaBox(0.0, 1.0)
-    low, high = (bound.reshape(-1) for bound in trained.normalisation.box())  # one number per channel
-    return composites.EpsilonGammaBox(low, high)
+    return composites.EpsilonGammaBox(*((0.0, 1.0) if trained.normalisation is None else trained.normalisation.box()))
 
 
 # ---- the answers -------------------------------------------------------------------------------------------------
