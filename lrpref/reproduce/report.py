@@ -57,7 +57,7 @@ def as_markdown(study: Study, found: Mapping[Unit, Rows], claims: Sequence[Claim
     protocol = ", ".join(f"{name} {value}" for name, value in study.protocol.as_dict().items())
     seeds = sorted({unit.seed for unit in found})
     lines = [f"# {study.title}", "", f"arXiv {study.paper}. Measured by `{command}`: {sources}; {len(found)} units, "]
-    lines[-1] += f"training seeds {', '.join(map(str, seeds))}, {hours:.2f} hours of computing; {told}."
+    lines[-1] += f"training seeds {', '.join(map(str, seeds))}, {hours:.2f} hours of processor time; {told}."
     lines += ["", f"Protocol: {protocol}.", ""]
     if study.missing:
         lines += [f"Not at hand, and so not measured: {', '.join(study.missing)}.", ""]

@@ -46,10 +46,10 @@ def run(study: Study, images: Mapping[str, Images], out: Path, progress: bool | 
     try:
         for done, unit in enumerate(waiting):
             line.show(_told(unit, done, len(waiting), time.perf_counter() - started))
-            start = time.perf_counter()
+            start = time.process_time()
             rows = study.measure(unit, images[unit.dataset], study.protocol)
             about = _about(study, unit, images[unit.dataset])
-            seconds = round(time.perf_counter() - start, 2)
+            seconds = round(time.process_time() - start, 2)
             write(folder / f"{unit.name}.jsonl", {**about, "seconds": seconds, **versions()}, rows)
             found[unit] = rows
     finally:
