@@ -225,9 +225,13 @@ def test_every_form_is_the_convolution(geometry: Any, threads: int, monkeypatch:
                 assert_allclose(run(form, a, expected.shape, threads), expected, rtol=1e-11, atol=1e-11)
 
 
+@pytest.mark.parametrize("whole", [True, False], ids=["whole", "row by row"])
 @pytest.mark.parametrize("geometry", GEOMETRIES, ids=str)
-def test_the_adjoint_is_the_adjoint(geometry: Any) -> None:
+def test_the_adjoint_is_the_adjoint(geometry: Any, whole: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """By scattering, whatever the stride; by turning the kernel round, where it moves by one."""
+    if not whole:
+        monkeypatch.setattr(kernels, "BLOCK_BYTES", 1)
+        monkeypatch.setattr(kernels, "MIN_ROWS", 1)
     (shape, kernel, stride, padding, dilation) = geometry
     layer = Conv2D(random(4, shape[1], kernel, kernel), None, stride, padding, dilation)
     s = random(*layer.output_shape(shape))
@@ -338,7 +342,13 @@ def test_gamma_before_a_relu_needs_one_branch_only() -> None:
 @pytest.mark.parametrize("rectified", [True, False])
 @pytest.mark.parametrize(
     "rule",
-    [rules.Epsilon(), rules.ZPlus(1e-6), rules.Gamma(0.3, stabilizer=1e-6), rules.AlphaBeta(2, 1, stabilizer=1e-6)],
+    [
+        rules.Epsilon(),
+        rules.ZPlus(1e-6),
+        rules.Gamma(0.3, stabilizer=1e-6),
+        rules.Gamma(0.3, generalised=True, stabilizer=1e-6),
+        rules.AlphaBeta(2, 1, stabilizer=1e-6),
+    ],
     ids=str,
 )
 def test_the_quick_quotient_is_the_plain_one(rule: Rule, rectified: bool) -> None:
@@ -348,6 +358,7 @@ def test_the_quick_quotient_is_the_plain_one(rule: Rule, rectified: bool) -> Non
     z = a @ w.T + b
     y = np.maximum(z, 0) if rectified else z
     parts = [a @ term.w(w).T + (0 if term.b is None else term.b(b)) for term in recipe.terms]
+    assert_allclose(recipe.scale * sum(parts[k] for k in recipe.output), z, rtol=1e-11, atol=1e-11)
     for k in range(len(recipe.shares)):
         zs = [parts[share.index].copy() for share in recipe.shares]
         expected = algebra.plain_quotient(recipe.rule, k, zs, z, y)
@@ -356,6 +367,15 @@ def test_the_quick_quotient_is_the_plain_one(rule: Rule, rectified: bool) -> Non
         assert_allclose(found, expected, rtol=1e-12, atol=1e-12)
         if recipe.bounded:
             assert np.abs(found).max() <= 1 + 1e-12
+
+
+def test_gamma_before_an_addition_needs_two_products() -> None:
+    """Its two branches add up to (2 + gamma) z, so that z itself is not computed; neither branch by the rule's code."""
+    rule = rules.Gamma(0.5, generalised=True, stabilizer=1e-6)
+    recipe = algebra.recipe(rule, random(4, 6), random(4), nonnegative=True, rectified=False, carried=True)
+    assert recipe is not None
+    assert (len(recipe.terms), recipe.output, recipe.scale) == (2, (0, 1), 0.4)
+    assert [share.way for share in recipe.shares] == ["up", "down"]
 
 
 def test_which_recipes_are_bounded() -> None:

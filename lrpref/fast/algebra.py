@@ -86,7 +86,8 @@ def for_rectified(rule: Rule) -> Rule:
 class Share:
     """How one pool's q is made: from the part `index` of the stacked product.
 
-    way  "over": z' >= y >= 0, add the stabilizer; "plus": z' >= 0, likewise; "minus": z' <= 0, subtract it; "as it
+    way  "over": z' >= y >= 0, add the stabilizer; "plus": z' >= 0, likewise; "minus": z' <= 0, subtract it; "up" and
+         "down": the share of units with y >= 0 only, where z' >= y, and of those with y < 0, where z' <= y; "as it
          is": the rule's own code, which supposes nothing
     """
 
@@ -100,7 +101,7 @@ class Recipe:
     """A rule on one layer, reduced: what to stack, what adds up to the layer's output, and each pool's q.
 
     terms   the distinct (weight map, bias map) pairs whose products are computed
-    output  the parts whose sum is the layer's own z
+    output  the parts whose sum, times `scale`, is the layer's own z
     shares  one for each pool
     rule    the reduced rule
     bounded whether |q| cannot exceed the coefficient: then a rounding error in z' moves relevance by no more than a
@@ -113,6 +114,7 @@ class Recipe:
     shares: tuple[Share, ...]
     rule: Rule
     bounded: bool
+    scale: float = 1
 
 
 OWN = Term(b=identity)
@@ -136,23 +138,32 @@ def recipe(rule: Rule, w: Array, b: Array | None, nonnegative: bool, rectified: 
         return None
     terms = list(dict.fromkeys(pool.terms[0] for pool in pools))
     apart = [Term(w=positive, b=positive), Term(w=negative, b=negative)]
-    if OWN in terms:
-        output: tuple[int, ...] = (terms.index(OWN),)
+    both_signs = _gamma_of_both_signs(rule) and nonnegative and carried and added(rule, w) > 0
+    scale = 1.0
+    if both_signs:  # (z + gamma z+) + (z + gamma z-) = (2 + gamma) z
+        output: tuple[int, ...] = (0, 1)
+        scale = 1 / (2 + rule.gamma)  # type: ignore[attr-defined]
+    elif OWN in terms:
+        output = (terms.index(OWN),)
     elif set(apart) <= set(terms):
         output = (terms.index(apart[0]), terms.index(apart[1]))
     else:
         terms, output = [OWN, *terms], (0,)
     if len({pool.terms[0] for pool in pools}) < len(pools):
         return None
-    ways = [_way(rule, term, w, b, nonnegative, rectified and carried) for term in terms]
+    ways = ["up", "down"] if both_signs else [_way(rule, t, w, b, nonnegative, rectified and carried) for t in terms]
     shares = tuple(Share(terms.index(p.terms[0]), p.coefficient, ways[terms.index(p.terms[0])]) for p in pools)
     bounded = carried and (_self_bounded(rule) or all(share.way == "over" for share in shares))
-    return Recipe(tuple(terms), output, shares, rule, bounded)
+    return Recipe(tuple(terms), output, shares, rule, bounded, scale)
+
+
+def _gamma_of_both_signs(rule: Rule) -> bool:
+    return type(rule) is Gamma and rule.generalised
 
 
 def _self_bounded(rule: Rule) -> bool:
     """Whether the rule's denominator is at least |z|, whatever the sign of z."""
-    return type(rule) in (Zero, Epsilon) or (type(rule) is Gamma and rule.generalised)
+    return type(rule) in (Zero, Epsilon) or _gamma_of_both_signs(rule)
 
 
 def _way(rule: Rule, term: Term, w: Array, b: Array | None, nonnegative: bool, rectified: bool) -> str:
@@ -190,11 +201,15 @@ def quotient(recipe: Recipe, k: int, parts: Sequence[Array], z: Array, y: Array,
         out[...] = plain_quotient(recipe.rule, k, [parts[s.index] for s in recipe.shares], z, y)
         return
     epsilon = added(recipe.rule, y)
-    if share.way == "minus":
-        xp.minimum(part, 0, out=part)
+    if share.way == "up":
+        y = xp.maximum(y, 0)
+    elif share.way == "down":
+        y = xp.minimum(y, 0)
+    if share.way in ("minus", "down"):
+        xp.minimum(part, y if share.way == "down" else 0, out=part)
         part -= epsilon
     else:
-        xp.maximum(part, y if share.way == "over" else 0, out=part)
+        xp.maximum(part, 0 if share.way == "plus" else y, out=part)
         part += epsilon
     xp.divide(y, part, out=out)
     if share.coefficient != 1:

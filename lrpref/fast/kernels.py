@@ -125,13 +125,21 @@ def _most_rows(row_cells: int, row_bytes: int, images: int, rows: int, workers: 
     return max(1, min(max(cached, full), shared))
 
 
+def _reach(window: Window) -> int:
+    """Rows that a kernel spans."""
+    return window.dilation[0] * (window.kernel[0] - 1) + 1
+
+
+def _parts(block: Block, outs: tuple[Array, ...]) -> tuple[Array, ...]:
+    return tuple(map(block.part, outs))
+
+
 def _gathered(source: Source, block: Block, window: Window, scratch: Scratch) -> Array:
     """The rows of the source that a block of output rows sees, with the padding around them, in a buffer."""
     _, H, W, C = source.shape
     top, _, left, right = window.padding
-    reach = window.dilation[0] * (window.kernel[0] - 1) + 1
     first = block.rows.start * window.stride[0] - top
-    last = (block.rows.stop - 1) * window.stride[0] - top + reach
+    last = (block.rows.stop - 1) * window.stride[0] - top + _reach(window)
     held = scratch.array("strip", (block.size[0], last - first, left + W + right, C), source.c.dtype)
     real = slice(min(max(first, 0), H), max(min(last, H), 0))
     above, below = real.start - first, real.stop - first
@@ -180,7 +188,7 @@ class Direct:
             z = scratch.array("z", (K, images * height * columns, O), dtype)
             for k in range(K):
                 xp.matmul(a, self.matrices[k], out=z[k])
-            finish(list(z.reshape((K, images, height, columns, O))), tuple(map(block.part, outs)), ALL)
+            finish(list(z.reshape((K, images, height, columns, O))), _parts(block, outs), ALL)
 
         row_bytes = columns * (depth + K * O) * dtype.itemsize
         most = _most_rows(columns, row_bytes, source.shape[0], rows, workers)
@@ -222,27 +230,40 @@ class Scatter:
         return cls(xp.ascontiguousarray(taps.reshape((weight.shape[0], -1))), window)
 
     def apply(self, source: Source, finish: Finish, outs: tuple[Array, ...], workers: Workers) -> None:
-        """Image by image: multiply, add to the cells of each tap, crop the padding, finish."""
-        xp, dtype = array_namespace(self.matrix), source.c.dtype
+        """Block by block: multiply, add to the cells of each tap, crop the padding, finish."""
+        xp, dtype, window = array_namespace(self.matrix), source.c.dtype, self.window
         _, rows, columns, O = source.shape
         H, W = outs[0].shape[1:3]
-        top, bottom, left, right = self.window.padding
-        taps = list(self.window.taps((rows, columns)))
-        C = self.matrix.shape[1] // len(taps)
+        top, _, left, right = window.padding
+        taps = window.kernel[0] * window.kernel[1]
+        C = self.matrix.shape[1] // taps
 
-        def work(n: int, scratch: Scratch) -> None:
-            s = scratch.array("strip", (1, rows, columns, O), dtype)
-            source.rows(slice(n, n + 1), slice(0, rows), s)
-            messages = scratch.array("patches", (rows * columns, len(taps) * C), dtype)
+        def work(block: Block, scratch: Scratch) -> None:
+            images, padded = block.size[0], slice(block.rows.start + top, block.rows.stop + top)
+            sent = _rows_that_reach(padded, window, rows)
+            high = sent.stop - sent.start
+            s = scratch.array("strip", (images, high, columns, O), dtype)
+            source.rows(block.images, sent, s)
+            messages = scratch.array("patches", (images * high * columns, taps * C), dtype)
             xp.matmul(s.reshape((-1, O)), self.matrix, out=messages)
-            messages = messages.reshape((1, rows, columns, len(taps), C))
-            c = scratch.array("z", (1, top + H + bottom, left + W + right, C), dtype)
+            messages = messages.reshape((images, high, columns, taps, C))
+            first = min(padded.start, sent.start * window.stride[0])
+            last = max(padded.stop, (sent.stop - 1) * window.stride[0] + _reach(window))
+            c = scratch.array("z", (images, last - first, left + W + right, C), dtype)
             c[...] = 0
-            for tap, (_, _, cells) in enumerate(taps):
-                c[:, cells[2], cells[3]] += messages[:, :, :, tap]
-            finish([c[:, top : top + H, left : left + W]], tuple(out[n : n + 1] for out in outs), ALL)
+            below = c[:, sent.start * window.stride[0] - first :]
+            for tap, (_, _, cells) in enumerate(window.taps((high, columns))):
+                below[:, cells[2], cells[3]] += messages[:, :, :, tap]
+            finish([c[:, padded.start - first : padded.stop - first, left : left + W]], _parts(block, outs), ALL)
 
-        workers.run(range(source.shape[0]), work)
+        row_bytes = W * (C + (O + taps * C) // (window.stride[0] * window.stride[1])) * dtype.itemsize
+        workers.run(blocks(source.shape[0], H, _most_rows(W, row_bytes, source.shape[0], H, workers)), work)
+
+
+def _rows_that_reach(padded: slice, window: Window, rows: int) -> slice:
+    """The output rows, of `rows`, whose kernel touches some of the given rows of the padded input; one at least."""
+    first = min(max(0, ceil((padded.start - _reach(window) + 1) / window.stride[0])), rows - 1)
+    return slice(first, max(first + 1, min(rows, (padded.stop - 1) // window.stride[0] + 1)))
 
 
 # ---- fully connected -------------------------------------------------------------------------------------------

@@ -65,6 +65,8 @@ class Weighted:
             if b is not None:
                 part += b[channels]
         z = sum((parts[k] for k in self.recipe.output[1:]), start=parts[self.recipe.output[0]])
+        if self.recipe.scale != 1:
+            z = z * self.recipe.scale
         if self.rest is not None:
             z = z + self.rest[channels]
         if self.rectified:
