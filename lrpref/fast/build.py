@@ -13,13 +13,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..backend import Array, array_namespace
-from ..engine import Rule, Term, one
+from ..engine import Map, Rule, Term, identity, negative, one, positive
 from ..layers import Add, Conv2D, Dense, Dropout, Flatten, GlobalAvgPool2D, Layer, MaxPool2D, ReLU
 from ..layers.window import Window
 from ..network import INPUT, Network, Node
 from .algebra import OWN, nonnegative_nodes, recipe
 from .kernels import Direct, Kernel, Scatter, Stacked, StackedAdjoint, Winograd
-from .steps import Flat, Group, Join, Largest, Mean, Plain, Products, Same, Step, Uniform, Weighted, WeightedByTerms
+from .steps import Flat, Join, Largest, Mean, Plain, Products, Same, Step, Uniform, Weighted, WeightedByTerms
 
 CARRIED, EXPLICIT = "carried", "explicit"
 
@@ -202,17 +202,35 @@ def _weighted(layer: Dense | Conv2D, rule: Rule, situation: Situation) -> tuple[
         biases = tuple(None if b is None or term.b is None else term.b(b) for term in reduced.terms)
         rest = b if reduced.terms[reduced.output[0]].b is None else None
         return Weighted(layer, reduced, Products(onward, back), biases, rest, rectified, carried), CARRIED
-    own = Products(_onward(layer, [w], "direct", 0), _back(layer, [w], "direct", 0))
     pools = rule.pools()
-    terms = [(k, term) for k, pool in enumerate(pools) for term in pool.terms]
-    if len(terms) == 1 and terms[0][1] == Term(one, one) and not taps:
+    terms = [term for pool in pools for term in pool.terms]
+    if len(terms) == 1 and terms[0] == Term(one, one) and not taps:
+        own = Products(_onward(layer, [w], "direct", 0), _back(layer, [w], "direct", 0))
         return Uniform(layer, rule, own, _count(layer), b, rectified, carried), EXPLICIT
-    groups = []
-    for read in dict.fromkeys(term.a for _, term in terms):
-        mine = tuple((k, term) for k, term in terms if term.a is read)
-        weights = [term.w(w) for _, term in mine]
-        groups.append(Group(mine, Products(_onward(layer, weights, "direct", 0), _back(layer, weights, "direct", 0))))
-    return WeightedByTerms(layer, rule, own, tuple(groups), rectified, carried), EXPLICIT
+    maps = maps_read(terms)
+    rows = [beside(w, own_terms(maps), maps), *(beside(w, pool.terms, maps) for pool in pools)]
+    products = Products(_onward(layer, rows, "direct", 0), _back(layer, rows[1:], "direct", 0))
+    return WeightedByTerms(layer, rule, maps, products, rectified, carried), EXPLICIT
+
+
+def maps_read(terms: Sequence[Term]) -> tuple[Map, ...]:
+    """The maps of the input that the terms read, and those that z itself is made of."""
+    maps = tuple(dict.fromkeys(term.a for term in terms))
+    return maps if identity in maps or {positive, negative} <= set(maps) else (identity, *maps)
+
+
+def own_terms(maps: Sequence[Map]) -> tuple[Term, ...]:
+    """z = sum a w, or sum a+ w + sum a- w."""
+    return (Term(),) if identity in maps else (Term(positive), Term(negative))
+
+
+def beside(w: Array, terms: Sequence[Term], maps: Sequence[Map]) -> Array:
+    """The weights of terms that are added, (O, M C, ...): for each of the M maps those of the terms that read it."""
+    xp, blocks = array_namespace(w), []
+    for m in maps:
+        mine = [term.sign * term.w(w) for term in terms if term.a is m]
+        blocks.append(sum(mine[1:], start=mine[0]) if mine else xp.zeros_like(w))
+    return xp.concatenate(blocks, axis=1)
 
 
 # ---- the kernels of a layer ------------------------------------------------------------------------------------

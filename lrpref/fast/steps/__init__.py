@@ -10,7 +10,7 @@ one of two forms, which is settled when the network is prepared:
 
 from __future__ import annotations
 
-from .by_terms import Group, WeightedByTerms
+from .by_terms import WeightedByTerms
 from .joins import Join, Mean
 from .plain import Plain
 from .routing import Flat, Largest, Same
@@ -20,7 +20,6 @@ from .weighted import Products, Weighted
 
 __all__ = [
     "Flat",
-    "Group",
     "Join",
     "Largest",
     "Mean",

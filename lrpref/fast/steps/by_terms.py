@@ -7,37 +7,29 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...backend import Array, array_namespace
-from ...engine import Pool, Rule, Term
+from ...engine import Map, Pool, Rule
 from ...layers import LinearLayer
 from ..algebra import plain_quotient
-from ..kernels import Kernel, Source, keep
-from ..workers import Workers
-from .step import channels_last, output_shape
+from ..kernels import Block, Source, keep
+from ..workers import Scratch, Workers
+from .step import channels_last, output_shape, pieces
 from .weighted import Products
 
 
 @dataclass(frozen=True, eq=False)
-class Group:
-    """The terms of a rule that read one map of the input: (pool, term), and their products."""
-
-    terms: tuple[tuple[int, Term], ...]
-    products: Products
-
-
-@dataclass(frozen=True, eq=False)
 class WeightedByTerms:
-    """Dense or Conv2D under a rule with terms on other maps of the input: relevance is formed, R_i = sum a'_i c_i.
+    """Dense or Conv2D under a rule with terms on other maps of the input: R_i = sum_m m(a_i) c_mi.
 
     This is how a first layer is computed, whose input may have both signs or whose rule looks at bounds.
 
-    own     the layer's own product
-    groups  the rule's terms by what they read
+    maps      the maps m of the input that the rule's terms read; m(a) for each stand side by side, as channels
+    products  forward, from all of them to the layer's own z and the z of every pool; back, from every pool's s to c_m
     """
 
     layer: LinearLayer
     rule: Rule
-    own: Products
-    groups: tuple[Group, ...]
+    maps: tuple[Map, ...]
+    products: Products
     rectified: bool
     carried: bool
 
@@ -46,53 +38,59 @@ class WeightedByTerms:
     @property
     def form(self) -> str:
         """The form of the forward product."""
-        return self.own.onward.form
+        return self.products.onward.form
 
     def forward(self, inputs: tuple[Array, ...], workers: Workers, remember: bool) -> tuple[Array, Any]:
         """y, and q of every pool."""
         (a,) = inputs
-        xp, pools = array_namespace(a), self.rule.pools()
-        _, b = self.layer.parameters(xp.permute_dims(a, (0, 3, 1, 2)) if a.ndim == 4 else a)
+        xp, pools, shape = array_namespace(a), self.rule.pools(), output_shape(self.layer, a)
+        _, b = self.layer.parameters(_channels_first(a))
         b = None if b is None else channels_last(b)
-        z = self._product(self.own.onward, a, 1, workers)[0]
-        z = z if b is None else z + b
-        y = xp.maximum(z, 0) if self.rectified else z
-        if not remember:
-            return y, None
-        zs: list[Array] = [_biases(pool, b, z) for pool in pools]
-        for group in self.groups:
-            made = self._product(group.products.onward, _mapped(group.terms[0][1], a), len(group.terms), workers)
-            for (k, term), part in zip(group.terms, made, strict=True):
-                zs[k] = zs[k] + term.sign * part
-        explained = y if self.carried else xp.ones_like(y)
-        return y, tuple(plain_quotient(self.rule, k, zs, z, explained) for k in range(len(pools)))
+        own, *zs = made = tuple(xp.empty(shape, dtype=a.dtype) for _ in range(1 + len(pools)))
+        mapped = xp.concatenate([_mapped(m, a) for m in self.maps], axis=-1)
+        self.products.onward.apply(Source(mapped), keep, made, workers)
+        biases = [b, *(_bias(pool, b) for pool in pools)]
 
-    def _product(self, kernel: Kernel, a: Array, count: int, workers: Workers) -> list[Array]:
-        """`count` products of one input."""
-        shape = output_shape(self.layer, a)
-        outs = tuple(array_namespace(a).empty(shape, dtype=a.dtype) for _ in range(count))
-        kernel.apply(Source(a), keep, outs, workers)
-        return list(outs)
+        def finish(piece: Block, scratch: Scratch) -> None:
+            z, *parts = map(piece.part, made)
+            for part, bias in zip((z, *parts), biases, strict=True):
+                if bias is not None:
+                    part += _here(bias, piece)
+            y = xp.maximum(z, 0) if self.rectified else z.copy()
+            explained = y if self.carried else xp.ones_like(y)
+            quotients = [plain_quotient(self.rule, k, parts, z, explained) for k in range(len(pools))]
+            for part, found in zip((z, *parts), (y, *quotients), strict=True):
+                part[...] = found
+
+        workers.run(pieces(own, workers), finish)
+        return own, tuple(zs)
 
     def backward(self, message: Array, kept: Any, inputs: tuple[Array, ...], workers: Workers) -> Sequence[Array]:
-        """R_i = sum over the terms of sign a'_i sum_j w'_ij s_j."""
+        """R_i = sum over the maps of m(a_i) c_mi."""
         (a,) = inputs
         xp = array_namespace(a)
-        R = xp.zeros((message.shape[0], *a.shape[1:]), dtype=a.dtype)
-        for group in self.groups:
-            c = xp.empty(R.shape, dtype=a.dtype)
-            factors = tuple(term.sign * kept[k] for k, term in group.terms)
-            group.products.back.apply(Source(message, factors), keep, (c,), workers)
-            R += _mapped(group.terms[0][1], a) * c
-        return (R,)
+        c = xp.empty((message.shape[0], *a.shape[1:-1], a.shape[-1] * len(self.maps)), dtype=a.dtype)
+        self.products.back.apply(Source(message, kept), keep, (c,), workers)
+        parts = xp.split(c, len(self.maps), axis=-1)
+        return (sum(_mapped(m, a) * part for m, part in zip(self.maps, parts, strict=True)),)
 
 
-def _mapped(term: Term, a: Array) -> Array:
-    """The map of the input that a term reads. Maps are written for channels first: bounds may be given per channel."""
-    return channels_last(term.a(array_namespace(a).permute_dims(a, (0, 3, 1, 2)))) if a.ndim == 4 else term.a(a)
+def _mapped(m: Map, a: Array) -> Array:
+    """m(a). Maps are written for channels first: bounds may be given per channel."""
+    return channels_last(m(_channels_first(a))) if a.ndim == 4 else m(a)
 
 
-def _biases(pool: Pool, b: Array | None, like: Array) -> Array:
-    """The biases of a pool's terms; zero where it has none."""
+def _channels_first(a: Array) -> Array:
+    """The same numbers, seen with channels first; vectors as they are."""
+    return array_namespace(a).permute_dims(a, (0, 3, 1, 2)) if a.ndim == 4 else a
+
+
+def _bias(pool: Pool, b: Array | None) -> Array | None:
+    """The biases of a pool's terms; None where it has none."""
     held = [term.sign * term.b(b) for term in pool.terms if term.b is not None and b is not None]
-    return sum(held, start=array_namespace(like).zeros((1,) * like.ndim, dtype=like.dtype))
+    return sum(held[1:], start=held[0]) if held else None
+
+
+def _here(bias: Array, piece: Block) -> Array:
+    """A bias at the rows of a piece, where it is not the same everywhere."""
+    return bias[:, piece.rows] if bias.ndim == 4 and bias.shape[1] > 1 else bias
