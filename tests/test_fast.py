@@ -32,6 +32,7 @@ from lrpref.engine import Pool, Rule, Term, identity, negative, positive
 from lrpref.errors import DTypeError, RuleError, ShapeError, TargetError, UnknownNameError
 from lrpref.fast import FORMS, algebra, build, kernels, prepare
 from lrpref.fast.kernels import Direct, Kernel, Scatter, Source, Winograd, blocks, keep
+from lrpref.fast.steps import weak
 from lrpref.fast.workers import Scratch, Workers, at_work
 from lrpref.testing.strategies import networks
 
@@ -402,6 +403,53 @@ def test_which_nodes_are_never_negative() -> None:
     assert algebra.nonnegative_nodes(net.nodes) == {
         "r0", "r1", "rs1", "dr", "rs2", "gap", "flat", "softmax",
     }  # fmt: skip
+
+
+# ---- weak units --------------------------------------------------------------------------------------------------
+
+TWO_POOLS = composites.Composite([(object, rules.AlphaBeta(2, 1, stabilizer=1e-9))])
+
+
+def weakened() -> tuple[Network, np.ndarray]:
+    """At one place the negative pools are nearly empty, and q is about 10^9; elsewhere it is not much above one."""
+    weight = np.abs(random(16, 16, 3, 3)) / 12
+    weight[:, :4] *= -1
+    a = np.abs(random(1, 16, 40, 40)) + 0.5
+    a[:, :4, 4:7, 4:7] = 1e-9
+    return Network.sequential(ReLU(), Conv2D(weight, padding=1), ReLU(), Flatten(), Dense(random(3, 16 * 1600))), a
+
+
+@pytest.mark.parametrize("form", ["winograd2", "winograd4"])
+def test_a_weak_unit_does_not_spoil_its_neighbours(form: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In float32 the error is that of the direct form. Mixed into tiles of 4x4, a q of 10^9 leaves nothing right."""
+    net, a = weakened()
+    truth = lrpref.explain(net, a, 0, TWO_POOLS, form="plain")
+    net, a = net.astype(np.float32), a.astype(np.float32)
+    direct, apart = (distance(net.prepare(TWO_POOLS, form=f).explain(a, 0), truth) for f in ("direct", form))
+    assert apart < 1.1 * direct < 1e-4
+    monkeypatch.setattr(weak, "LIMIT", np.inf)
+    if form == "winograd4":
+        assert distance(net.prepare(TWO_POOLS, form=form).explain(a, 0), truth) > 1
+
+
+@pytest.mark.parametrize("few", [1.0, 0.0], ids=["one by one", "directly"])
+@pytest.mark.parametrize("limit", [0.0, 0.5])
+@pytest.mark.parametrize("graph", ["chain", "residual"])
+def test_whoever_is_weak_gets_the_same(graph: str, limit: float, few: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All units weak, half of them, or so many that the layer is computed directly; for one target and for several."""
+    monkeypatch.setattr(weak, "LIMIT", limit)
+    monkeypatch.setattr(weak, "FEW", few)
+    monkeypatch.setattr(weak, "AT_ONCE", 100)
+    net, shape = GRAPHS[graph]
+    x = random(3, *shape, seed=7)
+    prepared = net.prepare(TWO_POOLS, form="winograd2")
+    assert any(isinstance(placed.step, weak.WeakApart) for placed in prepared.steps)
+    expected = lrpref.explain(net, x, rule=TWO_POOLS, form="plain")
+    assert distance(prepared.explain(x), expected) < 1e-10
+    several = prepared.run(x[:1]).explain(np.arange(3))
+    for k in range(3):
+        one = lrpref.explain(net, x[:1], k, TWO_POOLS, form="plain")
+        assert distance(several[k : k + 1], one) < 1e-10
 
 
 # ---- a prepared network ------------------------------------------------------------------------------------------

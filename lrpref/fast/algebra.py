@@ -107,6 +107,7 @@ class Recipe:
     bounded whether |q| cannot exceed the coefficient: then a rounding error in z' moves relevance by no more than a
             rounding error. A convolution whose errors are relative to a whole tile, as Winograd's are, is used only
             where this holds: elsewhere s may be as large as R / epsilon at a unit whose neighbours are not
+    apart   whether the units where |q| is large can be told from the others, and computed one by one
     """
 
     terms: tuple[Term, ...]
@@ -114,6 +115,7 @@ class Recipe:
     shares: tuple[Share, ...]
     rule: Rule
     bounded: bool
+    apart: bool
     scale: float = 1
 
 
@@ -154,7 +156,8 @@ def recipe(rule: Rule, w: Array, b: Array | None, nonnegative: bool, rectified: 
     ways = ["up", "down"] if both_signs else [_way(rule, t, w, b, nonnegative, rectified and carried) for t in terms]
     shares = tuple(Share(terms.index(p.terms[0]), p.coefficient, ways[terms.index(p.terms[0])]) for p in pools)
     bounded = carried and (_self_bounded(rule) or all(share.way == "over" for share in shares))
-    return Recipe(tuple(terms), output, shares, rule, bounded, scale)
+    told_apart = carried and all(share.way in ("over", "plus", "minus") for share in shares)
+    return Recipe(tuple(terms), output, shares, rule, bounded, told_apart, scale)
 
 
 def _gamma_of_both_signs(rule: Rule) -> bool:

@@ -17,9 +17,9 @@ from ..engine import Map, Rule, Term, identity, negative, one, positive
 from ..layers import Add, Conv2D, Dense, Dropout, Flatten, GlobalAvgPool2D, Layer, MaxPool2D, ReLU
 from ..layers.window import Window
 from ..network import INPUT, Network, Node
-from .algebra import OWN, nonnegative_nodes, recipe
+from .algebra import OWN, Recipe, nonnegative_nodes, recipe
 from .kernels import Direct, Kernel, Scatter, Stacked, StackedAdjoint, Winograd
-from .steps import Flat, Join, Largest, Mean, Plain, Products, Same, Step, Uniform, Weighted, WeightedByTerms
+from .steps import Flat, Join, Largest, Mean, Plain, Products, Same, Step, Uniform, WeakApart, Weighted, WeightedByTerms
 
 CARRIED, EXPLICIT = "carried", "explicit"
 
@@ -196,12 +196,11 @@ def _weighted(layer: Dense | Conv2D, rule: Rule, situation: Situation) -> tuple[
     taps = isinstance(layer, Conv2D) and layer.bias_taps is not None
     reduced = None if taps else recipe(rule, w, b, situation.nonnegative, rectified, carried)
     if reduced is not None:
-        form = situation.form if reduced.bounded else "direct"
-        onward = _onward(layer, [term.w(w) for term in reduced.terms], form, situation.rows)
-        back = _back(layer, [reduced.terms[s.index].w(w) for s in reduced.shares], form, situation.rows)
-        biases = tuple(None if b is None or term.b is None else term.b(b) for term in reduced.terms)
-        rest = b if reduced.terms[reduced.output[0]].b is None else None
-        return Weighted(layer, reduced, Products(onward, back), biases, rest, rectified, carried), CARRIED
+        form = situation.form if reduced.bounded or reduced.apart else "direct"
+        step = _on_the_input(layer, reduced, form, situation)
+        if reduced.bounded or step.form == "direct":
+            return step, CARRIED
+        return WeakApart(step, lambda: _on_the_input(layer, reduced, "direct", situation)), CARRIED
     pools = rule.pools()
     terms = [term for pool in pools for term in pool.terms]
     if len(terms) == 1 and terms[0] == Term(one, one) and not taps:
@@ -211,6 +210,17 @@ def _weighted(layer: Dense | Conv2D, rule: Rule, situation: Situation) -> tuple[
     rows = [beside(w, own_terms(maps), maps), *(beside(w, pool.terms, maps) for pool in pools)]
     products = Products(_onward(layer, rows, "direct", 0), _back(layer, rows[1:], "direct", 0))
     return WeightedByTerms(layer, rule, maps, products, rectified, carried), EXPLICIT
+
+
+def _on_the_input(layer: Dense | Conv2D, reduced: Recipe, form: str, situation: Situation) -> Weighted:
+    """The step for a rule whose terms are all on the input itself."""
+    w, b = layer.weight, layer.bias
+    onward = _onward(layer, [term.w(w) for term in reduced.terms], form, situation.rows)
+    back = _back(layer, [reduced.terms[s.index].w(w) for s in reduced.shares], form, situation.rows)
+    biases = tuple(None if b is None or term.b is None else term.b(b) for term in reduced.terms)
+    rest = b if reduced.terms[reduced.output[0]].b is None else None
+    products = Products(onward, back)
+    return Weighted(layer, reduced, products, biases, rest, situation.rectified, situation.carried)
 
 
 def maps_read(terms: Sequence[Term]) -> tuple[Map, ...]:

@@ -16,6 +16,7 @@ from .plain import Plain
 from .routing import Flat, Largest, Same
 from .step import Step, channels_first, channels_last
 from .uniform import Uniform
+from .weak import WeakApart
 from .weighted import Products, Weighted
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "Same",
     "Step",
     "Uniform",
+    "WeakApart",
     "Weighted",
     "WeightedByTerms",
     "channels_first",

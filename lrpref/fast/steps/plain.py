@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ...backend import Array
+from ...backend import Array, array_namespace
 from ...engine import Rule
 from ...layers import Layer
 from ..workers import Workers
@@ -28,6 +28,7 @@ class Plain:
         return channels_last(self.layer.forward(*map(channels_first, inputs))), None
 
     def backward(self, message: Array, kept: Any, inputs: tuple[Array, ...], workers: Workers) -> Sequence[Array]:
-        """The layer's flow."""
-        values = tuple(map(channels_first, inputs))
+        """The layer's flow; several targets of one input are as many inputs."""
+        xp = array_namespace(message)
+        values = tuple(xp.broadcast_to(a, (message.shape[0], *a.shape[1:])) for a in map(channels_first, inputs))
         return tuple(map(channels_last, self.layer.flow(values, channels_first(message), self.rule).inputs))
