@@ -205,15 +205,16 @@ def quotient(recipe: Recipe, k: int, parts: Sequence[Array], z: Array, y: Array,
         return
     epsilon = added(recipe.rule, y)
     if share.way == "up":
-        y = xp.maximum(y, 0)
+        y = xp.clip(y, 0, xp.inf)
     elif share.way == "down":
-        y = xp.minimum(y, 0)
-    if share.way in ("minus", "down"):
-        xp.minimum(part, y if share.way == "down" else 0, out=part)
-        part -= epsilon
+        y = xp.clip(y, -xp.inf, 0)
+    if share.way == "plus":
+        xp.clip(part, 0, xp.inf, out=part)
+    elif share.way == "minus":
+        xp.clip(part, -xp.inf, 0, out=part)
     else:
-        xp.maximum(part, 0 if share.way == "plus" else y, out=part)
-        part += epsilon
+        (xp.minimum if share.way == "down" else xp.maximum)(part, y, out=part)
+    part += -epsilon if share.way in ("minus", "down") else epsilon
     xp.divide(y, part, out=out)
     if share.coefficient != 1:
         out *= share.coefficient

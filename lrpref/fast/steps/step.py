@@ -42,8 +42,9 @@ def channels_first(x: Array) -> Array:
 
 
 def rectify(z: Array, out: Array) -> None:
-    """max(z, 0) to `out`."""
-    array_namespace(z).maximum(z, 0, out=out)
+    """max(z, 0) to `out`. NumPy 2 has vector instructions for clipping, and none for a maximum with a number."""
+    xp = array_namespace(z)
+    xp.clip(z, 0, xp.inf, out=out)
 
 
 def output_shape(layer: Layer, a: Array) -> tuple[int, ...]:
