@@ -29,6 +29,9 @@ WINOGRAD_CHANNELS = 64
 SMALL_IMAGE = 14
 """Rows up to which tiles of four would hang over the border too far; tiles of two serve there."""
 
+TINY_IMAGE = 7
+"""Rows up to which reading the transformed weights takes longer than the multiplications that they save."""
+
 
 @dataclass(frozen=True, eq=False)
 class Placed:
@@ -288,6 +291,8 @@ def _convolution(weights: Sequence[Array], window: Window, form: str, rows: int)
 def _tile(window: Window, form: str, rows: int, dtype: str) -> int:
     """The side of Winograd's tiles: 2, 4, or 0 for none."""
     if window.kernel != (3, 3) or window.stride != (1, 1) or window.dilation != (1, 1):
+        return 0
+    if 0 < rows <= TINY_IMAGE and form in ("exact", "fastest"):
         return 0
     if form == "fastest":
         return 2 if 0 < rows <= SMALL_IMAGE else 4

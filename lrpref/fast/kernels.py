@@ -199,7 +199,10 @@ class Direct:
 
         As a view they overlap; a product of matrices wants them one after the other, so they are copied, once.
         """
-        strip, window = _gathered(source, block, self.window, scratch), self.window
+        window = self.window
+        if window.kernel == window.stride == (1, 1) and not (any(window.padding) or source.factors):
+            return source.c[block.images, block.rows]  # as it lies there
+        strip = _gathered(source, block, window, scratch)
         if window.kernel == window.stride == (1, 1):
             return strip
         shape = (strip.shape[0], *size, *window.kernel, strip.shape[3])
@@ -356,16 +359,14 @@ def both_axes(M: Matrix, like: Array) -> Array:
 class Winograd:
     """F(m x m, 3x3): tiles of m x m outputs, from tiles of (m + 2) x (m + 2) inputs that overlap by two.
 
-    U       ((m + 2)^2, C, K * O): G g G^T of K weights side by side, frequencies first
+    U       ((m + 2)^2, K, C, O): G g G^T of K weights, frequencies first
     m       2 or 4
     window  the geometry
-    count   K
     """
 
     U: Array
     m: int
     window: Window
-    count: int = 1
 
     @property
     def form(self) -> str:
@@ -376,15 +377,13 @@ class Winograd:
     def of(cls, weights: Sequence[Array], window: Window, m: int) -> Winograd:
         """Prepare weights (O, C, 3, 3)."""
         xp = array_namespace(weights[0])
-        weight = xp.concatenate(list(weights), axis=0)
-        O, C = weight.shape[:2]
-        g = xp.ascontiguousarray(xp.permute_dims(weight, (2, 3, 1, 0))).reshape((9, C * O))
-        return cls((both_axes(G[m], weight) @ g).reshape((-1, C, O)), m, window, len(weights))
+        taps = xp.stack([xp.permute_dims(w, (2, 3, 1, 0)) for w in weights], axis=2)
+        return cls((both_axes(G[m], taps) @ taps.reshape((9, -1))).reshape((-1, *taps.shape[2:])), m, window)
 
     def apply(self, source: Source, finish: Finish, outs: tuple[Array, ...], workers: Workers) -> None:
         """Block by block of tile rows. Small images: transform all, share out the frequencies, transform back."""
         xp, m, dtype = array_namespace(self.U), self.m, source.c.dtype
-        A, C, O = self.U.shape
+        A, K, C, O = self.U.shape
         rows, columns = outs[0].shape[1:3]
         high, wide = ceil(rows / m), ceil(columns / m)
         B, A_back = both_axes(B_T[m], self.U), both_axes(A_T[m], self.U)
@@ -394,20 +393,20 @@ class Winograd:
             xp.matmul(B, d.reshape((A, -1)), out=V)
 
         def back(block: Block, M: Array, scratch: Scratch) -> None:
-            images, height = block.size
-            Y = scratch.array("tiles out", (m * m, images * height * wide * O), dtype)
-            xp.matmul(A_back, M, out=Y)
-            self._store(Y.reshape((m, m, images, height, wide, O)), block, finish, outs, scratch)
+            Y = scratch.array("tiles out", (K, m, m, *block.size, wide, O), dtype)
+            for k in range(K):
+                xp.matmul(A_back, M[:, k], out=Y[k].reshape((m * m, -1)))
+            self._store(Y, block, finish, outs, scratch)
 
         def work(block: Block, scratch: Scratch) -> None:
             tiles = block.size[0] * block.size[1] * wide
             V = scratch.array("V", (A, tiles * C), dtype)
             transform(block, V, scratch)
-            M = scratch.array("tiles in", (A, tiles, O), dtype)
-            xp.matmul(V.reshape((A, tiles, C)), self.U, out=M)
-            back(block, M.reshape((A, -1)), scratch)
+            M = scratch.array("tiles in", (A, K, tiles, O), dtype)
+            xp.matmul(V.reshape((A, 1, tiles, C)), self.U, out=M)
+            back(block, M.reshape((A, K, -1)), scratch)
 
-        tile_row = wide * A * (C + O) * dtype.itemsize
+        tile_row = wide * A * (C + K * O) * dtype.itemsize
         most = max(1, min(BLOCK_BYTES // tile_row, ceil(source.shape[0] * high / workers.count)))
         if most * wide >= MIN_ROWS // 2 or workers.count == 1:
             workers.run(blocks(source.shape[0], high, most), work)
@@ -418,11 +417,11 @@ class Winograd:
     def _by_frequency(self, part: Block, wide: int, transform: Any, back: Any, workers: Workers, dtype: Any) -> None:
         """Deep layers: many channels, few tiles. All tiles are transformed, and U is read but once."""
         xp = array_namespace(self.U)
-        A, C, O = self.U.shape
+        A, K, C, O = self.U.shape
         images, high = part.size
         tiles, row = images * high * wide, high * wide
         V = xp.empty((A, tiles * C), dtype=dtype)
-        M = xp.empty((A, tiles, O), dtype=dtype)
+        M = xp.empty((A, K, tiles, O), dtype=dtype)
         pieces = [
             (Block(slice(n, n + 1), slice(a, b)), (n - part.images.start) * row + a * wide, (b - a) * wide)
             for n in range(part.images.start, part.images.stop)
@@ -438,7 +437,7 @@ class Winograd:
 
         def third(piece: tuple[Block, int, int], scratch: Scratch) -> None:
             block, start, count = piece
-            back(block, M.reshape((A, -1))[:, start * O : (start + count) * O], scratch)
+            back(block, M.reshape((A, K, -1))[:, :, start * O : (start + count) * O], scratch)
 
         workers.run(pieces, first)
         workers.run(range(A), second)
@@ -463,10 +462,9 @@ class Winograd:
         """Finish all tiles at once, then put them where they belong; what hangs over the border is dropped."""
         m, (rows, columns) = self.m, outs[0].shape[1:3]
         tiled = tuple(
-            scratch.array(f"tiled {k}", (*Y.shape[:-1], out.shape[3]), out.dtype) for k, out in enumerate(outs)
+            scratch.array(f"tiled {k}", (*Y.shape[1:-1], out.shape[3]), out.dtype) for k, out in enumerate(outs)
         )
-        width = Y.shape[-1] // self.count
-        finish([Y[..., k * width : (k + 1) * width] for k in range(self.count)], tiled, ALL)
+        finish(list(Y), tiled, ALL)
         for i in range(m):
             first = block.rows.start * m + i
             high = len(range(first, min(block.rows.stop * m, rows), m))
