@@ -121,8 +121,17 @@ def _most_rows(row_cells: int, row_bytes: int, images: int, rows: int, workers: 
     """Rows of a block: as many as the cache holds, enough for a full product, and work for everyone."""
     cached = BLOCK_BYTES // row_bytes
     full = ceil(MIN_ROWS / row_cells)
-    shared = ceil(images * rows / workers.count)
-    return max(1, min(max(cached, full), shared))
+    most = max(1, min(max(cached, full), ceil(images * rows / workers.count)))
+    return evenly(images, rows, most, workers)
+
+
+def evenly(images: int, rows: int, most: int, workers: Workers) -> int:
+    """`most`, lowered so that a few large blocks are as many for each worker: three would keep one of two waiting."""
+    if most >= rows or images >= 4 * workers.count:
+        return most
+    pieces = ceil(rows / most)
+    pieces += -pieces * images % workers.count
+    return ceil(rows / pieces)
 
 
 def _reach(window: Window) -> int:
@@ -408,6 +417,7 @@ class Winograd:
 
         tile_row = wide * A * (C + K * O) * dtype.itemsize
         most = max(1, min(BLOCK_BYTES // tile_row, ceil(source.shape[0] * high / workers.count)))
+        most = evenly(source.shape[0], high, most, workers)
         if most * wide >= MIN_ROWS // 2 or workers.count == 1:
             workers.run(blocks(source.shape[0], high, most), work)
             return
