@@ -50,7 +50,7 @@ def as_csv(study: Study, found: Mapping[Unit, Rows]) -> str:
 
 def as_markdown(study: Study, found: Mapping[Unit, Rows], claims: Sequence[Claim], command: str, out: Path) -> str:
     """The page: how it was measured, the claims, the table."""
-    headers = list(files(out))
+    headers = [header for header in files(out) if Unit(**header["unit"]) in found]
     hours = sum(header["seconds"] for header in headers) / 3600
     sources = ", ".join(sorted({header["images"] for header in headers}))
     told = ", ".join(f"{name} {value}" for name, value in versions().items())
