@@ -26,6 +26,7 @@ from benchmarks import (
     machine,
     memory,
     peers,
+    profile,
     report,
     timing,
 )
@@ -332,3 +333,21 @@ def test_the_machine_is_described() -> None:
 def test_a_table_lines_up() -> None:
     lines = report.table("T", ["a", "long"], [["1", "2"], ["333", "4"]]).splitlines()
     assert lines == ["**T**", "", "| a   | long |", "| --- | ---- |", "| 1   | 2    |", "| 333 | 4    |"]
+
+
+# ---- where the time goes -----------------------------------------------------------------------------------------
+
+
+def test_a_profile_times_every_step_once(capsys: pytest.CaptureFixture[str]) -> None:
+    """A row for each step, the rate of those that multiply, and a map that the watching does not change."""
+    assert profile.main(["--network", "resnet20", "--quick", "--rounds", "1", "--forms", "default,fastest"]) == 0
+    printed = capsys.readouterr().out
+    assert printed.count("steps together") == 2
+    case = Case.of("resnet20", 2, "epsilon-plus-flat", quick=True)
+    rows, whole = profile.profile(case, "default", rounds=1)
+    prepared = contestants.form("default", case)
+    assert [row[0] for row in rows] == [" ".join(placed.nodes) for placed in prepared.steps]  # type: ignore[attr-defined]
+    assert 0 < sum(float(row[3]) + float(row[4]) for row in rows) < 1e3 * whole
+    assert all((row[1] in ("Weighted", "Uniform", "WeakApart")) == bool(row[5]) for row in rows)
+    watched = profile.timed(prepared)  # type: ignore[arg-type]
+    assert_array_equal(watched.explain(case.x, 0, "one"), prepared.explain(case.x, 0, "one"))
