@@ -154,7 +154,8 @@ def grow(chosen: argparse.Namespace) -> list[dict[str, Any]]:
 def flip(chosen: argparse.Namespace) -> dict[str, Any]:
     """Pixel flipping."""
     size = {"images": 3, "steps": 4} if chosen.quick else {}
-    return flipping.measure(chosen.rounds, chosen.quick, threads=machine.for_workers(chosen.threads), **size)
+    workers = machine.for_workers(chosen.threads)
+    return flipping.measure(chosen.rounds, chosen.quick, threads=workers, wanted=chosen.contestants, **size)
 
 
 MEASURES = {"speed": speed, "equality": equal, "memory": remember, "growth": grow, "flipping": flip}

@@ -6,7 +6,7 @@ after every step. What is timed is the loop: its forward passes, and the replaci
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import Any
 
@@ -49,8 +49,11 @@ def measure(
     steps: int = STEPS,
     threads: int | None = None,
     done: Callable[[], object] | None = None,
+    wanted: Sequence[str] = OURS,
 ) -> dict[str, Any]:
     """Seconds of the loop for each contestant, and the largest difference of what they read.
+
+    wanted  which of our forms; torch is there wherever it is installed
 
     Our forms are prepared for the epsilon rule, which needs nothing but the forward pass on the way there.
     """
@@ -59,10 +62,11 @@ def measure(
     rule = resolve("epsilon(epsilon=1e-6)")
     forms = {name: make(case.net, rule, case.subject.shape, threads) for name, make in FORMS.items()}
     runs = {f"{PREFIX}{name}": _loop(form.forward, case.x, rank, steps) for name, form in forms.items()}
+    runs = {name: run for name, run in runs.items() if name in wanted}
     if installed("torch"):
         runs["torch"] = _torch_loop(case, rank, steps)
     curves = {name: np.stack([_plain(v) for v in run()]) for name, run in runs.items()}
-    first = curves[OURS[0]]
+    first = next(iter(curves.values()))
     apart = {name: float(abs(curve - first).max() / abs(first).max()) for name, curve in curves.items()}
     return {"images": images, "steps": steps, "seconds": paired(runs, rounds, done=done), "apart": apart}
 
