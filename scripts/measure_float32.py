@@ -1,0 +1,53 @@
+"""What single precision costs: maps of trained networks in float32 against the plain form in float64, form by form.
+
+    python scripts/measure_float32.py --data FOLDER
+
+Prints the table of docs/performance.md: relative L2 distance, median and worst over the first CIFAR-10 test images.
+"""
+
+from __future__ import annotations
+
+import argparse
+import warnings
+
+import numpy as np
+
+import lrpref
+from lrpref.evaluation import maps
+from lrpref.reproduce import images, networks
+
+NETWORKS = ("vgg16-bn", "cifar-cnn", "resnet20")
+COMPOSITES = ("epsilon-plus-flat", "epsilon-gamma-box(low=-3, high=3)", "epsilon-alpha2-beta1")
+FORMS = ("direct", "exact", "fastest")
+
+
+def distances(network: str, composite: str, pixels: np.ndarray) -> dict[str, np.ndarray]:
+    """Form -> the distance of each image's map."""
+    trained = networks.load(network)
+    net, x = lrpref.fuse(trained.net), trained.inputs(pixels)
+    single, target = net.astype(np.float32), net.forward(x).argmax(axis=1)
+    truth = lrpref.explain(net.astype(np.float64), x.astype(np.float64), target, composite, form="plain")
+    found = {"plain": lrpref.explain(single, x, target, composite, form="plain")}
+    found |= {form: single.prepare(composite, form=form).explain(x, target) for form in FORMS}
+    return {form: maps.relative_l2(R, truth) for form, R in found.items()}
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--data", required=True, metavar="FOLDER", help="with cifar10_eval.npz")
+    parser.add_argument("--images", type=int, default=10)
+    chosen = parser.parse_args()
+    warnings.simplefilter("ignore", lrpref.errors.RelevanceWarning)
+    pixels = images.load("cifar10", chosen.images, chosen.data).x
+    print(f"| network | composite | {' | '.join(('plain', *FORMS))} |")
+    print("|---|---|---|---|---|---|")
+    for network in NETWORKS:
+        for composite in COMPOSITES:
+            measured = distances(network, composite, pixels)
+            cells = " | ".join(f"{np.median(d):.0e}, {d.max():.0e}" for d in measured.values())
+            print(f"| {network} | {composite} | {cells} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
