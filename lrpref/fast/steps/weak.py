@@ -99,17 +99,11 @@ class WeakApart:
             n, rows, columns, o = where
             down, right, inside = _cells(self.base, rows, columns, c.shape, xp)
             weights = self._weights(k, c)[o] * inside[..., None]
-            several = range(message.shape[0]) if q_of_one(remembered, k, message) else [None]
-            for target in several:
-                image = n if target is None else xp.full_like(n, target)
+            shared = remembered[0][k].shape[0] == 1 < message.shape[0]  # one image, several targets
+            for image in [xp.full_like(n, target) for target in range(message.shape[0])] if shared else [n]:
                 s = message[image, rows, columns, o] * q
                 xp.add.at(c, (image[:, None, None], down, right), weights * s[:, None, None, None])
         return (c,)
-
-
-def q_of_one(remembered: Any, k: int, message: Array) -> bool:
-    """Whether one image's q serves several targets."""
-    return bool(remembered[0][k].shape[0] == 1 < message.shape[0])
 
 
 def _weak(q: Array, coefficient: float, workers: Workers) -> tuple[Array, ...]:
