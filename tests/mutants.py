@@ -847,6 +847,22 @@ FAST = [
         "a slip of the pen: rounding of one unit would be relevance of its neighbours",
     ),
     Mutant(
+        "a nearly empty negative pool goes unnoticed",
+        "fast/steps/weak.py",
+        "if here.min() < -limit or here.max() > limit:",
+        "if here.min() < -limit:",
+        "tests/test_fast.py::test_a_weak_unit_does_not_spoil_its_neighbours[winograd4]",
+        "a slip of the pen: |q| looked at from one side",
+    ),
+    Mutant(
+        "gamma's branches add up to something else than z",
+        "fast/algebra.py",
+        "scale = 1 / (2 + rule.gamma)",
+        "scale = 1 / (1 + rule.gamma)",
+        "tests/test_fast.py::test_the_quick_quotient_is_the_plain_one",
+        "a slip of the pen",
+    ),
+    Mutant(
         "plain gamma taken for bounded",
         "fast/algebra.py",
         "type(rule) is Gamma and rule.generalised",
