@@ -409,7 +409,7 @@ def test_parts_of_a_run_make_the_whole(folder: Path, tmp_path: Path, capsys: pyt
     another = {**header, "unit": {**header["unit"], "seed": 9}, "seconds": 3.6e6}
     (tmp_path / "units" / "another.jsonl").write_text("\n".join([json.dumps(another), *rows]))
     assert main(words) == 0
-    assert "0.00 hours of processor time" in (tmp_path / "summary.md").read_text(), "of what the page is about"
+    assert ", 0.00 hours of processor time" in (tmp_path / "summary.md").read_text(), "of what the page is about"
 
 
 @pytest.mark.parametrize("text", ["0/2", "3/2", "2", "a/b", "1/0", "-1/2"])
