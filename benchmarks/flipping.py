@@ -60,9 +60,9 @@ def measure(
     case = Case.of("resnet20", images, "epsilon-plus-flat", quick, threads=threads)
     rank = ranks(heatmap(OURS[0], contestant(OURS[0], case)))
     rule = resolve("epsilon(epsilon=1e-6)")
-    forms = {name: make(case.net, rule, case.subject.shape, threads) for name, make in FORMS.items()}
-    runs = {f"{PREFIX}{name}": _loop(form.forward, case.x, rank, steps) for name, form in forms.items()}
-    runs = {name: run for name, run in runs.items() if name in wanted}
+    makers = {f"{PREFIX}{name}": make for name, make in FORMS.items() if f"{PREFIX}{name}" in wanted}
+    forms = {name: make(case.net, rule, case.subject.shape, threads) for name, make in makers.items()}
+    runs = {name: _loop(form.forward, case.x, rank, steps) for name, form in forms.items()}
     if installed("torch"):
         runs["torch"] = _torch_loop(case, rank, steps)
     curves = {name: np.stack([_plain(v) for v in run()]) for name, run in runs.items()}

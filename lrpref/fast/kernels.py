@@ -209,11 +209,10 @@ class Direct:
         As a view they overlap; a product of matrices wants them one after the other, so they are copied, once.
         """
         window = self.window
-        if window.kernel == window.stride == (1, 1) and not (any(window.padding) or source.factors):
-            return source.c[block.images, block.rows]  # as it lies there
-        strip = _gathered(source, block, window, scratch)
         if window.kernel == window.stride == (1, 1):
-            return strip
+            as_it_lies = not (any(window.padding) or source.factors)
+            return block.part(source.c) if as_it_lies else _gathered(source, block, window, scratch)
+        strip = _gathered(source, block, window, scratch)
         shape = (strip.shape[0], *size, *window.kernel, strip.shape[3])
         image, row, column, channel = strip.strides
         down, right = window.stride[0] * row, window.stride[1] * column

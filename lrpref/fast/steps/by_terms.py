@@ -33,7 +33,7 @@ class WeightedByTerms:
     rectified: bool
     carried: bool
 
-    needs_inputs = True
+    needs_inputs = False
 
     @property
     def form(self) -> str:
@@ -41,7 +41,7 @@ class WeightedByTerms:
         return self.products.onward.form
 
     def forward(self, inputs: tuple[Array, ...], workers: Workers, remember: bool) -> tuple[Array, Any]:
-        """y, and q of every pool."""
+        """y, and (q of every pool, the maps of the input)."""
         (a,) = inputs
         xp, pools, shape = array_namespace(a), self.rule.pools(), output_shape(self.layer, a)
         _, b = self.layer.parameters(_channels_first(a))
@@ -63,16 +63,15 @@ class WeightedByTerms:
                 part[...] = found
 
         workers.run(pieces(own, workers), finish)
-        return own, tuple(zs)
+        return own, (tuple(zs), mapped)
 
     def backward(self, message: Array, kept: Any, inputs: tuple[Array, ...], workers: Workers) -> Sequence[Array]:
         """R_i = sum over the maps of m(a_i) c_mi."""
-        (a,) = inputs
-        xp = array_namespace(a)
-        c = xp.empty((message.shape[0], *a.shape[1:-1], a.shape[-1] * len(self.maps)), dtype=a.dtype)
-        self.products.back.apply(Source(message, kept), keep, (c,), workers)
-        parts = xp.split(c, len(self.maps), axis=-1)
-        return (sum(_mapped(m, a) * part for m, part in zip(self.maps, parts, strict=True)),)
+        qs, mapped = kept
+        xp = array_namespace(mapped)
+        c = xp.empty((message.shape[0], *mapped.shape[1:]), dtype=mapped.dtype)
+        self.products.back.apply(Source(message, qs), keep, (c,), workers)
+        return (sum(xp.split(mapped * c, len(self.maps), axis=-1)),)
 
 
 def _mapped(m: Map, a: Array) -> Array:
