@@ -902,6 +902,14 @@ FAST = [
         "tests/test_fast.py::test_layers_and_rules_of_ones_own",
         "a slip of the pen",
     ),
+    Mutant(
+        "memory used again while a view of it is held",
+        "fast/store.py",
+        "weakref.finalize(array.base, self._back, memory)",
+        "weakref.finalize(array, self._back, memory)",
+        "tests/test_fast_store.py::test_memory_comes_back_when_the_last_view_goes",
+        "the first draft of this store",
+    ),
 ]
 
 

@@ -1,9 +1,11 @@
 """The fast engine: the same relevance as `lrpref.trace`, in another order.
 
     algebra.py   what may be left out of a rule, and what may be computed once
-    kernels.py   the fast forms of a convolution
+    store.py     memory that is used again
     workers.py   threads, and their buffers
-    steps.py     one layer forward, and its relevance back
+    kernels.py   how a product is cut and computed, and the plainest form of a convolution
+    winograd.py  the forms for 3x3 kernels
+    steps/       one layer forward, and its relevance back
     build.py     which step computes which layer
     prepared.py  a network made of them
 

@@ -18,8 +18,9 @@ from ..layers import Add, Conv2D, Dense, Dropout, Flatten, GlobalAvgPool2D, Laye
 from ..layers.window import Window
 from ..network import INPUT, Network, Node
 from .algebra import OWN, Recipe, nonnegative_nodes, recipe
-from .kernels import Direct, Kernel, Scatter, Stacked, StackedAdjoint, Winograd
+from .kernels import Direct, Kernel, Scatter, Stacked, StackedAdjoint
 from .steps import Flat, Join, Largest, Mean, Plain, Products, Same, Step, Uniform, WeakApart, Weighted, WeightedByTerms
+from .winograd import Winograd
 
 CARRIED, EXPLICIT = "carried", "explicit"
 

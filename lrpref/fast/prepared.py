@@ -10,7 +10,7 @@ the same) and without the books. Tests hold the two together, for every rule, on
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,7 @@ from ..rules import Rule
 from ..seeds import check, explained_node, seed_relevance, target_index
 from .build import CARRIED, Placed, arrivals, build
 from .steps import channels_first, channels_last
+from .store import Store
 from .workers import at_work
 
 FORMS = ("exact", "fastest", "direct", "winograd2", "winograd4")
@@ -38,6 +39,7 @@ class Prepared:
     start    the node that is explained
     steps    what is computed, in order
     threads  how many threads work; None for one per core
+    store    memory that is used again from call to call
     """
 
     net: Network
@@ -45,6 +47,7 @@ class Prepared:
     start: str
     steps: tuple[Placed, ...]
     threads: int | None
+    store: Store = field(default_factory=Store, repr=False)
 
     @property
     def forms(self) -> dict[str, str]:
@@ -89,7 +92,7 @@ class Prepared:
         wanted = self._wanted() if remember else {self.start}
         values, kept = {INPUT: channels_last(x)}, {}
         last_read = {read: k for k, placed in enumerate(self.steps) for read in placed.inputs}
-        with at_work(array_namespace(x), self._workers(x)) as workers:
+        with at_work(array_namespace(x), self._workers(x), self.store) as workers:
             for k, placed in enumerate(self.steps):
                 inputs = tuple(values[read] for read in placed.inputs)
                 with at_node(placed.nodes[0], self.net[placed.nodes[0]]):
@@ -144,13 +147,15 @@ class Pass:
 
     def _back(self, R: Array) -> Array:
         """From relevance at the explained node to relevance at the input, both with channels last."""
-        steps, forms = self.prepared.steps, arrivals(self.prepared.steps)
-        at = {self.prepared.start: R}
-        with at_work(array_namespace(R), self.prepared._workers(R if R.ndim > 2 else self.values[INPUT])) as workers:
+        prepared = self.prepared
+        steps, forms = prepared.steps, arrivals(prepared.steps)
+        at = {prepared.start: R}
+        count = prepared._workers(R if R.ndim > 2 else self.values[INPUT])
+        with at_work(array_namespace(R), count, prepared.store) as workers:
             for placed in reversed(steps):
                 step, message = placed.step, at.pop(placed.output)
                 inputs = tuple(self.values[read] for read in placed.inputs) if step.needs_inputs else ()
-                with at_node(placed.nodes[0], self.prepared.net[placed.nodes[0]]):
+                with at_node(placed.nodes[0], prepared.net[placed.nodes[0]]):
                     messages = step.backward(message, self.kept[placed.output], inputs, workers)
                 for read, sent in zip(placed.inputs, messages, strict=True):
                     if placed.sends == CARRIED and forms[read] != CARRIED:

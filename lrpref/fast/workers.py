@@ -16,15 +16,22 @@ from math import prod
 from typing import Any, TypeVar
 
 from ..backend import Array, DType
+from .store import Store
 
 Job = TypeVar("Job")
+
+BLOCK_BYTES = 1 << 20
+"""How much a block of gathered cells may take: about what a core's own cache holds."""
+
+GPU_BLOCK_BYTES = 1 << 28
+"""The same on a GPU, whose cores want much to do at once."""
 
 
 class Scratch:
     """Buffers by name, grown when a larger one is asked for; their content is whatever was left there."""
 
-    def __init__(self, xp: Any) -> None:
-        self._xp = xp
+    def __init__(self, xp: Any, store: Store) -> None:
+        self._xp, self._store = xp, store
         self._held: dict[str, Array] = {}
 
     def array(self, name: str, shape: tuple[int, ...], dtype: DType) -> Array:
@@ -32,53 +39,69 @@ class Scratch:
         size = prod(shape)
         held = self._held.get(name)
         if held is None or held.size < size or held.dtype != dtype:
-            held = self._held[name] = self._xp.empty(size, dtype=dtype)
+            held = self._held[name] = self._store.empty(self._xp, (size,), dtype)
         return held[:size].reshape(shape)
 
 
 class Workers:
-    """`count` threads that share out jobs. Made for one call, and gone after it."""
+    """`count` threads that share out jobs: the caller's own, and others made for one call and gone after it.
 
-    def __init__(self, xp: Any, count: int) -> None:
-        self._scratches = [Scratch(xp) for _ in range(count)]
-        self._threads = ThreadPoolExecutor(count) if count > 1 else None
+    The caller's works too, and not for its own sake alone: were it to wait, the system would often wake both of the
+    others on one core, and move one of them away only milliseconds later, when most steps are over.
+    """
+
+    def __init__(self, xp: Any, count: int, store: Store) -> None:
+        self._xp, self._store = xp, store
+        self._scratches = [Scratch(xp, store) for _ in range(count)]
+        self._others = ThreadPoolExecutor(count - 1) if count > 1 else None
 
     @property
     def count(self) -> int:
         """How many work at once."""
         return len(self._scratches)
 
+    @property
+    def block_bytes(self) -> int:
+        """How much a block of gathered cells may take."""
+        return BLOCK_BYTES if self._xp.__name__ == "numpy" else GPU_BLOCK_BYTES
+
+    def empty(self, shape: tuple[int, ...], dtype: DType) -> Array:
+        """A new array for a result; its content is whatever was left there."""
+        return self._store.empty(self._xp, shape, dtype)
+
     def run(self, jobs: Iterable[Job], work: Callable[[Job, Scratch], None]) -> None:
         """`work(job, scratch)` for every job; whoever is free takes the next. The first error is raised."""
         jobs = list(jobs)
-        if self._threads is None or len(jobs) < 2:
-            for job in jobs:
-                work(job, self._scratches[0])
-            return
         waiting = iter(jobs)  # a list's iterator hands out one item at a time, also to several threads
 
         def take(scratch: Scratch) -> None:
             for job in waiting:
                 work(job, scratch)
 
-        for done in [self._threads.submit(take, scratch) for scratch in self._scratches]:
-            done.result()
+        own, *others = self._scratches
+        asked = [self._others.submit(take, scratch) for scratch in others[: len(jobs) - 1]] if self._others else []
+        try:
+            take(own)
+        finally:
+            for done in asked:
+                done.result()
 
     def close(self) -> None:
         """Let the threads go."""
-        if self._threads is not None:
-            self._threads.shutdown()
+        if self._others is not None:
+            self._others.shutdown()
 
 
 @contextmanager
-def at_work(xp: Any, threads: int | None) -> Iterator[Workers]:
+def at_work(xp: Any, threads: int | None, store: Store | None = None) -> Iterator[Workers]:
     """Workers for one call, the BLAS held to one thread each while there are several.
 
     threads  how many; None for as many as there are cores, or one where nothing can hold the BLAS
+    store    where their arrays come from; None for a new one
     """
     control = _blas() if xp.__name__ == "numpy" and threads != 1 else None
     count = 1 if control is None else threads or _cores()
-    workers = Workers(xp, count)
+    workers = Workers(xp, count, store or Store())
     try:
         if control is None or count == 1:
             yield workers

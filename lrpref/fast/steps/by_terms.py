@@ -46,7 +46,7 @@ class WeightedByTerms:
         xp, pools, shape = array_namespace(a), self.rule.pools(), output_shape(self.layer, a)
         _, b = self.layer.parameters(_channels_first(a))
         b = None if b is None else channels_last(b)
-        own, *zs = made = tuple(xp.empty(shape, dtype=a.dtype) for _ in range(1 + len(pools)))
+        own, *zs = made = tuple(workers.empty(shape, a.dtype) for _ in range(1 + len(pools)))
         mapped = xp.concatenate([_mapped(m, a) for m in self.maps], axis=-1)
         self.products.onward.apply(Source(mapped), keep, made, workers)
         biases = [b, *(_bias(pool, b) for pool in pools)]
@@ -69,7 +69,7 @@ class WeightedByTerms:
         """R_i = sum over the maps of m(a_i) c_mi."""
         qs, mapped = kept
         xp = array_namespace(mapped)
-        c = xp.empty((message.shape[0], *mapped.shape[1:]), dtype=mapped.dtype)
+        c = workers.empty((message.shape[0], *mapped.shape[1:]), mapped.dtype)
         self.products.back.apply(Source(message, qs), keep, (c,), workers)
         return (sum(xp.split(mapped * c, len(self.maps), axis=-1)),)
 

@@ -27,8 +27,8 @@ class Join:
     def forward(self, inputs: tuple[Array, ...], workers: Workers, remember: bool) -> tuple[Array, Any]:
         """y, and (q, the number of branches)."""
         xp, shape = array_namespace(inputs[0]), inputs[0].shape
-        y = xp.empty(shape, dtype=inputs[0].dtype)
-        q = xp.empty(shape, dtype=y.dtype) if remember else None
+        y = workers.empty(shape, inputs[0].dtype)
+        q = workers.empty(shape, y.dtype) if remember else None
 
         def work(piece: Block, scratch: Scratch) -> None:
             y_here, first, second, *more = map(piece.part, (y, *inputs))
@@ -51,7 +51,7 @@ class Join:
         """The same to every branch."""
         q, branches = kept
         xp = array_namespace(message)
-        c = xp.empty(message.shape, dtype=message.dtype)
+        c = workers.empty(message.shape, message.dtype)
 
         def work(piece: Block, scratch: Scratch) -> None:
             q_here = piece.part(q) if q.shape[0] > 1 else q[:, piece.rows]

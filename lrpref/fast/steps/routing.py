@@ -27,7 +27,7 @@ class Largest:
         """y, and (which tap won each window, the shape of the input)."""
         (a,) = inputs
         xp, shape = array_namespace(a), output_shape(self.layer, a)
-        y, winner = xp.empty(shape, dtype=a.dtype), xp.zeros(shape, dtype=xp.uint8)
+        y, winner = workers.empty(shape, a.dtype), xp.zeros(shape, dtype=xp.uint8)
         cells = self._cells(self._padded(a), shape)
 
         def work(piece: Block, scratch: Scratch) -> None:

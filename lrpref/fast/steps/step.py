@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from ...backend import Array, array_namespace
 from ...layers import Layer
-from ..kernels import ALL, BLOCK_BYTES, Block, blocks
+from ..kernels import ALL, Block, blocks
 from ..workers import Workers
 
 
@@ -61,5 +61,5 @@ def pieces(array: Array, workers: Workers) -> Iterator[Block]:
     if array.ndim != 4:
         return iter([Block(slice(0, array.shape[0]), ALL)])
     N, H, W, C = array.shape
-    cached = BLOCK_BYTES // (4 * max(W * C, 1) * array.dtype.itemsize)
+    cached = workers.block_bytes // (4 * max(W * C, 1) * array.dtype.itemsize)
     return blocks(N, H, max(1, min(cached, -(-N * H // workers.count))))

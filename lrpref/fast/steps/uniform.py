@@ -48,7 +48,7 @@ class Uniform:
         """y, and (y or None, one over the stabilized number of inputs, the input's shape)."""
         (a,) = inputs
         xp = array_namespace(a)
-        y = xp.empty(output_shape(self.layer, a), dtype=a.dtype)
+        y = workers.empty(output_shape(self.layer, a), a.dtype)
         self.own.onward.apply(Source(a), self._finish, (y,), workers)
         if not remember:
             return y, None

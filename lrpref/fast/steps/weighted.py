@@ -52,8 +52,8 @@ class Weighted:
     def forward(self, inputs: tuple[Array, ...], workers: Workers, remember: bool) -> tuple[Array, Any]:
         """y, and (q of every pool, the shape of the input)."""
         (a,) = inputs
-        xp, shape = array_namespace(a), output_shape(self.layer, a)
-        y, *qs = outs = tuple(xp.empty(shape, dtype=a.dtype) for _ in range(1 + remember * len(self.recipe.shares)))
+        shape = output_shape(self.layer, a)
+        y, *qs = outs = tuple(workers.empty(shape, a.dtype) for _ in range(1 + remember * len(self.recipe.shares)))
         self.products.onward.apply(Source(a), self._finish, outs, workers)
         return y, (tuple(qs), a.shape)
 
@@ -80,6 +80,6 @@ class Weighted:
     def backward(self, message: Array, kept: Any, inputs: tuple[Array, ...], workers: Workers) -> Sequence[Array]:
         """c_i = sum over pools and j of w'_ij s_j, with s = (what arrived) q."""
         qs, shape = kept
-        c = array_namespace(message).empty((message.shape[0], *shape[1:]), dtype=message.dtype)
+        c = workers.empty((message.shape[0], *shape[1:]), message.dtype)
         self.products.back.apply(Source(message, qs), keep, (c,), workers)
         return (c,)
