@@ -29,7 +29,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ..backend import Array, array_namespace
-from ..engine import Pool, Rule, Term, divide, identity, magnitude, negative, positive
+from ..engine import Map, Pool, Rule, Term, divide, identity, magnitude, negative, one, positive, square
 from ..layers import (
     Add,
     AvgPool2D,
@@ -184,6 +184,30 @@ def _way(rule: Rule, term: Term, w: Array, b: Array | None, nonnegative: bool, r
     if all(bool(xp.all(mapped >= 0)) for mapped, _ in pairs):
         return "plus"
     return "minus" if all(bool(xp.all(mapped <= 0)) for mapped, _ in pairs) else "as it is"
+
+
+def pool_bias(pool: Pool, b: Array | None) -> Array | None:
+    """The biases of a pool's terms, added; None where it has none."""
+    held = [term.sign * term.b(b) for term in pool.terms if term.b is not None and b is not None]
+    return sum(held[1:], start=held[0]) if held else None
+
+
+def way_of_terms(rule: Rule, terms: Sequence[Term], w: Array, b: Array | None) -> str:
+    """What is certain of the z' of terms that are added, whatever the input: "plus", "minus" or "as it is"."""
+    if not rule.fixed_shares or added(rule, w) <= 0:
+        return "as it is"
+    signs = {term.sign * MAP_SIGNS.get(term.a, 0) * _sign(term.w(w)) for term in terms}
+    signs |= {term.sign * _sign(term.b(b)) for term in terms if term.b is not None and b is not None}
+    return {1: "plus", -1: "minus"}.get(signs.pop(), "as it is") if len(signs) == 1 else "as it is"
+
+
+MAP_SIGNS: dict[Map, int] = {positive: 1, magnitude: 1, square: 1, one: 1, negative: -1}
+"""The sign that a map's result has, where it has but one."""
+
+
+def _sign(values: Array) -> int:
+    xp = array_namespace(values)
+    return 1 if bool(xp.all(values >= 0)) else -1 if bool(xp.all(values <= 0)) else 0
 
 
 def added(rule: Rule, like: Array) -> float:

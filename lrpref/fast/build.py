@@ -17,8 +17,8 @@ from ..engine import Map, Rule, Term, identity, negative, one, positive
 from ..layers import Add, Conv2D, Dense, Dropout, Flatten, GlobalAvgPool2D, Layer, MaxPool2D, ReLU
 from ..layers.window import Window
 from ..network import INPUT, Network, Node
-from .algebra import OWN, Recipe, nonnegative_nodes, recipe
-from .kernels import Direct, Kernel, Scatter, Stacked, StackedAdjoint
+from .algebra import OWN, Recipe, Share, nonnegative_nodes, pool_bias, recipe, way_of_terms
+from .kernels import FEW_CHANNELS, Direct, Kernel, Scatter, Stacked, StackedAdjoint
 from .steps import Flat, Join, Largest, Mean, Plain, Products, Same, Step, Uniform, WeakApart, Weighted, WeightedByTerms
 from .winograd import Winograd
 
@@ -210,10 +210,7 @@ def _weighted(layer: Dense | Conv2D, rule: Rule, situation: Situation) -> tuple[
     if len(terms) == 1 and terms[0] == Term(one, one) and not taps:
         own = Products(_onward(layer, [w], "direct", 0), _back(layer, [w], "direct", 0))
         return Uniform(layer, rule, own, _count(layer), b, rectified, carried), EXPLICIT
-    maps = maps_read(terms)
-    rows = [beside(w, own_terms(maps), maps), *(beside(w, pool.terms, maps) for pool in pools)]
-    products = Products(_onward(layer, rows, "direct", 0), _back(layer, rows[1:], "direct", 0))
-    return WeightedByTerms(layer, rule, maps, products, rectified, carried), EXPLICIT
+    return _by_terms(layer, rule, rectified, carried), EXPLICIT
 
 
 def _on_the_input(layer: Dense | Conv2D, reduced: Recipe, form: str, situation: Situation) -> Weighted:
@@ -225,6 +222,32 @@ def _on_the_input(layer: Dense | Conv2D, reduced: Recipe, form: str, situation: 
     rest = b if reduced.terms[reduced.output[0]].b is None else None
     products = Products(onward, back)
     return Weighted(layer, reduced, products, biases, rest, situation.rectified, situation.carried)
+
+
+def _by_terms(layer: Dense | Conv2D, rule: Rule, rectified: bool, carried: bool) -> WeightedByTerms:
+    """The step for a rule with terms on other maps of the input. Where its pools add up to z, z needs no product."""
+    w, b, pools = layer.weight, layer.bias, rule.pools()
+    maps = maps_read([term for pool in pools for term in pool.terms])
+    own, sent = beside(w, own_terms(maps), maps), [beside(w, pool.terms, maps) for pool in pools]
+    biases = [pool_bias(pool, b) for pool in pools]
+    xp = array_namespace(w)
+    whole = bool(xp.all(sum(sent[1:], start=sent[0]) == own)) and _add_up(biases, b)
+    first = 0 if whole else 1
+    shares = tuple(
+        Share(first + k, pool.coefficient, way_of_terms(rule, pool.terms, w, b)) for k, pool in enumerate(pools)
+    )
+    reduced = Recipe((), tuple(range(len(pools))) if whole else (0,), shares, rule, False, False)
+    rows = sent if whole else [own, *sent]
+    products = Products(_onward(layer, rows, "direct", 0), _back(layer, sent, "direct", 0))
+    return WeightedByTerms(layer, reduced, maps, products, rectified, carried)
+
+
+def _add_up(biases: Sequence[Array | None], b: Array | None) -> bool:
+    """Whether the pools' biases add up to the layer's own."""
+    held = [bias for bias in biases if bias is not None]
+    if b is None or not held:
+        return b is None and not held
+    return bool(array_namespace(b).all(sum(held[1:], start=held[0]) == b))
 
 
 def maps_read(terms: Sequence[Term]) -> tuple[Map, ...]:
@@ -266,7 +289,10 @@ def _onward(layer: Dense | Conv2D, weights: Sequence[Array], form: str, rows: in
 
 
 def _back(layer: Dense | Conv2D, weights: Sequence[Array], form: str, rows: int) -> Kernel:
-    """The sum of the adjoints of `weights`: where a kernel moves by one, a convolution with it turned round."""
+    """The sum of the adjoints of `weights`: where a kernel moves by one, a convolution with it turned round.
+
+    To few channels that would be a product of few columns, which the BLAS does slowly.
+    """
     if isinstance(layer, Dense):
         return StackedAdjoint(tuple(weights))
     xp, window = array_namespace(weights[0]), layer.window
@@ -274,7 +300,8 @@ def _back(layer: Dense | Conv2D, weights: Sequence[Array], form: str, rows: int)
     reach = [d * (k - 1) for k, d in zip(window.kernel, window.dilation, strict=True)]
     top, bottom, left, right = window.padding
     padding = (reach[0] - top, reach[0] - bottom, reach[1] - left, reach[1] - right)
-    if window.stride != (1, 1) or min(padding) < 0:
+    few = stacked.shape[1] < FEW_CHANNELS and window.kernel != (1, 1)
+    if window.stride != (1, 1) or min(padding) < 0 or few:
         return Scatter.of(stacked, window)
     turned = xp.flip(xp.permute_dims(stacked, (1, 0, 2, 3)), axis=(2, 3))
     return _convolution([turned], replace(window, padding=padding), form, rows)

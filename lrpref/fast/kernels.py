@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from math import ceil
 from typing import NamedTuple, Protocol
 
-from ..backend import Array, array_namespace
+from ..backend import Array, DType, array_namespace
 from ..layers.window import Window
 from .workers import Scratch, Workers
 
@@ -235,7 +235,9 @@ class Direct:
 
 @dataclass(frozen=True, eq=False)
 class Scatter:
-    """The adjoint of a convolution that moves by more than one: multiply, then add each row back where it came from.
+    """The adjoint as a convolution is told: multiply, then add what each tap sends to the cells where it came from.
+
+    For a convolution that moves by more than one, or has few channels to gather.
 
     matrix  (O, kernel rows * columns * C)
     """
@@ -253,7 +255,7 @@ class Scatter:
 
     def apply(self, source: Source, finish: Finish, outs: tuple[Array, ...], workers: Workers) -> None:
         """Block by block: multiply, add to the cells of each tap, crop the padding, finish."""
-        xp, dtype, window = array_namespace(self.matrix), source.c.dtype, self.window
+        dtype, window = source.c.dtype, self.window
         _, rows, columns, O = source.shape
         H, W = outs[0].shape[1:3]
         top, _, left, right = window.padding
@@ -267,12 +269,10 @@ class Scatter:
             high = sent.stop - sent.start
             s = scratch.array("strip", (images, high, columns, O), dtype)
             source.rows(block.images, sent, s)
-            messages = scratch.array("patches", (images * high * columns, taps * C), dtype)
-            xp.matmul(s.reshape((-1, O)), self.matrix, out=messages)
-            messages = messages.reshape((images, high, columns, taps, C))
+            messages = self._messages(s, taps, scratch)
             first = min(padded.start, sent.start * window.stride[0])
             last = max(padded.stop, (sent.stop - 1) * window.stride[0] + _reach(window))
-            c = scratch.array("z", (images, last - first, left + W + right, C), dtype)
+            c = _side_by_side(scratch, "z", (images, last - first, left + W + right), C, dtype)
             c[...] = 0
             below = c[:, sent.start * window.stride[0] - first :]
             for tap, (_, _, cells) in enumerate(window.taps((high, columns))):
@@ -280,7 +280,35 @@ class Scatter:
             finish([c[:, padded.start - first : padded.stop - first, left : left + W]], parts(job, outs), ALL)
 
         row_bytes = W * (C + (O + taps * C) // (window.stride[0] * window.stride[1])) * dtype.itemsize
-        workers.run(jobs((source.shape[0], H, W, 1), row_bytes, FULL_PRODUCT, workers), work)
+        full = max(FULL_PRODUCT, REACHES * _reach(window) * W)
+        workers.run(jobs((source.shape[0], H, W, 1), row_bytes, full, workers), work)
+
+    def _messages(self, s: Array, taps: int, scratch: Scratch) -> Array:
+        """What every unit sends through each tap: (images, rows, columns, taps, C)."""
+        xp, positions = array_namespace(s), s.shape[:3]
+        C = self.matrix.shape[1] // taps
+        if C >= FEW_CHANNELS:
+            sent = scratch.array("patches", (*positions, taps, C), s.dtype)
+            xp.matmul(s.reshape((-1, s.shape[3])), self.matrix, out=sent.reshape((-1, taps * C)))
+            return sent
+        planes = scratch.array("patches", (taps, C, *positions), s.dtype)
+        xp.matmul(self.matrix.T, s.reshape((-1, s.shape[3])).T, out=planes.reshape((taps * C, -1)))
+        return xp.permute_dims(planes, (2, 3, 4, 0, 1))
+
+
+REACHES = 8
+"""Rows of a block of messages, in heights of the kernel: those between two blocks are computed for both."""
+
+FEW_CHANNELS = 16
+"""Channels below which the columns of an image make longer stretches of memory than the channels of a cell."""
+
+
+def _side_by_side(scratch: Scratch, name: str, cells: tuple[int, ...], C: int, dtype: DType) -> Array:
+    """A buffer (*cells, C), with channels side by side in memory, or, where they are few, columns."""
+    if C >= FEW_CHANNELS:
+        return scratch.array(name, (*cells, C), dtype)
+    planes = scratch.array(name, (C, *cells), dtype)
+    return array_namespace(planes).moveaxis(planes, 0, -1)
 
 
 def _rows_that_reach(padded: slice, window: Window, rows: int) -> slice:

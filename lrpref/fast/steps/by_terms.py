@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...backend import Array, array_namespace
-from ...engine import Map, Pool, Rule
+from ...engine import Map
 from ...layers import LinearLayer
-from ..algebra import plain_quotient
-from ..kernels import Block, Source, keep
-from ..workers import Scratch, Workers
-from .step import channels_last, output_shape, pieces
+from ..algebra import Recipe, pool_bias, quotient
+from ..kernels import Source, keep
+from ..workers import Workers
+from .step import channels_last, output_shape, rectify
 from .weighted import Products
 
 
@@ -22,12 +22,13 @@ class WeightedByTerms:
 
     This is how a first layer is computed, whose input may have both signs or whose rule looks at bounds.
 
+    recipe    the parts that add up to z, and those of the pools
     maps      the maps m of the input that the rule's terms read; m(a) for each stand side by side, as channels
-    products  forward, from all of them to the layer's own z and the z of every pool; back, from every pool's s to c_m
+    products  forward, from all of them to the recipe's parts; back, from every pool's s to c_m
     """
 
     layer: LinearLayer
-    rule: Rule
+    recipe: Recipe
     maps: tuple[Map, ...]
     products: Products
     rectified: bool
@@ -43,27 +44,38 @@ class WeightedByTerms:
     def forward(self, inputs: tuple[Array, ...], workers: Workers, remember: bool) -> tuple[Array, Any]:
         """y, and (q of every pool, the maps of the input)."""
         (a,) = inputs
-        xp, pools, shape = array_namespace(a), self.rule.pools(), output_shape(self.layer, a)
-        _, b = self.layer.parameters(_channels_first(a))
-        b = None if b is None else channels_last(b)
-        own, *zs = made = tuple(workers.empty(shape, a.dtype) for _ in range(1 + len(pools)))
+        xp, shape = array_namespace(a), output_shape(self.layer, a)
         mapped = xp.concatenate([_mapped(m, a) for m in self.maps], axis=-1)
-        self.products.onward.apply(Source(mapped), keep, made, workers)
-        biases = [b, *(_bias(pool, b) for pool in pools)]
+        made = tuple(workers.empty(shape, a.dtype) for _ in range(1 + len(self.recipe.shares)))
+        biases = tuple(xp.broadcast_to(b, shape) for b in self._biases(a))
+        self.products.onward.apply(Source(mapped), self._finish, (*made, *biases), workers)
+        y, *qs = made
+        return y, (tuple(qs), mapped)
 
-        def finish(piece: Block, scratch: Scratch) -> None:
-            z, *parts = map(piece.part, made)
-            for part, bias in zip((z, *parts), biases, strict=True):
-                if bias is not None:
-                    part += _here(bias, piece)
-            y = xp.maximum(z, 0) if self.rectified else z.copy()
-            explained = y if self.carried else xp.ones_like(y)
-            quotients = [plain_quotient(self.rule, k, parts, z, explained) for k in range(len(pools))]
-            for part, found in zip((z, *parts), (y, *quotients), strict=True):
-                part[...] = found
+    def _biases(self, a: Array) -> list[Array]:
+        """What is added to each part of the product; it may differ from place to place (`Conv2D.bias_taps`)."""
+        _, b = self.layer.parameters(_channels_first(a))
+        if b is None:
+            return []
+        b, nothing = channels_last(b), array_namespace(a).zeros(1, dtype=a.dtype)
+        held = [pool_bias(pool, b) for pool in self.recipe.rule.pools()]
+        biases = [nothing if bias is None else bias for bias in held]
+        return biases if self.recipe.shares[0].index == 0 else [b, *biases]
 
-        workers.run(pieces(own, workers), finish)
-        return own, (tuple(zs), mapped)
+    def _finish(self, parts: Sequence[Array], outs: tuple[Array, ...], channels: slice) -> None:
+        """From a block of the parts, and of their biases, to y and the q's."""
+        shares, output = self.recipe.shares, self.recipe.output
+        y, qs, biases = outs[0], outs[1 : 1 + len(shares)], outs[1 + len(shares) :]
+        for part, bias in zip(parts, biases, strict=bool(biases)):
+            part += bias
+        z = sum((parts[k] for k in output[1:]), start=parts[output[0]])
+        if self.rectified:
+            rectify(z, y)
+        else:
+            y[...] = z
+        explained = y if self.carried else array_namespace(y).ones((1,) * y.ndim, dtype=y.dtype)
+        for k, q in enumerate(qs):
+            quotient(self.recipe, k, parts, z, explained, q)
 
     def backward(self, message: Array, kept: Any, inputs: tuple[Array, ...], workers: Workers) -> Sequence[Array]:
         """R_i = sum over the maps of m(a_i) c_mi."""
@@ -82,14 +94,3 @@ def _mapped(m: Map, a: Array) -> Array:
 def _channels_first(a: Array) -> Array:
     """The same numbers, seen with channels first; vectors as they are."""
     return array_namespace(a).permute_dims(a, (0, 3, 1, 2)) if a.ndim == 4 else a
-
-
-def _bias(pool: Pool, b: Array | None) -> Array | None:
-    """The biases of a pool's terms; None where it has none."""
-    held = [term.sign * term.b(b) for term in pool.terms if term.b is not None and b is not None]
-    return sum(held[1:], start=held[0]) if held else None
-
-
-def _here(bias: Array, piece: Block) -> Array:
-    """A bias at the rows of a piece, where it is not the same everywhere."""
-    return bias[:, piece.rows] if bias.ndim == 4 and bias.shape[1] > 1 else bias
