@@ -22,7 +22,7 @@ from ..network import INPUT, Network
 from ..rules import Rule
 from ..seeds import check, explained_node, seed_relevance, target_index
 from .build import CARRIED, Placed, arrivals, build
-from .steps import channels_first, channels_last
+from .steps import added, channels_first, channels_last
 from .store import Store
 from .workers import at_work
 
@@ -160,7 +160,7 @@ class Pass:
                 for read, sent in zip(placed.inputs, messages, strict=True):
                     if placed.sends == CARRIED and forms[read] != CARRIED:
                         sent = self.values[read] * sent
-                    at[read] = at[read] + sent if read in at else sent
+                    at[read] = added(at[read], sent, workers) if read in at else sent
         found = at[INPUT]
         return self.values[INPUT] * found if forms[INPUT] == CARRIED else found
 

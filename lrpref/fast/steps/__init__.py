@@ -14,7 +14,7 @@ from .by_terms import WeightedByTerms
 from .joins import Join, Mean
 from .plain import Plain
 from .routing import Flat, Largest, Same
-from .step import Step, channels_first, channels_last
+from .step import Step, added, channels_first, channels_last
 from .uniform import Uniform
 from .weak import WeakApart
 from .weighted import Products, Weighted
@@ -32,6 +32,7 @@ __all__ = [
     "WeakApart",
     "Weighted",
     "WeightedByTerms",
+    "added",
     "channels_first",
     "channels_last",
 ]

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from ...backend import Array, array_namespace
 from ...layers import Layer
 from ..kernels import ALL, Block, blocks
-from ..workers import Workers
+from ..workers import Scratch, Workers
 
 
 class Step(Protocol):
@@ -61,5 +61,21 @@ def pieces(array: Array, workers: Workers) -> Iterator[Block]:
     if array.ndim != 4:
         return iter([Block(slice(0, array.shape[0]), ALL)])
     N, H, W, C = array.shape
-    cached = workers.block_bytes // (4 * max(W * C, 1) * array.dtype.itemsize)
-    return blocks(N, H, max(1, min(cached, -(-N * H // workers.count))))
+    row = max(W * C, 1) * array.dtype.itemsize
+    each = max(-(-N * H // workers.count), LEAST_BYTES // row)
+    return blocks(N, H, max(1, min(workers.block_bytes // (4 * row), each)))
+
+
+LEAST_BYTES = 1 << 16
+"""Below this a piece is not cut again: it would take as long to hand it to another thread."""
+
+
+def added(first: Array, second: Array, workers: Workers) -> Array:
+    """The sum of two messages to one node."""
+    xp, total = array_namespace(first), workers.empty(first.shape, first.dtype)
+
+    def work(piece: Block, scratch: Scratch) -> None:
+        xp.add(piece.part(first), piece.part(second), out=piece.part(total))
+
+    workers.run(pieces(total, workers), work)
+    return total
