@@ -27,17 +27,20 @@ class Largest:
         """y, and (which tap won each window, the shape of the input)."""
         (a,) = inputs
         xp, shape = array_namespace(a), output_shape(self.layer, a)
-        y, winner = workers.empty(shape, a.dtype), xp.zeros(shape, dtype=xp.uint8)
+        y, winner = workers.empty(shape, a.dtype), xp.zeros(shape, dtype=xp.uint8) if remember else None
         cells = self._cells(self._padded(a), shape)
 
         def work(piece: Block, scratch: Scratch) -> None:
-            best, won = piece.part(y), piece.part(winner)
+            best = piece.part(y)
             best[...] = piece.part(cells[0])
-            higher = scratch.array("higher", best.shape, xp.bool)
+            higher = scratch.array("higher", best.shape, xp.dtype(xp.bool))
+            number = higher.view(xp.uint8)
             for tap, value in enumerate(map(piece.part, cells[1:]), start=1):
-                if remember:
+                if winner is not None:
+                    won = piece.part(winner)
                     xp.greater(value, best, out=higher)
-                    xp.putmask(won, higher, tap)
+                    number *= xp.uint8(tap)
+                    xp.maximum(won, number, out=won)  # numbers rise, so this is the last that was higher
                 xp.maximum(best, value, out=best)
 
         workers.run(pieces(y, workers), work)
@@ -57,11 +60,13 @@ class Largest:
         def work(piece: Block, scratch: Scratch) -> None:
             sent = piece.part(message)
             won = piece.part(winner) if winner.shape[0] > 1 else winner[:, piece.rows]
+            here = scratch.array("here", sent.shape, xp.dtype(xp.bool))
             for tap, target in enumerate(map(piece.part, cells)):
+                xp.equal(won, tap, out=here)
                 if apart:
-                    xp.multiply(sent, won == tap, out=target)
+                    xp.multiply(sent, here, out=target)
                 else:
-                    target += sent * (won == tap)
+                    target += sent * here
 
         whole_images = blocks(message.shape[0], message.shape[1], message.shape[1])
         workers.run(pieces(message, workers) if apart else whole_images, work)

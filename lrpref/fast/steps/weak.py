@@ -64,20 +64,21 @@ class WeakApart:
             return y, (direct, kept, ())
         apart = []
         for k, where in enumerate(weak):
+            weights = self._weights(k, y) if len(where[0]) else None
             for first in range(0, len(where[0]), AT_ONCE):
                 some = tuple(index[first : first + AT_ONCE] for index in where)
-                apart.append((k, some, self._quotients(k, some, inputs[0], y)))
+                apart.append((k, some, self._quotients(k, some, weights, inputs[0], y)))
                 kept[0][k][some] = 0
         return y, (self.base, kept, tuple(apart))
 
-    def _quotients(self, k: int, where: tuple[Array, ...], a: Array, y: Array) -> Array:
+    def _quotients(self, k: int, where: tuple[Array, ...], weights: Array, a: Array, y: Array) -> Array:
         """q of some units, each from its own inputs: (units,)."""
         recipe = self.base.recipe
         share, xp = recipe.shares[k], array_namespace(a)
         n, rows, columns, o = where
         down, right, inside = _cells(self.base, rows, columns, a.shape, xp)
         cells = a[n[:, None, None], down, right] * inside[..., None]
-        z = xp.sum(cells * self._weights(k, a)[o], axis=(1, 2, 3))
+        z = xp.sum(cells * weights[o], axis=(1, 2, 3))
         b = self.base.biases[share.index]
         z = z if b is None else z + b[o]
         epsilon = added(recipe.rule, a)
@@ -95,10 +96,11 @@ class WeakApart:
         step, remembered, apart = kept
         (c,) = step.backward(message, remembered, inputs, workers)
         xp = array_namespace(c)
+        weights_of = {k: self._weights(k, c) for k, _, _ in apart}
         for k, where, q in apart:
             n, rows, columns, o = where
             down, right, inside = _cells(self.base, rows, columns, c.shape, xp)
-            weights = self._weights(k, c)[o] * inside[..., None]
+            weights = weights_of[k][o] * inside[..., None]
             shared = remembered[0][k].shape[0] == 1 < message.shape[0]  # one image, several targets
             for image in [xp.full_like(n, target) for target in range(message.shape[0])] if shared else [n]:
                 s = message[image, rows, columns, o] * q
