@@ -229,10 +229,13 @@ def test_every_form_is_the_convolution(geometry: Any, threads: int, monkeypatch:
                 assert_allclose(run(form, a, expected.shape, threads), expected, rtol=1e-11, atol=1e-11)
 
 
+@pytest.mark.parametrize("few", [0, 16], ids=["by cells", "by planes"])
 @pytest.mark.parametrize("whole", [True, False], ids=["whole", "row by row"])
 @pytest.mark.parametrize("geometry", GEOMETRIES, ids=str)
-def test_the_adjoint_is_the_adjoint(geometry: Any, whole: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """By scattering, whatever the stride; by turning the kernel round, where it moves by one."""
+def test_the_adjoint_is_the_adjoint(geometry: Any, whole: bool, few: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By scattering, whatever the stride; by turning the kernel round, where it moves by one and channels are many."""
+    monkeypatch.setattr(kernels, "FEW_CHANNELS", few)
+    monkeypatch.setattr(build, "FEW_CHANNELS", few)
     if not whole:
         monkeypatch.setattr(workers, "BLOCK_BYTES", 1)
         monkeypatch.setattr(kernels, "FULL_PRODUCT", 1)
