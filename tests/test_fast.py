@@ -215,7 +215,7 @@ def forms_of(layer: Conv2D) -> list[Any]:
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("geometry", GEOMETRIES, ids=str)
 def test_every_form_is_the_convolution(geometry: Any, threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also when the work is cut into many small blocks, and when frequencies are shared out."""
+    """Also when the work is cut into many small blocks, and when channels are shared out."""
     (shape, kernel, stride, padding, dilation) = geometry
     layer = Conv2D(random(4, shape[1], kernel, kernel), None, stride, padding, dilation)
     a = random(*shape)
@@ -225,8 +225,11 @@ def test_every_form_is_the_convolution(geometry: Any, threads: int, monkeypatch:
         for full in (1, 192):
             monkeypatch.setattr(kernels, "FULL_PRODUCT", full)
             monkeypatch.setattr(winograd, "FULL_TILES", full)
-            for form in forms_of(layer):
-                assert_allclose(run(form, a, expected.shape, threads), expected, rtol=1e-11, atol=1e-11)
+            for least in (1, kernels.LEAST_CHANNELS):
+                with monkeypatch.context() as patch:
+                    patch.setattr(kernels, "LEAST_CHANNELS", least)
+                    for form in forms_of(layer):
+                        assert_allclose(run(form, a, expected.shape, threads), expected, rtol=1e-11, atol=1e-11)
 
 
 @pytest.mark.parametrize("few", [0, 16], ids=["by cells", "by planes"])
