@@ -605,6 +605,37 @@ def test_layers_and_rules_of_ones_own() -> None:
         assert_allclose(net.prepare(rule).explain(x), expected, rtol=1e-9, atol=1e-12)
 
 
+@pytest.mark.parametrize("form", ["direct", "winograd2", "winograd4"])
+@pytest.mark.parametrize("rule", ["epsilon-plus-flat", "epsilon-alpha2-beta1", "epsilon-gamma-box(low=-3, high=3)"])
+@pytest.mark.parametrize("graph", sorted(GRAPHS))
+def test_a_trace_has_the_relevance_at_every_node_and_the_form_of_each(graph: str, rule: str, form: str) -> None:
+    net, shape = GRAPHS[graph]
+    if len(shape) == 1 and "box" in rule:
+        pytest.skip("a box of pixels needs an image")
+    x = random(3, *shape)
+    plain, fast = lrpref.trace(net, x, 1, rule), net.prepare(rule, form=form).trace(x, 1)
+    assert fast.at.keys() == plain.at.keys()
+    for node, R in plain.at.items():
+        assert distance(fast.at[node], R) < 1e-9, node
+    assert_array_equal(fast.relevance, fast.at["input"])
+    assert distance(fast.logits, plain.logits) < 1e-12
+    assert fast.forms == net.prepare(rule, form=form).forms
+    assert fast.forms.keys() == plain.at.keys() - {"input"}
+
+
+def test_a_trace_for_several_targets_of_one_input() -> None:
+    net, shape = GRAPHS["residual"]
+    x = random(1, *shape)
+    fast = net.prepare().trace(x)
+    several = net.prepare()._pass(x, everything=True).trace(np.arange(3))
+    assert several.at["input"].shape[0] == 3
+    for k in range(3):
+        plain = lrpref.trace(net, x, k)
+        for node, R in plain.at.items():
+            assert distance(several.at[node][k : k + 1], R) < 1e-9, node
+    assert fast.relevance.shape == x.shape
+
+
 # ---- what is refused ---------------------------------------------------------------------------------------------
 
 

@@ -13,6 +13,6 @@ Nobody needs it to understand LRP: everything is said plainly in `lrpref.layers`
 `lrpref.explain`, and the tests hold the two together.
 """
 
-from .prepared import FORMS, Pass, Prepared, can_prepare, prepare
+from .prepared import FORMS, FastTrace, Pass, Prepared, can_prepare, prepare
 
-__all__ = ["FORMS", "Pass", "Prepared", "can_prepare", "prepare"]
+__all__ = ["FORMS", "FastTrace", "Pass", "Prepared", "can_prepare", "prepare"]

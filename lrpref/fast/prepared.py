@@ -81,15 +81,30 @@ class Prepared:
         """One forward pass, from which any number of targets can be explained."""
         return self._pass(self._fitting(x))
 
+    def trace(self, x: Array, target: int | Array | None = None, seed: str | float | Array = "logit") -> FastTrace:
+        """As `explain`, with the relevance at every node and the form in which each was computed.
+
+        No books are kept: `lrpref.trace` keeps them. Raises ShapeError, InputError, TargetError.
+        """
+        x = self.net.cast(x)
+        check(self.net, tuple(x.shape), target, seed, self.start)
+        return self._pass(x, everything=True).trace(target, seed)
+
     def _fitting(self, x: Array) -> Array:
         """The batch, cast; raises ShapeError, InputError."""
         x = self.net.cast(x)
         self.net.shapes(tuple(x.shape))
         return x
 
-    def _pass(self, x: Array, remember: bool = True) -> Pass:
-        """The forward pass of a batch that fits; without `remember`, nothing is kept but the explained output."""
+    def _pass(self, x: Array, remember: bool = True, everything: bool = False) -> Pass:
+        """The forward pass of a batch that fits.
+
+        remember    keep what relevance needs; else nothing but the explained output
+        everything  keep the value of every step
+        """
         wanted = self._wanted() if remember else {self.start}
+        if everything:
+            wanted |= {placed.output for placed in self.steps}
         values, kept = {INPUT: channels_last(x)}, {}
         last_read = {read: k for k, placed in enumerate(self.steps) for read in placed.inputs}
         with at_work(array_namespace(x), self._workers(x), self.store) as workers:
@@ -138,15 +153,27 @@ class Pass:
 
         For a batch of one, `target` may hold K indices and the result has K maps: all share the forward pass.
         """
+        return channels_first(self._back(self._seeded(target, seed)))
+
+    def trace(self, target: int | Array | None = None, seed: str | float | Array = "logit") -> FastTrace:
+        """The relevance at every node; for a pass that kept the value of every step (`Prepared.trace`)."""
+        at: dict[str, Array] = {}
+        R = channels_first(self._back(self._seeded(target, seed), at))
+        return FastTrace(R, self.logits, {**at, INPUT: R}, self.prepared.forms)
+
+    def _seeded(self, target: int | Array | None, seed: str | float | Array) -> Array:
+        """The relevance to start with, channels last."""
         logits = self.logits
         several = 1 if target is None or np.ndim(target) == 0 else len(target)  # type: ignore[arg-type]
         if logits.shape[0] == 1 < several:
             logits = array_namespace(logits).broadcast_to(logits, (several, *logits.shape[1:]))
-        R = seed_relevance(logits, target_index(logits, target, seed), seed)
-        return channels_first(self._back(channels_last(R)))
+        return channels_last(seed_relevance(logits, target_index(logits, target, seed), seed))
 
-    def _back(self, R: Array) -> Array:
-        """From relevance at the explained node to relevance at the input, both with channels last."""
+    def _back(self, R: Array, seen: dict[str, Array] | None = None) -> Array:
+        """From relevance at the explained node to relevance at the input, both with channels last.
+
+        seen  gets the relevance at every node on the way, with channels first
+        """
         prepared = self.prepared
         steps, forms = prepared.steps, arrivals(prepared.steps)
         at = {prepared.start: R}
@@ -154,6 +181,9 @@ class Pass:
         with at_work(array_namespace(R), count, prepared.store) as workers:
             for placed in reversed(steps):
                 step, message = placed.step, at.pop(placed.output)
+                if seen is not None:
+                    here = self.values[placed.output] * message if placed.arrives == CARRIED else message
+                    seen.update(dict.fromkeys(placed.nodes, channels_first(here)))
                 inputs = tuple(self.values[read] for read in placed.inputs) if step.needs_inputs else ()
                 with at_node(placed.nodes[0], prepared.net[placed.nodes[0]]):
                     messages = step.backward(message, self.kept[placed.output], inputs, workers)
@@ -163,6 +193,22 @@ class Pass:
                     at[read] = added(at[read], sent, workers) if read in at else sent
         found = at[INPUT]
         return self.values[INPUT] * found if forms[INPUT] == CARRIED else found
+
+
+@dataclass(frozen=True, eq=False)
+class FastTrace:
+    """An explanation by a prepared network, with what led to it.
+
+    relevance  shaped like the input
+    logits     (N, ...), the output that was explained
+    at         node name -> relevance at that node's output ("input" included)
+    forms      node name -> the form in which it was computed
+    """
+
+    relevance: Array
+    logits: Array
+    at: Mapping[str, Array]
+    forms: Mapping[str, str]
 
 
 def prepare(
