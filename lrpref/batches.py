@@ -18,6 +18,7 @@ import numpy as np
 from .arithmetic import is_exact
 from .backend import Array, array_namespace, asarray, backend_name, is_array, to_numpy
 from .errors import DTypeError, ParameterError, ShapeError, at_block
+from .files import whole
 from .network import Network
 from .progress import Bar
 
@@ -135,13 +136,7 @@ def npy_file(path: Path, shape: tuple[int, ...], like: Array) -> Iterator[np.mem
         raise ParameterError(f"relevance is written to an array or to a .npy file, got out={str(path)!r}")
     if is_exact(like):
         raise DTypeError("exact numbers cannot be stored; use net.astype(numpy.float64)")
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        dtype = to_numpy(like).dtype
-        file = np.lib.format.open_memmap(temporary, mode="w+", dtype=dtype, shape=shape)
+    with whole(path) as part:
+        file = np.lib.format.open_memmap(part, mode="w+", dtype=to_numpy(like).dtype, shape=shape)
         yield file
         file.flush()
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise

@@ -18,6 +18,7 @@ import numpy as np
 
 from .backend import Array, to_numpy
 from .errors import InputError, LrprefError, ParameterError, ShapeError
+from .files import whole
 from .ledger import LOSSES, Ledger
 
 if TYPE_CHECKING:
@@ -107,14 +108,11 @@ def save(figure: Figure, path: str | os.PathLike[str]) -> None:
         raise LrprefError(f"cannot tell the format of {str(path)!r}; let it end in .png, .pdf or .svg")
     if not path.parent.is_dir():
         raise LrprefError(f"there is no folder {path.parent} to write {path.name} to")
-    part = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
     try:
-        figure.savefig(part, dpi=150)
-        os.replace(part, path)
+        with whole(path) as part:
+            figure.savefig(part, dpi=150)
     except ValueError as error:
         raise LrprefError(f"cannot write {path}: {error}") from error
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _figure(width: float, height: float) -> Figure:

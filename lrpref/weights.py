@@ -29,6 +29,7 @@ from . import layers as layer_types
 from .arithmetic import all_finite
 from .backend import asarray, is_array, to_numpy
 from .errors import LrprefError, WeightsError, unknown
+from .files import whole
 from .layers import DiagonalLayer, Elementwise, Layer, LinearLayer, Routing, WeightedLayer
 from .network import Network
 from .state_dict import from_state_dict as from_state_dict  # `weights` is where one looks for it
@@ -226,14 +227,8 @@ def _architecture(path: Path, arrays: Mapping[str, np.ndarray]) -> dict[str, Any
 
 
 def _write(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
-    """Write beside `path` first and rename, so that a broken write leaves nothing behind."""
+    """Write a .npz file, whole or not at all."""
     if path.suffix != ".npz":
         raise WeightsError(f"networks are stored as .npz, got {path}")
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with temporary.open("xb") as stream:
-            np.savez_compressed(stream, allow_pickle=False, **arrays)
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    with whole(path) as part, part.open("xb") as stream:
+        np.savez_compressed(stream, allow_pickle=False, **arrays)

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import csv
-import os
 from collections.abc import Mapping, Sequence
 from io import BytesIO
 from itertools import product
@@ -31,6 +30,7 @@ from matplotlib.transforms import Bbox
 from PIL import Image
 
 from lrpref.errors import InputError
+from lrpref.files import whole
 
 FOLDER = Path(__file__).parent.parent / "docs" / "reproduce"
 SMALL = 7.5
@@ -330,12 +330,8 @@ def save(figure: Figure, path: Path) -> None:
     """Write a PNG of few colours, which makes it small, whole or not at all."""
     drawn = BytesIO()
     figure.savefig(drawn, format="png", dpi=150)
-    part = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
-    try:
+    with whole(path) as part:
         Image.open(drawn).convert("RGB").quantize(128).save(part, optimize=True)
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 DRAWINGS = {"2002.11018": draw_guillemot, "2501.14322": draw_nyiri}

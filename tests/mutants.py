@@ -485,9 +485,9 @@ BLOCKS = [
     ),
     Mutant(
         "a file is written where it will be read",
-        "batches.py",
-        'temporary = path.with_name(f".{path.name}.{os.getpid()}.part")',
-        "temporary = path",
+        "files.py",
+        'part = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")',
+        "part = path",
         "tests/test_batches.py::test_a_file_is_written_whole_or_not_at_all",
         "what numpy.save does: a half-written file looks like a whole one",
     ),

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
+from ..files import whole
 from . import statistics
 from .runner import files, versions
 from .study import Claim, Rows, Study, Unit
@@ -82,9 +82,5 @@ def as_table(study: Study, found: Mapping[Unit, Rows]) -> list[str]:
 
 def save(path: Path, text: str) -> None:
     """Write a text, whole or not at all."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
+    with whole(path) as part:
         part.write_text(text, encoding="utf-8")
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)

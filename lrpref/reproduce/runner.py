@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -14,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError
+from ..files import whole
 from .images import Images
 from .study import Rows, Study, Unit
 
@@ -77,15 +77,11 @@ def _about(study: Study, unit: Unit, images: Images) -> dict[str, Any]:
 
 def write(path: Path, about: Mapping[str, Any], rows: Rows) -> None:
     """A unit's file: a line about it, then a line per image; whole or not at all."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
     count = len(next(iter(rows.values())))
     lines = [json.dumps(about)]
     lines += [json.dumps({name: _plain(values[n]) for name, values in rows.items()}) for n in range(count)]
-    try:
+    with whole(path) as part:
         part.write_text("\n".join([*lines, ""]), encoding="utf-8")
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _plain(value: Any) -> float | None:
