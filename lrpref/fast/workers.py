@@ -20,8 +20,9 @@ from .store import Store
 
 Job = TypeVar("Job")
 
-BLOCK_BYTES = 1 << 20
-"""How much a block of gathered cells may take: about what a core's own cache holds."""
+BLOCK_BYTES = 3 << 20
+"""How much a block of gathered cells may take. It is more than a core's own cache holds, and less than all share: in
+smaller blocks the calls of NumPy, for which the threads wait for each other, take longer than the memory."""
 
 GPU_BLOCK_BYTES = 1 << 28
 """The same on a GPU, whose cores want much to do at once."""
