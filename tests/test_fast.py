@@ -31,7 +31,7 @@ from lrpref import (
 from lrpref.engine import Pool, Rule, Term, identity, negative, positive
 from lrpref.errors import DTypeError, RuleError, ShapeError, TargetError, UnknownNameError
 from lrpref.fast import FORMS, algebra, build, kernels, prepare, winograd, workers
-from lrpref.fast.kernels import Direct, Kernel, Scatter, Source, blocks, keep
+from lrpref.fast.kernels import ByRows, Direct, Kernel, Scatter, Source, blocks, keep
 from lrpref.fast.steps import weak
 from lrpref.fast.store import Store
 from lrpref.fast.winograd import Winograd
@@ -209,7 +209,8 @@ def forms_of(layer: Conv2D) -> list[Any]:
     window = layer.window
     plain_move = (window.kernel, window.stride, window.dilation) == ((3, 3), (1, 1), (1, 1))
     winograd = [Winograd.of([layer.weight], window, m) for m in (2, 4)] if plain_move else []
-    return [Direct.of([layer.weight], window), *winograd]
+    by_rows = [ByRows.of([layer.weight], window)] if window.stride[0] == 1 else []
+    return [Direct.of([layer.weight], window), *winograd, *by_rows]
 
 
 @pytest.mark.parametrize("threads", [1, 2])

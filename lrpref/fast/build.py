@@ -18,7 +18,7 @@ from ..layers import Add, Conv2D, Dense, Dropout, Flatten, GlobalAvgPool2D, Laye
 from ..layers.window import Window
 from ..network import INPUT, Network, Node
 from .algebra import OWN, Recipe, Share, nonnegative_nodes, pool_bias, recipe, way_of_terms
-from .kernels import FEW_CHANNELS, Direct, Kernel, Scatter, Stacked, StackedAdjoint
+from .kernels import FEW_CHANNELS, ByRows, Direct, Kernel, Onward, Scatter, Stacked, StackedAdjoint
 from .steps import Flat, Join, Largest, Mean, Plain, Products, Same, Step, Uniform, WeakApart, Weighted, WeightedByTerms
 from .winograd import Winograd
 
@@ -26,6 +26,9 @@ CARRIED, EXPLICIT = "carried", "explicit"
 
 WINOGRAD_CHANNELS = 64
 """Channels below which passes over the tiles cost more than the multiplications that they save."""
+
+BY_ROWS = range(16, 64)
+"""Channels where gathering takes as long as multiplying. Fewer make too thin a product of a kernel's row."""
 
 SMALL_IMAGE = 14
 """Rows up to which tiles of four would hang over the border too far; tiles of two serve there."""
@@ -281,7 +284,7 @@ def _count(layer: Dense | Conv2D) -> Products | None:
     return Products(_onward(layer, [ones], "direct", 0), _back(layer, [ones], "direct", 0))
 
 
-def _onward(layer: Dense | Conv2D, weights: Sequence[Array], form: str, rows: int) -> Kernel:
+def _onward(layer: Dense | Conv2D, weights: Sequence[Array], form: str, rows: int) -> Onward:
     """The products with `weights`."""
     if isinstance(layer, Dense):
         return Stacked(tuple(weights))
@@ -307,13 +310,14 @@ def _back(layer: Dense | Conv2D, weights: Sequence[Array], form: str, rows: int)
     return _convolution([turned], replace(window, padding=padding), form, rows)
 
 
-def _convolution(weights: Sequence[Array], window: Window, form: str, rows: int) -> Kernel:
+def _convolution(weights: Sequence[Array], window: Window, form: str, rows: int) -> Onward:
     """The kernel in the form that was asked for, where there is one of that form."""
     O, C = weights[0].shape[:2]
     m = _tile(window, form, rows, str(weights[0].dtype))
     if m and min(O, C) >= WINOGRAD_CHANNELS:
         return Winograd.of(weights, window, m)
-    return Direct.of(weights, window)
+    by_rows = C in BY_ROWS and window.kernel[0] > 1 and window.stride[0] == 1
+    return (ByRows if by_rows else Direct).of(weights, window)
 
 
 def _tile(window: Window, form: str, rows: int, dtype: str) -> int:

@@ -12,7 +12,7 @@ memory is bounded whatever the image.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import ceil
 from typing import NamedTuple, Protocol
 
@@ -73,6 +73,13 @@ class Kernel(Protocol):
 
     def apply(self, source: Source, finish: Finish, outs: tuple[Array, ...], workers: Workers) -> None:
         """Convolve, finish each block, and write to `outs` (each (N, H', W', anything))."""
+
+
+class Onward(Kernel, Protocol):
+    """A kernel of several weights side by side."""
+
+    def only(self, k: int) -> Onward:
+        """The kernel of the kth weight alone."""
 
 
 class Block(NamedTuple):
@@ -196,6 +203,10 @@ class Direct:
         taps = xp.stack([xp.permute_dims(w, (2, 3, 1, 0)).reshape((-1, w.shape[0])) for w in weights])
         return cls(taps, window)
 
+    def only(self, k: int) -> Direct:
+        """The kernel of the kth weight alone."""
+        return replace(self, matrices=self.matrices[k : k + 1])
+
     def apply(self, source: Source, finish: Finish, outs: tuple[Array, ...], workers: Workers) -> None:
         """Block by block: gather, multiply, finish."""
         xp, dtype = array_namespace(self.matrices), source.c.dtype
@@ -215,22 +226,81 @@ class Direct:
         workers.run(jobs((source.shape[0], rows, columns, O), row_bytes, FULL_PRODUCT, workers), work)
 
     def _patches(self, source: Source, block: Block, size: tuple[int, int], scratch: Scratch) -> Array:
-        """(images, rows, columns, kernel rows, kernel columns, C): the cells under the kernel at each position.
-
-        As a view they overlap; a product of matrices wants them one after the other, so they are copied, once.
-        """
+        """(images, rows, columns, kernel rows, kernel columns, C): the cells under the kernel at each position."""
         window = self.window
         if window.kernel == window.stride == (1, 1):
             as_it_lies = not (any(window.padding) or source.factors)
             return block.part(source.c) if as_it_lies else gathered(source, block, window, scratch)
         strip = gathered(source, block, window, scratch)
-        shape = (strip.shape[0], *size, *window.kernel, strip.shape[3])
-        image, row, column, channel = strip.strides
-        down, right = window.stride[0] * row, window.stride[1] * column
-        strides = (image, down, right, window.dilation[0] * row, window.dilation[1] * column, channel)
-        patches = scratch.array("patches", shape, strip.dtype)
-        patches[...] = array_namespace(strip).lib.stride_tricks.as_strided(strip, shape, strides)
-        return patches
+        return _under(strip, (strip.shape[0], *size), window, scratch)
+
+
+def _under(strip: Array, positions: tuple[int, int, int], window: Window, scratch: Scratch) -> Array:
+    """(images, rows, columns, kernel rows, kernel columns, C): the cells of a strip under the kernel at each position.
+
+    As a view they overlap; a product of matrices wants them one after the other, so they are copied, once.
+    """
+    shape = (*positions, *window.kernel, strip.shape[3])
+    image, row, column, channel = strip.strides
+    down, right = window.stride[0] * row, window.stride[1] * column
+    strides = (image, down, right, window.dilation[0] * row, window.dilation[1] * column, channel)
+    patches = scratch.array("patches", shape, strip.dtype)
+    patches[...] = array_namespace(strip).lib.stride_tricks.as_strided(strip, shape, strides)
+    return patches
+
+
+@dataclass(frozen=True, eq=False)
+class ByRows:
+    """Gather the cells under one row of the kernel, multiply, and add what the rows give: for few channels.
+
+        z[r] = sum_i a[r + i] W_i,  where a[r] holds the cells under a row of the kernel at each column of row r
+
+    A row of a goes to every row of the kernel, so that it is gathered once and not once for each. For kernels that
+    move down by one.
+
+    matrices  (K, kernel rows, kernel columns * C, O)
+    """
+
+    matrices: Array
+    window: Window
+    form: str = field(default="direct", init=False)
+
+    @classmethod
+    def of(cls, weights: Sequence[Array], window: Window) -> ByRows:
+        """Prepare weights (O, C, kernel rows, kernel columns)."""
+        xp, (rows, _) = array_namespace(weights[0]), window.kernel
+        taps = xp.stack([xp.permute_dims(w, (2, 3, 1, 0)).reshape((rows, -1, w.shape[0])) for w in weights])
+        return cls(taps, window)
+
+    def only(self, k: int) -> ByRows:
+        """The kernel of the kth weight alone."""
+        return replace(self, matrices=self.matrices[k : k + 1])
+
+    def apply(self, source: Source, finish: Finish, outs: tuple[Array, ...], workers: Workers) -> None:
+        """Block by block: gather, multiply row by row, add, finish."""
+        xp, dtype, window = array_namespace(self.matrices), source.c.dtype, self.window
+        one_row = replace(window, kernel=(1, window.kernel[1]))
+        rows, columns = outs[0].shape[1:3]
+        K, _, depth, O = self.matrices.shape
+
+        def work(job: Job, scratch: Scratch) -> None:
+            images, high = job.block.size
+            matrices = self.matrices[..., job.channels]
+            strip = gathered(source, job.block, window, scratch)
+            a = _under(strip, (images, strip.shape[1], columns), one_row, scratch)
+            z = scratch.array("z", (K, images, high * columns, matrices.shape[3]), dtype)
+            more = scratch.array("more", z.shape[1:], dtype)
+            for i in range(window.kernel[0]):
+                first = i * window.dilation[0]
+                cells = a[:, first : first + high].reshape((images, high * columns, depth))
+                for k in range(K):
+                    xp.matmul(cells, matrices[k, i], out=more if i else z[k])
+                    if i:
+                        z[k] += more
+            finish(list(z.reshape((K, images, high, columns, -1))), parts(job, outs), job.channels)
+
+        row_bytes = columns * (depth + (K + 1) * O) * dtype.itemsize
+        workers.run(jobs((source.shape[0], rows, columns, O), row_bytes, FULL_PRODUCT, workers), work)
 
 
 @dataclass(frozen=True, eq=False)
@@ -329,6 +399,10 @@ class Stacked:
 
     weights: tuple[Array, ...]
     form: str = field(default="direct", init=False)
+
+    def only(self, k: int) -> Stacked:
+        """The kernel of the kth weight alone."""
+        return Stacked(self.weights[k : k + 1])
 
     def apply(self, source: Source, finish: Finish, outs: tuple[Array, ...], workers: Workers) -> None:
         """A stretch of columns of every product at a time."""

@@ -17,7 +17,7 @@ the columns they write it so: no tile is ever cut out.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
 from typing import Any
 
@@ -150,6 +150,10 @@ class Winograd:
         taps = xp.stack([xp.permute_dims(w, (2, 3, 1, 0)) for w in weights], axis=2)
         twice = xp.asarray(np.kron(G[m], G[m]).astype(str(taps.dtype)))  # G g G^T of a flattened g
         return cls((twice @ taps.reshape((9, -1))).reshape((-1, *taps.shape[2:])), m, window)
+
+    def only(self, k: int) -> Winograd:
+        """The kernel of the kth weight alone."""
+        return replace(self, U=self.U[:, k : k + 1])
 
     def apply(self, source: Source, finish: Finish, outs: tuple[Array, ...], workers: Workers) -> None:
         """Block by block of tile rows: transform, multiply every frequency, transform back, finish."""

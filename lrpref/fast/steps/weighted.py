@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from ...backend import Array, array_namespace
 from ...layers import LinearLayer
 from ..algebra import Recipe, quotient
-from ..kernels import Kernel, Source, keep
+from ..kernels import Kernel, Onward, Source, keep
 from ..workers import Workers
 from .step import output_shape, rectify
 
@@ -17,7 +17,7 @@ from .step import output_shape, rectify
 class Products(NamedTuple):
     """The two kernels of a weighted layer's stacked weights: forward, and its adjoint."""
 
-    onward: Kernel
+    onward: Onward
     back: Kernel
 
 
@@ -54,8 +54,18 @@ class Weighted:
         (a,) = inputs
         shape = output_shape(self.layer, a)
         y, *qs = outs = tuple(workers.empty(shape, a.dtype) for _ in range(1 + remember * len(self.recipe.shares)))
-        self.products.onward.apply(Source(a), self._finish, outs, workers)
+        if remember or len(self.recipe.output) > 1:
+            self.products.onward.apply(Source(a), self._finish, outs, workers)
+        else:
+            self.products.onward.only(self.recipe.output[0]).apply(Source(a), self._finish_own, outs, workers)
         return y, (tuple(qs), a.shape)
+
+    def _finish_own(self, parts: Sequence[Array], outs: tuple[Array, ...], channels: slice) -> None:
+        """From a block of the layer's own product to y."""
+        (z,), (y,), b = parts, outs, self.biases[self.recipe.output[0]]
+        if b is not None:
+            z += b[channels]
+        self._output(z, y, channels)
 
     def _finish(self, parts: Sequence[Array], outs: tuple[Array, ...], channels: slice) -> None:
         """From a block of every term's product to y and, if there is room for them, the q's."""
@@ -67,15 +77,20 @@ class Weighted:
         z = sum((parts[k] for k in self.recipe.output[1:]), start=parts[self.recipe.output[0]])
         if self.recipe.scale != 1:
             z = z * self.recipe.scale
+        z = self._output(z, y, channels)
+        explained = y if self.carried else xp.ones((1,) * y.ndim, dtype=y.dtype)
+        for k, q in enumerate(qs):
+            quotient(self.recipe, k, parts, z, explained, q)
+
+    def _output(self, z: Array, y: Array, channels: slice) -> Array:
+        """All of z, and what the step gives of it, to `y`."""
         if self.rest is not None:
             z = z + self.rest[channels]
         if self.rectified:
             rectify(z, y)
         else:
             y[...] = z
-        explained = y if self.carried else xp.ones((1,) * y.ndim, dtype=y.dtype)
-        for k, q in enumerate(qs):
-            quotient(self.recipe, k, parts, z, explained, q)
+        return z
 
     def backward(self, message: Array, kept: Any, inputs: tuple[Array, ...], workers: Workers) -> Sequence[Array]:
         """c_i = sum over pools and j of w'_ij s_j, with s = (what arrived) q."""
