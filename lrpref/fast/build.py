@@ -42,6 +42,7 @@ class Placed:
     """A step in its place.
 
     nodes    the nodes that it computes: a layer's, and that of the ReLU after it
+    layer    the layer of the first of them
     inputs   the nodes that it reads
     step     what computes them
     arrives  the form in which relevance arrives at the last of `nodes`
@@ -49,6 +50,7 @@ class Placed:
     """
 
     nodes: tuple[str, ...]
+    layer: Layer
     inputs: tuple[str, ...]
     step: Step
     arrives: str
@@ -130,8 +132,8 @@ def _alone(graph: Graph, rules: Mapping[str, Rule], node: Node, arrives: str, fo
     rule = rules.get(node.name)
     made = make_step(node.layer, graph.situation(node, rule, False, arrives, form))
     if made is None:
-        return Placed((node.name,), node.inputs, Plain(node.layer, rule), EXPLICIT, EXPLICIT)
-    return Placed((node.name,), node.inputs, made[0], arrives, made[1])
+        return Placed((node.name,), node.layer, node.inputs, Plain(node.layer, rule), EXPLICIT, EXPLICIT)
+    return Placed((node.name,), node.layer, node.inputs, made[0], arrives, made[1])
 
 
 def _with_relu(graph: Graph, rules: Mapping[str, Rule], relu: Node, arrives: str, form: str) -> Placed | None:
@@ -142,7 +144,7 @@ def _with_relu(graph: Graph, rules: Mapping[str, Rule], relu: Node, arrives: str
     if graph.readers[node.name] != [relu.name] or type(node.layer) not in (Dense, Conv2D, Add):
         return None
     made = make_step(node.layer, graph.situation(node, rules.get(node.name), True, arrives, form))
-    return Placed((node.name, relu.name), node.inputs, made[0], arrives, made[1]) if made else None
+    return Placed((node.name, relu.name), node.layer, node.inputs, made[0], arrives, made[1]) if made else None
 
 
 def arrivals(placed: Sequence[Placed]) -> dict[str, str]:

@@ -10,6 +10,7 @@ the same) and without the books. Tests hold the two together, for every rule, on
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any
 
@@ -24,7 +25,7 @@ from ..seeds import check, explained_node, seed_relevance, target_index
 from .build import CARRIED, Placed, arrivals, build
 from .steps import added, channels_first, channels_last
 from .store import Store
-from .workers import at_work
+from .workers import Workers, at_work
 
 FORMS = ("exact", "fastest", "direct", "winograd2", "winograd4")
 """What `prepare` takes as `form`."""
@@ -66,7 +67,9 @@ class Prepared:
 
         Raises ShapeError, InputError.
         """
-        return self._pass(self._fitting(x), remember=False).logits
+        x = self._fitting(x)
+        with self._at_work(x) as workers:
+            return self._pass(x, workers, remember=False).logits
 
     def explain(self, x: Array, target: int | Array | None = None, seed: str | float | Array = "logit") -> Array:
         """The relevance of each value of `x`, as `lrpref.explain` says; shaped like x.
@@ -75,11 +78,14 @@ class Prepared:
         """
         x = self.net.cast(x)
         check(self.net, tuple(x.shape), target, seed, self.start)
-        return self._pass(x).explain(target, seed)
+        with self._at_work(x) as workers:
+            return self._pass(x, workers)._relevance(target, seed, workers, once=True)
 
     def run(self, x: Array) -> Pass:
         """One forward pass, from which any number of targets can be explained."""
-        return self._pass(self._fitting(x))
+        x = self._fitting(x)
+        with self._at_work(x) as workers:
+            return self._pass(x, workers)
 
     def trace(self, x: Array, target: int | Array | None = None, seed: str | float | Array = "logit") -> FastTrace:
         """As `explain`, with the relevance at every node and the form in which each was computed.
@@ -88,7 +94,8 @@ class Prepared:
         """
         x = self.net.cast(x)
         check(self.net, tuple(x.shape), target, seed, self.start)
-        return self._pass(x, everything=True).trace(target, seed)
+        with self._at_work(x) as workers:
+            return self._pass(x, workers, everything=True).trace(target, seed)
 
     def _fitting(self, x: Array) -> Array:
         """The batch, cast; raises ShapeError, InputError."""
@@ -96,7 +103,12 @@ class Prepared:
         self.net.shapes(tuple(x.shape))
         return x
 
-    def _pass(self, x: Array, remember: bool = True, everything: bool = False) -> Pass:
+    def _at_work(self, x: Array) -> AbstractContextManager[Workers]:
+        """Workers for inputs like x: one for those so small that a second would only be in the way."""
+        threads = 1 if self.threads is None and x.size < SMALL else self.threads
+        return at_work(array_namespace(x), threads, self.store)
+
+    def _pass(self, x: Array, workers: Workers, remember: bool = True, everything: bool = False) -> Pass:
         """The forward pass of a batch that fits.
 
         remember    keep what relevance needs; else nothing but the explained output
@@ -107,19 +119,14 @@ class Prepared:
             wanted |= {placed.output for placed in self.steps}
         values, kept = {INPUT: channels_last(x)}, {}
         last_read = {read: k for k, placed in enumerate(self.steps) for read in placed.inputs}
-        with at_work(array_namespace(x), self._workers(x), self.store) as workers:
-            for k, placed in enumerate(self.steps):
-                inputs = tuple(values[read] for read in placed.inputs)
-                with at_node(placed.nodes[0], self.net[placed.nodes[0]]):
-                    values[placed.output], kept[placed.output] = placed.step.forward(inputs, workers, remember)
-                for read in placed.inputs:
-                    if last_read[read] == k and read not in wanted:
-                        values.pop(read, None)
+        for k, placed in enumerate(self.steps):
+            inputs = tuple(values[read] for read in placed.inputs)
+            with at_node(placed.nodes[0], placed.layer):
+                values[placed.output], kept[placed.output] = placed.step.forward(inputs, workers, remember)
+            for read in placed.inputs:
+                if last_read[read] == k and read not in wanted:
+                    values.pop(read, None)
         return Pass(self, values, kept)
-
-    def _workers(self, x: Array) -> int | None:
-        """One for inputs so small that a second would only be in the way."""
-        return 1 if self.threads is None and x.size < SMALL else self.threads
 
     def _wanted(self) -> set[str]:
         """The nodes whose values are still needed on the way back, and the explained one."""
@@ -141,7 +148,7 @@ class Pass:
 
     prepared: Prepared
     values: Mapping[str, Array]
-    kept: Mapping[str, Any]
+    kept: dict[str, Any]
 
     @property
     def logits(self) -> Array:
@@ -153,44 +160,53 @@ class Pass:
 
         For a batch of one, `target` may hold K indices and the result has K maps: all share the forward pass.
         """
-        return channels_first(self._back(self._seeded(target, seed)))
+        with self.prepared._at_work(self.values[INPUT]) as workers:
+            return self._relevance(target, seed, workers)
 
     def trace(self, target: int | Array | None = None, seed: str | float | Array = "logit") -> FastTrace:
         """The relevance at every node; for a pass that kept the value of every step (`Prepared.trace`)."""
         at: dict[str, Array] = {}
-        R = channels_first(self._back(self._seeded(target, seed), at))
+        with self.prepared._at_work(self.values[INPUT]) as workers:
+            R = self._relevance(target, seed, workers, at)
         return FastTrace(R, self.logits, {**at, INPUT: R}, self.prepared.forms)
 
-    def _seeded(self, target: int | Array | None, seed: str | float | Array) -> Array:
-        """The relevance to start with, channels last."""
+    def _relevance(
+        self,
+        target: int | Array | None,
+        seed: str | float | Array,
+        workers: Workers,
+        seen: dict[str, Array] | None = None,
+        once: bool = False,
+    ) -> Array:
+        """The relevance of the input.
+
+        seen  gets that at every node on the way
+        once  let go of what was kept as soon as it has been used: this pass explains nothing more
+        """
         logits = self.logits
         several = 1 if target is None or np.ndim(target) == 0 else len(target)  # type: ignore[arg-type]
         if logits.shape[0] == 1 < several:
             logits = array_namespace(logits).broadcast_to(logits, (several, *logits.shape[1:]))
-        return channels_last(seed_relevance(logits, target_index(logits, target, seed), seed))
+        R = seed_relevance(logits, target_index(logits, target, seed), seed)
+        kept = self.kept if once else dict(self.kept)
+        return channels_first(self._back(channels_last(R), workers, seen, kept))
 
-    def _back(self, R: Array, seen: dict[str, Array] | None = None) -> Array:
-        """From relevance at the explained node to relevance at the input, both with channels last.
-
-        seen  gets the relevance at every node on the way, with channels first
-        """
-        prepared = self.prepared
-        steps, forms = prepared.steps, arrivals(prepared.steps)
-        at = {prepared.start: R}
-        count = prepared._workers(R if R.ndim > 2 else self.values[INPUT])
-        with at_work(array_namespace(R), count, prepared.store) as workers:
-            for placed in reversed(steps):
-                step, message = placed.step, at.pop(placed.output)
-                if seen is not None:
-                    here = self.values[placed.output] * message if placed.arrives == CARRIED else message
-                    seen.update(dict.fromkeys(placed.nodes, channels_first(here)))
-                inputs = tuple(self.values[read] for read in placed.inputs) if step.needs_inputs else ()
-                with at_node(placed.nodes[0], prepared.net[placed.nodes[0]]):
-                    messages = step.backward(message, self.kept[placed.output], inputs, workers)
-                for read, sent in zip(placed.inputs, messages, strict=True):
-                    if placed.sends == CARRIED and forms[read] != CARRIED:
-                        sent = self.values[read] * sent
-                    at[read] = added(at[read], sent, workers) if read in at else sent
+    def _back(self, R: Array, workers: Workers, seen: dict[str, Array] | None, kept: dict[str, Any]) -> Array:
+        """From relevance at the explained node to relevance at the input, both with channels last. Empties `kept`."""
+        steps, forms = self.prepared.steps, arrivals(self.prepared.steps)
+        at = {self.prepared.start: R}
+        for placed in reversed(steps):
+            step, message = placed.step, at.pop(placed.output)
+            if seen is not None:
+                here = self.values[placed.output] * message if placed.arrives == CARRIED else message
+                seen.update(dict.fromkeys(placed.nodes, channels_first(here)))
+            inputs = tuple(self.values[read] for read in placed.inputs) if step.needs_inputs else ()
+            with at_node(placed.nodes[0], placed.layer):
+                messages = step.backward(message, kept.pop(placed.output), inputs, workers)
+            for read, sent in zip(placed.inputs, messages, strict=True):
+                if placed.sends == CARRIED and forms[read] != CARRIED:
+                    sent = self.values[read] * sent
+                at[read] = added(at[read], sent, workers) if read in at else sent
         found = at[INPUT]
         return self.values[INPUT] * found if forms[INPUT] == CARRIED else found
 
