@@ -605,7 +605,7 @@ JUDGES = [
     ),
     Mutant(
         "cases are not made smaller",
-        "testing/checks.py",
+        "testing/search.py",
         "return case if found is None else _reduced(found, breaks)",
         "return case",
         "tests/test_testing.py::test_a_planted_error_is_found_and_its_case_is_small[NoSign]",

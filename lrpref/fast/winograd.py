@@ -31,6 +31,9 @@ from .workers import Scratch, Workers
 FULL_TILES = 168
 """Tiles that a block has, even if it leaves the cache: there is a product for every frequency."""
 
+FULL_BYTES = 1 << 24
+"""What the frequencies of so many tiles may take; with many channels half as many tiles do as well."""
+
 G: dict[int, list[list[float]]] = {
     2: [[1, 0, 0], [1 / 2, 1 / 2, 1 / 2], [1 / 2, -1 / 2, 1 / 2], [0, 0, 1]],
     4: [
@@ -173,8 +176,9 @@ class Winograd:
             inside = Y[:, :, : cells.size[1], :columns]
             finish(list(inside), parts(Job(cells, job.channels), outs), job.channels)
 
-        row_bytes = wide * A * (C + K * O) * dtype.itemsize
-        workers.run(jobs((source.shape[0], high, wide, O), row_bytes, FULL_TILES, workers), work)
+        tile_bytes = A * (C + K * O) * dtype.itemsize
+        full = max(FULL_TILES // 2, min(FULL_TILES, FULL_BYTES // tile_bytes))
+        workers.run(jobs((source.shape[0], high, wide, O), wide * tile_bytes, full, workers), work)
 
     def _before(self, source: Source, block: Block, wide: int, scratch: Scratch) -> Array:
         """B^T d B of every tile: (m + 2, m + 2, images, tile rows, tile columns, C)."""

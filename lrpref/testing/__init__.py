@@ -8,21 +8,13 @@
     check_linear_in_R(explain, x, R)    one law at a time: see `lrpref.testing.laws`
     lrpref.testing.strategies           random layers, rules and networks for Hypothesis
 
-The laws need NumPy alone; the search for cases needs Hypothesis: pip install "lrpref[testing]".
+What does not hold is told by the law's name and equation, with the smallest case that Hypothesis finds for it. The laws
+need NumPy alone, and so does `check_layer`; the search for cases needs Hypothesis: pip install "lrpref[testing]".
 """
 
 from .cases import LayerCase, NetworkCase, describe, numbers
-from .checks import (
-    Check,
-    ChecksFailed,
-    Failure,
-    check_explainer,
-    check_layer,
-    check_rule,
-    checks_of,
-    parametrize_with_checks,
-    smallest,
-)
+from .checks import Check, checks_of, parametrize_with_checks
+from .explainer_checks import check_explainer
 from .laws import (
     LAWS,
     LawBroken,
@@ -40,7 +32,10 @@ from .laws import (
     check_shape,
     check_weights,
 )
+from .layer_checks import check_layer
 from .rounding import rounding
+from .rule_checks import check_rule
+from .search import ChecksFailed, Failure, smallest
 
 __all__ = [
     "LAWS",
