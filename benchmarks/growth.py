@@ -59,7 +59,7 @@ def measure(
         for what, sizes in steps.items():
             runs = {str(size): _run(form, {**base, what: size}, rule, threads) for size in sizes}
             seconds = [Spread.of(times).median for times in paired(runs, rounds, done=done).values()]
-            peaks = [peak_mib(run) for run in runs.values()]
+            peaks = [peak_mib(_run(form, {**base, what: size}, rule, threads)) for size in sizes]
             yield {
                 "form": form, "grows": what, "sizes": list(sizes), "seconds": seconds, "peak_mib": peaks,
                 "time_slope": slope(sizes, seconds), "memory_slope": slope(sizes, peaks),
@@ -77,7 +77,10 @@ def _run(form: str, size: dict[str, int], rule: Composite, threads: int | None) 
 
 
 def peak_mib(run: Callable[[], Any]) -> float:
-    """The most that a call allocates at a time beyond what was there before, as Python's tracemalloc counts it."""
+    """The most that a call allocates at a time beyond what was there before, as Python's tracemalloc counts it.
+
+    For a first call: a prepared network keeps memory to use it again.
+    """
     tracemalloc.start()
     try:
         run()

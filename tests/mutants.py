@@ -903,6 +903,22 @@ FAST = [
         "a slip of the pen",
     ),
     Mutant(
+        "a slip in a transform of F(4x4)",
+        "fast/winograd.py",
+        "r *= 4",
+        "r *= 5",
+        "tests/test_fast.py::test_winograds_transforms_are_the_matrices_of_the_paper",
+        "a slip of the pen",
+    ),
+    Mutant(
+        "a forward pass alone computes another weight's product",
+        "fast/steps/weighted.py",
+        "onward.only(self.recipe.output[0])",
+        "onward.only(len(self.recipe.terms) - 1)",
+        "tests/test_fast.py::test_fast_equals_plain[chain-z-plus-exact]",
+        "a slip of the pen",
+    ),
+    Mutant(
         "memory used again while a view of it is held",
         "fast/store.py",
         "weakref.finalize(array.base, self._back, memory)",
