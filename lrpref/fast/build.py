@@ -236,11 +236,11 @@ def _by_terms(layer: Dense | Conv2D, rule: Rule, rectified: bool, carried: bool)
     own, sent = beside(w, own_terms(maps), maps), [beside(w, pool.terms, maps) for pool in pools]
     biases = [pool_bias(pool, b) for pool in pools]
     xp = array_namespace(w)
-    whole = bool(xp.all(sum(sent[1:], start=sent[0]) == own)) and _add_up(biases, b)
+    taps = isinstance(layer, Conv2D) and layer.bias_taps is not None  # then the bias differs from place to place
+    whole = not taps and bool(xp.all(sum(sent[1:], start=sent[0]) == own)) and _add_up(biases, b)
     first = 0 if whole else 1
-    shares = tuple(
-        Share(first + k, pool.coefficient, way_of_terms(rule, pool.terms, w, b)) for k, pool in enumerate(pools)
-    )
+    ways = ["as it is" if taps else way_of_terms(rule, pool.terms, w, b) for pool in pools]
+    shares = tuple(Share(first + k, pool.coefficient, ways[k]) for k, pool in enumerate(pools))
     reduced = Recipe((), tuple(range(len(pools))) if whole else (0,), shares, rule, False, False)
     rows = sent if whole else [own, *sent]
     products = Products(_onward(layer, rows, "direct", 0), _back(layer, sent, "direct", 0))

@@ -1,7 +1,7 @@
 """How the fast forms compute: what a product reads, how its work is cut, and the plainest of the forms, "direct".
 
-    direct      gather the cells under the kernel into rows, one matrix product. Every kernel, stride and dilation; where
-                channels are few, a row of the kernel at a time.
+    direct      gather the cells under the kernel into rows, one matrix product; where channels are few, a row of the
+                kernel at a time. Every kernel, stride and dilation.
 
 They compute what `lrpref.layers.Conv2D` says plainly, a tap at a time; `winograd.py` has the forms for 3x3 kernels.
 All work on images (N, H, W, C), channels last, so that a cell's channels lie side by side. The work is cut into blocks

@@ -46,10 +46,15 @@ class WeightedByTerms:
         (a,) = inputs
         xp, shape = array_namespace(a), output_shape(self.layer, a)
         mapped = xp.concatenate([_mapped(m, a) for m in self.maps], axis=-1)
-        made = tuple(workers.empty(shape, a.dtype) for _ in range(1 + len(self.recipe.shares)))
+        y, *qs = made = tuple(workers.empty(shape, a.dtype) for _ in range(1 + remember * len(self.recipe.shares)))
         biases = tuple(xp.broadcast_to(b, shape) for b in self._biases(a))
-        self.products.onward.apply(Source(mapped), self._finish, (*made, *biases), workers)
-        y, *qs = made
+
+        def finish(parts: Sequence[Array], outs: tuple[Array, ...], channels: slice) -> None:
+            self._finish(parts, outs[0], outs[1 : len(made)], outs[len(made) :])
+
+        alone = not remember and len(self.recipe.output) == 1
+        onward = self.products.onward.only(self.recipe.output[0]) if alone else self.products.onward
+        onward.apply(Source(mapped), finish, (*made, *biases), workers)
         return y, (tuple(qs), mapped)
 
     def _biases(self, a: Array) -> list[Array]:
@@ -62,11 +67,10 @@ class WeightedByTerms:
         biases = [nothing if bias is None else bias for bias in held]
         return biases if self.recipe.shares[0].index == 0 else [b, *biases]
 
-    def _finish(self, parts: Sequence[Array], outs: tuple[Array, ...], channels: slice) -> None:
-        """From a block of the parts, and of their biases, to y and the q's."""
-        shares, output = self.recipe.shares, self.recipe.output
-        y, qs, biases = outs[0], outs[1 : 1 + len(shares)], outs[1 + len(shares) :]
-        for part, bias in zip(parts, biases, strict=bool(biases)):
+    def _finish(self, parts: Sequence[Array], y: Array, qs: Sequence[Array], biases: Sequence[Array]) -> None:
+        """From a block of the parts (the layer's own alone, where it is all that is asked for) to y and the q's."""
+        output = self.recipe.output
+        for part, bias in zip(parts, biases, strict=False):
             part += bias
         z = sum((parts[k] for k in output[1:]), start=parts[output[0]])
         if self.rectified:
