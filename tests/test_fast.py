@@ -606,6 +606,22 @@ def test_layers_and_rules_of_ones_own() -> None:
         assert_allclose(net.prepare(rule).explain(x), expected, rtol=1e-9, atol=1e-12)
 
 
+class PositivePaths(rules.ZPlus):
+    """Positive products and the whole bias: z' is positive where the bias is."""
+
+    def pools(self) -> tuple[Pool, ...]:
+        return (Pool((Term(positive, positive, identity), Term(negative, negative))),)
+
+
+def test_a_bias_that_differs_from_place_to_place_promises_no_sign() -> None:
+    """The constant bias is positive, that at the border is not; nor do pools add up to z by the constant one alone."""
+    layer = Conv2D(random(8, 3, 3, 3) / 9, np.ones(8), padding=1, bias_taps=random(8, 3, 3))
+    net, x = Network.sequential(layer, Flatten(), Dense(random(2, 8 * 25))), random(2, 3, 5, 5)
+    expected = lrpref.trace(net, x, rule=PositivePaths(1e-6))
+    assert (layer.forward(x) < 0).any()
+    assert distance(net.prepare(PositivePaths(1e-6)).explain(x), expected.relevance) < 1e-10
+
+
 @pytest.mark.parametrize("form", ["direct", "winograd2", "winograd4"])
 @pytest.mark.parametrize("rule", ["epsilon-plus-flat", "epsilon-alpha2-beta1", "epsilon-gamma-box(low=-3, high=3)"])
 @pytest.mark.parametrize("graph", sorted(GRAPHS))
