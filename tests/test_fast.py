@@ -645,7 +645,7 @@ def test_a_trace_for_several_targets_of_one_input() -> None:
     x = random(1, *shape)
     fast = net.prepare().trace(x)
     with at_work(np, 1) as workers:
-        several = net.prepare()._pass(x, workers, everything=True).trace(np.arange(3))
+        several = net.prepare()._pass(x, workers, everything=True)._trace(np.arange(3), "logit", workers)
     assert several.at["input"].shape[0] == 3
     for k in range(3):
         plain = lrpref.trace(net, x, k)

@@ -95,7 +95,7 @@ class Prepared:
         x = self.net.cast(x)
         check(self.net, tuple(x.shape), target, seed, self.start)
         with self._at_work(x) as workers:
-            return self._pass(x, workers, everything=True).trace(target, seed)
+            return self._pass(x, workers, everything=True)._trace(target, seed, workers)
 
     def _fitting(self, x: Array) -> Array:
         """The batch, cast; raises ShapeError, InputError."""
@@ -163,11 +163,10 @@ class Pass:
         with self.prepared._at_work(self.values[INPUT]) as workers:
             return self._relevance(target, seed, workers)
 
-    def trace(self, target: int | Array | None = None, seed: str | float | Array = "logit") -> FastTrace:
-        """The relevance at every node; for a pass that kept the value of every step (`Prepared.trace`)."""
+    def _trace(self, target: int | Array | None, seed: str | float | Array, workers: Workers) -> FastTrace:
+        """The relevance at every node; for a pass that kept the value of every step."""
         at: dict[str, Array] = {}
-        with self.prepared._at_work(self.values[INPUT]) as workers:
-            R = self._relevance(target, seed, workers, at)
+        R = self._relevance(target, seed, workers, at)
         return FastTrace(R, self.logits, {**at, INPUT: R}, self.prepared.forms)
 
     def _relevance(
