@@ -12,7 +12,7 @@ from ...layers import LinearLayer
 from ..algebra import Recipe, pool_bias, quotient
 from ..kernels import Source, keep
 from ..workers import Workers
-from .step import channels_last, output_shape, rectify
+from .step import channels_last, give, output_shape
 from .weighted import Products
 
 
@@ -73,10 +73,7 @@ class WeightedByTerms:
         for part, bias in zip(parts, biases, strict=False):
             part += bias
         z = sum((parts[k] for k in output[1:]), start=parts[output[0]])
-        if self.rectified:
-            rectify(z, y)
-        else:
-            y[...] = z
+        give(z, self.rectified, y)
         explained = y if self.carried else array_namespace(y).ones((1,) * y.ndim, dtype=y.dtype)
         for k, q in enumerate(qs):
             quotient(self.recipe, k, parts, z, explained, q)

@@ -10,7 +10,7 @@ from ...backend import Array, array_namespace
 from ..algebra import Recipe, quotient
 from ..kernels import Block
 from ..workers import Scratch, Workers
-from .step import pieces, rectify
+from .step import give, pieces
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,10 +36,7 @@ class Join:
             xp.add(first, second, out=z)
             for a in more:
                 z += a
-            if self.rectified:
-                rectify(z, y_here)
-            else:
-                y_here[...] = z
+            give(z, self.rectified, y_here)
             if q is not None:
                 explained = y_here if self.carried else xp.ones((1,) * z.ndim, dtype=z.dtype)
                 quotient(self.recipe, 0, [z], z, explained, piece.part(q))

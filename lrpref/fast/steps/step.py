@@ -41,10 +41,13 @@ def channels_first(x: Array) -> Array:
     return xp.ascontiguousarray(xp.permute_dims(x, (0, 3, 1, 2))) if x.ndim == 4 else x
 
 
-def rectify(z: Array, out: Array) -> None:
-    """max(z, 0) to `out`. NumPy 2 has vector instructions for clipping, and none for a maximum with a number."""
+def give(z: Array, rectified: bool, out: Array) -> None:
+    """z to `out`, or max(z, 0). NumPy 2 has vector instructions for clipping, and none for a maximum with a number."""
     xp = array_namespace(z)
-    xp.clip(z, 0, xp.inf, out=out)
+    if rectified:
+        xp.clip(z, 0, xp.inf, out=out)
+    else:
+        out[...] = z
 
 
 def output_shape(layer: Layer, a: Array) -> tuple[int, ...]:

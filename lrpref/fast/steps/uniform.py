@@ -12,7 +12,7 @@ from ...layers import LinearLayer
 from ..algebra import plain_quotient
 from ..kernels import Source, keep
 from ..workers import Scratch, Workers
-from .step import output_shape, rectify
+from .step import give, output_shape
 from .weighted import Products
 
 
@@ -67,10 +67,7 @@ class Uniform:
         (z,), (y,) = parts, outs
         if self.bias is not None:
             z += self.bias[channels]
-        if self.rectified:
-            rectify(z, y)
-        else:
-            y[...] = z
+        give(z, self.rectified, y)
 
     def backward(self, message: Array, kept: Any, inputs: tuple[Array, ...], workers: Workers) -> Sequence[Array]:
         """The sum of s over channels, through the kernel of ones; the same for every channel of the input."""

@@ -11,7 +11,7 @@ from ...layers import LinearLayer
 from ..algebra import Recipe, quotient
 from ..kernels import Kernel, Onward, Source, keep
 from ..workers import Workers
-from .step import output_shape, rectify
+from .step import give, output_shape
 
 
 class Products(NamedTuple):
@@ -86,10 +86,7 @@ class Weighted:
         """All of z, and what the step gives of it, to `y`."""
         if self.rest is not None:
             z = z + self.rest[channels]
-        if self.rectified:
-            rectify(z, y)
-        else:
-            y[...] = z
+        give(z, self.rectified, y)
         return z
 
     def backward(self, message: Array, kept: Any, inputs: tuple[Array, ...], workers: Workers) -> Sequence[Array]:
