@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from lrpref.progress import Bar
+from lrpref._support.progress import Bar
 
 from . import equality, flipping, growth, limit, machine, memory, report
 from .contestants import EVERYONE, OURS, Case, contestant

@@ -12,7 +12,7 @@ import lrpref
 from lrpref import Network
 from lrpref.backend import Array, array_namespace
 from lrpref.composites import Composite
-from lrpref.fast import Prepared
+from lrpref.fast import Prepared, prepare
 
 
 class Form(Protocol):
@@ -48,8 +48,10 @@ Make = Callable[[Network, Composite, tuple[int, ...], int | None], Form]
 FORMS: dict[str, Make] = {
     "plain": lambda net, rule, shape, threads: Call(net, rule, "plain"),
     "call": lambda net, rule, shape, threads: Call(net, rule, "direct"),
-    "default": lambda net, rule, shape, threads: net.prepare(rule, form="exact", shape=shape, threads=threads),
-    "fastest": lambda net, rule, shape, threads: net.prepare(rule, form="fastest", shape=shape, threads=threads),
+    "default": lambda net, rule, shape, threads: prepare(net, rule, form="fast", shape=shape, threads=threads),
+    "fastest": lambda net, rule, shape, threads: lrpref.prepare(
+        net, rule, form="fastest", shape=shape, threads=threads
+    ),
 }
 """Form -> what prepares a network for it: the readable engine, `lrpref.explain` as a user calls it, `net.prepare`.
 

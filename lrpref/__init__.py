@@ -7,23 +7,10 @@
 NumPy is all it needs; arrays of other backends stay on theirs.
 """
 
-from . import (
-    composites,
-    datasets,
-    distributed,
-    errors,
-    evaluation,
-    importers,
-    models,
-    oracle,
-    rules,
-    samples,
-    weights,
-)
+from . import composites, errors, evaluation, importers, oracle, rules, weights
 from .backend import asarray, to_numpy
 from .differences import compare, crosscheck, explain_difference
-from .digits import digits
-from .explain import Trace, explain, trace
+from .fast import prepare
 from .fusion import fuse, fusion_plan
 from .importers import from_onnx, from_torch
 from .layers import (
@@ -52,8 +39,11 @@ from .layers import (
 from .ledger import Ledger
 from .network import Network
 from .oracle import messages
-from .rational import exact
+from .rational import digits, exact
+from .scale import distributed, explain
+from .walk import Trace, trace
 from .weights import load, save
+from .zoo import datasets, inputs, models, samples
 
 __version__ = "0.1.0"
 
@@ -99,10 +89,12 @@ __all__ = [
     "fuse",
     "fusion_plan",
     "importers",
+    "inputs",
     "load",
     "messages",
     "models",
     "oracle",
+    "prepare",
     "rules",
     "samples",
     "save",

@@ -26,18 +26,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from .errors import LrprefError, RuleError, unknown
-from .layers import (
-    Add,
-    BatchNorm,
-    Conv2D,
-    Dense,
-    Elementwise,
-    Layer,
-    LinearLayer,
-    Routing,
-    Scale,
-    WeightedLayer,
-)
+from .layers import Add, BatchNorm, Conv2D, Dense, Elementwise, Layer, LinearLayer, Routing, Scale, WeightedLayer
 from .network import Network
 from .rules import RULES, AlphaBeta, Epsilon, Flat, Gamma, Pass, Rule, ZBox, Zero, ZPlus
 from .rules import Relative as RelativeRule

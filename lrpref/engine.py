@@ -1,20 +1,20 @@
-"""The engine: four steps, once, for every rule and every linear layer.
+"""The engine: four steps, written once, for every rule and every linear layer.
 
-A rule is a short list of *pools*. A pool is a coefficient and some signed *terms*, each an input map a', a weight
-map w' and a bias map b'. `Rule.flow` takes the four steps of Montavon et al. 2019 (LNCS 11700, ch. 10, sec. 10.3.1
-"Implementing LRP efficiently") once per pool, in their letters:
+A rule is a short list of *ratios*. A ratio has a coefficient and signed *terms*; each term replaces the input a, the
+weight w and the bias b by maps of them, a', w' and b'. `Rule.flow` takes the four steps of Montavon et al. 2019
+(LNCS 11700, ch. 10, "Implementing LRP efficiently") once per ratio, in their letters:
 
-    z_j = sum of the terms' (sum_i a'_i w'_ij + b'_j)          step 1, a forward pass
+    z_j = sum over terms (sum_i a'_i w'_ij + b'_j)             step 1, a forward pass
     s_j = coefficient * R_j / stabilize(z_j)                   step 2, a division
     c_i = sum_j w'_ij s_j                                      step 3, a backward pass
-    R_i = sum of the terms' a'_i c_i                           step 4, a product
+    R_i = sum over terms a'_i c_i                              step 4, a product
 
-Rules that speak of the positive part of a product need two terms, because
+The positive part of a product needs two terms, because
 
     (a w)+ = a+ w+ + a- w-        (a w)- = a+ w- + a- w+
 
-Notation: (.)+ and (.)- are the positive and the negative part, so that x = x+ + x-. sign(0) = +1. A denominator
-that is exactly zero sends nothing, and the ledger books its relevance under *policy*.
+Notation: (.)+ and (.)- are the positive and the negative part, so that x = x+ + x-. sign(0) = +1. A denominator of
+exactly zero passes nothing on, and the ledger records its relevance as *dropped*.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from math import isfinite
 from numbers import Real
 from typing import Any, ClassVar
 
-from .arithmetic import constant, ones_like, zeros_like
+from .arithmetic import check_still_exact, constant, ones_like, zeros_like
 from .backend import Array, array_namespace, as_tuple, is_array, sum_per_sample
 from .errors import ParameterError, RuleError
 from .ledger import Flow
@@ -74,6 +74,15 @@ def one(x: Array) -> Array:
 def stabilize(z: Array, epsilon: float | Array) -> Array:
     """z + epsilon * sign(z), with sign(0) = +1, so that the denominator moves away from zero on both sides.
 
+    Parameters
+    ----------
+    z : array
+        Denominators.
+    epsilon : float or array
+        At least 0, in the units of z; an array must broadcast against `z`.
+
+    Examples
+    --------
     >>> import numpy as np
     >>> stabilize(np.array([0.0, 2.0, -2.0]), 0.5)
     array([ 0.5,  2.5, -2.5])
@@ -91,47 +100,113 @@ def divide(R: Array, z: Array) -> Array:
 
 @dataclass(frozen=True)
 class Term:
-    """sign * (sum_i a'_i w'_ij + b'_j): the maps say what stands for a, w and b (b None: no bias)."""
+    """sign * (sum_i a'_i w'_ij + b'_j).
+
+    Parameters
+    ----------
+    a, w : callable
+        The maps applied to the input and to the weight.
+    b : callable or None
+        The map applied to the bias; None leaves the bias out.
+    sign : int
+        +1 or -1.
+    """
 
     a: Map = identity
     w: Map = identity
     b: Map | None = None
     sign: int = 1
 
+    def of_input(self, a: Array) -> Array:
+        """sign * a'."""
+        return _signed(self.sign, _mapped(self.a, a))
+
+    def of_weight(self, w: Array) -> Array:
+        """w'."""
+        return _mapped(self.w, w)
+
+    def of_bias(self, b: Array | None) -> Array | int:
+        """sign * b', or 0 where there is no bias."""
+        return 0 if self.b is None or b is None else _signed(self.sign, _mapped(self.b, b))
+
+
+def _signed(sign: int, x: Array) -> Array:
+    return x if sign == 1 else -x
+
+
+def _mapped(map_: Map, x: Array) -> Array:
+    """map(x); raises DTypeError where a map turns exact numbers into floats."""
+    y = map_(x)
+    check_still_exact(y, like=x)
+    return y
+
 
 @dataclass(frozen=True)
-class Pool:
-    """Terms that share one denominator, and the part of the relevance that they share out."""
+class Ratio:
+    """Terms over a common denominator, and the share of the relevance that they redistribute.
+
+    Parameters
+    ----------
+    terms : tuple of Term
+        What is redistributed: input i of unit j receives its part of the terms' sum.
+    coefficient : float
+        The share of R_j that the ratio redistributes.
+    denominator : tuple of Term, optional
+        The terms whose sum is divided by; None for `terms` themselves. With another denominator the parts do not sum
+        to one, and the ledger records the rest as *factor*.
+    """
 
     terms: tuple[Term, ...]
     coefficient: float = 1
+    denominator: tuple[Term, ...] | None = None
 
-    def z(self, layer: Any, inputs: tuple[Array, ...], w: Array, b: Array | None) -> tuple[Array, Array]:
-        """Step 1: the pool's z, and the part of it that is bias."""
-        linear = [term.sign * layer.linear(term.w(w), *map(term.a, inputs)) for term in self.terms]
-        z = sum(linear[1:], start=linear[0])
-        biases = [term.sign * term.b(b) for term in self.terms if term.b is not None and b is not None]
-        bias = sum(biases, start=zeros_like(z))
-        return z + bias, bias
+    def sums(self, layer: Any, inputs: tuple[Array, ...], w: Array, b: Array | None) -> tuple[Array, Array, Array]:
+        """Step 1: the sum of the terms, the part of it that is bias, and the denominator before stabilization."""
+        z, bias = _sum(self.terms, layer, inputs, w, b)
+        return z, bias, z if self.denominator is None else _sum(self.denominator, layer, inputs, w, b)[0]
+
+
+def _sum(terms: Sequence[Term], layer: Any, inputs: tuple[Array, ...], w: Array, b: Array | None) -> tuple[Array, ...]:
+    """sum over terms (sum_i a'_i w'_ij + b'_j), and its part sum over terms b'_j."""
+    linear = [layer.linear(term.of_weight(w), *map(term.of_input, inputs)) for term in terms]
+    z = sum(linear[1:], start=linear[0])
+    bias = sum((term.of_bias(b) for term in terms), start=zeros_like(z))
+    return z + bias, bias
 
 
 @dataclass(frozen=True)
 class Rule:
-    """A way to share out relevance over the inputs of a linear layer.
+    """A way to redistribute the relevance of a linear layer's outputs to its inputs.
 
-    A rule of your own is a frozen dataclass that says its `pools`; it works on every linear layer at once, and
-    its books close:
+    A rule of your own is a frozen dataclass that defines `ratios`. It works on every linear layer at once, and its
+    books close. The class attributes describe the rule to readers (`lrpref rules`) and choose the tests that
+    `lrpref.testing.check_rule` runs.
 
+    Attributes
+    ----------
+    name, equation, when, source : str
+        The rule's name, its equation as text, advice on where to use it, and the publication it comes from.
+    needs_nonnegative : bool
+        Whether the rule is meant for inputs a >= 0 only.
+    conserves : bool
+        Whether sum_i R_i = sum_j R_j without biases, stabilizer and zero denominators.
+    linear : bool
+        Whether R_i is linear in R_j.
+    exact : bool
+        Whether the rule consists of rational operations, so that exact arithmetic can represent it.
+    diagonal_only : bool
+        Whether the rule applies only where each unit has one input, as in BatchNorm and Scale.
+
+    Examples
+    --------
     >>> import numpy as np
     >>> from lrpref import Dense
     >>> @dataclass(frozen=True)
-    ... class Ignorant(Rule):
-    ...     def pools(self):
-    ...         return (Pool((Term(a=one, w=one),)),)
-    >>> Dense([[3.0, 7.0]]).relevance(np.array([[1.0, 2.0]]), np.array([[1.0]]), Ignorant())
+    ... class Uniform(Rule):
+    ...     def ratios(self):
+    ...         return (Ratio((Term(a=one, w=one),)),)
+    >>> Dense([[3.0, 7.0]]).relevance(np.array([[1.0, 2.0]]), np.array([[1.0]]), Uniform())
     array([[0.5, 0.5]])
-
-    The class attributes describe it to a reader (`lrpref rules`) and to the tests that it must pass.
     """
 
     name: ClassVar[str] = "custom"
@@ -139,77 +214,68 @@ class Rule:
     when: ClassVar[str] = ""
     source: ClassVar[str] = ""
     needs_nonnegative: ClassVar[bool] = False
-    """It is meant for inputs a >= 0."""
     conserves: ClassVar[bool] = True
-    """Without biases, stabilizer and zero denominators, sum_i R_i = sum_j R_j."""
     linear: ClassVar[bool] = True
-    """R_i is linear in R_j."""
     exact: ClassVar[bool] = True
-    """It is made of rational operations, so exact arithmetic carries it."""
     diagonal_only: ClassVar[bool] = False
-    """It makes sense only where each unit has one input: BatchNorm and Scale."""
 
-    @property
-    def unitwise(self) -> bool:
-        """What a unit shares out depends on that unit alone, so that a layer may be computed in pieces."""
-        return self._computes_as(Rule)
-
-    def _computes_as(self, kind: type[Rule]) -> bool:
-        """The rule's steps are those of `kind`, and no subclass's own."""
-        return all(getattr(type(self), step) is getattr(kind, step) for step in ("flow", "shares", "stabilize"))
-
-    @property
-    def fixed_shares(self) -> bool:
-        """Each pool shares out its coefficient times R, whatever z is."""
-        return type(self).shares is Rule.shares
-
-    def pools(self) -> tuple[Pool, ...]:
-        """The pools of terms that the rule consists of."""
-        raise RuleError(f"rule {type(self).__name__} says no pools; define pools(self), or flow(...)")
+    def ratios(self) -> tuple[Ratio, ...]:
+        """The ratios that the rule consists of."""
+        raise RuleError(f"rule {type(self).__name__} defines no ratios: implement ratios() or flow()")
 
     def stabilize(self, z: Array) -> Array:
-        """The denominator made of z; z + stabilizer * sign(z) where the rule has a field of that name."""
+        """The denominator made of z: z + stabilizer * sign(z) where the rule has a field of that name, else z."""
         epsilon = getattr(self, "stabilizer", 0)
         return stabilize(z, epsilon) if epsilon else z
 
     def shares(
-        self, layer: Any, inputs: tuple[Array, ...], R: Array, pools: Sequence[Pool], zs: Sequence[Array]
+        self, layer: Any, inputs: tuple[Array, ...], R: Array, ratios: Sequence[Ratio], zs: Sequence[Array]
     ) -> list[Array]:
-        """The relevance that each pool shares out: its coefficient times R, unless the rule knows better."""
-        return [constant(pool.coefficient, like=R) * R for pool in pools]
+        """The relevance that each ratio redistributes: coefficient * R. A rule may override this.
+
+        `zs` holds each ratio's denominator before stabilization, shaped like `R`.
+        """
+        return [constant(ratio.coefficient, like=R) * R for ratio in ratios]
 
     def flow(self, layer: Any, inputs: tuple[Array, ...], R: Array) -> Flow:
-        """The engine: relevance of `inputs` (a tuple) given `R` at the output of a linear layer, and the losses."""
+        """The engine: redistribute `R`, the relevance of a linear layer's output, to the tuple `inputs`.
+
+        Returns
+        -------
+        Flow
+            The relevance of each input, and the losses that the ledger records.
+        """
         w, b = layer.parameters(*inputs)
         shapes = [tuple(a.shape) for a in inputs]
-        pools = self.pools()
-        zs = [pool.z(layer, inputs, w, b) for pool in pools]
-        shares = self.shares(layer, inputs, R, pools, [z for z, _ in zs])
+        ratios = self.ratios()
+        sums = [ratio.sums(layer, inputs, w, b) for ratio in ratios]
+        shares = self.shares(layer, inputs, R, ratios, [d for _, _, d in sums])
         R_in = [zeros_like(a) for a in inputs]
-        bias = stabilizer = policy = 0
-        for pool, (z, b_pool), R_pool in zip(pools, zs, shares, strict=True):
-            denominator = self.stabilize(z)
-            s = divide(R_pool, denominator)
-            for term in pool.terms:
-                c = as_tuple(layer.adjoint(term.w(w), s, *shapes))
-                R_in = [R_i + term.sign * term.a(a) * c_i for R_i, a, c_i in zip(R_in, inputs, c, strict=True)]
-            bias += sum_per_sample(s * b_pool)
-            stabilizer += sum_per_sample(s * (denominator - z))
-            policy += sum_per_sample(array_namespace(z).where(denominator == 0, R_pool, 0 * R_pool))
-        return Flow(tuple(R_in), {"bias": bias, "stabilizer": stabilizer, "policy": policy})
+        bias = stabilizer = dropped = factor = 0
+        for ratio, (z, b_z, d), R_ratio in zip(ratios, sums, shares, strict=True):
+            denominator = self.stabilize(d)
+            s = divide(R_ratio, denominator)
+            for term in ratio.terms:
+                c = as_tuple(layer.adjoint(term.of_weight(w), s, *shapes))
+                R_in = [R_i + term.of_input(a) * c_i for R_i, a, c_i in zip(R_in, inputs, c, strict=True)]
+            bias += sum_per_sample(s * b_z)
+            stabilizer += sum_per_sample(s * (denominator - d))
+            factor += 0 if ratio.denominator is None else sum_per_sample(s * (d - z))
+            dropped += sum_per_sample(array_namespace(z).where(denominator == 0, R_ratio, 0 * R_ratio))
+        return Flow(tuple(R_in), {"bias": bias, "stabilizer": stabilizer, "dropped": dropped, "factor": factor})
 
     def __str__(self) -> str:
-        """The rule's name and whatever differs from its defaults."""
+        """The rule's name and the parameters that differ from their defaults."""
         values = [(f.name, getattr(self, f.name), f.default) for f in fields(self)]
-        told = ", ".join(
+        shown = ", ".join(
             f"{name}={_brief(value)}" for name, value, default in values if is_array(value) or value != default
         )
         label = self.name if self.name != "custom" else type(self).__name__
-        return f"{label}({told})" if told else label
+        return f"{label}({shown})" if shown else label
 
 
 def _brief(value: object) -> str:
-    """A parameter for a table: arrays by their shape."""
+    """A parameter for a table; an array is represented by its shape."""
     return f"array{tuple(value.shape)}" if is_array(value) else str(value)  # type: ignore[attr-defined]
 
 

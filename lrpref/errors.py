@@ -14,6 +14,7 @@ would expect. The message names the node, the shapes or values, and what to do.
     ├── FusionError     (ValueError)   a fused network that does not compute what the original did
     ├── ConversionError (ValueError)   another library's model that cannot be taken over
     ├── UnknownNameError (LookupError) a rule, sample or network nobody has heard of
+    ├── BudgetError     (TimeoutError) a computation that spent its time budget
     ├── DataError       (ValueError)   a data set that is missing, damaged, or not the published one
     └── WeightsError    (ValueError)   a damaged, lying or unreadable file, or weights that do not fit
 """
@@ -70,6 +71,10 @@ class ConversionError(LrprefError, ValueError):
 
 class UnknownNameError(LrprefError, LookupError):
     """A rule, a sample or a network that nobody has heard of."""
+
+
+class BudgetError(LrprefError, TimeoutError):
+    """A computation that spent its time budget."""
 
 
 class DataError(LrprefError, ValueError):

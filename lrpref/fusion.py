@@ -29,18 +29,7 @@ import numpy as np
 from .arithmetic import all_finite, is_exact, ones_like, zeros_like
 from .backend import Array, array_namespace
 from .errors import FusionError
-from .layers import (
-    Conv2D,
-    Dense,
-    DiagonalLayer,
-    Dropout,
-    Flatten,
-    Layer,
-    LinearLayer,
-    ReLU,
-    Scale,
-    ThreshReLU,
-)
+from .layers import Conv2D, Dense, DiagonalLayer, Dropout, Flatten, Layer, LinearLayer, ReLU, Scale, ThreshReLU
 from .network import INPUT, Network, Node
 
 

@@ -2,13 +2,13 @@
 
 At a layer that receives relevance R_j and hands R_i to its inputs,
 
-    sum_j R_j  =  sum_i R_i  +  bias  +  stabilizer  +  policy  +  factor
+    sum_j R_j  =  sum_i R_i  +  bias  +  stabilizer  +  dropped  +  factor
 
     out         sum_j R_j: what stood at the layer's output
     in          sum_i R_i: what it handed on to its inputs
     bias        what fell on constants of the network: biases, and cells of explicit padding
     stabilizer  what the stabilizer took (a denominator z + epsilon shares out less than a denominator z)
-    policy      what was sent nowhere, because the denominator was exactly zero
+    dropped      what was sent nowhere, because the denominator was exactly zero
     factor      what Relative LRP holds back by design
 
 Each column is computed from the z, s and b of the layer itself; none is the remainder of the others, so that
@@ -25,7 +25,7 @@ import numpy as np
 
 from .backend import Array, array_namespace, sum_per_sample, to_numpy
 
-LOSSES = ("bias", "stabilizer", "policy", "factor")
+LOSSES = ("bias", "stabilizer", "dropped", "factor")
 COLUMNS = ("out", "in", *LOSSES)
 
 
@@ -62,7 +62,7 @@ class Entry:
         out = sum_per_sample(R)
         into = sum((sum_per_sample(R_i) for R_i in flow.inputs), start=0 * out)
         columns = {"out": out, "in": into}
-        columns |= {name: flow.losses.get(name, 0 * out) for name in LOSSES}
+        columns |= {name: 0 * out + flow.losses.get(name, 0) for name in LOSSES}
         return cls(node, type(layer).__name__, rule, columns, flow.facts, flow.attributed)
 
 
@@ -87,7 +87,7 @@ class Ledger:
         return [entry.node for entry in self.entries]
 
     def residual(self) -> Array:
-        """out - in - bias - stabilizer - policy - factor, shape (layers, N): zero to rounding."""
+        """out - in - bias - stabilizer - dropped - factor, shape (layers, N): zero to rounding."""
         return self["out"] - self["in"] - sum(self[loss] for loss in LOSSES)
 
     def table(self, sample: int | None = None) -> str:

@@ -7,7 +7,6 @@ A layer may stand at several nodes (shared weights), and a node may feed several
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from importlib import import_module
 from typing import Any, NamedTuple, Self
 
 from .arithmetic import as_dtype, as_floating, check_finite, is_real_floating
@@ -121,12 +120,17 @@ class Network:
 
     __call__ = forward
 
-    def activations(self, x: Array) -> dict[str, Array]:
-        """The output of every node, and the cast input as "input"."""
+    def activations(self, x: Array, before: Callable[[str], None] | None = None) -> dict[str, Array]:
+        """The output of every node, and the cast input as "input".
+
+        before  called with the name of each node before its layer is computed; may raise to stop
+        """
         x = self.cast(x)
         self.shapes(tuple(x.shape))
         outputs = {INPUT: x}
         for name, layer, inputs in self.nodes:
+            if before is not None:
+                before(name)
             outputs[name] = layer.forward(*(outputs[i] for i in inputs))
         return outputs
 
@@ -143,11 +147,6 @@ class Network:
         check_finite(x, "the input")
         dtype = x.dtype if self.dtype is None else self.dtype
         return as_dtype(x, dtype)
-
-    def prepare(self, *arguments: Any, **more: Any) -> Any:
-        """The network made ready to explain many inputs fast, under one composite: see `lrpref.fast.prepare`."""
-        # The fast engine stands on top of all this; by name, so that nothing down here depends on it.
-        return import_module("lrpref.fast").prepare(self, *arguments, **more)
 
     # ---- the same network elsewhere ----------------------------------------------------------------------------
 

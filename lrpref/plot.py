@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ._support.files import whole
 from .backend import Array, to_numpy
 from .errors import InputError, LrprefError, ParameterError, ShapeError
-from .files import whole
 from .ledger import LOSSES, Ledger
 
 if TYPE_CHECKING:

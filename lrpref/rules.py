@@ -1,14 +1,14 @@
 """The rules: who gets how much of a unit's relevance.
 
-One small frozen class per rule. Its docstring prints the equation and its source; `pools` says the same in terms
+One small frozen class per rule. Its docstring prints the equation and its source; `ratios` says the same in terms
 for the engine (`lrpref.engine`), which takes the same four steps for all of them. A rule never asks which layer it
 is on.
 
 Notation: a_i input, w_ij weight, b_j bias, z_j = sum_i a_i w_ij + b_j, R relevance; (.)+ and (.)- the positive and
 the negative part, so that x = x+ + x-; sign(0) = +1. A denominator that is exactly zero sends nothing, and the
-ledger books its relevance under *policy*.
+ledger books its relevance under *dropped*.
 
-To write a rule of your own, subclass `Rule` and say its `pools`.
+To write a rule of your own, subclass `Rule` and say its `ratios`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from .arithmetic import as_parameter, constant, converted, full, irrational
 from .backend import Array, array_namespace, is_array
 from .engine import (
     Map,
-    Pool,
+    Ratio,
     Rule,
     Term,
     check_not_negative,
@@ -60,9 +60,9 @@ class Zero(Rule):
     when: ClassVar[str] = "the last layers; everywhere it is gradient x input, and as noisy"
     source: ClassVar[str] = "Bach et al. 2015, eq. 56"
 
-    def pools(self) -> tuple[Pool, ...]:
-        """One pool: a w + b."""
-        return (Pool((Term(b=identity),)),)
+    def ratios(self) -> tuple[Ratio, ...]:
+        """One ratio: a w + b."""
+        return (Ratio((Term(b=identity),)),)
 
 
 @dataclass(frozen=True)
@@ -101,14 +101,9 @@ class Epsilon(Rule):
         """The root in "rms" is not rational."""
         return self.scale is None
 
-    @property
-    def unitwise(self) -> bool:
-        """The root mean square is taken over all units of a sample."""
-        return self.scale is None and self._computes_as(Epsilon)
-
-    def pools(self) -> tuple[Pool, ...]:
-        """One pool: a w + b."""
-        return (Pool((Term(b=identity),)),)
+    def ratios(self) -> tuple[Ratio, ...]:
+        """One ratio: a w + b."""
+        return (Ratio((Term(b=identity),)),)
 
     def stabilize(self, z: Array) -> Array:
         """z + epsilon sign(z), epsilon scaled by the sample's rms(z) if so asked."""
@@ -162,32 +157,22 @@ class Gamma(Rule):
         """Only the plain form does."""
         return not self.generalised
 
-    @property
-    def unitwise(self) -> bool:
-        """The sign of a unit's own z chooses its pool."""
-        return self._computes_as(Gamma)
-
-    @property
-    def fixed_shares(self) -> bool:
-        """Plain only."""
-        return not self.generalised
-
-    def pools(self) -> tuple[Pool, ...]:
-        """Plain: one pool. Generalised: one pool for z >= 0, one for z < 0."""
+    def ratios(self) -> tuple[Ratio, ...]:
+        """Plain: one ratio. Generalised: one ratio for z >= 0, one for z < 0."""
         up, down = self._more(positive), self._more(negative)
         if not self.generalised:
-            return (Pool((Term(w=up, b=up),)),)
+            return (Ratio((Term(w=up, b=up),)),)
         return (
-            Pool((Term(positive, up, up), Term(negative, down))),
-            Pool((Term(positive, down, down), Term(negative, up))),
+            Ratio((Term(positive, up, up), Term(negative, down))),
+            Ratio((Term(positive, down, down), Term(negative, up))),
         )
 
     def shares(
-        self, layer: Any, inputs: tuple[Array, ...], R: Array, pools: Sequence[Pool], zs: Sequence[Array]
+        self, layer: Any, inputs: tuple[Array, ...], R: Array, ratios: Sequence[Ratio], zs: Sequence[Array]
     ) -> list[Array]:
-        """Generalised: the sign of z_j chooses the pool."""
+        """Generalised: the sign of z_j chooses the ratio."""
         if not self.generalised:
-            return super().shares(layer, inputs, R, pools, zs)
+            return super().shares(layer, inputs, R, ratios, zs)
         z = layer.forward(*inputs)
         xp = array_namespace(R)
         return [xp.where(z >= 0, R, 0 * R), xp.where(z >= 0, 0 * R, R)]
@@ -206,11 +191,11 @@ class AlphaBeta(Rule):
         z_j+ = sum_i (a_i w_ij)+ + b_j+          z_j- = sum_i (a_i w_ij)- + b_j-
 
     Bach et al. 2015, PLoS ONE 10(7):e0130140, eq. 60, where beta has the other sign (alpha + beta = 1). It is the
-    *products* that are split by sign, so inputs may be negative; a bias takes part in the pool of its own sign.
+    *products* that are split by sign, so inputs may be negative; a bias takes part in the ratio of its own sign.
 
-    bias   "keep", or "ignore" to leave the bias out of both pools
-    empty  what happens where one pool is exactly zero: "literal", it sends nothing (the sum is then alpha R or
-           -beta R, the rest is booked under policy); "renormalise", the other pool takes all of R
+    bias   "keep", or "ignore" to leave the bias out of both ratios
+    empty  what happens where one ratio is exactly zero: "literal", it sends nothing (the sum is then alpha R or
+           -beta R, the rest is booked under dropped); "renormalise", the other ratio takes all of R
 
     >>> import numpy as np
     >>> from lrpref import Dense
@@ -238,29 +223,19 @@ class AlphaBeta(Rule):
         if self.empty not in ("literal", "renormalise"):
             raise ParameterError(f'AlphaBeta: empty is "literal" or "renormalise", got {self.empty!r}')
 
-    @property
-    def unitwise(self) -> bool:
-        """Whether a pool is empty is seen at each unit."""
-        return self._computes_as(AlphaBeta)
-
-    @property
-    def fixed_shares(self) -> bool:
-        """Literal only."""
-        return self.empty == "literal"
-
-    def pools(self) -> tuple[Pool, ...]:
+    def ratios(self) -> tuple[Ratio, ...]:
         """The positive products under alpha, the negative ones under -beta."""
         keep = self.bias == "keep"
         return (
-            Pool((Term(positive, positive, positive if keep else None), Term(negative, negative)), self.alpha),
-            Pool((Term(positive, negative, negative if keep else None), Term(negative, positive)), -self.beta),
+            Ratio((Term(positive, positive, positive if keep else None), Term(negative, negative)), self.alpha),
+            Ratio((Term(positive, negative, negative if keep else None), Term(negative, positive)), -self.beta),
         )
 
     def shares(
-        self, layer: Any, inputs: tuple[Array, ...], R: Array, pools: Sequence[Pool], zs: Sequence[Array]
+        self, layer: Any, inputs: tuple[Array, ...], R: Array, ratios: Sequence[Ratio], zs: Sequence[Array]
     ) -> list[Array]:
-        """alpha R and -beta R; renormalised, all of R to a pool whose other is empty, and nothing to that other."""
-        literal = super().shares(layer, inputs, R, pools, zs)
+        """alpha R and -beta R; renormalised, all of R to a ratio whose other is empty, and nothing to that other."""
+        literal = super().shares(layer, inputs, R, ratios, zs)
         if self.empty == "literal":
             return literal
         where = array_namespace(R).where
@@ -293,9 +268,9 @@ class ZPlus(Rule):
     def __post_init__(self) -> None:
         check_not_negative(self, "stabilizer")
 
-    def pools(self) -> tuple[Pool, ...]:
-        """One pool: (a w)+ and b+."""
-        return (Pool((Term(positive, positive, positive), Term(negative, negative))),)
+    def ratios(self) -> tuple[Ratio, ...]:
+        """One ratio: (a w)+ and b+."""
+        return (Ratio((Term(positive, positive, positive), Term(negative, negative))),)
 
 
 @dataclass(frozen=True, eq=False)
@@ -339,10 +314,10 @@ class ZBox(Rule):
         if not (bool(array_namespace(ordered).all(ordered)) if is_array(ordered) else ordered):
             raise ParameterError(f"ZBox: low must not exceed high anywhere: {self}")
 
-    def pools(self) -> tuple[Pool, ...]:
-        """One pool: a w - l w+ - h w-."""
+    def ratios(self) -> tuple[Ratio, ...]:
+        """One ratio: a w - l w+ - h w-."""
         low, high = bound(self.low), bound(self.high)
-        return (Pool((Term(), Term(low, positive, sign=-1), Term(high, negative, sign=-1))),)
+        return (Ratio((Term(), Term(low, positive, sign=-1), Term(high, negative, sign=-1))),)
 
 
 def _lined_up(bound: Any, other: Any) -> Any:
@@ -394,9 +369,9 @@ class WSquare(Rule):
     def __post_init__(self) -> None:
         check_not_negative(self, "stabilizer")
 
-    def pools(self) -> tuple[Pool, ...]:
-        """One pool: 1 for a, w squared for w."""
-        return (Pool((Term(one, square),)),)
+    def ratios(self) -> tuple[Ratio, ...]:
+        """One ratio: 1 for a, w squared for w."""
+        return (Ratio((Term(one, square),)),)
 
 
 @dataclass(frozen=True)
@@ -423,9 +398,9 @@ class Flat(Rule):
     def __post_init__(self) -> None:
         check_not_negative(self, "stabilizer")
 
-    def pools(self) -> tuple[Pool, ...]:
-        """One pool: 1 for a, 1 for w."""
-        return (Pool((Term(one, one),)),)
+    def ratios(self) -> tuple[Ratio, ...]:
+        """One ratio: 1 for a, 1 for w."""
+        return (Ratio((Term(one, one),)),)
 
 
 @dataclass(frozen=True)
@@ -453,9 +428,9 @@ class Absolute(Rule):
     def __post_init__(self) -> None:
         check_not_negative(self, "stabilizer")
 
-    def pools(self) -> tuple[Pool, ...]:
-        """One pool: |a| |w| + |b|."""
-        return (Pool((Term(magnitude, magnitude, magnitude),)),)
+    def ratios(self) -> tuple[Ratio, ...]:
+        """One ratio: |a| |w| + |b|."""
+        return (Ratio((Term(magnitude, magnitude, magnitude),)),)
 
 
 @dataclass(frozen=True)
@@ -498,7 +473,7 @@ __all__ = [
     "Gamma",
     "Map",
     "Pass",
-    "Pool",
+    "Ratio",
     "RULES",
     "Relative",
     "Rule",

@@ -29,8 +29,8 @@ from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 from matplotlib.transforms import Bbox
 from PIL import Image
 
+from lrpref._support.files import whole
 from lrpref.errors import InputError
-from lrpref.files import whole
 
 FOLDER = Path(__file__).parent.parent / "docs" / "reproduce"
 SMALL = 7.5

@@ -18,7 +18,7 @@ from lrpref.reproduce import images, networks
 
 NETWORKS = ("vgg16-bn", "cifar-cnn", "resnet20")
 COMPOSITES = ("epsilon-plus-flat", "epsilon-gamma-box(low=-3, high=3)", "epsilon-alpha2-beta1")
-FORMS = ("direct", "exact", "fastest")
+FORMS = ("direct", "fast", "fastest")
 
 
 def distances(network: str, composite: str, pixels: np.ndarray) -> dict[str, np.ndarray]:
@@ -28,7 +28,7 @@ def distances(network: str, composite: str, pixels: np.ndarray) -> dict[str, np.
     single, target = net.astype(np.float32), net.forward(x).argmax(axis=1)
     truth = lrpref.explain(net.astype(np.float64), x.astype(np.float64), target, composite, form="plain")
     found = {"plain": lrpref.explain(single, x, target, composite, form="plain")}
-    found |= {form: single.prepare(composite, form=form).explain(x, target) for form in FORMS}
+    found |= {form: lrpref.prepare(single, composite, form=form).explain(x, target) for form in FORMS}
     return {form: maps.relative_l2(R, truth) for form, R in found.items()}
 
 

@@ -67,8 +67,8 @@ STABILIZER = [
     Mutant(
         "epsilon dropped",
         "engine.py",
-        "denominator = self.stabilize(z)",
-        "denominator = z",
+        "denominator = self.stabilize(d)",
+        "denominator = d",
         case("eps-negative-z-below"),
         "zennit's BasicHook documents a stabilizer that it never uses",
     ),
@@ -94,8 +94,8 @@ ENGINE = [
     Mutant(
         "relevance squared",
         "engine.py",
-        "[constant(pool.coefficient, like=R) * R for",
-        "[constant(pool.coefficient, like=R) * R * R for",
+        "[constant(ratio.coefficient, like=R) * R for",
+        "[constant(ratio.coefficient, like=R) * R * R for",
         case("ab-bias-mode-keep"),
         "lrp_toolbox, sumpool.py: the beta term is multiplied by R twice",
     ),
@@ -110,7 +110,7 @@ ENGINE = [
     Mutant(
         "a term's sign forgotten",
         "engine.py",
-        "R_i + term.sign * term.a(a) * c_i",
+        "R_i + term.of_input(a) * c_i",
         "R_i + term.a(a) * c_i",
         case("zbox-closed-bias-none"),
         "a slip of the pen",
@@ -118,33 +118,33 @@ ENGINE = [
     Mutant(
         "the last term overwrites the others",
         "engine.py",
-        "[R_i + term.sign * term.a(a) * c_i for",
-        "[0 * R_i + term.sign * term.a(a) * c_i for",
+        "[R_i + term.of_input(a) * c_i for",
+        "[0 * R_i + term.of_input(a) * c_i for",
         case("ab-joint-denominator-dense"),
         "a slip of the pen",
     ),
     Mutant(
         "bias not booked",
         "engine.py",
-        "bias += sum_per_sample(s * b_pool)",
-        "bias += sum_per_sample(0 * s * b_pool)",
+        "bias += sum_per_sample(s * b_z)",
+        "bias += sum_per_sample(0 * s * b_z)",
         "tests/test_ledger.py::test_zero_rule_books_the_bias",
         "innvestigate#116, #117: absorption by biases taken for a bug",
     ),
     Mutant(
         "stabilizer booked with the wrong sign",
         "engine.py",
-        "sum_per_sample(s * (denominator - z))",
-        "sum_per_sample(s * (z - denominator))",
+        "sum_per_sample(s * (denominator - d))",
+        "sum_per_sample(s * (d - denominator))",
         "tests/test_ledger.py::test_epsilon_books_bias_and_stabilizer",
         "a slip of the pen",
     ),
     Mutant(
         "what a zero denominator withholds is not booked",
         "engine.py",
-        "where(denominator == 0, R_pool, 0 * R_pool)",
-        "where(denominator == 0, 0 * R_pool, 0 * R_pool)",
-        "tests/test_ledger.py::test_a_denominator_of_zero_is_booked_under_policy",
+        "where(denominator == 0, R_ratio, 0 * R_ratio)",
+        "where(denominator == 0, 0 * R_ratio, 0 * R_ratio)",
+        "tests/test_ledger.py::test_a_denominator_of_zero_is_booked_under_dropped",
         "lrp_toolbox#19: relevance lost in silence",
     ),
     Mutant(
@@ -169,16 +169,16 @@ RULES = [
     Mutant(
         "only the weights are clamped",
         "rules.py",
-        "Pool((Term(positive, positive, positive if keep else None), Term(negative, negative)), self.alpha)",
-        "Pool((Term(w=positive, b=(lambda b: b) if keep else None),), self.alpha)",
+        "Ratio((Term(positive, positive, positive if keep else None), Term(negative, negative)), self.alpha)",
+        "Ratio((Term(w=positive, b=(lambda b: b) if keep else None),), self.alpha)",
         case("ab-neg-input"),
         "captum 0.9.0 (captum#1234), BERT-LRP#4",
     ),
     Mutant(
         "z-plus clamps the weights alone",
         "rules.py",
-        "return (Pool((Term(positive, positive, positive), Term(negative, negative))),)",
-        "return (Pool((Term(w=positive, b=positive),)),)",
+        "return (Ratio((Term(positive, positive, positive), Term(negative, negative))),)",
+        "return (Ratio((Term(w=positive, b=positive),)),)",
         case("ab-neg-input-zplus"),
         "captum 0.9.0 (captum#1234)",
     ),
@@ -186,9 +186,9 @@ RULES = [
         "both biases in both pools",
         "rules.py",
         """positive if keep else None), Term(negative, negative)), self.alpha),
-            Pool((Term(positive, negative, negative if keep else None)""",
+            Ratio((Term(positive, negative, negative if keep else None)""",
         """(lambda b: b) if keep else None), Term(negative, negative)), self.alpha),
-            Pool((Term(positive, negative, (lambda b: b) if keep else None)""",
+            Ratio((Term(positive, negative, (lambda b: b) if keep else None)""",
         case("ab-bias-mode-positive-bias"),
         "iNNvestigate (innvestigate#273)",
     ),
@@ -203,9 +203,9 @@ RULES = [
     Mutant(
         "two denominators where there is one",
         "rules.py",
-        "Pool((Term(positive, positive, positive if keep else None), Term(negative, negative)), self.alpha)",
-        "Pool((Term(positive, positive, positive if keep else None),), self.alpha), "
-        "Pool((Term(negative, negative),), self.alpha)",
+        "Ratio((Term(positive, positive, positive if keep else None), Term(negative, negative)), self.alpha)",
+        "Ratio((Term(positive, positive, positive if keep else None),), self.alpha), "
+        "Ratio((Term(negative, negative),), self.alpha)",
         case("ab-joint-denominator-conv"),
         "Transformer-Explainability#55 and RAP: mixed signs double the sum",
     ),
@@ -220,8 +220,8 @@ RULES = [
     Mutant(
         "gamma leaves the bias as it is",
         "rules.py",
-        "return (Pool((Term(w=up, b=up),)),)",
-        "return (Pool((Term(w=up, b=lambda b: b),)),)",
+        "return (Ratio((Term(w=up, b=up),)),)",
+        "return (Ratio((Term(w=up, b=lambda b: b),)),)",
         case("gamma-bias"),
         "captum: (1, -1/4), another convention than ours",
     ),
@@ -244,16 +244,16 @@ RULES = [
     Mutant(
         "w-square with the bias in the denominator",
         "rules.py",
-        "return (Pool((Term(one, square),)),)",
-        "return (Pool((Term(one, square, square),)),)",
+        "return (Ratio((Term(one, square),)),)",
+        "return (Ratio((Term(one, square, square),)),)",
         case("wsquare-bias"),
         "zennit: (1/14, 4/14)",
     ),
     Mutant(
         "flat with a bias",
         "rules.py",
-        "return (Pool((Term(one, one),)),)",
-        "return (Pool((Term(one, one, one),)),)",
+        "return (Ratio((Term(one, one),)),)",
+        "return (Ratio((Term(one, one, one),)),)",
         case("flat-padding-corner"),
         "zennit before PR 102",
     ),
@@ -268,8 +268,8 @@ RULES = [
     Mutant(
         "z-box with a bias in one of its three passes",
         "rules.py",
-        "return (Pool((Term(), Term(low,",
-        "return (Pool((Term(b=lambda b: b), Term(low,",
+        "return (Ratio((Term(), Term(low,",
+        "return (Ratio((Term(b=lambda b: b), Term(low,",
         case("zbox-closed-bias-7"),
         "innvestigate#327 reports the loss",
     ),
@@ -399,7 +399,7 @@ LAYERS = [
 WALK = [
     Mutant(
         "of several consumers the last one counts",
-        "explain.py",
+        "walk.py",
         "at[i] = at[i] + R_i if i in at else R_i",
         "at[i] = R_i",
         "tests/test_explain.py::test_what_several_consumers_send_is_added_up",
@@ -431,7 +431,7 @@ WALK = [
     ),
     Mutant(
         "files may hold Python objects",
-        "weights.py",
+        "weights/npz.py",
         'not in "fiubU"',
         'not in "fiubUO"',
         "tests/test_weights.py::test_object_arrays_are_refused_and_never_unpickled",
@@ -477,7 +477,7 @@ FUSION = [
 BLOCKS = [
     Mutant(
         "every block is the first",
-        "batches.py",
+        "scale/blocks.py",
         "cut = values[i:j, ...]",
         "cut = values[: j - i, ...]",
         "tests/test_batches.py::test_targets_stay_with_their_samples",
@@ -485,7 +485,7 @@ BLOCKS = [
     ),
     Mutant(
         "a file is written where it will be read",
-        "files.py",
+        "_support/files.py",
         'part = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")',
         "part = path",
         "tests/test_batches.py::test_a_file_is_written_whole_or_not_at_all",
@@ -501,7 +501,7 @@ BLOCKS = [
     ),
     Mutant(
         "every worker writes to the top of the file",
-        "distributed.py",
+        "scale/distributed.py",
         "file[place] = to_numpy(block)",
         "file[: len(block)] = to_numpy(block)",
         "tests/test_distributed.py::test_into_one_npy_file",
@@ -513,7 +513,7 @@ BLOCKS = [
 ZOO = [
     Mutant(
         "VGG's BatchNorm after its ReLU",
-        "models/vgg.py",
+        "zoo/models/vgg.py",
         """            at = plan.norm(name(), at) if batch_norm else at
             at = plan.relu(name(), at)
 """,
@@ -525,7 +525,7 @@ ZOO = [
     ),
     Mutant(
         "a bottleneck halves the image in its first 1 x 1",
-        "models/resnet.py",
+        "zoo/models/resnet.py",
         """plan.conv(f"{name}.conv1", at, inner, 1)))
     path = plan.relu(f"{name}.relu2", plan.norm(f"{name}.bn2", plan.conv(f"{name}.conv2", path, inner, 3, stride)))""",
         """plan.conv(f"{name}.conv1", at, inner, 1, stride)))
@@ -535,7 +535,7 @@ ZOO = [
     ),
     Mutant(
         "shortcut A puts its zeros first",
-        "models/resnet.py",
+        "zoo/models/resnet.py",
         "Concat(), cells, none)",
         "Concat(), none, cells)",
         "tests/test_resnet20.py::test_it_is_what_it_says_along_the_shortcut[A]",
@@ -543,7 +543,7 @@ ZOO = [
     ),
     Mutant(
         "random weights half as large",
-        "models/blueprint.py",
+        "zoo/models/blueprint.py",
         "(2 / layer.fan_in()) ** 0.5",
         "(1 / layer.fan_in()) ** 0.5",
         "tests/test_models.py::test_random_weights_have_the_variance_of_he_et_al",
@@ -551,7 +551,7 @@ ZOO = [
     ),
     Mutant(
         "blue comes first",
-        "samples/__init__.py",
+        "zoo/samples/__init__.py",
         "np.moveaxis(pixels, -1, 0)",
         "np.moveaxis(pixels[..., ::-1], -1, 0)",
         "tests/test_samples.py::test_the_photograph_has_the_size_that_is_asked_for[shape0]",
@@ -559,7 +559,7 @@ ZOO = [
     ),
     Mutant(
         "std multiplies",
-        "inputs.py",
+        "zoo/inputs.py",
         "(pixels - self._shaped(self.mean, pixels)) / self",
         "(pixels - self._shaped(self.mean, pixels)) * self",
         "tests/test_inputs.py::test_samples_and_images_are_normalised",
@@ -567,7 +567,7 @@ ZOO = [
     ),
     Mutant(
         "inverted after it was normalised",
-        "inputs.py",
+        "zoo/inputs.py",
         """    pixels = 1 - pixels if invert else pixels
     return pixels if normalisation is None else normalisation.apply(pixels)""",
         """    pixels = pixels if normalisation is None else normalisation.apply(pixels)
@@ -673,7 +673,7 @@ IMPORTERS = [
     ),
     Mutant(
         "unexpected weights passed over",
-        "state_dict.py",
+        "weights/state_dict.py",
         "if key not in known and",
         "if False and",
         "tests/test_state_dict.py::test_every_misfit_is_in_one_error",
@@ -681,7 +681,7 @@ IMPORTERS = [
     ),
     Mutant(
         "any name in a pickle",
-        "datasets/pickled.py",
+        "zoo/datasets/pickled.py",
         "or (module, name) not in NAMES:",
         "or not module:",
         "tests/test_datasets.py::test_names_that_are_not_on_the_list",
@@ -689,7 +689,7 @@ IMPORTERS = [
     ),
     Mutant(
         "labels not checked",
-        "datasets/mnist.py",
+        "zoo/datasets/mnist.py",
         'part.compare("labels", as_idx(part.y), MD5[split][1])',
         "pass",
         "tests/test_datasets.py::test_checksums_see_one_bit",
@@ -833,8 +833,8 @@ FAST = [
     Mutant(
         "a negative product dropped where inputs have two signs",
         "fast/algebra.py",
-        "on_nonnegative(rule.pools()) if nonnegative else rule.pools()",
-        "on_nonnegative(rule.pools())",
+        "on_nonnegative(rule.ratios()) if nonnegative else rule.ratios()",
+        "on_nonnegative(rule.ratios())",
         "tests/test_fast.py::test_fast_equals_plain[everything else-z-plus-exact]",
         "captum: alpha1-beta0 clamps weights and forgets that inputs may be negative",
     ),

@@ -227,7 +227,7 @@ class Terminal(io.StringIO):
 
 
 def test_a_bar_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lrpref.progress.PATIENCE", -1.0)
+    monkeypatch.setattr("lrpref._support.progress.PATIENCE", -1.0)
     monkeypatch.setattr(sys, "stderr", Terminal())
     in_blocks(progress=False)
     assert sys.stderr.getvalue() == ""  # type: ignore[attr-defined]
@@ -239,7 +239,7 @@ def test_a_bar_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_no_bar_elsewhere(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr("lrpref.progress.PATIENCE", -1.0)
+    monkeypatch.setattr("lrpref._support.progress.PATIENCE", -1.0)
     in_blocks()
     assert capsys.readouterr().err == ""
     in_blocks(progress=True)

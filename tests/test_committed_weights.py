@@ -13,7 +13,7 @@ from numpy.testing import assert_allclose
 
 import lrpref
 from lrpref import BatchNorm, Conv2D, Dense, Flatten, LinearLayer, MaxPool2D, Network, ReLU, models
-from lrpref.inputs import Normalisation
+from lrpref.zoo.inputs import Normalisation
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "weights" / "README.md").read_text()
@@ -192,7 +192,7 @@ def official_digits() -> Path | None:
 
 @pytest.mark.skipif(official_digits() is None, reason="needs the official digits: LRPREF_DATA=FOLDER_OF_MNIST_NPZ")
 def test_the_accuracy_of_mnist_cnn_is_what_the_file_says() -> None:
-    net = lrpref.load("mnist-cnn").prepare("zero")
+    net = lrpref.prepare(lrpref.load("mnist-cnn"), "zero")
     with np.load(official_digits()) as mnist:
         images, labels = mnist["x_test"], mnist["y_test"]
     right = 0
@@ -209,7 +209,7 @@ PHOTOGRAPHS = Path(os.environ.get("LRPREF_DATA", "")) / "cifar10_eval.npz"
 @pytest.mark.skipif(not PHOTOGRAPHS.is_file(), reason="needs test images: LRPREF_DATA=FOLDER_OF_CIFAR10_EVAL_NPZ")
 @pytest.mark.parametrize("name", ["cifar-cnn-bn", "resnet20"])
 def test_the_accuracy_on_photographs_is_what_the_file_says(name: str) -> None:
-    net, about = lrpref.fuse(lrpref.load(name)).prepare("zero"), lrpref.weights.metadata(name)
+    net, about = lrpref.prepare(lrpref.fuse(lrpref.load(name)), "zero"), lrpref.weights.metadata(name)
     normalisation = Normalisation.of(about)
     assert normalisation is not None
     with np.load(PHOTOGRAPHS) as data:

@@ -39,19 +39,7 @@ from lrpref.differences import conventions as others
 from lrpref.differences.choices import CONVENTIONS
 from lrpref.errors import InputError, ParameterError, RuleError, ShapeError, TargetError, UnknownNameError
 from lrpref.layers import DiagonalLayer, LinearLayer, WeightedLayer
-from lrpref.rules import (
-    Absolute,
-    AlphaBeta,
-    Epsilon,
-    Flat,
-    Gamma,
-    Pass,
-    Rule,
-    WSquare,
-    ZBox,
-    Zero,
-    ZPlus,
-)
+from lrpref.rules import Absolute, AlphaBeta, Epsilon, Flat, Gamma, Pass, Rule, WSquare, ZBox, Zero, ZPlus
 
 PAGE = Path(__file__).parent.parent / "docs" / "compare.md"
 

@@ -25,11 +25,11 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
 from lrpref import datasets
-from lrpref.datasets import cifar10, mnist, pickled
-from lrpref.datasets.idx import as_idx, parse_idx, read_idx
-from lrpref.datasets.part import Download
-from lrpref.datasets.pickled import read_pickled
 from lrpref.errors import DataError, InputError, LrprefError, UnknownNameError
+from lrpref.zoo.datasets import cifar10, mnist, pickled
+from lrpref.zoo.datasets.idx import as_idx, parse_idx, read_idx
+from lrpref.zoo.datasets.part import Download
+from lrpref.zoo.datasets.pickled import read_pickled
 
 RNG = np.random.default_rng(9)
 DIGITS, DIGIT_LABELS = RNG.integers(0, 256, (5, 28, 28), dtype=np.uint8), np.array([3, 0, 9, 1, 1], dtype=np.uint8)
@@ -114,7 +114,7 @@ def test_zipped_files_that_are_damaged(tmp_path: Path) -> None:
 
 def test_a_zipped_file_that_would_fill_the_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No more is unpacked than any file of these data sets has."""
-    monkeypatch.setattr("lrpref.datasets.idx.MAX_BYTES", 1000)
+    monkeypatch.setattr("lrpref.zoo.datasets.idx.MAX_BYTES", 1000)
     (tmp_path / "bomb.gz").write_bytes(gzip.compress(as_idx(np.zeros((30, 28, 28), dtype=np.uint8))))
     with pytest.raises(DataError, match="but has 985"):
         read_idx(tmp_path / "bomb.gz")

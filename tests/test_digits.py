@@ -37,7 +37,7 @@ from lrpref import (
 )
 from lrpref.errors import DTypeError, InputError, LrprefError, ParameterError, RuleError, UnknownNameError
 
-measuring = sys.modules["lrpref.digits"]  # the name lrpref.digits is the function's
+measuring = sys.modules["lrpref.rational.true_digits"]  # the name lrpref.digits is the function's
 
 needs_mpmath = pytest.mark.skipif(importlib.util.find_spec("mpmath") is None, reason="mpmath is not installed")
 
@@ -398,7 +398,7 @@ def a_network() -> tuple[Network, np.ndarray]:
 
 
 def test_a_bar_counts_up_and_is_wiped(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lrpref.progress.PATIENCE", -1.0)
+    monkeypatch.setattr("lrpref._support.progress.PATIENCE", -1.0)
     monkeypatch.setattr(sys, "stderr", Terminal())
     net, x = a_network()
     digits(net, x, "z-plus")
@@ -413,7 +413,7 @@ def test_a_bar_counts_up_and_is_wiped(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_bar_changes_nothing_but_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lrpref.progress.PATIENCE", -1.0)
+    monkeypatch.setattr("lrpref._support.progress.PATIENCE", -1.0)
     net, x = a_network()
     for rule in ("z-plus", "relative", "gamma(generalised=True)"):
         shown, hidden = (digits(net, x, rule, progress=progress) for progress in (True, False))
@@ -430,13 +430,13 @@ def test_no_bar_where_nobody_waits_or_nobody_looks(
     digits(net, x, "zero", progress=progress)
     assert capsys.readouterr().err == ""
     if not progress:
-        monkeypatch.setattr("lrpref.progress.PATIENCE", -1.0)
+        monkeypatch.setattr("lrpref._support.progress.PATIENCE", -1.0)
         digits(net, x, "zero", progress=progress)
         assert capsys.readouterr().err == ""
 
 
 def test_the_bar_is_wiped_when_something_goes_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lrpref.progress.PATIENCE", -1.0)
+    monkeypatch.setattr("lrpref._support.progress.PATIENCE", -1.0)
     monkeypatch.setattr(sys, "stderr", Terminal())
     net, x = a_network()
     with pytest.raises(IndexError):

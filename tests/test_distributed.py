@@ -101,7 +101,7 @@ def test_rules_nodes_and_smaller_batches() -> None:
     assert_allclose(found.compute(), lrpref.explain(CNN, X, rule=rule, node="relu1"), **CLOSE)
 
 
-@pytest.mark.parametrize("form", ["plain", "exact"])
+@pytest.mark.parametrize("form", ["plain", "fast"])
 def test_every_form(form: str) -> None:
     found = lrpref.distributed.explain(CNN, chunked(X), TARGET, form=form)
     assert_allclose(found.compute(), WHOLE, **CLOSE)
@@ -189,7 +189,7 @@ def test_a_bar_of_dasks_on_a_terminal(tmp_path: Path, monkeypatch: pytest.Monkey
             return True
 
     R = lrpref.distributed.explain(CNN, chunked(X))
-    monkeypatch.setattr("lrpref.distributed.PATIENCE", 0.0)
+    monkeypatch.setattr("lrpref.scale.distributed.PATIENCE", 0.0)
     monkeypatch.setattr(sys, "stderr", Terminal())
     lrpref.distributed.to_npy(R, tmp_path / "quiet.npy", progress=False)
     assert sys.stderr.getvalue() == ""  # type: ignore[attr-defined]

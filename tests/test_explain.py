@@ -32,15 +32,7 @@ from lrpref import (
     rules,
 )
 from lrpref.composites import PRESETS, Composite
-from lrpref.errors import (
-    GraphError,
-    InputError,
-    RelevanceWarning,
-    RuleError,
-    ShapeError,
-    TargetError,
-    UnknownNameError,
-)
+from lrpref.errors import GraphError, InputError, RelevanceWarning, RuleError, ShapeError, TargetError, UnknownNameError
 from lrpref.layers import LinearLayer
 from lrpref.ledger import Flow
 from lrpref.rules import RULES

@@ -98,7 +98,7 @@ def test_lrp_0_is_gradient_times_input(backend: Any, case: tuple[Network, np.nda
     slope, bend = gradient(net, x, to_numpy(trace.target), h)
     size = max(float(abs(a).max()) for a in net.activations(x).values())
     noise = 256 * np.finfo(np.float64).eps * (1 + size)
-    assume(bend < noise and not to_numpy(trace.ledger["policy"]).any())
+    assume(bend < noise and not to_numpy(trace.ledger["dropped"]).any())
     assert_allclose(to_numpy(trace.relevance), x * slope, rtol=1e-9, atol=noise / h * abs(x).max())
 
 
@@ -118,7 +118,7 @@ def test_what_lrp_0_explains_is_the_logit(case: tuple[Network, np.ndarray]) -> N
 @few
 @given(data=st.data())
 def test_the_books_of_every_layer_close(rule: rules.Rule, data: st.DataObject) -> None:
-    """out - in - bias - stabilizer - policy - factor == 0, per layer and sample."""
+    """out - in - bias - stabilizer - dropped - factor == 0, per layer and sample."""
     net, x = data.draw(networks())
     seed = dyadic_seed(data.draw, net, x)
     trace = lrpref.trace(*exactly(net, x), rule=everywhere(rule), seed=fractions(seed))

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
+import lrpref
 from lrpref import Conv2D, Dense, Flatten, MaxPool2D, Network, ReLU
 from lrpref.fast import store
 from lrpref.fast.store import Store
@@ -95,18 +96,18 @@ def network() -> Network:
 @pytest.mark.parametrize("form", ["direct", "winograd2", "winograd4"])
 def test_a_map_stays_what_it_was_while_others_are_made(form: str) -> None:
     """What was returned is the caller's; so is a pass that is kept."""
-    prepared = network().prepare("epsilon-plus", form=form)
+    prepared = lrpref.prepare(network(), "epsilon-plus", form=form)
     x = np.random.default_rng(1).standard_normal((4, 1, 1, 24, 24))
     passed = prepared.run(x[0])
     maps = [prepared.explain(image) for image in x]
-    expected = [network().prepare("epsilon-plus", form=form).explain(image) for image in x]
+    expected = [lrpref.prepare(network(), "epsilon-plus", form=form).explain(image) for image in x]
     assert prepared.store.nbytes > 0
     for found, wanted in zip([passed.explain(), *maps], [expected[0], *expected], strict=True):
         assert_array_equal(found, wanted)
 
 
 def test_several_threads_may_share_a_prepared_network() -> None:
-    prepared = network().prepare("epsilon-plus", threads=1)
+    prepared = lrpref.prepare(network(), "epsilon-plus", threads=1)
     x = np.random.default_rng(2).standard_normal((8, 1, 1, 24, 24))
     expected = [prepared.explain(image) for image in x]
     with ThreadPoolExecutor(4) as pool:

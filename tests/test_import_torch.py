@@ -17,7 +17,7 @@ from lrpref import from_torch
 from lrpref.errors import ConversionError, LrprefError
 from lrpref.importers.torch_operations import OPERATIONS, SUPPORTED
 from lrpref.layers import WeightedLayer
-from lrpref.state_dict import as_array
+from lrpref.weights.state_dict import as_array
 
 torch = pytest.importorskip("torch", reason="torch is not installed: pip install 'lrpref[torch]'")
 nn, F = torch.nn, torch.nn.functional

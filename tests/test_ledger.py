@@ -35,7 +35,7 @@ def test_zero_rule_books_the_bias() -> None:
     assert_allclose(found["out"], R.sum(axis=1))
     assert_allclose(found["bias"], (R / z * B).sum(axis=1))
     assert_allclose(found["in"], (R / z * (z - B)).sum(axis=1))
-    assert_array_equal([found["stabilizer"], found["policy"], found["factor"]], np.zeros((3, 2)))
+    assert_array_equal([found["stabilizer"], found["dropped"], found["factor"]], np.zeros((3, 2)))
 
 
 def test_epsilon_books_bias_and_stabilizer() -> None:
@@ -54,14 +54,14 @@ def test_alpha_beta_books_each_pool_with_the_bias_of_its_sign() -> None:
     over_up, over_down = (np.divide(R, p, out=np.zeros_like(R), where=p != 0) for p in (up, down))
     found = booked(Dense(W, B), A, R, rules.AlphaBeta(2, 1))
     assert_allclose(found["bias"], (2 * over_up * B.clip(min=0) - over_down * B.clip(max=0)).sum(axis=1))
-    assert_allclose(found["policy"], (2 * R * (up == 0) - R * (down == 0)).sum(axis=1))
-    assert np.any(found["policy"] != 0)  # the numbers above are chosen so that a pool is empty
+    assert_allclose(found["dropped"], (2 * R * (up == 0) - R * (down == 0)).sum(axis=1))
+    assert np.any(found["dropped"] != 0)  # the numbers above are chosen so that a pool is empty
 
 
-def test_a_denominator_of_zero_is_booked_under_policy() -> None:
+def test_a_denominator_of_zero_is_booked_under_dropped() -> None:
     """One sample of two has z = 0; sign and size of its relevance are kept."""
     found = booked(Dense([[1.0, -1.0]]), np.array([[1.0, 1.0], [2.0, 1.0]]), np.array([[-3.0], [5.0]]), rules.Zero())
-    assert_array_equal(found["policy"], [-3, 0])
+    assert_array_equal(found["dropped"], [-3, 0])
     assert_array_equal(found["in"], [0, 5])
 
 
@@ -87,7 +87,7 @@ def test_a_layers_own_padding_gets_nothing() -> None:
     conv = lrpref.Conv2D(np.ones((1, 1, 3, 3)), padding=1)
     found = booked(conv, np.ones((1, 1, 2, 2)), np.ones((1, 1, 2, 2)), rules.Flat())
     assert_array_equal(found["in"], [4])
-    assert_array_equal([found["bias"], found["policy"]], [[0], [0]])
+    assert_array_equal([found["bias"], found["dropped"]], [[0], [0]])
 
 
 def test_a_join_counts_every_branch() -> None:
@@ -99,7 +99,7 @@ def test_a_join_counts_every_branch() -> None:
 
 def test_absent_losses_are_zero() -> None:
     entry = Entry.of("fc", Dense(W), "mine", R, Flow((R / 2,)))
-    assert_array_equal([entry.columns[name] for name in ("bias", "stabilizer", "policy", "factor")], np.zeros((4, 2)))
+    assert_array_equal([entry.columns[name] for name in ("bias", "stabilizer", "dropped", "factor")], np.zeros((4, 2)))
     assert_array_equal(entry.columns["in"], R.sum(axis=1) / 2)
 
 
@@ -174,7 +174,7 @@ def test_the_table_of_a_sample_that_is_not_there(books: lrpref.Ledger) -> None:
 def test_the_table_leaves_out_columns_of_zeros() -> None:
     net = Network.sequential(Dense([[1.0, -1.0]]))
     zero = lrpref.trace(net, np.array([[1.0, 1.0]]), rule="zero", seed="one").ledger
-    assert zero.table().splitlines()[0].split() == ["layer", "rule", "out", "in", "policy", "residual"]
+    assert zero.table().splitlines()[0].split() == ["layer", "rule", "out", "in", "dropped", "residual"]
 
 
 def test_print_says_where_it_went(books: lrpref.Ledger) -> None:

@@ -13,7 +13,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 import lrpref
 from lrpref import BatchNorm, Conv2D, Dense, MaxPool2D, Network, Scale, models
 from lrpref.errors import ParameterError, WeightsError
-from lrpref.models import blueprint
+from lrpref.zoo.models import blueprint
 
 CIFAR = {"num_classes": 10, "input_shape": (3, 32, 32)}
 

@@ -212,8 +212,8 @@ def test_float32_stays_float32(case: LayerCase) -> None:
 
 @dataclass(frozen=True)
 class Own(rules.Rule):
-    def pools(self) -> tuple[rules.Pool, ...]:
-        return rules.Zero().pools()
+    def ratios(self) -> tuple[rules.Ratio, ...]:
+        return rules.Zero().ratios()
 
 
 @dataclass(frozen=True, eq=False)

@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 
 import lrpref
-from lrpref import layers, rules
+from lrpref import engine, layers, rules
 
 NOT_CODE = {
     tokenize.COMMENT,
@@ -86,13 +86,13 @@ def f(a):
 
 
 def test_the_engine_fits_on_a_screen() -> None:
-    """The four steps, for every rule and every layer: Rule.flow, Pool.z, divide, stabilize; at most 40 lines."""
-    assert sum(map(size, (rules.Rule.flow, rules.Pool.z, rules.divide, rules.stabilize))) <= 40
+    """The four steps, for every rule and every layer: Rule.flow, Ratio.sums, divide, stabilize; at most 40 lines."""
+    assert sum(map(size, (rules.Rule.flow, rules.Ratio.sums, engine._sum, rules.divide, rules.stabilize))) <= 40
 
 
 def own_methods(rule: type[rules.Rule]) -> Iterator[Any]:
     """What makes a rule the rule it is: whichever of these it defines itself."""
-    for name in ("pools", "stabilize", "shares"):
+    for name in ("ratios", "stabilize", "shares"):
         if name in vars(rule):
             yield vars(rule)[name]
 
@@ -106,7 +106,7 @@ def test_a_rule_is_ten_lines(rule: type[rules.Rule]) -> None:
 
 def test_most_rules_are_nothing_but_their_pools() -> None:
     """So that the count above has something to count."""
-    assert sum("pools" in vars(rule) for rule in rules.RULES.values()) >= 9
+    assert sum("ratios" in vars(rule) for rule in rules.RULES.values()) >= 9
 
 
 LAYER_FILES = sorted(Path(layers.__file__).parent.glob("*.py"))

@@ -247,7 +247,7 @@ def test_no_float_survives_a_z_box_with_arrays(low: np.ndarray) -> None:
     one = rules.ZBox(np.asarray([0.1]), 1)
     share = Dense(exact([[1]])).relevance(exact([[1]]), exact([[1]]), one)
     assert share == [[1]]
-    assert one.pools()[0].terms[1].a(exact([[1]]))[0, 0] == Fraction(0.1)
+    assert one.ratios()[0].terms[1].a(exact([[1]]))[0, 0] == Fraction(0.1)
 
 
 SEEDS: dict[str, Any] = {
@@ -319,7 +319,7 @@ X = random(1, 2, 4, 4)
 
 @pytest.mark.parametrize("rule", EVERY_RULE.values(), ids=EVERY_RULE)
 def test_the_books_close_with_nothing_left(rule: rules.Rule) -> None:
-    """A residual network with BatchNorm, fused: out = in + bias + stabilizer + policy + factor, exactly."""
+    """A residual network with BatchNorm, fused: out = in + bias + stabilizer + dropped + factor, exactly."""
     net = lrpref.fuse(residual_network())
     assert not any(isinstance(layer, Scale) for _, layer, _ in net.nodes)
     tr = lrpref.trace(net, exact(X), rule=everywhere(rule))
@@ -420,7 +420,7 @@ def test_a_denominator_that_cancels_is_zero_and_not_nearly() -> None:
     net = Network.sequential(Dense(exact([[1, 1, -1]])))
     tr = lrpref.trace(net, exact([["0.1", "0.2", "0.3"]]), rule="zero", seed="one")
     assert not tr.relevance.any()
-    assert tr.ledger["policy"] == [[1]]
+    assert tr.ledger["dropped"] == [[1]]
     floats = Network.sequential(Dense([[1.0, 1.0, -1.0]]))
     assert lrpref.explain(floats, np.asarray([[0.1, 0.2, 0.3]]), rule="zero", seed="one").max() > 1e15
 

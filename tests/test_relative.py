@@ -25,7 +25,7 @@ from lrpref.composites import Relative as RelativeComposite
 from lrpref.engine import magnitude
 from lrpref.errors import RelevanceWarning, RuleError
 from lrpref.layers import Layer
-from lrpref.rational import exact
+from lrpref.rational.conversion import exact
 from lrpref.testing.strategies import LINEAR, arrays, kinds_for, layer_cases, networks
 
 few = settings(max_examples=settings.default.max_examples // 2)
@@ -213,7 +213,7 @@ def test_skips_split_in_proportion_and_0_by_0_sends_nothing() -> None:
     x = np.array([[1.5], [0.0]])
     trace = lrpref.trace(net, x, rule="relative", seed=np.array([[9.0], [9.0]]))
     assert_array_equal(trace.at["double"], [[6], [0]])
-    assert trace.ledger["policy"].sum() == 9
+    assert trace.ledger["dropped"].sum() == 9
     assert [str(rule) for rule in trace.rules.values()] == ["relative", "zero"]
     routed = Network.sequential(MaxPool2D(2), Flatten(), Dense([[1.0]]))
     picture = np.array([[[[1.0, 5.0], [2.0, 3.0]]]])

@@ -19,7 +19,7 @@ from lrpref.backend import sum_per_sample
 from lrpref.errors import ParameterError, RuleError
 from lrpref.layers.base import LinearLayer
 from lrpref.ledger import LOSSES
-from lrpref.rules import Pool, Rule, divide, stabilize
+from lrpref.rules import Ratio, Rule, divide, stabilize
 from lrpref.testing import (
     check_batch_independence,
     check_conservation,
@@ -93,7 +93,7 @@ def test_relevance_is_the_sum_of_the_messages(name: str, kind: str, backend: Any
 @few
 @given(data=st.data())
 def test_the_books_close(name: str, kind: str, data: st.DataObject) -> None:
-    """out = in + bias + stabilizer + policy + factor, per sample."""
+    """out = in + bias + stabilizer + dropped + factor, per sample."""
     rule, case = data.draw(rule_cases(name, kind=kind))
     flow = case.layer.flow(case.inputs, case.R, rule)
     assert flow.attributed
@@ -288,8 +288,8 @@ def test_renormalised_alpha_beta_hands_on_all_it_can(case: LayerCase) -> None:
     rule = rules.AlphaBeta(2, 1, bias="ignore", empty="renormalise")
     flow = case.layer.flow(case.inputs, case.R, rule)
     w, _ = case.layer.parameters(*case.inputs)
-    z = sum(abs(pool.z(case.layer, case.inputs, w, None)[0]) for pool in rule.pools())
-    assert_within(flow.losses["policy"], sum_per_sample(np.where(z == 0, case.R, 0)), slack(rule, case)[1])
+    z = sum(abs(ratio.sums(case.layer, case.inputs, w, None)[0]) for ratio in rule.ratios())
+    assert_within(flow.losses["dropped"], sum_per_sample(np.where(z == 0, case.R, 0)), slack(rule, case)[1])
 
 
 @given(case=layer_cases("add"))
@@ -432,15 +432,15 @@ def test_division_by_zero_sends_nothing(backend: Any) -> None:
 
 
 @pytest.mark.parametrize("rule", [rules.Zero(), rules.ZPlus(), rules.Gamma(), rules.Absolute(), rules.AlphaBeta()])
-def test_what_a_zero_denominator_withholds_is_policy(rule: Rule) -> None:
+def test_what_a_zero_denominator_withholds_is_dropped(rule: Rule) -> None:
     flow = Dense([[1.0, 2.0]]).flow((np.zeros((1, 2)),), np.asarray([[3.0]]), rule)
     assert_array_equal(flow.inputs[0], [[0.0, 0.0]])
-    assert_array_equal(flow.losses["policy"], [3.0])
+    assert_array_equal(flow.losses["dropped"], [3.0])
 
 
 # One pool empty: w = (1, 2), a = (1, 1), R = 3; the negative pool is empty.
 @pytest.mark.parametrize(
-    ("empty", "a", "shared", "policy"),
+    ("empty", "a", "shared", "dropped"),
     [
         ("literal", 1.0, [2.0, 4.0], -3.0),
         ("renormalise", 1.0, [1.0, 2.0], 0.0),
@@ -450,11 +450,11 @@ def test_what_a_zero_denominator_withholds_is_policy(rule: Rule) -> None:
         ("renormalise", 0.0, [0.0, 0.0], 3.0),
     ],
 )
-def test_an_empty_pool(empty: str, a: float, shared: list[float], policy: float) -> None:
-    """Literal: alpha R, or -beta R, and the rest is policy. Renormalised: the other pool takes R, once."""
+def test_an_empty_pool(empty: str, a: float, shared: list[float], dropped: float) -> None:
+    """Literal: alpha R, or -beta R, and the rest is dropped. Renormalised: the other pool takes R, once."""
     flow = Dense([[1.0, 2.0]]).flow((np.asarray([[a, a]]),), np.asarray([[3.0]]), rules.AlphaBeta(2, 1, empty=empty))
     assert_allclose(flow.inputs[0], [shared], rtol=1e-15)
-    assert_array_equal(flow.losses["policy"], [policy])
+    assert_array_equal(flow.losses["dropped"], [dropped])
 
 
 def test_cells_of_a_convolutions_padding_are_nothing_to_flat_and_z_box() -> None:
@@ -473,8 +473,8 @@ class Half(Rule):
 
     stabilizer: float = 0.0
 
-    def pools(self) -> tuple[Pool, ...]:
-        return tuple(Pool(rule.pools()[0].terms, 0.5) for rule in (rules.WSquare(), rules.Absolute()))
+    def ratios(self) -> tuple[Ratio, ...]:
+        return tuple(Ratio(rule.ratios()[0].terms, 0.5) for rule in (rules.WSquare(), rules.Absolute()))
 
 
 @pytest.mark.parametrize("kind", LINEAR)
@@ -492,7 +492,7 @@ def test_a_rule_of_ones_own_works_on_every_layer_and_its_books_close(kind: str, 
 
 
 def test_a_rule_without_pools_says_so() -> None:
-    with pytest.raises(RuleError, match=r"rule Rule says no pools; define pools\(self\), or flow"):
+    with pytest.raises(RuleError, match=r"rule Rule defines no ratios: implement ratios\(\) or flow\(\)"):
         Dense([[1.0]]).relevance(np.ones((1, 1)), np.ones((1, 1)), Rule())
 
 

@@ -14,8 +14,8 @@ from numpy.testing import assert_array_equal
 import lrpref
 from lrpref import Add, BatchNorm, Conv2D, Dense, Flatten, Network, ReLU, ThreshReLU
 from lrpref.errors import WeightsError
-from lrpref.state_dict import as_array
 from lrpref.weights import from_state_dict
+from lrpref.weights.state_dict import as_array
 
 RNG = np.random.default_rng(3)
 

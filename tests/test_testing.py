@@ -21,7 +21,7 @@ from lrpref.backend import as_tuple
 from lrpref.composites import Composite
 from lrpref.errors import LrprefError
 from lrpref.ledger import Flow
-from lrpref.rules import Pool, Rule, Term, identity, positive
+from lrpref.rules import Ratio, Rule, Term, identity, positive
 from lrpref.testing import ChecksFailed, LawBroken, LayerCase, NetworkCase, check_explainer, check_layer, check_rule
 from lrpref.testing import strategies as lrp
 from lrpref.testing.cases import smaller
@@ -56,30 +56,30 @@ class NoSign(rules.Epsilon):
 class OneTerm(rules.ZPlus):
     """a+ w+ without a- w-."""
 
-    def pools(self) -> tuple[Pool, ...]:
-        return (Pool((Term(positive, positive, positive),)),)
+    def ratios(self) -> tuple[Ratio, ...]:
+        return (Ratio((Term(positive, positive, positive),)),)
 
 
 class Clamped(rules.ZPlus):
     """The weights are clamped, the inputs are not, as in captum's Alpha1_Beta0_Rule."""
 
-    def pools(self) -> tuple[Pool, ...]:
-        return (Pool((Term(identity, positive, identity),)),)
+    def ratios(self) -> tuple[Ratio, ...]:
+        return (Ratio((Term(identity, positive, identity),)),)
 
 
 class BetaAdded(rules.AlphaBeta):
     """Plus beta where minus beta is meant."""
 
-    def pools(self) -> tuple[Pool, ...]:
-        up, down = super().pools()
-        return up, Pool(down.terms, self.beta)
+    def ratios(self) -> tuple[Ratio, ...]:
+        up, down = super().ratios()
+        return up, Ratio(down.terms, self.beta)
 
 
 class NoBias(rules.Zero):
     """The bias is left out of z."""
 
-    def pools(self) -> tuple[Pool, ...]:
-        return (Pool((Term(),)),)
+    def ratios(self) -> tuple[Ratio, ...]:
+        return (Ratio((Term(),)),)
 
 
 class OverTheBatch(rules.Zero):
@@ -192,8 +192,8 @@ def test_a_rule_for_inputs_that_are_not_negative_gets_no_others() -> None:
     class ForPixels(rules.ZPlus):
         needs_nonnegative = True
 
-        def pools(self) -> tuple[Pool, ...]:
-            return (Pool((Term(identity, positive, positive),)),)
+        def ratios(self) -> tuple[Ratio, ...]:
+            return (Ratio((Term(identity, positive, positive),)),)
 
     check_rule(ForPixels(), like=rules.ZPlus(), max_examples=FEW)
 

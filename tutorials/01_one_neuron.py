@@ -212,7 +212,7 @@ print(inspect.getsource(engine.divide))
 # in the next step. Epsilon has the same pool and a `stabilize` of its own.
 
 # %%
-print(inspect.getsource(rules.Zero.pools))
+print(inspect.getsource(rules.Zero.ratios))
 print(inspect.getsource(rules.Epsilon.stabilize))
 
 # %% [markdown]
@@ -238,27 +238,27 @@ for b, R in [(1, 4), (-2, 1), (Fraction(-299, 100), 1)]:
 # %% [markdown]
 # In floating point, the same to rounding. And the whole account of the neuron can be had at once: what the inputs
 # got, what the bias took, what epsilon took, and what was sent nowhere because the denominator was zero (the ledger
-# calls that *policy*). The four always add up to $R$.
+# calls that *dropped*). The four always add up to $R$.
 
 # %%
 in_floats = Dense(np.array([w], dtype=float), np.array([1.0]))
 floats = in_floats.relevance(x.astype(float), np.array([[4.0]]), rules.Zero())
 assert_allclose(floats, [[1, 3, -1]], rtol=1e-15)
 
-print("  b   rule                   inputs   bias   stabilizer   policy")
+print("  b   rule                   inputs   bias   stabilizer   dropped")
 expected = [["3/4", "1/4", "0", "0"], ["3", "-2", "0", "0"], ["30/41", "10/41", "1/41", "0"], ["0", "0", "0", "1"]]
 cases = [(1, rules.Zero()), (-2, rules.Zero()), (1, rules.Epsilon(0.1)), (-3, rules.Zero())]
 for (b, rule), books in zip(cases, expected, strict=True):
     flow = Dense(exact([w]), exact([Fraction(b)])).flow((x,), exact([[Fraction(1)]]), rule)
     inputs = flow.inputs[0].sum()
-    losses = [flow.losses[name][0] for name in ("bias", "stabilizer", "policy")]
+    losses = [flow.losses[name][0] for name in ("bias", "stabilizer", "dropped")]
     print(f"{b:3}   {rule!s:20} {inputs!s:>8} {losses[0]!s:>6} {losses[1]!s:>12} {losses[2]!s:>8}")
     assert [str(entry) for entry in (inputs, *losses)] == books
     assert inputs + sum(losses) == 1
 
 # %% [markdown]
 # Read the last line: with $b = -3$ the sum is zero, LRP-0 has no answer, and all of the relevance stands under
-# *policy*. It is not lost, and not hidden. It is on the books.
+# *dropped*. It is not lost, and not hidden. It is on the books.
 #
 # ## What you know now
 #

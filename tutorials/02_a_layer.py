@@ -103,7 +103,7 @@ assert_allclose(right, [1 / 3, 2 / 3, 0], rtol=1e-12)
 # denominator. Such a group is a *pool*.
 
 # %%
-print(inspect.getsource(rules.ZPlus.pools))
+print(inspect.getsource(rules.ZPlus.ratios))
 
 # %% [markdown]
 # ## One engine
@@ -144,7 +144,7 @@ print(inspect.getsource(engine.Rule.flow))
 
 # %%
 for rule in (rules.Gamma, rules.AlphaBeta, rules.ZBox, rules.WSquare, rules.Flat, rules.Absolute):
-    print(f"# {rule.__name__}\n{inspect.getsource(rule.pools)}")
+    print(f"# {rule.__name__}\n{inspect.getsource(rule.ratios)}")
 
 # %% [markdown]
 # And now our layer under all ten. Red is for, blue is against.

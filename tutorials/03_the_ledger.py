@@ -49,7 +49,7 @@ assert abs(tr.ledger.residual()).max() < 1e-12
 # layer (`fc3`, `fc2`, `fc1`) hands on *more* than it had, and each time its bias stands there with a negative entry.
 # The three entries sum to -0.64, the whole of the difference. Nothing is lost: it is the books that were missing.
 #
-# $$\sum_j R_j = \sum_i R_i + \text{bias} + \text{stabilizer} + \text{policy} + \text{factor}$$
+# $$\sum_j R_j = \sum_i R_i + \text{bias} + \text{stabilizer} + \text{dropped} + \text{factor}$$
 #
 # This is the conservation law (Bach et al. 2015, PLoS ONE 10(7):e0130140, eq. 2) with its leaks written out. Each
 # column is computed from the layer's own numbers, and none is filled in to make the sum come out. So the difference
@@ -59,7 +59,7 @@ assert abs(tr.ledger.residual()).max() < 1e-12
 print(inspect.getsource(lrpref.Ledger.residual))
 
 # %% [markdown]
-# You know *bias* and *stabilizer* from step 1. *Policy* is what was sent nowhere, because a denominator was exactly
+# You know *bias* and *stabilizer* from step 1. *Dropped* is what was sent nowhere, because a denominator was exactly
 # zero. *Factor* belongs to Relative LRP, the subject of step 9.
 #
 # ## What a negative entry means
@@ -135,13 +135,13 @@ assert_allclose(other.logits.max(), 10.10, atol=0.005)
 # ## Other rules, other leaks
 
 # %%
-print("rule                      map    bias   stabilizer   policy      sum")
+print("rule                      map    bias   stabilizer   dropped      sum")
 expected = {"zero": [10.16, -0.64, 0, 0], "epsilon(epsilon=0.5)": [6.86, -0.31, 2.96, 0]}
 expected |= {"z-plus": [9.39, 0.13, 0, 0], "gamma": [9.64, -0.13, 0, 0]}
 expected |= {"alpha-beta": [10.10, -0.58, 0, 0], "flat": [9.52, 0, 0, 0]}
 for name, parts in expected.items():
     tr = lrpref.trace(net, x, rule=name)
-    losses = [tr.ledger[column].sum() for column in ("bias", "stabilizer", "policy")]
+    losses = [tr.ledger[column].sum() for column in ("bias", "stabilizer", "dropped")]
     found = [round(value, 9) + 0.0 for value in (tr.relevance.sum(), *losses)]
     print(f"{name:20} {found[0]:8.2f} {found[1]:7.2f} {found[2]:12.2f} {found[3]:8.2f}", end=" ")
     print(f"{sum(found):8.2f}")
@@ -153,14 +153,14 @@ for name, parts in expected.items():
 # is no defect: it was put there to keep weak neurons quiet. With z-plus only *positive* biases are in the denominator,
 # so its entries cannot be negative where the relevance is positive.
 #
-# *Policy* is empty here. It fills where a rule finds nothing to share by. Alpha-beta gives $\alpha = 2$ times the
+# *Dropped* is empty here. It fills where a rule finds nothing to share by. Alpha-beta gives $\alpha = 2$ times the
 # relevance to the contributions for, and $-\beta = -1$ times to those against. But if none is against?
 
 # %%
 flow = Dense([[1.0, 1.0]]).flow((np.array([[1.0, 1.0]]),), np.array([[1.0]]), rules.AlphaBeta(2, 1))
-print("inputs", flow.inputs[0][0], "policy", flow.losses["policy"][0])
+print("inputs", flow.inputs[0][0], "dropped", flow.losses["dropped"][0])
 assert_array_equal(flow.inputs[0][0], [1, 1])
-assert flow.losses["policy"][0] == -1
+assert flow.losses["dropped"][0] == -1
 
 # %% [markdown]
 # One came in, two went on, and the -1 that found no taker is on the books. (`AlphaBeta(empty="renormalise")` chooses
@@ -187,7 +187,7 @@ plot.grid(x, maps)
 #
 # ## What you know now
 #
-# - Relevance goes to the inputs, to the biases, to the stabilizer, or nowhere by policy. The ledger names each.
+# - Relevance goes to the inputs, to the biases, to the stabilizer, or nowhere by dropped. The ledger names each.
 # - A negative bias entry: the biases spoke against, and the pixels share more than the output.
 # - Scaling the map, or zeroing biases, hides the question.
 # - Conservation is bookkeeping. Whether an explanation is any good has to be measured (step 10).

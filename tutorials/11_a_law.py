@@ -21,7 +21,7 @@ import lrpref
 from lrpref import Dense, rules, testing
 from lrpref.composites import Composite
 from lrpref.layers import WeightedLayer
-from lrpref.rules import Pool, Rule, Term, identity, positive
+from lrpref.rules import Ratio, Rule, Term, identity, positive
 from lrpref.testing import strategies
 
 
@@ -29,8 +29,8 @@ from lrpref.testing import strategies
 class Clamped(Rule):
     """R_i = sum_j a_i w_ij+ / (sum_i a_i w_ij+ + b_j+) R_j."""
 
-    def pools(self):
-        return (Pool((Term(identity, positive, positive),)),)
+    def ratios(self):
+        return (Ratio((Term(identity, positive, positive),)),)
 
 
 # %% [markdown]
@@ -158,15 +158,15 @@ assert_array_equal(exception.R, [[1.0]])
 
 # %% [markdown]
 # A weight of zero. Relevance 1 comes in, and there is nobody to give it to: 0/0. We had forgotten that. The rule is
-# right, and the law must say what happens then. The ledger of step 3 knows: such relevance is booked under *policy*. So
-# the law is that what arrives **and what was withheld** make up what came.
+# right, and the law must say what happens then. The ledger of step 3 knows: such relevance is booked under *dropped*.
+# So the law is that what arrives **and what was withheld** make up what came.
 
 
 # %%
 def all_is_accounted_for(case):
     """As before, with what zero denominators withheld."""
     flow = case.layer.flow(case.inputs, case.R, rules.ZPlus())
-    return np.allclose(flow.inputs[0].sum(axis=1) + flow.losses["policy"], case.R.sum(axis=1))
+    return np.allclose(flow.inputs[0].sum(axis=1) + flow.losses["dropped"], case.R.sum(axis=1))
 
 
 tried = []

@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from .. import inputs, samples, weights
+from .. import weights
 from ..errors import LrprefError
 from ..fusion import forward_difference, fuse, fusion_plan
 from ..layers import BatchNorm
 from ..network import Network
+from ..zoo import inputs, samples
 
 
 def command(commands: Any, name: str, run: Callable[[argparse.Namespace], int], text: str) -> argparse.ArgumentParser:

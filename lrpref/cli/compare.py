@@ -10,7 +10,7 @@ import numpy as np
 from .. import weights
 from ..differences import TOLERANCE, explain_difference
 from ..errors import InputError
-from ..explain import DEFAULT_RULE
+from ..walk import DEFAULT_RULE
 from .common import add_input, add_network, command, fused_network, number, read_input
 
 

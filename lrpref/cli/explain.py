@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from .. import inputs, plot, weights
-from ..explain import DEFAULT_RULE, trace
+from .. import plot, weights
 from ..layers import Softmax
 from ..network import Network
+from ..walk import DEFAULT_RULE, trace
+from ..zoo import inputs
 from .common import add_input, add_network, class_name, command, fused_network, number, read_input
 
 

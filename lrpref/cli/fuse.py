@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from .. import weights
-from ..explain import DEFAULT_RULE, trace
 from ..fusion import forward_difference, fuse, fusion_plan
+from ..walk import DEFAULT_RULE, trace
 from .common import add_input, add_network, command, fitting_sample, input_shape, read_input
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from .. import weights
 from ..composites import resolve
-from ..explain import DEFAULT_RULE
+from ..walk import DEFAULT_RULE
 from .common import add_network, as_table, command, input_shape
 
 

@@ -23,7 +23,7 @@ from .. import rules as rule_types
 from ..errors import LrprefError, WeightsError, unknown
 from ..layers import BatchNorm, Layer, Softmax
 from ..network import Network
-from ..rational import exact
+from ..rational.conversion import exact
 from ..rules import Rule
 
 FIXTURES = Path(__file__).parent / "fixtures"
@@ -119,13 +119,17 @@ class Case:
             if key in data:
                 found[key] = numbers(data[key]) if isinstance(data[key], list) else data[key]
         for key in ("at", "ledger"):
-            found[key] = {name: numbers(array) for name, array in data.get(key, {}).items()}
+            found[key] = {_COLUMNS.get(name, name): numbers(array) for name, array in data.get(key, {}).items()}
         found["rules"] = {node: make_rule(spec, numbers) for node, spec in data.get("rules", {}).items()}
         if data.get("exact"):
             found["exact"] = fractions(data["expected"])
         case = cls(**found, data=data)
         _check(case)
         return case
+
+
+_COLUMNS = {"policy": "dropped"}
+"""Columns of the ledger that format lrp-cases/1 knows by another name."""
 
 
 # ---- numbers ---------------------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from .. import __version__
-from ..rational import to_float
+from ..rational.conversion import to_float
 from .case import Case
 from .suite import Report, Result
 

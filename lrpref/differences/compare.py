@@ -26,10 +26,11 @@ from ..backend import Array, to_numpy
 from ..composites import Composite, Place, resolve
 from ..engine import Rule
 from ..errors import ParameterError, RelevanceWarning, ShapeError
-from ..explain import DEFAULT_RULE, explain
 from ..layers import Softmax
 from ..network import INPUT, Network
-from ..rational import to_float
+from ..rational.conversion import to_float
+from ..scale.explanation import explain
+from ..walk import DEFAULT_RULE
 from .choices import CONVENTIONS, Case, Convention, Start
 
 TOLERANCE = 1e-5
@@ -332,7 +333,7 @@ def crosscheck(
     `explain_difference` raises.
     """
     from ..importers.torch import from_torch
-    from ..state_dict import as_array
+    from ..weights.state_dict import as_array
 
     net = from_torch(module, x)
     where = as_array(target) if hasattr(target, "detach") else target

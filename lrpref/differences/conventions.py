@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 from ..arithmetic import constant, zeros_like
 from ..backend import Array, array_namespace
-from ..engine import Pool, Rule, Term, identity, negative, one, positive, square
+from ..engine import Ratio, Rule, Term, identity, negative, one, positive, square
 from ..layers import AvgPool2D, LinearLayer, MaxPool2D, ReLU
 from ..layers.base import SupportsFlow
 from ..ledger import Flow
@@ -40,9 +40,9 @@ class WeightsClamped(Rule):
     clamp_bias: bool = False
     stabilizer: float = 0.0
 
-    def pools(self) -> tuple[Pool, ...]:
-        """One pool: a w+ + b."""
-        return (Pool((Term(w=positive, b=positive if self.clamp_bias else identity),)),)
+    def ratios(self) -> tuple[Ratio, ...]:
+        """One ratio: a w+ + b."""
+        return (Ratio((Term(w=positive, b=positive if self.clamp_bias else identity),)),)
 
 
 @dataclass(frozen=True)
@@ -63,9 +63,9 @@ class PoolsApart(Rule):
 
     stabilizer: float = 0.0
 
-    def pools(self) -> tuple[Pool, ...]:
-        """Two pools, each for all of R."""
-        return (Pool((Term(positive, positive),)), Pool((Term(negative, negative),)))
+    def ratios(self) -> tuple[Ratio, ...]:
+        """Two ratios, each for all of R."""
+        return (Ratio((Term(positive, positive),)), Ratio((Term(negative, negative),)))
 
     def flow(self, layer: Any, inputs: tuple[Array, ...], R: Array) -> Flow:
         """The engine's; what is shared out twice is in no book."""
@@ -74,11 +74,11 @@ class PoolsApart(Rule):
 
 @dataclass(frozen=True)
 class BiasInEveryPool(Rule):
-    """Alpha-beta whose pools both hold the whole bias, whatever its sign.
+    """Alpha-beta whose ratios both hold the whole bias, whatever its sign.
 
         z_j+ = sum_i (a_i w_ij)+ + b_j          z_j- = sum_i (a_i w_ij)- + b_j
 
-    iNNvestigate's `AlphaBetaRule` (2.1.2, relevance_rule.py): each pool is a sum of two layers, one with b+ and one
+    iNNvestigate's `AlphaBetaRule` (2.1.2, relevance_rule.py): each ratio is a sum of two layers, one with b+ and one
     with b- (albermax/innvestigate#273).
 
     >>> import numpy as np
@@ -93,17 +93,17 @@ class BiasInEveryPool(Rule):
     beta: float = 1
     stabilizer: float = 0.0
 
-    def pools(self) -> tuple[Pool, ...]:
+    def ratios(self) -> tuple[Ratio, ...]:
         """The positive products under alpha, the negative ones under -beta, b in both."""
         return (
-            Pool((Term(positive, positive, identity), Term(negative, negative)), self.alpha),
-            Pool((Term(positive, negative, identity), Term(negative, positive)), -self.beta),
+            Ratio((Term(positive, positive, identity), Term(negative, negative)), self.alpha),
+            Ratio((Term(positive, negative, identity), Term(negative, positive)), -self.beta),
         )
 
 
 @dataclass(frozen=True)
 class MixedPools(Rule):
-    """Both pools with a positive coefficient: alpha for the positive products, 1 - alpha for the negative ones.
+    """Both ratios with a positive coefficient: alpha for the positive products, 1 - alpha for the negative ones.
 
         R_i = sum_j  (alpha (a_i w_ij)+ / z_j+  +  (1 - alpha) (a_i w_ij)- / z_j-)  R_j
 
@@ -120,9 +120,9 @@ class MixedPools(Rule):
     alpha: float = 0.5
     stabilizer: float = 0.0
 
-    def pools(self) -> tuple[Pool, ...]:
-        """The pools of AlphaBeta under alpha and 1 - alpha."""
-        up, down = AlphaBeta().pools()
+    def ratios(self) -> tuple[Ratio, ...]:
+        """The ratios of AlphaBeta under alpha and 1 - alpha."""
+        up, down = AlphaBeta().ratios()
         return (replace(up, coefficient=self.alpha), replace(down, coefficient=1 - self.alpha))
 
 
@@ -144,10 +144,10 @@ class GammaBiasAsItIs(Rule):
     generalised: bool = False
     stabilizer: float = 0.0
 
-    def pools(self) -> tuple[Pool, ...]:
-        """Gamma's pools, b for b + gamma b+."""
-        pools = Gamma(self.gamma, self.generalised).pools()
-        return tuple(replace(pool, terms=tuple(_plain_bias(term) for term in pool.terms)) for pool in pools)
+    def ratios(self) -> tuple[Ratio, ...]:
+        """Gamma's ratios, b for b + gamma b+."""
+        ratios = Gamma(self.gamma, self.generalised).ratios()
+        return tuple(replace(ratio, terms=tuple(_plain_bias(term) for term in ratio.terms)) for ratio in ratios)
 
     def shares(self, *what: Any) -> list[Array]:
         """As Gamma."""
@@ -176,9 +176,9 @@ class GammaTwice(Rule):
     gamma: float = 0.25
     stabilizer: float = 0.0
 
-    def pools(self) -> tuple[Pool, ...]:
-        """One pool."""
-        return (Pool((Term(w=self._more, b=self._more),)),)
+    def ratios(self) -> tuple[Ratio, ...]:
+        """One ratio."""
+        return (Ratio((Term(w=self._more, b=self._more),)),)
 
     def _more(self, x: Array) -> Array:
         """x + gamma x x+."""
@@ -203,9 +203,9 @@ class WSquareWithBias(Rule):
 
     stabilizer: float = 0.0
 
-    def pools(self) -> tuple[Pool, ...]:
-        """One pool: 1 for a, w squared for w, b squared for b."""
-        return (Pool((Term(one, square, square),)),)
+    def ratios(self) -> tuple[Ratio, ...]:
+        """One ratio: 1 for a, w squared for w, b squared for b."""
+        return (Ratio((Term(one, square, square),)),)
 
 
 @dataclass(frozen=True)
@@ -226,9 +226,9 @@ class FlatWithBias(Rule):
 
     stabilizer: float = 0.0
 
-    def pools(self) -> tuple[Pool, ...]:
-        """One pool: 1 for a, w and b."""
-        return (Pool((Term(one, one, one),)),)
+    def ratios(self) -> tuple[Ratio, ...]:
+        """One ratio: 1 for a, w and b."""
+        return (Ratio((Term(one, one, one),)),)
 
 
 @dataclass(frozen=True)
@@ -250,11 +250,11 @@ class FlatWithPadding(Rule):
 
     stabilizer: float = 0.0
 
-    def pools(self) -> tuple[Pool, ...]:
+    def ratios(self) -> tuple[Ratio, ...]:
         """Flat's."""
-        return Flat().pools()
+        return Flat().ratios()
 
-    def shares(self, layer: Any, inputs: tuple[Array, ...], R: Array, pools: Any, zs: Any) -> list[Array]:
+    def shares(self, layer: Any, inputs: tuple[Array, ...], R: Array, ratios: Any, zs: Any) -> list[Array]:
         """R times the fraction of n that is no padding."""
         return [R * zs[0] / layer.fan_in(*(tuple(a.shape) for a in inputs))]
 
@@ -321,9 +321,9 @@ class Unsigned(Rule):
 
     inner: Rule
 
-    def pools(self) -> tuple[Pool, ...]:
+    def ratios(self) -> tuple[Ratio, ...]:
         """The other rule's."""
-        return self.inner.pools()
+        return self.inner.ratios()
 
     def shares(self, *what: Any) -> list[Array]:
         """The other rule's."""

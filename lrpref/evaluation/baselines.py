@@ -18,10 +18,10 @@ import numpy as np
 from ..backend import Array, asarray, backend_name, to_numpy
 from ..composites import Composite
 from ..errors import RuleError, ShapeError, unknown
-from ..explain import explain
 from ..layers import Elementwise, LeakyReLU, LinearLayer, ReLU
 from ..network import Network
 from ..rules import Zero
+from ..scale.explanation import explain
 from .scores import generators
 
 LRP_0 = Composite([(LinearLayer, Zero())], "LRP-0 everywhere")

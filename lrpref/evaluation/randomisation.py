@@ -22,10 +22,11 @@ import numpy as np
 from ..backend import Array, asarray, backend_name, to_numpy
 from ..composites import Composite
 from ..errors import GraphError, ParameterError, unknown
-from ..explain import DEFAULT_RULE, explain, trace
 from ..layers import Layer
 from ..network import Network
 from ..rules import Rule
+from ..scale.explanation import explain
+from ..walk import DEFAULT_RULE, trace
 from .flipping import mean
 from .maps import SIMILARITIES
 

@@ -19,7 +19,7 @@ Three facts save most of the work:
 
    where q is known on the way forward, while z' is still in the cache. R itself is formed once, at the input.
 
-Formulas of rules are not repeated here: pools, shares and denominators are the rules' own (`lrpref.engine`).
+Formulas of rules are not repeated here: ratios, shares and denominators are the rules' own (`lrpref.engine`).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ..backend import Array, array_namespace
-from ..engine import Map, Pool, Rule, Term, divide, identity, magnitude, negative, one, positive, square
+from ..engine import Map, Ratio, Rule, Term, divide, identity, magnitude, negative, one, positive, square
 from ..layers import (
     Add,
     AvgPool2D,
@@ -45,7 +45,7 @@ from ..layers import (
     Sigmoid,
     Softmax,
 )
-from ..rules import Epsilon, Gamma, Zero
+from ..rules import AlphaBeta, Epsilon, Gamma, Zero
 
 NEVER_NEGATIVE = (ReLU, ReLU6, Sigmoid, Softmax)
 KEEPS_SIGN = (MaxPool2D, AvgPool2D, GlobalAvgPool2D, Flatten, Dropout, Concat, Add)
@@ -61,9 +61,33 @@ def nonnegative_nodes(nodes: Sequence[tuple[str, Layer, Sequence[str]]]) -> froz
     return frozenset(known)
 
 
-def on_nonnegative(pools: Sequence[Pool]) -> tuple[Pool, ...]:
-    """The same pools for inputs a >= 0: a+ and |a| are a, and a- is nothing."""
-    return tuple(replace(pool, terms=tuple(_plain(t) for t in pool.terms if not _nothing(t))) for pool in pools)
+def unitwise(rule: Rule) -> bool:
+    """Whether each output unit is redistributed independently of the others, so that a layer may be cut in pieces.
+
+    Known for the steps of the engine and of lrpref's own rules; a rule with steps of its own may do anything.
+    """
+    if _steps_are(rule, Epsilon):
+        return rule.scale is None  # type: ignore[attr-defined]  # "rms" looks at all units of a sample
+    return any(_steps_are(rule, kind) for kind in (Rule, Gamma, AlphaBeta))
+
+
+def fixed_shares(rule: Rule) -> bool:
+    """Whether each ratio distributes its coefficient times R, whatever z is."""
+    if _steps_are(rule, Gamma):
+        return not rule.generalised  # type: ignore[attr-defined]
+    if _steps_are(rule, AlphaBeta):
+        return bool(rule.empty == "literal")  # type: ignore[attr-defined]
+    return type(rule).shares is Rule.shares
+
+
+def _steps_are(rule: Rule, kind: type[Rule]) -> bool:
+    """Whether a rule takes the steps of `kind`, and none of its own."""
+    return all(getattr(type(rule), step) is getattr(kind, step) for step in ("flow", "shares", "stabilize"))
+
+
+def on_nonnegative(ratios: Sequence[Ratio]) -> tuple[Ratio, ...]:
+    """The same ratios for inputs a >= 0: a+ and |a| are a, and a- is nothing."""
+    return tuple(replace(ratio, terms=tuple(_plain(t) for t in ratio.terms if not _nothing(t))) for ratio in ratios)
 
 
 def _plain(term: Term) -> Term:
@@ -84,7 +108,7 @@ def for_rectified(rule: Rule) -> Rule:
 
 @dataclass(frozen=True)
 class Share:
-    """How one pool's q is made: from the part `index` of the stacked product.
+    """How one ratio's q is made: from the part `index` of the stacked product.
 
     way  "over": z' >= y >= 0, add the stabilizer; "plus": z' >= 0, likewise; "minus": z' <= 0, subtract it; "up" and
          "down": the share of units with y >= 0 only, where z' >= y, and of those with y < 0, where z' <= y; "as it
@@ -98,11 +122,11 @@ class Share:
 
 @dataclass(frozen=True)
 class Recipe:
-    """A rule on one layer, reduced: what to stack, what adds up to the layer's output, and each pool's q.
+    """A rule on one layer, reduced: what to stack, what adds up to the layer's output, and each ratio's q.
 
     terms   the distinct (weight map, bias map) pairs whose products are computed
     output  the parts whose sum, times `scale`, is the layer's own z
-    shares  one for each pool
+    shares  one for each ratio
     rule    the reduced rule
     bounded whether |q| cannot exceed the coefficient: then a rounding error in z' moves relevance by no more than a
             rounding error. A convolution whose errors are relative to a whole tile, as Winograd's are, is used only
@@ -131,14 +155,14 @@ def recipe(rule: Rule, w: Array, b: Array | None, nonnegative: bool, rectified: 
     rectified    whether a ReLU alone follows
     carried      whether relevance arrives as a factor of the layer's (rectified) output
     """
-    if not rule.unitwise:
+    if not unitwise(rule):
         return None
     if nonnegative and rectified and carried:
         rule = for_rectified(rule)
-    pools = on_nonnegative(rule.pools()) if nonnegative else rule.pools()
-    if not all(len(p.terms) == 1 and p.terms[0].a is identity and p.terms[0].sign == 1 for p in pools):
+    ratios = on_nonnegative(rule.ratios()) if nonnegative else rule.ratios()
+    if not all(len(p.terms) == 1 and p.terms[0].a is identity and p.terms[0].sign == 1 for p in ratios):
         return None
-    terms = list(dict.fromkeys(pool.terms[0] for pool in pools))
+    terms = list(dict.fromkeys(ratio.terms[0] for ratio in ratios))
     apart = [Term(w=positive, b=positive), Term(w=negative, b=negative)]
     both_signs = _gamma_of_both_signs(rule) and nonnegative and carried and added(rule, w) > 0
     scale = 1.0
@@ -151,10 +175,10 @@ def recipe(rule: Rule, w: Array, b: Array | None, nonnegative: bool, rectified: 
         output = (terms.index(apart[0]), terms.index(apart[1]))
     else:
         terms, output = [OWN, *terms], (0,)
-    if len({pool.terms[0] for pool in pools}) < len(pools):
+    if len({ratio.terms[0] for ratio in ratios}) < len(ratios):
         return None
     ways = ["up", "down"] if both_signs else [_way(rule, t, w, b, nonnegative, rectified and carried) for t in terms]
-    shares = tuple(Share(terms.index(p.terms[0]), p.coefficient, ways[terms.index(p.terms[0])]) for p in pools)
+    shares = tuple(Share(terms.index(p.terms[0]), p.coefficient, ways[terms.index(p.terms[0])]) for p in ratios)
     bounded = carried and (_self_bounded(rule) or all(share.way == "over" for share in shares))
     told_apart = carried and all(share.way in ("over", "plus", "minus") for share in shares)
     return Recipe(tuple(terms), output, shares, rule, bounded, told_apart, scale)
@@ -172,7 +196,7 @@ def _self_bounded(rule: Rule) -> bool:
 def _way(rule: Rule, term: Term, w: Array, b: Array | None, nonnegative: bool, rectified: bool) -> str:
     """What is certain of the part's z', seen from the weights themselves."""
     xp = array_namespace(w)
-    if not rule.fixed_shares or added(rule, w) <= 0:
+    if not fixed_shares(rule) or added(rule, w) <= 0:
         return "as it is"
     if rectified and term == OWN:
         return "over"
@@ -186,15 +210,15 @@ def _way(rule: Rule, term: Term, w: Array, b: Array | None, nonnegative: bool, r
     return "minus" if all(bool(xp.all(mapped <= 0)) for mapped, _ in pairs) else "as it is"
 
 
-def pool_bias(pool: Pool, b: Array | None) -> Array | None:
-    """The biases of a pool's terms, added; None where it has none."""
-    held = [term.sign * term.b(b) for term in pool.terms if term.b is not None and b is not None]
+def ratio_bias(ratio: Ratio, b: Array | None) -> Array | None:
+    """The biases of a ratio's terms, added; None where it has none."""
+    held = [term.sign * term.b(b) for term in ratio.terms if term.b is not None and b is not None]
     return sum(held[1:], start=held[0]) if held else None
 
 
 def way_of_terms(rule: Rule, terms: Sequence[Term], w: Array, b: Array | None) -> str:
     """What is certain of the z' of terms that are added, whatever the input: "plus", "minus" or "as it is"."""
-    if not rule.fixed_shares or added(rule, w) <= 0:
+    if not fixed_shares(rule) or added(rule, w) <= 0:
         return "as it is"
     signs = {term.sign * MAP_SIGNS.get(term.a, 0) * _sign(term.w(w)) for term in terms}
     signs |= {term.sign * _sign(term.b(b)) for term in terms if term.b is not None and b is not None}
@@ -217,7 +241,7 @@ def added(rule: Rule, like: Array) -> float:
 
 
 def quotient(recipe: Recipe, k: int, parts: Sequence[Array], z: Array, y: Array, out: Array) -> None:
-    """q of pool k, written to `out`: (share of y) / stabilize(z').
+    """q of ratio k, written to `out`: (share of y) / stabilize(z').
 
     Where the sign of z' is certain this is the plain form with its questions answered beforehand; the tests hold the
     two together. z' is first put where it must be, since rounding may have moved it out. `parts` serve as scratch.
@@ -246,7 +270,7 @@ def quotient(recipe: Recipe, k: int, parts: Sequence[Array], z: Array, y: Array,
 
 def plain_quotient(rule: Rule, k: int, zs: Sequence[Array], z: Array, y: Array) -> Array:
     """The same by the rule's own code."""
-    shares = rule.shares(_Known(z), (), y, rule.pools(), list(zs))
+    shares = rule.shares(_Known(z), (), y, rule.ratios(), list(zs))
     return divide(shares[k], rule.stabilize(zs[k]))
 
 

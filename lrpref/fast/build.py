@@ -17,7 +17,7 @@ from ..engine import Map, Rule, Term, identity, negative, one, positive
 from ..layers import Add, Conv2D, Dense, Dropout, Flatten, GlobalAvgPool2D, Layer, MaxPool2D, ReLU
 from ..layers.window import Window
 from ..network import INPUT, Network, Node
-from .algebra import OWN, Recipe, Share, nonnegative_nodes, pool_bias, recipe, way_of_terms
+from .algebra import OWN, Recipe, Share, nonnegative_nodes, ratio_bias, recipe, unitwise, way_of_terms
 from .kernels import FEW_CHANNELS, ByRows, Direct, Kernel, Onward, Scatter, Stacked, StackedAdjoint
 from .steps import Flat, Join, Largest, Mean, Plain, Products, Same, Step, Uniform, WeakApart, Weighted, WeightedByTerms
 from .winograd import Winograd
@@ -172,7 +172,7 @@ def make_step(layer: Layer, situation: Situation) -> tuple[Step, str] | None:
         return Flat(layer), situation.arrives
     if type(layer) is Dropout:
         return Same(), situation.arrives
-    if rule is None or not rule.unitwise:
+    if rule is None or not unitwise(rule):
         return None
     if type(layer) is Dense or (type(layer) is Conv2D and layer.groups == 1):
         return _weighted(layer, rule, situation)
@@ -210,8 +210,8 @@ def _weighted(layer: Dense | Conv2D, rule: Rule, situation: Situation) -> tuple[
         if reduced.bounded or step.form == "direct":
             return step, CARRIED
         return WeakApart(step, lambda: _on_the_input(layer, reduced, "direct", situation)), CARRIED
-    pools = rule.pools()
-    terms = [term for pool in pools for term in pool.terms]
+    ratios = rule.ratios()
+    terms = [term for ratio in ratios for term in ratio.terms]
     if len(terms) == 1 and terms[0] == Term(one, one) and not taps:
         own = Products(_onward(layer, [w], "direct", 0), _back(layer, [w], "direct", 0))
         return Uniform(layer, rule, own, _count(layer), b, rectified, carried), EXPLICIT
@@ -230,25 +230,25 @@ def _on_the_input(layer: Dense | Conv2D, reduced: Recipe, form: str, situation: 
 
 
 def _by_terms(layer: Dense | Conv2D, rule: Rule, rectified: bool, carried: bool) -> WeightedByTerms:
-    """The step for a rule with terms on other maps of the input. Where its pools add up to z, z needs no product."""
-    w, b, pools = layer.weight, layer.bias, rule.pools()
-    maps = maps_read([term for pool in pools for term in pool.terms])
-    own, sent = beside(w, own_terms(maps), maps), [beside(w, pool.terms, maps) for pool in pools]
-    biases = [pool_bias(pool, b) for pool in pools]
+    """The step for a rule with terms on other maps of the input. Where its ratios add up to z, z needs no product."""
+    w, b, ratios = layer.weight, layer.bias, rule.ratios()
+    maps = maps_read([term for ratio in ratios for term in ratio.terms])
+    own, sent = beside(w, own_terms(maps), maps), [beside(w, ratio.terms, maps) for ratio in ratios]
+    biases = [ratio_bias(ratio, b) for ratio in ratios]
     xp = array_namespace(w)
     taps = isinstance(layer, Conv2D) and layer.bias_taps is not None  # then the bias differs from place to place
     whole = not taps and bool(xp.all(sum(sent[1:], start=sent[0]) == own)) and _add_up(biases, b)
     first = 0 if whole else 1
-    ways = ["as it is" if taps else way_of_terms(rule, pool.terms, w, b) for pool in pools]
-    shares = tuple(Share(first + k, pool.coefficient, ways[k]) for k, pool in enumerate(pools))
-    reduced = Recipe((), tuple(range(len(pools))) if whole else (0,), shares, rule, False, False)
+    ways = ["as it is" if taps else way_of_terms(rule, ratio.terms, w, b) for ratio in ratios]
+    shares = tuple(Share(first + k, ratio.coefficient, ways[k]) for k, ratio in enumerate(ratios))
+    reduced = Recipe((), tuple(range(len(ratios))) if whole else (0,), shares, rule, False, False)
     rows = sent if whole else [own, *sent]
     products = Products(_onward(layer, rows, "direct", 0), _back(layer, sent, "direct", 0))
     return WeightedByTerms(layer, reduced, maps, products, rectified, carried)
 
 
 def _add_up(biases: Sequence[Array | None], b: Array | None) -> bool:
-    """Whether the pools' biases add up to the layer's own."""
+    """Whether the ratios' biases add up to the layer's own."""
     held = [bias for bias in biases if bias is not None]
     if b is None or not held:
         return b is None and not held
@@ -326,8 +326,8 @@ def _tile(window: Window, form: str, rows: int, dtype: str) -> int:
     """The side of Winograd's tiles: 2, 4, or 0 for none."""
     if window.kernel != (3, 3) or window.stride != (1, 1) or window.dilation != (1, 1):
         return 0
-    if 0 < rows <= TINY_IMAGE and form in ("exact", "fastest"):
+    if 0 < rows <= TINY_IMAGE and form in ("fast", "fastest"):
         return 0
     if form == "fastest":
         return 2 if 0 < rows <= SMALL_IMAGE else 4
-    return {"winograd2": 2, "winograd4": 4, "exact": 2 if dtype == "float32" else 0}.get(form, 0)
+    return {"winograd2": 2, "winograd4": 4, "fast": 2 if dtype == "float32" else 0}.get(form, 0)

@@ -1,6 +1,6 @@
 """A network prepared for explaining many inputs: weights mapped, stacked and transformed once, for one composite.
 
-    fast = net.prepare("epsilon-plus-flat")
+    fast = lrpref.prepare(net, "epsilon-plus-flat")
     R = fast.explain(x)
 
 It computes what `lrpref.trace` computes, by the same rules, in another order (`lrpref.fast.algebra` says why that is
@@ -22,18 +22,19 @@ from ..errors import DTypeError, at_node, unknown
 from ..network import INPUT, Network
 from ..rules import Rule
 from ..seeds import check, explained_node, seed_relevance, target_index
+from ..walk import DEFAULT_RULE
 from .build import CARRIED, Placed, arrivals, build
 from .steps import added, channels_first, channels_last
 from .store import Store
 from .workers import Workers, at_work
 
-FORMS = ("exact", "fastest", "direct", "winograd2", "winograd4")
+FORMS = ("direct", "fast", "fastest", "winograd2", "winograd4")
 """What `prepare` takes as `form`."""
 
 
 @dataclass(frozen=True, eq=False)
 class Prepared:
-    """A network ready to explain under one composite. Make one with `Network.prepare`.
+    """A network ready to explain under one composite. Make one with `lrpref.prepare`.
 
     net      the network that it was made of
     rules    node -> rule; prints as a table
@@ -228,9 +229,9 @@ class FastTrace:
 
 def prepare(
     net: Network,
-    rule: str | Rule | Composite = "epsilon-plus-flat",
+    rule: str | Rule | Composite = DEFAULT_RULE,
+    form: str = "direct",
     node: str | None = None,
-    form: str = "exact",
     shape: tuple[int, ...] | None = None,
     threads: int | None = None,
 ) -> Prepared:
@@ -238,9 +239,9 @@ def prepare(
 
     rule     as `lrpref.explain` takes it
     node     the node whose output is explained; None for the network's (before a final Softmax)
-    form     how convolutions are computed. "exact": no digit is lost against the plain form; in float32 that is
-             Winograd's F(2x2, 3x3) where it applies, in float64 the direct product. "fastest": F(4x4, 3x3) where it
-             applies, about one digit less. "direct", "winograd2", "winograd4": that form wherever it applies
+    form     how convolutions are computed. "direct": matrix products. "fast": in float32 Winograd's F(2x2, 3x3) where
+             it applies, in float64 "direct". "fastest": F(4x4, 3x3) where it applies, about one digit less.
+             "winograd2", "winograd4": that form wherever it applies
     shape    the shape of one input, such as (3, 224, 224), so that small images get small tiles; no need
     threads  how many threads work; None for one per core
 

@@ -9,11 +9,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from .. import models
 from ..errors import ConversionError, LrprefError, UnknownNameError, unknown
 from ..network import Network
-from ..state_dict import from_state_dict
 from ..weights import find, load, metadata, read_arrays
+from ..weights.state_dict import from_state_dict
+from ..zoo import models
 from .onnx import imported
 from .safetensors import read_safetensors
 

@@ -21,12 +21,12 @@ from typing import Any
 
 import numpy as np
 
+from .._support.extras import library
 from ..errors import ConversionError, LrprefError, WeightsError
-from ..extras import library
 from ..layers import Layer
 from ..network import INPUT, Network
-from ..state_dict import as_array
 from ..weights import MAX_BYTES
+from ..weights.state_dict import as_array
 from .graph import Graph, Shape, prove, require
 from .layout import CHANNELS_LAST, Layout, plain
 from .onnx_evaluator import evaluated

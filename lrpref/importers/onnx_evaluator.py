@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
+from .._support.extras import library
 from ..errors import ConversionError
-from ..extras import library
 
 
 def evaluated(twin: Any, feeds: Mapping[str, np.ndarray], output: str) -> np.ndarray:

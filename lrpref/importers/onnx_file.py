@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
+from .._support.extras import library
 from ..errors import ConversionError, LrprefError, WeightsError
-from ..extras import library
-from ..state_dict import as_array
+from ..weights.state_dict import as_array
 from .graph import Shape, require
 
 DOMAINS = ("", "ai.onnx")

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
+from .._support.extras import library
 from ..errors import WeightsError
-from ..extras import library
 from ..weights import MAX_BYTES
 
 NUMBERS = {

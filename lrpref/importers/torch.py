@@ -15,11 +15,11 @@ from typing import Any
 
 import numpy as np
 
+from .._support.extras import library
 from ..errors import ConversionError, LrprefError
-from ..extras import library
 from ..layers import Layer
 from ..network import INPUT, Network
-from ..state_dict import as_array
+from ..weights.state_dict import as_array
 from .graph import Graph, prove, require
 from .torch_operations import (
     ATTRIBUTES,

@@ -29,7 +29,7 @@ from ..layers import (
     Softmax,
     Tanh,
 )
-from ..state_dict import as_array
+from ..weights.state_dict import as_array
 from .graph import Shape, require
 
 SUPPORTED = (

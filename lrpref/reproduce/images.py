@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .. import datasets, samples
+from ..zoo import datasets, samples
 
 SHAPES = {"mnist": (1, 28, 28), "cifar10": (3, 32, 32)}
 CAT = 3

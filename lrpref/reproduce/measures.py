@@ -13,8 +13,9 @@ import numpy as np
 from ..composites import Composite
 from ..errors import RelevanceWarning
 from ..evaluation import abpc, baselines, deletion, insertion, maps
-from ..explain import explain, trace
 from ..rules import Rule
+from ..scale.explanation import explain
+from ..walk import trace
 from .networks import Trained
 from .study import Protocol
 

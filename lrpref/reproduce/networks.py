@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from .. import weights
-from ..fast import can_prepare
-from ..inputs import Normalisation
+from ..fast import can_prepare, prepare
 from ..network import Network
+from ..zoo.inputs import Normalisation
 
 SUBFOLDER = "bn"
 """Where, among the weights, the small networks with BatchNorm in different places are."""
@@ -21,7 +21,7 @@ SUBFOLDER = "bn"
 def path_of(name: str, folder: str | os.PathLike[str] | None = None) -> Path | None:
     """The file of a network, looked for in `folder` and then among those that come with lrpref; None if nowhere."""
     places: Sequence[Path] = [Path(folder)] if folder is not None else []
-    for home in weights._FOLDERS:
+    for home in weights.FOLDERS:
         places = [*places, home / SUBFOLDER, home]
     return next((place / f"{name}.npz" for place in places if (place / f"{name}.npz").is_file()), None)
 
@@ -55,7 +55,7 @@ class Trained:
         """As `scores`, for many small batches: on the prepared network, where there can be one."""
         if not can_prepare(self.net):
             return self.scores
-        fast = self.net.prepare("zero")  # whatever the rule, its forward pass is the network's
+        fast = prepare(self.net, "zero")  # whatever the rule, its forward pass is the network's
 
         def scores(pixels: np.ndarray) -> np.ndarray:
             found: np.ndarray = fast.forward(self.inputs(pixels))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..files import whole
+from .._support.files import whole
 from . import statistics
 from .runner import files, versions
 from .study import Claim, Rows, Study, Unit

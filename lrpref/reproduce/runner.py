@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from .._support.files import whole
 from ..errors import InputError
-from ..files import whole
 from .images import Images
 from .study import Rows, Study, Unit
 

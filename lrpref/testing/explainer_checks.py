@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from ..backend import Array, to_numpy
-from ..explain import explain as explain_by_lrpref
 from ..layers import BatchNorm, Layer, Scale
 from ..network import Network
+from ..scale.explanation import explain as explain_by_lrpref
 from .laws import (
     Explain,
     Pair,

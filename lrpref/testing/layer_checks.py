@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from .. import rational
 from ..arithmetic import is_exact
 from ..backend import Array, to_numpy
 from ..layers import Layer, LinearLayer
+from ..rational import conversion as rational
 from ..rules import Absolute
 from .cases import describe_layer, layer_arrays
 from .laws import (

@@ -23,7 +23,7 @@ Arrays = tuple[np.ndarray, ...]
 def rounding(rule: Rule, layer: Any, inputs: Arrays, R: np.ndarray) -> tuple[list[np.ndarray], np.ndarray]:
     """The largest difference that rounding explains in float64: for each input cell, and for each sample's books.
 
-    rule    a rule that says its pools, or `Pass` or `Relative`
+    rule    a rule that says its ratios, or `Pass` or `Relative`
     inputs  a tuple, also of one array
 
     >>> from lrpref import Dense, rules
@@ -59,8 +59,8 @@ def _sums(
         n = layer.fan_in(*(tuple(a.shape) for a in inputs))
         yield (Term(),), abs(R) / n, 0 if b is None else abs(b)
     elif not isinstance(rule, Pass):
-        for pool in rule.pools():
-            z, b_pool = pool.z(layer, inputs, w, b)
-            denominator = rule.stabilize(z)
-            s = abs(divide(R, denominator)) * max(abs(pool.coefficient), 1)
-            yield pool.terms, s, abs(b_pool) + abs(denominator)
+        for ratio in rule.ratios():
+            z, b_ratio, d = ratio.sums(layer, inputs, w, b)
+            denominator = rule.stabilize(d)
+            s = abs(divide(R, denominator)) * max(abs(ratio.coefficient), 1)
+            yield ratio.terms, s, abs(b_ratio) + abs(denominator) + abs(z)

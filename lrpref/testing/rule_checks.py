@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from .. import rational
 from ..backend import Array, to_numpy
 from ..engine import Rule
 from ..layers import BatchNorm, Scale
+from ..rational import conversion as rational
 from ..rules import RULES
 from .cases import layer_arrays
 from .laws import (
@@ -127,7 +127,7 @@ def _conservation(rule: Rule, case: Any) -> Iterator[Pair]:
     flow = case.layer.flow(case.inputs, case.R, rule)
     explain = _explain(case, rule)
     if flow.attributed:
-        columns = ("bias", "stabilizer", "policy") if rule.conserves else tuple(flow.losses)
+        columns = ("bias", "stabilizer", "dropped") if rule.conserves else tuple(flow.losses)
         lost = sum(flow.losses[name] for name in columns if name in flow.losses)
         yield from check_conservation.pairs(explain, case.inputs, case.R, lost)
     elif rule.conserves and not _stabilized(rule):

@@ -12,12 +12,7 @@ from typing import Any
 import numpy as np
 
 from .cases import describe, smaller
-from .laws import (
-    LAWS,
-    LawBroken,
-    Pair,
-    statement,
-)
+from .laws import LAWS, LawBroken, Pair, statement
 
 Pairs = Callable[[Any], Iterator[Pair]]
 """A law of one subject, put to a case."""

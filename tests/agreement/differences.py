@@ -14,19 +14,7 @@ from typing import Any
 import numpy as np
 
 import lrpref
-from lrpref import (
-    Add,
-    AvgPool2D,
-    BatchNorm,
-    Conv2D,
-    Dense,
-    Flatten,
-    MaxPool2D,
-    Network,
-    ReLU,
-    Scale,
-    Softmax,
-)
+from lrpref import Add, AvgPool2D, BatchNorm, Conv2D, Dense, Flatten, MaxPool2D, Network, ReLU, Scale, Softmax
 from lrpref.composites import Composite, EpsilonPlus, EpsilonPlusFlat
 from lrpref.layers import LinearLayer, WeightedLayer
 from lrpref.rules import AlphaBeta, Epsilon, Flat, Gamma, Pass, Rule, WSquare, ZBox, Zero, ZPlus

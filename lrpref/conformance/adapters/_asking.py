@@ -87,15 +87,15 @@ def tiny(net: Network) -> float:
 def divides_by_zero(case: Case, idle: bool = False) -> bool:
     """Whether a rule of the case has a denominator of 0, or `tiny`, somewhere: no documentation says what is sent then.
 
-    idle  whether a pool that takes no part, such as the negative one of alpha 1 and beta 0, counts too
+    idle  whether a ratio that takes no part, such as the negative one of alpha 1 and beta 0, counts too
     """
     z = case.network.activations(case.input)
     for name, layer, inputs in case.network.nodes:
         if isinstance(layer, layers.LinearLayer) and not isinstance(case.rules[name], rules.Pass | rules.Relative):
             rule, arrays = case.rules[name], tuple(z[i] for i in inputs)
             w, b = layer.parameters(*arrays)
-            for pool in (pool for pool in rule.pools() if idle or pool.coefficient):
-                denominator = rule.stabilize(pool.z(layer, arrays, w, b)[0])
+            for ratio in (ratio for ratio in rule.ratios() if idle or ratio.coefficient):
+                denominator = rule.stabilize(ratio.sums(layer, arrays, w, b)[2])
                 if np.any(np.abs(denominator) < 1e-30):
                     return True
     return False

@@ -7,10 +7,10 @@ import warnings
 import numpy as np
 
 import lrpref
-from lrpref.composites import Composite
-from lrpref.errors import RelevanceWarning
-from lrpref.rational import to_float
 
+from ...composites import Composite
+from ...errors import RelevanceWarning
+from ...rational.conversion import to_float
 from ..adapter import NotOffered
 from ..case import Case
 

@@ -9,7 +9,7 @@ from typing import Any
 from ...backend import Array, array_namespace
 from ...engine import Map
 from ...layers import LinearLayer
-from ..algebra import Recipe, pool_bias, quotient
+from ..algebra import Recipe, quotient, ratio_bias
 from ..kernels import Source, keep
 from ..workers import Workers
 from .step import channels_last, give, output_shape
@@ -22,9 +22,9 @@ class WeightedByTerms:
 
     This is how a first layer is computed, whose input may have both signs or whose rule looks at bounds.
 
-    recipe    the parts that add up to z, and those of the pools
+    recipe    the parts that add up to z, and those of the ratios
     maps      the maps m of the input that the rule's terms read; m(a) for each stand side by side, as channels
-    products  forward, from all of them to the recipe's parts; back, from every pool's s to c_m
+    products  forward, from all of them to the recipe's parts; back, from every ratio's s to c_m
     """
 
     layer: LinearLayer
@@ -42,7 +42,7 @@ class WeightedByTerms:
         return self.products.onward.form
 
     def forward(self, inputs: tuple[Array, ...], workers: Workers, remember: bool) -> tuple[Array, Any]:
-        """y, and (q of every pool, the maps of the input)."""
+        """y, and (q of every ratio, the maps of the input)."""
         (a,) = inputs
         xp, shape = array_namespace(a), output_shape(self.layer, a)
         mapped = xp.concatenate([_mapped(m, a) for m in self.maps], axis=-1)
@@ -63,7 +63,7 @@ class WeightedByTerms:
         if b is None:
             return []
         b, nothing = channels_last(b), array_namespace(a).zeros(1, dtype=a.dtype)
-        held = [pool_bias(pool, b) for pool in self.recipe.rule.pools()]
+        held = [ratio_bias(ratio, b) for ratio in self.recipe.rule.ratios()]
         biases = [nothing if bias is None else bias for bias in held]
         return biases if self.recipe.shares[0].index == 0 else [b, *biases]
 

@@ -1,7 +1,7 @@
-"""Conv2D by Winograd's form under a rule with a pool that may be nearly empty, as alpha-beta's negative one.
+"""Conv2D by Winograd's form under a rule with a ratio that may be nearly empty, as alpha-beta's negative one.
 
 Winograd's rounding errors are relative to a tile, not to a unit. That does no harm where a unit sends no more than
-|q| times what arrived, for a q of about one (`lrpref.fast.algebra.Recipe`). A pool whose z' is not the output itself
+|q| times what arrived, for a q of about one (`lrpref.fast.algebra.Recipe`). A ratio whose z' is not the output itself
 is another matter:
 
     q_j = -beta y_j / z_j-          |z_j-| may be much smaller than y_j
@@ -53,7 +53,7 @@ class WeakApart:
         return self.base.form
 
     def forward(self, inputs: tuple[Array, ...], workers: Workers, remember: bool) -> tuple[Array, Any]:
-        """y, and (who goes back, what it remembers, the weak units of each pool)."""
+        """y, and (who goes back, what it remembers, the weak units of each ratio)."""
         y, kept = self.base.forward(inputs, workers, remember)
         if not remember:
             return y, None
@@ -86,13 +86,13 @@ class WeakApart:
         return share.coefficient * y[where] / z
 
     def _weights(self, k: int, like: Array) -> Array:
-        """The weights of a pool, (O, kernel rows, kernel columns, C)."""
+        """The weights of a ratio, (O, kernel rows, kernel columns, C)."""
         term = self.base.recipe.terms[self.base.recipe.shares[k].index]
         weight: Array = array_namespace(like).permute_dims(term.w(self.base.layer.weight), (0, 2, 3, 1))  # type: ignore[attr-defined]
         return weight
 
     def backward(self, message: Array, kept: Any, inputs: tuple[Array, ...], workers: Workers) -> Sequence[Array]:
-        """c_i = sum over pools and j of w'_ij s_j, those of the weak units added at the end."""
+        """c_i = sum over ratios and j of w'_ij s_j, those of the weak units added at the end."""
         step, remembered, apart = kept
         (c,) = step.backward(message, remembered, inputs, workers)
         xp = array_namespace(c)

@@ -27,7 +27,7 @@ class Weighted:
 
     layer      the layer, for its shapes
     recipe     its rule, reduced
-    products   the recipe's terms forward; the pools' terms back
+    products   the recipe's terms forward; the ratios' terms back
     biases     a bias for every term of the recipe, or None; shaped (O,)
     rest       the layer's bias, where no term of its output holds it
     rectified  whether the ReLU that follows is computed here
@@ -50,7 +50,7 @@ class Weighted:
         return self.products.onward.form
 
     def forward(self, inputs: tuple[Array, ...], workers: Workers, remember: bool) -> tuple[Array, Any]:
-        """y, and (q of every pool, the shape of the input)."""
+        """y, and (q of every ratio, the shape of the input)."""
         (a,) = inputs
         shape = output_shape(self.layer, a)
         y, *qs = outs = tuple(workers.empty(shape, a.dtype) for _ in range(1 + remember * len(self.recipe.shares)))
@@ -90,7 +90,7 @@ class Weighted:
         return z
 
     def backward(self, message: Array, kept: Any, inputs: tuple[Array, ...], workers: Workers) -> Sequence[Array]:
-        """c_i = sum over pools and j of w'_ij s_j, with s = (what arrived) q."""
+        """c_i = sum over ratios and j of w'_ij s_j, with s = (what arrived) q."""
         qs, shape = kept
         c = workers.empty((message.shape[0], *shape[1:]), message.dtype)
         self.products.back.apply(Source(message, qs), keep, (c,), workers)

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import ParameterError
-from ..layers import Dropout, Flatten, MaxPool2D
-from ..network import INPUT, Network
+from ...errors import ParameterError
+from ...layers import Dropout, Flatten, MaxPool2D
+from ...network import INPUT, Network
 from .blueprint import Blueprint
 
 CHANNELS = (64, 128, 256, 512, 512)

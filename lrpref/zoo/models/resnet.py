@@ -7,9 +7,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ..errors import ParameterError
-from ..layers import Add, Concat, Flatten, GlobalAvgPool2D, MaxPool2D, Scale
-from ..network import INPUT, Network
+from ...errors import ParameterError
+from ...layers import Add, Concat, Flatten, GlobalAvgPool2D, MaxPool2D, Scale
+from ...network import INPUT, Network
 from .blueprint import Blueprint, zeros
 
 EXPANSION = 4

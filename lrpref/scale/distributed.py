@@ -20,17 +20,17 @@ from typing import Any
 
 import numpy as np
 
-from .backend import Array, to_numpy
-from .batches import no_samples, npy_file
-from .composites import Composite, resolve
-from .errors import DTypeError, LrprefError, ShapeError, at_block
-from .explain import DEFAULT_RULE
-from .explain import explain as explain_here
-from .network import Network
-from .progress import PATIENCE
-from .rules import Rule
-from .seeds import check
-from .weights import load
+from .._support.progress import PATIENCE
+from ..backend import Array, to_numpy
+from ..composites import Composite, resolve
+from ..errors import DTypeError, LrprefError, ShapeError, at_block
+from ..network import Network
+from ..rules import Rule
+from ..seeds import check
+from ..walk import DEFAULT_RULE
+from ..weights import load
+from .blocks import no_samples, npy_file
+from .explanation import explain as explain_here
 
 DaskArray = Any
 """A `dask.array.Array`; dask is imported only by someone who calls a function of this module."""

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..errors import DataError
+from ...errors import DataError
 from .idx import as_idx, read_idx
 from .part import Download, Part, columns
 

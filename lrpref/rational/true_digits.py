@@ -28,18 +28,18 @@ from typing import Any
 
 import numpy as np
 
-from . import rational
-from .arithmetic import as_dtype, as_floating, converted, is_rational, is_real_floating
-from .backend import Array, to_numpy
-from .composites import Composite, resolve
-from .errors import DTypeError, LrprefError, ParameterError, RelevanceWarning
-from .explain import DEFAULT_RULE, Trace, trace
-from .layers import Dense, Layer, LinearLayer, Softmax
-from .layers.base import Shape
-from .network import Network
-from .progress import Bar
-from .rational import Cost
-from .rules import Rule
+from .._support.progress import Bar
+from ..arithmetic import as_dtype, as_floating, converted, is_rational, is_real_floating
+from ..backend import Array, to_numpy
+from ..composites import Composite, resolve
+from ..errors import DTypeError, LrprefError, ParameterError, RelevanceWarning
+from ..layers import Dense, Layer, LinearLayer, Softmax
+from ..layers.base import Shape
+from ..network import Network
+from ..rules import Rule
+from ..walk import DEFAULT_RULE, Trace, trace
+from . import conversion as rational
+from .conversion import Cost
 
 REFERENCES = ("auto", "exact", "mpmath")
 EXACT_SECONDS = 180.0

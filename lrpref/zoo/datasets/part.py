@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ..errors import DataError, WeightsError
-from ..weights import read_arrays
+from ...errors import DataError, WeightsError
+from ...weights import read_arrays
 
 
 @dataclass(frozen=True, eq=False)

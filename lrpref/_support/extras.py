@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-from .errors import LrprefError
+from ..errors import LrprefError
 
 
 def library(module: str, extra: str, what: str) -> Any:

@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import ParameterError
-from ..layers import BatchNorm, Conv2D, Dense, Layer, ReLU, Scale
-from ..layers.base import Shape
-from ..network import INPUT, Network, Node
-from ..state_dict import from_state_dict
+from ...errors import ParameterError
+from ...layers import BatchNorm, Conv2D, Dense, Layer, ReLU, Scale
+from ...layers.base import Shape
+from ...network import INPUT, Network, Node
+from ...weights.state_dict import from_state_dict
 
 SMALL = 64
 """Images of fewer rows or columns than this get the form of a network that is usual for CIFAR-10."""

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..errors import DataError
+from ...errors import DataError
 
 MAX_BYTES = 2**28
 """More than any file of these data sets needs."""

@@ -9,10 +9,10 @@ from typing import Any, Self
 
 import numpy as np
 
+from ..arithmetic import as_floating, as_parameter
+from ..errors import InputError, LrprefError, ParameterError, WeightsError, unknown
+from ..weights import UNREADABLE
 from . import samples
-from .arithmetic import as_floating, as_parameter
-from .errors import InputError, LrprefError, ParameterError, WeightsError, unknown
-from .weights import UNREADABLE
 
 
 @dataclass(frozen=True, eq=False)

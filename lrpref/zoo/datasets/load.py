@@ -8,8 +8,8 @@ from types import ModuleType
 
 import numpy as np
 
-from ..errors import DataError, LrprefError, unknown
-from ..extras import library
+from ..._support.extras import library
+from ...errors import DataError, LrprefError, unknown
 from . import cifar10, mnist
 from .dataset import Dataset
 from .part import Part

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..errors import ShapeError, unknown
+from ...errors import ShapeError, unknown
 
 _HERE = Path(__file__).parent
 

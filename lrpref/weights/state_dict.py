@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from .backend import is_array, to_numpy
-from .errors import LrprefError, WeightsError
-from .layers import Layer
-from .network import Network
+from ..backend import is_array, to_numpy
+from ..errors import LrprefError, WeightsError
+from ..layers import Layer
+from ..network import Network
 
 STATISTICS = {"mean": "running_mean", "var": "running_var"}
 """Fields of a layer that PyTorch calls otherwise."""

@@ -25,14 +25,13 @@ from typing import Any
 
 import numpy as np
 
-from . import layers as layer_types
-from .arithmetic import all_finite
-from .backend import asarray, is_array, to_numpy
-from .errors import LrprefError, WeightsError, unknown
-from .files import whole
-from .layers import DiagonalLayer, Elementwise, Layer, LinearLayer, Routing, WeightedLayer
-from .network import Network
-from .state_dict import from_state_dict as from_state_dict  # `weights` is where one looks for it
+from .. import layers as layer_types
+from .._support.files import whole
+from ..arithmetic import all_finite
+from ..backend import asarray, is_array, to_numpy
+from ..errors import LrprefError, WeightsError, unknown
+from ..layers import DiagonalLayer, Elementwise, Layer, LinearLayer, Routing, WeightedLayer
+from ..network import Network
 
 FORMAT = "lrpref-network/1"
 MAX_BYTES = 4 * 2**30
@@ -45,12 +44,12 @@ ABSTRACT = (Layer, LinearLayer, WeightedLayer, DiagonalLayer, Elementwise, Routi
 """What `lrpref.layers` holds that is no layer by itself."""
 
 _HERE = Path(__file__).parent
-_FOLDERS = (_HERE / "data" / "weights", _HERE.parent / "weights")  # in a wheel; in a checkout
+FOLDERS = (_HERE / "networks", _HERE.parent.parent / "weights")  # in a wheel; in a checkout
 
 
 def names() -> list[str]:
     """The networks that come with lrpref, by the bare names that `load` knows them by."""
-    return sorted({path.stem for folder in _FOLDERS for path in folder.glob("*.npz")})
+    return sorted({path.stem for folder in FOLDERS for path in folder.glob("*.npz")})
 
 
 def find(name: str | os.PathLike[str]) -> Path:
@@ -63,7 +62,7 @@ def find(name: str | os.PathLike[str]) -> Path:
         if not path.is_file():
             raise WeightsError(f"there is no file {path}")
         return path
-    for folder in _FOLDERS:
+    for folder in FOLDERS:
         if (folder / f"{name}.npz").is_file():
             return folder / f"{name}.npz"
     raise unknown("network", str(name), names())

@@ -24,11 +24,11 @@ from typing import Any, NamedTuple, overload
 
 import numpy as np
 
-from .arithmetic import as_fraction, exact_array, exact_number, is_exact, is_real_floating, rounded
-from .backend import Array, is_array, to_numpy
-from .engine import Rule
-from .errors import InputError, LrprefError, ParameterError, RuleError
-from .layers import (
+from ..arithmetic import as_fraction, exact_array, exact_number, is_exact, is_real_floating, rounded
+from ..backend import Array, is_array, to_numpy
+from ..engine import Rule
+from ..errors import InputError, LrprefError, ParameterError, RuleError
+from ..layers import (
     BatchNorm,
     Conv2D,
     Dense,
@@ -43,9 +43,9 @@ from .layers import (
     Softmax,
     Tanh,
 )
-from .layers.base import LinearLayer, Shape
-from .network import INPUT, Network
-from .rules import Flat, Pass, Relative, Zero, ZPlus
+from ..layers.base import LinearLayer, Shape
+from ..network import INPUT, Network
+from ..rules import Flat, Pass, Relative, Zero, ZPlus
 
 MAX_SECONDS = 600.0
 """How long an explanation may take by `estimate`; set it to allow more."""
@@ -235,9 +235,9 @@ def _live(net: Network) -> dict[str, float]:
 
 
 def _terms(rule: Rule) -> int:
-    """How many terms a rule's pools have."""
+    """How many terms a rule's ratios have."""
     try:
-        return sum(len(pool.terms) for pool in rule.pools())
+        return sum(len(ratio.terms) for ratio in rule.ratios())
     except RuleError:  # a rule with a flow of its own
         return 1
 

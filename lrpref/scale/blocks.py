@@ -15,12 +15,12 @@ from typing import Any
 
 import numpy as np
 
-from .arithmetic import is_exact
-from .backend import Array, array_namespace, asarray, backend_name, is_array, to_numpy
-from .errors import DTypeError, ParameterError, ShapeError, at_block
-from .files import whole
-from .network import Network
-from .progress import Bar
+from .._support.files import whole
+from .._support.progress import Bar
+from ..arithmetic import is_exact
+from ..backend import Array, array_namespace, asarray, backend_name, is_array, to_numpy
+from ..errors import DTypeError, ParameterError, ShapeError, at_block
+from ..network import Network
 
 
 def map_blocks(

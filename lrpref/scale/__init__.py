@@ -1,0 +1,6 @@
+"""One call for any number of samples: `explain`, its blocks for data sets larger than memory, and Dask."""
+
+from . import distributed
+from .explanation import explain
+
+__all__ = ["distributed", "explain"]

@@ -1,0 +1,18 @@
+"""Networks in files (`.npz`), and parameters by name (state dicts)."""
+
+from .npz import FOLDERS, FORMAT, MAX_BYTES, UNREADABLE, find, load, metadata, names, read_arrays, save
+from .state_dict import from_state_dict
+
+__all__ = [
+    "FOLDERS",
+    "FORMAT",
+    "MAX_BYTES",
+    "UNREADABLE",
+    "find",
+    "from_state_dict",
+    "load",
+    "metadata",
+    "names",
+    "read_arrays",
+    "save",
+]
