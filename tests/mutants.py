@@ -126,8 +126,8 @@ ENGINE = [
     Mutant(
         "bias not booked",
         "engine.py",
-        "bias += sum_per_sample(s * b_z)",
-        "bias += sum_per_sample(0 * s * b_z)",
+        'losses["bias"] += sum_per_sample(s * b_z)',
+        'losses["bias"] += sum_per_sample(0 * s * b_z)',
         "tests/test_ledger.py::test_zero_rule_books_the_bias",
         "innvestigate#116, #117: absorption by biases taken for a bug",
     ),

@@ -831,7 +831,7 @@ def test_fuse_on_the_command_line(digit: dict[str, Path]) -> None:
     [
         ("absent", [], "absent.npy"),
         ("broken", [], "broken.npy is not a readable .npy file"),
-        ("text", [], "number type <U1"),
+        ("text", [], "dtype <U1"),
         ("nan", [], "the other map holds 784 NaN"),
         ("two", [], r"shape (2, 1, 28, 28), which fits none of x (1, 1, 28, 28)"),
         ("equal", ["--rule", "zplus"], "did you mean 'z-plus'?"),

@@ -80,7 +80,16 @@ EVERY_LAYER: dict[str, tuple[Layer, int]] = {
     "Flatten": (Flatten(), 1),
     "Dropout": (Dropout(0.1), 1),
 }
-ABSTRACT = {"DiagonalLayer", "Elementwise", "Layer", "LinearLayer", "Routing", "WeightedLayer"}
+ABSTRACT = {
+    "Convolution",
+    "DiagonalLayer",
+    "Elementwise",
+    "Layer",
+    "LinearLayer",
+    "Pool2D",
+    "Routing",
+    "WeightedLayer",
+}
 
 
 def small() -> Network:

@@ -30,7 +30,7 @@ from .._support.files import whole
 from ..arithmetic import all_finite
 from ..backend import asarray, is_array, to_numpy
 from ..errors import LrprefError, WeightsError, unknown
-from ..layers import DiagonalLayer, Elementwise, Layer, LinearLayer, Routing, WeightedLayer
+from ..layers import Convolution, DiagonalLayer, Elementwise, Layer, LinearLayer, Pool2D, Routing, WeightedLayer
 from ..network import Network
 
 FORMAT = "lrpref-network/1"
@@ -40,7 +40,7 @@ MAX_BYTES = 4 * 2**30
 UNREADABLE = (OSError, EOFError, ValueError, KeyError, TypeError, SyntaxError, TokenError, RuntimeError, MemoryError)
 """What NumPy raises, besides the errors of zip files, when it reads a damaged array."""
 
-ABSTRACT = (Layer, LinearLayer, WeightedLayer, DiagonalLayer, Elementwise, Routing)
+ABSTRACT = (Layer, LinearLayer, WeightedLayer, Convolution, DiagonalLayer, Pool2D, Elementwise, Routing)
 """What `lrpref.layers` holds that is no layer by itself."""
 
 _HERE = Path(__file__).parent
@@ -129,7 +129,7 @@ def _describe(name: str, layer: Layer, arrays: dict[str, np.ndarray], dtype: Any
     if getattr(layer_types, kind, None) is not type(layer):
         raise WeightsError(f"node {name!r}: {kind} is not a layer of lrpref, a file could not bring it back")
     config, held = {}, []
-    for field in fields(layer):
+    for field in (f for f in fields(layer) if f.init):
         value = getattr(layer, field.name)
         if is_array(value):
             value = to_numpy(value)
