@@ -658,7 +658,7 @@ IMPORTERS = [
     Mutant(
         "no proof",
         "importers/graph.py",
-        "if not difference <= PROOF:",
+        "if not difference <= TOLERANCE:",
         "if False:",
         "tests/test_import_onnx.py::test_the_proof_refuses_a_network_that_is_wrong",
         "importers that never check their result",

@@ -740,7 +740,7 @@ def test_a_name_with_an_adapter_is_what_the_report_calls_it(command: Any) -> Non
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "whom to ask"),
+        ([], "no library given; name one"),
         (["nobody"], "no adapter is called 'nobody'"),
         (["lrpref", "--only", "gamma-nothing"], "no case is called"),
         (["--adapter", "two_lines:adaptor"], "there is no 'two_lines:adaptor'"),

@@ -9,6 +9,9 @@ from .norm import BatchNorm, DiagonalLayer, Scale
 from .pool import AvgPool2D, GlobalAvgPool2D, MaxPool2D, Pool2D
 from .shape import Dropout, Flatten, Pad2D
 
+BASES = (Layer, LinearLayer, WeightedLayer, Convolution, DiagonalLayer, Elementwise, Pool2D, Routing)
+"""The base classes: kinds of layer, not layers by themselves."""
+
 __all__ = [
     "Add",
     "AvgPool2D",
