@@ -131,7 +131,8 @@ class Network:
         for name, layer, inputs in self.nodes:
             if before is not None:
                 before(name)
-            outputs[name] = layer.forward(*(outputs[i] for i in inputs))
+            with at_node(name, layer):
+                outputs[name] = layer.forward(*(outputs[i] for i in inputs))
         return outputs
 
     def cast(self, x: Any) -> Array:
