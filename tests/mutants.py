@@ -680,14 +680,6 @@ IMPORTERS = [
         "load_state_dict(strict=False)",
     ),
     Mutant(
-        "any name in a pickle",
-        "zoo/datasets/pickled.py",
-        "or (module, name) not in NAMES:",
-        "or not module:",
-        "tests/test_datasets.py::test_names_that_are_not_on_the_list",
-        "pickle.load",
-    ),
-    Mutant(
         "labels not checked",
         "zoo/datasets/mnist.py",
         'part.compare("labels", as_idx(part.y), MD5[split][1])',

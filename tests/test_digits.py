@@ -31,11 +31,10 @@ from lrpref import (
     Tanh,
     digits,
     exact,
-    rational,
     rules,
     samples,
 )
-from lrpref.errors import DTypeError, InputError, LrprefError, ParameterError, RuleError, UnknownNameError
+from lrpref.errors import BudgetError, DTypeError, InputError, LrprefError, ParameterError, RuleError, UnknownNameError
 
 measuring = sys.modules["lrpref.rational.true_digits"]  # the name lrpref.digits is the function's
 
@@ -285,7 +284,7 @@ def test_mpmaths_numbers_are_right_and_leave_mpmath_alone() -> None:
 
 def test_exact_means_exact() -> None:
     net = Network.sequential(Dense([[0.1, 0.2]]), Tanh(), names=["fc", "tanh"])
-    with pytest.raises(LrprefError, match=r"^node 'tanh': Tanh needs an exponential, which no fraction can hold$"):
+    with pytest.raises(DTypeError, match=r"^node 'tanh': Tanh is irrational, so exact arithmetic cannot represent it$"):
         digits(net, np.asarray([[0.3, 0.2]]), reference="exact")
 
 
@@ -296,16 +295,76 @@ def test_the_precision_may_be_chosen() -> None:
     assert found.reference == "mpmath with 35 digits"
 
 
+def an_irrational_rule() -> tuple[Network, np.ndarray, rules.Rule]:
+    return Network.sequential(Dense([[0.1, 0.2]]), names=["fc"]), np.asarray([[0.3, 0.2]]), rules.Epsilon(scale="rms")
+
+
+def test_exact_refuses_an_irrational_rule_before_anything_is_computed(monkeypatch: pytest.MonkeyPatch) -> None:
+    net, x, rule = an_irrational_rule()
+    monkeypatch.setattr(Network, "activations", None)
+    with pytest.raises(RuleError, match=r"^node 'fc': epsilon\(.*\) is irrational"):
+        digits(net, x, rule, reference="exact")
+
+
 @needs_mpmath
-def test_auto_takes_mpmath_for_what_is_large_and_exact_for_what_is_small(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_auto_falls_back_to_mpmath_for_what_takes_long(monkeypatch: pytest.MonkeyPatch) -> None:
     net, x = Network.sequential(Dense([[0.1, 0.2]])), np.asarray([[0.3, 0.2]])
     assert digits(net, x).reference == "exact arithmetic"
-    monkeypatch.setattr(measuring, "EXACT_SECONDS", 0.0)
+    monkeypatch.setattr(measuring, "AUTO_SECONDS", 0.0)
     assert digits(net, x).reference == "mpmath with 60 digits"
-    monkeypatch.setattr(rational, "MAX_SECONDS", 0.0)
-    for reference in ("exact", "mpmath", "auto"):
-        with pytest.raises(LrprefError, match="would take about"):
-            digits(net, x, reference=reference)
+
+
+def every_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A clock that advances by one second whenever a budget reads it."""
+    times = iter(range(10**6))
+    monkeypatch.setattr("lrpref._support.budget.monotonic", lambda: float(next(times)))
+
+
+@needs_mpmath
+def test_auto_spends_a_part_of_its_budget_on_exact_arithmetic_and_the_rest_on_mpmath(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The network needs 9 checks in each arithmetic; 1 second passes before each, and whenever a budget is made."""
+    net = Network.sequential(Dense(random(3, 2)), ReLU(), Dense(random(2, 3)))
+    explained = {}
+    for part in (20.0, 8.0):
+        monkeypatch.setattr(measuring, "AUTO_SECONDS", part)
+        every_second(monkeypatch)
+        explained[part] = digits(net, np.ones((1, 2)), "epsilon", budget=40).reference
+    assert explained == {20.0: "exact arithmetic", 8.0: "mpmath with 60 digits"}
+    every_second(monkeypatch)
+    with pytest.raises(BudgetError, match=r"^the time budget of 15 seconds was spent before node 'relu1' \(forward"):
+        digits(net, np.ones((1, 2)), "epsilon", budget=15)
+
+
+@pytest.mark.parametrize("reference", ["exact", "auto", pytest.param("mpmath", marks=needs_mpmath)])
+def test_a_spent_budget_names_the_node(reference: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    net = Network.sequential(Dense([[0.1, 0.2]]), names=["fc"])
+    monkeypatch.setattr(Network, "activations", None)
+    with pytest.raises(BudgetError, match=r"of 0 seconds was spent before node 'fc' \(conversion\)") as caught:
+        digits(net, np.asarray([[0.3, 0.2]]), reference=reference, budget=0)
+    assert ('reference="mpmath"' in str(caught.value)) == (reference == "exact")
+
+
+@pytest.mark.parametrize(
+    ("reference", "seconds", "stopped"),
+    [
+        ("exact", 2, "'fc' \\(conversion"),
+        ("exact", 3, "'relu' \\(conversion"),
+        ("exact", 4, "'fc' \\(forward"),
+        ("exact", 6, "'relu' \\(backward"),
+        ("exact", 7, "'fc' \\(backward pass, epsilon"),
+        pytest.param("mpmath", 7, "'fc' \\(backward pass, epsilon", marks=needs_mpmath),
+    ],
+)
+def test_a_budget_stops_at_the_layer_that_it_has_reached(
+    reference: str, seconds: int, stopped: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A second passes before each check, and two before the first."""
+    net = Network.sequential(Dense([[0.1, 0.2]]), ReLU(), names=["fc", "relu"])
+    every_second(monkeypatch)
+    with pytest.raises(BudgetError, match=f"before node {stopped}"):
+        digits(net, np.asarray([[0.3, 0.2]]), "epsilon", reference=reference, budget=seconds)
 
 
 def without_mpmath(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -319,20 +378,17 @@ def test_without_mpmath(monkeypatch: pytest.MonkeyPatch) -> None:
     x = np.asarray([[0.3, 0.2]])
     assert digits(Network.sequential(Dense([[0.1, 0.2]])), x).reference == "exact arithmetic"
     net = Network.sequential(Dense([[0.1, 0.2]]), Tanh(), names=["fc", "tanh"])
-    with pytest.raises(LrprefError, match=r"node 'tanh': Tanh needs an exponential.*pip install \"lrpref\[exact\]\""):
+    with pytest.raises(LrprefError, match=r"node 'tanh': Tanh is irrational.*pip install \"lrpref\[exact\]\""):
         digits(net, x)
     with pytest.raises(LrprefError, match=r"^mpmath is not installed: pip install \"lrpref\[exact\]\""):
         digits(net, x, reference="mpmath")
-    monkeypatch.setattr(measuring, "EXACT_SECONDS", 0.0)
-    assert digits(Network.sequential(Dense([[0.1, 0.2]])), x).reference == "exact arithmetic"
-
-
-def test_a_network_that_is_too_large_is_refused_before_anything_is_computed(monkeypatch: pytest.MonkeyPatch) -> None:
-    net = Network.sequential(Conv2D(np.ones((64, 64, 3, 3), dtype=np.float32), padding=1), ReLU(), Flatten())
-    monkeypatch.setattr(Network, "activations", None)
-    for reference in ("exact", "mpmath"):
-        with pytest.raises(LrprefError, match=r"would take about \S+ (minutes|hours|days|years), most of it at node"):
-            digits(net, np.ones((40, 64, 64, 64), dtype=np.float32), "epsilon", reference=reference)
+    net, x, rule = an_irrational_rule()
+    with pytest.raises(RuleError, match=r"node 'fc': epsilon.* is irrational.*pip install \"lrpref\[exact\]\""):
+        digits(net, x, rule)
+    with pytest.raises(BudgetError, match=r"before node 'fc'.*pip install \"lrpref\[exact\]\""):
+        digits(net, x, budget=0)
+    monkeypatch.setattr(measuring, "AUTO_SECONDS", 0.0)  # exact arithmetic has the whole budget
+    assert digits(net, x).reference == "exact arithmetic"
 
 
 # ---- the result --------------------------------------------------------------------------------------------------
@@ -361,6 +417,8 @@ def test_the_result_is_frozen() -> None:
     [
         (ParameterError, {"reference": "float128"}),
         (ParameterError, {"precision": 10}),
+        (ParameterError, {"budget": -1.0}),
+        (ParameterError, {"budget": None}),
         (DTypeError, {"dtypes": [np.float16]}),
         (DTypeError, {"dtypes": ["float31"]}),
         (DTypeError, {"dtypes": [object]}),
@@ -405,8 +463,8 @@ def test_a_bar_counts_up_and_is_wiped(monkeypatch: pytest.MonkeyPatch) -> None:
     *drawn, wiped, rest = sys.stderr.getvalue().split("\r")[1:]  # type: ignore[attr-defined]
     shares = [int(line.split()[-1].rstrip("%")) for line in drawn]
     assert shares == sorted(shares)
-    assert len(shares) > 20
-    assert shares[-1] >= 90
+    assert len(shares) == 3 * len(net.nodes)  # each layer is converted, computed, and explained
+    assert 90 <= shares[-1] < 100
     assert drawn[-1].startswith("exact arithmetic [")
     assert (wiped.strip(), rest) == ("", "")
     assert len(wiped) >= max(map(len, drawn))

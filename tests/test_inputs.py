@@ -257,7 +257,7 @@ def test_what_is_no_image_is_refused(name: str) -> None:
 @pytest.mark.parametrize("shape", [(2, 4, 4), (5, 4, 4), (16,)])
 def test_a_network_that_takes_no_image_says_so(shape: tuple[int, ...]) -> None:
     Image.new("L", (4, 4)).save("x.png")
-    with pytest.raises(InputError, match=r"an image has 1 or 3 channels, the network takes .*; give a \.npy file"):
+    with pytest.raises(InputError, match=r"an image has 1 or 3 channels, the network takes .*; use a \.npy file"):
         inputs.read("x.png", shape)
 
 

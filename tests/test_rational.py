@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from fractions import Fraction
-from itertools import pairwise
+from math import inf, nan
 from typing import Any, ClassVar
 
 import numpy as np
@@ -41,10 +41,11 @@ from lrpref import (
     rational,
     rules,
 )
+from lrpref._support.budget import Budget
 from lrpref.arithmetic import as_fraction, constant, exact_number, is_exact
 from lrpref.backend import as_tuple
-from lrpref.composites import Composite, resolve
-from lrpref.errors import DTypeError, InputError, LrprefError, ParameterError, RuleError
+from lrpref.composites import Composite
+from lrpref.errors import BudgetError, DTypeError, InputError, ParameterError, RuleError
 from lrpref.layers import LinearLayer
 from lrpref.testing.strategies import LAYERS, LINEAR, RULES, layer_cases, networks, rule_cases
 
@@ -472,7 +473,7 @@ def test_after_the_root_a_batchnorm_is_exact() -> None:
 
 
 def test_a_root_without_digits() -> None:
-    with pytest.raises(ParameterError, match="at least one digit"):
+    with pytest.raises(ParameterError, match="at least 1 digit, got digits=0"):
         exact(Network.sequential(ReLU()), digits=0)
 
 
@@ -483,7 +484,9 @@ def test_a_root_without_digits() -> None:
 def test_exponentials_are_refused_by_name(layer: lrpref.Layer) -> None:
     kind = type(layer).__name__
     net = Network.sequential(Dense([[1.0]]), layer, names=["fc", "last"])
-    with pytest.raises(LrprefError, match=f"^node 'last': {kind} needs an exponential, which no fraction can hold"):
+    with pytest.raises(
+        DTypeError, match=f"^node 'last': {kind} is irrational, so exact arithmetic cannot represent it"
+    ):
         exact(net)
 
 
@@ -491,7 +494,7 @@ def test_exponentials_are_refused_by_name(layer: lrpref.Layer) -> None:
 def test_exponentials_of_exact_numbers_are_refused_too(layer: lrpref.Layer) -> None:
     """A network put together from exact layers, and a layer called by itself."""
     net, kind = Network.sequential(Dense(exact([[1]])), layer, names=["fc", "last"]), type(layer).__name__
-    with pytest.raises(LrprefError, match=f"node 'last': {kind} needs an exponential"):
+    with pytest.raises(DTypeError, match=rf"^node 'last' \({kind}\): {kind} needs an exponential"):
         lrpref.explain(net, exact([[1]]))
     with pytest.raises(DTypeError, match=f"^{kind} needs an exponential, which no fraction can hold"):
         layer.forward(exact([[1]]))
@@ -511,7 +514,7 @@ def never(*arguments: object) -> Any:
 def test_a_root_in_a_rule_is_refused_by_name_before_anything_is_computed(monkeypatch: pytest.MonkeyPatch) -> None:
     net, rule = exact(Network.sequential(Dense([[1.0]]))), rules.Epsilon(0.1, scale="rms")
     monkeypatch.setattr(Network, "activations", never)
-    with pytest.raises(RuleError, match=r"node 'dense1': epsilon\(epsilon=0.1, scale=rms\) needs a square root"):
+    with pytest.raises(RuleError, match=r"node 'dense1': epsilon\(epsilon=0.1, scale=rms\) is irrational"):
         lrpref.explain(net, exact([[1]]), rule=rule)
 
 
@@ -524,7 +527,7 @@ def test_a_root_in_a_rule_is_refused_by_a_layer_too(share: Callable[..., Any]) -
 def test_the_seed_probability_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
     net = exact(Network.sequential(Dense([[1.0]])))
     monkeypatch.setattr(Network, "activations", never)
-    with pytest.raises(InputError, match=r'^seed "probability" needs an exponential, which no fraction can hold'):
+    with pytest.raises(InputError, match=r'^seed "probability" is irrational, so exact arithmetic cannot represent it'):
         lrpref.explain(net, exact([[1]]), seed="probability")
 
 
@@ -537,7 +540,7 @@ class Rooted(rules.Rule):
 
 
 def test_a_users_rule_that_says_it_is_not_rational_is_refused() -> None:
-    with pytest.raises(RuleError, match="node 'dense1': rooted needs"):
+    with pytest.raises(RuleError, match="node 'dense1': rooted is irrational"):
         lrpref.explain(exact(Network.sequential(Dense([[1.0]]))), exact([[1]]), rule=Rooted())
 
 
@@ -555,85 +558,90 @@ def test_astype_object_is_no_way_to_be_exact(dtype: Any) -> None:
         Network.sequential(Dense([[1.0]])).astype(dtype)
 
 
-# ---- how long it takes -------------------------------------------------------------------------------------------
+# ---- the time budget ---------------------------------------------------------------------------------------------
+
+CHAIN = Network.sequential(Dense(random(3, 2)), ReLU(), Dense(random(2, 3)), names=["fc1", "relu", "fc2"])
+"""Six checks of a budget: three layers forward, three backward."""
+
+SAMPLE = np.asarray([[0.5, 0.25]])
 
 
-def wide(*widths: int) -> Network:
-    """A network of Dense layers and ReLUs."""
-    layers = [Dense(random(b, a).astype(np.float32)) for a, b in pairwise(widths)]
-    return Network.sequential(*[layer for each in layers for layer in (each, ReLU())][:-1])
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    """Set a clock that advances by so many seconds whenever a budget reads it: once when made, once per check."""
+
+    def ticking(seconds: float) -> None:
+        times = iter(np.arange(0, 1e6 * seconds, seconds).tolist())
+        monkeypatch.setattr("lrpref._support.budget.monotonic", lambda: next(times))
+
+    return ticking
 
 
-def seconds(net: Network, shape: tuple[int, ...], rule: str, arithmetic: str = "Fraction") -> float:
-    """The estimate."""
-    costs = rational.estimate(net, shape, resolve(rule).assign(net), arithmetic)
-    return sum(cost.total for cost in costs.values())
-
-
-def test_what_would_take_too_long_is_refused_before_anything_is_computed(monkeypatch: pytest.MonkeyPatch) -> None:
-    net, x = exact(wide(30, 300, 300, 10)), exact(np.ones((2000, 30)))
-    monkeypatch.setattr(Network, "activations", never)
-    wanted = r"would take about \S+ (minutes|hours), most of it at node 'dense2' .*lrpref.rational.MAX_SECONDS"
-    with pytest.raises(LrprefError, match=wanted):
-        lrpref.explain(net, x, rule="epsilon")
-    monkeypatch.setattr(rational, "MAX_SECONDS", 1e9)
-    with pytest.raises(AssertionError, match="computed before"):
-        lrpref.explain(net, x, rule="epsilon")
-
-
-def test_the_refusal_says_what_else_to_do() -> None:
-    net = wide(30, 2000, 2000, 10)
-    for arithmetic, hint in (("Fraction", "with gmpy2 installed"), ("mpq", 'reference="mpmath"'), ("mpf", "in mpmath")):
-        with pytest.raises(LrprefError, match=hint):
-            rational.check_size(net, (100, 30), resolve("epsilon").assign(net), arithmetic)
-
-
-def test_the_trained_fully_connected_network_is_feasible_under_every_rule() -> None:
-    net = lrpref.load("mnist-mlp")
-    for rule in ("zero", "epsilon", "gamma", "alpha-beta", "z-plus", "w-square", "flat", "absolute", "relative"):
-        assert seconds(net, (1, 1, 28, 28), rule) < rational.MAX_SECONDS
-
-
-def test_the_estimate_grows_with_what_it_should() -> None:
-    net, larger = wide(20, 100, 100, 10), wide(20, 200, 200, 10)
-    assert seconds(net, (3, 20), "epsilon") == pytest.approx(3 * seconds(net, (1, 20), "epsilon"))
-    assert seconds(larger, (1, 20), "epsilon") > 6 * seconds(net, (1, 20), "epsilon")
-    assert seconds(net, (1, 20), "alpha-beta") > 2 * seconds(net, (1, 20), "epsilon")
-    assert seconds(net, (1, 20), "epsilon") > seconds(net, (1, 20), "flat")
-    assert seconds(net, (1, 20), "zero") == seconds(net, (1, 20), "flat")  # R / z cancels, or is constant
-    assert seconds(net, (1, 20), "epsilon") > seconds(net, (1, 20), "epsilon", "mpq")
-
-
-def test_the_estimate_is_that_of_the_network_in_floats() -> None:
-    """So that nothing need be converted to hear that it is too large."""
-    net = wide(20, 100, 10)
-    assert seconds(exact(net), (1, 20), "epsilon") == pytest.approx(seconds(net, (1, 20), "epsilon"), rel=0.1)
-
-
-def test_how_many_units_hang_on_one_input() -> None:
-    layers = [
-        Conv2D(np.ones((4, 1, 3, 3)), padding=1),
-        MaxPool2D(2),
-        Conv2D(np.ones((4, 1, 3, 3)), groups=4, dilation=2, padding=2),
-        GlobalAvgPool2D(),
-        Flatten(),
-        Dense(np.ones((7, 4))),
-    ]
-    net = Network.sequential(*layers)
-    found = rational._reached(net, net.shapes((1, 1, 8, 8)), "conv2d1")
-    assert found == {"conv2d1": 4 * 3 * 3, "conv2d2": 4 * 4 * 4, "globalavgpool2d1": 4, "dense1": 7}
-    assert (
-        rational._reached(net, net.shapes((1, 1, 8, 8)), "conv2d2")["conv2d2"] == 4 * 4
-    )  # one channel of four: 1 * 16
-    assert rational._live(net)["conv2d1"] == 1 / 4
-
-
+@pytest.mark.parametrize("net", [CHAIN, exact(CHAIN)], ids=["float64", "exact"])
 @pytest.mark.parametrize(
-    ("duration", "words"),
-    [(90, "90 seconds"), (1500, "25 minutes"), (4 * 3600, "4 hours"), (1e6, "12 days"), (1e20, "many years")],
+    ("seconds", "stopped"),
+    [
+        (1, r"'fc1' \(forward pass\)"),
+        (2, r"'relu' \(forward pass\)"),
+        (3, r"'fc2' \(forward pass\)"),
+        (4, r"'fc2' \(backward pass, z-plus\)"),
+        (5, r"'relu' \(backward pass, "),
+        (6, r"'fc1' \(backward pass, z-plus\)"),
+    ],
 )
-def test_durations_in_words(duration: float, words: str) -> None:
-    assert rational._in_words(duration) == words
+def test_a_budget_stops_before_the_layer_that_it_has_reached(
+    seconds: int, stopped: str, net: Network, clock: Callable[[float], None]
+) -> None:
+    clock(1)
+    wanted = f"^the time budget of {seconds} seconds was spent before node {stopped}.*; use fewer samples or a smaller "
+    with pytest.raises(BudgetError, match=wanted) as caught:
+        lrpref.trace(net, SAMPLE, rule="z-plus", budget=seconds)
+    assert ('reference="mpmath"' in str(caught.value)) == (net is not CHAIN)
+
+
+def test_an_explanation_within_its_budget_is_the_explanation(clock: Callable[[float], None]) -> None:
+    net = exact(CHAIN)
+    without = lrpref.trace(net, SAMPLE, rule="z-plus")
+    clock(1)
+    for budget in (7, 6.5, inf, Fraction(13, 2)):
+        found = lrpref.trace(net, SAMPLE, rule="z-plus", budget=budget)  # type: ignore[arg-type]
+        assert_array_equal(found.relevance, without.relevance)
+
+
+def test_exact_numbers_have_600_seconds_and_floats_no_limit_unless_one_is_given(clock: Callable[[float], None]) -> None:
+    clock(300)
+    with pytest.raises(BudgetError, match=r"budget of 600 seconds was spent before node 'relu'.*, as in budget=6000"):
+        lrpref.trace(exact(CHAIN), SAMPLE)
+    assert lrpref.trace(CHAIN, SAMPLE).relevance.shape == SAMPLE.shape
+    with pytest.raises(BudgetError, match="budget of 700 seconds was spent before node 'fc2'"):
+        lrpref.trace(CHAIN, SAMPLE, budget=700)
+
+
+def test_a_budget_of_0_stops_before_anything_is_computed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Dense, "forward", never)
+    for net in (CHAIN, exact(CHAIN)):
+        with pytest.raises(BudgetError, match=r"budget of 0 seconds was spent before node 'fc1'.*, as in budget=60"):
+            lrpref.trace(net, SAMPLE, budget=0)
+
+
+def test_a_budget_may_be_shared_by_several_explanations(clock: Callable[[float], None]) -> None:
+    clock(1)
+    budget = Budget(8, remedy="; or sleep on it")
+    lrpref.trace(exact(CHAIN), SAMPLE, budget=budget)
+    with pytest.raises(BudgetError, match=r"of 8 seconds was spent before node 'relu' .*; or sleep on it$"):
+        lrpref.trace(exact(CHAIN), SAMPLE, budget=budget)
+
+
+@pytest.mark.parametrize("budget", [-1, -1e-9, nan, -inf, "60", True, 1j, [60]])
+def test_what_is_not_a_number_of_seconds_is_refused(budget: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Network, "activations", never)
+    with pytest.raises(ParameterError, match=r"^budget must be a number of seconds >= 0, got "):
+        lrpref.trace(exact(CHAIN), SAMPLE, budget=budget)
+
+
+def test_a_spent_budget_is_a_timeout() -> None:
+    with pytest.raises(TimeoutError):
+        Budget(0.0).check("fc1", "forward pass")
 
 
 # ---- real networks, and the other rungs of the ladder ------------------------------------------------------------

@@ -439,7 +439,7 @@ def test_images_of_a_folder(tmp_path: Path) -> None:
         ("reproduce 1234.5678", "no study of '1234.5678'; available: 2002.11018, 2501.14322"),
         ("reproduce 2501.14322 --images 0", "--images must be at least 1, got 0"),
         ("reproduce 2501.14322 --only nothing-of-this-name", "nothing to measure"),
-        ("reproduce 2501.14322 --quick --data nowhere --only mnist-cnn", 'there is no mnist "test" in nowhere'),
+        ("reproduce 2501.14322 --quick --data nowhere --only mnist-cnn", 'no mnist "test" in nowhere'),
     ],
 )
 def test_mistakes_are_told_in_a_line(words: str, message: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -61,8 +61,12 @@ def test_both_sizes_of_the_photograph_show_the_same() -> None:
 @pytest.mark.parametrize(
     ("name", "shape", "message"),
     [
-        ("chelsea", (3, 64, 64), r"'chelsea' comes in shape \(3, 32, 32\) and \(3, 224, 224\), not in \(3, 64, 64\)"),
-        ("digit-4", SMALL, r"'digit-4' comes in shape \(1, 28, 28\), not in \(3, 32, 32\)"),
+        (
+            "chelsea",
+            (3, 64, 64),
+            r"'chelsea' is available in shape \(3, 32, 32\) and \(3, 224, 224\), not in \(3, 64, 64\)",
+        ),
+        ("digit-4", SMALL, r"'digit-4' is available in shape \(1, 28, 28\), not in \(3, 32, 32\)"),
     ],
 )
 def test_a_shape_that_there_is_not_is_refused(name: str, shape: tuple[int, ...], message: str) -> None:

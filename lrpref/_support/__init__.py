@@ -1,1 +1,1 @@
-"""What the rings share and no reader needs: whole files, optional libraries, progress bars."""
+"""Shared helpers that are not about LRP: atomic file writes, optional libraries, progress bars, time budgets."""

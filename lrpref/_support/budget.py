@@ -1,7 +1,7 @@
-"""A time budget: a computation of unknown length stops at the next layer once its seconds are spent.
+"""A time budget: a computation of unknown length stops before the next layer once its seconds are spent.
 
-Exact fractions grow as they are divided, and their size says little about the time they take, so nothing is estimated
-beforehand.
+Fractions grow in exact arithmetic, and the size of a network does not predict how much, so time is not estimated but
+limited.
 """
 
 from __future__ import annotations
@@ -14,23 +14,25 @@ from typing import Any
 from ..errors import BudgetError, ParameterError
 
 EXACT_SECONDS = 600.0
-"""The budget of an explanation in exact arithmetic, unless another one is given."""
+"""The default budget of an explanation in exact arithmetic."""
 
 
 class Budget:
-    """Seconds that a computation may take, counted from the moment the budget is made.
+    """Seconds that a computation may take, counted from the creation of the budget.
+
+    One budget may cover several computations. It is checked before each layer; a layer that has begun is finished.
 
     Parameters
     ----------
     seconds : float
         At least 0; `math.inf` for no limit.
     remedy : str
-        What to do when the time is spent; the end of the error message.
+        What else to do when the time is spent; appended to the error message.
 
     Raises
     ------
     ParameterError
-        For anything that is not a number of seconds.
+        If `seconds` is not a number >= 0.
 
     Examples
     --------
@@ -51,7 +53,7 @@ use fewer samples or a smaller network, or pass a larger budget, as in budget=60
         self.start = monotonic()
 
     def check(self, node: str, work: str) -> None:
-        """Raise BudgetError if the time is spent; called before `work` on a node begins."""
+        """Raise BudgetError if the time is spent; call this before `work` on a node begins."""
         if monotonic() - self.start < self.seconds:
             return
         larger = max(60, round(10 * self.seconds))

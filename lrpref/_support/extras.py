@@ -1,4 +1,4 @@
-"""Libraries that lrpref does not need, but some of its functions do: imported when such a function is called."""
+"""Optional libraries: imported when a function that needs one is called."""
 
 from __future__ import annotations
 
@@ -9,12 +9,28 @@ from ..errors import LrprefError
 
 
 def library(module: str, extra: str, what: str) -> Any:
-    """The module of an optional library; raises LrprefError that says how to install it.
+    """Import an optional library.
 
-    module  its name, as in an import statement
-    extra   the extra of lrpref that brings it
-    what    what needs it, in the plural
+    Parameters
+    ----------
+    module : str
+        The name of the module, as in an import statement.
+    extra : str
+        The extra of lrpref that installs it.
+    what : str
+        What needs it, in the plural, for the error message.
 
+    Returns
+    -------
+    module
+
+    Raises
+    ------
+    LrprefError
+        If the library is not installed; the message gives the command that installs it.
+
+    Examples
+    --------
     >>> library("no_such_library", "plot", "pictures")
     Traceback (most recent call last):
     ...

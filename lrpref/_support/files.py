@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all."""
+"""Atomic file writes."""
 
 from __future__ import annotations
 
@@ -10,8 +10,20 @@ from pathlib import Path
 
 @contextmanager
 def whole(path: Path) -> Iterator[Path]:
-    """A name beside `path` to write to; what is written there takes its place at the end, if nothing went wrong.
+    """Write a file atomically: yield a temporary path beside `path`, and rename it to `path` if no error occurred.
 
+    Parameters
+    ----------
+    path : Path
+        The file to create or replace; it is untouched until the block ends.
+
+    Yields
+    ------
+    Path
+        The temporary file to write to; deleted on errors.
+
+    Examples
+    --------
     >>> from tempfile import TemporaryDirectory
     >>> with TemporaryDirectory() as folder:
     ...     with whole(Path(folder) / "result.txt") as part:

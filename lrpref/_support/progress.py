@@ -1,4 +1,4 @@
-"""How far a long computation has come: a bar for a person who waits, and nothing for anyone else."""
+"""A progress bar for long computations in a terminal."""
 
 from __future__ import annotations
 
@@ -7,14 +7,18 @@ import time
 from typing import Self
 
 PATIENCE = 2.0
-"""How many seconds a person waits before there is a bar."""
+"""Seconds before a bar appears."""
 
 
 class Bar:
-    """A bar on stderr, drawn once a person has waited for `PATIENCE` seconds, and wiped at the end of a `with` block.
+    """A progress bar on stderr that appears after `PATIENCE` seconds and is wiped at the end of a `with` block.
 
-    label  what is being computed
-    shown  None: where stderr is a terminal
+    Parameters
+    ----------
+    label : str
+        What is being computed.
+    shown : bool or None
+        Whether to draw the bar; None draws it if stderr is a terminal.
     """
 
     def __init__(self, label: str, shown: bool | None = None) -> None:
@@ -22,7 +26,7 @@ class Bar:
         self.label, self.start, self.done, self.width = label, time.monotonic(), 0.0, 0
 
     def tick(self, share: float) -> None:
-        """Another share of the work is done; the shares of all work add up to 1."""
+        """Advance by a fraction of the work; the fractions of all work add up to 1."""
         self.done = min(1.0, self.done + share)
         if self.shown and time.monotonic() - self.start > PATIENCE:
             filled = round(30 * self.done)

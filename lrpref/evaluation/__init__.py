@@ -1,20 +1,26 @@
-"""Is a heatmap any good? Measuring what it claims, on the network itself.
+"""Is a heatmap any good? Tests of its claims on the network itself.
 
-A heatmap says which inputs an answer was made of. Two kinds of test are here:
+A heatmap claims which inputs an output depends on. There are two kinds of tests:
 
-    change the input    pixel_flipping, abpc, deletion, insertion: take away what the map calls important
-    change the network  parameter_randomisation: a map of a network that knows nothing must look different
+    change the input    pixel_flipping, abpc, deletion, insertion: remove what the map calls important
+    change the network  parameter_randomisation: the map of a network that has learned nothing must look different
 
-A number from such a test means little without its conventions: which output, what is put in the place of a pixel, in
-which order, how ties are broken. Here each of them is a named argument (`Conventions`), and every result prints them.
+A score from such a test means little without its conventions: which output is measured, what replaces a pixel, in
+which order, how ties are broken. Each of them is a named argument (`Conventions`), and every result prints them.
 Report a result next to the baselines (`baselines`): gradient x input, random numbers, an edge filter.
 
     net, x = lrpref.load("mnist-cnn"), lrpref.samples.load("digit-4")
     print(evaluation.abpc(net, x, lrpref.explain(net, x)))
 
-A network is anything that can be called: a batch in, (N, classes) outputs out. The definitions are those of
-Bach et al. 2015 (PLoS ONE 10(7):e0130140), Samek et al. 2017 (IEEE TNNLS 28(11):2660), Petsiuk et al. 2018
-(arXiv 1806.07421) and Adebayo et al. 2018 (arXiv 1810.03292); each is written out where it is computed.
+The tests that change the input accept any callable that maps a batch to (N, classes) outputs. Each definition is
+written out in the module that computes it.
+
+References
+----------
+Bach et al. 2015, PLoS ONE 10(7):e0130140.
+Samek et al. 2017, IEEE TNNLS 28(11):2660.
+Petsiuk et al. 2018, arXiv 1806.07421.
+Adebayo et al. 2018, arXiv 1810.03292.
 """
 
 from . import baselines, fills, maps

@@ -1,11 +1,11 @@
-"""What a map has to beat: three that know less.
+"""Baselines: three maps that know less, which a method has to beat.
 
-    gradient-x-input  the network's own slope, which LRP-0 everywhere is (networks of ReLUs and max-pools)
-    random            noise: no knowledge at all
-    sobel             an edge filter: knows the picture and not the network
+    gradient-x-input  x times the network's gradient, equal to LRP-0 on every layer (with ReLUs and max-pools)
+    random            noise: knows nothing
+    sobel             an edge filter: knows the image but not the network
 
-A method that does not beat the edge filter on a test may have found the digit, not the reason (Adebayo et al. 2018,
-arXiv 1810.03292, make that point).
+A method that does not beat the edge filter on a test may have found the digit, not the reason for the output (Adebayo
+et al. 2018, arXiv 1810.03292, make that point).
 """
 
 from __future__ import annotations
@@ -28,13 +28,35 @@ LRP_0 = Composite([(LinearLayer, Zero())], "LRP-0 everywhere")
 
 
 def gradient_x_input(net: Network, x: Array, target: int | Array | None = None, seed: int = 0) -> Array:
-    """x_i df/dx_i of the target's output, shaped like `x`.
+    """Compute gradient x input, x_i df/dx_i, of the target's output f.
 
-    LRP-0 on every linear layer, from the logit, is exactly that in a network of linear layers, ReLUs, LeakyReLUs and
-    max-pools (Shrikumar et al. 2016, arXiv 1605.01713; a property test of the library). A unit at exactly 0 passes
-    nothing, as ReLU's usual gradient does. So no gradient is computed here. `seed` is not used.
+    In a network of linear layers, ReLUs, LeakyReLUs and max-pools this equals LRP-0 on every linear layer, started at
+    the logit (a property test checks it), so it is computed in this way. A unit at exactly 0 passes nothing, in
+    agreement with the usual gradient of ReLU.
 
-    Raises RuleError for a network with another activation, where the two differ.
+    Parameters
+    ----------
+    net : Network
+        The network.
+    x : array, shape (N, ...)
+        A batch.
+    target : int, array of int, or None
+        As in `explain`.
+    seed : int
+        Not used.
+
+    Returns
+    -------
+    array, shape (N, ...)
+
+    Raises
+    ------
+    RuleError
+        If the network has another activation, with which the two differ.
+
+    References
+    ----------
+    Shrikumar et al. 2016, arXiv 1605.01713.
     """
     for name, layer, _ in net.nodes:
         if isinstance(layer, Elementwise) and not isinstance(layer, ReLU | LeakyReLU):
@@ -43,7 +65,23 @@ def gradient_x_input(net: Network, x: Array, target: int | Array | None = None, 
 
 
 def random(net: Network | None, x: Array, target: int | Array | None = None, seed: int = 0) -> Array:
-    """Normal noise shaped like `x`, for each sample from a generator seeded by `seed` and the sample's own values."""
+    """Draw normal noise shaped like `x`.
+
+    Parameters
+    ----------
+    net : Network or None
+        Not used.
+    x : array, shape (N, ...)
+        A batch.
+    target : int, array of int, or None
+        Not used.
+    seed : int
+        Each sample has its own generator, seeded by this and by its values, so its batch does not matter.
+
+    Returns
+    -------
+    array, shape (N, ...)
+    """
     batch = to_numpy(x)
     drawn = [rng.normal(size=batch.shape[1:]) for rng in generators(batch, seed)]
     noise = np.stack(drawn) if drawn else np.zeros(batch.shape)
@@ -51,11 +89,32 @@ def random(net: Network | None, x: Array, target: int | Array | None = None, see
 
 
 def sobel(net: Network | None, x: Array, target: int | Array | None = None, seed: int = 0) -> Array:
-    """The size of the picture's slope by Sobel's filter, one value per pixel: (N, 1, H, W), for images (N, C, H, W).
+    """Compute the magnitude of the image gradient by Sobel's filter.
 
-    The mean of the channels is filtered, over a border that repeats the outermost pixels. Network, target and seed are
-    not used.
+    The filter is applied to the mean over the channels; the outermost pixels are repeated at the border.
 
+    Parameters
+    ----------
+    net : Network or None
+        Not used.
+    x : array, shape (N, C, H, W)
+        A batch of images.
+    target : int, array of int, or None
+        Not used.
+    seed : int
+        Not used.
+
+    Returns
+    -------
+    array, shape (N, 1, H, W)
+
+    Raises
+    ------
+    ShapeError
+        If `x` does not have four axes.
+
+    Examples
+    --------
     >>> sobel(None, np.array([[[[0.0, 0.0, 1.0]]]]))
     array([[[[0., 4., 4.]]]])
     """
@@ -69,7 +128,7 @@ def sobel(net: Network | None, x: Array, target: int | Array | None = None, seed
 
 
 def _smooth(v: np.ndarray, axis: int) -> np.ndarray:
-    """1, 2, 1 along an axis."""
+    """Convolve with (1, 2, 1) along an axis."""
     v = np.moveaxis(v, axis, 0)
     return np.moveaxis(v[:-2] + 2 * v[1:-1] + v[2:], 0, axis)
 
@@ -83,7 +142,7 @@ BASELINES: Mapping[str, Callable[..., Array]] = {
 
 
 def baseline(name: str, net: Any, x: Array, target: int | Array | None = None, seed: int = 0) -> Array:
-    """The map of a baseline by its name; raises UnknownNameError."""
+    """Compute the map of a baseline by its name; raises UnknownNameError."""
     if name not in BASELINES:
         raise unknown("baseline", name, BASELINES)
     return BASELINES[name](net, x, target, seed)

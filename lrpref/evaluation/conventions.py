@@ -1,7 +1,7 @@
 """The conventions of a test that changes the input: everything that a result depends on besides the map.
 
-Published numbers differ by these choices more than by the methods that they compare. Each is a field here, with a
-default, and every result prints all of them.
+Published scores differ more by these choices than by the methods that they compare. Each is a field with a default,
+and every result prints all of them.
 """
 
 from __future__ import annotations
@@ -22,37 +22,55 @@ CHOICES = {
     "ties": ("first", "random"),
     "normalise": ("none", "start"),
 }
-"""The values that a convention may take, where there are few."""
+"""The values that a convention may take, if there are few."""
 
 
 @dataclass(frozen=True)
 class Conventions:
-    """How an input is taken apart, and what is measured meanwhile.
+    """How an input is changed, and what is measured.
 
-    output     what is measured, of the class explained:
-                 "logit"        the network's output as it is (Bach et al. 2015, Samek et al. 2017: the score f)
-                 "probability"  its softmax (Petsiuk et al. 2018)
-                 "margin"       the output minus the largest other output
-    fill       what takes the place of a pixel: a name, a number, one number per channel, or a `fills.Fill`
-    region     side of the square tiles that are taken away at once; tiles start at the upper left, those at the
-               right and lower edge may be smaller. 1: single pixels (Bach et al. 2015); 9: Samek et al. 2017
-    step       how many regions between two points of the curve
-    steps      stop after so many points (Samek et al. 2017: 100); None: until all is changed
-    channels   the relevance of a pixel from that of its channels:
-                 "sum"        the sum; the pixel's channels are changed together
-                 "max"        the largest
-                 "magnitude"  the sum of magnitudes
-                 "separate"   none: each value of each channel is a feature of its own
-    by         "relevance": signed, evidence against comes last. "magnitude": |relevance|, another question, because
-               it puts the strongest evidence against first
-    ties       equal relevance: "first" goes by position (row by row, from the upper left) in *both* orders, so that a
-               constant map has no area between its curves; "random" shuffles, for each sample with its own generator
-    normalise  "none", or "start": each curve divided by its value at k = 0, which must be positive
-    repeats    the mean over so many draws of a random fill or of random ties
-    seed       of those draws. A sample's generator is seeded by this and by its values, so its batch does not matter
+    Parameters
+    ----------
+    output : {"logit", "probability", "margin"}
+        What is measured of the explained class: "logit", the network's output as it is (the score f of Bach et al.
+        2015 and Samek et al. 2017); "probability", its softmax (Petsiuk et al. 2018); "margin", the output minus the
+        largest other output.
+    fill : str, float, sequence of float, or Fill
+        What replaces a pixel: a name of `fills.FILLS`, a number, one number per channel, or a `fills.Fill`.
+    region : int
+        The side in pixels of the square regions that are changed at once, 1 in Bach et al. 2015, 9 in Samek et al.
+        2017. Regions start at the upper left; those at the right and lower edge may be smaller.
+    step : int
+        The number of regions between two points of the curve.
+    steps : int or None
+        The number of steps after which to stop (100 in Samek et al. 2017); None changes the whole input.
+    channels : {"sum", "max", "magnitude", "separate"}
+        How the relevance of a pixel follows from its channels, which are changed together: their sum, their maximum,
+        or the sum of their magnitudes. "separate" treats each channel of each pixel as a feature.
+    by : {"relevance", "magnitude"}
+        "relevance" ranks by signed relevance: evidence against the class comes last. "magnitude" ranks by |relevance|,
+        which answers another question, because the strongest evidence against comes first.
+    ties : {"first", "random"}
+        The order of features with equal relevance. "first" goes by position (row by row, from the upper left) in
+        *both* orders, so that the area between the curves of a constant map is zero; "random" shuffles, with one
+        generator per sample.
+    normalise : {"none", "start"}
+        "start" divides each curve by its value at k = 0, which must be positive.
+    repeats : int
+        The number of draws of a random fill or of random ties over which to average.
+    seed : int
+        The seed of those draws. The generator of a sample is seeded by this and by its values, so its batch does not
+        matter.
 
-    Raises ParameterError, UnknownNameError.
+    Raises
+    ------
+    ParameterError
+        If a convention is out of its range, or two of them contradict each other.
+    UnknownNameError
+        If no fill has this name.
 
+    Examples
+    --------
     >>> print(Conventions(region=2))
     output logit, fill Value(value=0.0), region 2, step 1, steps None, channels sum, by relevance, ties first, \
 normalise none, repeats 1, seed 0
@@ -73,28 +91,30 @@ normalise none, repeats 1, seed 0
     def __post_init__(self) -> None:
         for name, allowed in CHOICES.items():
             if getattr(self, name) not in allowed:
-                told = ", ".join(map(repr, allowed))
-                raise ParameterError(f"{name} is one of {told}, got {getattr(self, name)!r}")
+                choices = ", ".join(map(repr, allowed))
+                raise ParameterError(f"{name} must be one of {choices}, got {getattr(self, name)!r}")
         for name, least in {"region": 1, "step": 1, "steps": 1, "repeats": 1, "seed": 0}.items():
             value = getattr(self, name)
             if name == "steps" and value is None:
                 continue
             if not isinstance(value, Integral) or int(value) < least:
-                raise ParameterError(f"{name} is a whole number >= {least}, got {value!r}")
+                raise ParameterError(f"{name} must be an integer >= {least}, got {value!r}")
         object.__setattr__(self, "fill", fills.resolve(self.fill))
         if self.region > 1 and self.channels == "separate":
-            raise ParameterError('regions hold whole pixels: use channels="sum" with region > 1')
+            raise ParameterError(
+                'channels="separate" needs region=1, because a region holds whole pixels; or use channels="sum"'
+            )
         if self.repeats > 1 and not self.random:
-            raise ParameterError("repeats are for a random fill or random ties; these conventions draw nothing")
+            raise ParameterError("repeats > 1 needs a random fill or random ties; these conventions draw nothing")
 
     @property
     def random(self) -> bool:
-        """Whether anything is drawn."""
+        """Whether the fill or the ties are random."""
         return self.filled.random or self.ties == "random"
 
     @property
     def filled(self) -> Fill:
-        """The fill, as a `fills.Fill`."""
+        """The fill as a `fills.Fill`."""
         assert isinstance(self.fill, Fill)
         return self.fill
 
@@ -102,24 +122,24 @@ normalise none, repeats 1, seed 0
         return ", ".join(f"{f.name} {getattr(self, f.name)}" for f in fields(self))
 
     def as_dict(self) -> dict[str, Any]:
-        """Name -> value, the fill as text: what JSON can hold."""
+        """Return the conventions by name, the fill as text, for JSON."""
         return {f.name: str(self.fill) if f.name == "fill" else getattr(self, f.name) for f in fields(self)}
 
 
 BACH2015 = Conventions()
-"""Pixel by pixel, the network's own output, all the way (Bach et al. 2015, PLoS ONE 10(7):e0130140, "pixel-flipping").
+"""Single pixels, the network's output, the whole input (Bach et al. 2015, PLoS ONE 10(7):e0130140, "pixel-flipping").
 
-Their digits were flipped (`fill="flip"`); zero is the default here because it has a sense for other inputs too.
+They flipped their digits (`fill="flip"`); zero is the default here because it makes sense for other inputs too.
 """
 
 SAMEK2017 = Conventions(fill="uniform", region=9, steps=100, repeats=10)
 """Regions of 9 x 9, 100 steps, a uniform random fill, the mean over draws (Samek et al. 2017, IEEE TNNLS 28(11):2660).
 
-The number of draws is ours.
+The number of draws is our choice.
 """
 
 DELETION2018 = Conventions(output="probability")
-"""Probability, pixels become 0 (Petsiuk et al. 2018, arXiv 1806.07421, "deletion")."""
+"""Probability; pixels are set to 0 (Petsiuk et al. 2018, arXiv 1806.07421, "deletion")."""
 
 INSERTION2018 = Conventions(output="probability", fill="blur")
-"""Probability, pixels come back onto a blurred picture (Petsiuk et al. 2018, arXiv 1806.07421, "insertion")."""
+"""Probability; pixels are restored on a blurred image (Petsiuk et al. 2018, arXiv 1806.07421, "insertion")."""

@@ -1,17 +1,17 @@
-"""Pixel flipping: take away what a map calls important, and watch the output.
+"""Pixel flipping: remove what a map calls important, and measure the output.
 
     x(0) = x;  x(k) = x with the first k regions of an order replaced by the fill
     the curve:  f(x(0)), f(x(1)), ..., f(x(L))
 
-(Bach et al. 2015, PLoS ONE 10(7):e0130140, "pixel-flipping".) With the *most* relevant first (MoRF) a good map makes
-the output fall fast; with the *least* relevant first (LeRF) it keeps it up. One number each, per sample:
+(Bach et al. 2015, PLoS ONE 10(7):e0130140, "pixel-flipping".) With the *most* relevant first (MoRF), a good map makes
+the output fall fast; with the *least* relevant first (LeRF), it keeps the output high. Scores per sample:
 
     AOPC = 1/(L+1) sum_{k=0..L} ( f(x(0)) - f(x(k)) )                        MoRF: higher is better
     ABPC = 1/(L+1) sum_{k=0..L} ( f(x_LeRF(k)) - f(x_MoRF(k)) )              higher is better
-    area = the integral of the curve over the share of regions changed, divided by the largest share
+    area = the integral of the curve over the fraction of changed regions, divided by the largest fraction
 
-(Samek et al. 2017, IEEE TNNLS 28(11):2660: AOPC, and the area between the two curves.) ABPC takes off what any change
-of the picture does to the output, whatever the order.
+(Samek et al. 2017, IEEE TNNLS 28(11):2660: AOPC, and the area between the two curves.) ABPC cancels what any change
+of the image does to the output, in whatever order.
 """
 
 from __future__ import annotations
@@ -32,13 +32,20 @@ NAMES = {"morf": "most relevant first", "lerf": "least relevant first", "inserti
 
 @dataclass(frozen=True, eq=False)
 class Curve:
-    """What became of the output, per sample, while the input was changed; prints as a table.
+    """The output per sample while the input was changed; prints as a table.
 
-    scores       (N, L+1): column k is f(x(k)), column 0 the start
-    changed      (L+1,): the share of regions changed, from 0
-    order        "morf", "lerf" or "insertion"
-    target       (N,): the class that was measured
-    conventions  how
+    Parameters
+    ----------
+    scores : numpy.ndarray, shape (N, L+1)
+        Column k is f(x(k)), column 0 the start.
+    changed : numpy.ndarray, shape (L+1,)
+        The fraction of changed regions, from 0.
+    order : {"morf", "lerf", "insertion"}
+        The order in which regions were changed.
+    target : numpy.ndarray, shape (N,)
+        The measured class.
+    conventions : Conventions
+        How the input was changed and what was measured.
     """
 
     scores: np.ndarray
@@ -49,13 +56,13 @@ class Curve:
 
     @property
     def aopc(self) -> np.ndarray:
-        """1/(L+1) sum_k ( f(x(0)) - f(x(k)) ), per sample: (N,). The point k = 0 counts, and adds nothing."""
+        """1/(L+1) sum_k ( f(x(0)) - f(x(k)) ) per sample, (N,). The point k = 0 counts and adds nothing."""
         drops: np.ndarray = (self.scores[:, :1] - self.scores).mean(axis=1)
         return drops
 
     @property
     def area(self) -> np.ndarray:
-        """The area under the curve by trapezoids, divided by its width, per sample: (N,), in the units of f."""
+        """The area under the curve by trapezoids, divided by its width, per sample, (N,), in the units of f."""
         width = self.changed[-1] - self.changed[0]
         average: np.ndarray = np.trapezoid(self.scores, self.changed, axis=1) / width
         return average
@@ -67,14 +74,17 @@ class Curve:
         for k in _shown(len(self.changed)):
             column = self.scores[:, k]
             lines.append(f"{self.changed[k]:9.1%}{mean(column):12.4g}{deviation(column):12.4g}")
-        return "\n".join([*lines, told("AOPC", self.aopc), told("area", self.area)])
+        return "\n".join([*lines, _with_error("AOPC", self.aopc), _with_error("area", self.area)])
 
 
 @dataclass(frozen=True, eq=False)
 class BetweenCurves:
-    """Both orders on the same fill, and what lies between them; prints as a table.
+    """Both orders on the same fill, and the area between them; prints as a table.
 
-    morf, lerf  the two curves
+    Parameters
+    ----------
+    morf, lerf : Curve
+        The curves with the most and the least relevant first.
     """
 
     morf: Curve
@@ -82,7 +92,7 @@ class BetweenCurves:
 
     @property
     def abpc(self) -> np.ndarray:
-        """1/(L+1) sum_k ( f(x_LeRF(k)) - f(x_MoRF(k)) ), per sample: (N,)."""
+        """1/(L+1) sum_k ( f(x_LeRF(k)) - f(x_MoRF(k)) ) per sample, (N,)."""
         between: np.ndarray = (self.lerf.scores - self.morf.scores).mean(axis=1)
         return between
 
@@ -92,7 +102,7 @@ class BetweenCurves:
         for k in _shown(len(self.morf.changed)):
             most, least = mean(self.morf.scores[:, k]), mean(self.lerf.scores[:, k])
             lines.append(f"{self.morf.changed[k]:9.1%}{most:11.4g}{least:12.4g}{least - most:12.4g}")
-        return "\n".join([*lines, told("ABPC", self.abpc), told("AOPC of MoRF", self.morf.aopc)])
+        return "\n".join([*lines, _with_error("ABPC", self.abpc), _with_error("AOPC of MoRF", self.morf.aopc)])
 
 
 def pixel_flipping(
@@ -105,24 +115,56 @@ def pixel_flipping(
     batch_size: int = 64,
     **changes: Any,
 ) -> Curve:
-    """The output while the input is taken away, most relevant first ("morf") or least relevant first ("lerf").
+    """Measure the output while the input is removed, most or least relevant first.
 
-    scorer       a network, or any callable: a batch (N, ...) in, (N, classes) outputs out
-    x            the batch, floating point
-    R            its relevance, shaped like `x`, or for images one value per pixel: (N, H, W) or (N, 1, H, W)
-    target       the class that is measured: an index, one per sample, or None for the largest output on `x`
-    conventions  see `Conventions`; single ones may be given by name, as in `fill="mean"`
-    batch_size   how many changed inputs the scorer gets at once; the result does not depend on it
+    All errors are raised before anything is measured.
 
-    Raises ShapeError, InputError, TargetError, ParameterError, UnknownNameError before anything is measured.
+    Parameters
+    ----------
+    scorer : Network or callable
+        Maps a batch (N, ...) to outputs (N, classes).
+    x : array, shape (N, ...)
+        The batch, floating point.
+    R : array
+        Its relevance, shaped like `x` or, for images, one value per pixel: (N, H, W) or (N, 1, H, W).
+    target : int, array of int, or None
+        The measured class: an index, one per sample, or None for the largest output on `x`.
+    order : {"morf", "lerf"}
+        Most relevant first or least relevant first.
+    conventions : Conventions
+        How the input is changed and what is measured.
+    batch_size : int
+        How many changed inputs the scorer gets at once; the result does not depend on it.
+    **changes
+        Single conventions by name, as in `fill="mean"`; they override `conventions`.
 
+    Returns
+    -------
+    Curve
+        The curve of every sample.
+
+    Raises
+    ------
+    ShapeError
+        If the shape of `R` or of the outputs does not fit `x`.
+    InputError
+        If `x`, `R` or an output is not finite.
+    TargetError
+        If a class does not exist.
+    ParameterError
+        If `order` or a convention is invalid.
+    UnknownNameError
+        If no fill has this name.
+
+    Examples
+    --------
     >>> linear = lambda x: x @ np.array([[1.0], [2.0]])
     >>> x = np.array([[1.0, 1.0]])
     >>> pixel_flipping(linear, x, x * [1.0, 2.0]).scores
     array([[3., 1., 0.]])
     """
     if order not in ORDERS:
-        raise ParameterError(f'order is "morf" or "lerf", got {order!r}')
+        raise ParameterError(f'order must be "morf" or "lerf", got {order!r}')
     return curves(scorer, x, R, target, (order,), conventions, batch_size, changes)[0]
 
 
@@ -135,8 +177,25 @@ def abpc(
     batch_size: int = 64,
     **changes: Any,
 ) -> BetweenCurves:
-    """Both orders, and the area between their curves: see `pixel_flipping` for the arguments.
+    """Measure the output in both orders, and the area between their curves.
 
+    Parameters
+    ----------
+    scorer, x, R, target, conventions, batch_size, **changes
+        As in `pixel_flipping`.
+
+    Returns
+    -------
+    BetweenCurves
+        Both curves of every sample, on the same draws of the fill.
+
+    Raises
+    ------
+    LrprefError
+        As in `pixel_flipping`.
+
+    Examples
+    --------
     >>> linear = lambda x: x @ np.array([[1.0], [2.0]])
     >>> x = np.array([[1.0, 1.0]])
     >>> abpc(linear, x, x * [1.0, 2.0]).abpc  # (0 + (2 - 1) + 0) / 3
@@ -155,10 +214,10 @@ def curves(
     batch_size: int,
     changes: dict[str, Any],
 ) -> list[Curve]:
-    """A curve for each order; all of them on the same draws of the fill."""
+    """Return one curve per order, all on the same draws of the fill."""
     conventions = _changed(conventions, changes)
     if batch_size < 1:
-        raise ParameterError(f"batch_size is at least 1, got {batch_size}")
+        raise ParameterError(f"batch_size must be at least 1, got {batch_size}")
     scorer, batch, home, classes = prepared(scorer, x, target, conventions.output)
     relevance = to_numpy(R)
     found: dict[str, Any] = dict.fromkeys(orders, 0.0)
@@ -177,15 +236,15 @@ def curves(
 
 
 def _changed(conventions: Conventions, changes: dict[str, Any]) -> Conventions:
-    """The conventions with some of them replaced; raises ParameterError for a name that is none."""
+    """The conventions with some of them replaced; raises ParameterError for an unknown name."""
     try:
         return replace(conventions, **changes) if changes else conventions
     except TypeError as error:
-        raise ParameterError(f"no such convention: {error}") from error
+        raise ParameterError(f"unknown convention: {error}") from error
 
 
 def _counts(parts: int, conventions: Conventions) -> np.ndarray:
-    """How many regions are changed at each point of the curve, from 0; the last step may be a shorter one."""
+    """The number of changed regions at each point of the curve, from 0; the last step may be shorter."""
     counts = np.append(np.arange(0, parts, conventions.step), parts)
     return counts if conventions.steps is None else counts[: conventions.steps + 1]
 
@@ -201,7 +260,7 @@ def _scores(
     home: str,
     batch_size: int,
 ) -> np.ndarray:
-    """f at every point of every sample's curve, (N, points): a few changed inputs at a time, never all of them."""
+    """f at every point of every sample's curve, (N, points), computed in batches of changed inputs."""
     N, points = len(start), len(counts)
     found = np.empty(N * points)
     for first in range(0, N * points, batch_size):
@@ -213,20 +272,20 @@ def _scores(
 
 
 def _normalised(scores: np.ndarray, conventions: Conventions) -> np.ndarray:
-    """The curves as they are, or each divided by its value at k = 0."""
+    """The curves unchanged, or each divided by its value at k = 0."""
     if conventions.normalise == "none":
         return scores
     if not (scores[:, 0] > 0).all():
         sample = int(np.argmin(scores[:, 0]))
         raise InputError(
-            f'normalise="start" divides by the output on the untouched input, which is {scores[sample, 0]:.4g} for '
+            f'normalise="start" divides by the output on the original input, which is {scores[sample, 0]:.4g} for '
             f'sample {sample}; use normalise="none" or output="probability"'
         )
     relative: np.ndarray = scores / scores[:, :1]
     return relative
 
 
-# ---- in words ----------------------------------------------------------------------------------------------------
+# ---- tables ------------------------------------------------------------------------------------------------------
 
 
 def _shown(points: int, most: int = 11) -> list[int]:
@@ -235,16 +294,16 @@ def _shown(points: int, most: int = 11) -> list[int]:
 
 
 def mean(values: np.ndarray) -> float:
-    """The mean; NaN of nothing."""
+    """Return the mean; NaN of an empty array."""
     return float(values.mean()) if values.size else float("nan")
 
 
 def deviation(values: np.ndarray) -> float:
-    """The standard deviation of a sample; 0 of a single value."""
+    """Return the standard deviation of a sample; 0 of a single value."""
     return float(values.std(ddof=1)) if values.size > 1 else 0.0
 
 
-def told(name: str, values: np.ndarray) -> str:
+def _with_error(name: str, values: np.ndarray) -> str:
     """ "AOPC 1.234, standard error 0.056 over 20 samples"."""
     error = deviation(values) / max(len(values), 1) ** 0.5
     return f"{name} {mean(values):.4g}, standard error {error:.2g} over {len(values)} samples"

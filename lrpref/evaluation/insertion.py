@@ -1,11 +1,11 @@
 """Deletion and insertion (Petsiuk et al. 2018, arXiv 1806.07421).
 
-    deletion   pixels become 0, the most relevant first:              a good map has a *small* area under the curve
-    insertion  pixels come back onto a blurred picture, in that order: a good map has a *large* area
+    deletion   pixels are set to 0, most relevant first:              a good map has a *small* area under the curve
+    insertion  pixels are restored on a blurred image, in that order: a good map has a *large* area
 
-The curve is the probability of the class over the share of pixels, both in [0, 1]; the area is `Curve.area`, by
-trapezoids from k = 0 to the end. Deletion is pixel flipping under those conventions. Neither is better than the other
-without the baselines next to it: a digit's background is zero already, so deleting it changes nothing.
+The curve is the probability of the class over the fraction of pixels, both in [0, 1]; the area is `Curve.area`, by
+trapezoids from k = 0 to the end. Deletion is pixel flipping under those conventions. Both scores need the baselines
+next to them: the background of a digit is zero already, so deleting it changes nothing.
 """
 
 from __future__ import annotations
@@ -27,7 +27,23 @@ def deletion(
     batch_size: int = 64,
     **changes: Any,
 ) -> Curve:
-    """The probability while pixels become 0, the most relevant first: see `pixel_flipping` for the arguments."""
+    """Measure the probability while pixels are set to 0, most relevant first.
+
+    Parameters
+    ----------
+    scorer, x, R, target, conventions, batch_size, **changes
+        As in `pixel_flipping`; the default conventions are `DELETION2018`.
+
+    Returns
+    -------
+    Curve
+        The curve of every sample.
+
+    Raises
+    ------
+    LrprefError
+        As in `pixel_flipping`.
+    """
     return curves(scorer, x, R, target, ("morf",), conventions, batch_size, changes)[0]
 
 
@@ -40,5 +56,21 @@ def insertion(
     batch_size: int = 64,
     **changes: Any,
 ) -> Curve:
-    """The probability while pixels come back onto a blurred picture: see `pixel_flipping` for the arguments."""
+    """Measure the probability while pixels are restored on a blurred image, most relevant first.
+
+    Parameters
+    ----------
+    scorer, x, R, target, conventions, batch_size, **changes
+        As in `pixel_flipping`; the default conventions are `INSERTION2018`.
+
+    Returns
+    -------
+    Curve
+        The curve of every sample.
+
+    Raises
+    ------
+    LrprefError
+        As in `pixel_flipping`.
+    """
     return curves(scorer, x, R, target, ("insertion",), conventions, batch_size, changes)[0]

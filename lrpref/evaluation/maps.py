@@ -1,4 +1,4 @@
-"""What two maps have in common, and how relevance is spread over one map. Per sample, whatever its size."""
+"""Similarity of two maps, and concentration of one map, per sample."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..errors import ParameterError, ShapeError
 
 
 def cosine(a: Array, b: Array) -> np.ndarray:
-    """sum a b / (|a| |b|), per sample: (N,). 0 where one map is zero.
+    """Compute the cosine similarity sum a b / (|a| |b|) per sample, (N,); 0 where one map is zero.
 
     >>> cosine(np.array([[1.0, 0.0]]), np.array([[1.0, 1.0]]))
     array([0.70710678])
@@ -23,7 +23,7 @@ def cosine(a: Array, b: Array) -> np.ndarray:
 
 
 def spearman(a: Array, b: Array) -> np.ndarray:
-    """Spearman's rank correlation, ties ranked alike, per sample: (N,). NaN where one map is constant.
+    """Compute Spearman's rank correlation per sample, (N,); ties share a rank; NaN where one map is constant.
 
     >>> spearman(np.array([[1.0, 2.0, 3.0]]), np.array([[1.0, 4.0, 9.0]]))
     array([1.])
@@ -39,7 +39,7 @@ def spearman(a: Array, b: Array) -> np.ndarray:
 
 
 def average_ranks(values: np.ndarray) -> np.ndarray:
-    """The ranks of a vector, from 1; equal values share the mean of theirs.
+    """Rank the values of a vector, from 1; equal values share their mean rank.
 
     >>> average_ranks(np.array([2.0, 1.0, 2.0]))
     array([2.5, 1. , 2.5])
@@ -51,12 +51,12 @@ def average_ranks(values: np.ndarray) -> np.ndarray:
 
 
 def spearman_magnitude(a: Array, b: Array) -> np.ndarray:
-    """Spearman's rank correlation of |a| and |b|."""
+    """Compute Spearman's rank correlation of |a| and |b| per sample, (N,)."""
     return spearman(abs(to_numpy(a)), abs(to_numpy(b)))
 
 
 def sign_agreement(a: Array, b: Array) -> np.ndarray:
-    """The share of |a| that lies where `b` has the same sign, per sample: (N,). 0 where `a` is zero.
+    """Compute the fraction of sum |a| where `b` has the same sign, per sample, (N,); 0 where `a` is zero.
 
     >>> sign_agreement(np.array([[3.0, -1.0]]), np.array([[1.0, 1.0]]))
     array([0.75])
@@ -68,7 +68,7 @@ def sign_agreement(a: Array, b: Array) -> np.ndarray:
 
 
 def relative_l2(a: Array, b: Array) -> np.ndarray:
-    """|a - b| / |b|, Euclidean, per sample: (N,). Infinite where `b` alone is zero, 0 where both are."""
+    """Compute |a - b| / |b|, Euclidean, per sample, (N,); infinite where only `b` is zero, 0 where both are."""
     a, b = _pair(a, b)
     error, size = np.linalg.norm(a - b, axis=1), np.linalg.norm(b, axis=1)
     relative: np.ndarray = np.where(size > 0, error / np.where(size > 0, size, 1), np.where(error > 0, np.inf, 0.0))
@@ -76,15 +76,32 @@ def relative_l2(a: Array, b: Array) -> np.ndarray:
 
 
 def top_share(R: Array, share: float = 0.01) -> np.ndarray:
-    """The part of sum |R| that the largest values hold, per sample: (N,). 0 for a map of zeros.
+    """Compute the fraction of sum |R| that the largest values hold.
 
-    share  which part of the values counts as the largest, in (0, 1]; at least one value
+    Parameters
+    ----------
+    R : array, shape (N, ...)
+        Relevance.
+    share : float
+        The fraction of the values that counts as the largest, in (0, 1]; at least one value.
 
+    Returns
+    -------
+    numpy.ndarray, shape (N,)
+        In [0, 1]; 0 for a map of zeros.
+
+    Raises
+    ------
+    ParameterError
+        If `share` is out of its range.
+
+    Examples
+    --------
     >>> top_share(np.array([[9.0, -1.0, 0.0, 0.0]]), 0.25)
     array([0.9])
     """
     if not 0 < share <= 1:
-        raise ParameterError(f"share is in (0, 1], got {share}")
+        raise ParameterError(f"share must be in (0, 1], got {share}")
     flat = abs(to_numpy(R).reshape(R.shape[0], -1).astype(np.float64))
     count = max(1, round(share * flat.shape[1]))
     total = flat.sum(axis=1)
@@ -97,11 +114,11 @@ SIMILARITIES: Mapping[str, Callable[[Array, Array], np.ndarray]] = {
     "spearman-magnitude": spearman_magnitude,
     "cosine": cosine,
 }
-"""The similarities by the names that `parameter_randomisation` knows them by."""
+"""The similarities by the names that `parameter_randomisation` accepts."""
 
 
 def _pair(a: Array, b: Array) -> tuple[np.ndarray, np.ndarray]:
-    """Both maps as float64 (N, values); raises ShapeError where they differ in shape."""
+    """Both maps as float64 (N, values); raises ShapeError if their shapes differ."""
     if tuple(a.shape) != tuple(b.shape):
         raise ShapeError(f"maps of shapes {tuple(a.shape)} and {tuple(b.shape)} cannot be compared")
     first, second = (to_numpy(v).reshape(v.shape[0], -1).astype(np.float64) for v in (a, b))

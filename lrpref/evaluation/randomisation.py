@@ -3,12 +3,12 @@
 The parameters of some layers are replaced by random ones, and the map is compared with the original
 (Adebayo et al. 2018, arXiv 1810.03292):
 
-    cascading    from the output downwards, layer after layer, the random ones stay random
+    cascading    from the output downwards, layer after layer; randomised layers stay random
     independent  one layer at a time, all others as trained
 
-A map that hardly changes does not show what the network learned. (The reverse does not follow: a map may change for
-bad reasons.) The relevance starts at 1, not at the logit: the logit of a network that has forgotten has any sign, and
-under rules that are linear in relevance its sign would turn the whole map round.
+A map that hardly changes does not show what the network learned. (The converse does not hold: a map may change for
+bad reasons.) The relevance starts at 1, not at the logit: the logit of a randomised network may have either sign, and
+under rules that are linear in relevance a negative one would flip the sign of the whole map.
 """
 
 from __future__ import annotations
@@ -31,22 +31,30 @@ from .flipping import mean
 from .maps import SIMILARITIES
 
 FIELDS = ("weight", "bias", "bias_taps")
-"""What is learned. Running statistics of a BatchNorm are not."""
+"""The learned parameters of a layer; the running statistics of a BatchNorm are not among them."""
 
 Explainer = Callable[[Network, Array, Array], Array]
-"""(network, batch, target) -> relevance."""
+"""Maps (network, batch, target) to relevance."""
 
 
 @dataclass(frozen=True, eq=False)
 class Randomisation:
-    """How alike the maps are, layer by layer; prints as a table.
+    """The similarity of the maps, layer by layer; prints as a table.
 
-    layers      the nodes in the order in which they were randomised, from the output down
-    similarity  (layers + 1, N): row 0 is the trained network against itself
-    mode        "cascading" or "independent"
-    measure     which similarity
-    how         how parameters were drawn
-    seed        of the draws
+    Parameters
+    ----------
+    layers : tuple of str
+        The nodes in the order in which they were randomised, from the output down.
+    similarity : numpy.ndarray, shape (layers + 1, N)
+        Row 0 compares the map of the trained network with itself.
+    mode : {"cascading", "independent"}
+        Whether randomised layers stay random.
+    measure : str
+        The name of the similarity.
+    how : {"normal", "permute"}
+        How parameters were drawn.
+    seed : int
+        The seed of the draws.
     """
 
     layers: tuple[str, ...]
@@ -74,72 +82,120 @@ def parameter_randomisation(
     how: str = "normal",
     seed: int = 0,
 ) -> Randomisation:
-    """How alike maps of the trained network and of partly random ones are.
+    """Compare the map of the trained network with the maps of partly randomised ones.
 
-    net         the network; fold its BatchNorm first (`lrpref.fuse`), or its scale is a layer of its own here
-    x           a batch (N, ...)
-    explainer   a rule or composite as in `explain`, started at 1; or a callable (network, batch, target) -> relevance
-    target      as in `explain`; None for the trained network's largest output. It stays the same throughout
-    mode        "cascading" (default) or "independent"
-    similarity  "spearman" (default), "spearman-magnitude" or "cosine" (`lrpref.evaluation.maps`). Adebayo et al. also
-                use structural similarity and histograms of gradients, which are not here
-    how         "normal": normal noise with the parameter's own standard deviation and no mean (a constant parameter
-                keeps its size); "permute": the parameter's own values, shuffled
-    seed        of the draws; a layer's draw depends on its place in the network, not on the mode
+    Parameters
+    ----------
+    net : Network
+        The network. Fuse its BatchNorms first (`lrpref.fuse`); otherwise each of them counts as a layer.
+    x : array, shape (N, ...)
+        A batch.
+    explainer : str, Rule, Composite or callable
+        A rule or composite as in `explain`, started at relevance 1; or a callable that maps (network, batch, target)
+        to relevance.
+    target : int, array of int, or None
+        As in `explain`; None explains the trained network's largest output. It stays the same throughout.
+    mode : {"cascading", "independent"}
+        Whether randomised layers stay random.
+    similarity : {"spearman", "spearman-magnitude", "cosine"}
+        The similarity (`lrpref.evaluation.maps`). Adebayo et al. also use structural similarity and histograms of
+        gradients, which are not implemented.
+    how : {"normal", "permute"}
+        "normal" draws normal noise with mean 0 and the parameter's own standard deviation (its magnitude, if it is
+        constant); "permute" shuffles the parameter's own values.
+    seed : int
+        The seed of the draws. The draw of a layer depends on its position in the network, not on the mode.
 
-    Raises ParameterError, UnknownNameError, and what `explain` raises.
+    Returns
+    -------
+    Randomisation
+        The similarity per layer and sample.
+
+    Raises
+    ------
+    ParameterError
+        If `mode` or `how` is invalid.
+    UnknownNameError
+        If the similarity is unknown.
+    GraphError
+        If the network has no parameters.
+    LrprefError
+        As in `explain`.
+
+    References
+    ----------
+    Adebayo et al. 2018, arXiv 1810.03292.
     """
     if mode not in ("cascading", "independent"):
-        raise ParameterError(f'mode is "cascading" or "independent", got {mode!r}')
+        raise ParameterError(f'mode must be "cascading" or "independent", got {mode!r}')
     if similarity not in SIMILARITIES:
         raise unknown("similarity", similarity, SIMILARITIES)
-    target = trace(net, x, target).target
+    chosen = trace(net, x, target).target
+    assert chosen is not None  # only a seed array leaves the target open
     explained = explainer if callable(explainer) else _by_rule(explainer)
-    original = explained(net, x, target)
+    original = explained(net, x, chosen)
     layers = learned(net)
     if not layers:
         raise GraphError("the network has no parameters to randomise")
     rows = [SIMILARITIES[similarity](original, original)]
     for k, name in enumerate(layers):
         names = layers[: k + 1] if mode == "cascading" else [name]
-        map_ = explained(randomised(net, names, how, seed), x, target)
+        map_ = explained(randomised(net, names, how, seed), x, chosen)
         rows.append(SIMILARITIES[similarity](original, map_))
     return Randomisation(tuple(layers), np.stack(rows), mode, similarity, how, seed)
 
 
 def learned(net: Network) -> list[str]:
-    """The nodes that hold learned parameters, from the output down."""
+    """Return the nodes with learned parameters, from the output down."""
     return [name for name, layer, _ in reversed(net.nodes) if any(_held(layer))]
 
 
 def randomised(net: Network, names: Sequence[str], how: str = "normal", seed: int = 0) -> Network:
-    """The network with random parameters at these nodes; the one given is left untouched.
+    """Return the network with random parameters at some nodes.
 
-    how  "normal" or "permute": see `parameter_randomisation`
+    Parameters
+    ----------
+    net : Network
+        The trained network; it is not changed.
+    names : sequence of str
+        The nodes to randomise.
+    how : {"normal", "permute"}
+        As in `parameter_randomisation`.
+    seed : int
+        The seed of the draws.
 
-    Raises GraphError for a name that is no node with parameters, ParameterError.
+    Returns
+    -------
+    Network
+
+    Raises
+    ------
+    GraphError
+        If a name is not that of a node with learned parameters.
+    ParameterError
+        If `how` is invalid.
     """
     if how not in ("normal", "permute"):
-        raise ParameterError(f'how is "normal" or "permute", got {how!r}')
+        raise ParameterError(f'how must be "normal" or "permute", got {how!r}')
     places = {name: k for k, name in enumerate(net.names)}
     if strange := [name for name in names if name not in learned(net)]:
-        raise GraphError(f"{strange[0]!r} is no node with parameters; there are: {', '.join(learned(net))}")
+        raise GraphError(f"{strange[0]!r} is not a node with parameters; those are: {', '.join(learned(net))}")
     drawn = {name: _random_layer(net[name], how, np.random.default_rng([seed, places[name]])) for name in names}
     return Network([(name, drawn.get(name, layer), inputs) for name, layer, inputs in net.nodes])
 
 
 def _held(layer: Layer) -> list[str]:
-    """The fields of a layer that hold learned parameters."""
+    """The names of a layer's learned parameters."""
     return [name for name in FIELDS if getattr(layer, name, None) is not None]
 
 
 def _random_layer(layer: Layer, how: str, rng: np.random.Generator) -> Layer:
-    """The layer with random numbers in place of what it learned."""
+    """The layer with random numbers in place of its learned parameters."""
     return replace(layer, **{name: _random(getattr(layer, name), how, rng) for name in _held(layer)})
 
 
 def _random(parameter: Array, how: str, rng: np.random.Generator) -> Array:
-    """Numbers of the parameter's own size, or its own numbers in another order."""
+    """Random numbers with the parameter's own standard deviation, or its own values in random order."""
     values = to_numpy(parameter)
     if how == "permute":
         drawn = rng.permutation(values.reshape(-1)).reshape(values.shape)
@@ -150,7 +206,7 @@ def _random(parameter: Array, how: str, rng: np.random.Generator) -> Array:
 
 
 def _by_rule(rule: str | Rule | Composite) -> Explainer:
-    """The explanation by a rule, started at 1."""
+    """An explainer by a rule, started at relevance 1."""
 
     def explained(net: Network, x: Array, target: Any) -> Array:
         return explain(net, x, target, rule, seed="one")

@@ -1,8 +1,9 @@
-"""In which order the parts of an input are taken away: from a map of relevance to the rank of each value.
+"""The order in which the parts of an input are removed: from a map of relevance to the rank of each value.
 
-Two things are easily got wrong here. Ranking by |R| puts the strongest evidence *against* a class first, together with
-the strongest for it. And an unstable sort breaks ties by chance: on a digit, where most of the ground has relevance
-exactly zero, most of the order would be chance. The sort here is stable, and what it does with ties is said.
+Two mistakes are easily made here. Ranking by |R| puts the strongest evidence *against* a class first, together with
+the strongest evidence for it. And an unstable sort breaks ties arbitrarily: on a digit, where most of the background
+has relevance exactly zero, most of the order would be arbitrary. This sort is stable, and the treatment of ties is a
+convention.
 """
 
 from __future__ import annotations
@@ -16,18 +17,40 @@ from ..errors import InputError, ShapeError
 from .conventions import Conventions
 
 ORDERS = ("morf", "lerf")
-"""Most relevant first, least relevant first."""
+"""Most relevant first (MoRF), least relevant first (LeRF)."""
 
 
 def ranks(
     R: np.ndarray, x: np.ndarray, conventions: Conventions, order: str, rngs: Sequence[np.random.Generator]
 ) -> tuple[np.ndarray, int]:
-    """The rank of each value of `x` (0 goes first), shaped to broadcast over `x`, and how many ranks there are.
+    """Rank the values of `x` by their relevance.
 
-    R     shaped like `x`; or, for images (N, C, H, W), a map per pixel: (N, H, W) or (N, 1, H, W)
-    rngs  one generator per sample, for random ties
+    Parameters
+    ----------
+    R : numpy.ndarray
+        Relevance shaped like `x` or, for images (N, C, H, W), one value per pixel: (N, H, W) or (N, 1, H, W).
+    x : numpy.ndarray, shape (N, ...)
+        The batch.
+    conventions : Conventions
+        Regions, channels, and ties.
+    order : {"morf", "lerf"}
+        Most or least relevant first.
+    rngs : sequence of numpy.random.Generator
+        One generator per sample, for random ties.
 
-    Raises ShapeError, InputError.
+    Returns
+    -------
+    rank : numpy.ndarray
+        The rank of each value, shaped to broadcast over `x`; rank 0 is removed first.
+    parts : int
+        The number of ranks.
+
+    Raises
+    ------
+    ShapeError
+        If the shapes of `R` and `x` or the conventions do not fit together.
+    InputError
+        If `R` is not finite.
     """
     values = _per_feature(R, x, conventions)
     values = abs(values) if conventions.by == "magnitude" else values
@@ -49,20 +72,20 @@ def ranks(
 
 
 def _per_feature(R: np.ndarray, x: np.ndarray, conventions: Conventions) -> np.ndarray:
-    """The relevance of each thing that is taken away as one: a pixel, or a single value."""
+    """The relevance of each feature: a pixel, or a single value."""
     if not all_finite(R):
-        raise InputError("the relevance holds NaN or infinities, which have no rank")
+        raise InputError("the relevance holds NaN or infinities, which cannot be ranked")
     image = x.ndim == 4
     per_pixel = image and R.shape in ((len(x), *x.shape[2:]), (len(x), 1, *x.shape[2:]))
     if R.shape != x.shape and not per_pixel:
         also = f", or a map per pixel {(len(x), *x.shape[2:])}" if image else ""
-        raise ShapeError(f"relevance of shape {R.shape} for an input of {x.shape}; it must have the same{also}")
+        raise ShapeError(f"expected relevance of the input's shape {x.shape}{also}, got {R.shape}")
     if not image and conventions.region > 1:
-        raise ShapeError(f"regions are squares of an image (N, C, H, W), the input has shape {x.shape}; use region=1")
+        raise ShapeError(f"regions need images (N, C, H, W), the input has shape {x.shape}; use region=1")
     if not image or (conventions.channels == "separate" and R.shape == x.shape):
         return R
     if conventions.channels == "separate":
-        raise ShapeError(f'channels="separate" needs a relevance per channel, {x.shape}, got {R.shape}')
+        raise ShapeError(f'channels="separate" needs relevance per channel, {x.shape}, got {R.shape}')
     if R.ndim == 3:
         return R
     how = {"sum": lambda R: R.sum(axis=1), "max": lambda R: R.max(axis=1), "magnitude": lambda R: abs(R).sum(axis=1)}
@@ -71,7 +94,7 @@ def _per_feature(R: np.ndarray, x: np.ndarray, conventions: Conventions) -> np.n
 
 
 def _per_region(values: np.ndarray, side: int) -> np.ndarray:
-    """The sum over square tiles, (N, H, W) -> (N, rows of tiles, columns of tiles)."""
+    """The sum over square regions, (N, H, W) -> (N, rows of regions, columns of regions)."""
     N, H, W = values.shape
     padded = np.pad(values, ((0, 0), (0, -H % side), (0, -W % side)))
     summed: np.ndarray = padded.reshape(N, -(-H // side), side, -(-W // side), side).sum(axis=(2, 4))

@@ -1,7 +1,7 @@
-"""What is measured while an input is taken apart: one number per sample, from the outputs of a network.
+"""What is measured while an input is changed: one number per sample, from the outputs of a network.
 
-Any callable will do that takes a batch and returns (N, classes). Of an lrpref network that ends in a Softmax the
-logits are taken, as `explain` does; so "logit" means the same for both.
+A scorer is any callable that takes a batch and returns (N, classes). The scores of an lrpref network that ends in a
+Softmax are its logits, as in `explain`, so that "logit" means the same for both.
 """
 
 from __future__ import annotations
@@ -18,39 +18,40 @@ from ..network import Network
 from ..seeds import target_index
 
 Scorer = Callable[[Array], Array]
-"""A batch in, (N, classes) outputs out."""
+"""Maps a batch to (N, classes) outputs."""
 
 
 def as_scorer(scorer: Scorer) -> Scorer:
-    """The network up to its logits; any other callable as it is."""
+    """Return a network up to its logits; any other callable unchanged."""
+    # Network.logits
     if isinstance(scorer, Network) and isinstance(scorer.nodes[-1].layer, Softmax) and len(scorer.nodes) > 1:
         return Network(scorer.nodes[:-1])
     return scorer
 
 
 def outputs(scorer: Scorer, images: np.ndarray, home: str) -> np.ndarray:
-    """The scorer's outputs on images, which it gets on the backend called `home`, as float64 (N, classes).
+    """Return the scorer's outputs on images, passed to it on the backend called `home`, as float64 (N, classes).
 
-    Raises ShapeError, InputError for what is no such array.
+    Raises ShapeError or InputError for an output that is not (N, classes) or not finite.
     """
     given = scorer(asarray(images, home))
     found = np.asarray(to_numpy(given) if is_array(given) else given, dtype=np.float64)
     if found.ndim != 2 or len(found) != len(images):
-        raise ShapeError(f"a scorer returns (N, classes), got {found.shape} for a batch of {len(images)}")
+        raise ShapeError(f"a scorer must return (N, classes), got {found.shape} for a batch of {len(images)}")
     if not np.isfinite(found).all():
         raise InputError("the scorer returned NaN or infinities")
     return found
 
 
 def measured(found: np.ndarray, target: np.ndarray, output: str) -> np.ndarray:
-    """The convention `output` of (N, classes) outputs, for one class per sample: (N,).
+    """Return the logit, probability or margin of one class per sample, (N,), from outputs (N, classes).
 
     >>> measured(np.array([[3.0, 1.0, 2.0]]), np.array([0]), "margin")
     array([1.])
     """
     rows = np.arange(len(found))
     if output == "probability":
-        found = Softmax().forward(found)
+        found = to_numpy(Softmax().forward(found))
     own: np.ndarray = found[rows, target]
     if output != "margin":
         return own
@@ -61,13 +62,13 @@ def measured(found: np.ndarray, target: np.ndarray, output: str) -> np.ndarray:
 
 
 def check_output(found: np.ndarray, output: str) -> None:
-    """Raise ParameterError where a softmax would be applied twice, or a margin has nothing to be one over."""
+    """Raise ParameterError where a softmax would be applied twice, or a margin has no other class."""
     if output == "margin" and found.shape[1] < 2:
-        raise ParameterError("a margin needs two classes at least")
+        raise ParameterError("a margin needs at least two classes")
     looks_like = (found >= 0).all() and np.allclose(found.sum(axis=1), 1, rtol=0, atol=1e-5)
     if output == "probability" and found.shape[1] > 1 and looks_like:
         raise ParameterError(
-            'the scorer returns probabilities already, and output="probability" would apply a softmax to them once '
+            'the scorer already returns probabilities, and output="probability" would apply a softmax to them once '
             'more; use output="logit", which takes the outputs as they are'
         )
 
@@ -75,21 +76,23 @@ def check_output(found: np.ndarray, output: str) -> None:
 def prepared(
     scorer: Scorer, x: Array, target: int | Array | None, output: str
 ) -> tuple[Scorer, np.ndarray, str, np.ndarray]:
-    """The scorer, the batch on the CPU, the backend that it came from, and the class of each sample.
+    """Return the scorer, the batch as NumPy array, the name of its backend, and the class of each sample.
 
-    Raises InputError, ShapeError, TargetError, ParameterError.
+    Raises InputError, ShapeError, TargetError, or ParameterError.
     """
     scorer, home, batch = as_scorer(scorer), backend_name(x), to_numpy(x)
     if batch.ndim < 2 or batch.dtype.kind != "f" or not len(batch) or not np.isfinite(batch).all():
         raise InputError(
-            f"the input is a batch (N, ...) of finite floating-point numbers, got {batch.dtype} {batch.shape}"
+            f"the input must be a batch (N, ...) of finite floating-point numbers, got {batch.dtype} {batch.shape}"
         )
     found = np.concatenate([outputs(scorer, batch[k : k + 64], home) for k in range(0, len(batch), 64)])
     check_output(found, output)
-    return scorer, batch, home, to_numpy(target_index(found, target, "logit"))
+    chosen = target_index(found, target, "logit")
+    assert chosen is not None  # only a seed array leaves the target open
+    return scorer, batch, home, to_numpy(chosen)
 
 
 def generators(x: np.ndarray, seed: int, draw: int = 0) -> list[np.random.Generator]:
-    """A generator per sample, seeded by `seed`, the draw, and the sample's own values: its batch does not matter."""
+    """Return a generator per sample, seeded by `seed`, the draw, and the sample's values: its batch does not matter."""
     keys = [zlib.crc32(np.ascontiguousarray(sample, dtype=np.float64).tobytes()) for sample in x]
     return [np.random.default_rng([seed, draw, key]) for key in keys]

@@ -1,6 +1,6 @@
-"""Exact numbers: networks on fractions, and how many digits of a floating-point map are right."""
+"""Exact rational arithmetic: networks on fractions, and the number of correct digits of a floating-point heatmap."""
 
-from .conversion import check, exact, to_float
+from .conversion import exact, to_float
 from .true_digits import Digits, Summary, digits
 
-__all__ = ["Digits", "Summary", "check", "digits", "exact", "to_float"]
+__all__ = ["Digits", "Summary", "digits", "exact", "to_float"]

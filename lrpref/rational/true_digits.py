@@ -1,18 +1,18 @@
-"""How many digits of a heatmap are right.
+"""The number of correct digits of a heatmap.
 
-`digits(net, x, rule)` explains `x` in float32, float64 and long double, and once more in an arithmetic that leaves
-nothing to rounding: in fractions (`lrpref.exact`) where network and rule are rational and small enough, else in
-mpmath with so many decimal digits. A relevance R next to the true R* has
+`digits(net, x, rule)` explains `x` in float32, float64 and long double, and once more in a reference arithmetic without
+rounding that matters: in fractions (`lrpref.exact`) if network and rule are rational and the fractions stay short
+enough, else in mpmath with a given number of decimal digits. A relevance R compared with the true R* has
 
     digits = -log10(|R - R*| / |R*|)
 
-right, at least 0 and at most what the number type can hold (24, 53 or 64 bits are 7.2, 16.0 or 19.3 digits). Where
-R* is exactly zero, R has all digits if it is zero too, and none otherwise; so has a NaN none. Values that are zero in
-both stand in the array, but do not count in the summary: a black background would make any heatmap look good.
+correct digits, at least 0 and at most as many as the number type holds (24, 53 or 64 bits are 7.2, 16.0 or 19.3
+digits). Where R* is exactly zero, R has all digits if it is zero too, and none otherwise. A NaN has none. Values that
+are zero in both are in the array but do not count in the summary: a black background would flatter any heatmap.
 
-Every arithmetic starts from the weights and the input as they are given, rounds them to itself, and takes its own
-decisions: which units a ReLU closes, which cell wins a max-pool. Where rounding turns one of these round, the heatmap
-is another one, and its digits say so. The output that is explained is the same for all: the reference chooses it.
+Every arithmetic starts from the weights and the input as given, rounds them to itself, and makes its own decisions:
+which units a ReLU closes, which cell wins a max-pool. Where rounding flips such a decision, the heatmap changes, and
+its digits show it. The explained output is the same for all: the reference chooses it.
 """
 
 from __future__ import annotations
@@ -23,39 +23,48 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 from math import inf, log10
 from typing import Any
 
 import numpy as np
 
+from .._support.budget import EXACT_SECONDS, Budget
 from .._support.progress import Bar
 from ..arithmetic import as_dtype, as_floating, converted, is_rational, is_real_floating
 from ..backend import Array, to_numpy
 from ..composites import Composite, resolve
-from ..errors import DTypeError, LrprefError, ParameterError, RelevanceWarning
-from ..layers import Dense, Layer, LinearLayer, Softmax
-from ..layers.base import Shape
+from ..errors import BudgetError, DTypeError, LrprefError, ParameterError, RelevanceWarning
+from ..layers import Layer, Softmax
 from ..network import Network
 from ..rules import Rule
 from ..walk import DEFAULT_RULE, Trace, trace
-from . import conversion as rational
-from .conversion import Cost
+from .conversion import convert_layers, exact, exact_layer
 
 REFERENCES = ("auto", "exact", "mpmath")
-EXACT_SECONDS = 180.0
-"""Beyond this estimate "auto" takes mpmath, if it is installed."""
+
+AUTO_SECONDS = 20.0
+"""How many seconds of its budget the reference "auto" spends on exact arithmetic before it falls back to mpmath."""
 
 
 @dataclass(frozen=True)
 class Summary:
-    """The digits of one number type over all values that count.
+    """The correct digits of one number type over all values that count.
 
-    holds        how many digits the number type has
-    median       of the correct digits
-    worst        the fewest
-    below_three  the share of values with fewer than three correct digits
-    relative_l2  |R - R*| / |R*|, Euclidean, over all values
-    values       how many values count: those that are not zero in both heatmaps
+    Parameters
+    ----------
+    holds : float
+        How many decimal digits the number type holds.
+    median : float
+        The median number of correct digits.
+    worst : float
+        The smallest number of correct digits.
+    below_three : float
+        The fraction of values with fewer than three correct digits, in [0, 1].
+    relative_l2 : float
+        |R - R*| / |R*|, Euclidean, over all values.
+    values : int
+        How many values count: those that are not zero in both heatmaps.
     """
 
     holds: float
@@ -68,13 +77,20 @@ class Summary:
 
 @dataclass(frozen=True, eq=False)
 class Digits:
-    """How many digits of a heatmap are right, by number type; prints as a table.
+    """The number of correct digits of a heatmap, by number type; prints as a table.
 
-    correct    "float32", ... -> correct decimal digits, an array shaped like the input
-    summary    "float32", ... -> `Summary`
-    reference  what they were measured against
-    rule       the rule or composite
-    target     (N,) the outputs that were explained
+    Parameters
+    ----------
+    correct : mapping of str to numpy.ndarray
+        For each number type ("float32", ...) the correct decimal digits of every value, shaped like the input.
+    summary : mapping of str to Summary
+        For each number type the digits over all values.
+    reference : str
+        The arithmetic of the reference, such as "exact arithmetic".
+    rule : str
+        The name of the rule or composite.
+    target : numpy.ndarray, shape (N,)
+        The explained outputs.
     """
 
     correct: Mapping[str, np.ndarray]
@@ -84,7 +100,7 @@ class Digits:
     target: np.ndarray
 
     def __getitem__(self, number_type: str) -> np.ndarray:
-        """The correct digits of one number type."""
+        """Return the correct digits of one number type."""
         return self.correct[number_type]
 
     def __str__(self) -> str:
@@ -107,21 +123,54 @@ def digits(
     reference: str = "auto",
     precision: int = 60,
     progress: bool | None = None,
+    budget: float = EXACT_SECONDS,
 ) -> Digits:
-    """How many decimal digits of the heatmap of `x` are right, in each of several number types.
+    """Count the correct decimal digits of the heatmap of `x` in each of several number types.
 
-    net        the network; a final Softmax is left out, as explanations start at its input
-    x          a batch (N, ...)
-    rule       as in `explain`
-    dtypes     NumPy's number types, or their names
-    target     as in `explain`; None for the largest output by the reference
-    reference  "exact", "mpmath", or "auto": exact where that is possible and takes minutes at most
-    precision  decimal digits of mpmath, and of BatchNorm's square root in exact arithmetic
-    progress   a bar on stderr where this takes longer than two seconds; None: if stderr is a terminal
+    Parameters
+    ----------
+    net : Network
+        The network; a final Softmax is left out, since explanations start at its input.
+    x : array, shape (N, ...)
+        A batch.
+    rule : str, Rule or Composite
+        As in `explain`.
+    dtypes : sequence of dtype
+        NumPy's floating-point types or their names.
+    target : int, array of int, or None
+        As in `explain`; None explains the largest output according to the reference.
+    reference : {"auto", "exact", "mpmath"}
+        The arithmetic to compare with. "auto" tries exact arithmetic for at most 20 seconds of the budget
+        (`AUTO_SECONDS`; for all of it if mpmath is not installed) and falls back to mpmath if that is not enough or
+        if the network or the rule is irrational.
+    precision : int
+        Decimal digits of mpmath, and of BatchNorm's square root in exact arithmetic; at least 30.
+    progress : bool or None
+        Whether to draw a progress bar on stderr if the reference takes longer than two seconds; None draws it if
+        stderr is a terminal.
+    budget : float
+        Seconds that the reference may take, checked before every layer: a layer that has begun is finished.
 
-    Raises ParameterError, DTypeError; what `explain` raises; LrprefError where the reference cannot be had, or would
-    take longer than `rational.MAX_SECONDS`.
+    Returns
+    -------
+    Digits
+        The correct digits of every value, and their summary by number type.
 
+    Raises
+    ------
+    BudgetError
+        If the reference spends its budget; names the node that it had reached.
+    DTypeError
+        If a number type is not supported, or if `reference` is "exact" and a layer is irrational.
+    RuleError
+        If `reference` is "exact" and a rule is irrational.
+    ParameterError
+        If `reference`, `precision` or `budget` is invalid.
+    LrprefError
+        If mpmath is needed and not installed; and any error of `explain`.
+
+    Examples
+    --------
     >>> import lrpref
     >>> net = lrpref.Network.sequential(lrpref.Dense([[0.1, 0.7]]))
     >>> found = digits(net, np.array([[0.3, 0.9]]), "z-plus", dtypes=("float32", "float64"))
@@ -131,79 +180,121 @@ def digits(
     {'float32': True, 'float64': True}
     """
     if reference not in REFERENCES:
-        raise ParameterError(f"reference is one of {', '.join(map(repr, REFERENCES))}, got {reference!r}")
+        raise ParameterError(f"reference must be one of {', '.join(map(repr, REFERENCES))}, got {reference!r}")
     if precision < 30:
-        raise ParameterError(f"a reference needs at least 30 digits, got precision={precision}")
+        raise ParameterError(f"precision must be at least 30 decimal digits, got {precision}")
+    total = Budget(budget, '; or use reference="mpmath", whose numbers do not grow' if reference == "exact" else "")
     kinds = {kind.type.__name__: kind for kind in map(_floating_type, dtypes)}
     net, x, composite = _without_softmax(net.to("numpy")), to_numpy(as_floating(x, "the input")), resolve(rule)
-    net.cast(x)  # raises InputError, before anything is computed
-    way, costs = _choose(net, tuple(x.shape), composite, reference)
-    label = "exact arithmetic" if way == "exact" else f"mpmath with {precision} digits"
-    truth = _reference(net, x, target, composite, _arithmetic(way, precision), costs, Bar(label, progress))
-    correct, summary, short = {}, {}, _shortened(truth.relevance)
+    net.shapes(tuple(net.cast(x).shape))  # raises InputError or ShapeError before anything is computed
+    rational = all(rule.exact for rule in composite.assign(net).values())
+    explained = partial(_explained, net, x, target, composite, precision, progress)
+    truth, label = _reference(reference, explained, rational, total)
+    correct, summary, short = {}, {}, _shortened(to_numpy(truth.relevance))
     for name, kind in kinds.items():
-        found = _quietly(net.astype(kind), as_dtype(x, kind), truth.target, composite)
-        correct[name], summary[name] = _measure(found.relevance, short)
+        found = _trace_without_warnings(net.astype(kind), as_dtype(x, kind), truth.target, composite)
+        correct[name], summary[name] = _measure(to_numpy(found.relevance), short)
     return Digits(correct, summary, label, composite.name, np.asarray(truth.target))
 
 
 def _floating_type(kind: Any) -> np.dtype[Any]:
-    """A number type; raises DTypeError for one that lrpref does not compute with."""
+    """The NumPy number type; raises DTypeError if it is not one of those that lrpref computes with."""
     try:
         found: np.dtype[Any] = np.dtype(kind)
     except TypeError as error:
-        raise DTypeError(f"{kind!r} is no number type of NumPy") from error
+        raise DTypeError(f"{kind!r} is not a NumPy number type") from error
     if found == np.dtype(object) or not is_real_floating(np.empty(0, found)):
-        raise DTypeError(f"digits are measured of float32, float64 and longdouble, not of {found}")
+        raise DTypeError(f"expected float32, float64 or longdouble, got {found}")
     return found
 
 
 def _without_softmax(net: Network) -> Network:
     """The network up to its logits."""
+    # Network.logits
     return Network(net.nodes[:-1]) if len(net.nodes) > 1 and isinstance(net.nodes[-1].layer, Softmax) else net
 
 
 # ---- the reference ---------------------------------------------------------------------------------------------
 
 
-def _choose(net: Network, shape: Shape, composite: Composite, reference: str) -> tuple[str, dict[str, Cost]]:
-    """ "exact" or "mpmath", and what it costs; raises LrprefError where neither will do."""
-    rules, has_mpmath = composite.assign(net), importlib.util.find_spec("mpmath") is not None
-    if reference != "mpmath":
-        try:
-            costs = rational.check(net, shape, rules)
-        except LrprefError as error:
-            if reference == "exact":
-                raise
-            if not has_mpmath:
-                raise LrprefError(f'{error}. Or measure against mpmath: pip install "lrpref[exact]"') from error
-        else:
-            if reference == "exact" or not has_mpmath or sum(cost.total for cost in costs.values()) <= EXACT_SECONDS:
-                return "exact", costs
-    return "mpmath", rational.check_size(net, shape, rules, "mpf")
+def _reference(
+    reference: str, explained: Callable[[str, Budget], tuple[Trace, str]], rational: bool, total: Budget
+) -> tuple[Trace, str]:
+    """The explanation in the arithmetic of the reference, and the name of that arithmetic.
+
+    `explained(way, budget)` computes it one way, "exact" or "mpmath"; `rational` is whether all rules are.
+    """
+    has_mpmath = importlib.util.find_spec("mpmath") is not None
+    if reference == "exact":
+        return explained("exact", total)
+    if reference == "mpmath" or (has_mpmath and not rational):
+        return explained("mpmath", total)
+    try:
+        return explained("exact", Budget(min(AUTO_SECONDS, total.seconds)) if has_mpmath else total)
+    except LrprefError as error:
+        if rational and not isinstance(error, BudgetError | DTypeError):  # a DTypeError: an irrational layer
+            raise
+        if not has_mpmath:
+            raise type(error)(f'{error}. To compare with mpmath: pip install "lrpref[exact]"') from error
+    return explained("mpmath", total)
 
 
-def _arithmetic(way: str, precision: int) -> tuple[Callable[[Network], Network], Callable[[Array], np.ndarray]]:
-    """What puts a network, and what puts an array, into the arithmetic of the reference."""
+def _explained(
+    net: Network,
+    x: np.ndarray,
+    target: int | Array | None,
+    composite: Composite,
+    precision: int,
+    progress: bool | None,
+    way: str,
+    budget: Budget,
+) -> tuple[Trace, str]:
+    """The explanation in exact arithmetic or in mpmath, and the name of that arithmetic."""
+    label = "exact arithmetic" if way == "exact" else f"mpmath with {precision} digits"
+    of_layer, of_array = _arithmetic(way, precision)
+    with Bar(label, progress) as bar:
+        watched = _WatchedBudget(budget, bar, steps=3 * len(net.nodes) + 1)  # each is converted, run and explained
+
+        def convert(name: str, layer: Layer) -> Layer:
+            watched.check(name, "conversion")
+            return of_layer(name, layer)
+
+        return _trace_without_warnings(convert_layers(net, convert), of_array(x), target, composite, watched), label
+
+
+class _WatchedBudget(Budget):
+    """A budget whose checks move a progress bar, one of `steps` each."""
+
+    def __init__(self, budget: Budget, bar: Bar, steps: int) -> None:
+        super().__init__(budget.seconds, budget.remedy)
+        self.start, self.bar, self.share = budget.start, bar, 1 / steps
+
+    def check(self, node: str, work: str) -> None:
+        """Raise BudgetError if the time is spent; else move the bar."""
+        super().check(node, work)
+        self.bar.tick(self.share)
+
+
+def _arithmetic(way: str, precision: int) -> tuple[Callable[[str, Layer], Layer], Callable[[Array], np.ndarray]]:
+    """Two functions that convert a layer (given with its node's name) and an array to the reference's arithmetic."""
     if way == "exact":
-        return lambda net: rational.exact(net, precision), rational.exact
+        return lambda name, layer: exact_layer(name, layer, precision), exact
     zero = np.asarray([mpmath_numbers(precision).from_fraction(Fraction())], dtype=object)
 
     def convert(array: Array) -> np.ndarray:
-        found: np.ndarray = converted(array, like=zero) if is_real_floating(array) else array  # masks stay
-        return found
+        return to_numpy(converted(array, like=zero) if is_real_floating(array) else array)  # masks stay
 
-    return lambda net: net.map_arrays(convert), convert
+    return lambda name, layer: layer.map_arrays(convert), convert
 
 
 def mpmath_numbers(precision: int) -> Any:
-    """mpmath's number type at a precision of its own, with all that the plain code asks of numbers in an object array.
+    """Return mpmath's number type at its own precision, extended by what NumPy calls on objects in an array.
 
-    NumPy computes roots, exp and tanh of Python objects by their methods of that name, of which mpmath's numbers have
-    `sqrt`; `from_fraction` makes constants.
+    NumPy computes sqrt, exp and tanh of Python objects by their methods of that name, of which mpmath's numbers have
+    only `sqrt`; lrpref makes constants by `from_fraction`.
     """
     try:
-        context = importlib.import_module("mpmath").MPContext()  # of its own: mpmath.mp stays as it is
+        context = importlib.import_module("mpmath").MPContext()  # its own context: mpmath.mp stays as it is
     except ImportError as error:
         raise LrprefError('mpmath is not installed: pip install "lrpref[exact]"') from error
     context.dps = precision
@@ -214,40 +305,24 @@ def mpmath_numbers(precision: int) -> Any:
 
 
 def _as_method(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """A function of one number as a method of it."""
+    """A function of one number as a method."""
     return lambda number: function(number)
 
 
-def _reference(
-    net: Network,
-    x: np.ndarray,
-    target: int | Array | None,
-    composite: Composite,
-    arithmetic: tuple[Callable[[Network], Network], Callable[[Array], np.ndarray]],
-    costs: Mapping[str, Cost],
-    bar: Bar,
+def _trace_without_warnings(
+    net: Network, x: Array, target: int | Array | None, composite: Composite, budget: Budget | None = None
 ) -> Trace:
-    """The explanation in the arithmetic of the reference."""
-    of_network, of_array = arithmetic
-    with bar:
-        converted_net = of_network(net)
-        if bar.shown:
-            converted_net = _watched(converted_net, costs, bar)
-        return _quietly(converted_net, of_array(x), target, composite)
-
-
-def _quietly(net: Network, x: np.ndarray, target: int | Array | None, composite: Composite) -> Trace:
-    """A trace without its warnings: how far a heatmap can be trusted is what is being measured."""
+    """A trace without warnings about unsound relevance, which is what is being measured."""
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore", RelevanceWarning)
-        return trace(net, x, target, composite)
+        return trace(net, x, target, composite, budget=budget)
 
 
 # ---- the measure -----------------------------------------------------------------------------------------------
 
 
 def _shortened(truth: np.ndarray) -> np.ndarray:
-    """The reference with its fractions cut to 400 bits, which is precise enough and fast to compute with."""
+    """The reference with its fractions cut to 400 bits: precise enough, and fast to compute with."""
     if not is_rational(truth):
         return truth
     short = np.empty(truth.shape, dtype=object)
@@ -255,14 +330,14 @@ def _shortened(truth: np.ndarray) -> np.ndarray:
         top, bottom = int(value.numerator), int(value.denominator)
         shift = max(0, 400 - abs(top).bit_length() + bottom.bit_length())
         short[index] = Fraction((top << shift) // bottom, 1 << shift)
-    return rational.exact(short)
+    return exact(short)
 
 
 def _measure(R: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, Summary]:
-    """The correct digits of `R`, and their summary."""
+    """The correct digits of `R` compared with `truth`, and their summary."""
     holds = (np.finfo(R.dtype).nmant + 1) * log10(2)
     sound = np.isfinite(R)
-    error = abs(converted(np.where(sound, R, 0), like=truth) - truth)
+    error = abs(to_numpy(converted(np.where(sound, R, 0), like=truth)) - truth)
     counts = (truth != 0) | (R != 0)
     comparable = sound & (truth != 0)
     relative = np.where(comparable, error, 1 * counts) / np.where(comparable, abs(truth), 1)
@@ -288,43 +363,3 @@ def _relative_l2(error: np.ndarray, truth: np.ndarray) -> float:
         return inf if (error != 0).any() else 0.0
     ratio = [float(np.linalg.norm((values / largest).astype(np.float64))) for values in (error, truth)]
     return ratio[0] / ratio[1]
-
-
-# ---- progress --------------------------------------------------------------------------------------------------
-
-
-def _watched(net: Network, costs: Mapping[str, Cost], bar: Bar) -> Network:
-    """The same network, whose linear layers tell the bar what they have done, a Dense layer in parts."""
-    total = sum(cost.total for cost in costs.values()) or 1.0
-    nodes = []
-    for name, layer, inputs in net.nodes:
-        if isinstance(layer, LinearLayer):
-            layer = _watched_layer(layer, costs[name].forward / total, costs[name].back / total, bar)
-        nodes.append((name, layer, inputs))
-    return Network(nodes)
-
-
-def _watched_layer(layer: LinearLayer, forward: float, back: float, bar: Bar) -> Layer:
-    """The same layer; `forward` and `back` are the shares of all work that one pass through it is."""
-    kind: Any = type(layer)
-
-    def linear(self: Any, w: Array, *inputs: Array) -> Array:
-        z = kind.linear(self, w, *inputs)
-        bar.tick(forward)
-        return z
-
-    def adjoint(self: Any, w: Array, s: Array, *shapes: Any) -> Any:
-        if not isinstance(layer, Dense):
-            c = kind.adjoint(self, w, s, *shapes)
-            bar.tick(back)
-            return c
-        parts = np.array_split(w, min(50, w.shape[1]) or 1, axis=1)
-        found = []
-        for part in parts:
-            found.append(kind.adjoint(self, part, s, (*shapes[0][:1], part.shape[1])))
-            bar.tick(back / len(parts))
-        return np.concatenate(found, axis=1)
-
-    watched: Layer = object.__new__(type(kind.__name__, (kind,), {"linear": linear, "adjoint": adjoint}))
-    vars(watched).update(vars(layer))
-    return watched

@@ -1,4 +1,4 @@
-"""Networks people know, data sets they were trained on, and a few real inputs to try them on."""
+"""Well-known networks, the data sets they are trained on, and a few real inputs."""
 
 from . import datasets, inputs, models, samples
 

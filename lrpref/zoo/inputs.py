@@ -1,4 +1,4 @@
-"""What the command line explains: an embedded sample, an image file, or an array in a .npy file."""
+"""Inputs of the command line: an embedded sample, an image file, or an array in a .npy file."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any, Self
 import numpy as np
 
 from ..arithmetic import as_floating, as_parameter
+from ..backend import to_numpy
 from ..errors import InputError, LrprefError, ParameterError, WeightsError, unknown
 from ..weights import UNREADABLE
 from . import samples
@@ -17,10 +18,20 @@ from . import samples
 
 @dataclass(frozen=True, eq=False)
 class Normalisation:
-    """From pixels p in [0, 1] to what a network takes, per channel: x = (p - mean) / std, and back.
+    """Per-channel normalisation of pixels p in [0, 1], x = (p - mean) / std, and its inverse.
 
-    mean, std  (C,); std > 0
+    Parameters
+    ----------
+    mean, std : array, shape (C,)
+        One number per channel; std > 0.
 
+    Raises
+    ------
+    ParameterError
+        If the shapes of `mean` and `std` differ, or `std` is not positive.
+
+    Examples
+    --------
     >>> as_used = Normalisation([0.5], [0.25])
     >>> x = as_used.apply(np.array([[[[0.0, 1.0]]]]))
     >>> x, as_used.undo(x)
@@ -35,35 +46,36 @@ class Normalisation:
             value = as_parameter(getattr(self, name), f"the input's {name}", ndim=1)
             object.__setattr__(self, name, value)
         if self.mean.shape != self.std.shape or not (self.std > 0).all():
-            raise ParameterError(f"mean and std need a number per channel, std > 0; got {self.mean} and {self.std}")
+            raise ParameterError(f"mean and std need one number per channel, std > 0; got {self.mean} and {self.std}")
 
     @classmethod
     def of(cls, about: Mapping[str, Any]) -> Self | None:
-        """What a file's metadata say: {"input": {"mean": [...], "std": [...]}}; None where they say nothing."""
-        told = about.get("input")
-        if not isinstance(told, Mapping) or not {"mean", "std"} & set(told):
+        """Read the metadata of a file, {"input": {"mean": [...], "std": [...]}}; None without mean and std."""
+        entry = about.get("input")
+        if not isinstance(entry, Mapping) or not {"mean", "std"} & set(entry):
             return None
         try:
-            return cls(told["mean"], told["std"])
+            return cls(entry["mean"], entry["std"])
         except (LrprefError, KeyError, TypeError, ValueError) as error:
             raise WeightsError(f"the metadata's mean and std of the input cannot be used: {error}") from error
 
     def apply(self, pixels: np.ndarray) -> np.ndarray:
-        """The network's input (N, C, H, W), in the number type of `pixels`."""
+        """Normalise pixels (N, C, H, W); the number type stays."""
         x: np.ndarray = (pixels - self._shaped(self.mean, pixels)) / self._shaped(self.std, pixels)
         return x.astype(pixels.dtype)
 
     def undo(self, x: np.ndarray) -> np.ndarray:
-        """The pixels of an input (N, C, H, W)."""
+        """Undo the normalisation of an input (N, C, H, W)."""
         pixels: np.ndarray = x * self._shaped(self.std, x) + self._shaped(self.mean, x)
         return pixels.astype(x.dtype)
 
     def box(self) -> tuple[np.ndarray, np.ndarray]:
-        """What black and white become, each (1, C, 1, 1): the bounds of `rules.ZBox` for this input."""
+        """Return normalised black and white, each (1, C, 1, 1): the bounds of `rules.ZBox` for this input."""
         black = np.zeros((1, len(self.mean), 1, 1))
         return self.apply(black), self.apply(black + 1)
 
     def _shaped(self, value: np.ndarray, image: np.ndarray) -> np.ndarray:
+        """One number per channel, shaped to broadcast over `image`."""
         if image.ndim != 4 or image.shape[1] != len(value):
             raise InputError(f"mean and std are for images (N, {len(value)}, H, W), got {image.shape}")
         return value.reshape(1, -1, 1, 1)
@@ -72,14 +84,32 @@ class Normalisation:
 def read(
     name: str, shape: Sequence[int], invert: bool = False, normalisation: Normalisation | None = None
 ) -> np.ndarray:
-    """A batch of one for a network with inputs of `shape` (C, H, W), without the batch axis.
+    """Read one input for a network.
 
-    name           an embedded sample ("digit-4"), an image file (resized), or a .npy file of that shape
-    invert         1 - x, for dark ink on a light ground
-    normalisation  what the network wants of the pixels of samples and images, which are in [0, 1]; an array in a
-                   .npy file is taken as it is
+    Parameters
+    ----------
+    name : str
+        An embedded sample ("digit-4"), an image file (resized to fit), or a .npy file.
+    shape : sequence of int
+        The shape (C, H, W) of the network's inputs, without the batch axis.
+    invert : bool
+        Whether to replace x by 1 - x, for dark ink on a light background.
+    normalisation : Normalisation or None
+        The normalisation that the network expects of samples and images, whose pixels are in [0, 1]. An array in a
+        .npy file is never normalised.
 
-    Raises UnknownNameError, InputError.
+    Returns
+    -------
+    numpy.ndarray, shape (1, C, H, W)
+
+    Raises
+    ------
+    UnknownNameError
+        If no sample has this name.
+    InputError
+        If the file is unreadable or has another shape.
+    LrprefError
+        If an image file needs pillow and it is not installed.
     """
     path = Path(name)
     if path.suffix == ".npy":
@@ -99,12 +129,13 @@ def read(
 
 
 def _array(path: Path, shape: Sequence[int]) -> np.ndarray:
+    """An array from a .npy file, as a batch of one."""
     try:
         with path.open("rb") as stream:
-            x: np.ndarray = np.lib.format.read_array(stream, allow_pickle=False)
+            found: np.ndarray = np.lib.format.read_array(stream, allow_pickle=False)
     except UNREADABLE as error:
         raise InputError(f"{path} is not a readable .npy file: {error}") from error
-    x = as_floating(x, str(path))
+    x = to_numpy(as_floating(found, str(path)))
     x = x[None] if x.shape == tuple(shape) else x
     if x.shape != (1, *shape):
         raise InputError(f"{path} has shape {x.shape}, the network takes {(1, *shape)}")
@@ -112,12 +143,13 @@ def _array(path: Path, shape: Sequence[int]) -> np.ndarray:
 
 
 def _picture(path: Path, shape: Sequence[int]) -> np.ndarray:
+    """An image file as a batch of one, resized to the network's input, pixels in [0, 1]."""
     try:
         from PIL import Image
     except ImportError as error:
         raise LrprefError('image files need pillow: pip install "lrpref[plot]"') from error
     if len(shape) != 3 or shape[0] not in (1, 3):
-        raise InputError(f"an image has 1 or 3 channels, the network takes {tuple(shape)}; give a .npy file")
+        raise InputError(f"an image has 1 or 3 channels, the network takes {tuple(shape)}; use a .npy file")
     channels, height, width = shape
     try:
         with Image.open(path) as image:

@@ -1,9 +1,9 @@
-"""Data sets in their published formats: MNIST and CIFAR-10, from a folder, checked, and fetched if one asks for it.
+"""MNIST and CIFAR-10 in their published formats: read from a folder, verified, and downloaded on request.
 
     data = lrpref.datasets.load("mnist", split="test", folder="~/data")
     x = lrpref.datasets.scaled(data.x)
 
-Nothing is unpickled: CIFAR-10's Python batches are read by an interpreter of their own few opcodes (`pickled.py`).
+Nothing is unpickled: of CIFAR-10 the binary batches are read, not the Python ones.
 """
 
 from .dataset import Dataset, scaled

@@ -1,4 +1,4 @@
-"""What a data set is here: images and labels as bytes, as they were published."""
+"""A data set: images and labels as bytes, as they were published."""
 
 from __future__ import annotations
 
@@ -14,11 +14,18 @@ from ...errors import InputError
 class Dataset:
     """Labelled images.
 
-    x        (N, C, H, W), uint8, as published
-    y        (N,), int64, the classes by number
-    classes  their names
-    index    (N,), int64, the images' places in the published file of their split, from 0
-    source   where they were read from, in words
+    Parameters
+    ----------
+    x : numpy.ndarray, shape (N, C, H, W)
+        Images of uint8, as published.
+    y : numpy.ndarray, shape (N,)
+        Class numbers of int64.
+    classes : tuple of str
+        The names of the classes.
+    index : numpy.ndarray, shape (N,)
+        The images' positions in the published file of their split, int64, from 0.
+    source : str
+        The file that they were read from.
     """
 
     x: np.ndarray
@@ -35,20 +42,37 @@ class Dataset:
 
 
 def scaled(x: np.ndarray, mean: float | Sequence[float] = 0.0, std: float | Sequence[float] = 1.0) -> np.ndarray:
-    """Bytes as float32 in [0, 1], then (x - mean) / std, where these are one number, or one per channel.
+    """Scale bytes to float32 in [0, 1], then standardise: (x - mean) / std.
 
-    x  (N, C, H, W), uint8
+    Parameters
+    ----------
+    x : numpy.ndarray, shape (N, C, H, W)
+        Images of uint8.
+    mean, std : float or sequence of float
+        One number, or one per channel; std > 0.
 
-    Raises InputError for anything but bytes: what is scaled already must not be scaled again.
+    Returns
+    -------
+    numpy.ndarray, shape (N, C, H, W)
+        float32.
 
+    Raises
+    ------
+    InputError
+        If `x` is not an array of bytes (so that nothing is scaled twice), or `mean` and `std` do not fit it.
+
+    Examples
+    --------
     >>> scaled(np.full((1, 1, 1, 1), 255, dtype=np.uint8), mean=0.5, std=0.25).item()
     2.0
     """
     if x.dtype != np.uint8 or x.ndim != 4:
-        raise InputError(f"expected (N, C, H, W) of uint8, 0 to 255, got {x.shape} of {x.dtype}")
+        raise InputError(f"expected images (N, C, H, W) of uint8, got {x.shape} of {x.dtype}")
     unit = x.astype(np.float32) / 255
     shift, scale = (np.reshape(np.asarray(v, dtype=np.float32), (-1, 1, 1)) for v in (mean, std))
     if not {len(shift), len(scale)} <= {1, x.shape[1]} or not np.all(scale > 0):
-        raise InputError(f"mean {mean} and std {std}: one number each, or one per channel of {x.shape}; std above 0")
+        raise InputError(
+            f"mean and std must be one number or one per channel of {x.shape}, std > 0; got {mean} and {std}"
+        )
     standardised: np.ndarray = (unit - shift) / scale
     return standardised

@@ -1,8 +1,10 @@
-"""The IDX format of MNIST: a magic number that says type and rank, the sizes, and the bytes.
+"""The IDX format of MNIST: a magic number that encodes type and rank, the sizes, and the bytes.
 
-    00 00 08 rank | size, ..., size (32 bits each, the highest byte first) | the array
+    00 00 08 rank | size, ..., size (32 bits each, big-endian) | the array
 
-(Y. LeCun, C. Cortes, C. Burges, "The MNIST database of handwritten digits", its section on file formats.)
+References
+----------
+Y. LeCun, C. Cortes, C. Burges, "The MNIST database of handwritten digits", section on file formats.
 """
 
 from __future__ import annotations
@@ -18,14 +20,14 @@ import numpy as np
 from ...errors import DataError
 
 MAX_BYTES = 2**28
-"""More than any file of these data sets needs."""
+"""The largest file that is read; those of MNIST are smaller."""
 
 UINT8 = 8
 GZIP = b"\x1f\x8b"
 
 
 def read_idx(path: Path) -> np.ndarray:
-    """The array of bytes in an IDX file, gzip or not; raises DataError."""
+    """Read the array of bytes in an IDX file, gzip or not; raises DataError."""
     try:
         with path.open("rb") as raw:
             packed = raw.read(2) == GZIP
@@ -38,27 +40,31 @@ def read_idx(path: Path) -> np.ndarray:
 
 
 def parse_idx(data: bytes) -> np.ndarray:
-    """The array of bytes that IDX data holds; raises DataError.
+    """Parse IDX data of bytes; raises DataError.
 
     >>> parse_idx(bytes([0, 0, 8, 1, 0, 0, 0, 2, 7, 9]))
     array([7, 9], dtype=uint8)
     """
     if len(data) < 4 or data[:2] != b"\0\0":
-        raise DataError("not an IDX file: it does not begin with its magic number")
+        raise DataError("not an IDX file: it does not begin with the magic number")
     kind, rank = data[2], data[3]
     if kind != UINT8 or not 1 <= rank <= 3:
-        raise DataError(f"an IDX file of type {kind:#04x} and {rank} axes; only bytes (0x08), of 1 to 3 axes, are read")
+        raise DataError(
+            f"IDX type {kind:#04x} with {rank} axes is not supported; expected bytes (0x08) with 1 to 3 axes"
+        )
     start = 4 + 4 * rank
     if len(data) < start:
-        raise DataError("an IDX file that ends within its header")
+        raise DataError("the IDX file ends within its header")
     shape = struct.unpack(f">{rank}I", data[4:start])
     if prod(shape) != len(data) - start:
-        raise DataError(f"an IDX file that says it is {shape}, {prod(shape)} bytes, but has {len(data) - start}")
+        raise DataError(
+            f"the header gives shape {shape}, {prod(shape)} bytes, but the IDX file has {len(data) - start}"
+        )
     return np.frombuffer(data, np.uint8, offset=start).reshape(shape)
 
 
 def as_idx(array: np.ndarray) -> bytes:
-    """An array of bytes as IDX data.
+    """Write an array of bytes as IDX data.
 
     >>> as_idx(np.array([7, 9], dtype=np.uint8)).hex()
     '00000801000000020709'

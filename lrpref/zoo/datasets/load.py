@@ -1,4 +1,4 @@
-"""`load`: a data set by name, from a folder, checked against what was published, fetched where one asks for it."""
+"""`load`: a data set by name, read from a folder, compared with the published one, and downloaded on request."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ VARIABLE = "LRPREF_DATA"
 
 
 def names() -> list[str]:
-    """The data sets that `load` knows."""
+    """Return the names of the data sets that `load` knows."""
     return sorted(SOURCES)
 
 
@@ -32,16 +32,34 @@ def load(
     download: bool = False,
     check: bool = True,
 ) -> Dataset:
-    """A data set, as it was published: images (N, C, H, W) of uint8, labels, names of the classes.
+    """Load a data set as it was published.
 
-    name      "mnist" or "cifar10"
-    split     "train" or "test"; for CIFAR-10 also "val", where the folder has lrpref's own parts
-    folder    where the files lie; None for the environment variable LRPREF_DATA, else for where downloads go
-    download  fetch what is missing, into that folder, with pooch
-    check     compare checksums with those of the published data; False for data of one's own in these formats
+    Parameters
+    ----------
+    name : str
+        "mnist" or "cifar10".
+    split : str
+        "train" or "test"; for CIFAR-10 also "val", if the folder has lrpref's own parts.
+    folder : path or None
+        The folder of the files. None takes the environment variable LRPREF_DATA or, without it, ~/.cache/lrpref.
+    download : bool
+        Download missing files into the folder with pooch.
+    check : bool
+        Compare checksums with those of the published data. Pass False to read your own data in these formats.
 
-    Raises UnknownNameError; DataError, saying what to do, for files that are missing, damaged or not the published
-    ones; LrprefError where `download` needs a library.
+    Returns
+    -------
+    Dataset
+        Images (N, C, H, W) of uint8, labels, and the names of the classes.
+
+    Raises
+    ------
+    UnknownNameError
+        If the data set or the split is unknown.
+    DataError
+        If files are missing, damaged, or not the published ones; the message says what to do.
+    LrprefError
+        If `download` needs pooch and it is not installed.
     """
     if name not in SOURCES:
         raise unknown("data set", name, names())
@@ -61,34 +79,38 @@ def load(
 
 
 def _folder(folder: str | os.PathLike[str] | None) -> Path:
-    told = folder if folder is not None else os.environ.get(VARIABLE)
-    if told:
-        return Path(told).expanduser()
-    return Path.home() / ".cache" / "lrpref"
+    """The folder of the files: the argument, the environment variable, or the cache."""
+    chosen = folder if folder is not None else os.environ.get(VARIABLE)
+    return Path(chosen).expanduser() if chosen else Path.home() / ".cache" / "lrpref"
 
 
 def _dataset(part: Part, source: ModuleType) -> Dataset:
+    """A part as the public data set."""
     return Dataset(part.x, part.y.astype(np.int64), source.CLASSES, part.index, str(part.path))
 
 
 def _missing(name: str, split: str, source: ModuleType, where: Path) -> str:
-    """What to do."""
+    """The error message for files that are missing: what was found instead, and what to do."""
+    pickles = [found for found in source.PICKLES if (where / found).exists()]
+    refused = (
+        f": {pickles[0]} holds pickles, which can run code when they are loaded, and is not read" if pickles else ""
+    )
     urls = ", ".join(each.url for each in source.DOWNLOADS)
     return (
-        f'there is no {name} "{split}" in {where}. Name a folder (folder=, or the environment variable {VARIABLE}) '
-        f"with {source.FILES}; or let it be fetched with download=True, from {urls}"
+        f'no {name} "{split}" in {where}{refused}. Name a folder (folder=, or the environment variable {VARIABLE}) '
+        f"with {source.FILES}; or pass download=True to download {urls}"
     )
 
 
 def _fetch(source: ModuleType, where: Path) -> None:
-    """Download the published files with pooch, which checks them; raises DataError where that fails."""
+    """Download the published files with pooch, which verifies them; raises DataError if that fails."""
     pooch = library("pooch", "data", "downloads")
     for each in source.DOWNLOADS:
         try:
             pooch.retrieve(each.url, known_hash=f"md5:{each.md5}", fname=each.name, path=where, progressbar=False)
         except LrprefError:
             raise
-        except Exception as error:  # no network, no such page, another checksum: requests and pooch have many kinds
+        except Exception as error:  # no network, a missing page, a wrong checksum: requests and pooch raise many types
             raise DataError(
-                f"could not fetch {each.url}: {error}. Fetch it on another machine, and put it into {where}"
+                f"could not download {each.url}: {error}. Download it on another machine and copy it to {where}"
             ) from error

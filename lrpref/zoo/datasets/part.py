@@ -1,4 +1,4 @@
-"""What a reader brings home: images, labels, their places in the published file, and where they were found."""
+"""The result of a reader: images, labels, their positions in the published file, and the file they came from."""
 
 from __future__ import annotations
 
@@ -15,9 +15,18 @@ from ...weights import read_arrays
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """One split, or what a folder has of it.
+    """One split, or the part of it that a folder has.
 
-    x (N, C, H, W) uint8; y (N,) uint8; index (N,) the places in the published file; path of a file it came from
+    Parameters
+    ----------
+    x : numpy.ndarray, shape (N, C, H, W)
+        Images of uint8.
+    y : numpy.ndarray, shape (N,)
+        Labels of uint8.
+    index : numpy.ndarray, shape (N,)
+        The images' positions in the published file.
+    path : Path
+        A file that the images came from.
     """
 
     x: np.ndarray
@@ -27,11 +36,13 @@ class Part:
 
     @classmethod
     def checked(cls, x: np.ndarray, y: np.ndarray, index: np.ndarray, path: Path, classes: int) -> Part:
-        """A part whose images, labels and places fit together; raises DataError."""
+        """Return a part; raises DataError unless images, labels and positions fit together."""
         if y.shape != (len(x),) or index.shape != y.shape:
-            raise DataError(f"{path}: {len(x)} images, but labels of shape {y.shape} and places of {index.shape}")
+            raise DataError(
+                f"{path}: {len(x)} images, but labels of shape {y.shape} and an index of shape {index.shape}"
+            )
         if y.dtype.kind not in "iu" or (len(y) and not 0 <= int(y.min()) <= int(y.max()) < classes):
-            raise DataError(f"{path}: labels that are no whole numbers from 0 to {classes - 1}")
+            raise DataError(f"{path}: labels must be integers from 0 to {classes - 1}")
         return cls(np.ascontiguousarray(x), y.astype(np.uint8), index.astype(np.int64), path)
 
     def compare(self, what: str, content: bytes, md5: str) -> None:
@@ -39,14 +50,14 @@ class Part:
         found = hashlib.md5(content, usedforsecurity=False).hexdigest()
         if found != md5:
             raise DataError(
-                f"{self.path}: the {what} are not the published ones: md5 {found}, not {md5}. Fetch the file again, "
-                "or load with check=False if this is data of your own"
+                f"{self.path}: the {what} are not the published ones: md5 {found}, expected {md5}. Download the file "
+                "again, or pass check=False to read your own data"
             )
 
 
 @dataclass(frozen=True)
 class Download:
-    """A file that was published, and its md5."""
+    """A published file and its md5."""
 
     folder: str
     name: str
@@ -54,16 +65,16 @@ class Download:
 
     @property
     def url(self) -> str:
-        """Where it lies."""
+        """The address of the file."""
         return self.folder + self.name
 
 
 def columns(path: Path, keys: Sequence[str]) -> list[np.ndarray]:
-    """Arrays of an .npz file by name; raises DataError."""
+    """Return arrays of an .npz file by name; raises DataError."""
     try:
         arrays = read_arrays(path)
     except WeightsError as error:
         raise DataError(str(error)) from error
     if missing := [key for key in keys if key not in arrays]:
-        raise DataError(f"{path} has no {', '.join(missing)}; it has: {', '.join(arrays)}")
+        raise DataError(f"{path} does not contain {', '.join(missing)}; it contains {', '.join(arrays)}")
     return [arrays[key] for key in keys]

@@ -1,6 +1,6 @@
-"""How the builders write a network down: first the graph, with weights of zero, then its weights.
+"""How the builders write a network: first the graph, with zero weights, then its weights.
 
-A zero weight of any shape is a view of a single number, so that a graph takes no memory before it is filled.
+A zero weight of any shape is a view of a single number, so that a graph takes no memory before its weights are set.
 """
 
 from __future__ import annotations
@@ -18,60 +18,71 @@ from ...network import INPUT, Network, Node
 from ...weights.state_dict import from_state_dict
 
 SMALL = 64
-"""Images of fewer rows or columns than this get the form of a network that is usual for CIFAR-10."""
+"""Images with fewer rows or columns than this get the form of a network that is usual for CIFAR-10."""
 
 
 class Blueprint:
-    """A network being written down: nodes are put one after the other, and every node knows its shape.
+    """A network under construction: nodes are added in order, and the shape of every node is known.
 
-    input_shape  (C, H, W)
-    width        a factor for all numbers of channels
+    Parameters
+    ----------
+    input_shape : sequence of int
+        (C, H, W) of one image.
+    width : float
+        A factor for all numbers of channels.
+
+    Raises
+    ------
+    ParameterError
+        If an argument is out of its range.
     """
 
     def __init__(self, input_shape: Sequence[int], width: float) -> None:
         if len(input_shape) != 3 or min(input_shape) < 1:
-            raise ParameterError(f"input_shape is (channels, rows, columns) of one image, got {tuple(input_shape)}")
+            raise ParameterError(
+                f"input_shape must be (channels, rows, columns) of one image, got {tuple(input_shape)}"
+            )
         if not width > 0:
-            raise ParameterError(f"width is a factor for the channels and must be positive, got {width}")
+            raise ParameterError(f"width must be a positive factor for the channels, got {width}")
         self.width = width
         self.small = min(input_shape[1:]) < SMALL
         self.shapes: dict[str, Shape] = {INPUT: (1, *input_shape)}
         self.nodes: list[tuple[str, Layer, list[str]]] = []
 
     def channels(self, at: str) -> int:
-        """How many channels, or features, there are at a node."""
+        """Return the number of channels, or features, at a node."""
         return self.shapes[at][1]
 
     def widened(self, channels: int) -> int:
-        """So many channels times the width; at least one."""
+        """Multiply a number of channels by the width; at least one is left."""
         return max(1, round(channels * self.width))
 
     def put(self, name: str, layer: Layer, *inputs: str) -> str:
-        """A node; returns its name."""
+        """Add a node; returns its name."""
         self.nodes.append((name, layer, list(inputs)))
         self.shapes[name] = layer.output_shape(*(self.shapes[i] for i in inputs))
         return name
 
     def conv(self, name: str, at: str, out: int, kernel: int, stride: int = 1, bias: bool = False) -> str:
-        """A convolution, with the padding that keeps an image's size where the stride is 1."""
+        """Add a convolution, padded so that stride 1 keeps the image size; returns its name."""
         weight = zeros(out, self.channels(at), kernel, kernel)
         return self.put(name, Conv2D(weight, zeros(out) if bias else None, stride, kernel // 2), at)
 
     def norm(self, name: str, at: str) -> str:
-        """A BatchNorm that changes nothing yet, but for its eps."""
+        """Add a BatchNorm that is the identity except for its eps; returns its name."""
         C = self.channels(at)
         return self.put(name, BatchNorm(zeros(C) + 1, zeros(C), zeros(C), zeros(C) + 1), at)
 
     def relu(self, name: str, at: str) -> str:
-        """A ReLU."""
+        """Add a ReLU; returns its name."""
         return self.put(name, ReLU(), at)
 
     def dense(self, name: str, at: str, out: int) -> str:
-        """A Dense layer with a bias."""
+        """Add a Dense layer with a bias; returns its name."""
         return self.put(name, Dense(zeros(out, self.channels(at)), zeros(out)), at)
 
     def network(self, seed: int | np.random.Generator | None, state: Mapping[str, Any] | None) -> Network:
-        """What was written down, with the weights that `state` holds, or else with random ones."""
+        """Return the network with the weights in `state`, or else with random ones."""
         net = Network(self.nodes)
         if state is not None:
             fixed = {f"{name}.weight": layer.weight for name, layer, _ in net.nodes if isinstance(layer, Scale)}
@@ -80,10 +91,10 @@ class Blueprint:
 
 
 def initialised(net: Network, rng: np.random.Generator) -> Network:
-    """The same graph with random weights: normal with variance 2 / n, n the fan-in, and biases of zero.
+    """Return the same graph with random weights: normal with variance 2 / fan-in, and zero biases.
 
-    He et al. 2015 (arXiv 1502.01852), eq. 10: under ReLU, signals then keep their size from layer to layer.
-    BatchNorms stay as they are.
+    With ReLUs, signals then keep their size from layer to layer (He et al. 2015, arXiv 1502.01852, eq. 10).
+    BatchNorms are unchanged.
     """
     nodes: list[Node] = []
     for node in net.nodes:
@@ -97,5 +108,5 @@ def initialised(net: Network, rng: np.random.Generator) -> Network:
 
 
 def zeros(*shape: int) -> np.ndarray:
-    """Zeros in float32 that take no memory."""
+    """Return zeros in float32 that take no memory."""
     return np.broadcast_to(np.float32(0), shape)

@@ -1,4 +1,4 @@
-"""A simple CNN: the smallest network that has all the usual kinds of layers."""
+"""A simple CNN: the smallest network with all the usual kinds of layers."""
 
 from __future__ import annotations
 
@@ -24,20 +24,46 @@ def simple_cnn(
     seed: int | np.random.Generator | None = 0,
     state: Mapping[str, Any] | None = None,
 ) -> Network:
-    """Convolutions of 3 x 3, all but the last followed by a max-pool of 2 x 2, then two Dense layers.
+    """Build a CNN: 3 x 3 convolutions, all but the last followed by a 2 x 2 max-pool, then two Dense layers.
 
-    channels    of each convolution; "mnist-cnn" has the default, "cifar-cnn" has (32, 64, 128, 128)
-    hidden      units of the first Dense layer
-    batch_norm  a BatchNorm between each convolution and its ReLU
+    The nodes are conv1, bn1, relu1, pool1, conv2, ..., flatten, fc1, relu4, fc2.
 
-    The other arguments are those of every builder (`lrpref.models`). Nodes: conv1, bn1, relu1, pool1, conv2, ...,
-    flatten, fc1, relu4, fc2. Raises ParameterError where no pixel would be left.
+    Parameters
+    ----------
+    channels : sequence of int
+        The channels of each convolution. "mnist-cnn" has the default, "cifar-cnn" has (32, 64, 128, 128).
+    hidden : int
+        The units of the first Dense layer.
+    width : float
+        A factor for all numbers of channels.
+    num_classes : int
+        The number of outputs, which are logits.
+    input_shape : sequence of int
+        (C, H, W) of one image.
+    batch_norm : bool
+        Whether to put a BatchNorm between each convolution and its ReLU.
+    seed : int, numpy.random.Generator, or None
+        For random weights (He et al. 2015). None leaves every weight zero and takes no memory.
+    state : mapping of str to array, or None
+        Weights by name, used in place of random ones.
+
+    Returns
+    -------
+    Network
+        In float32, or in the number type of `state`.
+
+    Raises
+    ------
+    ParameterError
+        If an argument is out of its range, or the max-pools would leave no pixel.
+    WeightsError
+        If `state` does not fit the network.
     """
     if not channels:
-        raise ParameterError("a CNN has at least one convolution, got channels=()")
+        raise ParameterError("a CNN needs at least one convolution, got channels=()")
     plan, at = Blueprint(input_shape, width), INPUT
     if min(input_shape[1:]) < 2 ** (len(channels) - 1):
-        raise ParameterError(f"{len(channels) - 1} poolings leave nothing of an image of {tuple(input_shape[1:])}")
+        raise ParameterError(f"{len(channels) - 1} max-pools leave no pixel of an image of {tuple(input_shape[1:])}")
     for i, out in enumerate(channels, start=1):
         at = plan.conv(f"conv{i}", at, plan.widened(out), 3, bias=True)
         at = plan.norm(f"bn{i}", at) if batch_norm else at

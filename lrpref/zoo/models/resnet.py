@@ -13,7 +13,7 @@ from ...network import INPUT, Network
 from .blueprint import Blueprint, zeros
 
 EXPANSION = 4
-"""A bottleneck's output has this many times the channels of its 3 x 3 convolution."""
+"""The ratio of a bottleneck's output channels to those of its 3 x 3 convolution."""
 
 
 def resnet20(
@@ -25,16 +25,44 @@ def resnet20(
     seed: int | np.random.Generator | None = 0,
     state: Mapping[str, Any] | None = None,
 ) -> Network:
-    """ResNet-20 for CIFAR-10 (sec. 4.2): three stages of three blocks with 16, 32 and 64 channels.
+    """Build ResNet-20 for CIFAR-10: three stages of three blocks with 16, 32 and 64 channels.
 
-    shortcut  where the number of channels doubles and the image is halved: "A" has no parameters, it takes every
-              second cell and adds channels of zeros after the others; "B" is a 1 x 1 convolution with stride 2 and a
-              BatchNorm
+    It has 269,722 parameters with shortcut "A" and 272,474 with "B".
 
-    The other arguments are those of every builder (`lrpref.models`). 269,722 parameters with "A", 272,474 with "B".
+    Parameters
+    ----------
+    shortcut : {"A", "B"}
+        The shortcut where the number of channels doubles and the image is halved. "A" has no parameters: it takes
+        every second cell and appends channels of zeros. "B" is a 1 x 1 convolution with stride 2 and a BatchNorm.
+    width : float
+        A factor for all numbers of channels.
+    num_classes : int
+        The number of outputs, which are logits.
+    input_shape : sequence of int
+        (C, H, W) of one image.
+    seed : int, numpy.random.Generator, or None
+        For random weights (He et al. 2015). None leaves every weight zero and takes no memory.
+    state : mapping of str to array, or None
+        Weights by name, used in place of random ones.
+
+    Returns
+    -------
+    Network
+        In float32, or in the number type of `state`.
+
+    Raises
+    ------
+    ParameterError
+        If an argument is out of its range.
+    WeightsError
+        If `state` does not fit the network.
+
+    References
+    ----------
+    He et al. 2016 (arXiv 1512.03385), sec. 4.2.
     """
     if shortcut not in ("A", "B"):
-        raise ParameterError(f'shortcut is "A" (no parameters) or "B" (a projection), got {shortcut!r}')
+        raise ParameterError(f'shortcut must be "A" (no parameters) or "B" (a projection), got {shortcut!r}')
     plan = Blueprint(input_shape, width)
     at = _stem(plan, 16, kernel=3)
     for stage in (1, 2, 3):
@@ -54,16 +82,43 @@ def resnet50(
     seed: int | np.random.Generator | None = 0,
     state: Mapping[str, Any] | None = None,
 ) -> Network:
-    """ResNet-50 (table 1): four stages of 3, 4, 6 and 3 bottlenecks; 25,557,032 parameters at full size.
+    """Build ResNet-50: four stages of 3, 4, 6 and 3 bottlenecks; 25,557,032 parameters at full size.
 
-    A stage halves the image in the 3 x 3 convolution of its first block, as in torchvision, not in the 1 x 1 before
-    it, as in the paper. Images of less than 64 x 64 get the stem that is usual for CIFAR-10: a 3 x 3 convolution with
-    stride 1 in place of 7 x 7 with stride 2, and no max-pool.
+    A stage halves the image in the 3 x 3 convolution of its first block, as in torchvision, not in the 1 x 1
+    convolution before it, as in the paper.
 
-    stem_pool  whether the stem ends in a max-pool; None leaves it out for small images only. With it, a small image
-               costs a quarter of the time; the trained "resnet50" has it
+    Parameters
+    ----------
+    width : float
+        A factor for all numbers of channels.
+    num_classes : int
+        The number of outputs, which are logits.
+    input_shape : sequence of int
+        (C, H, W) of one image. Below 64 x 64 the stem is the usual one for CIFAR-10: a 3 x 3 convolution with
+        stride 1 in place of 7 x 7 with stride 2, and no max-pool.
+    stem_pool : bool or None
+        Whether the stem ends in a max-pool; None leaves it out for small images only. With it, a small image costs
+        a quarter of the time; the trained "resnet50" has it.
+    seed : int, numpy.random.Generator, or None
+        For random weights (He et al. 2015). None leaves every weight zero and takes no memory.
+    state : mapping of str to array, or None
+        Weights by name, used in place of random ones.
 
-    The other arguments are those of every builder (`lrpref.models`).
+    Returns
+    -------
+    Network
+        In float32, or in the number type of `state`.
+
+    Raises
+    ------
+    ParameterError
+        If an argument is out of its range.
+    WeightsError
+        If `state` does not fit the network.
+
+    References
+    ----------
+    He et al. 2016 (arXiv 1512.03385), table 1.
     """
     plan = Blueprint(input_shape, width)
     at = _stem(plan, 64, kernel=3 if plan.small else 7)
@@ -84,7 +139,7 @@ def _stem(plan: Blueprint, out: int, kernel: int) -> str:
 
 
 def _classifier(plan: Blueprint, at: str, num_classes: int) -> None:
-    """The mean over the image, and one Dense layer."""
+    """The mean over the image and one Dense layer."""
     at = plan.put("flatten", Flatten(), plan.put("avgpool", GlobalAvgPool2D(), at))
     plan.dense("fc", at, num_classes)
 
@@ -104,7 +159,7 @@ def _basic_block(plan: Blueprint, name: str, at: str, out: int, shortcut: str) -
 
 
 def _bottleneck(plan: Blueprint, name: str, at: str, inner: int, stride: int) -> str:
-    """1 x 1, 3 x 3 and 1 x 1 beside a shortcut."""
+    """1 x 1, 3 x 3 and 1 x 1 convolutions beside a shortcut."""
     out = EXPANSION * inner
     path = plan.relu(f"{name}.relu1", plan.norm(f"{name}.bn1", plan.conv(f"{name}.conv1", at, inner, 1)))
     path = plan.relu(f"{name}.relu2", plan.norm(f"{name}.bn2", plan.conv(f"{name}.conv2", path, inner, 3, stride)))
@@ -115,15 +170,16 @@ def _bottleneck(plan: Blueprint, name: str, at: str, inner: int, stride: int) ->
 
 
 def _projected(plan: Blueprint, name: str, at: str, out: int, stride: int) -> str:
-    """Shortcut B."""
+    """Shortcut B: a 1 x 1 convolution and a BatchNorm."""
     return plan.norm(f"{name}.downsample.1", plan.conv(f"{name}.downsample.0", at, out, 1, stride))
 
 
 def _subsampled(plan: Blueprint, name: str, at: str, out: int) -> str:
     """Shortcut A: every second cell, and as many channels of zeros again.
 
-    A max-pool of one cell picks cells out, so that relevance is routed back to them under every rule; an identity
-    convolution would be a weighted layer, and flat, say, would spread it. Zeros are a Scale by 0, which sends nothing.
+    A max-pool of one cell selects cells, so that relevance is routed back to them under every rule; an identity
+    convolution would be a weighted layer, over which flat, for example, would spread it. The zeros are a Scale by 0,
+    which passes no relevance.
     """
     cells = plan.put(f"{name}.shortcut.cells", MaxPool2D(1, stride=2), at)
     none = plan.put(f"{name}.shortcut.zeros", Scale(zeros(out - plan.channels(cells))), cells)

@@ -13,7 +13,7 @@ from ...network import INPUT, Network
 from .blueprint import Blueprint
 
 CHANNELS = (64, 128, 256, 512, 512)
-"""Of the convolutions in each of the five stages; a max-pool ends each stage."""
+"""The channels of the convolutions in each of the five stages; each stage ends in a max-pool."""
 
 
 def vgg16(
@@ -25,15 +25,43 @@ def vgg16(
     seed: int | np.random.Generator | None = 0,
     state: Mapping[str, Any] | None = None,
 ) -> Network:
-    """VGG16: thirteen convolutions and three Dense layers; 138,357,544 parameters at full size.
+    """Build VGG16: thirteen convolutions and three Dense layers; 138,357,544 parameters at full size.
 
-    batch_norm  a BatchNorm between each convolution and its ReLU; the numbers in the nodes' names shift, as they do
-                in torchvision's `vgg16_bn`
+    The first Dense layer takes all cells that the last max-pool leaves, whatever the image size; torchvision would
+    average or repeat them to 7 x 7.
 
-    The other arguments are those of every builder (`lrpref.models`). The hidden Dense layers have 4096 units, for
-    images of less than 64 x 64 only 512, which is usual where the last pool leaves a single cell. For images of
-    another size than 224 x 224 the classifier takes all cells that the last pool leaves; torchvision would average
-    or repeat them to 7 x 7. Raises ParameterError for images of less than 32 x 32.
+    Parameters
+    ----------
+    width : float
+        A factor for all numbers of channels.
+    num_classes : int
+        The number of outputs, which are logits.
+    input_shape : sequence of int
+        (C, H, W) of one image, at least 32 x 32. Below 64 x 64 the hidden Dense layers have 512 units, as is usual
+        when the last max-pool leaves a single cell, instead of 4096.
+    batch_norm : bool
+        Whether to put a BatchNorm between each convolution and its ReLU. The numbers in the nodes' names shift, as in
+        torchvision's `vgg16_bn`.
+    seed : int, numpy.random.Generator, or None
+        For random weights (He et al. 2015). None leaves every weight zero and takes no memory.
+    state : mapping of str to array, or None
+        Weights by name, used in place of random ones.
+
+    Returns
+    -------
+    Network
+        In float32, or in the number type of `state`.
+
+    Raises
+    ------
+    ParameterError
+        If an argument is out of its range, or the image is smaller than 32 x 32.
+    WeightsError
+        If `state` does not fit the network.
+
+    References
+    ----------
+    Simonyan and Zisserman 2015 (arXiv 1409.1556), table 1, configuration D.
     """
     return _vgg((2, 2, 3, 3, 3), width, num_classes, input_shape, batch_norm, seed, state)
 
@@ -47,9 +75,26 @@ def vgg19(
     seed: int | np.random.Generator | None = 0,
     state: Mapping[str, Any] | None = None,
 ) -> Network:
-    """VGG19: sixteen convolutions and three Dense layers; 143,667,240 parameters at full size.
+    """Build VGG19: sixteen convolutions and three Dense layers; 143,667,240 parameters at full size.
 
-    Everything else is as in `vgg16`.
+    Parameters
+    ----------
+    width, num_classes, input_shape, batch_norm, seed, state
+        As in `vgg16`.
+
+    Returns
+    -------
+    Network
+        In float32, or in the number type of `state`.
+
+    Raises
+    ------
+    ParameterError, WeightsError
+        As in `vgg16`.
+
+    References
+    ----------
+    Simonyan and Zisserman 2015 (arXiv 1409.1556), table 1, configuration E.
     """
     return _vgg((2, 2, 4, 4, 4), width, num_classes, input_shape, batch_norm, seed, state)
 
@@ -66,7 +111,9 @@ def _vgg(
     """Five stages of `depths` convolutions, then the classifier."""
     plan = Blueprint(input_shape, width)
     if min(input_shape[1:]) < 32:
-        raise ParameterError(f"VGG halves an image five times and needs 32 x 32 pixels, got {tuple(input_shape[1:])}")
+        raise ParameterError(
+            f"VGG halves an image five times and needs at least 32 x 32 pixels, got {tuple(input_shape[1:])}"
+        )
     at = _features(plan, depths, batch_norm)
     at = plan.put("flatten", Flatten(), at)
     hidden = plan.widened(512 if plan.small else 4096)
@@ -78,9 +125,10 @@ def _vgg(
 
 
 def _features(plan: Blueprint, depths: Sequence[int], batch_norm: bool) -> str:
-    """The convolutional part; returns the last pool's name. torchvision numbers its layers from "features.0" on."""
+    """Add the convolutional part, numbered as in torchvision ("features.0", ...); returns the last node's name."""
 
     def name() -> str:
+        """The name of the next node."""
         return f"features.{len(plan.nodes)}"
 
     at = INPUT

@@ -1,6 +1,6 @@
-"""A few real inputs that come with lrpref: handwritten digits, and a photograph of a cat at two sizes.
+"""A few real inputs that are included in lrpref: handwritten digits, and a photograph of a cat at two sizes.
 
-Origin and licence: README.md beside this file.
+For origin and licence see README.md beside this file.
 
 >>> names()[:3], names((3, 32, 32))
 (['digit-0', 'digit-1', 'digit-2'], ['chelsea'])
@@ -21,38 +21,77 @@ _HERE = Path(__file__).parent
 
 DIGIT = (1, 28, 28)
 PHOTOGRAPH = ((3, 32, 32), (3, 224, 224))
-"""The shapes (C, H, W) in which samples come."""
+"""The shapes (C, H, W) in which the photograph is available."""
 
 
 def names(shape: Sequence[int] | None = None) -> list[str]:
-    """The samples that `load` knows; only those that come in `shape` (C, H, W), if one is given."""
+    """Return the names of the samples.
+
+    Parameters
+    ----------
+    shape : sequence of int or None
+        Only the samples that are available in this shape (C, H, W); None for all.
+
+    Returns
+    -------
+    list of str
+    """
     return [name for name, shapes in _shapes().items() if shape is None or tuple(shape) in shapes]
 
 
 def load(name: str, shape: Sequence[int] | None = None) -> np.ndarray:
-    """A sample as a batch of one, float32 in [0, 1]: (1, C, H, W).
+    """Load a sample as a batch of one.
 
-    shape  (C, H, W), one of those in which it comes; None for the smallest
+    Parameters
+    ----------
+    name : str
+        One of `names()`.
+    shape : sequence of int or None
+        One of the shapes (C, H, W) in which the sample is available; None for the smallest.
 
-    Raises UnknownNameError for a name, ShapeError for a shape that there is not.
+    Returns
+    -------
+    numpy.ndarray, shape (1, C, H, W)
+        float32 in [0, 1].
+
+    Raises
+    ------
+    UnknownNameError
+        If no sample has this name.
+    ShapeError
+        If the sample is not available in this shape.
     """
     shapes = _known(name)
     wanted = shapes[0] if shape is None else tuple(shape)
     if wanted not in shapes:
-        there_is = " and ".join(map(str, shapes))
-        raise ShapeError(f"sample {name!r} comes in shape {there_is}, not in {wanted}")
+        available = " and ".join(map(str, shapes))
+        raise ShapeError(f"sample {name!r} is available in shape {available}, not in {wanted}")
     pixels = _digit(name) if shapes == (DIGIT,) else _photograph(name, wanted[-1])
     image: np.ndarray = np.moveaxis(pixels, -1, 0).astype(np.float32, order="C") / 255
     return image[None]
 
 
 def label(name: str) -> int | str:
-    """What the sample shows: a digit according to MNIST, or a word.
+    """Return what a sample shows: MNIST's label of a digit, or a word.
 
+    Parameters
+    ----------
+    name : str
+        One of `names()`.
+
+    Returns
+    -------
+    int or str
+
+    Raises
+    ------
+    UnknownNameError
+        If no sample has this name.
+
+    Examples
+    --------
     >>> label("digit-4"), label("chelsea")
     (4, 'cat')
-
-    Raises UnknownNameError.
     """
     if _known(name) != (DIGIT,):
         return "cat"
@@ -61,12 +100,13 @@ def label(name: str) -> int | str:
 
 
 def _digits() -> list[str]:
+    """The names of the digits, in the order of their file."""
     with np.load(_HERE / "digits.npz", allow_pickle=False) as data:
         return [str(name) for name in data["names"]]
 
 
 def _shapes() -> dict[str, tuple[tuple[int, ...], ...]]:
-    """Every sample, and the shapes in which it comes, the smallest first."""
+    """Every sample and the shapes in which it is available, the smallest first."""
     return {**dict.fromkeys(_digits(), (DIGIT,)), "chelsea": PHOTOGRAPH}
 
 
