@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from test_imports import FILES, GRAPH
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("*/README.md"), *ROOT.glob("tests/*/*.md")])
@@ -184,6 +185,30 @@ def test_links_lead_somewhere(page: Path) -> None:
     targets = re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text())
     missing = [t for t in targets if "://" not in t and not t.startswith("mailto:") and not (page.parent / t).exists()]
     assert not missing
+
+
+READING = (ROOT / "lrpref" / "README.md").read_text()
+
+
+def test_the_reading_order_names_every_file_of_the_method() -> None:
+    order = [
+        *("errors", "backend", "arithmetic", "layers", "network", "ledger", "engine", "rules", "relative"),
+        *("seeds", "composites", "walk", "fusion", "oracle", "plot"),
+    ]
+    assert re.findall(r"^\| \[`(\w+)(?:\.py|/)`\]", READING.partition("## The workshop")[0], re.MULTILINE) == order
+    assert set(order) - {"layers"} == {path.stem for path in (ROOT / "lrpref").glob("[!_]*.py")}
+    layers = {path.stem for path in (ROOT / "lrpref" / "layers").glob("[!_]*.py")}
+    assert set(re.findall(r"\(layers/(\w+)\.py\)", READING)) - {"__init__"} == layers
+
+
+def test_each_ring_builds_on_what_the_readme_says() -> None:
+    rows = re.findall(r"^\| \[`(\w+)/`\]\([^)]*\) \| .* \| (the core.*) \|$", READING, re.MULTILINE)
+    told = {ring: set(re.findall(r"`(\w+)`", names)) for ring, names in rows}
+    folders = {path.parent.name for path in (ROOT / "lrpref").glob("*/__init__.py")} - {"layers"}
+    assert set(told) == folders
+    for ring, names in told.items():
+        found = {m.partition(".")[0] for file in FILES if file.startswith(f"{ring}.") for m in GRAPH[file]}
+        assert found & folders - {ring} == names, ring
 
 
 def test_every_convention_names_a_test_that_exists() -> None:
