@@ -132,8 +132,8 @@ def _fields(lines: Iterable[str]) -> Iterator[str]:
 TOKEN = re.compile(
     r"""\ *(?:
       (?P<message> [A-Za-z]+ \[ [^\]]* \])                       # R[i<-j]
-    | (?P<sum>     sum (?: _[A-Za-z]+ | \ over\ \w+ ))           # sum_i
-    | (?P<name>    [A-Za-z]+ '? (?: _[A-Za-z]+ )?)               # a, w_ij, epsilon, sign
+    | (?P<sum>     sum (?: _[A-Za-z']+ | \ over\ \w+ ))          # sum_i
+    | (?P<name>    [A-Za-z]+ '? (?: _[A-Za-z']+ )?)              # a, w_ij, epsilon, sign
     | (?P<number>  \d+ (?: \.\d+ )? (?: e-?\d+ )?)
     | (?P<super>   \^\w+ | (?<=[\w)|']) [+-] (?= [\s),.;:|/] | $ ))  # ^2, and the + of w_ij+ or (...)+
     | (?P<sign>    \.\.\. | >= | <= | != | [-+*=<>,:])
@@ -329,7 +329,7 @@ class _Parser:
         """A sum sign, a number, a message R[i<-j], a function's value, or a letter with its index."""
         if token.kind == "message":
             base, _, index = token.text.rstrip("]").partition("[")
-            return base + "_{" + index.replace("<-", r" \leftarrow ") + "}"
+            return base + "_{" + re.sub(r" *<- *", r" \\leftarrow ", index) + "}"
         if token.kind == "sum":
             index = token.text.partition("_")[2]
             return r"\sum" + _index(index) if index else rf"\sum_{{\text{{{token.text.split()[-1]}}}}}"
@@ -346,8 +346,8 @@ class _Parser:
 
 
 def _index(index: str) -> str:
-    """A subscript: one letter, two letters (i and j), or a word."""
-    words = rf"{{\text{{{index}}}}}" if len(index) > 2 else f"{{{index}}}"
+    """A subscript: one letter, two letters (i and j, or i' and j), or a word."""
+    words = rf"{{\text{{{index}}}}}" if len(index.replace("'", "")) > 2 else f"{{{index}}}"
     return f"_{index if len(index) == 1 else words}" if index else ""
 
 

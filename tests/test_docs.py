@@ -44,6 +44,8 @@ FORMULAS = {
     "z_j+ = sum_i (a_i w_ij)+ + b_j+": r"z_j^+ = \sum_i (a_i w_{ij})^+ + b_j^+",
     "(a w)- = a+ w- + a- w+": r"(a w)^- = a^+ w^- + a^- w^+",
     "a'_i w'_ij": r"a'_i w'_{ij}",
+    "sum_i' a_i' w_i'j": r"\sum_{i'} a_{i'} w_{i'j}",
+    "z_linear": r"z_{\text{linear}}",
     # the numerator of a fraction begins after the sum; parentheses that only hold it together are dropped
     "R_i = sum_j a_i w_ij / z_j R_j": r"R_i = \sum_j \frac{a_i w_{ij}}{z_j} R_j",
     "R_i = sum_j  a_i w_ij / z_j  R_j": r"R_i = \sum_j \frac{a_i w_{ij}}{z_j} R_j",
