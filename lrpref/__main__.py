@@ -1,4 +1,4 @@
-"""`python -m lrpref` is `lrpref`."""
+"""Run the command line as `python -m lrpref`."""
 
 from .cli import main
 

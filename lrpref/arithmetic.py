@@ -1,7 +1,7 @@
-"""Which numbers an array holds: floating point of some length, or exact rationals in an object array.
+"""Which numbers an array holds: floating-point numbers of some length, or exact rationals in an object array.
 
-The same plain code runs on both, because every constant, fill and change of number type goes through here: 0.1 is
-one tenth where numbers are exact, and the nearest float where they are not.
+The same plain code runs on both, because every constant, fill and change of dtype goes through here: 0.1 is one tenth
+where numbers are exact, and the nearest float where they are not.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from fractions import Fraction
 from functools import cache
 from numbers import Integral, Rational
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 
@@ -19,21 +19,21 @@ from .backend import Array, DType, array_namespace, is_array, to_numpy
 from .errors import DTypeError, InputError, ParameterError
 
 
-def is_exact(x: Array) -> bool:
+def is_exact(x: object) -> TypeGuard[np.ndarray]:
     """Whether `x` holds Python objects instead of floating-point numbers.
 
-    They are exact rationals; only `lrpref.digits` brings other numbers, of a stated precision, in such an array.
+    They are exact rationals; only `lrpref.digits` puts other numbers, of a stated precision, into such an array.
     """
     return isinstance(x, np.ndarray) and x.dtype == object
 
 
-def is_rational(x: Array) -> bool:
+def is_rational(x: object) -> TypeGuard[np.ndarray]:
     """Whether `x` holds exact rationals."""
     return is_exact(x) and all(isinstance(value, Rational) for value in x.flat[:1])
 
 
 def is_real_floating(x: Array) -> bool:
-    """Whether lrpref computes with the number type of `x`: floating point of at least 32 bits, or exact."""
+    """Whether lrpref computes with the dtype of `x`: floating point of at least 32 bits, or exact."""
     if is_exact(x):
         return True
     xp = array_namespace(x)
@@ -46,9 +46,9 @@ def all_finite(x: Array) -> bool:
 
 
 def as_floating(x: Any, what: str) -> Array:
-    """`x` as an array that lrpref computes with: lists and integers become float64, Python's fractions exact.
+    """Return `x` as an array that lrpref computes with: lists and integers become float64, Python fractions exact.
 
-    Raises DTypeError for complex numbers, text, or less than 32 bits; `what` names `x` in the message.
+    Raises DTypeError for complex numbers, text, or fewer than 32 bits; `what` names `x` in the message.
     """
     x = x if is_array(x) else np.asarray(x)
     if is_exact(x):
@@ -56,14 +56,14 @@ def as_floating(x: Any, what: str) -> Array:
     if isinstance(x, np.ndarray) and x.dtype.kind in "biu":
         x = x.astype(np.float64)
     if not is_real_floating(x):
-        raise DTypeError(f"{what} has number type {x.dtype}; use float32, float64 or longer (x.astype(numpy.float32))")
+        raise DTypeError(f"{what} has dtype {x.dtype}; use float32, float64 or longer (x.astype(numpy.float32))")
     return x
 
 
 def as_parameter(x: Any, what: str, ndim: int | None = None) -> Array:
-    """`x` as a parameter of a layer: floating point, finite, of rank `ndim`, and read-only where that exists.
+    """Return `x` as a parameter of a layer: floating point, finite, of rank `ndim`, read-only on NumPy.
 
-    Raises DTypeError, or ParameterError for NaN, infinities or another rank.
+    Raises DTypeError, or ParameterError for NaN, infinities or another rank; `what` names `x` in the message.
     """
     x = as_floating(x, what)
     if ndim is not None and x.ndim != ndim:
@@ -74,10 +74,7 @@ def as_parameter(x: Any, what: str, ndim: int | None = None) -> Array:
 
 
 def as_mask(x: Any, what: str) -> Array:
-    """`x` as one boolean per channel, read-only where that exists.
-
-    Raises ParameterError for another type or rank.
-    """
+    """Return `x` as one boolean per channel, read-only on NumPy; raise ParameterError for another dtype or rank."""
     x = x if is_array(x) else np.asarray(x)
     if x.ndim != 1 or not array_namespace(x).isdtype(x.dtype, "bool"):
         raise ParameterError(f"{what} must be one boolean per channel, got shape {tuple(x.shape)} of {x.dtype}")
@@ -85,7 +82,7 @@ def as_mask(x: Any, what: str) -> Array:
 
 
 def _read_only(x: Array) -> Array:
-    """A view of `x` that NumPy does not let anyone write to; other backends have none."""
+    """Return a read-only view of `x`; only NumPy has such views."""
     if isinstance(x, np.ndarray):
         x = x.view()
         x.flags.writeable = False
@@ -99,13 +96,15 @@ def check_finite(x: Array, what: str) -> None:
     bad = ~np.isfinite(to_numpy(x))
     sample = int(np.argmax(bad.reshape(bad.shape[0], -1).any(axis=1))) if x.ndim > 1 else 0
     raise InputError(
-        f"{what} holds {int(bad.sum())} NaN or infinite values, first in sample {sample}; mend or drop those samples"
+        f"{what} holds {int(bad.sum())} NaN or infinite values, first in sample {sample}; fix or remove those samples"
     )
 
 
 def exact_number(value: Any) -> Any:
-    """A rational number in the type that exact arrays hold: gmpy2's mpq where installed, else Fraction.
+    """Return a rational number in the type that exact arrays hold: gmpy2's mpq where installed, else Fraction.
 
+    Examples
+    --------
     >>> exact_number(Fraction(1, 3)) == Fraction(1, 3)
     True
     """
@@ -121,12 +120,12 @@ def _rational() -> Any:
 
 
 def exact_array(x: Any) -> np.ndarray:
-    """Numbers, or text of numbers, as exact numbers in an object array; raises ParameterError for what is none."""
+    """Return numbers, or their text, as exact numbers in an object array; raise ParameterError for anything else."""
     return _each(x, exact_number)
 
 
 def _each(x: Any, make: Callable[[Fraction], Any]) -> np.ndarray:
-    """An object array of `make` of each number of `x`, as the fraction that it is."""
+    """Return an object array with `make(fraction)` for each number of `x`."""
     given = np.asarray(to_numpy(x) if is_array(x) else x, dtype=object)
     values = np.empty(given.shape, dtype=object)
     for index, value in np.ndenumerate(given):
@@ -135,8 +134,10 @@ def _each(x: Any, make: Callable[[Fraction], Any]) -> np.ndarray:
 
 
 def as_fraction(value: Any) -> Fraction:
-    """The fraction that a number is, or that a text says; raises ParameterError for NaN, infinities and non-numbers.
+    """Return the fraction that a number or a text represents; raise ParameterError for NaN, infinities and non-numbers.
 
+    Examples
+    --------
     >>> as_fraction(0.5), as_fraction("0.1")
     (Fraction(1, 2), Fraction(1, 10))
     """
@@ -147,13 +148,13 @@ def as_fraction(value: Any) -> Fraction:
             return Fraction(*map(int, value.as_integer_ratio()))
         return Fraction(value)
     except (TypeError, ValueError, OverflowError, ZeroDivisionError) as error:
-        raise ParameterError(f"{value!r} is no number that a fraction could hold") from error
+        raise ParameterError(f"{value!r} cannot be represented as a fraction") from error
 
 
 def _of_one_kind(x: np.ndarray) -> np.ndarray:
-    """An object array of exact numbers alone: a stray integer or float would make floats of quotients.
+    """Return an object array that holds exact numbers only: a stray integer or float would turn quotients into floats.
 
-    Numbers of another type are left alone if it has a `from_fraction`, as those of `lrpref.digits` have.
+    Numbers of another type are left alone if that type has a `from_fraction`, as those of `lrpref.digits` do.
     """
     kinds = {type(value) for value in x.flat}
     other = len(kinds) == 1 and all(hasattr(kind, "from_fraction") for kind in kinds)
@@ -161,19 +162,19 @@ def _of_one_kind(x: np.ndarray) -> np.ndarray:
 
 
 def number_type(x: np.ndarray) -> Callable[[Fraction], Any]:
-    """What makes a number of the kind that the object array `x` holds."""
+    """Return the constructor of the numbers that the object array `x` holds."""
     return exact_number if is_rational(x) else type(x.flat[0]).from_fraction
 
 
 def converted(x: Array, like: Array) -> Array:
-    """`x` in the arithmetic of `like`; floats become the fractions that they are."""
+    """Return `x` in the arithmetic of `like`; floats become the fractions that they represent."""
     if is_exact(like):
         return _each(x, number_type(like))
     return as_dtype(x, like.dtype)
 
 
 def as_dtype(x: Array, dtype: DType) -> Array:
-    """`x` in another number type: floats become the fractions that they are, exact numbers are rounded."""
+    """Return `x` in another dtype: floats become the fractions that they represent, exact numbers are rounded."""
     if x.dtype == dtype:
         return x
     if isinstance(x, np.ndarray) and dtype == np.dtype(object):
@@ -182,7 +183,7 @@ def as_dtype(x: Array, dtype: DType) -> Array:
 
 
 def rounded(x: np.ndarray, dtype: DType = np.float64) -> np.ndarray:
-    """Exact numbers as floating-point ones: to float64, and to the 106 bits of two of them for longer types."""
+    """Round exact numbers to floating-point ones: to float64, or via the 106 bits of two float64 to a longer type."""
     if not is_rational(x):
         return x.astype(dtype)
     fractions = [as_fraction(value) for value in x.flat]
@@ -194,7 +195,7 @@ def rounded(x: np.ndarray, dtype: DType = np.float64) -> np.ndarray:
 
 
 def check_alike(arrays: Iterable[Array]) -> None:
-    """Raise DTypeError where exact and floating-point numbers would meet: all would be floats."""
+    """Raise DTypeError where exact and floating-point numbers would mix: all of them would become floats."""
     if len({is_exact(x) for x in arrays}) > 1:
         raise DTypeError("exact and floating-point numbers do not mix; use lrpref.exact on all of them, or on none")
 
@@ -209,19 +210,23 @@ def check_still_exact(y: Array, like: Array) -> None:
 
 
 def irrational(function: str, x: Array, what: str) -> Array:
-    """`function` ("sqrt", "exp" or "tanh") of `x`; raises DTypeError, naming `what`, where `x` is exact."""
+    """Return `function` ("sqrt", "exp" or "tanh") of `x`; raise DTypeError, naming `what`, where `x` is exact."""
     if is_rational(x):
         kind = "a square root" if function == "sqrt" else "an exponential"
-        raise DTypeError(f"{what} needs {kind}, which no fraction can hold; use floating-point numbers")
+        raise DTypeError(
+            f"{what} needs {kind}, which is irrational, so exact arithmetic cannot represent it; use floats"
+        )
     return getattr(array_namespace(x), function)(x)
 
 
 def constant(value: Any, like: Array) -> Any:
-    """The number written `value` in the arithmetic of `like`, so that 0.1 means one tenth where it can.
+    """Return the number written `value` in the arithmetic of `like`, so that 0.1 is one tenth where possible.
 
     Exact arrays get the fraction of the decimal as written, long doubles the nearest long double; every other
-    floating-point type takes a Python number.
+    floating-point type takes a Python number. Rules of your own use it for their parameters inside a map.
 
+    Examples
+    --------
     >>> constant(0.1, like=np.asarray([Fraction(1)], dtype=object)) == Fraction(1, 10)
     True
     """
@@ -237,15 +242,15 @@ def constant(value: Any, like: Array) -> Any:
 
 
 def full(shape: tuple[int, ...], value: Any, like: Array) -> Array:
-    """An array of `shape` filled with `value`, on the backend and in the arithmetic of `like`."""
+    """Return an array of `shape` filled with `value`, on the backend and in the arithmetic of `like`."""
     return array_namespace(like).full(shape, constant(value, like=like), dtype=like.dtype)
 
 
 def zeros_like(x: Array) -> Array:
-    """Zeros in the shape and arithmetic of `x`; exact zeros where `x` is exact, which NumPy's own are not."""
+    """Return zeros in the shape and arithmetic of `x`; NumPy's own `zeros_like` would not be exact."""
     return full(x.shape, 0, like=x)
 
 
 def ones_like(x: Array) -> Array:
-    """Ones in the shape and arithmetic of `x`."""
+    """Return ones in the shape and arithmetic of `x`."""
     return full(x.shape, 1, like=x)

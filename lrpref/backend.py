@@ -1,17 +1,17 @@
-"""Where arrays live: NumPy on the CPU, CuPy on a GPU, or any strict array-API type.
+"""Where arrays live: NumPy on the CPU, CuPy on a GPU, or any strict array API type.
 
-The array decides. Nothing here is global: two networks may live on two devices at once. This is the only
-file that knows CuPy exists, and it imports it only for someone who asks for it by name.
+The array decides. Nothing here is global: two networks may live on two devices at once. This is the only file that
+knows CuPy exists, and it imports CuPy only on request.
 
-The rest of lrpref calls nothing but what NumPy (2.1 and later), CuPy (14 and later) and the array API standard
-(2023.12) have in common; the test suite runs on `array_api_strict` to keep it so.
+The rest of lrpref calls only functions that NumPy (2.1 and later), CuPy (14 and later) and the array API standard
+(2023.12) have in common; the test suite runs on `array_api_strict` to make sure of it.
 """
 
 from __future__ import annotations
 
 import importlib
 from types import ModuleType
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeGuard
 
 import numpy as np
 
@@ -19,18 +19,28 @@ from .errors import DTypeError, LrprefError, UnknownNameError
 
 
 class Array(Protocol):
-    """An array of any library that follows the array API standard."""
+    """An array of any library that follows the array API standard: NumPy, CuPy, array-api-strict."""
 
     @property
-    def shape(self) -> tuple[int, ...]: ...
+    def shape(self) -> tuple[int, ...]:
+        """The length of every axis."""
+
     @property
-    def dtype(self) -> Any: ...
+    def dtype(self) -> Any:
+        """The number type."""
+
     @property
-    def ndim(self) -> int: ...
+    def ndim(self) -> int:
+        """The number of axes."""
+
     @property
-    def size(self) -> int: ...
+    def size(self) -> int:
+        """The number of elements."""
+
     @property
-    def T(self) -> Array: ...  # noqa: N802
+    def T(self) -> Array:  # noqa: N802
+        """The transpose of a matrix."""
+
     def __len__(self) -> int: ...
     def __getitem__(self, key: Any, /) -> Array: ...
     def __setitem__(self, key: Any, value: Any, /) -> None: ...
@@ -48,6 +58,8 @@ class Array(Protocol):
     def __matmul__(self, other: Any, /) -> Array: ...
     def __and__(self, other: Any, /) -> Array: ...
     def __or__(self, other: Any, /) -> Array: ...
+    def __eq__(self, other: Any, /) -> Array: ...  # type: ignore[override]
+    def __ne__(self, other: Any, /) -> Array: ...  # type: ignore[override]
     def __lt__(self, other: Any, /) -> Array: ...
     def __le__(self, other: Any, /) -> Array: ...
     def __gt__(self, other: Any, /) -> Array: ...
@@ -55,19 +67,19 @@ class Array(Protocol):
 
 
 DType = Any
-"""A number type, as `numpy.float64` or its namesake in another array library."""
+"""A dtype, such as `numpy.float64` or its namesake in another array library."""
 
 _BACKENDS = {"numpy": "numpy", "cupy": "cupy", "array-api-strict": "array_api_strict"}
 
 TAKES_OUT = ("numpy", "cupy")
-"""Backends whose functions write to an array they are given, which the array API standard leaves out."""
+"""Backends whose functions take an `out` argument, which the array API standard omits."""
 
 
 def array_namespace(x: Array) -> Any:
-    """The module whose functions compute on `x`.
+    """Return the module whose functions compute on `x`; raise DTypeError if `x` is not an array.
 
-    Raises DTypeError when `x` is no array.
-
+    Examples
+    --------
     >>> array_namespace(np.zeros(3)).__name__
     'numpy'
     """
@@ -82,8 +94,10 @@ def array_namespace(x: Array) -> Any:
 
 
 def backend_name(x: Array) -> str:
-    """ "numpy", "cupy", or the name of the module that `x` belongs to.
+    """Return "numpy", "cupy", or the name of the module that `x` belongs to.
 
+    Examples
+    --------
     >>> backend_name(np.zeros(3))
     'numpy'
     """
@@ -91,29 +105,34 @@ def backend_name(x: Array) -> str:
     return {module: name for name, module in _BACKENDS.items()}.get(root, root)
 
 
-def is_array(x: object) -> bool:
-    """Whether `x` is an array of any backend; NumPy's scalars are numbers."""
+def is_array(x: object) -> TypeGuard[Array]:
+    """Whether `x` is an array of any backend; NumPy scalars count as numbers."""
     return hasattr(x, "shape") and hasattr(x, "dtype") and not isinstance(x, np.generic)
 
 
 def as_tuple(x: Any) -> tuple[Any, ...]:
-    """One array, or several, as a tuple."""
+    """Return one array or several as a tuple."""
     return tuple(x) if isinstance(x, tuple | list) else (x,)
 
 
-def to_numpy(x: Array) -> np.ndarray:
-    """`x` as a NumPy array, copied from the device if need be."""
+def to_numpy(x: Any) -> np.ndarray:
+    """Return `x` as a NumPy array, copied from the device if necessary."""
     if isinstance(x, np.ndarray):
         return x
-    if hasattr(x, "get"):  # cupy: a transfer that has to be asked for
+    if hasattr(x, "get"):  # CuPy transfers to the host only when asked to
         return np.asarray(x.get())
     return np.asarray(x)
 
 
 def load_backend(name: str) -> ModuleType:
-    """The array module called `name` ("numpy", "cupy" or "array-api-strict"), imported now.
+    """Import and return the array module of a backend: "numpy", "cupy" or "array-api-strict".
 
-    Raises UnknownNameError for another name, LrprefError when the package is not installed.
+    Raises
+    ------
+    UnknownNameError
+        If there is no such backend.
+    LrprefError
+        If its package is not installed.
     """
     if name not in _BACKENDS:
         raise UnknownNameError(f"no backend is called {name!r}. Known: {', '.join(_BACKENDS)}")
@@ -125,19 +144,38 @@ def load_backend(name: str) -> ModuleType:
 
 
 def asarray(x: Any, backend: str = "numpy") -> Array:
-    """`x` as an array of `backend`, its number type kept.
+    """Return `x` as an array of a backend, its dtype unchanged.
 
+    Parameters
+    ----------
+    x : array or nested sequence
+        The values.
+    backend : {"numpy", "cupy", "array-api-strict"}
+        Where the array shall live.
+
+    Returns
+    -------
+    array
+        `x` itself if it already lives there.
+
+    Raises
+    ------
+    UnknownNameError, LrprefError
+        If the backend is unknown or not installed.
+
+    Examples
+    --------
     >>> asarray([1.0, 2.0]).dtype.name
     'float64'
     """
-    xp = load_backend(backend)
+    xp: Any = load_backend(backend)
     if is_array(x) and array_namespace(x) is xp:
         return x
     return xp.asarray(to_numpy(x))
 
 
 def spread(v: Array, like: Array) -> Array:
-    """One value per sample, (N,), shaped to broadcast over `like`, (N, ...)."""
+    """Reshape one value per sample, (N,), to broadcast over `like`, (N, ...)."""
     return array_namespace(v).reshape(v, (-1, *(1,) * (like.ndim - 1)))
 
 

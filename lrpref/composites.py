@@ -7,14 +7,15 @@ A composite is a list of (selector, rule); the first selector that matches a lay
     0, -1                  a position among the weighted layers (Dense, Conv2D), in order
     a function             of a `Place`, returning True or False
 
-Only linear layers take a rule; activations and routing layers treat relevance alike under every rule. Joins,
-pools and diagonal layers that no selector matches are under Epsilon(1e-6); a weighted layer that none matches
-is an error. What a composite decides can be printed before anything runs:
+Only linear layers take a rule; activations and routing layers treat relevance the same way under every rule. Joins,
+pooling and diagonal layers that no selector matches are under Epsilon(1e-6); a weighted layer that none matches is an
+error. Print the assignment before anything runs:
 
     print(composites.EpsilonPlusFlat().assign(net))
 
-The presets have zennit's names and defaults (Anders et al. 2021, arXiv 2106.13200; the advice behind them:
-Montavon et al. 2019, LNCS 11700, sec. 10.2, and Kohlbrenner et al. 2020, arXiv 1910.09840).
+The presets have zennit's names and defaults (Anders et al. 2021, arXiv 2106.13200; the recommendations behind them:
+Montavon et al. 2019, LNCS 11700 ch. 10, and Kohlbrenner et al. 2020, arXiv 1910.09840). They give their rule for
+convolutions to every `layers.Convolution`, a convolution of your own included.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from .errors import LrprefError, RuleError, unknown
-from .layers import Add, BatchNorm, Conv2D, Dense, Elementwise, Layer, LinearLayer, Routing, Scale, WeightedLayer
+from .layers import Add, BatchNorm, Convolution, Dense, Elementwise, Layer, LinearLayer, Routing, Scale, WeightedLayer
 from .network import Network
 from .rules import RULES, AlphaBeta, Epsilon, Flat, Gamma, Pass, Rule, ZBox, Zero, ZPlus
 from .rules import Relative as RelativeRule
@@ -36,13 +37,20 @@ Selector = str | int | type[Layer] | tuple[type[Layer], ...] | Callable[["Place"
 
 @dataclass(frozen=True)
 class Place:
-    """Where a layer stands, for a selector to judge.
+    """The place of a layer in the network, which a selector judges.
 
-    name      the node
-    layer     its layer
-    position  among the weighted layers, from 0; None for others
-    weighted  how many weighted layers there are
-    first     whether it is a weighted layer reached from the input through routing and activations only
+    Parameters
+    ----------
+    name : str
+        The node.
+    layer : Layer
+        Its layer.
+    position : int or None
+        The position among the weighted layers, from 0; None for other layers.
+    weighted : int
+        How many weighted layers the network has.
+    first : bool
+        Whether it is a weighted layer that is reached from the input through routing and activation layers only.
     """
 
     name: str
@@ -53,7 +61,7 @@ class Place:
 
 
 def places(net: Network) -> Iterator[Place]:
-    """The place of every linear layer, in the order of the network."""
+    """Yield the place of every linear layer, in the order of the network."""
     weighted = [name for name, layer, _ in net.nodes if isinstance(layer, WeightedLayer)]
     first = _first_layers(net)
     for name, layer, _ in net.nodes:
@@ -63,7 +71,7 @@ def places(net: Network) -> Iterator[Place]:
 
 
 def _first_layers(net: Network) -> set[str]:
-    """The weighted layers that see the input through routing and activation layers only."""
+    """The weighted layers that are reached from the input through routing and activation layers only."""
     clear, first = {"input"}, set()
     for name, layer, inputs in net.nodes:
         if clear.issuperset(inputs):
@@ -86,7 +94,7 @@ def matches(selector: Selector, place: Place) -> bool:
 
 
 def first(place: Place) -> bool:
-    """The selector of the first layer."""
+    """Select the first layer."""
     return place.first
 
 
@@ -121,6 +129,20 @@ class Assignment(Mapping[str, Rule]):
 class Composite:
     """A list of (selector, rule); the first match wins.
 
+    Parameters
+    ----------
+    pairs : sequence of (selector, rule)
+        See the module's docstring for the kinds of selector.
+    name : str
+        The name in printed tables and error messages.
+
+    Raises
+    ------
+    RuleError
+        If a pair is not a selector and a rule.
+
+    Examples
+    --------
     >>> from lrpref import Network, Dense, ReLU, rules
     >>> net = Network.sequential(Dense([[1.0, 2.0]]), ReLU(), Dense([[3.0]]))
     >>> print(Composite([(-1, rules.Zero()), (Dense, rules.Epsilon(0.1))]).assign(net))
@@ -136,25 +158,37 @@ class Composite:
         given: Sequence[object] = self.pairs
         for pair in given:
             if not (isinstance(pair, tuple) and len(pair) == 2 and isinstance(pair[1], Rule)):
-                raise RuleError(f"a composite is a list of (selector, rule), got {pair!r}")
+                raise RuleError(f"a composite is a list of (selector, rule) pairs, got {pair!r}")
             selector: object = pair[0]
             types = isinstance(selector, tuple) and all(isinstance(kind, type) for kind in selector)
             if not (isinstance(selector, str | int) or callable(selector) or types):
-                raise RuleError(f"a selector is a name, type, position or function, got {selector!r}")
+                raise RuleError(f"a selector must be a name, a type, a position or a function, got {selector!r}")
         object.__setattr__(self, "pairs", tuple(self.pairs))
 
     def assign(self, net: Network) -> Assignment:
-        """The rule of every linear layer of `net`.
+        """Assign a rule to every linear layer of `net`.
 
-        Raises RuleError for a weighted layer that no selector matches, and for a name or a position in a
-        selector that the network does not have.
+        Parameters
+        ----------
+        net : Network
+            The network.
+
+        Returns
+        -------
+        Assignment
+            Node name -> rule; prints as a table.
+
+        Raises
+        ------
+        RuleError
+            If no selector matches a weighted layer, or a selector names a node or a position that does not exist.
         """
         found = list(places(net))
         for selector, _ in self.pairs:
             if isinstance(selector, str) and not any(matches(selector, place) for place in found):
-                raise RuleError(f"no linear layer is called {selector!r}; there are: {_names(found)}")
+                raise RuleError(f"no linear layer is called {selector!r}; linear layers: {_names(found)}")
             if isinstance(selector, int) and not -len(weighted := _weighted(found)) <= selector < len(weighted):
-                raise RuleError(f"no weighted layer at position {selector}; there are {len(weighted)}")
+                raise RuleError(f"there is no weighted layer at position {selector}; the network has {len(weighted)}")
         return Assignment(tuple((place, *self._rule(place)) for place in found))
 
     def _rule(self, place: Place) -> tuple[Rule, str]:
@@ -164,10 +198,10 @@ class Composite:
                 return rule, _because(selector)
         if isinstance(place.layer, WeightedLayer):
             raise RuleError(
-                f"{self.name} gives node {place.name!r} ({type(place.layer).__name__}) no rule; "
-                f"add ({type(place.layer).__name__}, rules.Epsilon())"
+                f"{self.name} has no rule for node {place.name!r} ({type(place.layer).__name__}); add the pair "
+                f"({type(place.layer).__name__}, rules.Epsilon()), or derive a convolution from layers.Convolution"
             )
-        return Epsilon(), "default for joins, pools and diagonal layers"
+        return Epsilon(), "default for joins, pooling and diagonal layers"
 
     def __str__(self) -> str:
         lines = [f"{_because(selector):24}{rule}" for selector, rule in self.pairs]
@@ -199,14 +233,22 @@ def _because(selector: Selector) -> str:
 
 
 def first_convolution(place: Place) -> bool:
-    """The selector of the first layer, if it is a convolution."""
-    return place.first and isinstance(place.layer, Conv2D)
+    """Select the first layer, if it is a convolution."""
+    return place.first and isinstance(place.layer, Convolution)
+
+
+def joins_and_pooling(place: Place) -> bool:
+    """Select the linear layers without learned weights."""
+    return not isinstance(place.layer, WeightedLayer)
 
 
 def _preset(name: str, convolution: Rule, epsilon: float, stabilizer: float) -> Composite:
-    """What all presets share: a rule for convolutions, epsilon for Dense, joins and pools; BatchNorm passes."""
-    pairs: list[tuple[Selector, Rule]] = [(Conv2D, convolution), (Dense, Epsilon(epsilon))]
-    return Composite([*pairs, ((BatchNorm, Scale), Pass()), (LinearLayer, Epsilon(stabilizer))], name)
+    """What all presets share: a rule for convolutions; epsilon for Dense, joins and pooling; BatchNorm passes.
+
+    A weighted layer that is neither a Dense nor a Convolution matches none of these, so it is an error.
+    """
+    pairs: list[tuple[Selector, Rule]] = [(Convolution, convolution), (Dense, Epsilon(epsilon))]
+    return Composite([*pairs, ((BatchNorm, Scale), Pass()), (joins_and_pooling, Epsilon(stabilizer))], name)
 
 
 def _with_first(name: str, selector: Selector, rule: Rule, rest: Composite) -> Composite:
@@ -215,12 +257,38 @@ def _with_first(name: str, selector: Selector, rule: Rule, rest: Composite) -> C
 
 
 def EpsilonPlus(epsilon: float = 1e-6, stabilizer: float = 1e-6) -> Composite:  # noqa: N802
-    """z-plus on convolutions, epsilon on fully connected layers."""
+    """z-plus on convolutions, epsilon on fully connected layers.
+
+    Parameters
+    ----------
+    epsilon : float
+        Epsilon on fully connected layers.
+    stabilizer : float
+        Added to the denominators of all other rules, with their sign.
+
+    Returns
+    -------
+    Composite
+        The preset.
+    """
     return _preset("EpsilonPlus", ZPlus(stabilizer), epsilon, stabilizer)
 
 
 def EpsilonPlusFlat(epsilon: float = 1e-6, stabilizer: float = 1e-6) -> Composite:  # noqa: N802
-    """EpsilonPlus, with the flat rule on the first layer."""
+    """EpsilonPlus, with the flat rule on the first layer.
+
+    Parameters
+    ----------
+    epsilon : float
+        Epsilon on fully connected layers.
+    stabilizer : float
+        Added to the denominators of all other rules, with their sign.
+
+    Returns
+    -------
+    Composite
+        The preset.
+    """
     return _with_first("EpsilonPlusFlat", first, Flat(stabilizer), EpsilonPlus(epsilon, stabilizer))
 
 
@@ -234,26 +302,82 @@ def EpsilonGammaBox(  # noqa: N802
 
 
 def EpsilonAlpha2Beta1(epsilon: float = 1e-6, stabilizer: float = 1e-6) -> Composite:  # noqa: N802
-    """alpha-beta with alpha = 2, beta = 1 on convolutions, epsilon on fully connected layers."""
+    """alpha-beta with alpha = 2, beta = 1 on convolutions, epsilon on fully connected layers.
+
+    Parameters
+    ----------
+    epsilon : float
+        Epsilon on fully connected layers.
+    stabilizer : float
+        Added to the denominators of all other rules, with their sign.
+
+    Returns
+    -------
+    Composite
+        The preset.
+
+
+    Parameters
+    ----------
+    low, high : float or array
+        The bounds of the input, for `rules.ZBox`.
+    epsilon : float
+        Epsilon on fully connected layers.
+    gamma : float
+        Gamma on convolutions.
+    stabilizer : float
+        Added to the denominators of all other rules, with their sign.
+
+    Returns
+    -------
+    Composite
+        The preset.
+    """
     return _preset("EpsilonAlpha2Beta1", AlphaBeta(2, 1, stabilizer=stabilizer), epsilon, stabilizer)
 
 
 def EpsilonAlpha2Beta1Flat(epsilon: float = 1e-6, stabilizer: float = 1e-6) -> Composite:  # noqa: N802
-    """EpsilonAlpha2Beta1, with the flat rule on the first layer."""
+    """EpsilonAlpha2Beta1, with the flat rule on the first layer.
+
+    Parameters
+    ----------
+    epsilon : float
+        Epsilon on fully connected layers.
+    stabilizer : float
+        Added to the denominators of all other rules, with their sign.
+
+    Returns
+    -------
+    Composite
+        The preset.
+    """
     rest = EpsilonAlpha2Beta1(epsilon, stabilizer)
     return _with_first("EpsilonAlpha2Beta1Flat", first, Flat(stabilizer), rest)
 
 
 def Relative(rescale: bool = True) -> Composite:  # noqa: N802
-    """Relative LRP everywhere, a signed split at skip connections; BatchNorm must be fused first."""
+    """Relative LRP on all linear layers, a signed split at skip connections; BatchNorm must be fused first.
+
+    Parameters
+    ----------
+    rescale : bool
+        False for the bare messages; see `rules.Relative`.
+
+    Returns
+    -------
+    Composite
+        The composite.
+    """
     pairs: list[tuple[Selector, Rule]] = [(unfused, Zero()), (Add, Zero()), (LinearLayer, RelativeRule(rescale))]
     return Composite(pairs, "Relative")
 
 
 def unfused(place: Place) -> bool:
-    """The selector that refuses a BatchNorm: raises RuleError."""
+    """Raise RuleError for a BatchNorm; select nothing."""
     if isinstance(place.layer, BatchNorm):
-        raise RuleError(f"Relative LRP needs BatchNorm folded away, {place.name!r} is one: use lrpref.fuse(net)")
+        raise RuleError(
+            f"Relative LRP needs BatchNorm folded away, but node {place.name!r} is a BatchNorm: use lrpref.fuse(net)"
+        )
     return False
 
 
@@ -265,18 +389,33 @@ PRESETS: Mapping[str, Callable[..., Composite]] = {
     "epsilon-alpha2-beta1-flat": EpsilonAlpha2Beta1Flat,
     "relative": Relative,
 }
-"""The presets by the names that `explain` and the command line know them by."""
+"""The presets by the names under which `explain` and the command line know them."""
 
 
 def resolve(rule: str | Rule | Composite) -> Composite:
-    """What a user may give as `rule`, as a composite.
+    """Return the composite that a user's `rule` stands for.
 
-    A bare rule is short for: weighted layers under it, everything else under Epsilon(1e-6); only Relative is short
-    for its own composite. A name may carry
-    parameters, as in "gamma(gamma=0.5)" or "epsilon-gamma-box(low=0, high=1)".
+    Parameters
+    ----------
+    rule : str, Rule or Composite
+        A bare rule stands for: weighted layers under it, other linear layers under Epsilon(1e-6); Relative stands for
+        its own composite. A name may carry parameters, as in "gamma(gamma=0.5)" or
+        "epsilon-gamma-box(low=0, high=1)".
 
-    Raises UnknownNameError for an unknown name, RuleError for anything else that is no rule.
+    Returns
+    -------
+    Composite
+        The composite.
 
+    Raises
+    ------
+    UnknownNameError
+        If there is no rule or composite of that name.
+    RuleError
+        If `rule` is anything else.
+
+    Examples
+    --------
     >>> print(resolve("gamma(gamma=0.5)"))
     gamma(gamma=0.5)
       type WeightedLayer      gamma(gamma=0.5)
@@ -293,8 +432,27 @@ def resolve(rule: str | Rule | Composite) -> Composite:
 
 
 def parse(text: str) -> Rule | Composite:
-    """The rule or composite that `text` names, with its parameters if it gives any: "name" or "name(key=value)".
+    """Return the rule or composite that `text` names: "name" or "name(key=value, ...)".
 
+    Parameters
+    ----------
+    text : str
+        A key of `RULES` or `PRESETS`, with parameters or without.
+
+    Returns
+    -------
+    Rule or Composite
+        As named.
+
+    Raises
+    ------
+    UnknownNameError
+        If there is no rule or composite of that name.
+    RuleError
+        If the parameters cannot be used.
+
+    Examples
+    --------
     >>> parse("alpha-beta(alpha=1, beta=0)")
     AlphaBeta(alpha=1, beta=0, bias='keep', empty='literal', stabilizer=0.0)
     """
@@ -312,12 +470,12 @@ def parse(text: str) -> Rule | Composite:
         if isinstance(error, LrprefError):
             raise
         hint = f"{name}(low=0, high=1)" if "low" in str(error) else f"{name}(key=value)"
-        raise RuleError(f"cannot make a rule of {text!r}: {error}; write it as {hint}") from error
+        raise RuleError(f"{text!r} is not a valid rule: {error}; write it as {hint}") from error
 
 
 def _literal(value: ast.expr) -> Any:
-    """A number, list or text as written; raises ValueError for anything else."""
+    """The number, list or text that is written; raises ValueError for anything else."""
     try:
         return ast.literal_eval(value)
     except ValueError:
-        raise ValueError(f"{ast.unparse(value)} is no number, list or quoted text") from None
+        raise ValueError(f"{ast.unparse(value)} is not a number, a list or a quoted text") from None

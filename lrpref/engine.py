@@ -28,7 +28,7 @@ from typing import Any, ClassVar
 from .arithmetic import check_still_exact, constant, ones_like, zeros_like
 from .backend import Array, array_namespace, as_tuple, is_array, sum_per_sample
 from .errors import ParameterError, RuleError
-from .ledger import Flow
+from .ledger import LOSSES, Flow
 
 Map = Callable[[Array], Array]
 
@@ -166,11 +166,13 @@ class Ratio:
         return z, bias, z if self.denominator is None else _sum(self.denominator, layer, inputs, w, b)[0]
 
 
-def _sum(terms: Sequence[Term], layer: Any, inputs: tuple[Array, ...], w: Array, b: Array | None) -> tuple[Array, ...]:
+def _sum(
+    terms: Sequence[Term], layer: Any, inputs: tuple[Array, ...], w: Array, b: Array | None
+) -> tuple[Array, Array]:
     """sum over terms (sum_i a'_i w'_ij + b'_j), and its part sum over terms b'_j."""
     linear = [layer.linear(term.of_weight(w), *map(term.of_input, inputs)) for term in terms]
     z = sum(linear[1:], start=linear[0])
-    bias = sum((term.of_bias(b) for term in terms), start=zeros_like(z))
+    bias: Any = sum((term.of_bias(b) for term in terms), start=zeros_like(z))
     return z + bias, bias
 
 
@@ -251,18 +253,18 @@ class Rule:
         sums = [ratio.sums(layer, inputs, w, b) for ratio in ratios]
         shares = self.shares(layer, inputs, R, ratios, [d for _, _, d in sums])
         R_in = [zeros_like(a) for a in inputs]
-        bias = stabilizer = dropped = factor = 0
+        losses: dict[str, Any] = dict.fromkeys(LOSSES, 0)
         for ratio, (z, b_z, d), R_ratio in zip(ratios, sums, shares, strict=True):
             denominator = self.stabilize(d)
             s = divide(R_ratio, denominator)
             for term in ratio.terms:
                 c = as_tuple(layer.adjoint(term.of_weight(w), s, *shapes))
                 R_in = [R_i + term.of_input(a) * c_i for R_i, a, c_i in zip(R_in, inputs, c, strict=True)]
-            bias += sum_per_sample(s * b_z)
-            stabilizer += sum_per_sample(s * (denominator - d))
-            factor += 0 if ratio.denominator is None else sum_per_sample(s * (d - z))
-            dropped += sum_per_sample(array_namespace(z).where(denominator == 0, R_ratio, 0 * R_ratio))
-        return Flow(tuple(R_in), {"bias": bias, "stabilizer": stabilizer, "dropped": dropped, "factor": factor})
+            losses["bias"] += sum_per_sample(s * b_z)
+            losses["stabilizer"] += sum_per_sample(s * (denominator - d))
+            losses["factor"] += 0 if ratio.denominator is None else sum_per_sample(s * (d - z))
+            losses["dropped"] += sum_per_sample(array_namespace(z).where(denominator == 0, R_ratio, 0 * R_ratio))
+        return Flow(tuple(R_in), losses)
 
     def __str__(self) -> str:
         """The rule's name and the parameters that differ from their defaults."""
@@ -276,7 +278,7 @@ class Rule:
 
 def _brief(value: object) -> str:
     """A parameter for a table; an array is represented by its shape."""
-    return f"array{tuple(value.shape)}" if is_array(value) else str(value)  # type: ignore[attr-defined]
+    return f"array{tuple(value.shape)}" if is_array(value) else str(value)
 
 
 def check_not_negative(rule: Rule, *names: str) -> None:

@@ -1,22 +1,22 @@
-"""What can go wrong, by name.
+"""Everything that can go wrong, by name.
 
-Every error lrpref raises on purpose is an `LrprefError`, and also the built-in kind a Python programmer
-would expect. The message names the node, the shapes or values, and what to do.
+Every error that lrpref raises on purpose is an `LrprefError`, and also the built-in kind that a Python programmer
+would expect. Messages name the node, the shapes or values, and the remedy.
 
     LrprefError
-    ├── ShapeError      (ValueError)   shapes that do not fit together
-    ├── InputError      (ValueError)   input that holds NaN or infinities, or lives on another backend
-    ├── DTypeError      (TypeError)    a number type that cannot be computed with
-    ├── ParameterError  (ValueError)   a layer's or a rule's parameter out of its range
-    ├── GraphError      (ValueError)   nodes that do not form a network
-    ├── TargetError     (IndexError)   an output that does not exist
-    ├── RuleError       (ValueError)   a rule that cannot be used where it was put
-    ├── FusionError     (ValueError)   a fused network that does not compute what the original did
-    ├── ConversionError (ValueError)   another library's model that cannot be taken over
-    ├── UnknownNameError (LookupError) a rule, sample or network nobody has heard of
-    ├── BudgetError     (TimeoutError) a computation that spent its time budget
-    ├── DataError       (ValueError)   a data set that is missing, damaged, or not the published one
-    └── WeightsError    (ValueError)   a damaged, lying or unreadable file, or weights that do not fit
+    ├── ShapeError       (ValueError)    shapes that do not fit together
+    ├── InputError       (ValueError)    an input with NaN or infinities, or on another backend
+    ├── DTypeError       (TypeError)     a dtype that lrpref does not compute with
+    ├── ParameterError   (ValueError)    a parameter of a layer or rule that is out of range
+    ├── GraphError       (ValueError)    nodes that do not form a network
+    ├── TargetError      (IndexError)    an output that does not exist
+    ├── RuleError        (ValueError)    a rule that does not apply where it was used
+    ├── FusionError      (ValueError)    a fused network that does not compute what the original computes
+    ├── ConversionError  (ValueError)    a model of another library that cannot be imported
+    ├── UnknownNameError (LookupError)   an unknown rule, sample, network or other name
+    ├── BudgetError      (TimeoutError)  a computation that spent its time budget
+    ├── DataError        (ValueError)    a data set that is missing, damaged, or not the published one
+    └── WeightsError     (ValueError)    a file that is damaged, inconsistent or unreadable, or weights that do not fit
 """
 
 from __future__ import annotations
@@ -30,85 +30,90 @@ from difflib import get_close_matches
 
 
 class LrprefError(Exception):
-    """The parent of every error raised on purpose."""
+    """Base class of every error that lrpref raises on purpose."""
 
 
 class ShapeError(LrprefError, ValueError):
-    """Shapes that do not fit together."""
+    """Shapes do not fit together."""
 
 
 class InputError(LrprefError, ValueError):
-    """An input that holds NaN or infinities, or lives on another backend."""
+    """An input holds NaN or infinities, or is on another backend than the network."""
 
 
 class DTypeError(LrprefError, TypeError):
-    """A number type that cannot be computed with."""
+    """lrpref does not compute with this dtype."""
 
 
 class ParameterError(LrprefError, ValueError):
-    """A parameter of a layer or a rule that is out of its range."""
+    """A parameter of a layer or a rule is out of range."""
 
 
 class GraphError(LrprefError, ValueError):
-    """Nodes that do not form a network."""
+    """The nodes do not form a network."""
 
 
 class TargetError(LrprefError, IndexError):
-    """An output that does not exist."""
+    """The network has no such output."""
 
 
 class RuleError(LrprefError, ValueError):
-    """A rule that cannot be used where it was put."""
+    """A rule does not apply where it was used."""
 
 
 class FusionError(LrprefError, ValueError):
-    """A fused network that does not compute what the original did."""
+    """A fused network does not compute what the original network computes."""
 
 
 class ConversionError(LrprefError, ValueError):
-    """A model of another library that cannot be taken over, or would not compute the same."""
+    """A model of another library cannot be imported, or would not compute the same."""
 
 
 class UnknownNameError(LrprefError, LookupError):
-    """A rule, a sample or a network that nobody has heard of."""
+    """A rule, sample, network or other name is unknown."""
 
 
 class BudgetError(LrprefError, TimeoutError):
-    """A computation that spent its time budget."""
+    """A computation spent its time budget."""
 
 
 class DataError(LrprefError, ValueError):
-    """A data set that is missing, damaged, or not the published one."""
+    """A data set is missing, damaged, or not the published one."""
 
 
 class WeightsError(LrprefError, ValueError):
-    """A file that is damaged, lies about its content, or cannot be read; or weights that do not fit the network."""
+    """A file is damaged, inconsistent or unreadable, or its weights do not fit the network."""
 
 
 class RelevanceWarning(UserWarning):
-    """Relevance that is no longer finite, or books that do not close: read the message, then the ledger."""
+    """Relevance is not finite, or is not conserved beyond rounding: read the message, then the ledger."""
 
 
 @contextmanager
-def at_node(name: str, layer: object) -> Iterator[None]:
-    """Put the node's name in front of an error that its layer or rule raises.
+def at_node(name: str, layer: object, rule: object = None) -> Iterator[None]:
+    """Prefix an error that a layer or its rule raises with the node's name, the layer's type and the rule.
 
-    >>> with at_node("fc1", 3):
+    Examples
+    --------
+    >>> with at_node("fc1", 3, "epsilon"):
     ...     raise ShapeError("expected 4 features, got 5")
     Traceback (most recent call last):
     ...
-    lrpref.errors.ShapeError: node 'fc1' (int): expected 4 features, got 5
+    lrpref.errors.ShapeError: node 'fc1' (int, epsilon): expected 4 features, got 5
     """
     try:
         yield
     except LrprefError as error:
-        raise type(error)(f"node {name!r} ({type(layer).__name__}): {error}") from error
+        kind = type(layer).__name__ if rule is None else f"{type(layer).__name__}, {rule}"
+        raise type(error)(f"node {name!r} ({kind}): {error}") from error
 
 
 @contextmanager
 def at_block(i: int, j: int) -> Iterator[None]:
-    """Put a block of samples in front of an error; the error counts samples from the block's first.
+    """Prefix an error with the block of samples in which it occurred; the error counts samples within the block.
 
+    Examples
+    --------
     >>> with at_block(64, 96):
     ...     raise InputError("the input holds NaN, first in sample 3")
     Traceback (most recent call last):
@@ -122,8 +127,10 @@ def at_block(i: int, j: int) -> Iterator[None]:
 
 
 def unknown(kind: str, name: object, known: Iterable[str]) -> UnknownNameError:
-    """The error for a name nobody has heard of, with the nearest known one.
+    """Return the error for an unknown name; it suggests the nearest known one.
 
+    Examples
+    --------
     >>> print(unknown("rule", "epsilom", ["epsilon", "flat"]))
     no rule is called 'epsilom'; did you mean 'epsilon'? Known: epsilon, flat
     """
@@ -134,7 +141,7 @@ def unknown(kind: str, name: object, known: Iterable[str]) -> UnknownNameError:
 
 
 def warn(message: str) -> None:
-    """A RelevanceWarning that points to the line outside lrpref from which all this was called."""
+    """Issue a RelevanceWarning that points to the line outside lrpref from which the computation was started."""
     package = os.path.dirname(__file__)
     frame, level = sys._getframe(1), 2
     while frame.f_back is not None and frame.f_code.co_filename.startswith(package):

@@ -1,19 +1,19 @@
-"""The books: where relevance went, per layer and sample. They always add up.
+"""The ledger: where the relevance went, per layer and sample. It always adds up.
 
-At a layer that receives relevance R_j and hands R_i to its inputs,
+At a layer that receives relevance R_j and sends R_i to its inputs,
 
     sum_j R_j  =  sum_i R_i  +  bias  +  stabilizer  +  dropped  +  factor
 
-    out         sum_j R_j: what stood at the layer's output
-    in          sum_i R_i: what it handed on to its inputs
-    bias        what fell on constants of the network: biases, and cells of explicit padding
-    stabilizer  what the stabilizer took (a denominator z + epsilon shares out less than a denominator z)
-    dropped      what was sent nowhere, because the denominator was exactly zero
-    factor      what Relative LRP holds back by design
+    out         sum_j R_j: the relevance of the layer's output
+    in          sum_i R_i: the relevance of its inputs
+    bias        what the constants of the network received: biases, and cells of explicit padding
+    stabilizer  what the stabilizer absorbed (dividing by z + epsilon distributes less than dividing by z)
+    dropped     what was distributed to nobody, because the denominator was exactly zero
+    factor      what a rule withholds by design, as Relative LRP does
 
 Each column is computed from the z, s and b of the layer itself; none is the remainder of the others, so that
-`residual()` is a check and not an identity. (The equation is the conservation property of Bach et al. 2015,
-PLoS ONE 10(7):e0130140, eq. 2, with its leaks written out.)
+`residual()` is a check and not an identity. The equation is the conservation property of Bach et al. 2015
+(PLoS ONE 10(7):e0130140, eq. 2) with its leaks written out.
 """
 
 from __future__ import annotations
@@ -33,10 +33,16 @@ COLUMNS = ("out", "in", *LOSSES)
 class Flow:
     """What one layer did with the relevance it received.
 
-    inputs      one array of relevance per input of the layer, each shaped like that input
-    losses      column name -> (N,) array; a column that is absent is zero
-    facts       other numbers worth telling, name -> (N,) array, such as the logarithm of a rescaling
-    attributed  False for a user's rule that does not say where the rest went
+    Parameters
+    ----------
+    inputs : tuple of array
+        The relevance of each input of the layer, shaped like that input.
+    losses : mapping of str to array, shape (N,)
+        Columns of the ledger; a column that is absent is zero.
+    facts : mapping of str to array, shape (N,)
+        Other numbers worth printing, such as the logarithm of a rescaling.
+    attributed : bool
+        False for a rule of a user's own that does not report where the rest went.
     """
 
     inputs: tuple[Array, ...]
@@ -47,7 +53,7 @@ class Flow:
 
 @dataclass(frozen=True, eq=False)
 class Entry:
-    """One line of the books: node, layer type, rule, and the columns as (N,) arrays."""
+    """One line of the ledger: node, layer type, rule, and the columns as arrays of shape (N,)."""
 
     node: str
     layer: str
@@ -58,26 +64,35 @@ class Entry:
 
     @classmethod
     def of(cls, node: str, layer: object, rule: str, R: Array, flow: Flow) -> Entry:
-        """Book `flow`, which a layer made of the relevance `R` at its output."""
+        """Record `flow`, which a layer made of the relevance `R` of its output."""
         out = sum_per_sample(R)
         into = sum((sum_per_sample(R_i) for R_i in flow.inputs), start=0 * out)
         columns = {"out": out, "in": into}
         columns |= {name: 0 * out + flow.losses.get(name, 0) for name in LOSSES}
         return cls(node, type(layer).__name__, rule, columns, flow.facts, flow.attributed)
 
+    def residual(self) -> Array:
+        """out - in - bias - stabilizer - dropped - factor, shape (N,): zero to rounding, unless unattributed."""
+        return self.columns["out"] - self.columns["in"] - sum(self.columns[loss] for loss in LOSSES)
+
 
 @dataclass(frozen=True, eq=False)
 class Ledger:
-    """The books of one trace, from the explained output down to the input.
+    """The ledger of one trace, from the explained output down to the input.
 
-    `ledger[column]` is an array (layers, N); `print(ledger)` shows the totals over the batch,
+    `ledger[column]` is an array of shape (layers, N); `print(ledger)` shows the totals over the batch, and
     `ledger.table(sample)` one sample.
+
+    Parameters
+    ----------
+    entries : sequence of Entry
+        One for every layer that received relevance.
     """
 
     entries: Sequence[Entry]
 
     def __getitem__(self, column: str) -> Array:
-        """One of `COLUMNS` as an array (layers, N)."""
+        """One of `COLUMNS` as an array of shape (layers, N)."""
         rows = [entry.columns[column] for entry in self.entries]
         return array_namespace(rows[0]).stack(rows)
 
@@ -87,11 +102,26 @@ class Ledger:
         return [entry.node for entry in self.entries]
 
     def residual(self) -> Array:
-        """out - in - bias - stabilizer - dropped - factor, shape (layers, N): zero to rounding."""
-        return self["out"] - self["in"] - sum(self[loss] for loss in LOSSES)
+        """out - in - bias - stabilizer - dropped - factor, shape (layers, N): zero to rounding.
+
+        Where a rule does not attribute its losses, the residual is the relevance that is unaccounted for.
+        """
+        rows = [entry.residual() for entry in self.entries]
+        return array_namespace(rows[0]).stack(rows)
 
     def table(self, sample: int | None = None) -> str:
-        """The books as text: of one sample, or (None) summed over the batch."""
+        """Return the ledger as text.
+
+        Parameters
+        ----------
+        sample : int or None
+            The index of one sample; None sums over the batch.
+
+        Returns
+        -------
+        str
+            One line per layer. The last column is the residual, or what is unaccounted for.
+        """
         chosen = slice(None) if sample is None else [sample]
         sums = {name: to_numpy(self[name])[:, chosen].sum(axis=1) for name in COLUMNS}
         used = [name for name in COLUMNS if name in ("out", "in") or np.any(sums[name] != 0)]
@@ -102,24 +132,34 @@ class Ledger:
         lines = [head + f"{'residual':>12}", "-" * (len(head) + 12)]
         for row, entry in enumerate(self.entries):
             numbers = "".join(f"{float(sums[name][row]):12.5g}" for name in used)
-            mark = f"{float(rest[row]):12.1e}" if entry.attributed else " unattributed"
-            told = {name: to_numpy(v)[chosen] for name, v in entry.facts.items()}
-            facts = "".join(f"  {name} {float(v.mean()):.3g}" for name, v in told.items() if v.size)
-            lines.append(f"{entry.node:{width}}  {entry.rule:{rule_width}}{numbers}{mark}{facts}")
+            last = f"{float(rest[row]):12.1e}" if entry.attributed else f"{float(rest[row]):12.5g} unaccounted for"
+            values = {name: to_numpy(v)[chosen] for name, v in entry.facts.items()}
+            facts = "".join(f"  {name} {float(v.mean()):.3g}" for name, v in values.items() if v.size)
+            lines.append(f"{entry.node:{width}}  {entry.rule:{rule_width}}{numbers}{last}{facts}")
         return "\n".join(lines)
 
     def __str__(self) -> str:
         samples = self.entries[0].columns["out"].shape[0]
         title = "where the relevance went" + ("" if samples == 1 else f" (sum over {samples} samples)")
-        return f"{title}\n{self.table()}\n{self._closing()}"
+        return f"{title}\n{self.table()}\n{self._summary()}"
 
-    def _closing(self) -> str:
-        """One sentence: what went in at the top, what came out at the bottom, and where the rest is."""
+    def _summary(self) -> str:
+        """One sentence: what started at the top, what was lost on the way, and what is unaccounted for."""
         start = float(to_numpy(self["out"])[0].sum())
         lost = {name: float(to_numpy(self[name]).sum()) for name in LOSSES}
-        named = ", ".join(f"{name} took {value:.5g}" for name, value in lost.items() if value != 0)
-        worst = float(np.max(np.abs(to_numpy(self.residual()).astype(float)), initial=0.0))
-        closes = f"the books close to {worst:.1e}"
-        if not all(entry.attributed for entry in self.entries):
-            closes = "some rules do not say where their relevance went"
-        return f"{start:.5g} came in at {self.nodes[0]}; on the way {named or 'nothing was lost'}; {closes}."
+        named = ", ".join(f"{_OF_LOSS[name]} {value:.5g}" for name, value in lost.items() if value != 0)
+        residual = to_numpy(self.residual()).astype(float)
+        attributed = np.asarray([entry.attributed for entry in self.entries])
+        worst = float(np.max(np.abs(residual[attributed]), initial=0.0))
+        told = f"{start:.5g} started at {self.nodes[0]}; {named or 'nothing was lost'}; residual {worst:.1e}"
+        if attributed.all():
+            return f"{told}."
+        return f"{told}; {float(residual[~attributed].sum()):.5g} of it is unaccounted for."
+
+
+_OF_LOSS = {
+    "bias": "biases absorbed",
+    "stabilizer": "stabilizers absorbed",
+    "dropped": "zero denominators dropped",
+    "factor": "rules withheld",
+}

@@ -1,7 +1,7 @@
-"""A network: a graph of named layers. It runs forward, and nothing else.
+"""A network: a graph of named layers. It runs forward, and can be rebuilt with other layers.
 
 Nodes may be given in any order; they are sorted once, here, and checked: every name known, no cycle, one sink.
-A layer may stand at several nodes (shared weights), and a node may feed several others.
+A layer may be used at several nodes (shared weights), and a node may feed several others.
 """
 
 from __future__ import annotations
@@ -12,14 +12,15 @@ from typing import Any, NamedTuple, Self
 from .arithmetic import as_dtype, as_floating, check_finite, is_real_floating
 from .backend import Array, DType, array_namespace, asarray, backend_name, is_array, load_backend
 from .errors import DTypeError, GraphError, InputError, at_node
-from .layers.base import Layer, Shape
+from .layers import Layer, Softmax
+from .layers.base import Shape
 
 INPUT = "input"
 """The name of the network's input, for nodes to refer to."""
 
 
 class Node(NamedTuple):
-    """A layer's name, the layer, and the names of the nodes it reads."""
+    """A node: its name, its layer, and the names of the nodes that it reads."""
 
     name: str
     layer: Layer
@@ -29,10 +30,25 @@ class Node(NamedTuple):
 class Network:
     """A graph of layers with one input, called "input", and one sink.
 
-    nodes  (name, layer, [names of inputs]) triples in any order
+    Networks are not changed after construction: every method that edits the graph returns a new one.
 
-    Raises GraphError, naming the nodes, where they do not form a network.
+    Parameters
+    ----------
+    nodes : sequence of (name, layer, inputs)
+        The nodes in any order; `inputs` lists the names of the nodes that a node reads.
 
+    Attributes
+    ----------
+    nodes : tuple of Node
+        The same triples, sorted so that each node comes after those that it reads.
+
+    Raises
+    ------
+    GraphError
+        If the nodes do not form a network; the message names them.
+
+    Examples
+    --------
     >>> from lrpref import Add, Dense, ReLU
     >>> net = Network([("double", Dense([[2.0]]), ["input"]), ("sum", Add(), ["input", "double"])])
     >>> import numpy as np
@@ -47,15 +63,34 @@ class Network:
 
     @classmethod
     def sequential(cls, *layers: Layer, names: Sequence[str] | None = None) -> Self:
-        """A chain of layers; without `names` they are called by type and count, as in "conv2d1".
+        """Build a chain of layers.
 
+        Parameters
+        ----------
+        *layers : Layer
+            From the input to the output.
+        names : sequence of str, optional
+            One name per layer; by default type and count, as in "conv2d1".
+
+        Returns
+        -------
+        Network
+            The chain.
+
+        Raises
+        ------
+        GraphError
+            If the number of names differs from the number of layers.
+
+        Examples
+        --------
         >>> from lrpref import Dense, ReLU
         >>> Network.sequential(Dense([[1.0]]), ReLU(), Dense([[1.0]])).names
         ['dense1', 'relu1', 'dense2']
         """
         names = _count_by_type(layers) if names is None else list(names)
         if len(names) != len(layers):
-            raise GraphError(f"{len(layers)} layers, but {len(names)} names")
+            raise GraphError(f"{len(layers)} layers need {len(layers)} names, got {len(names)}")
         return cls([(n, layer, [p]) for n, layer, p in zip(names, layers, [INPUT, *names], strict=False)])
 
     # ---- what it is --------------------------------------------------------------------------------------------
@@ -70,12 +105,29 @@ class Network:
         """The name of the sink."""
         return self.nodes[-1].name
 
-    def __getitem__(self, name: str) -> Layer:
-        """The layer at a node."""
+    @property
+    def logits(self) -> str:
+        """The name of the node that holds the logits: the input of a final Softmax, else the sink.
+
+        Explanations start there unless another node is named.
+        """
+        last = self.nodes[-1]
+        return last.inputs[0] if isinstance(last.layer, Softmax) else last.name
+
+    def node(self, name: str) -> Node:
+        """Return the node of a name; raise GraphError if there is none."""
         for node in self.nodes:
             if node.name == name:
-                return node.layer
-        raise GraphError(f"no node is called {name!r}. There are: {', '.join(self.names)}")
+                return node
+        raise GraphError(f"no node is called {name!r}. Nodes: {', '.join(self.names)}")
+
+    def readers(self, name: str) -> list[str]:
+        """Return the names of the nodes that read `name`, in order."""
+        return [node.name for node in self.nodes if name in node.inputs]
+
+    def __getitem__(self, name: str) -> Layer:
+        """The layer at a node."""
+        return self.node(name).layer
 
     @property
     def parameters(self) -> dict[str, Array]:
@@ -89,7 +141,7 @@ class Network:
 
     @property
     def dtype(self) -> DType | None:
-        """The number type of the parameters (the widest, if they differ); None if there are none."""
+        """The dtype of the parameters (the widest, if they differ); None if there are none."""
         arrays = [array for array in self.parameters.values() if is_real_floating(array)]  # not masks
         return array_namespace(arrays[0]).result_type(*arrays) if arrays else None
 
@@ -98,11 +150,11 @@ class Network:
         """Where the parameters live: "numpy", "cupy", ...; None if there are none."""
         homes = {backend_name(array) for array in self.parameters.values()}
         if len(homes) > 1:
-            raise GraphError(f"the parameters live on several backends: {', '.join(sorted(homes))}; use net.to(...)")
+            raise GraphError(f"the parameters are on several backends: {', '.join(sorted(homes))}; use net.to(...)")
         return homes.pop() if homes else None
 
     def shapes(self, input_shape: Shape) -> dict[str, Shape]:
-        """The shape of every node's output, and of "input"; raises ShapeError that names the node."""
+        """Return the shape of every node's output, and of "input"; a ShapeError names the node."""
         shapes = {INPUT: tuple(input_shape)}
         for name, layer, inputs in self.nodes:
             with at_node(name, layer):
@@ -112,18 +164,43 @@ class Network:
     # ---- what it does ------------------------------------------------------------------------------------------
 
     def forward(self, x: Array) -> Array:
-        """The network's output for a batch `x` (N, ...), which is cast to the network's number type.
+        """Return the network's output.
 
-        Raises ShapeError (naming the node), InputError, DTypeError.
+        Parameters
+        ----------
+        x : array, shape (N, ...)
+            A batch, cast to the network's dtype.
+
+        Returns
+        -------
+        array, shape (N, ...)
+            The output of the sink.
+
+        Raises
+        ------
+        ShapeError
+            If a layer cannot take its inputs; the message names the node.
+        InputError, DTypeError
+            If `x` is not a batch of finite numbers on the network's backend.
         """
         return self.activations(x)[self.output]
 
     __call__ = forward
 
     def activations(self, x: Array, before: Callable[[str], None] | None = None) -> dict[str, Array]:
-        """The output of every node, and the cast input as "input".
+        """Return the output of every node, and the cast input as "input".
 
-        before  called with the name of each node before its layer is computed; may raise to stop
+        Parameters
+        ----------
+        x : array, shape (N, ...)
+            A batch, cast to the network's dtype.
+        before : callable, optional
+            Called with the name of each node before its layer is computed; may raise to stop.
+
+        Returns
+        -------
+        dict of str to array
+            Node name -> output.
         """
         x = self.cast(x)
         self.shapes(tuple(x.shape))
@@ -131,38 +208,71 @@ class Network:
         for name, layer, inputs in self.nodes:
             if before is not None:
                 before(name)
-            outputs[name] = layer.forward(*(outputs[i] for i in inputs))
+            with at_node(name, layer):
+                outputs[name] = layer.forward(*(outputs[i] for i in inputs))
         return outputs
 
     def cast(self, x: Any) -> Array:
-        """`x` in the network's number type; raises InputError or DTypeError where it cannot be computed with."""
+        """Return `x` in the network's dtype; raise InputError or DTypeError if it cannot be computed with."""
         x = as_floating(x, "the input")
         if x.ndim < 2:
             raise InputError(f"the input must be a batch (N, ...), got shape {tuple(x.shape)}; use x[None]")
         home = self.backend or backend_name(x)
         if home != backend_name(x):
             raise InputError(
-                f"the network lives on {home}, the input on {backend_name(x)}; use lrpref.asarray(x, {home!r})"
+                f"the network is on {home}, the input on {backend_name(x)}; use lrpref.asarray(x, {home!r})"
             )
         check_finite(x, "the input")
         dtype = x.dtype if self.dtype is None else self.dtype
         return as_dtype(x, dtype)
 
+    # ---- the same graph with other layers --------------------------------------------------------------------------
+
+    def replace(self, name: str, layer: Layer) -> Network:
+        """Return the network with another layer at `name`; other nodes that share the old layer keep it."""
+        self.node(name)
+        return Network([node._replace(layer=layer) if node.name == name else node for node in self.nodes])
+
+    def remove(self, name: str) -> Network:
+        """Return the network without `name`, a node of one input, which its readers then read themselves."""
+        (source,) = self.node(name).inputs
+        return Network([_reading(node, name, source) for node in self.nodes if node.name != name])
+
+    def insert_after(self, name: str, new_name: str, layer: Layer) -> Network:
+        """Return the network with a new node that reads `name`; the former readers of `name` read the new node.
+
+        `name` may be "input".
+        """
+        if name != INPUT:
+            self.node(name)
+        return Network([*(_reading(node, name, new_name) for node in self.nodes), Node(new_name, layer, (name,))])
+
+    def up_to(self, name: str) -> Network:
+        """Return the part of the network that computes `name`, which becomes its output."""
+        needed = {self.node(name).name}
+        for node in reversed(self.nodes):
+            if node.name in needed:
+                needed.update(node.inputs)
+        return Network([node for node in self.nodes if node.name in needed])
+
     # ---- the same network elsewhere ----------------------------------------------------------------------------
 
     def to(self, backend: str) -> Network:
-        """The same network with its arrays on "numpy", "cupy" or "array-api-strict"."""
+        """Return the network with its arrays on "numpy", "cupy" or "array-api-strict"."""
         load_backend(backend)
         return self.map_arrays(lambda array: asarray(array, backend))
 
     def astype(self, dtype: DType) -> Network:
-        """The same network in another number type, such as numpy.float64 or "float64"; masks stay as they are.
+        """Return the network in another dtype, such as numpy.float64 or "float64"; masks stay as they are.
 
-        Raises DTypeError for a type that lrpref does not compute with.
+        Raises
+        ------
+        DTypeError
+            If lrpref does not compute with that dtype.
         """
         name = dtype if isinstance(dtype, str) else getattr(dtype, "__name__", str(dtype))
         if name == "object":
-            raise DTypeError("Python objects are for exact numbers; use lrpref.exact(net)")
+            raise DTypeError("dtype object is reserved for exact numbers; use lrpref.exact(net)")
 
         def convert(array: Array) -> Array:
             if not is_real_floating(array):
@@ -170,13 +280,13 @@ class Network:
             xp = array_namespace(array)
             converted = as_dtype(array, getattr(xp, name, dtype))  # by name: numpy.float64 serves every backend
             if not is_real_floating(converted):
-                raise DTypeError(f"a network computes in float32, float64 or longer, not in {name}")
+                raise DTypeError(f"networks compute in float32, float64 or longer, not in {name}")
             return converted
 
         return self.map_arrays(convert)
 
     def map_arrays(self, convert: Callable[[Array], Array]) -> Network:
-        """The same graph with `convert` applied to every array; a shared layer stays shared."""
+        """Return the network with `convert` applied to every array; a shared layer stays shared."""
         done = {id(layer): layer.map_arrays(convert) for _, layer, _ in self.nodes}
         return Network([(name, done[id(layer)], inputs) for name, layer, inputs in self.nodes])
 
@@ -185,8 +295,13 @@ class Network:
         return "\n".join(["Network", *lines])
 
 
+def _reading(node: Node, old: str, new: str) -> Node:
+    """The node with `new` in place of `old` among its inputs."""
+    return node._replace(inputs=tuple(new if i == old else i for i in node.inputs))
+
+
 def _names(inputs: Sequence[str]) -> Sequence[str]:
-    """The names of a node's inputs; one name alone is a list of one."""
+    """The names of a node's inputs; a single string is one name."""
     return [inputs] if isinstance(inputs, str) else inputs
 
 
@@ -197,7 +312,7 @@ def _count_by_type(layers: Sequence[Layer]) -> list[str]:
 
 
 def _check(nodes: Sequence[Node]) -> None:
-    """Raise GraphError unless the names are unique and known and each layer has as many inputs as it takes."""
+    """Raise GraphError unless names are unique and known, and each layer has the number of inputs that it takes."""
     names = [node.name for node in nodes]
     if not nodes:
         raise GraphError("a network needs at least one node")
@@ -209,18 +324,18 @@ def _check(nodes: Sequence[Node]) -> None:
         if not isinstance(layer, Layer):
             raise GraphError(f"node {name!r}: expected a layer, got {type(layer).__name__}")
         if missing := [i for i in inputs if i != INPUT and i not in names]:
-            raise GraphError(f"node {name!r} reads {missing[0]!r}, which is no node and not {INPUT!r}")
+            raise GraphError(f"node {name!r} reads {missing[0]!r}, which is neither a node nor {INPUT!r}")
         most = layer.max_inputs if layer.max_inputs is not None else len(inputs)
         if not layer.min_inputs <= len(inputs) <= most:
             wanted = f"{layer.min_inputs}" + ("" if layer.max_inputs == layer.min_inputs else " or more")
             raise GraphError(f"node {name!r} ({type(layer).__name__}) takes {wanted} inputs, got {len(inputs)}")
     read = {i for node in nodes for i in node.inputs}
     if len(sinks := [name for name in names if name not in read]) > 1:
-        raise GraphError(f"a network has one output, these nodes are read by no other: {', '.join(sinks)}")
+        raise GraphError(f"a network has one output, but no other node reads these: {', '.join(sinks)}")
 
 
 def _sorted(nodes: Sequence[Node]) -> list[Node]:
-    """The nodes with every node after those it reads, otherwise in the order given; raises GraphError on a cycle."""
+    """The nodes, each after those that it reads, otherwise in the given order; raises GraphError on a cycle."""
     waiting, done, order = list(nodes), {INPUT}, []
     while waiting:
         ready = next((node for node in waiting if done.issuperset(node.inputs)), None)

@@ -1,13 +1,14 @@
-"""The oracle: every rule and every layer once more, literally, slowly, with nothing shared with the fast way.
+"""The oracle: every rule and every layer once more, literally and slowly, sharing nothing with the engine.
 
-A linear layer is written out as a matrix, entry by entry, from index arithmetic; a rule is written as the fraction
-of R_j that goes from unit j to input i, as the papers print it. The result is the full array of messages R[i<-j].
-It serves to test the engine, and to be read next to it. Use it on small layers: it holds inputs x outputs numbers.
+A linear layer is written out as a matrix, entry by entry, from index arithmetic; a rule is written as the fraction of
+R_j that unit j sends to input i, as the papers print it. The result is the full array of messages R[i<-j]. It serves to
+test the engine, and to be read next to it. Use it on small layers: it holds inputs x outputs numbers.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import fields
 from fractions import Fraction
 from typing import Any
 
@@ -42,15 +43,33 @@ Entry = tuple[int, Index, Index, Any]
 def messages(
     layer: Layer, inputs: Array | tuple[Array, ...], R: Array, rule: Rule
 ) -> np.ndarray | tuple[np.ndarray, ...]:
-    """R[i<-j] for every input i and output j: shape (N, *input, *output); a tuple for a tuple of inputs.
+    """Return R[i<-j], the relevance that output j sends to input i, for all i and j.
 
-    layer   any layer of lrpref but Softmax
-    inputs  the layer's input or inputs, batch first
-    R       relevance of the output
-    rule    a rule of lrpref; a user's own rule has no literal form here (RuleError)
+    The messages to an input sum to its relevance.
 
-    The messages to an input sum to its relevance:
+    Parameters
+    ----------
+    layer : Layer
+        Any layer of lrpref except Softmax.
+    inputs : array or tuple of array, shape (N, ...)
+        The layer's input or inputs.
+    R : array, shape (N, ...)
+        The relevance of the output.
+    rule : Rule
+        A rule of lrpref.
 
+    Returns
+    -------
+    numpy.ndarray or tuple of numpy.ndarray, shape (N, *input, *output)
+        One array for one input, a tuple for a tuple.
+
+    Raises
+    ------
+    RuleError
+        If the layer or the rule is your own, or the rule has a mode that has no literal form here.
+
+    Examples
+    --------
     >>> from lrpref import Dense, rules
     >>> layer, a, R = Dense([[2.0, -1.0]]), np.array([[1.0, 1.0]]), np.array([[3.0]])
     >>> messages(layer, a, R, rules.Zero())[0, :, 0]
@@ -78,9 +97,9 @@ def messages(
 
 
 def matrix(layer: LinearLayer, *shapes: Shape) -> tuple[Any, ...]:
-    """The layer as a `scipy.sparse` matrix (outputs, inputs) for samples of these shapes (no batch axis).
+    """Return the layer as `scipy.sparse` matrices (outputs, inputs), one per input, without the bias (see `bias`).
 
-    One matrix per input of the layer. Bias apart: see `bias`.
+    `shapes` are those of the inputs, without the batch axis.
     """
     from scipy import sparse
 
@@ -97,7 +116,7 @@ def matrix(layer: LinearLayer, *shapes: Shape) -> tuple[Any, ...]:
 
 
 def bias(layer: LinearLayer, *shapes: Shape) -> np.ndarray:
-    """The layer's bias, one number per output, flattened."""
+    """Return the layer's bias, one number per output, flattened."""
     output = layer.output_shape(*((1, *shape) for shape in shapes))[1:]
     per_channel = getattr(layer, "bias", None)
     if isinstance(layer, DiagonalLayer):
@@ -122,7 +141,7 @@ def _tap_bias(layer: Conv2D, shape: Shape, output: Shape) -> np.ndarray:
 
 
 def _entries(layer: LinearLayer, shapes: list[Shape] | tuple[Shape, ...]) -> Iterator[Entry]:
-    """(which input, output index, input index, weight) for every connection that is not to padding."""
+    """Yield (which input, output index, input index, weight) for every connection, padding excluded."""
     output = layer.output_shape(*((1, *shape) for shape in shapes))[1:]
     if isinstance(layer, Dense):
         w = to_numpy(layer.weight)
@@ -148,11 +167,11 @@ def _entries(layer: LinearLayer, shapes: list[Shape] | tuple[Shape, ...]) -> Ite
     elif isinstance(layer, Add):
         yield from ((k, i, i, 1) for k in range(len(shapes)) for i in np.ndindex(*output))
     else:
-        raise RuleError(f"the oracle knows no layer {type(layer).__name__}")
+        raise RuleError(f"the oracle has no matrix for {type(layer).__name__}; it knows lrpref's own linear layers")
 
 
 def _window(layer: Any, shape: Shape, y: int, x: int) -> Iterator[tuple[tuple[int, int], tuple[int, int]]]:
-    """(tap, cell) for every tap of the window at output (y, x) that meets a cell of the image."""
+    """Yield (tap, cell) for every tap of the window at output (y, x) that meets a cell of the image."""
     window = layer.window
     top, _, left, _ = window.padding
     for i, j in np.ndindex(*window.kernel):
@@ -166,7 +185,7 @@ def _window(layer: Any, shape: Shape, y: int, x: int) -> Iterator[tuple[tuple[in
 
 
 def _linear_share(layer: LinearLayer, sample: tuple[np.ndarray, ...], rule: Rule, output: Shape) -> np.ndarray:
-    """The fraction of R_j that goes to each input: (outputs, inputs of all branches)."""
+    """The fraction of R_j that each input receives: (outputs, inputs of all branches)."""
     shapes = [a.shape for a in sample]
     starts = np.cumsum([0, *(a.size for a in sample)])
     a = np.concatenate([x.reshape(-1) for x in sample])
@@ -175,16 +194,23 @@ def _linear_share(layer: LinearLayer, sample: tuple[np.ndarray, ...], rule: Rule
     for k, j, i, weight in _entries(layer, shapes):
         place = np.ravel_multi_index(j, output), starts[k] + np.ravel_multi_index(i, shapes[k])
         w[place], connected[place] = constant(weight, like=a) if isinstance(weight, Fraction) else weight, True
-    if type(rule) not in (*_LITERAL, Relative):
-        raise RuleError(f"the oracle has no literal form of {type(rule).__name__}; it knows lrpref's own rules")
+    _check_known(rule)
     b = converted(bias(layer, *shapes), like=a)
     if isinstance(rule, Relative):
         return _relative(a, w, b, layer.fan_in(*((1, *shape) for shape in shapes)))
     return _LITERAL[type(rule)](rule, a, w, b, connected, sample)
 
 
+def _check_known(rule: Rule) -> None:
+    """Raise RuleError for a rule, or a parameter of a known rule, that has no literal form here."""
+    if type(rule) not in PARAMETERS:
+        raise RuleError(f"the oracle has no literal form of {type(rule).__name__}; it knows lrpref's own rules")
+    if new := {f.name for f in fields(rule)} - PARAMETERS[type(rule)]:
+        raise RuleError(f"the oracle's {type(rule).__name__} does not know its parameters {', '.join(sorted(new))}")
+
+
 def _of_sample(rule: Rule, n: int, ndim: int) -> Rule:
-    """The rule for sample n: a z-box with bounds for the whole batch (`ndim` axes) is cut to that sample's."""
+    """The rule for sample n: bounds of a z-box for the whole batch (`ndim` axes) are cut to that sample's."""
     if not isinstance(rule, ZBox):
         return rule
     bounds: list[Any] = [to_numpy(v) if is_array(v) else v for v in (rule.low, rule.high)]
@@ -193,7 +219,7 @@ def _of_sample(rule: Rule, n: int, ndim: int) -> Rule:
 
 
 def _rescaled(rule: Rule, sent: np.ndarray, R: np.ndarray) -> np.ndarray:
-    """Messages (inputs, outputs) times kappa, where the rule is Relative and rescales; else as they are."""
+    """Messages (inputs, outputs) times kappa if the rule is Relative and rescales, else unchanged."""
     if not (isinstance(rule, Relative) and rule.rescale):
         return sent
     kept = abs(sent.sum(axis=1)).sum()
@@ -242,7 +268,7 @@ def _epsilon(rule: Epsilon, a: Any, w: Any, b: Any, connected: Any, sample: Any)
 
 
 def _gamma(rule: Gamma, a: Any, w: Any, b: Any, connected: Any, sample: Any) -> np.ndarray:
-    """The contribution and gamma times its favoured part, over their sum with the bias alike."""
+    """Each contribution plus gamma times its favoured part, over their sum, which includes the bias likewise."""
     g = constant(rule.gamma, like=a)
     if not rule.generalised:
         m, bias_ = a * (w + g * _pos(w)), b + g * _pos(b)
@@ -255,7 +281,7 @@ def _gamma(rule: Gamma, a: Any, w: Any, b: Any, connected: Any, sample: Any) -> 
 
 
 def _alpha_beta(rule: AlphaBeta, a: Any, w: Any, b: Any, connected: Any, sample: Any) -> np.ndarray:
-    """alpha z_ij+ / z_j+ - beta z_ij- / z_j-; renormalised, an empty side leaves everything to the other."""
+    """alpha z_ij+ / z_j+ - beta z_ij- / z_j-; renormalised, an empty part leaves everything to the other."""
     z, b = a * w, b if rule.bias == "keep" else 0 * b
     up, down = _pos(z).sum(axis=1) + _pos(b), _neg(z).sum(axis=1) + _neg(b)
     alpha, beta = (constant(v, like=a) for v in (rule.alpha, -rule.beta))
@@ -326,23 +352,38 @@ _LITERAL: dict[type[Rule], Callable[..., np.ndarray]] = {
 }
 
 
+PARAMETERS: dict[type[Rule], frozenset[str]] = {
+    Zero: frozenset(),
+    Epsilon: frozenset({"epsilon", "scale"}),
+    Gamma: frozenset({"gamma", "generalised", "stabilizer"}),
+    AlphaBeta: frozenset({"alpha", "beta", "bias", "empty", "stabilizer"}),
+    ZPlus: frozenset({"stabilizer"}),
+    ZBox: frozenset({"low", "high", "stabilizer"}),
+    WSquare: frozenset({"stabilizer"}),
+    Flat: frozenset({"stabilizer"}),
+    Absolute: frozenset({"stabilizer"}),
+    Pass: frozenset(),
+    Relative: frozenset({"rescale"}),
+}
+"""The parameters of each rule that the literal forms above take into account; any other one is an error."""
+
+
 # ---- routes ----------------------------------------------------------------------------------------------------
 
 
 def _routing_share(layer: Layer, sample: tuple[np.ndarray, ...], output: Shape) -> np.ndarray:
-    """The fraction of R_j that goes back to each input: a matrix of ones and zeros, but for shared ties."""
+    """The fraction of R_j that each input receives: a matrix of ones and zeros, except for shared ties."""
     size = sum(a.size for a in sample)
     if isinstance(layer, Elementwise | Flatten | Dropout):
-        ones: np.ndarray = converted(np.eye(size), like=sample[0])
-        return ones
+        return to_numpy(converted(np.eye(size), like=sample[0]))
     numbers = np.arange(size)
     parts = np.split(numbers, np.cumsum([a.size for a in sample])[:-1])
     numbered = [part.reshape(a.shape) for part, a in zip(parts, sample, strict=True)]
-    share: np.ndarray = full((int(np.prod(output)), size), 0, like=sample[0])
+    share: Any = full((int(np.prod(output)), size), 0, like=sample[0])
     if isinstance(layer, Concat):
         share[np.arange(size), np.concatenate(numbered).reshape(-1)] = 1
     elif isinstance(layer, Pad2D):
-        top, bottom, left, right = layer.padding  # type: ignore[misc]
+        top, bottom, left, right = layer.border
         origin = np.pad(numbered[0], ((0, 0), (top, bottom), (left, right)), constant_values=-1).reshape(-1)
         share[np.flatnonzero(origin >= 0), origin[origin >= 0]] = 1
     elif isinstance(layer, MaxPool2D):
@@ -354,5 +395,5 @@ def _routing_share(layer: Layer, sample: tuple[np.ndarray, ...], output: Shape) 
             for cell in winners:
                 share[row, numbered[0][cell]] = constant(Fraction(1, len(winners)), like=share)
     else:
-        raise RuleError(f"the oracle knows no route through {type(layer).__name__}")
+        raise RuleError(f"the oracle has no route through {type(layer).__name__}; it knows lrpref's own routing layers")
     return share

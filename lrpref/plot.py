@@ -1,8 +1,8 @@
-"""Pictures of relevance: red speaks for the output, blue against it, white is zero.
+"""Pictures of relevance: red is evidence for the output, blue evidence against it, white is zero.
 
-The scale is centred on zero and, in a comparison, one for all panels unless asked otherwise. Red and blue of
-matplotlib's "RdBu" can be told apart by colour-blind eyes. Each function returns a matplotlib `Figure`,
-which `save` writes.
+The colour scale is centred on zero. By default all panels of a comparison share it. Readers with colour-vision
+deficiency can distinguish the red and blue of matplotlib's "RdBu". Each function returns a matplotlib `Figure`, which
+`save` writes.
 
 Needs matplotlib: pip install "lrpref[plot]".
 """
@@ -30,31 +30,59 @@ COLOUR_OF = dict(zip(LOSSES, ("#d95f02", "#7570b3", "#1b9e77", "#e7298a"), stric
 
 
 def explanation(x: Array, R: Array, title: str = "") -> Figure:
-    """The input and its relevance side by side.
+    """Draw the input and its relevance side by side.
 
-    x, R   one sample, (C, H, W) or (1, C, H, W); relevance is summed over the channels
-    title  a line above both
+    Parameters
+    ----------
+    x, R : array, shape (C, H, W) or (1, C, H, W)
+        One sample and its relevance, which is summed over the channels.
+    title : str
+        A line above both.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        The figure.
     """
     return grid(x, {"relevance": R}, title)
 
 
 def grid(x: Array, maps: Mapping[str, Array], title: str = "", columns: int = 4, scale: str = "one") -> Figure:
-    """The input and several relevance maps of it.
+    """Draw the input and several relevance maps of it.
 
-    x      one sample, (C, H, W) or (1, C, H, W)
-    maps   caption -> relevance shaped like `x`
-    scale  "one" colour scale for all, so that sizes can be compared; "each", every map over its own largest value, so
-           that shapes can, where rules give maps of very different sizes
+    Parameters
+    ----------
+    x : array, shape (C, H, W) or (1, C, H, W)
+        One sample.
+    maps : mapping of str to array
+        Caption -> relevance shaped like `x`.
+    title : str
+        A line above all panels.
+    columns : int
+        The largest number of panels in a row.
+    scale : {"one", "each"}
+        "one" colour scale for all maps, to compare their sizes; "each" map divided by its own largest value, to compare
+        their shapes where rules give maps of very different sizes.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        The figure.
+
+    Raises
+    ------
+    ShapeError, InputError, ParameterError, LrprefError
+        If a map does not fit the sample or is not finite, `scale` is unknown, or there are no maps.
     """
     if scale not in ("one", "each"):
-        raise ParameterError(f'scale is "one" or "each", got {scale!r}')
+        raise ParameterError(f'scale must be "one" or "each", got {scale!r}')
     images = {caption: _summed(R, x) for caption, R in maps.items()}
     if not images:
         raise LrprefError("there is no relevance to draw")
     if scale == "each":
         images = {caption: image / (np.abs(image).max(initial=0.0) or 1) for caption, image in images.items()}
     peaks = [float(np.abs(image).max(initial=0.0)) for image in images.values()]
-    # the middle map fills the scale, so that one wild map does not bleach the others; empty maps have no say
+    # the median map fills the scale, so that one extreme map does not bleach the others; empty maps do not count
     limit = float(np.median([peak for peak in peaks if peak] or [1.0]))
     panels = len(images) + 1
     columns = min(columns, panels)
@@ -77,7 +105,22 @@ def grid(x: Array, maps: Mapping[str, Array], title: str = "", columns: int = 4,
 
 
 def waterfall(ledger: Ledger, sample: int = 0, title: str = "where the relevance went") -> Figure:
-    """The books of one sample as a waterfall: the relevance that stands at each layer, and what was lost there."""
+    """Draw the ledger of one sample as a waterfall: the relevance at each layer, and what was lost there.
+
+    Parameters
+    ----------
+    ledger : Ledger
+        The ledger of a trace.
+    sample : int
+        The index of the sample.
+    title : str
+        A line above the figure.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        The figure.
+    """
     out = to_numpy(ledger["out"])[:, sample].astype(float)
     end = float(to_numpy(ledger["in"])[-1, sample])
     figure = _figure(7.0, 0.32 * len(out) + 1.6)
@@ -86,7 +129,7 @@ def waterfall(ledger: Ledger, sample: int = 0, title: str = "where the relevance
     ax.barh(places, [*out, end], color="0.8", label="relevance at the output of")
     lost = {loss: to_numpy(ledger[loss])[:, sample].astype(float) for loss in LOSSES}
     used = [loss for loss in LOSSES if np.any(lost[loss] != 0)]
-    left, lane = out.copy(), 0.7 / max(len(used), 1)  # a lane each: losses of both signs would hide one another
+    left, lane = out.copy(), 0.7 / max(len(used), 1)  # one lane each: losses of opposite sign would hide one another
     for k, loss in enumerate(used):
         left = left - lost[loss]
         y = places[:-1] + (k - (len(used) - 1) / 2) * lane
@@ -102,10 +145,23 @@ def waterfall(ledger: Ledger, sample: int = 0, title: str = "where the relevance
 
 
 def save(figure: Figure, path: str | os.PathLike[str]) -> None:
-    """Write a figure, whole or not at all; the ending of `path` says the format (.png, .pdf, .svg)."""
+    """Write a figure to a file, atomically.
+
+    Parameters
+    ----------
+    figure : matplotlib.figure.Figure
+        The figure.
+    path : path-like
+        The suffix determines the format: .png, .pdf or .svg.
+
+    Raises
+    ------
+    LrprefError
+        If the format is unknown, or the folder does not exist.
+    """
     path = Path(path)
     if not path.suffix:
-        raise LrprefError(f"cannot tell the format of {str(path)!r}; let it end in .png, .pdf or .svg")
+        raise LrprefError(f"the format of {str(path)!r} is unknown; use the suffix .png, .pdf or .svg")
     if not path.parent.is_dir():
         raise LrprefError(f"there is no folder {path.parent} to write {path.name} to")
     try:
@@ -116,7 +172,7 @@ def save(figure: Figure, path: str | os.PathLike[str]) -> None:
 
 
 def _figure(width: float, height: float) -> Figure:
-    """A figure that belongs to no window system."""
+    """A figure without a window."""
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
@@ -129,7 +185,7 @@ def _image(x: Array) -> np.ndarray:
     image = to_numpy(x)
     image = image[0] if image.ndim == 4 and len(image) == 1 else image
     if image.ndim != 3:
-        raise ShapeError(f"a picture needs one sample (C, H, W), got {image.shape}; choose one with x[0]")
+        raise ShapeError(f"a picture shows one sample of shape (C, H, W), got {image.shape}; select one with x[0]")
     return image
 
 
@@ -137,15 +193,15 @@ def _summed(R: Array, x: Array) -> np.ndarray:
     """Relevance per pixel of `x`: the sum over the channels."""
     image = _image(R).astype(float)
     if image.shape != _image(x).shape:
-        raise ShapeError(f"relevance of shape {image.shape} does not belong to an input of {_image(x).shape}")
+        raise ShapeError(f"relevance of shape {image.shape} does not fit an input of shape {_image(x).shape}")
     if not np.isfinite(image).all():
-        raise InputError("the relevance holds NaN or infinities, which have no colour")
+        raise InputError("the relevance holds NaN or infinities, which cannot be drawn")
     summed: np.ndarray = image.sum(axis=0)
     return summed
 
 
 def _ink(x: Array) -> np.ndarray:
-    """The sample as one channel scaled to [0, 1], for its outline."""
+    """The sample as a single channel scaled to [0, 1], for its outline."""
     grey = _image(x).astype(float).mean(axis=0)
     span = float(grey.max() - grey.min())
     scaled: np.ndarray = (grey - grey.min()) / span if span else grey * 0
@@ -163,7 +219,7 @@ def _draw_input(ax: Axes, x: Array) -> None:
 
 
 def _draw_outline(ax: Axes, x: Array) -> None:
-    """The edge of the ink, where there is any."""
+    """Draw the edge of the ink, if there is any."""
     ink = _ink(x)
     if min(ink.shape) > 1 and ink.any():
         ax.contour(ink, levels=[0.5], colors="0.35", linewidths=0.6)

@@ -1,11 +1,11 @@
 """Relative LRP (R-LRP), as this project reads it.
 
-Nyiri and Gibaru 2025 (arXiv 2501.14322) promise, in the abstract, a rule whose conservation holds up to a
-multiplicative factor, which divides by no small values except at skip connections, and has no hyperparameter. The
-abstract does not print the formula. What follows is our reconstruction from that sentence; every property claimed
-here is tested, and nothing is claimed of the authors' own formula. (One program by others calls the same thing
-Relative LRP: theoOmathimatikos/Simple_LRP, as of commit 097fc9c, for fully connected layers, divides a w by the number
-of inputs, without the sign and without rescaling. That is evidence for the reading, not proof.)
+The abstract of Nyiri and Gibaru 2025 (arXiv 2501.14322) promises a rule whose conservation holds up to a multiplicative
+factor, which divides by no small values except at skip connections, and which has no hyperparameter. It does not print
+the formula. What follows is our reconstruction; every property claimed here is tested, and nothing is claimed about the
+authors' own formula. (One third-party program calls the same thing Relative LRP: theoOmathimatikos/Simple_LRP, commit
+097fc9c, divides a w by the number of inputs in fully connected layers, without the sign and without rescaling. This is
+evidence for the reading, not proof.)
 
     "up to a multiplicative factor"                  per unit: (|z_j| - sgn(z_j) b_j) / n, below
     "without divisions by small values"              n is a number of inputs; kappa divides by the size of all messages
@@ -27,27 +27,41 @@ from .ledger import Flow
 
 @dataclass(frozen=True)
 class Relative(Rule):
-    """Relative LRP: each input's share is relative to the *number* of inputs, never to a value that may be small.
+    """Relative LRP: each share is relative to the *number* of inputs, never to a value that may be small.
 
-        R[i<-j] = sgn(z_j) (a_i w_ij / n) R_j        sum_i R[i<-j] = (|z_j| - sgn(z_j) b_j) / n * R_j
+        R[i<-j] = sgn(z_j) (a_i w_ij / n) R_j
+        sum_i R[i<-j] = ((|z_j| - sgn(z_j) b_j) / n) R_j
 
-    n is the fan-in (taps times channels per group; 1 for a diagonal layer), sgn(0) = +1. Rescaled, the layer hands
-    on the total absolute relevance that it received, per sample:
+    n is the fan-in (taps times channels per group; 1 for a diagonal layer) and sgn(0) = +1. With rescaling, the layer
+    passes on the total absolute relevance that it received, per sample:
 
-        R_i = kappa sum_j R[i<-j]        kappa = sum_j |R_j| / sum_i |sum_j R[i<-j]|        (0 where nothing flows)
+        R_i = kappa sum_j R[i<-j]
+        kappa = sum_j |R_j| / sum_i |sum_j R[i<-j]|
 
-    Reconstructed from the abstract of Nyiri and Gibaru 2025, arXiv 2501.14322, which prints no formula. Two readings
-    were set aside: carrying R / a, which conserves exactly and so leaves no factor; and dividing by the sum of
-    |a w|, which is `Absolute`.
+    where kappa = 0 if no message is different from zero.
 
-    At a skip connection relevance is split in proportion to the inputs, which is `Zero` on the Add, the one
-    division; `composites.Relative` says so, and asks for BatchNorm to be fused first.
+    Parameters
+    ----------
+    rescale : bool
+        False gives the bare messages, which are linear in R but grow or shrink with depth.
 
-    rescale  False for the bare messages, which are linear in R but grow or shrink with depth
+    Notes
+    -----
+    The formula is reconstructed from the abstract. Two other readings were set aside: carrying R / a, which conserves
+    exactly and so leaves no factor; and dividing by the sum of |a w|, which is `Absolute`.
 
-    The ledger books R_j (1 - kappa |z_j| / n) under *factor* and kappa sgn(z_j) b_j R_j / n under *bias*; it also
-    tells log(kappa), and how much of the messages survived their mutual cancellation.
+    At a skip connection, relevance is split in proportion to the inputs: `Zero` on the Add, the only division.
+    `composites.Relative` does so, and requires that BatchNorm is fused first.
 
+    The ledger records R_j (1 - kappa |z_j| / n) as *factor* and kappa sgn(z_j) b_j R_j / n as *bias*. It also lists
+    log(kappa), and the part of the messages that survives their mutual cancellation.
+
+    References
+    ----------
+    Reconstructed from the abstract of Nyiri and Gibaru 2025, arXiv 2501.14322, which prints no formula.
+
+    Examples
+    --------
     >>> import numpy as np
     >>> from lrpref import Dense
     >>> layer, a, R = Dense([[2.0, -1.0]]), np.array([[1.0, 1.0]]), np.array([[3.0]])
@@ -56,8 +70,8 @@ class Relative(Rule):
     """
 
     name: ClassVar[str] = "relative"
-    equation: ClassVar[str] = "R_i = kappa sum_j sgn(z_j) a_i w_ij / n R_j"
-    when: ClassVar[str] = "networks without BatchNorm, where small denominators are the trouble"
+    equation: ClassVar[str] = "R_i = kappa sum_j sgn(z_j) (a_i w_ij / n) R_j"
+    when: ClassVar[str] = "networks without BatchNorm, where small denominators are the problem"
     source: ClassVar[str] = "reconstructed from the abstract of Nyiri and Gibaru 2025"
     conserves: ClassVar[bool] = False
 
@@ -65,14 +79,14 @@ class Relative(Rule):
 
     @property
     def linear(self) -> bool:  # type: ignore[override]
-        """Rescaling divides by a norm."""
+        """Whether R_i is linear in R_j; rescaling divides by a norm."""
         return not self.rescale
 
     def flow(self, layer: Any, inputs: tuple[Array, ...], R: Array) -> Flow:
-        """The relative messages, summed and rescaled, with the losses and facts for the ledger.
+        """Sum and rescale the relative messages; return them with the losses and facts for the ledger.
 
-        Inputs are scaled by a power of two, and R by its own norm, before they are multiplied: what can be computed
-        forward can be computed here.
+        Inputs are scaled by a power of two, and R by its own norm, before they are multiplied, so that nothing
+        overflows here that did not overflow forward.
         """
         w, b = layer.parameters(*inputs)
         shapes = [tuple(a.shape) for a in inputs]
@@ -93,7 +107,7 @@ class Relative(Rule):
     def _facts(
         self, layer: Any, inputs: tuple[Array, ...], w: Array, s: Array, size: Array, power: Array
     ) -> dict[str, Array]:
-        """log(kappa), and sum_i |sum_j m_ij| over sum_ij |m_ij|: near 0, the direction of the map is rounding."""
+        """log(kappa), and sum_i |sum_j m_ij| / sum_ij |m_ij|: near 0, the direction of the map is rounding noise."""
         shapes = [tuple(a.shape) for a in inputs]
         c = as_tuple(layer.adjoint(magnitude(w), magnitude(s), *shapes))
         apart = _size([a / spread(power, a) * c_i for a, c_i in zip(inputs, c, strict=True)])
@@ -112,11 +126,12 @@ def _sgn(z: Array) -> Array:
 
 def _size(parts: Sequence[Array]) -> Array:
     """The sum of magnitudes per sample, over all parts: (N,)."""
-    return sum(sum_per_sample(magnitude(part)) for part in parts)
+    first, *more = [sum_per_sample(magnitude(part)) for part in parts]
+    return sum(more, start=first)
 
 
 def _power_of_two(inputs: tuple[Array, ...]) -> Array:
-    """Per sample, the power of two just below the largest magnitude, so that dividing by it is exact; 1 for zeros."""
+    """Per sample, the power of two just below the largest magnitude, so that division is exact; 1 for zeros."""
     peaks = [array_namespace(a).max(magnitude(a), axis=tuple(range(1, a.ndim))) for a in inputs]
     if is_exact(peaks[0]):
         return ones_like(peaks[0])

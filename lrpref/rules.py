@@ -1,14 +1,14 @@
-"""The rules: who gets how much of a unit's relevance.
+"""The rules: how much of a unit's relevance each of its inputs receives.
 
-One small frozen class per rule. Its docstring prints the equation and its source; `ratios` says the same in terms
-for the engine (`lrpref.engine`), which takes the same four steps for all of them. A rule never asks which layer it
-is on.
+One small frozen class per rule. Its docstring prints the equation with its source; `ratios` states the same as terms
+for the engine (`lrpref.engine`), which takes the same four steps for all of them. A rule never asks which layer it is
+used on.
 
-Notation: a_i input, w_ij weight, b_j bias, z_j = sum_i a_i w_ij + b_j, R relevance; (.)+ and (.)- the positive and
-the negative part, so that x = x+ + x-; sign(0) = +1. A denominator that is exactly zero sends nothing, and the
-ledger books its relevance under *dropped*.
+Notation: a_i input, w_ij weight, b_j bias, z_j = sum_i a_i w_ij + b_j, R relevance; (.)+ and (.)- are the positive and
+the negative part, so that x = x+ + x-; sign(0) = +1. A denominator of exactly zero passes nothing on, and the ledger
+records its relevance as *dropped*.
 
-To write a rule of your own, subclass `Rule` and say its `ratios`.
+To write a rule of your own, subclass `Rule` and define its `ratios`.
 """
 
 from __future__ import annotations
@@ -42,13 +42,18 @@ from .relative import Relative
 
 @dataclass(frozen=True)
 class Zero(Rule):
-    """LRP-0: in proportion to each input's contribution.
+    """LRP-0: relevance in proportion to each input's contribution.
 
-        R_i = sum_j  a_i w_ij / z_j  R_j          z_j = sum_i a_i w_ij + b_j
+        R_i = sum_j  (a_i w_ij / z_j)  R_j          z_j = sum_i a_i w_ij + b_j
 
+    On a network of ReLUs and max-pooling it equals gradient x input.
+
+    References
+    ----------
     Bach et al. 2015, PLoS ONE 10(7):e0130140, eq. 56; Montavon et al. 2019, LNCS 11700 ch. 10, "LRP-0".
-    On a network of ReLUs and max-pools it equals gradient x input.
 
+    Examples
+    --------
     >>> import numpy as np
     >>> from lrpref import Dense
     >>> Dense([[2.0, -1.0]], [1.0]).relevance(np.array([[1.0, 1.0]]), np.array([[1.0]]), Zero())
@@ -56,7 +61,7 @@ class Zero(Rule):
     """
 
     name: ClassVar[str] = "zero"
-    equation: ClassVar[str] = "R_i = sum_j a_i w_ij / z_j R_j"
+    equation: ClassVar[str] = "R_i = sum_j (a_i w_ij / z_j) R_j"
     when: ClassVar[str] = "the last layers; everywhere it is gradient x input, and as noisy"
     source: ClassVar[str] = "Bach et al. 2015, eq. 56"
 
@@ -67,16 +72,24 @@ class Zero(Rule):
 
 @dataclass(frozen=True)
 class Epsilon(Rule):
-    """LRP-epsilon: as LRP-0, with a denominator that keeps away from zero and so absorbs weak relevance.
+    """LRP-epsilon: as LRP-0, with a denominator kept away from zero, which absorbs weak relevance.
 
-        R_i = sum_j  a_i w_ij / (z_j + epsilon sign(z_j))  R_j
+        R_i = sum_j  (a_i w_ij / (z_j + epsilon sign(z_j)))  R_j
 
+    Parameters
+    ----------
+    epsilon : float
+        At least 0, in the units of z.
+    scale : {None, "rms"}
+        "rms" multiplies epsilon by the root mean square of z over the sample's own units, so that a result never
+        depends on the rest of the batch.
+
+    References
+    ----------
     Bach et al. 2015, PLoS ONE 10(7):e0130140, eq. 58; Montavon et al. 2019, LNCS 11700 ch. 10, "LRP-epsilon".
 
-    epsilon  >= 0, in the units of z
-    scale    None, or "rms": epsilon times the root mean square of z over the sample's own units, so that the
-             batch a sample is in never matters
-
+    Examples
+    --------
     >>> import numpy as np
     >>> from lrpref import Dense
     >>> Dense([[2.0, -1.0]]).relevance(np.array([[1.0, 1.0]]), np.array([[3.0]]), Epsilon(1.0))
@@ -84,8 +97,8 @@ class Epsilon(Rule):
     """
 
     name: ClassVar[str] = "epsilon"
-    equation: ClassVar[str] = "R_i = sum_j a_i w_ij / (z_j + epsilon sign(z_j)) R_j"
-    when: ClassVar[str] = "fully connected layers; joins and pools"
+    equation: ClassVar[str] = "R_i = sum_j (a_i w_ij / (z_j + epsilon sign(z_j))) R_j"
+    when: ClassVar[str] = "fully connected layers; joins and pooling"
     source: ClassVar[str] = "Bach et al. 2015, eq. 58"
 
     epsilon: float = 1e-6
@@ -94,11 +107,11 @@ class Epsilon(Rule):
     def __post_init__(self) -> None:
         check_not_negative(self, "epsilon")
         if self.scale not in (None, "rms"):
-            raise ParameterError(f'Epsilon: scale is None or "rms", got {self.scale!r}')
+            raise ParameterError(f'Epsilon: scale must be None or "rms", got {self.scale!r}')
 
     @property
     def exact(self) -> bool:  # type: ignore[override]
-        """The root in "rms" is not rational."""
+        """Whether the rule is rational; the root in "rms" is not."""
         return self.scale is None
 
     def ratios(self) -> tuple[Ratio, ...]:
@@ -106,7 +119,7 @@ class Epsilon(Rule):
         return (Ratio((Term(b=identity),)),)
 
     def stabilize(self, z: Array) -> Array:
-        """z + epsilon sign(z), epsilon scaled by the sample's rms(z) if so asked."""
+        """z + epsilon sign(z); with scale="rms", epsilon times the sample's rms(z)."""
         if self.scale is None:
             return stabilize(z, self.epsilon)
         xp = array_namespace(z)
@@ -119,21 +132,33 @@ class Epsilon(Rule):
 class Gamma(Rule):
     """LRP-gamma: positive contributions count (1 + gamma) times.
 
-    Plain, for inputs a >= 0 (Montavon et al. 2019, LNCS 11700 ch. 10, "LRP-gamma"):
+    Plain, for inputs a >= 0:
 
-        R_i = sum_j  a_i (w_ij + gamma w_ij+) / (sum_i a_i (w_ij + gamma w_ij+) + b_j + gamma b_j+)  R_j
+        R_i = sum_j  (a_i (w_ij + gamma w_ij+) / (sum_i a_i (w_ij + gamma w_ij+) + b_j + gamma b_j+))  R_j
 
-    Generalised, for inputs of both signs (Andeol et al. 2021, as zennit gives it): the contributions of the sign
-    of z_j are the ones that count more; z_j = 0 belongs to the positive branch.
+    Generalised, for inputs of both signs, the contributions that have the sign of z_j count more; z_j = 0 belongs to
+    the positive branch:
 
-        z_j >= 0:  R_i = sum_j  (a_i w_ij + gamma (a_i w_ij)+) / (z_j + gamma z_j+)  R_j
-        z_j <  0:  R_i = sum_j  (a_i w_ij + gamma (a_i w_ij)-) / (z_j + gamma z_j-)  R_j
+        z_j >= 0:  R_i = sum_j  ((a_i w_ij + gamma (a_i w_ij)+) / (z_j + gamma z_j+))  R_j
+        z_j <  0:  R_i = sum_j  ((a_i w_ij + gamma (a_i w_ij)-) / (z_j + gamma z_j-))  R_j
 
     where z_j+ and z_j- sum the positive and the negative contributions, bias included.
 
-    gamma       >= 0; 0 is LRP-0
-    stabilizer  >= 0, added to the denominator with its sign
+    Parameters
+    ----------
+    gamma : float
+        At least 0; 0 is LRP-0.
+    generalised : bool
+        Whether to use the form for inputs of both signs.
+    stabilizer : float
+        At least 0, added to the denominator with its sign.
 
+    References
+    ----------
+    Montavon et al. 2019, LNCS 11700 ch. 10, "LRP-gamma"; generalised: Andeol et al. 2021, as implemented in zennit.
+
+    Examples
+    --------
     >>> import numpy as np
     >>> from lrpref import Dense
     >>> Dense([[2.0, -1.0]]).relevance(np.array([[1.0, 1.0]]), np.array([[1.0]]), Gamma(1.0))
@@ -141,7 +166,7 @@ class Gamma(Rule):
     """
 
     name: ClassVar[str] = "gamma"
-    equation: ClassVar[str] = "R_i = sum_j a_i (w_ij + gamma w_ij+) / sum_i a_i (w_ij + gamma w_ij+) R_j"
+    equation: ClassVar[str] = "R_i = sum_j (a_i (w_ij + gamma w_ij+) / sum_i a_i (w_ij + gamma w_ij+)) R_j"
     when: ClassVar[str] = "convolutions in the lower and middle part; a >= 0, else generalised"
     source: ClassVar[str] = "Montavon et al. 2019, sec. 10.2; generalised: Andeol et al. 2021"
 
@@ -154,12 +179,12 @@ class Gamma(Rule):
 
     @property
     def needs_nonnegative(self) -> bool:  # type: ignore[override]
-        """Only the plain form does."""
+        """Whether the rule needs a >= 0: only the plain form does."""
         return not self.generalised
 
     def ratios(self) -> tuple[Ratio, ...]:
-        """Plain: one ratio. Generalised: one ratio for z >= 0, one for z < 0."""
-        up, down = self._more(positive), self._more(negative)
+        """Plain: one ratio. Generalised: one for z >= 0 and one for z < 0."""
+        up, down = self._favouring(positive), self._favouring(negative)
         if not self.generalised:
             return (Ratio((Term(w=up, b=up),)),)
         return (
@@ -170,33 +195,47 @@ class Gamma(Rule):
     def shares(
         self, layer: Any, inputs: tuple[Array, ...], R: Array, ratios: Sequence[Ratio], zs: Sequence[Array]
     ) -> list[Array]:
-        """Generalised: the sign of z_j chooses the ratio."""
+        """Generalised: the sign of z_j selects the ratio."""
         if not self.generalised:
             return super().shares(layer, inputs, R, ratios, zs)
         z = layer.forward(*inputs)
         xp = array_namespace(R)
         return [xp.where(z >= 0, R, 0 * R), xp.where(z >= 0, 0 * R, R)]
 
-    def _more(self, part: Map) -> Map:
+    def _favouring(self, part: Map) -> Map:
         """x + gamma part(x)."""
         return lambda x: x + constant(self.gamma, like=x) * part(x)
 
 
 @dataclass(frozen=True)
 class AlphaBeta(Rule):
-    """LRP-alpha-beta: positive and negative contributions are shared out apart.
+    """LRP-alpha-beta: positive and negative contributions are redistributed separately.
 
-        R_i = sum_j  ( alpha (a_i w_ij)+ / z_j+  -  beta (a_i w_ij)- / z_j- )  R_j          alpha - beta = 1
+        R_i = sum_j  (alpha (a_i w_ij)+ / z_j+  -  beta (a_i w_ij)- / z_j-)  R_j          alpha - beta = 1
 
         z_j+ = sum_i (a_i w_ij)+ + b_j+          z_j- = sum_i (a_i w_ij)- + b_j-
 
-    Bach et al. 2015, PLoS ONE 10(7):e0130140, eq. 60, where beta has the other sign (alpha + beta = 1). It is the
-    *products* that are split by sign, so inputs may be negative; a bias takes part in the ratio of its own sign.
+    The *products* are split by sign, so inputs may be negative; a bias takes part in the denominator of its own sign.
+    In Bach et al. beta has the other sign (alpha + beta = 1).
 
-    bias   "keep", or "ignore" to leave the bias out of both ratios
-    empty  what happens where one ratio is exactly zero: "literal", it sends nothing (the sum is then alpha R or
-           -beta R, the rest is booked under dropped); "renormalise", the other ratio takes all of R
+    Parameters
+    ----------
+    alpha, beta : float
+        At least 0, with alpha - beta = 1.
+    bias : {"keep", "ignore"}
+        "ignore" leaves the bias out of both denominators.
+    empty : {"literal", "renormalise"}
+        What happens where one denominator is exactly zero. "literal": that part sends nothing, so that the sum is
+        alpha R or -beta R, and the rest is recorded as dropped. "renormalise": the other part receives all of R.
+    stabilizer : float
+        At least 0, added to the denominators with their sign.
 
+    References
+    ----------
+    Bach et al. 2015, PLoS ONE 10(7):e0130140, eq. 60.
+
+    Examples
+    --------
     >>> import numpy as np
     >>> from lrpref import Dense
     >>> Dense([[1.0, -1.0]], [-1.0]).relevance(np.array([[1.0, 1.0]]), np.array([[-1.0]]), AlphaBeta(2, 1))
@@ -205,7 +244,7 @@ class AlphaBeta(Rule):
 
     name: ClassVar[str] = "alpha-beta"
     equation: ClassVar[str] = "R_i = sum_j (alpha (a_i w_ij)+ / z_j+ - beta (a_i w_ij)- / z_j-) R_j"
-    when: ClassVar[str] = "convolutions, to see evidence for and against apart"
+    when: ClassVar[str] = "convolutions, to see evidence for and against separately"
     source: ClassVar[str] = "Bach et al. 2015, eq. 60"
 
     alpha: float = 2
@@ -219,12 +258,12 @@ class AlphaBeta(Rule):
         if abs(self.alpha - self.beta - 1) > 1e-12:
             raise ParameterError(f"AlphaBeta: alpha - beta must be 1, got {self.alpha} - {self.beta}")
         if self.bias not in ("keep", "ignore"):
-            raise ParameterError(f'AlphaBeta: bias is "keep" or "ignore", got {self.bias!r}')
+            raise ParameterError(f'AlphaBeta: bias must be "keep" or "ignore", got {self.bias!r}')
         if self.empty not in ("literal", "renormalise"):
-            raise ParameterError(f'AlphaBeta: empty is "literal" or "renormalise", got {self.empty!r}')
+            raise ParameterError(f'AlphaBeta: empty must be "literal" or "renormalise", got {self.empty!r}')
 
     def ratios(self) -> tuple[Ratio, ...]:
-        """The positive products under alpha, the negative ones under -beta."""
+        """One for the positive products, weighted alpha, and one for the negative products, weighted -beta."""
         keep = self.bias == "keep"
         return (
             Ratio((Term(positive, positive, positive if keep else None), Term(negative, negative)), self.alpha),
@@ -234,7 +273,7 @@ class AlphaBeta(Rule):
     def shares(
         self, layer: Any, inputs: tuple[Array, ...], R: Array, ratios: Sequence[Ratio], zs: Sequence[Array]
     ) -> list[Array]:
-        """alpha R and -beta R; renormalised, all of R to a ratio whose other is empty, and nothing to that other."""
+        """alpha R and -beta R; renormalised, all of R to a ratio whose counterpart is zero, 0 to the latter."""
         literal = super().shares(layer, inputs, R, ratios, zs)
         if self.empty == "literal":
             return literal
@@ -245,13 +284,22 @@ class AlphaBeta(Rule):
 
 @dataclass(frozen=True)
 class ZPlus(Rule):
-    """The z-plus rule: positive contributions alone; alpha-beta with alpha = 1, beta = 0.
+    """The z-plus rule: positive contributions only; alpha-beta with alpha = 1, beta = 0.
 
-        R_i = sum_j  (a_i w_ij)+ / (sum_i (a_i w_ij)+ + b_j+)  R_j
+        R_i = sum_j  ((a_i w_ij)+ / (sum_i (a_i w_ij)+ + b_j+))  R_j
 
-    Montavon et al. 2017, Pattern Recognition 65:211, the z+-rule, which supposes a >= 0; here for inputs of both
-    signs, after Bach et al. 2015, eq. 60.
+    Parameters
+    ----------
+    stabilizer : float
+        At least 0, added to the denominator with its sign.
 
+    References
+    ----------
+    Montavon et al. 2017, Pattern Recognition 65:211, the z+-rule, which assumes a >= 0; here for inputs of both signs,
+    after Bach et al. 2015, eq. 60.
+
+    Examples
+    --------
     >>> import numpy as np
     >>> from lrpref import Dense
     >>> Dense([[1.0, -2.0, 2.0]]).relevance(np.array([[1.0, -1.0, -1.0]]), np.array([[1.0]]), ZPlus())
@@ -259,8 +307,8 @@ class ZPlus(Rule):
     """
 
     name: ClassVar[str] = "z-plus"
-    equation: ClassVar[str] = "R_i = sum_j (a_i w_ij)+ / sum_i (a_i w_ij)+ R_j"
-    when: ClassVar[str] = "convolutions: steady maps, evidence against is not shown"
+    equation: ClassVar[str] = "R_i = sum_j ((a_i w_ij)+ / sum_i (a_i w_ij)+) R_j"
+    when: ClassVar[str] = "convolutions: steady maps that do not show evidence against"
     source: ClassVar[str] = "Montavon et al. 2017, z+-rule; Bach et al. 2015, eq. 60"
 
     stabilizer: float = 0.0
@@ -277,13 +325,24 @@ class ZPlus(Rule):
 class ZBox(Rule):
     """The z-box rule, for an input layer whose values lie between `low` and `high`, as pixels do.
 
-        R_i = sum_j  (a_i w_ij - l_i w_ij+ - h_i w_ij-) / (sum_i a_i w_ij - l_i w_ij+ - h_i w_ij-)  R_j
+        R_i = sum_j  ((a_i w_ij - l_i w_ij+ - h_i w_ij-) / (sum_i a_i w_ij - l_i w_ij+ - h_i w_ij-))  R_j
 
-    Montavon et al. 2017, Pattern Recognition 65:211, the z^B-rule. The bias cancels exactly. Cells of a
-    convolution's own padding are 0 in a, l and h alike.
+    The bias cancels exactly. Cells of a convolution's own padding are 0 in a, l and h.
 
-    low, high  numbers, one per channel (shape (C,)), or arrays shaped like a sample or the batch; low <= high
+    Parameters
+    ----------
+    low, high : float or array
+        The bounds l and h, low <= high: one number, one per channel (shape (C,)), or an array shaped like a sample or
+        like the batch.
+    stabilizer : float
+        At least 0, added to the denominator with its sign.
 
+    References
+    ----------
+    Montavon et al. 2017, Pattern Recognition 65:211, the z^B-rule.
+
+    Examples
+    --------
     >>> import numpy as np
     >>> from lrpref import Dense
     >>> Dense([[1.0, -2.0]]).relevance(np.array([[0.5, 0.5]]), np.array([[1.0]]), ZBox(-1.0, 1.0))
@@ -291,7 +350,9 @@ class ZBox(Rule):
     """
 
     name: ClassVar[str] = "z-box"
-    equation: ClassVar[str] = "R_i = sum_j (a_i w_ij - l_i w_ij+ - h_i w_ij-) / sum_i (...) R_j"
+    equation: ClassVar[str] = (
+        "R_i = sum_j ((a_i w_ij - l_i w_ij+ - h_i w_ij-) / sum_i (a_i w_ij - l_i w_ij+ - h_i w_ij-)) R_j"
+    )
     when: ClassVar[str] = "the first layer, when pixels are bounded"
     source: ClassVar[str] = "Montavon et al. 2017, z^B-rule"
 
@@ -310,7 +371,7 @@ class ZBox(Rule):
         try:
             ordered = _lined_up(self.low, self.high) <= _lined_up(self.high, self.low)
         except ValueError as error:
-            raise ParameterError(f"ZBox: low and high do not broadcast: {self}") from error
+            raise ParameterError(f"ZBox: low and high do not broadcast against each other: {self}") from error
         if not (bool(array_namespace(ordered).all(ordered)) if is_array(ordered) else ordered):
             raise ParameterError(f"ZBox: low must not exceed high anywhere: {self}")
 
@@ -321,14 +382,14 @@ class ZBox(Rule):
 
 
 def _lined_up(bound: Any, other: Any) -> Any:
-    """A bound per channel next to one per cell: (C,) becomes (C, 1, 1), so that channels meet channels."""
+    """Reshape a bound per channel, (C,), to (C, 1, 1) where the other bound has more axes."""
     if is_array(bound) and bound.ndim == 1 and is_array(other) and other.ndim > 2:
         return array_namespace(bound).reshape(bound, (-1, 1, 1))
     return bound
 
 
 def bound(value: Any) -> Map:
-    """The map that puts a bound (a number, one per channel, or a whole array) in the place of the input."""
+    """Return the map that replaces the input by a bound: a number, one per channel, or a whole array."""
 
     def spread(a: Array) -> Array:
         xp = array_namespace(a)
@@ -347,12 +408,21 @@ def bound(value: Any) -> Map:
 
 @dataclass(frozen=True)
 class WSquare(Rule):
-    """The w-square rule, for an input layer whose values are unbounded: by weight, whatever the input.
+    """The w-square rule, for an input layer whose values are unbounded: it ignores the input, and the bias.
 
-        R_i = sum_j  w_ij^2 / sum_i w_ij^2  R_j
+        R_i = sum_j  (w_ij^2 / sum_i w_ij^2)  R_j
 
-    Montavon et al. 2017, Pattern Recognition 65:211, the w^2-rule. No bias.
+    Parameters
+    ----------
+    stabilizer : float
+        At least 0, added to the denominator with its sign.
 
+    References
+    ----------
+    Montavon et al. 2017, Pattern Recognition 65:211, the w^2-rule.
+
+    Examples
+    --------
     >>> import numpy as np
     >>> from lrpref import Dense
     >>> Dense([[1.0, 2.0]], [3.0]).relevance(np.array([[5.0, 5.0]]), np.array([[1.0]]), WSquare())
@@ -360,7 +430,7 @@ class WSquare(Rule):
     """
 
     name: ClassVar[str] = "w-square"
-    equation: ClassVar[str] = "R_i = sum_j w_ij^2 / sum_i w_ij^2 R_j"
+    equation: ClassVar[str] = "R_i = sum_j (w_ij^2 / sum_i w_ij^2) R_j"
     when: ClassVar[str] = "the first layer, when inputs are unbounded"
     source: ClassVar[str] = "Montavon et al. 2017, w^2-rule"
 
@@ -370,18 +440,27 @@ class WSquare(Rule):
         check_not_negative(self, "stabilizer")
 
     def ratios(self) -> tuple[Ratio, ...]:
-        """One ratio: 1 for a, w squared for w."""
+        """One ratio: 1 in place of a, w squared in place of w."""
         return (Ratio((Term(one, square),)),)
 
 
 @dataclass(frozen=True)
 class Flat(Rule):
-    """The flat rule: every input of a unit gets the same, cells of padding excepted, which get nothing.
+    """The flat rule: all inputs of a unit receive the same; cells of padding receive nothing. No bias.
 
-        R_i = sum_j  1 / (number of inputs of j)  R_j
+        R_i = sum_j  (1 / n_j)  R_j          n_j the number of inputs of unit j
 
-    Lapuschkin et al. 2019, Nature Communications 10:1096 (in the methods). No bias.
+    Parameters
+    ----------
+    stabilizer : float
+        At least 0, added to the denominator with its sign.
 
+    References
+    ----------
+    Lapuschkin et al. 2019, Nature Communications 10:1096 (in the methods).
+
+    Examples
+    --------
     >>> import numpy as np
     >>> from lrpref import Dense
     >>> Dense([[1.0, -7.0]]).relevance(np.array([[5.0, 5.0]]), np.array([[1.0]]), Flat())
@@ -389,7 +468,7 @@ class Flat(Rule):
     """
 
     name: ClassVar[str] = "flat"
-    equation: ClassVar[str] = "R_i = sum_j 1 / n_j R_j"
+    equation: ClassVar[str] = "R_i = sum_j (1 / n_j) R_j"
     when: ClassVar[str] = "the first layer, for a map at the resolution of its kernels; an equal split at a skip"
     source: ClassVar[str] = "Lapuschkin et al. 2019"
 
@@ -399,19 +478,28 @@ class Flat(Rule):
         check_not_negative(self, "stabilizer")
 
     def ratios(self) -> tuple[Ratio, ...]:
-        """One ratio: 1 for a, 1 for w."""
+        """One ratio: 1 in place of a and of w."""
         return (Ratio((Term(one, one),)),)
 
 
 @dataclass(frozen=True)
 class Absolute(Rule):
-    """By magnitude: no cancellation, so no small denominators, and no sign either.
+    """Relevance in proportion to magnitudes: no cancellation, so no small denominators, and no sign either.
 
-        R_i = sum_j  |a_i w_ij| / (sum_i |a_i w_ij| + |b_j|)  R_j
+        R_i = sum_j  (|a_i w_ij| / (sum_i |a_i w_ij| + |b_j|))  R_j
 
-    This is the |z|-rule that third-party code attributes to Hui and Binder 2019 (LNCS 11507) for batch
-    normalisation, written for any linear layer; the paper's own formula has not been checked.
+    Parameters
+    ----------
+    stabilizer : float
+        At least 0, added to the denominator with its sign.
 
+    References
+    ----------
+    Third-party code attributes this |z|-rule to Hui and Binder 2019 (LNCS 11507), for batch normalization; here it is
+    written for any linear layer. The paper's own formula has not been checked.
+
+    Examples
+    --------
     >>> import numpy as np
     >>> from lrpref import Dense
     >>> Dense([[2.0, -1.0]], [-1.0]).relevance(np.array([[1.0, 1.0]]), np.array([[1.0]]), Absolute())
@@ -419,8 +507,8 @@ class Absolute(Rule):
     """
 
     name: ClassVar[str] = "absolute"
-    equation: ClassVar[str] = "R_i = sum_j |a_i w_ij| / (sum_i |a_i w_ij| + |b_j|) R_j"
-    when: ClassVar[str] = "skip connections and diagonal layers, to bound what a branch may get"
+    equation: ClassVar[str] = "R_i = sum_j (|a_i w_ij| / (sum_i |a_i w_ij| + |b_j|)) R_j"
+    when: ClassVar[str] = "skip connections and diagonal layers, to bound what a branch can receive"
     source: ClassVar[str] = "third-party code after Hui and Binder 2019 (not checked against the paper)"
 
     stabilizer: float = 0.0
@@ -437,9 +525,12 @@ class Absolute(Rule):
 class Pass(Rule):
     """Relevance passes unchanged: R_i = R_j. For layers with one weight per unit: BatchNorm and Scale.
 
-    This is what the composites of zennit (Anders et al. 2021, arXiv 2106.13200) do with a BatchNorm that was not
-    merged.
+    References
+    ----------
+    The composites of zennit (Anders et al. 2021, arXiv 2106.13200) treat a BatchNorm that was not merged this way.
 
+    Examples
+    --------
     >>> import numpy as np
     >>> from lrpref import Scale
     >>> Scale([2.0, 3.0], [1.0, 1.0]).relevance(np.array([[1.0, 1.0]]), np.array([[0.25, 0.5]]), Pass())
@@ -453,17 +544,17 @@ class Pass(Rule):
     diagonal_only: ClassVar[bool] = True
 
     def flow(self, layer: Any, inputs: tuple[Array, ...], R: Array) -> Flow:
-        """R, as it came."""
+        """R, unchanged."""
         shapes = [tuple(a.shape) for a in inputs]
         if len(inputs) != 1 or layer.fan_in(*shapes) != 1 or shapes[0] != tuple(R.shape):
-            raise RuleError("Pass is for layers with one weight per unit (BatchNorm, Scale); use Epsilon() here")
+            raise RuleError("Pass applies to layers with one weight per unit (BatchNorm, Scale); use Epsilon() here")
         return Flow((R,))
 
 
 RULES: Mapping[str, type[Rule]] = {
     rule.name: rule for rule in (Zero, Epsilon, Gamma, AlphaBeta, ZPlus, ZBox, WSquare, Flat, Absolute, Pass, Relative)
 }
-"""Every rule by the name that `explain` and the command line know it by."""
+"""Every rule by the name under which `explain` and the command line know it."""
 
 __all__ = [
     "Absolute",
@@ -482,6 +573,7 @@ __all__ = [
     "ZBox",
     "ZPlus",
     "Zero",
+    "constant",
     "divide",
     "identity",
     "magnitude",

@@ -1,9 +1,10 @@
-"""Where an explanation starts: which node, which of its outputs, and with how much relevance."""
+"""Where an explanation starts: at which node, at which of its outputs, and with how much relevance."""
 
 from __future__ import annotations
 
 from math import isfinite
 from numbers import Real
+from typing import Any
 
 import numpy as np
 
@@ -16,24 +17,24 @@ from .network import INPUT, Network
 
 
 def explained_node(net: Network, node: str | None) -> str:
-    """The node whose output is explained: the one asked for, or the last before a final Softmax."""
+    """Return the node whose output is explained: `node`, or the one that holds the logits (`Network.logits`)."""
     if node is not None and node != net.output:
-        net[node]  # raises GraphError for a name that is no node
-        return node
-    *_, (name, layer, inputs) = net.nodes
-    if isinstance(layer, Softmax) and inputs[0] == INPUT:
-        raise RuleError("a network that is nothing but a Softmax has no layer to explain")
-    return inputs[0] if isinstance(layer, Softmax) else name
+        return net.node(node).name
+    if net.logits == INPUT:
+        raise RuleError("the network consists of a Softmax only, so there is no layer to explain")
+    return net.logits
 
 
 def check(net: Network, shape: Shape, target: int | Array | None, seed: str | float | Array, node: str | None) -> None:
     """Raise what the functions below would raise for an input of this shape, from shapes alone.
 
+    Examples
+    --------
     >>> from lrpref import Dense
     >>> check(Network.sequential(Dense([[2.0, -1.0]])), (100, 2), target=1, seed="logit", node=None)
     Traceback (most recent call last):
     ...
-    lrpref.errors.TargetError: target 1 is out of range: there are 1 outputs, 0 to 0
+    lrpref.errors.TargetError: target 1 is out of range for 1 output (valid: 0)
     """
     logits = net.shapes(shape)[explained_node(net, node)]
     if not isinstance(seed, str | Real):
@@ -45,9 +46,9 @@ def check(net: Network, shape: Shape, target: int | Array | None, seed: str | fl
 
 
 def target_index(logits: Array, target: int | Array | None, seed: str | float | Array) -> Array | None:
-    """The index of the explained output, one per sample, as (N,) integers; None for a seed that is an array.
+    """Return the index of the explained output, one per sample, as integers (N,); None if the seed is an array.
 
-    Raises TargetError for what is no index of an output.
+    Raises TargetError for anything that is not the index of an output.
     """
     if not isinstance(seed, str | Real):
         return None
@@ -58,23 +59,32 @@ def target_index(logits: Array, target: int | Array | None, seed: str | float | 
 
 
 def _indices(target: int | Array, shape: Shape) -> np.ndarray:
-    """The index of the explained output of logits of this shape; raises TargetError where there is no such output."""
+    """The index of the explained output for each sample, for logits of this shape."""
     N, outputs = shape[0], int(np.prod(shape[1:]))
     index = np.asarray(to_numpy(target) if is_array(target) else target)
     if index.dtype.kind not in "iu" or index.ndim > 1:
-        raise TargetError(f"target is an index, or one per sample, got {target!r}")
+        raise TargetError(f"target must be an index, or one index per sample, got {target!r}")
     if index.ndim == 1 and index.shape[0] != N:
-        raise TargetError(f"{index.shape[0]} targets for {N} samples")
+        raise TargetError(f"expected one target per sample ({_counted(N, 'sample')}), got {index.shape[0]}")
     if index.size and (index.min() < 0 or index.max() >= outputs):
-        raise TargetError(f"target {target} is out of range: there are {outputs} outputs, 0 to {outputs - 1}")
+        valid = "0" if outputs == 1 else f"0 to {outputs - 1}"
+        raise TargetError(f"target {target} is out of range for {_counted(outputs, 'output')} (valid: {valid})")
     return np.broadcast_to(index, (N,)).astype(np.int64)
 
 
+def _counted(n: int, noun: str) -> str:
+    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
+
+
 def seed_relevance(logits: Array, target: Array | None, seed: str | float | Array) -> Array:
-    """The relevance at the explained output."""
+    """Return the relevance at the explained output, shaped like `logits`.
+
+    Raises ShapeError for a seed array of another shape, InputError for an unknown name or a seed that is not finite.
+    """
     xp = array_namespace(logits)
+    start: Any = seed
     if target is None:
-        given: Array = seed if is_array(seed) else xp.asarray(np.asarray(seed))
+        given: Array = start if is_array(start) else xp.asarray(np.asarray(start))
         _check_seed(tuple(given.shape), tuple(logits.shape))
         if not (all_finite(given) and all_finite(R := converted(given, like=logits))):
             raise InputError("the seed holds NaN or infinities")
@@ -82,18 +92,18 @@ def seed_relevance(logits: Array, target: Array | None, seed: str | float | Arra
     N = logits.shape[0]
     flat = xp.reshape(logits, (N, int(np.prod(logits.shape[1:]))))
     chosen = xp.arange(flat.shape[1])[None, :] == target[:, None]
-    if seed == "logit":
+    if start == "logit":
         values = flat
-    elif seed == "one":
+    elif start == "one":
         values = ones_like(flat)
-    elif seed == "probability":
+    elif start == "probability":
         values = Softmax().forward(flat)
-    elif isinstance(seed, str):
-        raise InputError(f'seed is "logit", "one", "probability", a number or an array, got {seed!r}')
-    elif not isfinite(seed):
-        raise InputError(f"the seed holds NaN or infinities: {seed}")
+    elif isinstance(start, str):
+        raise InputError(f'seed must be "logit", "one", "probability", a number or an array, got {start!r}')
+    elif not isfinite(start):
+        raise InputError(f"the seed holds NaN or infinities: {start}")
     else:
-        values = full(flat.shape, seed, like=flat)
+        values = full(flat.shape, start, like=flat)
     return xp.reshape(xp.where(chosen, values, zeros_like(flat)), logits.shape)
 
 

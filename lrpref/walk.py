@@ -1,8 +1,8 @@
 """The walk: from an output back to the input, one layer at a time.
 
-`trace` keeps every activation of one forward pass, asks the composite which layer is under which rule, and then
-walks the graph backwards. At each node the relevances that its consumers sent are summed (Bach et al. 2015,
-PLoS ONE 10(7):e0130140, eq. 8), the layer shares them out over its inputs, and the ledger books what was lost.
+`trace` keeps every activation of one forward pass, asks the composite which layer is under which rule, and then walks
+the graph backwards. At each node it sums the relevance that the node's readers sent (Bach et al. 2015, PLoS ONE
+10(7):e0130140, eq. 8), the layer redistributes it to its inputs, and the ledger records what was lost.
 """
 
 from __future__ import annotations
@@ -31,12 +31,20 @@ DEFAULT_RULE = "epsilon-plus-flat"
 class Trace:
     """One explanation with everything that led to it.
 
-    relevance  shaped like the input
-    logits     (N, ...), the output that was explained; with a final Softmax, the Softmax's input
-    target     (N,) the index, into each sample's flattened logits, that was explained; None for a seed array
-    at         node name -> relevance at that node's output ("input" included)
-    ledger     where the relevance went
-    rules      node name -> rule; prints as a table
+    Parameters
+    ----------
+    relevance : array, shape (N, ...)
+        The relevance of the input, shaped like it.
+    logits : array, shape (N, ...)
+        The output that was explained; with a final Softmax, the input of the Softmax.
+    target : array of int, shape (N,), or None
+        The index into each sample's flattened logits that was explained; None for a seed array.
+    at : mapping of str to array
+        Node name -> relevance of that node's output; includes "input".
+    ledger : Ledger
+        Where the relevance went.
+    rules : Assignment
+        Node name -> rule; prints as a table.
     """
 
     relevance: Array
@@ -56,10 +64,55 @@ def trace(
     node: str | None = None,
     budget: float | Budget | None = None,
 ) -> Trace:
-    """As `explain`, with everything that led to it: see `Trace`.
+    """Explain `net` on `x`, and return the explanation with everything that led to it.
 
-    budget  seconds that it may take, checked at every layer, forward and back; None: no limit for floating-point
-            numbers, 600 for exact ones
+    Parameters
+    ----------
+    net : Network
+        The network.
+    x : array, shape (N, ...)
+        A batch, cast to the network's dtype.
+    target : int, array of int, or None
+        The output to explain: an index, one index per sample, or None for the largest output.
+    rule : str, Rule or Composite
+        A composite, a rule, or the name of one: see `composites.resolve`.
+    seed : {"logit", "one", "probability"}, float or array
+        The relevance to start with: the value of the output, 1, its softmax, a number, or an array shaped like the
+        output.
+    node : str, optional
+        The node whose output is explained; by default the one that holds the logits (`Network.logits`).
+    budget : float or Budget, optional
+        The seconds that it may take, checked before every layer, forward and backward. By default there is no limit
+        for floating-point numbers, and 600 seconds for exact ones.
+
+    Returns
+    -------
+    Trace
+        The relevance, the logits, the relevance at every node, and the ledger.
+
+    Raises
+    ------
+    ShapeError, InputError, DTypeError
+        If the network cannot compute on `x`, or `seed` does not fit.
+    GraphError, TargetError
+        If there is no such node or output.
+    RuleError, UnknownNameError
+        If a rule is unknown, or does not apply to a layer.
+    BudgetError
+        If the time is spent; the message names the node and the rule.
+
+    Warns
+    -----
+    RelevanceWarning
+        If relevance is not finite, or is not conserved beyond rounding.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from lrpref import Dense
+    >>> tr = trace(Network.sequential(Dense([[2.0, -1.0]], [1.0])), np.array([[3.0, 1.0]]), rule="zero")
+    >>> tr.relevance, tr.ledger["bias"]
+    (array([[ 6., -1.]]), array([[1.]]))
     """
     rules = resolve(rule).assign(net)
     start = explained_node(net, node)
@@ -99,7 +152,7 @@ def _budget(budget: float | Budget | None, x: Array) -> Budget:
 def _walk(
     net: Network, activations: Mapping[str, Array], rules: Assignment, start: str, R: Array, budget: Budget
 ) -> tuple[dict[str, Array], Ledger]:
-    """Relevance at every node that `start` depends on, and the books."""
+    """Relevance at every node that `start` depends on, and the ledger."""
     at, entries = {start: R}, []
     for name, layer, inputs in reversed(net.nodes):
         if name not in at:
@@ -107,7 +160,7 @@ def _walk(
         rule = rules.get(name)
         label = _label(layer, rule)
         budget.check(name, f"backward pass, {label}")
-        with at_node(name, layer):
+        with at_node(name, layer, rule):
             flow = layer.flow(tuple(activations[i] for i in inputs), at[name], rule)
         entries.append(Entry.of(name, layer, label, at[name], flow))
         for i, R_i in zip(inputs, flow.inputs, strict=True):
@@ -116,7 +169,7 @@ def _walk(
 
 
 def _label(layer: Layer, rule: Rule | None) -> str:
-    """What the ledger says was done at a layer."""
+    """What the ledger calls the treatment of a layer."""
     return str(rule) if rule is not None else "passes" if isinstance(layer, Elementwise) else "routes"
 
 
@@ -124,28 +177,39 @@ def _label(layer: Layer, rule: Rule | None) -> str:
 
 
 def _warn_unless_sound(at: Mapping[str, Array], ledger: Ledger) -> None:
-    """Warn, naming the first node, where relevance is not finite or the books do not close."""
+    """Warn, naming the first node, if relevance is not finite or is not conserved."""
     for name, R in at.items():
         if not all_finite(R):
             warn(
-                f"relevance at {name!r} is not finite: a denominator near zero was divided by; "
+                f"relevance at {name!r} is not finite: a denominator close to zero was divided by; "
                 "use Epsilon(...) or a rule with a stabilizer at the layer above it"
             )
             return
-    residual = ledger.residual()
-    for row, entry in enumerate(ledger.entries):
-        if entry.attributed and not _negligible(residual[row, :], at[entry.node], entry):
-            warn(
-                f"the books of {entry.node!r} ({entry.rule}) do not close to rounding: its denominators cancel "
-                "almost wholly, or its adjoint is not the transpose of its forward pass; print the ledger"
-            )
+    for entry in ledger.entries:
+        if not is_closed(entry, at[entry.node]):
+            warn_not_closed(entry)
             return
 
 
-def _negligible(residual: Array, R: Array, entry: Entry) -> bool:
-    """Whether a residual is rounding, next to what moved: half of the digits of the number type, per sample."""
+def is_closed(entry: Entry, R: Array) -> bool:
+    """Whether the columns of an entry add up to the relevance `R` of the layer's output, to rounding.
+
+    Rounding is half of the digits of the dtype, relative to the relevance that moved, per sample. An entry whose rule
+    does not attribute its losses counts as closed.
+    """
+    residual = entry.residual()
+    if not entry.attributed:
+        return True
     if is_exact(R):
         return bool(np.all(to_numpy(residual) == 0))
     moved = sum_per_sample(abs(R)) + sum(abs(column) for column in entry.columns.values())
     half = float(array_namespace(R).finfo(R.dtype).eps) ** 0.5
     return bool(array_namespace(R).all(abs(residual) <= half * moved))
+
+
+def warn_not_closed(entry: Entry) -> None:
+    """Issue the warning for an entry whose columns do not add up."""
+    warn(
+        f"relevance is not conserved at {entry.node!r} ({entry.rule}) beyond rounding: its denominators are close to "
+        "zero, or its adjoint is not the transpose of its forward pass; print the ledger"
+    )

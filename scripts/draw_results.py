@@ -1,11 +1,11 @@
 """Draw the result tables of the two paper studies: docs/reproduce/2002.11018.png and docs/reproduce/2501.14322.png.
 
-    python scripts/draw_results.py                     # beside the tables in docs/reproduce
-    python scripts/draw_results.py --folder FOLDER     # another folder with 2002.11018.csv or 2501.14322.csv
+    python scripts/draw_results.py                     # next to the tables in docs/reproduce
+    python scripts/draw_results.py --folder FOLDER     # in another folder with 2002.11018.csv or 2501.14322.csv
 
-The tables are those of `lrpref reproduce`: dataset, network, treatment, rule, measure, mean, low, high, seeds, images;
-low and high, where given, bound the mean's interval over training seeds. A table that is not there is skipped. The
-figures show what the tables say and compute nothing but ABPC over span.
+The tables are those written by `lrpref reproduce`, with columns dataset, network, treatment, rule, measure, mean, low,
+high, seeds, images; low and high, if given, bound the mean's interval over training seeds. Missing tables are skipped.
+The figures show the values of the tables; the only quantity computed here is ABPC / span.
 
 Needs matplotlib and pillow: pip install "lrpref[plot]".
 """
@@ -46,7 +46,7 @@ TREATMENTS = {
     "epsilon": ("v", "#0072B2"),
     "absolute": ("D", "#D55E00"),
 }
-"""What is done with BatchNorm: marker and colour. The colours are Okabe and Ito's, made for colour-blind eyes."""
+"""How BatchNorm is treated: marker and colour (Okabe and Ito's colour-blind-safe palette)."""
 
 NAMED = {
     "relative": ("*", "#D55E00"),
@@ -58,21 +58,21 @@ NAMED = {
     "epsilon-gamma-box": ("D", "#CC79A7"),
     "absolute": ("h", "#56B4E9"),
 }
-"""Rules told apart by name: marker and colour. All others are small and grey."""
+"""Rules with a marker and a colour of their own. All others are drawn small and grey."""
 SHORT = {"gamma(gamma=0.25, generalised=True)": "gamma, generalised", "epsilon(epsilon=1)": "epsilon = 1"}
 BASELINES = {"sobel": "--", "random": ":"}
-"""Maps that ask no rule, and so have no stability to speak of: line style."""
+"""Maps that do not depend on a rule, and so have no stability to show: line style."""
 
 
 class Figures(NamedTuple):
-    """A mean and its interval over training seeds; without several seeds, the interval is the mean."""
+    """A mean and its interval over training seeds; with a single seed, the interval is the mean itself."""
 
     mean: float
     low: float
     high: float
 
     def over(self, scale: float) -> Figures:
-        """All three divided by `scale`."""
+        """Divide all three by `scale`."""
         return Figures(self.mean / scale, self.low / scale, self.high / scale)
 
 
@@ -82,9 +82,12 @@ Table = Mapping[Key, Figures]
 
 
 def read(path: Path) -> Table:
-    """The table, in the order of the file; rows whose mean is empty or not finite are left out.
+    """Read a table in the order of the file, without the rows whose mean is empty or not finite.
 
-    InputError  a column is missing or a figure is not a number
+    Raises
+    ------
+    InputError
+        If a column is missing, a figure is not a number, or no row remains.
     """
     table = {}
     with path.open(encoding="utf-8", newline="") as stream:
@@ -99,17 +102,17 @@ def read(path: Path) -> Table:
             if isfinite(mean):
                 table[key] = Figures(mean, low, high)
     if not table:
-        raise InputError(f"{path}: no figure in it; write it anew with lrpref reproduce")
+        raise InputError(f"{path}: the table has no finite means; write it again with lrpref reproduce")
     return table
 
 
 def bar(figures: Figures) -> list[list[float]]:
-    """The interval as matplotlib takes it: how far it reaches below and above the mean."""
+    """The interval as matplotlib expects it: the distances below and above the mean."""
     return [[max(figures.mean - figures.low, 0)], [max(figures.high - figures.mean, 0)]]
 
 
 def plain(ax: Axes) -> None:
-    """Small ticks, no frame above and on the right."""
+    """Use small ticks, and remove the frame at the top and on the right."""
     ax.tick_params(labelsize=SMALL)
     ax.spines[["top", "right"]].set_visible(False)
 
@@ -118,7 +121,7 @@ def plain(ax: Axes) -> None:
 
 
 def draw_guillemot(table: Table) -> Figure:
-    """Relative ABPC of every network with BatchNorm: a row for each rule, a column for each fill."""
+    """Draw the relative ABPC of every network with BatchNorm: a row per rule, a column per fill."""
     figure = Figure(figsize=(10, 11), layout="constrained")
     panels = figure.subplots(len(RULES), len(FILLS), sharex=True, sharey=True)
     networks = sorted(
@@ -130,7 +133,7 @@ def draw_guillemot(table: Table) -> Figure:
     for ax in panels[-1]:
         name_networks(ax, networks)
     figure.supylabel(
-        "relative ABPC: area between the flipping curves over span (more is more faithful)", fontsize=SMALL + 1.5
+        "relative ABPC: area between the flipping curves / span (higher is more faithful)", fontsize=SMALL + 1.5
     )
     handles, labels = panels[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper center", ncols=len(labels), fontsize=SMALL + 1, frameon=False)
@@ -138,14 +141,14 @@ def draw_guillemot(table: Table) -> Figure:
 
 
 def data_set(network: str) -> str:
-    """What comes before the first hyphen: "mnist" of "mnist-conv-bn-relu"."""
+    """The part before the first hyphen: "mnist" of "mnist-conv-bn-relu"."""
     return network.partition("-")[0]
 
 
 def relative_abpc(table: Table, network: str, treatment: str, rule: str, fill: str) -> Figures | None:
-    """ABPC over the mean span, both means over seeds; None where the table lacks one of them.
+    """ABPC divided by the span, both averaged over seeds; None if the table lacks one of them.
 
-    The interval is that of ABPC, scaled: the spread of the span from seed to seed is not in it.
+    The interval is the scaled interval of ABPC; it does not include the variation of the span between seeds.
     """
     area = table.get((network, treatment, rule, f"abpc_{fill}"))
     span = table.get((network, treatment, rule, f"span_{fill}"))
@@ -153,7 +156,7 @@ def relative_abpc(table: Table, network: str, treatment: str, rule: str, fill: s
 
 
 def draw_treatments(ax: Axes, table: Table, networks: list[str], rule: str, fill: str) -> None:
-    """One panel: in each network's place the treatments side by side, and a grey line for the edge filter."""
+    """Draw one panel: for each network the treatments side by side, and a grey line for the edge filter."""
     plain(ax)
     ax.axhline(0, color=QUIET, linewidth=0.6)
     for i, treatment in enumerate(TREATMENTS):
@@ -177,7 +180,7 @@ def draw_treatments(ax: Axes, table: Table, networks: list[str], rule: str, fill
 
 
 def draw_points(ax: Axes, points: Mapping[float, Figures], treatment: str) -> None:
-    """The means of one treatment, with their intervals."""
+    """Draw the means of one treatment, with their intervals."""
     marker, colour = TREATMENTS[treatment]
     bars = [bar(figures) for figures in points.values()]
     reach = [[low[0] for low, _ in bars], [high[0] for _, high in bars]]
@@ -186,7 +189,7 @@ def draw_points(ax: Axes, points: Mapping[float, Figures], treatment: str) -> No
 
 
 def name_networks(ax: Axes, networks: list[str]) -> None:
-    """The networks without their data set, which stands once below its group."""
+    """Label the networks without their data set, whose name appears once below its group."""
     ax.set_xticks(range(len(networks)), [name.partition("-")[2] for name in networks], rotation=90)
     ax.set_xlim(-0.6, len(networks) - 0.4)
     groups = dict.fromkeys(map(data_set, networks))
@@ -201,7 +204,7 @@ def name_networks(ax: Axes, networks: list[str]) -> None:
 
 
 def draw_nyiri(table: Table) -> Figure:
-    """Change under tiny noise against ABPC: a panel for each network, a point for each rule."""
+    """Draw ABPC against the change under tiny noise: a panel per network, a point per rule."""
     networks = list(dict.fromkeys(key[0] for key in table))
     columns = min(3, len(networks))
     rows = -(-len(networks) // columns)
@@ -211,19 +214,19 @@ def draw_nyiri(table: Table) -> Figure:
         ax.set_visible(False)
     for ax, network in zip(panels, networks, strict=False):
         draw_rules(ax, table, network)
-    figure.supxlabel("relative change of the map under tiny noise, L2 (less is more stable)", fontsize=SMALL + 1.5)
-    figure.supylabel("ABPC, fill mean (more is more faithful)", fontsize=SMALL + 1.5)
+    figure.supxlabel("relative change of the map under tiny noise, L2 (lower is more stable)", fontsize=SMALL + 1.5)
+    figure.supylabel("ABPC, fill mean (higher is more faithful)", fontsize=SMALL + 1.5)
     shown = {label: handle for ax in panels for handle, label in zip(*ax.get_legend_handles_labels(), strict=True)}
     figure.legend(shown.values(), shown, loc="outside upper center", ncols=6, fontsize=SMALL + 1, frameon=False)
-    figure.draw_without_rendering()  # the panels get their places, which the labels have to know,
-    figure.set_layout_engine("none")  # and keep them
+    figure.draw_without_rendering()  # lays out the panels: placing labels requires their final positions,
+    figure.set_layout_engine("none")  # which are kept from here on
     for ax, network in zip(panels, networks, strict=False):
         label_rules(ax, places(table, network))
     return figure
 
 
 def places(table: Table, network: str) -> dict[str, tuple[Figures, Figures]]:
-    """For each rule of a network (change under noise, ABPC), where both are measured and the first is positive."""
+    """Rule -> (change under noise, ABPC) of a network, where both are measured and the first is positive."""
     found = {}
     for rule in dict.fromkeys(key[2] for key in table if key[0] == network):
         noise, area = (table.get((network, "", rule, measure)) for measure in ("noise_l2", "abpc_mean"))
@@ -233,7 +236,7 @@ def places(table: Table, network: str) -> dict[str, tuple[Figures, Figures]]:
 
 
 def draw_rules(ax: Axes, table: Table, network: str) -> None:
-    """One panel: every rule's point with its intervals, and lines for the maps that ask no rule."""
+    """Draw one panel: a point with intervals per rule, and lines for the maps that do not depend on a rule."""
     plain(ax)
     ax.set_title(network, fontsize=SMALL + 1.5, loc="left")
     ax.set_xscale("log")
@@ -264,7 +267,7 @@ def draw_rules(ax: Axes, table: Table, network: str) -> None:
 
 
 def label_rules(ax: Axes, points: Mapping[str, tuple[Figures, Figures]]) -> None:
-    """Write the names beside their points, each at the nearest place that is free; `relative` chooses first."""
+    """Write the names next to their points, each in the nearest free place; `relative` is placed first."""
     at = {rule: (noise.mean, area.mean) for rule, (noise, area) in points.items()}
     dot = in_pixels(ax, 8)
     taken = [box_around(x, y, dot, dot) for x, y in map(ax.transData.transform, at.values())]
@@ -274,7 +277,7 @@ def label_rules(ax: Axes, points: Mapping[str, tuple[Figures, Figures]]) -> None
 
 
 def label(ax: Axes, rule: str, point: tuple[float, float], taken: Sequence[Bbox]) -> Bbox:
-    """Write one name, with a thin line to its point; returns the box it fills, in pixels."""
+    """Write one name, with a thin line to its point; return the box it occupies, in pixels."""
     chief = rule == "relative"
     text = ax.annotate(
         SHORT.get(rule, rule),
@@ -298,9 +301,9 @@ def label(ax: Axes, rule: str, point: tuple[float, float], taken: Sequence[Bbox]
 
 
 def free_place(ax: Axes, point: tuple[float, float], width: float, height: float, taken: Sequence[Bbox]) -> Bbox:
-    """The first box within the panel that covers nothing taken, on rings around the point from near to far.
+    """The first box inside the panel that overlaps nothing, searched on rings around the point from near to far.
 
-    All lengths are in pixels. Where none is free, the last one asked serves.
+    All lengths are in pixels. If none is free, the last one tried is returned.
     """
     for away, angle in product(range(6, 90, 4), range(0, 360, 15)):
         across, up = cos(radians(angle)), sin(radians(angle))
@@ -314,12 +317,12 @@ def free_place(ax: Axes, point: tuple[float, float], width: float, height: float
 
 
 def box_around(x: float, y: float, width: float, height: float) -> Bbox:
-    """A box by its centre and its size."""
+    """The box with this centre and size."""
     return Bbox.from_bounds(x - width / 2, y - height / 2, width, height)
 
 
 def in_pixels(ax: Axes, points: float) -> float:
-    """A length in points, 72 to the inch, as pixels."""
+    """Convert a length in points (72 to the inch) to pixels."""
     return points * ax.figure.dpi / 72
 
 
@@ -327,7 +330,7 @@ def in_pixels(ax: Axes, points: float) -> float:
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Write a PNG of few colours, which makes it small, whole or not at all."""
+    """Write a small PNG, reduced to 128 colours; the file is replaced atomically."""
     drawn = BytesIO()
     figure.savefig(drawn, format="png", dpi=150)
     with whole(path) as part:
@@ -338,17 +341,17 @@ DRAWINGS = {"2002.11018": draw_guillemot, "2501.14322": draw_nyiri}
 
 
 def main() -> None:
-    """Draw every table that is there."""
+    """Draw every table that exists."""
     parser = argparse.ArgumentParser(description="Draw the result tables of the two paper studies.")
-    parser.add_argument("--folder", type=Path, default=FOLDER, help="where the tables lie and the figures go")
+    parser.add_argument("--folder", type=Path, default=FOLDER, help="folder of the tables and figures")
     folder = parser.parse_args().folder
     for study, draw in DRAWINGS.items():
         path = folder / f"{study}.csv"
         if not path.is_file():
-            print(f"{path.name} is not in {folder}: skipped")
+            print(f"{path.name} not found in {folder}: skipped")
             continue
         save(draw(read(path)), path.with_suffix(".png"))
-        print(f"{study}.png written from {path.name}")
+        print(f"wrote {study}.png from {path.name}")
 
 
 if __name__ == "__main__":

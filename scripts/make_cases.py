@@ -1,12 +1,12 @@
 """Build the fixtures of the conformance suite: cases that every LRP implementation must get right.
 
     python scripts/make_cases.py            write lrpref/conformance/fixtures
-    python scripts/make_cases.py --check    compare with what is there, then ask lrpref's exact mode; writes nothing
+    python scripts/make_cases.py --check    compare with the existing files and lrpref's exact mode; write nothing
 
-The source of every expected value is this script: worked out by hand (derivation "hand"), or here in exact fractions
-from explicit matrices and the rules' equations (derivation "matrix"). Nothing is imported from lrpref to make them,
-so that the table can judge it, and any other library. `--check` then asks lrpref in exact arithmetic, and demands
-equality of the two, which were come by apart. The same run gives the same bytes on every machine.
+This script is the source of every expected value: worked out by hand (derivation "hand"), or computed here in exact
+fractions from explicit matrices and the rules' equations (derivation "matrix"). It imports nothing from lrpref to do
+so, which lets the table judge lrpref as well as any other library. `--check` then runs lrpref in exact arithmetic and
+requires the two independent results to be equal. The output is byte-identical on every machine.
 
 The format, for readers in any language, is described in ``lrpref/conformance/fixtures/README.md``:
 
@@ -16,7 +16,7 @@ The format, for readers in any language, is described in ``lrpref/conformance/fi
                      tolerance
       "relation"     check, arguments, [network, input, seed, target, rules, output], tolerance
       "not-offered"  reason, absent
-    float64.npz    the longer arrays once more, rounded: "ID/input", "ID/expected", "ID/fc.weight", ...
+    float64.npz    the longer arrays, repeated and rounded: "ID/input", "ID/expected", "ID/fc.weight", ...
     network        {"layers": {key: {"type", "config", "arrays"}}, "nodes": [[node, key, [nodes or "input"]], ...]}
     array          nested lists of integers and fractions as text ("-1/3")
     rule           {"type": name, parameter: number, text or array}
@@ -37,9 +37,9 @@ import numpy as np
 
 FORMAT = "lrp-cases/1"
 VERSION = "1.0.0"
-"""Major: an expected value was wrong. Minor: new cases. Patch: words. ERRATA.md tells each."""
+"""Major: an expected value was wrong. Minor: new cases. Patch: wording. ERRATA.md lists the changes."""
 REVISIONS: dict[str, int] = {}
-"""Cases that were corrected, and how often: their revision is one more. ERRATA.md tells what and why."""
+"""How often each case was corrected; its revision is one more. ERRATA.md says what changed and why."""
 ABOUT = (
     "Cases every LRP implementation must get right. Built by scripts/make_cases.py of lrpref; do not edit by hand. "
     "Numbers 1 to 40 are the questions; several cases may answer one."
@@ -47,7 +47,7 @@ ABOUT = (
 FIXTURES = Path(__file__).parent.parent / "lrpref" / "conformance" / "fixtures"
 TOLERANCE = 1e-10
 LONG = 32
-"""Arrays of so many numbers stand in float64.npz too."""
+"""Arrays of at least this many numbers are also stored in float64.npz."""
 
 Case = dict[str, Any]
 Rule = dict[str, Any]
@@ -59,13 +59,13 @@ Row = list[tuple[int, Fraction]]
 
 
 def exact(value: Any) -> np.ndarray:
-    """Nested lists of numbers or text such as "1/3" as an object array of fractions."""
+    """Convert nested lists of numbers, or text such as "1/3", to an object array of fractions."""
     array = np.asarray(value, dtype=object)
     return np.array([Fraction(str(v)) for v in array.reshape(-1)], dtype=object).reshape(array.shape)
 
 
 def dyadic(seed: str, *shape: int, eighths: int = 8) -> np.ndarray:
-    """Random fractions k/8 between -eighths/8 and eighths/8, the same for the same seed on every machine."""
+    """Random fractions k/8 between -eighths/8 and eighths/8; a seed gives the same ones on every machine."""
     draw = random.Random(seed)
     size = int(np.prod(shape))
     numbers = [Fraction(int(draw.random() * (2 * eighths + 1)) - eighths, 8) for _ in range(size)]
@@ -81,7 +81,7 @@ def text(array: Any) -> Any:
 
 
 def layer(kind: str, config: dict[str, Any] | None = None, **arrays: Any) -> dict[str, Any]:
-    """A layer; arrays of None are left out."""
+    """A layer; arrays that are None are omitted."""
     held = {name: text(a) for name, a in arrays.items() if a is not None}
     return {"type": kind, "config": config or {}, "arrays": held}
 
@@ -92,7 +92,7 @@ def dense(weight: Any, bias: Any = None) -> dict[str, Any]:
 
 
 def chain(**layers: dict[str, Any]) -> dict[str, Any]:
-    """Layers one after the other, each read by the next."""
+    """A chain of layers, each read by the next."""
     names = list(layers)
     return graph(layers, [[name, name, [before]] for name, before in zip(names, ["input", *names], strict=False)])
 
@@ -103,12 +103,12 @@ def graph(layers: dict[str, Any], nodes: list[list[Any]]) -> dict[str, Any]:
 
 
 def rule(kind: str, **parameters: Any) -> Rule:
-    """A rule and its parameters; what is left out has its default in lrpref."""
+    """A rule and its parameters; omitted ones have their default in lrpref."""
     return {"type": kind, **parameters}
 
 
 def case(id_: str, number: int, title: str, citation: str, kind: str = "relevance", **rest: Any) -> Case:
-    """A case; a tolerance, exactness and derivation by hand unless said otherwise."""
+    """A case; exact, derived by hand and with the usual tolerance, unless `rest` overrides these."""
     head = {"format": FORMAT, "id": id_, "revision": 1 + REVISIONS.get(id_, 0), "number": number, "title": title}
     head |= {"citation": citation, "kind": kind, "derivation": "hand"}
     tail = {"exact": True, "tolerance": TOLERANCE} if kind == "relevance" else {"tolerance": TOLERANCE}
@@ -118,7 +118,7 @@ def case(id_: str, number: int, title: str, citation: str, kind: str = "relevanc
 def unit(
     id_: str, number: int, title: str, citation: str, w: Any, x: Any, by: Rule, expected: Any, b: Any = None, R: Any = 1
 ) -> Case:
-    """A case of one Dense unit: weights w, bias b, input x, relevance R."""
+    """A case with one Dense unit: weights w, bias b, input x, relevance R."""
     return case(
         id_,
         number,
@@ -133,7 +133,7 @@ def unit(
 
 
 def absent(id_: str, number: int, title: str, reason: str, **what: Any) -> Case:
-    """A case that lrpref has no layer or parameter for."""
+    """A case for which lrpref has no layer or parameter."""
     return case(id_, number, title, "", "not-offered", reason=reason, absent=what, tolerance=None)
 
 
@@ -147,7 +147,7 @@ def window_cells(
     padding: Sequence[int] = (0, 0, 0, 0),
     dilation: tuple[int, int] = (1, 1),
 ) -> Iterator[list[tuple[tuple[int, int], tuple[int, int]]]]:
-    """For each output position in reading order: (tap, cell) for every tap that meets a cell of the image."""
+    """Yield, for each output position in reading order, (tap, cell) for every tap that meets a cell of the image."""
     top, bottom, left, right = padding
     rows = (size[0] + top + bottom - dilation[0] * (kernel[0] - 1) - 1) // stride[0] + 1
     columns = (size[1] + left + right - dilation[1] * (kernel[1] - 1) - 1) // stride[1] + 1
@@ -193,7 +193,7 @@ def dense_rows(weight: np.ndarray) -> list[Row]:
 
 
 def flat(shape: tuple[int, int, int], c: int, y: int, x: int) -> int:
-    """The place of (c, y, x) in a flattened (C, H, W)."""
+    """The index of (c, y, x) in a flattened (C, H, W)."""
     return (c * shape[1] + y) * shape[2] + x
 
 
@@ -207,7 +207,7 @@ def apply(rows: list[Row], a: np.ndarray, b: Iterable[Fraction]) -> np.ndarray:
 
 
 def over(parts: list[Fraction], whole: Fraction) -> list[Fraction]:
-    """Each part of the whole; nothing of zero."""
+    """Each part divided by the whole; zeros if the whole is zero."""
     return [part / whole if whole else Fraction(0) for part in parts]
 
 
@@ -222,7 +222,7 @@ def down(x: Fraction) -> Fraction:
 
 
 def portions(by: Rule, a: list[Fraction], w: list[Fraction], b: Fraction) -> list[Fraction]:
-    """The part of R_j that goes to each input of one unit, as the rule's equation says."""
+    """The fraction of R_j that each input of one unit receives, from the rule's equation."""
     z = [x * y for x, y in zip(a, w, strict=True)]
     zero = Fraction(0)
     if by["type"] == "Zero":
@@ -255,13 +255,13 @@ def portions(by: Rule, a: list[Fraction], w: list[Fraction], b: Fraction) -> lis
 
 
 def box_portions(a: list[Fraction], w: list[Fraction], low: list[Fraction], high: list[Fraction]) -> list[Fraction]:
-    """The z-box rule: a w - l w+ - h w- over its sum."""
+    """The same for the z-box rule: a w - l w+ - h w-, divided by its sum."""
     parts = [x * v - l * up(v) - h * down(v) for x, v, l, h in zip(a, w, low, high, strict=True)]
     return over(parts, sum(parts, Fraction(0)))
 
 
 def relevance(by: Rule, rows: list[Row], a: np.ndarray, b: Sequence[Fraction], R: np.ndarray) -> np.ndarray:
-    """R_i of one flattened sample: what every unit sends, added up."""
+    """R_i of one flattened sample: the sum of what every unit sends."""
     total = np.array([Fraction(0)] * len(a), dtype=object)
     for row, b_j, R_j in zip(rows, b, R, strict=True):
         sent = portions(by, [a[i] for i, _ in row], [w for _, w in row], b_j)
@@ -274,7 +274,7 @@ def relevance(by: Rule, rows: list[Row], a: np.ndarray, b: Sequence[Fraction], R
 
 
 def alpha_beta_cases() -> Iterator[Case]:
-    """Products are split by sign, not weights; the bias is in the pool of its own sign."""
+    """The products are split by sign, not the weights; a bias belongs to the part of its own sign."""
     one, two = rule("AlphaBeta", alpha=1, beta=0), rule("AlphaBeta", alpha=2, beta=1)
     cited = "captum 0.9.0 clamps the weights alone (captum#1234); BERT-LRP#4 likewise"
     for suffix, by in (("", one), ("-zplus", rule("ZPlus"))):
@@ -321,7 +321,7 @@ def alpha_beta_cases() -> Iterator[Case]:
 
 
 def all_zero_cases() -> Iterator[Case]:
-    """Nothing to share out by: zeros, and the relevance is booked."""
+    """All contributions are zero: the map is zero, and the ledger records the relevance."""
     for name, by in (
         ("alpha2beta1", rule("AlphaBeta", alpha=2, beta=1)),
         ("zplus", rule("ZPlus")),
@@ -341,7 +341,7 @@ def all_zero_cases() -> Iterator[Case]:
 
 
 def joint_denominator_cases() -> Iterator[Case]:
-    """Positive weights on positive inputs and negative on negative ones share one denominator."""
+    """Positive weights on positive inputs and negative weights on negative inputs share one denominator."""
     title = "mixed signs: one pool for x+ w+ and x- w-, so the sum is R"
     cited = "Transformer-Explainability#55 (convolutions) and RAP normalise the two apart, which doubles the sum"
     one = rule("AlphaBeta", alpha=1, beta=0)
@@ -358,7 +358,7 @@ def joint_denominator_cases() -> Iterator[Case]:
 
 
 def parameterisation_cases() -> Iterator[Case]:
-    """lrp_toolbox and innsight take alpha alone: alpha z+ / sum z+  +  (1 - alpha) z- / sum z-."""
+    """lrp_toolbox and innsight take only alpha: alpha z+ / sum z+  +  (1 - alpha) z- / sum z-."""
     z = [Fraction(1), Fraction(-1), Fraction(2)]
     for alpha in ("1", "3/2", "2"):
         toolbox = [Fraction(alpha) * up(v) / 3 + (1 - Fraction(alpha)) * down(v) / -1 for v in z]
@@ -381,7 +381,7 @@ def parameterisation_cases() -> Iterator[Case]:
 
 
 def gamma_cases() -> Iterator[Case]:
-    """Weights count (1 + gamma) times, once; the sign of z decides, zero included."""
+    """Weights count (1 + gamma) times, only once; the sign of z decides, and z = 0 counts as positive."""
     plain, general = rule("Gamma", gamma=0.1), rule("Gamma", gamma=0.1, generalised=True)
     for suffix, by in (("", plain), ("-generalised", general)):
         yield unit(
@@ -414,7 +414,7 @@ def gamma_cases() -> Iterator[Case]:
 
 
 def generalised_gamma_cases() -> Iterator[Case]:
-    """The generalised form: by hand for z < 0, with a negative input, with a negative bias."""
+    """The generalised form, by hand: for z < 0, with a negative input, and with a negative bias."""
     title = "generalised gamma: plain for x >= 0, z > 0, and finite for z < 0"
     cited = "captum has the plain form alone"
     by = rule("Gamma", gamma=1, generalised=True)
@@ -480,7 +480,7 @@ def small_dense_network(id_: str) -> dict[str, Any]:
 
 
 def gradient_cases() -> Iterator[Case]:
-    """LRP-0 is gradient x input; the gradient is worked out here by the chain rule, in fractions."""
+    """LRP-0 equals gradient x input; the gradient is computed here by the chain rule, in fractions."""
     title = "LRP-0 equals gradient x input for ReLU and max-pool networks, bias kept, seed = logit"
     cited = "innvestigate#303"
     id_ = "zero-is-gxi-conv"
@@ -532,7 +532,7 @@ def gradient_through_a_skip(title: str, cited: str) -> Case:
 
 
 def max_winners(z: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
-    """The place of the maximum of each 2 x 2 window; refuses ties, which have no gradient."""
+    """The index of the maximum of each 2 x 2 window; ties are rejected, because they have no gradient."""
     found = []
     for c in range(shape[0]):
         for cells in window_cells(shape[1:], (2, 2), stride=(2, 2)):
@@ -540,7 +540,7 @@ def max_winners(z: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
             best = max(z[p] for p in places)
             winners = [p for p in places if z[p] == best]
             if best == 0 or (best > 0 and len(winners) > 1):
-                raise ValueError("a tie or a kink: choose another seed")
+                raise ValueError("a window has a tie, or a maximum of zero: choose another seed")
             found.append(winners[0])
     return np.array(found)
 
@@ -571,7 +571,7 @@ EVERY_RULE = {
 
 
 def batch_cases() -> Iterator[Case]:
-    """A sample's map is its own; the epsilon scaled by its own rms is what most get wrong, and has the plain id."""
+    """A sample's map does not depend on its batch; the most common error, a scaled epsilon, has the plain id."""
     for name, by in EVERY_RULE.items():
         yield case(
             "batch-independence" if name == "epsilon-rms" else f"batch-independence-{name}", 19,
@@ -586,7 +586,7 @@ def batch_cases() -> Iterator[Case]:
 
 
 def input_rule_cases() -> Iterator[Case]:
-    """w-square without bias, flat without padding, z-box whose bias cancels."""
+    """w-square ignores the bias, flat ignores padding, and in z-box the bias cancels."""
     yield unit(
         "wsquare-bias", 20, "w-square has no bias in its denominator", "zennit has b^2 there: (1/14, 4/14)",
         w=[1, 2], b=3, x=[5, 5], by=rule("WSquare"), expected=["1/5", "4/5"],
@@ -610,7 +610,7 @@ def flat_padding_cases() -> Iterator[Case]:
         worked = relevance(rule("Flat"), rows, exact([0] * 9), [Fraction(0)] * 9, exact(R))
         expected = exact(by_hand[name]) if name in by_hand else worked
         if list(expected) != list(worked):
-            raise ValueError(f"flat-padding-{name}: the hand and the matrix disagree")
+            raise ValueError(f"flat-padding-{name}: the values by hand and from the matrix disagree")
         yield case(
             f"flat-padding-{name}", 21, "padding gets nothing and is not counted; the sum is kept",
             "related: zennit#154 (constant padding absorbs relevance)",
@@ -654,11 +654,11 @@ def box_on_images() -> Iterator[Case]:
     yield found | {"ledger": {"policy": ["3"]}}
 
 
-# ---- 24 to 26: pools -------------------------------------------------------------------------------------------
+# ---- 24 to 26: pooling -----------------------------------------------------------------------------------------
 
 
 def pool_cases() -> Iterator[Case]:
-    """Max-pooling routes; average pooling is a linear layer."""
+    """Max pooling routes relevance; average pooling is a linear layer."""
     for ties, expected in (("first", [[1, 0], [0, 0]]), ("equal", [["1/4", "1/4"], ["1/4", "1/4"]])):
         yield pool(
             f"maxpool-ties-{ties}", 24, "a constant window: all to the first, or equal parts; the sum is kept",
@@ -681,7 +681,7 @@ def pool_cases() -> Iterator[Case]:
 
 
 def pool(id_: str, number: int, title: str, cited: str, spec: Any, x: Any, R: Any, by: Any, expected: Any) -> Case:
-    """A case of one pool on one image of one channel."""
+    """A case with one pooling layer on one image of one channel."""
     return case(
         id_, number, title, cited, network=chain(pool=spec), input=text([[x]]), seed=text([[R]]),
         rules={} if by is None else {"pool": by}, expected=text([[expected]]),
@@ -689,7 +689,7 @@ def pool(id_: str, number: int, title: str, cited: str, spec: Any, x: Any, R: An
 
 
 def average_cases() -> Iterator[Case]:
-    """The rule is honoured; zero-sum windows are finite; padding counts in the mean, or not."""
+    """The assigned rule is used; windows that sum to zero stay finite; padding counts in the mean, or does not."""
     title = "average pooling: proportional to the signed inputs, under the rule it is given"
     cited = "innvestigate#180: AvgPool and Add always use the z-rule, whatever was asked"
     spec, x = layer("AvgPool2D", {"kernel_size": 2}), [[1, 2], [-1, 2]]
@@ -721,13 +721,13 @@ def average_cases() -> Iterator[Case]:
 
 
 def batchnorm(g: Any, beta: Any, mu: Any, s: Any, eps: Any = "1/4") -> dict[str, Any]:
-    """A BatchNorm whose root is rational: var = s^2 - eps, so that sqrt(var + eps) = s."""
+    """A BatchNorm with a rational square root: var = s^2 - eps, so that sqrt(var + eps) = s."""
     var = [Fraction(str(v)) ** 2 - Fraction(eps) for v in s]
     return layer("BatchNorm", {"eps": float(Fraction(eps))}, weight=g, bias=beta, mean=mu, var=var)
 
 
 def normalise(z: np.ndarray, g: Any, beta: Any, mu: Any, s: Any) -> np.ndarray:
-    """g (z - mu) / s + beta along axis 1, in fractions; g and beta of None are 1 and 0."""
+    """g (z - mu) / s + beta along axis 1, in fractions; None means 1 for g and 0 for beta."""
     shape = (1, -1, *(1,) * (z.ndim - 2))
     mu, s = exact(mu).reshape(shape), exact(s).reshape(shape)
     g = exact([1]) if g is None else exact(g)
@@ -736,13 +736,13 @@ def normalise(z: np.ndarray, g: Any, beta: Any, mu: Any, s: Any) -> np.ndarray:
 
 
 def images(rows: list[Row], x: np.ndarray, b: Sequence[Fraction], size: tuple[int, int]) -> np.ndarray:
-    """A convolution of a batch by its matrix: (N, C, H, W) -> (N, O, *size)."""
+    """Convolve a batch with the matrix: (N, C, H, W) -> (N, O, *size)."""
     bias = [b_o for b_o in b for _ in range(size[0] * size[1])]
     return np.stack([apply(rows, sample.reshape(-1), bias).reshape(len(b), *size) for sample in x])
 
 
 def fusion_cases() -> Iterator[Case]:
-    """Fused networks compute what the original did, also at the border."""
+    """A fused network computes what the original did, at the border too."""
     yield from linear_then_batchnorm_cases()
     yield from batchnorm_then_conv_cases()
     yield from batchnorm_relu_cases()
@@ -752,7 +752,7 @@ def fusion_cases() -> Iterator[Case]:
 
 
 def fused(id_: str, number: int, title: str, cited: str, **rest: Any) -> Case:
-    """A case of forward equality after fusion; "layers" says which types must be gone or still there."""
+    """A case of forward equality after fusion; `gone` and `kept` name layer types that must be absent or present."""
     arguments = {"gone": rest.pop("gone", []), "kept": rest.pop("kept", []), "options": rest.pop("options", {})}
     arguments |= rest.pop("arguments", {})
     check = rest.pop("check", "fused_forward")
@@ -784,7 +784,7 @@ def linear_then_batchnorm_cases() -> Iterator[Case]:
 
 
 def batchnorm_then_conv_cases() -> Iterator[Case]:
-    """The shift becomes a map that is not constant at a zero-padded border."""
+    """The shift becomes a map that varies at a zero-padded border."""
     g, beta, mu, s = [2, -1], ["1/2", 3], [1, "-1/2"], ["3/2", 2]
     x, b = dyadic("bn-pad-x", 2, 2, 4, 4), exact([1, -1])
     for suffix, gammas, geometry, groups in (
@@ -816,7 +816,7 @@ def output_size(size: Any, kernel: Any, **geometry: Any) -> tuple[int, int]:
 
 
 def batchnorm_relu_cases() -> Iterator[Case]:
-    """BatchNorm, ReLU, convolution: a thresholded ReLU before the BatchNorm, which then folds into the convolution."""
+    """BatchNorm, ReLU, convolution: a thresholded ReLU moves in front of the BatchNorm, which then folds."""
     beta, mu, s = ["1/2", -1], [1, "-1/2"], ["3/2", 2]
     x, w, b = dyadic("bn-relu-x", 2, 2, 4, 4), dyadic("bn-relu-w", 3, 2, 3, 3), exact([1, -1, 0])
     rows = conv_rows(w, (2, 4, 4), padding=(1, 1, 1, 1))
@@ -843,7 +843,7 @@ def batchnorm_relu_cases() -> Iterator[Case]:
 
 
 def batchnorm_variant_cases() -> Iterator[Case]:
-    """Affine off, grouped, strided, after Flatten, before Dense; what is not offered."""
+    """Without weight or bias, grouped, strided, before Flatten and Dense; and what lrpref does not offer."""
     title = "BatchNorm in its variants: fused = original"
     cited = "zennit crashes with affine off; zennit#63, PR 71 (wrong axis); RelevancePropagation.jl: 2-D alone"
     g, beta, mu, s = [2, -1], ["1/2", 3], [1, "-1/2"], ["3/2", 2]
@@ -874,7 +874,7 @@ def batchnorm_variant_cases() -> Iterator[Case]:
 
 
 def absent_layers() -> Iterator[Case]:
-    """What these cases speak of and lrpref has no layer for."""
+    """Layers that these questions mention and lrpref does not have."""
     for kind in ("Conv1D", "Conv3D", "BatchNorm1D", "BatchNorm3D"):
         yield absent(
             f"bn-variants-{kind.lower()}", 30, f"{kind}", "images and feature vectors only: BatchNorm takes both",
@@ -890,7 +890,7 @@ def absent_layers() -> Iterator[Case]:
 
 
 def batchnorm_kept_cases() -> Iterator[Case]:
-    """An activation between convolution and BatchNorm: nothing may be folded backwards."""
+    """With an activation between convolution and BatchNorm, nothing may be folded into the convolution."""
     g, beta, mu, s = [2, -1], ["1/2", 3], [1, "-1/2"], ["3/2", 2]
     x, w, b = dyadic("bn-act-x", 2, 1, 3, 3), dyadic("bn-act-w", 2, 1, 2, 2), exact([1, -1])
     z = images(conv_rows(w, (1, 3, 3)), x, b, (2, 2))
@@ -904,7 +904,7 @@ def batchnorm_kept_cases() -> Iterator[Case]:
 
 
 def batchnorm_relevance_cases() -> Iterator[Case]:
-    """What an unfused BatchNorm does to relevance, and what fusion changes."""
+    """The effect of an unfused BatchNorm on relevance, and what fusion changes."""
     title = "LRP-0 through an unfused BatchNorm: R_x = x g / (s y) R, also at x = mu; mu and beta take the rest"
     cited = "innvestigate: 0 at x = mu; captum: x 1e4 near it, by another convention"
     for suffix, x, expected, bias in (("at-mu", 1, "8/3", "-5/3"), ("elsewhere", 4, "32/27", "-5/27")):
@@ -929,9 +929,9 @@ def batchnorm_relevance_cases() -> Iterator[Case]:
 
 
 def invariance_relations() -> Iterator[Case]:
-    """Fused maps against the folded layer with an identity behind it, and against LRP-0 unfused.
+    """Fused maps compared with those of the folded layer followed by an identity, and with unfused LRP-0.
 
-    A bias of 1/128 next to products of eighths: no z vanishes, before the BatchNorm or behind it.
+    A bias of 1/128 added to products of eighths keeps every z away from zero, before and after the BatchNorm.
     """
     id_ = "bn-invariance"
     arrays = {
@@ -947,20 +947,20 @@ def invariance_relations() -> Iterator[Case]:
     kinds = {
         name: by for name, by in EVERY_RULE.items() if name not in ("epsilon-rms", "gamma", "relative")
     }  # fmt: skip
-    told = {"network": network, "input": at["input"], "seed": "logit", "target": 1, "tolerance": 1e-9, "arguments": {}}
+    rest = {"network": network, "input": at["input"], "seed": "logit", "target": 1, "tolerance": 1e-9, "arguments": {}}
     for name, by in kinds.items():
         yield case(
             f"{id_}-identity-passed-{name}", 33, "a fused map: the folded convolution's, with an identity passed",
-            "arXiv 2002.11018", "relation", check="identity_passed", rules={"conv": by, "fc": by}, **told,
+            "arXiv 2002.11018", "relation", check="identity_passed", rules={"conv": by, "fc": by}, **rest,
         )  # fmt: skip
         if name in ("zero", "epsilon", "gamma-generalised", "alpha2beta1", "zplus"):
             yield case(
                 f"{id_}-differs-from-passed-{name}", 33, "against a BatchNorm passed through, a fused map differs",
-                "arXiv 2002.11018", "relation", check="differs_from_passed", rules={"conv": by, "fc": by}, **told,
+                "arXiv 2002.11018", "relation", check="differs_from_passed", rules={"conv": by, "fc": by}, **rest,
             )  # fmt: skip
     yield case(
         f"{id_}-zero-rule-unfused", 33, "LRP-0: fused = unfused with the BatchNorm under LRP-0", "arXiv 2002.11018",
-        "relation", check="zero_rule_unfused", rules=dict.fromkeys(("conv", "bn", "fc"), rule("Zero")), **told,
+        "relation", check="zero_rule_unfused", rules=dict.fromkeys(("conv", "bn", "fc"), rule("Zero")), **rest,
     )  # fmt: skip
 
 
@@ -968,7 +968,7 @@ def invariance_relations() -> Iterator[Case]:
 
 
 def graph_cases() -> Iterator[Case]:
-    """Skip connections conserve, whatever their order; layers may be shared."""
+    """Skip connections conserve relevance in any order; layers may be shared."""
     layers = {"fc": dense([[1, 0], ["1/2", "1/4"]]), "sum": layer("Add")}
     nodes = [["fc", "fc", ["input"]], ["sum", "sum", ["input", "fc"]]]
     both = {"fc": rule("Zero"), "sum": rule("Zero")}
@@ -996,7 +996,7 @@ def graph_cases() -> Iterator[Case]:
 
 
 def cancellation_cases() -> Iterator[Case]:
-    """Branches 1 and -1 + d: the signed split grows as 1/d, the others are bounded by |R|."""
+    """Branches 1 and -1 + d: the signed split grows like 1/d, the others are bounded by |R|."""
     for power in (3, 6, 20):
         d = Fraction(1, 2**power)
         layers = {"a": dense([[1, 0]]), "b": dense([[0, d - 1]]), "sum": layer("Add")}
@@ -1016,7 +1016,7 @@ def cancellation_cases() -> Iterator[Case]:
 
 
 def branch_cases() -> Iterator[Case]:
-    """Each branch keeps its own rule; the order of the branches is a matter of names."""
+    """Each branch keeps its own rule; the order of the branches does not matter."""
     layers = {"a": dense([[3, 1]]), "b": dense([[1, 2]]), "sum": layer("Add")}
     rules = {"a": rule("Flat"), "b": rule("Zero"), "sum": rule("Zero")}
     cited = "captum#546 (an order ambiguity); innvestigate#180 (joins ignore the rule)"
@@ -1030,7 +1030,7 @@ def branch_cases() -> Iterator[Case]:
 
 
 def head_cases() -> Iterator[Case]:
-    """A final Softmax is skipped; the seeds are factors of one another."""
+    """A final Softmax is skipped; maps under different seeds are multiples of one another."""
     cited = "lrp_toolbox's softmax has no max shift: NaN at 1000; zennit#189; captum's docs say the sum is one"
     loud = chain(fc=dense([[1000, 0], [-1000, 0]]), softmax=layer("Softmax"))
     even = chain(fc=dense([[2, 1], [1, 2]]), softmax=layer("Softmax"))
@@ -1074,7 +1074,7 @@ UNROLLED_RULES = {
 
 @dataclass
 class Unrolled:
-    """A layer, the rows of its matrix, its bias per output channel, shapes of a sample, its fan-in."""
+    """A layer, the rows of its matrix, its bias per output channel, the shapes of a sample, and its fan-in."""
 
     name: str
     spec: dict[str, Any]
@@ -1086,7 +1086,7 @@ class Unrolled:
 
 
 def unrolled_convolutions() -> Iterator[Unrolled]:
-    """Every geometry apart, then all at once; groups of two channels, so that they can be mixed up."""
+    """Each geometry separately, then all together; groups have two channels, so that mixing them up shows."""
     for name, channels, config in (
         ("conv", 3, {}),
         ("conv-stride", 3, {"stride": (2, 1)}),
@@ -1106,7 +1106,7 @@ def unrolled_convolutions() -> Iterator[Unrolled]:
 
 
 def unrolled_others() -> Iterator[Unrolled]:
-    """Pools and diagonal layers."""
+    """Average pooling and diagonal layers."""
     image, none = (2, 5, 4), exact([0, 0])
     for name, counted in (("avgpool-counted", True), ("avgpool-not-counted", False)):
         geometry = {"stride": (2, 1), "padding": (1, 0, 1, 0)}
@@ -1124,7 +1124,7 @@ def unrolled_others() -> Iterator[Unrolled]:
 
 
 def unrolled_cases() -> Iterator[Case]:
-    """Convolutions, pools and diagonal layers under every rule, from their matrices."""
+    """Convolutions, pooling and diagonal layers under every rule, from their matrices."""
     for one in (*unrolled_convolutions(), *unrolled_others()):
         id_ = f"unrolled-oracle-{one.name}"
         x, R = dyadic(f"{id_}.x", 2, *one.image), dyadic(f"{id_}.R", 2, *one.output)
@@ -1170,7 +1170,7 @@ def relative(rows: list[Row], n: int, a: np.ndarray, b: Sequence[Fraction], R: n
 
 
 def precision_cases() -> Iterator[Case]:
-    """float32 stays near float64; a stabilizer of 1e-9 is there in float64."""
+    """float32 stays close to float64; a stabilizer of 1e-9 makes a difference in float64."""
     for name in ("epsilon", "gamma-generalised", "alpha2beta1", "zplus", "zbox", "wsquare", "flat", "relative"):
         yield case(
             f"precision-float32-{name}", 40, "float32 stays within 1e-5 of the largest entry of the float64 map",
@@ -1189,7 +1189,7 @@ def precision_cases() -> Iterator[Case]:
 
 
 def relative_cases() -> Iterator[Case]:
-    """Bare messages and rescaled ones, side by side, by hand; the first of each pair is bare."""
+    """Bare and rescaled messages side by side, by hand; the first of each pair is bare."""
     both = ("bare", rule("Relative", rescale=False)), ("rescaled", rule("Relative"))
     for name, title, w, b, x, R, maps, ledgers in (
         # n = 2, z = 1; messages (2/2, -1/2) R; kappa = 3 / (9/2) = 2/3
@@ -1198,10 +1198,10 @@ def relative_cases() -> Iterator[Case]:
         # z = 2; messages (1, -1/2); kappa = 2/3; bias kappa b/n, factor 1 - kappa |z|/n
         ("bias", "a bias is in the sign of z, and books b / n", [2, -1], 1, [1, 1], 1,
          (["1", "-1/2"], ["2/3", "-1/3"]), ({"bias": ["1/2"], "factor": ["0"]}, {"bias": ["1/3"], "factor": ["1/3"]})),
-        # z = -1: the signs turn; kappa = 1 / (3/2)
+        # z = -1: the signs flip; kappa = 1 / (3/2)
         ("negative-z", "z < 0 turns the signs: evidence stays on its side", [1, -2], None, [1, 1], 1,
          (["-1/2", "1"], ["-1/3", "2/3"]), ({"factor": ["1/2"]}, {"factor": ["2/3"]})),
-        # z = 1 - 3 = -2 by the bias alone; messages -(1, 0); sgn(z) b / n = 3/2
+        # z = 1 - 2 = -1, negative because of the bias; messages -(1, 0) / 2; kappa = 2; bias kappa sgn(z) b / n
         ("negative-bias", "a bias may turn the sign", [1, -1], -2, [1, 0], 1,
          (["-1/2", "0"], ["-1", "0"]), ({"bias": ["1"], "factor": ["1/2"]}, {"bias": ["2"], "factor": ["0"]})),
         # z = 0, sgn(0) = +1; kappa = 1
@@ -1226,14 +1226,14 @@ def relative_cases() -> Iterator[Case]:
 
 
 def relative_layers(form: str, by: Rule, of: int) -> Iterator[Case]:
-    """Several units, samples and layers; `of` chooses the bare or the rescaled map."""
+    """Several units, samples and layers; `of` selects the bare (0) or the rescaled (1) map."""
     # z = (3, 0); messages (1/2, 1) and (1/2, -1/2); kappa = 2 / (3/2)
     yield case(
         f"relative-two-units-{form}", 40, "messages are summed before they are rescaled", RECONSTRUCTED,
         network=chain(fc=dense([[1, 2], [1, -1]])), input=text([[1, 1]]), seed=text([[1, 1]]), rules={"fc": by},
         expected=text([([1, "1/2"], ["4/3", "2/3"])[of]]),
     )  # fmt: skip
-    # the second sample is the first times 4, under half the relevance: bare 2 times as much, rescaled half
+    # the second sample is 4 times the first, with half the relevance: the bare map doubles, the rescaled one halves
     yield case(
         f"relative-samples-{form}", 40, "a sample is rescaled by its own size", RECONSTRUCTED,
         network=chain(fc=dense([[2, -1]])), input=text([[1, 1], [4, 4]]), seed=text([[3], ["3/2"]]), rules={"fc": by},
@@ -1251,7 +1251,7 @@ def relative_layers(form: str, by: Rule, of: int) -> Iterator[Case]:
         network=chain(scale=layer("Scale", weight=[2, "-1/2"], bias=[0, 1])), input=text([[1, 3]]),
         seed=text([[1, 2]]), rules={"scale": by}, expected=text([([2, 3], ["6/5", "9/5"])[of]]),
     )  # fmt: skip
-    # only 4 of 9 taps meet the image in the corner, n is 9 all the same
+    # in the corner only 4 of 9 taps meet the image, but n is still 9
     corner = [[1, 1, 0], [1, 1, 0], [0, 0, 0]]
     yield case(
         f"relative-padding-{form}", 40, "padding counts in the fan-in", RECONSTRUCTED,
@@ -1262,7 +1262,7 @@ def relative_layers(form: str, by: Rule, of: int) -> Iterator[Case]:
 
 
 def relative_graphs(form: str, by: Rule, of: int) -> Iterator[Case]:
-    """A chain, and a skip connection split in proportion to the signed branches."""
+    """A chain, and a skip connection that divides relevance in proportion to the signed branches."""
     # h = (3, 0 by ReLU of -1); fc2: h (1, 2) / 2 = (3/2, 0); fc1: (1, 2) / 2 times that; kappa = 2/3 and 4/9
     yield case(
         f"relative-chain-{form}", 40, "layer by layer", RECONSTRUCTED,
@@ -1270,7 +1270,7 @@ def relative_graphs(form: str, by: Rule, of: int) -> Iterator[Case]:
         seed="one", target=0, rules={"fc1": by, "fc2": by}, expected=text([(["3/4", "3/2"], ["1/3", "2/3"])[of]]),
         at={"fc1": text([(["3/2", 0], [1, 0])[of]])},
     )  # fmt: skip
-    # y_2 = 2 + 1: the skip gets 2/3, fc 1/3; fc: (1/4, 2/16... both 1/4 of a w / 2) -> 1/12 each; kappa = 2
+    # y_2 = 2 + 1: the skip gets 2/3, fc 1/3; fc sends a w / 2 = 1/4 of that to each input, 1/12; kappa = 2
     layers = {"fc": dense([[1, 0], ["1/2", "1/4"]]), "sum": layer("Add")}
     yield case(
         f"relative-skip-{form}", 40, "at a skip connection relevance is split in proportion: the one division",
@@ -1279,7 +1279,7 @@ def relative_graphs(form: str, by: Rule, of: int) -> Iterator[Case]:
         seed="one", target=1, rules={"fc": by, "sum": rule("Zero")},
         expected=text([(["1/12", "3/4"], ["1/6", "5/6"])[of]]), at={"fc": text([[0, "1/3"]])},
     )  # fmt: skip
-    # y = 3 - 2: signed, 3 R and -2 R; a: fan-in 1; b: z = -2, so -(-2)(-2 R) = -4 R... kappa keeps |-2|
+    # y = 3 - 2: split into 3 R and -2 R; bare, a sends 3 * 3 R and b sends -(-2)(-2 R); rescaled, 3 R and -2 R
     layers = {"a": dense([[3]]), "b": dense([[-2]]), "sum": layer("Add")}
     yield case(
         f"relative-skip-signed-{form}", 40, "a split of branches of both signs", RECONSTRUCTED,
@@ -1290,7 +1290,7 @@ def relative_graphs(form: str, by: Rule, of: int) -> Iterator[Case]:
 
 
 def relative_laws() -> Iterator[Case]:
-    """A constant per layer cancels, one per neuron does not; BatchNorm is fused first."""
+    """A constant per layer cancels, one per neuron does not; BatchNorm must be fused first."""
     w = [dyadic(f"relative-constants-{k}", *shape) for k, shape in enumerate(((6, 5), (4, 6), (3, 4)))]
     network = chain(fc1=dense(w[0]), relu1=layer("ReLU"), fc2=dense(w[1]), relu2=layer("ReLU"), fc3=dense(w[2]))
     for node, constant in (("fc1", "8"), ("fc2", "1/16"), ("fc3", "3")):
@@ -1300,7 +1300,7 @@ def relative_laws() -> Iterator[Case]:
             input=text(dyadic("relative-constants-x", 2, 5)), seed="one", target=1,
             rules=dict.fromkeys(SMALL_DENSE, rule("Relative")),
         )  # fmt: skip
-    # h = (1, 1) and (2, 1); both send (1/2, 1/2) down to h, and then (1, 1) / 4 or (2, 1) / 4 to x
+    # h = (1, 1) and (2, 1); both send (1/2, 1/2) to h, and then (1, 1) / 4 or (2, 1) / 4 to x
     for name, first, second, expected in (
         ("as-it-is", [[1, 0], [0, 1]], [[1, 1]], ["1/2", "1/2"]),
         ("rescaled-neuron", [[2, 0], [0, 1]], [["1/2", 1]], ["2/3", "1/3"]),
@@ -1322,7 +1322,7 @@ def relative_laws() -> Iterator[Case]:
 
 
 def build() -> list[Case]:
-    """The whole table, by number."""
+    """Build the whole table, sorted by number."""
     makers = (
         alpha_beta_cases, gamma_cases, epsilon_cases, gradient_cases, batch_cases, input_rule_cases, pool_cases,
         fusion_cases, graph_cases, head_cases, unrolled_cases, precision_cases, relative_cases,
@@ -1331,7 +1331,7 @@ def build() -> list[Case]:
 
 
 def texts(cases: list[Case]) -> dict[str, str]:
-    """Path -> content of every JSON file; one field a line, so that a change shows as what it is."""
+    """Path -> content of every JSON file, with one field per line for readable diffs."""
     index = {"format": FORMAT, "version": VERSION, "about": ABOUT, "cases": [found["id"] for found in cases]}
     files = {"index.json": json.dumps(index, indent=1) + "\n"}
     for found in cases:
@@ -1341,18 +1341,18 @@ def texts(cases: list[Case]) -> dict[str, str]:
 
 
 def rounded(cases: list[Case]) -> dict[str, np.ndarray]:
-    """The longer arrays of the cases as float64, each number the nearest to its fraction."""
+    """The longer arrays of the cases as float64, each number rounded to the nearest."""
     arrays: dict[str, np.ndarray] = {}
     for found in cases:
-        told = {key: found[key] for key in ("input", "seed", "expected", "output") if isinstance(found.get(key), list)}
+        named = {key: found[key] for key in ("input", "seed", "expected", "output") if isinstance(found.get(key), list)}
         for key, spec in found.get("network", {}).get("layers", {}).items():
-            told |= {f"{key}.{name}": array for name, array in spec["arrays"].items()}
-        arrays |= {f"{found['id']}/{name}": exact(array) for name, array in told.items()}
+            named |= {f"{key}.{name}": array for name, array in spec["arrays"].items()}
+        arrays |= {f"{found['id']}/{name}": exact(array) for name, array in named.items()}
     return {name: array.astype(np.float64) for name, array in arrays.items() if array.size >= LONG}
 
 
 def write(folder: Path, cases: list[Case]) -> None:
-    """Every file anew; cases that are no more are removed."""
+    """Write every file, and remove the files of cases that no longer exist."""
     (folder / "cases").mkdir(parents=True, exist_ok=True)
     files = texts(cases)
     for path in (folder / "cases").glob("*.json"):
@@ -1364,7 +1364,7 @@ def write(folder: Path, cases: list[Case]) -> None:
 
 
 def differences(folder: Path, cases: list[Case]) -> list[str]:
-    """What in the folder is not what `write` would put there."""
+    """List what differs between the folder and what `write` would put there."""
     files = texts(cases)
     there = {f"cases/{path.name}" for path in (folder / "cases").iterdir()} | {"index.json"}
     found = [f"{name} should not be there" for name in sorted(there - files.keys())]
@@ -1380,8 +1380,8 @@ def differences(folder: Path, cases: list[Case]) -> list[str]:
 
 
 def disagreements(folder: Path) -> list[str]:
-    """Cases whose expected value is not, to the last digit, what lrpref computes in exact arithmetic."""
-    from lrpref.conformance import load_adapter, load_cases, run  # for the check alone, after the table was built
+    """List the cases whose expected value differs from what lrpref computes in exact arithmetic."""
+    from lrpref.conformance import load_adapter, load_cases, run  # only for the check, after the table has been built
 
     cases = [found for found in load_cases(folder) if found.exact is not None]
     report = run(load_adapter("lrpref.conformance.adapters.lrpref:exact"), cases)
@@ -1391,10 +1391,10 @@ def disagreements(folder: Path) -> list[str]:
 
 
 def main() -> int:
-    """Write the fixtures, or check them; 1 if they are not what they should be."""
+    """Write or check the fixtures; return 1 if the check fails."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--check", action="store_true", help="compare with what is there; write nothing")
-    parser.add_argument("--out", type=Path, default=FIXTURES)
+    parser.add_argument("--check", action="store_true", help="compare with the existing files and write nothing")
+    parser.add_argument("--out", type=Path, default=FIXTURES, help="folder of the fixtures")
     chosen = parser.parse_args()
     cases = build()
     if not chosen.check:

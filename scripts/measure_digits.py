@@ -1,8 +1,10 @@
-"""Measure what docs/exact.md states: correct digits per rule and number type, and how long exact arithmetic takes.
+"""Measure the figures in docs/exact.md: correct digits per rule and number type, and the time exact arithmetic takes.
 
-python scripts/measure_digits.py digits                        # mnist-mlp on digit-4
-python scripts/measure_digits.py digits mnist-cnn --reference mpmath
-python scripts/measure_digits.py times                         # processor seconds, next to lrpref's own estimate
+    python scripts/measure_digits.py digits                        # mnist-mlp on digit-4
+    python scripts/measure_digits.py digits mnist-cnn --reference mpmath
+    python scripts/measure_digits.py times                         # CPU seconds, next to lrpref's own estimate
+
+Each prints a Markdown table.
 """
 
 from __future__ import annotations
@@ -35,7 +37,7 @@ TIMED = ("flat", "zero", "epsilon", "z-plus", "alpha-beta")
 
 
 def measure_digits(name: str, sample: str, reference: str) -> None:
-    """Print a table: a row per rule; per number type the median and the worst digits, and the relative L2 error."""
+    """Print a table with a row per rule: median and worst digits, and relative L2 error, for each number type."""
     net, x = lrpref.load(name), lrpref.samples.load(sample)
     print(f"{name} on {sample}: correct digits, median (worst), and relative L2 error\n")
     print("| rule | against | float32 | L2 | float64 | L2 | longdouble | L2 |")
@@ -45,7 +47,7 @@ def measure_digits(name: str, sample: str, reference: str) -> None:
         cells = [f"{s.median:.1f} ({s.worst:.1f}) | {s.relative_l2:.0e}" for s in found.summary.values()]
         print(f"| `{rule}` | {found.reference} | {' | '.join(cells)} |", flush=True)
     holds = ", ".join(f"{name} {s.holds:.1f}" for name, s in found.summary.items())
-    print(f"\n{found.summary['float64'].values} of {x.size} values count. Digits that a number holds: {holds}")
+    print(f"\n{found.summary['float64'].values} of {x.size} values count. Digits that each number type holds: {holds}")
 
 
 def fully_connected(*widths: int) -> tuple[lrpref.Network, np.ndarray]:
@@ -57,7 +59,7 @@ def fully_connected(*widths: int) -> tuple[lrpref.Network, np.ndarray]:
 
 
 def convolutional(side: int, *channels: int) -> tuple[lrpref.Network, np.ndarray]:
-    """3 x 3 convolutions with random weights, ReLUs, a max-pool after each of the first two, and a Dense layer."""
+    """3 x 3 convolutions with random weights and ReLUs, max pooling after each of the first two, and a Dense layer."""
     layers: list[lrpref.Layer] = []
     image = abs(random(1, 1, side, side))
     for k, (a, b) in enumerate(pairwise((1, *channels))):
@@ -70,13 +72,13 @@ def convolutional(side: int, *channels: int) -> tuple[lrpref.Network, np.ndarray
 
 
 def random(*shape: int) -> np.ndarray:
-    """Random float32 weights of the size that ReLUs ask for."""
+    """Random float32 weights with the variance suited to ReLUs (He et al.)."""
     rng, fan_in = np.random.default_rng(shape), int(np.prod(shape[1:]))
     return (rng.normal(size=shape) * (2 / fan_in) ** 0.5).astype(np.float32)
 
 
 def measure_times(limit: float) -> None:
-    """Print processor seconds of one exact explanation, "measured / estimated"; a dash beyond `limit` estimated."""
+    """Print CPU seconds per exact explanation, "measured / estimated"; a dash if the estimate exceeds `limit`."""
     x = lrpref.samples.load("digit-4")
     networks = {
         "64-32-10": fully_connected(64, 32, 10),
@@ -102,7 +104,7 @@ def measure_times(limit: float) -> None:
 
 
 def timed(net: lrpref.Network, x: np.ndarray, rule: str, limit: float) -> str:
-    """ "measured / estimated" seconds."""
+    """Return "measured / estimated" in seconds."""
     costs = rational.estimate(net, x.shape, resolve(rule).assign(net))
     expected = sum(cost.total for cost in costs.values())
     if expected > limit:
@@ -114,15 +116,15 @@ def timed(net: lrpref.Network, x: np.ndarray, rule: str, limit: float) -> str:
 
 
 def main() -> None:
-    """Parse the arguments and run one of the two."""
+    """Parse the arguments and run the chosen measurement."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     commands = parser.add_subparsers(required=True, dest="command", metavar="digits|times")
     of_digits = commands.add_parser("digits", help="correct digits per rule and number type")
     of_digits.add_argument("network", nargs="?", default="mnist-mlp")
     of_digits.add_argument("sample", nargs="?", default="digit-4")
     of_digits.add_argument("--reference", default="exact", help='"exact" (default), "mpmath" or "auto"')
-    of_times = commands.add_parser("times", help="how long exact explanations take")
-    of_times.add_argument("--limit", type=float, default=600, help="skip what is estimated beyond (default 600 s)")
+    of_times = commands.add_parser("times", help="time that exact explanations take")
+    of_times.add_argument("--limit", type=float, default=600, help="skip estimates above this (default: 600 s)")
     chosen = parser.parse_args()
     if chosen.command == "digits":
         measure_digits(chosen.network, chosen.sample, chosen.reference)

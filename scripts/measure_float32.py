@@ -1,8 +1,8 @@
-"""What single precision costs: maps of trained networks in float32 against the plain form in float64, form by form.
+"""Measure the cost of single precision: float32 maps of trained networks, in each form, against plain float64 maps.
 
     python scripts/measure_float32.py --data FOLDER
 
-Prints the table of docs/performance.md: relative L2 distance, median and worst over the first CIFAR-10 test images.
+Print the table of docs/performance.md: relative L2 distance, median and worst over the first CIFAR-10 test images.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ FORMS = ("direct", "fast", "fastest")
 
 
 def distances(network: str, composite: str, pixels: np.ndarray) -> dict[str, np.ndarray]:
-    """Form -> the distance of each image's map."""
+    """Form -> relative L2 distance of each image's map from the float64 map."""
     trained = networks.load(network)
     net, x = lrpref.fuse(trained.net), trained.inputs(pixels)
     single, target = net.astype(np.float32), net.forward(x).argmax(axis=1)
@@ -35,8 +35,8 @@ def distances(network: str, composite: str, pixels: np.ndarray) -> dict[str, np.
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--data", required=True, metavar="FOLDER", help="with cifar10_eval.npz")
-    parser.add_argument("--images", type=int, default=10)
+    parser.add_argument("--data", required=True, metavar="FOLDER", help="folder with cifar10_eval.npz")
+    parser.add_argument("--images", type=int, default=10, help="number of test images (default: 10)")
     chosen = parser.parse_args()
     warnings.simplefilter("ignore", lrpref.errors.RelevanceWarning)
     pixels = images.load("cifar10", chosen.images, chosen.data).x

@@ -1,7 +1,7 @@
 """Train the small networks of `lrpref reproduce 2002.11018` with PyTorch and export them as lrpref networks.
 
-BatchNorm stands in a different place in each; `conv` and `dense` have none and are the others' twins. All are exported
-in half precision, and their test accuracy is that of the rounded weights.
+BatchNorm is in a different position in each; `conv` and `dense` have none and are the twins of the others. All are
+exported in half precision, and their test accuracy is that of the rounded weights.
 
     python scripts/train_bn_networks.py --data FOLDER --out weights/bn                       # seed 0, all of them
     python scripts/train_bn_networks.py --data FOLDER --out FOLDER --seeds 1 2               # for the full study
@@ -9,7 +9,7 @@ in half precision, and their test accuracy is that of the rounded weights.
 
 The folder holds ``mnist.npz`` (``x_train``, ``y_train``, ``x_test``, ``y_test``, uint8) and half of CIFAR-10 as
 ``cifar10_train_1.npz`` to ``_3.npz`` (``x``, ``y``) and ``cifar10_eval.npz`` (``x_test``, ``y_test``: the first 1,000
-test images). Inputs are ``pixel / 255``. Networks that are in the output folder already are left alone.
+test images). Inputs are ``pixel / 255``. Networks already in the output folder are left alone.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ from torch.nn import functional as F
 from train_mnist import to_lrpref
 
 POSITIONS = ("conv-bn-relu", "conv-relu-bn", "bn-first", "both", "conv", "dense-bn-relu", "dense-relu-bn", "dense")
-"""Where BatchNorm stands; "conv" and "dense" have none."""
+"""Positions of BatchNorm; "conv" and "dense" have none."""
 
 
 @dataclass(frozen=True)
 class Data:
-    """One data set as its networks are trained on it."""
+    """A data set, and how networks are built and trained for it."""
 
     channels: int
     size: int
@@ -59,7 +59,7 @@ DATASETS = {
 
 
 def build(position: str, data: Data) -> nn.Sequential:
-    """The untrained network with BatchNorm in this position."""
+    """Build the untrained network with BatchNorm in this position."""
     layers: OrderedDict[str, nn.Module] = OrderedDict()
     if position.startswith("dense"):
         layers["flatten"] = nn.Flatten()
@@ -83,7 +83,7 @@ def build(position: str, data: Data) -> nn.Sequential:
             layers[f"bn{i}"] = nn.BatchNorm2d(outputs)
         layers[f"relu{i}"] = nn.ReLU()
         layers[f"pool{i}"] = nn.MaxPool2d(2)
-        if position == "conv-relu-bn":  # after the pool, so that what follows is linear
+        if position == "conv-relu-bn":  # after the pool, so that a linear layer follows
             layers[f"bn{i}"] = nn.BatchNorm2d(outputs)
         size //= 2
     layers["flatten"] = nn.Flatten()
@@ -99,7 +99,7 @@ def build(position: str, data: Data) -> nn.Sequential:
 
 
 def load(dataset: str, folder: Path) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Training images and labels, test images and labels; images (N, C, H, W) in [0, 1]."""
+    """Load training images and labels, then test images and labels; images are (N, C, H, W) in [0, 1]."""
     if dataset == "mnist":
         with np.load(folder / "mnist.npz") as held:
             arrays = [held[name] for name in ("x_train", "y_train", "x_test", "y_test")]
@@ -115,7 +115,7 @@ def load(dataset: str, folder: Path) -> tuple[Tensor, Tensor, Tensor, Tensor]:
 
 
 def varied(x: Tensor, data: Data) -> Tensor:
-    """Each image shifted by its own random offset, filled with 0, and mirrored at random where that makes sense."""
+    """Shift each image by its own random offset, filling with 0, and mirror it at random if the data set allows."""
     padded = F.pad(x, (data.shift,) * 4)
     offsets = torch.randint(0, 2 * data.shift + 1, (2, len(x), 1))
     rows, columns = offsets + torch.arange(data.size)
@@ -126,7 +126,7 @@ def varied(x: Tensor, data: Data) -> Tensor:
 
 
 def fit(model: nn.Sequential, x: Tensor, y: Tensor, data: Data) -> float:
-    """Train with AdamW on a one-cycle schedule; returns the last epoch's loss."""
+    """Train with AdamW on a one-cycle schedule; return the last epoch's loss."""
     optimiser = torch.optim.AdamW(model.parameters(), lr=data.learning_rate, weight_decay=data.weight_decay)
     steps = -(-len(x) // data.batch_size)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
@@ -147,7 +147,7 @@ def fit(model: nn.Sequential, x: Tensor, y: Tensor, data: Data) -> float:
 
 @torch.no_grad()
 def halve(model: nn.Sequential) -> None:
-    """Round everything the file will hold to half precision."""
+    """Round everything that will be stored to half precision."""
     for value in (*model.parameters(), *(b for b in model.buffers() if b.is_floating_point())):
         value.copy_(value.half().float())
 
@@ -164,7 +164,7 @@ def accuracy(model: nn.Sequential, x: Tensor, y: Tensor) -> float:
 
 
 def wanted(args: argparse.Namespace) -> Iterator[tuple[str, str, int]]:
-    """Data set, position and seed of what is asked for and not there yet."""
+    """Yield data set, position and seed of each requested network that does not exist yet."""
     for dataset in DATASETS:
         for seed in args.seeds:
             for position in POSITIONS:
@@ -205,13 +205,13 @@ def train(dataset: str, position: str, seed: int, arrays: tuple[Tensor, ...], ou
 
 
 def main() -> None:
-    """Parse the arguments and train what is missing."""
+    """Parse the arguments and train the missing networks."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="folder with mnist.npz and the CIFAR-10 files")
     parser.add_argument("--out", type=Path, required=True, help="folder to write to")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
-    parser.add_argument("--only", metavar="TEXT", help="networks whose name holds this text")
-    parser.add_argument("--epochs", type=int, help="another number of epochs, to try the script out")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="default: 0")
+    parser.add_argument("--only", metavar="TEXT", help="only networks whose name contains this text")
+    parser.add_argument("--epochs", type=int, help="override the number of epochs, to try the script")
     parser.add_argument("--threads", type=int, default=1, help="default: 1, so that sums are rounded in one order")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)

@@ -1,15 +1,15 @@
 """Train one of the CIFAR-10 networks with PyTorch, then export it as an lrpref network.
 
-``train`` learns a network and writes a checkpoint after every epoch, from which a broken run goes on;
-``export`` turns the last one into an lrpref weights file, with the logits PyTorch gives on the embedded photograph.
+``train`` trains a network and writes a checkpoint after every epoch, from which an interrupted run resumes;
+``export`` converts the last checkpoint to an lrpref weights file, with PyTorch's logits for the embedded photograph.
 
     python scripts/train_cifar.py train resnet20 --data FOLDER --checkpoints checkpoints
     python scripts/train_cifar.py export resnet20 --checkpoints checkpoints --data FOLDER
 
 The folder holds half of CIFAR-10: ``cifar10_train_1.npz`` to ``_3.npz`` with ``x`` (N, 32, 32, 3) uint8 and ``y``,
 the first 2,500 training images of each class; and ``cifar10_eval.npz`` with ``x_val``, ``y_val`` (the last 500 of
-each class), which are looked at while training, and ``x_test``, ``y_test`` (the first 1,000 test images), which are
-used once, at export. Modules are called as torchvision calls them.
+each class), which are monitored during training, and ``x_test``, ``y_test`` (the first 1,000 test images), which are
+used once, at export. Modules are named as in torchvision.
 """
 
 import argparse
@@ -26,7 +26,7 @@ from torch.nn import functional as F
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 MEAN, STD = (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)
-"""Of CIFAR-10's pixels, per channel, on the scale from 0 to 1: the networks take (pixel / 255 - mean) / std."""
+"""Per channel, of CIFAR-10's pixels scaled to [0, 1]: the networks take (pixel / 255 - mean) / std."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Recipe:
     width: float = 1.0
     batch_size: int = 128
     weight_decay: float = 5e-4
-    smoothing: float = 0.1  # of the labels
+    smoothing: float = 0.1  # label smoothing
     shift: int = 4  # largest random shift of a training image, in pixels
 
 
@@ -76,7 +76,7 @@ def build_cnn(batch_norm: bool) -> nn.Sequential:
 
 
 class VGGNet(nn.Module):
-    """VGG for 32x32 images: the classifier sees a single cell, and is 512 wide, not 4096."""
+    """VGG for 32x32 images: the classifier sees a single cell, and is 512 wide instead of 4096."""
 
     def __init__(self, stages: tuple[int, ...], width: float, batch_norm: bool = True) -> None:
         super().__init__()
@@ -93,7 +93,7 @@ class VGGNet(nn.Module):
         self.classifier = nn.Sequential(*hidden, nn.Linear(channels, 10))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Logits."""
+        """Compute the logits."""
         return self.classifier(self.features(x).flatten(1))
 
 
@@ -108,7 +108,7 @@ class Block(nn.Module):
             self.conv2 = nn.Conv2d(inner, inner, 3, stride, 1, bias=False)
             self.conv3 = nn.Conv2d(inner, out, 1, bias=False)
             self.bn3 = nn.BatchNorm2d(out)
-            nn.init.zeros_(self.bn3.weight)  # a block begins as its shortcut (Goyal et al. 2017, arXiv 1706.02677)
+            nn.init.zeros_(self.bn3.weight)  # a block starts as its shortcut (Goyal et al. 2017, arXiv 1706.02677)
         else:
             self.conv1 = nn.Conv2d(channels, inner, 3, stride, 1, bias=False)
             self.conv2 = nn.Conv2d(inner, out, 3, 1, 1, bias=False)
@@ -118,7 +118,7 @@ class Block(nn.Module):
             self.downsample = nn.Sequential(nn.Conv2d(channels, out, 1, stride, bias=False), nn.BatchNorm2d(out))
 
     def forward(self, x: Tensor) -> Tensor:
-        """What goes through the block, plus the shortcut."""
+        """Compute the residual branch plus the shortcut."""
         y = self.bn2(self.conv2(F.relu(self.bn1(self.conv1(x)))))
         if self.bottleneck:
             y = self.bn3(self.conv3(F.relu(y)))
@@ -126,7 +126,7 @@ class Block(nn.Module):
 
 
 class ResNet(nn.Module):
-    """Stages of residual blocks for 32x32 images; each stage but the first halves the image, as does the pool."""
+    """Stages of residual blocks for 32x32 images; each stage but the first halves the image, and so does the pool."""
 
     def __init__(self, depths: tuple[int, ...], base: int, expansion: int, pool: bool) -> None:
         super().__init__()
@@ -143,7 +143,7 @@ class ResNet(nn.Module):
         self.fc = nn.Linear(channels, 10)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Logits."""
+        """Compute the logits."""
         x = self.maxpool(F.relu(self.bn1(self.conv1(x))))
         for stage in range(self.stages):
             x = getattr(self, f"layer{stage + 1}")(x)
@@ -195,7 +195,7 @@ def augmented(pixels: Tensor, largest: int) -> Tensor:
 
 
 class Run:
-    """A training run that goes on where its last checkpoint ended."""
+    """A training run that can resume from its last checkpoint."""
 
     def __init__(self, name: str, seed: int, images: int) -> None:
         self.recipe = recipe = RECIPES[name]
@@ -217,7 +217,7 @@ class Run:
         self.epoch, self.seconds, self.cpu_seconds = 0, 0.0, 0.0
 
     def save(self, path: Path) -> None:
-        """Write everything that the rest of the run depends on, whole or not at all."""
+        """Write everything that the rest of the run depends on, atomically."""
         path.parent.mkdir(parents=True, exist_ok=True)
         state = {
             "model": self.model.state_dict(),
@@ -230,7 +230,7 @@ class Run:
         os.replace(path.with_suffix(".part"), path)
 
     def load(self, path: Path) -> None:
-        """Go back to where the checkpoint was written."""
+        """Restore the state saved in a checkpoint."""
         state = torch.load(path, weights_only=True)
         self.model.load_state_dict(state["model"])
         self.optimiser.load_state_dict(state["optimiser"])
@@ -239,7 +239,7 @@ class Run:
         self.epoch, self.seconds, self.cpu_seconds = state["progress"]
 
     def train_epoch(self, pixels: Tensor, labels: Tensor) -> float:
-        """Learn from every image once, products in bfloat16; return the mean loss."""
+        """Train for one epoch, with products in bfloat16; return the mean loss."""
         recipe, total = self.recipe, 0.0
         wall, cpu = time.perf_counter(), time.process_time()
         self.model.train()
@@ -270,7 +270,7 @@ def accuracy(model: nn.Module, pixels: Tensor, labels: Tensor) -> float:
 
 
 def train(args: argparse.Namespace) -> None:
-    """Train one network from its seed, or go on with it, and leave a checkpoint after every epoch."""
+    """Train one network from its seed, or resume it, and write a checkpoint after every epoch."""
     torch.use_deterministic_algorithms(True)
     torch.set_num_threads(args.threads)
     pixels, labels = load_split(args.data, "train")
@@ -278,7 +278,7 @@ def train(args: argparse.Namespace) -> None:
     run, path = Run(args.name, args.seed, len(pixels)), args.checkpoints / f"{args.name}.pt"
     if path.is_file():
         run.load(path)
-        print(f"{args.name}: going on after epoch {run.epoch}", flush=True)
+        print(f"{args.name}: resuming after epoch {run.epoch}", flush=True)
     while run.epoch < run.recipe.epochs:
         loss = run.train_epoch(pixels, labels)
         run.save(path)
@@ -315,13 +315,13 @@ def to_lrpref(name: str, state: dict[str, np.ndarray]):
 
 
 def state_of(model: nn.Module, half: bool) -> dict[str, np.ndarray]:
-    """The state dict as float32 arrays, rounded to what float16 can hold if `half`."""
+    """The state dict as float32 arrays, rounded to float16 values if `half`."""
     arrays = {key: value.numpy() for key, value in model.state_dict().items() if value.is_floating_point()}
     return {key: a.astype(np.float16).astype(np.float32) if half else a for key, a in arrays.items()}
 
 
 def filled(model: nn.Module, state: dict[str, np.ndarray]) -> nn.Module:
-    """The module with these weights, in eval mode."""
+    """Load these weights into the module and set it to eval mode."""
     missing, unexpected = model.load_state_dict({k: torch.from_numpy(a) for k, a in state.items()}, strict=False)
     if unexpected or any(not key.endswith("num_batches_tracked") for key in missing):
         raise ValueError(f"the weights do not fit: missing {missing}, extra {unexpected}")
@@ -329,18 +329,18 @@ def filled(model: nn.Module, state: dict[str, np.ndarray]) -> nn.Module:
 
 
 def fused_state(name: str, state: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The weights of the same network without batch norm, as lrpref folds it, under the names it then has."""
+    """The weights after lrpref has folded the batch norm, under the names of the network without it."""
     import lrpref
 
     net, plain = lrpref.fuse(to_lrpref(name, state)), VGGNet(VGG[name], RECIPES[name].width, batch_norm=False)
-    held = [array for key, array in net.parameters.items()]  # weight and bias of each layer in turn, as there
+    held = [array for key, array in net.parameters.items()]  # weight and bias of each layer in turn, in the same order
     folded = {key: torch.from_numpy(array.copy()) for key, array in zip(plain.state_dict(), held, strict=True)}
     plain.load_state_dict(folded)
     return state_of(plain, half=name in HALF)
 
 
 def write(name: str, model: nn.Module, run: Run, args: argparse.Namespace, more: dict) -> None:
-    """Write one weights file, with what PyTorch computes with the weights that are stored."""
+    """Write one weights file, with the accuracies and logits that PyTorch computes from the stored weights."""
     import lrpref
     from lrpref import inputs
 
@@ -378,12 +378,12 @@ def write(name: str, model: nn.Module, run: Run, args: argparse.Namespace, more:
     path = args.out / f"{name}.npz"
     dtype = np.float16 if trained in HALF else None
     lrpref.save(to_lrpref(name, state), path, metadata=metadata, dtype=dtype)
-    said = f"{CLASSES[int(np.argmax(logits))]} ({torch.tensor(logits).softmax(0).max():.3f})"
-    print(f"{path}: {path.stat().st_size} bytes; test {metadata['accuracy']['test']:.4f}; chelsea is a {said}")
+    prediction = f"{CLASSES[int(np.argmax(logits))]} ({torch.tensor(logits).softmax(0).max():.3f})"
+    print(f"{path}: {path.stat().st_size} bytes; test {metadata['accuracy']['test']:.4f}; chelsea is a {prediction}")
 
 
 def export(args: argparse.Namespace) -> None:
-    """Write the last checkpoint as an lrpref weights file; of a VGG also its twin without batch norm."""
+    """Write the last checkpoint as an lrpref weights file, and for a VGG also its twin without batch norm."""
     torch.set_num_threads(args.threads)
     run = Run(args.name, args.seed, 25_000)
     run.load(args.checkpoints / f"{args.name}.pt")
@@ -403,12 +403,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     stages = parser.add_subparsers(required=True, metavar="train|export")
 
-    stage = stages.add_parser("train", help="train a network, or go on with it, and write checkpoints")
+    stage = stages.add_parser("train", help="train a network, or resume it, and write checkpoints")
     stage.add_argument("name", choices=RECIPES)
     stage.add_argument("--data", type=Path, required=True, help="folder of the cifar10_*.npz files")
     stage.add_argument("--checkpoints", type=Path, required=True, help="folder to write to")
     stage.add_argument("--seed", type=int, default=0)
-    stage.add_argument("--threads", type=int, default=1, help="default: 1, which is best on a busy machine")
+    stage.add_argument("--threads", type=int, default=1, help="default: 1, best on a busy machine")
     stage.set_defaults(run=train)
 
     stage = stages.add_parser("export", help="write a checkpoint as an lrpref weights file")
@@ -416,7 +416,7 @@ def main() -> None:
     stage.add_argument("--data", type=Path, required=True, help="folder of cifar10_eval.npz")
     stage.add_argument("--checkpoints", type=Path, required=True, help="folder to read from")
     stage.add_argument("--out", type=Path, default=Path("weights"), help="default: weights")
-    stage.add_argument("--seed", type=int, default=0, help="that of the training")
+    stage.add_argument("--seed", type=int, default=0, help="seed of the training run")
     stage.add_argument("--threads", type=int, default=1)
     stage.set_defaults(run=export)
 

@@ -1,7 +1,7 @@
 """Train one of the four MNIST networks with PyTorch, then export it as an lrpref network.
 
-``train`` learns a network and writes a checkpoint of plain NumPy arrays; ``export`` turns that
-checkpoint into an lrpref weights file, with the logits PyTorch gives on the embedded digits.
+``train`` trains a network and writes a checkpoint of plain NumPy arrays; ``export`` converts that
+checkpoint to an lrpref weights file, with PyTorch's logits for the embedded digits.
 
     python scripts/train_mnist.py train mnist-cnn --data mnist.npz --checkpoints checkpoints
     python scripts/train_mnist.py export mnist-cnn --checkpoints checkpoints
@@ -178,7 +178,7 @@ def train_command(args: argparse.Namespace) -> str:
     command = f"python scripts/train_mnist.py train {args.name} --data mnist.npz"
     command += f" --checkpoints checkpoints --seed {args.seed}"
     if args.leave_out:
-        command += " --leave-out lrpref/samples/digits.npz"
+        command += " --leave-out lrpref/zoo/samples/digits.npz"
     return command
 
 
@@ -239,7 +239,7 @@ def to_lrpref(model: nn.Sequential):
 
 @torch.no_grad()
 def sample_logits(model: nn.Sequential) -> dict[str, list[float]]:
-    """Logits PyTorch computes in float32 on each embedded digit, one image at a time."""
+    """Compute PyTorch's float32 logits for each embedded digit, one image at a time."""
     from lrpref import samples
 
     return {
@@ -289,7 +289,7 @@ def main() -> None:
         "--leave-out",
         type=Path,
         metavar="SAMPLES",
-        help="digits.npz whose images not to train on",
+        help="samples file (digits.npz) with images to exclude from training",
     )
     stage.set_defaults(run=train)
 

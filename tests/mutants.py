@@ -1,7 +1,7 @@
-"""Mistakes, made on purpose: each must be noticed by a test. `python -m tests.mutants` prints the table.
+"""Deliberate mistakes: a test must notice each of them. `python -m tests.mutants` prints the table.
 
-Most of them are somebody's: found in the source or on the tracker of an LRP library, or in a tutorial, and named
-by where. tests/test_mutants.py makes each in a copy of the package and demands that its test fails.
+Most of them are real: found in the source or on the issue tracker of an LRP library, or in a tutorial, and attributed
+to it. tests/test_mutants.py makes each of them in a copy of the package and requires its test to fail.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ class Mutant:
     """One mistake.
 
     name    what is wrong
-    file    where it is made, inside lrpref/
-    old     the text that is replaced: it occurs there exactly once
-    new     what stands there instead
+    file    the file to change, relative to lrpref/
+    old     the text to replace: it occurs in the file exactly once
+    new     its replacement
     killer  the test that must fail, as pytest names it
-    origin  whose mistake it is
+    origin  where the mistake was made
     """
 
     name: str
@@ -30,12 +30,12 @@ class Mutant:
 
 
 def case(name: str) -> str:
-    """The test of a case with an expected map."""
+    """The test of a case with an expected map, by its id."""
     return f"tests/test_cases.py::test_relevance[{name}]"
 
 
 def relation(name: str) -> str:
-    """The test of a case with a relation to hold."""
+    """The test of a case with a relation that must hold, by its id."""
     return f"tests/test_cases.py::test_relation[{name}]"
 
 
@@ -126,8 +126,8 @@ ENGINE = [
     Mutant(
         "bias not booked",
         "engine.py",
-        "bias += sum_per_sample(s * b_z)",
-        "bias += sum_per_sample(0 * s * b_z)",
+        'losses["bias"] += sum_per_sample(s * b_z)',
+        'losses["bias"] += sum_per_sample(0 * s * b_z)',
         "tests/test_ledger.py::test_zero_rule_books_the_bias",
         "innvestigate#116, #117: absorption by biases taken for a bug",
     ),
@@ -150,8 +150,8 @@ ENGINE = [
     Mutant(
         "the books always close",
         "ledger.py",
-        'return self["out"] - self["in"] - sum(self[loss] for loss in LOSSES)',
-        'return 0 * (self["out"] - self["in"] - sum(self[loss] for loss in LOSSES))',
+        'return self.columns["out"] - self.columns["in"] - sum(self.columns[loss] for loss in LOSSES)',
+        'return 0 * (self.columns["out"] - self.columns["in"] - sum(self.columns[loss] for loss in LOSSES))',
         "tests/test_ledger.py::test_the_residual_is_a_check_and_no_identity",
         "a check that cannot fail",
     ),
@@ -223,7 +223,7 @@ RULES = [
         "return (Ratio((Term(w=up, b=up),)),)",
         "return (Ratio((Term(w=up, b=lambda b: b),)),)",
         case("gamma-bias"),
-        "captum: (1, -1/4), another convention than ours",
+        "captum: (1, -1/4), a different convention",
     ),
     Mutant(
         "gamma drops relevance at z = 0",
@@ -407,17 +407,17 @@ WALK = [
     ),
     Mutant(
         "the explanation starts behind the softmax",
-        "seeds.py",
-        "return inputs[0] if isinstance(layer, Softmax) else name",
-        "return name",
+        "network.py",
+        "return last.inputs[0] if isinstance(last.layer, Softmax) else last.name",
+        "return last.name",
         case("head-and-seed-logit"),
         "lrp_toolbox#5, innvestigate#112",
     ),
     Mutant(
         "the seed is one, whatever was asked",
         "seeds.py",
-        'if seed == "logit":\n        values = flat\n',
-        'if seed == "logit":\n        values = ones_like(flat)\n',
+        'if start == "logit":\n        values = flat\n',
+        'if start == "logit":\n        values = ones_like(flat)\n',
         relation("head-and-seed-factors"),
         "captum: its docs say the sum is one, its code multiplies by the output",
     ),
@@ -658,10 +658,10 @@ IMPORTERS = [
     Mutant(
         "no proof",
         "importers/graph.py",
-        "if not difference <= PROOF:",
+        "if not difference <= TOLERANCE:",
         "if False:",
         "tests/test_import_onnx.py::test_the_proof_refuses_a_network_that_is_wrong",
-        "importers that believe themselves",
+        "importers that never check their result",
     ),
     Mutant(
         "weights outside the model's folder",
@@ -720,13 +720,13 @@ RELATIVE = [
         "(unfused, Zero()), (Add, Zero()), (LinearLayer",
         "(unfused, Zero()), (LinearLayer",
         "tests/test_relative.py::test_skips_split_in_proportion_and_0_by_0_sends_nothing",
-        "a slip of the pen: the abstract divides at skips, and there alone",
+        "a slip of the pen: the abstract divides at skips, and only there",
     ),
     Mutant(
         "kappa from the messages' sum instead of their magnitudes",
         "relative.py",
-        "return sum(sum_per_sample(magnitude(part)) for part in parts)",
-        "return sum(sum_per_sample(part) for part in parts)",
+        "[sum_per_sample(magnitude(part)) for part in parts]",
+        "[sum_per_sample(part) for part in parts]",
         "tests/test_relative.py::test_a_layer_hands_on_the_magnitude_that_it_received",
         "a slip of the pen",
     ),
@@ -748,7 +748,7 @@ EVALUATION = [
         'kind="stable"',
         'kind="quicksort"',
         "tests/test_evaluation.py::test_ties_go_by_position[morf]",
-        "Quantus, pixel_flipping.py: argsort as it comes",
+        "Quantus, pixel_flipping.py: argsort with its default, which is not stable",
     ),
     Mutant(
         "a curve without its start",
@@ -772,7 +772,7 @@ EVALUATION = [
         "return Network(scorer.nodes[:-1])",
         "return scorer",
         "tests/test_evaluation.py::test_a_softmax_is_never_applied_twice",
-        "Quantus: softmax=True unless told otherwise",
+        "Quantus: softmax=True by default",
     ),
     Mutant(
         "all samples draw the same",
@@ -788,7 +788,7 @@ EVALUATION = [
         'explain(net, x, target, rule, seed="one")',
         "explain(net, x, target, rule)",
         "tests/test_evaluation.py::test_cascading_and_independent",
-        "a logit of the other sign turns the map round, and the similarity with it",
+        "a logit of the opposite sign flips the map, and the similarity with it",
     ),
 ]
 
@@ -844,7 +844,7 @@ FAST = [
         'if reduced.bounded or step.form == "direct":',
         "if True:",
         "tests/test_fast.py::test_a_weak_unit_does_not_spoil_its_neighbours[winograd4]",
-        "a slip of the pen: rounding of one unit would be relevance of its neighbours",
+        "a slip of the pen: rounding errors of one unit would leak into its neighbours",
     ),
     Mutant(
         "a nearly empty negative pool goes unnoticed",
@@ -852,7 +852,7 @@ FAST = [
         "if here.min() < -limit or here.max() > limit:",
         "if here.min() < -limit:",
         "tests/test_fast.py::test_a_weak_unit_does_not_spoil_its_neighbours[winograd4]",
-        "a slip of the pen: |q| looked at from one side",
+        "a slip of the pen: |q| checked on one side only",
     ),
     Mutant(
         "gamma's branches add up to something else than z",
@@ -948,7 +948,7 @@ MUTANTS = [
 
 
 def table() -> str:
-    """The table as text."""
+    """Format the table as text."""
     rows = [(m.name, m.file, m.killer.removeprefix("tests/"), m.origin) for m in MUTANTS]
     rows.insert(0, ("mistake", "in lrpref/", "noticed by", "whose"))
     widths = [max(len(row[i]) for row in rows) for i in range(3)]

@@ -64,7 +64,7 @@ def test_integers_become_float64(x: Any) -> None:
 
 @pytest.mark.parametrize("dtype", [np.float16, np.complex64, "U1", "datetime64[s]"])
 def test_other_types_are_refused_by_name(dtype: Any) -> None:
-    with pytest.raises(DTypeError, match=r"the input has number type .*; use float32, float64 or longer"):
+    with pytest.raises(DTypeError, match=r"the input has dtype .*; use float32, float64 or longer"):
         as_floating(np.zeros(1).astype(dtype), "the input")
 
 
@@ -92,6 +92,6 @@ def test_finite_or_not(backend: Any) -> None:
         x = backend(np.asarray([[1.0, 1.0], [bad, 1.0]]))
         assert not all_finite(x)
         with pytest.raises(
-            InputError, match="the input holds 1 NaN or infinite values, first in sample 1; mend or drop"
+            InputError, match="the input holds 1 NaN or infinite values, first in sample 1; fix or remove"
         ):
             check_finite(x, "the input")

@@ -265,7 +265,7 @@ class Unread(Lazy):
         (ParameterError, {"batch_size": 2.0}, "batch_size"),
         (ParameterError, {"batch_size": True}, "batch_size"),
         (ParameterError, {"batch_size": "all"}, "batch_size"),
-        (TargetError, {"target": 4}, "out of range: there are 4 outputs"),
+        (TargetError, {"target": 4}, "out of range for 4 outputs"),
         (TargetError, {"target": [0] * 6}, "6 targets for 7 samples"),
         (TargetError, {"target": [0, 0, 0, 0, 0, 0, 9]}, "out of range"),
         (ShapeError, {"seed": np.ones((3, 4))}, r"the seed has shape \(3, 4\), the explained output \(7, 4\)"),
@@ -274,12 +274,12 @@ class Unread(Lazy):
         (LrprefError, {"node": "conv9"}, "no node is called 'conv9'"),
         (UnknownNameError, {"rule": "epsilom"}, "did you mean 'epsilon'"),
         (ShapeError, {"x": Unread(eighths(7, 2, 4, 4))}, "node 'conv2d1'"),
-        (DTypeError, {"x": Unread(X.astype(complex))}, "number type complex"),
+        (DTypeError, {"x": Unread(X.astype(complex))}, "dtype complex"),
         (ShapeError, {"out": np.empty((7, 4, 4))}, r"out has shape \(7, 4, 4\), the relevance .* \(7, 1, 4, 4\)"),
         (ParameterError, {"out": "R.npz"}, "to a .npy file, got out='R.npz'"),
         (FileNotFoundError, {"out": "no/such/folder/R.npy"}, "no/such/folder"),
         (DTypeError, {"out": "R.npy", "net": lrpref.exact(CNN)}, "exact numbers cannot be stored"),
-        (RuleError, {"net": Network.sequential(Softmax())}, "nothing but a Softmax"),
+        (RuleError, {"net": Network.sequential(Softmax())}, "consists of a Softmax only"),
     ],
 )
 def test_what_is_refused(

@@ -1,7 +1,8 @@
-"""The command line: what each command prints and writes, and that no mistake of a user ends in a traceback."""
+"""The command line: the output of each command, and no traceback for any mistake of a user."""
 
 from __future__ import annotations
 
+import inspect
 import shlex
 import shutil
 import subprocess
@@ -37,7 +38,7 @@ from lrpref.errors import FusionError, RuleError
 
 
 class Said(NamedTuple):
-    """What one run of the command line came to."""
+    """The exit code and output of one run of the command line."""
 
     code: int
     out: str
@@ -78,14 +79,14 @@ def network(channels: int = 1, *end: lrpref.Layer) -> Network:
 
 @pytest.fixture
 def tiny(tmp_path: Path) -> Path:
-    """It, in a file."""
+    """Save that network, with metadata and an input."""
     lrpref.save(network(), tmp_path / "tiny.npz", {"input": {"shape": [1, 4, 4]}, "classes": ["left", "right"]})
     np.save(tmp_path / "x.npy", np.random.default_rng(1).random((1, 4, 4)))
     return tmp_path / "tiny.npz"
 
 
 def is_png(path: Path) -> bool:
-    """Whether a file is a whole PNG picture."""
+    """Whether a file is a complete PNG picture."""
     with Image.open(path) as image:
         image.load()
         return image.format == "PNG" and min(image.size) > 100
@@ -180,7 +181,7 @@ def test_explain_a_photograph(run: Run, drawn: dict[str, Any]) -> None:
     logits = lrpref.weights.metadata("cifar-cnn-bn")["expected_logits"]["chelsea"]
     assert f"cifar-cnn-bn says that chelsea is cat (output {max(logits):.3f}, " in out
     shown = drawn["heatmap.png"].axes[0].images[0].get_array()
-    pixels = np.moveaxis(lrpref.samples.load("chelsea")[0], 0, -1)  # the photograph, not what the network makes of it
+    pixels = np.moveaxis(lrpref.samples.load("chelsea")[0], 0, -1)  # the photograph, before normalisation
     stretched = (pixels - pixels.min()) / (pixels.max() - pixels.min())
     assert_allclose(shown, stretched, rtol=0, atol=1e-5)
 
@@ -189,7 +190,7 @@ def test_explain_a_photograph(run: Run, drawn: dict[str, Any]) -> None:
 
 
 def prediction(said: Said) -> str:
-    """What was predicted, with its numbers."""
+    """The prediction, with its numbers."""
     return said.out.partition(" is ")[2].partition("\n")[0]
 
 
@@ -291,7 +292,9 @@ def test_fuse_takes_a_sample_that_fits(run: Run, tiny: Path) -> None:
     assert "forward difference on chelsea: " in said.out
     said = run("fuse", tiny)
     assert said.code == 2
-    assert said.err == "lrpref: no embedded sample has the shape (1, 4, 4) that the network takes; name an input\n"
+    assert (
+        said.err == "lrpref: no embedded sample has the shape (1, 4, 4) of the network's input; give one with --input\n"
+    )
 
 
 # ---- show ------------------------------------------------------------------------------------------------------
@@ -361,7 +364,7 @@ def test_the_table_of_rules_tells_the_truth(name: str) -> None:
 
 
 def takes(layer: lrpref.Layer, count: int, rule: rules.Rule) -> bool:
-    """Whether a layer with so many inputs can be under a rule: it is tried."""
+    """Whether a layer with so many inputs supports a rule, by trying it."""
     inputs = (np.ones((1, 1, 2, 2)),) * count
     try:
         layer.relevance(inputs, layer.forward(*inputs), rule)
@@ -376,12 +379,14 @@ def test_rules_prints_one_in_full(name: str, run: Run) -> None:
     assert (code, err) == (0, "")
     assert "R_i = " in out
     assert ">>>" not in out
+    assert "Examples\n---" not in out
     assert (rules.RULES[name].__doc__ or "").splitlines()[0] in out
 
 
 @pytest.mark.parametrize("name", [name for name in lrpref.composites.PRESETS if name not in rules.RULES])
 def test_and_a_composite(name: str, run: Run) -> None:
-    assert run("rules", name).out.strip() == (lrpref.composites.PRESETS[name].__doc__ or "").strip()
+    told = inspect.getdoc(lrpref.composites.PRESETS[name]) or ""
+    assert run("rules", name).out.rstrip() == told.partition("Examples\n---")[0].rstrip()
 
 
 # ---- help ------------------------------------------------------------------------------------------------------
@@ -420,7 +425,7 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 _, *LINES = cli.EXAMPLES.splitlines()
-EXAMPLES = [line[: LINES[0].index("a digit, explained")].strip() for line in LINES]
+EXAMPLES = [line[: LINES[0].index("explain a digit, and")].strip() for line in LINES]
 
 
 @pytest.mark.parametrize("example", [example for example in EXAMPLES if " conform " not in example])
@@ -468,7 +473,7 @@ MISTAKES: dict[str, tuple[str, str]] = {
     "one unknown rule of two": ("explain mnist-cnn digit-4 --rule zero one", "no rule is called 'one'"),
     "unknown rule to show": ("show mnist-cnn --rule nil", "no rule is called 'nil'"),
     "unknown rule to fuse": ("fuse mnist-cnn --rule nil", "no rule is called 'nil'"),
-    "target too large": ("explain mnist-cnn digit-4 --target 10", "target 10 is out of range: there are 10 outputs"),
+    "target too large": ("explain mnist-cnn digit-4 --target 10", "target 10 is out of range for 10 outputs"),
     "target negative": ("explain mnist-cnn digit-4 --target -1", "target -1 is out of range"),
     "seed in words": ("explain mnist-cnn digit-4 --seed two", "seed is \"logit\", \"one\", \"probability\", a number"),
     "seed not a number": ("explain mnist-cnn digit-4 --seed nan", "the seed holds NaN or infinities"),
@@ -480,16 +485,16 @@ MISTAKES: dict[str, tuple[str, str]] = {
     "parameter missing": ("explain mnist-cnn digit-4 --rule z-box", "write it as z-box(low=0, high=1)"),
     "parameter of text": ("explain mnist-cnn digit-4 --rule gamma(gamma='a')", "must be a finite number >= 0"),
     "parameter unquoted": ("explain mnist-cnn digit-4 --rule gamma(gamma=a)", "a is no number, list or quoted text"),
-    "parameters unclosed": ("explain mnist-cnn digit-4 --rule gamma(", "cannot make a rule of 'gamma('"),
+    "parameters unclosed": ("explain mnist-cnn digit-4 --rule gamma(", "is not a valid rule 'gamma('"),
     "parameters called twice": ("explain mnist-cnn digit-4 --rule gamma(gamma=1)()", "write parameters as key=value"),
     "parameters are code": ("explain mnist-cnn digit-4 --rule gamma(gamma=exit())", "exit() is no number"),
-    "parameters too deep": (f"explain mnist-cnn digit-4 --rule gamma(gamma={'-' * 9999}1)", "cannot make a rule of"),
+    "parameters too deep": (f"explain mnist-cnn digit-4 --rule gamma(gamma={'-' * 9999}1)", "is not a valid rule"),
     "bounds crossed": ("explain mnist-cnn digit-4 --rule z-box(low=1,high=0)", "low must not exceed high"),
     "bounds of two channels": (
         "explain mnist-cnn digit-4 --rule z-box(low=[0,0],high=1)", "a bound of shape (2,) does not fit inputs",
     ),
     "alpha and beta": ("explain mnist-cnn digit-4 --rule alpha-beta(alpha=2,beta=2)", "alpha - beta must be 1"),
-    "pass where it cannot": ("explain mnist-cnn digit-4 --rule pass", "Pass is for layers with one weight per unit"),
+    "pass where it cannot": ("explain mnist-cnn digit-4 --rule pass", "Pass applies to layers with one weight"),
     "relative unfused": ("explain mnist-cnn-bn digit-4 --no-fuse --rule relative", "needs BatchNorm folded away"),
     "no folder to write to": ("explain mnist-cnn digit-4 --out nowhere/map.png", "there is no folder nowhere"),
     "no name to write to": ("explain mnist-cnn digit-4 --out ", "let it end in .png, .pdf or .svg"),
@@ -499,15 +504,15 @@ MISTAKES: dict[str, tuple[str, str]] = {
     "no folder for the waterfall": (
         "explain mnist-cnn digit-4 --waterfall nowhere/books.png", "there is no folder nowhere",
     ),
-    "network not to .npz": ("fuse mnist-cnn-bn -o fused.txt", "networks are stored as .npz"),
+    "network not to .npz": ("fuse mnist-cnn-bn -o fused.txt", "use a file name that ends in .npz, got fused.txt"),
     "no folder for the network": ("fuse mnist-cnn-bn -o nowhere/fused.npz", "No such file or directory"),
     "network of text": ("show text.npz", "not a readable .npz file"),
-    "network of other arrays": ("show arrays.npz", "not one that lrpref.save wrote"),
+    "network of other arrays": ("show arrays.npz", "not written by lrpref.save"),
     "network cut short": ("show cut.npz", "not a readable .npz file"),
     "network with damaged bytes": ("show flipped.npz", "flipped.npz"),
-    "network that is not told the shape of its input": ("show shapeless.npz", "does not say its input's shape"),
-    "network that is told a wrong kind of shape": ("explain words.npz digit-4", "does not say its input's shape"),
-    "network that is told a shape in words": ("explain inwords.npz digit-4", "does not say its input's shape"),
+    "network without the shape of its input": ("show shapeless.npz", "does not record the shape of its input"),
+    "network with metadata that are text": ("explain words.npz digit-4", "does not record the shape of its input"),
+    "network with a shape that is text": ("explain inwords.npz digit-4", "does not record the shape of its input"),
     "sample of another shape": ("explain rgb.npz digit-4", "sample 'digit-4' has shape (1, 28, 28), the network takes"),
     "image missing": ("explain mnist-cnn nowhere.png", "nowhere.png is not a readable image"),
     "image of text": ("explain mnist-cnn text.png", "text.png is not a readable image"),
@@ -519,8 +524,8 @@ MISTAKES: dict[str, tuple[str, str]] = {
     "array with a broken head": ("explain mnist-cnn head.npy", "head.npy is not a readable .npy file"),
     "array that is a zip": ("explain mnist-cnn zip.npy", "zip.npy is not a readable .npy file"),
     "array of objects": ("explain mnist-cnn objects.npy", "objects.npy is not a readable .npy file"),
-    "array of text": ("explain mnist-cnn words.npy --invert", "words.npy has number type <U1"),
-    "array of complex numbers": ("explain mnist-cnn complex.npy", "complex.npy has number type complex128"),
+    "array of text": ("explain mnist-cnn words.npy --invert", "words.npy has dtype <U1"),
+    "array of complex numbers": ("explain mnist-cnn complex.npy", "complex.npy has dtype complex128"),
     "array of NaN": ("explain mnist-cnn nan.npy", "the input holds 784 NaN or infinite values"),
     "array of another shape": ("explain mnist-cnn small.npy", "small.npy has shape (1, 4, 4), the network takes"),
     "unknown name of a rule": ("rules zerro", "no rule is called 'zerro'; did you mean 'zero'?"),
@@ -528,7 +533,7 @@ MISTAKES: dict[str, tuple[str, str]] = {
 
 
 def spoil(folder: Path) -> None:
-    """Files of every kind that a user may hand over by mistake."""
+    """Create files of every kind that a user may pass by mistake."""
     (folder / "folder").mkdir()
     (folder / "folder.png").mkdir()
     for name in ("text.npz", "text.png"):

@@ -1,4 +1,4 @@
-"""The trained networks: they compute what PyTorch computed, and weights/README.md tells the truth about them."""
+"""The trained networks compute what PyTorch computed, and weights/README.md describes them correctly."""
 
 from __future__ import annotations
 
@@ -35,17 +35,17 @@ BUILT: dict[str, Callable[[], Network]] = {
     "vgg19": lambda: models.vgg19(width=0.25, **SMALL),
     "vgg19-bn": lambda: models.vgg19(width=0.25, batch_norm=True, **SMALL),
 }
-"""Which builder of `lrpref.models` makes each graph."""
+"""The builder of each graph in `lrpref.models`."""
 
 ACCURACY = dict.fromkeys(MNIST, 0.985) | {"mnist-cnn": 0.99, "mnist-cnn-bn": 0.99}
 ACCURACY |= {"cifar-cnn": 0.75, "cifar-cnn-bn": 0.8, "resnet20": 0.86, "resnet50": 0.78}
 ACCURACY |= dict.fromkeys(["vgg16", "vgg16-bn", "vgg19", "vgg19-bn"], 0.8)
-"""What each network reaches at least, on test images. ResNet-50 was meant to reach 0.8 and falls short of it."""
+"""The least test accuracy of each network. ResNet-50 misses the 0.8 that was the aim."""
 
 
 @pytest.fixture(params=NAMES)
 def name(request: pytest.FixtureRequest) -> str:
-    """Each network by its bare name."""
+    """The name of each network."""
     found: str = request.param
     return found
 
@@ -54,7 +54,7 @@ def name(request: pytest.FixtureRequest) -> str:
 
 
 def expected(name: str) -> dict[str, list[float]]:
-    """The logits that PyTorch gave in float32, by sample."""
+    """The logits that PyTorch computed in float32, by sample."""
     logits: dict[str, list[float]] = lrpref.weights.metadata(name)["expected_logits"]
     return logits
 
@@ -65,18 +65,18 @@ def shape(name: str) -> tuple[int, ...]:
 
 
 def sample(name: str, which: str) -> np.ndarray:
-    """A sample as the network takes it."""
+    """A sample, normalised as the network expects it."""
     normalisation = Normalisation.of(lrpref.weights.metadata(name))
     return lrpref.inputs.read(which, shape(name), normalisation=normalisation)
 
 
 def everything(name: str) -> np.ndarray:
-    """All samples that a network takes, in one batch."""
+    """All samples of the network's input shape, in one batch."""
     return np.concatenate([sample(name, which) for which in lrpref.samples.names(shape(name))])
 
 
 def test_the_file_is_in_the_repository(name: str) -> None:
-    # Compared by content: an installed lrpref brings its own copies.
+    # Compared by content: an installed lrpref has its own copies.
     assert lrpref.weights.find(name).read_bytes() == (ROOT / "weights" / f"{name}.npz").read_bytes()
     assert sorted(path.stem for path in (ROOT / "weights").glob("*.npz")) == NAMES
 
@@ -103,7 +103,7 @@ def test_its_graph_is_that_of_a_builder(name: str) -> None:
     assert {k: v.shape for k, v in built.parameters.items()} == {k: v.shape for k, v in net.parameters.items()}
 
 
-@pytest.mark.parametrize("name", ["mnist-cnn-bn", "mnist-mlp", "resnet20"])  # packing is slow, and knows no layers
+@pytest.mark.parametrize("name", ["mnist-cnn-bn", "mnist-mlp", "resnet20"])  # a few: compression is slow
 def test_a_saved_copy_is_the_same_file_over_again(name: str, tmp_path: Path) -> None:
     net = lrpref.load(name)
     lrpref.save(net, tmp_path / "copy.npz", lrpref.weights.metadata(name))
@@ -121,10 +121,10 @@ def test_every_embedded_sample_has_expected_logits(name: str) -> None:
 
 
 def tolerance(name: str, net: Network) -> float:
-    """What rounding is likely to do to a logit of float32: as many roundings of u = eps/2 as below, of the largest.
+    """The likely rounding error of a float32 logit: as many roundings of u = eps/2 as below, of the largest logit.
 
-    A sum of n products is rounded n times, up or down by chance, which comes to sqrt(n) u of its size (Higham and
-    Mary 2019, SIAM J. Sci. Comput. 41:A2815); ReLU and max-pooling add nothing, and layers add up.
+    A sum of n products is rounded n times, up or down at random, which amounts to sqrt(n) u of its size (Higham and
+    Mary 2019, SIAM J. Sci. Comput. 41:A2815). ReLU and max-pooling add no error; the errors of layers add up.
     """
     shapes = net.shapes((1, *shape(name)))
     fans = [layer.fan_in(shapes[inputs[0]]) for _, layer, inputs in net.nodes if isinstance(layer, LinearLayer)]
@@ -135,7 +135,7 @@ def tolerance(name: str, net: Network) -> float:
 def test_logits_are_those_of_pytorch(name: str) -> None:
     net, x = lrpref.load(name), everything(name)
     logits = np.asarray(list(expected(name).values()))
-    # 55 to 1500 roundings of 6e-8 on logits of up to 28. Where classes are told apart, logits differ by far more.
+    # 55 to 1500 roundings of 6e-8 on logits of up to 28. The logits of distinct classes differ by far more.
     allowed = tolerance(name, net)
     assert allowed < 1e-3
     assert_allclose(net.forward(x), logits, rtol=0, atol=allowed)
@@ -144,7 +144,7 @@ def test_logits_are_those_of_pytorch(name: str) -> None:
 
 
 def test_one_wrong_weight_would_be_noticed(name: str) -> None:
-    # What the tolerance above is worth: of the last layer's products, the largest is off by a hundredth of itself.
+    # The power of the tolerance above: the largest product of the last layer is off by one per cent.
     net, x = lrpref.load(name), everything(name)
     *before, (end, last, inputs) = net.nodes
     assert isinstance(last, Dense)
@@ -185,7 +185,7 @@ def test_the_recorded_accuracy(name: str) -> None:
 
 
 def official_digits() -> Path | None:
-    """The official digits, if they are anywhere: in the folder $LRPREF_DATA, or in one beside the checkout."""
+    """The file of the official digits, if it is in the folder $LRPREF_DATA or in one beside the checkout."""
     folders = [os.environ.get("LRPREF_DATA"), ROOT.parent / "shared" / "data"]
     return next((Path(f) / "mnist.npz" for f in folders if f and (Path(f) / "mnist.npz").is_file()), None)
 
@@ -200,7 +200,7 @@ def test_the_accuracy_of_mnist_cnn_is_what_the_file_says() -> None:
         x = images[start : start + 250, None].astype(np.float32) / np.float32(255)
         right += int((net.forward(x).argmax(axis=1) == labels[start : start + 250]).sum())
     recorded = lrpref.weights.metadata("mnist-cnn")["accuracy"]["test"]
-    assert abs(right / len(labels) - recorded) <= 1e-4  # rounding may tip one digit that stands on the edge
+    assert abs(right / len(labels) - recorded) <= 1e-4  # rounding may change one borderline digit
 
 
 PHOTOGRAPHS = Path(os.environ.get("LRPREF_DATA", "")) / "cifar10_eval.npz"
@@ -215,7 +215,7 @@ def test_the_accuracy_on_photographs_is_what_the_file_says(name: str) -> None:
     with np.load(PHOTOGRAPHS) as data:
         pixels, labels = np.moveaxis(data["x_test"], -1, 1) / np.float32(255), data["y_test"]
     found = [net.forward(normalisation.apply(pixels[i : i + 50])).argmax(axis=1) for i in range(0, len(labels), 50)]
-    # rounding may tip one image that stands on the edge
+    # rounding may change one borderline image
     assert abs((np.concatenate(found) == labels).mean() - about["accuracy"]["test"]) <= 1e-3 + 1e-9
 
 
@@ -223,7 +223,7 @@ def test_the_accuracy_on_photographs_is_what_the_file_says(name: str) -> None:
 
 
 def architecture(net: Network) -> str:
-    """The layers in words, as the table of the small networks has them."""
+    """The layers in words, as in the table of the small networks."""
     words = []
     for _, layer, _ in net.nodes:
         match layer:
@@ -243,14 +243,14 @@ def architecture(net: Network) -> str:
 
 
 def counts(net: Network) -> str:
-    """How many layers there are of each kind, as the table of the large networks has it."""
+    """The number of layers of each kind, as in the table of the large networks."""
     kinds = {"conv": Conv2D, "dense": Dense, "BN": BatchNorm}
     found = {word: sum(isinstance(layer, kind) for _, layer, _ in net.nodes) for word, kind in kinds.items()}
     return ", ".join(f"{number} {word}" for word, number in found.items() if number)
 
 
 def row(name: str) -> str:
-    """A network's line of its table, from its file."""
+    """The row of a network in its table, computed from its file."""
     net, about, file = lrpref.load(name), lrpref.weights.metadata(name), lrpref.weights.find(name)
     numbers = sum(array.size for array in net.parameters.values())
     layers = architecture(net) if "cnn" in name or "mlp" in name else counts(net)
@@ -265,7 +265,7 @@ def row(name: str) -> str:
 
 
 def says(name: str) -> str:
-    """What a network says of chelsea."""
+    """A network's prediction for chelsea."""
     logits = np.asarray(expected(name)["chelsea"])
     best = int(logits.argmax())
     probability = np.exp(logits[best] - np.logaddexp.reduce(logits))

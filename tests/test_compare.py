@@ -39,6 +39,7 @@ from lrpref.differences import conventions as others
 from lrpref.differences.choices import CONVENTIONS
 from lrpref.errors import InputError, ParameterError, RuleError, ShapeError, TargetError, UnknownNameError
 from lrpref.layers import DiagonalLayer, LinearLayer, WeightedLayer
+from lrpref.ledger import Entry, Ledger
 from lrpref.rules import Absolute, AlphaBeta, Epsilon, Flat, Gamma, Pass, Rule, WSquare, ZBox, Zero, ZPlus
 
 PAGE = Path(__file__).parent.parent / "docs" / "compare.md"
@@ -315,15 +316,15 @@ SCENES: dict[str, Scene] = {
     ),
     "alpha1-beta0": on_features(AlphaBeta(2, 1), AlphaBeta(1, 0)),
     "alpha2-beta1": on_features(ZPlus(), AlphaBeta(2, 1)),
-    "alpha-half": on_features(AlphaBeta(2, 1), weighted(others.MixedPools())),
+    "alpha-half": on_features(AlphaBeta(2, 1), weighted(others.MixedParts())),
     "weights-clamped": on_features(ZPlus(), weighted(others.WeightsClamped())),
     "weights-and-bias-clamped": on_features(ZPlus(), weighted(others.WeightsClamped(clamp_bias=True))),
-    "pools-apart": on_features(ZPlus(), weighted(others.PoolsApart())),
+    "each-part-in-full": on_features(ZPlus(), weighted(others.EachPartInFull())),
     "alpha-beta-bias-ignored": on_images(
         "epsilon-plus", but(PLUS, Conv2D, AlphaBeta(1, 0, bias="ignore", stabilizer=1e-6))
     ),
     "alpha-beta-bias-kept": on_features(AlphaBeta(2, 1, bias="ignore"), AlphaBeta(2, 1)),
-    "alpha-beta-bias-in-every-pool": on_features(AlphaBeta(2, 1), weighted(others.BiasInEveryPool(2, 1))),
+    "alpha-beta-bias-in-both-parts": on_features(AlphaBeta(2, 1), weighted(others.BiasInBothParts(2, 1))),
     "empty-renormalised": Scene(
         EMPTY,
         np.array([[1.0, 0.5]]),
@@ -486,7 +487,7 @@ def test_nothing_explains_noise() -> None:
     assert not found.explained
     assert found.tried[0] > 20
     assert found.tried[1] > 200
-    assert "no convention known here explains the difference" in str(found)
+    assert "no known convention explains the difference" in str(found)
 
 
 def test_where_nothing_explains_it_the_closest_is_told() -> None:
@@ -497,7 +498,7 @@ def test_where_nothing_explains_it_the_closest_is_told() -> None:
     assert found.closest is not None
     assert found.closest.names == ("first-w-square", "w-square-bias")
     assert 1e-4 < found.closest.distance < 1e-2
-    assert f"the closest: relative L2 {found.closest.distance:.3g} if the first layer is under" in str(found)
+    assert f"the closest: relative L2 {found.closest.distance:.3g} if the first layer uses" in str(found)
 
 
 def test_a_map_that_is_equal_needs_no_convention() -> None:
@@ -567,7 +568,7 @@ def test_a_float32_map_is_recognised_to_its_own_rounding() -> None:
     found = explain_difference(scene.net, scene.x, scene.other().astype(np.float32), scene.rule)
     assert [match.names for match in found.matches] == [("weights-clamped",)]
     assert 1e-9 < found.matches[0].distance < 1e-6
-    assert "equal to 1e-7 if alpha-beta clamps weights only" in str(found)
+    assert "equal to 1e-7 if alpha-beta clamps only the weights" in str(found)
 
 
 def test_a_float32_network_is_compared_in_float64() -> None:
@@ -689,11 +690,11 @@ def one_neuron(w: list[float], b: float | None, x: list[float], R: float, rule: 
         ([1, -1], -1, [1, 1], -1, others.WeightsClamped(stabilizer=1e-9), [-1e9, 0]),
         ([1, -0.1], -0.5, [1, 1], 0.4, others.WeightsClamped(clamp_bias=True), [0.4, 0]),
         # albermax/innvestigate#273, for alpha 1 and alpha 2
-        ([1, -1], -1, [1, 1], -1, others.BiasInEveryPool(1, 0, 1e-7), [-1e7, 0]),
-        ([1, -1], -1, [1, 1], -1, others.BiasInEveryPool(2, 1, 1e-7), [-2e7, 0.5]),
-        # the same with innsight's default: pools 1 and -1 - 1 = -2
-        ([1, -1], -1, [1, 1], -1, others.MixedPools(), [-0.5, -0.25]),
-        ([1, -1], None, [1, -1], 1, others.PoolsApart(), [1, 1]),
+        ([1, -1], -1, [1, 1], -1, others.BiasInBothParts(1, 0, 1e-7), [-1e7, 0]),
+        ([1, -1], -1, [1, 1], -1, others.BiasInBothParts(2, 1, 1e-7), [-2e7, 0.5]),
+        # the same with innsight's default: parts 1 and -1 - 1 = -2
+        ([1, -1], -1, [1, 1], -1, others.MixedParts(), [-0.5, -0.25]),
+        ([1, -1], None, [1, -1], 1, others.EachPartInFull(), [1, 1]),
         # gamma: captum leaves the bias alone; TorchLRP multiplies twice
         ([1, -0.5], 0.5, [1, 1], 1, others.GammaBiasAsItIs(1.0), [1, -0.25]),
         ([2, -1], None, [1, 1], 1, others.GammaTwice(0.1), [2.4 / 1.4, -1 / 1.4]),
@@ -741,6 +742,106 @@ def test_other_peoples_rules_are_no_rules_of_lrpref(kind: type[Rule]) -> None:
         assert re.search(
             r"captum|zennit|iNNvestigate|innsight|TorchLRP|LXT|interprettensor|Explainability", kind.__doc__
         )
+
+
+RULES_OF_OTHERS: list[Rule] = [
+    others.WeightsClamped(),
+    others.WeightsClamped(clamp_bias=True, stabilizer=0.25),
+    others.EachPartInFull(),
+    others.EachPartInFull(0.25),
+    others.BiasInBothParts(2, 1, 0.25),
+    others.MixedParts(0.75),
+    others.GammaBiasAsItIs(0.5),
+    others.GammaBiasAsItIs(0.5, generalised=True, stabilizer=0.25),
+    others.GammaTwice(0.5),
+    others.WSquareWithBias(0.25),
+    others.FlatWithBias(),
+    others.FlatWithPadding(),
+    others.FlatWithPadding(0.25),
+    others.ToEvery(),
+    others.Gradient(),
+    others.Unsigned(Epsilon(0.5)),
+    others.Unsigned(others.EachPartInFull(0.25)),
+    others.Biasless(Zero()),
+]
+
+
+def fractions(seed: int, *shape: int) -> np.ndarray:
+    """Fractions of both signs, zeros among them."""
+    return lrpref.exact(rng(seed).integers(-3, 4, size=shape)) / 4
+
+
+def books(layer: Any, inputs: tuple[np.ndarray, ...], R: np.ndarray, rule: Rule | None) -> dict[str, np.ndarray]:
+    """The columns of the ledger for one layer, and the residual."""
+    flow = layer.flow(inputs, R, rule)
+    assert flow.attributed
+    entry = Entry.of("node", layer, str(rule), R, flow)
+    return {**entry.columns, "residual": Ledger([entry]).residual()[0]}
+
+
+@pytest.mark.parametrize("rule", RULES_OF_OTHERS, ids=str)
+def test_the_books_of_other_peoples_rules_close_exactly(rule: Rule) -> None:
+    add = isinstance(rule, others.ToEvery)
+    cases: list[tuple[Any, tuple[np.ndarray, ...]]] = [(Add(), (fractions(31, 2, 5), fractions(32, 2, 5)))]
+    if not add:
+        dense = Dense(fractions(33, 4, 5), fractions(34, 4))
+        conv = Conv2D(fractions(35, 4, 2, 2, 2), fractions(36, 4), padding=(0, 1, 2, 1), stride=2)
+        scale = lrpref.layers.Scale(fractions(37, 5), fractions(38, 5))
+        cases += [(layer, (fractions(39, 3, 5),)) for layer in (dense, scale)] + [(conv, (fractions(40, 2, 2, 4, 4),))]
+    for layer, inputs in cases:
+        shape = layer.output_shape(*(a.shape for a in inputs))
+        found = books(layer, inputs, fractions(41, *shape), rule)
+        assert (found["residual"] == 0).all(), layer
+
+
+def test_every_rule_of_others_is_among_them() -> None:
+    defined = {k for k in vars(others).values() if isinstance(k, type) and k.__module__ == others.__name__}
+    assert {type(rule) for rule in RULES_OF_OTHERS} == {k for k in defined if issubclass(k, Rule)}
+
+
+def test_each_part_in_full_by_its_old_formula() -> None:
+    """Each part over its own sum, for all of R: with == on fractions, and to rounding in float64."""
+
+    def divided(R: np.ndarray, z: np.ndarray, epsilon: Any) -> np.ndarray:
+        z = np.where(z >= 0, z + epsilon, z - epsilon)
+        return np.where(z == 0, 0 * R, R / np.where(z == 0, 1 + 0 * z, z))
+
+    def formula(w: np.ndarray, a: np.ndarray, R: np.ndarray, epsilon: Any) -> np.ndarray:
+        parts = [
+            (np.where(a > 0, a, 0 * a), np.where(w > 0, w, 0 * w)),
+            (np.where(a < 0, a, 0 * a), np.where(w < 0, w, 0 * w)),
+        ]
+        return sum(a_part * (divided(R, a_part @ w_part.T, epsilon) @ w_part) for a_part, w_part in parts)
+
+    for seed in range(20):
+        w, a, R = fractions(seed, 4, 5), fractions(seed + 100, 3, 5), fractions(seed + 200, 3, 4)
+        for epsilon in (0.0, 0.25):
+            rule, quarter = others.EachPartInFull(epsilon), lrpref.exact([epsilon])[0]
+            found = Dense(w, fractions(seed, 4)).relevance(a, R, rule)
+            assert (found == formula(w, a, R, quarter)).all()
+        w, a, R = (rng(seed).normal(size=x.shape) for x in (w, a, R))
+        for epsilon in (0.0, 1e-6):
+            assert_allclose(
+                Dense(w).relevance(a, R, others.EachPartInFull(epsilon)), formula(w, a, R, epsilon), rtol=1e-12
+            )
+
+
+def test_where_the_relevance_of_other_peoples_rules_went() -> None:
+    """R = 6: doubled by two parts, halved where one is empty; a corner of a padded convolution; a gate; a plus."""
+    six, ones = np.array([[6.0]]), np.ones((1, 2))
+    both = books(Dense([[1.0, -1.0]]), (np.array([[1.0, -1.0]]),), six, others.EachPartInFull())
+    assert (both["in"], both["factor"], both["dropped"]) == (12, -6, 0)
+    empty = books(Dense([[1.0, 1.0]]), (ones,), six, others.EachPartInFull())
+    assert (empty["in"], empty["factor"], empty["dropped"]) == (6, -3, 3)
+    corner = books(Conv2D(np.ones((1, 1, 1, 3)), padding=(0, 0, 1, 0)), (np.ones((1, 1, 1, 2)),), six[:, :, None, None],
+                   others.FlatWithPadding())  # fmt: skip
+    assert (corner["in"], corner["bias"]) == (4, 2)
+    plus = books(Add(), (ones, ones), 3 * ones, others.ToEvery())
+    assert (plus["in"], plus["factor"]) == (12, -6)
+    gradient = books(Dense([[2.0, 3.0]], [1.0]), (ones,), six, others.Gradient())
+    assert (gradient["in"], gradient["factor"]) == (30, -24)
+    gate = books(others.GatedReLU(), (np.array([[1.0, -1.0]]),), 3 * ones, None)
+    assert (gate["in"], gate["factor"]) == (3, 3)
 
 
 # ---- the command line --------------------------------------------------------------------------------------------
@@ -795,7 +896,7 @@ def test_exit_0_where_equal(digit: dict[str, Path], name: str) -> None:
 def test_exit_1_where_a_convention_explains_it(digit: dict[str, Path]) -> None:
     code, out, _ = compare_digit(digit, "flat")
     assert code == 1
-    assert "if the first layer is under the flat rule  [zennit's composites `...Flat`]" in out
+    assert "if the first layer uses the flat rule  [zennit's composites `...Flat`]" in out
     assert "relative L2" in out
     assert "they differ most at" in out
 
@@ -803,7 +904,7 @@ def test_exit_1_where_a_convention_explains_it(digit: dict[str, Path]) -> None:
 def test_exit_1_where_nothing_does(digit: dict[str, Path]) -> None:
     code, out, _ = compare_digit(digit, "noise", "--no-pairs")
     assert code == 1
-    assert re.search(r"no convention known here explains the difference \(\d\d tried, and 0 pairs of them\)", out)
+    assert re.search(r"no known convention explains the difference \(tried: \d\d conventions, 0 pairs of them\)", out)
 
 
 def test_the_tolerance_on_the_command_line(digit: dict[str, Path]) -> None:
@@ -831,7 +932,7 @@ def test_fuse_on_the_command_line(digit: dict[str, Path]) -> None:
     [
         ("absent", [], "absent.npy"),
         ("broken", [], "broken.npy is not a readable .npy file"),
-        ("text", [], "number type <U1"),
+        ("text", [], "dtype <U1"),
         ("nan", [], "the other map holds 784 NaN"),
         ("two", [], r"shape (2, 1, 28, 28), which fits none of x (1, 1, 28, 28)"),
         ("equal", ["--rule", "zplus"], "did you mean 'z-plus'?"),

@@ -110,7 +110,7 @@ def test_what_a_selector_matches(selector: Any, expected: set[str]) -> None:
 
 def test_names_are_case_sensitive_and_whole() -> None:
     for name in ("FC1", "fc", "conv1"):
-        with pytest.raises(RuleError, match=f"no linear layer is called '{name}'; there are: stem.conv, "):
+        with pytest.raises(RuleError, match=f"no linear layer is called '{name}'; linear layers: stem.conv, "):
             Composite([(name, Zero())]).assign(resnet())
 
 
@@ -124,7 +124,7 @@ def test_activations_and_routes_take_no_rule() -> None:
 
 @pytest.mark.parametrize("position", [5, -6, 100])
 def test_a_position_that_is_not_there(position: int) -> None:
-    with pytest.raises(RuleError, match=f"no weighted layer at position {position}; there are 5"):
+    with pytest.raises(RuleError, match=f"no weighted layer at position {position}; the network has 5"):
         Composite([(position, Zero())]).assign(resnet())
 
 
@@ -175,7 +175,7 @@ def test_what_is_no_composite(pairs: list[Any]) -> None:
 
 
 def test_a_weighted_layer_without_a_rule_is_an_error_that_says_what_to_add() -> None:
-    message = r"mine gives node 'fc1' \(Dense\) no rule; add \(Dense, rules.Epsilon\(\)\)"
+    message = r"mine has no rule for node 'fc1' \(Dense\); add the pair \(Dense, rules.Epsilon\(\)\)"
     with pytest.raises(RuleError, match=message):
         Composite([(Conv2D, ZPlus())], name="mine").assign(resnet())
 
@@ -303,7 +303,7 @@ def test_a_bad_parameter_of_a_preset_is_the_rules_error() -> None:
 
 
 def test_relative_wants_batchnorm_fused_first() -> None:
-    with pytest.raises(RuleError, match=r"'stem.bn' is one: use lrpref.fuse"):
+    with pytest.raises(RuleError, match=r"node 'stem.bn' is a BatchNorm: use lrpref.fuse"):
         PRESETS["relative"]().assign(resnet())
     table = PRESETS["relative"]().assign(lrpref.fuse(resnet()))
     assert table["block1.sum"] == Zero()
@@ -341,7 +341,7 @@ def test_resolve_takes_names_rules_and_composites() -> None:
 )
 def test_text_that_is_no_rule(text: str) -> None:
     """Parameters are literals; nothing is evaluated."""
-    with pytest.raises(RuleError, match="cannot make a rule of"):
+    with pytest.raises(RuleError, match="is not a valid rule"):
         resolve(text)
 
 
@@ -373,7 +373,7 @@ def test_the_printed_table_says_why() -> None:
     assert rows[1] == ["stem.conv", "Conv2D", "zero", "name stem.*"]
     assert rows[3] == ["block1.conv1", "Conv2D", "z-plus(stabilizer=0.5)", "type Dense or Conv2D"]
     assert rows[-1] == ["fc2", "Dense", "flat", "position -1"]
-    assert rows[7][-1] == "default for joins, pools and diagonal layers"
+    assert rows[7][-1] == "default for joins, pooling and diagonal layers"
     starts = {line.index(row[1]) for line, row in zip(lines, rows, strict=True)}
     assert len(starts) == 1  # columns are columns
 

@@ -214,7 +214,7 @@ def test_a_bar_of_dasks_on_a_terminal(tmp_path: Path, monkeypatch: pytest.Monkey
         (TargetError, {"target": 4}, "out of range"),
         (TargetError, {"target": TARGET[:9]}, "9 targets for 10 samples"),
         (TargetError, {"target": chunked(TARGET)[:9]}, "9 targets for 10 samples"),
-        (TargetError, {"target": chunked(SEED)}, "an index, or one per sample"),
+        (TargetError, {"target": chunked(SEED)}, "an index, or one index per sample"),
         (ShapeError, {"seed": chunked(SEED)[:9]}, r"the seed has shape \(9, 4\)"),
         (InputError, {"seed": "loud"}, 'seed is "logit"'),
         (LrprefError, {"rule": "epsilom"}, "did you mean 'epsilon'"),

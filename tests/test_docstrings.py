@@ -66,8 +66,10 @@ def described(section: str) -> list[str]:
 
 
 def parameters(thing: Any) -> list[str]:
-    """The names of the parameters, `self` left out."""
+    """The names of the parameters, `self` left out; a protocol is never constructed."""
     if inspect.isclass(thing) and not is_dataclass(thing) and "__init__" not in vars(thing):
+        return []
+    if getattr(thing, "_is_protocol", False):
         return []
     try:
         signature = inspect.signature(thing)

@@ -271,7 +271,7 @@ def test_but_not_under_rules_that_see_no_bias(name: str, digits: np.ndarray) -> 
 CONV = Conv2D(np.ones((1, 1, 1, 1)))
 NORM = BatchNorm([2.0], [1.0], [0.5], [3.0])
 FC = Dense(np.ones((2, 4)))
-FOLLOWS, LINEAR_NEXT = "it follows a linear layer", "what follows is linear"
+FOLLOWS, LINEAR_NEXT = "it follows a linear layer", "a linear layer follows"
 
 
 def chained(*layers: Any) -> Network:
@@ -293,18 +293,18 @@ PLANS: dict[str, tuple[Network, bool, str, str]] = {
     "after Dense": (
         chained(Dense(np.ones((1, 4))), BatchNorm([1.0], None, [0.0], [1.0])), False, "folded into dense1", FOLLOWS,
     ),
-    "first": (chained(NORM, CONV), False, "folded into conv2d1", f"before it is the input; {LINEAR_NEXT}"),
+    "first": (chained(NORM, CONV), False, "folded into conv2d1", f"it follows the input; {LINEAR_NEXT}"),
     "before a convolution": (
-        chained(ReLU(), NORM, CONV), False, "folded into conv2d1", f"before it is relu1 (ReLU); {LINEAR_NEXT}",
+        chained(ReLU(), NORM, CONV), False, "folded into conv2d1", f"it follows relu1 (ReLU); {LINEAR_NEXT}",
     ),
     "through Flatten and Dropout": (
-        chained(NORM, Dropout(), Flatten(), FC), False, "folded into dense1", f"before it is the input; {LINEAR_NEXT}",
+        chained(NORM, Dropout(), Flatten(), FC), False, "folded into dense1", f"it follows the input; {LINEAR_NEXT}",
     ),
     "before another": (
-        chained(NORM, NORM, ReLU()), False, "folded into batchnorm2", f"before it is the input; {LINEAR_NEXT}",
+        chained(NORM, NORM, ReLU()), False, "folded into batchnorm2", f"it follows the input; {LINEAR_NEXT}",
     ),
     "before ReLU": (
-        chained(NORM, ReLU(), CONV), False, "stays, as a Scale", "before it is the input; after it is relu1 (ReLU)",
+        chained(NORM, ReLU(), CONV), False, "stays, as a Scale", "it follows the input; relu1 (ReLU) follows it",
     ),
     "before ReLU, on request": (
         chained(NORM, ReLU(), CONV), True, "folded into conv2d1", "relu1 became a ThreshReLU, which now comes first",
@@ -315,26 +315,26 @@ PLANS: dict[str, tuple[Network, bool, str, str]] = {
     ),
     "last": (
         chained(AvgPool2D(2), NORM), False, "stays, as a Scale",
-        "before it is avgpool2d1 (AvgPool2D); nothing follows it",
+        "it follows avgpool2d1 (AvgPool2D); nothing follows it",
     ),
     "before a user's layer": (
         chained(NORM, UsersLayer()), False, "stays, as a Scale",
-        "before it is the input; after it is userslayer1 (UsersLayer)",
+        "it follows the input; userslayer1 (UsersLayer) follows it",
     ),
     "after a user's layer": (
         chained(UsersLayer(), NORM), False, "stays, as a Scale",
-        "before it is userslayer1 (UsersLayer); nothing follows it",
+        "it follows userslayer1 (UsersLayer); nothing follows it",
     ),
     "behind a convolution that a skip reads": (
         Network([("conv", CONV, ["input"]), ("bn", NORM, ["conv"]), ("sum", Add(), ["bn", "conv"])]),
-        False, "stays, as a Scale", "conv is also read by sum; after it is sum (Add)",
+        False, "stays, as a Scale", "conv is also read by sum; sum (Add) follows it",
     ),
     "read by two convolutions": (
         Network([
             ("bn", NORM, ["input"]), ("one", CONV, ["bn"]), ("drop", Dropout(), ["bn"]), ("two", CONV, ["drop"]),
             ("sum", Add(), ["one", "two"]),
         ]),
-        False, "folded into one, two", f"before it is the input; {LINEAR_NEXT}",
+        False, "folded into one, two", f"it follows the input; {LINEAR_NEXT}",
     ),
 }  # fmt: skip
 
@@ -364,7 +364,7 @@ def test_the_plan_prints_as_a_table() -> None:
     assert str(lrpref.fusion_plan(net)) == (
         "node        layer      action               because\n"
         "bn          BatchNorm  folded into conv2d1  it follows a linear layer\n"
-        "batchnorm2  BatchNorm  stays, as a Scale    before it is relu1 (ReLU); after it is relu2 (ReLU)"
+        "batchnorm2  BatchNorm  stays, as a Scale    it follows relu1 (ReLU); relu2 (ReLU) follows it"
     )
 
 
@@ -388,9 +388,9 @@ def _no_shift(layer: Any, diagonal: tuple[Any, Any]) -> Any:
 fold_after, fold_before = fusion._after, fusion._before
 
 
-def _without_eps(nodes: Any, name: str) -> Any:
+def _without_eps(net: Network, name: str) -> Any:
     """The mistake of a fold that leaves eps out of the root."""
-    bn = fusion._find(nodes, name).layer
+    bn: Any = net[name]
     w = bn.weight / np.sqrt(bn.var)
     return w, bn.bias - w * bn.mean
 

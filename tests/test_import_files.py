@@ -1,4 +1,4 @@
-"""One way in: which file is read how, what is refused and why, and `lrpref convert`."""
+"""Reading networks from files: which formats are read, which are refused and why, and `lrpref convert`."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def net() -> Network:
 
 
 def safetensors(path: Path, tensors: dict[str, tuple[str, list[int], bytes]]) -> Path:
-    """A file of the format, written by hand: header length, header, bytes."""
+    """Write a file of the format by hand: header length, header, bytes."""
     header, data = {}, b""
     for name, (kind, shape, content) in tensors.items():
         header[name] = {"dtype": kind, "shape": shape, "data_offsets": [len(data), len(data) + len(content)]}
@@ -51,7 +51,7 @@ def good(folder: Path) -> Path:
 
 @pytest.fixture
 def models(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """Builders as those of lrpref.models are called."""
+    """A builder with the signature of those in lrpref.models."""
     found = ModuleType("lrpref.models")
 
     def tiny(width: int = 3, input_shape: tuple[int, ...] = (3,), state: Any = None) -> Network:
@@ -93,7 +93,7 @@ def test_number_types(tmp_path: Path) -> None:
     assert_array_equal(found["brain"], [[1.5], [-2.0]])
     assert found["count"] == 7
     tensors["small"] = ("F8_E4M3", [1], b"\x00")
-    with pytest.raises(WeightsError, match=r"small holds F8_E4M3, which lrpref does not read; save it as float32"):
+    with pytest.raises(WeightsError, match=r"small has the unsupported number type F8_E4M3; save it as float32"):
         read_safetensors(safetensors(tmp_path / "x.safetensors", tensors))
 
 
@@ -141,7 +141,7 @@ def test_large_or_missing_safetensors_files(tmp_path: Path) -> None:
     pytest.importorskip("safetensors", reason="safetensors is not installed: pip install 'lrpref[safetensors]'")
     with pytest.raises(WeightsError, match="there is no file"):
         read_safetensors(tmp_path / "x.safetensors")
-    with pytest.raises(WeightsError, match="more than the 8 allowed"):
+    with pytest.raises(WeightsError, match="more than max_bytes=8"):
         read_safetensors(good(tmp_path), max_bytes=8)
 
 
@@ -171,7 +171,9 @@ def test_lrprefs_own_files_are_read_as_they_are(tmp_path: Path) -> None:
 
 
 def test_weights_alone_ask_for_a_network(tmp_path: Path) -> None:
-    with pytest.raises(ConversionError, match=r"state\.npz holds weights and no graph; say which .*architecture="):
+    with pytest.raises(
+        ConversionError, match=r"state\.npz holds weights but no graph; give the network .*architecture="
+    ):
         read(npz(tmp_path))
 
 
@@ -198,7 +200,7 @@ def test_a_builder_itself(tmp_path: Path, models: ModuleType) -> None:
     ["tiny(3)", "tiny(width)", "tiny(width=3", "tiny(**{})", "tiny(width=print(3))", "tiny(depth=3)", "tiny(w=3)()"],
 )
 def test_builders_called_wrongly(architecture: str, tmp_path: Path, models: ModuleType) -> None:
-    with pytest.raises(ConversionError, match=r"state\.npz: .*(expected something like|cannot be built)"):
+    with pytest.raises(ConversionError, match=r"state\.npz: .*(write it as|cannot be built)"):
         read(npz(tmp_path), architecture=architecture)
 
 
@@ -209,7 +211,7 @@ def test_builders_nobody_knows(architecture: str, tmp_path: Path, models: Module
 
 
 def test_the_models_of_lrpref_are_builders_of_this_kind(tmp_path: Path) -> None:
-    """Random weights, written as a state dict and read again by name."""
+    """Random weights, written as a state dict and read back by name."""
     made = lrpref.models.simple_cnn(seed=1)
     state = {name: np.asarray(array) for name, array in made.parameters.items()}
     np.savez(tmp_path / "state.npz", **state)
@@ -259,7 +261,7 @@ def test_the_page_names_what_is_refused() -> None:
 
 
 def test_convert_an_onnx_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """What it writes can be explained: it says its input's shape, turned round where the file's was."""
+    """The file it writes records the shape of its input, as (C, H, W) although the source has (H, W, C)."""
     pytest.importorskip("onnx", reason="onnx is not installed: pip install 'lrpref[onnx]'")
     source = Path(__file__).parent / "exported" / "keras-functional.onnx"
     assert main(["convert", str(source), "-o", str(tmp_path / "net.npz")]) == 0
@@ -273,21 +275,21 @@ def test_convert_an_onnx_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     )
     assert main(["show", str(tmp_path / "net.npz")]) == 0
     assert main(["convert", str(source), "-o", str(tmp_path / "x.npz"), "--input-shape", "12,12,4"]) == 2
-    assert "the file takes (12, 12, 3)" in capsys.readouterr().err
+    assert "the file expects (12, 12, 3)" in capsys.readouterr().err
 
 
 def test_convert_one_of_several_results(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("onnx", reason="onnx is not installed: pip install 'lrpref[onnx]'")
     source = str(Path(__file__).parent / "exported" / "sklearn-mlp.onnx")
     assert main(["convert", source, "-o", str(tmp_path / "net.npz")]) == 2
-    assert "say which" in capsys.readouterr().err
+    assert "choose one with output= (--result of lrpref convert): " in capsys.readouterr().err
     assert main(["convert", source, "-o", str(tmp_path / "net.npz"), "--result", "probabilities"]) == 0
 
 
 def test_convert_weights_alone(tmp_path: Path, models: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
     command = ["convert", str(npz(tmp_path)), "-o", str(tmp_path / "net.npz")]
     assert main(command) == 2
-    assert "holds weights and no graph" in capsys.readouterr().err
+    assert "holds weights but no graph" in capsys.readouterr().err
     assert main([*command, "--architecture", "tiny"]) == 0
     assert weights.metadata(tmp_path / "net.npz")["input"] == {"shape": [3]}
     assert_array_equal(lrpref.load(tmp_path / "net.npz")["fc"].weight, W)
@@ -303,16 +305,16 @@ def test_convert_keeps_what_a_file_of_lrpref_says(tmp_path: Path) -> None:
 def test_convert_wants_a_shape_of_numbers(shape: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["convert", "x.onnx", "-o", "x.npz", f"--input-shape={shape}"])
-    assert "expected positive numbers as in 3,224,224" in capsys.readouterr().err
+    assert "expected positive integers such as 3,224,224" in capsys.readouterr().err
 
 
 def test_convert_looks_at_the_suffix_before_it_works(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["convert", "missing.onnx", "-o", "net.txt"]) == 2
-    assert "stored as .npz, got net.txt" in capsys.readouterr().err
+    assert "stored as .npz files; use a file name that ends in .npz, got net.txt" in capsys.readouterr().err
 
 
 def test_nothing_is_imported_before_it_is_asked_for() -> None:
-    """The importers do not load the libraries of the files that they read."""
+    """The importers do not load the other libraries when they are imported themselves."""
     for name in ("onnx", "safetensors", "files"):
         importlib.import_module(f"lrpref.importers.{name}")
     source = (Path(lrpref.__file__).parent / "importers").glob("*.py")

@@ -1,4 +1,4 @@
-"""PyTorch modules taken over: the same function, the same gradient, names, and refusals that say what to do."""
+"""Importing PyTorch modules: the same function, the same gradient, names, and refusals with a remedy."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Forward(nn.Module):
 
 
 class Block(nn.Module):
-    """A residual block as torchvision writes it, in-place operations included."""
+    """A residual block as in torchvision, including in-place operations."""
 
     def __init__(self, channels: int, out: int, stride: int) -> None:
         super().__init__()
@@ -100,7 +100,7 @@ class Residual(nn.Module):
 
 
 class Functional(nn.Module):
-    """LeNet as the tutorials write it: activations, pools, dropout and the change of shape are functions."""
+    """LeNet as in tutorials: activations, pooling, dropout and flattening are functions."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -194,7 +194,7 @@ MODULES: dict[str, Callable[[], Module]] = {
 @pytest.mark.parametrize("name", MODULES)
 @pytest.mark.filterwarnings("ignore::UserWarning:torch", "ignore::DeprecationWarning")
 def test_the_network_computes_what_the_module_does(name: str) -> None:
-    """On other inputs than the example, and in a batch of another size."""
+    """On other inputs than the example, and for another batch size."""
     module = seeded(MODULES[name])
     net = from_torch(module, images())
     assert net.dtype == np.float32
@@ -206,7 +206,7 @@ def test_the_network_computes_what_the_module_does(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["residual", "functional", "concat", "max pool", "average pool", "zero pad", "x.add"])
 def test_lrp_0_is_gradient_times_input(name: str) -> None:
-    """The law, with torch's own gradient: the graph is right backwards, too."""
+    """A law, tested with torch's own gradient: the graph is right in the backward pass, too."""
     module = seeded(MODULES[name]).double()
     x = images().double().requires_grad_()
     y = module(x)
@@ -233,7 +233,7 @@ def test_names_are_paths_in_the_module() -> None:
     assert "layer1.1.downsample.0" in net.names
     assert net.names[-2:] == ["flatten", "fc"]
     assert "layer1.0.relu" in net.names
-    assert "layer1_0_relu_1" in net.names  # the second use of one module goes by torch.fx's name
+    assert "layer1_0_relu_1" in net.names  # the second use of a module has the name that torch.fx gives it
 
 
 def test_a_parameter_called_input_does_no_harm() -> None:
@@ -263,7 +263,7 @@ def test_the_network_has_the_modules_number_type() -> None:
 
 
 def test_the_module_is_left_as_it_was() -> None:
-    """Training mode, weights, statistics and the example included."""
+    """Including training mode, weights, statistics and the example."""
     module = seeded(Residual).train()
     before, x = copy.deepcopy(module.state_dict()), images()
     kept = x.clone()
@@ -308,7 +308,7 @@ def in_place(run: Callable[[Any, Any], Any]) -> tuple[Module, Any]:
         lambda m, x: (lambda z: F.relu_(z) + m.fc(z))(m.fc(x)),
         lambda m, x: (lambda z: z.relu_() + z)(m.fc(x)),
         lambda m, x: (lambda z: F.relu(z, inplace=True) + torch.tanh(z))(m.fc(x)),
-        lambda m, x: (lambda z: m.relu(m.drop(z)) + z)(m.fc(x)),  # dropout hands on the same memory
+        lambda m, x: (lambda z: m.relu(m.drop(z)) + z)(m.fc(x)),  # dropout passes on the same memory
         lambda m, x: (lambda z: z.add_(x) + z)(m.fc(x)),
         lambda m, x: m.fc(m.relu(x)) + x,  # the input itself
     ],
@@ -321,7 +321,7 @@ def test_whoever_reads_the_memory_afterwards_sees_the_new_value(run: Callable[[A
 
 
 def test_a_module_that_writes_over_its_input_does_not_spoil_the_example() -> None:
-    """In float64, where no copy is made for the number type, and with an operation that twice is not once."""
+    """In float64, where no cast makes a copy, and with an operation that is not idempotent."""
     module = Forward(lambda m, x: m.fc(x.add_(x)), fc=nn.Linear(3, 3)).double()
     x = images(4, 3).double()
     kept = x.clone()
@@ -331,7 +331,7 @@ def test_a_module_that_writes_over_its_input_does_not_spoil_the_example() -> Non
 
 
 def test_the_proof_refuses_what_the_trace_cannot_see() -> None:
-    """torch.fx puts `z += x` down as an addition, so that `y`, the same memory, keeps its old value there."""
+    """torch.fx records `z += x` as an addition, so `y`, the same memory, keeps its old value in the trace."""
 
     def run(m: Any, x: Any) -> Any:
         z = y = m.fc(x)
@@ -339,7 +339,7 @@ def test_the_proof_refuses_what_the_trace_cannot_see() -> None:
         return z + y
 
     module, x = in_place(run)
-    with pytest.raises(ConversionError, match=r"differs from the module by .* in place"):
+    with pytest.raises(ConversionError, match=r"differs from the module by .* in-place operation"):
         from_torch(module, x)
 
 
@@ -363,20 +363,23 @@ def functional(run: Callable[[Any], Any]) -> Callable[[], Module]:
 
 
 REFUSED: dict[str, tuple[Callable[[], Module], str]] = {
-    "gelu": (on(nn.GELU), r"node 'part' \(GELU\): there is no layer for it\. Supported: Linear, Conv2d, .*torch\.cat"),
-    "lstm": (lambda: nn.Sequential(nn.Flatten(), nn.LSTM(192, 2)), r"\(LSTM\): there is no layer|one tensor"),
-    "group norm": (on(lambda: nn.GroupNorm(2, 4)), r"\(GroupNorm\): there is no layer"),
-    "transposed": (on(lambda: nn.ConvTranspose2d(4, 2, 3)), r"\(ConvTranspose2d\): there is no layer"),
-    "product": (functional(lambda x: x * x), r"node 'mul' \(mul\): there is no layer"),
+    "gelu": (on(nn.GELU), r"node 'part' \(GELU\): unsupported operation\. Supported: Linear, Conv2d, .*torch\.cat"),
+    "lstm": (lambda: nn.Sequential(nn.Flatten(), nn.LSTM(192, 2)), r"\(LSTM\): unsupported operation|one tensor"),
+    "group norm": (on(lambda: nn.GroupNorm(2, 4)), r"\(GroupNorm\): unsupported operation"),
+    "transposed": (on(lambda: nn.ConvTranspose2d(4, 2, 3)), r"\(ConvTranspose2d\): unsupported operation"),
+    "product": (functional(lambda x: x * x), r"node 'mul' \(mul\): unsupported operation"),
     "subtraction": (functional(lambda x: x - F.relu(x)), r"node 'sub' \(sub\)"),
-    "a constant": (functional(lambda x: x + 1), r"node 'add' \(add\): an addition of something that is no activation"),
+    "a constant": (
+        functional(lambda x: x + 1),
+        r"node 'add' \(add\): both operands of an addition must be activations",
+    ),
     "alpha": (functional(lambda x: torch.add(x, F.relu(x), alpha=2)), r"alpha = 2"),
-    "broadcast": (functional(lambda x: x + x.mean((2, 3), keepdim=True)), r"addition of shapes .*6, 6.* and .*1, 1"),
+    "broadcast": (functional(lambda x: x + x.mean((2, 3), keepdim=True)), r"activations of shapes .*6, 6.* and .*1, 1"),
     "cut": (functional(lambda x: x[:, :2]), r"node 'getitem' \(getitem\)"),
     "chunks": (functional(lambda x: torch.chunk(x, 2, 1)[0]), r"node 'getitem'"),
     "permuted": (functional(lambda x: x.permute(0, 2, 3, 1)), r"\(x\.permute\)"),
     "square": (functional(lambda x: x.view(x.size(0), 2, 2, 36)), r"from \(2, 4, 6, 6\) to \(2, 2, 2, 36\)"),
-    "mean of channels": (functional(lambda x: x.mean(1)), r"a mean over 1; only over \(2, 3\)"),
+    "mean of channels": (functional(lambda x: x.mean(1)), r"a mean over 1 is not supported; only over \(2, 3\)"),
     "cat of rows": (functional(lambda x: torch.cat([x, x], 2)), r"torch\.cat along axis 2"),
     "softmax over rows": (functional(lambda x: F.softmax(x, dim=-1)), r"softmax over axis -1"),
     "reflection": (functional(lambda x: F.pad(x, (1, 1, 1, 1), "reflect")), r"mode 'reflect'"),
@@ -385,19 +388,22 @@ REFUSED: dict[str, tuple[Callable[[], Module], str]] = {
         lambda: nn.Sequential(nn.Conv2d(3, 2, 3, padding=1, padding_mode="reflect")),
         "zeros",
     ),
-    "pool to 2": (on(lambda: nn.AdaptiveAvgPool2d(2)), r"an adaptive pool to \(2, 2\)"),
-    "pool with a rest": (on(lambda: nn.MaxPool2d(4, 4, ceil_mode=True)), r"its output is .*2, 2\), lrpref's .*1, 1\)"),
+    "pool to 2": (on(lambda: nn.AdaptiveAvgPool2d(2)), r"adaptive pooling to size \(2, 2\)"),
+    "pool with a rest": (
+        on(lambda: nn.MaxPool2d(4, 4, ceil_mode=True)),
+        r"its output has shape .*2, 2\), that of lrpref's layer has .*1, 1\)",
+    ),
     "pool with dilation": (on(lambda: nn.MaxPool2d(2, dilation=2)), "dilation"),
     "divisor": (on(lambda: nn.AvgPool2d(2, divisor_override=3)), "divisor_override"),
     "no statistics": (on(lambda: nn.BatchNorm2d(4, track_running_stats=False)), "no running statistics"),
-    "dropout for ever": (functional(lambda x: F.dropout(x)), "dropout that is on in eval mode"),
+    "dropout for ever": (functional(lambda x: F.dropout(x)), "this dropout is active in eval mode"),
     "a function with weights": (
         lambda: Forward(lambda m, x: F.conv2d(x, m.conv.weight), conv=nn.Conv2d(3, 2, 3)),
-        r"node 'conv2d' \(conv2d\): there is no layer",
+        r"node 'conv2d' \(conv2d\): unsupported operation",
     ),
-    "two outputs": (functional(lambda x: (x, F.relu(x))), "something else than one tensor"),
+    "two outputs": (functional(lambda x: (x, F.relu(x))), "must return one tensor"),
     "its input": (lambda: Forward(lambda m, x: x), "returns its input"),
-    "control flow": (Branching, r"torch\.fx cannot trace the module: .*control flow"),
+    "control flow": (Branching, r"torch\.fx could not trace the module: .*control flow"),
     "features in rows": (lambda: nn.Linear(8, 2), r"node '0' \(Linear\): expected \(N, 8\), got \(2, 3, 8, 8\)"),
     "another shape": (lambda: nn.Linear(5, 2), "the module does not run on the example"),
 }
@@ -425,7 +431,7 @@ class Default(nn.Module):
     ("module", "message"),
     [
         (Two(), "does not run on the example: .*'y'"),
-        (Default(), r"node 'add' \(add\): it reads 'y', which is no activation"),
+        (Default(), r"node 'add' \(add\): its input 'y' is not an activation"),
     ],
 )
 def test_a_network_has_one_input(module: Module, message: str) -> None:
@@ -449,7 +455,7 @@ def test_only_modules_are_taken_over(given: Any) -> None:
 
 @pytest.mark.filterwarnings("ignore::UserWarning:torch")
 def test_a_lazy_module_is_asked_to_run_first() -> None:
-    with pytest.raises(ConversionError, match="lazy parameters; run it once"):
+    with pytest.raises(ConversionError, match="lazy parameters; run it once before the import"):
         from_torch(nn.LazyLinear(2), images(1, 3))
 
 

@@ -1,11 +1,17 @@
-"""Which file of lrpref may import which."""
+"""Which module of lrpref may import which.
+
+The method comes first, in the order in which it can be read; the rings around it may use it, and the rings below them,
+and never the other way round. Imports inside functions count, and so do imports by name.
+"""
 
 from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
-from graphlib import TopologicalSorter
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
+
+import pytest
 
 import lrpref
 
@@ -13,26 +19,70 @@ ROOT = Path(lrpref.__file__).parent
 FILES = {".".join(path.relative_to(ROOT).with_suffix("").parts): path for path in sorted(ROOT.rglob("*.py"))}
 """Module name inside lrpref -> file. A package is called "layers.__init__", so that it is a module like any other."""
 
+METHOD = (
+    *("errors", "backend", "arithmetic", "ledger", "layers", "network", "engine", "relative", "rules"),
+    *("seeds", "composites", "walk", "fusion", "oracle", "plot"),
+)
+"""Each may import what is listed before it, and the support folder."""
 
-def imported(module: str) -> Iterator[str]:
-    """The modules of lrpref that a module imports, wherever in the file it does so."""
-    for node in ast.walk(ast.parse(FILES[module].read_text())):
+RINGS = {
+    "_support": set(),
+    "fast": set(),
+    "weights": set(),
+    "zoo": {"weights"},
+    "importers": {"weights", "zoo"},
+    "scale": {"fast", "weights"},
+    "rational": set(),
+    "evaluation": {"scale"},
+    "testing": {"scale", "rational"},
+    "conformance": {"rational", "testing", "__init__"},
+    "differences": {"importers", "rational", "scale", "weights"},
+    "reproduce": {"evaluation", "fast", "scale", "weights", "zoo", "__init__"},
+    "cli": {"conformance", "differences", "importers", "reproduce", "weights", "zoo", "__init__"},
+    "__init__": {"differences", "evaluation", "fast", "importers", "rational", "scale", "weights", "zoo"},
+    "__main__": {"cli"},
+}
+"""Each may import the method, the support folder, and these. "__init__" is what holds the version."""
+
+BY_NAME = {"backend", "_support.extras", "scale.distributed", "conformance.adapter"}
+"""Modules that import something whose name is only known when they run: array libraries, extras, adapters."""
+
+
+def imported(module: str, source: str) -> Iterator[str]:
+    """The modules of lrpref that a module imports, anywhere in the file, in a statement or by name."""
+    for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
             yield from (
                 _file(alias.name.split(".")[1:]) for alias in node.names if alias.name.split(".")[0] == "lrpref"
             )
         if isinstance(node, ast.ImportFrom):
-            base = _base(module, node)
+            base = _base(module, node.module, node.level)
             for alias in node.names if base is not None else ():
                 whole = [*base, alias.name]
                 yield _file(whole if _exists(whole) else base)
+        if (name := imported_by_name(node)) is not None:
+            level = len(name) - len(name.lstrip("."))
+            base = _base(module, name.lstrip("."), level)
+            if base is not None:
+                yield _file(base)
 
 
-def _base(module: str, node: ast.ImportFrom) -> list[str] | None:
-    """The path inside lrpref that a `from ... import` starts from; None if it is elsewhere."""
-    named = node.module.split(".") if node.module else []
-    if node.level:
-        return [*module.split(".")[: -node.level], *named]
+def imported_by_name(node: ast.AST) -> str | None:
+    """The name in `import_module("name")` or `__import__("name")`; "" if it is computed; None for other nodes."""
+    if not isinstance(node, ast.Call) or not node.args:
+        return None
+    function = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+    if function not in ("import_module", "__import__"):
+        return None
+    name = node.args[0]
+    return str(name.value) if isinstance(name, ast.Constant) else ""
+
+
+def _base(module: str, name: str | None, level: int) -> list[str] | None:
+    """The path inside lrpref that an import starts from; None if it is another library."""
+    named = name.split(".") if name else []
+    if level:
+        return [*module.split(".")[:-level], *named]
     return named[1:] if named[:1] == ["lrpref"] else None
 
 
@@ -46,34 +96,92 @@ def _file(path: list[str]) -> str:
     return name if name in FILES else ".".join([*path, "__init__"])
 
 
-GRAPH = {module: set(imported(module)) - {module} for module in FILES}
-LAYERS = {module for module in FILES if module.startswith("layers.")}
+def graph(**changed: str) -> dict[str, set[str]]:
+    """Module -> the modules it imports; `changed` has other source text for some."""
+    sources = {module: path.read_text() for module, path in FILES.items()} | changed
+    return {module: set(imported(module, source)) - {module} for module, source in sources.items()}
+
+
+def wrong_ways(found: dict[str, set[str]]) -> list[str]:
+    """The imports that run against the order above."""
+    wrong = []
+    for module, others in found.items():
+        home = module.partition(".")[0]
+        below = set(METHOD[: METHOD.index(home)]) if home in METHOD else {*METHOD, *RINGS[home]}
+        allowed = below | {home, "_support"} if home != "_support" else {"errors", "_support"}
+        wrong += [f"{module} imports {other}" for other in sorted(others) if other.partition(".")[0] not in allowed]
+    return wrong
+
+
+GRAPH = graph()
 
 
 def test_no_module_imports_in_a_circle() -> None:
-    """Not even lazily, inside a function."""
+    """Not even lazily, inside a function, or by name."""
     assert set(TopologicalSorter(GRAPH).static_order()) == set(FILES)
 
 
 def test_imports_run_one_way() -> None:
-    """errors <- backend <- arithmetic <- ledger <- layers and rules, which do not know each other."""
+    assert wrong_ways(GRAPH) == []
+
+
+def test_layers_and_rules_do_not_know_each_other() -> None:
+    """Nor do rules know networks; the ground below them knows neither."""
+    ground = {"errors", "backend", "arithmetic", "ledger"}
     assert GRAPH["errors"] == set()
     assert GRAPH["backend"] == {"errors"}
     assert GRAPH["arithmetic"] == {"backend", "errors"}
-    ground = {"errors", "backend", "arithmetic"}
-    assert GRAPH["ledger"] <= ground
-    for module in LAYERS:
-        assert GRAPH[module] <= LAYERS | ground | {"ledger"}, module
     for module in ("engine", "relative", "rules"):
-        assert GRAPH[module] <= ground | {"ledger", "engine", "relative"}, module
-    assert GRAPH["network"] <= LAYERS | ground
+        assert GRAPH[module] <= ground | {"engine", "relative"}, module
+    for module in FILES:
+        if module.startswith("layers."):
+            assert {other.partition(".")[0] for other in GRAPH[module]} <= ground | {"layers"}, module
+
+
+def test_the_walk_is_plain() -> None:
+    """It knows no ring; time budgets and files are support."""
+    rings = set(RINGS) - {"_support"}
+    assert not {other for other in GRAPH["walk"] if other.partition(".")[0] in rings}
 
 
 def test_the_graph_of_imports_is_not_empty() -> None:
-    """What the two tests above would not notice: that nothing was found to judge."""
+    """What the tests above would not notice: that nothing was found to judge."""
     assert {"backend", "errors", "rules", "layers.__init__"} <= GRAPH["oracle"]
     assert {"layers.base", "layers.window"} <= GRAPH["layers.conv"]
     assert len(GRAPH["__init__"]) > 5
+
+
+@pytest.mark.parametrize(
+    "planted",
+    [
+        'def prepare(net):\n    return import_module("lrpref.fast").prepare(net)\n',
+        'def prepare(net):\n    return importlib.import_module(".fast", __package__).prepare(net)\n',
+        'def prepare(net):\n    return __import__("lrpref.fast.prepared")\n',
+        "def prepare(net):\n    from .fast import prepare as made\n    return made(net)\n",
+        "def prepare(net):\n    import lrpref.fast.prepared\n",
+    ],
+    ids=["by name", "by relative name", "by __import__", "in a function", "absolute"],
+)
+def test_an_import_upwards_is_found_however_it_is_written(planted: str) -> None:
+    found = graph(network=f"{FILES['network'].read_text()}\n\n{planted}")
+    assert [complaint.startswith("network imports fast") for complaint in wrong_ways(found)] == [True]
+    with pytest.raises(CycleError):
+        TopologicalSorter(found).prepare()
+
+
+def test_computed_names_are_imported_where_it_is_known() -> None:
+    """Only these modules import a name that is computed: array libraries, extras of other libraries, adapters."""
+    computed = {
+        module
+        for module, path in FILES.items()
+        if any(imported_by_name(node) == "" for node in ast.walk(ast.parse(path.read_text())))
+    }
+    assert computed == BY_NAME
+
+
+def test_every_module_has_its_place() -> None:
+    """At the top there is the method and nothing else; every folder is a ring, or the layers."""
+    assert {module.partition(".")[0] for module in FILES} == {*METHOD, *RINGS}
 
 
 def words(path: Path) -> Iterator[str]:
@@ -88,6 +196,6 @@ def words(path: Path) -> Iterator[str]:
 
 
 def test_only_backend_knows_cupy() -> None:
-    """No other file names it, in code; docstrings may tell that it exists."""
+    """No other file names it in code; docstrings may mention it."""
     knows = {module for module, path in FILES.items() if any("cupy" in word.lower() for word in words(path))}
     assert knows == {"backend"}

@@ -142,7 +142,7 @@ def test_an_array_of_another_shape_is_refused(shape: tuple[int, ...]) -> None:
 @pytest.mark.parametrize("value", ["a", 1j])
 def test_an_array_of_what_is_no_number_is_refused(value: object) -> None:
     np.save("x.npy", np.full(DIGIT, value))
-    with pytest.raises(DTypeError, match=r"x\.npy has number type"):
+    with pytest.raises(DTypeError, match=r"x\.npy has dtype"):
         inputs.read("x.npy", DIGIT)
 
 

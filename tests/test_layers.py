@@ -449,12 +449,18 @@ SHAPES: list[tuple[Callable[[], object], str]] = [
     (lambda: MaxPool2D(1).forward(np.ones((1, 1))), r"expected images of shape \(N, C, H, W\), got \(1, 1\)"),
     (lambda: Pad2D(1).forward(np.ones((1, 2, 2))), r"got \(1, 2, 2\); add the batch axis"),
     (lambda: GlobalAvgPool2D().forward(np.ones((1, 2))), r"expected images"),
-    (lambda: GlobalAvgPool2D().forward(np.ones((1, 2, 0, 3))), r"without cells has no mean: \(1, 2, 0, 3\)"),
+    (lambda: GlobalAvgPool2D().forward(np.ones((1, 2, 0, 3))), r"an image with at least one cell, got \(1, 2, 0, 3\)"),
     (lambda: Scale([1.0, 1.0]).forward(np.ones((1, 3))), r"expected 2 channels on axis 1.*got \(1, 3\)"),
     (lambda: Scale([1.0, 1.0]).forward(np.ones((1, 2, 3))), r"\(N, C\) or \(N, C, H, W\), got \(1, 2, 3\)"),
-    (lambda: Add().forward(np.ones((1, 2)), np.ones((1, 3))), r"differ in shape: \(1, 2\), \(1, 3\)"),
-    (lambda: Concat().forward(np.ones((1, 2)), np.ones((2, 2))), r"elsewhere than in axis 1: \(1, 2\), \(2, 2\)"),
-    (lambda: ThreshReLU([1.0]).forward(np.ones((1, 2))), r"ThreshReLU has \{1\} channels, the input 2 in \(1, 2\)"),
+    (
+        lambda: Add().forward(np.ones((1, 2)), np.ones((1, 3))),
+        r"Add needs inputs of equal shape, got \(1, 2\), \(1, 3\)",
+    ),
+    (
+        lambda: Concat().forward(np.ones((1, 2)), np.ones((2, 2))),
+        r"all dimensions except axis 1 must match, got \(1, 2\), \(2, 2\)",
+    ),
+    (lambda: ThreshReLU([1.0]).forward(np.ones((1, 2))), r"ThreshReLU has \{1\} channels, the input has 2: \(1, 2\)"),
     (lambda: Softmax().output_shape((3,)), r"expected \(N, classes, ...\), got \(3,\)"),
     (
         lambda: Dense(np.ones((2, 3))).relevance(np.ones((1, 3)), np.ones((1, 3)), rules.Zero()),
@@ -471,13 +477,19 @@ def test_shapes_that_do_not_fit(call: Callable[[], object], message: str) -> Non
 
 PARAMETERS: list[tuple[Callable[[], object], str]] = [
     (lambda: Dense(np.ones(3)), r"Dense weight must have 2 axes, got shape \(3,\)"),
-    (lambda: Dense(np.ones((2, 3)), np.ones(3)), r"Dense weight \(2, 3\) has 2 outputs, its bias 3"),
+    (
+        lambda: Dense(np.ones((2, 3)), np.ones(3)),
+        r"Dense weight of shape \(2, 3\) has 2 outputs, but there are 3 biases",
+    ),
     (lambda: Dense([[np.nan]]), r"Dense weight holds NaN or infinities"),
     (lambda: Conv2D(np.ones((1, 1, 3))), r"Conv2D weight must have 4 axes"),
-    (lambda: Conv2D(np.ones((4, 1, 1, 1)), groups=3), r"4 output channels, which 3 groups do not divide"),
-    (lambda: Conv2D(np.ones((4, 1, 1, 1)), groups=0), r"4 output channels, which 0 groups"),
-    (lambda: Conv2D(np.ones((4, 1, 1, 1)), np.ones(3)), r"4 output channels, its bias 3"),
-    (lambda: Conv2D(np.ones((1, 1, 2, 2)), bias_taps=np.ones((1, 2, 3))), r"bias_taps has shape \(1, 2, 3\)"),
+    (lambda: Conv2D(np.ones((4, 1, 1, 1)), groups=3), r"out_channels \(4\) must be divisible by groups \(3\)"),
+    (lambda: Conv2D(np.ones((4, 1, 1, 1)), groups=0), r"out_channels \(4\) must be divisible by groups \(0\)"),
+    (lambda: Conv2D(np.ones((4, 1, 1, 1)), np.ones(3)), r"4 output channels, but 3 biases"),
+    (
+        lambda: Conv2D(np.ones((1, 1, 2, 2)), bias_taps=np.ones((1, 2, 3))),
+        r"bias_taps must have shape .*, got \(1, 2, 3\)",
+    ),
     (lambda: Conv2D(np.ones((1, 1, 1, 1)), stride=0), r"stride takes 1 or 2 integers >= 1, got 0"),
     (lambda: Conv2D(np.ones((1, 1, 1, 1)), dilation=(1, 0)), r"dilation takes 1 or 2 integers >= 1, got \(1, 0\)"),
     (lambda: Conv2D(np.ones((1, 1, 1, 1)), padding=-1), r"padding takes 1 or 2 or 4 integers >= 0, got -1"),
@@ -485,7 +497,7 @@ PARAMETERS: list[tuple[Callable[[], object], str]] = [
     (lambda: MaxPool2D(1.5), r"kernel_size takes 1 or 2 integers >= 1, got 1.5"),
     (lambda: MaxPool2D("3"), r"kernel_size takes 1 or 2 integers >= 1, got '3'"),
     (lambda: AvgPool2D(None), r"kernel_size takes 1 or 2 integers >= 1, got None"),
-    (lambda: MaxPool2D(2, ties="last"), r'ties is "first" or "equal", got \'last\''),
+    (lambda: MaxPool2D(2, ties="last"), r'ties must be "first" or "equal", got \'last\''),
     (lambda: MaxPool2D(2, padding=2), r"without a cell of the image; it must be smaller than the kernel"),
     (lambda: AvgPool2D((3, 1), padding=(1, 1)), r"must be smaller than the kernel"),
     (lambda: Scale([[1.0]]), r"Scale weight must have 1 axes"),
@@ -533,7 +545,7 @@ def test_integers_and_lists_become_float64(layer: Conv2D) -> None:
 def test_a_linear_layer_asks_for_a_rule(kind: str, data: st.DataObject) -> None:
     layer, inputs, R = data.draw(layer_cases(kind))
     for no_rule in (None, "epsilon"):
-        with pytest.raises(RuleError, match=r"by a rule of lrpref\.rules, got"):
+        with pytest.raises(RuleError, match=r"needs a rule of lrpref\.rules to redistribute relevance, got"):
             layer.relevance(inputs, R, no_rule)
 
 

@@ -230,9 +230,9 @@ class Somewhere(Layer):
     ("layer", "rule", "message"),
     [
         (Dense([[1.0]]), Own(), "no literal form of Own; it knows lrpref's own rules"),
-        (Twice(), rules.Zero(), "the oracle knows no layer Twice"),
-        (Somewhere(), rules.Zero(), "the oracle knows no route through Somewhere"),
-        (Softmax(), rules.Zero(), "the oracle knows no route through Softmax"),
+        (Twice(), rules.Zero(), "the oracle has no matrix for Twice"),
+        (Somewhere(), rules.Zero(), "the oracle has no route through Somewhere"),
+        (Softmax(), rules.Zero(), "the oracle has no route through Softmax"),
     ],
 )
 def test_what_the_oracle_refuses(layer: Any, rule: rules.Rule, message: str) -> None:

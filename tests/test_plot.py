@@ -161,13 +161,13 @@ def test_dollars_in_a_title_are_dollars(tmp_path: Path) -> None:
     ids=["x without channels", "x of two", "R without channels", "R of another size", "R of one channel for three"],
 )
 def test_shapes_that_do_not_fit_are_refused(x: np.ndarray, R: np.ndarray) -> None:
-    with pytest.raises(ShapeError, match=r"choose one with x|does not belong to an input"):
+    with pytest.raises(ShapeError, match=r"select one with x|does not fit an input"):
         plot.explanation(x, R)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_relevance_without_a_colour_is_refused(value: float) -> None:
-    with pytest.raises(InputError, match="have no colour"):
+    with pytest.raises(InputError, match="cannot be drawn"):
         plot.explanation(sample(), np.full((1, 6, 6), value))
 
 
@@ -295,8 +295,8 @@ def test_the_new_picture_takes_the_old_ones_place_in_one_step(
     [
         ("nowhere/a.png", "there is no folder .*nowhere to write a.png to"),
         ("a.docx", "cannot write .*a.docx: Format 'docx' is not supported"),
-        ("a", "let it end in .png, .pdf or .svg"),
-        ("", "let it end in .png, .pdf or .svg"),
+        ("a", "use the suffix .png, .pdf or .svg"),
+        ("", "use the suffix .png, .pdf or .svg"),
     ],
 )
 def test_save_says_why_not(name: str, message: str, figure: Figure, tmp_path: Path) -> None:
@@ -334,5 +334,5 @@ def test_each_map_on_its_own_scale_or_all_on_one() -> None:
         panels = {ax.get_title(): ax.images[0].get_array() for ax in figure.axes if ax.images}
         assert_array_equal(panels["b"], expected)
         assert_array_equal(panels["none"], 0 * R[0])
-    with pytest.raises(ParameterError, match='scale is "one" or "each"'):
+    with pytest.raises(ParameterError, match='scale must be "one" or "each"'):
         plot.grid(x, {"a": R}, scale="both")

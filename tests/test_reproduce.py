@@ -436,8 +436,8 @@ def test_images_of_a_folder(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ("reproduce 1234.5678", "no study of '1234.5678'; there are: 2002.11018, 2501.14322"),
-        ("reproduce 2501.14322 --images 0", "at least one image"),
+        ("reproduce 1234.5678", "no study of '1234.5678'; available: 2002.11018, 2501.14322"),
+        ("reproduce 2501.14322 --images 0", "--images must be at least 1, got 0"),
         ("reproduce 2501.14322 --only nothing-of-this-name", "nothing to measure"),
         ("reproduce 2501.14322 --quick --data nowhere --only mnist-cnn", 'there is no mnist "test" in nowhere'),
     ],

@@ -1,4 +1,4 @@
-"""Parameters by name: what fits is taken over to the bit, what does not is listed in one error."""
+"""Parameters by name: those that fit are copied exactly, those that do not are listed in one error."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ RNG = np.random.default_rng(3)
 
 
 def net() -> Network:
-    """Every kind of parameter, one layer without a bias, and one that stands at two nodes."""
+    """Every kind of parameter, one layer without a bias, and one that two nodes share."""
     twice = Dense(np.zeros((4, 4)), np.zeros(4))
     norm = BatchNorm(np.ones(2), np.zeros(2), np.zeros(2), np.ones(2))
     return Network(
@@ -40,7 +40,7 @@ def net() -> Network:
 
 
 def state() -> dict[str, np.ndarray]:
-    """What fits `net()`."""
+    """A state dict that fits `net()`."""
 
     def numbers(*shape: int) -> np.ndarray:
         return RNG.normal(size=shape).astype(np.float32)
@@ -74,7 +74,7 @@ def test_every_parameter_is_taken_over_to_the_bit() -> None:
     assert filled["first"] is filled["second"]
     assert filled["block.bn"].eps == empty["block.bn"].eps
     assert filled.dtype == np.float32
-    assert not np.any(empty["fc"].weight)  # the network that was given stays as it was
+    assert not np.any(empty["fc"].weight)  # the network that was given is left unchanged
 
 
 def test_the_order_of_the_names_does_not_matter() -> None:
@@ -91,9 +91,7 @@ def test_a_layer_at_two_nodes_goes_by_either_name() -> None:
     both = {**given_state, **other}
     assert_array_equal(from_state_dict(net(), both)["first"].weight, given_state["first.weight"])
     both["second.weight"] = both["second.weight"] + 1
-    with pytest.raises(
-        WeightsError, match=r"first\.weight and second\.weight are one layer in the network, but differ"
-    ):
+    with pytest.raises(WeightsError, match=r"first\.weight and second\.weight belong to one shared layer but differ"):
         from_state_dict(net(), both)
 
 
@@ -109,8 +107,8 @@ def test_every_misfit_is_in_one_error() -> None:
     message = str(caught.value)
     assert "missing: conv.weight (2, 1, 3, 3), first.bias (4,)" in message
     assert "unexpected: fc2.bias" in message
-    assert "of another shape: fc.weight is (8, 4), the network's (4, 8)" in message
-    assert "of another type: fc.bias holds int64, the network float64" in message
+    assert "wrong shape: fc.weight is (8, 4), expected (4, 8)" in message
+    assert "wrong dtype: fc.bias is int64, expected float64" in message
     assert "unusable: block.bn: BatchNorm var" in message
 
 
@@ -141,7 +139,7 @@ def test_half_precision_is_for_storage() -> None:
 
 
 def test_arrays_may_be_read_lazily() -> None:
-    """Each is asked for once, and no other."""
+    """Each is read once, and no other."""
     held, asked = state(), []
 
     class Lazy(Mapping[str, Any]):
@@ -163,7 +161,7 @@ def test_arrays_may_be_read_lazily() -> None:
 
 
 def test_what_save_wrote_is_a_state_dict_but_for_the_statistics(tmp_path: Any) -> None:
-    """lrpref's own names are the layers' fields; PyTorch's are taken for the statistics of BatchNorm."""
+    """lrpref names arrays after the fields of layers, except for the statistics of BatchNorm, which have PyTorch's."""
     dense = Network.sequential(Dense(RNG.normal(size=(2, 3)), RNG.normal(size=2)), names=["fc"])
     lrpref.save(dense, tmp_path / "net.npz")
     with np.load(tmp_path / "net.npz") as data:
@@ -174,7 +172,7 @@ def test_what_save_wrote_is_a_state_dict_but_for_the_statistics(tmp_path: Any) -
 
 @given(st.data())
 def test_any_change_to_the_names_or_shapes_is_refused(data: st.DataObject) -> None:
-    """By name: nothing is taken over in part."""
+    """The error names the entry; nothing is loaded in part."""
     good = state()
     key = data.draw(st.sampled_from([k for k in good if "num_batches" not in k]))
     change = data.draw(st.sampled_from(["missing", "unexpected", "shape"]))
@@ -200,7 +198,7 @@ def test_bfloat16_of_numpy() -> None:
 
 
 def test_state_dicts_of_torch() -> None:
-    """Parameters that need gradients, bfloat16, and a module in the place of its arrays."""
+    """Parameters that require gradients, and bfloat16."""
     torch = pytest.importorskip("torch", reason="torch is not installed: pip install 'lrpref[torch]'")
     module = torch.nn.Sequential(torch.nn.Conv2d(1, 2, 3), torch.nn.BatchNorm2d(2), torch.nn.Flatten()).eval()
     torch.nn.init.normal_(module[1].running_mean)
@@ -213,4 +211,4 @@ def test_state_dicts_of_torch() -> None:
     with torch.no_grad():
         filled_weight = np.array(filled["0"].weight)
         module[0].weight.zero_()
-    assert_array_equal(filled["0"].weight, filled_weight)  # a copy: training on does not change it
+    assert_array_equal(filled["0"].weight, filled_weight)  # a copy: further training does not change it

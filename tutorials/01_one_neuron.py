@@ -1,11 +1,11 @@
 # %% [markdown]
 # # 1. Who gets the credit?
 #
-# A neuron takes in three numbers and answers with one. **How much of the answer does each of the three deserve?**
+# A neuron takes three numbers and returns one. **How much of the result does it owe to each of the three?**
 #
-# Layer-wise Relevance Propagation (LRP) asks this of every neuron of a network, from the output back to the input.
-# So one neuron, taken slowly, is half of the method. We compute in exact fractions: nothing can hide in a rounding
-# error, and `==` means equal.
+# Layer-wise Relevance Propagation (LRP) asks this of every neuron in a network, from the output back to the input. One
+# neuron, taken slowly, is therefore half of the method. We compute in exact fractions, so nothing can hide in a
+# rounding error, and `==` means equal.
 
 # %%
 # %matplotlib inline
@@ -24,35 +24,35 @@ contributions = [a_i * w_i for a_i, w_i in zip(a, w, strict=True)]
 z = sum(contributions)
 
 print("contributions  ", *contributions)
-print("the answer, z  ", z)
+print("the output, z  ", z)
 assert contributions == [1, 3, -1]
 assert z == 3
 
 # %% [markdown]
-# ## Two answers that do not work
+# ## Two ideas that do not work
 #
-# *The largest weight wins.* But a weight says nothing about this input: had the second input been 0, it would have
-# added 0, whatever its weight.
+# *The largest weight wins.* But a weight knows nothing of this input: had the second input been 0, it would have added
+# 0, whatever its weight.
 #
-# *Everyone gets the same.* Three inputs, so one third each. But the third input pulled the answer **down**.
+# *Everyone gets the same.* Three inputs, so a third each. But the third input pulled the output **down**.
 #
-# What did each input do? It added its contribution, $a_i w_i$. Nothing else entered the sum. So share the credit in
-# proportion to the contributions.
+# What did each input actually do? It added its contribution, $a_i w_i$. Nothing else entered the sum. So distribute
+# the credit in proportion to the contributions.
 
 # %% [markdown]
 # ## LRP-0
 #
-# Call the credit to be shared $R$, the *relevance* of the neuron. For now let it be the answer itself.
+# Call the credit to be distributed $R$, the *relevance* of the neuron. For now, let it be the output itself.
 #
 # $$R_i = \frac{a_i w_i}{z} R \qquad z = \sum_i a_i w_i + b$$
 #
-# This is LRP-0 for one neuron (Bach et al. 2015, PLoS ONE 10(7):e0130140, eq. 56). With several neurons, an input
-# adds up what it gets from each of them; that is the next step. $b$ is the bias. So far it is 0.
+# This is LRP-0 for one neuron (Bach et al. 2015, PLoS ONE 10(7):e0130140, eq. 56). With several neurons, an input adds
+# up what it receives from each of them; that is the next step. $b$ is the bias; so far it is 0.
 
 
 # %%
 def lrp_0(a, w, b, R):
-    """The share of each input in R."""
+    """The share of R that each input gets."""
     z = sum(a_i * w_i for a_i, w_i in zip(a, w, strict=True)) + b
     return [a_i * w_i / z * R for a_i, w_i in zip(a, w, strict=True)]
 
@@ -63,15 +63,15 @@ assert R_i == [1, 3, -1]
 assert sum(R_i) == z == 3
 
 # %% [markdown]
-# Two things to take along.
+# Two things to remember.
 #
-# - **Relevance can be negative.** The third input spoke against the answer, and its share says so.
-# - **Then the others get more than there was.** The first two share 4, although the answer was 3. That is no error.
-#   They had to outweigh the third.
+# - **Relevance can be negative.** The third input spoke against the output, and its share shows it.
+# - **Then the others get more than there was to give.** The first two get 4 between them, although the output was 3.
+#   That is not a mistake. They had to outweigh the third.
 #
-# ## The sum does not come out right. Where is the rest?
+# ## The sum is off. Where is the rest?
 #
-# Now give the neuron a bias, as almost every neuron has.
+# Now give the neuron a bias, as almost every neuron has one.
 
 # %%
 for b in [Fraction(1), Fraction(-2)]:
@@ -79,24 +79,24 @@ for b in [Fraction(1), Fraction(-2)]:
     R = z
     R_i = lrp_0(a, w, b, R)
     bias_share = b / z * R
-    print(f"b = {b!s:>2}   R = {R}   inputs get {' '.join(map(str, R_i))}, together {sum(R_i)}")
+    print(f"b = {b!s:>2}   R = {R}   inputs get {' '.join(map(str, R_i))}, in total {sum(R_i)}")
     print(f"         missing: {R - sum(R_i)}   share of the bias: {bias_share}")
     assert R_i == [1, 3, -1]
     assert bias_share == b
     assert sum(R_i) + bias_share == R
 
 # %% [markdown]
-# The bias is in the sum $z$, so it has a share like everybody else: $b/z$ of the relevance. But a bias is no input.
-# Nobody put it in, so there is no pixel to give its share to, and the share leaves the picture.
+# The bias is part of the sum $z$, so it has a share like everybody else: $b/z$ of the relevance. But a bias is not an
+# input. There is no pixel to receive its share, so the share leaves the picture.
 #
 # - $b = 1$: the bias helped. It *took* 1, and the inputs together get 1 too little.
-# - $b = -2$: the bias held back. Its share is $-2$, and the inputs together get 2 **too much**: they had to
+# - $b = -2$: the bias held the neuron back. Its share is $-2$, and the inputs together get 2 **too much**: they had to
 #   outweigh the bias as well.
 #
-# So a map of relevance does not, as a rule, sum to the output. If you have met this and wondered whether your
-# library was broken: look at the biases first. Step 3 keeps books about it.
+# So a relevance map does not usually sum to the output. If you have run into this and wondered whether your library
+# was broken, look at the biases first. Step 3 keeps the books.
 
-# %% alt="Bars for two biases: the shares of three inputs and of the bias, stacked one after the other up to z"
+# %% alt="Waterfall bars for two biases: the shares of three inputs and of the bias add up, step by step, to z"
 figure = Figure(figsize=(7.4, 2.3), layout="constrained")
 for ax, b in zip(figure.subplots(1, 2, sharex=True, sharey=True), [1, -2], strict=True):
     steps = np.array([*map(float, contributions), b])
@@ -105,7 +105,7 @@ for ax, b in zip(figure.subplots(1, 2, sharex=True, sharey=True), [1, -2], stric
     bars = ax.barh(["input 1", "input 2", "input 3", "bias"], steps, left=starts, color=colours)
     ax.bar_label(bars, [f"{step:+g}" for step in steps], label_type="center", color="white", fontsize=9)
     ax.axvline(steps.sum(), color="0.2", linestyle=":")
-    ax.set(title=f"b = {b}, z = {steps.sum():g} (dotted)", xlabel="the sum so far", xlim=(0, 4.4))
+    ax.set(title=f"b = {b}, z = {steps.sum():g} (dotted)", xlabel="running sum", xlim=(0, 4.4))
     ax.spines[["top", "right"]].set_visible(False)
 ax.invert_yaxis()
 figure
@@ -113,7 +113,7 @@ figure
 # %% [markdown]
 # ## A small sum, a large share
 #
-# Above, $R$ was $z$ itself, and so $z$ cancelled. Inside a network $R$ comes from the layers above, and need not be
+# Above, $R$ was $z$ itself, so $z$ cancelled. Inside a network $R$ comes from the layers above, and it need not be
 # small where $z$ is small. Let $R$ be 1, and let the bias bring $z$ closer and closer to zero.
 
 # %%
@@ -124,8 +124,8 @@ for z in [Fraction(1), Fraction(1, 10), Fraction(1, 100), Fraction(1, 1000), Fra
     assert R_i == [1 / z, 3 / z, -1 / z]
 
 # %% [markdown]
-# One unit of relevance came in, thousands go out, and the tiniest change of $z$ turns all the signs round. The
-# inputs are the same throughout. A map made of such numbers shows where denominators were small, and little else.
+# One unit of relevance comes in, thousands go out, and the tiniest change of $z$ flips every sign. The inputs are the
+# same throughout. A map made of such numbers shows where denominators were small, and little else.
 #
 # ## Epsilon
 #
@@ -133,20 +133,20 @@ for z in [Fraction(1), Fraction(1, 10), Fraction(1, 100), Fraction(1, 1000), Fra
 #
 # $$R_i = \frac{a_i w_i}{z + \varepsilon \cdot \mathrm{sign}(z)} R$$
 #
-# (LRP-epsilon: Bach et al. 2015, eq. 58.) Why the sign? Because adding a plain $\varepsilon$ to a *negative* $z$
-# moves it towards zero, and may land on it.
+# (LRP-epsilon: Bach et al. 2015, eq. 58.) Why the sign? Because adding a plain $\varepsilon$ to a *negative* $z$ moves
+# it towards zero, and may land on it.
 
 
 # %%
 def lrp_epsilon(a, w, b, R, epsilon):
-    """The share of each input in R, with a denominator that stays away from zero."""
+    """The share of R that each input gets, with a denominator that stays away from zero."""
     z = sum(a_i * w_i for a_i, w_i in zip(a, w, strict=True)) + b
     sign = 1 if z >= 0 else -1
     return [a_i * w_i / (z + epsilon * sign) * R for a_i, w_i in zip(a, w, strict=True)]
 
 
 epsilon = Fraction(1, 10)
-assert Fraction(-1, 10) + epsilon == 0  # without the sign: z = -1/10 becomes the worst there is
+assert Fraction(-1, 10) + epsilon == 0  # without the sign, z = -1/10 becomes the worst case
 
 print("      z   relevance of the inputs          the bias took   epsilon took")
 for z in [Fraction(1), Fraction(1, 10), Fraction(1, 1000), Fraction(-1, 1000)]:
@@ -160,12 +160,12 @@ for z in [Fraction(1), Fraction(1, 10), Fraction(1, 1000), Fraction(-1, 1000)]:
 assert epsilon_took == Fraction(100, 101)
 
 # %% [markdown]
-# No share exceeds $|a_i w_i| / \varepsilon$ any more. But nothing is free. Epsilon takes a part for itself: 1/11 at
+# No share can exceed $|a_i w_i| / \varepsilon$ any more. But nothing is free. Epsilon keeps a part for itself: 1/11 at
 # $z = 1$, and 100/101 at $z = 1/1000$. That is its purpose: where a neuron has next to nothing to say, next to nothing
-# is handed on. (The single shares there are still about 30. They cancel with the bias.) And the signs still turn where
-# $z$ passes zero. Epsilon bounds the jump, it does not remove it.
+# is passed on. (Individual shares there still reach 30 or so. They cancel with the bias.) And the signs still flip
+# where $z$ crosses zero. Epsilon bounds the jump; it does not remove it.
 
-# %% alt="Relevance of input 2 against z: LRP-0 runs off to both infinities at zero, epsilon stays within 30"
+# %% alt="Relevance of input 2 against z: LRP-0 diverges on both sides of zero, epsilon stays within 30"
 figure = Figure(figsize=(6.2, 3.0), layout="constrained")
 ax = figure.subplots()
 up = np.linspace(1e-4, 1, 2000)
@@ -173,7 +173,7 @@ zs = np.concatenate([-up[::-1], [np.nan], up])  # a gap at zero
 ax.plot(zs, 3 / zs, color="#b2182b", label="LRP-0")
 ax.plot(zs, 3 / (zs + 0.1 * np.sign(zs)), color="#2166ac", label="epsilon = 1/10")
 ax.axhline(0, color="0.7", linewidth=0.8)
-ax.set(xlabel="z", ylabel="relevance of input 2", ylim=(-100, 100), title="R is 1 everywhere")
+ax.set(xlabel="z", ylabel="relevance of input 2", ylim=(-100, 100), title="R = 1 throughout")
 ax.spines[["top", "right"]].set_visible(False)
 ax.legend()
 figure
@@ -181,24 +181,24 @@ figure
 # %% [markdown]
 # ## Exactly zero
 #
-# What if $z$ *is* zero? By hand, LRP-0 is a division by zero. And epsilon? In NumPy, `sign(0)` is 0, so a
-# denominator `z + epsilon * sign(z)` is still zero in the one place that matters most.
+# What if $z$ *is* zero? Our LRP-0 then divides by zero. And epsilon? In NumPy, `sign(0)` is 0, so a denominator
+# `z + epsilon * sign(z)` is still zero in the one place where it matters most.
 
 # %%
 try:
     lrp_0(a, w, b=-3, R=1)
 except ZeroDivisionError:
-    print("LRP-0 by hand: a division by zero")
+    print("LRP-0 by hand:  division by zero")
 naive = 0.0 + 0.1 * np.sign(0.0)
 ours = engine.stabilize(np.array([0.0]), 0.1)[0]
-print(f"epsilon, naively: the denominator is {naive}")
-print(f"in the library:   the denominator is {ours}")
+print(f"naive epsilon:  the denominator is {naive}")
+print(f"in the library: the denominator is {ours}")
 assert naive == 0
 assert ours == 0.1
 
 # %% [markdown]
-# Someone has to decide. Here are the two decisions of this library, in its own words: in a stabilizer the sign of zero
-# is $+1$; and without a stabilizer, a zero denominator sends nothing.
+# Someone has to decide. This library made two decisions, and here they are in its own words: in a stabilizer, the sign
+# of zero is $+1$; and without a stabilizer, a zero denominator passes nothing on.
 
 # %%
 print(inspect.getsource(engine.stabilize))
@@ -207,21 +207,21 @@ print(inspect.getsource(engine.divide))
 # %% [markdown]
 # ## The same neuron in the library
 #
-# A neuron is a `Dense` layer with one output. A rule says what goes into the sum, as a list of *pools*; LRP-0 needs a
-# single pool, "inputs times weights, and the bias as it is". One engine does the rest for every rule; it is printed
-# in the next step. Epsilon has the same pool and a `stabilize` of its own.
+# A neuron is a `Dense` layer with one output. A rule is a list of *ratios*, each of which puts the parts of a sum over
+# their total. LRP-0 needs a single ratio: "inputs times weights, and the bias as it is". One engine does the rest for
+# every rule; the next step prints it. Epsilon has the same ratio and its own `stabilize`.
 
 # %%
 print(inspect.getsource(rules.Zero.ratios))
 print(inspect.getsource(rules.Epsilon.stabilize))
 
 # %% [markdown]
-# The library is plain NumPy, so it takes arrays of fractions too. Its answers must then be *equal* to ours.
+# The library is plain NumPy, so it accepts arrays of fractions too. Its results must then be *equal* to ours.
 
 
 # %%
 def exact(values):
-    """An array of fractions: NumPy keeps them as they are."""
+    """An array of fractions, which NumPy keeps as they are."""
     return np.array(values, dtype=object)
 
 
@@ -236,9 +236,9 @@ for b, R in [(1, 4), (-2, 1), (Fraction(-299, 100), 1)]:
     assert list(eps[0]) == lrp_epsilon(a, w, b, R, Fraction(1, 10))
 
 # %% [markdown]
-# In floating point, the same to rounding. And the whole account of the neuron can be had at once: what the inputs
-# got, what the bias took, what epsilon took, and what was sent nowhere because the denominator was zero (the ledger
-# calls that *dropped*). The four always add up to $R$.
+# In floating point, the results agree up to rounding. And `flow` returns the whole account of the neuron at once: what
+# the inputs got, what the bias took, what epsilon took, and what went nowhere because the denominator was zero (the
+# ledger calls that *dropped*). The four always add up to $R$.
 
 # %%
 in_floats = Dense(np.array([w], dtype=float), np.array([1.0]))
@@ -257,15 +257,16 @@ for (b, rule), books in zip(cases, expected, strict=True):
     assert inputs + sum(losses) == 1
 
 # %% [markdown]
-# Read the last line: with $b = -3$ the sum is zero, LRP-0 has no answer, and all of the relevance stands under
+# Look at the last line: with $b = -3$ the sum is zero, LRP-0 has no answer, and all of the relevance is booked under
 # *dropped*. It is not lost, and not hidden. It is on the books.
 #
 # ## What you know now
 #
-# - A neuron's relevance is shared in proportion to the contributions $a_i w_i$; a contribution against gets a negative
-#   share.
-# - The bias has a share too, and it leaves the picture.
-# - Shares explode where $z$ is small. Epsilon bounds them, and takes a part for itself.
-# - $\mathrm{sign}(0) = +1$, and a zero denominator sends nothing. These are choices; other libraries choose otherwise.
+# - A neuron's relevance is distributed in proportion to the contributions $a_i w_i$; a contribution against the output
+#   gets a negative share.
+# - The bias has a share too, and that share leaves the picture.
+# - Shares explode where $z$ is small. Epsilon bounds them, and keeps a part for itself.
+# - $\mathrm{sign}(0) = +1$, and a zero denominator passes nothing on. These are choices; other libraries choose
+#   otherwise.
 #
-# Next: a layer of such neurons, and rules that share in other ways.
+# Next: a layer of such neurons, and rules that distribute relevance in other ways.

@@ -1,11 +1,11 @@
 # %% [markdown]
 # # 2. Same layer, ten answers: what does a rule decide?
 #
-# A layer is many neurons that look at the same inputs. Each of them shares out its relevance, as in step 1. But there
-# are many rules for sharing, and on one and the same layer they disagree, even about signs. **What exactly does a
+# A layer is many neurons that look at the same inputs. Each of them distributes its relevance as in step 1. But there
+# are many rules for doing so, and on one and the same layer they disagree, even about signs. **What exactly does a
 # rule decide?**
 #
-# We write down every message from every neuron to every input, as a matrix, and look.
+# To find out, we write every message from every neuron to every input into a matrix, and look.
 
 # %%
 # %matplotlib inline
@@ -27,20 +27,21 @@ def exact(values):
 a = exact([[2, -1, 1]])  # one sample, three inputs, one of them negative
 layer = Dense(exact([[1, -2, -1], [-1, -1, 3]]), exact([1, -1]))  # two neurons, with biases 1 and -1
 z = layer.forward(a)
-R = z  # the relevance to be shared: here, the outputs themselves
+R = z  # the relevance to distribute: here, the outputs themselves
 print("outputs", *z[0])
 assert list(z[0]) == [4, 1]
 
 # %% [markdown]
 # ## The message matrix
 #
-# Neuron $j$ sends input $i$ the message $R_{i \leftarrow j}$. What an input is sent in all is its relevance:
+# Neuron $j$ sends input $i$ the message $R_{i \leftarrow j}$. The relevance of an input is the sum of all the messages
+# it receives:
 #
 # $$R_i = \sum_j R_{i \leftarrow j} \qquad R_{i \leftarrow j} = \frac{a_i w_{ij}}{z_j} R_j$$
 #
-# On the right LRP-0 again (Bach et al. 2015, PLoS ONE 10(7):e0130140, eqs. 8 and 56). `lrpref.messages` writes the
-# matrix out, a row for each input, a column for each neuron. It is a second implementation of every rule, slow and
-# literal, and the fast one is tested against it.
+# The formula on the right is LRP-0 again (Bach et al. 2015, PLoS ONE 10(7):e0130140, eqs. 8 and 56). `lrpref.messages`
+# returns the matrix, with a row for each input and a column for each neuron. It is a second implementation of every
+# rule, slow and literal, and the engine is tested against it.
 
 
 # %%
@@ -69,8 +70,8 @@ assert (matrix.sum(axis=1) == layer.relevance(a, R, rules.Zero())[0]).all()
 #
 # ## A rule that goes wrong
 #
-# Suppose we want to see evidence *for* and nothing else. "Drop the negative weights" sounds right, and published code
-# has done just that. Here is a neuron with two negative inputs.
+# Suppose we want to see evidence *for* and nothing else. "Clamp the negative weights to zero" sounds right, and
+# published code has done just that. Here is a neuron with two negative inputs.
 
 # %%
 x, w = np.array([1.0, -1.0, -1.0]), np.array([1.0, -2.0, 2.0])
@@ -82,14 +83,14 @@ assert_array_equal(x * w, [1, 2, -2])
 assert_array_equal(wrong, [-1, 0, 2])
 
 # %% [markdown]
-# The first input spoke for the answer, and is blamed. The second spoke for it most of all, and gets nothing. The
+# The first input spoke for the output, and gets blamed. The second spoke for it most of all, and gets nothing. The
 # third spoke *against*, and gets all the praise. For a negative input, a negative weight is evidence for. It is the
 # **products** that must be split by sign, not the weights:
 #
 # $$(a w)^+ = a^+ w^+ + a^- w^-$$
 #
-# where $x^+ = \max(x, 0)$ and $x^- = \min(x, 0)$. The z-plus rule shares by these products (Montavon et al. 2017,
-# Pattern Recognition 65:211, for $a \ge 0$; for both signs after Bach et al. 2015, eq. 60).
+# where $x^+ = \max(x, 0)$ and $x^- = \min(x, 0)$. The z-plus rule distributes relevance by these products (Montavon et
+# al. 2017, Pattern Recognition 65:211, for $a \ge 0$; for both signs after Bach et al. 2015, eq. 60).
 
 # %%
 positive = np.maximum(x * w, 0)
@@ -99,8 +100,9 @@ assert_allclose(right, positive / positive.sum(), rtol=1e-12)
 assert_allclose(right, [1 / 3, 2 / 3, 0], rtol=1e-12)
 
 # %% [markdown]
-# In the library this rule is two *terms*, one for each product on the right of the formula, that share one
-# denominator. Such a group is a *pool*.
+# In the library, this rule is two *terms*, one for each product on the right-hand side, over a common denominator: a
+# *ratio*. `Term(a, w, b)` holds three functions, applied to the inputs, the weights and the bias, in that order.
+# Inputs and weights without a function stay as they are; a bias without one is left out.
 
 # %%
 print(inspect.getsource(rules.ZPlus.ratios))
@@ -112,18 +114,25 @@ print(inspect.getsource(rules.ZPlus.ratios))
 #
 # $$z_j = \sum_i a_i w_{ij} + b_j \qquad s_j = \frac{R_j}{z_j} \qquad c_i = \sum_j w_{ij} s_j \qquad R_i = a_i c_i$$
 #
-# A rule only says what stands in the place of $a$, $w$ and $b$. The engine takes the steps once per pool, and keeps
-# the books on the way. This is all of it:
+# A rule only decides what takes the place of $a$, $w$ and $b$; a term supplies it (`of_input`, `of_weight`,
+# `of_bias`). The layer supplies three methods: `parameters` returns its $w$ and $b$, `linear` is $\sum_i a_i w_{ij}$,
+# the sum in the first step, for any $w$; and `adjoint` is $\sum_j w_{ij} s_j$, the third step, with the same matrix
+# transposed. `shares` is how much of $R_j$ each ratio has to distribute: its coefficient times $R_j$, unless a rule
+# has other plans. The engine takes the four steps once per ratio, and keeps the books on the way. Small helpers aside,
+# this is all of it:
 
 # %%
-print(inspect.getsource(engine.Pool.z))
-print(inspect.getsource(engine.Rule.flow))
+for part in (engine.Ratio.sums, engine._sum, engine.Rule.shares, engine.Rule.flow):
+    print(inspect.getsource(part))
 
 # %% [markdown]
+# *Bias*, *stabilizer* and *dropped* are old acquaintances from step 1. The line `factor` is for rules whose parts do
+# not sum to one, because a ratio has a `denominator` of its own; none of the rules below does.
+#
 # ## Ten rules, one pattern
 #
 # Every rule sends input $i$ the fraction $n_{ij} / (\sum_i n_{ij} + \beta_j)$ of $R_j$. The rules differ in the
-# numerator $n_{ij}$, and in what they add to the denominator for the bias. Write $z_{ij} = a_i w_{ij}$.
+# numerator $n_{ij}$, and in what they add to the denominator. Write $z_{ij} = a_i w_{ij}$.
 #
 # | rule | numerator $n_{ij}$ | added $\beta_j$ | source |
 # |---|---|---|---|
@@ -135,19 +144,21 @@ print(inspect.getsource(engine.Rule.flow))
 # | z-box | $z_{ij} - l_i w_{ij}^+ - h_i w_{ij}^-$ | nothing | Montavon et al. 2017 |
 # | w-square | $w_{ij}^2$ | nothing | Montavon et al. 2017 |
 # | flat | 1 | nothing | Lapuschkin et al. 2019, Nature Communications 10:1096 |
-# | absolute | $\lvert z_{ij} \rvert$ | $\lvert b_j \rvert$ | code after Hui and Binder 2019 |
+# | absolute | $\lvert z_{ij} \rvert$ | $\lvert b_j \rvert$ | third-party code after Hui and Binder 2019 |
 #
-# Where $z_j < 0$, the generalised gamma takes negative parts instead of positive ones. $l$ and $h$ are the least and
-# the largest value that an input can take. The tenth rule, alpha-beta, is two in one: $\alpha$ times the fraction of
-# z-plus, minus $\beta$ times the same made of negative parts, with $\alpha - \beta = 1$ (Bach et al. 2015, eq. 60).
-# In the library's words:
+# Where $z_j < 0$, the generalised gamma takes negative parts instead of positive ones. $l$ and $h$ are the smallest
+# and the largest value that an input can take. The tenth rule, alpha-beta, is two in one: $\alpha$ times the fraction
+# of z-plus, minus $\beta$ times the same fraction made of negative parts, with $\alpha - \beta = 1$ (Bach et al. 2015,
+# eq. 60).
+#
+# In the library's words (a second argument of `Ratio` is its coefficient, and `sign=-1` subtracts a term):
 
 # %%
 for rule in (rules.Gamma, rules.AlphaBeta, rules.ZBox, rules.WSquare, rules.Flat, rules.Absolute):
     print(f"# {rule.__name__}\n{inspect.getsource(rule.ratios)}")
 
 # %% [markdown]
-# And now our layer under all ten. Red is for, blue is against.
+# And here is our layer under all ten. Red speaks for, blue against.
 
 # %%
 ten = {"LRP-0": rules.Zero(), "epsilon, 1": rules.Epsilon(1), "gamma, 1": rules.Gamma(1)}
@@ -177,25 +188,26 @@ for ax, (name, rule) in zip(figure.subplots(2, 5, sharey=True).reshape(-1), ten.
 figure
 
 # %% [markdown]
-# Same neurons, same inputs, same relevance. Look at input 3 and the first neuron (lower left). The contribution is
-# -1. Five rules blame it, from -4/9 to -4. z-plus is silent. And z-box, w-square, flat and absolute give it *credit*:
-# they do not ask whether it helped.
+# Same neurons, same inputs, same relevance. Look at input 3 and the first neuron (lower left). Its contribution is -1.
+# Five rules blame it, with anything from -4/9 to -4. z-plus is silent. And z-box, w-square, flat and absolute give it
+# *credit*: they do not ask whether it helped.
 #
 # ## What a rule does to signs
 #
-# One layer is an anecdote. Here are 200 random neurons. Where $z_j > 0$ and $R_j > 0$: which signs can a message have,
-# if the contribution is for, and if it is against? And does it depend on the input at all?
+# One layer is an anecdote. Here are 200 random neurons. Where $z_j > 0$ and $R_j > 0$, which signs can a message have
+# if the contribution speaks for the output, and which if it speaks against? And does the message depend on the input
+# at all?
 
 
 # %%
 def signs(sent):
-    """The signs that occur, as text."""
+    """The signs that occur, as a string."""
     occur = {"+": (sent > 0).any(), "0": (sent == 0).any(), "-": (sent < 0).any()}
     return "".join(sign for sign, there in occur.items() if there)
 
 
 def behaviour(rule, neurons=200):
-    """Signs of messages for contributions for, and against; and whether the input matters."""
+    """The signs of messages, for contributions for and against; and whether the input matters."""
     random = np.random.default_rng(0)
     w, b, x, other = (random.integers(-8, 9, (neurons, *size)) / 8 for size in [(1, 4), (1,), (4,), (4,)])
     z = np.sum(w[:, 0] * x, axis=1) + b[:, 0]
@@ -219,18 +231,18 @@ for name, rule in ten.items():
     assert " ".join(found) == expected[name]
 
 # %% [markdown]
-# Three families, and one odd line.
+# Three families, and one oddity.
 #
 # - **Signed** rules (LRP-0, epsilon, generalised gamma, alpha-beta) keep evidence for and against apart.
-# - **One-sided** rules (z-plus, z-box, absolute) hand on the sign of $R_j$ and never turn it round. Where all relevance
-#   is positive their maps are red all over. That says something about the rule, not about the picture.
-# - **Blind** rules (w-square, flat) do not look at the input. They have their place in the first layer, to make a map
-#   smooth, but they explain nothing.
+# - **One-sided** rules (z-plus, z-box, absolute) pass on the sign of $R_j$ and never flip it. Where all relevance is
+#   positive, their maps are red all over. That says something about the rule, not about the picture.
+# - **Blind** rules (w-square, flat) do not look at the input. They have their place in the first layer, where they
+#   smooth the map, but they explain nothing.
 # - **Plain gamma** may do anything at all. Why?
 #
 # ## Gamma, and the inputs it was made for
 #
-# Gamma is meant to make contributions *for* count more. It does so by enlarging positive weights. You know by now what
+# Gamma is meant to make contributions *for* count more. It does so by enlarging positive weights. By now you know what
 # a negative input does to that.
 
 # %%
@@ -247,10 +259,10 @@ assert rules.Gamma().needs_nonnegative
 assert not rules.Gamma(generalised=True).needs_nonnegative
 
 # %% [markdown]
-# Plain gamma made the evidence *against* count double: -2, where the contribution was -1. The generalised form looks
-# at the products, and makes the evidence for count double. After a ReLU all inputs are positive or zero, and the two
-# are the same where the neuron's output is positive too. In a first layer, whose inputs may be negative, they are not.
-# A rule that needs inputs $\ge 0$ says so: `needs_nonnegative`.
+# Plain gamma doubled the evidence *against*: -2, where the contribution was -1. The generalised form looks at the
+# products, and doubles the evidence for. After a ReLU all inputs are positive or zero, and the two forms agree
+# wherever the neuron's output is positive too. In a first layer, whose inputs may be negative, they do not. A rule
+# that needs inputs $\ge 0$ declares it: `needs_nonnegative`.
 #
 # ## One more trap
 #
@@ -267,10 +279,10 @@ assert_array_equal(blue, [-1, -2])
 #
 # ## What you know now
 #
-# - A layer's relevance is a matrix of messages. Its rows sum to the relevance of the inputs; its columns say what each
-#   neuron sent.
-# - A rule decides the numerators, and the bias's part in the denominators. Nothing else.
-# - What is split by sign are the products $a_i w_{ij}$, never the weights alone.
+# - A layer's relevance is a matrix of messages. Its rows sum to the relevance of the inputs; its columns show what
+#   each neuron sent.
+# - A rule decides the numerators, and what is added to the denominators. Nothing else.
+# - What must be split by sign are the products $a_i w_{ij}$, never the weights alone.
 # - Some rules show evidence against, some cannot, and some do not look at the input at all.
 #
-# The columns did not always send what they had. The next step keeps account of that.
+# The neurons did not always send what they had. The next step keeps account of that.

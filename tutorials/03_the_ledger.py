@@ -1,8 +1,8 @@
 # %% [markdown]
 # # 3. The map does not sum to the output. Is that a bug?
 #
-# "Relevance is conserved", the literature says: what stands at the output arrives at the input, no more and no less.
-# So one adds up a map, and gets something else. **Where did the rest go, and should it worry you?**
+# "Relevance is conserved", says the literature: what leaves the output arrives at the input, no more and no less. So
+# you add up a map, and get something else. **Where did the rest go, and should it worry you?**
 #
 # From here on we work with trained networks and real digits.
 
@@ -19,22 +19,22 @@ from lrpref import Dense, plot, rules
 from lrpref.engine import divide
 
 net = lrpref.load("mnist-mlp").astype(np.float64)  # three fully connected layers with ReLUs between
-print("digit     says   output   sum of the map   missing")
+print("digit    answer   output   sum of the map   missing")
 expected = {"digit-4": [4, 18.91, 17.85], "digit-3": [3, 23.46, 23.98], "hard-3": [3, 9.52, 10.16]}
 for name in expected:
     tr = lrpref.trace(net, lrpref.samples.load(name), rule="zero")
-    says, output, total = int(tr.target[0]), tr.logits.max(), tr.relevance.sum()
-    print(f"{name:8} {says:5} {output:8.2f} {total:16.2f} {output - total:9.2f}")
-    assert_allclose([says, output, total], expected[name], atol=0.006)
+    answer, output, total = int(tr.target[0]), tr.logits.max(), tr.relevance.sum()
+    print(f"{name:8} {answer:6} {output:8.2f} {total:16.2f} {output - total:9.2f}")
+    assert_allclose([answer, output, total], expected[name], atol=0.006)
 
 # %% [markdown]
-# Once there is too little, and twice too much. Too much is the harder to believe. We follow the last digit, a three
-# whose lower loop is closed.
+# Once there is too little, and twice too much. Too much is harder to believe. We follow the last digit, a three with a
+# closed lower loop.
 #
 # ## The ledger
 #
 # `lrpref.trace` returns the map together with everything that led to it. Part of that is a ledger: for every layer,
-# what stood at its output, what it handed on to its inputs, and what became of the difference.
+# the relevance at its output, the relevance it passed on to its inputs, and what became of the difference.
 
 # %%
 x = lrpref.samples.load("hard-3")
@@ -45,22 +45,22 @@ assert_allclose(tr.ledger["bias"][:, 0], [-0.0375, 0, -0.1728, 0, -0.4302, 0], a
 assert abs(tr.ledger.residual()).max() < 1e-12
 
 # %% [markdown]
-# Read it downwards, as relevance travels. Activations hand on what they get, and so does `Flatten`. Each `Dense`
-# layer (`fc3`, `fc2`, `fc1`) hands on *more* than it had, and each time its bias stands there with a negative entry.
-# The three entries sum to -0.64, the whole of the difference. Nothing is lost: it is the books that were missing.
+# Read it downwards, the way relevance travels. Activations pass on what they get, and so does `Flatten`. Each `Dense`
+# layer (`fc3`, `fc2`, `fc1`) passes on *more* than it received, and each time there is a negative entry under its
+# bias. The three entries sum to -0.64, which is the whole difference. Nothing was lost. Only the books were missing.
 #
 # $$\sum_j R_j = \sum_i R_i + \text{bias} + \text{stabilizer} + \text{dropped} + \text{factor}$$
 #
 # This is the conservation law (Bach et al. 2015, PLoS ONE 10(7):e0130140, eq. 2) with its leaks written out. Each
-# column is computed from the layer's own numbers, and none is filled in to make the sum come out. So the difference
-# of the two sides is a real check: the column *residual*, which must be rounding noise.
+# column is computed from the layer's own numbers; none is filled in to make the sum come out. So the difference
+# between the two sides is a real check: the column *residual*, which must be rounding noise.
 
 # %%
 print(inspect.getsource(lrpref.Ledger.residual))
 
 # %% [markdown]
-# You know *bias* and *stabilizer* from step 1. *Dropped* is what was sent nowhere, because a denominator was exactly
-# zero. *Factor* belongs to Relative LRP, the subject of step 9.
+# You know *bias*, *stabilizer* and *dropped* from step 1. *Factor* is for rules whose parts do not sum to one, such as
+# Relative LRP, the subject of step 9.
 #
 # ## What a negative entry means
 #
@@ -81,29 +81,30 @@ print(f"together {share.sum():36.2f}")
 assert_allclose(share.sum(), tr.ledger["bias"][tr.ledger.nodes.index("fc1"), 0], rtol=1e-12)
 
 # %% [markdown]
-# So a negative entry has one of two causes. Either negative biases held neurons back that speak for the three: their
-# inputs had to outweigh the bias, and are credited with it. Or positive biases pushed neurons that speak *against* the
-# three. In both cases the bias worked against the answer, its share is negative, and the inputs get what it lacks.
+# So a negative entry has one of two causes. Either negative biases held back neurons that speak for the three: their
+# inputs had to outweigh the bias, and get the credit for it. Or positive biases pushed neurons that speak *against*
+# the three. In both cases the bias worked against the answer, its share is negative, and the inputs get that much
+# more.
 #
-# **Negative entry: the biases spoke against, and the pixels share more than the output. Positive entry: the biases
-# spoke for, and the pixels share less.** Neither is an error. In a waterfall of the books, negative entries stick out
+# **Negative entry: the biases spoke against, and the pixels get more than the output. Positive entry: the biases spoke
+# for, and the pixels get less.** Neither is an error. In a waterfall chart of the ledger, negative entries stick out
 # to the right.
 
-# %% alt="Waterfall of the books: grey bars grow from 9.5 at the output to 10.2 at the input, in three orange steps"
+# %% alt="Waterfall of the ledger: grey bars grow from 9.5 at the output to 10.2 at the input, in three orange steps"
 figure = plot.waterfall(tr.ledger, title="hard-3 under LRP-0: the biases spoke against, so the sum grows")
-figure.axes[0].set_xlim(9, 10.3)  # only the end of the bars
+figure.axes[0].set_xlim(9, 10.3)  # show only the ends of the bars
 figure
 
 # %% [markdown]
 # ## The picture with nothing on it
 #
-# How far can it go? Explain an empty picture.
+# How far can this go? Explain an empty picture.
 
 # %%
 empty = lrpref.trace(net, np.zeros_like(x), rule="zero")
 bias = empty.ledger["bias"].sum()
 print(f"the network says {empty.target[0]} with an output of {empty.logits.max():.2f}")
-print(f"all pixels together get {abs(empty.relevance).sum()}, the biases {bias:.2f}")
+print(f"all pixels together get {abs(empty.relevance).sum()}, the biases get {bias:.2f}")
 assert empty.target[0] == 5
 assert abs(empty.relevance).sum() == 0
 assert_allclose(bias, empty.logits.max(), rtol=1e-12)
@@ -114,10 +115,10 @@ assert_allclose(bias, 1.64, atol=0.005)
 #
 # ## Two ways to make the sum come out, both bad
 #
-# *Scale the map* until it sums to the output. Then an empty map cannot be scaled, and a map of 10.16 pretends to
-# be one of 9.52. The colours stay the same. Nothing is gained, and the question is gone.
+# *Scale the map* until it sums to the output. An empty map cannot be scaled, and a map of 10.16 now pretends to be one
+# of 9.52. The colours stay the same. Nothing is gained, and the question is gone.
 #
-# *Set the biases to zero.* Then indeed everything arrives:
+# *Set the biases to zero.* Then everything does arrive:
 
 # %%
 bare = [
@@ -130,7 +131,7 @@ assert_allclose(other.relevance.sum(), other.logits.max(), rtol=1e-12)
 assert_allclose(other.logits.max(), 10.10, atol=0.005)
 
 # %% [markdown]
-# But this is another network. Its output is 10.10 and not 9.52, and it is that network which has been explained.
+# But this is another network. Its output is 10.10 and not 9.52, and that is the network you have just explained.
 #
 # ## Other rules, other leaks
 
@@ -150,11 +151,11 @@ for name, parts in expected.items():
 
 # %% [markdown]
 # Six rules, six different sums, and every time the books close at 9.52. An epsilon of 0.5 takes almost a third. That
-# is no defect: it was put there to keep weak neurons quiet. With z-plus only *positive* biases are in the denominator,
-# so its entries cannot be negative where the relevance is positive.
+# is not a defect: it was put there to keep weak neurons quiet. With z-plus only *positive* biases are in the
+# denominator, so its entries cannot be negative where the relevance is positive.
 #
-# *Dropped* is empty here. It fills where a rule finds nothing to share by. Alpha-beta gives $\alpha = 2$ times the
-# relevance to the contributions for, and $-\beta = -1$ times to those against. But if none is against?
+# *Dropped* is empty here. It fills up where a rule finds nobody to give relevance to. Alpha-beta gives $\alpha = 2$
+# times the relevance to the contributions for, and $-\beta = -1$ times to those against. But what if none is against?
 
 # %%
 flow = Dense([[1.0, 1.0]]).flow((np.array([[1.0, 1.0]]),), np.array([[1.0]]), rules.AlphaBeta(2, 1))
@@ -163,7 +164,7 @@ assert_array_equal(flow.inputs[0][0], [1, 1])
 assert flow.losses["dropped"][0] == -1
 
 # %% [markdown]
-# One came in, two went on, and the -1 that found no taker is on the books. (`AlphaBeta(empty="renormalise")` chooses
+# 1 came in, 2 went on, and the -1 that found no taker is on the books. (`AlphaBeta(empty="renormalise")` chooses
 # otherwise.)
 #
 # ## What conservation does not mean
@@ -178,18 +179,18 @@ plot.grid(x, maps)
 
 # %% [markdown]
 # Every pixel gets the same, whatever the digit. The books close, and nothing is explained. LRP-0 "loses" next to
-# nothing, but only after most of its red and blue have cancelled: magnitudes of 43.2 for an output of 9.5. Epsilon,
-# which "loses" a third, draws much the same strokes with 21.7. So:
+# nothing, but only after most of its red and blue has cancelled: its magnitudes sum to 43.2, for an output of 9.5.
+# Epsilon, which "loses" a third, draws much the same strokes with 21.7. So:
 #
 # - **Closed books** mean that the rule was carried out as written, and that you know where everything went.
-# - They **do not** mean that the map is right, or good, or the only one.
-# - A map that does not sum to the output is, as a rule, no bug. A *residual* that is not rounding noise is one.
+# - They do **not** mean that the map is right, or good, or the only one.
+# - A map that does not sum to the output is usually not a bug. A *residual* that is not rounding noise is.
 #
 # ## What you know now
 #
-# - Relevance goes to the inputs, to the biases, to the stabilizer, or nowhere by dropped. The ledger names each.
-# - A negative bias entry: the biases spoke against, and the pixels share more than the output.
-# - Scaling the map, or zeroing biases, hides the question.
+# - Relevance goes to the inputs, to the biases, to the stabilizer, or is dropped. The ledger names each amount.
+# - A negative bias entry: the biases spoke against, and the pixels get more than the output.
+# - Scaling the map, or zeroing the biases, hides the question.
 # - Conservation is bookkeeping. Whether an explanation is any good has to be measured (step 10).
 #
-# Next: a convolutional network, a digit that could be two things, and what one can learn from a map.
+# Next: a convolutional network, a digit that could be two things, and what you can learn from a map.

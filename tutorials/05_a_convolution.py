@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 5. Does a convolution need an LRP of its own?
 #
-# Steps 1 to 3 were about fully connected layers. Step 4 then went through convolutions without a word. With kernels,
+# Steps 1 to 3 were about fully connected layers. Step 4 then walked through convolutions without a word. With kernels,
 # strides and padding, **how does relevance find its way back to the right pixel?**
 #
 # The answer is short: a convolution *is* a fully connected layer. Most of its weights are zero, and the others repeat.
@@ -27,22 +27,22 @@ print(z[0, 0].astype(int))
 assert_array_equal(z[0, 0], [[17, 3], [20, 26]])
 
 # %% [markdown]
-# One channel of 4 x 4 pixels. The kernel moves in steps of 2 over the picture and a border of zeros. That makes 2 x 2
+# One channel of 4 x 4 pixels. The kernel moves in steps of 2 over the picture and a border of zeros, which makes 2 x 2
 # outputs.
 #
-# ## First try: the kernel turned round
+# ## First try: flip the kernel
 #
 # We want LRP-0. The first two of the four steps are clear: $s_j = R_j / z_j$. The third step goes backwards,
-# $c_i = \sum_j w_{ij} s_j$. "The backward pass of a convolution is a convolution with the kernel turned by 180
-# degrees", one reads. With padding enough, that gives 4 x 4 pixels again. It looks right.
+# $c_i = \sum_j w_{ij} s_j$. "The backward pass of a convolution is a convolution with the kernel rotated by 180
+# degrees", one reads. With enough padding, that gives 4 x 4 pixels again. It looks right.
 
 # %%
 R = np.array([[17.0, 6], [20, 52]])[None, None]
 s = R / z
-turned = Conv2D(kernel[None, None, ::-1, ::-1].copy(), padding=2)
-first_try = x * turned.forward(s)
+flipped = Conv2D(kernel[None, None, ::-1, ::-1].copy(), padding=2)
+first_try = x * flipped.forward(s)
 print(first_try[0, 0].astype(int))
-print(f"came in {R.sum():g}, the bias's share {s.sum():g}, the pixels get {first_try.sum():g}")
+print(f"came in {R.sum():g}, the bias took {s.sum():g}, the pixels get {first_try.sum():g}")
 assert_array_equal(s.ravel(), [1, 2, 1, 2])
 assert first_try.shape == x.shape
 assert (R.sum(), s.sum(), first_try.sum()) == (95, 6, 108)
@@ -52,16 +52,16 @@ assert (R.sum(), s.sum(), first_try.sum()) == (95, 6, 108)
 #
 # ## The matrix
 #
-# Every output is a sum of pixels times weights, and so a row of a matrix: $z = W a + b$, with the pixels in one long
-# column (Dumoulin and Visin 2016, arXiv 1603.07285, sec. 4.1). `lrpref.oracle` writes this matrix from the geometry
-# alone, entry by entry. It is sparse; here it is, in full.
+# Every output is a sum of pixels times weights, and therefore a row of a matrix: $z = W a + b$, with the pixels in one
+# long column (Dumoulin and Visin 2016, arXiv 1603.07285, sec. 4.1). `lrpref.oracle` builds this matrix from the
+# geometry alone, entry by entry. It is sparse; here it is, in full.
 
 # %%
 (W,) = oracle.matrix(conv, (1, 4, 4))
 b = oracle.bias(conv, (1, 4, 4))
 W = W.toarray()
 assert_array_equal((W @ x.ravel() + b).reshape(2, 2), z[0, 0])
-print(f"{W.size} weights, {np.count_nonzero(W)} of them not zero")
+print(f"{W.size} weights, {np.count_nonzero(W)} of them nonzero")
 assert W.size == 64
 assert np.count_nonzero(W) == 23
 
@@ -80,34 +80,34 @@ ax.tick_params(length=0)
 figure
 
 # %% [markdown]
-# Each row is the kernel, unrolled. The first output sits in the corner: five of its nine weights meet the border, and
-# have no column. The next output stands two pixels further on, so its kernel does too.
+# Each row is the kernel, unrolled. The first output sits in the corner: five of its nine weights fall on the border,
+# and have no column. The next output is two pixels further on, and so is its kernel.
 #
 # ## Backwards is the transpose
 #
-# For a fully connected layer the third step is $c = W^\top s$. There is nothing else that it could be here.
+# For a fully connected layer the third step is $c = W^\top s$. It cannot be anything else here.
 
 # %%
 c = (W.T @ s.ravel()).reshape(4, 4)
 share = x[0, 0] * c
 print(share.astype(int))
-print(f"came in {R.sum():g}, the bias's share {s.sum():g}, the pixels get {share.sum():g}")
+print(f"came in {R.sum():g}, the bias took {s.sum():g}, the pixels get {share.sum():g}")
 assert_array_equal(conv.relevance(x, R, rules.Zero())[0, 0], share)
 assert (R.sum(), s.sum(), share.sum()) == (95, 6, 89)
 
 # %% [markdown]
-# So what was wrong with the turned kernel? The stride. Going forward, the outputs were 2 pixels apart. Going back, they
-# have to be set 2 apart again, with zeros between, and the border has to be cut off.
+# So what was wrong with the flipped kernel? The stride. Going forward, the outputs were 2 pixels apart. Going back,
+# they have to be set 2 apart again, with zeros in between, and the border has to be cut off.
 
 # %%
 apart = np.zeros((1, 1, 3, 3))
 apart[:, :, ::2, ::2] = s
-assert_array_equal(turned.forward(apart)[0, 0, 1:, 1:], c)
+assert_array_equal(flipped.forward(apart)[0, 0, 1:, 1:], c)
 
 # %% [markdown]
-# The library needs no turned kernels. It goes through the kernel one weight (one *tap*) at a time. Forward, it gathers
-# the pixels that meet this tap. Backward, it puts the values back on the same pixels. `cells` is the same in both, so
-# strides, borders and dilations cannot differ.
+# The library needs no flipped kernels. It goes through the kernel one weight (one *tap*) at a time. Forward, it
+# gathers the pixels that meet this tap. Backward, it scatters the values back onto the same pixels. Both use the same
+# `cells`, so strides, borders and dilations cannot differ.
 
 # %%
 print(inspect.getsource(Conv2D.linear))
@@ -116,7 +116,7 @@ print(inspect.getsource(Conv2D.adjoint))
 # %% [markdown]
 # ## Every rule comes for free
 #
-# If a convolution is the `Dense` layer with this matrix, then every rule must give the same on both.
+# If a convolution is the `Dense` layer with this matrix, then every rule must give the same result on both.
 
 # %%
 dense = Dense(W, b)
@@ -131,10 +131,10 @@ for rule in [*five, rules.Flat()]:
 assert_allclose(difference, 8.42, atol=0.005)
 
 # %% [markdown]
-# All but one. Flat gives every *connected* input the same, and asks only what is connected. The `Dense` layer is
-# connected to all 16 pixels, although most of its weights are zero. The convolution is connected to the pixels under
-# its kernel. So a weight that happens to be zero is not the same as no weight. Count the right connections, and flat
-# agrees too:
+# All but one do. Flat gives every *connected* input the same, and asks about nothing but the connections. The `Dense`
+# layer is connected to all 16 pixels, although most of its weights are zero. The convolution is connected to the
+# pixels under its kernel. So a weight that happens to be zero is not the same as no weight. Count the right
+# connections, and flat agrees too:
 
 # %%
 ones = Conv2D(np.ones((1, 1, 3, 3)), stride=2, padding=1)
@@ -166,10 +166,10 @@ assert agreed == 80
 # %% [markdown]
 # ## The border never gets anything
 #
-# Cells of the padding are zero, so under LRP-0 they get $0 \cdot w = 0$. But flat does not look at the input. Does the
-# border take relevance away from the pixels? That is for someone to decide, and here both can be had. The padding of a
-# convolution never receives relevance. A border added by a layer of its own, `Pad2D`, is part of that layer's output
-# and does; the books show it under *bias*.
+# Padding cells are zero, so under LRP-0 they get $0 \cdot w = 0$. But flat does not look at the input. Does the border
+# take relevance away from the pixels? Someone has to decide, and here you can have it either way. The padding of a
+# convolution never receives relevance. A border added by a separate layer, `Pad2D`, is part of that layer's output,
+# and does; the ledger books it under *bias*.
 
 # %%
 bordered = Pad2D(1)
@@ -177,8 +177,8 @@ alone = Conv2D(kernel[None, None], [1.0], stride=2)
 on_border = alone.relevance(bordered.forward(x), R, rules.Flat())
 flow = bordered.flow((x,), on_border, None)
 inside, pixels, border = maps["flat"].sum(), flow.inputs[0].sum(), flow.losses["bias"][0]
-print(f"padding of the convolution's own: the pixels get {inside:.1f} of {R.sum():g}")
-print(f"a border as a layer of its own:   the pixels get {pixels:.1f}, the border {border:.1f}")
+print(f"the convolution's own padding:  the pixels get {inside:.1f} of {R.sum():g}")
+print(f"a border from a separate layer: the pixels get {pixels:.1f}, the border {border:.1f}")
 assert_allclose([inside, pixels, border], [95, 76.9, 18.1], atol=0.05)
 
 # %% [markdown]
@@ -197,27 +197,27 @@ for rule in (rules.Zero(), rules.ZPlus(), rules.WSquare()):
 assert_array_equal(P[0], [0.25, 0.25, 0, 0, 0.25, 0.25, *[0] * 10])
 
 # %% [markdown]
-# A max-pool is another matter. It adds nothing up; it lets one pixel through. So relevance goes back to that pixel,
-# whole (Montavon et al. 2019, LNCS 11700, sec. 10.3). Its matrix holds a single 1 in each row. Where, depends on the
-# picture.
+# A max-pool is another matter. It adds nothing up; it lets one pixel through. So all of the relevance goes back to
+# that pixel (Montavon et al. 2019, LNCS 11700, sec. 10.3). Its matrix holds a single 1 in each row. Where, depends on
+# the picture.
 
 # %%
-most = MaxPool2D(2)
-route = messages(most, x, np.ones_like(R), rules.Zero()).reshape(16, 4).T  # the rule is not asked
-assert_array_equal(route @ x.ravel(), most.forward(x).ravel())
-assert_array_equal(route.T @ R.ravel(), most.relevance(x, R, rules.Zero()).ravel())
+max_pool = MaxPool2D(2)
+route = messages(max_pool, x, np.ones_like(R), rules.Zero()).reshape(16, 4).T  # any rule: it plays no part here
+assert_array_equal(route @ x.ravel(), max_pool.forward(x).ravel())
+assert_array_equal(route.T @ R.ravel(), max_pool.relevance(x, R, rules.Zero()).ravel())
 assert (route.sum(axis=1) == 1).all()
 
-level = np.ones((1, 1, 2, 2))
+equal = np.ones((1, 1, 2, 2))
 for ties, expected in [("first", [8, 0, 0, 0]), ("equal", [2, 2, 2, 2])]:
-    shares = MaxPool2D(2, ties=ties).relevance(level, np.array([[[[8.0]]]]), None).ravel()
+    shares = MaxPool2D(2, ties=ties).relevance(equal, np.array([[[[8.0]]]]), None).ravel()
     print(f'four equal pixels, ties="{ties}":', *shares)
     assert_array_equal(shares, expected)
 
-# %% alt="4 by 4 relevances of the wrong first try, the convolution, the average pool, and the max-pool"
+# %% alt="4 by 4 relevance maps of the wrong first try, the convolution, the average pool, and the max-pool"
 figure = Figure(figsize=(9.2, 2.6), layout="constrained")
 shown = {"the first try (wrong)": first_try[0, 0], "convolution": share}
-shown |= {"average pool": pool.relevance(x, R, rules.Zero())[0, 0], "max-pool": most.relevance(x, R, None)[0, 0]}
+shown |= {"average pool": pool.relevance(x, R, rules.Zero())[0, 0], "max-pool": max_pool.relevance(x, R, None)[0, 0]}
 for ax, (name, shares) in zip(figure.subplots(1, 4), shown.items(), strict=True):
     ax.imshow(shares, cmap="RdBu_r", vmin=-60, vmax=60)
     for (row, column), value in np.ndenumerate(shares + 0.0):
@@ -227,11 +227,11 @@ for ax, (name, shares) in zip(figure.subplots(1, 4), shown.items(), strict=True)
 figure
 
 # %% [markdown]
-# Ties matter more than one might think. In the empty part of a digit all pixels are equal, so every max-pool there is
-# a tie, and "first" sends it all to the upper left of each window. Remember the faint grid in the maps of step 4, most
-# plainly under flat? If ties made it, then it must go when they are shared.
+# Ties matter more than you might think. In the empty part of a digit all pixels are equal, so every max-pool there is
+# a tie, and "first" sends everything to the upper left of each window. Remember the faint grid in the maps of step 4,
+# most plainly under flat? If ties made it, then it must go away when they are shared.
 
-# %% alt="The open nine of step 4 under flat: with ties to the first a grid, with ties shared faint clouds"
+# %% alt="The open nine of step 4 under flat: a grid if the first pixel wins ties, faint clouds if ties are shared"
 net = lrpref.fuse(lrpref.load("mnist-cnn-bn").astype(np.float64))
 shared = lrpref.Network(
     [(name, replace(at, ties="equal") if isinstance(at, MaxPool2D) else at, read) for name, at, read in net.nodes]
@@ -241,21 +241,20 @@ maps = {"ties to the first": lrpref.explain(net, nine, rule="flat")}
 maps |= {"ties shared": lrpref.explain(shared, nine, rule="flat")}
 for (name, flat), ratio in zip(maps.items(), [5.65, 1.39], strict=True):
     corner = flat[0, 0, 2:6, 2:6]  # a piece of empty paper
-    print(f"{name}: in an empty corner, the largest relevance is {corner.max() / corner.min():.2f} times the least")
+    print(f"{name}: in an empty corner, the largest relevance is {corner.max() / corner.min():.2f} times the smallest")
     assert_allclose(corner.max() / corner.min(), ratio, atol=0.006)
 plot.grid(nine, maps)
 
 # %% [markdown]
-# So it does. What is left under flat is little: at the strokes the max-pools still choose, and the edge is seen by
-# fewer kernels.
+# And so it does. What little is left under flat has two causes: at the strokes the max-pools still choose, and fewer
+# kernels see the edge.
 #
 # ## What you know now
 #
 # - A convolution or an average pool is a fully connected layer with a sparse matrix $W$. Forward is $W$, backward is
 #   $W^\top$, and every rule works as before.
-# - A backward pass of the right shape may still be wrong. Books that do not close say so.
+# - A backward pass of the right shape may still be wrong. Books that do not close give it away.
 # - Flat counts connections, not weights. A convolution's own padding never gets relevance.
-# - A max-pool routes: the winner takes all, and in a tie the first.
+# - A max-pool routes: the winner takes all, and in a tie the first wins.
 #
-# The steps to come are about networks that make this harder: small denominators, batch normalisation, skip
-# connections.
+# The next steps are about networks that make this harder: small denominators, batch normalisation, skip connections.

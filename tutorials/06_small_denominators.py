@@ -1,11 +1,12 @@
 # %% [markdown]
 # # 6. What do small denominators do to a map?
 #
-# In step 1, LRP-0 divided 1 by a $z$ of 1/1000, and thousands went out. "Division by small values" is the charge most
-# often brought against LRP (for one, by Nyiri and Gibaru 2025, arXiv 2501.14322, as the main drawback of its rules). A
-# network has thousands of units, and some of them are close to zero. **So is every map made of such explosions?**
+# In step 1, LRP-0 divided 1 by a $z$ of 1/1000, and thousands came out. "Division by small values" is the charge most
+# often brought against LRP (for example by Nyiri and Gibaru 2025, arXiv 2501.14322, as the main drawback of its
+# rules). A network has thousands of units, and some of them are close to zero. **So is every map made of such
+# explosions?**
 #
-# We look for one.
+# Let us look for one.
 
 # %%
 # %matplotlib inline
@@ -37,9 +38,9 @@ print("layer   units   smallest |z|   its R    largest |R / z|")
 expected = {"fc2": [56, 0.222, 0.019, 0.28], "fc1": [76, 0.037, 0.011, 0.69]}
 for name, (z, R) in found.items():
     least = abs(z).argmin()
-    told = [len(z), abs(z[least]), R[least], abs(R / z).max()]
-    print(f"{name:7} {told[0]:5} {told[1]:14.3f} {told[2]:7.3f} {told[3]:18.2f}")
-    assert_allclose(told, expected[name], atol=0.0051)
+    row = [len(z), abs(z[least]), R[least], abs(R / z).max()]
+    print(f"{name:7} {row[0]:5} {row[1]:14.3f} {row[2]:7.3f} {row[3]:18.2f}")
+    assert_allclose(row, expected[name], atol=0.0051)
 
 # %% [markdown]
 # There are small denominators: a $z$ of 0.037. But its $R$ is small as well, and no quotient exceeds 1. Nothing
@@ -51,14 +52,14 @@ for name, (z, R) in found.items():
 #
 # $$R_i = a_i \sum_j w_{ij} \frac{R_j}{z_j} = a_i c_i$$
 #
-# In the next layer down, this unit is a $z_j$. It is open, and a ReLU lets a positive value through as it is, so
+# In the next layer down, this unit is a $z_j$. It is active, and a ReLU lets a positive value through unchanged, so
 # $a = z$. Then
 #
 # $$\frac{R_j}{z_j} = \frac{a_j c_j}{z_j} = c_j$$
 #
 # **The small number cancels.** What is left, $c_j$, is the slope of the output: this is why LRP-0 is gradient times
-# input in such a network (step 4). Its maps are rough because slopes are rough, and not because of any division. The
-# same goes for every rule that ends in "$a_i$ times something", as z-plus and gamma do.
+# input in such a network (step 4). Its maps are noisy because gradients are noisy, and not because of any division.
+# The same cancellation helps every rule that ends in "$a_i$ times something", such as z-plus and gamma.
 
 # %%
 at_fc1, (z, R) = net.activations(x), found["fc1"]
@@ -75,10 +76,10 @@ assert_allclose(R / z, slopes, atol=1e-8)
 # %% [markdown]
 # ## Where it does explode
 #
-# The cancellation needs $R_j$ to be made of the same $z_j$ that it is divided by. Three things break it.
+# The cancellation needs $R_j$ to be made from the same $z_j$ that it is divided by. Three things break it.
 #
-# **1. The relevance one starts with.** Start at 1 instead of the logit, and the first denominator is the logit itself.
-# Of the ten logits of this picture, that of the seven lies nearest to zero.
+# **1. The relevance you start with.** Start at 1 instead of the logit, and the first denominator is the logit itself.
+# Of this picture's ten logits, that of the seven is nearest to zero.
 
 # %%
 print("class   logit   sum of |R|, starting at 1")
@@ -89,10 +90,10 @@ for target in (4, 1, 7):
     assert_allclose([logit, total], {4: [18.91, 1.6], 1: [-2.20, 18.2], 7: [-0.81, 44.2]}[target], atol=0.06)
 
 # %% [markdown]
-# One unit of relevance came in, 44 go out. (Start at the logit, as this library does, and it cancels.)
+# One unit of relevance comes in, 44 go out. (Start at the logit, as this library does, and it cancels.)
 #
-# **2. Activations that move zero.** A sigmoid turns $z = 0$ into 1/2. Its unit then holds relevance like any other, and
-# below it, LRP-0 divides by nothing.
+# **2. Activations that move zero.** A sigmoid turns $z = 0$ into 1/2. Its unit then holds relevance like any other,
+# and below it, LRP-0 divides by next to nothing.
 
 # %%
 unit = lrpref.Network.sequential(lrpref.Dense([[1.0, -0.999]]), lrpref.Sigmoid(), lrpref.Dense([[1.0]]))
@@ -101,51 +102,51 @@ print("z = 0.001 under a sigmoid: 1 becomes", *(f"{share:.0f}" for share in shar
 assert_allclose(shares, [1000, -999])
 
 # %% [markdown]
-# **3. Rules that pass a layer by.** This is the one that happens in practice. Here is the same kind of network with
-# batch normalisation: `fc`, `bn`, `relu`. Step 7 explains the layer; for now it is enough that it shifts and stretches
-# each unit. It is common to pass relevance through it unchanged (zennit's composites do). So $R_j$ is made of what
-# comes *out* of the normalisation, and is divided by what went *in*.
+# **3. Rules that bypass a layer.** This is the one that happens in practice. Here is the same kind of network with
+# batch normalisation: `fc`, `bn`, `relu`. Step 7 explains the layer; for now it is enough that it shifts and scales
+# each unit. It is common to pass relevance through it unchanged (zennit's composites do). So $R_j$ is made from what
+# comes *out* of the normalisation, and divided by what went *in*.
 
 # %%
 normalised = lrpref.load("mnist-mlp-bn").astype(np.float64)
 
 
 def left_in(rule):
-    """The rule everywhere; BatchNorm is passed by."""
+    """The rule everywhere, except that BatchNorm is bypassed."""
     return Composite([(BatchNorm, rules.Pass()), (LinearLayer, rule)])
 
 
-passed, found_bn = denominators(normalised, x, left_in(rules.Zero()), ["fc2", "fc1"])
+bypassed, found_bn = denominators(normalised, x, left_in(rules.Zero()), ["fc2", "fc1"])
 for name, (z, R) in found_bn.items():
     least = abs(z).argmin()
-    told = [z[least], R[least], abs(R / z).max()]
-    print(f"{name}: the smallest |z| has z = {told[0]:.3f} and R = {told[1]:.3f}; the largest |R / z| is {told[2]:.1f}")
-    assert_allclose(told, {"fc2": [-0.014, 0.166, 11.5], "fc1": [-0.060, 0.386, 13.5]}[name], atol=0.06)
-sums = [abs(tr.relevance).sum() / abs(tr.logits).max() for tr in (plain, passed)]
-print(f"sum of |R| at the pixels over the logit: {sums[0]:.1f} without BatchNorm, {sums[1]:.1f} with it passed by")
+    row = [z[least], R[least], abs(R / z).max()]
+    print(f"{name}: the z nearest to zero is {row[0]:.3f}, its R is {row[1]:.3f}; the largest |R / z| is {row[2]:.1f}")
+    assert_allclose(row, {"fc2": [-0.014, 0.166, 11.5], "fc1": [-0.060, 0.386, 13.5]}[name], atol=0.06)
+sums = [abs(tr.relevance).sum() / abs(tr.logits).max() for tr in (plain, bypassed)]
+print(f"sum of |R| at the pixels over the logit: {sums[0]:.1f} without BatchNorm, {sums[1]:.1f} with it bypassed")
 assert_allclose(sums, [1.6, 22.7], atol=0.05)
 
 # %% alt="Scatter plots of R against z: left a fan through the origin, right no order, with large R where z is near 0"
 figure = Figure(figsize=(8.4, 3.1), layout="constrained")
-panels = {"no BatchNorm: R goes to 0 with z": found, "BatchNorm passed by: it does not": found_bn}
+panels = {"no BatchNorm: R goes to 0 with z": found, "BatchNorm bypassed: it does not": found_bn}
 for ax, (title, data) in zip(figure.subplots(1, 2), panels.items(), strict=True):
     for (name, (z, R)), colour in zip(data.items(), ["#b2182b", "#2166ac"], strict=True):
         ax.scatter(z, R, s=12, color=colour, label=name, alpha=0.8)
     ax.axvline(0, color="0.6", linewidth=0.8)
     ax.axhline(0, color="0.6", linewidth=0.8)
-    ax.set(title=title, xlabel="z, the denominator", ylabel="R, what is divided by it")
+    ax.set(title=title, xlabel="z, the denominator", ylabel="R, the numerator")
     ax.spines[["top", "right"]].set_visible(False)
     ax.legend(fontsize=8)
 figure
 
 # %% [markdown]
-# Left, the cloud runs through the origin: where $z$ is nothing, $R$ is nothing. Right, units with a $z$ of almost
-# nothing hold relevance like the others, and some have a $z$ of the wrong sign. Dividing gives what it must.
+# On the left, the cloud runs through the origin: where $z$ vanishes, so does $R$. On the right, units with next to no
+# $z$ hold relevance like the others, and some have a $z$ of the wrong sign. Division does the rest.
 #
 # ## Five answers
 #
-# Each rule answers in its own way. We ask all of them on the network with BatchNorm passed by: how much relevance is
-# at the pixels, in magnitudes, for each unit of the logit? What did the stabilizer take?
+# Each rule has its own answer. We try them all on the network with BatchNorm bypassed: how much relevance is there at
+# the pixels, in magnitude, per unit of the logit? And what did the stabilizer take?
 
 # %%
 answers = {
@@ -166,29 +167,29 @@ print("rule              sum of |R| / logit   taken by the stabilizer")
 for name, (rule, size, taken) in answers.items():
     tr = lrpref.trace(normalised, x, rule=left_in(rule))
     logit = tr.logits.max()
-    told = [abs(tr.relevance).sum() / logit, tr.ledger["stabilizer"].sum() / logit]
-    print(f"{name:17} {told[0]:18.2f} {told[1]:25.1%}")
-    assert_allclose(told, [size, taken], atol=0.055)
+    row = [abs(tr.relevance).sum() / logit, tr.ledger["stabilizer"].sum() / logit]
+    print(f"{name:17} {row[0]:18.2f} {row[1]:25.1%}")
+    assert_allclose(row, [size, taken], atol=0.055)
     maps[name] = tr.relevance
 
 # %% alt="Seven maps of the four: zero and epsilon 0.1 are red and blue blocks beyond the scale, the others are calmer"
 shown = ["zero", "epsilon, 0.1", "epsilon, 1", "gamma", "alpha 2, beta 1", "z-plus", "relative"]
-plot.grid(x, {name: maps[name] for name in shown}, "BatchNorm passed by: seven rules")
+plot.grid(x, {name: maps[name] for name in shown}, "BatchNorm bypassed: seven rules")
 
 # %% [markdown]
-# - **Epsilon** keeps denominators away from zero, and has to be told how far. At $10^{-6}$, the default of most
-#   libraries, it does nothing at all here: no $z$ is that small. At 0.1 it helps. At 10 it takes 96 % for itself, and
-#   next to nothing arrives. The right value is one of the size of the $z$ that occur, which differs from layer to layer
-#   and from network to network.
+# - **Epsilon** keeps denominators away from zero, and has to be told how far. At $10^{-6}$, the default here and in
+#   zennit (iNNvestigate has $10^{-7}$, captum $10^{-9}$), it does nothing at all: no $z$ is that small. At 0.1 it
+#   helps. At 10 it takes 96 % for itself, and next to nothing arrives. The right value is about the size of the $z$
+#   that occur, which differs from layer to layer and from network to network.
 # - **Gamma** makes contributions of one sign count more, so that sums cancel less.
-# - **Alpha-beta** keeps the two signs apart: each pool has a sum of its own, in which nothing cancels. It still sends
+# - **Alpha-beta** keeps the two signs apart: each part has a sum of its own, in which nothing cancels. It still sends
 #   $\alpha$ times out and takes $\beta$ times back.
 # - **z-plus and absolute** leave nothing that could cancel, and no sign either. The map is as large as the logit.
 # - **Relative** divides by the *number* of inputs. Step 9 is about it.
 #
 # ## Choosing an epsilon
 #
-# How wide is the choice? We vary it over ten decades and look at the same two numbers.
+# How wide is the choice? We vary epsilon over ten decades and look at the same two numbers.
 
 # %% alt="Against epsilon from 1e-6 to 1e4: sum of |R| falls from 23 to 0, the stabilizer's share rises from 0 to 1"
 epsilons = 10.0 ** np.arange(-6, 4.01, 0.5)
@@ -212,16 +213,17 @@ print(f"less than 5 times the logit, and less than half taken: epsilon from {usa
 assert_allclose([usable.min(), usable.max()], [0.1, 1.0], rtol=1e-6)
 
 # %% [markdown]
-# One decade out of ten. On the network *without* BatchNorm the question does not arise: there, LRP-0 itself is small.
+# One decade out of ten. On the network *without* BatchNorm the question does not arise: there, LRP-0 itself stays
+# small.
 #
 # ## What you know now
 #
-# - In a network of ReLUs, relevance is made of the same $z$ that it is divided by, and small denominators cancel. The
-#   roughness of LRP-0 there is the roughness of the gradient.
+# - In a network of ReLUs, relevance is made from the same $z$ that it is divided by, and small denominators cancel.
+#   The noise of LRP-0 there is the noise of the gradient.
 # - They do not cancel where relevance comes from elsewhere: a start at 1, an activation that moves zero, a layer that
-#   was passed by.
-# - Epsilon bounds them, and takes a part; its value must fit the network. Gamma and alpha-beta reduce cancellation,
+#   was bypassed.
+# - Epsilon bounds them, and keeps a part; its value must fit the network. Gamma and alpha-beta reduce cancellation,
 #   z-plus and absolute exclude it, at the price of the sign.
-# - Before blaming a rule, look at its denominators. `trace` has them all.
+# - Before you blame a rule, look at its denominators. `Network.activations` has the $z$, `trace` the $R$.
 #
-# Next: why would anyone pass relevance by BatchNorm, and what should one do instead?
+# Next: why would anyone bypass BatchNorm, and what should you do instead?

@@ -1,11 +1,12 @@
 # %% [markdown]
 # # 8. Which branch of a skip connection gets the credit?
 #
-# In a residual network (He et al. 2016, arXiv 1512.03385) a layer's input is carried past it and added to its output:
+# A residual network (He et al. 2016, arXiv 1512.03385) carries a layer's input past the layer and adds it to the
+# output:
 #
 # $$y = x + F(x)$$
 #
-# Relevance comes down to $y$. **How much of it goes through the layer, and how much past it?**
+# Relevance arrives at $y$. **How much of it goes through the layer, and how much past it?**
 
 # %%
 # %matplotlib inline
@@ -21,31 +22,32 @@ from lrpref import Add, Network, plot, rules
 from lrpref.composites import Composite, resolve
 
 # %% [markdown]
-# ## Both get all of it?
+# ## Everything to both?
 #
-# A tempting answer is that of the chain rule: the gradient of a sum flows undiminished into both of its terms. Let us
-# try it. The input is 1, the layer doubles it, and one unit of relevance stands at the sum.
+# It is tempting to answer as the chain rule does: the gradient of a sum flows undiminished into both of its terms. Let
+# us try that. The input is 1, the layer doubles it, and one unit of relevance sits at the sum.
 
 # %%
 x, W = 1.0, 2.0
 y = x + W * x
 R = 1.0
-through = past = R  # as a gradient would do it
+through = past = R  # as a gradient would have it
 print(f"y = {y:g}, R = {R:g}: through the layer {through:g}, past it {past:g}, together {through + past:g}")
 assert through + past == 2
 
 # %% [markdown]
-# One unit came down and two went on. After twenty blocks it is a million. Relevance is an amount and not a slope; it
-# has to be *divided*. (Where a library hooks into layers, and the `+` is written in Python, it sees no layer there.
-# Then this is what happens, silently. Here a sum is a layer, `Add`, and a network cannot be written without it.)
+# One unit came in and two went out. After twenty blocks, that makes a million. Relevance is an amount, not a slope; it
+# has to be *divided*. (A library that hooks into layers cannot see a `+` written in plain Python, and then exactly this
+# happens, silently. Here a sum is a layer, `Add`, and a network cannot be written without it.)
 #
 # ## Three ways to divide
 #
-# The sum is a linear layer with weights of 1, so any rule can be put on it. Three of them make three kinds of split.
+# The sum is a linear layer whose weights are all 1, so any rule can be applied to it. Three of them give three kinds of
+# split:
 #
 # $$R_a = \frac{a}{a+b} R \qquad R_a = \frac{|a|}{|a|+|b|} R \qquad R_a = \frac{1}{2} R$$
 #
-# signed (`Zero`: LRP-0), by magnitude (`Absolute`), equal (`Flat`). And $b$ the other way round.
+# signed (`Zero`, which is LRP-0), by magnitude (`Absolute`), and equal (`Flat`). For $R_b$, swap $a$ and $b$.
 
 
 # %%
@@ -58,7 +60,7 @@ splits = {"signed": rules.Zero(), "by magnitude": rules.Absolute(), "equal": rul
 
 
 def split(a, b, R=1):
-    """The shares of both branches, for each way."""
+    """The shares of both branches under each split."""
     shares = {name: Add().relevance((exact(a), exact(b)), exact(R), rule) for name, rule in splits.items()}
     return {name: (R_a[0, 0], R_b[0, 0]) for name, (R_a, R_b) in shares.items()}
 
@@ -74,22 +76,22 @@ for (a, b), expected in cases.items():
 assert split(1, -1)["signed"] == (0, 0)
 
 # %% [markdown]
-# All three conserve: both shares add up to 1. But look down the columns. The signed split says what is true, that $a$
-# spoke for the sum and $b$ against it. If the two almost cancel, it hands on a thousand and minus a thousand. The other
-# two are bounded and have nothing to say about sides. (Exactly $1 - 1$ is a denominator of zero: nothing is sent, and
-# the ledger books it.)
+# All three conserve relevance: the two shares add up to 1. But look down the columns. The signed split tells the truth:
+# $a$ argued for the sum and $b$ against it. When the two almost cancel, however, it passes on a thousand and minus a
+# thousand. The other two are bounded, but they cannot tell for from against. (At exactly $1 - 1$ the denominator is
+# zero: nothing is passed on, and the ledger records it.)
 #
 # This is the small denominator of step 6 once more, and the one place where Relative LRP (step 9) has kept it.
 #
 # ## A residual network that we understand
 #
-# To see what a split does, we want a residual network and know in advance what its map should be. Here is a way to get
-# one. The third convolution of our digit network has as many channels going in as coming out. So it can be written as
+# To see what a split does, we want a residual network whose map we know in advance. Here is a way to get one. The third
+# convolution of our digit network has as many output channels as input channels, so it can be written as
 #
 # $$\mathrm{conv}(x) = x + (\mathrm{conv}(x) - x)$$
 #
-# a skip, and a branch whose kernel is one less in its centre. The function stays the same, and so does every other
-# layer.
+# that is, a skip and a branch, with the identity subtracted at the centre of the branch's kernel. The function stays
+# the same, and so does every other layer.
 
 # %%
 net = lrpref.load("mnist-cnn").astype(np.float64)
@@ -111,12 +113,12 @@ target = net.forward(digits).argmax(axis=1)
 difference = abs(residual.forward(digits) - net.forward(digits)).max()
 for name, layer, inputs in residual.nodes[5:9]:
     print(f"{name}: {type(layer).__name__} <- {', '.join(inputs)}")
-print(f"largest difference of any output: {difference:.1e}")
+print(f"largest difference between outputs: {difference:.1e}")
 assert difference < 1e-12
 
 # %% [markdown]
-# Now we explain both networks: the plain one, and the residual one with each way to split. How far apart are the maps?
-# How large are they, in magnitudes, for each unit of the logit? And how much went through the branch?
+# Now we explain both networks: the plain one, and the residual one under each split. How far apart are the maps? How
+# large are they, in total magnitude per unit of the logit? And how much relevance went through the branch?
 
 # %%
 expected = {
@@ -141,20 +143,20 @@ for rule, of_rule in expected.items():
         R = maps[f"{rule}, {name}"] = tr.relevance
         distance = np.linalg.norm((R - plain).reshape(13, -1), axis=1) / np.linalg.norm(plain.reshape(13, -1), axis=1)
         branch = total(tr.at["branch"]) / total(tr.at["sum"])
-        told = [distance.mean(), (total(R) / logits).mean(), branch.mean()]
-        print(f"{rule:13} {name:14} {told[0]:9.2f} {told[1]:6.2f} {told[2]:15.2f}")
-        assert_allclose(told, numbers, rtol=1e-3, atol=0.006)
+        measured = [distance.mean(), (total(R) / logits).mean(), branch.mean()]
+        print(f"{rule:13} {name:14} {measured[0]:9.2f} {measured[1]:6.2f} {measured[2]:15.2f}")
+        assert_allclose(measured, numbers, rtol=1e-3, atol=0.006)
 
 # %% [markdown]
-# - Under **LRP-0** with the signed split the map is the same: distance 0. The sum's $z$ and the branch's $z$ cancel one
-#   another as in step 7, and the way the function is written down leaves no trace.
-# - Under LRP-0 with an **equal** split the map is lost: 38 times the logit. Half of the relevance went to the branch,
-#   whatever the branch had said, and was there divided by the branch's own $z$. What is not made of $z$ must not be
-#   divided by $z$: step 6.
-# - Under **z-plus** every split is close, and none is exact. z-plus asks for the positive part of each product, and
-#   $(w - 1) a$ has not the same as $w a$.
+# - Under **LRP-0** with the signed split, the map is the same: distance 0. The $z$ of the sum and the $z$ of the branch
+#   cancel as in step 7, and the way the function is written down leaves no trace.
+# - Under LRP-0 with an **equal** split, the map is lost: its magnitudes add up to 38 times the logit. Half of the
+#   relevance went to the branch, whatever the branch had contributed, and there it was divided by the branch's own $z$.
+#   Relevance that is not proportional to $z$ must not be divided by $z$: step 6.
+# - Under **z-plus** every split comes close, and none is exact. z-plus takes the positive part of each product, and
+#   $(w - 1) a$ does not have the same positive part as $w a$.
 
-# %% alt="A three under LRP-0 and z-plus, without a skip and with three splits; only LRP-0 with an equal split is wild"
+# %% alt="Maps of a three under LRP-0 and z-plus, without a skip and with three splits; only LRP-0, equal, is wild"
 three = names.index("digit-3")
 shown = [f"{rule}, {name}" for rule in ("zero", "z-plus") for name in ("no skip", *splits)]
 plot.grid(digits[three], {name: maps[name][three] for name in shown}, columns=5)
@@ -162,8 +164,8 @@ plot.grid(digits[three], {name: maps[name][three] for name in shown}, columns=5)
 # %% [markdown]
 # ## How often do branches cancel?
 #
-# The signed split is dangerous where $a + b$ is small next to $a$ and $b$. Is that rare? We look at all units of the
-# sum, on all digits, that hold any relevance.
+# The signed split is dangerous where $a + b$ is small compared with $a$ and $b$. Is that rare? We look at every unit of
+# the sum, on all digits, that holds any relevance.
 
 # %%
 values = residual.activations(digits)
@@ -175,37 +177,37 @@ weight = abs(R[on])
 print(f"{on.sum()} units hold relevance")
 print("the larger share is   of the units   of the relevance")
 for limit, expected in {1.01: [0.098, 0.037], 2: [0.053, 0.012], 10: [0.012, 0.001]}.items():
-    told = [(amplification > limit).mean(), weight[amplification > limit].sum() / weight.sum()]
-    print(f"more than {limit:4} times R {told[0]:13.1%} {told[1]:17.2%}")
-    assert_allclose(told, expected, atol=0.0011)
+    measured = [(amplification > limit).mean(), weight[amplification > limit].sum() / weight.sum()]
+    print(f"more than {limit:4} times R {measured[0]:13.1%} {measured[1]:17.2%}")
+    assert_allclose(measured, expected, atol=0.0011)
 
-# %% alt="Histogram of the larger share over R, logarithmic: most between 0.5 and 1, a tail to several hundred"
+# %% alt="Histogram of the larger share over R, log-log: most units between 0.5 and 1, and a tail to several hundred"
 figure = Figure(figsize=(6.4, 2.8), layout="constrained")
 ax = figure.subplots()
 bins = np.geomspace(0.5, 1000, 40)
 ax.hist(amplification, bins, color="0.75", label="units")
 by_relevance = weight / weight.mean()
 ax.hist(amplification, bins, weights=by_relevance, color="#b2182b", histtype="step", label="weighted by |R|")
-ax.set(xscale="log", yscale="log", xlabel="the larger share / R, signed split", ylabel="units")
+ax.set(xscale="log", yscale="log", xlabel="larger share / R (signed split)", ylabel="units")
 ax.legend(fontsize=8)
 figure
 
 # %% [markdown]
-# In one unit of eighty the larger share is more than ten times what is shared out. But those units hold next to no
-# relevance: where a sum is small, the ReLU behind it passes little on, and so little comes back. In this network the
-# signed split is harmless. It is not bound to be. The trace tells: compare `abs(tr.at["branch"])` with
-# `abs(tr.at["sum"])`, as we did.
+# In one unit out of eighty, the larger share is more than ten times the relevance being divided. But those units hold
+# next to no relevance: where a sum is small, the ReLU behind it passes little on, and so little comes back. In this
+# network the signed split is harmless. In another it need not be. The trace will show you: compare
+# `abs(tr.at["branch"])` with `abs(tr.at["sum"])`, as we did.
 #
 # ## Rules of thumb
 #
-# - Divide; never copy. If your map is twice as large for each block, look for a `+`.
-# - LRP-0 and epsilon on the layers want the **signed** split; it is the only one that does not depend on how the block
-#   is written. In this library joins are under epsilon ($10^{-6}$) unless you say otherwise, which is the signed split
-#   with a guard.
-# - z-plus and its like bear any split. Where branches cancel, choose **by magnitude**.
-# - An **equal** split says nothing about the branches, and may feed a layer what it cannot divide.
+# - Divide; never copy. If your map doubles with every block, look for a `+`.
+# - LRP-0 and epsilon on the layers call for the **signed** split, the only one that does not depend on how the block is
+#   written. In this library joins are under epsilon ($10^{-6}$) unless you say otherwise: the signed split with a
+#   guard.
+# - z-plus and its kin tolerate any split. Where branches cancel, choose **by magnitude**.
+# - An **equal** split ignores what the branches contributed, and may hand a layer relevance that it cannot divide.
 #
-# The signed split is in most of the literature; splits by ratio of magnitudes and in halves were compared by Otsuki et
-# al. (2024, arXiv 2407.09115).
+# Most of the literature uses the signed split; Otsuki et al. (2024, arXiv 2407.09115) compare splitting in proportion
+# to magnitudes with splitting in halves.
 #
-# Next: a rule that was made to divide by nothing small, skips excepted.
+# Next: a rule designed never to divide by anything small, skips excepted.

@@ -1,12 +1,12 @@
 # %% [markdown]
-# # 9. Can one do without an epsilon?
+# # 9. Can we do without an epsilon?
 #
-# Epsilon has to be chosen, and step 6 showed that the choice can be narrow. Nyiri and Gibaru (2025, arXiv 2501.14322)
-# announce a rule that has nothing to choose: *Relative LRP*. By their abstract it keeps the conservation law up to a
-# factor, divides by no small values, skip connections excepted, and has no hyperparameter. **What rule could that be,
-# and what does one pay for it?**
+# Epsilon has to be chosen, and step 6 showed how narrow the choice can be. Nyiri and Gibaru (2025, arXiv 2501.14322)
+# announce a rule that leaves nothing to choose: *Relative LRP*. According to their abstract it conserves relevance up
+# to a factor, divides by no small values, skip connections excepted, and has no hyperparameter. **What rule could that
+# be, and what does it cost?**
 #
-# The abstract does not print the formula, and we could not get at the paper's text. So what follows is **our reading**,
+# The abstract does not print the formula, and we could not obtain the paper's text. So what follows is **our reading**,
 # and nothing here is a verdict on theirs.
 
 # %%
@@ -25,12 +25,12 @@ from lrpref.evaluation import maps
 # %% [markdown]
 # ## A denominator that is never small
 #
-# LRP-0 divides each contribution by the sum of them all, $z$. The trouble is that $z$ may be anything. What number
-# belongs to a neuron, cannot be small, and needs no choice? The *number of its inputs*, $n$.
+# LRP-0 divides each contribution by the sum of them all, $z$. The trouble is that $z$ can be anything. Which number
+# belongs to a neuron, cannot be small, and leaves nothing to choose? The *number of its inputs*, $n$.
 #
 # $$R_{i \leftarrow j} = \mathrm{sgn}(z_j)\,\frac{a_i w_{ij}}{n} R_j$$
 #
-# We ask the neuron of step 1 again: contributions 1, 3 and -1, and a bias that brings $z$ closer and closer to zero.
+# We return to the neuron of step 1: contributions 1, 3 and -1, and a bias that brings $z$ closer and closer to zero.
 
 
 # %%
@@ -46,19 +46,19 @@ print("      z   LRP-0              relative           its sum")
 for z in [Fraction(1), Fraction(1, 10), Fraction(1, 1000), Fraction(-1, 1000)]:
     neuron = Dense(w, exact([z - 3]))
     zero, relative = (neuron.relevance(a, one, rule)[0] for rule in (rules.Zero(), bare))
-    told = [" ".join(map(str, shares)) for shares in (zero, relative)]
-    print(f"{z!s:>7}   {told[0]:18} {told[1]:18} {sum(relative)}")
+    columns = [" ".join(map(str, shares)) for shares in (zero, relative)]
+    print(f"{z!s:>7}   {columns[0]:18} {columns[1]:18} {sum(relative)}")
     sign = -1 if z < 0 else 1
     assert sum(relative) == (abs(z) - sign * (z - 3)) / 3
     assert list(relative) == [Fraction(sign * c, 3) for c in (1, 3, -1)]
 
 # %% [markdown]
-# The explosion is gone. What came in is no longer what goes out: per neuron, the sum is
+# The explosion is gone. But what goes out no longer equals what came in: per neuron, the messages sum to
 # $(|z| - \mathrm{sgn}(z)\,b)/n$ times $R$. That is "conservation up to a factor", if the factor may differ from neuron
 # to neuron. (Where the bias outweighs the inputs, it is even negative: the last line.)
 #
-# Why the sign? Take a neuron at $z = -1$ that holds relevance $-1$: evidence against. Its second input, $-2$, made it
-# so. Without the sign that input would come out *in favour*.
+# Why the sign? Take a neuron at $z = -1$ that holds relevance $-1$: evidence against. Its second contribution, $-2$,
+# made it so. Without the sign, that input would come out *in favour*.
 
 # %%
 neuron = Dense(exact([[Fraction(1), Fraction(-2)]]))
@@ -73,10 +73,10 @@ assert list(map(str, signed)) == ["1/2", "-1"]
 assert list(zero) == [1, -2]
 
 # %% [markdown]
-# (Behind a ReLU $z$ is positive and the sign is not needed. Before a skip connection, at a negative logit, or under a
-# Tanh it is.)
+# (Behind a ReLU, $z$ is positive and the sign makes no difference. Before a skip connection, at a negative logit, or
+# under a Tanh, it does.)
 #
-# ## It fades away
+# ## Relevance fades away
 #
 # Now a real network. The ledger has a column for what the rule holds back, *factor*.
 
@@ -88,13 +88,13 @@ print(faded.ledger)
 assert_allclose(faded.relevance.sum(), 2.8623e-06, rtol=1e-4)
 
 # %% [markdown]
-# Of 24.9, three millionths are left at the pixels. Each layer divides by its number of inputs, which is 1568 in `fc1`
-# and 288 in `conv3`. With nineteen layers, what is left can be less than single precision can hold. The map's pattern
-# is unharmed by that, as long as there is one path. But two branches that meet again at a fork have been divided by
-# different numbers, and then it is not.
+# Of 24.9, three millionths reach the pixels. Each layer divides by its number of inputs, which is 1568 in `fc1` and 288
+# in `conv3`. With nineteen layers, too little may be left for single precision to hold. As long as there is only one
+# path, the pattern of the map is unharmed. But two branches that meet again at a fork have been divided by different
+# numbers, and then it is not.
 #
-# So the library's rule hands on as much as it got: each layer rescales what it sends, for each sample, to the total
-# $|R|$ that it received.
+# So the library's rule passes on as much as it received: each layer rescales what it sends, sample by sample, to the
+# total $|R|$ that came in.
 #
 # $$R_i = \kappa \sum_j R_{i \leftarrow j} \qquad \kappa = \frac{\sum_j |R_j|}{\sum_i |\sum_j R_{i \leftarrow j}|}$$
 
@@ -105,47 +105,48 @@ assert_allclose(abs(tr.relevance).sum(), tr.logits.max())
 assert_allclose(tr.relevance / tr.relevance.sum(), faded.relevance / faded.relevance.sum(), atol=1e-12)
 
 # %% [markdown]
-# The same pattern, now of the size of the logit. And the odd constant $n$ has lost its importance: had we divided by 7
-# instead, $\kappa$ would make up for it. So there is really nothing to choose.
+# The same pattern, now the size of the logit. And the odd constant $n$ no longer matters: had we divided by 7 instead,
+# $\kappa$ would have made up for it. So there really is nothing to choose.
 #
-# $\kappa$ is a division too. By what? By the size of everything that a layer sends, added up over all units, and not by
-# one unit's $z$. It is small only if messages cancel almost everywhere. The ledger watches that: *survived* is what is
-# left of the messages after those to the same input have cancelled. Half, here. Were it $10^{-6}$, the map would be
-# rounding noise blown up to full size, and the ledger would tell.
+# $\kappa$ is a division too. By what? By the magnitude of everything a layer sends, added up over all its inputs, and
+# not by one unit's $z$. It is small only if messages cancel almost everywhere. The ledger watches for that: *survived*
+# is the fraction of their magnitude that is left once messages to the same input have cancelled. Half, here. Were it
+# $10^{-6}$, the map would be rounding noise blown up to full size, and the ledger would show it.
 #
 # ## Does it help?
 #
-# On the network of step 6, with its normalisation passed by, LRP-0 was beyond repair, and epsilon had one good decade.
+# On the network of step 6, with relevance passed straight through its normalisation, LRP-0 was beyond repair, and
+# epsilon had one good decade.
 
 # %%
 normalised = lrpref.load("mnist-mlp-bn").astype(np.float64)
 
 
 def left_in(rule):
-    """The rule everywhere; BatchNorm is passed by."""
+    """The rule on every linear layer; relevance passes unchanged through BatchNorm."""
     return Composite([(lrpref.BatchNorm, rules.Pass()), (lrpref.LinearLayer, rule)])
 
 
-ask = {"zero": rules.Zero(), "epsilon, 0.1": rules.Epsilon(0.1), "relative": rules.Relative()}
-shown = {f"{name}, passed by": lrpref.explain(normalised, x, rule=left_in(rule)) for name, rule in ask.items()}
+chosen = {"zero": rules.Zero(), "epsilon, 0.1": rules.Epsilon(0.1), "relative": rules.Relative()}
+shown = {f"{name}, passed": lrpref.explain(normalised, x, rule=left_in(rule)) for name, rule in chosen.items()}
 fused = lrpref.fuse(normalised)
-shown |= {f"{name}, folded": lrpref.explain(fused, x, rule=rule) for name, rule in ask.items()}
+shown |= {f"{name}, folded": lrpref.explain(fused, x, rule=rule) for name, rule in chosen.items()}
 sizes = {name: abs(R).sum() / fused.forward(x).max() for name, R in shown.items()}
 for name, size in sizes.items():
     print(f"{name:24} sum of |R| / logit {size:6.2f}")
 assert_allclose(list(sizes.values()), [22.68, 3.11, 1.0, 1.48, 1.12, 1.0], atol=0.006)
 
-# %% alt="The four: passed by, zero is blocks, epsilon rough, relative clear; folded, all three are calm"
+# %% alt="Maps of the four: BatchNorm passed, zero is blocks, epsilon rough, relative clear; folded, all three are calm"
 plot.grid(x, shown)
 
 # %% [markdown]
-# It does: without any choice, in a place where LRP-0 fails. But look at the second row. Once the normalisation is
-# folded, LRP-0 does not fail either. The remedy for that disease was folding.
+# It does: with nothing to choose, in a place where LRP-0 fails. But look at the second row. Once the normalisation is
+# folded, LRP-0 does not fail either. The cure for that disease was folding.
 #
 # ## Is it more robust?
 #
-# The paper's title says so. One meaning of the word can be tried in a few lines: change the picture by noise that
-# nobody would see, a thousandth of the range from black to white. By how much does the map change?
+# The paper's title says so. One meaning of the word can be tested in a few lines: add noise that nobody would see, a
+# thousandth of the range from black to white. By how much does the map change?
 
 # %%
 names = lrpref.samples.names((1, 28, 28))
@@ -163,28 +164,28 @@ trained = ("mnist-cnn", "mnist-cnn-bn", "mnist-mlp")
 networks = {name: lrpref.fuse(lrpref.load(name).astype(np.float64)) for name in trained}
 print(f"{'change of the map':22}" + "".join(f"{name:>14}" for name in networks))
 for rule, changes in expected.items():
-    told = []
+    measured = []
     for each in networks.values():
         target = each.forward(digits).argmax(axis=1)
         before, after = (lrpref.explain(each, image, target, rule) for image in (digits, digits + noise))
-        told.append(maps.relative_l2(after, before).mean())
-    print(f"{rule:22}" + "".join(f"{value:14.1%}" for value in told))
-    assert_allclose(told, changes, atol=0.0006)
+        measured.append(maps.relative_l2(after, before).mean())
+    print(f"{rule:22}" + "".join(f"{value:14.1%}" for value in measured))
+    assert_allclose(measured, changes, atol=0.0006)
 
 # %% [markdown]
-# More robust than LRP-0 on all three, by little or by much. About as robust as an epsilon that was chosen well, or
-# gamma. Less robust than the rules that let nothing cancel.
+# More robust than LRP-0 on all three, by a little or by a lot. About as robust as a well-chosen epsilon, or gamma. Less
+# robust than the rules that let nothing cancel.
 #
 # ## What it costs
 #
-# Step 7 said that a map should tell about the function and not about how it was written down. How does this rule fare?
-# Two rewritings that change no output: *scale* a hidden unit by $c$ and what it feeds by $1/c$; and *insert* a layer
-# that does nothing.
+# Step 7 argued that a map should describe the function and not how it was written down. How does this rule fare? Here
+# are two rewritings that change no output: *scale* a hidden unit by $c$ and the weights it feeds by $1/c$; and *insert*
+# a layer that does nothing.
 
 
 # %%
 def rescaled(net, c):
-    """The same function: the units of fc1 times c, one number each, and fc2's weights divided by it."""
+    """The same function: each unit of fc1 times its own factor in c, and fc2's weights divided by it."""
     first, second = net["fc1"], net["fc2"]
     swapped = {"fc1": replace(first, weight=first.weight * c[:, None], bias=first.bias * c)}
     swapped["fc2"] = replace(second, weight=second.weight / c)
@@ -201,37 +202,38 @@ assert_allclose(twin.forward(digits), mlp.forward(digits), atol=1e-9)
 assert_allclose(longer.forward(digits), mlp.forward(digits), atol=1e-9)
 target = mlp.forward(digits).argmax(axis=1)
 expected = {"zero": [0.0, 0.0], "z-plus": [0.0, 0.0], "relative": [0.586, 0.237]}
-print("change of the map     units scaled   an identity inserted")
+print("change of the map     units scaled      identity inserted")
 for rule, changes in expected.items():
     before, *after = (lrpref.explain(each, digits, target, rule) for each in (mlp, twin, longer))
-    told = [maps.relative_l2(R, before).mean() for R in after]
-    print(f"{rule:22}{told[0]:12.1%} {told[1]:22.1%}")
-    assert_allclose(told, changes, atol=0.006)
+    measured = [maps.relative_l2(R, before).mean() for R in after]
+    print(f"{rule:22}{measured[0]:12.1%} {measured[1]:22.1%}")
+    assert_allclose(measured, changes, atol=0.006)
 
-# %% alt="The four under relative: as trained, with units scaled, with an identity inserted: three different maps"
-same_function = {"as trained": mlp, "units scaled": twin, "an identity inserted": longer}
+# %% alt="Maps of the four under relative: as trained, with units scaled, with an identity inserted; all three differ"
+same_function = {"as trained": mlp, "units scaled": twin, "identity inserted": longer}
 plot.grid(x, {name: lrpref.explain(each, x, 4, "relative") for name, each in same_function.items()})
 
 # %% [markdown]
-# One function, three maps. LRP-0 and z-plus do not see the rewriting at all: their denominators change along with the
-# weights. A number of inputs does not change along with anything, and large activations get more at every layer. **That
-# is the price of a denominator that has nothing to do with the neuron**, and it is not a small one.
+# One function, three maps. LRP-0 and z-plus do not notice the rewriting at all: their denominators change along with
+# the weights. A number of inputs does not change along with anything, and large activations get more at every layer.
+# **That is the price of a denominator that has nothing to do with what the neuron computes**, and it is not a small
+# one.
 #
-# ## Which sentence is which
+# ## The abstract, sentence by sentence
 #
-# | the abstract says | here it is |
+# | the abstract says | in our reading |
 # |---|---|
-# | conservation up to a multiplicative factor | the sum per neuron; after rescaling, the sum of magnitudes is kept |
-# | no division by small values | $n$ is a count; $\kappa$ divides by the size of all messages |
-# | except for skip connections | the `Add` is under LRP-0 (step 8) |
-# | no hyperparameter | nothing to set; any constant in the place of $n$ gives the same map |
+# | conservation up to a multiplicative factor | per neuron, for the sum; after rescaling, for the sum of magnitudes |
+# | no division by small values | $n$ is a count; $\kappa$ divides by the total magnitude of all messages |
+# | except for skip connections | `Add` is under LRP-0 (step 8) |
+# | no hyperparameter | nothing to set; any constant in place of $n$ gives the same map |
 #
-# Two other readings were set aside. *Carrying $R/a$* from layer to layer conserves exactly, and then there would be no
-# factor. *Dividing by $\sum |a w|$* is the rule `Absolute`, which has no factor either.
+# We discarded two other readings. *Carrying $R/a$* from layer to layer conserves relevance exactly, and then there
+# would be no factor. *Dividing by $\sum |a w|$* is the rule `Absolute`, which has no factor either.
 #
 # ## What you know now
 #
 # - A denominator that is a count cannot explode, and needs no epsilon.
-# - Relevance must then be rescaled, or it fades. What survives cancellation is on the books.
+# - Relevance must then be rescaled, or it fades. How much survives cancellation is on the books.
 # - The map depends on how the function is written down. It is not additive in relevance, and its sum means nothing.
-# - More robust than LRP-0, less than z-plus. Whether it is *right* is the last question.
+# - More robust than LRP-0, less than z-plus. Whether it is *right* is the next question.

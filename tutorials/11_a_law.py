@@ -2,10 +2,10 @@
 # # 11. Is it true of every network?
 #
 # Here is a rule that we wrote ourselves, after step 2: z-plus, evidence *for* and nothing else. It drops the negative
-# weights. **Is it z-plus?** On the digits it seems so. But a digit is one example, and a sentence about a rule is
-# about all of them.
+# weights. **Is it z-plus?** On the digits it seems to be. But a digit is one example, and a statement about a rule is a
+# statement about all of them.
 #
-# So we write the sentence down as a law, and let a machine try to break it.
+# So we write the statement down as a law, and let a machine try to break it.
 
 # %%
 # %matplotlib inline
@@ -47,31 +47,32 @@ print(f"largest difference: {'none beyond rounding' if difference < 1e-12 else d
 assert difference < 1e-12
 
 # %% [markdown]
-# Equal. Thirteen digits would be equal, and ten thousand. It looks like proof.
+# Equal. Thirteen digits would be equal, too, and so would ten thousand. It looks like proof.
 #
-# It is not, because all of these examples have something in common, and we did not choose it. We will see in a moment
-# what. The trouble with examples is that they come from where we are used to look.
+# It is not, because all of these examples have something in common that we did not choose. We will see in a moment what
+# it is. The trouble with examples is that they come from where we are used to looking.
 #
 # ## A law
 #
-# What does it mean that a rule *is* z-plus? That on **every** layer, for **every** input and **every** relevance above
-# it, each input gets the sum of the messages which the paper's formula sends:
+# What does it mean for a rule to *be* z-plus? That on **every** layer, for **every** input and **every** relevance
+# above it, each input gets the sum of the messages that the paper's formula sends:
 #
 # $$R_i=\sum_j R_{i \leftarrow j} \quad R_{i \leftarrow j} = \frac{(a_i w_{ij})^+}{\sum_i (a_i w_{ij})^+ + b_j^+} R_j$$
 #
-# (Bach et al. 2015, eqs. 8 and 60.) As a function, it takes a layer, an input and relevance, and says yes or no.
+# (Bach et al. 2015, eqs. 8 and 60.) Written as a function, the law takes a layer, an input and relevance, and returns
+# true or false.
 
 
 # %%
 def is_z_plus(case):
-    """Whether our rule sends what the formula says, on this layer and these numbers."""
+    """Whether our rule sends what the formula prescribes for this layer and these numbers."""
     layer, inputs, R = case
     sent = lrpref.messages(layer, inputs, R, rules.ZPlus())[0]
     return np.allclose(layer.relevance(inputs, R, Clamped())[0], sent.sum(axis=-1))
 
 
 # %% [markdown]
-# "Every" is what we cannot try. But a machine can make up layers, and it does not share our habits.
+# "Every" is exactly what we cannot try. But a machine can make up layers, and it does not share our habits.
 # [Hypothesis](https://hypothesis.readthedocs.io) draws values from *strategies*. `lrpref.testing.strategies` has one
 # that draws a layer together with inputs and relevance for it. Let it look for a case that breaks the law.
 
@@ -83,13 +84,13 @@ assert not is_z_plus(first)
 assert testing.numbers(first) > 10
 
 # %% [markdown]
-# Broken. But a layer with so many numbers is hard to read (it stands in the picture below). Which of them matter?
+# Broken. But a layer with so many numbers is hard to read (you can see it in the figure below). Which of them matter?
 #
-# ## The smallest counter-example
+# ## The smallest counterexample
 #
-# Hypothesis does not stop there. It takes away what is not needed, as long as the law stays broken: samples, units,
-# inputs, digits. That is called shrinking. (`testing.smallest` is Hypothesis's `find`, and at the end leaves out once
-# more whatever samples, outputs and inputs the law is broken without.)
+# Hypothesis does not stop there. It takes away whatever is not needed to keep the law broken: samples, units, inputs,
+# digits. This is called shrinking. (`testing.smallest` is Hypothesis's `find`, followed by one more attempt to do
+# without some of the samples, outputs and inputs.)
 
 # %%
 smallest = testing.smallest(strategies.layer_cases("dense"), lambda case: not is_z_plus(case))
@@ -115,12 +116,12 @@ for row, (name, case) in zip(figure.subplots(2, 3), {"as found": first, "as shru
 figure
 
 # %% [markdown]
-# Now it can be read. One weight of 1, one input of -1. The product is -1: evidence *against*. z-plus has nothing to
+# Now we can read it. One weight of 1, one input of -1. The product is -1: evidence *against*. z-plus has nothing to
 # send there. Our rule looks at the weight, finds it positive, and gives the input all the credit.
 #
-# **And so we learn what the digits had in common**: no pixel is negative, and after a ReLU no activation is. On such
+# **And now we know what the digits had in common**: no pixel is negative, and after a ReLU no activation is. On such
 # inputs the sign of the weight *is* the sign of the product. Feed the network a digit whose background was normalised
-# to a negative number, as most training code does, and the two maps part:
+# to a negative number, as most training code does, and the two maps part company:
 
 # %%
 normalised = (x - 0.1307) / 0.3081
@@ -132,12 +133,12 @@ print(f"the same digit, normalised: the maps differ by {apart:.0%} of their size
 assert apart > 0.2
 
 # %% [markdown]
-# This is no invention. captum 0.9.0 has this rule (the next step finds it there).
+# We did not make this up. captum 0.9.0 has this rule (the next step finds it there).
 #
-# ## A law that says too much
+# ## A law that claims too much
 #
-# Laws can be wrong as well, and then the counter-example is about the law. We believe: *without biases z-plus hands on
-# all it gets.* The sum of the map is the relevance above, always.
+# Laws can be wrong as well, and then the counterexample is about the law. Suppose we believe: *without biases, z-plus
+# passes on all it gets.* The sum of the map is the relevance above, always.
 
 
 # %%
@@ -158,13 +159,13 @@ assert_array_equal(exception.R, [[1.0]])
 
 # %% [markdown]
 # A weight of zero. Relevance 1 comes in, and there is nobody to give it to: 0/0. We had forgotten that. The rule is
-# right, and the law must say what happens then. The ledger of step 3 knows: such relevance is booked under *dropped*.
-# So the law is that what arrives **and what was withheld** make up what came.
+# right, and it is the law that must say what happens then. The ledger of step 3 knows: such relevance is booked as
+# *dropped*. So the law is that what arrives **and what was dropped** add up to what came in.
 
 
 # %%
 def all_is_accounted_for(case):
-    """As before, with what zero denominators withheld."""
+    """As before, but counting what was dropped at denominators of zero."""
     flow = case.layer.flow(case.inputs, case.R, rules.ZPlus())
     return np.allclose(flow.inputs[0].sum(axis=1) + flow.losses["dropped"], case.R.sum(axis=1))
 
@@ -177,62 +178,62 @@ def broken(case):
     return not all_is_accounted_for(case)
 
 
-print("counter-example:", testing.smallest(cases, broken, max_examples=300))
+print("counterexample:", testing.smallest(cases, broken, max_examples=300))
 print("enough cases were tried:", len(tried) >= 200)
 assert len(tried) >= 200
 
 # %% [markdown]
-# Hundreds of layers, and none breaks it. That is no proof either. But it was tried by something that does its best to
-# find one, and starts with zeros, ones and ties, which is where rules break.
+# Hundreds of layers, and none breaks it. That is no proof either. But the law has withstood something that does its
+# best to break it, and that starts with zeros, ones and ties, which is where rules break.
 #
 # ## All laws at once
 #
-# `lrpref.testing` has these laws and others ready, each with its equation and its source. Here is one of them.
+# `lrpref.testing` provides these laws and others, each with its equation and its source. Here is one of them.
 
 # %%
 print(inspect.getsource(testing.check_linear_in_R.pairs))
 
 # %% [markdown]
-# A rule says by its tags which of them it promises: `conserves`, `linear`, `exact`, `needs_nonnegative`. `check_rule`
-# tries all that apply, in exact fractions where the rule is made of fractions, so that a law holds with `==` or not at
-# all. `like` says which rule it claims to be.
+# A rule's tags declare which laws it promises to obey: `conserves`, `linear`, `exact`, `needs_nonnegative`.
+# `check_rule` tries all that apply, in exact fractions where the rule is made of rational operations, so that a law
+# holds with `==` or not at all. `like` names the rule that it claims to be.
 
 # %%
 testing.check_rule(rules.ZPlus())
-print("z-plus keeps every law")
-told = None
+print("z-plus obeys every law")
+caught = None
 try:
     testing.check_rule(Clamped(), like=rules.ZPlus())
 except testing.ChecksFailed as error:
-    told = error
-print(told)
-assert [failure.law for failure in told.failures] == ["check_oracle"]
-assert testing.numbers(told.failures[0].case) == 3
+    caught = error
+print(caught)
+assert [failure.law for failure in caught.failures] == ["check_oracle"]
+assert testing.numbers(caught.failures[0].case) == 3
 
 # %% [markdown]
-# The same three numbers. There is one way to be right about our rule, too: say what it is for. On inputs that are not
-# negative it *is* z-plus.
+# The same three numbers. There is one way to make our rule right, too: say what it is for. On inputs that are not
+# negative, it *is* z-plus.
 
 
 # %%
 @dataclass(frozen=True)
 class ForPixels(Clamped):
-    """The same, and it says for which inputs."""
+    """The same rule, declared for inputs that are not negative."""
 
     needs_nonnegative = True
 
 
 testing.check_rule(ForPixels(), like=rules.ZPlus())
-print("keeps every law, on the inputs that it is for")
+print("obeys every law, on the inputs that it is for")
 
 # %% [markdown]
 # ## What you know now
 #
 # - An example shows that something can be true. It cannot show that nothing else can happen, and examples are alike in
 #   ways that nobody chose.
-# - A law is a sentence with "every" in it. Written as a function, a machine can try to break it.
-# - Read the counter-example: shrunk to three numbers, it says what is wrong, with the rule or with the law.
-# - `check_rule`, `check_layer` and `check_explainer` try all laws on a rule, a layer, or a whole explainer of yours
-#   ([docs/testing.md](../docs/testing.md)).
+# - A law is a sentence with "every" in it. Write it as a function, and a machine can try to break it.
+# - Read the counterexample: shrunk to three numbers, it shows what is wrong, with the rule or with the law.
+# - `check_rule`, `check_layer` and `check_explainer` try all laws on a rule, a layer, or a whole explainer of your own
+#   ([docs/testing.md](../../docs/testing.md)).
 #
 # Next: other people's code.

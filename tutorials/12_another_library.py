@@ -1,11 +1,11 @@
 # %% [markdown]
 # # 12. Whose heatmap is right?
 #
-# Two libraries explain the same network, the same picture, under a rule of the same name. The heatmaps differ.
-# **Which of the two is wrong, or is neither?**
+# Two libraries explain the same network, the same picture, under a rule of the same name. The heatmaps differ. **Which
+# of the two is wrong, or is neither?**
 #
-# Nobody can tell from the pictures. We need networks so small that the right answer can be worked out by hand, and a
-# way to put them to any library.
+# Nobody can tell from the pictures. We need networks so small that we can work out the right answer by hand, and a way
+# to put them to any library.
 
 # %%
 # %matplotlib inline
@@ -24,7 +24,7 @@ from lrpref.conformance import NotOffered
 # ## A library
 #
 # So that nothing needs to be installed, we write one: ten lines, for fully connected layers. It has epsilon, and
-# alpha-beta with $\alpha = 1, \beta = 0$. It looks as such code looks. There are three mistakes in it.
+# alpha-beta with $\alpha = 1, \beta = 0$. It looks the way such code looks. It contains three mistakes.
 
 
 # %%
@@ -42,7 +42,7 @@ def alpha1_beta0(a, w, b, R):
 # %% [markdown]
 # ## First try: compare with somebody else's heatmap
 #
-# A layer with random weights, inputs as they come out of a ReLU, and lrpref on the other side.
+# A layer with random weights, inputs as they come out of a ReLU, and lrpref to compare with.
 
 # %%
 random = np.random.default_rng(0)
@@ -57,15 +57,15 @@ for name, ours, rule in [
     assert apart < 0.05
 
 # %% [markdown]
-# A little, and nothing. Is a little a mistake, another convention, or rounding? Is nothing a proof? And who says that
-# lrpref is right? A comparison of two programs has no third party.
+# A little, and nothing. Is a little a mistake, another convention, or rounding? Does nothing prove anything? And who
+# says that lrpref is right? A match between two programs has no referee.
 #
 # ## Cases
 #
-# The third party is paper and pencil. lrpref keeps a table of small cases with a known answer, under forty questions in
-# which implementations are known to part: negative inputs, biases, zero denominators, padding, skips, and so on. Each
-# answer was worked out by hand, or in fractions from the rule's equation by a script that knows no LRP library, lrpref
-# neither. Here is one.
+# The referee is pencil and paper. lrpref keeps a table of small cases with known answers, under forty questions on
+# which implementations are known to disagree: negative inputs, biases, zero denominators, padding, skips, and so on.
+# Each answer was worked out by hand, or in fractions from the rule's equation by a script that uses no LRP library, not
+# even lrpref. Here is one.
 
 # %%
 cases = conformance.load_cases()
@@ -75,19 +75,20 @@ print(case.title)
 for name, layer, _ in case.network.nodes:
     print(f"{name}: weights {layer.weight}, input {case.input[0]}, relevance {case.seed[0]}, rule {case.rules[name]}")
 print("expected", *case.exact[0])
-print("known to answer otherwise:", case.citation)
+print("known to differ:", case.citation)
 assert len(cases) == 323
 assert [str(v) for v in case.exact[0]] == ["1/3", "2/3", "0"]
 
 # %% [markdown]
-# Check it: contributions (1, 2, -2), the positive ones sum to 3, so (1/3, 2/3, 0). That takes ten seconds, and it
-# settles the question for good.
+# Check it: the contributions are (1, 2, -2), the positive ones sum to 3, so (1/3, 2/3, 0). That takes ten seconds, and
+# it settles the question for good.
 #
 # ## An adapter
 #
-# A library does not speak in lrpref's networks and rules. An *adapter* translates: it gets a case and returns the
-# library's relevance of the input. What the library does not have, it says: `NotOffered`. **Not offered is not wrong.**
-# And it quotes what the library promises, because only who has promised a value can be wrong about it.
+# A library does not speak in lrpref's networks and rules. An *adapter* translates: it takes a case and returns the
+# library's relevance of the input. Where the library has nothing of the kind, it raises `NotOffered`. **Not offered is
+# not wrong.** And it quotes what the library promises, because only those who have promised a value can be wrong about
+# it.
 
 
 # %%
@@ -100,7 +101,7 @@ class TwoRules:
         if any(type(layer) not in (Dense, ReLU) for _, layer, _ in case.network.nodes):
             raise NotOffered("layers other than Dense and ReLU")
         if not hasattr(case.seed, "shape"):
-            raise NotOffered("a seed other than an array of relevance")
+            raise NotOffered("seeds other than an array of relevance")
         at, R = case.network.activations(case.input), case.seed
         for name, layer, (source,) in reversed(case.network.nodes):
             if isinstance(layer, Dense):
@@ -113,7 +114,7 @@ class TwoRules:
             return epsilon_rule(a, layer.weight, b, R, rule.epsilon)
         if type(rule) is rules.AlphaBeta and (rule.alpha, rule.bias, rule.empty) == (1, "keep", "literal"):
             return alpha1_beta0(a, layer.weight, b, R)
-        raise NotOffered(f"no rule like {rule}")
+        raise NotOffered(f"the rule {rule}")
 
     def promise(self, case):
         return 'README: "epsilon and alpha-beta, as in Bach et al. 2015"'
@@ -141,16 +142,16 @@ assert {"ab-signed-R", "ab-bias-mode-keep"} <= {name for name, error in errors.i
 # %% [markdown]
 # Three families.
 #
-# - Those that begin with *eps* have $z < 0$. The paper's denominator is $z + \varepsilon \, \mathrm{sign}(z)$ (Bach
-#   et al. 2015, eq. 58), which moves away from zero on both sides. Ours moves towards it, and at $z = -\varepsilon$
-#   divides by zero. In the first try that cost us "a little".
-# - Those that begin with *ab* and have a large error have negative inputs or biases. Our alpha-beta clamps the
-#   weights, where the paper splits the *products* (eq. 60), and it leaves a negative bias in the positive pool. The
-#   first try had neither, and saw nothing.
-# - The rest is off in the tenth digit: the 1e-9 that we put into the denominator, unasked, so as not to divide by zero.
-#   It is harmless, and still it is not the formula. The size of an error says what to look for.
+# - Those that begin with *eps* have $z < 0$. The paper's denominator is $z + \varepsilon \, \mathrm{sign}(z)$ (Bach et
+#   al. 2015, eq. 58), which moves away from zero on both sides. Ours moves towards it, and at $z = -\varepsilon$
+#   divides by zero. In the first try, that was "a little".
+# - Those that begin with *ab* and have a large error have negative inputs or biases. Our alpha-beta clamps the weights,
+#   where the paper splits the *products* (eq. 60), and it leaves a negative bias in the denominator of the positive
+#   part. The first try had neither, and saw nothing.
+# - The rest are off in the tenth digit: that is the 1e-9 that we put into the denominator, uninvited, so as not to
+#   divide by zero. It is harmless, and still it is not the formula. The size of an error tells you what to look for.
 #
-# ## Mend it, and ask again
+# ## Fix it, and ask again
 
 
 # %%
@@ -166,18 +167,18 @@ def alpha1_beta0(a, w, b, R):
     return sum(a_part * (s @ w_part) for a_part, w_part in parts)
 
 
-mended = conformance.run(TwoRules(), cases)
-print(mended.counts)
-assert mended.passed
-assert mended.counts["agrees"] == 16
+fixed = conformance.run(TwoRules(), cases)
+print(fixed.counts)
+assert fixed.passed
+assert fixed.counts["agrees"] == 16
 
 # %% [markdown]
-# Nothing differs any more, and every case that differed agrees now.
+# Nothing differs any more, and every case that differed now agrees.
 #
 # ## What the others answer
 #
-# `lrpref conform zennit` does the same with an installed library. What came out where we ran it is recorded and comes
-# with the package, so here it is, without any of them.
+# `lrpref conform zennit` does the same with an installed library. We ran it on several, and the recorded results come
+# with the package, so here they are, with nothing to install.
 
 # %%
 folder = files("lrpref.conformance.adapters") / "recorded"
@@ -190,7 +191,7 @@ for name, record in zip(names, records, strict=True):
 assert {record["library"] for record in records} >= {"zennit", "captum", "innvestigate", "lxt", "torchlrp"}
 assert all(record["verdicts"]["error"] == 0 for record in records)
 
-# %% alt="Bars per library: mostly agreement; zennit has the most conventions, captum the most differences, nine"
+# %% alt="Bars per library: mostly agreement; zennit has the most conventions, captum the most differences (nine)"
 figure = Figure(figsize=(8.4, 2.9), layout="constrained")
 ax, left = figure.subplots(), np.zeros(len(records))
 for verdict, colour in zip(shown, ("#4d9221", "#b2182b", "#bdbdbd"), strict=True):
@@ -198,7 +199,7 @@ for verdict, colour in zip(shown, ("#4d9221", "#b2182b", "#bdbdbd"), strict=True
     ax.barh(names, counts, left=left, color=colour, label=verdict)
     left += counts
 ax.invert_yaxis()
-ax.set_xlabel("cases that the library can be asked")
+ax.set_xlabel("cases that apply to the library")
 ax.legend(frameon=False)
 ax.spines[["top", "right"]].set_visible(False)
 figure
@@ -206,39 +207,39 @@ figure
 # %% [markdown]
 # Three verdicts, and the grey one is the one to think about.
 #
-# - **differs**: another value, and the library's own documentation, or the paper that it cites, promises this one. That
-#   is an error, and the report quotes the promise.
+# - **differs**: another value, although the library's own documentation, or the paper that it cites, promises the
+#   expected one. That is an error, and the report quotes the promise.
 # - **convention**: another value, but nobody has promised anything. What becomes of a bias under w-square? Who wins a
 #   tie? The papers do not say, and each library has to choose.
-# - The number of cases that a library can be asked says what it was made for, and nothing about its quality.
+# - The number of cases that apply to a library shows what it was made for, and nothing about its quality.
 #
 # And the case from above?
 
 # %%
 for name, record in zip(names, records, strict=True):
-    told = next(each for each in record["cases"] if each["id"] == "ab-neg-input")
-    values = "" if told["got"] is None else np.round(np.array(told["got"], dtype=float).ravel(), 3)
-    print(f"{name:20} {told['verdict']:12} {values}")
+    answer = next(each for each in record["cases"] if each["id"] == "ab-neg-input")
+    values = "" if answer["got"] is None else np.round(np.array(answer["got"], dtype=float).ravel(), 3)
+    print(f"{name:20} {answer['verdict']:12} {values}")
 captum = next(record for record in records if record["library"] == "captum")
-told = next(each for each in captum["cases"] if each["id"] == "ab-neg-input")
-assert told["verdict"] == "differs"
-assert_allclose(np.array(told["got"], dtype=float).ravel(), [-1, 0, 2])
+answer = next(each for each in captum["cases"] if each["id"] == "ab-neg-input")
+assert answer["verdict"] == "differs"
+assert_allclose(np.array(answer["got"], dtype=float).ravel(), [-1, 0, 2])
 
 # %% [markdown]
-# (-1, 0, 2): the answer of the clamped weights, once more, in a library that many people use. The input that speaks
-# most for the answer gets nothing, and the one that speaks against it gets the most. The report quotes what its
-# documentation says:
+# (-1, 0, 2): the answer of the clamped weights once more, in a library that many people use. The input that argues most
+# strongly for the answer gets nothing, and the one that argues against it gets the most. The report quotes the
+# library's documentation:
 
 # %%
-print(told["reason"])
-assert "Only positive relevance is propagated" in told["reason"]
+print(answer["reason"])
+assert "Only positive relevance is propagated" in answer["reason"]
 
 # %% [markdown]
 # ## Before you write to anyone
 #
-# An adapter is code too, and may be at fault. So reproduce the difference in the library's own terms, with its own
-# defaults, before you report it. lrpref's tests do so for each error that [docs/adapters.md](../docs/adapters.md)
-# tells. This is the heart of the suite, by the way:
+# An adapter is code too, and may be at fault. So before you report a difference, reproduce it in the library's own
+# terms, with its own defaults. lrpref's tests do so for each error described in
+# [docs/adapters.md](../../docs/adapters.md). This, by the way, is the heart of the suite:
 
 # %%
 print(inspect.getsource(conformance.judge))
@@ -246,11 +247,11 @@ print(inspect.getsource(conformance.judge))
 # %% [markdown]
 # ## What you know now
 #
-# - Two programs that agree may share a mistake, and two that differ do not say which is wrong. Small cases with an
-#   answer by hand do.
+# - Two programs that agree may share a mistake, and two that differ do not tell you which one is wrong. Small cases
+#   with an answer worked out by hand do.
 # - An adapter is a function. What a library does not have is *not offered*; where nothing was promised, another value
 #   is a *convention*.
 # - `lrpref conform --adapter module:function` puts all cases to your own code, with a report as text, Markdown, JSON or
-#   HTML, and an exit code for CI ([docs/conformance.md](../docs/conformance.md)).
+#   HTML, and an exit code for CI ([docs/conformance.md](../../docs/conformance.md)).
 #
 # Next: two programs that both do the right thing, and still differ, in the seventh digit.

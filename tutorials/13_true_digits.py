@@ -1,10 +1,11 @@
 # %% [markdown]
-# # 13. How many digits of a heatmap are true?
+# # 13. How many digits of a heatmap are correct?
 #
-# A heatmap in single precision says that a pixel has the relevance 0.0213874. Another library says 0.0213871. **Is one
-# of them wrong?** And if we computed with twice the digits, would we see another picture?
+# A heatmap in single precision says that a pixel has relevance 0.0213874. Another library says 0.0213871. **Is one of
+# them wrong?** And if we computed with twice as many digits, would we see a different picture?
 #
-# Every number on a computer is rounded. To know what rounding does to a heatmap, one needs the same heatmap without.
+# Every number in a computer is rounded. To find out what rounding does to a heatmap, we need the same heatmap without
+# it.
 
 # %%
 # %matplotlib inline
@@ -35,12 +36,12 @@ print("typical relative difference below 1e-6:", np.median(relative) < 1e-6)
 assert relative.max() > 1e-6 > np.median(relative)
 
 # %% [markdown]
-# So in the worst pixel a digit or two of the seven are gone. But which of the two maps is right there? We believe the
-# one with more digits, and for that one there is nobody left to ask. What about a third with even more?
+# So at the worst pixel, a digit or two of the seven are gone. But which of the two maps is right there? We believe the
+# one with more digits, and nobody is left to check that one. What about a third with even more?
 #
 # ## The map itself
 #
-# There is an end to that. The weights of a network are binary fractions, the pixels are, and LRP-0 only adds,
+# There is an end to that. The weights of a network are binary fractions, so are the pixels, and LRP-0 only adds,
 # multiplies and divides. So the true map is a list of fractions, and a computer can calculate with those exactly.
 
 # %%
@@ -48,58 +49,58 @@ exact = lrpref.exact(net)
 tr = lrpref.trace(exact, x, rule="zero")
 pixel = max(tr.relevance.flat)
 print("one relevance:", str(pixel.numerator)[:20], "... over", str(pixel.denominator)[:20], "...")
-print("digits above the line:", len(str(pixel.numerator)), "  below it:", len(str(pixel.denominator)))
-print("what the books lack, exactly:", *{str(residual) for residual in tr.ledger.residual().flat})
+print("digits in the numerator:", len(str(pixel.numerator)), "  in the denominator:", len(str(pixel.denominator)))
+print("the ledger's residual, exactly:", *{str(residual) for residual in tr.ledger.residual().flat})
 assert (tr.ledger.residual() == 0).all()
 assert (len(str(pixel.numerator)), len(str(pixel.denominator))) == (36, 36)
 assert Fraction(int(pixel.numerator), int(pixel.denominator)) == pixel
 
 # %% [markdown]
-# Thirty-six digits over thirty-six, and no rounding anywhere: the residual of the ledger is not `1e-16`, it is 0. It
-# is the same code as before. Only the numbers are others.
+# Thirty-six digits over thirty-six, and no rounding anywhere: the residual of the ledger is not `1e-16`, it is 0. The
+# code is the same as before. Only the numbers are different.
 #
-# Now a digit can be called true. If $R^*$ is the fraction and $R$ what floating point made of it, then
+# Now we can say what a correct digit is. If $R^*$ is the fraction and $R$ is what floating point made of it, then
 #
 # $$\text{digits} = -\log_{10} \frac{|R - R^*|}{|R^*|}$$
 #
-# are right, and at most as many as the number type holds. `lrpref.digits` counts them for every pixel.
+# are correct, and at most as many as the number type holds. `lrpref.digits` counts them for every pixel.
 
 # %%
 found = lrpref.digits(net, x, "zero", dtypes=(np.float32, np.float64), reference="exact")
 for name, summary in found.summary.items():
-    print(f"{name}: holds {summary.holds:.0f} digits; true at the median pixel {summary.median:.0f}", end=", ")
+    print(f"{name}: holds {summary.holds:.0f} digits; correct at the median pixel {summary.median:.0f}", end=", ")
     print(f"at the worst {summary.worst:.0f}")
 assert_allclose([found.summary["float32"].median, found.summary["float64"].median], [6.9, 15.6], atol=0.3)
 assert_allclose([found.summary["float32"].worst, found.summary["float64"].worst], [5.2, 14.3], atol=0.6)
 
 # %% [markdown]
-# The answer for LRP-0 on this network: about seven digits of a pixel are true in single precision, and sixteen in
-# double. At the worst pixel it is two digits less, in both.
+# The answer for LRP-0 on this network: at a typical pixel, about seven digits are correct in single precision, and
+# sixteen in double. At the worst pixel it is two digits fewer, in both.
 #
 # ## Where digits go
 #
-# Two digits are lost, in single *and* in double precision. So it is not the precision that is at fault. One neuron
-# shows it. Its two contributions are $1/3$ and $-(1 - d)/3$, which almost cancel. The first input deserves $1/d$.
+# Two digits are lost, in single *and* in double precision. So it is not the precision that is to blame. One neuron
+# shows what is. Its two contributions are $1/3$ and $-(1 - d)/3$, which almost cancel. The first input deserves $1/d$.
 
 # %%
 layer = Dense(np.array([[1, -1]], np.float32))
-print("true digits of the 7.2 that a float32 holds")
+print("correct digits, of the 7.2 that a float32 holds")
 for power, expected in [(0, 7.2), (5, 5.7), (10, 4.5), (15, 2.7), (20, 1.5)]:
     d = Fraction(1, 2**power)
     a = np.array([[float(Fraction(1, 3)), float((1 - d) / 3)]], np.float32)  # rounded in the eighth digit
     R = layer.relevance(a, np.ones((1, 1), np.float32), rules.Zero())[0, 0]
     error = abs(Fraction(float(R)) - 1 / d) * d
     digits = min(7.2, -np.log10(float(error))) if error else 7.2
-    print(f"d = 1/2^{power:<2}  relevance {R:12.1f}, the truth {float(1 / d):9.1f}: {digits:.1f} true")
+    print(f"d = 1/2^{power:<2}  relevance {R:12.1f}, the truth {float(1 / d):9.1f}: {digits:.1f} correct")
     assert abs(digits - expected) < 0.05
 
 # %% [markdown]
 # The inputs are wrong in the eighth digit, as every rounded number is. The sum $z$ has the same *absolute* error, but
-# it is small, so its *relative* error is large, and relevance is divided by it. **A denominator that is a hundred
-# times smaller than its summands costs two digits**, in any precision. Doubling the precision does not mend that; it
-# only begins with more.
+# it is small, so its *relative* error is large, and relevance is divided by it. **A denominator a hundred times smaller
+# than its summands costs two digits**, in any precision. Doubling the precision does not cure that; it only starts with
+# more.
 #
-# And the other way round: a rule that adds up only what has one sign cannot cancel, so it cannot lose.
+# Conversely, a rule that adds up numbers of one sign only cannot cancel, so it cannot lose digits this way.
 
 # %%
 table = {"zero": found}
@@ -113,11 +114,11 @@ worst = {rule: each.summary["float32"].worst for rule, each in table.items()}
 assert_allclose(list(worst.values()), [5.2, 4.0, 6.6], atol=0.4)
 
 # %% [markdown]
-# (For the last two the reference is not a fraction but arithmetic with 60 digits, by mpmath: fractions grow with
-# every denominator, and would take a minute. [docs/exact.md](../docs/exact.md) has all rules, and says what size is
+# (For the last two, the reference is not a fraction but arithmetic with 60 digits, by mpmath: fractions grow with every
+# denominator, and would take a minute. [docs/exact.md](../../docs/exact.md) covers all rules, and says what size is
 # feasible.)
 
-# %% alt="Three digits of the four: under LRP-0 and gamma a few dark pixels among light ones, under z-plus all light"
+# %% alt="Correct digits for the four: under LRP-0 and gamma a few dark pixels among light ones, under z-plus all light"
 figure = Figure(figsize=(9.4, 3.1), layout="constrained")
 axes = figure.subplots(1, 3)
 for ax, (rule, each) in zip(axes, table.items(), strict=True):
@@ -125,13 +126,13 @@ for ax, (rule, each) in zip(axes, table.items(), strict=True):
     image = ax.imshow(digits, cmap="viridis", vmin=4, vmax=7.2)
     ax.set_title(f"{rule}: at least {np.nanmin(digits):.1f}", fontsize=10)
     ax.set_axis_off()
-figure.colorbar(image, ax=axes, label="true digits in float32", shrink=0.85)
+figure.colorbar(image, ax=axes, label="correct digits in float32", shrink=0.85)
 figure
 
 # %% [markdown]
 # The dark pixels are those where something cancelled. What do they have in common? Little relevance.
 
-# %% alt="Scatter: pixels with much relevance have 6 to 7 true digits, those with a thousandth of it down to 4 or 5"
+# %% alt="Scatter: pixels with much relevance have 6 to 7 correct digits, those with a thousandth of it down to 4 or 5"
 figure = Figure(figsize=(6.4, 3.4), layout="constrained")
 ax = figure.subplots()
 rows = []
@@ -141,7 +142,7 @@ for rule, marker in (("gamma", "."), ("z-plus", "x")):
     share, digits = R[drawn] / R.max(), table[rule]["float32"][0, 0][drawn]
     ax.semilogx(share, digits, marker, markersize=4, label=rule)
     rows.append((rule, digits[share > 0.1].min(), digits[share < 0.01].min()))
-ax.set(xlabel="relevance, as a share of the largest", ylabel="true digits in float32")
+ax.set(xlabel="relevance as a fraction of the largest", ylabel="correct digits in float32")
 ax.legend(frameon=False)
 ax.spines[["top", "right"]].set_visible(False)
 figure
@@ -157,15 +158,15 @@ assert rows[0][1] > 5.5
 # picture. So:
 #
 # - **The picture is the same in single precision.** No eye sees the fourth digit of a pale pixel.
-# - **A relative difference per pixel says little about a library.** 0.0213874 and 0.0213871 differ in the sixth
-#   digit, as they may. Compare maps by the size of the difference next to the size of the map (`lrpref.compare`
-#   does), and allow a hundred times the last digit of the number type.
-# - **A large difference is no rounding.** In this network rounding does not explain an error of a thousandth of the
-#   map. Then ask which convention is another (step 12).
+# - **A relative difference per pixel says little about a library.** 0.0213874 and 0.0213871 differ in the sixth digit,
+#   as they may. Compare maps by the size of their difference relative to the size of the map (`lrpref.compare` does),
+#   and allow a hundred times the precision of the number type.
+# - **A large difference is not rounding.** In this network, rounding cannot explain an error of a thousandth of the
+#   map. Then ask which convention is different (step 12).
 
 # %%
 size = {rule: each.summary["float32"].relative_l2 for rule, each in table.items()}
-print("error next to the map, in float32, below one millionth:", {rule: l2 < 1e-6 for rule, l2 in size.items()})
+print("error relative to the map, in float32, below one millionth:", {rule: l2 < 1e-6 for rule, l2 in size.items()})
 assert max(size.values()) < 1e-6
 
 # %% [markdown]

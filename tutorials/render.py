@@ -1,13 +1,13 @@
-"""Run the tutorials and keep their pages true.
+"""Run the tutorials and keep their pages up to date.
 
     python tutorials/render.py            run every tutorial and write its page to tutorials/rendered/
     python tutorials/render.py 01 04      only these
-    python tutorials/render.py --check    run, write nothing; fail where a page's text is not what it says there
+    python tutorials/render.py --check    run them, write nothing, and fail if the text of a page is out of date
 
 A tutorial is a Python script in cells ("py:percent"). Its page is what a kernel prints and draws when it runs the
-script. A cell that raises, warns, or draws without saying what can be seen (`# %% alt="..."`) is an error. Two
-runs are compared by their text, the pictures only by their names; rounding noise counts as zero, because it differs
-from machine to machine.
+script. It is an error if a cell raises, warns, or draws a figure without describing it (`# %% alt="..."`). Two runs are
+compared by their text, and their figures by file name only; rounding noise counts as zero, because it differs from
+machine to machine.
 """
 
 from __future__ import annotations
@@ -32,26 +32,26 @@ HERE = Path(__file__).resolve().parent
 PAGES = HERE / "rendered"
 SETUP = """%matplotlib inline
 %config InlineBackend.figure_formats = ["retina"]
-import matplotlib.font_manager  # says that it builds a cache, the first time
+import matplotlib.font_manager  # announces on first import that it is building a cache
 import sys
 print(sys.executable)"""
 PAINT = re.compile("\x1b" + r"\[[\d;]*m")
-"""The colours of a traceback."""
+"""The terminal colours in a traceback."""
 NOISE = re.compile(r" *-?\d\.\d+e-(?:0[89]|[1-9]\d)\b| *0\.0+e\+00")
-"""A number printed in the form 1.2e-15, or 0.0e+00, with the spaces that align it."""
+"""A tiny number, such as 1.2e-15, or 0.0e+00, with the spaces that align it."""
 
 
 def main() -> int:
-    """Render or check; returns the exit code."""
+    """Render or check the pages; return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("steps", nargs="*", help="numbers of tutorials, as in 01 (default: all)")
-    parser.add_argument("--check", action="store_true", help="compare with the pages that are there, write nothing")
+    parser.add_argument("steps", nargs="*", help="numbers of tutorials, such as 01 (default: all)")
+    parser.add_argument("--check", action="store_true", help="compare with the existing pages and write nothing")
     chosen = parser.parse_args()
     every = scripts()
     wanted = [path for path in every if not chosen.steps or path.name[:2] in chosen.steps]
     if not wanted:
-        parser.error(f"there are: {', '.join(path.name[:2] for path in every)}")
-    # The kernels use this checkout's library, two at a time, with a thread each for their linear algebra.
+        parser.error(f"no such tutorial; valid numbers: {', '.join(path.name[:2] for path in every)}")
+    # Two kernels run at a time, on this checkout's library, each with one thread for linear algebra.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(HERE.parent), os.environ.get("PYTHONPATH")]))
     failures = leftovers(every) if chosen.check else []
@@ -69,7 +69,7 @@ def main() -> int:
 
 
 def scripts() -> list[Path]:
-    """The tutorials in their order."""
+    """The tutorials in order."""
     return sorted(HERE.glob("[0-9][0-9]_*.py"))
 
 
@@ -77,7 +77,7 @@ def scripts() -> list[Path]:
 
 
 def render(path: Path) -> tuple[str, dict[str, bytes], str, float]:
-    """The page, its pictures by file name, a complaint ("" if all went well), and the seconds it took."""
+    """Return the page, its pictures by file name, a complaint ("" if none) and the seconds it took."""
     start = time.perf_counter()
     try:
         notebook = execute(path)
@@ -89,7 +89,7 @@ def render(path: Path) -> tuple[str, dict[str, bytes], str, float]:
 
 
 def execute(path: Path) -> nbformat.NotebookNode:
-    """The script as a notebook, run in a fresh kernel of this Python."""
+    """Run the script as a notebook, in a fresh kernel of this Python."""
     notebook = jupytext.reads(path.read_text(encoding="utf-8"), fmt="py:percent")
     notebook.cells.insert(0, nbformat.v4.new_code_cell(SETUP))
     notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
@@ -98,13 +98,13 @@ def execute(path: Path) -> nbformat.NotebookNode:
     runner.preprocess(notebook, {"metadata": {"path": str(HERE)}})
     kernel = next(output.text.strip() for output in notebook.cells.pop(0).outputs if output.get("name") == "stdout")
     if Path(kernel) != Path(sys.executable):
-        raise ValueError(f"the kernel 'python3' is another Python: {kernel}")
+        raise ValueError(f"the kernel 'python3' runs {kernel}, not this Python ({sys.executable})")
     for cell in notebook.cells:
         for output in cell.get("outputs", []):
             if output.get("name") == "stderr":
-                raise ValueError(f"a cell warns:\n{cell.source}\n{output.text}")
+                raise ValueError(f"a cell writes to stderr:\n{cell.source}\n{output.text}")
             if "image/png" in output.get("data", {}) and "alt" not in cell.metadata:
-                raise ValueError(f'a cell draws and has no alt="...":\n{cell.source}')
+                raise ValueError(f'a cell draws a figure but has no alt="...":\n{cell.source}')
     return notebook
 
 
@@ -147,7 +147,7 @@ width="{{ output.metadata["image/png"].width }}"></p>
 
 
 def export(path: Path, notebook: nbformat.NotebookNode) -> tuple[str, dict[str, bytes]]:
-    """The page as Markdown, and its pictures by file name."""
+    """Return the page as Markdown, and its pictures by file name."""
     exporter = MarkdownExporter(raw_template=TEMPLATE)
     body, resources = exporter.from_notebook_node(notebook)
     pictures = {}
@@ -160,7 +160,7 @@ def export(path: Path, notebook: nbformat.NotebookNode) -> tuple[str, dict[str, 
 
 
 def _place(named: tuple[str, bytes]) -> list[int]:
-    """The order of pictures: "output_12_0.png" is output 0 of cell 12."""
+    """Sort key of a picture: "output_12_0.png" is output 0 of cell 12."""
     return [int(number) for number in re.findall(r"\d+", named[0])]
 
 
@@ -168,17 +168,17 @@ def about(path: Path) -> str:
     """The line under the title."""
     return (
         f"*Step {int(path.name[:2])} of [the tutorials](../README.md). This page is what "
-        f"[{path.name}](../{path.name}) prints and draws. The script asserts every number on it.*"
+        f"[{path.name}](../{path.name}) prints and draws; the script asserts the numbers that the text relies on.*"
     )
 
 
 def neighbours(path: Path) -> str:
-    """The line at the foot: the step before and the step after."""
+    """The line at the foot: links to the previous and the next step."""
     every = scripts()
     place = every.index(path)
     links = ["[All steps](../README.md)"]
     if place > 0:
-        links.insert(0, f"Before: [{_title(every[place - 1])}]({every[place - 1].stem}.md)")
+        links.insert(0, f"Previous: [{_title(every[place - 1])}]({every[place - 1].stem}.md)")
     if place + 1 < len(every):
         links.append(f"Next: [{_title(every[place + 1])}]({every[place + 1].stem}.md)")
     return " · ".join(links)
@@ -193,7 +193,7 @@ def _title(path: Path) -> str:
 
 
 def write(path: Path, page: str, pictures: dict[str, bytes]) -> None:
-    """Put the page and its pictures where they belong; pictures of an earlier run go."""
+    """Write the page and its pictures; remove the pictures of an earlier run."""
     folder = PAGES / f"{path.stem}_files"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -203,25 +203,25 @@ def write(path: Path, page: str, pictures: dict[str, bytes]) -> None:
 
 
 def difference(path: Path, page: str, pictures: dict[str, bytes]) -> str:
-    """What a new run says otherwise than the page that is there; "" if nothing."""
+    """Describe how a new run differs from the existing page; "" if it does not."""
     there = PAGES / f"{path.stem}.md"
     if not there.is_file():
-        return f"{path.name} has no page; run python tutorials/render.py"
+        return f"{path.name} has no page yet: run python tutorials/render.py"
     old, new = (NOISE.sub(" 0", text).splitlines() for text in (there.read_text(encoding="utf-8"), page))
     changed = list(
-        difflib.unified_diff(old, new, f"{there.name} as it is", f"{there.name} as it would be", n=1, lineterm="")
+        difflib.unified_diff(old, new, f"{there.name} (existing)", f"{there.name} (new run)", n=1, lineterm="")
     )
     names = {file.name for file in (PAGES / f"{path.stem}_files").glob("*")}
     if names != set(pictures):
-        changed.append(f"pictures: {sorted(names)} are there, {sorted(pictures)} are drawn")
-    return "\n".join([*changed, "if that is meant, run python tutorials/render.py"]) if changed else ""
+        changed.append(f"pictures: found {sorted(names)}, drew {sorted(pictures)}")
+    return "\n".join([*changed, "if this change is intended, run python tutorials/render.py"]) if changed else ""
 
 
 def leftovers(every: list[Path]) -> list[str]:
-    """Pages and pictures whose tutorial is gone."""
+    """Pages and pictures whose tutorial no longer exists."""
     known = {path.stem for path in every}
     return [
-        f"{found.name} belongs to no tutorial; delete it"
+        f"{found.name} does not belong to any tutorial: delete it"
         for found in sorted(PAGES.glob("*"))
         if found.name.removesuffix(".md").removesuffix("_files") not in known
     ]

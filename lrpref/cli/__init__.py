@@ -1,6 +1,6 @@
-"""The command line: one file per command. Each has `add`, which says its arguments, and `run`, which does it.
+"""The command line, one module per command. Each defines `add`, which declares its arguments, and `run`.
 
-Exit codes: 0 done; 1 a check did not hold; 2 a mistake in what was asked for, told in one line.
+Exit codes: 0 success; 1 a check failed; 2 invalid input, reported in one line.
 """
 
 from __future__ import annotations
@@ -16,22 +16,22 @@ from . import compare, conform, convert, explain, fuse, reproduce, rules, show
 COMMANDS = (explain, compare, fuse, show, convert, rules, conform, reproduce)
 
 EXAMPLES = """examples:
-  lrpref explain mnist-cnn-bn digit-4                       a digit, explained; writes heatmap.png
+  lrpref explain mnist-cnn-bn digit-4                       explain a digit, and write heatmap.png
   lrpref explain mnist-cnn hard-1 --target 4                why might it be a four?
   lrpref explain mnist-cnn digit-8 --rule zero gamma z-plus one picture, three rules
-  lrpref explain resnet20 chelsea                           a photograph of a cat, explained
-  lrpref compare mnist-cnn digit-4 --against mine.npy       somebody else's heatmap: equal, or which convention is it?
-  lrpref show mnist-cnn                                     the network, and the rule each layer would get
-  lrpref fuse mnist-cnn-bn -o fused.npz                     fold batch normalisation away
-  lrpref convert network.onnx -o network.npz                a network of another library, proven equal
-  lrpref rules z-plus                                       a rule's equation, source and use
-  lrpref conform zennit                                     where an installed library computes something else
-  lrpref reproduce 2002.11018 --quick                       what a paper claims about LRP, measured again
+  lrpref explain resnet20 chelsea                           explain a photograph of a cat
+  lrpref compare mnist-cnn digit-4 --against mine.npy       is this heatmap lrpref's, or which convention differs?
+  lrpref show mnist-cnn                                     the network, and the rule of each layer
+  lrpref fuse mnist-cnn-bn -o fused.npz                     fold batch normalisation into its neighbours
+  lrpref convert network.onnx -o network.npz                import a network, and check it on an example
+  lrpref rules z-plus                                       the equation, source and use of a rule
+  lrpref conform zennit                                     where an installed library differs from the published cases
+  lrpref reproduce 2002.11018 --quick                       measure a paper's claims about LRP again
 """
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; returns the exit code."""
+    """Run one command and return its exit code."""
     parser = _parser()
     chosen = parser.parse_args(arguments)
     if not hasattr(chosen, "run"):
@@ -46,6 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
+    """Return the parser of all commands."""
     parser = argparse.ArgumentParser(
         prog="lrpref",
         description="Layer-wise Relevance Propagation: why did the network say that?",

@@ -1,4 +1,4 @@
-"""`lrpref compare`: somebody else's heatmap against lrpref's, and what explains the difference."""
+"""`lrpref compare`: compare a heatmap with lrpref's, and explain the difference."""
 
 from __future__ import annotations
 
@@ -15,31 +15,35 @@ from .common import add_input, add_network, command, fused_network, number, read
 
 
 def add(commands: Any) -> None:
-    """Its arguments."""
-    parser = command(commands, "compare", run, "compare a heatmap with lrpref's, and name what explains it")
+    """Declare the arguments."""
+    parser = command(
+        commands, "compare", run, "compare a heatmap with lrpref's, and name the conventions that explain a difference"
+    )
     add_network(parser)
     add_input(parser, "input")
-    parser.add_argument("--against", metavar="FILE", required=True, help="the other heatmap, a .npy file")
-    parser.add_argument("--rule", default=DEFAULT_RULE, help=f"what it is thought to be (default {DEFAULT_RULE})")
-    parser.add_argument("--target", type=int, help="the output that it explains (default: the largest)")
+    parser.add_argument("--against", metavar="FILE", required=True, help="the other heatmap, an .npy file")
+    parser.add_argument(
+        "--rule", default=DEFAULT_RULE, help=f"the rule that it is supposed to follow (default: {DEFAULT_RULE})"
+    )
+    parser.add_argument("--target", type=int, help="index of the output that it explains (default: the largest output)")
     parser.add_argument("--seed", default="logit", help='"logit" (default), "one", "probability" or a number')
-    parser.add_argument("--fuse", action="store_true", help="fold batch normalisation away first")
-    parser.add_argument("--no-pairs", action="store_true", help="try conventions singly only")
+    parser.add_argument("--fuse", action="store_true", help="fold batch normalisation into its neighbours first")
+    parser.add_argument("--no-pairs", action="store_true", help="try single conventions only, no pairs")
     parser.add_argument(
         "--tolerance",
         type=float,
         default=TOLERANCE,
-        help=f"the relative L2 distance up to which maps are equal (default {TOLERANCE})",
+        help=f"the relative L2 distance up to which heatmaps count as equal (default: {TOLERANCE})",
     )
 
 
 def run(chosen: argparse.Namespace) -> int:
-    """Compare, and print what was found; 1 where the maps are not equal."""
+    """Compare, and print the result; return 1 if the heatmaps differ."""
     net, about = weights.load(chosen.network), weights.metadata(chosen.network)
     x = read_input(chosen.input, about, chosen.invert)
     theirs = _heatmap(chosen.against)
     net = fused_network(net, x) if chosen.fuse else net
-    print(f"{chosen.against}, against {chosen.rule} on {chosen.network} and {chosen.input}")
+    print(f"{chosen.against} compared with {chosen.rule}, network {chosen.network}, input {chosen.input}")
     seed, pairs = number(chosen.seed), not chosen.no_pairs
     found = explain_difference(net, x, theirs, chosen.rule, chosen.target, seed, chosen.tolerance, pairs)
     print(found)
@@ -47,7 +51,7 @@ def run(chosen: argparse.Namespace) -> int:
 
 
 def _heatmap(path: str) -> np.ndarray:
-    """An array in a .npy file; raises InputError."""
+    """Read an array from an .npy file; raises InputError."""
     try:
         with open(path, "rb") as stream:
             found: np.ndarray = np.lib.format.read_array(stream, allow_pickle=False)

@@ -1,4 +1,4 @@
-"""`lrpref conform`: an installed library against the cases that LRP must get right."""
+"""`lrpref conform`: check an installed library against the conformance cases."""
 
 from __future__ import annotations
 
@@ -16,26 +16,30 @@ from .common import command
 
 
 def add(commands: Any) -> None:
-    """Its arguments."""
-    parser = command(commands, "conform", run, "hold an installed library against the cases that LRP must get right")
-    parser.add_argument("name", nargs="?", help=f"a library: {', '.join(known_adapters())}; or what to call your own")
-    parser.add_argument("--adapter", metavar="MODULE:FUNCTION", help="a function of yours that returns an adapter")
+    """Declare the arguments."""
+    parser = command(commands, "conform", run, "check an installed library against the published conformance cases")
     parser.add_argument(
-        "--only", metavar="PATTERN", help='cases whose id matches, as in "gamma-*", or a question\'s number'
+        "name", nargs="?", help=f"a library: {', '.join(known_adapters())}; or, with --adapter, a name for yours"
     )
-    parser.add_argument("--list", action="store_true", help="list the cases, ask nobody")
+    parser.add_argument("--adapter", metavar="MODULE:FUNCTION", help="your own function that returns an adapter")
+    parser.add_argument(
+        "--only",
+        metavar="PATTERN",
+        help='run only the cases whose id matches, such as "gamma-*", or whose question has this number',
+    )
+    parser.add_argument("--list", action="store_true", help="list the cases and exit")
     for form in report.FORMS:
         parser.add_argument(f"--{form}", metavar="FILE", help=f"also write the report as {form}")
 
 
 def run(chosen: argparse.Namespace) -> int:
-    """Run the cases and report; 1 where the library differs."""
+    """Run the cases and print a report; return 1 if the library differs."""
     cases = load_cases(only=chosen.only)
     if chosen.list:
         print(report.as_list(cases))
         return 0
     if not (chosen.adapter or chosen.name):
-        raise LrprefError(f"whom to ask? Name a library ({', '.join(known_adapters())}), or give --adapter")
+        raise LrprefError(f"no library given; name one ({', '.join(known_adapters())}) or use --adapter")
     if chosen.adapter:
         sys.path.insert(0, os.getcwd())
     found = run_suite(load_adapter(chosen.adapter or chosen.name), cases, report.progress)

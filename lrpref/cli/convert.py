@@ -1,4 +1,4 @@
-"""`lrpref convert`: another library's network, or weights alone, as a file of lrpref."""
+"""`lrpref convert`: convert a network of another library, or weights alone, to a file of lrpref."""
 
 from __future__ import annotations
 
@@ -16,29 +16,31 @@ from .common import command
 
 
 def add(commands: Any) -> None:
-    """Its arguments."""
-    parser = command(commands, "convert", run, "take a network over from ONNX, or weights alone into a known network")
-    parser.add_argument("file", help=f"one of {', '.join(READ)}")
-    parser.add_argument("-o", "--output", metavar="FILE", required=True, help="the network to write (.npz)")
+    """Declare the arguments."""
+    parser = command(
+        commands, "convert", run, "convert an ONNX network, or weights for a known network, to an .npz file"
+    )
+    parser.add_argument("file", help=f"a file of type {', '.join(READ)}")
+    parser.add_argument("-o", "--output", metavar="FILE", required=True, help="the .npz file to write")
     parser.add_argument(
         "--input-shape",
         type=_shape,
         metavar="N,N,N",
-        help="the shape of one input as the file takes it, as in 3,224,224; needed where the file does not say it",
+        help="the shape of one input in the file's layout, such as 3,224,224; needed if the file does not declare it",
     )
     parser.add_argument(
         "--architecture",
         metavar="NAME",
-        help="for weights alone: a builder of lrpref.models, as in vgg16 or \"resnet20(shortcut='A')\"",
+        help="for weights alone: a builder of lrpref.models, such as vgg16 or \"resnet20(shortcut='A')\"",
     )
-    parser.add_argument("--result", metavar="NAME", help="which of an ONNX file's outputs, where there are several")
+    parser.add_argument("--result", metavar="NAME", help="the output to convert, if an ONNX file has several")
 
 
 def run(chosen: argparse.Namespace) -> int:
-    """Read, prove, write, and say what it became."""
+    """Read, check and write the network, and print its size."""
     path = Path(chosen.file)
-    if Path(chosen.output).suffix != ".npz":  # before the work, not after it
-        raise WeightsError(f"networks are stored as .npz, got {chosen.output}")
+    if Path(chosen.output).suffix != ".npz":  # checked before the work, not after it
+        raise WeightsError(f"networks are stored as .npz files; use a file name that ends in .npz, got {chosen.output}")
     net, about = find_network(path, None, chosen.architecture, chosen.result, chosen.input_shape)
     source = {"file": path.name, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
     weights.save(net, chosen.output, {**about, "source": source})
@@ -49,11 +51,11 @@ def run(chosen: argparse.Namespace) -> int:
 
 
 def _shape(text: str) -> tuple[int, ...]:
-    """Numbers with commas between them."""
+    """Parse positive integers separated by commas."""
     try:
         shape = tuple(int(n) for n in text.split(","))
     except ValueError:
         shape = ()
     if not shape or min(shape) < 1:
-        raise argparse.ArgumentTypeError(f"expected positive numbers as in 3,224,224, got {text!r}")
+        raise argparse.ArgumentTypeError(f"expected positive integers such as 3,224,224, got {text!r}")
     return shape

@@ -1,4 +1,4 @@
-"""`lrpref explain`: a network's answer to one input, explained and drawn."""
+"""`lrpref explain`: explain a network's answer to one input, and draw it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from .. import plot, weights
+from ..backend import to_numpy
 from ..layers import Softmax
 from ..network import Network
 from ..walk import DEFAULT_RULE, trace
@@ -16,7 +17,7 @@ from .common import add_input, add_network, class_name, command, fused_network, 
 
 
 def add(commands: Any) -> None:
-    """Its arguments."""
+    """Declare the arguments."""
     parser = command(commands, "explain", run, "explain a network's answer to one input, and draw it")
     add_network(parser)
     add_input(parser, "input")
@@ -24,24 +25,26 @@ def add(commands: Any) -> None:
         "--rule",
         nargs="+",
         default=[DEFAULT_RULE],
-        help='rules or composites by name, parameters as in "gamma(gamma=0.5)"; several are drawn side by side '
-        f"(default {DEFAULT_RULE}; `lrpref rules` lists them)",
+        help='names of rules or composites, with parameters as in "gamma(gamma=0.5)"; several are drawn side by side '
+        f"(default: {DEFAULT_RULE}; `lrpref rules` lists them)",
     )
-    parser.add_argument("--target", type=int, help="the output to explain (default: the largest)")
+    parser.add_argument("--target", type=int, help="index of the output to explain (default: the largest output)")
     parser.add_argument("--seed", default="logit", help='"logit" (default), "one", "probability" or a number')
-    parser.add_argument("--no-fuse", action="store_true", help="leave batch normalisation where it is")
+    parser.add_argument(
+        "--no-fuse", action="store_true", help="keep batch normalisation instead of folding it into its neighbours"
+    )
     parser.add_argument(
         "--scale",
         default="one",
         choices=("one", "each"),
-        help="one colour scale for all maps (default), or each its own",
+        help="one colour scale for all heatmaps (default), or one for each",
     )
-    parser.add_argument("--out", default="heatmap.png", help="the picture to write (default heatmap.png)")
-    parser.add_argument("--waterfall", metavar="FILE", help="also draw the books")
+    parser.add_argument("--out", default="heatmap.png", help="the picture to write (default: heatmap.png)")
+    parser.add_argument("--waterfall", metavar="FILE", help="also draw the ledger as a waterfall chart")
 
 
 def run(chosen: argparse.Namespace) -> int:
-    """Explain, print the books, and draw."""
+    """Explain, print the ledgers, and draw the heatmaps."""
     net, about = weights.load(chosen.network), weights.metadata(chosen.network)
     x = read_input(chosen.input, about, chosen.invert)
     if not chosen.no_fuse:
@@ -50,10 +53,12 @@ def run(chosen: argparse.Namespace) -> int:
     first = next(iter(traces.values()))
     said = _prediction(net, x, about)
     print(f"{chosen.network} says that {chosen.input} is {said}")
-    print(f"explained: {class_name(about, int(first.target[0]))}, starting from {chosen.seed}")  # type: ignore[index]
+    assert first.target is not None  # the seed is not an array
+    target = class_name(about, int(to_numpy(first.target)[0]))
+    print(f"explained: {target}, starting from {chosen.seed}")
     for name, found in traces.items():
         print(f"\n{name}: {found.ledger}")
-    title = f"{chosen.network}: {said}; why {class_name(about, int(first.target[0]))}?"  # type: ignore[index]
+    title = f"{chosen.network}: {said}; why {target}?"
     maps = {name: found.relevance for name, found in traces.items()}
     normalisation = inputs.Normalisation.of(about)
     picture = x if normalisation is None else normalisation.undo(x)
@@ -66,9 +71,10 @@ def run(chosen: argparse.Namespace) -> int:
 
 
 def _prediction(net: Network, x: np.ndarray, about: dict[str, Any]) -> str:
-    """The largest output in words."""
-    logits = net.forward(x)
-    probabilities = logits if isinstance(net.nodes[-1].layer, Softmax) else Softmax().forward(logits)
+    """Describe the largest output: its class, value and probability."""
+    logits = to_numpy(net.forward(x))
+    # Network.logits
+    probabilities = logits if isinstance(net.nodes[-1].layer, Softmax) else to_numpy(Softmax().forward(logits))
     best = int(np.argmax(logits[0]))
     output, probability = (float(np.ravel(y[0])[best]) for y in (logits, probabilities))
     return f"{class_name(about, best)} (output {output:.3f}, probability {probability:.3f})"

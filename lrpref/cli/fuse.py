@@ -1,4 +1,4 @@
-"""`lrpref fuse`: fold batch normalisation into its neighbours, and prove it."""
+"""`lrpref fuse`: fold batch normalisation into its neighbours, and check the result."""
 
 from __future__ import annotations
 
@@ -8,34 +8,41 @@ from typing import Any
 import numpy as np
 
 from .. import weights
+from ..backend import to_numpy
 from ..fusion import forward_difference, fuse, fusion_plan
 from ..walk import DEFAULT_RULE, trace
 from .common import add_input, add_network, command, fitting_sample, input_shape, read_input
 
 
 def add(commands: Any) -> None:
-    """Its arguments."""
-    parser = command(commands, "fuse", run, "fold batch normalisation into its neighbours, and prove it")
+    """Declare the arguments."""
+    parser = command(commands, "fuse", run, "fold batch normalisation into its neighbours, and check the result")
     add_network(parser)
     add_input(parser, "--input")
-    parser.add_argument("--rule", default=DEFAULT_RULE, help="the rule whose heatmaps are compared")
-    parser.add_argument("--threshold-relu", action="store_true", help="turn BatchNorm, ReLU into ThreshReLU, BatchNorm")
+    parser.add_argument(
+        "--rule", default=DEFAULT_RULE, help=f"the rule whose heatmaps are compared (default: {DEFAULT_RULE})"
+    )
+    parser.add_argument(
+        "--threshold-relu", action="store_true", help="turn BatchNorm before ReLU into ThreshReLU before BatchNorm"
+    )
     parser.add_argument("-o", "--output", metavar="FILE", help="write the fused network (.npz)")
 
 
 def run(chosen: argparse.Namespace) -> int:
-    """Print the plan, prove the forward pass, and say what became of the heatmap."""
+    """Print the plan, check the forward pass, and print the change of the heatmap."""
     net, about = weights.load(chosen.network), weights.metadata(chosen.network)
     name = chosen.input or fitting_sample(input_shape(about))
     x = read_input(name, about, chosen.invert)
     print(fusion_plan(net, chosen.threshold_relu))
     fused = fuse(net, verify=x, threshold_relu=chosen.threshold_relu)
     print(f"\nforward difference on {name}: {forward_difference(net, fused, x):.1e} of the largest output")
-    before, after = (trace(each, x, rule=chosen.rule).relevance for each in (net, fused))
+    before, after = (to_numpy(trace(each, x, rule=chosen.rule).relevance) for each in (net, fused))
     size = float(np.linalg.norm(before))
     change = float(np.linalg.norm(after - before)) / (size or 1)
-    print(f"the heatmap under {chosen.rule} changed by {change:.1%} (relative L2): explaining the unfused network is")
-    print("another question. Its BatchNorm was left to the rule that `lrpref show --rule` prints.")
+    print(
+        f"the heatmap under {chosen.rule} changed by {change:.1%} (relative L2). A change is expected: in the unfused"
+    )
+    print("network, BatchNorm has a rule of its own, which `lrpref show NETWORK --rule NAME` prints.")
     if chosen.output:
         weights.save(fused, chosen.output, {**about, "fused_from": chosen.network})
         print(f"wrote {chosen.output}")

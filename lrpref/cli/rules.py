@@ -1,10 +1,12 @@
-"""`lrpref rules`: the rules, their equations, and what holds for each."""
+"""`lrpref rules`: list the rules, their equations, and their properties."""
 
 from __future__ import annotations
 
 import argparse
+import inspect
 from typing import Any
 
+from .._support.tables import aligned
 from ..composites import PRESETS
 from ..errors import unknown
 from ..rules import RULES
@@ -12,27 +14,35 @@ from .common import as_table, command
 
 
 def add(commands: Any) -> None:
-    """Its arguments."""
-    parser = command(commands, "rules", run, "list the rules: equations, when to use which, what holds for each")
-    parser.add_argument("name", nargs="?", help="one rule, in full")
+    """Declare the arguments."""
+    parser = command(commands, "rules", run, "list the rules: their equations, uses and properties")
+    parser.add_argument("name", nargs="?", help="print the description of this rule or composite")
 
 
 def run(chosen: argparse.Namespace) -> int:
-    """Print all rules, or one in full."""
+    """Print all rules, or the description of one."""
     if chosen.name:
         known: dict[str, Any] = {**PRESETS, **RULES}
         if chosen.name not in known:
             raise unknown("rule", chosen.name, known)
-        print((known[chosen.name].__doc__ or "").split(">>>")[0].rstrip())
+        print(_description(known[chosen.name]))
         return 0
-    for name, kind in RULES.items():
-        print(f"{name:12}{kind.equation}\n{'':12}{kind.when}  [{kind.source}]")
+    listed = [((name, kind.equation), ("", f"{kind.when}  [{kind.source}]")) for name, kind in RULES.items()]
+    print(aligned([row for rows in listed for row in rows]))
     print(f"\n{as_table(rule_table())}")
-    print("conserves: without biases, stabilizer and zero denominators. exact: rational, so lrpref.exact carries it.")
-    print("Activations pass relevance, MaxPool2D, Flatten, Concat, Pad2D and Dropout route it, under every rule.")
+    print(
+        "conserves: without biases, stabilizers and zero denominators. exact: rational, so it works with lrpref.exact."
+    )
+    print("Under every rule, activations pass relevance on; MaxPool2D, Flatten, Concat, Pad2D and Dropout route it.")
     print("\ncomposites (a rule for each kind of layer): " + ", ".join(PRESETS))
-    print("`lrpref rules NAME` prints one in full; `lrpref show NETWORK --rule NAME` what each layer would get")
+    print("`lrpref rules NAME` describes one; `lrpref show NETWORK --rule NAME` prints the rule of each layer")
     return 0
+
+
+def _description(rule: Any) -> str:
+    """Return the docstring of a rule or composite, without its examples."""
+    text = inspect.getdoc(rule) or ""
+    return text.partition("Examples\n---")[0].partition(">>>")[0].rstrip()
 
 
 TAGS = {"needs_nonnegative": "needs a >= 0", "conserves": "conserves", "linear": "linear in R", "exact": "exact"}
@@ -40,7 +50,7 @@ KINDS = ("Dense, Conv2D", "average pools", "BatchNorm, Scale", "Add")
 
 
 def rule_table() -> list[tuple[str, ...]]:
-    """Rule x layer, and what holds for each rule: from the rules' own tags."""
+    """Return the table of rules: the layers that each supports, and its properties, from the rules' own tags."""
     rows: list[tuple[str, ...]] = [("rule", *KINDS, *TAGS.values())]
     for name, kind in RULES.items():
         rule: Any = kind(0.0, 1.0) if name == "z-box" else kind()  # type: ignore[call-arg]

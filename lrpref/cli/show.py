@@ -1,4 +1,4 @@
-"""`lrpref show`: a network's layers, shapes, parameters, and the rule each layer would get."""
+"""`lrpref show`: print a network's layers, shapes and parameters, and the rule of each layer."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from .common import add_network, as_table, command, input_shape
 
 
 def add(commands: Any) -> None:
-    """Its arguments."""
-    parser = command(commands, "show", run, "show a network: shapes, parameters, and the rule each layer would get")
+    """Declare the arguments."""
+    parser = command(commands, "show", run, "show a network: shapes, parameters, and the rule of each layer")
     add_network(parser)
-    parser.add_argument("--rule", default=DEFAULT_RULE, help=f"rule or composite (default {DEFAULT_RULE})")
+    parser.add_argument("--rule", default=DEFAULT_RULE, help=f"the rule or composite (default: {DEFAULT_RULE})")
 
 
 def run(chosen: argparse.Namespace) -> int:

@@ -1,16 +1,16 @@
-"""The conformance suite: cases that every LRP implementation must get right, put to an installed library.
+"""The conformance suite: cases that every LRP implementation must get right, to ask of an installed library.
 
     cases = load_cases()                     the cases, as data: fixtures/
-    adapter = load_adapter("zennit")         how a library is asked: adapter.py, adapters/
+    adapter = load_adapter("zennit")         the interface to a library: adapter.py, adapters/
     report = run(adapter, cases)             a verdict on each answer: suite.py, laws.py
-    print(as_text(report))                   and as_markdown, as_json, as_html: report.py
+    print(as_text(report))                   also as_markdown, as_json: report.py
 
 On the command line: `lrpref conform zennit`.
 """
 
 from .adapter import Adapter, AdapterError, NotOffered, known_adapters, load_adapter
 from .case import Case, CaseError, load_cases
-from .report import as_html, as_json, as_markdown, as_text
+from .report import as_json, as_markdown, as_text
 from .suite import VERDICTS, Report, Result, judge, run
 
 __all__ = [
@@ -22,7 +22,6 @@ __all__ = [
     "NotOffered",
     "Report",
     "Result",
-    "as_html",
     "as_json",
     "as_markdown",
     "as_text",

@@ -1,15 +1,14 @@
-"""What an adapter is: the few lines that let the suite ask a library for its relevance.
+"""The interface between the suite and a library.
 
 An adapter is any object with
 
-    library   the library's name, as the report shall call it
-    version   the version that is installed
-    explain   the library's relevance of the input of a case
-    promise   the words by which its documentation, or the paper it cites, promises the value of a case
+    library   the name of the library in reports
+    version   the installed version
+    explain   a method that returns the library's relevance for the input of a case
+    promise   a method that quotes the documentation, or the paper it cites, where that promises the expected value
 
-A module of adapters is imported before anyone knows whether the library is there; so it imports the library inside
-the function that makes the adapter, and names in `INSTALL` what pip should be asked for, or says in `HOW` what else to
-do.
+The modules of `lrpref.conformance.adapters` can be imported without their libraries: each imports its library inside
+the function that makes the adapter. `INSTALL` names the packages to install with pip; `HOW` gives other instructions.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections.abc import Callable
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -27,41 +26,76 @@ from .case import Case
 
 
 class NotOffered(Exception):  # noqa: N818
-    """The library has nothing that a case asks for: a layer, a rule, or a mode of one. The text says what."""
+    """The library lacks a layer, a rule or a mode that the case needs; the message names it."""
 
 
 class AdapterError(LrprefError):
-    """An adapter that cannot be used: its library is not installed, or it is no adapter."""
+    """An adapter that cannot be used: its library is not installed, or the object is not an adapter."""
 
 
-@runtime_checkable
 class Adapter(Protocol):
-    """A library, as the suite sees it."""
+    """A library, as the suite sees it.
+
+    Attributes
+    ----------
+    library : str
+        The name of the library in reports.
+    version : str
+        The installed version.
+    """
 
     library: str
     version: str
 
     def explain(self, case: Case) -> np.ndarray:
-        """Relevance of `case.input` according to the library, float64, shaped like the input.
+        """Return the library's relevance of the input, computed in the number type of `case.network`.
 
-        Of the case, only `network`, `input`, `seed`, `target` and `rules` are the question; laws are tried by
-        asking several questions that differ in these. Computed in the number type of `case.network`.
+        Never approximate: raise NotOffered if the library cannot compute exactly what the case asks for.
 
-        Raises NotOffered, and never approximates: what the library cannot be asked, it is not asked.
+        Parameters
+        ----------
+        case : Case
+            The question. Only `network`, `input`, `seed`, `target` and `rules` count: to test a law, the suite asks
+            several questions that differ in these.
+
+        Returns
+        -------
+        array, shape of `case.input`
+            Relevance, float64.
+
+        Raises
+        ------
+        NotOffered
+            If the library lacks a layer, a rule or a mode.
         """
         ...
 
     def promise(self, case: Case) -> str | None:
-        """The words of the library's documentation, or of the paper it cites, that promise the value expected.
+        """Return the words of the documentation, or of the paper it cites, that promise the expected value.
 
-        None where there are none: then a difference is a convention, and no error.
+        Parameters
+        ----------
+        case : Case
+            The case on which the library differs.
+
+        Returns
+        -------
+        str or None
+            A quotation; None if nothing is promised. The difference is then a convention, not an error.
         """
         ...
 
 
 def known_adapters() -> list[str]:
-    """The names that `load_adapter` knows, installed or not.
+    """Return the names that `load_adapter` knows, whether or not their libraries are installed.
 
+    Returns
+    -------
+    list of str
+        Names in alphabetical order.
+
+    Examples
+    --------
     >>> "lrpref" in known_adapters()
     True
     """
@@ -69,27 +103,45 @@ def known_adapters() -> list[str]:
 
 
 def load_adapter(name: str) -> Adapter:
-    """The adapter of a known library ("zennit"), or what a function of yours returns ("module:function").
+    """Return the adapter of a library.
 
-    Raises UnknownNameError for an unknown library, AdapterError if a library is not installed (saying what to
-    install), a module or function is not there, or the result is no adapter.
+    Parameters
+    ----------
+    name : str
+        A known library ("zennit"), or "module:function" for a function that returns an adapter.
 
+    Returns
+    -------
+    Adapter
+        The adapter, ready for `run`.
+
+    Raises
+    ------
+    UnknownNameError
+        If there is no adapter of this name.
+    AdapterError
+        If the library is not installed, the module or function does not exist, or it does not return an adapter.
+
+    Examples
+    --------
     >>> load_adapter("lrpref").library
     'lrpref'
     """
     module, colon, function = name.partition(":")
     if not colon and name not in known_adapters():
         raise unknown("adapter", name, known_adapters())
-    found = _own(name, module, function) if colon else _known(name)
-    if not isinstance(found, Adapter) or not all(callable(getattr(found, way)) for way in ("explain", "promise")):
+    found = _from_user(name, module, function) if colon else _known(name)
+    missing = [field for field in ("library", "version") if not hasattr(found, field)]
+    missing += [method for method in ("explain", "promise") if not callable(getattr(found, method, None))]
+    if missing:
         raise AdapterError(
-            f"{name} made a {type(found).__name__}, which lacks one of library, version, explain, promise"
+            f"{name} returned an object of type {type(found).__name__}, which lacks {', '.join(missing)}"
         )
     return found
 
 
 def _known(name: str) -> Any:
-    """The adapter that a module of `lrpref.conformance.adapters` makes."""
+    """The adapter of a module of `lrpref.conformance.adapters`."""
     module = None
     try:
         module = importlib.import_module(f"{adapters.__name__}.{name}")
@@ -99,13 +151,15 @@ def _known(name: str) -> Any:
         raise AdapterError(f"{name} cannot be imported ({error}); {how}") from error
 
 
-def _own(name: str, module: str, function: str) -> Any:
-    """What a user's function returns."""
+def _from_user(name: str, module: str, function: str) -> Any:
+    """The result of a user's function."""
     try:
         make: Callable[[], Any] = getattr(importlib.import_module(module), function)
     except (ImportError, AttributeError, ValueError) as error:
-        raise AdapterError(f"there is no {name!r}: {error}; write it as module:function") from error
+        raise AdapterError(f"cannot import {name!r}: {error}; expected module:function") from error
     try:
         return make()
     except Exception as error:
-        raise AdapterError(f"{name} made no adapter: {type(error).__name__}: {error}") from error
+        raise AdapterError(
+            f"{name} raised {type(error).__name__}: {error}; expected it to return an adapter"
+        ) from error

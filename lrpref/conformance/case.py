@@ -1,8 +1,8 @@
 """The cases: small networks whose relevance is known, as data.
 
-They lie in `fixtures/`, one JSON file each, every number an integer or a fraction written as text; the format is
-described in `fixtures/README.md` and, for machines, in `fixtures/schema.json`. Nothing is ever unpickled or
-evaluated: text becomes fractions, names are looked up.
+`fixtures/` contains one JSON file per case, with every number as text: an integer or a fraction. `fixtures/README.md`
+describes the format, `fixtures/schema.json` does so for programs. Reading a case neither unpickles nor evaluates
+anything: text is parsed into fractions, and names are looked up.
 """
 
 from __future__ import annotations
@@ -37,27 +37,64 @@ _MORE = ("target", "tolerance", "check", "arguments", "reason", "absent")
 
 
 class CaseError(WeightsError):
-    """A table of cases that is damaged, of another format, or lies about its content."""
+    """A table of cases that is damaged, inconsistent, or in another format."""
 
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """One case. Arrays are float64, each number the fraction in the file rounded once; batch first.
+    """One case. Arrays are float64, each number rounded once from the fraction in the file, with the batch first.
 
-    id, number, title   a stable name; the question of the table that it belongs to; the statement
-    citation            who is known to answer otherwise
-    kind                "relevance": `expected` is the relevance of the input. "relation": the law `check` must hold
-                        (see `laws`). "not-offered": there is nothing to run, and `reason` says why
-    network, input      what is explained (None where there is nothing to run: an adapter never sees such a case)
-    seed, target        as `lrpref.explain` takes them: an array of output relevance, "logit", "one", "probability"
-                        or a number; the index of the explained output, None with an array
-    rules               node -> rule, for every linear layer
-    expected, exact     relevance of the input; the same as fractions where exact arithmetic must give `==`
-    tolerance           absolute and relative, for float64
-    output, at, ledger  more that is known, where it is: the forward pass; relevance at nodes; what the columns of
-                        the ledger sum to, per sample
-    derivation          where `expected` comes from: "hand", or "matrix" for explicit matrices in fractions
-    revision, table     raised when a correction changes the case; the version of its table (see ERRATA.md)
+    Parameters
+    ----------
+    id : str
+        A stable name.
+    number : int
+        The question of the table that the case belongs to.
+    title : str
+        The statement.
+    citation : str
+        Who is known to answer otherwise.
+    kind : str
+        "relevance": `expected` is the relevance of the input. "relation": the law `check` must hold (see `laws`).
+        "not-offered": there is nothing to compute, for the `reason` given.
+    network : Network
+        The network; None if there is nothing to compute. An adapter never receives such a case.
+    input : array, shape (N, ...)
+        The explained input.
+    seed : array, str or float
+        The relevance at the output, as `lrpref.explain` takes it.
+    target : int or None
+        The index of the explained output; None with a seed array.
+    rules : mapping of str to Rule
+        The rule of each linear layer, by node.
+    expected : array, shape of `input`, or None
+        The relevance of the input.
+    exact : array of fractions or None
+        The same, where exact arithmetic must be equal to it.
+    tolerance : float
+        Absolute and relative tolerance for float64.
+    output : array or None
+        The result of the forward pass, where known.
+    at : mapping of str to array
+        Relevance at nodes, where known.
+    ledger : mapping of str to array, shape (N,)
+        Sums of the ledger's columns over the layers, where known.
+    check : str or None
+        The name of the law.
+    arguments : mapping
+        The parameters of the law.
+    reason : str
+        Why nothing can be computed.
+    absent : mapping
+        The layer or the parameter that lrpref lacks.
+    derivation : str
+        The origin of `expected`: "hand", or "matrix" for explicit matrices in fractions.
+    revision : int
+        Increased by every correction of the case.
+    table : str
+        The version of the case's table (see ERRATA.md).
+    data : mapping
+        The content of the file.
     """
 
     id: str
@@ -87,7 +124,25 @@ class Case:
 
     @classmethod
     def from_data(cls, data: Mapping[str, Any], table: str = "") -> Case:
-        """A case from the content of its file; raises CaseError."""
+        """Build a case from the content of its file.
+
+        Parameters
+        ----------
+        data : mapping
+            The parsed JSON.
+        table : str
+            The version of the table.
+
+        Returns
+        -------
+        Case
+            The case with float64 arrays.
+
+        Raises
+        ------
+        CaseError
+            If the data is not a consistent case of this format.
+        """
         try:
             return replace(cls._built(data, floats), table=table)
         except CaseError:
@@ -96,21 +151,22 @@ class Case:
             raise CaseError(f"case {str(data.get('id'))!r} cannot be built: {error!r}") from error
 
     def in_fractions(self) -> Case:
-        """The same case with every number exact, for `lrpref.explain` to run on; without a final Softmax."""
+        """Return the case in exact numbers, without a final Softmax, for `lrpref.explain`."""
         case = self._built(self.data, fractions)
+        # Network surgery, Network.logits
         nodes = case.network.nodes
         rational = nodes[:-1] if isinstance(nodes[-1].layer, Softmax) else nodes
         return replace(case, network=exact(Network(rational)))
 
     def details(self) -> dict[str, np.ndarray]:
-        """What else is known, by name: "output", "at conv1", "ledger bias"."""
+        """Return everything else that is known, by name: "output", "at conv1", "ledger bias"."""
         found = {} if self.output is None else {"output": self.output}
         found |= {f"at {node}": array for node, array in self.at.items()}
         return found | {f"ledger {column}": array for column, array in self.ledger.items()}
 
     @classmethod
     def _built(cls, data: Mapping[str, Any], numbers: Any) -> Case:
-        """The case with its arrays made by `numbers`."""
+        """The case, with its arrays built by `numbers`."""
         found: dict[str, Any] = {key: data[key] for key in (*_ABOUT, *_MORE) if key in data}
         _check_about(data)
         if "network" in data:
@@ -129,14 +185,14 @@ class Case:
 
 
 _COLUMNS = {"policy": "dropped"}
-"""Columns of the ledger that format lrp-cases/1 knows by another name."""
+"""Columns of the ledger that have another name in the format lrp-cases/1."""
 
 
 # ---- numbers ---------------------------------------------------------------------------------------------------
 
 
 def fractions(data: Any) -> np.ndarray:
-    """Nested lists of text such as "-1/3" as an object array of fractions; raises CaseError for anything else."""
+    """Nested lists of text such as "-1/3", as an object array of fractions; raises CaseError for anything else."""
     if not isinstance(data, list):
         raise CaseError(f"expected nested lists of numbers as text, got {data!r}")
     listed = np.asarray(data, dtype=object)
@@ -146,13 +202,13 @@ def fractions(data: Any) -> np.ndarray:
             raise CaseError(f'expected integers and fractions as text, such as "-1/3", got {str(value)[:40]!r}')
         numerator, _, denominator = value.partition("/")
         if denominator and int(denominator) == 0:
-            raise CaseError(f"a fraction over zero: {value[:40]!r}")
+            raise CaseError(f"a fraction must not have the denominator zero, got {value[:40]!r}")
         values[index] = Fraction(int(numerator), int(denominator or 1))
     return values
 
 
 def floats(data: Any) -> np.ndarray:
-    """As `fractions`, each rounded once to float64."""
+    """The numbers of `fractions`, each rounded once to float64."""
     found = fractions(data)
     return np.array([float(v) for v in found.reshape(-1)]).reshape(found.shape)
 
@@ -161,13 +217,13 @@ def floats(data: Any) -> np.ndarray:
 
 
 def _network(data: Mapping[str, Any], numbers: Any) -> Network:
-    """A network from its description; a layer under two nodes is shared."""
+    """Build a network from its description; nodes with the same layer key share the layer."""
     built = {key: _layer(spec, numbers) for key, spec in data["layers"].items()}
     return Network([(node, built[key], inputs) for node, key, inputs in data["nodes"]])
 
 
 def _layer(spec: Mapping[str, Any], numbers: Any) -> Layer:
-    """A layer from its description. A BatchNorm's weight and bias, where absent, are 1 and 0."""
+    """Build a layer from its description. The weight and bias of a BatchNorm default to 1 and 0."""
     kind = getattr(layer_types, spec["type"], None) if spec["type"] in layer_types.__all__ else None
     if not (isinstance(kind, type) and issubclass(kind, Layer)):
         raise CaseError(f"no layer is called {spec['type']!r}")
@@ -179,7 +235,7 @@ def _layer(spec: Mapping[str, Any], numbers: Any) -> Layer:
 
 
 def make_rule(spec: Mapping[str, Any], numbers: Any = floats) -> Rule:
-    """A rule from its description: {"type": name of a class of lrpref.rules, parameter: value}."""
+    """Build a rule from its description: {"type": name of a class of lrpref.rules, parameter: value}."""
     kinds = {kind.__name__: kind for kind in rule_types.RULES.values()}
     if spec["type"] not in kinds:
         raise unknown("rule", spec["type"], kinds)
@@ -187,53 +243,72 @@ def make_rule(spec: Mapping[str, Any], numbers: Any = floats) -> Rule:
     return kinds[spec["type"]](**values)
 
 
-# ---- is it a case ----------------------------------------------------------------------------------------------
+# ---- checks ----------------------------------------------------------------------------------------------------
 
 
 def _check_about(data: Mapping[str, Any]) -> None:
-    """Raise CaseError unless the fields that every case has are there, and no field is unheard of."""
+    """Raise CaseError unless all required fields are present and valid, and no field is unknown."""
     known = {f.name for f in fields(Case)} - {"table", "data"} | {"format"}
     if strange := set(data) - known:
-        raise CaseError(f"case {data.get('id')!r} has fields that this version does not know: {sorted(strange)}")
+        raise CaseError(f"case {data.get('id')!r} has unknown fields: {sorted(strange)}")
     if data.get("format") != FORMAT:
-        raise CaseError(f"case {data.get('id')!r} is of format {data.get('format')!r}, this version reads {FORMAT!r}")
+        raise CaseError(f"case {data.get('id')!r} has format {data.get('format')!r}; this version reads {FORMAT!r}")
     if missing := [key for key in _ABOUT if key not in data]:
         raise CaseError(f"case {data.get('id')!r} lacks {', '.join(missing)}")
     types = {"title": str, "citation": str, "number": int, "revision": int}
     if wrong := [key for key, kind in types.items() if not isinstance(data[key], kind)]:
         raise CaseError(f"case {data['id']!r}: {wrong[0]} must be {types[wrong[0]].__name__}, got {data[wrong[0]]!r}")
     if not (isinstance(data["id"], str) and _ID.fullmatch(data["id"])):
-        raise CaseError(f"an id is letters, digits and hyphens, got {data['id']!r}")
+        raise CaseError(f"an id must consist of letters, digits and hyphens, got {data['id']!r}")
     if data["kind"] not in KINDS:
-        raise CaseError(f"case {data['id']!r} is of kind {data['kind']!r}; kinds are {', '.join(KINDS)}")
+        raise CaseError(f"case {data['id']!r} has kind {data['kind']!r}; expected one of {', '.join(KINDS)}")
 
 
 def _check(case: Case) -> None:
-    """Raise CaseError where a case contradicts itself."""
+    """Raise CaseError if the case is inconsistent."""
     if case.kind == "relation" and not case.check:
-        raise CaseError(f"case {case.id!r} is a relation and names no check")
+        raise CaseError(f"case {case.id!r} is a relation and needs a check")
     if case.kind != "relevance":
         return
     if not {"network", "input", "expected"} <= set(case.data):
         raise CaseError(f"case {case.id!r} needs a network, an input and the expected relevance")
     if case.expected is not None and case.input.shape != case.expected.shape:
-        raise CaseError(f"case {case.id!r} has an input {case.input.shape}, but relevance {case.expected.shape}")
+        raise CaseError(
+            f"case {case.id!r} has an input of shape {case.input.shape} but relevance of shape {case.expected.shape}"
+        )
     if isinstance(case.seed, np.ndarray) is not (case.target is None):
-        raise CaseError(f"case {case.id!r}: a seed array has no target, every other seed has one")
+        raise CaseError(f"case {case.id!r}: a seed array excludes a target, every other seed needs one")
     if strange := {*case.rules, *case.at} - {*case.network.names, "input"}:
-        raise CaseError(f"case {case.id!r} speaks of nodes that its network lacks: {sorted(strange)}")
+        raise CaseError(f"case {case.id!r} refers to nodes that its network lacks: {sorted(strange)}")
 
 
 # ---- files -----------------------------------------------------------------------------------------------------
 
 
 def load_cases(folder: str | Path | None = None, only: str | None = None) -> list[Case]:
-    """The cases of a folder, in the order of its index; None for those that come with lrpref.
+    """Read a table of cases.
 
-    only  a pattern that ids must match ("ab-*"), or the number of a question ("40")
+    Parameters
+    ----------
+    folder : path or None
+        The folder of the table; None for the cases that come with lrpref.
+    only : str or None
+        A pattern that ids must match ("ab-*"), or the number of a question ("40"); None for all cases.
 
-    Raises CaseError for files that are damaged or of another format, UnknownNameError if `only` matches nothing.
+    Returns
+    -------
+    list of Case
+        The cases in the order of the table's index.
 
+    Raises
+    ------
+    CaseError
+        If a file is damaged or has another format.
+    UnknownNameError
+        If `only` matches no case.
+
+    Examples
+    --------
     >>> [case.id for case in load_cases(only="gamma-linear*")]
     ['gamma-linear', 'gamma-linear-generalised']
     """
@@ -251,12 +326,12 @@ def _index(folder: Path) -> Mapping[str, Any]:
     """The table's index: format, version, and the ids in order."""
     index = _json(folder / "index.json")
     if index.get("format") != FORMAT:
-        raise CaseError(f"{folder}: format {index.get('format')!r}, this version reads {FORMAT!r}")
+        raise CaseError(f"{folder}: the index has format {index.get('format')!r}; this version reads {FORMAT!r}")
     ids = index.get("cases")
     if not isinstance(ids, list) or not all(isinstance(i, str) and _ID.fullmatch(i) for i in ids):
-        raise CaseError(f"{folder}: the index lists no ids")
+        raise CaseError(f"{folder}: 'cases' must be a list of ids")
     if len(set(ids)) != len(ids) or not isinstance(index.get("version"), str):
-        raise CaseError(f"{folder}: the index lists an id twice, or has no version")
+        raise CaseError(f"{folder}: the index contains an id twice, or no version")
     return index
 
 
@@ -267,16 +342,16 @@ def _load(folder: Path, name: str, version: str) -> Case:
     except CaseError as error:
         raise CaseError(f"{path}: {error}") from error
     if case.id != name:
-        raise CaseError(f"{path} holds the case {case.id!r}")
+        raise CaseError(f"{path} contains the case {case.id!r}")
     return case
 
 
 def _json(path: Path) -> Mapping[str, Any]:
-    """A JSON object in a file; raises CaseError."""
+    """Read a JSON object from a file; raises CaseError."""
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise CaseError(f"{path} is no readable JSON: {error}") from error
+        raise CaseError(f"{path} cannot be read as JSON: {error}") from error
     if not isinstance(data, dict):
-        raise CaseError(f"{path} holds {type(data).__name__}, not an object")
+        raise CaseError(f"{path} contains a {type(data).__name__}; expected a JSON object")
     return data

@@ -1,9 +1,9 @@
 """The laws that cases of kind "relation" name under `check`.
 
-A law asks an adapter several questions, cases that differ in their network, input, seed or rules, and yields what
-was found next to what it must equal. What is a law of any explainer stands in `lrpref.testing.laws`, and is asked here
-of an adapter. Networks are rewritten and run forward by lrpref; whose relevance is judged is the adapter's alone. What
-only lrpref can be asked says so, and is not offered by anyone else.
+A law asks an adapter several questions, which are cases that differ in their network, input, seed or rules, and yields
+pairs of an answer and the value that it must equal. The laws of any explainer are defined in `lrpref.testing.laws`, and
+applied to an adapter here. lrpref rewrites the networks and runs them forward; only the adapter's relevance is judged.
+Laws about lrpref itself are not offered by any other library.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from ..backend import to_numpy
 from ..composites import Relative
 from ..errors import ParameterError, RuleError
 from ..fusion import fuse, fusion_plan
@@ -27,12 +28,12 @@ from .case import Case, floats, make_rule
 
 
 def question(case: Case, **changes: Any) -> Case:
-    """The case with some of its question changed; it has no expected value any more."""
+    """Return the case with a changed question, and without an expected value."""
     return replace(case, **{"expected": None, "exact": None, "data": {}, **changes})
 
 
 def _of_input(adapter: Adapter, case: Case, **changes: Any) -> Callable[[np.ndarray], np.ndarray]:
-    """The adapter as explain(x), the rest as in the case."""
+    """The adapter as a function explain(x), with everything else as in the case."""
     return lambda x: adapter.explain(question(case, input=x, **changes))
 
 
@@ -40,20 +41,21 @@ def _of_input(adapter: Adapter, case: Case, **changes: Any) -> Callable[[np.ndar
 
 
 def batch_independence(adapter: Adapter, case: Case) -> Iterator[Pair]:
-    """The map of a batch holds the maps of its samples."""
+    """The map of a batch consists of the maps of its samples."""
     limit = case.tolerance * (1 + abs(adapter.explain(question(case))))
     yield from testing.check_batch_independence.pairs(_of_input(adapter, case), case.input, tolerance=limit)
 
 
 def seeds_are_factors(adapter: Adapter, case: Case) -> Iterator[Pair]:
-    """Maps under "one", "logit", "probability" and -1 differ by exactly that factor. Seeds not offered are left out."""
-    logits = case.network.forward(case.input)
-    probability = Softmax().forward(logits)[:, case.target]
+    """Maps with the seeds "one", "logit", "probability" and -1 differ by that factor, among the seeds offered."""
+    logits = to_numpy(case.network.forward(case.input))
+    probability = to_numpy(Softmax().forward(logits))[:, case.target]
     factors: dict[str | float, np.ndarray] = {
         "one": np.ones(len(logits)), "logit": logits[:, case.target], "probability": probability,
         -1: -np.ones(len(logits)),
     }  # fmt: skip
-    maps, refused = {}, []
+    maps: dict[str | float, np.ndarray] = {}
+    refused = []
     for seed in factors:
         try:
             maps[seed] = adapter.explain(question(case, seed=seed))
@@ -68,7 +70,7 @@ def seeds_are_factors(adapter: Adapter, case: Case) -> Iterator[Pair]:
 
 
 def leaves_no_trace(adapter: Adapter, case: Case) -> Iterator[Pair]:
-    """A second call equals the first, whatever was asked in between; input, weights and attributes are untouched."""
+    """A second call equals the first, after another call in between; input, weights and attributes are unchanged."""
     attributes = [sorted(vars(layer)) for _, layer, _ in case.network.nodes]
     parameters = set(case.network.parameters)
 
@@ -78,18 +80,17 @@ def leaves_no_trace(adapter: Adapter, case: Case) -> Iterator[Pair]:
     yield from testing.check_no_mutation.pairs(
         _of_input(adapter, case), case.input, watched=case.network.parameters, between=other_rules
     )
-    yield holds("parameters are the same", parameters == set(case.network.parameters))
+    yield holds("the network has the same parameters", parameters == set(case.network.parameters))
     now = [sorted(vars(layer)) for _, layer, _ in case.network.nodes]
-    yield holds("attributes on every layer are the same", now == attributes)
+    yield holds("every layer has the same attributes", now == attributes)
 
 
 def epsilon_absorption(adapter: Adapter, case: Case, epsilon: float) -> Iterator[Pair]:
     """sum_i R_i = sum_j R_j (z_j - b_j) / (z_j + epsilon sgn z_j), at every Dense layer of a chain.
 
-    The relevance inside the network is that of the input of the rest of the chain, which is explained as a network
-    of its own.
+    The relevance inside the network is that of the input of the rest of the chain, explained as a separate network.
     """
-    z = case.network.activations(case.input)
+    z = {node: to_numpy(array) for node, array in case.network.activations(case.input).items()}
     for place, (node, layer, (source,)) in enumerate(case.network.nodes):
         if isinstance(layer, Dense):
             below = _explain_rest(adapter, case, place, z[source])
@@ -99,17 +100,18 @@ def epsilon_absorption(adapter: Adapter, case: Case, epsilon: float) -> Iterator
 
 
 def _explain_rest(adapter: Adapter, case: Case, place: int, x: np.ndarray) -> np.ndarray:
-    """Relevance of the input of the chain that begins at a place; past the end, what the explanation starts with."""
+    """Relevance of the input of the chain from a place on; past the end, the relevance at the output."""
     rest = case.network.nodes[place:]
     if not rest:
         return np.where(np.arange(x.shape[1]) == case.target, x, 0.0)
+    # Network surgery
     chain = Network.sequential(*(node.layer for node in rest), names=[node.name for node in rest])
     rules = {name: rule for name, rule in case.rules.items() if name in chain.names}
     return adapter.explain(question(case, network=chain, input=x, rules=rules))
 
 
 def float32_precision(adapter: Adapter, case: Case, bound: float) -> Iterator[Pair]:
-    """Computed in float32, a map is the map in float64 to `bound` times its largest entry."""
+    """A map in float32 equals the map in float64, to `bound` times its largest entry."""
     low = question(case, network=case.network.astype(np.float32), input=case.input.astype(np.float32))
     high = adapter.explain(question(case))
     largest = np.abs(high).max()
@@ -117,8 +119,9 @@ def float32_precision(adapter: Adapter, case: Case, bound: float) -> Iterator[Pa
 
 
 def constants_cancel(adapter: Adapter, case: Case, node: str, constant: str) -> Iterator[Pair]:
-    """Multiplying all weights of a layer of a chain without biases by a positive constant changes no rescaled map."""
+    """A positive factor on all weights of a layer of a chain without biases does not change the rescaled map."""
     (factor,) = floats([constant])
+    # Network surgery
     scaled = [
         (name, layer.map_arrays(lambda a: factor * a) if name == node else layer, read)
         for name, layer, read in case.network.nodes
@@ -133,14 +136,15 @@ def constants_cancel(adapter: Adapter, case: Case, node: str, constant: str) -> 
 
 
 def identity_passed(adapter: Adapter, case: Case) -> Iterator[Pair]:
-    """A fused network is explained as the folded convolution with an identity behind it, under Pass."""
+    """The map of a fused network does not change with an identity under Pass after the folded convolution."""
     fused = fuse(case.network)
     channels = fused["conv"].weight.shape[0]  # type: ignore[attr-defined]
+    # Network surgery
     nodes = [(name, layer, ["one"] if name == "relu" else read) for name, layer, read in fused.nodes]
     longer = Network([*nodes, ("one", Scale(np.ones(channels)), ["conv"])])
     one = adapter.explain(question(case, network=fused))
     other = adapter.explain(question(case, network=longer, rules={**case.rules, "one": Pass()}))
-    yield near("with an identity in the place of the BatchNorm", other, one, case.tolerance)
+    yield near("with an identity instead of the BatchNorm", other, one, case.tolerance)
 
 
 def zero_rule_unfused(adapter: Adapter, case: Case) -> Iterator[Pair]:
@@ -155,26 +159,26 @@ def zero_rule_unfused(adapter: Adapter, case: Case) -> Iterator[Pair]:
 
 
 def differs_from_passed(adapter: Adapter, case: Case) -> Iterator[Pair]:
-    """Against a BatchNorm that is passed, a fused map differs by more than a hundredth of its largest entry."""
+    """A fused map differs from the map with BatchNorm under Pass, by more than 1% of its largest entry."""
     fused = adapter.explain(question(case, network=fuse(case.network)))
     passed = adapter.explain(question(case, rules={**case.rules, "bn": Pass()}))
-    yield holds("fused and passed differ", np.abs(fused - passed).max() > 0.01 * np.abs(fused).max())
+    yield holds("the fused map differs from the passed one", np.abs(fused - passed).max() > 0.01 * np.abs(fused).max())
 
 
-# ---- laws of lrpref itself -------------------------------------------------------------------------------------
+# ---- laws about lrpref itself -------------------------------------------------------------------------------------
 
 
 def rule_is_refused(adapter: Adapter, case: Case, rule: Mapping[str, Any]) -> Iterator[Pair]:
-    """Parameters that contradict each other are refused."""
-    _only_lrpref(adapter, "what a library's constructors refuse is not asked through an adapter")
-    yield holds(f"{rule} is refused", _raises(ParameterError, lambda: make_rule(rule)))
+    """Contradictory parameters are rejected."""
+    _only_lrpref(adapter, "adapters do not report what the constructors of a library reject")
+    yield holds(f"{rule} is rejected", _raises(ParameterError, lambda: make_rule(rule)))
 
 
 def relative_refuses_batchnorm(adapter: Adapter, case: Case) -> Iterator[Pair]:
-    """Relative LRP on a network with a BatchNorm is refused, and takes it once it is fused."""
-    _only_lrpref(adapter, "what a library refuses is not asked through an adapter")
-    yield holds("refused unfused", _raises(RuleError, lambda: Relative().assign(case.network)))
-    yield holds("taken fused", not _raises(RuleError, lambda: Relative().assign(fuse(case.network))))
+    """Relative LRP rejects a network with a BatchNorm, and accepts it once it is fused."""
+    _only_lrpref(adapter, "adapters do not report what a library rejects")
+    yield holds("rejected with BatchNorm", _raises(RuleError, lambda: Relative().assign(case.network)))
+    yield holds("accepted after fusion", not _raises(RuleError, lambda: Relative().assign(fuse(case.network))))
 
 
 def fused_forward(
@@ -186,18 +190,18 @@ def fused_forward(
     weight: Any = None,
     bias: Any = None,
 ) -> Iterator[Pair]:
-    """The fused network computes what the table says; the original is as it was; the plan names every decision."""
-    _only_lrpref(adapter, "the forward pass of lrpref.fuse; an adapter is asked for relevance alone")
+    """The fused network computes the output of the table; the original is unchanged; the plan names every BatchNorm."""
+    _only_lrpref(adapter, "about the forward pass of lrpref.fuse; adapters are asked for relevance only")
     assert case.output is not None
     types = [type(layer) for _, layer, _ in case.network.nodes]
-    fused = fuse(case.network, **options)
+    fused = fuse(case.network, **dict[str, Any](options))
     size = max(1.0, float(np.abs(case.output).max()))
     for what, net in (("the original", case.network), ("the fused network", fused)):
-        yield near(f"output of {what}", net.forward(case.input) / size, case.output / size, case.tolerance)
-    yield holds("the original is left as it was", types == [type(layer) for _, layer, _ in case.network.nodes])
-    held = {type(layer).__name__ for _, layer, _ in fused.nodes}
-    yield holds(f"gone: {', '.join(gone)}", held.isdisjoint(gone))
-    yield holds(f"still there: {', '.join(kept)}", held.issuperset(kept))
+        yield near(f"output of {what}", to_numpy(net.forward(case.input)) / size, case.output / size, case.tolerance)
+    yield holds("the original network is unchanged", types == [type(layer) for _, layer, _ in case.network.nodes])
+    names = {type(layer).__name__ for _, layer, _ in fused.nodes}
+    yield holds(f"fused away: {', '.join(gone)}", names.isdisjoint(gone))
+    yield holds(f"still present: {', '.join(kept)}", names.issuperset(kept))
     plan = str(fusion_plan(case.network, **options))
     yield holds("the plan names every BatchNorm", all(n in plan for n, t in zip(case.network.names, types, strict=True)
                                                       if t is BatchNorm))  # fmt: skip
@@ -207,12 +211,12 @@ def fused_forward(
 
 
 def convolution_unchanged(adapter: Adapter, case: Case, node: str, **arguments: Any) -> Iterator[Pair]:
-    """What stands before the activation keeps its weights; a diagonal layer still stands behind it."""
+    """The layer before the activation keeps its weights, and a diagonal layer remains after the activation."""
     yield from fused_forward(adapter, case, **arguments)
     fused = fuse(case.network)
     for name in ("weight", "bias"):
         yield near(f"{name} of {node}", getattr(fused[node], name), getattr(case.network[node], name))
-    yield holds("a diagonal layer is left", any(isinstance(layer, DiagonalLayer) for _, layer, _ in fused.nodes))
+    yield holds("a diagonal layer remains", any(isinstance(layer, DiagonalLayer) for _, layer, _ in fused.nodes))
 
 
 def _only_lrpref(adapter: Adapter, reason: str) -> None:
@@ -237,4 +241,4 @@ LAWS: Mapping[str, Law] = {
         relative_refuses_batchnorm, fused_forward, convolution_unchanged,
     )
 }  # fmt: skip
-"""Every law by the name that a case calls it by."""
+"""Every law by the name that cases use."""

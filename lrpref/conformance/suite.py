@@ -1,13 +1,13 @@
-"""The suite: every case, put to an adapter, and a verdict on each answer.
+"""The suite: run every case with an adapter, and give a verdict on each answer.
 
-    agrees       the library gives what the case expects, to its tolerance
-    differs      it does not, where its own documentation or the paper it cites promises so: it is wrong
-    convention   it does not, and has promised nothing else
-    not-offered  it has no such layer, rule or mode; or the case can be put to nobody
-    error        it raised an error, or returned something that is no relevance of the input
+    agrees       the library returns the expected value, to the case's tolerance
+    differs      it returns another value, although its documentation or the paper it cites promises this one: an error
+    convention   it returns another value, and nothing was promised
+    not-offered  it lacks the layer, rule or mode; or the case cannot be put to any library
+    error        it raised an exception, or did not return relevance of the input
 
-An adapter may also have a method `details(case)`, which tells by name more that the table knows of some cases (see
-`Case.details`); what it tells is held to the table as well.
+An adapter may also have a method `details(case)` that returns further results by name, as `Case.details` lists them;
+the suite compares these as well.
 """
 
 from __future__ import annotations
@@ -31,15 +31,24 @@ VERDICTS = ("agrees", "differs", "convention", "not-offered", "error")
 
 @dataclass(frozen=True, eq=False)
 class Result:
-    """One case's verdict.
+    """The verdict on one case, with the comparison that is furthest off.
 
-    case           the case
-    verdict        one of VERDICTS
-    reason         why: what the library promises, what it does not offer, the error; "" where it agrees
-    what           which of the case's comparisons is shown: "relevance", or a part of a law
-    expected, got  that comparison's arrays (the one furthest off); None where none was made
-    error          the largest absolute difference, nan where there is none to tell
-    relative       the same, where 1 is what the tolerance allows
+    Parameters
+    ----------
+    case : Case
+        The case.
+    verdict : str
+        One of VERDICTS.
+    reason : str
+        What the library promises, what it does not offer, or the error; "" if it agrees.
+    what : str
+        The comparison that is shown: "relevance", a detail, or a part of a law.
+    expected, got : array or None
+        The arrays of this comparison; None if there was no comparison.
+    error : float
+        The largest absolute difference; NaN if there was no comparison.
+    relative : float
+        The largest difference in units of the tolerance; NaN if there was no comparison.
     """
 
     case: Case
@@ -54,7 +63,17 @@ class Result:
 
 @dataclass(frozen=True, eq=False)
 class Report:
-    """What a library answered: its name and version, one result per case, and the version of the table."""
+    """The answers of a library to a table of cases.
+
+    Parameters
+    ----------
+    library, version : str
+        The library, as its adapter names it.
+    results : sequence of Result
+        One result per case.
+    table : str
+        The version of the table.
+    """
 
     library: str
     version: str
@@ -63,27 +82,41 @@ class Report:
 
     @property
     def counts(self) -> dict[str, int]:
-        """Verdict -> how many cases, for every verdict."""
+        """The number of cases for each verdict."""
         found = Counter(result.verdict for result in self.results)
         return {verdict: found[verdict] for verdict in VERDICTS}
 
     @property
     def passed(self) -> bool:
-        """Whether nothing differs and nothing failed."""
+        """Whether no case differs and none failed with an error."""
         return not self.counts["differs"] and not self.counts["error"]
 
     def of(self, verdict: str) -> list[Result]:
-        """The results of one verdict."""
+        """Return the results with this verdict."""
         return [result for result in self.results if result.verdict == verdict]
 
 
 def run(
     adapter: Adapter, cases: Sequence[Case] | None = None, progress: Callable[[int, int, Case], None] | None = None
 ) -> Report:
-    """Put cases (None: all that come with lrpref) to an adapter. No error of the library stops the run.
+    """Run a table of cases with an adapter. Exceptions of the library do not stop the run.
 
-    progress  called after each case with how many are done, how many there are, and the case
+    Parameters
+    ----------
+    adapter : Adapter
+        The library.
+    cases : sequence of Case or None
+        The cases; None for all cases that come with lrpref.
+    progress : callable or None
+        Called after each case with the number of finished cases, the number of all cases, and the case.
 
+    Returns
+    -------
+    Report
+        One result per case.
+
+    Examples
+    --------
     >>> from lrpref.conformance import load_adapter
     >>> run(load_adapter("lrpref"), load_cases(only="gamma-*")).passed
     True
@@ -98,9 +131,22 @@ def run(
 
 
 def judge(adapter: Adapter, case: Case) -> Result:
-    """The verdict on one case; the library's warnings are not passed on."""
+    """Run one case with an adapter; warnings of the library are suppressed.
+
+    Parameters
+    ----------
+    adapter : Adapter
+        The library.
+    case : Case
+        The case.
+
+    Returns
+    -------
+    Result
+        The verdict.
+    """
     if case.kind == "not-offered":
-        return Result(case, "not-offered", f"no expected value: lrpref has nothing to compute it with ({case.reason})")
+        return Result(case, "not-offered", f"no expected value, because lrpref cannot compute it ({case.reason})")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -113,12 +159,12 @@ def judge(adapter: Adapter, case: Case) -> Result:
     except Exception as error:
         return Result(case, "error", f"{type(error).__name__}: {error}")
     if promise is None:
-        return replace(result, verdict="convention", reason="nothing else is promised")
+        return replace(result, verdict="convention", reason="the documentation promises no value")
     return replace(result, reason=promise)
 
 
 def _pairs(adapter: Adapter, case: Case) -> Iterator[Pair]:
-    """What the adapter answers, next to what it must equal."""
+    """The answers of the adapter, paired with the expected values."""
     if case.kind == "relation":
         if case.check not in LAWS:
             raise unknown("law", case.check, LAWS)
@@ -128,26 +174,26 @@ def _pairs(adapter: Adapter, case: Case) -> Iterator[Pair]:
     truth = case.in_fractions() if is_exact(got) else case
     yield near("relevance", got, truth.expected, case.tolerance)
     details = getattr(adapter, "details", None)
-    told = {} if details is None else details(case)
+    answers = {} if details is None else details(case)
     for name, expected in truth.details().items():
-        if name in told:
-            yield near(name, told[name], expected, case.tolerance)
+        if name in answers:
+            yield near(name, answers[name], expected, case.tolerance)
 
 
 def _furthest(case: Case, pairs: Sequence[Pair]) -> Result:
-    """The result of the comparison that is furthest off; "agrees", or "differs" until someone knows better."""
+    """The result of the comparison that is furthest off: "agrees", or "differs" before promises are considered."""
     found = [_compare(case, pair) for pair in pairs]
     return max(found, key=lambda result: (result.verdict != "agrees", np.nan_to_num(result.relative, nan=np.inf)))
 
 
 def _compare(case: Case, pair: Pair) -> Result:
-    """One comparison; raises TypeError or ValueError for an answer that is no array of real numbers of that shape."""
+    """Compare one pair; raises TypeError or ValueError unless the answer is a real array of the expected shape."""
     got, expected = np.asarray(pair.got), np.asarray(pair.expected)
     if got.shape != expected.shape:
         raise ValueError(f"{pair.what} has shape {got.shape}, expected {expected.shape}")
     if got.dtype != object and got.dtype.kind not in "biuf":
-        raise TypeError(f"{pair.what} is of type {got.dtype}, not of real numbers")
-    limit = 0 if got.dtype == object else pair.allowed  # exact numbers are equal, or they are not
+        raise TypeError(f"{pair.what} has number type {got.dtype}; expected real numbers")
+    limit = 0 if got.dtype == object else pair.allowed  # exact numbers must be equal
     with np.errstate(all="ignore"):
         off, allowed = abs(got - expected), np.broadcast_to(np.asarray(limit), expected.shape)
         agrees = bool(np.all(off <= allowed))

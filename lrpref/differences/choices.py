@@ -1,22 +1,21 @@
-"""The choices that implementations of LRP make differently, as a table that can be tried.
+"""The choices that implementations of LRP make differently, as a table of changes to apply.
 
-Each row of `CONVENTIONS` is one such choice, put as what another implementation may have done: it changes the
-network, the rule of a layer, the relevance to start with, or the way the finished map is shown. `lrpref.compare`
-tries the rows in turn, to find out which of them turns lrpref's map into somebody else's. Where a row is no mode of
-lrpref's own rules, one of `lrpref.differences.conventions` computes it.
+Each entry of `CONVENTIONS` is a choice that another implementation may have made. It changes the network, the rule of a
+layer, the relevance at the output, or the presentation of the finished map. `lrpref.explain_difference` applies the
+entries in turn, to find the one that turns lrpref's map into the other one. Choices that are not a mode of lrpref's own
+rules are computed by `lrpref.differences.conventions`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
-from ..backend import sum_per_sample
 from ..composites import Place
-from ..engine import Map, Rule, identity, magnitude, one, positive
+from ..engine import Rule
 from ..fusion import fuse
 from ..layers import (
     Add,
@@ -35,16 +34,16 @@ from ..network import Network
 from ..rules import Absolute, AlphaBeta, Epsilon, Flat, Gamma, Pass, WSquare, ZBox, Zero, ZPlus
 from .conventions import (
     AveragedMaxPool,
-    BiasInEveryPool,
+    BiasInBothParts,
     Biasless,
+    EachPartInFull,
     FlatWithBias,
     FlatWithPadding,
     GammaBiasAsItIs,
     GammaTwice,
     GatedReLU,
     Gradient,
-    MixedPools,
-    PoolsApart,
+    MixedParts,
     ToEvery,
     Unsigned,
     WeightsClamped,
@@ -52,12 +51,20 @@ from .conventions import (
 )
 
 SMALL = 1e-4
-"""An epsilon up to this is a stabilizer, and so a convention; a larger one was chosen to do something."""
+"""Epsilons up to this value count as stabilizers, and so as a convention; larger ones are a deliberate choice."""
 
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """What a change of rules may look at: the input, and every linear layer's place and rule."""
+    """What a change of rules may depend on.
+
+    Parameters
+    ----------
+    x : array, shape (N, ...)
+        The input.
+    rows : tuple of (Place, Rule)
+        The place and the rule of every linear layer.
+    """
 
     x: np.ndarray
     rows: tuple[tuple[Place, Rule], ...]
@@ -65,7 +72,15 @@ class Case:
 
 @dataclass(frozen=True, eq=False)
 class Start:
-    """Where an explanation starts: `target` and `seed` as `lrpref.explain` takes them, and the logits."""
+    """The start of an explanation.
+
+    Parameters
+    ----------
+    target, seed
+        As `lrpref.explain` takes them.
+    logits : array, shape (N, ...)
+        The output, before a final Softmax.
+    """
 
     target: Any
     seed: Any
@@ -73,18 +88,34 @@ class Start:
 
 
 RuleChange = Callable[[Place, Rule, Case], Rule]
+MapChange = Callable[[np.ndarray], np.ndarray]
+SomeRule = TypeVar("SomeRule", bound=Rule)
 
 
 @dataclass(frozen=True)
 class Convention:
-    """One choice that another implementation may have made, and how to make it here.
+    """A choice that another implementation may have made, and its equivalent here.
 
-    name     short, for programs
-    group    what is chosen; choices of one group exclude each other
-    words    completes the sentence "equal if ..."
-    source   who does so
-    network, rule, start, show   what the choice changes: the network, the rule of a linear layer, where the
-             explanation starts, or the finished map; each returns its argument where there is nothing to change
+    One of `network`, `rule`, `start` and `show` is given. Each returns its argument where there is nothing to change.
+
+    Parameters
+    ----------
+    name : str
+        A short name, for programs.
+    group : str
+        The subject of the choice. Choices of one group exclude each other.
+    words : str
+        The condition, to complete the sentence "equal if ...".
+    source : str
+        The implementations that make this choice.
+    network : callable, optional
+        Network -> Network.
+    rule : callable, optional
+        (place, rule, case) -> the rule of a linear layer.
+    start : callable, optional
+        Start -> Start.
+    show : callable, optional
+        The finished map -> the map as the other implementation presents it.
     """
 
     name: str
@@ -94,16 +125,17 @@ class Convention:
     network: Callable[[Network], Network] | None = None
     rule: RuleChange | None = None
     start: Callable[[Start], Start] | None = None
-    show: Callable[[np.ndarray], np.ndarray] | None = None
+    show: MapChange | None = None
 
 
-# ---- changes of the network
+# ---- changes of the network -----------------------------------------------------------------------------------
 
 
 def _layers(change: Callable[[Layer], Layer]) -> Callable[[Network], Network]:
-    """The network with every layer changed; a shared layer stays shared."""
+    """Apply `change` to every layer; a shared layer stays shared."""
 
     def changed(net: Network) -> Network:
+        # Network surgery
         done = {id(layer): change(layer) for _, layer, _ in net.nodes}
         return Network([(name, done[id(layer)], inputs) for name, layer, inputs in net.nodes])
 
@@ -130,58 +162,63 @@ def _gated(layer: Layer) -> Layer:
     return GatedReLU() if type(layer) is ReLU else layer
 
 
-# ---- changes of rules
+# ---- changes of rules -----------------------------------------------------------------------------------------
 
 
-def stabilizer_of(rule: Rule) -> float:
-    """The number that keeps the rule's denominators from zero; 0 if there is none."""
+def _stabilizer_of(rule: Rule) -> float:
+    """The number that keeps the rule's denominators away from zero, or 0."""
     if isinstance(rule, Epsilon):
         return rule.epsilon if rule.epsilon <= SMALL else 0.0
     return float(getattr(rule, "stabilizer", 0.0))
 
 
 def _at(kinds: type[Layer] | tuple[type[Layer], ...], make: Callable[[float], Rule]) -> RuleChange:
-    """At layers of these kinds, the rule that `make` makes of the stabilizer there."""
-    return lambda place, rule, case: make(stabilizer_of(rule)) if isinstance(place.layer, kinds) else rule
+    """At layers of these kinds, the rule that `make` returns for the present stabilizer."""
+    return lambda place, rule, case: make(_stabilizer_of(rule)) if isinstance(place.layer, kinds) else rule
 
 
 def _at_first(make: Callable[[Place, Rule, Case], Rule]) -> RuleChange:
-    """At the first layers."""
+    """At the first layers, the rule that `make` returns."""
     return lambda place, rule, case: make(place, rule, case) if place.first else rule
 
 
+def _in_place_of(kind: type[SomeRule], make: Callable[[SomeRule], Rule]) -> RuleChange:
+    """In place of rules of this kind, the rule that `make` returns for them."""
+    return lambda place, rule, case: make(rule) if isinstance(rule, kind) else rule
+
+
 def _like_the_rest(place: Place, rule: Rule, case: Case) -> Rule:
-    """The rule of the next weighted layer of the same type, or of any type; its own if it is alone."""
+    """The rule of the next weighted layer of the same type, else of any type, else the layer's own rule."""
     rest = [(p, r) for p, r in case.rows if isinstance(p.layer, WeightedLayer) and not p.first]
     alike = [r for p, r in rest if type(p.layer) is type(place.layer)]
     return next(iter([*alike, *(r for _, r in rest)]), rule)
 
 
 def _box(low: float, high: float) -> RuleChange:
-    return _at_first(lambda place, rule, case: ZBox(low, high, stabilizer_of(rule)))
+    return _at_first(lambda place, rule, case: ZBox(low, high, _stabilizer_of(rule)))
 
 
 def _box_of_data(place: Place, rule: Rule, case: Case) -> Rule:
-    """z-box between each sample's extremes."""
+    """The z-box rule with the smallest and the largest value of each sample as bounds."""
     if case.x.shape[0] == 0:
         return rule
     flat = case.x.reshape(case.x.shape[0], -1)
     shape = (-1, *(1,) * (1 if isinstance(place.layer, Dense) else 3))
-    return ZBox(flat.min(axis=1).reshape(shape), flat.max(axis=1).reshape(shape), stabilizer_of(rule))
+    return ZBox(flat.min(axis=1).reshape(shape), flat.max(axis=1).reshape(shape), _stabilizer_of(rule))
 
 
 _MEAN, _DEVIATION = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
 
 
 def _box_of_imagenet(place: Place, rule: Rule, case: Case) -> Rule:
-    """z-box between black and white after the normalisation that torchvision's models expect."""
+    """The z-box rule between black and white, normalised as torchvision's models expect it."""
     if not isinstance(place.layer, Conv2D) or case.x.shape[1:2] != (3,):
         return rule
-    return ZBox(-_MEAN / _DEVIATION, (1 - _MEAN) / _DEVIATION, stabilizer_of(rule))
+    return ZBox(-_MEAN / _DEVIATION, (1 - _MEAN) / _DEVIATION, _stabilizer_of(rule))
 
 
 def _alpha_beta(change: Callable[[AlphaBeta], Rule], only: tuple[float, float] | None = None) -> RuleChange:
-    """At alpha-beta and z-plus, which is (1, 0); `only` at these parameters."""
+    """Change alpha-beta, and z-plus as its case (1, 0); with `only`, for these (alpha, beta) alone."""
 
     def changed(place: Place, rule: Rule, case: Case) -> Rule:
         found = AlphaBeta(1, 0, stabilizer=rule.stabilizer) if isinstance(rule, ZPlus) else rule
@@ -191,12 +228,8 @@ def _alpha_beta(change: Callable[[AlphaBeta], Rule], only: tuple[float, float] |
     return changed
 
 
-def _gamma(change: Callable[[Gamma], Rule]) -> RuleChange:
-    return lambda place, rule, case: change(rule) if isinstance(rule, Gamma) else rule
-
-
 def _stabilized(value: float) -> RuleChange:
-    """Every stabilizer, and every epsilon that is one, is `value`; LRP-0 becomes epsilon."""
+    """Set every stabilizer, and every epsilon up to SMALL, to `value`; LRP-0 becomes epsilon."""
 
     def changed(place: Place, rule: Rule, case: Case) -> Rule:
         if isinstance(rule, Zero):
@@ -216,15 +249,15 @@ def _rms(place: Place, rule: Rule, case: Case) -> Rule:
     return replace(rule, scale="rms") if isinstance(rule, Epsilon) and isinstance(place.layer, WeightedLayer) else rule
 
 
-# ---- changes of the start
+# ---- changes of the start -------------------------------------------------------------------------------------
 
 
 def _seed(seed: str) -> Callable[[Start], Start]:
     return lambda start: replace(start, seed=seed) if isinstance(start.seed, str | int | float) else start
 
 
-def _all_outputs(map_: Map) -> Callable[[Start], Start]:
-    return lambda start: replace(start, seed=map_(start.logits))
+def _all_outputs(seed: MapChange) -> Callable[[Start], Start]:
+    return lambda start: replace(start, seed=seed(start.logits))
 
 
 def _runner_up(start: Start) -> Start:
@@ -232,11 +265,11 @@ def _runner_up(start: Start) -> Start:
     return start if flat.shape[1] < 2 else replace(start, target=np.argsort(-flat, axis=1, kind="stable")[:, 1])
 
 
-# ---- changes of the map
+# ---- changes of the map ---------------------------------------------------------------------------------------
 
 
-def _over(size: Callable[[np.ndarray], np.ndarray]) -> Callable[[np.ndarray], np.ndarray]:
-    """Each sample divided by its own `size`; left alone where that is 0."""
+def _over(size: MapChange) -> MapChange:
+    """Divide each sample by its own `size`, unless that is 0."""
 
     def scaled(R: np.ndarray) -> np.ndarray:
         of_sample = size(R.reshape(R.shape[0], -1)).reshape(-1, *(1,) * (R.ndim - 1))
@@ -246,438 +279,315 @@ def _over(size: Callable[[np.ndarray], np.ndarray]) -> Callable[[np.ndarray], np
 
 
 def _to_unit(R: np.ndarray) -> np.ndarray:
-    """Each sample stretched to [0, 1]."""
+    """Each sample, scaled and shifted to [0, 1]."""
     least = R.reshape(R.shape[0], -1).min(axis=1, initial=np.inf).reshape(-1, *(1,) * (R.ndim - 1))
     return _over(lambda r: r.max(axis=1, initial=0))(R - least)
 
 
-def _channels(reduce: Callable[[np.ndarray], np.ndarray]) -> Callable[[np.ndarray], np.ndarray]:
-    return lambda R: reduce(R) if R.ndim > 2 else R
+def _of_images(change: MapChange) -> MapChange:
+    """Apply `change` to maps that have channels."""
+    return lambda R: change(R) if R.ndim > 2 else R
 
 
 CONVENTIONS: tuple[Convention, ...] = (
     Convention(
-        "network-bias-free",
-        "bias of the network",
-        "the biases are zero in the forward pass too",
+        "network-bias-free", "bias of the network", "the biases are zero in the forward pass too",
         "A. Binder's notes call it the classic bug",
         network=_layers(_without_bias),
     ),
     Convention(
-        "batch-norm-fused",
-        "BatchNorm",
-        "BatchNorm is folded into its neighbours first (lrpref.fuse)",
+        "batch-norm-fused", "BatchNorm", "BatchNorm is folded into its neighbours first (lrpref.fuse)",
         "Guillemot et al. 2020; RelevancePropagation.jl requires it",
         network=fuse,
     ),
     Convention(
-        "max-pool-equal",
-        "max-pool",
-        "equal maxima of a max-pool share alike",
-        "lrp_toolbox",
+        "max-pool-equal", "max-pool", "equal maxima of a max-pool receive equal relevance", "lrp_toolbox",
         network=_layers(_ties("equal")),
     ),
     Convention(
-        "max-pool-first",
-        "max-pool",
-        "the first of several equal maxima of a max-pool takes all",
+        "max-pool-first", "max-pool", "the first of several equal maxima of a max-pool receives all relevance",
         "captum, zennit",
         network=_layers(_ties("first")),
     ),
     Convention(
-        "max-pool-averaged",
-        "max-pool",
-        "max-pools take relevance as average pools",
+        "max-pool-averaged", "max-pool", "max-pools redistribute relevance as average pools do",
         "the tutorial of heatmapping.org",
         network=_layers(_averaged),
     ),
     Convention(
-        "relu-gradient",
-        "activation",
-        "a ReLU stops relevance where it is off (its gradient)",
-        "captum and zennit, where it is a function and not a module",
+        "relu-gradient", "activation", "a ReLU withholds relevance where it is off (its gradient)",
+        "captum and zennit, where the ReLU is a function and not a module",
         network=_layers(_gated),
     ),
     Convention(
-        "zero-everywhere",
-        "rules",
-        "every layer is under LRP-0, whatever was asked for (in a network of ReLUs and max-pools: gradient x input)",
+        "zero-everywhere", "rules",
+        "every layer uses LRP-0 instead of the requested rule (in a network of ReLUs and max-pools: gradient x input)",
         "gradient x input, by any library",
         rule=_at(LinearLayer, lambda epsilon: Zero()),
     ),
     Convention(
-        "epsilon-everywhere",
-        "rules",
-        "every layer is under epsilon 1e-9, whatever was asked for",
-        "captum's second call of one model: it deletes the rules after the first",
+        "epsilon-everywhere", "rules", "every layer uses epsilon = 1e-9 instead of the requested rule",
+        "captum from the second call on, because the first call deletes the rules",
         rule=_at(LinearLayer, lambda epsilon: Epsilon(1e-9)),
     ),
     Convention(
-        "batch-norm-pass",
-        "BatchNorm",
-        "BatchNorm passes relevance on as it is",
-        "zennit",
+        "batch-norm-pass", "BatchNorm", "BatchNorm passes relevance on unchanged", "zennit",
         rule=_at(DiagonalLayer, lambda epsilon: Pass()),
     ),
     Convention(
-        "batch-norm-epsilon",
-        "BatchNorm",
-        "BatchNorm is under the epsilon rule",
-        "captum; iNNvestigate but for x = mean",
+        "batch-norm-epsilon", "BatchNorm", "BatchNorm uses the epsilon rule",
+        "captum; iNNvestigate, except where x equals the mean",
         rule=_at(DiagonalLayer, Epsilon),
     ),
     Convention(
-        "batch-norm-absolute",
-        "BatchNorm",
-        "BatchNorm keeps |w x| / (|w x| + |b|) of it",
+        "batch-norm-absolute", "BatchNorm", "BatchNorm passes on the fraction |w x| / (|w x| + |b|)",
         "third-party code after Hui and Binder 2019",
         rule=_at(DiagonalLayer, Absolute),
     ),
     Convention(
-        "batch-norm-gradient",
-        "BatchNorm",
-        "BatchNorm gets its gradient",
-        "zennit until mid-2022",
+        "batch-norm-gradient", "BatchNorm", "BatchNorm multiplies relevance by its gradient", "zennit until mid-2022",
         rule=_at(DiagonalLayer, lambda epsilon: Gradient()),
     ),
     Convention(
-        "average-pool-equal",
-        "average pool",
-        "average pools share relevance equally, whatever their inputs",
-        "libraries that hook the gradient, where the pool has no rule",
+        "average-pool-equal", "average pool", "average pools split relevance equally, whatever their inputs",
+        "libraries that hook the gradient, for a pool without a rule",
         rule=_at((AvgPool2D, GlobalAvgPool2D), Flat),
     ),
     Convention(
-        "add-epsilon",
-        "skip connection",
-        "a skip connection splits in proportion to its signed inputs (epsilon)",
+        "add-epsilon", "skip connection", "a skip connection splits in proportion to its signed inputs (epsilon)",
         "captum's addition module; zennit's `Norm`; iNNvestigate",
         rule=_at(Add, Epsilon),
     ),
     Convention(
-        "add-absolute",
-        "skip connection",
-        "a skip connection splits in proportion to the magnitudes of its inputs",
+        "add-absolute", "skip connection", "a skip connection splits in proportion to the magnitudes of its inputs",
         "after Otsuki et al. 2024",
         rule=_at(Add, Absolute),
     ),
     Convention(
-        "add-equal",
-        "skip connection",
-        "a skip connection splits equally",
-        "after Otsuki et al. 2024",
+        "add-equal", "skip connection", "a skip connection splits equally", "after Otsuki et al. 2024",
         rule=_at(Add, Flat),
     ),
     Convention(
-        "add-to-every",
-        "skip connection",
-        "a skip connection hands all relevance to every branch (a plain `+`)",
+        "add-to-every", "skip connection", "a skip connection passes all relevance to every branch (a plain `+`)",
         "zennit without a `Sum` module",
         rule=_at(Add, lambda epsilon: ToEvery()),
     ),
     Convention(
-        "first-like-the-rest",
-        "first layer",
-        "the first layer is under the rule of the other layers",
+        "first-like-the-rest", "first layer", "the first layer uses the rule of the other layers",
         "a composite without a rule for the first layer",
         rule=_at_first(_like_the_rest),
     ),
     Convention(
-        "first-flat",
-        "first layer",
-        "the first layer is under the flat rule",
-        "zennit's composites `...Flat`",
-        rule=_at_first(lambda place, rule, case: Flat(stabilizer_of(rule))),
+        "first-flat", "first layer", "the first layer uses the flat rule", "zennit's composites `...Flat`",
+        rule=_at_first(lambda place, rule, case: Flat(_stabilizer_of(rule))),
     ),
     Convention(
-        "first-w-square",
-        "first layer",
-        "the first layer is under the w-square rule",
-        "Montavon et al. 2017, unbounded inputs",
-        rule=_at_first(lambda place, rule, case: WSquare(stabilizer_of(rule))),
+        "first-w-square", "first layer", "the first layer uses the w-square rule",
+        "Montavon et al. 2017, for unbounded inputs",
+        rule=_at_first(lambda place, rule, case: WSquare(_stabilizer_of(rule))),
     ),
     Convention(
-        "first-box-0-1",
-        "first layer",
-        "the first layer is under z-box with the bounds 0 and 1",
-        "raw pixels",
+        "first-box-0-1", "first layer", "the first layer uses z-box with the bounds 0 and 1", "raw pixels",
         rule=_box(0.0, 1.0),
     ),
     Convention(
-        "first-box-1-1",
-        "first layer",
-        "the first layer is under z-box with the bounds -1 and 1",
+        "first-box-1-1", "first layer", "the first layer uses z-box with the bounds -1 and 1",
         "pixels scaled to [-1, 1], as in the tutorial of heatmapping.org",
         rule=_box(-1.0, 1.0),
     ),
     Convention(
-        "first-box-data",
-        "first layer",
-        "the first layer is under z-box, its bounds the smallest and the largest value of each sample",
+        "first-box-data", "first layer",
+        "the first layer uses z-box with the smallest and the largest value of each sample as bounds",
         "hila-chefer/Transformer-Explainability",
         rule=_at_first(_box_of_data),
     ),
     Convention(
-        "first-box-imagenet",
-        "first layer",
-        "the first layer is under z-box with torchvision's normalised black and white as bounds",
+        "first-box-imagenet", "first layer",
+        "the first layer uses z-box with torchvision's normalised black and white as bounds",
         "zennit's examples; the tutorial of heatmapping.org",
         rule=_at_first(_box_of_imagenet),
     ),
     Convention(
-        "alpha1-beta0",
-        "alpha-beta",
-        "alpha is 1 and beta 0",
-        "captum has no other",
+        "alpha1-beta0", "alpha-beta", "alpha is 1 and beta 0", "captum, which has no other parameters",
         rule=_alpha_beta(lambda rule: replace(rule, alpha=1, beta=0)),
     ),
     Convention(
-        "alpha2-beta1",
-        "alpha-beta",
-        "alpha is 2 and beta 1",
-        "zennit's default",
+        "alpha2-beta1", "alpha-beta", "alpha is 2 and beta 1", "zennit's default",
         rule=_alpha_beta(lambda rule: replace(rule, alpha=2, beta=1)),
     ),
     Convention(
-        "alpha-half",
-        "alpha-beta",
-        "alpha-beta's pools both count half, with a plus",
-        "innsight's default",
-        rule=_alpha_beta(lambda rule: MixedPools(0.5, rule.stabilizer)),
+        "alpha-half", "alpha-beta", "both parts of alpha-beta have the coefficient +1/2", "innsight's default",
+        rule=_alpha_beta(lambda rule: MixedParts(0.5, rule.stabilizer)),
     ),
     Convention(
-        "weights-clamped",
-        "alpha-beta",
-        "alpha-beta clamps weights only: inputs and bias keep their sign",
+        "weights-clamped", "alpha-beta", "alpha-beta clamps only the weights: inputs and bias keep their sign",
         "captum 0.9.0 (meta-pytorch/captum#1234)",
         rule=_alpha_beta(lambda rule: WeightsClamped(False, rule.stabilizer), only=(1, 0)),
     ),
     Convention(
-        "weights-and-bias-clamped",
-        "alpha-beta",
-        "alpha-beta clamps weights and bias only: inputs keep their sign",
+        "weights-and-bias-clamped", "alpha-beta", "alpha-beta clamps only weights and bias: inputs keep their sign",
         "frankaging/BERT-LRP#4",
         rule=_alpha_beta(lambda rule: WeightsClamped(True, rule.stabilizer), only=(1, 0)),
     ),
     Convention(
-        "pools-apart",
-        "alpha-beta",
-        "positive inputs with positive weights share out all relevance, and negative with negative all once more",
+        "each-part-in-full", "alpha-beta",
+        "positive inputs with positive weights receive all relevance, and negative with negative receive it again",
         "hila-chefer/Transformer-Explainability#55",
-        rule=_alpha_beta(lambda rule: PoolsApart(rule.stabilizer), only=(1, 0)),
+        rule=_alpha_beta(lambda rule: EachPartInFull(rule.stabilizer), only=(1, 0)),
     ),
     Convention(
-        "alpha-beta-bias-ignored",
-        "bias in alpha-beta",
-        "the bias is left out of alpha-beta's pools",
+        "alpha-beta-bias-ignored", "bias in alpha-beta", "the bias takes no part in alpha-beta",
         "TorchLRP; iNNvestigate's rules `...IgnoreBias`",
         rule=_alpha_beta(lambda rule: replace(rule, bias="ignore")),
     ),
     Convention(
-        "alpha-beta-bias-kept",
-        "bias in alpha-beta",
-        "the bias takes part in the alpha-beta pool of its own sign",
+        "alpha-beta-bias-kept", "bias in alpha-beta", "the bias takes part in alpha-beta, in the part of its own sign",
         "Bach et al. 2015; zennit",
         rule=_alpha_beta(lambda rule: replace(rule, bias="keep")),
     ),
     Convention(
-        "alpha-beta-bias-in-every-pool",
-        "bias in alpha-beta",
-        "alpha-beta's pools both hold the whole bias",
+        "alpha-beta-bias-in-both-parts", "bias in alpha-beta", "both parts of alpha-beta contain the whole bias",
         "iNNvestigate 2.1.2 (albermax/innvestigate#273)",
-        rule=_alpha_beta(lambda rule: BiasInEveryPool(rule.alpha, rule.beta, rule.stabilizer)),
+        rule=_alpha_beta(lambda rule: BiasInBothParts(rule.alpha, rule.beta, rule.stabilizer)),
     ),
     Convention(
-        "empty-renormalised",
-        "empty pool",
-        "where one of alpha-beta's pools is empty the other takes all relevance",
+        "empty-renormalised", "empty part",
+        "where one part of alpha-beta is empty, the other part redistributes all relevance",
         "discussed in lrp_toolbox#19",
         rule=_alpha_beta(lambda rule: replace(rule, empty="renormalise")),
     ),
     Convention(
-        "empty-literal",
-        "empty pool",
-        "an empty pool of alpha-beta sends nothing, and the other its own share",
+        "empty-literal", "empty part",
+        "where one part of alpha-beta is empty, its relevance is dropped and the other part keeps its coefficient",
         "Bach et al. 2015, to the letter; zennit",
         rule=_alpha_beta(lambda rule: replace(rule, empty="literal")),
     ),
     Convention(
-        "gamma-generalised",
-        "gamma",
-        "gamma is generalised: it favours the contributions of the sign of z",
+        "gamma-generalised", "gamma", "gamma is generalised: it favours contributions with the sign of z",
         "zennit; RelevancePropagation.jl's GeneralizedGammaRule",
-        rule=_gamma(lambda rule: replace(rule, generalised=True)),
+        rule=_in_place_of(Gamma, lambda rule: replace(rule, generalised=True)),
     ),
     Convention(
-        "gamma-plain",
-        "gamma",
-        "gamma is plain: it favours positive weights, whatever the sign of the input and of z",
+        "gamma-plain", "gamma", "gamma is plain: it favours positive weights, whatever the sign of the input and of z",
         "Montavon et al. 2019; captum",
-        rule=_gamma(lambda rule: replace(rule, generalised=False)),
+        rule=_in_place_of(Gamma, lambda rule: replace(rule, generalised=False)),
     ),
     Convention(
-        "gamma-twice",
-        "gamma",
-        "gamma multiplies by the weight once more: w + gamma w w+",
-        "TorchLRP",
-        rule=_gamma(lambda rule: GammaTwice(rule.gamma, rule.stabilizer)),
+        "gamma-twice", "gamma", "gamma squares positive weights: w + gamma w w+", "TorchLRP",
+        rule=_in_place_of(Gamma, lambda rule: GammaTwice(rule.gamma, rule.stabilizer)),
     ),
     Convention(
-        "gamma-bias-as-it-is",
-        "bias in gamma",
-        "gamma leaves the bias as it is: b, not b + gamma b+",
-        "captum",
-        rule=_gamma(lambda rule: GammaBiasAsItIs(rule.gamma, rule.generalised, rule.stabilizer)),
+        "gamma-bias-as-it-is", "bias in gamma", "gamma does not modify the bias: b, not b + gamma b+", "captum",
+        rule=_in_place_of(Gamma, lambda rule: GammaBiasAsItIs(rule.gamma, rule.generalised, rule.stabilizer)),
     ),
     Convention(
-        "w-square-bias",
-        "w-square",
-        "w-square has b^2 in its denominator",
-        "zennit",
-        rule=lambda place, rule, case: WSquareWithBias(rule.stabilizer) if isinstance(rule, WSquare) else rule,
+        "w-square-bias", "w-square", "w-square has b^2 in its denominator", "zennit",
+        rule=_in_place_of(WSquare, lambda rule: WSquareWithBias(rule.stabilizer)),
     ),
     Convention(
-        "flat-bias",
-        "flat",
-        "flat counts the bias as one more input",
-        "zennit before its PR #102",
-        rule=lambda place, rule, case: FlatWithBias(rule.stabilizer) if isinstance(rule, Flat) else rule,
+        "flat-bias", "flat", "flat counts the bias as an additional input", "zennit before its PR #102",
+        rule=_in_place_of(Flat, lambda rule: FlatWithBias(rule.stabilizer)),
     ),
     Convention(
-        "flat-padding",
-        "flat",
-        "flat gives cells of a convolution's padding their share, which is lost",
-        "chr5tphr/zennit#154 discusses it",
-        rule=lambda place, rule, case: FlatWithPadding(rule.stabilizer) if isinstance(rule, Flat) else rule,
+        "flat-padding", "flat", "flat gives a share to the padding of a convolution, where it is lost",
+        "discussed in chr5tphr/zennit#154",
+        rule=_in_place_of(Flat, lambda rule: FlatWithPadding(rule.stabilizer)),
     ),
     Convention(
-        "stabilizer-0", "stabilizer", "every stabilizer is 0", "the papers; lrpref's bare rules", rule=_stabilized(0.0)
+        "stabilizer-0", "stabilizer", "every stabilizer is 0", "the papers; lrpref's bare rules",
+        rule=_stabilized(0.0),
     ),
     Convention("stabilizer-1e-12", "stabilizer", "every stabilizer is 1e-12", "lrp_toolbox", rule=_stabilized(1e-12)),
     Convention(
-        "stabilizer-1e-9",
-        "stabilizer",
-        "every stabilizer is 1e-9",
-        "captum; RelevancePropagation.jl but for epsilon",
+        "stabilizer-1e-9", "stabilizer", "every stabilizer is 1e-9",
+        "captum; RelevancePropagation.jl, except for epsilon",
         rule=_stabilized(1e-09),
     ),
     Convention(
-        "stabilizer-1e-7", "stabilizer", "every stabilizer is 1e-7", "iNNvestigate's epsilon", rule=_stabilized(1e-07)
+        "stabilizer-1e-7", "stabilizer", "every stabilizer is 1e-7", "iNNvestigate's epsilon",
+        rule=_stabilized(1e-07),
     ),
     Convention(
-        "stabilizer-1e-6",
-        "stabilizer",
-        "every stabilizer is 1e-6",
-        "zennit; RelevancePropagation.jl's epsilon",
+        "stabilizer-1e-6", "stabilizer", "every stabilizer is 1e-6", "zennit; RelevancePropagation.jl's epsilon",
         rule=_stabilized(1e-06),
     ),
     Convention(
-        "epsilon-rms",
-        "scale of epsilon",
-        "epsilon is scaled by each sample's root mean square of z",
-        "an option of zennit; nearly the tutorial of heatmapping.org",
+        "epsilon-rms", "scale of epsilon", "epsilon is scaled by each sample's root mean square of z",
+        "an option of zennit; similar in the tutorial of heatmapping.org",
         rule=_rms,
     ),
     Convention(
-        "stabilizer-unsigned",
-        "sign of the stabilizer",
-        "the stabilizer is added whatever the sign of z",
+        "stabilizer-unsigned", "sign of the stabilizer", "the stabilizer is added whatever the sign of z",
         "LXT; the tutorial of heatmapping.org",
         rule=_unsigned,
     ),
     Convention(
-        "bias-in-no-rule",
-        "bias in rules",
-        "the rules see no bias (the forward pass has it)",
+        "bias-in-no-rule", "bias in rules", "the rules ignore the bias (the forward pass includes it)",
         'interprettensor#2; zennit with zero_params="bias"',
         rule=lambda place, rule, case: Biasless(rule),
     ),
-    Convention("seed-logit", "seed", "it starts from the logit", "lrpref; captum", start=_seed("logit")),
-    Convention("seed-one", "seed", "it starts from 1", "RelevancePropagation.jl; a plain gradient", start=_seed("one")),
+    Convention("seed-logit", "seed", "the explanation starts with the logit", "lrpref; captum", start=_seed("logit")),
     Convention(
-        "seed-probability", "seed", "it starts from the probability", "after a softmax", start=_seed("probability")
+        "seed-one", "seed", "the explanation starts with 1", "RelevancePropagation.jl; a plain gradient",
+        start=_seed("one"),
     ),
     Convention(
-        "all-outputs",
-        "seed",
-        "every output is explained at once, each from its logit",
-        "zennit unless told a target",
-        start=_all_outputs(identity),
+        "seed-probability", "seed", "the explanation starts with the probability", "explanations of a softmax",
+        start=_seed("probability"),
     ),
     Convention(
-        "all-ones",
-        "seed",
-        "every output is explained at once, each from 1",
-        "`output.sum().backward()`",
-        start=_all_outputs(one),
+        "all-outputs", "seed", "all outputs are explained together, each from its logit", "zennit without a target",
+        start=_all_outputs(lambda logits: logits),
     ),
     Convention(
-        "target-largest",
-        "target",
-        "the largest output is explained, not the one asked for",
-        "a default target",
+        "all-ones", "seed", "all outputs are explained together, each from 1", "`output.sum().backward()`",
+        start=_all_outputs(np.ones_like),
+    ),
+    Convention(
+        "target-largest", "target", "the largest output is explained instead of the requested one", "a default target",
         start=lambda start: replace(start, target=None),
     ),
     Convention(
-        "target-runner-up",
-        "target",
-        "the second largest output is explained",
-        "the label where the network errs",
+        "target-runner-up", "target", "the second largest output is explained",
+        "explanations of the true label where the network errs",
         start=_runner_up,
     ),
     Convention(
-        "channels-sum",
-        "channels",
-        "its channels are summed",
-        "the usual picture",
-        show=_channels(lambda R: R.sum(axis=1, keepdims=True)),
+        "channels-sum", "channels", "the channels are summed", "most pictures",
+        show=_of_images(lambda R: R.sum(axis=1, keepdims=True)),
     ),
     Convention(
-        "channels-mean",
-        "channels",
-        "its channels are averaged",
-        "some pictures",
-        show=_channels(lambda R: R.mean(axis=1, keepdims=True)),
+        "channels-mean", "channels", "the channels are averaged", "some pictures",
+        show=_of_images(lambda R: R.mean(axis=1, keepdims=True)),
     ),
     Convention(
-        "channels-largest",
-        "channels",
-        "the largest magnitude of its channels is shown",
-        "some pictures",
-        show=_channels(lambda R: abs(R).max(axis=1, keepdims=True)),
+        "channels-largest", "channels", "the largest magnitude over the channels is shown", "some pictures",
+        show=_of_images(lambda R: abs(R).max(axis=1, keepdims=True)),
     ),
-    Convention("absolute", "sign", "the map is of magnitudes: |R|", "Quantus, by an option", show=magnitude),
-    Convention("positive", "sign", "negative relevance is cut off: max(R, 0)", "some pictures", show=positive),
+    Convention("absolute", "sign", "the map shows magnitudes: |R|", "an option of Quantus", show=abs),
     Convention(
-        "negated", "sign", "the map has the other sign", "a colour scale the other way round", show=lambda R: -R
+        "positive", "sign", "negative relevance is set to 0: max(R, 0)", "some pictures",
+        show=lambda R: np.maximum(R, 0),
     ),
+    Convention("negated", "sign", "the map has the opposite sign", "a reversed colour scale", show=lambda R: -R),
     Convention(
-        "over-largest",
-        "scale",
-        "each map is divided by its largest magnitude",
-        "Quantus; iNNvestigate's pictures",
+        "over-largest", "scale", "each map is divided by its largest magnitude", "Quantus; iNNvestigate's pictures",
         show=_over(lambda r: abs(r).max(axis=1, initial=0)),
     ),
     Convention(
-        "over-sum",
-        "scale",
-        "each map is divided by its sum",
-        "captum's docstring (its code does not)",
-        show=_over(sum_per_sample),
+        "over-sum", "scale", "each map is divided by its sum", "captum's docstring (but not its code)",
+        show=_over(lambda r: r.sum(axis=1)),
     ),
-    Convention("over-range", "scale", "each map is stretched to [0, 1]", "some pictures", show=_to_unit),
+    Convention("over-range", "scale", "each map is scaled and shifted to [0, 1]", "some pictures", show=_to_unit),
     Convention(
-        "channels-last",
-        "layout",
-        "its axes are (N, H, W, C)",
-        "iNNvestigate, lrp_toolbox",
-        show=_channels(lambda R: np.moveaxis(R, 1, -1)),
+        "channels-last", "layout", "the axes are (N, H, W, C)", "iNNvestigate, lrp_toolbox",
+        show=_of_images(lambda R: np.moveaxis(R, 1, -1)),
     ),
-)
-"""Every choice that is tried, in the order in which they are made when several are."""
+)  # fmt: skip
+"""All choices, in the order in which several of them are applied."""
 
 
 def table() -> str:
-    """`CONVENTIONS` as a table in Markdown."""
+    """Return `CONVENTIONS` as a Markdown table."""
     rows = [f"| `{c.name}` | {c.group} | {c.words.replace('|', chr(92) + '|')} | {c.source} |" for c in CONVENTIONS]
     return "\n".join(["| name | choice of | equal if ... | who does so |", "|---|---|---|---|", *rows])

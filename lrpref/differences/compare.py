@@ -1,13 +1,13 @@
-"""Two heatmaps of one input: how far they are apart, where, and which convention would explain it.
+"""Compare two heatmaps of one input: how much and where they differ, and which convention explains the difference.
 
-`compare` measures. `explain_difference` makes lrpref's own map first and then, where somebody else's differs, tries
-the choices that implementations are known to make differently (`choices.CONVENTIONS`), singly and in pairs:
+`compare` measures the difference. `explain_difference` computes lrpref's own map first. If the other map differs, it
+applies the choices that implementations are known to make differently (`choices.CONVENTIONS`), singly and in pairs:
 
-    equal to 1e-7 if the bias is left out of alpha-beta's pools
+    equal to 1e-7 if the bias takes no part in alpha-beta
 
-`crosscheck` does all of it for a PyTorch module. A match is a finding about two maps, not a proof about two programs:
-on another input, or another network, two conventions may coincide that differ here. Use inputs of both signs, and a
-network that has biases.
+`crosscheck` does the same for a PyTorch module. A match is a finding about two maps, not a proof about two programs:
+conventions that give the same map for one network and input may differ for others. Use inputs of both signs and a
+network with biases.
 """
 
 from __future__ import annotations
@@ -34,39 +34,45 @@ from ..walk import DEFAULT_RULE
 from .choices import CONVENTIONS, Case, Convention, Start
 
 TOLERANCE = 1e-5
-"""The relative L2 distance, in the worst sample, up to which two maps count as equal unless told otherwise."""
+"""The default tolerance: the relative L2 distance, in the worst sample, up to which two maps count as equal."""
 
 ROUNDING = 1e-13
-"""Distances below this are rounding in float64."""
+"""Distances up to this value are float64 rounding."""
 
-# ---- how far apart ---------------------------------------------------------------------------------------------
+# ---- the difference --------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Spot:
-    """One place where two maps differ: its index, and the two values there."""
+    """An index at which two maps differ, and their values there."""
 
     index: tuple[int, ...]
     first: float
     second: float
 
-    def __str__(self) -> str:
-        return f"{self.index}: {self.first:.6g} and {self.second:.6g}"
-
 
 @dataclass(frozen=True)
 class Comparison:
-    """How far two maps R1 and R2 are apart.
+    """The difference between two maps R1 and R2; prints as a table.
 
-    relative_l2       |R1 - R2| / |R1|
-    max_abs           max |R1 - R2|
-    max_rel           max |R1 - R2| / max |R1|
-    cosine            of the angle between them; NaN where one is zero
-    rank_correlation  Spearman's, ties ranked alike; NaN where one is constant, None without scipy
-    where             the places where they differ most, the largest difference first; none where they are equal
-    samples           the same for every sample by itself
+    A ratio to zero is 0 for equal maps, and infinite otherwise.
 
-    A ratio to zero is 0 where the maps are equal, infinite where they are not.
+    Parameters
+    ----------
+    relative_l2 : float
+        |R1 - R2| / |R1|, Euclidean norms.
+    max_abs : float
+        max |R1 - R2|.
+    max_rel : float
+        max |R1 - R2| / max |R1|.
+    cosine : float
+        The cosine of the angle between the maps; NaN if one of them is zero.
+    rank_correlation : float or None
+        Spearman's, ties with their mean rank; NaN if one map is constant, None without scipy.
+    where : tuple of Spot
+        The indices with the largest differences, the largest first; empty for equal maps.
+    samples : tuple of Comparison
+        The comparison of each sample; empty for maps with a single axis.
     """
 
     relative_l2: float
@@ -79,11 +85,11 @@ class Comparison:
 
     @property
     def worst(self) -> float:
-        """relative_l2 of the sample that differs most: no batch can hide it."""
+        """The largest `relative_l2` of a sample, which no other sample can hide."""
         return max((sample.relative_l2 for sample in self.samples), default=self.relative_l2)
 
     def table(self, first: str = "R1", second: str = "R2") -> str:
-        """The numbers as text, under these names for the two maps."""
+        """Return the numbers as text, with these names for the two maps."""
         ranks = "needs scipy" if self.rank_correlation is None else f"{self.rank_correlation:.4f}"
         lines = [
             f"relative L2         {self.relative_l2:.3g}",
@@ -107,13 +113,29 @@ class Comparison:
 
 
 def compare(R1: Array, R2: Array, k: int = 5) -> Comparison:
-    """How far `R2` is from `R1`, over all of it and per sample: see `Comparison`.
+    """Measure the difference between two maps, for the whole batch and for each sample.
 
-    R1, R2  arrays of one shape (N, ...), of any backend and number type; `R1` is what ratios refer to
-    k       how many places to name
+    Parameters
+    ----------
+    R1, R2 : array, shape (N, ...)
+        The maps, of any backend and number type. Ratios refer to `R1`.
+    k : int
+        The number of indices to list where the maps differ most.
 
-    Raises ShapeError where the shapes differ, InputError for NaN or infinities.
+    Returns
+    -------
+    Comparison
+        The measures; print it for a table.
 
+    Raises
+    ------
+    ShapeError
+        If the shapes differ, or a map is a single number.
+    InputError
+        If a map holds NaN or infinities.
+
+    Examples
+    --------
     >>> print(compare(np.array([[3.0, 4.0, 0.0]]), np.array([[3.0, 4.0, 0.5]])))
     relative L2         0.1
     largest difference  0.5 (0.125 of the largest relevance)
@@ -130,18 +152,18 @@ def compare(R1: Array, R2: Array, k: int = 5) -> Comparison:
 
 
 def _as_map(given: Any, what: str) -> np.ndarray:
-    """A finite map in float64."""
+    """Return a map in float64; raises ShapeError or InputError unless it is a finite array."""
     R = to_float(as_floating(to_numpy(given) if hasattr(given, "dtype") else np.asarray(given), what))
     if R.ndim == 0:
-        raise ShapeError(f"{what} is one number; a map is an array (N, ...)")
+        raise ShapeError(f"{what} is one number; expected an array of shape (N, ...)")
     check_finite(R, what)
     return R
 
 
 def _measure(a: np.ndarray, b: np.ndarray, k: int, samples: tuple[Comparison, ...] = ()) -> Comparison:
-    """The numbers for two arrays."""
+    """The measures of two arrays."""
     peak = max(_peak(a), _peak(b)) or 1.0
-    u, v = a / peak, b / peak  # so that no square overflows or vanishes
+    u, v = a / peak, b / peak  # so that no square overflows or underflows
     difference = abs(u - v)
     max_abs = _peak(difference)
     sizes = float(np.linalg.norm(u)), float(np.linalg.norm(v))
@@ -162,12 +184,12 @@ def _peak(x: np.ndarray) -> float:
 
 
 def _ratio(part: float, whole: float) -> float:
-    """part / whole; to nothing, 0 for nothing and infinity for anything else."""
+    """part / whole; with whole = 0, 0 for part = 0 and infinity otherwise."""
     return part / whole if whole > 0 else 0.0 if part == 0 else float("inf")
 
 
 def _largest(a: np.ndarray, b: np.ndarray, difference: np.ndarray, k: int) -> tuple[Spot, ...]:
-    """The k places of the largest differences that are none zero, in reading order where they are equal."""
+    """The k largest differences above zero; equal ones in reading order."""
     flat = difference.reshape(-1)
     order = [int(i) for i in np.argsort(-flat, kind="stable")[:k] if flat[i] > 0]
     places = [tuple(int(n) for n in np.unravel_index(i, difference.shape)) for i in order]
@@ -175,7 +197,7 @@ def _largest(a: np.ndarray, b: np.ndarray, difference: np.ndarray, k: int) -> tu
 
 
 def _rank_correlation(a: np.ndarray, b: np.ndarray) -> float | None:
-    """Spearman's rank correlation; NaN where a map is constant, None where scipy is not installed."""
+    """Spearman's rank correlation; NaN if a map is constant, None without scipy."""
     try:
         from scipy.stats import spearmanr
     except ImportError:
@@ -185,12 +207,12 @@ def _rank_correlation(a: np.ndarray, b: np.ndarray) -> float | None:
     return float(spearmanr(a.reshape(-1), b.reshape(-1)).statistic)
 
 
-# ---- why -------------------------------------------------------------------------------------------------------
+# ---- the explanation -------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Match:
-    """Conventions under which lrpref's map comes to lie at `distance` (relative L2, worst sample) of the other."""
+    """Conventions, and the distance of lrpref's map under them from the other map (relative L2, worst sample)."""
 
     conventions: tuple[Convention, ...]
     distance: float
@@ -202,7 +224,7 @@ class Match:
 
     @property
     def words(self) -> str:
-        """The conventions as a clause, and who has them."""
+        """The conventions as a clause, followed by their sources."""
         clauses = " and ".join(convention.words for convention in self.conventions)
         return f"{clauses}  [{'; '.join(convention.source for convention in self.conventions)}]"
 
@@ -212,15 +234,25 @@ class Match:
 
 @dataclass(frozen=True, eq=False)
 class Diagnosis:
-    """What was found about somebody else's map; prints as sentences.
+    """The findings of `explain_difference`; prints as sentences.
 
-    relevance   lrpref's own map, in float64
-    comparison  the two maps as they are; None where their shapes differ
-    distance    relative L2 in the worst sample; infinite where the shapes differ
-    tolerance   up to which distance they count as equal
-    matches     what makes them equal, the nearest first; a map that is equal as it is may have nearer ones
-    closest     the nearest of all that was tried, if it is nearer than the map as it is
-    tried       how many conventions, and how many pairs of them, gave another map
+    Parameters
+    ----------
+    relevance : array
+        lrpref's own map, float64.
+    comparison : Comparison or None
+        The comparison of the unchanged maps; None if their shapes differ.
+    distance : float
+        Relative L2 of the unchanged maps in the worst sample; infinite if their shapes differ.
+    tolerance : float
+        The distance up to which maps count as equal.
+    matches : tuple of Match
+        The conventions that make the maps equal, the nearest first. Maps that are equal without any convention may have
+        matches that are nearer still.
+    closest : Match or None
+        The nearest of all conventions and pairs tried, if it is nearer than the unchanged map.
+    tried : tuple of int
+        The number of conventions, and of pairs of them, that changed the map.
     """
 
     relevance: np.ndarray
@@ -233,12 +265,12 @@ class Diagnosis:
 
     @property
     def equal(self) -> bool:
-        """Whether the maps are equal as they are."""
+        """Whether the maps are equal without any convention."""
         return self.distance <= self.tolerance
 
     @property
     def explained(self) -> bool:
-        """Whether they are equal, or would be under some convention."""
+        """Whether the maps are equal, or become so under a convention."""
         return self.equal or bool(self.matches)
 
     def __str__(self) -> str:
@@ -246,12 +278,12 @@ class Diagnosis:
         if self.equal:
             lines.append(f"{_equal(self.distance)} as it is")
         if len(self.matches) > 1:
-            lines.append("on this network and input, several conventions come to the same:")
+            lines.append("on this network and input, several conventions give the same map:")
         lines += [str(match) for match in self.matches]
         if not self.explained:
             singly, paired = self.tried
             lines.append(
-                f"no convention known here explains the difference ({singly} tried, and {paired} pairs of them)"
+                f"no known convention explains the difference (tried: {singly} conventions, {paired} pairs of them)"
             )
             if self.closest is not None:
                 lines.append(f"the closest: relative L2 {self.closest.distance:.3g} if {self.closest.words}")
@@ -259,7 +291,7 @@ class Diagnosis:
 
 
 def _equal(distance: float) -> str:
-    """A distance in words, to the next power of ten above."""
+    """A distance in words, rounded up to a power of ten."""
     return f"equal to 1e{ceil(log10(distance))}" if distance > 0 else "exactly equal"
 
 
@@ -274,19 +306,46 @@ def explain_difference(
     pairs: bool = True,
     conventions: Sequence[Convention] = CONVENTIONS,
 ) -> Diagnosis:
-    """Compare somebody else's map of `x` with lrpref's, and find the convention that explains the difference.
+    """Compare another implementation's map with lrpref's, and find the convention that explains the difference.
 
-    net, x, target, rule, seed   as `lrpref.explain` takes them: what the other map is thought to be
-    R_other      the other map, shaped like `x`; or with its channels summed, or last
-    tolerance    up to which distance (relative L2, in the worst sample) maps count as equal
-    pairs        whether two conventions at once are tried where none explains the difference alone
-    conventions  what is tried, in the order in which two are applied
+    lrpref's map is computed in float64 on NumPy (in exact arithmetic for an exact network), so that the remaining
+    distance is the rounding of the other implementation.
 
-    lrpref's side is computed in float64 on NumPy (in exact arithmetic if the network is), so that the distance is the
-    other side's rounding.
-    Raises what `explain` raises, ShapeError for a map of no such shape, InputError for NaN in it, ParameterError for
-    a negative tolerance.
+    Parameters
+    ----------
+    net : Network
+        The network.
+    x : array, shape (N, ...)
+        The input.
+    R_other : array
+        The other map: shaped like `x`, or with its channels summed or last.
+    rule, target, seed
+        The presumed settings of the other map, as `lrpref.explain` takes them.
+    tolerance : float
+        The distance (relative L2, in the worst sample) up to which maps count as equal.
+    pairs : bool
+        Whether to try two conventions together if no single one explains the difference.
+    conventions : sequence of Convention
+        The conventions to try, in the order in which two of them are applied.
 
+    Returns
+    -------
+    Diagnosis
+        The findings; print it for a report.
+
+    Raises
+    ------
+    ShapeError
+        If the shape of the other map does not fit `x` under any convention.
+    InputError
+        If a map or the input holds NaN or infinities.
+    ParameterError
+        If the tolerance is negative or NaN.
+    LrprefError
+        Whatever `explain` raises for these settings.
+
+    Examples
+    --------
     >>> from lrpref import Dense
     >>> net = Network.sequential(Dense([[1.0, 2.0]], [3.0]))
     >>> found = explain_difference(net, [[1.0, -1.0]], [[1 / 14, 4 / 14]], rule="w-square", seed="one")
@@ -323,47 +382,63 @@ def crosscheck(
     tolerance: float = TOLERANCE,
     pairs: bool = True,
 ) -> Diagnosis:
-    """`explain_difference` for a PyTorch module, its input and an attribution of any library, in one call.
+    """Apply `explain_difference` to a PyTorch module, its input and an attribution of any library.
 
-    module          a `torch.nn.Module`, taken over by `lrpref.from_torch`
-    x, attribution  tensors, or arrays
-    the rest        as for `explain_difference`
+    Parameters
+    ----------
+    module : torch.nn.Module
+        The model, converted by `lrpref.from_torch`.
+    x : tensor or array, shape (N, ...)
+        The input.
+    attribution : tensor or array
+        The other map.
+    rule, target, seed, tolerance, pairs
+        As for `explain_difference`; `target` may be a tensor.
 
-    Raises ConversionError for a module that cannot be taken over, LrprefError where torch is not installed, and what
-    `explain_difference` raises.
+    Returns
+    -------
+    Diagnosis
+        The findings; print it for a report.
+
+    Raises
+    ------
+    ConversionError
+        If lrpref cannot represent the module.
+    LrprefError
+        If torch is not installed, or `explain_difference` raises.
     """
     from ..importers.torch import from_torch
     from ..weights.state_dict import as_array
 
     net = from_torch(module, x)
-    where = as_array(target) if hasattr(target, "detach") else target
-    return explain_difference(net, as_array(x), as_array(attribution), rule, where, seed, tolerance, pairs)
+    target = as_array(target) if hasattr(target, "detach") else target
+    return explain_difference(net, as_array(x), as_array(attribution), rule, target, seed, tolerance, pairs)
 
 
 def _nearest(found: Sequence[Match], distance: float, tolerance: float) -> tuple[Match, ...]:
-    """The matches within the tolerance that none beats by a digit, and that beat the map as it is by one."""
+    """The matches within the tolerance, at most a digit behind the best and at least a digit ahead of no change."""
     best = max(found[0].distance, ROUNDING) if found else 0.0
     return tuple(m for m in found if m.distance <= min(tolerance, 10 * best) and m.distance <= distance / 10)
 
 
 def _pairs(bench: _Bench, conventions: Sequence[Convention]) -> Iterator[tuple[Convention, ...]]:
-    """Two of different groups, in their order, where there is more to them than to either."""
-    awake = {c.name for c in conventions if bench.matters(c)}
-    worth = [c for c in conventions if c.name in awake or bench.sleeps(c)]
-    for two in combinations(worth, 2):
-        apart = two[0].group != two[1].group and awake.intersection(c.name for c in two)
-        if apart and all(bench.changes(two, (one,)) for one in two):
+    """Pairs from different groups, in order, whose explanation differs from that under either convention alone."""
+    active = {c.name for c in conventions if bench.matters(c)}
+    candidates = [c for c in conventions if c.name in active or bench.is_dormant(c)]
+    for two in combinations(candidates, 2):
+        combine = two[0].group != two[1].group and active.intersection(c.name for c in two)
+        if combine and all(bench.changes(two, (one,)) for one in two):
             yield two
 
 
 def _fit(R: np.ndarray, shape: tuple[int, ...]) -> np.ndarray | None:
-    """A map in another shape, where that differs by axes of length 1 only; else None."""
+    """The map in another shape if that differs only by axes of length 1, else None."""
     alike = [n for n in R.shape if n != 1] == [n for n in shape if n != 1]
     return R.reshape(shape) if alike else None
 
 
 def _distance(theirs: np.ndarray, R: np.ndarray | None) -> float:
-    """relative L2 in the worst sample; infinite for a map that is none, does not fit or is not finite."""
+    """Relative L2 in the worst sample; infinite if R is None, does not fit or is not finite."""
     fitting = None if R is None else _fit(R, theirs.shape)
     if fitting is None or not np.all(np.isfinite(fitting)):
         return float("inf")
@@ -372,14 +447,14 @@ def _distance(theirs: np.ndarray, R: np.ndarray | None) -> float:
 
 
 def _norm(x: np.ndarray) -> float:
-    """The Euclidean norm, by way of the largest magnitude, so that no square overflows or vanishes."""
+    """The Euclidean norm, scaled by the largest magnitude so that no square overflows or underflows."""
     peak = _peak(x)
     return peak * float(np.linalg.norm(x / peak)) if 0 < peak < float("inf") else peak
 
 
 @dataclass(frozen=True, eq=False)
 class _Setting:
-    """All that an explanation of one input depends on."""
+    """Everything that the explanation of one input depends on."""
 
     net: Network
     rows: tuple[tuple[Place, Rule], ...]
@@ -388,27 +463,27 @@ class _Setting:
 
     @property
     def key(self) -> tuple[Any, ...]:
-        """The same for settings that give the same map; settings must be kept, it speaks of addresses."""
+        """A key that is equal for equal settings. It contains addresses: keep the settings alive."""
         layers = tuple(id(layer) for _, layer, _ in self.net.nodes)
         return layers, tuple(_key(rule) for _, rule in self.rows), _key(self.target), _key(self.seed)
 
 
 def _key(value: Any) -> Any:
-    """A rule by its type and parameters, numbers and text by their value, anything else by its address."""
+    """The key of a value: type and parameters of a rule, a number or text itself, else the address."""
     if isinstance(value, Rule):
         return type(value), tuple(_key(getattr(value, field.name)) for field in fields(value))
     return value if isinstance(value, str | int | float | None) else id(value)
 
 
 class _Bench:
-    """One explanation, ready to be made under any conventions."""
+    """One explanation, to be computed under any conventions."""
 
     def __init__(self, net: Network, x: Array, rule: Any, target: Any, seed: Any) -> None:
         net = net.to("numpy")
         exact = net.dtype == np.dtype(object) or is_exact(x)
         net = net if exact else net.astype(np.float64)
-        x = net.cast(to_numpy(x) if hasattr(x, "dtype") else x)
-        self.x = x if exact else x.astype(np.float64)
+        cast = to_numpy(net.cast(to_numpy(x) if hasattr(x, "dtype") else x))
+        self.x = cast if exact else cast.astype(np.float64)
         self._rule, self._target, self._seed = resolve(rule), target, seed
         self._nets: dict[tuple[str, ...], Network] = {(): net}
         self._settings: dict[tuple[str, ...], _Setting] = {}
@@ -417,9 +492,8 @@ class _Bench:
         self.plain = self._explain(self._setting(()))
 
     def map(self, conventions: tuple[Convention, ...]) -> np.ndarray | None:
-        """The map under these conventions; None where they cannot be applied here."""
-        made = tuple(c for c in conventions if c.show is None)
-        R = self._attempt(made)
+        """The map under these conventions; None if they cannot be applied."""
+        R = self._attempt(tuple(c for c in conventions if c.show is None))
         for convention in conventions:
             if R is not None and convention.show is not None:
                 with np.errstate(all="ignore"):
@@ -427,16 +501,16 @@ class _Bench:
         return R
 
     def matters(self, convention: Convention) -> bool:
-        """Whether the map under this convention is another one, by more than rounding."""
+        """Whether this convention changes the map by more than rounding."""
         R = self.map((convention,))
         return R is not None and (R.shape != self.plain.shape or not _distance(self.plain, R) <= ROUNDING)
 
-    def sleeps(self, convention: Convention) -> bool:
-        """Whether this convention changes nothing here, but may once another has been applied."""
+    def is_dormant(self, convention: Convention) -> bool:
+        """Whether this convention changes nothing by itself, but may do so after another one."""
         return not self.matters(convention) and (convention.show is not None or not self.changes((convention,), ()))
 
     def changes(self, conventions: tuple[Convention, ...], others: tuple[Convention, ...]) -> bool:
-        """Whether there is anything in which an explanation under `conventions` differs from one under `others`."""
+        """Whether the settings under `conventions` differ from those under `others`."""
         if any(c.show is not None for c in conventions):
             return True
         try:
@@ -445,10 +519,10 @@ class _Bench:
             return False
 
     def _attempt(self, conventions: tuple[Convention, ...]) -> np.ndarray | None:
-        """The map, without warnings; None where it cannot be made. Maps under one convention are kept.
+        """The map, without warnings; None if it cannot be computed. Maps under one convention are cached.
 
-        The plain map was made, so that whatever is raised here is the convention's: a rule of one's own may raise
-        anything where it was not meant to be put.
+        The unchanged map exists, so that any exception is due to the convention: a user's rule may raise anything at
+        a layer that it was not meant for.
         """
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore", RelevanceWarning)
@@ -468,7 +542,7 @@ class _Bench:
         return to_float(explain(setting.net, self.x, setting.target, rule, setting.seed))
 
     def _setting(self, conventions: tuple[Convention, ...]) -> _Setting:
-        """The network, rules and start under these conventions, each applied to what those before it left."""
+        """The network, rules and start under these conventions, each applied to the result of those before it."""
         names = tuple(c.name for c in conventions)
         if names not in self._settings:
             net = self._net(tuple(c for c in conventions if c.network is not None))
@@ -481,7 +555,7 @@ class _Bench:
         return self._settings[names]
 
     def _net(self, conventions: tuple[Convention, ...]) -> Network:
-        """The network under these conventions; each is made once, so that its layers are known again."""
+        """The network under these conventions, built once, so that its layers keep their identity."""
         names = tuple(c.name for c in conventions)
         if names not in self._nets:
             *before, last = conventions
@@ -490,7 +564,7 @@ class _Bench:
         return self._nets[names]
 
     def _start(self, net: Network, conventions: tuple[Convention, ...]) -> tuple[Any, Any]:
-        """Target and seed."""
+        """Target and seed under these conventions."""
         changes = [c.start for c in conventions if c.start is not None]
         if not changes:
             return self._target, self._seed
@@ -503,7 +577,7 @@ class _Bench:
 
 
 def _by_name(rows: Sequence[tuple[Place, Rule]]) -> Composite:
-    """The composite that gives every linear layer of one network the rule in its row."""
+    """The composite that assigns to every linear layer of one network the rule in its row."""
     rules = {place.name: rule for place, rule in rows}
     names = {id(rule): {name for name in rules if rules[name] is rule} for rule in rules.values()}
     pairs = [(lambda place, held=held: place.name in held, next(rules[n] for n in held)) for held in names.values()]
@@ -512,6 +586,6 @@ def _by_name(rows: Sequence[tuple[Place, Rule]]) -> Composite:
 
 def _logits(net: Network, x: np.ndarray) -> np.ndarray:
     """The output, before a final Softmax."""
+    # Network.logits
     *_, (name, layer, inputs) = net.nodes
-    found: np.ndarray = net.activations(x)[inputs[0] if isinstance(layer, Softmax) and inputs[0] != INPUT else name]
-    return found
+    return to_numpy(net.activations(x)[inputs[0] if isinstance(layer, Softmax) and inputs[0] != INPUT else name])

@@ -1,7 +1,10 @@
-"""Other people's conventions, as rules: what other implementations compute where lrpref has no mode of that kind.
+"""Rules and layers that reproduce other implementations, where lrpref's own rules have no such mode.
 
-Each rule says whose it is; some are known mistakes. They are here to be recognised (`choices` tries them when two
-heatmaps differ), not to be used: `explain` knows none of them by name.
+Each docstring names the implementation; some of these rules are known mistakes. `choices` applies them to recognise the
+cause of a difference between two heatmaps. They are not meant for explaining: `explain` does not know them by name.
+
+Their books close like those of lrpref's own rules. Relevance that a rule multiplies or withholds is recorded as
+*factor*, relevance that falls on padding as *bias*.
 """
 
 from __future__ import annotations
@@ -10,8 +13,8 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from ..arithmetic import constant, zeros_like
-from ..backend import Array, array_namespace
-from ..engine import Ratio, Rule, Term, identity, negative, one, positive, square
+from ..backend import Array, array_namespace, as_tuple, sum_per_sample
+from ..engine import Map, Ratio, Rule, Term, identity, negative, one, positive, square, stabilize
 from ..layers import AvgPool2D, LinearLayer, MaxPool2D, ReLU
 from ..layers.base import SupportsFlow
 from ..ledger import Flow
@@ -20,15 +23,22 @@ from ..rules import AlphaBeta, Flat, Gamma
 
 @dataclass(frozen=True)
 class WeightsClamped(Rule):
-    """Alpha-beta with alpha = 1, beta = 0, made by clamping the weights alone; right only where a >= 0 and b >= 0.
+    """Alpha-beta with alpha = 1 and beta = 0, computed by clamping the weights only; correct for a >= 0 and b >= 0.
 
         R_i = sum_j  a_i w_ij+ / (sum_i a_i w_ij+ + b_j)  R_j
 
-    captum's `Alpha1_Beta0_Rule` (0.9.0, captum/attr/_utils/lrp_rules.py; meta-pytorch/captum#1234). With the bias
-    clamped too it is the mistake of frankaging/BERT-LRP#4.
+    captum's `Alpha1_Beta0_Rule` (0.9.0, captum/attr/_utils/lrp_rules.py; meta-pytorch/captum#1234). With a clamped
+    bias it is the mistake reported in frankaging/BERT-LRP#4.
 
-    clamp_bias  whether b_j+ stands for b_j
+    Parameters
+    ----------
+    clamp_bias : bool
+        Whether the denominator contains b_j+ instead of b_j.
+    stabilizer : float
+        Added to the denominator with its sign.
 
+    Examples
+    --------
     >>> import numpy as np
     >>> from lrpref import Dense
     >>> Dense([[1.0, -2.0, 2.0]]).relevance(np.array([[1.0, -1.0, -1.0]]), np.array([[1.0]]), WeightsClamped())
@@ -41,60 +51,87 @@ class WeightsClamped(Rule):
     stabilizer: float = 0.0
 
     def ratios(self) -> tuple[Ratio, ...]:
-        """One ratio: a w+ + b."""
+        """One ratio: a w+ + b, or a w+ + b+."""
         return (Ratio((Term(w=positive, b=positive if self.clamp_bias else identity),)),)
 
 
 @dataclass(frozen=True)
-class PoolsApart(Rule):
-    """Alpha-beta with alpha = 1, beta = 0, where a+ w+ and a- w- each share out all of R_j: it may double.
+class EachPartInFull(Rule):
+    """Alpha-beta with alpha = 1 and beta = 0, where a+ w+ and a- w- each redistribute all of R_j, which may double.
 
         R_i = sum_j  (a_i+ w_ij+ / sum_i a_i+ w_ij+  +  a_i- w_ij- / sum_i a_i- w_ij-)  R_j
 
-    hila-chefer/Transformer-Explainability, `Conv2d.relprop` (modules/layers_ours.py, and #55 there). No bias.
+    hila-chefer/Transformer-Explainability, `Conv2d.relprop` (modules/layers_ours.py; issue #55 there). The bias takes
+    no part.
 
+    In terms of ratios, each part has a coefficient of 1/2 and is divided by half of its sum. What the rule creates is
+    therefore recorded as a negative *factor*.
+
+    Parameters
+    ----------
+    stabilizer : float
+        Added to the sum of each part with its sign.
+
+    Examples
+    --------
     >>> import numpy as np
     >>> from lrpref import Dense
-    >>> Dense([[1.0, -1.0]]).relevance(np.array([[1.0, -1.0]]), np.array([[1.0]]), PoolsApart())
+    >>> Dense([[1.0, -1.0]]).relevance(np.array([[1.0, -1.0]]), np.array([[1.0]]), EachPartInFull())
     array([[1., 1.]])
     """
 
-    name: ClassVar[str] = "pools-apart"
+    name: ClassVar[str] = "each-part-in-full"
 
     stabilizer: float = 0.0
 
     def ratios(self) -> tuple[Ratio, ...]:
-        """Two ratios, each for all of R."""
-        return (Ratio((Term(positive, positive),)), Ratio((Term(negative, negative),)))
+        """Two ratios, each for half of R over half of its own sum."""
+        return tuple(
+            Ratio((Term(part, part),), 0.5, denominator=(Term(_half(part), part),)) for part in (positive, negative)
+        )
 
-    def flow(self, layer: Any, inputs: tuple[Array, ...], R: Array) -> Flow:
-        """The engine's; what is shared out twice is in no book."""
-        return replace(super().flow(layer, inputs, R), attributed=False)
+    def stabilize(self, z: Array) -> Array:
+        """Half of the stabilizer for half of the sum."""
+        return stabilize(z, constant(self.stabilizer, like=z) / 2)
+
+
+def _half(part: Map) -> Map:
+    """The map to half of `part(x)`."""
+    return lambda x: part(x) / constant(2, like=x)
 
 
 @dataclass(frozen=True)
-class BiasInEveryPool(Rule):
-    """Alpha-beta whose ratios both hold the whole bias, whatever its sign.
+class BiasInBothParts(Rule):
+    """Alpha-beta with the whole bias in the denominators of both parts, whatever its sign.
 
         z_j+ = sum_i (a_i w_ij)+ + b_j          z_j- = sum_i (a_i w_ij)- + b_j
 
-    iNNvestigate's `AlphaBetaRule` (2.1.2, relevance_rule.py): each ratio is a sum of two layers, one with b+ and one
+    iNNvestigate's `AlphaBetaRule` (2.1.2, relevance_rule.py): each part is a sum of two layers, one with b+ and one
     with b- (albermax/innvestigate#273).
 
+    Parameters
+    ----------
+    alpha, beta : float
+        The coefficients of the positive and the negative part.
+    stabilizer : float
+        Added to each denominator with its sign.
+
+    Examples
+    --------
     >>> import numpy as np
     >>> from lrpref import Dense
-    >>> Dense([[1.0, -1.0]], [-3.0]).relevance(np.array([[1.0, 1.0]]), np.array([[1.0]]), BiasInEveryPool(2, 1))
+    >>> Dense([[1.0, -1.0]], [-3.0]).relevance(np.array([[1.0, 1.0]]), np.array([[1.0]]), BiasInBothParts(2, 1))
     array([[-1.  , -0.25]])
     """
 
-    name: ClassVar[str] = "bias-in-every-pool"
+    name: ClassVar[str] = "bias-in-both-parts"
 
     alpha: float = 2
     beta: float = 1
     stabilizer: float = 0.0
 
     def ratios(self) -> tuple[Ratio, ...]:
-        """The positive products under alpha, the negative ones under -beta, b in both."""
+        """The positive products with alpha and the negative ones with -beta, b in both."""
         return (
             Ratio((Term(positive, positive, identity), Term(negative, negative)), self.alpha),
             Ratio((Term(positive, negative, identity), Term(negative, positive)), -self.beta),
@@ -102,26 +139,35 @@ class BiasInEveryPool(Rule):
 
 
 @dataclass(frozen=True)
-class MixedPools(Rule):
-    """Both ratios with a positive coefficient: alpha for the positive products, 1 - alpha for the negative ones.
+class MixedParts(Rule):
+    """The positive and the negative part with coefficients alpha and 1 - alpha, both positive for 0 < alpha < 1.
 
         R_i = sum_j  (alpha (a_i w_ij)+ / z_j+  +  (1 - alpha) (a_i w_ij)- / z_j-)  R_j
 
     innsight's "alpha_beta" (0.3.2), whose default alpha is 0.5. With alpha = 2 it is Bach et al. 2015, eq. 60.
 
+    Parameters
+    ----------
+    alpha : float
+        The coefficient of the positive part.
+    stabilizer : float
+        Added to each denominator with its sign.
+
+    Examples
+    --------
     >>> import numpy as np
     >>> from lrpref import Dense
-    >>> Dense([[1.0, -1.0]]).relevance(np.array([[1.0, 1.0]]), np.array([[1.0]]), MixedPools())
+    >>> Dense([[1.0, -1.0]]).relevance(np.array([[1.0, 1.0]]), np.array([[1.0]]), MixedParts())
     array([[0.5, 0.5]])
     """
 
-    name: ClassVar[str] = "mixed-pools"
+    name: ClassVar[str] = "mixed-parts"
 
     alpha: float = 0.5
     stabilizer: float = 0.0
 
     def ratios(self) -> tuple[Ratio, ...]:
-        """The ratios of AlphaBeta under alpha and 1 - alpha."""
+        """The ratios of AlphaBeta with the coefficients alpha and 1 - alpha."""
         up, down = AlphaBeta().ratios()
         return (replace(up, coefficient=self.alpha), replace(down, coefficient=1 - self.alpha))
 
@@ -130,8 +176,19 @@ class MixedPools(Rule):
 class GammaBiasAsItIs(Rule):
     """LRP-gamma with b_j in the denominator where lrpref and zennit have b_j + gamma b_j+.
 
-    captum's `GammaRule` (0.9.0), which changes weights only; its form is the plain one.
+    captum's `GammaRule` (0.9.0), which modifies weights only; captum has the plain form.
 
+    Parameters
+    ----------
+    gamma : float
+        The additional weight of positive contributions.
+    generalised : bool
+        Whether the sign of z decides which contributions gain weight, as in `Gamma`.
+    stabilizer : float
+        Added to the denominator with its sign.
+
+    Examples
+    --------
     >>> import numpy as np
     >>> from lrpref import Dense
     >>> Dense([[1.0, -0.5]], [0.5]).relevance(np.array([[1.0, 1.0]]), np.array([[1.0]]), GammaBiasAsItIs(1.0))
@@ -145,26 +202,35 @@ class GammaBiasAsItIs(Rule):
     stabilizer: float = 0.0
 
     def ratios(self) -> tuple[Ratio, ...]:
-        """Gamma's ratios, b for b + gamma b+."""
+        """The ratios of Gamma, with b instead of b + gamma b+."""
         ratios = Gamma(self.gamma, self.generalised).ratios()
         return tuple(replace(ratio, terms=tuple(_plain_bias(term) for term in ratio.terms)) for ratio in ratios)
 
     def shares(self, *what: Any) -> list[Array]:
-        """As Gamma."""
+        """The shares of Gamma."""
         return Gamma(self.gamma, self.generalised).shares(*what)
 
 
 def _plain_bias(term: Term) -> Term:
-    """The term with b as it is, if it has one."""
+    """The term with an unmodified bias, if it has a bias."""
     return term if term.b is None else replace(term, b=identity)
 
 
 @dataclass(frozen=True)
 class GammaTwice(Rule):
-    """LRP-gamma whose weights are multiplied by themselves once more: w + gamma w w+, and the bias alike.
+    """LRP-gamma with squared positive weights: w + gamma w w+, and the same for the bias.
 
     TorchLRP's `gamma_fn` (fhvilshoj/TorchLRP at 74253a1, lrp/functional/utils.py).
 
+    Parameters
+    ----------
+    gamma : float
+        The coefficient of the squared positive weights.
+    stabilizer : float
+        Added to the denominator with its sign.
+
+    Examples
+    --------
     >>> import numpy as np
     >>> from lrpref import Dense
     >>> Dense([[2.0, -1.0]]).relevance(np.array([[1.0, 1.0]]), np.array([[1.4]]), GammaTwice(0.1))
@@ -177,7 +243,7 @@ class GammaTwice(Rule):
     stabilizer: float = 0.0
 
     def ratios(self) -> tuple[Ratio, ...]:
-        """One ratio."""
+        """One ratio: a (w + gamma w w+) + b + gamma b b+."""
         return (Ratio((Term(w=self._more, b=self._more),)),)
 
     def _more(self, x: Array) -> Array:
@@ -187,12 +253,19 @@ class GammaTwice(Rule):
 
 @dataclass(frozen=True)
 class WSquareWithBias(Rule):
-    """The w-square rule with the squared bias in the denominator, where it takes its share.
+    """The w-square rule with the squared bias in the denominator, so that the bias receives relevance.
 
         R_i = sum_j  w_ij^2 / (sum_i w_ij^2 + b_j^2)  R_j
 
-    zennit's `WSquare` (6204e31) unless told zero_params=["bias"].
+    zennit's `WSquare` (6204e31) without zero_params=["bias"].
 
+    Parameters
+    ----------
+    stabilizer : float
+        Added to the denominator.
+
+    Examples
+    --------
     >>> import numpy as np
     >>> from lrpref import Dense
     >>> Dense([[1.0, 2.0]], [3.0]).relevance(np.array([[5.0, 5.0]]), np.array([[14.0]]), WSquareWithBias())
@@ -210,12 +283,19 @@ class WSquareWithBias(Rule):
 
 @dataclass(frozen=True)
 class FlatWithBias(Rule):
-    """The flat rule with the bias as one more input.
+    """The flat rule with the bias as an additional input.
 
         R_i = sum_j  1 / (number of inputs of j + 1)  R_j
 
     zennit before chr5tphr/zennit PR #102.
 
+    Parameters
+    ----------
+    stabilizer : float
+        Added to the denominator.
+
+    Examples
+    --------
     >>> import numpy as np
     >>> from lrpref import Dense
     >>> Dense([[1.0, 2.0]], [3.0]).relevance(np.array([[5.0, 5.0]]), np.array([[3.0]]), FlatWithBias())
@@ -233,12 +313,20 @@ class FlatWithBias(Rule):
 
 @dataclass(frozen=True)
 class FlatWithPadding(Rule):
-    """The flat rule with n the same for every unit, cells of the convolution's padding included: they take a share.
+    """The flat rule with the same n for every output unit: cells of a convolution's padding count as inputs.
 
-        R_i = sum_j  1 / n  R_j          n = taps times channels
+        R_i = sum_j  1 / n  R_j          n = kernel positions times channels
 
-    What the gradient of a convolution with the weights 1 / n gives (see chr5tphr/zennit#154 on padding).
+    The gradient of a convolution with all weights 1 / n (see chr5tphr/zennit#154 on padding). The share of the padding
+    is lost to the input, and recorded as *bias*: padding is a constant.
 
+    Parameters
+    ----------
+    stabilizer : float
+        Added to the number of inputs that are not padding.
+
+    Examples
+    --------
     >>> import numpy as np
     >>> from lrpref import Conv2D
     >>> layer = Conv2D([[[[1.0, 1.0, 1.0]]]], padding=(0, 1))
@@ -251,25 +339,31 @@ class FlatWithPadding(Rule):
     stabilizer: float = 0.0
 
     def ratios(self) -> tuple[Ratio, ...]:
-        """Flat's."""
+        """The ratio of Flat."""
         return Flat().ratios()
 
     def shares(self, layer: Any, inputs: tuple[Array, ...], R: Array, ratios: Any, zs: Any) -> list[Array]:
-        """R times the fraction of n that is no padding."""
+        """R times the fraction of the n inputs that is not padding."""
         return [R * zs[0] / layer.fan_in(*(tuple(a.shape) for a in inputs))]
 
     def flow(self, layer: Any, inputs: tuple[Array, ...], R: Array) -> Flow:
-        """The engine's; what fell on the padding is in no book."""
-        return replace(super().flow(layer, inputs, R), attributed=False)
+        """The engine's flow, with the share of the padding recorded as *bias*."""
+        found = super().flow(layer, inputs, R)
+        (ratio,) = self.ratios()
+        z, _, _ = ratio.sums(layer, inputs, *layer.parameters(*inputs))
+        n = layer.fan_in(*(tuple(a.shape) for a in inputs))
+        return replace(found, losses={**found.losses, "bias": sum_per_sample(R * (n - z) / n)})
 
 
 @dataclass(frozen=True)
 class ToEvery(Rule):
     """All of R to every input, so that relevance doubles at a skip connection.
 
-    The gradient of a plain `+`: what zennit's hooks give where `forward` adds with an operator and not with a
-    module (zennit 6204e31 and 1.0.0).
+    The gradient of a plain `+`: the result of zennit's hooks where `forward` adds with an operator instead of a module
+    (zennit 6204e31 and 1.0.0).
 
+    Examples
+    --------
     >>> import numpy as np
     >>> from lrpref import Add
     >>> a = np.array([[1.0]])
@@ -280,16 +374,18 @@ class ToEvery(Rule):
     name: ClassVar[str] = "to-every"
 
     def flow(self, layer: Any, inputs: tuple[Array, ...], R: Array) -> Flow:
-        """R, and R again."""
-        return Flow(tuple(R for _ in inputs), attributed=False)
+        """R for each input."""
+        return Flow(tuple(R for _ in inputs), {"factor": (1 - len(inputs)) * sum_per_sample(R)})
 
 
 @dataclass(frozen=True)
 class Gradient(Rule):
-    """The layer's transpose, and no more: R_i = sum_j w_ij R_j.
+    """The transposed layer without any division: R_i = sum_j w_ij R_j.
 
-    What a BatchNorm without a rule gives in libraries that hook the gradient (zennit until mid-2022).
+    The treatment of a BatchNorm without a rule in libraries that hook the gradient (zennit until mid-2022).
 
+    Examples
+    --------
     >>> import numpy as np
     >>> from lrpref import Scale
     >>> Scale([2.0]).relevance(np.array([[1.0]]), np.array([[3.0]]), Gradient())
@@ -299,18 +395,26 @@ class Gradient(Rule):
     name: ClassVar[str] = "gradient"
 
     def flow(self, layer: Any, inputs: tuple[Array, ...], R: Array) -> Flow:
-        """W^T R."""
+        """W^T R; output unit j multiplies its relevance by sum_i w_ij."""
         w, _ = layer.parameters(*inputs)
-        c = layer.adjoint(w, R, *(tuple(a.shape) for a in inputs))
-        return Flow(c if isinstance(c, tuple) else (c,), attributed=False)
+        c = as_tuple(layer.adjoint(w, R, *(tuple(a.shape) for a in inputs)))
+        sums = layer.linear(w, *map(one, inputs))
+        return Flow(c, {"factor": sum_per_sample(R * (1 - sums))})
 
 
 @dataclass(frozen=True)
 class Unsigned(Rule):
-    """Another rule with its stabilizer added whatever the sign of z: z + epsilon has a pole at z = -epsilon.
+    """Another rule with the stabilizer added whatever the sign of z: z + epsilon has a pole at z = -epsilon.
 
-    LXT (lxt/explicit/functional.py at f043441); the tutorial of heatmapping.org increments alike.
+    LXT (lxt/explicit/functional.py at f043441); the tutorial of heatmapping.org increments in the same way.
 
+    Parameters
+    ----------
+    inner : Rule
+        The rule whose ratios, shares and stabilizer are used.
+
+    Examples
+    --------
     >>> import numpy as np
     >>> from lrpref import Dense, rules
     >>> Dense([[-2.0]]).relevance(np.array([[1.0]]), np.array([[1.0]]), Unsigned(rules.Epsilon(1.0)))
@@ -322,11 +426,11 @@ class Unsigned(Rule):
     inner: Rule
 
     def ratios(self) -> tuple[Ratio, ...]:
-        """The other rule's."""
+        """The ratios of the inner rule."""
         return self.inner.ratios()
 
     def shares(self, *what: Any) -> list[Array]:
-        """The other rule's."""
+        """The shares of the inner rule."""
         return self.inner.shares(*what)
 
     def stabilize(self, z: Array) -> Array:
@@ -336,10 +440,17 @@ class Unsigned(Rule):
 
 @dataclass(frozen=True)
 class Biasless(Rule):
-    """Another rule that sees no bias: it is in no denominator, though the forward pass had it.
+    """Another rule without the bias in its denominators, although the forward pass includes it.
 
     VigneshSrinivasan10/interprettensor#2; zennit with zero_params="bias".
 
+    Parameters
+    ----------
+    inner : Rule
+        The rule that is applied.
+
+    Examples
+    --------
     >>> import numpy as np
     >>> from lrpref import Dense, rules
     >>> Dense([[1.0, 1.0]], [2.0]).relevance(np.array([[1.0, 1.0]]), np.array([[4.0]]), Biasless(rules.Zero()))
@@ -351,12 +462,12 @@ class Biasless(Rule):
     inner: Rule
 
     def flow(self, layer: Any, inputs: tuple[Array, ...], R: Array) -> Flow:
-        """The other rule's, on the layer without its bias."""
+        """The flow of the inner rule on the layer without its bias."""
         return self.inner.flow(_WithoutBias(layer), inputs, R)
 
 
 class _WithoutBias:
-    """A linear layer as a rule sees it, but for its bias."""
+    """A linear layer without its bias, as rules see it."""
 
     def __init__(self, layer: LinearLayer) -> None:
         self._layer = layer
@@ -375,10 +486,10 @@ class _WithoutBias:
 
 @dataclass(frozen=True, eq=False)
 class AveragedMaxPool(AvgPool2D):
-    """A max-pool that takes relevance as an average pool would, from the same inputs.
+    """A max-pool that redistributes relevance as an average pool of the same inputs does.
 
-    The tutorial of heatmapping.org (git.tu-berlin.de/gmontavon/lrp-tutorial) puts average pools in the place of
-    max-pools on the way back.
+    The tutorial of heatmapping.org (git.tu-berlin.de/gmontavon/lrp-tutorial) replaces max-pools by average pools in the
+    backward pass.
     """
 
     def forward(self, *inputs: Array) -> Array:
@@ -388,11 +499,13 @@ class AveragedMaxPool(AvgPool2D):
 
 @dataclass(frozen=True, eq=False)
 class GatedReLU(ReLU):
-    """A ReLU that stops relevance where it is off, which makes a difference under rules that ignore the input.
+    """A ReLU that withholds relevance where it is off, which matters for rules that ignore the input.
 
-    Its gradient: what zennit (6204e31) and captum (0.9.0) give an activation that is called as a function and not as a
-    module, so that no hook sees it.
+    The gradient of a ReLU: the treatment in zennit (6204e31) and captum (0.9.0) of an activation that is called as a
+    function instead of a module, and so escapes their hooks.
 
+    Examples
+    --------
     >>> import numpy as np
     >>> GatedReLU().relevance(np.array([[1.0, -1.0]]), np.array([[3.0, 3.0]]), rule=Flat())
     array([[3., 0.]])
@@ -400,4 +513,6 @@ class GatedReLU(ReLU):
 
     def flow(self, inputs: tuple[Array, ...], R: Array, rule: SupportsFlow | None) -> Flow:
         """R where x > 0."""
-        return Flow((array_namespace(R).where(inputs[0] > 0, R, zeros_like(R)),), attributed=False)
+        where, zero = array_namespace(R).where, zeros_like(R)
+        on, off = where(inputs[0] > 0, R, zero), where(inputs[0] > 0, zero, R)
+        return Flow((on,), {"factor": sum_per_sample(off)})

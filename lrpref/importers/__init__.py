@@ -1,4 +1,4 @@
-"""Models of other libraries, taken over as networks of lrpref. Nothing here imports those libraries until asked."""
+"""Import models of other libraries as networks of lrpref. Those libraries are loaded only when an importer runs."""
 
 from .files import read
 from .onnx import from_onnx

@@ -1,4 +1,4 @@
-"""One way in: the network in a file, whatever made the file. The suffix says which importer reads it."""
+"""Read a network from a file of any supported format; the suffix selects the importer."""
 
 from __future__ import annotations
 
@@ -20,23 +20,24 @@ from .safetensors import read_safetensors
 Architecture = Network | Callable[..., Network] | str
 
 PICKLE = (
-    "it is a pickle, and whoever reads a pickle runs what its author put there. Load it where you trust it, and save "
-    'the weights with safetensors.torch.save_file(module.state_dict(), "weights.safetensors"), or the whole network '
+    "it is a pickle, and reading a pickle runs code chosen by its author. If you trust the file, load it in PyTorch, "
+    'and save the weights with safetensors.torch.save_file(module.state_dict(), "weights.safetensors"), or the network '
     "with torch.onnx.export"
 )
-KERAS = 'lrpref reads no Keras files; in Keras, model.export("network.onnx", format="onnx")'
+KERAS = 'Keras files are not supported; in Keras, use model.export("network.onnx", format="onnx")'
 
 REFUSED: Mapping[str, str] = {
     **dict.fromkeys((".pt", ".pth", ".bin", ".ckpt", ".pkl", ".pickle", ".joblib"), PICKLE),
     **dict.fromkeys((".h5", ".hdf5", ".keras"), KERAS),
 }
-"""Suffixes that are known and not read, and why."""
+"""Known suffixes that are refused, and the reason."""
 
 READ = (".onnx", ".safetensors", ".npz")
+"""The suffixes of the files that `read` supports."""
 
 
 class Found(NamedTuple):
-    """A network, and what is known about it: metadata as `lrpref.save` takes it."""
+    """A network, and its metadata as `lrpref.save` takes them."""
 
     net: Network
     about: dict[str, Any]
@@ -48,17 +49,38 @@ def read(
     architecture: Architecture | None = None,
     output: str | None = None,
 ) -> Network:
-    """The network in a file: .onnx, .safetensors, or .npz.
+    """Read a network from an .onnx, .safetensors or .npz file.
 
-    example       an input as the file takes it, for the proof that an .onnx file was taken over rightly; None for a
-                  random one
-    architecture  for files that hold weights alone (.safetensors, and .npz that `lrpref.save` did not write): a
-                  network whose nodes are called as the weights are; a builder of lrpref.models, or its name, as in
-                  "vgg16" or "resnet20(shortcut='A')"
-    output        which of an .onnx file's outputs, where there are several
+    Parameters
+    ----------
+    path : str or path-like
+        The file; its suffix determines the format.
+    example : array or None
+        For .onnx files: an input in the file's layout, on which the network and the file must agree. None draws one at
+        random.
+    architecture : Network, callable, str or None
+        For files that hold weights alone (.safetensors, and .npz not written by `lrpref.save`): a network whose nodes
+        have the names of the weights, a builder of `lrpref.models`, or the name of one, such as "vgg16" or
+        "resnet20(shortcut='A')".
+    output : str or None
+        For .onnx files with several outputs: the name of the one to import.
 
-    Raises WeightsError for damaged files and weights that do not fit; ConversionError for files that lrpref does not
-    read, with the reason and what to do; UnknownNameError; LrprefError where a library is not installed.
+    Returns
+    -------
+    Network
+        The network; images are (N, C, H, W).
+
+    Raises
+    ------
+    ConversionError
+        If the format is not supported, the architecture is missing or invalid, or the model cannot be imported. The
+        message gives the reason and a remedy.
+    WeightsError
+        If the file is damaged, or the weights do not fit the architecture.
+    UnknownNameError
+        If `architecture` is not the name of a builder.
+    LrprefError
+        If the package that reads the format is not installed.
     """
     return find_network(path, example, architecture, output).net
 
@@ -70,15 +92,18 @@ def find_network(
     output: str | None = None,
     input_shape: Sequence[int] | None = None,
 ) -> Found:
-    """`read`, with what is known about the network.
+    """Read a network as `read` does, together with its metadata.
 
-    input_shape  of one input as the file takes it, where there is no example; for an architecture by name, its own
+    `input_shape` is the shape of one input in the file's layout, for .onnx files without an example. For a builder, it
+    replaces the default input shape.
     """
     path = Path(path)
     if path.suffix in REFUSED:
-        raise ConversionError(f"{path} is not read: {REFUSED[path.suffix]}")
+        raise ConversionError(f"{path} cannot be imported: {REFUSED[path.suffix]}")
     if path.suffix not in READ:
-        raise ConversionError(f"{path}: lrpref reads {', '.join(READ)}, not {path.suffix or 'files without a suffix'}")
+        raise ConversionError(
+            f"{path}: lrpref reads {', '.join(READ)} files, not {path.suffix or 'files without a suffix'}"
+        )
     if path.suffix == ".onnx":
         net, shape = imported(path, example, output, shape=None if input_shape is None else tuple(input_shape))
         return Found(net, _about(shape))
@@ -86,7 +111,10 @@ def find_network(
     if path.suffix == ".npz" and "architecture" in state:
         return Found(load(path), metadata(path))
     if architecture is None:
-        raise ConversionError(f"{path} holds weights and no graph; say which network they are of: architecture=")
+        raise ConversionError(
+            f"{path} holds weights but no graph; give the network that they belong to as architecture= "
+            "(--architecture of lrpref convert)"
+        )
     try:
         return _built(architecture, state, {} if input_shape is None else {"input_shape": tuple(input_shape)})
     except UnknownNameError:
@@ -96,12 +124,12 @@ def find_network(
 
 
 def _about(shape: Sequence[int] | None) -> dict[str, Any]:
-    """Metadata that says the shape of one input."""
+    """Return metadata that record the shape of one input."""
     return {} if shape is None else {"input": {"shape": [int(n) for n in shape]}}
 
 
 def _built(architecture: Architecture, state: Mapping[str, Any], settings: dict[str, Any]) -> Found:
-    """A network of this architecture with the weights that `state` holds."""
+    """Build a network of this architecture with the weights in `state`."""
     if isinstance(architecture, Network):
         return Found(from_state_dict(architecture, state), {})
     if isinstance(architecture, str):
@@ -112,21 +140,23 @@ def _built(architecture: Architecture, state: Mapping[str, Any], settings: dict[
     try:
         return Found(architecture(**settings, state=state), _about(shape))
     except TypeError as error:
-        raise ConversionError(f"the network cannot be built: {error}") from error
+        raise ConversionError(f"the network cannot be built from this architecture: {error}") from error
 
 
 def _builder(text: str) -> tuple[Callable[..., Network], dict[str, Any]]:
-    """A builder of lrpref.models and its settings, from text such as "vgg16(width=0.25)"."""
+    """Parse text such as "vgg16(width=0.25)" into a builder of `lrpref.models` and its settings."""
     name, bracket, rest = text.partition("(")
     if name not in models.__all__:
         raise unknown("network", name, models.__all__)
     try:
         call = ast.parse(f"f({rest}" if bracket else "f()", mode="eval").body
         if not (isinstance(call, ast.Call) and isinstance(call.func, ast.Name)) or call.args:
-            raise ValueError("settings are given by name")
+            raise ValueError("settings must be given as name=value")
         if any(keyword.arg is None for keyword in call.keywords):
-            raise ValueError("settings are given one by one")
+            raise ValueError("** is not allowed; give each setting as name=value")
         settings = {str(keyword.arg): ast.literal_eval(keyword.value) for keyword in call.keywords}
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        raise ConversionError(f'{text!r}: expected something like "{name}(width=0.5)": {error}') from error
+        raise ConversionError(
+            f'cannot parse the architecture {text!r}: {error}; write it as "{name}(width=0.5)"'
+        ) from error
     return getattr(models, name), settings

@@ -1,4 +1,4 @@
-"""What the importers share: layers put down one foreign operation after the other, and the proof at the end."""
+"""The parts that importers share: a graph that grows by one operation at a time, and the final check."""
 
 from __future__ import annotations
 
@@ -7,27 +7,32 @@ from itertools import chain, count
 
 import numpy as np
 
+from ..backend import to_numpy
 from ..errors import ConversionError, LrprefError
 from ..layers import Layer
 from ..network import INPUT, Network
 
 Shape = tuple[int, ...]
 
-PROOF = 1e-9
-"""How far, relative to the largest output, a network may be from the original in float64."""
+TOLERANCE = 1e-9
+"""The largest difference, relative to the largest output, between a network and the original in float64."""
 
 
 def require(condition: bool, why: str) -> None:
-    """Raise ConversionError, saying why, unless the condition holds."""
+    """Raise ConversionError with the reason `why` unless the condition holds."""
     if not condition:
         raise ConversionError(why)
 
 
 class Graph:
-    """The nodes of a network that grows; every operation becomes a chain of layers, empty for one that does nothing.
+    """The nodes of a network under construction; each operation adds a chain of layers, empty for an identity.
 
-    nodes   (name, layer, [names of inputs]), as Network takes them
-    shapes  of every node's output, and of "input"
+    Attributes
+    ----------
+    nodes : list of (str, Layer, list of str)
+        Name, layer and names of inputs, as `Network` takes them.
+    shapes : dict of str to tuple
+        The shape of every node's output, and of "input".
     """
 
     def __init__(self, input_shape: Shape) -> None:
@@ -35,11 +40,10 @@ class Graph:
         self.shapes: dict[str, Shape] = {INPUT: input_shape}
 
     def add(self, layers: Sequence[Layer], inputs: Sequence[str], names: Sequence[str]) -> str:
-        """Put a chain of layers behind `inputs`; the name under which its value stands.
+        """Append a chain of layers that reads `inputs`; return the name of its last node.
 
-        names  what to call its nodes, best first; a name that is taken is passed over
-
-        Raises ShapeError where a layer does not take what it gets.
+        `names` are the preferred names of the new nodes, best first; names already in use are skipped. Raises
+        ShapeError if a layer does not accept its input.
         """
         read = list(inputs)
         for layer in layers:
@@ -51,28 +55,29 @@ class Graph:
         return read[0]
 
     def replace(self, name: str, layer: Layer) -> None:
-        """Another layer of the same shape at a node."""
+        """Replace the layer at a node by another one with the same output shape."""
         self.nodes = [(node, layer if node == name else old, inputs) for node, old, inputs in self.nodes]
 
     def layer(self, name: str) -> Layer | None:
-        """The layer at a node; None for the input."""
+        """Return the layer at a node; None for the input."""
         return next((layer for node, layer, _ in self.nodes if node == name), None)
 
     def network(self, output: str) -> Network:
-        """The network that ends at the node `output`, without what it does not read; raises ConversionError."""
+        """Return the network up to the node `output`, without unused nodes; raises ConversionError."""
         try:
             return Network(list(self._reaching(output)))
         except LrprefError as error:
-            raise ConversionError(f"the operations form no network: {error}") from error
+            raise ConversionError(f"the operations do not form a valid network: {error}") from error
 
     def _free(self, names: Sequence[str], layer: Layer) -> str:
-        """The first name that no node has."""
+        """Return the first of the preferred names that is not in use."""
         last = names[-1]
         further = (f"{last}_{i}" for i in count(2))
         wanted: Iterable[str] = chain(names, [f"{last}_{type(layer).__name__.lower()}"], further)
         return next(name for name in wanted if name not in self.shapes)
 
     def _reaching(self, output: str) -> Iterator[tuple[str, Layer, list[str]]]:
+        """Yield the nodes that `output` depends on."""
         wanted = {output}
         for name, _, inputs in reversed(self.nodes):
             if name in wanted:
@@ -80,24 +85,29 @@ class Graph:
         return (node for node in self.nodes if node[0] in wanted)
 
 
-def prove(net: Network, x: np.ndarray, expected: np.ndarray, original: str, hint: str = "") -> None:
-    """Raise ConversionError, saying where and by how much, unless the network computes `expected` on `x`.
+def verify(net: Network, x: np.ndarray, expected: np.ndarray, original: str, hint: str = "") -> None:
+    """Raise ConversionError unless the network computes `expected` on `x`; the message gives the largest difference.
 
-    original  what computed `expected`, as in "the module"
-    hint      what may be the reason
+    `original` names what computed `expected`, as in "the module"; `hint` is a possible cause for the message.
     """
     try:
-        y = net.forward(x)
+        y = to_numpy(net.forward(x))
     except LrprefError as error:
-        raise ConversionError(f"the network does not run on the example: {error}") from error
-    require(y.shape == expected.shape, f"the network's output has shape {y.shape}, that of {original} {expected.shape}")
-    require(bool(np.isfinite(expected).all()), f"{original} returns NaN or infinities on the example")
+        raise ConversionError(f"the imported network does not run on the example: {error}") from error
+    require(
+        y.shape == expected.shape,
+        f"the output of the imported network has shape {y.shape}, that of {original} has {expected.shape}",
+    )
+    require(
+        bool(np.isfinite(expected).all()),
+        f"{original} returns NaN or infinities on the example; use another example",
+    )
     largest = float(abs(expected).max(initial=0.0)) or 1.0
     off = abs(y - expected) / largest
     difference = float(off.max(initial=0.0))
-    if not difference <= PROOF:  # so that NaN is refused
+    if not difference <= TOLERANCE:  # written this way so that NaN is refused
         where = tuple(int(i) for i in np.unravel_index(int(off.argmax()), off.shape))
         raise ConversionError(
-            f"the network differs from {original} by {difference:.3g} of its largest output on the example, "
+            f"the imported network differs from {original} by {difference:.3g} of the largest output on the example, "
             f"most at output {where}{hint and '; ' + hint}"
         )

@@ -1,8 +1,9 @@
-"""How an array of a foreign model lies in the array that lrpref has in its place.
+"""The order of axes and features in an imported model, relative to lrpref's.
 
-lrpref keeps images as (N, C, H, W) and features as (N, features). Other formats order the axes of images otherwise,
-(N, H, W, C), and so, once these are flattened, the features. An importer that knows the order needs no layer for it:
-a transposition changes the layout and nothing else, and the next Dense layer takes its weights in lrpref's order.
+lrpref stores images as (N, C, H, W) and features as (N, features). Other formats may order the axes of images
+differently, such as (N, H, W, C), and therefore also the features of flattened images. An importer that tracks this
+order needs no layers for it: a transposition only changes the layout, and the weights of the next Dense layer are
+permuted into lrpref's order.
 """
 
 from __future__ import annotations
@@ -17,16 +18,23 @@ from ..errors import ConversionError
 from .graph import Shape
 
 CHANNELS_LAST = (0, 2, 3, 1)
-"""Where (N, H, W, C) has its axes in (N, C, H, W)."""
+"""The axes of (N, H, W, C) as indices into (N, C, H, W)."""
 
 
 @dataclass(frozen=True, eq=False)
 class Layout:
-    """Axis k of the foreign array is axis `axes[k]` of lrpref's; its feature k is lrpref's feature `order[k]`.
+    """The layout of an array of the imported model, the foreign array.
 
-    axes   a permutation of 0, 1, ... that leaves the batch, axis 0, first
-    order  for (N, features) only; None where the features are in lrpref's order
+    Parameters
+    ----------
+    axes : tuple of int
+        Axis k of the foreign array is axis `axes[k]` of lrpref's: a permutation that keeps the batch, axis 0, first.
+    order : array of int or None
+        For (N, features) only: feature k of the foreign array is lrpref's feature `order[k]`. None if the order is the
+        same.
 
+    Examples
+    --------
     >>> Layout(CHANNELS_LAST).shape((1, 3, 8, 9))
     (1, 8, 9, 3)
     """
@@ -36,34 +44,36 @@ class Layout:
 
     @property
     def plain(self) -> bool:
-        """Whether the two arrays are the same."""
+        """Whether the foreign array and lrpref's are the same."""
         return self.axes == tuple(range(len(self.axes))) and self.order is None
 
     def same(self, other: Layout) -> bool:
-        """Whether two arrays of one shape here are ordered alike in the file."""
+        """Whether two arrays of the same shape in lrpref have the same order in the foreign model."""
         return self.axes == other.axes and (
             self.order is other.order
             or (self.order is not None and other.order is not None and np.array_equal(self.order, other.order))
         )
 
     def shape(self, shape: Shape) -> Shape:
-        """The foreign array's shape, given lrpref's."""
+        """Return the shape of the foreign array, given that of lrpref's."""
         return tuple(shape[axis] for axis in self.axes)
 
     def own_axis(self, axis: int) -> int:
-        """lrpref's axis, given the foreign one, which may count from the end."""
+        """Return lrpref's axis for an axis of the foreign array, which may be negative."""
         if not -len(self.axes) <= axis < len(self.axes):
-            raise ConversionError(f"axis {axis} of an array with {len(self.axes)} axes")
+            raise ConversionError(f"axis {axis} is out of range for an array with {len(self.axes)} axes")
         return self.axes[axis]
 
     def transposed(self, axes: tuple[int, ...]) -> Layout:
-        """The layout of the foreign array after a transposition, which must leave the batch first."""
+        """Return the layout after a transposition of the foreign array, which must keep the batch axis first."""
         if axes[:1] != (0,) or sorted(axes) != list(range(len(self.axes))):
-            raise ConversionError(f"a transposition by {axes} of an array with {len(self.axes)} axes, the batch first")
+            raise ConversionError(
+                f"cannot transpose an array with {len(self.axes)} axes by {axes}: the batch axis must stay first"
+            )
         return replace(self, axes=tuple(self.axes[axis] for axis in axes))
 
     def flattened(self, shape: Shape) -> Layout:
-        """The layout after both arrays, lrpref's of `shape`, were flattened to (N, features)."""
+        """Return the layout after both arrays are flattened to (N, features); `shape` is that of lrpref's array."""
         if len(self.axes) == 2:
             return self
         order = np.arange(prod(shape[1:])).reshape(shape[1:])
@@ -71,10 +81,10 @@ class Layout:
         return Layout((0, 1), None if np.array_equal(order, np.sort(order)) else order)
 
     def reshaped(self, shape: Shape, target: Shape) -> Layout | None:
-        """The layout after a reshape of the foreign array that only moves axes of one cell; None for any other.
+        """Return the layout after a reshape of the foreign array that only moves axes of size 1; None for any other.
 
-        `shape` is lrpref's, `target` the foreign array's after the reshape. Of several layouts that fit, the plain
-        one is preferred.
+        `shape` is that of lrpref's array, `target` that of the foreign array after the reshape. If several layouts fit,
+        the plain one is preferred.
         """
         before = self.shape(shape)
         if len(target) != len(before):
@@ -89,27 +99,30 @@ class Layout:
         return min(found, key=lambda layout: not layout.plain, default=None)
 
     def features(self, weight: np.ndarray) -> np.ndarray:
-        """Weights whose last axis goes along the array's features, in lrpref's order."""
+        """Permute weights whose last axis runs along the array's features into lrpref's order."""
         return weight if self.order is None else weight[..., np.argsort(self.order)]
 
     def channels(self, constant: np.ndarray, shape: Shape) -> np.ndarray:
-        """A constant that the foreign array is added to or multiplied with, as one number per channel of lrpref's.
+        """Return a constant that is broadcast against the foreign array as one number per channel of lrpref's array.
 
-        Raises ConversionError for a constant that varies along another axis, or would change the shape.
+        Raises ConversionError if the constant varies along another axis or would change the shape.
         """
         foreign = self.shape(shape)
         aligned = constant.reshape((1,) * max(len(foreign) - constant.ndim, 0) + constant.shape)
         axis = self.axes.index(1)
         allowed = tuple({1, n} if k == axis else {1} for k, n in enumerate(foreign))
         if len(aligned.shape) != len(foreign) or any(n not in ns for n, ns in zip(aligned.shape, allowed, strict=True)):
-            raise ConversionError(f"a constant of shape {constant.shape}; only one number, or one per channel")
+            raise ConversionError(
+                f"a constant of shape {constant.shape} is not supported; it must be one number, or one per channel"
+            )
         return self.features(np.broadcast_to(aligned.ravel(), (shape[1],)).copy())
 
 
 def plain(rank: int) -> Layout:
-    """The layout of an array that is lrpref's own."""
+    """Return the layout of an array with the same order of axes and features as lrpref's."""
     return Layout(tuple(range(rank)))
 
 
 def _in_order(axes: list[int]) -> bool:
+    """Whether the axes are in ascending order."""
     return axes == sorted(axes)

@@ -1,13 +1,13 @@
-"""ONNX files as networks of lrpref.
+"""Import ONNX files.
 
-`from_onnx` goes through the operations in order, takes over those that it knows, refuses the first that it does not,
-by name, and proves on an example that the network computes what the onnx package's reference evaluator does, both in
-float64. Nothing in a file is executed: its operations are looked up in a table.
+`from_onnx` converts the operations in order and refuses the first unsupported one by name. It then checks on an example
+that the network computes what the onnx package's reference evaluator computes, both in float64. No code from a file is
+executed: operations are looked up in a table.
 
-Files that keep images as (N, H, W, C), as those from Keras do, become networks that take (N, C, H, W).
+Files that store images as (N, H, W, C), such as those from Keras, become networks that take (N, C, H, W).
 
-Names: a node is called after its weights where these are called "<name>.weight", else as the file calls the operation,
-or its output.
+Names: a node is named after its weights if these are called "<name>.weight", otherwise after the operation in the file,
+or after that operation's output.
 """
 
 from __future__ import annotations
@@ -27,32 +27,53 @@ from ..layers import Layer
 from ..network import INPUT, Network
 from ..weights import MAX_BYTES
 from ..weights.state_dict import as_array
-from .graph import Graph, Shape, prove, require
+from .graph import Graph, Shape, require, verify
 from .layout import CHANNELS_LAST, Layout, plain
 from .onnx_evaluator import evaluated
 from .onnx_file import DOMAINS, FLOATING, Model, fixed_shape, in_words, read_model
 from .onnx_operations import FOLDED, OPERATIONS, SUPPORTED, Activation, Call, merged
 
 MAX_FOLDED = 2**20
-"""The most cells that a constant may have which the file lets compute, weights put in another shape apart."""
+"""The most elements of a constant that is computed from others, unless the operation keeps their number."""
 
 SIZE_KEPT = ("Cast", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze")
-"""The folded operations whose result has as many cells as they read."""
+"""The folded operations whose result has as many elements as their input."""
 
 
 def from_onnx(
     path: str | os.PathLike[str], example: Any = None, output: str | None = None, max_bytes: int = MAX_BYTES
 ) -> Network:
-    """The network in an ONNX file, in float64 if the file is, else in float32; it takes images as (N, C, H, W).
+    """Import the network in an ONNX file.
 
-    example    an input as the file takes it, on which the two forward passes must agree in float64; None for a random
-               one, where the file says its shape
-    output     which of the file's outputs, where there are several
-    max_bytes  refuse files whose weights, or activations on the example, need more memory
+    The two forward passes must agree on an example in float64, to 1e-9 of the largest output.
 
-    Raises WeightsError for a file that is damaged or lies about its content; ConversionError, naming the node, for an
-    operation that lrpref has no layer for, or a network that does not compute the same; LrprefError where the onnx
-    package is not installed.
+    Parameters
+    ----------
+    path : str or path-like
+        An .onnx file. Weights stored in separate files must be inside its folder.
+    example : array or None
+        An input in the file's layout, on which the network is checked. None draws one at random; the file must then
+        declare the shape of its input.
+    output : str or None
+        The output to import, if the file has several.
+    max_bytes : int
+        The most memory, in bytes, for the weights, and for the activations on the example; 4 GiB by default.
+
+    Returns
+    -------
+    Network
+        The network, in float64 if the file's input is, otherwise in float32. It takes images as (N, C, H, W), whatever
+        their layout in the file.
+
+    Raises
+    ------
+    ConversionError
+        If an operation is not supported, the file has several inputs, the output or the input's shape is missing, or
+        the network does not compute the same function. The message names the node.
+    WeightsError
+        If the file does not exist, is damaged or inconsistent, or too large.
+    LrprefError
+        If the onnx package is not installed.
     """
     return imported(path, example, output, max_bytes)[0]
 
@@ -64,9 +85,10 @@ def imported(
     max_bytes: int = MAX_BYTES,
     shape: Shape | None = None,
 ) -> tuple[Network, Shape]:
-    """`from_onnx`, and the shape of one input as the network takes it.
+    """Import a file as `from_onnx` does; return the network and the shape of one of its inputs.
 
-    shape  of one input as the file takes it, where there is no example and the file does not say it
+    `shape` is that of one input in the file's layout; it is needed if there is no example and the file does not declare
+    the shape.
     """
     onnx = library("onnx", "onnx", "ONNX files")
     path = Path(path)
@@ -79,35 +101,36 @@ def imported(
         net, last = importer.network()
         expected = evaluated(twin, {**importer.weights, model.input: x}, model.output)
         own = np.transpose(x, np.argsort(importer.input_layout.axes))
-        prove(net, own, np.transpose(expected, np.argsort(last.axes)), "the file", "see docs/import.md")
+        expected = np.transpose(expected, np.argsort(last.axes))
+        verify(net, own, expected, "the file", "docs/import.md describes the limits of the import")
     except (ConversionError, WeightsError) as error:
         raise type(error)(f"{path}: {error}") from error
     return net if model.double else net.astype(np.float32), own.shape[1:]
 
 
 def _check_known(model: Model) -> None:
-    """Raise ConversionError for the first operation that is not in the table."""
+    """Raise ConversionError for the first unsupported operation."""
     for node in model.nodes:
         if node.domain not in DOMAINS or node.op_type not in {*OPERATIONS, *FOLDED}:
             kind = f"{node.domain}.{node.op_type}" if node.domain not in DOMAINS else node.op_type
-            raise ConversionError(f"node {_label(node)!r} ({kind}): there is no layer for it. Supported: {SUPPORTED}")
+            raise ConversionError(f"node {_label(node)!r} ({kind}): unsupported operation. Supported: {SUPPORTED}")
 
 
 def _example(model: Model, example: Any, given: Shape | None, max_bytes: int) -> np.ndarray:
-    """The input to prove on, in float64; raises ConversionError for one that the file would not take."""
+    """Return the input for the final check, in float64; raises ConversionError if its shape does not fit the file."""
     if example is None:
         shape = fixed_shape(model, given)
-        require(prod(shape) * 8 <= max_bytes, f"an input of {shape} needs more than the {max_bytes} bytes allowed")
+        require(prod(shape) * 8 <= max_bytes, f"an input of shape {shape} needs more memory than max_bytes={max_bytes}")
         return np.random.default_rng(0).normal(size=shape)
     x = as_array(example).astype(np.float64)
     told = model.shape or (None,) * x.ndim
     fits = len(told) == x.ndim and all(n in (None, m) for n, m in zip(told, x.shape, strict=True))
-    require(fits, f"the example has shape {x.shape}, the file takes {in_words(told)}")
+    require(fits, f"the example has shape {x.shape}, the file expects {in_words(told)}")
     return x
 
 
 def _label(node: Any) -> str:
-    """What an operation is called: its name, or that of its output."""
+    """Return the name of an operation, or that of its output if it has none."""
     return str(node.name or next((name for name in node.output if name), node.op_type))
 
 
@@ -115,13 +138,13 @@ def _label(node: Any) -> str:
 
 
 def _twin(onnx: Any, model: Model, shape: Shape) -> Any:
-    """The operations as an ONNX model in float64 that takes its weights as inputs; raises WeightsError if invalid."""
+    """Return the model in float64, with its weights as further inputs; raises WeightsError if it is invalid."""
     double, kinds = onnx.TensorProto.DOUBLE, onnx.helper
     values = [kinds.make_tensor_value_info(model.input, double, shape)]
     for name, value in model.constants.items():
         kind = double if value.dtype.kind == "f" else kinds.np_dtype_to_tensor_dtype(value.dtype)
         values.append(kinds.make_tensor_value_info(name, kind, value.shape))
-    output = kinds.make_tensor_value_info(model.output, double, ())  # the checker wants some shape, and ignores which
+    output = kinds.make_tensor_value_info(model.output, double, ())  # the checker requires some shape, and ignores it
     graph = kinds.make_graph([_in_double(onnx, node) for node in model.nodes], "lrpref", values, [output])
     twin = kinds.make_model(graph, opset_imports=[kinds.make_opsetid("", model.opset)])
     try:
@@ -132,7 +155,7 @@ def _twin(onnx: Any, model: Model, shape: Shape) -> Any:
 
 
 def _in_double(onnx: Any, node: Any) -> Any:
-    """The operation, with casts to other floating-point numbers turned into casts to float64."""
+    """Return the operation; a cast to any floating-point type becomes a cast to float64."""
     twin = onnx.NodeProto()
     twin.CopyFrom(node)
     for attribute in twin.attribute:
@@ -145,11 +168,16 @@ def _in_double(onnx: Any, node: Any) -> Any:
 
 
 class _Importer:
-    """Goes through the file's operations in order; each value is an activation or a constant.
+    """Converts the operations in order; each value is an activation or a constant.
 
-    weights  the file's constants, in float64
-    known    these, and the constants computed from them
-    at       the activations
+    Attributes
+    ----------
+    weights : dict of str to array
+        The constants in the file, in float64.
+    known : dict of str to array
+        These, and the constants computed from them.
+    at : dict of str to Activation
+        The activations.
     """
 
     def __init__(self, onnx: Any, model: Model, twin: Any, shape: Shape, max_bytes: int) -> None:
@@ -164,30 +192,36 @@ class _Importer:
         self.cells = prod(own)
 
     def network(self) -> tuple[Network, Layout]:
-        """The network, and how the file's output lies in its output."""
+        """Return the network, and the layout of the file's output."""
         for node in self.twin.graph.node:
             try:
                 self._operation(node)
             except (LrprefError, KeyError, TypeError, ValueError) as error:
-                what = error if isinstance(error, LrprefError) else f"its attributes or inputs make no sense: {error}"
+                what = error if isinstance(error, LrprefError) else f"invalid attributes or inputs: {error}"
                 raise ConversionError(f"node {_label(node)!r} ({node.op_type}): {what}") from error
-        require(self.model.output in self.at, "the output does not depend on the input")
+        require(self.model.output in self.at, "the output of the file does not depend on its input")
         last = self.at[self.model.output]
-        require(last.name != INPUT, "the output is the input")
-        require(last.layout.order is None, "the output's features are those of flattened (N, H, W, C) images")
+        require(last.name != INPUT, "the output of the file is its input; there is no layer to import")
+        require(
+            last.layout.order is None,
+            "the output is a flattened (N, H, W, C) image; the network would return its features in another order",
+        )
         return self.graph.network(last.name), last.layout
 
     def _operation(self, node: Any) -> None:
-        """Take one operation over, or compute it where it depends on constants and shapes only."""
+        """Convert one operation, or compute it if it depends only on constants and shapes."""
         for name in node.input:
-            require(not name or name in self.at or name in self.known, f"it reads {name!r}, which nothing computes")
+            require(
+                not name or name in self.at or name in self.known,
+                f"its input {name!r} is neither computed nor stored in the file",
+            )
         for name in node.output[1:]:
-            require(not self.readers[name], f"its output {name!r} is used; only the first may be")
+            require(not self.readers[name], f"its output {name!r} is used; only the first output is supported")
         if node.op_type == "Shape" or not any(name in self.at for name in node.input):
             self.known[node.output[0]] = self._folded(node)
             return
         if node.op_type not in OPERATIONS:
-            raise ConversionError(f"there is no layer for it. Supported: {SUPPORTED}")
+            raise ConversionError(f"unsupported operation on activations. Supported: {SUPPORTED}")
         attributes = {a.name: _python(self.onnx.helper.get_attribute_value(a)) for a in node.attribute}
         inputs = tuple(self.at.get(name, self.known.get(name)) for name in node.input)
         call = Call(node.op_type, attributes, inputs, self.model.opset)
@@ -196,18 +230,18 @@ class _Importer:
         self.at[node.output[0]] = Activation(name, self.graph.shapes[name], layout)
 
     def _added(self, layers: Sequence[Layer], read: list[str], node: Any) -> str:
-        """The layers put down; a constant that is added behind a layer without bias becomes its bias."""
+        """Add the layers to the graph; a constant added to the output of a layer without bias becomes its bias."""
         self._check_size(layers, read)
         source = next(name for name in node.input if name in self.at)
         if len(layers) == 1 and self.readers[source] == 1:
-            whole = merged(self.graph.layer(read[0]), layers[0])
-            if whole is not None:
-                self.graph.replace(read[0], whole)
+            combined = merged(self.graph.layer(read[0]), layers[0])
+            if combined is not None:
+                self.graph.replace(read[0], combined)
                 return read[0]
         return self.graph.add(layers, read, self._names(node))
 
     def _check_size(self, layers: Sequence[Layer], read: Sequence[str]) -> None:
-        """Raise ConversionError where the activations, their padding included, would need too much memory."""
+        """Raise ConversionError if the activations, including padding, would need too much memory."""
         shapes = [self.graph.shapes[name] for name in read]
         for layer in layers:
             if hasattr(layer, "window"):
@@ -218,21 +252,25 @@ class _Importer:
             self._count(shapes[0])
 
     def _count(self, shape: Shape) -> None:
+        """Add an array to the memory in use; raises ConversionError once that exceeds the limit."""
         self.cells += prod(shape)
         most = self.max_bytes // 8
-        require(self.cells <= most, f"with an array of {shape}, the activations need more than {self.max_bytes} bytes")
+        require(
+            self.cells <= most,
+            f"with an array of shape {shape}, the activations need more memory than max_bytes={self.max_bytes}",
+        )
 
     def _names(self, node: Any) -> list[str]:
-        """What to call its layers, best first."""
+        """Return the preferred names of an operation's layers, best first."""
         stems = [
             name.removesuffix(".weight") for name in node.input if name.endswith(".weight") and name in self.weights
         ]
         return [*stems[:1], _label(node).strip("/") or node.op_type]
 
     def _folded(self, node: Any) -> np.ndarray:
-        """The constant that an operation computes."""
+        """Compute an operation that depends only on constants and shapes."""
         if node.op_type not in FOLDED:
-            raise ConversionError(f"it computes with constants only, which lrpref does for {', '.join(FOLDED)}")
+            raise ConversionError(f"all of its inputs are constants, which is supported only for {', '.join(FOLDED)}")
         feeds = {k: self.known[k] for k in node.input if k in self.known}
         feeds |= {k: np.broadcast_to(0.0, self.at[k].foreign) for k in node.input if k in self.at}
         values = list(feeds.values())
@@ -240,7 +278,10 @@ class _Importer:
             cells = prod(map(abs, values[0].ravel().tolist()))
         else:
             cells = 0 if node.op_type in ("Shape", *SIZE_KEPT) else prod(max(v.size, 1) for v in values)
-        require(cells <= MAX_FOLDED, f"it computes a constant of up to {cells} cells; at most {MAX_FOLDED}")
+        require(
+            cells <= MAX_FOLDED,
+            f"it computes a constant of up to {cells} elements; at most {MAX_FOLDED} are supported",
+        )
         graph = self.onnx.helper.make_graph(
             [node],
             "lrpref",
@@ -252,20 +293,20 @@ class _Importer:
 
 
 def _type(onnx: Any, value: np.ndarray) -> Any:
-    """ONNX's type of an array."""
+    """Return the ONNX type of an array."""
     return onnx.helper.make_tensor_type_proto(onnx.helper.np_dtype_to_tensor_dtype(value.dtype), value.shape)
 
 
 def _python(value: Any) -> Any:
-    """An attribute's value: text as str."""
+    """Return the value of an attribute, bytes decoded to str."""
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
 
 
 def _channels_last(model: Model, shape: Shape) -> bool:
-    """Whether the file takes images as (N, H, W, C): whether the first thing that tells is that it turns them round.
+    """Whether the file takes images as (N, H, W, C), to judge by the first operation that depends on the order of axes.
 
-    One follows the input through operations that do not care, up to a transposition, or a reshape that is one where
-    C is 1, or up to an operation that takes (N, C, H, W).
+    The input is followed through operations that accept any order, up to a transposition to (N, C, H, W), or a reshape
+    that amounts to one because C is 1, or up to any other operation.
     """
     follow = {model.input}
     for node in model.nodes if len(shape) == 4 else ():

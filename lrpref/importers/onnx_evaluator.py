@@ -1,8 +1,8 @@
-"""The other side of the proof: onnx's reference evaluator, with pools of our own.
+"""The reference for imported networks: onnx's reference evaluator, with its pooling operations replaced.
 
-The evaluator's pools (onnx 1.23) fail on padding that differs from side to side, take negative padding where auto_pad
-is SAME and the stride is larger than the kernel, and take seconds for one layer of a large network. Those below do
-what ONNX's specification says, as windows on a padded array; they share no code with lrpref's layers.
+The evaluator's own pooling (onnx 1.23) fails on padding that differs from side to side, uses negative padding if
+auto_pad is SAME and the stride exceeds the kernel, and takes seconds for one layer of a large network. The functions
+below follow the ONNX specification, as windows on a padded array, and share no code with lrpref's layers.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from ..errors import ConversionError
 
 
 def evaluated(twin: Any, feeds: Mapping[str, np.ndarray], output: str) -> np.ndarray:
-    """What an ONNX model makes of its inputs; raises ConversionError where it cannot be run."""
+    """Return the output of an ONNX model for its inputs; raises ConversionError if it cannot be run."""
     reference = library("onnx.reference", "onnx", "ONNX files")
     base = library("onnx.reference.op_run", "onnx", "ONNX files").OpRun
 
     class MaxPool(base):  # type: ignore[misc, valid-type]
-        """Takes the place of the evaluator's own, under its name."""
+        """Replaces the evaluator's own class of the same name."""
 
         def _run(self, x: np.ndarray, **attributes: Any) -> tuple[np.ndarray]:
             return (max_pool(x, **{key: value for key, value in attributes.items() if value is not None}),)
 
     class AveragePool(base):  # type: ignore[misc, valid-type]
-        """Likewise."""
+        """Replaces the evaluator's own class of the same name, too."""
 
         def _run(self, x: np.ndarray, **attributes: Any) -> tuple[np.ndarray]:
             return (average_pool(x, **{key: value for key, value in attributes.items() if value is not None}),)
@@ -38,13 +38,13 @@ def evaluated(twin: Any, feeds: Mapping[str, np.ndarray], output: str) -> np.nda
         with np.errstate(all="ignore"):
             session = reference.ReferenceEvaluator(twin, new_ops=[MaxPool, AveragePool])
             (found,) = session.run([output], dict(feeds))
-    except Exception as error:  # whatever an evaluator of any operation raises
-        raise ConversionError(f"onnx's reference evaluator does not run the file on the example: {error}") from error
+    except Exception as error:  # the evaluator of an operation may raise anything
+        raise ConversionError(f"onnx's reference evaluator fails on the example: {error}") from error
     return np.asarray(found)
 
 
 def max_pool(x: np.ndarray, **geometry: Any) -> np.ndarray:
-    """The largest of each window; padding is lower than anything.
+    """Return the maximum of each window; padding is ignored.
 
     >>> max_pool(np.array([[[[1.0, 3.0, 2.0]]]]), kernel_shape=(1, 2), pads=(0, 1, 0, 0)).ravel()
     array([1., 3., 3.])
@@ -54,7 +54,7 @@ def max_pool(x: np.ndarray, **geometry: Any) -> np.ndarray:
 
 
 def average_pool(x: np.ndarray, count_include_pad: int = 0, **geometry: Any) -> np.ndarray:
-    """The mean of each window, over the cells of the image or over all.
+    """Return the mean of each window, over the cells of the image, or with `count_include_pad` over all.
 
     >>> average_pool(np.array([[[[1.0, 3.0, 2.0]]]]), kernel_shape=(1, 2), pads=(0, 1, 0, 0)).ravel()
     array([1. , 2. , 2.5])
@@ -73,7 +73,7 @@ def _windows(
     auto_pad: str = "NOTSET",
     **_: Any,
 ) -> np.ndarray:
-    """(N, C, H', W', rows, columns): the cells of every window, with `fill` for padding."""
+    """Return the cells of every window, shape (N, C, H', W', rows, columns), with `fill` for padding."""
     around = [(pads[0], pads[2]), (pads[1], pads[3])] if auto_pad == "NOTSET" else [(0, 0), (0, 0)]
     if auto_pad.startswith("SAME"):
         for k, (n, size, stride) in enumerate(zip(x.shape[2:], kernel_shape, strides, strict=True)):

@@ -1,7 +1,8 @@
-"""An ONNX file, read with care: sizes are checked before anything is allocated, and weights outside stay inside.
+"""Read an untrusted ONNX file: sizes are checked before any memory is allocated, and files outside its folder refused.
 
-The file is parsed by the onnx package. Weights may lie in files beside it ("external data"): those must be plain
-files in the same folder or below, and as long as the model says. Only what the wanted output depends on is read.
+The onnx package parses the file. Weights may be stored in files beside it ("external data"): these must be regular
+files in the same folder or below, of the size that the model declares. Only what the requested output depends on is
+read.
 """
 
 from __future__ import annotations
@@ -20,23 +21,32 @@ from ..weights.state_dict import as_array
 from .graph import Shape, require
 
 DOMAINS = ("", "ai.onnx")
-"""The operators of ONNX itself; those of other domains are not read."""
-
+"""The domains of ONNX's own operators; those of other domains are not supported."""
 
 FLOATING = (0, 1, 10, 11, 16)
-"""onnx.TensorProto's numbers for undefined, float32, float16, float64 and bfloat16."""
+"""The codes in onnx.TensorProto of undefined, float32, float16, float64 and bfloat16."""
 
 
 @dataclass(frozen=True)
 class Model:
-    """What a file says, up to one of its outputs.
+    """The content of a file that one of its outputs depends on.
 
-    nodes      the operations that the output depends on, in order (onnx.NodeProto), without Constants
-    constants  the weights that they read and the values of Constants, by name; half precision is float32 already
-    opset      the version of ONNX's operators
-    input      the name of the input; `shape` is its declared shape, None for an axis that is not fixed (or for all)
-    output     the name of the output
-    double     whether the input is declared in float64
+    Parameters
+    ----------
+    nodes : tuple of onnx.NodeProto
+        The operations in order, without Constants.
+    constants : dict of str to array
+        The weights, and the values of Constants; half precision is already converted to float32.
+    opset : int
+        The version of ONNX's operators.
+    input : str
+        The name of the input.
+    shape : tuple of int or None, or None
+        The declared shape of the input, None for each axis that is not fixed; None if no shape is declared.
+    output : str
+        The name of the output.
+    double : bool
+        Whether the input is declared as float64.
     """
 
     nodes: tuple[Any, ...]
@@ -49,35 +59,39 @@ class Model:
 
 
 def read_model(path: Path, output: str | None, max_bytes: int) -> Model:
-    """The model in a file; raises WeightsError for a damaged file, ConversionError for what lrpref does not read."""
+    """Read the model in a file; raises WeightsError if it is damaged, ConversionError if it is not supported."""
     onnx = library("onnx", "onnx", "ONNX files")
     if not path.is_file():
         raise WeightsError(f"there is no file {path}")
     if path.stat().st_size > max_bytes:
-        raise WeightsError(f"{path}: {path.stat().st_size} bytes, more than the {max_bytes} allowed")
+        raise WeightsError(f"{path}: the file has {path.stat().st_size} bytes, more than max_bytes={max_bytes}")
     try:
         proto = onnx.load_model(path, format="protobuf", load_external_data=False)
         return _model(onnx, proto, path, output, max_bytes)
     except LrprefError as error:
         raise type(error)(f"{path}: {error}") from error
-    except Exception as error:  # whatever the protocol buffers say: no message of theirs is a reason to go on
+    except Exception as error:  # the parser of protocol buffers may raise anything
         raise WeightsError(f"{path}: not a readable ONNX file: {error}") from error
 
 
 def _model(onnx: Any, proto: Any, path: Path, output: str | None, max_bytes: int) -> Model:
+    """Extract the part of a parsed file that the output depends on."""
     graph = proto.graph
     if not proto.ir_version or not graph.node:
-        raise WeightsError("not an ONNX file, or one without operations")
+        raise WeightsError("the file is not an ONNX file, or has no operations")
     output = _output(graph, output)
     nodes = _reaching(graph.node, output)
     stored = {tensor.name: tensor for tensor in graph.initializer}
     given = [value for value in graph.input if value.name not in stored]
-    require(len(given) == 1, f"a network has one input, the file {len(given)}: {', '.join(v.name for v in given)}")
+    require(
+        len(given) == 1,
+        f"lrpref supports one input; the file has {len(given)}: {', '.join(v.name for v in given)}",
+    )
     kind = given[0].type.tensor_type
-    require(kind.elem_type in FLOATING, "its input is not of floating-point numbers")
+    require(kind.elem_type in FLOATING, f"the input {given[0].name!r} must have a floating-point type")
     dims = [d.dim_value if d.HasField("dim_value") and d.dim_value > 0 else None for d in kind.shape.dim]
     versions = [entry.version for entry in proto.opset_import if entry.domain in DOMAINS]
-    require(bool(versions), "it does not say which version of ONNX's operators it uses")
+    require(bool(versions), "the file does not declare the version of ONNX's operators (opset) that it uses")
     read = {name for node in nodes for name in node.input}
     return Model(
         nodes=tuple(node for node in nodes if node.op_type != "Constant"),
@@ -91,18 +105,22 @@ def _model(onnx: Any, proto: Any, path: Path, output: str | None, max_bytes: int
 
 
 def _output(graph: Any, output: str | None) -> str:
-    """The output to import: the only one, or the one that was asked for."""
+    """Return the name of the output to import: the requested one, or the only one."""
     names = [value.name for value in graph.output]
-    require(bool(names), "it has no output")
+    require(bool(names), "the file has no output")
     if output is None:
-        require(len(names) == 1, f"it has {len(names)} outputs; say which: output= one of {', '.join(names)}")
+        require(
+            len(names) == 1,
+            f"the file has {len(names)} outputs; choose one with output= (--result of lrpref convert): "
+            f"{', '.join(names)}",
+        )
         return str(names[0])
-    require(output in names, f"it has no output {output!r}; there are: {', '.join(names)}")
+    require(output in names, f"the file has no output {output!r}; its outputs are: {', '.join(names)}")
     return output
 
 
 def _reaching(nodes: Any, output: str) -> list[Any]:
-    """The operations that the output depends on."""
+    """Return the operations that the output depends on, in order."""
     wanted, found = {output}, []
     for node in reversed(nodes):
         if wanted.intersection(node.output):
@@ -117,74 +135,78 @@ def _reaching(nodes: Any, output: str) -> list[Any]:
 def _constants(
     onnx: Any, stored: dict[str, Any], nodes: list[Any], folder: Path, max_bytes: int
 ) -> dict[str, np.ndarray]:
-    """The weights by name: those stored as such, and the values of Constant operations."""
+    """Return the constants by name: the stored weights, and the values of Constant operations."""
     tensors, values = dict(stored), {}
     for node in nodes:
         for attribute in node.attribute if node.op_type == "Constant" and node.domain in DOMAINS else ():
             value = onnx.helper.get_attribute_value(attribute)
             if attribute.name == "value":
                 tensors[node.output[0]] = value
-            else:  # value_float, value_ints and their like
+            else:  # value_float, value_ints and so on
                 values[node.output[0]] = np.asarray(value)
     total = sum(_checked_size(onnx, tensor, folder) for tensor in tensors.values())
     if total > max_bytes:
-        raise WeightsError(f"its weights need {total} bytes, more than the {max_bytes} allowed")
+        raise WeightsError(f"the weights need {total} bytes, more than max_bytes={max_bytes}")
     return values | {k: as_array(onnx.numpy_helper.to_array(t, str(folder))) for k, t in tensors.items()}
 
 
 def _checked_size(onnx: Any, tensor: Any, folder: Path) -> int:
-    """The bytes that a tensor needs, after it was found to be honest; raises WeightsError."""
+    """Return the bytes that a tensor needs; raises WeightsError if the file holds more or fewer."""
     name = f"the weights {tensor.name!r}"
     try:
         dtype = np.dtype(onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type))
     except KeyError as error:
-        raise ConversionError(f"{name} are of an unknown type {tensor.data_type}") from error
+        raise ConversionError(f"{name} have the unknown type {tensor.data_type}") from error
     half = str(dtype) == "bfloat16"
-    require(half or dtype.kind in "fiub", f"{name} are of {dtype}, which lrpref does not read")
+    require(half or dtype.kind in "fiub", f"{name} have dtype {dtype}; lrpref reads real numbers and booleans only")
     if any(n < 0 for n in tensor.dims):
         raise WeightsError(f"{name} have a negative size: {tuple(tensor.dims)}")
     size = int(prod(tensor.dims) * dtype.itemsize)
     if tensor.data_location == onnx.TensorProto.EXTERNAL:
         _check_external(tensor, folder, size)
     elif tensor.HasField("raw_data") and len(tensor.raw_data) != size:
-        there = len(tensor.raw_data)
-        raise WeightsError(f"{name} say they are {tuple(tensor.dims)}, {size} bytes, but there are {there}")
+        raise WeightsError(
+            f"{name} declare shape {tuple(tensor.dims)} ({size} bytes), but hold {len(tensor.raw_data)} bytes"
+        )
     return size
 
 
 def _check_external(tensor: Any, folder: Path, size: int) -> None:
-    """Raise WeightsError unless a tensor's bytes lie in a plain file of the folder, as many as it says."""
+    """Raise WeightsError unless a tensor is stored in a regular file inside the folder, with the declared size."""
     name = f"the weights {tensor.name!r}"
     told = {entry.key: entry.value for entry in tensor.external_data}
     file = Path(os.path.realpath(folder / told.get("location", "")))
     if not file.is_relative_to(os.path.realpath(folder)):
-        raise WeightsError(f"{name} lie outside the model's folder, at {told.get('location')!r}; that is not followed")
+        raise WeightsError(
+            f"{name} are stored outside the model's folder, in {told.get('location')!r}; this is refused"
+        )
     if not file.is_file():
-        raise WeightsError(f"{name} lie in {told.get('location')!r}, which is no file beside the model")
+        raise WeightsError(f"{name} are stored in {told.get('location')!r}, which is not a file beside the model")
     offset, length = (int(told.get(key, default)) for key, default in (("offset", 0), ("length", size)))
     if length != size or not 0 <= offset <= file.stat().st_size - size:
         raise WeightsError(
-            f"{name} need {size} bytes; {told.get('location')!r} of {file.stat().st_size} bytes has "
-            f"{length} of them at {offset}"
+            f"{name} need {size} bytes, but the model declares {length} bytes at offset {offset} of "
+            f"{told.get('location')!r}, which has {file.stat().st_size}"
         )
 
 
 def fixed_shape(model: Model, given: Shape | None) -> Shape:
-    """The input's shape, as the file says it and `given` says it of one input, with a batch of 2 where that is free.
+    """Return the shape of an input: what the file declares, completed by the shape `given` of one input.
 
-    Raises ConversionError where the two differ, or leave an axis open.
+    A free batch axis becomes 2. Raises ConversionError if the two shapes differ or leave an axis undetermined.
     """
     told = model.shape or (None,) * (1 + len(given or ()))
     shape = tuple(n or m for n, m in zip(told, (2, *(given or told[1:])), strict=False))
     fits = given is None or (len(given) == len(told) - 1 and shape[1:] == given)
-    require(fits, f"an input of {given}; the file takes {in_words(told[1:])}")
+    require(fits, f"the input shape {given} does not fit; the file expects {in_words(told[1:])}")
     if (model.shape is None and given is None) or None in shape:
         raise ConversionError(
-            f"the file says its input's shape as {in_words(model.shape)}; give an example, or the shape"
+            f"the file does not determine the shape of its input, {in_words(model.shape)}; give an example, "
+            "or the shape (--input-shape of lrpref convert)"
         )
     return tuple(n for n in shape if n is not None)
 
 
 def in_words(shape: tuple[int | None, ...] | None) -> str:
-    """A shape with a ? for an axis that is not fixed."""
-    return "nothing" if shape is None else f"({', '.join('?' if n is None else str(n) for n in shape)})"
+    """Return a shape as text, with ? for an axis that is not fixed."""
+    return "undeclared" if shape is None else f"({', '.join('?' if n is None else str(n) for n in shape)})"

@@ -1,10 +1,11 @@
-"""PyTorch modules as networks of lrpref.
+"""Import PyTorch modules.
 
-`from_torch` traces a copy of the module with torch.fx, takes over every operation that it knows, refuses the first
-that it does not, by name, and proves in float64 that the network computes on the example what the module does. The
-module itself is left as it was, training mode included; torch is imported when `from_torch` is called.
+`from_torch` traces a copy of the module with torch.fx, converts its operations in order, and refuses the first
+unsupported one by name. It then checks on an example that network and module compute the same in float64. The module
+is left unchanged, including its training mode. torch is imported when `from_torch` is called.
 
-Names: a submodule's node has its path in the module ("layer1.0.conv1"), anything else torch.fx's name for it.
+Names: the node of a submodule has its path in the module, such as "layer1.0.conv1"; other nodes have the names that
+torch.fx gives them.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from ..errors import ConversionError, LrprefError
 from ..layers import Layer
 from ..network import INPUT, Network
 from ..weights.state_dict import as_array
-from .graph import Graph, prove, require
+from .graph import Graph, require, verify
 from .torch_operations import (
     ATTRIBUTES,
     METHODS,
@@ -34,18 +35,34 @@ from .torch_operations import (
     functions,
 )
 
-RETURNS = "the module returns something else than one tensor of activations"
-IN_PLACE = "an operation in place, on a value that is used again, may be the reason"
+RETURNS = "the module must return one tensor that depends on its input"
+IN_PLACE = "a possible cause is an in-place operation on a value that is used again"
 
 
 def from_torch(module: Any, example: Any) -> Network:
-    """A PyTorch module as a network of lrpref, in float64 if any of its parameters are, else in float32.
+    """Import a PyTorch module.
 
-    module   a `torch.nn.Module`, taken as it is in eval mode; it is not changed
-    example  an input (N, ...), tensor or array, on which the two forward passes must agree in float64
+    The two forward passes must agree on an example in float64, to 1e-9 of the largest output.
 
-    Raises ConversionError, naming the node, for an operation that lrpref has no layer for, a module that torch.fx
-    cannot trace, or a network that does not compute the same; LrprefError where torch is not installed.
+    Parameters
+    ----------
+    module : torch.nn.Module
+        The module, imported in eval mode; it is left unchanged.
+    example : tensor or array, shape (N, ...)
+        An input, on which the network is checked.
+
+    Returns
+    -------
+    Network
+        The network, in float64 if any parameter or buffer of the module is, otherwise in float32.
+
+    Raises
+    ------
+    ConversionError
+        If torch.fx cannot trace the module, an operation is not supported, or the network does not compute the same
+        function. The message names the node.
+    LrprefError
+        If torch is not installed.
     """
     torch = library("torch", "torch", "PyTorch modules")
     twin, x = _twin(torch, module), torch.as_tensor(example).detach().cpu().double()
@@ -57,7 +74,7 @@ def from_torch(module: Any, example: Any) -> Network:
         graph_module = _trace(torch, twin)
         net = _Importer(torch, graph_module, _run(torch, graph_module, x), tuple(x.shape)).network()
     require(isinstance(expected, torch.Tensor), RETURNS)
-    prove(net, as_array(x), as_array(expected), "the module", IN_PLACE)
+    verify(net, as_array(x), as_array(expected), "the module", IN_PLACE)
     double = any(tensor.dtype == torch.float64 for tensor in module.state_dict().values())
     return net if double else net.astype(np.float32)
 
@@ -66,7 +83,7 @@ def from_torch(module: Any, example: Any) -> Network:
 
 
 def _twin(torch: Any, module: Any) -> Any:
-    """A copy of the module in eval mode, on the CPU, in float64."""
+    """Return a copy of the module in eval mode, on the CPU, in float64."""
     if not isinstance(module, torch.nn.Module):
         raise ConversionError(f"expected a torch.nn.Module, got {type(module).__name__}")
     try:
@@ -74,23 +91,24 @@ def _twin(torch: Any, module: Any) -> Any:
     except Exception as error:
         raise ConversionError(f"the module cannot be copied: {error}") from error
     if any(isinstance(tensor, torch.nn.UninitializedParameter) for tensor in twin.parameters()):
-        raise ConversionError("the module has lazy parameters; run it once first")
+        raise ConversionError("the module has lazy parameters; run it once before the import")
     twin = twin.eval().cpu().double()
     return torch.nn.Sequential(twin) if torch.fx.Tracer().is_leaf_module(twin, "") else twin
 
 
 def _trace(torch: Any, twin: Any) -> Any:
+    """Trace the module with torch.fx."""
     try:
         return torch.fx.symbolic_trace(twin)
     except Exception as error:
         raise ConversionError(
-            f"torch.fx cannot trace the module: {error}. Control flow that depends on values has no graph; "
-            "give the part without it"
+            f"torch.fx could not trace the module: {error}; typical causes are Python's if, for, int() and len(), "
+            "or NumPy functions, applied to tensors. Import the part of the module without them"
         ) from error
 
 
 def _run(torch: Any, graph_module: Any, x: Any) -> dict[Any, Any]:
-    """The value of every fx node on the example; all are kept, so that addresses tell them apart."""
+    """Return the value of every fx node on the example; all are kept alive, so that their addresses differ."""
     values: dict[Any, Any] = {}
 
     class Recorder(torch.fx.Interpreter):  # type: ignore[misc]
@@ -109,7 +127,7 @@ def _run(torch: Any, graph_module: Any, x: Any) -> dict[Any, Any]:
 
 
 class _Importer:
-    """Goes through the traced graph in order; `at` says under which name here each fx node's value stands."""
+    """Converts the traced graph in order; `at` maps each fx node to the node of the network with its value."""
 
     def __init__(self, torch: Any, graph_module: Any, values: Mapping[Any, Any], shape: tuple[int, ...]) -> None:
         self.torch, self.values = torch, values
@@ -121,11 +139,12 @@ class _Importer:
         self.at: dict[Any, str] = {}
 
     def network(self) -> Network:
-        """The network; raises ConversionError."""
+        """Return the network; raises ConversionError."""
         output = None
         for node in self.fx_nodes:
             if node.op == "placeholder":
-                self.at |= {} if self.at else {node: INPUT}  # any further one has a default, and is no activation
+                # only the first argument is an activation; any further one has a default value
+                self.at |= {} if self.at else {node: INPUT}
             elif node.op == "output":
                 output = self._output(node)
             elif node.op != "get_attr" and isinstance(self.values[node], self.torch.Tensor):
@@ -134,18 +153,19 @@ class _Importer:
         return self.graph.network(output)
 
     def _output(self, node: Any) -> str:
+        """Return the name of the network's output."""
         value = node.args[0]
         require(isinstance(value, self.torch.fx.Node) and value in self.at, RETURNS)
-        require(self.at[value] != INPUT, "the module returns its input")
+        require(self.at[value] != INPUT, "the module returns its input; there is no layer to import")
         return self.at[value]
 
     def _operation(self, node: Any) -> None:
-        """Take one operation over: its layers, and the name under which its value stands."""
+        """Convert one operation: add its layers, and record the node that has its value."""
         try:
             call, inputs = self._call(node)
             name = self.graph.add(self._layers(node, call), [self.at[i] for i in inputs], _names(node))
             shape = self.graph.shapes[name]
-            require(shape == call.result, f"its output is {call.result}, lrpref's would be {shape}")
+            require(shape == call.result, f"its output has shape {call.result}, that of lrpref's layer has {shape}")
         except LrprefError as error:
             called = node.target if node.op == "call_module" else node.name
             raise ConversionError(f"node {called!r} ({_what(node, self.modules)}): {error}") from error
@@ -154,12 +174,12 @@ class _Importer:
             self._overwrite(inputs[0], name)
 
     def _layers(self, node: Any, call: Call) -> list[Layer]:
-        """The layers of one operation, those of a module used again the same."""
+        """Return the layers of one operation; a module that is used twice has the same layers."""
         layers = OPERATIONS[call.name](call)
         return self.layers.setdefault(node.target, layers) if call.name in WEIGHTED else layers
 
     def _call(self, node: Any) -> tuple[Call, list[Any]]:
-        """The operation with its arguments, and the fx nodes of the activations that it reads."""
+        """Return the operation with its arguments, and the fx nodes of the activations that it reads."""
         name, module = self._known(node)
         if module is not None:
             arguments = {"input": node.args[0] if node.args else node.kwargs["input"]}
@@ -169,12 +189,14 @@ class _Importer:
         read = arguments["tensors"] if name == "cat" else [arguments.get("input"), arguments.get("other")]
         inputs = [i for i in read if isinstance(i, self.torch.fx.Node)]
         for i in inputs:
-            require(i in self.at, f"it reads {i.name!r}, which is no activation but a parameter, a constant or a part")
+            require(
+                i in self.at, f"its input {i.name!r} is not an activation but a parameter, a constant or a part of one"
+            )
         shapes = tuple(tuple(self.values[i].shape) for i in inputs)
         return Call(name, arguments, module, shapes, tuple(self.values[node].shape)), inputs
 
     def _known(self, node: Any) -> tuple[str, Any]:
-        """The operation's name, and the submodule if it is one."""
+        """Return the name of the operation, and the submodule if it is one."""
         if node.op == "call_module":
             module = self.modules[node.target]
             for kind in type(module).__mro__:
@@ -184,10 +206,10 @@ class _Importer:
             return RESHAPES.get(name, name), None
         elif node.op == "call_function" and node.target in self.functions:
             return self.functions[node.target], None
-        raise ConversionError(f"there is no layer for it. Supported: {SUPPORTED}")
+        raise ConversionError(f"unsupported operation. Supported: {SUPPORTED}")
 
     def _overwrite(self, node: Any, name: str) -> None:
-        """After an operation in place, whatever shares the memory of `node` holds the new value."""
+        """After an in-place operation, give the new value to every node that shares the memory of `node`."""
         old = self.values[node]
         for other in self.at:
             value = self.values[other]
@@ -197,19 +219,19 @@ class _Importer:
 
 
 def _names(node: Any) -> list[str]:
-    """What to call the layers of an operation, best first."""
+    """Return the preferred names of an operation's layers, best first."""
     return [str(node.target), str(node.name)] if node.op == "call_module" else [str(node.name)]
 
 
 def _in_place(node: Any, call: Call) -> bool:
-    """Whether the operation writes over its first input."""
+    """Whether the operation overwrites its first input."""
     called = node.target if isinstance(node.target, str) else getattr(node.target, "__name__", "")
     marked = node.op != "call_module" and (called == "iadd" or called.endswith("_"))
     return call.name != "dropout" and (bool(call["inplace"]) or marked)
 
 
 def _what(node: Any, modules: Mapping[str, Any]) -> str:
-    """An operation in words."""
+    """Return the operation as text."""
     if node.op == "call_module":
         return type(modules[node.target]).__name__
     return f"x.{node.target}" if node.op == "call_method" else getattr(node.target, "__name__", str(node.target))

@@ -1,4 +1,4 @@
-"""What lrpref does with each operation of PyTorch: a chain of layers, or a refusal that says why."""
+"""Convert each operation of PyTorch to a chain of layers, or refuse it with a reason."""
 
 from __future__ import annotations
 
@@ -43,11 +43,18 @@ SUPPORTED = (
 class Call:
     """One operation of the traced module.
 
-    name       the operation, under PyTorch's name for the function
-    arguments  by name; tensors are fx nodes
-    module     the submodule, where it is one
-    shapes     of the tensors that it reads
-    result     the shape of what it returns
+    Parameters
+    ----------
+    name : str
+        The name of PyTorch's function for it.
+    arguments : mapping of str to value
+        Its arguments by name; tensors are fx nodes.
+    module : torch.nn.Module or None
+        The submodule, if the operation is one.
+    shapes : tuple of tuple of int
+        The shapes of the tensors that it reads.
+    result : tuple of int
+        The shape of the tensor that it returns.
     """
 
     name: str
@@ -81,10 +88,10 @@ PARAMETERS: Mapping[str, str] = {
     "add": "input other",
     "cat": "tensors dim",
 }
-"""The operations, and the names of their arguments in order."""
+"""The operations, and the names of their positional arguments in order."""
 
 ATTRIBUTES = {name for names in PARAMETERS.values() for name in names.split()} - {"training"}
-"""Which of a module's attributes are arguments."""
+"""The attributes of modules that are arguments of the operation."""
 
 MODULES: Mapping[str, str] = {
     "Linear": "linear",
@@ -107,17 +114,20 @@ MODULES: Mapping[str, str] = {
     "ZeroPad2d": "pad",
     "ConstantPad2d": "pad",
 }
-"""torch.nn's classes, and the operation that each is; its attributes are the arguments."""
+"""The classes of torch.nn, and the operation of each, whose arguments are the attributes."""
 
 WEIGHTED = ("linear", "conv2d", "batch_norm")
-"""The operations that are taken over from modules only."""
+"""The operations that are supported as modules only, not as functions."""
 
 METHODS = {"relu", "sigmoid", "tanh", "softmax", "mean", "add", "flatten", "view", "reshape", "contiguous"}
+"""The methods of tensors that are supported."""
+
 RESHAPES = {"view": "flatten", "reshape": "flatten", "contiguous": "identity"}
+"""The methods whose operation has another name."""
 
 
 def functions(torch: Any) -> dict[Any, str]:
-    """The functions that torch.fx may put down, and the operation that each is."""
+    """Return the functions that torch.fx may record, and the operation of each."""
     import operator
 
     F = torch.nn.functional
@@ -138,12 +148,12 @@ def _linear(call: Call) -> list[Layer]:
 
 def _conv2d(call: Call) -> list[Layer]:
     m = call.module
-    require(m.padding_mode == "zeros", f"padding_mode {m.padding_mode!r}; only zeros")
+    require(m.padding_mode == "zeros", f"padding_mode {m.padding_mode!r} is not supported; only 'zeros'")
     return [Conv2D(as_array(m.weight), _optional(m.bias), m.stride, _conv_padding(m), m.dilation, m.groups)]
 
 
 def _conv_padding(module: Any) -> tuple[int, int, int, int]:
-    """(top, bottom, left, right); "same" puts the odd cell at the end."""
+    """Return padding as (top, bottom, left, right); "same" puts the odd cell at the end."""
     if module.padding == "valid":
         return (0, 0, 0, 0)
     if module.padding == "same":
@@ -156,11 +166,12 @@ def _conv_padding(module: Any) -> tuple[int, int, int, int]:
 
 def _batch_norm(call: Call) -> list[Layer]:
     m = call.module
-    require(m.running_mean is not None, "it keeps no running statistics, so that a sample depends on its batch")
+    require(m.running_mean is not None, "it has no running statistics, so a sample's output depends on its batch")
     return [BatchNorm(_optional(m.weight), _optional(m.bias), as_array(m.running_mean), as_array(m.running_var), m.eps)]
 
 
 def _optional(tensor: Any) -> np.ndarray | None:
+    """Convert a tensor to an array; None stays None."""
     return None if tensor is None else as_array(tensor)
 
 
@@ -171,18 +182,23 @@ def _leaky_relu(call: Call) -> list[Layer]:
 def _softmax(call: Call) -> list[Layer]:
     rank = len(call.shapes[0])
     dim = call["dim"] if call["dim"] is not None else 1 if rank in (2, 4) else None
-    require(dim is not None and dim % rank == 1, f"softmax over axis {dim}; only axis 1, the classes")
+    require(
+        dim is not None and dim % rank == 1,
+        f"softmax over axis {dim} is not supported; only over axis 1, the classes or channels",
+    )
     return [Softmax()]
 
 
 def _max_pool(call: Call) -> list[Layer]:
-    require(call["dilation"] in (None, 1, (1, 1), [1, 1]), "a max-pool with dilation")
-    require(not call["return_indices"], "a max-pool that returns indices")
+    require(
+        call["dilation"] in (None, 1, (1, 1), [1, 1]), f"max-pooling with dilation {call['dilation']} is not supported"
+    )
+    require(not call["return_indices"], "return_indices=True is not supported")
     return [MaxPool2D(call["kernel_size"], call["stride"] or None, call["padding"] or 0)]
 
 
 def _avg_pool(call: Call) -> list[Layer]:
-    require(call["divisor_override"] is None, "divisor_override")
+    require(call["divisor_override"] is None, f"divisor_override={call['divisor_override']} is not supported")
     counted = call["count_include_pad"]
     return [AvgPool2D(call["kernel_size"], call["stride"] or None, call["padding"] or 0, counted is not False)]
 
@@ -190,7 +206,7 @@ def _avg_pool(call: Call) -> list[Layer]:
 def _adaptive_pool(call: Call) -> list[Layer]:
     if call.shapes[0] == call.result:  # one cell per window
         return []
-    require(call.result[-2:] == (1, 1), f"an adaptive pool to {call.result[-2:]}; only to 1")
+    require(call.result[-2:] == (1, 1), f"adaptive pooling to size {call.result[-2:]} is not supported; only to size 1")
     return [GlobalAvgPool2D()]
 
 
@@ -198,7 +214,7 @@ def _mean(call: Call) -> list[Layer]:
     rank = len(call.shapes[0])
     dims = call["dim"] if isinstance(call["dim"], Sequence) else [call["dim"]]
     over = {d % rank for d in dims if isinstance(d, int)}
-    require(rank == 4 and over == {2, 3}, f"a mean over {call['dim']}; only over (2, 3), of images")
+    require(rank == 4 and over == {2, 3}, f"a mean over {call['dim']} is not supported; only over (2, 3), of images")
     return [GlobalAvgPool2D()] if call["keepdim"] else [GlobalAvgPool2D(), Flatten()]
 
 
@@ -208,34 +224,43 @@ def _reshape(call: Call) -> list[Layer]:
         return []
     require(
         call.result == (before[0], prod(before[1:])),
-        f"a change of shape from {before} to {call.result}; only to (N, features)",
+        f"reshaping from {before} to {call.result} is not supported; only to (N, features)",
     )
     return [Flatten()]
 
 
 def _dropout(call: Call) -> list[Layer]:
-    require(call.module is not None or call["training"] is False, "dropout that is on in eval mode, too")
+    require(
+        call.module is not None or call["training"] is False,
+        "this dropout is active in eval mode; pass training=self.training",
+    )
     return [Dropout(0.5 if call["p"] is None else float(call["p"]))]
 
 
 def _pad(call: Call) -> list[Layer]:
-    require(call["mode"] in (None, "constant"), f"padding in mode {call['mode']!r}; only constant")
+    require(call["mode"] in (None, "constant"), f"padding in mode {call['mode']!r} is not supported; only 'constant'")
     given = call["padding" if call.module is not None else "pad"]
-    require(len(given) in (2, 4), f"padding of {len(given) // 2} axes; only of the last two")
+    require(len(given) in (2, 4), f"padding of {len(given) // 2} axes is not supported; only of the last one or two")
     left, right, top, bottom = (*given, 0, 0)[:4]
-    require(min(left, right, top, bottom) >= 0, "negative padding")
+    require(min(left, right, top, bottom) >= 0, f"negative padding, {tuple(given)}, is not supported")
     return [Pad2D((top, bottom, left, right), float(call["value"] or 0.0))]
 
 
 def _add(call: Call) -> list[Layer]:
-    require(call["alpha"] in (None, 1), f"an addition with alpha = {call['alpha']}")
-    require(len(call.shapes) == 2, "an addition of something that is no activation")
-    require(call.shapes[0] == call.shapes[1], f"an addition of shapes {call.shapes[0]} and {call.shapes[1]}")
+    require(call["alpha"] in (None, 1), f"addition with alpha = {call['alpha']} is not supported")
+    require(len(call.shapes) == 2, "both operands of an addition must be activations")
+    require(
+        call.shapes[0] == call.shapes[1],
+        f"cannot add activations of shapes {call.shapes[0]} and {call.shapes[1]}; lrpref does not broadcast",
+    )
     return [Add()]
 
 
 def _cat(call: Call) -> list[Layer]:
-    require((call["dim"] or 0) % len(call.result) == 1, f"torch.cat along axis {call['dim'] or 0}; only along 1")
+    require(
+        (call["dim"] or 0) % len(call.result) == 1,
+        f"torch.cat along axis {call['dim'] or 0} is not supported; only along axis 1",
+    )
     return [Concat()] if len(call.shapes) > 1 else []
 
 
@@ -260,4 +285,4 @@ OPERATIONS: Mapping[str, Callable[[Call], list[Layer]]] = {
     "add": _add,
     "cat": _cat,
 }
-"""What each operation is here: a chain of layers, empty for one that does nothing."""
+"""The conversion of each operation to a chain of layers, empty for an identity."""

@@ -1,13 +1,16 @@
 """Explicit layers: each has `forward`, and `relevance` under a rule."""
 
 from .activation import LeakyReLU, ReLU, ReLU6, Sigmoid, Softmax, Tanh, ThreshReLU
-from .base import Elementwise, Layer, LinearLayer, Routing, WeightedLayer
+from .base import Convolution, Elementwise, Layer, LinearLayer, Routing, WeightedLayer
 from .conv import Conv2D
 from .dense import Dense
 from .join import Add, Concat
 from .norm import BatchNorm, DiagonalLayer, Scale
-from .pool import AvgPool2D, GlobalAvgPool2D, MaxPool2D
+from .pool import AvgPool2D, GlobalAvgPool2D, MaxPool2D, Pool2D
 from .shape import Dropout, Flatten, Pad2D
+
+BASES = (Layer, LinearLayer, WeightedLayer, Convolution, DiagonalLayer, Elementwise, Pool2D, Routing)
+"""The base classes: kinds of layer, not layers by themselves."""
 
 __all__ = [
     "Add",
@@ -15,6 +18,7 @@ __all__ = [
     "BatchNorm",
     "Concat",
     "Conv2D",
+    "Convolution",
     "Dense",
     "DiagonalLayer",
     "Dropout",
@@ -26,6 +30,7 @@ __all__ = [
     "LinearLayer",
     "MaxPool2D",
     "Pad2D",
+    "Pool2D",
     "ReLU",
     "ReLU6",
     "Routing",

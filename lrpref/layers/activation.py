@@ -1,7 +1,7 @@
-"""Activations. Each computes its output; all of them pass relevance unchanged, but for Softmax, which mixes units.
+"""Activations. All of them pass relevance unchanged, except Softmax, which mixes units.
 
-An activation has one input per output, so that input is all there is to account to (Montavon et al. 2019,
-LNCS 11700, ch. 10, sec. 10.3).
+An activation has one input per output, so the output's relevance can only be attributed to that input (Montavon et al.
+2019, LNCS 11700, ch. 10, sec. 10.3).
 """
 
 from __future__ import annotations
@@ -41,7 +41,13 @@ class ReLU6(Elementwise):
 
 @dataclass(frozen=True, eq=False)
 class LeakyReLU(Elementwise):
-    """x where x > 0, negative_slope * x elsewhere."""
+    """x where x > 0, negative_slope * x elsewhere.
+
+    Parameters
+    ----------
+    negative_slope : float
+        A finite number.
+    """
 
     negative_slope: float = 0.01
 
@@ -50,7 +56,7 @@ class LeakyReLU(Elementwise):
             raise ParameterError(f"LeakyReLU: negative_slope must be finite, got {self.negative_slope}")
 
     def forward(self, *inputs: Array) -> Array:
-        """x or negative_slope * x."""
+        """x where x > 0, negative_slope * x elsewhere."""
         (x,) = inputs
         return array_namespace(x).where(x > 0, x, constant(self.negative_slope, like=x) * x)
 
@@ -59,35 +65,40 @@ class LeakyReLU(Elementwise):
 class ThreshReLU(Elementwise):
     """max(x, threshold), or min(x, threshold) in channels where `below` is true.
 
-    A BatchNorm before a ReLU is a ThreshReLU before that BatchNorm, if t = mean - bias * s / weight and s is the
-    standard deviation: ReLU cuts at z = 0, which is x = t; a negative weight turns the order round. (Recipe:
+    A BatchNorm followed by a ReLU equals a ThreshReLU followed by that BatchNorm, if t = mean - bias * s / weight and
+    s is the standard deviation: ReLU cuts at z = 0, which is x = t; a negative weight reverses the order. (Recipe:
     A. Binder's notes on canonization; see `lrpref.fuse(..., threshold_relu=True)`.)
 
-    threshold  a number, or one per channel (axis 1)
-    below      None, or one boolean per channel
+    Parameters
+    ----------
+    threshold : float or array, shape (C,)
+        One number, or one per channel (axis 1).
+    below : array of bool, shape (C,), optional
+        The channels in which the output is min(x, threshold).
     """
 
     threshold: float | Array = 0.0
     below: Array | None = None
 
     def __post_init__(self) -> None:
-        if not isinstance(self.threshold, Real):
-            object.__setattr__(self, "threshold", as_parameter(self.threshold, "ThreshReLU threshold", ndim=1))
+        given: object = self.threshold
+        if not isinstance(given, Real):
+            object.__setattr__(self, "threshold", as_parameter(given, "ThreshReLU threshold", ndim=1))
         if self.below is not None:
             object.__setattr__(self, "below", as_mask(self.below, "ThreshReLU below"))
 
     def forward(self, *inputs: Array) -> Array:
-        """max or min of x and the threshold."""
+        """max(x, threshold), or min(x, threshold) in the channels of `below`."""
         (x,) = inputs
         xp = array_namespace(x)
         per_channel = (1, -1, *(1,) * (x.ndim - 2))
         channels = {int(held.shape[0]) for held in vars(self).values() if is_array(held)}
         if not channels <= {x.shape[1]}:
-            raise ShapeError(f"ThreshReLU has {channels} channels, the input {x.shape[1]} in {tuple(x.shape)}")
-        if isinstance(self.threshold, Real):
-            t = full(x.shape, self.threshold, like=x)
-        else:
+            raise ShapeError(f"ThreshReLU has {channels} channels, the input has {x.shape[1]}: {tuple(x.shape)}")
+        if is_array(self.threshold):
             t = zeros_like(x) + xp.reshape(self.threshold, per_channel)
+        else:
+            t = full(x.shape, self.threshold, like=x)
         upper = xp.where(x > t, x, t)
         if self.below is None:
             return upper
@@ -99,7 +110,7 @@ class Sigmoid(Elementwise):
     """1 / (1 + exp(-x))."""
 
     def forward(self, *inputs: Array) -> Array:
-        """(1 + tanh(x / 2)) / 2, which is the same and never overflows."""
+        """(1 + tanh(x / 2)) / 2, which is the same function and never overflows."""
         (x,) = inputs
         return (1 + irrational("tanh", x / 2, "Sigmoid")) / 2
 
@@ -116,7 +127,7 @@ class Tanh(Elementwise):
 
 @dataclass(frozen=True, eq=False)
 class Softmax(Layer):
-    """exp(x_k) / sum_l exp(x_l) over axis 1: the end of a classifier.
+    """exp(x_k) / sum_l exp(x_l) over axis 1: the last layer of a classifier.
 
     Explanations start at its input, the logits. In the middle of a network it has no relevance rule here.
     """
@@ -129,12 +140,12 @@ class Softmax(Layer):
         return shape
 
     def forward(self, *inputs: Array) -> Array:
-        """Probabilities; the largest logit is taken off first, so that nothing overflows."""
+        """Probabilities; the largest logit is subtracted first, so that nothing overflows."""
         (x,) = inputs
         xp = array_namespace(x)
         e = irrational("exp", x - xp.max(x, axis=1, keepdims=True), "Softmax")
         return e / xp.sum(e, axis=1, keepdims=True)
 
     def flow(self, inputs: tuple[Array, ...], R: Array, rule: SupportsFlow | None) -> Flow:
-        """Refused: every output depends on every input, and not linearly."""
-        raise RuleError("Softmax takes relevance only as the last layer, where explanations start at its input")
+        """Raise RuleError: every output depends on every input, and not linearly."""
+        raise RuleError("Softmax has a relevance only as the last layer, where explanations start at its input")

@@ -1,32 +1,56 @@
 """The two-dimensional convolution, as a loop over kernel taps.
 
-Forward and adjoint are mirror images: where one gathers the cells that meet a tap and multiplies by the tap's
-weights, the other multiplies by their transpose and puts the result back on the same cells.
+Forward and adjoint are mirror images: one gathers the cells that meet a tap and multiplies them by the tap's weights,
+the other multiplies by the transposed weights and adds the result back to the same cells.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ..arithmetic import as_parameter, full
 from ..backend import Array, array_namespace
 from ..errors import ParameterError, ShapeError
-from .base import Shape, WeightedLayer
+from .base import Convolution, Shape
 from .window import Padding, Pair, Window, as_padding, as_pair, check_image, crop, pad
 
 
 @dataclass(frozen=True, eq=False)
-class Conv2D(WeightedLayer):
+class Conv2D(Convolution):
     """z = conv(a, w) + b: a Dense layer that shares its weights over all positions.
 
-    weight    (out, in // groups, rows, columns), as PyTorch exports it
-    bias      (out,) or None
-    stride    one number or (rows, columns); dilation likewise
-    padding   zeros around the image: one number, (rows, columns) or (top, bottom, left, right);
-              these cells never receive relevance
-    groups    channels are cut into so many groups that do not see each other
-    bias_taps (out, rows, columns) or None: a bias that each tap adds where it meets a cell of the image and not
-              padding. It is what a BatchNorm before a padded convolution leaves behind (see `lrpref.fuse`)
+    Parameters
+    ----------
+    weight : array, shape (out, in // groups, rows, columns)
+        The kernels, as PyTorch exports them.
+    bias : array, shape (out,), optional
+        One bias per output channel.
+    stride, dilation : int or (rows, columns)
+        At least 1.
+    padding : int, (rows, columns) or (top, bottom, left, right)
+        Zeros around the image. These cells never receive relevance.
+    groups : int
+        The channels are split into this many groups that do not see each other.
+    bias_taps : array, shape (out, rows, columns), optional
+        A bias that each tap adds where it meets a cell of the image instead of padding. A BatchNorm before a padded
+        convolution leaves it behind (see `lrpref.fuse`).
+
+    Attributes
+    ----------
+    window : Window
+        Kernel, stride, padding and dilation as one geometry.
+
+    Raises
+    ------
+    ParameterError, DTypeError
+        If a parameter has the wrong shape, range or dtype.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> Conv2D(np.ones((1, 1, 2, 2)), stride=2).forward(np.arange(16.0).reshape(1, 1, 4, 4))
+    array([[[[10., 18.],
+             [42., 50.]]]])
     """
 
     weight: Array
@@ -36,30 +60,29 @@ class Conv2D(WeightedLayer):
     dilation: int | Pair = 1
     groups: int = 1
     bias_taps: Array | None = None
+    window: Window = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "weight", as_parameter(self.weight, "Conv2D weight", ndim=4))
-        object.__setattr__(self, "stride", as_pair(self.stride, "stride"))
-        object.__setattr__(self, "padding", as_padding(self.padding))
-        object.__setattr__(self, "dilation", as_pair(self.dilation, "dilation"))
-        out = self.weight.shape[0]
+        out, _, rows, columns = self.weight.shape
+        stride, dilation = as_pair(self.stride, "stride"), as_pair(self.dilation, "dilation")
+        window = Window((int(rows), int(columns)), stride, as_padding(self.padding), dilation)
+        for name in ("stride", "padding", "dilation"):
+            object.__setattr__(self, name, getattr(window, name))
+        object.__setattr__(self, "window", window)
         if self.groups < 1 or out % self.groups:
-            raise ParameterError(f"Conv2D has {out} output channels, which {self.groups} groups do not divide")
+            raise ParameterError(f"Conv2D: out_channels ({out}) must be divisible by groups ({self.groups})")
         if self.bias is not None:
             object.__setattr__(self, "bias", as_parameter(self.bias, "Conv2D bias", ndim=1))
             if self.bias.shape[0] != out:
-                raise ParameterError(f"Conv2D has {out} output channels, its bias {self.bias.shape[0]}")
+                raise ParameterError(f"Conv2D has {out} output channels, but {self.bias.shape[0]} biases")
         if self.bias_taps is not None:
             object.__setattr__(self, "bias_taps", as_parameter(self.bias_taps, "Conv2D bias_taps", ndim=3))
-            if tuple(self.bias_taps.shape) != (out, *self.window.kernel):
-                raise ParameterError(f"bias_taps has shape {tuple(self.bias_taps.shape)}, not (out, rows, columns)")
-
-    @property
-    def window(self) -> Window:
-        """Kernel, stride, padding and dilation as one geometry."""
-        kernel = (int(self.weight.shape[2]), int(self.weight.shape[3]))
-        stride, dilation = as_pair(self.stride, "stride"), as_pair(self.dilation, "dilation")
-        return Window(kernel, stride, as_padding(self.padding), dilation)
+            if tuple(self.bias_taps.shape) != (out, rows, columns):
+                raise ParameterError(
+                    f"Conv2D bias_taps must have shape (out, rows, columns) = {(out, rows, columns)}, "
+                    f"got {tuple(self.bias_taps.shape)}"
+                )
 
     def output_shape(self, *shapes: Shape) -> Shape:
         """(N, in, H, W) -> (N, out, H', W')."""
@@ -71,7 +94,7 @@ class Conv2D(WeightedLayer):
         return (shape[0], self.weight.shape[0], *self.window.output_size((shape[2], shape[3])))
 
     def parameters(self, *inputs: Array) -> tuple[Array, Array | None]:
-        """The weight, and the bias shaped to broadcast over positions (with bias_taps, one per position)."""
+        """The weight, and the bias shaped to broadcast over positions (with bias_taps, one value per position)."""
         xp = array_namespace(self.weight)
         b = None if self.bias is None else xp.reshape(self.bias, (1, -1, 1, 1))
         if self.bias_taps is None:

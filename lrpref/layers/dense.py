@@ -14,9 +14,20 @@ from .base import Shape, WeightedLayer
 class Dense(WeightedLayer):
     """z_j = sum_i a_i w_ij + b_j, with w_ij stored as weight[j, i], as PyTorch exports it.
 
-    weight  (out, in)
-    bias    (out,) or None
+    Parameters
+    ----------
+    weight : array, shape (out, in)
+        The weights.
+    bias : array, shape (out,), optional
+        One bias per output.
 
+    Raises
+    ------
+    ParameterError, DTypeError
+        If a parameter has the wrong shape, range or dtype.
+
+    Examples
+    --------
     >>> import numpy as np
     >>> Dense([[2.0, -1.0]], [0.5]).forward(np.array([[1.0, 3.0]]))
     array([[-0.5]])
@@ -31,8 +42,8 @@ class Dense(WeightedLayer):
             object.__setattr__(self, "bias", as_parameter(self.bias, "Dense bias", ndim=1))
             if self.bias.shape[0] != self.weight.shape[0]:
                 raise ParameterError(
-                    f"Dense weight {tuple(self.weight.shape)} has {self.weight.shape[0]} outputs, "
-                    f"its bias {self.bias.shape[0]}"
+                    f"Dense weight of shape {tuple(self.weight.shape)} has {self.weight.shape[0]} outputs, "
+                    f"but there are {self.bias.shape[0]} biases"
                 )
 
     def output_shape(self, *shapes: Shape) -> Shape:

@@ -1,4 +1,4 @@
-"""Where branches meet: Add is a linear layer with unit weights and several inputs, Concat routes."""
+"""Joins of branches: Add is a linear layer with unit weights and several inputs; Concat routes."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from .base import LinearLayer, Routing, Shape
 
 @dataclass(frozen=True, eq=False)
 class Add(LinearLayer):
-    """z = a_1 + a_2 + ...: the skip connection, as a layer of its own.
+    """z = a_1 + a_2 + ...: a skip connection is a layer of its own.
 
-    How relevance is split is the choice of the rule on this layer: `Zero` in proportion to the signed inputs,
-    `Absolute` in proportion to their magnitudes, `Flat` equally.
+    The rule on this layer determines how relevance is split: `Zero` in proportion to the signed inputs, `Absolute` in
+    proportion to their magnitudes, `Flat` equally.
     """
 
     min_inputs: ClassVar[int] = 2
     max_inputs: ClassVar[int | None] = None
 
     def output_shape(self, *shapes: Shape) -> Shape:
-        """All inputs have one shape, which is the output's."""
+        """The inputs and the output all have the same shape."""
         if len(set(shapes)) != 1:
-            raise ShapeError(f"the branches to be added differ in shape: {', '.join(map(str, shapes))}")
+            raise ShapeError(f"Add needs inputs of equal shape, got {', '.join(map(str, shapes))}")
         return shapes[0]
 
     def parameters(self, *inputs: Array) -> tuple[Array, Array | None]:
@@ -51,23 +51,23 @@ class Add(LinearLayer):
 
 @dataclass(frozen=True, eq=False)
 class Concat(Routing):
-    """The inputs one after the other along axis 1 (channels or features)."""
+    """The inputs concatenated along axis 1 (channels or features)."""
 
     min_inputs: ClassVar[int] = 2
     max_inputs: ClassVar[int | None] = None
 
     def output_shape(self, *shapes: Shape) -> Shape:
-        """The inputs differ in axis 1 at most; the output has the sum of them there."""
+        """The inputs may differ in axis 1 only; the output has their sum there."""
         if len({(shape[0], *shape[2:]) for shape in shapes}) != 1:
-            raise ShapeError(f"the branches differ elsewhere than in axis 1: {', '.join(map(str, shapes))}")
+            raise ShapeError(f"Concat: all dimensions except axis 1 must match, got {', '.join(map(str, shapes))}")
         return (shapes[0][0], sum(shape[1] for shape in shapes), *shapes[0][2:])
 
     def forward(self, *inputs: Array) -> Array:
-        """Side by side."""
+        """The concatenated inputs."""
         self.output_shape(*(tuple(a.shape) for a in inputs))
         return array_namespace(inputs[0]).concat(inputs, axis=1)
 
     def route(self, inputs: tuple[Array, ...], R: Array) -> tuple[Array, ...]:
-        """Each input's own stretch."""
+        """The part of R that belongs to each input."""
         ends = [sum(a.shape[1] for a in inputs[: k + 1]) for k in range(len(inputs))]
         return tuple(R[:, end - a.shape[1] : end, ...] for a, end in zip(inputs, ends, strict=True))

@@ -1,4 +1,4 @@
-"""Diagonal layers: one weight and one bias per channel. BatchNorm at inference is one of them."""
+"""Diagonal layers: one weight and one bias per channel. At inference, BatchNorm is one of them."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from .base import LinearLayer, Shape
 
 @dataclass(frozen=True, eq=False)
 class DiagonalLayer(LinearLayer):
-    """z = w a + b with w and b per channel (axis 1), on (N, C) or (N, C, H, W)."""
+    """z = w a + b with one w and b per channel (axis 1), on (N, C) or (N, C, H, W)."""
 
     def scale_and_shift(self) -> tuple[Array, Array | None]:
-        """w and b, each of shape (C,)."""
+        """Return w and b, each of shape (C,); b may be None."""
         raise NotImplementedError
 
     @property
     def channels(self) -> int:
-        """C."""
+        """The number of channels, C."""
         raise NotImplementedError
 
     def output_shape(self, *shapes: Shape) -> Shape:
-        """The shape of the input, whose axis 1 has C entries."""
+        """The shape of the input, which must have C channels."""
         (shape,) = shapes
         if len(shape) not in (2, 4) or shape[1] != self.channels:
             raise ShapeError(f"expected {self.channels} channels on axis 1 of (N, C) or (N, C, H, W), got {shape}")
@@ -48,7 +48,7 @@ class DiagonalLayer(LinearLayer):
         return w * s
 
     def fan_in(self, *shapes: Shape) -> int:
-        """One."""
+        """1."""
         return 1
 
 
@@ -56,8 +56,17 @@ class DiagonalLayer(LinearLayer):
 class Scale(DiagonalLayer):
     """z = weight * a + bias per channel: what remains of a BatchNorm that cannot be folded away.
 
-    weight  (C,)
-    bias    (C,) or None
+    Parameters
+    ----------
+    weight : array, shape (C,)
+        One factor per channel.
+    bias : array, shape (C,), optional
+        One shift per channel.
+
+    Raises
+    ------
+    ParameterError, DTypeError
+        If a parameter has the wrong shape, range or dtype.
     """
 
     weight: Array
@@ -72,25 +81,35 @@ class Scale(DiagonalLayer):
 
     @property
     def channels(self) -> int:
-        """C."""
+        """The number of channels, C."""
         return int(self.weight.shape[0])
 
     def scale_and_shift(self) -> tuple[Array, Array | None]:
-        """As given."""
+        """The weight and the bias."""
         return self.weight, self.bias
 
 
 @dataclass(frozen=True, eq=False)
 class BatchNorm(DiagonalLayer):
-    """Batch normalisation at inference, with the statistics it learned:
+    """Batch normalization at inference, with the statistics that it learned:
 
         z = g (a - mu) / s + beta          s = sqrt(var + eps)
 
     which is the diagonal layer w = g / s, b = beta - g mu / s (Ioffe and Szegedy 2015, arXiv 1502.03167, alg. 2).
 
-    weight, bias  g and beta, (C,); None for 1 and 0 (affine off)
-    mean, var     mu and var, (C,); var >= 0
-    eps           > 0, under the root
+    Parameters
+    ----------
+    weight, bias : array, shape (C,), or None
+        g and beta; None for 1 and 0 (affine off).
+    mean, var : array, shape (C,)
+        mu and var; var must not be negative.
+    eps : float
+        Added to the variance under the root; var + eps must be positive.
+
+    Raises
+    ------
+    ParameterError, DTypeError
+        If a parameter has the wrong shape, range or dtype.
     """
 
     weight: Array | None
@@ -116,7 +135,7 @@ class BatchNorm(DiagonalLayer):
 
     @property
     def channels(self) -> int:
-        """C."""
+        """The number of channels, C."""
         return int(self.mean.shape[0])
 
     def scale_and_shift(self) -> tuple[Array, Array | None]:

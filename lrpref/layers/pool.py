@@ -1,59 +1,60 @@
-"""Pooling: max-pooling routes relevance to the winner, average pooling is a linear layer like any other."""
+"""Pooling: max-pooling routes relevance to the winner; average pooling is a linear layer like any other."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ..arithmetic import full, ones_like, zeros_like
 from ..backend import Array, array_namespace
 from ..errors import ParameterError, ShapeError
-from .base import LinearLayer, Routing, Shape
+from .base import Layer, LinearLayer, Routing, Shape
 from .window import Padding, Pair, Window, as_padding, as_pair, check_image, crop, pad
 
 Cells = tuple[slice, ...]
 
 
-def _check_padding(window: Window) -> None:
-    """Raise ParameterError where a window could lie in the padding altogether."""
-    top, bottom, left, right = window.padding
-    if max(top, bottom) >= window.kernel[0] or max(left, right) >= window.kernel[1]:
-        raise ParameterError(
-            f"padding {window.padding} leaves windows of {window.kernel} without a cell of the image; "
-            "it must be smaller than the kernel"
-        )
-
-
 @dataclass(frozen=True, eq=False)
-class MaxPool2D(Routing):
-    """The largest value of each window; its relevance goes to the cell that won.
+class Pool2D(Layer):
+    """The geometry that max-pooling and average pooling share: one window per output, channel by channel.
 
-    kernel_size, stride, padding   one number or a pair; stride None means kernel_size; padding never wins
-    ties                           "first": the first of several equal maxima (in reading order) takes all;
-                                   "equal": they share alike
+    Parameters
+    ----------
+    kernel_size : int or (rows, columns)
+        The size of a window.
+    stride : int or (rows, columns), optional
+        None for `kernel_size`.
+    padding : int, (rows, columns) or (top, bottom, left, right)
+        Cells around the image; smaller than the kernel.
 
-    Winner-take-all is the treatment of max-pooling in Montavon et al. 2019 (LNCS 11700, ch. 10, sec. 10.3).
+    Attributes
+    ----------
+    window : Window
+        Kernel, stride and padding as one geometry.
+
+    Raises
+    ------
+    ParameterError
+        If a parameter is out of range.
     """
 
     kernel_size: int | Pair
     stride: int | Pair | None = None
     padding: int | Pair | Padding = 0
-    ties: str = "first"
+    window: Window = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         kernel = as_pair(self.kernel_size, "kernel_size")
-        object.__setattr__(self, "kernel_size", kernel)
-        object.__setattr__(self, "stride", as_pair(kernel if self.stride is None else self.stride, "stride"))
-        object.__setattr__(self, "padding", as_padding(self.padding))
-        if self.ties not in ("first", "equal"):
-            raise ParameterError(f'ties is "first" or "equal", got {self.ties!r}')
-        _check_padding(self.window)
-
-    @property
-    def window(self) -> Window:
-        """Kernel, stride and padding as one geometry."""
-        stride = self.kernel_size if self.stride is None else self.stride
-        return Window(as_pair(self.kernel_size, "kernel_size"), as_pair(stride, "stride"), as_padding(self.padding))
+        stride = kernel if self.stride is None else as_pair(self.stride, "stride")
+        top, bottom, left, right = padding = as_padding(self.padding)
+        if max(top, bottom) >= kernel[0] or max(left, right) >= kernel[1]:
+            raise ParameterError(
+                f"padding {padding} leaves windows of {kernel} without a cell of the image; "
+                "it must be smaller than the kernel"
+            )
+        values = {"kernel_size": kernel, "stride": stride, "padding": padding}
+        for name, value in (values | {"window": Window(kernel, stride, padding)}).items():
+            object.__setattr__(self, name, value)
 
     def output_shape(self, *shapes: Shape) -> Shape:
         """(N, C, H, W) -> (N, C, H', W')."""
@@ -61,17 +62,49 @@ class MaxPool2D(Routing):
         check_image(shape)
         return (*shape[:2], *self.window.output_size((shape[2], shape[3])))
 
+
+@dataclass(frozen=True, eq=False)
+class MaxPool2D(Pool2D, Routing):
+    """The largest value of each window; its relevance goes to the cell that won.
+
+    Winner-take-all is the treatment of max-pooling in Montavon et al. 2019 (LNCS 11700, ch. 10, sec. 10.3).
+
+    Parameters
+    ----------
+    kernel_size : int or (rows, columns)
+        The size of a window.
+    stride : int or (rows, columns), optional
+        None for `kernel_size`.
+    padding : int, (rows, columns) or (top, bottom, left, right)
+        Cells around the image, which never win.
+    ties : {"first", "equal"}
+        "first": the first of several equal maxima, in reading order, takes all; "equal": they share equally.
+
+    Raises
+    ------
+    ParameterError
+        If a parameter is out of range.
+    """
+
+    ties: str = "first"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.ties not in ("first", "equal"):
+            raise ParameterError(f'MaxPool2D: ties must be "first" or "equal", got {self.ties!r}')
+
     def forward(self, *inputs: Array) -> Array:
         """The largest value of each window."""
         (a,) = inputs
         xp = array_namespace(a)
         z = seen = None
         for _, value, real in self._taps(a):
-            if seen is None:
+            if z is None or seen is None:
                 z, seen = value, real
             else:
                 z = xp.where(real & (~seen | (value > z)), value, z)
                 seen = seen | real
+        assert z is not None  # a kernel has at least one tap
         return z
 
     def route(self, inputs: tuple[Array, ...], R: Array) -> tuple[Array, ...]:
@@ -108,36 +141,27 @@ class MaxPool2D(Routing):
 
 
 @dataclass(frozen=True, eq=False)
-class AvgPool2D(LinearLayer):
+class AvgPool2D(Pool2D, LinearLayer):
     """The mean of each window: a convolution with the weight 1 / (number of cells), per channel.
 
-    kernel_size, stride, padding   one number or a pair; stride None means kernel_size
-    count_include_pad              whether cells of the padding count in the mean (they never get relevance)
+    Parameters
+    ----------
+    kernel_size : int or (rows, columns)
+        The size of a window.
+    stride : int or (rows, columns), optional
+        None for `kernel_size`.
+    padding : int, (rows, columns) or (top, bottom, left, right)
+        Zeros around the image, which never receive relevance.
+    count_include_pad : bool
+        Whether cells of the padding count in the mean.
+
+    Raises
+    ------
+    ParameterError
+        If a parameter is out of range.
     """
 
-    kernel_size: int | Pair
-    stride: int | Pair | None = None
-    padding: int | Pair | Padding = 0
     count_include_pad: bool = True
-
-    def __post_init__(self) -> None:
-        kernel = as_pair(self.kernel_size, "kernel_size")
-        object.__setattr__(self, "kernel_size", kernel)
-        object.__setattr__(self, "stride", as_pair(kernel if self.stride is None else self.stride, "stride"))
-        object.__setattr__(self, "padding", as_padding(self.padding))
-        _check_padding(self.window)
-
-    @property
-    def window(self) -> Window:
-        """Kernel, stride and padding as one geometry."""
-        stride = self.kernel_size if self.stride is None else self.stride
-        return Window(as_pair(self.kernel_size, "kernel_size"), as_pair(stride, "stride"), as_padding(self.padding))
-
-    def output_shape(self, *shapes: Shape) -> Shape:
-        """(N, C, H, W) -> (N, C, H', W')."""
-        (shape,) = shapes
-        check_image(shape)
-        return (*shape[:2], *self.window.output_size((shape[2], shape[3])))
 
     def parameters(self, *inputs: Array) -> tuple[Array, Array | None]:
         """1 / (number of cells): one number, or one per window where the padding does not count."""
@@ -158,14 +182,14 @@ class AvgPool2D(LinearLayer):
         return w * z
 
     def adjoint(self, w: Array, s: Array, *shapes: Shape) -> Array:
-        """w s, back on every cell of the window."""
+        """w s, added to every cell of the window."""
         c = pad(full(shapes[0], 0, like=s), self.window.padding)
         for _, _, cells in self.window.taps((s.shape[2], s.shape[3])):
             c[cells] += w * s
         return crop(c, self.window.padding)
 
     def fan_in(self, *shapes: Shape) -> int:
-        """The cells of a window; padding counts."""
+        """The number of cells of a window; padding counts."""
         rows, columns = self.window.kernel
         return rows * columns
 
@@ -179,7 +203,7 @@ class GlobalAvgPool2D(LinearLayer):
         (shape,) = shapes
         check_image(shape)
         if shape[2] * shape[3] == 0:
-            raise ShapeError(f"an image without cells has no mean: {shape}")
+            raise ShapeError(f"expected an image with at least one cell, got {shape}")
         return (*shape[:2], 1, 1)
 
     def parameters(self, *inputs: Array) -> tuple[Array, Array | None]:
@@ -193,7 +217,7 @@ class GlobalAvgPool2D(LinearLayer):
         return w * array_namespace(a).sum(a, axis=(2, 3), keepdims=True)
 
     def adjoint(self, w: Array, s: Array, *shapes: Shape) -> Array:
-        """w s, to every cell of the channel."""
+        """w s, for every cell of the channel."""
         return array_namespace(s).broadcast_to(w * s, shapes[0])
 
     def fan_in(self, *shapes: Shape) -> int:

@@ -1,9 +1,10 @@
-"""Layers that only move values about."""
+"""Layers that only move values."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from math import isfinite, prod
+from typing import cast
 
 from ..arithmetic import zeros_like
 from ..backend import Array, array_namespace, sum_per_sample
@@ -18,12 +19,12 @@ class Flatten(Routing):
     """(N, C, H, W) -> (N, C * H * W)."""
 
     def output_shape(self, *shapes: Shape) -> Shape:
-        """Everything but the batch in one axis."""
+        """All axes but the batch merged into one."""
         (shape,) = shapes
         return (shape[0], prod(shape[1:]))
 
     def forward(self, *inputs: Array) -> Array:
-        """The same values in a row."""
+        """The same values, one row per sample."""
         (a,) = inputs
         return array_namespace(a).reshape(a, self.output_shape(tuple(a.shape)))
 
@@ -34,7 +35,13 @@ class Flatten(Routing):
 
 @dataclass(frozen=True, eq=False)
 class Dropout(Routing):
-    """Nothing, at inference. `p` is kept for the record."""
+    """The identity, at inference.
+
+    Parameters
+    ----------
+    p : float
+        The dropout probability in training; it has no effect here.
+    """
 
     p: float = 0.5
 
@@ -51,9 +58,19 @@ class Dropout(Routing):
 class Pad2D(Routing):
     """A border of `value` around the image, as a layer of its own.
 
-    What falls on the border is relevance on a constant; the ledger books it under *bias*.
+    Relevance that falls on the border belongs to a constant; the ledger records it as *bias*.
 
-    padding  one number, (rows, columns) or (top, bottom, left, right)
+    Parameters
+    ----------
+    padding : int, (rows, columns) or (top, bottom, left, right)
+        The width of the border.
+    value : float
+        The constant on the border.
+
+    Raises
+    ------
+    ParameterError
+        If a parameter is out of range.
     """
 
     padding: int | Pair | Padding
@@ -64,24 +81,29 @@ class Pad2D(Routing):
         if not isfinite(self.value):
             raise ParameterError(f"Pad2D value must be finite, got {self.value}")
 
+    @property
+    def border(self) -> Padding:
+        """(top, bottom, left, right)."""
+        return cast(Padding, self.padding)
+
     def output_shape(self, *shapes: Shape) -> Shape:
         """(N, C, H, W) -> (N, C, top + H + bottom, left + W + right)."""
         (shape,) = shapes
         check_image(shape)
-        top, bottom, left, right = as_padding(self.padding)
+        top, bottom, left, right = self.border
         return (*shape[:2], top + shape[2] + bottom, left + shape[3] + right)
 
     def forward(self, *inputs: Array) -> Array:
         """The image with its border."""
         (a,) = inputs
         check_image(tuple(a.shape))
-        return pad(a, as_padding(self.padding), self.value)
+        return pad(a, self.border, self.value)
 
     def route(self, inputs: tuple[Array, ...], R: Array) -> tuple[Array, ...]:
-        """What fell on the image."""
-        return (crop(R, as_padding(self.padding)),)
+        """The relevance of the image without its border."""
+        return (crop(R, self.border),)
 
     def flow(self, inputs: tuple[Array, ...], R: Array, rule: SupportsFlow | None) -> Flow:
-        """What fell on the border is booked under bias."""
-        border = pad(zeros_like(inputs[0]), as_padding(self.padding), 1)
+        """Route R to the image; the ledger records what falls on the border as bias."""
+        border = pad(zeros_like(inputs[0]), self.border, 1)
         return Flow(self.route(inputs, R), {"bias": sum_per_sample(border * R)})

@@ -1,7 +1,7 @@
-"""The geometry that convolutions and pools share: a kernel sliding over a padded image.
+"""The geometry that convolutions and pooling share: a kernel sliding over a padded image.
 
-A *tap* is one position (i, j) inside the kernel. For each tap, the cells of the padded image that meet it are
-one strided slice, so a convolution is a short loop over taps, and its adjoint is the same loop backwards.
+A *tap* is one position (i, j) inside the kernel. For each tap, the cells of the padded image that meet it form one
+strided slice, so a convolution is a short loop over taps, and its adjoint is the same loop backwards.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Padding = tuple[int, int, int, int]
 
 
 def _integers(value: int | Sequence[int], lengths: tuple[int, ...], least: int, what: str) -> tuple[int, ...]:
-    """`value` as a tuple of integers >= `least`; raises ParameterError."""
+    """Return `value` as a tuple of integers >= `least`; raise ParameterError for anything else."""
     numbers = tuple(value) if isinstance(value, Iterable) else (value,)
     if len(numbers) not in lengths or not all(hasattr(v, "__index__") and v >= least for v in numbers):
         allowed = " or ".join(map(str, lengths))
@@ -27,8 +27,10 @@ def _integers(value: int | Sequence[int], lengths: tuple[int, ...], least: int, 
 
 
 def as_pair(value: int | Sequence[int], what: str, least: int = 1) -> Pair:
-    """`value` as (rows, columns).
+    """Return `value` as (rows, columns).
 
+    Examples
+    --------
     >>> as_pair(3, "stride"), as_pair((1, 2), "stride")
     ((3, 3), (1, 2))
     """
@@ -37,8 +39,10 @@ def as_pair(value: int | Sequence[int], what: str, least: int = 1) -> Pair:
 
 
 def as_padding(value: int | Sequence[int]) -> Padding:
-    """`value` as (top, bottom, left, right): one number, (rows, columns), or all four.
+    """Return `value` as (top, bottom, left, right): one number, (rows, columns), or all four.
 
+    Examples
+    --------
     >>> as_padding(1), as_padding((1, 2)), as_padding((0, 1, 2, 3))
     ((1, 1, 1, 1), (1, 1, 2, 2), (0, 1, 2, 3))
     """
@@ -74,7 +78,7 @@ def check_image(shape: tuple[int, ...]) -> None:
 
 @dataclass(frozen=True)
 class Window:
-    """A kernel of `kernel` cells, `dilation` apart, moving by `stride` over an image with `padding`."""
+    """A kernel of taps, `dilation` apart, moving by `stride` over an image with `padding`."""
 
     kernel: Pair
     stride: Pair
@@ -82,7 +86,7 @@ class Window:
     dilation: Pair = (1, 1)
 
     def output_size(self, size: Pair) -> Pair:
-        """(H, W) of the output for an input of (H, W); raises ShapeError if the kernel does not fit."""
+        """Return (H, W) of the output for an input of (H, W); raise ShapeError if the kernel does not fit."""
         top, bottom, left, right = self.padding
         padded = (size[0] + top + bottom, size[1] + left + right)
         extent = tuple(d * (k - 1) + 1 for k, d in zip(self.kernel, self.dilation, strict=True))
@@ -95,7 +99,7 @@ class Window:
         return (rows, columns)
 
     def taps(self, output: Pair) -> Iterator[tuple[int, int, tuple[slice, ...]]]:
-        """For each tap (i, j): the index of the padded cells that meet it, one per output position."""
+        """For each tap (i, j), yield the index of the padded cells that meet it, one per output position."""
         for i in range(self.kernel[0]):
             for j in range(self.kernel[1]):
                 starts = (i * self.dilation[0], j * self.dilation[1])

@@ -1,4 +1,4 @@
-"""Networks in files (`.npz`), and parameters by name (state dicts)."""
+"""Networks stored as `.npz` files, and parameters loaded by name (state dicts)."""
 
 from .npz import FOLDERS, FORMAT, MAX_BYTES, UNREADABLE, find, load, metadata, names, read_arrays, save
 from .state_dict import from_state_dict

@@ -1,13 +1,13 @@
-"""Networks in files: `.npz` with the architecture as JSON. Nothing is ever unpickled.
+"""Networks stored as `.npz` files, with the architecture as JSON. Nothing is ever unpickled.
 
-A file holds one array per parameter, named "node.field", and two texts:
+A file holds one array per parameter, named "node.field", and two strings:
 
     format        "lrpref-network/1"
     architecture  JSON: {"nodes": [[name, layer, [inputs]], ...], "layers": {layer: {"type", "config", "arrays"}},
                   "metadata": {...}}
 
-A layer that stands at several nodes is stored once. Sizes are read from the headers and checked before anything
-is allocated; files are written whole or not at all.
+A layer that is shared by several nodes is stored once. Sizes are read from the headers and checked before any memory
+is allocated. File writes are atomic: an error leaves the previous file intact.
 """
 
 from __future__ import annotations
@@ -30,32 +30,44 @@ from .._support.files import whole
 from ..arithmetic import all_finite
 from ..backend import asarray, is_array, to_numpy
 from ..errors import LrprefError, WeightsError, unknown
-from ..layers import DiagonalLayer, Elementwise, Layer, LinearLayer, Routing, WeightedLayer
+from ..layers import BASES, Layer
 from ..network import Network
 
 FORMAT = "lrpref-network/1"
 MAX_BYTES = 4 * 2**30
-"""The largest network that `load` accepts unless told otherwise."""
+"""The default limit of `load` on the memory that a file's arrays need: 4 GiB."""
 
 UNREADABLE = (OSError, EOFError, ValueError, KeyError, TypeError, SyntaxError, TokenError, RuntimeError, MemoryError)
-"""What NumPy raises, besides the errors of zip files, when it reads a damaged array."""
-
-ABSTRACT = (Layer, LinearLayer, WeightedLayer, DiagonalLayer, Elementwise, Routing)
-"""What `lrpref.layers` holds that is no layer by itself."""
+"""The exceptions that NumPy raises for a damaged array, in addition to those of `zipfile`."""
 
 _HERE = Path(__file__).parent
-FOLDERS = (_HERE / "networks", _HERE.parent.parent / "weights")  # in a wheel; in a checkout
+FOLDERS = (_HERE / "networks", _HERE.parent.parent / "weights")  # of an installed wheel; of a source checkout
 
 
 def names() -> list[str]:
-    """The networks that come with lrpref, by the bare names that `load` knows them by."""
+    """Return the names of the networks that come with lrpref; `load` accepts them without a path."""
     return sorted({path.stem for folder in FOLDERS for path in folder.glob("*.npz")})
 
 
 def find(name: str | os.PathLike[str]) -> Path:
-    """The file of a network: a path, or the bare name of one that comes with lrpref.
+    """Return the path of a network's file.
 
-    Raises UnknownNameError for a bare name that does not, WeightsError for a path that is no file.
+    Parameters
+    ----------
+    name : str or path-like
+        A path, recognised by its suffix .npz or by a folder in it, or the name of a network that comes with lrpref.
+
+    Returns
+    -------
+    pathlib.Path
+        The path of an existing file.
+
+    Raises
+    ------
+    UnknownNameError
+        If no network of this name comes with lrpref.
+    WeightsError
+        If the path is not an existing file.
     """
     path = Path(name)
     if path.suffix == ".npz" or len(path.parts) > 1:
@@ -69,13 +81,33 @@ def find(name: str | os.PathLike[str]) -> Path:
 
 
 def load(name: str | os.PathLike[str], max_bytes: int = MAX_BYTES) -> Network:
-    """The network in a file, or the one that comes with lrpref under a bare name.
+    """Load a network from a file, or one of those that come with lrpref.
 
-    name       a path ending in .npz, or a bare name such as "mnist-cnn"
-    max_bytes  refuse files whose arrays need more memory than this
+    Half precision is used for storage only: float16 parameters become float32.
 
-    Half-precision parameters are for storage and become float32.
-    Raises WeightsError for a file that is damaged, of another format, or lies about its content.
+    Parameters
+    ----------
+    name : str or path-like
+        A path ending in .npz, or the name of a network that comes with lrpref, such as "mnist-cnn".
+    max_bytes : int
+        The most memory, in bytes, that the file's arrays may need; 4 GiB by default.
+
+    Returns
+    -------
+    Network
+        The network, with its arrays on NumPy.
+
+    Raises
+    ------
+    UnknownNameError
+        If no network of this name comes with lrpref.
+    WeightsError
+        If the file does not exist, is damaged, inconsistent or too large, or was not written by `save`.
+
+    Examples
+    --------
+    >>> load("mnist-mlp").names
+    ['flatten', 'fc1', 'relu1', 'fc2', 'relu2', 'fc3']
     """
     path = find(name)
     arrays = read_arrays(path, max_bytes)
@@ -85,12 +117,14 @@ def load(name: str | os.PathLike[str], max_bytes: int = MAX_BYTES) -> Network:
         return Network([(node, built[layer], inputs) for node, layer, inputs in architecture["nodes"]])
     except WeightsError as error:
         raise WeightsError(f"{path}: {error}") from error
-    except (LrprefError, KeyError, TypeError, ValueError, AttributeError) as error:
-        raise WeightsError(f"{path}: its architecture makes no network: {error}") from error
+    except KeyError as error:
+        raise WeightsError(f"{path}: the architecture is not a valid network: it has no entry {error}") from error
+    except (LrprefError, TypeError, ValueError, AttributeError) as error:
+        raise WeightsError(f"{path}: the architecture is not a valid network: {error}") from error
 
 
 def metadata(name: str | os.PathLike[str]) -> dict[str, Any]:
-    """What a file says of its network: input, classes, accuracy, seed, how it was made (`{}` if nothing)."""
+    """Return the metadata stored with a network: input, classes, accuracy, seed, origin; `{}` if there are none."""
     path = find(name)
     return dict(_architecture(path, read_arrays(path)).get("metadata", {}))
 
@@ -98,12 +132,24 @@ def metadata(name: str | os.PathLike[str]) -> dict[str, Any]:
 def save(
     net: Network, path: str | os.PathLike[str], metadata: Mapping[str, Any] | None = None, dtype: Any = None
 ) -> None:
-    """Write a network to `path` (.npz), whole or not at all.
+    """Save a network to a file. The write is atomic: an error leaves a previous file intact.
 
-    metadata  anything JSON can hold
-    dtype     the number type to store, such as numpy.float16; None for the parameters' own
+    Parameters
+    ----------
+    net : Network
+        A network of lrpref's own layers.
+    path : str or path-like
+        The file to write; its name must end in .npz.
+    metadata : mapping or None
+        Information about the network that JSON can represent; `metadata(path)` returns it.
+    dtype : dtype or None
+        The floating-point type to store, such as numpy.float16; None keeps the type of each parameter.
 
-    Raises WeightsError for a network of layers that are not lrpref's, or metadata that JSON cannot hold.
+    Raises
+    ------
+    WeightsError
+        If a layer is not one of lrpref's, a parameter is exact or overflows in `dtype`, JSON cannot represent the
+        metadata, or the suffix is not .npz.
     """
     keys: dict[int, str] = {}
     arrays: dict[str, np.ndarray] = {}
@@ -116,7 +162,7 @@ def save(
     try:
         text = json.dumps({"nodes": nodes, "layers": specs, "metadata": dict(metadata or {})})
     except TypeError as error:
-        raise WeightsError(f"metadata must be what JSON can hold: {error}") from error
+        raise WeightsError(f"metadata must be representable as JSON: {error}") from error
     _write(Path(path), {"format": np.asarray(FORMAT), "architecture": np.asarray(text), **arrays})
 
 
@@ -124,17 +170,17 @@ def save(
 
 
 def _describe(name: str, layer: Layer, arrays: dict[str, np.ndarray], dtype: Any) -> dict[str, Any]:
-    """A layer as JSON; its arrays are put into `arrays`."""
+    """Describe a layer as JSON data, and add its arrays to `arrays`."""
     kind = type(layer).__name__
     if getattr(layer_types, kind, None) is not type(layer):
-        raise WeightsError(f"node {name!r}: {kind} is not a layer of lrpref, a file could not bring it back")
+        raise WeightsError(f"node {name!r}: {kind} is not a layer of lrpref; a file could not restore it")
     config, held = {}, []
-    for field in fields(layer):
+    for field in (f for f in fields(layer) if f.init):
         value = getattr(layer, field.name)
         if is_array(value):
             value = to_numpy(value)
             if value.dtype == object:
-                raise WeightsError(f"node {name!r}: exact numbers cannot be stored; use net.astype(numpy.float64)")
+                raise WeightsError(f"node {name!r}: exact numbers cannot be saved; use net.astype(numpy.float64)")
             keep = dtype is None or value.dtype == bool
             arrays[f"{name}.{field.name}"] = value if keep else _narrowed(value, dtype, f"node {name!r}: {field.name}")
             held.append(field.name)
@@ -144,25 +190,25 @@ def _describe(name: str, layer: Layer, arrays: dict[str, np.ndarray], dtype: Any
 
 
 def _narrowed(value: np.ndarray, dtype: Any, what: str) -> np.ndarray:
-    """`value` in the number type to store; raises WeightsError where that would lose more than digits."""
+    """Cast `value` to the type to store; raises WeightsError if that is not floating-point, or overflows."""
     if np.dtype(dtype).kind != "f":
-        raise WeightsError(f"networks are stored in floating point, not in {np.dtype(dtype)}")
+        raise WeightsError(f"dtype must be a floating-point type or None, got {np.dtype(dtype)}")
     with np.errstate(over="ignore"):
         stored = value.astype(dtype)
     if not all_finite(stored):
-        raise WeightsError(f"{what} does not fit into {np.dtype(dtype)}")
+        raise WeightsError(f"{what} overflows in {np.dtype(dtype)}; store it in a type of wider range")
     return stored
 
 
 def _build(name: str, spec: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Layer:
-    """A layer from its description."""
+    """Build a layer from its description."""
     kind = getattr(layer_types, str(spec["type"]), None)
-    if kind in ABSTRACT or not (isinstance(kind, type) and issubclass(kind, Layer)):
-        raise WeightsError(f"layer {name!r} is of unknown type {spec['type']!r}")
+    if kind in BASES or not (isinstance(kind, type) and issubclass(kind, Layer)):
+        raise WeightsError(f"layer {name!r} has the unknown type {spec['type']!r}")
     values = {key: tuple(v) if isinstance(v, list) else v for key, v in spec["config"].items()}
     for field in spec["arrays"]:
         if f"{name}.{field}" not in arrays:
-            raise WeightsError(f"the array {name}.{field} is missing")
+            raise WeightsError(f"layer {name!r}: the array {name}.{field} is missing")
         array = arrays[f"{name}.{field}"]
         values[field] = array.astype(np.float32) if array.dtype == np.float16 else asarray(array)
     return kind(**values)
@@ -172,12 +218,30 @@ def _build(name: str, spec: Mapping[str, Any], arrays: Mapping[str, np.ndarray])
 
 
 def read_arrays(path: Path, max_bytes: int = MAX_BYTES) -> dict[str, np.ndarray]:
-    """Every array of an npz file, after its headers were found to be honest; raises WeightsError."""
+    """Read every array of an .npz file, once its headers have been checked against the file.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        An .npz file.
+    max_bytes : int
+        The most memory, in bytes, that the arrays may need; 4 GiB by default.
+
+    Returns
+    -------
+    dict of str to numpy.ndarray
+        The arrays by name.
+
+    Raises
+    ------
+    WeightsError
+        If the file is unreadable, damaged or inconsistent, holds Python objects, or needs more memory than allowed.
+    """
     try:
         with zipfile.ZipFile(path) as archive:
             total = sum(_checked_size(path, archive, member) for member in archive.infolist())
         if total > max_bytes:
-            raise WeightsError(f"{path}: its arrays need {total} bytes, more than the {max_bytes} allowed")
+            raise WeightsError(f"{path}: the arrays need {total} bytes, more than max_bytes={max_bytes}")
         with np.load(path, allow_pickle=False) as data:
             return {name: data[name] for name in data.files}
     except WeightsError:
@@ -185,49 +249,53 @@ def read_arrays(path: Path, max_bytes: int = MAX_BYTES) -> dict[str, np.ndarray]
     except (*UNREADABLE, zipfile.BadZipFile) as error:
         raise WeightsError(f"{path}: not a readable .npz file: {error}") from error
     except zlib.error as error:
-        raise WeightsError(f"{path}: damaged: {error}") from error
+        raise WeightsError(f"{path}: the .npz file is damaged: {error}") from error
 
 
 def _checked_size(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> int:
-    """The bytes that a member's array needs, by its header; raises WeightsError if the file has fewer or more."""
+    """Return the bytes an array needs according to its header; raises WeightsError if the file holds more or fewer."""
     with archive.open(member) as stream:
         version = np.lib.format.read_magic(stream)
         read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
         if version not in read:
-            raise WeightsError(f"{path}: {member.filename} has an unknown array format {version}")
+            raise WeightsError(f"{path}: {member.filename} has the unknown array format {version}")
         shape, _, dtype = read[version](stream)
         start = stream.tell()
     if dtype.kind not in "fiubU":
-        raise WeightsError(f"{path}: {member.filename} holds {dtype}, which lrpref does not read")
+        raise WeightsError(
+            f"{path}: {member.filename} has dtype {dtype}; lrpref reads real numbers, booleans and text only"
+        )
     size = prod(shape) * dtype.itemsize
     if size != member.file_size - start:
         raise WeightsError(
-            f"{path}: {member.filename} says it is {shape} of {dtype} ({size} bytes), "
-            f"but there are {member.file_size - start}"
+            f"{path}: {member.filename} declares shape {shape} and dtype {dtype} ({size} bytes), "
+            f"but holds {member.file_size - start} bytes"
         )
     return int(size)
 
 
 def _architecture(path: Path, arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
-    """The architecture that a file describes; raises WeightsError."""
+    """Return the architecture stored in a file; raises WeightsError unless it has nodes and layers."""
     if "format" not in arrays or "architecture" not in arrays:
-        raise WeightsError(f"{path}: an .npz file, but not one that lrpref.save wrote")
+        raise WeightsError(
+            f"{path}: not written by lrpref.save; read weights alone with lrpref.importers.read(path, architecture=...)"
+        )
     if str(arrays["format"]) != FORMAT:
-        raise WeightsError(f"{path}: format {str(arrays['format'])!r}, this version reads {FORMAT!r}")
+        raise WeightsError(f"{path}: unknown format {str(arrays['format'])!r}; this version of lrpref reads {FORMAT!r}")
     try:
         found = json.loads(str(arrays["architecture"]))
     except (ValueError, RecursionError) as error:
-        raise WeightsError(f"{path}: its architecture is not JSON: {error}") from error
+        raise WeightsError(f"{path}: the architecture is not valid JSON: {error}") from error
     if not isinstance(found, dict) or not {"nodes", "layers"} <= set(found):
-        raise WeightsError(f"{path}: its architecture has no nodes or no layers")
+        raise WeightsError(f'{path}: the architecture must be a JSON object with "nodes" and "layers"')
     if not isinstance(found.get("metadata", {}), dict):
-        raise WeightsError(f"{path}: its metadata is no table of names and values")
+        raise WeightsError(f"{path}: the metadata must be a JSON object, got {type(found['metadata']).__name__}")
     return found
 
 
 def _write(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
-    """Write a .npz file, whole or not at all."""
+    """Write an .npz file atomically."""
     if path.suffix != ".npz":
-        raise WeightsError(f"networks are stored as .npz, got {path}")
+        raise WeightsError(f"networks are stored as .npz files; use a file name that ends in .npz, got {path}")
     with whole(path) as part, part.open("xb") as stream:
         np.savez_compressed(stream, allow_pickle=False, **arrays)

@@ -1,4 +1,4 @@
-"""A network's parameters from arrays by name: what PyTorch calls a state dict."""
+"""Load the parameters of a network from arrays by name: what PyTorch calls a state dict."""
 
 from __future__ import annotations
 
@@ -15,27 +15,42 @@ from ..layers import Layer
 from ..network import Network
 
 STATISTICS = {"mean": "running_mean", "var": "running_var"}
-"""Fields of a layer that PyTorch calls otherwise."""
+"""The fields of a layer that have another name in PyTorch, and that name."""
 
 Problems = dict[str, list[str]]
-"""What does not fit: kind -> entries."""
+"""The entries that do not fit, by kind of problem."""
 
 IGNORED = "num_batches_tracked"
-"""A counter that BatchNorm keeps while it is trained."""
+"""A counter that BatchNorm updates in training; inference does not need it."""
 
 
 def from_state_dict(net: Network, state: Mapping[str, Any]) -> Network:
-    """The same graph with the parameters that `state` holds, found by name.
+    """Return the same graph with the parameters of a state dict.
 
-    net    a network whose nodes are called as the modules were, such as one of `lrpref.models`
-    state  any mapping of names to arrays or tensors; each is asked for once, so that it may be read lazily
+    Names are those of PyTorch: "<node>.weight" and "<node>.bias", for BatchNorm also "<node>.running_mean" and
+    "<node>.running_var"; any other array has the name of the layer's field. The entry of a layer that several nodes
+    share may have the name of any of them. "num_batches_tracked" is ignored. float16 and bfloat16 become float32, other
+    types are kept.
 
-    "<node>.weight" and "<node>.bias", for BatchNorm also "<node>.running_mean" and "<node>.running_var"; any other
-    array of a layer under the name of its field. A layer that stands at several nodes may be given under the name of
-    any of them. "num_batches_tracked" is passed over. Half precision becomes float32, other number types stay.
+    Parameters
+    ----------
+    net : Network
+        A network whose nodes have the names of the modules, such as one of `lrpref.models`.
+    state : mapping of str to array or tensor
+        The parameters by name. Each entry is read once, so the mapping may load them lazily.
 
-    Raises WeightsError that lists every entry that is missing, unexpected, of another shape, or cannot be used.
+    Returns
+    -------
+    Network
+        A new network; `net` is left unchanged.
 
+    Raises
+    ------
+    WeightsError
+        If an entry is missing, unexpected, unusable, or has the wrong shape or dtype. The message lists all of them.
+
+    Examples
+    --------
     >>> from lrpref import Dense
     >>> net = Network.sequential(Dense([[0.0, 0.0]]), names=["fc"])
     >>> from_state_dict(net, {"fc.weight": np.array([[1.0, 2.0]])})["fc"].weight
@@ -60,12 +75,12 @@ def from_state_dict(net: Network, state: Mapping[str, Any]) -> Network:
 
 
 def as_array(x: Any) -> np.ndarray:
-    """A tensor, wherever it lives and whatever its gradient, or an array, as a NumPy array; half becomes float32.
+    """Convert an array, or a PyTorch tensor on any device, to NumPy; float16 and bfloat16 become float32.
 
     >>> as_array(np.float16([0.5])).dtype.name
     'float32'
     """
-    if hasattr(x, "detach"):  # PyTorch's; its bfloat16 has no NumPy type
+    if hasattr(x, "detach"):  # a PyTorch tensor; NumPy has no bfloat16
         x = x.detach().cpu().resolve_conj().resolve_neg()
         x = x.float() if str(x.dtype) == "torch.bfloat16" else x
         x = np.array(x.numpy())
@@ -78,7 +93,7 @@ def as_array(x: Any) -> np.ndarray:
 
 @dataclass(frozen=True)
 class _Entry:
-    """One array of one layer, and the names under which it may be given: one for each node of the layer."""
+    """One array of one layer, and the names that it may have in a state dict: one for each node of the layer."""
 
     layer: Layer
     field: str
@@ -86,11 +101,12 @@ class _Entry:
 
     @property
     def current(self) -> Any:
-        """What the network holds now."""
+        """The array that the network holds now."""
         return getattr(self.layer, self.field)
 
 
 def _entries(net: Network) -> Iterator[_Entry]:
+    """Yield every array of every layer, those of shared layers once."""
     layers: dict[int, tuple[Layer, list[str]]] = {}
     for name, layer, _ in net.nodes:
         layers.setdefault(id(layer), (layer, []))[1].append(name)
@@ -101,11 +117,11 @@ def _entries(net: Network) -> Iterator[_Entry]:
 
 
 def _take(entry: _Entry, state: Mapping[str, Any], problems: Problems) -> dict[str, np.ndarray]:
-    """The array of one entry, by its field; {} and a problem where there is none that can be used."""
+    """Return the array of one entry by its field; if none can be used, record the problem and return {}."""
     shape, dtype = tuple(entry.current.shape), str(entry.current.dtype)
     try:
         arrays = {key: as_array(state[key]) for key in entry.keys if key in state}
-    except (TypeError, ValueError, RuntimeError) as error:  # quantised or sparse tensors, lists that are no array
+    except (TypeError, ValueError, RuntimeError) as error:  # quantised or sparse tensors, ragged lists
         problems["unusable"].append(f"{entry.keys[0]}: {error}")
         return {}
     if not arrays:
@@ -113,19 +129,19 @@ def _take(entry: _Entry, state: Mapping[str, Any], problems: Problems) -> dict[s
         return {}
     first, array = next(iter(arrays.items()))
     other = next((key for key, a in arrays.items() if not np.array_equal(a, array, equal_nan=True)), None)
-    if wrong := [f"{key} is {a.shape}, the network's {shape}" for key, a in arrays.items() if a.shape != shape]:
-        problems["of another shape"] += wrong
+    if wrong := [f"{key} is {a.shape}, expected {shape}" for key, a in arrays.items() if a.shape != shape]:
+        problems["wrong shape"] += wrong
     elif array.dtype.kind != ("b" if dtype == "bool" else "f"):
-        problems["of another type"].append(f"{first} holds {array.dtype}, the network {dtype}")
+        problems["wrong dtype"].append(f"{first} is {array.dtype}, expected {dtype}")
     elif other:
-        problems["unusable"].append(f"{first} and {other} are one layer in the network, but differ")
+        problems["unusable"].append(f"{first} and {other} belong to one shared layer but differ")
     else:
         return {entry.field: array}
     return {}
 
 
 def _replaced(name: str, layer: Layer, arrays: Mapping[str, np.ndarray], problems: Problems) -> Layer:
-    """The layer with its new arrays; as it is, and a problem, where it cannot be made."""
+    """Return the layer with its new arrays; if they are invalid, record the problem and return the old layer."""
     try:
         return replace(layer, **arrays)
     except LrprefError as error:

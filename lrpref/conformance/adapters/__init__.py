@@ -1,1 +1,1 @@
-"""One module a library: `adapter()` makes its adapter, `INSTALL` or `HOW` says how the library can be had."""
+"""One module per library: `adapter()` makes the adapter, `INSTALL` or `HOW` gives the installation."""

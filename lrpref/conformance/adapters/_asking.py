@@ -1,4 +1,4 @@
-"""What adapters have in common: where an explanation starts, and what is asked where a denominator is 0."""
+"""Functions that adapters share: the relevance at the output, quotations, and denominators of zero."""
 
 from __future__ import annotations
 
@@ -9,41 +9,42 @@ from typing import Any
 import numpy as np
 
 from ... import layers, rules
-from ...network import Network
+from ...backend import to_numpy
+from ...network import Network, Node
 from ...rules import Rule
 from ..adapter import Adapter, NotOffered
 from ..case import Case
 
 
 def is_shared(net: Network) -> bool:
-    """Whether a layer with parameters stands at several nodes."""
+    """Whether several nodes share a linear layer."""
     places = [id(layer) for _, layer, _ in net.nodes if isinstance(layer, layers.LinearLayer)]
     return len(set(places)) < len(places)
 
 
 def start(case: Case) -> np.ndarray:
-    """The relevance that an explanation starts with, shaped like the output (before a final Softmax, its input)."""
+    """The relevance at the output, shaped like the logits (the input of a final Softmax)."""
     net = case.network
+    # Network.logits
     *_, (name, layer, inputs) = net.nodes
-    logits = net.activations(case.input)[inputs[0] if isinstance(layer, layers.Softmax) else name]
+    logits = to_numpy(net.activations(case.input)[inputs[0] if isinstance(layer, layers.Softmax) else name])
     if isinstance(case.seed, np.ndarray):
         return np.broadcast_to(case.seed, logits.shape)
     flat = logits.reshape(len(logits), -1)
-    named = {"logit": flat, "one": np.ones_like(flat), "probability": layers.Softmax().forward(flat)}
+    named = {"logit": flat, "one": np.ones_like(flat), "probability": to_numpy(layers.Softmax().forward(flat))}
     values = named[case.seed] if isinstance(case.seed, str) else np.full_like(flat, case.seed)
     return np.where(np.arange(flat.shape[1]) == case.target, values, 0).reshape(logits.shape)
 
 
 def scaled(case: Case, explain_output: Callable[[tuple[int, ...]], np.ndarray]) -> np.ndarray:
-    """Relevance by a library that starts with the value of one output: its maps, scaled to the start of the case.
+    """Relevance by a library that starts with the value of one output: its maps, scaled to the relevance of the case.
 
-    explain_output  the library's map for the output of that index
-
-    Raises NotOffered where the value to start with is 0, and the start of the case is not.
+    `explain_output` returns the library's map for the output with this index. Raises NotOffered if the value of an
+    output is 0, but its relevance is not.
     """
-    wanted, value = start(case), case.network.forward(case.input)
+    wanted, value = start(case), to_numpy(case.network.forward(case.input))
     if np.any((wanted != 0) & (value == 0)):
-        raise NotOffered("the library starts with an output's value and multiplies by it; here that is 0")
+        raise NotOffered("the library multiplies by the value of the output, which is 0 here")
     factors = np.where(wanted == 0, 0, wanted / np.where(wanted == 0, 1, value))
     relevance = np.zeros(case.input.shape)
     for index in np.ndindex(*wanted.shape[1:]):
@@ -53,13 +54,24 @@ def scaled(case: Case, explain_output: Callable[[tuple[int, ...]], np.ndarray]) 
     return relevance
 
 
+def quotations(case: Case, quote: Callable[[Case, Node], str | None]) -> str | None:
+    """The quotations for all linear nodes of a case with expected relevance; None if one node is not covered.
+
+    `quote` returns the quotation for a node, "" if none is needed, or None if the documentation does not cover it.
+    """
+    if case.kind != "relevance":
+        return None
+    found = {quote(case, node) for node in case.network.nodes if isinstance(node.layer, layers.LinearLayer)}
+    return None if None in found else "; ".join(sorted(words for words in found if words)) or None
+
+
 # ---- stabilizers of zero ---------------------------------------------------------------------------------------
 
 
 class Stabilized:
-    """An adapter that asks with the least stabilizer where a case has none: every denominator but 0 stays what it is.
+    """An adapter that replaces a stabilizer of 0 by the smallest possible one, which changes only denominators of 0.
 
-    Libraries that answer 0/0 with NaN can be asked all the rest so.
+    It allows asking a library that answers NaN for 0/0.
     """
 
     def __init__(self, adapter: Adapter) -> None:
@@ -67,11 +79,11 @@ class Stabilized:
         self.library, self.version = f"{adapter.library} (stabilized)", adapter.version
 
     def explain(self, case: Case) -> np.ndarray:
-        """What the library gives."""
+        """The library's relevance."""
         return self._adapter.explain(self._changed(case))
 
     def promise(self, case: Case) -> str | None:
-        """What the library promises."""
+        """The library's promise."""
         return self._adapter.promise(self._changed(case))
 
     def _changed(self, case: Case) -> Case:
@@ -80,14 +92,14 @@ class Stabilized:
 
 
 def tiny(net: Network) -> float:
-    """A stabilizer that disappears in every number of a network's type but 0, and whose reciprocal is finite."""
+    """A stabilizer that changes no number of a network's type except 0, and has a finite reciprocal."""
     return 1e-35 if net.dtype == np.float32 else 1e-290
 
 
 def divides_by_zero(case: Case, idle: bool = False) -> bool:
-    """Whether a rule of the case has a denominator of 0, or `tiny`, somewhere: no documentation says what is sent then.
+    """Whether a rule of the case has a denominator of 0, or `tiny`, for which no documentation defines a result.
 
-    idle  whether a ratio that takes no part, such as the negative one of alpha 1 and beta 0, counts too
+    With `idle`, ratios with the coefficient 0 count too, such as the negative part of alpha = 1, beta = 0.
     """
     z = case.network.activations(case.input)
     for name, layer, inputs in case.network.nodes:
@@ -96,13 +108,13 @@ def divides_by_zero(case: Case, idle: bool = False) -> bool:
             w, b = layer.parameters(*arrays)
             for ratio in (ratio for ratio in rule.ratios() if idle or ratio.coefficient):
                 denominator = rule.stabilize(ratio.sums(layer, arrays, w, b)[2])
-                if np.any(np.abs(denominator) < 1e-30):
+                if np.any(np.abs(to_numpy(denominator)) < 1e-30):
                     return True
     return False
 
 
 def _with(rule: Rule, least: float) -> Rule:
-    """The rule with that stabilizer in the place of 0."""
+    """The rule with this stabilizer instead of 0."""
     if isinstance(rule, rules.Zero):
         return rules.Epsilon(least)
     if isinstance(rule, rules.Epsilon):

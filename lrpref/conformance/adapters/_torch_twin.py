@@ -1,6 +1,6 @@
-"""An lrpref network as a torch module, for the adapters of libraries that explain torch modules.
+"""An lrpref network as a torch module, for libraries that explain torch modules.
 
-torch is imported when a twin is made, not before: this module, like every adapter, can be imported without it.
+torch is imported only when a twin is made: this module, like every adapter, can be imported without it.
 """
 
 from __future__ import annotations
@@ -20,24 +20,36 @@ from ...network import INPUT, Network
 from ..adapter import NotOffered
 
 Torch = Any
-"""Whatever torch made: a module, a tensor, a node of its graph. Types are checked where torch is not installed."""
+"""An object of torch: a module, a tensor, a node of its graph. The types must check without torch installed."""
 
 
 def twin(net: Network, add: Callable[[], Torch] | None = None, stacked: bool = False, shared: bool = False) -> Torch:
-    """The torch module that computes what an lrpref network computes, in its number type, with a module per node.
+    """Return a torch module that computes the same as an lrpref network, in its number type, with a module per node.
 
-    Its modules are called as the nodes are, but for `module_name`. What only moves values about (Flatten, Concat,
-    Pad2D) is a function: its gradient routes relevance.
+    The modules have the names of the nodes, as `module_name` converts them. Layers that only move values (Flatten,
+    Concat, Pad2D) become functions, whose gradients route relevance.
 
-    add      makes the module that an addition shall be (None: the operator +)
-    stacked  whether that module takes its branches as one tensor, stacked along a last axis, or one by one
-    shared   whether a layer that stands at several nodes is one module, whose hooks meet several inputs, or several
-             modules with the same parameters
+    Parameters
+    ----------
+    net : Network
+        The network.
+    add : callable or None
+        Makes the module for an addition; None for the operator +.
+    stacked : bool
+        Whether this module takes its branches as one tensor, stacked along the last axis.
+    shared : bool
+        Whether a layer at several nodes becomes one module, whose hooks meet several inputs, instead of several modules
+        with the same parameters.
 
-    Raises NotOffered for a layer that torch lacks.
+    Returns
+    -------
+    torch.fx.GraphModule
+        In evaluation mode.
 
-    >>> module_name("layer1.conv")
-    'layer1_conv'
+    Raises
+    ------
+    NotOffered
+        If torch lacks a layer.
     """
     fx = import_module("torch.fx")
     graph, made = fx.Graph(), _modules(net, add, shared)
@@ -57,12 +69,16 @@ def twin(net: Network, add: Callable[[], Torch] | None = None, stacked: bool = F
 
 
 def module_name(node: str) -> str:
-    """What the module of a node is called: torch has the dots for itself."""
+    """Return the name of a node's module: torch reserves dots for submodules.
+
+    >>> module_name("layer1.conv")
+    'layer1_conv'
+    """
     return node.replace(".", "_")
 
 
 def tensor(array: np.ndarray, like: Network | None = None) -> Torch:
-    """A tensor of the same numbers, in their own type or in that of a network."""
+    """Return a tensor of the same numbers, in their own type or that of a network."""
     dtype = array.dtype if like is None or like.dtype is None else like.dtype
     return import_module("torch").from_numpy(np.array(array, dtype=dtype))
 
@@ -71,7 +87,7 @@ def tensor(array: np.ndarray, like: Network | None = None) -> Torch:
 
 
 def _modules(net: Network, add: Callable[[], Torch] | None, shared: bool) -> dict[str, tuple[str, Torch]]:
-    """Node -> the name of its module, and the module, for all that is no function."""
+    """The name and the module of every node that does not become a function."""
     found: dict[str, tuple[str, Torch]] = {}
     first: dict[int, tuple[str, Torch]] = {}
     for name, layer, _ in net.nodes:
@@ -95,7 +111,7 @@ def _nn() -> Any:
 
 
 def _filled(module: Torch, **arrays: Any) -> Torch:
-    """The module with these parameters and buffers, in their number type; None leaves what is there."""
+    """The module with these parameters and buffers, in their number type; None keeps the present one."""
     tensors = {name: tensor(array) for name, array in arrays.items() if array is not None}
     module.to(next(iter(tensors.values())).dtype)
     for name, values in tensors.items():
@@ -110,7 +126,7 @@ def _dense(layer: layers.Dense) -> Torch:
 
 def _conv(layer: layers.Conv2D) -> Torch:
     if layer.bias_taps is not None:
-        raise NotOffered("torch's convolution has no bias per tap, as a BatchNorm folded into it leaves at borders")
+        raise NotOffered("torch's convolution has no bias per tap, which a folded BatchNorm leaves behind at borders")
     out, channels = layer.weight.shape[:2]
     top, bottom, left, right = layer.window.padding
     even = (top, left) == (bottom, right)
@@ -125,7 +141,7 @@ def _conv(layer: layers.Conv2D) -> Torch:
 
 @cache
 def _padded_conv() -> Any:
-    """A Conv2d whose padding differs from side to side; the padding belongs to the layer, as in lrpref."""
+    """A Conv2d with a different padding on each side; the padding is part of the layer, as in lrpref."""
     nn: Any = _nn()
 
     class PaddedConv2d(nn.Conv2d):  # type: ignore[misc]
@@ -142,7 +158,7 @@ def _padded_conv() -> Any:
 
 @cache
 def _either_norm() -> Any:
-    """A BatchNorm2d for (N, C) as well as (N, C, H, W): lrpref's layer does not say which it will meet."""
+    """A BatchNorm2d for both (N, C) and (N, C, H, W), because lrpref's layer takes either."""
 
     class EitherBatchNorm2d(_nn().BatchNorm2d):  # type: ignore[misc]
         def _check_input_dim(self, input: Torch) -> None:
@@ -152,7 +168,7 @@ def _either_norm() -> Any:
 
 
 def _norm(layer: layers.BatchNorm) -> Torch:
-    """Affine even where lrpref's is not: None is 1, and 0 for a bias."""
+    """An affine BatchNorm: a weight of None is 1, a bias of None is 0."""
     module = _either_norm()(layer.channels, eps=layer.eps)
     return _filled(module, running_mean=layer.mean, running_var=layer.var, weight=layer.weight, bias=layer.bias)
 
@@ -165,21 +181,21 @@ def _scale(layer: layers.Scale) -> Torch:
 
 def _threshold(layer: layers.ThreshReLU) -> Torch:
     if layer.below is not None or not isinstance(layer.threshold, int | float):
-        raise NotOffered("torch's Threshold has one threshold for all channels, and cuts from below")
+        raise NotOffered("torch's Threshold has one threshold for all channels, and only a lower one")
     return _nn().Threshold(layer.threshold, layer.threshold)
 
 
 def _symmetric(layer: layers.MaxPool2D | layers.AvgPool2D) -> tuple[int, int]:
-    """The padding of a pool, which torch has the same on opposite sides."""
+    """The padding of a pool, which must be the same on opposite sides in torch."""
     top, bottom, left, right = layer.window.padding
     if (top, left) != (bottom, right):
-        raise NotOffered("torch's pools are padded by as much on opposite sides")
+        raise NotOffered("torch's pools have the same padding on opposite sides")
     return top, left
 
 
 def _max_pool(layer: layers.MaxPool2D) -> Torch:
     if layer.ties != "first":
-        raise NotOffered("torch's max-pooling has one winner in a window; tied maxima do not share")
+        raise NotOffered("torch's max-pooling has one winner per window; tied maxima do not share")
     return _nn().MaxPool2d(layer.window.kernel, layer.window.stride, _symmetric(layer))
 
 
@@ -207,7 +223,7 @@ _MODULES: Mapping[type[Layer], Callable[[Any], Torch]] = {
 }
 
 
-# ---- what is no module -----------------------------------------------------------------------------------------
+# ---- functions -------------------------------------------------------------------------------------------------
 
 
 def _flatten(graph: Any, layer: layers.Flatten, branches: Sequence[Torch]) -> Torch:

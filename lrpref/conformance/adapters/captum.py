@@ -1,10 +1,10 @@
-"""captum's `LRP` (captum.attr), held to the table rule by rule.
+"""The adapter of captum's `LRP` (captum.attr).
 
-Every node gets the rule of captum that its rule is called after, by the attribute `rule` of its module, as captum's
-documentation says. The stabilizer of a case is given to the rule as its STABILITY_FACTOR, which is 1e-9 by default;
-max-pooling, which captum treats by its EpsilonRule, gets the least that there is.
+Every module gets captum's rule of the same name as its attribute `rule`, as captum's documentation describes. The
+stabilizer of a case replaces the rule's STABILITY_FACTOR, which is 1e-9 by default. Max-pooling, which captum treats
+with its EpsilonRule, gets the smallest possible stabilizer.
 
-captum starts with the value of one output, and multiplies by it. Another start is a sum of such maps, each scaled.
+captum starts with the value of one output. Other relevance at the output is a sum of such maps, each scaled.
 """
 
 from __future__ import annotations
@@ -41,24 +41,20 @@ class Captum:
         self.version = version("captum")
 
     def explain(self, case: Case) -> np.ndarray:
-        """Relevance of the input: `LRP.attribute` for every output that the explanation starts with."""
+        """Relevance of the input: `LRP.attribute` for every output with relevance."""
         self._check(case)
         return asking.scaled(case, lambda index: self._attribute(case, index))
 
     def promise(self, case: Case) -> str | None:
-        """What the docstrings say, where they cover the layers: `LRP` refers to Bach et al. 2015 for the rules.
+        """The docstrings of the rules, where they cover the layers; `LRP` refers to Bach et al. 2015 for the rules.
 
-        A denominator of 0 is covered by none.
+        They do not cover denominators of 0.
         """
-        if case.kind != "relevance":
-            return None
-        told = {_told(case, node) for node in case.network.nodes if isinstance(node.layer, LinearLayer)}
-        if None in told or asking.divides_by_zero(case):
-            return None
-        return "; ".join(sorted(words for words in told if words)) or None
+        words = asking.quotations(case, _quotation)
+        return None if words is None or asking.divides_by_zero(case) else words
 
     def _check(self, case: Case) -> None:
-        """Raise NotOffered for what captum's LRP does not take."""
+        """Raise NotOffered for a case that captum's LRP does not accept."""
         if asking.is_shared(case.network):
             raise NotOffered('a module that is "used more than once in the network" is "not supported by LRP"')
         for _, layer, inputs in case.network.nodes:
@@ -85,7 +81,7 @@ class Captum:
         return np.asarray(found.detach().numpy(), dtype=np.float64)
 
     def _rule(self, case: Case, node: Node) -> Made:
-        """captum's rule for a node, None where it has none."""
+        """captum's rule for a node, or None."""
         captum = import_module("captum.attr._utils.lrp_rules")
         if isinstance(node.layer, layers.MaxPool2D):
             return captum.EpsilonRule(asking.tiny(case.network))
@@ -96,7 +92,7 @@ class Captum:
             raise NotOffered(f"captum has no rule like {type(rule).__name__}")
         made = _RULES[type(rule)](captum, rule)
         if isinstance(made, captum.Alpha1_Beta0_Rule) and isinstance(node.layer, layers.DiagonalLayer):
-            raise NotOffered('Alpha1_Beta0_Rule "Does not work for BatchNorm modules", says its docstring')
+            raise NotOffered('the docstring of Alpha1_Beta0_Rule: "Does not work for BatchNorm modules"')
         return made
 
 
@@ -104,7 +100,7 @@ _TAKEN = (
     LinearLayer, layers.ReLU, layers.Tanh, layers.Dropout, layers.MaxPool2D, layers.Flatten, layers.Concat,
     layers.Pad2D,
 )  # fmt: skip
-"""Layers that captum's LRP has a rule for, or that are no module of torch but a function."""
+"""Layers for which captum's LRP has a rule, or which become functions instead of modules of torch."""
 
 
 # ---- rule by rule ----------------------------------------------------------------------------------------------
@@ -124,14 +120,14 @@ def _gamma(captum: Any, rule: rules.Gamma) -> Made:
 
 def _alpha_beta(captum: Any, rule: rules.AlphaBeta) -> Made:
     if (rule.alpha, rule.beta) != (1, 0):
-        raise NotOffered("captum has alpha-beta for alpha 1, beta 0 only")
+        raise NotOffered("captum has alpha-beta only for alpha = 1, beta = 0")
     if rule.empty != "literal":
-        raise NotOffered("captum has no mode that renormalises where a pool is empty")
+        raise NotOffered("captum has no mode that renormalises where a part is empty")
     return _with_factor(captum.Alpha1_Beta0_Rule(set_bias_to_zero=rule.bias == "ignore"), rule.stabilizer)
 
 
 def _with_factor(made: Made, stabilizer: float) -> Made:
-    """The rule of captum with that stabilizer."""
+    """The rule of captum with this stabilizer."""
     made.STABILITY_FACTOR = stabilizer
     return made
 
@@ -156,16 +152,16 @@ _WORDS: Mapping[type[Rule], str] = {
     rules.ZPlus: f'Alpha1_Beta0_Rule: "also known as Deep-Taylor. Only positive relevance is propagated"; {_PAPER}',
     rules.Pass: 'IdentityRule: "propagating the relevance over a layer"',
 }
-"""Short quotations from the docstrings of captum 0.9.0. None for GammaRule: no formula, and no paper that has one."""
+"""Short quotations from the docstrings of captum 0.9.0. GammaRule has neither a formula nor a paper with one."""
 
 
-def _told(case: Case, node: Node) -> str | None:
-    """The words for the rule of a node, None where they do not cover its layer."""
+def _quotation(case: Case, node: Node) -> str | None:
+    """The quotation for the rule of a node; None if it does not cover the layer."""
     rule = case.rules[node.name]
     covered = isinstance(node.layer, WeightedLayer) or isinstance(rule, rules.Zero | rules.Epsilon | rules.Pass)
     return _WORDS.get(type(rule)) if covered else None
 
 
 def adapter() -> Captum:
-    """captum, where it and torch are installed."""
+    """Make the adapter; captum and torch must be installed."""
     return Captum()

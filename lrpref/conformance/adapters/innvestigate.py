@@ -1,9 +1,9 @@
-"""iNNvestigate (Alber et al. 2019), held to the table rule by rule, by its `LRP` analyzer with a rule for each layer.
+"""The adapter of iNNvestigate (Alber et al. 2019): its `LRP` analyzer with a rule for each layer.
 
-It needs TensorFlow with Keras 2: `pip install tensorflow-cpu tf-keras`, and TF_USE_LEGACY_KERAS=1 in the environment
-before TensorFlow is imported, which this module sees to. Images are turned to have their channels last, and back.
+It needs TensorFlow with Keras 2 (`pip install tensorflow-cpu tf-keras`). This module sets TF_USE_LEGACY_KERAS=1 before
+it imports TensorFlow. Images are transposed to channels last, and relevance back.
 
-iNNvestigate starts with the value of one output. Another start is a sum of such maps, each scaled.
+iNNvestigate starts with the value of one output. Other relevance at the output is a sum of such maps, each scaled.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from ... import layers, rules
+from ...backend import to_numpy
 from ...layers import LinearLayer, WeightedLayer
 from ...network import INPUT, Node
 from ...rules import Rule
@@ -28,7 +29,7 @@ from . import _asking as asking
 INSTALL = "innvestigate tensorflow-cpu tf-keras"
 
 Keras = Any
-"""Whatever Keras made, or a class of rules of iNNvestigate."""
+"""An object of Keras, or a rule class of iNNvestigate."""
 
 
 class Innvestigate:
@@ -43,11 +44,11 @@ class Innvestigate:
         self.version = version("innvestigate")
 
     def explain(self, case: Case) -> np.ndarray:
-        """Relevance of the input: `LRP.analyze` for every output that the explanation starts with."""
+        """Relevance of the input: `LRP.analyze` for every output with relevance."""
         for node in case.network.nodes:
             _check(case, node)
         if asking.is_shared(case.network):
-            raise NotOffered("a layer that stands at two places is not tried")
+            raise NotOffered("this adapter does not ask about layers shared by several nodes")
         analyzer = _analyzer(case)
         x = case.input.transpose(0, 2, 3, 1) if case.input.ndim == 4 else case.input
         shape = case.network.shapes(case.input.shape)[case.network.output][1:]
@@ -61,25 +62,22 @@ class Innvestigate:
         return asking.scaled(case, explain_output)
 
     def promise(self, case: Case) -> str | None:
-        """What the docstrings of the rules say, where they cover the layer. A denominator of 0 is covered by none."""
-        if case.kind != "relevance" or asking.divides_by_zero(case):
-            return None
-        linear = [node for node in case.network.nodes if isinstance(node.layer, LinearLayer)]
-        told = {_WORDS.get(type(case.rules[n.name])) if isinstance(n.layer, WeightedLayer) else None for n in linear}
-        return None if None in told else "; ".join(sorted(words for words in told if words)) or None
+        """The docstrings of the rules, where they cover the layers. They do not cover denominators of 0."""
+        words = asking.quotations(case, _quotation)
+        return None if words is None or asking.divides_by_zero(case) else words
 
 
 def _check(case: Case, node: Node) -> None:
-    """Raise NotOffered for what iNNvestigate, or this adapter, has not."""
+    """Raise NotOffered for a node that iNNvestigate or this adapter does not support."""
     layer, rule = node.layer, case.rules.get(node.name)
     if type(layer) not in _LAYERS:
-        raise NotOffered(f"iNNvestigate has no rule for {type(layer).__name__}, or none is tried here")
+        raise NotOffered(f"iNNvestigate has no rule for {type(layer).__name__}, or this adapter does not ask about it")
     if getattr(layer, "padding", None) not in (None, (0, 0, 0, 0)):
-        raise NotOffered("Keras pads by words (valid, same), not by numbers")
+        raise NotOffered("Keras has named paddings (valid, same), not numbers")
     if getattr(layer, "ties", "first") != "first":
-        raise NotOffered("TensorFlow's max-pooling has one winner in a window")
+        raise NotOffered("TensorFlow's max-pooling has one winner per window")
     if isinstance(layer, LinearLayer) and not isinstance(layer, WeightedLayer) and not isinstance(rule, rules.Zero):
-        raise NotOffered(f"iNNvestigate has one rule for {type(layer).__name__}, which is LRP-0")
+        raise NotOffered(f"iNNvestigate has only LRP-0 for {type(layer).__name__}")
     if isinstance(layer, WeightedLayer):
         _rule(rule)
 
@@ -101,7 +99,8 @@ def _analyzer(case: Case) -> Keras:
     model = keras.Model(outputs[INPUT], _flat(keras.layers, "output", None, end) if len(end.shape) == 4 else end)
     for name, layer, _ in net.nodes:
         if isinstance(layer, layers.Dense | layers.Conv2D):
-            weight = layer.weight.T if layer.weight.ndim == 2 else layer.weight.transpose(2, 3, 1, 0)
+            w = to_numpy(layer.weight)
+            weight = w.T if w.ndim == 2 else w.transpose(2, 3, 1, 0)
             model.get_layer(name).set_weights([weight] if layer.bias is None else [weight, layer.bias])
     chosen = [
         (lambda made, name=name: made.name == name, _rule(case.rules[name]))
@@ -113,13 +112,13 @@ def _analyzer(case: Case) -> Keras:
 
 
 def _flat(keras: Any, name: str, layer: Any, branch: Keras) -> Keras:
-    """Channels first again, and in a row."""
+    """Flatten with channels first."""
     return keras.Flatten(name=name)(keras.Permute((3, 1, 2))(branch))
 
 
 def _conv(keras: Any, name: str, layer: layers.Conv2D, branch: Keras) -> Keras:
     if layer.groups != 1 or layer.bias_taps is not None:
-        raise NotOffered("convolutions in groups are not tried")
+        raise NotOffered("this adapter does not ask about grouped convolutions")
     w = layer.window
     made = keras.Conv2D(
         len(layer.weight), w.kernel, w.stride, dilation_rate=w.dilation, use_bias=layer.bias is not None, name=name
@@ -148,11 +147,11 @@ _LAYERS: Mapping[type, Callable[[Any, str, Any, Any], Keras]] = {
 
 
 def _rule(rule: Rule | None) -> Keras:
-    """A class of rules with the parameters of the case."""
+    """A rule class with the parameters of the case."""
     if type(rule) not in _RULES:
         raise NotOffered(f"iNNvestigate has no rule like {type(rule).__name__}")
     if getattr(rule, "stabilizer", 0):
-        raise NotOffered("iNNvestigate has a stabilizer for its EpsilonRule only")
+        raise NotOffered("iNNvestigate has a stabilizer only for its EpsilonRule")
     name, parameters = _RULES[type(rule)](rule)
     base = getattr(import_module("innvestigate.analyzer.relevance_based.relevance_rule"), name)
     return type(name, (base,), {"__init__": lambda self, layer, state: base.__init__(self, layer, state, **parameters)})
@@ -160,13 +159,13 @@ def _rule(rule: Rule | None) -> Keras:
 
 def _epsilon(rule: rules.Epsilon) -> tuple[str, dict[str, Any]]:
     if rule.scale is not None or not rule.epsilon:
-        raise NotOffered("iNNvestigate's epsilon is a positive number")
+        raise NotOffered("iNNvestigate needs a positive number as epsilon")
     return "EpsilonRule", {"epsilon": rule.epsilon}
 
 
 def _alpha_beta(rule: rules.AlphaBeta) -> tuple[str, dict[str, Any]]:
     if rule.empty != "literal":
-        raise NotOffered("iNNvestigate has no mode that renormalises where a pool is empty")
+        raise NotOffered("iNNvestigate has no mode that renormalises where a part is empty")
     return "AlphaBetaRule", {"alpha": rule.alpha, "beta": rule.beta, "bias": rule.bias == "keep"}
 
 
@@ -199,6 +198,11 @@ _WORDS: Mapping[type, str] = {
 """Short quotations from the docstrings of iNNvestigate 2.1.2. Its ZPlusRule "ignores the bias", and says so."""
 
 
+def _quotation(case: Case, node: Node) -> str | None:
+    """The quotation for the rule of a node; None if it does not cover the layer."""
+    return _WORDS.get(type(case.rules[node.name])) if isinstance(node.layer, WeightedLayer) else None
+
+
 def adapter() -> Innvestigate:
-    """iNNvestigate, where it, TensorFlow and Keras 2 are installed."""
+    """Make the adapter; iNNvestigate, TensorFlow and Keras 2 must be installed."""
     return Innvestigate()

@@ -1,4 +1,4 @@
-"""lrpref itself, held to its own table: in float64, and in exact arithmetic, where equality is demanded."""
+"""The adapters of lrpref itself: in float64, and in exact arithmetic, where answers must be equal."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import numpy as np
 
 import lrpref
 
+from ...backend import to_numpy
 from ...composites import Composite
 from ...errors import RelevanceWarning
 from ...rational.conversion import to_float
@@ -24,20 +25,20 @@ class Lrpref:
     version = lrpref.__version__
 
     def explain(self, case: Case) -> np.ndarray:
-        """Relevance of the input, after a look at the books."""
+        """Relevance of the input; a RelevanceWarning is an error."""
         return to_float(self._trace(case).relevance)
 
     def promise(self, case: Case) -> str | None:
-        """The equation in the rule's docstring; lrpref promises every case of its table."""
-        told = {f"{rule.equation} [{rule.source}]" for rule in case.rules.values()}
-        return "; ".join(sorted(told)) or case.title
+        """The equations of the rules; lrpref promises every case of its table."""
+        equations = {f"{rule.equation} [{rule.source}]" for rule in case.rules.values()}
+        return "; ".join(sorted(equations)) or case.title
 
     def details(self, case: Case) -> dict[str, np.ndarray]:
-        """What else the table may know of a case: see `suite.details`."""
+        """Everything that the table may know beyond the map: see `Case.details`."""
         return {name: to_float(value) for name, value in self._details(case).items()}
 
     def _trace(self, case: Case) -> lrpref.Trace:
-        """The explanation, whose books must close."""
+        """The explanation; raises RelevanceWarning unless its books close."""
         with warnings.catch_warnings():
             warnings.simplefilter("error", RelevanceWarning)
             by = Composite(list(case.rules.items()))
@@ -45,13 +46,13 @@ class Lrpref:
 
     def _details(self, case: Case) -> dict[str, np.ndarray]:
         tr = self._trace(case)
-        found = {"output": case.network.forward(case.input)}
-        found |= {f"at {node}": tr.at[node] for node in case.at}
-        return found | {f"ledger {column}": tr.ledger[column].sum(axis=0) for column in case.ledger}
+        found = {"output": to_numpy(case.network.forward(case.input))}
+        found |= {f"at {node}": to_numpy(tr.at[node]) for node in case.at}
+        return found | {f"ledger {column}": to_numpy(tr.ledger[column]).sum(axis=0) for column in case.ledger}
 
 
 class Exact(Lrpref):
-    """lrpref in fractions: it answers in fractions, and so is held to `==`."""
+    """lrpref in fractions. Its answers are fractions too, and must be equal to the expected ones."""
 
     library = "lrpref (exact)"
 
@@ -60,21 +61,20 @@ class Exact(Lrpref):
         return np.asarray(self._trace(self._rational(case)).relevance)
 
     def details(self, case: Case) -> dict[str, np.ndarray]:
-        """As for float64, in fractions."""
-        found = self._details(self._rational(case))
-        return found
+        """The details of `Lrpref`, in fractions."""
+        return self._details(self._rational(case))
 
     def _rational(self, case: Case) -> Case:
         if case.exact is None:
-            raise NotOffered("no exact value: the case needs an exponential, or is about floating point")
+            raise NotOffered("there is no exact value: the case needs an exponential, or is about floating point")
         return case.in_fractions()
 
 
 def adapter() -> Lrpref:
-    """lrpref in float64."""
+    """Make the adapter for float64."""
     return Lrpref()
 
 
 def exact() -> Exact:
-    """lrpref in exact arithmetic."""
+    """Make the adapter for exact arithmetic."""
     return Exact()

@@ -1,12 +1,12 @@
-"""LXT (Achtibat et al. 2024, arXiv 2402.05602), held to the table rule by rule, by its explicit form (`lxt.explicit`).
+"""The adapter of LXT (Achtibat et al. 2024, arXiv 2402.05602), in its explicit form (`lxt.explicit`).
 
-LXT is made for transformers. Of the rules of the table it has epsilon, for any linear module; the identity; and the
-uniform rule, which splits relevance equally among the inputs of an operation, as Flat does at an addition. Each module
-is wrapped by the rule of its node, activations by the identity, and two branches are added by `add2`, as the
-documentation says; relevance is what `backward` leaves at the input.
+LXT is made for transformers. Of the rules in the table, it has epsilon for any linear module; the identity; and the
+uniform rule, which splits relevance equally among the inputs of an operation, as Flat does at an addition. As the
+documentation describes, every module is wrapped in the rule of its node, activations in the identity, and `add2` adds
+two branches. Relevance is the gradient that `backward` leaves at the input.
 
-Its wider dependencies (transformers, accelerate, bitsandbytes) are for language models and not asked for here:
-`pip install --no-deps lxt` beside torch is enough.
+The other dependencies of LXT (transformers, accelerate, bitsandbytes) are for language models. Besides torch,
+`pip install --no-deps lxt` is enough here.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from ... import layers, rules
+from ...backend import to_numpy
 from ...layers import Elementwise, LinearLayer, Softmax, WeightedLayer
 from ...network import Node
 from ...rules import Rule
@@ -31,7 +32,7 @@ from . import _torch_twin as torch_twin
 HOW = "pip install torch, and then pip install --no-deps lxt"
 
 Made = Any
-"""A module of LXT, or what makes one."""
+"""A module of LXT, or a function that makes one."""
 
 
 class Lxt:
@@ -44,10 +45,10 @@ class Lxt:
         self.version = version("lxt")
 
     def explain(self, case: Case) -> np.ndarray:
-        """Relevance of the input: what the backward pass through the wrapped modules leaves there."""
+        """Relevance of the input: its gradient after the backward pass through the wrapped modules."""
         net = case.network
         if asking.is_shared(net):
-            raise NotOffered("a layer that stands at two places is not tried")
+            raise NotOffered("this adapter does not ask about layers shared by several nodes")
         made = {node.name: self._wrapped(case, node) for node in net.nodes}
         module = torch_twin.twin(net, _addition())
         for name, wrap in made.items():
@@ -60,20 +61,19 @@ class Lxt:
         return np.asarray(x.grad.detach().numpy(), dtype=np.float64)
 
     def promise(self, case: Case) -> str | None:
-        """What the documentation says of linear layers: R = x * W^T (R / (z + epsilon)), without a sign.
+        """The documentation's formula for linear layers: R = x * W^T (R / (z + epsilon)), without a sign.
 
-        So it promises epsilon where no z is negative, and LRP-0; and nothing where a denominator is 0.
+        It promises LRP-0, and epsilon where all z are positive. It does not cover denominators of 0.
         """
-        if case.kind != "relevance" or asking.is_shared(case.network) or asking.divides_by_zero(case):
-            return None
-        told = {_told(case, node) for node in case.network.nodes if isinstance(node.layer, LinearLayer)}
-        return None if None in told else "; ".join(sorted(words for words in told if words)) or None
+        words = asking.quotations(case, _quotation)
+        uncovered = words is None or asking.is_shared(case.network) or asking.divides_by_zero(case)
+        return None if uncovered else words
 
     def _wrapped(self, case: Case, node: Node) -> Callable[[Made], Made] | None:
-        """What makes the module of a node into LXT's; None where its gradient is what routes relevance."""
+        """The function that wraps the module of a node; None if its gradient routes relevance."""
         lxt, layer = import_module("lxt.explicit.rules"), node.layer
         if isinstance(layer, Softmax):
-            raise NotOffered("LXT explains a softmax; lrpref starts before it")
+            raise NotOffered("LXT explains the output of a softmax; lrpref explains its input")
         if isinstance(layer, Elementwise):
             return lambda module: lxt.IdentityRule(module)
         if not isinstance(layer, LinearLayer):
@@ -104,7 +104,7 @@ def _addition() -> Any:
 
 @cache
 def _add2() -> Any:
-    """A module that adds two branches by LXT's function."""
+    """A module that adds two branches with LXT's function."""
     nn: Any = import_module("torch.nn")
     add2 = import_module("lxt.explicit.functional").add2
 
@@ -120,12 +120,12 @@ def _add2() -> Any:
 
 
 def _added(rule: Rule, branches: int) -> Callable[[Made], Made]:
-    """Two branches under epsilon."""
+    """The function that makes an addition of two branches under epsilon."""
     if branches > 2:
         raise NotOffered("LXT's add2 adds two branches")
     epsilon = 0.0 if isinstance(rule, rules.Zero) else getattr(rule, "epsilon", None)
     if epsilon is None or getattr(rule, "scale", None) is not None:
-        raise NotOffered("LXT's add2 is under epsilon, without a scale")
+        raise NotOffered("LXT's add2 uses epsilon without a scale")
     return lambda module: _add2()(epsilon)
 
 
@@ -142,19 +142,19 @@ _RULES: Mapping[type[Rule], Callable[[Any, Any], Callable[[Made], Made]]] = {
 }
 
 _WORDS = 'documentation, "How does LXT work under the hood?": "the epsilon-LRP rule for linear layers" and its formula'
-"""Short quotation from the documentation of LXT 2.1. Of batch normalisation and pools it says nothing."""
+"""Short quotation from the documentation of LXT 2.1, which does not mention batch normalisation and pools."""
 
 
-def _told(case: Case, node: Node) -> str | None:
-    """The words for the rule of a node, None where they do not cover it."""
+def _quotation(case: Case, node: Node) -> str | None:
+    """The quotation for the rule of a node, "" if none is needed; None if it does not cover the layer."""
     rule = case.rules[node.name]
     if isinstance(rule, rules.Pass | rules.Flat):
         return ""
-    positive = bool(np.all(case.network.activations(case.input)[node.name] > 0))
+    positive = bool(np.all(to_numpy(case.network.activations(case.input)[node.name]) > 0))
     covered = isinstance(node.layer, WeightedLayer) and (isinstance(rule, rules.Zero) or positive)
     return _WORDS if covered else None
 
 
 def adapter() -> Lxt:
-    """LXT, where it and torch are installed."""
+    """Make the adapter; LXT and torch must be installed."""
     return Lxt()

@@ -1,11 +1,11 @@
-"""TorchLRP (github.com/fhvilshoj/TorchLRP), held to the table rule by rule.
+"""The adapter of TorchLRP (github.com/fhvilshoj/TorchLRP).
 
-It has modules for Linear, Conv2d and MaxPool2d that take a rule by name when they are called; epsilon and gamma are
-fixed at 0.1. Everything else is torch's own, and relevance goes through it as a gradient does, which is right for
-activations of which each output is its input or 0, for flattening and for max-pooling. So a case must ask for just
-these constants, and alpha-beta without bias ("Biases are currently ignored in the alphabeta-rule implementations").
+TorchLRP has modules for Linear, Conv2d and MaxPool2d that take a rule by name when they are called; epsilon and gamma
+are fixed at 0.1. All other modules are torch's own, and relevance passes through them as a gradient. This is correct
+for activations whose output is their input or 0, for flattening and for max-pooling. A case must therefore use these
+constants, and alpha-beta without bias ("Biases are currently ignored in the alphabeta-rule implementations").
 
-It is no package: `lrp` is a folder of its repository, which must stand on the path.
+TorchLRP is not a package: `lrp` is a folder of its repository, which must be on the path.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ from . import _asking as asking
 from . import _torch_twin as torch_twin
 
 HOW = (
-    "TorchLRP is on no package index: git clone https://github.com/fhvilshoj/TorchLRP, and put the clone on "
-    "PYTHONPATH, beside torch"
+    "TorchLRP is not on a package index: git clone https://github.com/fhvilshoj/TorchLRP, add the clone to "
+    "PYTHONPATH, and install torch"
 )
 
 COMMITS = {"bc3c22bd101b": "74253a1"}
-"""The beginning of the SHA-256 of its Python files, in order of their names -> the commit that they are."""
+"""The beginning of the SHA-256 of its Python files, sorted by name -> their commit."""
 
 Made = Any
 """A module of TorchLRP."""
@@ -47,14 +47,14 @@ class TorchLrp:
     def __init__(self) -> None:
         module = import_module("lrp")
         if not hasattr(module, "convert_vgg"):
-            raise ImportError(f"the package lrp in {module.__path__} is not TorchLRP's")
+            raise ImportError(f"the package lrp in {module.__path__} is not TorchLRP")
         self.version = _version(Path(module.__path__[0]))
 
     def explain(self, case: Case) -> np.ndarray:
-        """Relevance of the input: the gradient that the backward pass leaves there."""
+        """Relevance of the input: its gradient after the backward pass."""
         net = case.network
         if asking.is_shared(net):
-            raise NotOffered("a layer that stands at two places is not tried")
+            raise NotOffered("this adapter does not ask about layers shared by several nodes")
         names = {node.name: _rule(case, node) for node in net.nodes}
         module = torch_twin.twin(net)
         for name, rule in names.items():
@@ -66,15 +66,14 @@ class TorchLrp:
         return np.asarray(x.grad.detach().numpy(), dtype=np.float64)
 
     def promise(self, case: Case) -> str | None:
-        """What its README says, "some of the LRP rules, [1, 2, 3], for linear layers and convolutional layers"."""
-        if case.kind != "relevance" or asking.is_shared(case.network) or asking.divides_by_zero(case):
-            return None
-        told = {_WORDS.get(type(case.rules[n.name])) for n in case.network.nodes if isinstance(n.layer, LinearLayer)}
-        return None if None in told else "; ".join(sorted(words for words in told if words)) or None
+        """The README: "some of the LRP rules, [1, 2, 3], for linear layers and convolutional layers"."""
+        words = asking.quotations(case, lambda case, node: _WORDS.get(type(case.rules[node.name])))
+        uncovered = words is None or asking.is_shared(case.network) or asking.divides_by_zero(case)
+        return None if uncovered else words
 
 
 def _version(folder: Path) -> str:
-    """The commit, where its files are known; it has no number of a version."""
+    """The commit, where the files are known; TorchLRP has no version number."""
     digest = hashlib.sha256()
     for path in sorted(folder.rglob("*.py")):
         digest.update(path.read_bytes())
@@ -83,7 +82,7 @@ def _version(folder: Path) -> str:
 
 @cache
 def _explained() -> Any:
-    """A module of torch as TorchLRP's, called with its rule."""
+    """A module that calls TorchLRP's counterpart of a module of torch with its rule."""
     nn: Any = import_module("torch.nn")
     lrp = import_module("lrp")
 
@@ -104,23 +103,23 @@ def _explained() -> Any:
 
 
 def _rule(case: Case, node: Node) -> str | None:
-    """TorchLRP's name of the rule of a node, None where torch's gradient routes; raises NotOffered."""
+    """TorchLRP's name for the rule of a node, None if the gradient routes relevance; raises NotOffered."""
     layer = node.layer
     if isinstance(layer, Elementwise) and not isinstance(layer, layers.ReLU):
-        raise NotOffered(f"TorchLRP sends a gradient through {type(layer).__name__}, and has no rule for it")
+        raise NotOffered(f"TorchLRP has no rule for {type(layer).__name__}, and takes its gradient")
     if not isinstance(layer, LinearLayer):
         return None
     if not isinstance(layer, layers.Dense | layers.Conv2D):
         raise NotOffered(f"TorchLRP has no rule for {type(layer).__name__}")
     if isinstance(layer, layers.Conv2D) and len(set(layer.window.padding)) > 1:
-        raise NotOffered("a padding that differs from side to side is not tried")
+        raise NotOffered("this adapter does not ask about a different padding on each side")
     rule = case.rules[node.name]
     if isinstance(rule, rules.Epsilon):
-        return _named("epsilon", rule.scale is None and rule.epsilon == 0.1, "an epsilon of 0.1, and no other")
+        return _named("epsilon", rule.scale is None and rule.epsilon == 0.1, "only an epsilon of 0.1")
     if isinstance(rule, rules.Gamma):
         offered = rule.gamma == 0.1 and not rule.generalised and rule.stabilizer in (0, 0.1)
         name = "gamma+epsilon" if rule.stabilizer else "gamma"
-        return _named(name, offered, "a plain gamma of 0.1, and no other")
+        return _named(name, offered, "only a plain gamma of 0.1")
     if isinstance(rule, rules.AlphaBeta | rules.ZPlus):
         return _alpha_beta(rule, getattr(layer, "bias", None) is not None)
     raise NotOffered(f"TorchLRP has no rule like {type(rule).__name__}")
@@ -133,13 +132,13 @@ def _named(name: str, offered: bool, words: str) -> str:
 
 
 def _alpha_beta(rule: rules.AlphaBeta | rules.ZPlus, with_bias: bool) -> str:
-    """ "alpha1beta0" or "alpha2beta1", where no bias is meant to take part."""
+    """ "alpha1beta0" or "alpha2beta1", for layers or rules without bias; raises NotOffered."""
     alpha = rule.alpha if isinstance(rule, rules.AlphaBeta) else 1  # beta is alpha - 1
     name = {1: "alpha1beta0", 2: "alpha2beta1"}.get(int(alpha), "") if alpha == int(alpha) else ""
     literal = getattr(rule, "empty", "literal") == "literal" and not rule.stabilizer
-    _named(name, bool(name) and literal, "alpha-beta for 1 and 0, and for 2 and 1, without a stabilizer or modes")
+    _named(name, bool(name) and literal, "alpha-beta only for (1, 0) and (2, 1), without a stabilizer or modes")
     kept = with_bias and getattr(rule, "bias", "keep") == "keep"
-    return _named(name, not kept, "alpha-beta without the bias, as its README says")
+    return _named(name, not kept, "alpha-beta only without the bias, as its README says")
 
 
 _README = 'README: "Implemented rules"'
@@ -149,9 +148,9 @@ _WORDS: Mapping[type, str] = {
     rules.AlphaBeta: f'{_README}: "alpha=1 beta=0", "alpha=2 beta=1" [Bach et al. 2015]',
     rules.ZPlus: f'{_README}: "alpha=1 beta=0" [Bach et al. 2015]',
 }
-"""Short quotations from the README of commit 74253a1, in brackets the paper that it cites."""
+"""Short quotations from the README of commit 74253a1, with the paper it cites in brackets."""
 
 
 def adapter() -> TorchLrp:
-    """TorchLRP, where its folder is on the path and torch is installed."""
+    """Make the adapter; the folder of TorchLRP must be on the path, and torch installed."""
     return TorchLrp()

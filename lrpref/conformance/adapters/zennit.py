@@ -1,10 +1,10 @@
-"""zennit (Anders et al. 2021, arXiv 2106.13200), held to the table rule by rule.
+"""The adapter of zennit (Anders et al. 2021, arXiv 2106.13200).
 
-Every node gets the rule of zennit that has its rule's name, with the parameters that the case names and zennit's own
-default for everything else. Activations `Pass`, as in all composites of zennit.
+Every node gets zennit's rule of the same name, with the parameters of the case and zennit's defaults for all others.
+Activations get `Pass`, as in all composites of zennit.
 
-A stabilizer of 0 is passed on as 0, for which zennit answers NaN wherever a denominator is 0, even in a pool that takes
-no part. `stabilized()` asks with the least stabilizer that there is, which changes no denominator but 0.
+A stabilizer of 0 is passed on as 0. zennit then answers NaN wherever a denominator is 0, even in a part with the
+coefficient 0. `stabilized()` asks with the smallest possible stabilizer instead, which changes only denominators of 0.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from ... import rules
+from ...backend import to_numpy
 from ...layers import DiagonalLayer, Elementwise, LinearLayer, Softmax, WeightedLayer
 from ...network import Node
 from ...rules import Rule
@@ -42,7 +43,7 @@ class Zennit:
         self.version = version("zennit")
 
     def explain(self, case: Case) -> np.ndarray:
-        """Relevance of the input by `zennit.attribution.Gradient`, one rule to a module."""
+        """Relevance of the input by `zennit.attribution.Gradient`, with one rule per module."""
         net, shared = case.network, asking.is_shared(case.network)
         rule_of = {node.name: self._rule(case, node) for node in net.nodes}
         names = [([torch_twin.module_name(name)], rule) for name, rule in rule_of.items() if rule is not None]
@@ -54,21 +55,17 @@ class Zennit:
         return np.asarray(relevance.detach().numpy(), dtype=np.float64)
 
     def promise(self, case: Case) -> str | None:
-        """What the docstrings of the rules say, where each of them covers the layer it is on.
+        """The docstrings of the rules, where each of them covers its layer.
 
-        A denominator of 0 is covered by none; nor is a layer that stands at two nodes, or a Softmax.
+        They do not cover denominators of 0, layers shared by several nodes, and Softmax.
         """
-        if case.kind != "relevance" or asking.is_shared(case.network):
+        if asking.is_shared(case.network) or any(isinstance(node.layer, Softmax) for node in case.network.nodes):
             return None
-        if any(isinstance(layer, Softmax) for _, layer, _ in case.network.nodes):
-            return None
-        told = {_told(case, node) for node in case.network.nodes if isinstance(node.layer, LinearLayer)}
-        if None in told or asking.divides_by_zero(_as_zennit_computes(case), idle=True):
-            return None
-        return "; ".join(sorted(f"zennit.rules.{words}" for words in told if words)) or None
+        words = asking.quotations(case, _quotation)
+        return None if words is None or asking.divides_by_zero(_as_zennit_computes(case), idle=True) else words
 
     def _rule(self, case: Case, node: Node) -> Made:
-        """zennit's rule for a node, None where no hook is wanted."""
+        """zennit's rule for a node; None for no hook."""
         zennit = import_module("zennit.rules")
         if isinstance(node.layer, Elementwise):
             return zennit.Pass()
@@ -78,7 +75,9 @@ class Zennit:
         if type(rule) not in _RULES:
             raise NotOffered(f"zennit has no rule like {type(rule).__name__}")
         if isinstance(rule, rules.Gamma) and not rule.generalised and not _positive_inputs(case, node):
-            raise NotOffered("zennit's Gamma is the generalised rule, which is plain gamma for positive inputs only")
+            raise NotOffered(
+                "zennit's Gamma is the generalised rule, which equals plain gamma only for positive inputs"
+            )
         return _RULES[type(rule)](zennit, rule, case)
 
 
@@ -93,7 +92,7 @@ def _epsilon(zennit: Any, rule: rules.Epsilon, case: Case) -> Made:
 
 def _alpha_beta(zennit: Any, rule: rules.AlphaBeta, case: Case) -> Made:
     if rule.empty != "literal":
-        raise NotOffered("zennit's AlphaBeta has no mode that renormalises where a pool is empty")
+        raise NotOffered("zennit's AlphaBeta has no mode that renormalises where a part is empty")
     zeroed = ["bias"] if rule.bias == "ignore" else None
     return zennit.AlphaBeta(alpha=rule.alpha, beta=rule.beta, stabilizer=rule.stabilizer, zero_params=zeroed)
 
@@ -104,7 +103,7 @@ def _z_box(zennit: Any, rule: rules.ZBox, case: Case) -> Made:
 
 
 def _bound(value: Any, case: Case) -> Any:
-    """A bound as a tensor that broadcasts: one per channel stands on axis 1."""
+    """A bound as a tensor that broadcasts, with channels on axis 1."""
     array = np.asarray(value, dtype=np.float64)
     if array.ndim == 1:
         array = array.reshape(1, -1, *(1,) * (case.input.ndim - 2))
@@ -137,25 +136,25 @@ _WORDS: Mapping[type[Rule], str] = {
     rules.Flat: 'Flat: "LRP Flat rule", as WSquare "with all parameters set to ones" [Lapuschkin et al. 2019]',
     rules.Pass: 'Pass: "passes upper layer relevance through to the lower layer"',
 }
-"""Short quotations from the docstrings of zennit 1.0.0, in brackets the paper that each cites."""
+"""Short quotations from the docstrings of zennit 1.0.0, with the paper that each cites in brackets."""
 
 
-def _told(case: Case, node: Node) -> str | None:
-    """The words for the rule of a node, None where they do not cover its layer."""
+def _quotation(case: Case, node: Node) -> str | None:
+    """The quotation for the rule of a node; None if it does not cover the layer."""
     rule = case.rules[node.name]
     weighted = isinstance(node.layer, WeightedLayer)
     covered = weighted or isinstance(rule, rules.Pass)
     if isinstance(rule, rules.Zero | rules.Epsilon):
         covered = not isinstance(node.layer, DiagonalLayer)
-    if isinstance(rule, rules.WSquare):  # its docstring lets a bias take part, unless it is among zero_params
+    if isinstance(rule, rules.WSquare):  # by its docstring, a bias takes part unless it is among zero_params
         covered = weighted and getattr(node.layer, "bias", None) is None
     if isinstance(rule, rules.Gamma):
         covered = weighted and _positive_inputs(case, node) and (not rule.generalised or _positive_z(case, node))
-    return _WORDS[type(rule)] if covered else None
+    return f"zennit.rules.{_WORDS[type(rule)]}" if covered else None
 
 
 def _as_zennit_computes(case: Case) -> Case:
-    """The case with generalised gamma for plain gamma: both branches are divided, whichever counts."""
+    """The case with generalised gamma instead of plain gamma: zennit divides in both branches, and then selects one."""
     changed = {
         node: replace(rule, generalised=True) if isinstance(rule, rules.Gamma) else rule
         for node, rule in case.rules.items()
@@ -164,20 +163,21 @@ def _as_zennit_computes(case: Case) -> Case:
 
 
 def _positive_inputs(case: Case, node: Node) -> bool:
+    """Whether all inputs of a node are at least 0."""
     z = case.network.activations(case.input)
-    return all(bool(np.all(z[name] >= 0)) for name in node.inputs)
+    return all(bool(np.all(to_numpy(z[name]) >= 0)) for name in node.inputs)
 
 
 def _positive_z(case: Case, node: Node) -> bool:
-    """The generalised rule is the original one where z >= 0 too."""
-    return bool(np.all(case.network.activations(case.input)[node.name] >= 0))
+    """Whether all outputs of a node are at least 0; the generalised rule then equals the original one."""
+    return bool(np.all(to_numpy(case.network.activations(case.input)[node.name]) >= 0))
 
 
 def adapter() -> Zennit:
-    """zennit, where it and torch are installed."""
+    """Make the adapter; zennit and torch must be installed."""
     return Zennit()
 
 
 def stabilized() -> asking.Stabilized:
-    """zennit, kept from dividing by zero."""
+    """Make the adapter that keeps zennit from dividing by zero."""
     return asking.Stabilized(Zennit())

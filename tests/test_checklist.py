@@ -1,0 +1,294 @@
+"""What every layer and every mode of every rule needs before the library may offer it: the list of CONTRIBUTING.md.
+
+For a user a new layer or rule is one file. In the library it also has its literal form in the oracle, its place in both
+importers (or is refused there by name), in the file format of networks, in the strategies, in the schema of the
+conformance cases, in exact arithmetic, and in the pages that describe it. Each of these was forgotten once without any
+other test failing.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import MISSING, dataclass, fields
+from fractions import Fraction
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+
+import lrpref
+from lrpref import layers, oracle, rules
+from lrpref.errors import DTypeError, LrprefError, RuleError
+from lrpref.importers import onnx_operations, torch_operations
+from lrpref.rational import exact
+from lrpref.testing import strategies
+
+ROOT = Path(__file__).parent.parent
+SCHEMA = json.loads((ROOT / "lrpref" / "conformance" / "fixtures" / "schema.json").read_text())["$defs"]
+
+CONCRETE = {name: kind for name in layers.__all__ if (kind := getattr(layers, name)) not in layers.BASES}
+
+
+@dataclass(frozen=True)
+class Imported:
+    """Where a layer comes from: a module of torch.nn and an operator of ONNX; or why an importer never makes it."""
+
+    torch: str = ""
+    onnx: str = ""
+    never: str = ""
+
+
+IMPORTED = {
+    "Add": Imported("add", "Add"),
+    "AvgPool2D": Imported("AvgPool2d", "AveragePool"),
+    "BatchNorm": Imported("BatchNorm2d", "BatchNormalization"),
+    "Concat": Imported("cat", "Concat"),
+    "Conv2D": Imported("Conv2d", "Conv"),
+    "Dense": Imported("Linear", "Gemm"),
+    "Dropout": Imported("Dropout", "Dropout"),
+    "Flatten": Imported("Flatten", "Flatten"),
+    "GlobalAvgPool2D": Imported("AdaptiveAvgPool2d", "GlobalAveragePool"),
+    "LeakyReLU": Imported("LeakyReLU", "LeakyRelu"),
+    "MaxPool2D": Imported("MaxPool2d", "MaxPool"),
+    "Pad2D": Imported("ZeroPad2d", "Pad"),
+    "ReLU": Imported("ReLU", "Relu"),
+    "ReLU6": Imported("ReLU6", "Clip"),
+    "Scale": Imported(
+        "", "Mul", never="torch has no module of that kind; multiplication by a constant is refused by name"
+    ),
+    "Sigmoid": Imported("Sigmoid", "Sigmoid"),
+    "Softmax": Imported("Softmax", "Softmax"),
+    "Tanh": Imported("Tanh", "Tanh"),
+    "ThreshReLU": Imported(never="only lrpref.fuse makes it; neither library has one"),
+}
+
+INPUTS = {name: (np.asarray([[[[1.0, -2.0], [0.5, 4.0]]]]),) for name in CONCRETE}
+INPUTS |= {name: 2 * INPUTS[name] for name in ("Add", "Concat")}
+INPUTS["Dense"] = (np.asarray([[1.0, -2.0]]),)
+
+MADE = {
+    "AvgPool2D": lambda: layers.AvgPool2D(2),
+    "BatchNorm": lambda: layers.BatchNorm([1.0], [0.0], [0.0], [0.25], eps=0.0),
+    "Conv2D": lambda: layers.Conv2D([[[[1.0, -2.0], [0.5, 1.0]]]], [0.5]),
+    "Dense": lambda: layers.Dense([[1.0, -3.0]], [0.5]),
+    "MaxPool2D": lambda: layers.MaxPool2D(2),
+    "Pad2D": lambda: layers.Pad2D(1),
+    "Scale": lambda: layers.Scale([2.0], [1.0]),
+}
+"""A small example of each layer whose parameters have no default."""
+
+INTERACTIVE = pytest.mark.filterwarnings("ignore::hypothesis.errors.NonInteractiveExampleWarning")
+
+IRRATIONAL = {"Sigmoid", "Tanh", "Softmax"}
+
+
+def example(name: str) -> Any:
+    return MADE.get(name, CONCRETE[name])()
+
+
+# ---- layers ------------------------------------------------------------------------------------------------------
+
+
+def missing_places(name: str) -> Iterator[str]:
+    """The places that do not know a layer."""
+    if name not in IMPORTED:
+        yield "importers: say in IMPORTED which module and operator become it, or why none does"
+    elif not (origin := IMPORTED[name]).never or origin.torch or origin.onnx:
+        known = {**torch_operations.MODULES, **torch_operations.OPERATIONS}
+        if origin.torch not in known and not origin.never:
+            yield f"torch importer: {origin.torch!r}"
+        if origin.onnx not in onnx_operations.OPERATIONS:
+            yield f"ONNX importer: {origin.onnx!r}"
+    if name not in {kind["properties"]["type"]["const"] for kind in SCHEMA["layer"]["anyOf"]}:
+        yield "schema of the conformance cases"
+    page = (ROOT / "docs" / "layers.md").read_text() if (ROOT / "docs" / "layers.md").is_file() else ""
+    if f"## {name}\n" not in page:
+        yield "docs/layers.md: run scripts/make_docs.py"
+
+
+@pytest.mark.parametrize("name", CONCRETE)
+def test_a_layer_has_its_place_everywhere(name: str) -> None:
+    assert list(missing_places(name)) == []
+
+
+@pytest.mark.parametrize("name", sorted(set(CONCRETE) - {"Softmax"}))
+def test_a_layer_has_a_literal_form(name: str) -> None:
+    """What the oracle's messages sum to is what the layer sends."""
+    layer, inputs = example(name), INPUTS[name]
+    R = np.ones(layer.forward(*inputs).shape)
+    sent = oracle.messages(layer, inputs, R, rules.Flat())
+    found = layer.flow(inputs, R, rules.Flat()).inputs
+    for message, R_i in zip(sent, found, strict=True):
+        np.testing.assert_allclose(message.sum(axis=tuple(range(R_i.ndim, message.ndim))), R_i)
+
+
+@pytest.mark.parametrize("name", CONCRETE)
+def test_a_layer_is_stored_and_restored(name: str, tmp_path: Path) -> None:
+    inputs = [f"in{k}" for k in range(len(INPUTS[name]))]
+    nodes = [(i, layers.ReLU(), ["input"]) for i in inputs]
+    net = lrpref.Network([*nodes, ("layer", example(name), inputs)])
+    lrpref.save(net, tmp_path / "net.npz")
+    back = lrpref.load(tmp_path / "net.npz")
+    x = INPUTS[name][0]
+    assert type(back["layer"]) is CONCRETE[name]
+    assert_array_equal(back.forward(x), net.forward(x))
+
+
+@INTERACTIVE
+def test_the_strategies_draw_every_layer() -> None:
+    """Softmax, which has no relevance of its own, excepted."""
+    drawn = set()
+    for kind in strategies.LAYERS.values():
+        for shape in ((1, 4), (1, 4, 4, 4)):
+            try:
+                drawn.add(type(kind.layer(shape).example()).__name__)
+            except (ValueError, LrprefError):  # this kind wants the other shape
+                continue
+    assert drawn == set(CONCRETE) - {"Softmax"}
+
+
+@pytest.mark.parametrize("name", CONCRETE)
+def test_a_layer_is_exact_or_refused_by_name(name: str) -> None:
+    inputs = INPUTS[name]
+    layer = example(name)
+    if name in IRRATIONAL:
+        with pytest.raises(DTypeError, match=f"{name} needs an exponential"):
+            layer.forward(*map(exact, inputs))
+        return
+    net = lrpref.Network([("a", layers.ReLU(), ["input"]), ("b", layers.ReLU(), ["input"]),
+                          ("layer", layer, ["a", "b"][: len(inputs)])]) if len(inputs) > 1 else None  # fmt: skip
+    layer = exact(net if net is not None else lrpref.Network([("layer", layer, ["input"])]))["layer"]
+    z = layer.forward(*map(exact, inputs))
+    assert all(isinstance(value, Fraction | type(exact([[1]])[0, 0])) for value in z.flat)
+
+
+# ---- rules -------------------------------------------------------------------------------------------------------
+
+VALUES = {
+    (rules.Epsilon, "scale"): [None, "rms"],
+    (rules.Gamma, "generalised"): [False, True],
+    (rules.AlphaBeta, "bias"): ["keep", "ignore"],
+    (rules.AlphaBeta, "empty"): ["literal", "renormalise"],
+    (rules.Relative, "rescale"): [True, False],
+}
+"""The parameters that select a mode, and their values."""
+
+
+def modes(kind: type[rules.Rule]) -> list[dict[str, Any]]:
+    """Every combination of a rule's modes, as keyword arguments; z-box also needs its bounds."""
+    choices = {name: values for (owner, name), values in VALUES.items() if owner is kind}
+    bounds = {"low": -3.0, "high": 5.0} if kind is rules.ZBox else {}
+    return [dict(zip(choices, values, strict=True)) | bounds for values in product(*choices.values())]
+
+
+MODES = [(kind, mode) for kind in rules.RULES.values() for mode in modes(kind)]
+
+
+def unknown_modes(kind: type[rules.Rule]) -> Iterator[str]:
+    """The places that do not know a parameter of a rule."""
+    schema = {each["properties"]["type"]["const"]: each["properties"] for each in SCHEMA["rule"]["anyOf"]}
+    page = (ROOT / "docs" / "rules.md").read_text()
+    for field in fields(kind):
+        default = field.default
+        chooses = default is not MISSING and (default is None or isinstance(default, str | bool))
+        if chooses and (kind, field.name) not in VALUES:
+            yield f"VALUES: the values of {field.name}"
+        if field.name not in oracle.PARAMETERS.get(kind, ()):
+            yield f"oracle: {field.name}"
+        if field.name not in schema.get(kind.__name__, {}):
+            yield f"schema of the conformance cases: {field.name}"
+        if f"`{field.name}`" not in page and field.name not in page:
+            yield f"docs/rules.md: {field.name}; run scripts/make_docs.py"
+    for name in (name for owner, name in VALUES if owner is kind):
+        if name not in {field.name for field in fields(kind)}:
+            yield f"VALUES: there is no {name} any more"
+
+
+@pytest.mark.parametrize("kind", rules.RULES.values(), ids=rules.RULES)
+def test_a_rules_parameters_have_their_place_everywhere(kind: type[rules.Rule]) -> None:
+    assert list(unknown_modes(kind)) == []
+
+
+A, R = np.asarray([[1.0, -2.0, 0.0]]), np.asarray([[3.0, -1.0, 0.5]])
+DENSE = layers.Dense([[1.0, 2.0, -1.0], [-1.0, -0.5, 2.0], [1.0, -1.0, 5.0]], [0.5, -2.0, 0.0])
+"""The last unit has no negative part."""
+DIAGONAL = layers.Scale([2.0, -1.0, 3.0], [0.5, 0.0, -1.0])
+
+
+def at_work(kind: type[rules.Rule]) -> tuple[Any, np.ndarray]:
+    """A layer for the rule, and a relevance at its output."""
+    return (DIAGONAL, np.asarray([[1.0, -2.0, 0.5]])) if kind.diagonal_only else (DENSE, R)
+
+
+@pytest.mark.parametrize(("kind", "mode"), MODES, ids=lambda value: getattr(value, "name", str(value)))
+def test_a_mode_has_a_literal_form_of_its_own(kind: type[rules.Rule], mode: dict[str, Any]) -> None:
+    """The oracle agrees with the engine in this mode; so a mode that it ignored would show."""
+    layer, received = at_work(kind)
+    sent = oracle.messages(layer, A, received, kind(**mode))
+    np.testing.assert_allclose(sent.sum(axis=-1), layer.relevance(A, received, kind(**mode)), rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("kind", [owner for owner, _ in VALUES], ids=[f"{o.name}-{n}" for o, n in VALUES])
+def test_modes_differ(kind: type[rules.Rule]) -> None:
+    """On the example above every mode gives a map of its own; else the test above would see nothing."""
+    layer, received = at_work(kind)
+    found = [layer.relevance(A, received, kind(**mode)).tolist() for mode in modes(kind)]
+    assert all(found.count(each) == 1 for each in found), found
+
+
+@pytest.mark.parametrize(("kind", "mode"), MODES, ids=lambda value: getattr(value, "name", str(value)))
+def test_a_mode_is_exact_or_refused_by_name(kind: type[rules.Rule], mode: dict[str, Any]) -> None:
+    layer, received = at_work(kind)
+    net = exact(lrpref.Network.sequential(layer))
+    rule = kind(**mode)
+    if not rule.exact:
+        with pytest.raises(RuleError, match="irrational"):
+            lrpref.trace(net, exact(A), rule=rule)
+        return
+    everywhere = lrpref.composites.Composite([(layers.LinearLayer, rule)])
+    found = lrpref.trace(net, exact(A), rule=everywhere, seed=exact(received))
+    assert all(value == 0 for value in found.ledger.residual().flat)
+    np.testing.assert_allclose(found.relevance.astype(float), layer.relevance(A, received, rule), rtol=1e-12)
+
+
+@INTERACTIVE
+def test_the_strategies_draw_every_mode() -> None:
+    """Relative's rescaled messages excepted: strategies.RULES says why."""
+    for kind in rules.RULES.values():
+        seen: dict[str, set[Any]] = {name: set() for owner, name in VALUES if owner is kind}
+        if kind is rules.Relative:
+            continue
+        strategy = strategies.RULES[kind.name](((1, 3),))
+        for _ in range(60):
+            rule = strategy.example()
+            for name, values in seen.items():
+                values.add(getattr(rule, name))
+        for name, values in seen.items():
+            assert values == set(VALUES[kind, name]), f"{kind.name}: {name}"
+
+
+# ---- the list can fail -------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Squared(rules.WSquare):
+    """w-square with a mode that nobody else was told of."""
+
+    bias: str = "ignore"
+
+
+def test_a_mode_that_the_oracle_ignores_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(oracle.PARAMETERS, Squared, oracle.PARAMETERS[rules.WSquare])
+    monkeypatch.setitem(oracle._LITERAL, Squared, oracle._LITERAL[rules.WSquare])
+    assert {"VALUES: the values of bias", "oracle: bias"} < set(unknown_modes(Squared))
+    with pytest.raises(RuleError, match="does not know its parameters bias"):
+        oracle.messages(DENSE, A, R, Squared())
+
+
+def test_a_layer_that_was_only_exported_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = [place.partition(":")[0] for place in missing_places("Upsample2D")]
+    assert found == ["importers", "schema of the conformance cases", "docs/layers.md"]
