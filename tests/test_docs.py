@@ -1,8 +1,9 @@
-"""The pages under docs/ say what the code says: generated pages are up to date, and every link leads somewhere."""
+"""The documentation matches the code: generated pages are up to date, examples run, and links resolve."""
 
 from __future__ import annotations
 
 import ast
+import importlib.util
 import re
 import subprocess
 import sys
@@ -12,9 +13,23 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from test_imports import FILES, GRAPH
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("*/README.md"), *ROOT.glob("tests/*/*.md")])
+
+
+def load_make_docs() -> Any:
+    """scripts/make_docs.py, which is not part of a package."""
+    spec = importlib.util.spec_from_file_location("make_docs", ROOT / "scripts" / "make_docs.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+make_docs = load_make_docs()
 
 
 def test_the_page_of_rules_is_what_the_code_says() -> None:
@@ -23,10 +38,140 @@ def test_the_page_of_rules_is_what_the_code_says() -> None:
     assert done.returncode == 0, "run python scripts/make_docs.py"
 
 
-@pytest.mark.parametrize("name", ["compare", "exact", "testing"])
+FORMULAS = {
+    # an index of several letters takes braces, a part or a power is a superscript
+    "z_j = sum_i a_i w_ij + b_j": r"z_j = \sum_i a_i w_{ij} + b_j",
+    "z_j+ = sum_i (a_i w_ij)+ + b_j+": r"z_j^+ = \sum_i (a_i w_{ij})^+ + b_j^+",
+    "(a w)- = a+ w- + a- w+": r"(a w)^- = a^+ w^- + a^- w^+",
+    "a'_i w'_ij": r"a'_i w'_{ij}",
+    "sum_i' a_i' w_i'j": r"\sum_{i'} a_{i'} w_{i'j}",
+    "z_linear": r"z_{\text{linear}}",
+    # the numerator of a fraction begins after the sum; parentheses that only hold it together are dropped
+    "R_i = sum_j a_i w_ij / z_j R_j": r"R_i = \sum_j \frac{a_i w_{ij}}{z_j} R_j",
+    "R_i = sum_j  a_i w_ij / z_j  R_j": r"R_i = \sum_j \frac{a_i w_{ij}}{z_j} R_j",
+    "R_i = sum_j (a_i w_ij / z_j) R_j": r"R_i = \sum_j \frac{a_i w_{ij}}{z_j} R_j",
+    "R_i = sum_j (a_i w_ij / (z_j + epsilon sign(z_j))) R_j": (
+        r"R_i = \sum_j \frac{a_i w_{ij}}{z_j + \epsilon \mathop{\mathrm{sign}}(z_j)} R_j"
+    ),
+    "(|z_j| - sgn(z_j) b_j) / n * R_j": (r"\frac{\lvert z_j \rvert - \mathop{\mathrm{sgn}}(z_j) b_j}{n} \cdot R_j"),
+    # parentheses around more than the fraction stay, and grow with it
+    "R_i = sum_j (alpha (a_i w_ij)+ / z_j+ - beta (a_i w_ij)- / z_j-) R_j": (
+        r"R_i = \sum_j \left( \frac{\alpha (a_i w_{ij})^+}{z_j^+} - \frac{\beta (a_i w_{ij})^-}{z_j^-} \right) R_j"
+    ),
+    # a sum below the bar has to end somewhere: at a parenthesis, or where it has a single factor
+    "R_i = sum_j (w_ij^2 / sum_i w_ij^2) R_j": r"R_i = \sum_j \frac{w_{ij}^2}{\sum_i w_{ij}^2} R_j",
+    "R_i = sum_j  w_ij^2 / sum_i w_ij^2  R_j": r"R_i = \sum_j \frac{w_{ij}^2}{\sum_i w_{ij}^2} R_j",
+    "sum_j w_ij^2 / sum_i w_ij^2 R_j": r"\sum_j w_{ij}^2 / \sum_i w_{ij}^2 R_j",
+    "kappa = sum_j |R_j| / sum_i |sum_j R[i<-j]|": (
+        r"\kappa = \sum_j \frac{\lvert R_j \rvert}{\sum_i \lvert \sum_j R_{i \leftarrow j} \rvert}"
+    ),
+    # words, conditions, and several formulas on a line
+    "1 / (number of inputs of j)  R_j": r"\frac{1}{\text{number of inputs of j}} R_j",
+    "kappa = 1        (0 where nothing flows)": r"\kappa = 1 \qquad \text{(0 where nothing flows)}",
+    "z_j >= 0:  R_i = R_j": r"z_j \ge 0: \quad R_i = R_j",
+    "R_i = R_j          alpha - beta = 1": r"R_i = R_j \qquad \alpha - \beta = 1",
+    "R_j = 0 where z_j < 0": r"R_j = 0 \text{ where } z_j \lt 0",
+}
+
+
+@pytest.mark.parametrize(("plain", "expected"), FORMULAS.items(), ids=FORMULAS)
+def test_a_formula_in_latex(plain: str, expected: str) -> None:
+    assert make_docs.latex(plain) == expected
+
+
+@pytest.mark.parametrize("plain", ["(a_i", "a_i)", "|a_i", "a_i /", "a_i @ b", "sum_i /"])
+def test_what_is_not_a_formula_is_reported_with_its_text(plain: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(plain)):
+        make_docs.latex(plain)
+
+
+PLAIN = """The summary, for a >= 0.
+
+    R_i = sum_j a_i w_ij / z_j R_j
+
+where z_j+ is the *positive* part of ``z``; see |a w|.
+
+epsilon  >= 0, in the units of z
+scale    None, or "rms": epsilon times
+         the root mean square
+
+>>> 1 + 1
+2
+"""
+NUMPYDOC = """The summary, for a >= 0.
+
+    R_i = sum_j (a_i w_ij / z_j) R_j
+
+where z_j+ is the *positive* part of ``z``; see |a w|.
+
+Parameters
+----------
+epsilon : float
+    At least 0, in the units of z.
+scale : {None, "rms"}
+    With "rms", epsilon times
+    the root mean square.
+
+References
+----------
+Bach et al. 2015, eq. 58.
+
+Examples
+--------
+>>> 1 + 1
+2
+"""
+BODY = r"""The summary, for $a \ge 0$.
+
+$$R_i = \sum_j \frac{a_i w_{ij}}{z_j} R_j$$
+
+where $z_j^+$ is the *positive* part of `z`; see $\lvert a w \rvert$.
+
+"""
+
+
+def test_a_docstring_with_a_list_of_fields_in_markdown() -> None:
+    fields = '- `epsilon`: $\\ge 0$, in the units of z\n- `scale`: None, or "rms": epsilon times the root mean square'
+    assert make_docs.markdown(PLAIN) == BODY + fields
+
+
+def test_a_numpydoc_docstring_in_markdown() -> None:
+    """Sections become lists and paragraphs; examples are left out."""
+    sections = """**Parameters**
+
+- `epsilon` (float): At least 0, in the units of z.
+- `scale` ({None, "rms"}): With "rms", epsilon times the root mean square.
+
+**References**
+
+Bach et al. 2015, eq. 58."""
+    assert make_docs.markdown(NUMPYDOC) == BODY + sections
+
+
+def test_every_equation_of_a_rule_is_set_as_mathematics() -> None:
+    """No formula is left in the code's notation: neither in the table nor in what is displayed."""
+    page = make_docs.page()
+    assert page.count("$$") >= 2 * 10
+    for display in re.findall(r"\$\$(.*?)\$\$|\$([^$\n]+)\$", page):
+        formula = re.sub(r"\\text\{[^}]*\}", "", "".join(display))
+        assert not re.search(r"(?<!\\)sum_|<-|[<>|*]|\bw_ij|(?<!\\)\b(alpha|beta|gamma|epsilon|kappa)\b", formula), (
+            formula
+        )
+    assert ">>>" not in page
+
+
+EXECUTED = {
+    "compare": ROOT / "docs" / "compare.md",
+    "exact": ROOT / "docs" / "exact.md",
+    "testing": ROOT / "docs" / "testing.md",
+    "lrpref": ROOT / "lrpref" / "README.md",
+}
+
+
+@pytest.mark.parametrize("name", EXECUTED)
 def test_a_page_shows_what_its_code_prints(name: str) -> None:
     """Each block of Python is run, and must print the block of text after it."""
-    page = ROOT / "docs" / f"{name}.md"
+    page = EXECUTED[name]
     blocks = re.findall(r"```python\n(.*?)```\n+(?:```text\n(.*?)```)?", page.read_text(encoding="utf-8"), re.DOTALL)
     assert len(blocks) >= 2
     scope: dict[str, Any] = {"__name__": name}
@@ -44,10 +189,34 @@ def test_links_lead_somewhere(page: Path) -> None:
     assert not missing
 
 
+READING = (ROOT / "lrpref" / "README.md").read_text()
+
+
+def test_the_reading_order_names_every_file_of_the_method() -> None:
+    order = [
+        *("errors", "backend", "arithmetic", "layers", "network", "ledger", "engine", "rules", "relative"),
+        *("seeds", "composites", "walk", "fusion", "oracle", "plot"),
+    ]
+    assert re.findall(r"^\| \[`(\w+)(?:\.py|/)`\]", READING.partition("## The workshop")[0], re.MULTILINE) == order
+    assert set(order) - {"layers"} == {path.stem for path in (ROOT / "lrpref").glob("[!_]*.py")}
+    layers = {path.stem for path in (ROOT / "lrpref" / "layers").glob("[!_]*.py")}
+    assert set(re.findall(r"\(layers/(\w+)\.py\)", READING)) - {"__init__"} == layers
+
+
+def test_each_ring_builds_on_what_the_readme_says() -> None:
+    rows = re.findall(r"^\| \[`(\w+)/`\]\([^)]*\) \| .* \| (the core.*) \|$", READING, re.MULTILINE)
+    told = {ring: set(re.findall(r"`(\w+)`", names)) for ring, names in rows}
+    folders = {path.parent.name for path in (ROOT / "lrpref").glob("*/__init__.py")} - {"layers"}
+    assert set(told) == folders
+    for ring, names in told.items():
+        found = {m.partition(".")[0] for file in FILES if file.startswith(f"{ring}.") for m in GRAPH[file]}
+        assert found & folders - {ring} == names, ring
+
+
 def test_every_convention_names_a_test_that_exists() -> None:
     page = (ROOT / "docs" / "conventions.md").read_text()
     named = re.findall(r"\[`(test_\w+)`\]\(\.\./(tests/\w+\.py)\)", page)
-    rows = [line for line in page.splitlines() if line.startswith("| ") and not line.startswith("| what holds")]
+    rows = [line for line in page.splitlines() if line.startswith("| ") and not line.startswith("| convention |")]
     assert len(named) == len(rows) > 30
     for test, file in named:
         defined = {node.name for node in ast.parse((ROOT / file).read_text()).body if isinstance(node, ast.FunctionDef)}
