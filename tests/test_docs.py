@@ -150,7 +150,7 @@ Bach et al. 2015, eq. 58."""
 
 def test_every_equation_of_a_rule_is_set_as_mathematics() -> None:
     """No formula is left in the code's notation: neither in the table nor in what is displayed."""
-    page = make_docs.page()
+    page = make_docs.rules_page()
     assert page.count("$$") >= 2 * 10
     for display in re.findall(r"\$\$(.*?)\$\$|\$([^$\n]+)\$", page):
         formula = re.sub(r"\\text\{[^}]*\}", "", "".join(display))

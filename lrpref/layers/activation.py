@@ -41,7 +41,7 @@ class ReLU6(Elementwise):
 
 @dataclass(frozen=True, eq=False)
 class LeakyReLU(Elementwise):
-    """x where x > 0, negative_slope * x elsewhere.
+    """x where x > 0, else `negative_slope` * x.
 
     Parameters
     ----------

@@ -91,7 +91,7 @@ class Scale(DiagonalLayer):
 
 @dataclass(frozen=True, eq=False)
 class BatchNorm(DiagonalLayer):
-    """Batch normalization at inference, with the statistics that it learned:
+    """Batch normalization at inference, with the statistics that it learned.
 
         z = g (a - mu) / s + beta          s = sqrt(var + eps)
 
