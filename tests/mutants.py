@@ -606,7 +606,7 @@ JUDGES = [
     Mutant(
         "cases are not made smaller",
         "testing/search.py",
-        "return case if found is None else _reduced(found, breaks)",
+        "return case if found is None else _reduced(found, condition)",
         "return case",
         "tests/test_testing.py::test_a_planted_error_is_found_and_its_case_is_small[NoSign]",
         "a slip of the pen",
