@@ -248,7 +248,12 @@ WRONG_LAYERS: list[tuple[LinearLayer, np.ndarray, str, str]] = [
         r"input \(0, 0, 0\) and output \(0, 0, 0\): .* got 0, expected 1",
     ),
     (Stubborn([[1.0, -2.0]]), np.ones((2, 2)), "check_weights", "result for 3 w"),
-    (Forgetful([[1.0, 1.0]]), np.ones((2, 2)), "check_shape", "fan_in of at least 2, the most inputs of any unit, got 1"),
+    (
+        Forgetful([[1.0, 1.0]]),
+        np.ones((2, 2)),
+        "check_shape",
+        "fan_in of at least 2, the most inputs of any unit, got 1",
+    ),
     (Normalised([[1.0]]), np.asarray([[1.0], [2.0]]), "check_batch_independence", "sample 1 of 2"),
 ]
 
