@@ -137,7 +137,8 @@ def _number_type(rule: Rule, case: Any) -> Iterator[Pair]:
 def _conservation(rule: Rule, case: Any) -> Iterator[Pair]:
     """Check conservation with the losses that the rule reports.
 
-    A rule that reports none but is tagged `conserves` is checked where nothing can be lost: positive numbers, no bias.
+    A rule that reports no losses but is tagged `conserves` is checked where nothing can be lost: on positive numbers,
+    without a bias.
     """
     flow = case.layer.flow(case.inputs, case.R, rule)
     explain = _explain(case, rule)

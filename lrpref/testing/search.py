@@ -96,7 +96,7 @@ def search(levels: Sequence[Any], laws: Mapping[str, Pairs], max_examples: int, 
 
 
 def _violates(laws: Mapping[str, Pairs], name: str, case: Any) -> bool:
-    """Return whether a case violates a law. Cases that end in NaN would violate every law: they count as not finite."""
+    """Return whether a case violates a law. A NaN violates every law, and counts for check_finite only."""
     if problem_of(laws[name], case) is None:
         return False
     return name == "check_finite" or "check_finite" not in laws or problem_of(laws["check_finite"], case) is None
