@@ -606,7 +606,7 @@ JUDGES = [
     Mutant(
         "cases are not made smaller",
         "testing/search.py",
-        "return case if found is None else _reduced(found, breaks)",
+        "return case if found is None else _reduced(found, condition)",
         "return case",
         "tests/test_testing.py::test_a_planted_error_is_found_and_its_case_is_small[NoSign]",
         "a slip of the pen",
@@ -813,8 +813,8 @@ REPRODUCTION = [
     Mutant(
         "pictures taken apart in normalised units",
         "reproduce/networks.py",
-        "found: np.ndarray = fast.forward(self.inputs(pixels))",
-        "found: np.ndarray = fast.forward(pixels)",
+        "return to_numpy(fast.forward(self.inputs(to_numpy(pixels))))",
+        "return to_numpy(fast.forward(pixels))",
         "tests/test_reproduce.py::test_pictures_are_taken_apart_as_pictures",
         "a fill of 0 that is not black",
     ),
