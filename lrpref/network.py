@@ -266,7 +266,17 @@ class Network:
         return self.map_arrays(lambda array: asarray(array, backend))
 
     def astype(self, dtype: DType) -> Network:
-        """Return the network in another dtype, such as numpy.float64 or "float64"; masks stay as they are.
+        """Return the network in another dtype; masks stay as they are.
+
+        Parameters
+        ----------
+        dtype : dtype or str
+            A floating-point type of at least 32 bits, such as numpy.float64 or "float64".
+
+        Returns
+        -------
+        Network
+            The same graph with converted parameters.
 
         Raises
         ------

@@ -154,7 +154,7 @@ def test_target(run: Run, drawn: dict[str, Any]) -> None:
     assert str(tr.ledger) in said.out
 
 
-@pytest.mark.parametrize(("seed", "came_in"), [("one", "1 came in"), ("2.5", "2.5 came in"), ("-1", "-1 came in")])
+@pytest.mark.parametrize(("seed", "came_in"), [("one", "1 started"), ("2.5", "2.5 started"), ("-1", "-1 started")])
 def test_seed(seed: str, came_in: str, run: Run, tiny: Path, drawn: dict[str, Any]) -> None:
     said = run("explain", tiny, "x.npy", "--seed", seed)
     assert said.code == 0

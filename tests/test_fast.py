@@ -502,7 +502,7 @@ def test_many_targets_of_one_input_share_the_forward_pass() -> None:
 
 def test_several_targets_are_for_run_alone() -> None:
     net, shape = GRAPHS["chain"]
-    with pytest.raises(TargetError, match="2 targets for 1 samples"):
+    with pytest.raises(TargetError, match="expected one target per sample .*, got 2"):
         lrpref.prepare(net).explain(random(1, *shape), target=[0, 1])
 
 
