@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import chain
 from math import inf
 
 import numpy as np
@@ -105,17 +106,17 @@ def _walk(
         if name not in at:
             continue
         rule = rules.get(name)
-        label = _label(layer, rule)
-        budget.check(name, f"backward pass, {label}")
+        done = label(layer, rule)
+        budget.check(name, f"backward pass, {done}")
         with at_node(name, layer):
             flow = layer.flow(tuple(activations[i] for i in inputs), at[name], rule)
-        entries.append(Entry.of(name, layer, label, at[name], flow))
+        entries.append(Entry.of(name, layer, done, at[name], flow))
         for i, R_i in zip(inputs, flow.inputs, strict=True):
             at[i] = at[i] + R_i if i in at else R_i
     return at, Ledger(entries)
 
 
-def _label(layer: Layer, rule: Rule | None) -> str:
+def label(layer: Layer, rule: Rule | None) -> str:
     """What the ledger says was done at a layer."""
     return str(rule) if rule is not None else "passes" if isinstance(layer, Elementwise) else "routes"
 
@@ -125,21 +126,32 @@ def _label(layer: Layer, rule: Rule | None) -> str:
 
 def _warn_unless_sound(at: Mapping[str, Array], ledger: Ledger) -> None:
     """Warn, naming the first node, where relevance is not finite or the books do not close."""
-    for name, R in at.items():
-        if not all_finite(R):
-            warn(
-                f"relevance at {name!r} is not finite: a denominator near zero was divided by; "
-                "use Epsilon(...) or a rule with a stabilizer at the layer above it"
-            )
-            return
-    residual = ledger.residual()
-    for row, entry in enumerate(ledger.entries):
-        if entry.attributed and not _negligible(residual[row, :], at[entry.node], entry):
-            warn(
-                f"the books of {entry.node!r} ({entry.rule}) do not close to rounding: its denominators cancel "
-                "almost wholly, or its adjoint is not the transpose of its forward pass; print the ledger"
-            )
-            return
+    not_finite_at = (not_finite(name, R) for name, R in at.items())
+    not_closed_at = (not_closed(entry, at[entry.node]) for entry in ledger.entries)
+    for problem in filter(None, chain(not_finite_at, not_closed_at)):
+        warn(problem)
+        return
+
+
+def not_finite(name: str, R: Array) -> str | None:
+    """The warning for relevance `R` at a node that is not finite, else None."""
+    if all_finite(R):
+        return None
+    return (
+        f"relevance at {name!r} is not finite: a denominator near zero was divided by; "
+        "use Epsilon(...) or a rule with a stabilizer at the layer above it"
+    )
+
+
+def not_closed(entry: Entry, R: Array) -> str | None:
+    """The warning for books that do not close to rounding, else None; `R` is the relevance that was booked."""
+    residual = Ledger([entry]).residual()[0, :]
+    if not entry.attributed or _negligible(residual, R, entry):
+        return None
+    return (
+        f"the books of {entry.node!r} ({entry.rule}) do not close to rounding: its denominators cancel "
+        "almost wholly, or its adjoint is not the transpose of its forward pass; print the ledger"
+    )
 
 
 def _negligible(residual: Array, R: Array, entry: Entry) -> bool:

@@ -1,4 +1,4 @@
-"""Every other layer, and every other rule, by the layer's own code."""
+"""All other layers and rules, those of users among them, by the layer's own code."""
 
 from __future__ import annotations
 
@@ -8,16 +8,18 @@ from typing import Any
 
 from ...backend import Array, array_namespace
 from ...engine import Rule
-from ...layers import Layer
+from ...ledger import Entry
+from ...network import Node
+from ...walk import label, not_closed, not_finite
 from ..workers import Workers
 from .step import channels_first, channels_last
 
 
 @dataclass(frozen=True, eq=False)
-class Plain:
-    """Any layer under any rule, by the layer's own plain code. Relevance arrives and leaves as R."""
+class PlainStep:
+    """A node by the plain code of its layer and rule. Relevance arrives and leaves as R, and its books are checked."""
 
-    layer: Layer
+    node: Node
     rule: Rule | None
 
     form = "plain"
@@ -25,10 +27,14 @@ class Plain:
 
     def forward(self, inputs: tuple[Array, ...], workers: Workers, remember: bool) -> tuple[Array, None]:
         """The layer's output."""
-        return channels_last(self.layer.forward(*map(channels_first, inputs))), None
+        return channels_last(self.node.layer.forward(*map(channels_first, inputs))), None
 
     def backward(self, message: Array, kept: Any, inputs: tuple[Array, ...], workers: Workers) -> Sequence[Array]:
-        """The layer's flow; several targets of one input are as many inputs."""
-        xp = array_namespace(message)
-        values = tuple(xp.broadcast_to(a, (message.shape[0], *a.shape[1:])) for a in map(channels_first, inputs))
-        return tuple(map(channels_last, self.layer.flow(values, channels_first(message), self.rule).inputs))
+        """The layer's flow, booked as in the walk; several targets of one input are as many inputs."""
+        (name, layer, reads), R, xp = self.node, channels_first(message), array_namespace(message)
+        values = tuple(xp.broadcast_to(a, (len(R), *a.shape[1:])) for a in map(channels_first, inputs))
+        flow = layer.flow(values, R, self.rule)
+        found = [not_finite(at, R_at) for at, R_at in zip([name, *reads], [R, *flow.inputs], strict=True)]
+        found.append(not_closed(Entry.of(name, layer, label(layer, self.rule), R, flow), R))
+        workers.problems.extend(problem for problem in found if problem)
+        return tuple(map(channels_last, flow.inputs))
