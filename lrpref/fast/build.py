@@ -12,12 +12,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from .. import layers
 from ..backend import Array, array_namespace
 from ..engine import Rule, Term, one
 from ..errors import at_node
 from ..layers import Add, Conv2D, Dense, Dropout, Flatten, GlobalAvgPool2D, Layer, MaxPool2D, ReLU
 from ..layers.window import Window
 from ..network import INPUT, Network, Node
+from ..rules import RULES
 from .algebra import OWN, Recipe, Surroundings, bias_of, nonnegative_nodes, recipe, unitwise, weights_of
 from .kernels import FEW_CHANNELS, Direct, ForwardKernel, Kernel, Scatter, Stacked, StackedAdjoint
 from .steps import (
@@ -152,8 +154,14 @@ def _alone(graph: Graph, rules: Mapping[str, Rule], node: Node, arrives: str, fo
     rule = rules.get(node.name)
     made = _make_step(node, graph.situation(node, rule, False, arrives, form))
     if made is None:
-        return PlacedStep((node.name,), node.layer, node.inputs, PlainStep(node, rule), EXPLICIT, EXPLICIT)
+        step = PlainStep(node, rule, checked=not _is_ours(node.layer, rule))
+        return PlacedStep((node.name,), node.layer, node.inputs, step, EXPLICIT, EXPLICIT)
     return PlacedStep((node.name,), node.layer, node.inputs, made[0], arrives, made[1])
+
+
+def _is_ours(layer: Layer, rule: Rule | None) -> bool:
+    """Whether a layer and its rule are exactly lrpref's; a subclass is not."""
+    return type(layer) in vars(layers).values() and (rule is None or type(rule) in RULES.values())
 
 
 def _with_relu(graph: Graph, rules: Mapping[str, Rule], relu: Node, arrives: str, form: str) -> PlacedStep | None:

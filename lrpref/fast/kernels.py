@@ -14,11 +14,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from math import ceil
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 from ..backend import Array, DType, array_namespace
 from ..layers.window import Window
-from .workers import Scratch, Workers
+from .workers import Buffer, Scratch, Workers
 
 FULL_PRODUCT = 192
 """Rows below which a matrix product does not run at full speed; a block has at least as many, cached or not."""
@@ -165,7 +165,7 @@ def parts(job: Job, outs: tuple[Array, ...]) -> tuple[Array, ...]:
     return tuple(job.block.part(out)[..., job.channels] for out in outs)
 
 
-def gathered(source: Source, block: Block, window: Window, scratch: Scratch) -> Array:
+def gathered(source: Source, block: Block, window: Window, scratch: Scratch) -> Buffer:
     """The rows of the source that a block of output rows reads, with the padding around them, in a buffer."""
     _, H, W, C = source.shape
     top, _, left, right = window.padding
@@ -223,17 +223,17 @@ class Direct:
 
         def work(job: Job, scratch: Scratch) -> None:
             images, height = job.block.size
-            a = xp.reshape(self._patches(source, job.block, (height, columns), scratch), (-1, depth))
+            a = self._patches(source, job.block, (height, columns), scratch).reshape((-1, depth))
             matrices = self.matrices[..., job.channels]
             z = scratch.array("z", (K, a.shape[0], matrices.shape[2]), dtype)
             for k in range(K):
                 xp.matmul(a, matrices[k], out=z[k])
-            finish(list(xp.reshape(z, (K, images, height, columns, -1))), parts(job, outs), job.channels)
+            finish(list(z.reshape((K, images, height, columns, -1))), parts(job, outs), job.channels)
 
         row_bytes = columns * (depth + K * O) * dtype.itemsize
         workers.run(jobs((source.shape[0], rows, columns, O), row_bytes, FULL_PRODUCT, workers), work)
 
-    def _patches(self, source: Source, block: Block, size: tuple[int, int], scratch: Scratch) -> Array:
+    def _patches(self, source: Source, block: Block, size: tuple[int, int], scratch: Scratch) -> Buffer:
         """(images, rows, columns, kernel rows, kernel columns, C): the cells under the kernel at each position."""
         window = self.window
         if window.kernel == window.stride == (1, 1):
@@ -243,7 +243,7 @@ class Direct:
         return _under(strip, (strip.shape[0], *size), window, scratch)
 
 
-def _under(strip: Any, positions: tuple[int, int, int], window: Window, scratch: Scratch) -> Array:
+def _under(strip: Buffer, positions: tuple[int, int, int], window: Window, scratch: Scratch) -> Buffer:
     """(images, rows, columns, kernel rows, kernel columns, C): the cells of a strip under the kernel at each position.
 
     As a view they overlap; a matrix product needs them contiguous, so they are copied once.
@@ -312,16 +312,16 @@ class Scatter:
         full = max(FULL_PRODUCT, REACHES * _reach(window) * W)
         workers.run(jobs((source.shape[0], H, W, 1), row_bytes, full, workers), work)
 
-    def _messages(self, s: Array, taps: int, scratch: Scratch) -> Array:
+    def _messages(self, s: Buffer, taps: int, scratch: Scratch) -> Array:
         """The products of every unit and tap: (images, rows, columns, taps, C)."""
         xp, positions = array_namespace(s), s.shape[:3]
-        C, flat = self.matrix.shape[1] // taps, xp.reshape(s, (-1, s.shape[3]))
+        C, flat = self.matrix.shape[1] // taps, s.reshape((-1, s.shape[3]))
         if C >= FEW_CHANNELS:
             sent = scratch.array("patches", (*positions, taps, C), s.dtype)
-            xp.matmul(flat, self.matrix, out=xp.reshape(sent, (-1, taps * C)))
+            xp.matmul(flat, self.matrix, out=sent.reshape((-1, taps * C)))
             return sent
         planes = scratch.array("patches", (taps, C, *positions), s.dtype)
-        xp.matmul(self.matrix.T, flat.T, out=xp.reshape(planes, (taps * C, -1)))
+        xp.matmul(self.matrix.T, flat.T, out=planes.reshape((taps * C, -1)))
         return xp.permute_dims(planes, (2, 3, 4, 0, 1))
 
 

@@ -4,7 +4,7 @@
     R = fast.explain(x)
 
 It computes what `lrpref.trace` computes, by the same rules, in another order (`lrpref.fast.algebra` explains why the
-results agree). No ledger is kept; only the books of nodes in the form "plain" are checked. Tests compare the two for
+results agree). No ledger is kept; only the books of layers and rules of your own are checked. Tests compare the two for
 every rule, on random networks.
 """
 
@@ -146,7 +146,7 @@ class Prepared:
         seed: str | float | Array = "logit",
         budget: float | Budget | None = None,
     ) -> tuple[Array, str | None]:
-        """Return the relevance, and the warning for the first problem at a plain node, which is not yet issued.
+        """Return the relevance, and the warning for the first problem in the books, which is not yet issued.
 
         Parameters
         ----------
@@ -164,7 +164,7 @@ class Prepared:
         R : array, shape (N, ...)
             The relevance of the input.
         problem : str or None
-            Where relevance is not finite, or the books do not close, at a node in the form "plain".
+            Where relevance is not finite, or the books do not close, at a layer or under a rule of your own.
         """
         budget = UNLIMITED if budget is None else budget if isinstance(budget, Budget) else Budget(budget)
         x = self.net.cast(x)

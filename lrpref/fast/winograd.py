@@ -25,7 +25,7 @@ import numpy as np
 from ..backend import Array, array_namespace
 from ..layers.window import Window
 from .kernels import Block, Finish, Job, Source, gathered, jobs, parts
-from .workers import Scratch, Workers
+from .workers import Buffer, Scratch, Workers
 
 FULL_TILES = 168
 """The tiles that a block has at least, cached or not: there is a product for every frequency."""
@@ -174,18 +174,18 @@ class Winograd:
             (images, first), U = job.block, self.U[..., job.channels]
             V = self._before(source, job.block, wide, scratch)
             M = scratch.array("M", (A, K, V[0, 0, ..., 0].size, U.shape[3]), dtype)
-            xp.matmul(xp.reshape(V, (A, 1, -1, C)), U, out=M)
+            xp.matmul(V.reshape((A, 1, -1, C)), U, out=M)
             shape = (m + 2, m + 2, K, *job.block.size, wide, U.shape[3])
-            Y = self._after(xp.reshape(M, shape), scratch)
+            Y = self._after(M.reshape(shape), scratch)
             cells = Block(images, slice(first.start * m, min(first.stop * m, rows)))
             inside = Y[:, :, : cells.size[1], :columns]
-            finish([inside[k] for k in range(K)], parts(Job(cells, job.channels), outs), job.channels)
+            finish(list(inside), parts(Job(cells, job.channels), outs), job.channels)
 
         tile_bytes = A * (C + K * O) * dtype.itemsize
         full = max(FULL_TILES // 2, min(FULL_TILES, FULL_BYTES // tile_bytes))
         workers.run(jobs((source.shape[0], high, wide, O), wide * tile_bytes, full, workers), work)
 
-    def _before(self, source: Source, block: Block, wide: int, scratch: Scratch) -> Array:
+    def _before(self, source: Source, block: Block, wide: int, scratch: Scratch) -> Buffer:
         """B^T d B of every tile: (m + 2, m + 2, images, tile rows, tile columns, C)."""
         m, side, (images, high) = self.m, self.m + 2, block.size
         W, C = source.shape[2:]
@@ -202,7 +202,7 @@ class Winograd:
         transform(columns, [V[:, j] for j in range(side)], _spare(V[:, 0], scratch))
         return V
 
-    def _after(self, M: Array, scratch: Scratch) -> Array:
+    def _after(self, M: Array, scratch: Scratch) -> Buffer:
         """A^T M A of every tile, at its place in the image: (K, images, rows, columns, O)."""
         m, (side, _, K, images, high, wide, O) = self.m, M.shape
         lines = scratch.array("lines", (m, *M.shape[1:]), M.dtype)
@@ -210,8 +210,7 @@ class Winograd:
         AFTER[m](M, lines, _spare(lines[0], scratch))
         tiles = array_namespace(M).permute_dims(Y, (5, 3, 0, 1, 2, 4, 6))
         AFTER[m]([lines[:, j] for j in range(side)], tiles, _spare(tiles[0], scratch))
-        Y = array_namespace(M).reshape(Y, (K, images, high * m, wide * m, O))
-        return Y
+        return Y.reshape((K, images, high * m, wide * m, O))
 
 
 def _spare(like: Array, scratch: Scratch) -> tuple[Array, ...]:

@@ -20,6 +20,9 @@ from .store import Store
 
 Job = TypeVar("Job")
 
+Buffer = Any
+"""An array of NumPy or CuPy, whose methods and strides the array API standard leaves out."""
+
 BLOCK_BYTES = 3 << 20
 """The bytes of a block of gathered cells: more than a core's own cache, and less than the shared cache. In smaller
 blocks NumPy's calls, for which the threads wait for each other, take longer than the memory accesses."""
@@ -33,16 +36,15 @@ class Scratch:
 
     def __init__(self, xp: Any, store: Store) -> None:
         self._xp, self._store = xp, store
-        self._held: dict[str, Array] = {}
+        self._held: dict[str, Buffer] = {}
 
-    def array(self, name: str, shape: tuple[int, ...], dtype: DType) -> Array:
+    def array(self, name: str, shape: tuple[int, ...], dtype: DType) -> Buffer:
         """An array of `shape` over the buffer `name`."""
         size = prod(shape)
-        held = self._held.get(name)
+        held: Buffer = self._held.get(name)
         if held is None or held.size < size or held.dtype != dtype:
             held = self._held[name] = self._store.empty(self._xp, (size,), dtype)
-        array: Array = self._xp.reshape(held[:size], shape)
-        return array
+        return held[:size].reshape(shape)
 
 
 class Workers:

@@ -43,9 +43,8 @@ def explain(
     shape and returns an array for a slice, such as a `numpy.memmap`. Each block is moved to the network's backend, and
     its relevance back to that of `x`.
 
-    A `RelevanceWarning` reports relevance that is not finite, and books that do not close to rounding, at a layer that
-    is computed by its own plain code: at every layer in the form "plain", and in all other forms at layers and rules of
-    your own.
+    A `RelevanceWarning` reports relevance that is not finite, and books that do not close to rounding: at every layer
+    in the form "plain", and in all other forms at layers and under rules of your own.
 
     Parameters
     ----------

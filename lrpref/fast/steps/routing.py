@@ -33,7 +33,7 @@ class MaxPoolStep:
         def work(piece: Block, scratch: Scratch) -> None:
             best = piece.part(y)
             best[...] = piece.part(cells[0])
-            higher: Any = scratch.array("higher", best.shape, xp.dtype(xp.bool))
+            higher = scratch.array("higher", best.shape, xp.dtype(xp.bool))
             number = higher.view(xp.uint8)
             for tap, value in enumerate(map(piece.part, cells[1:]), start=1):
                 if winner is not None:

@@ -72,15 +72,17 @@ class WeightedStep:
         made = tuple(workers.empty(shape, a.dtype) for _ in range(1 + quotients))
         held = self._varying_biases(a) if self.biases is None else self.biases
         biases = {at: b for at, part in enumerate(computed) if (b := held[part]) is not None}
+        varying = () if self.biases is not None else tuple(xp.broadcast_to(b, shape) for b in biases.values())
         z_at = [computed.index(part) for part in self.recipe.output]
 
         def finish(parts: Sequence[Array], outs: tuple[Array, ...], channels: slice) -> None:
-            for at, b in zip(biases, outs[len(made) :], strict=True):
+            here = outs[len(made) :] if varying else [b[channels] for b in biases.values()]
+            for at, b in zip(biases, here, strict=True):
                 part = parts[at]
                 part += b
             self._finish(parts, z_at, outs[0], outs[1 : len(made)])
 
-        kernel.apply(Source(read), finish, (*made, *(xp.broadcast_to(b, shape) for b in biases.values())), workers)
+        kernel.apply(Source(read), finish, (*made, *varying), workers)
         return made[0], (made[1:], None if self.recipe.on_input else read, a.shape)
 
     def _varying_biases(self, a: Array) -> tuple[Array | None, ...]:
