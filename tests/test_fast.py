@@ -1,4 +1,4 @@
-"""The fast engine computes what the plain walk computes: every rule, form, graph, and number of threads."""
+"""The fast engine computes what the plain walk computes: every rule, form, graph and number of threads."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ EVERY_RULE: dict[str, Any] = {
 
 @pytest.fixture(autouse=True, scope="module")
 def tiles_for_narrow_layers() -> Iterator[None]:
-    """Winograd's forms are for 64 channels and more; here 16 are enough, so that small networks meet them."""
+    """Winograd's forms need 64 channels; here 16 are enough, so that small networks use them."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(build, "WINOGRAD_CHANNELS", 16)
         yield
@@ -107,7 +107,7 @@ def residual() -> Network:
 
 
 def with_everything_else() -> Network:
-    """What only the plain code computes, between what the fast code does."""
+    """Layers that only the plain code computes, between layers with a fast form."""
     return Network([
         ("grouped", conv(8, 2, groups=2), "input"), ("leaky", lrpref.LeakyReLU(), "grouped"),
         ("c1", conv(6, 8), "leaky"), ("bn", BatchNorm(random(6), random(6), random(6), random(6) ** 2 + 0.1), "c1"),
@@ -145,7 +145,7 @@ def distance(R: np.ndarray, truth: np.ndarray) -> float:
 @pytest.mark.parametrize("rule", EVERY_RULE)
 @pytest.mark.parametrize("graph", GRAPHS)
 def test_fast_equals_plain(graph: str, rule: str, form: str) -> None:
-    """In float64 every form is good to twelve digits of what a trace says, or to what the sums allow."""
+    """In float64 every form agrees with a trace to rounding."""
     net, shape = GRAPHS[graph]
     x = random(3, *shape, seed=7)
     try:
@@ -164,7 +164,7 @@ def test_fast_equals_plain(graph: str, rule: str, form: str) -> None:
 @settings(max_examples=12)
 @given(data=st.data())
 def test_fast_equals_plain_on_random_networks(rule: str, data: st.DataObject) -> None:
-    """On numbers k/8, so that ties, zeros and empty pools are really met; sums are exact until the first division."""
+    """On numbers k/8, so that ties, zeros and empty parts occur; sums are exact until the first division."""
     net, x = data.draw(networks())
     net = lrpref.fuse(net) if rule == "relative" else net
     expected = lrpref.explain(net, x, rule=EVERY_RULE[rule], form="plain")
@@ -175,7 +175,7 @@ def test_fast_equals_plain_on_random_networks(rule: str, data: st.DataObject) ->
 
 @pytest.mark.parametrize("shape", [(3,), (1, 3, 1, 1), (3, 3, 3), (2, 3, 3, 3)], ids=str)
 def test_bounds_of_every_shape(shape: tuple[int, ...]) -> None:
-    """On images as high as they have channels, where channels last could be taken for rows."""
+    """On images with as many rows as channels, where channels last could be mistaken for rows."""
     net = Network.sequential(conv(16, 3), ReLU(), Flatten(), Dense(random(4, 16 * 9)))
     box = composites.EpsilonGammaBox(-3 - np.abs(random(*shape)), 3 + np.abs(random(*shape, seed=1)))
     x = random(2, 3, 3, 3)
@@ -185,7 +185,7 @@ def test_bounds_of_every_shape(shape: tuple[int, ...]) -> None:
 
 
 def test_a_tie_goes_to_the_first() -> None:
-    """Every cell of every window is the largest: where relevance goes shows which one was taken."""
+    """Every cell of every window is the largest; the relevance shows which one was chosen."""
     net = Network.sequential(MaxPool2D(2), Flatten(), Dense(random(2, 4)))
     found = lrpref.prepare(net, "zero").explain(np.ones((1, 1, 4, 4)), target=0)
     assert_array_equal(found, lrpref.explain(net, np.ones((1, 1, 4, 4)), 0, "zero", form="plain"))
@@ -229,7 +229,7 @@ def forms_of(layer: Conv2D) -> list[Any]:
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("geometry", GEOMETRIES, ids=str)
 def test_every_form_is_the_convolution(geometry: Any, threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also when the work is cut into many small blocks, and when channels are shared out."""
+    """Also when the work is cut into many small blocks, and when the channels are cut."""
     (shape, kernel, stride, padding, dilation) = geometry
     layer = Conv2D(random(4, shape[1], kernel, kernel), None, stride, padding, dilation)
     a = random(*shape)
@@ -250,7 +250,7 @@ def test_every_form_is_the_convolution(geometry: Any, threads: int, monkeypatch:
 @pytest.mark.parametrize("whole", [True, False], ids=["whole", "row by row"])
 @pytest.mark.parametrize("geometry", GEOMETRIES, ids=str)
 def test_the_adjoint_is_the_adjoint(geometry: Any, whole: bool, few: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """By scattering, whatever the stride; by turning the kernel round, where it moves by one and channels are many."""
+    """By scattering, for every stride; by a flipped kernel, for stride one and many channels."""
     monkeypatch.setattr(kernels, "FEW_CHANNELS", few)
     monkeypatch.setattr(build, "FEW_CHANNELS", few)
     if not whole:
@@ -352,10 +352,10 @@ def test_buffers_are_bounded_by_the_block_and_not_by_the_image() -> None:
 
 
 @pytest.mark.parametrize("rule", [name for name, rule in EVERY_RULE.items() if isinstance(rule, Rule)])
-def test_on_inputs_that_are_not_negative_the_shorter_pools_are_the_same(rule: str) -> None:
+def test_on_inputs_that_are_not_negative_the_shorter_ratios_are_the_same(rule: str) -> None:
     full = EVERY_RULE[rule]
     if full.flow.__func__ is not Rule.flow:
-        pytest.skip("a rule without pools")
+        pytest.skip("a rule without ratios")
 
     @dataclass(frozen=True)
     class Short(Rule):
@@ -374,7 +374,7 @@ def test_on_inputs_that_are_not_negative_the_shorter_pools_are_the_same(rule: st
 
 
 def test_gamma_before_a_relu_needs_one_branch_only() -> None:
-    """R = 0 where z <= 0: the branch for negative z has nothing to share out."""
+    """R = 0 where z <= 0: the branch for negative z has nothing to redistribute."""
     layer, a = Dense(random(8, 6), random(8)), np.abs(random(5, 6))
     R = random(5, 8, seed=1) * (layer.forward(a) > 0)
     full = rules.Gamma(0.3, generalised=True)
@@ -448,13 +448,13 @@ def test_which_nodes_are_never_negative() -> None:
     }  # fmt: skip
 
 
-# ---- weak units --------------------------------------------------------------------------------------------------
+# ---- nearly empty denominators -----------------------------------------------------------------------------------
 
-TWO_POOLS = composites.Composite([(object, rules.AlphaBeta(2, 1, stabilizer=1e-9))])
+TWO_PARTS = composites.Composite([(object, rules.AlphaBeta(2, 1, stabilizer=1e-9))])
 
 
-def weakened() -> tuple[Network, np.ndarray]:
-    """At one place the negative pools are nearly empty, and q is about 10^9; elsewhere it is not much above one.
+def nearly_emptied() -> tuple[Network, np.ndarray]:
+    """At one place the negative parts are nearly empty, and q is about 10^9; elsewhere it is not much above one.
 
     The last weights are positive: a logit that cancels would move the whole map by more than is looked for.
     """
@@ -467,34 +467,36 @@ def weakened() -> tuple[Network, np.ndarray]:
 
 
 @pytest.mark.parametrize("form", ["winograd2", "winograd4"])
-def test_a_weak_unit_does_not_spoil_its_neighbours(form: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_nearly_empty_denominator_does_not_spoil_its_neighbours(form: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """In float32 all digits are there. Mixed into tiles of 4x4, a q of 10^9 leaves nothing right."""
-    net, a = weakened()
-    truth = lrpref.explain(net, a, 0, TWO_POOLS, form="plain")
+    net, a = nearly_emptied()
+    truth = lrpref.explain(net, a, 0, TWO_PARTS, form="plain")
     net, a = net.astype(np.float32), a.astype(np.float32)
-    assert distance(lrpref.prepare(net, TWO_POOLS, form=form).explain(a, 0), truth) < 1e-6
+    assert distance(lrpref.prepare(net, TWO_PARTS, form=form).explain(a, 0), truth) < 1e-6
     monkeypatch.setattr(nearly_empty, "LIMIT", np.inf)
     if form == "winograd4":
-        assert distance(lrpref.prepare(net, TWO_POOLS, form=form).explain(a, 0), truth) > 1
+        assert distance(lrpref.prepare(net, TWO_PARTS, form=form).explain(a, 0), truth) > 1
 
 
 @pytest.mark.parametrize("few", [1.0, 0.0], ids=["one by one", "directly"])
 @pytest.mark.parametrize("limit", [0.0, 0.5])
 @pytest.mark.parametrize("graph", ["chain", "residual"])
-def test_whoever_is_weak_gets_the_same(graph: str, limit: float, few: float, monkeypatch: pytest.MonkeyPatch) -> None:
-    """All units weak, half of them, or so many that the layer is computed directly; for one target and for several."""
+def test_units_computed_one_by_one_are_the_same(
+    graph: str, limit: float, few: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All units, half of them, or so many that the layer is computed directly; for one target and for several."""
     monkeypatch.setattr(nearly_empty, "LIMIT", limit)
     monkeypatch.setattr(nearly_empty, "FEW", few)
     monkeypatch.setattr(nearly_empty, "AT_ONCE", 100)
     net, shape = GRAPHS[graph]
     x = random(3, *shape, seed=7)
-    prepared = lrpref.prepare(net, TWO_POOLS, form="winograd2")
+    prepared = lrpref.prepare(net, TWO_PARTS, form="winograd2")
     assert any(isinstance(placed.step, nearly_empty.NearlyEmptyStep) for placed in prepared.steps)
-    expected = lrpref.explain(net, x, rule=TWO_POOLS, form="plain")
+    expected = lrpref.explain(net, x, rule=TWO_PARTS, form="plain")
     assert distance(prepared.explain(x), expected) < 1e-10
     several = prepared.run(x[:1]).explain(np.arange(3))
     for k in range(3):
-        one = lrpref.explain(net, x[:1], k, TWO_POOLS, form="plain")
+        one = lrpref.explain(net, x[:1], k, TWO_PARTS, form="plain")
         assert distance(several[k : k + 1], one) < 1e-10
 
 
@@ -876,7 +878,7 @@ class PositivePaths(rules.ZPlus):
 
 
 def test_a_bias_that_differs_from_place_to_place_promises_no_sign() -> None:
-    """The constant bias is positive, that at the border is not; nor do pools add up to z by the constant one alone."""
+    """The constant bias is positive, that at the border is not; nor do the parts add up to z by it."""
     layer = Conv2D(random(8, 3, 3, 3) / 9, np.ones(8), padding=1, bias_taps=random(8, 3, 3))
     net, x = Network.sequential(layer, Flatten(), Dense(random(2, 8 * 25))), random(2, 3, 5, 5)
     expected = lrpref.trace(net, x, rule=PositivePaths(1e-6))
