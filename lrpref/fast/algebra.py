@@ -31,39 +31,26 @@ from typing import Any
 
 import numpy as np
 
+from .. import layers
 from ..backend import Array, array_namespace
 from ..engine import Map, Ratio, Rule, Term, divide, identity, magnitude, negative, one, positive, square
-from ..layers import (
-    Add,
-    AvgPool2D,
-    Concat,
-    Dropout,
-    Flatten,
-    GlobalAvgPool2D,
-    Layer,
-    MaxPool2D,
-    Pad2D,
-    ReLU,
-    ReLU6,
-    Sigmoid,
-    Softmax,
-)
 from ..rules import AlphaBeta, Epsilon, Gamma, Zero
 
 # ---- what is known of layers and rules -------------------------------------------------------------------------
 
-NEVER_NEGATIVE = (ReLU, ReLU6, Sigmoid, Softmax)
+NEVER_NEGATIVE = (layers.ReLU, layers.ReLU6, layers.Sigmoid, layers.Softmax)
 """Layers whose output is never negative."""
 
-KEEPS_SIGN = (MaxPool2D, AvgPool2D, GlobalAvgPool2D, Flatten, Dropout, Concat, Add)
+POOLS = (layers.MaxPool2D, layers.AvgPool2D, layers.GlobalAvgPool2D)
+KEEPS_SIGN = (*POOLS, layers.Flatten, layers.Dropout, layers.Concat, layers.Add)
 """Layers whose output is not negative where none of their inputs is."""
 
 
-def nonnegative_nodes(nodes: Sequence[tuple[str, Layer, Sequence[str]]]) -> frozenset[str]:
+def nonnegative_nodes(nodes: Sequence[tuple[str, layers.Layer, Sequence[str]]]) -> frozenset[str]:
     """The nodes whose output holds no negative number, whatever the network's input."""
     known: set[str] = set()
     for name, layer, inputs in nodes:
-        kept = type(layer) in KEEPS_SIGN or (type(layer) is Pad2D and layer.value >= 0)
+        kept = type(layer) in KEEPS_SIGN or (type(layer) is layers.Pad2D and layer.value >= 0)
         if type(layer) in NEVER_NEGATIVE or (kept and known.issuperset(inputs)):
             known.add(name)
     return frozenset(known)
@@ -246,8 +233,6 @@ def recipe(rule: Rule, w: Array, b: Array | None, at: Surroundings) -> Recipe:
         output = (parts.index(own),)
     elif all(part in parts for part in SIGN_PARTS):
         output = (parts.index(SIGN_PARTS[0]), parts.index(SIGN_PARTS[1]))
-    elif maps != (identity,) and _add_up(parts, own, maps, w, b, at.bias_varies):
-        output = tuple(range(len(parts)))
     else:
         parts, output, first = [own, *parts], (0,), 1
     quotients = tuple(
@@ -351,26 +336,6 @@ def bias_of(terms: Sequence[Term], b: Array | None) -> Array | None:
     """The bias of a sum of terms; None where it has none."""
     held = [term.sign * term.b(b) for term in terms if term.b is not None and b is not None]
     return sum(held[1:], start=held[0]) if held else None
-
-
-def _add_up(
-    parts: Sequence[tuple[Term, ...]],
-    own: tuple[Term, ...],
-    maps: Sequence[Map],
-    w: Array,
-    b: Array | None,
-    bias_varies: bool,
-) -> bool:
-    """Whether the parts add up to the layer's own z, so that it needs no product of its own."""
-    if bias_varies:
-        return False
-    weights, biases = [weights_of(terms, maps, w) for terms in parts], [bias_of(terms, b) for terms in parts]
-    held = [bias for bias in biases if bias is not None]
-    if not bool(array_namespace(w).all(sum(weights[1:], start=weights[0]) == weights_of(own, maps, w))):
-        return False
-    if b is None or not held:
-        return b is None and not held
-    return bool(array_namespace(b).all(sum(held[1:], start=held[0]) == b))
 
 
 # ---- quotients -------------------------------------------------------------------------------------------------

@@ -102,13 +102,7 @@ class Prepared:
         with self._at_work(x) as workers:
             return self._pass(x, workers, remember=False).logits
 
-    def explain(
-        self,
-        x: Array,
-        target: int | Array | None = None,
-        seed: str | float | Array = "logit",
-        budget: float | Budget | None = None,
-    ) -> Array:
+    def explain(self, x: Array, target: int | Array | None = None, seed: str | float | Array = "logit") -> Array:
         """Return the relevance of each value of `x`.
 
         Parameters
@@ -119,8 +113,6 @@ class Prepared:
             As in `lrpref.explain`.
         seed : str, float or array
             As in `lrpref.explain`.
-        budget : float, Budget or None
-            Seconds, checked before every step; None for no limit.
 
         Returns
         -------
@@ -131,10 +123,8 @@ class Prepared:
         ------
         ShapeError, InputError, TargetError
             As `lrpref.explain` does.
-        BudgetError
-            If the budget is spent.
         """
-        R, problem = self.explain_and_check(x, target, seed, budget)
+        R, problem = self.explain_and_check(x, target, seed)
         if problem is not None:
             warn(problem)
         return R
@@ -144,7 +134,7 @@ class Prepared:
         x: Array,
         target: int | Array | None = None,
         seed: str | float | Array = "logit",
-        budget: float | Budget | None = None,
+        budget: Budget | None = None,
     ) -> tuple[Array, str | None]:
         """Return the relevance, and the warning for the first problem in the books, which is not yet issued.
 
@@ -156,8 +146,8 @@ class Prepared:
             As in `explain`.
         seed : str, float or array
             As in `explain`.
-        budget : float, Budget or None
-            As in `explain`.
+        budget : Budget or None
+            The time that it may take, checked before every step, forward and back; None for no limit.
 
         Returns
         -------
@@ -166,7 +156,7 @@ class Prepared:
         problem : str or None
             Where relevance is not finite, or the books do not close, at a layer or under a rule of your own.
         """
-        budget = UNLIMITED if budget is None else budget if isinstance(budget, Budget) else Budget(budget)
+        budget = budget or UNLIMITED
         x = self.net.cast(x)
         check(self.net, tuple(x.shape), target, seed, self.start)
         with self._at_work(x) as workers:
