@@ -106,11 +106,11 @@ def _walk(
         if name not in at:
             continue
         rule = rules.get(name)
-        done = label(layer, rule)
-        budget.check(name, f"backward pass, {done}")
+        applied = label(layer, rule)
+        budget.check(name, f"backward pass, {applied}")
         with at_node(name, layer):
             flow = layer.flow(tuple(activations[i] for i in inputs), at[name], rule)
-        entries.append(Entry.of(name, layer, done, at[name], flow))
+        entries.append(Entry.of(name, layer, applied, at[name], flow))
         for i, R_i in zip(inputs, flow.inputs, strict=True):
             at[i] = at[i] + R_i if i in at else R_i
     return at, Ledger(entries)
