@@ -250,6 +250,11 @@ class Network:
             self.node(name)
         return Network([*(_reading(node, name, new_name) for node in self.nodes), Node(new_name, layer, (name,))])
 
+    def map_layers(self, convert: Callable[[Layer], Layer]) -> Network:
+        """Return the network with `convert` applied to every layer; a shared layer stays shared."""
+        done = {id(layer): convert(layer) for _, layer, _ in self.nodes}
+        return Network([(name, done[id(layer)], inputs) for name, layer, inputs in self.nodes])
+
     def up_to(self, name: str) -> Network:
         """Return the part of the network that computes `name`, which becomes its output."""
         needed = {self.node(name).name}
@@ -300,8 +305,7 @@ class Network:
 
     def map_arrays(self, convert: Callable[[Array], Array]) -> Network:
         """Return the network with `convert` applied to every array; a shared layer stays shared."""
-        done = {id(layer): layer.map_arrays(convert) for _, layer, _ in self.nodes}
-        return Network([(name, done[id(layer)], inputs) for name, layer, inputs in self.nodes])
+        return self.map_layers(lambda layer: layer.map_arrays(convert))
 
     def __repr__(self) -> str:
         lines = [f"  {name}: {type(layer).__name__} <- {', '.join(inputs)}" for name, layer, inputs in self.nodes]
