@@ -761,7 +761,7 @@ EVALUATION = [
     Mutant(
         "a softmax on top of a softmax",
         "evaluation/scores.py",
-        "return Network(scorer.nodes[:-1])",
+        "return scorer.up_to(scorer.logits)",
         "return scorer",
         "tests/test_evaluation.py::test_a_softmax_is_never_applied_twice",
         "Quantus: softmax=True by default",

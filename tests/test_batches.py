@@ -274,7 +274,7 @@ class Unread(Lazy):
         (LrprefError, {"node": "conv9"}, "no node is called 'conv9'"),
         (UnknownNameError, {"rule": "epsilom"}, "did you mean 'epsilon'"),
         (ShapeError, {"x": Unread(eighths(7, 2, 4, 4))}, "node 'conv2d1'"),
-        (DTypeError, {"x": Unread(X.astype(complex))}, "number type complex"),
+        (DTypeError, {"x": Unread(X.astype(complex))}, "dtype complex"),
         (ShapeError, {"out": np.empty((7, 4, 4))}, r"out has shape \(7, 4, 4\), but the relevance .* \(7, 1, 4, 4\)"),
         (ParameterError, {"out": "R.npz"}, "an array or a .npy file, got out='R.npz'"),
         (FileNotFoundError, {"out": "no/such/folder/R.npy"}, "no/such/folder"),

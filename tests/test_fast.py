@@ -760,7 +760,7 @@ def test_books_that_do_not_close_are_warned_of_at_every_explanation(way: str) ->
     with pytest.warns(RelevanceWarning) as walked:
         lrpref.trace(net, x, rule="epsilon")
     for _ in range(2):
-        with pytest.warns(RelevanceWarning, match="the books of 'middle' .* do not close") as caught:
+        with pytest.warns(RelevanceWarning, match="relevance is not conserved at 'middle'") as caught:
             explained_by(prepared)[way](x)
         assert [str(w.message) for w in caught] == [str(w.message) for w in walked]
         assert caught[0].filename == __file__
@@ -923,7 +923,7 @@ def test_a_trace_for_several_targets_of_one_input() -> None:
 
 def test_what_is_refused() -> None:
     net, shape = GRAPHS["chain"]
-    with pytest.raises(UnknownNameError, match="no form is called 'winograd3'; did you mean 'winograd2'"):
+    with pytest.raises(UnknownNameError, match="no form is called 'winograd3'; did you mean 'winograd'"):
         lrpref.prepare(net, form="winograd3")
     with pytest.raises(DTypeError, match=r"form='plain'"):
         prepare(net.to("array-api-strict"))
