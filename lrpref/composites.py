@@ -26,6 +26,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
+from ._support.tables import aligned
 from .errors import LrprefError, RuleError, unknown
 from .layers import Add, BatchNorm, Convolution, Dense, Elementwise, Layer, LinearLayer, Routing, Scale, WeightedLayer
 from .network import Network
@@ -119,10 +120,7 @@ class Assignment(Mapping[str, Rule]):
     def __str__(self) -> str:
         table = [("node", "layer", "rule", "because")]
         table += [(p.name, type(p.layer).__name__, str(rule), because) for p, rule, because in self.rows]
-        widths = [max(len(row[i]) for row in table) for i in range(4)]
-        return "\n".join(
-            "  ".join(f"{cell:{w}}" for cell, w in zip(row, widths, strict=True)).rstrip() for row in table
-        )
+        return aligned(table)
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from ._support.tables import aligned
 from .arithmetic import all_finite, is_exact, ones_like, zeros_like
 from .backend import Array, array_namespace
 from .errors import FusionError
@@ -78,8 +79,7 @@ class Plan:
             return "nothing to fuse: the network has no BatchNorm and no Scale"
         rows = [("node", "layer", "action", "because")]
         rows += [(d.node, d.layer, d.action, d.reason) for d in self.decisions]
-        widths = [max(len(row[i]) for row in rows) for i in range(4)]
-        return "\n".join("  ".join(f"{c:{w}}" for c, w in zip(row, widths, strict=True)).rstrip() for row in rows)
+        return aligned(rows)
 
 
 def fuse(net: Network, verify: Array | None = None, threshold_relu: bool = False) -> Network:

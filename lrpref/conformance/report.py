@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from .. import __version__
+from .._support.tables import aligned
 from ..rational.conversion import to_float
 from .case import Case
 from .suite import Report, Result
@@ -125,9 +126,8 @@ def _by_reason(report: Report, verdict: str) -> dict[str, list[Result]]:
 
 def _columns(rows: Sequence[tuple[str, ...]]) -> list[str]:
     """Align rows in columns; columns that are empty below the head are left out."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    kept = [k for k in range(len(widths)) if any(row[k] for row in rows[1:])]
-    return ["    " + "  ".join(f"{row[k]:{widths[k]}}" for k in kept).rstrip() for row in rows]
+    kept = [k for k in range(len(rows[0])) if any(row[k] for row in rows[1:])]
+    return [f"    {line}" for line in aligned([[row[k] for k in kept] for row in rows]).splitlines()]
 
 
 def _shown(result: Result) -> tuple[str, str, str]:
