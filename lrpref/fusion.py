@@ -167,7 +167,8 @@ def _rewrite(net: Network, threshold_relu: bool) -> tuple[Network, list[Decision
     fused, decisions = Network(net.nodes), []
     for name, layer, _ in net.nodes:
         if isinstance(layer, DiagonalLayer) and type(layer) not in DIAGONAL:
-            decisions.append(Decision(name, type(layer).__name__, "stays", "it is a type of your own"))
+            kind = type(layer).__name__
+            decisions.append(Decision(name, kind, "stays", f"it is a {kind}, a type of your own"))
         elif isinstance(layer, DiagonalLayer):
             fused, action, reason = _fold(fused, name, threshold_relu)
             decisions.append(Decision(name, type(layer).__name__, action, reason))
@@ -209,7 +210,8 @@ def _is_foldable(layer: Layer) -> bool:
 def _reason_to_stay(name: str, layer: Layer) -> str:
     """Why a layer that is not foldable keeps its diagonal neighbour."""
     kind = type(layer).__name__
-    return f"{name} is a {kind}, a type of your own" if isinstance(layer, FOLDABLE + DIAGONAL) else f"{name} ({kind})"
+    own = isinstance(layer, FOLDABLE + DIAGONAL)
+    return f"{name}, a {kind}, which is a type of your own," if own else f"{name} ({kind})"
 
 
 def _backward_target(net: Network, name: str) -> tuple[str | None, str]:
@@ -225,7 +227,7 @@ def _backward_target(net: Network, name: str) -> tuple[str | None, str]:
         if _is_foldable(here.layer):
             return above, ""
         if not isinstance(here.layer, Dropout):
-            return None, f"it follows {_reason_to_stay(above, here.layer)}"
+            return None, f"it follows {_reason_to_stay(above, here.layer)}".rstrip(",")
 
 
 def _forward_targets(net: Network, name: str) -> tuple[list[str], str]:

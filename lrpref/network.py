@@ -235,7 +235,10 @@ class Network:
 
     def remove(self, name: str) -> Network:
         """Return the network without `name`, a node of one input, which its readers then read themselves."""
-        (source,) = self.node(name).inputs
+        layer, inputs = self.node(name)[1:]
+        if len(inputs) != 1:
+            raise GraphError(f"node {name!r} ({type(layer).__name__}) reads {len(inputs)} nodes and cannot be removed")
+        (source,) = inputs
         return Network([_reading(node, name, source) for node in self.nodes if node.name != name])
 
     def insert_after(self, name: str, new_name: str, layer: Layer) -> Network:

@@ -606,7 +606,7 @@ JUDGES = [
     Mutant(
         "cases are not made smaller",
         "testing/search.py",
-        "return case if found is None else _reduced(found, breaks)",
+        "return case if found is None else _reduced(found, condition)",
         "return case",
         "tests/test_testing.py::test_a_planted_error_is_found_and_its_case_is_small[NoSign]",
         "a slip of the pen",
@@ -813,8 +813,8 @@ REPRODUCTION = [
     Mutant(
         "pictures taken apart in normalised units",
         "reproduce/networks.py",
-        "found: np.ndarray = fast.forward(self.inputs(pixels))",
-        "found: np.ndarray = fast.forward(pixels)",
+        "return to_numpy(fast.forward(self.inputs(to_numpy(pixels))))",
+        "return to_numpy(fast.forward(pixels))",
         "tests/test_reproduce.py::test_pictures_are_taken_apart_as_pictures",
         "a fill of 0 that is not black",
     ),
@@ -827,7 +827,7 @@ FAST = [
         "fast/algebra.py",
         "on_nonnegative(rule.ratios()) if nonnegative else rule.ratios()",
         "on_nonnegative(rule.ratios())",
-        "tests/test_fast.py::test_fast_equals_plain[everything else-z-plus-exact]",
+        "tests/test_fast.py::test_fast_equals_plain[everything else-z-plus-fast]",
         "captum: alpha1-beta0 clamps weights and forgets that inputs may be negative",
     ),
     Mutant(
@@ -867,7 +867,7 @@ FAST = [
         "fast/steps/routing.py",
         "apart = kernel[0] <= stride[0] and kernel[1] <= stride[1]",
         "apart = True",
-        "tests/test_fast.py::test_fast_equals_plain[chain-zero-exact]",
+        "tests/test_fast.py::test_fast_equals_plain[chain-zero-fast]",
         "tangermeme PR #95",
     ),
     Mutant(
@@ -907,7 +907,7 @@ FAST = [
         "fast/steps/weighted.py",
         "onward.only(self.recipe.output[0])",
         "onward.only(len(self.recipe.terms) - 1)",
-        "tests/test_fast.py::test_fast_equals_plain[chain-z-plus-exact]",
+        "tests/test_fast.py::test_fast_equals_plain[chain-z-plus-fast]",
         "a slip of the pen",
     ),
     Mutant(
@@ -921,7 +921,76 @@ FAST = [
 ]
 
 
+EDGES = [
+    Mutant(
+        "a subclass of Conv2D is folded",
+        "fusion.py",
+        "return type(layer) in FOLDABLE",
+        "return isinstance(layer, FOLDABLE)",
+        "tests/test_fusion.py::test_a_subclass_is_not_folded_and_the_plan_says_why[before]",
+        "an earlier version of lrpref: a weight-standardised convolution was wrong by three quarters",
+    ),
+    Mutant(
+        "a subclass of Scale is folded away",
+        "fusion.py",
+        "and type(layer) not in DIAGONAL",
+        "and not isinstance(layer, DIAGONAL)",
+        "tests/test_fusion.py::test_a_subclass_is_not_folded_and_the_plan_says_why[itself]",
+        "the same, on the other side of the fold",
+    ),
+    Mutant(
+        "presets put an unknown weighted layer under epsilon",
+        "composites.py",
+        "(joins_and_pooling, Epsilon(stabilizer))",
+        "(LinearLayer, Epsilon(stabilizer))",
+        "tests/test_composites.py::test_a_preset_refuses_a_weighted_layer_that_it_does_not_know[epsilon-plus]",
+        "an earlier version of lrpref",
+    ),
+    Mutant(
+        "a float in a map turns fractions into floats",
+        "arithmetic.py",
+        "if is_rational(like) and not",
+        "if not is_rational(like) and not",
+        "tests/test_rules.py::test_a_float_inside_a_map_works_in_exact_arithmetic_or_is_refused_with_a_remedy",
+        "an earlier version of lrpref",
+    ),
+    Mutant(
+        "a ratio's own denominator is ignored",
+        "engine.py",
+        "return z, bias, z if self.denominator is None else _sum(self.denominator, layer, inputs, w, b)[0]",
+        "return z, bias, z",
+        "tests/test_rules.py::test_a_signed_share_over_magnitudes_by_hand",
+        "a slip of the pen",
+    ),
+    Mutant(
+        "what a denominator of its own leaves is not recorded",
+        "engine.py",
+        "sum_per_sample(s * (d - z))",
+        "sum_per_sample(0 * s)",
+        "tests/test_rules.py::test_its_books_close_too[dense]",
+        "a slip of the pen",
+    ),
+    Mutant(
+        "an import by name is not seen",
+        "network.py",
+        "from .layers.base import Shape",
+        'from .layers.base import Shape\nLATE = lambda: __import__("lrpref.fast")',
+        "tests/test_imports.py::test_imports_run_one_way",
+        "an earlier version of lrpref: Network.prepare",
+    ),
+    Mutant(
+        "the time budget is never spent",
+        "_support/budget.py",
+        "< self.seconds",
+        "< self.seconds + 1e9",
+        "tests/test_rational.py::test_a_budget_of_0_stops_before_anything_is_computed",
+        "a check that cannot fail",
+    ),
+]
+
+
 MUTANTS = [
+    *EDGES,
     *STABILIZER,
     *ENGINE,
     *RULES,

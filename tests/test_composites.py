@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -40,7 +41,7 @@ from lrpref.composites import (
     resolve,
 )
 from lrpref.errors import ParameterError, RuleError, UnknownNameError
-from lrpref.layers import LinearLayer, WeightedLayer
+from lrpref.layers import Convolution, LinearLayer, WeightedLayer
 from lrpref.rules import AlphaBeta, Epsilon, Flat, Gamma, Pass, Rule, WSquare, ZBox, Zero, ZPlus
 
 
@@ -393,3 +394,48 @@ def test_rules_reach_the_layers_they_were_given_to() -> None:
     )
     assert_array_equal(one.at["fc1"], other.at["fc1"])
     assert not np.array_equal(one.at["flatten"], other.at["flatten"])
+
+
+# ---- weighted layers of a user's own -----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class Bilinear(WeightedLayer):
+    """A weighted layer that is neither a Dense nor a convolution."""
+
+    def output_shape(self, *shapes: Any) -> Any:
+        return shapes[0]
+
+
+@dataclass(frozen=True, eq=False)
+class OwnConvolution(Convolution):
+    """A convolution of a user's own."""
+
+    def output_shape(self, *shapes: Any) -> Any:
+        return shapes[0]
+
+
+@pytest.mark.parametrize("name", [name for name in PRESETS if name != "relative"])
+def test_a_preset_gives_a_users_convolution_its_rule_for_convolutions(name: str) -> None:
+    net = Network.sequential(conv(), OwnConvolution(), conv(), names=["first", "own", "last"])
+    rules = preset(name).assign(net)
+    assert str(rules["own"]) == str(rules["last"])
+    assert not isinstance(rules["own"], Epsilon)
+
+
+@pytest.mark.parametrize("name", ["epsilon-plus-flat", "epsilon-gamma-box", "epsilon-alpha2-beta1-flat"])
+def test_a_users_convolution_may_be_the_first_layer(name: str) -> None:
+    net = Network.sequential(OwnConvolution(), conv(), names=["own", "last"])
+    assert isinstance(preset(name).assign(net)["own"], Flat | ZBox)
+
+
+@pytest.mark.parametrize("name", [name for name in PRESETS if name != "relative"])
+def test_a_preset_refuses_a_weighted_layer_that_it_does_not_know(name: str) -> None:
+    """Never epsilon, silently."""
+    net = Network.sequential(conv(), Bilinear(), names=["first", "own"])
+    with pytest.raises(RuleError, match=r"has no rule for node 'own' \(Bilinear\); add the pair .*layers.Convolution"):
+        preset(name).assign(net)
+
+
+def preset(name: str) -> Composite:
+    return PRESETS[name](0.0, 1.0) if name == "epsilon-gamma-box" else PRESETS[name]()

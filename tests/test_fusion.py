@@ -583,3 +583,56 @@ def test_a_norm_read_by_several_weighted_layers_is_folded_into_each() -> None:
         ("sum", ("one", "two")),
     ]
     assert_equal_function(net, fused, rng.normal(size=(2, 2, 4, 4)))
+
+
+# ---- types of a user's own ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class Standardised(Conv2D):
+    """A convolution with weight standardisation: it computes with other weights than those it holds."""
+
+    def parameters(self, *inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+        w, b = super().parameters(*inputs)
+        return (w - w.mean(axis=(1, 2, 3), keepdims=True)) / w.std(axis=(1, 2, 3), keepdims=True), b
+
+
+@dataclass(frozen=True, eq=False)
+class Doubled(Scale):
+    """A diagonal layer that computes something else than its weight and bias."""
+
+    def forward(self, *inputs: np.ndarray) -> np.ndarray:
+        return 2 * super().forward(*inputs)
+
+
+WILD = np.random.default_rng(3).normal(size=(1, 1, 2, 2))
+STANDARD = Standardised(WILD, [0.5])
+
+
+@pytest.mark.parametrize(
+    ("net", "reason"),
+    [
+        (
+            Network.sequential(STANDARD, NORM, names=["conv", "bn"]),
+            "it follows conv, a Standardised, which is a type of your own; nothing follows it",
+        ),
+        (
+            Network.sequential(NORM, STANDARD, names=["bn", "conv"]),
+            "it follows the input; conv, a Standardised, which is a type of your own, follows it",
+        ),
+        (
+            Network.sequential(Conv2D(WILD), Doubled([2.0], [1.0]), names=["conv", "bn"]),
+            "it is a Doubled, a type of your own",
+        ),
+    ],
+    ids=["before", "after", "itself"],
+)
+def test_a_subclass_is_not_folded_and_the_plan_says_why(net: Network, reason: str) -> None:
+    """It may compute something else; folded, the forward pass would be wrong without a warning."""
+    x = np.random.default_rng(4).normal(size=(2, 1, 5, 5))
+    fused = lrpref.fuse(net, verify=x)
+    assert_allclose(fused.forward(x), net.forward(x), rtol=1e-12)
+    (decision,) = lrpref.fusion_plan(net).decisions
+    assert decision.action in ("stays, as a Scale", "stays")
+    assert decision.reason == reason
+    assert type(fused["conv"]) is type(net["conv"])

@@ -333,3 +333,63 @@ def test_a_network_can_be_pickled_and_copied() -> None:
 def test_what_is_no_array_at_all(x: object) -> None:
     with pytest.raises(LrprefError):
         residual().forward(x)
+
+
+# ---- graph surgery -----------------------------------------------------------------------------------------------
+
+
+def test_readers_in_order() -> None:
+    net = residual()
+    assert net.readers("input") == ["first", "sum"]
+    assert net.readers("sum") == []
+
+
+def test_replace_leaves_a_layer_that_is_shared_at_its_other_nodes() -> None:
+    net = Network([("a", ONE, ["input"]), ("b", ONE, ["a"])])
+    other = net.replace("b", Dense([[3.0]]))
+    assert other["a"] is net["a"]
+    assert_array_equal(other.forward(np.array([[2.0]])), [[6.0]])
+    assert_array_equal(net.forward(np.array([[2.0]])), [[2.0]])  # the old one is as it was
+
+
+def test_remove_lets_readers_read_what_was_read() -> None:
+    net = residual().remove("relu")
+    assert net.node("second").inputs == ("first",)
+    assert_array_equal(net.forward(X), X + X @ residual()["first"].weight.T @ residual()["second"].weight.T)
+    with pytest.raises(GraphError, match=r"node 'sum' \(Add\) reads 2 nodes and cannot be removed"):
+        residual().remove("sum")
+
+
+def test_insert_after_a_node_and_after_the_input() -> None:
+    net, double = residual(), Dense(2 * np.eye(2))
+    assert net.insert_after("first", "double", double).node("relu").inputs == ("double",)
+    doubled = net.insert_after("input", "double", double)
+    assert doubled.readers("input") == ["double"]
+    assert_array_equal(doubled.forward(X), net.forward(2 * X))
+    assert_array_equal(net.insert_after("sum", "double", double).forward(X), 2 * net.forward(X))
+
+
+def test_up_to_a_node_is_the_network_that_computes_it() -> None:
+    net = residual()
+    part = net.up_to("relu")
+    assert part.names == ["first", "relu"]
+    assert_array_equal(part.forward(X), net.activations(X)["relu"])
+    assert net.up_to(net.output).names == net.names
+
+
+@pytest.mark.parametrize("edit", ["node", "remove", "up_to"])
+def test_an_unknown_node_is_named(edit: str) -> None:
+    with pytest.raises(GraphError, match=r"no node is called 'rely'\. Nodes: first, relu, second, sum"):
+        getattr(residual(), edit)("rely")
+    with pytest.raises(GraphError, match="no node is called 'rely'"):
+        residual().replace("rely", ONE)
+    with pytest.raises(GraphError, match="no node is called 'rely'"):
+        residual().insert_after("rely", "new", ONE)
+
+
+def test_the_logits_precede_a_final_softmax() -> None:
+    assert residual().logits == "sum"
+    assert Network.sequential(ONE, Softmax(), names=["fc", "softmax"]).logits == "fc"
+    assert Network.sequential(Softmax()).logits == "input"
+    inside = Network.sequential(ONE, Softmax(), Dense([[2.0]]), names=["fc", "softmax", "last"])
+    assert inside.logits == "last"

@@ -241,14 +241,16 @@ def test_a_run_is_taken_up_again(tmp_path: Path) -> None:
 def test_results_of_another_protocol_are_refused(tmp_path: Path) -> None:
     runner.run(tiny_study([], 2), {"mnist": digits()}, tmp_path)
     other = replace(tiny_study([], 2), protocol=replace(SHORT, fills=("zero",)))
-    with pytest.raises(InputError, match=r"measured with another protocol; give another folder with --out"):
+    with pytest.raises(
+        InputError, match=r"measured with different settings \(protocol\); choose another folder with --out"
+    ):
         runner.run(other, {"mnist": digits()}, tmp_path)
-    with pytest.raises(InputError, match="another images"):
+    with pytest.raises(InputError, match=r"different settings \(images\)"):
         runner.run(tiny_study([], 2), {"mnist": digits(2)}, tmp_path)
     path = tmp_path / "units" / "net--s0--zero.jsonl"
     for text in ("", "{", "[]\n{}", '{"a": 1}\n{"abpc": 1}\n{"b": 2}\n'):
         path.write_text(text)
-        with pytest.raises(InputError, match=r"damaged|another"):
+        with pytest.raises(InputError, match=r"damaged|different settings"):
             runner.run(tiny_study([], 2), {"mnist": digits()}, tmp_path)
 
 

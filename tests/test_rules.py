@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import FrozenInstanceError, dataclass, replace
 from fractions import Fraction
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -16,10 +16,10 @@ from numpy.testing import assert_allclose, assert_array_equal, assert_array_less
 import lrpref
 from lrpref import Add, Conv2D, Dense, Scale, rules, to_numpy
 from lrpref.backend import sum_per_sample
-from lrpref.errors import ParameterError, RuleError
+from lrpref.errors import DTypeError, ParameterError, RuleError
 from lrpref.layers.base import LinearLayer
-from lrpref.ledger import LOSSES
-from lrpref.rules import Ratio, Rule, divide, stabilize
+from lrpref.ledger import LOSSES, Entry
+from lrpref.rules import Ratio, Rule, Term, divide, identity, stabilize
 from lrpref.testing import (
     check_batch_independence,
     check_conservation,
@@ -582,3 +582,76 @@ def _example(kind: Kind) -> LinearLayer:
     """The simplest layer of a kind."""
     anything = settings(max_examples=1, phases=[Phase.generate], database=None)
     return find(kind.shapes.flatmap(lambda shapes: kind.layer(shapes[0])), lambda _: True, settings=anything)
+
+
+# ---- a ratio with a denominator of its own -----------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class SignedAbsolute(Rule):
+    """R_i = sum_j (a_i w_ij / (sum_i |a_i w_ij| + |b_j|)) R_j: signed shares over the sum of magnitudes."""
+
+    conserves: ClassVar[bool] = False
+
+    def ratios(self) -> tuple[Ratio, ...]:
+        magnitudes = (Term(rules.magnitude, rules.magnitude, rules.magnitude),)
+        return (Ratio((Term(b=identity),), denominator=magnitudes),)
+
+
+def test_a_signed_share_over_magnitudes_by_hand() -> None:
+    """a w = (2, -3), b = 1: shares 2/6 and -3/6, the bias 1/6, and what is left of 6, which is 6 - 0, is the factor."""
+    layer, a, R = Dense([[2.0, -3.0]], [1.0]), np.array([[1.0, 1.0]]), np.array([[6.0]])
+    flow = layer.flow((a,), R, SignedAbsolute())
+    assert_array_equal(flow.inputs[0], [[2.0, -3.0]])
+    assert_array_equal(flow.losses["bias"], [1.0])
+    assert_array_equal(flow.losses["factor"], [6.0])
+
+
+@pytest.mark.parametrize("kind", LINEAR)
+@few
+@given(data=st.data())
+def test_its_books_close_too(kind: str, data: st.DataObject) -> None:
+    """Exactly, in fractions."""
+    case = data.draw(layer_cases(kind))
+    layer = lrpref.exact(lrpref.Network([("layer", case.layer, ["input"] * len(case.inputs))]))["layer"]
+    inputs, R = tuple(map(lrpref.exact, case.inputs)), lrpref.exact(case.R)
+    flow = layer.flow(inputs, R, SignedAbsolute())
+    entry = Entry.of("layer", layer, "signed", R, flow)
+    assert all(value == 0 for value in entry.residual().flat)
+    d, _, _ = rules.Absolute().ratios()[0].sums(layer, inputs, *layer.parameters(*inputs))
+    shared = sum(map(sum_per_sample, flow.inputs)) + flow.losses["bias"]
+    assert_array_equal(shared, sum_per_sample(divide(layer.forward(*inputs) * R, d)))
+
+
+# ---- parameters inside a map -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class OwnGamma(Rule):
+    """Plain gamma by a user who writes the parameter into the map, with or without `constant`."""
+
+    gamma: float = 0.25
+    careful: bool = True
+
+    def ratios(self) -> tuple[Ratio, ...]:
+        def more(x: Any) -> Any:
+            gamma = rules.constant(self.gamma, like=x) if self.careful else self.gamma
+            return x + gamma * rules.positive(x)
+
+        return (Ratio((Term(w=more, b=more),)),)
+
+
+def test_a_float_inside_a_map_works_in_exact_arithmetic_or_is_refused_with_a_remedy() -> None:
+    net = lrpref.exact(lrpref.Network.sequential(Dense([[1.0, -3.0]], [0.5]), names=["fc"]))
+    x = lrpref.exact([["1/3", "2"]])
+    assert_array_equal(
+        lrpref.trace(net, x, rule=OwnGamma()).relevance, lrpref.trace(net, x, rule=rules.Gamma()).relevance
+    )
+    message = r"node 'fc' \(Dense, OwnGamma.*a map of the rule turned exact numbers into floats; .*arithmetic.constant"
+    with pytest.raises(DTypeError, match=message):
+        lrpref.trace(net, x, rule=OwnGamma(careful=False))
+    plain = lrpref.Network.sequential(Dense([[1.0, -3.0]], [0.5]))  # on floats both are the same
+    a = np.array([[0.25, 2.0]])
+    assert_array_equal(
+        lrpref.explain(plain, a, rule=OwnGamma()), lrpref.explain(plain, a, rule=OwnGamma(careful=False))
+    )

@@ -5,8 +5,8 @@ The abstract's two claims, in our words:
     1. fused, heatmaps are more accurate for convolutional layers (than with the normalization left in)
     2. LRP should not be used on networks that combine fully connected and normalization layers
 
-The text of the paper was not at hand, so neither its networks nor its measure are known to us. Ours: small networks
-with BatchNorm in each place that the claims touch, each with a twin without it, and pixel flipping.
+The text of the paper was not available, so we know neither its networks nor its measure. We use pixel flipping, and
+small networks with BatchNorm in each of the positions that the claims concern, each with a twin without BatchNorm.
 
     conv-bn-relu    Conv2D, BatchNorm, ReLU, pool        (three times, then two Dense layers)
     conv-relu-bn    Conv2D, ReLU, pool, BatchNorm
@@ -17,9 +17,10 @@ with BatchNorm in each place that the claims touch, each with a twin without it,
     dense-relu-bn   Dense, ReLU, BatchNorm
     dense           the twin of these two
 
-Treatments: fused; left in and passed through, under LRP-0, under epsilon, or under `Absolute`. (Absolute is the
-|z|-rule that third-party code attributes to Hui and Binder 2019 for batch normalisation; that paper's own formula has
-not been checked.) Under LRP-0 everywhere, fused and "zero" are the same map: that is a theorem, and a check of the run.
+Treatments: BatchNorm is fused, or left in under one of the rules pass, LRP-0, epsilon and `Absolute`. (Absolute is the
+|z|-rule that third-party code attributes to Hui and Binder 2019 for batch normalisation; we have not checked that
+paper's own formula.) With LRP-0 on every layer, "fused" and "zero" give the same map. That is a theorem, and a check of
+the run.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ from .images import Images
 from .measures import BASELINES, Explained, faithfulness, relevance
 from .networks import Trained
 from .report import per_seed
-from .statistics import agreed, told, verdict
+from .statistics import agreed, as_text, verdict
 from .study import Claim, Protocol, Rows, Study, Unit
 
 PAPER = "2002.11018"
@@ -55,17 +56,17 @@ TWINS = {
     "dense-bn-relu": "dense",
     "dense-relu-bn": "dense",
 }
-"""Network with BatchNorm -> the same without."""
+"""Network with BatchNorm -> its twin without."""
 
 CONVOLUTIONAL = ("conv-bn-relu", "conv-relu-bn")
 BEFORE_ALL = ("bn-first",)
-"""Apart, because a normalisation of the input moves what a map calls nothing: from black to the mean."""
+"""Reported separately: a normalisation of the input moves the reference point of a map from black to the mean."""
 
 COMBINED = ("dense-bn-relu", "dense-relu-bn", "both")
-"""Those that combine fully connected layers with normalization next to them."""
+"""The networks with normalization next to fully connected layers."""
 
 LEFT_IN: Mapping[str, Rule] = {"pass": Pass(), "zero": Zero(), "epsilon": Epsilon(), "absolute": Absolute()}
-"""What may be done with a BatchNorm that is left in."""
+"""The rules for a BatchNorm that is left in."""
 
 RULES = ("zero", "epsilon(epsilon=0.01)", "z-plus", "epsilon-plus")
 DATASETS = ("mnist", "cifar10")
@@ -73,7 +74,7 @@ COLUMNS = ("abpc_mean", "span_mean", "abpc_zero", "span_zero", "cosine_fused")
 
 
 def study(protocol: Protocol, seeds: Sequence[int] = (0, 1, 2), folder: str | os.PathLike[str] | None = None) -> Study:
-    """The design, as far as its networks are at hand (in `folder`, or among those that come with lrpref)."""
+    """Return the design for the networks that are available, in `folder` or among those that come with lrpref."""
     units: list[Unit] = []
     missing: list[str] = []
     for dataset in DATASETS:
@@ -94,7 +95,7 @@ def study(protocol: Protocol, seeds: Sequence[int] = (0, 1, 2), folder: str | os
 
 
 def treated(net: Network, treatment: str, rule: str) -> tuple[Network, Explained]:
-    """The network and the rule that a treatment means."""
+    """Return the network and the rule of a treatment."""
     if treatment in ("fused", "twin") or rule in BASELINES:
         return fuse(net), rule
     pairs = [((BatchNorm, Scale), LEFT_IN[treatment]), *resolve(rule).pairs]
@@ -102,9 +103,9 @@ def treated(net: Network, treatment: str, rule: str) -> tuple[Network, Explained
 
 
 def measured(trained: Trained, unit: Unit, images: Images, protocol: Protocol) -> Rows:
-    """Faithfulness of the treated network's maps, and how alike they are to those of the fused one.
+    """Measure how faithful the maps of the treated network are, and how similar to those of the fused network.
 
-    Pictures are taken apart in front of the fused network, which computes the same as the other, and faster.
+    Pixels are flipped on the fused network, which computes the same function faster.
     """
     fused = replace(trained, net=fuse(trained.net, verify=trained.inputs(images.x[:2])))
     target = fused.answers(images.x)
@@ -120,7 +121,7 @@ def measured(trained: Trained, unit: Unit, images: Images, protocol: Protocol) -
 
 
 def relative_abpc(found: Mapping[Unit, Rows], unit: Unit, fill: str) -> float:
-    """ABPC over the span: 0 for a map that knows nothing; comparable from one network to another."""
+    """Return ABPC divided by the span: 0 for an uninformative map, and comparable between networks."""
     (area,), (span,) = (per_seed(found, [unit], f"{measure}_{fill}") for measure in ("abpc", "span"))
     return area / span
 
@@ -128,9 +129,10 @@ def relative_abpc(found: Mapping[Unit, Rows], unit: Unit, fill: str) -> float:
 def differences(
     found: Mapping[Unit, Rows], positions: Sequence[str], rule: str, against: str, other: str, fill: str
 ) -> list[float]:
-    """Relative ABPC of the fused network under a rule minus another's: for each seed, the mean over networks.
+    """Return the difference of relative ABPC for each seed, averaged over networks.
 
-    against, other  a treatment ("twin": the network without BatchNorm) and a rule
+    It is that of the fused network under `rule` minus that under the treatment `against` and the rule `other`. The
+    treatment "twin" is the network without BatchNorm.
     """
     per: dict[int, list[float]] = {}
     for unit in found:
@@ -146,7 +148,7 @@ def differences(
 
 
 def answer(found: Mapping[Unit, Rows]) -> list[Claim]:
-    """Both claims, rule by rule and treatment by treatment."""
+    """Return both claims with their answers, for each rule and treatment."""
     return [*_first(found), *_second(found)]
 
 
@@ -179,7 +181,7 @@ def _second(found: Mapping[Unit, Rows]) -> list[Claim]:
 
 
 def _questions(found: Mapping[Unit, Rows], rule: str) -> tuple[Callable[[str], list[float]], ...]:
-    """Of a fill: fused minus twin, where the layers meet; the same on convolutional networks; fused minus edges."""
+    """Return functions of the fill: fused minus twin on COMBINED and on CONVOLUTIONAL, and fused minus edge filter."""
     return (
         lambda fill: differences(found, COMBINED, rule, "twin", rule, fill),
         lambda fill: differences(found, CONVOLUTIONAL, rule, "twin", rule, fill),
@@ -191,7 +193,7 @@ FILLS = Protocol().fills
 
 
 def _claim(sentence: str, by_fill: Mapping[str, Sequence[float]]) -> Claim:
-    """A difference of relative ABPC that should be positive under each fill."""
-    figure = "; ".join(f"fill {fill}: {told(values)}" for fill, values in by_fill.items())
+    """Return the claim that a difference of relative ABPC is positive under each fill."""
+    figure = "; ".join(f"fill {fill}: {as_text(values)}" for fill, values in by_fill.items())
     answered = agreed({fill: verdict(values) for fill, values in by_fill.items()})
     return Claim(sentence, f"relative ABPC, {figure}", answered)

@@ -1,4 +1,4 @@
-"""The test images that a study runs on: those of a folder, or the few digits that come with lrpref."""
+"""The test images of a study: from a folder, or the few that come with lrpref."""
 
 from __future__ import annotations
 
@@ -11,17 +11,23 @@ from ..zoo import datasets, samples
 
 SHAPES = {"mnist": (1, 28, 28), "cifar10": (3, 32, 32)}
 CAT = 3
-"""What CIFAR-10 calls a cat."""
+"""The label of a cat in CIFAR-10."""
 
 
 @dataclass(frozen=True, eq=False)
 class Images:
     """Test images of one data set.
 
-    dataset  "mnist" or "cifar10"
-    x        (N, C, H, W), float32 in [0, 1]
-    labels   (N,)
-    source   where they are from, in words
+    Parameters
+    ----------
+    dataset : {"mnist", "cifar10"}
+        The data set.
+    x : array, shape (N, C, H, W)
+        The images, float32 in [0, 1].
+    labels : array of int, shape (N,)
+        Their classes.
+    source : str
+        The origin of the images, in words.
     """
 
     dataset: str
@@ -31,11 +37,27 @@ class Images:
 
 
 def load(dataset: str, count: int, folder: str | os.PathLike[str] | None = None, check: bool = True) -> Images:
-    """The first `count` test images; without a folder what is embedded: thirteen digits, or one photograph of a cat.
+    """Return the first `count` test images of a data set.
 
-    folder, check  as in `lrpref.datasets.load`
+    Parameters
+    ----------
+    dataset : {"mnist", "cifar10"}
+        The data set.
+    count : int
+        How many images, at most.
+    folder, check
+        As in `lrpref.datasets.load`. Without a folder, the images are those embedded in lrpref: thirteen digits, or one
+        photograph of a cat.
 
-    Raises DataError for files that are missing, damaged, or not the published ones.
+    Returns
+    -------
+    Images
+        The images, their labels and their origin.
+
+    Raises
+    ------
+    DataError
+        If files are missing, damaged, or not the published ones.
     """
     if folder is None:
         return _embedded(dataset, count)

@@ -1,4 +1,4 @@
-"""What is measured of a map, per image: is it faithful, and is it stable?"""
+"""Measures of a map, per image: how faithful and how stable it is."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from ..backend import to_numpy
 from ..composites import Composite
 from ..errors import RelevanceWarning
 from ..evaluation import abpc, baselines, deletion, insertion, maps
@@ -21,7 +22,7 @@ from .study import Protocol
 
 MORE_FILLS = ("blur", "uniform")
 BASELINES = ("random", "sobel")
-"""The baselines that are maps of their own here; gradient x input is LRP-0."""
+"""The baselines; gradient x input is not among them, because it equals LRP-0."""
 
 BATCH = 20
 """How many images are explained at once."""
@@ -30,30 +31,30 @@ Explained = str | Rule | Composite
 
 
 def relevance(trained: Trained, pixels: np.ndarray, target: np.ndarray, rule: Explained, seed: int = 0) -> np.ndarray:
-    """A map for each picture, by a rule, a composite, or the name of a baseline ("random", "sobel")."""
+    """Return a map for each picture, under a rule, a composite, or a baseline ("random", "sobel")."""
     if isinstance(rule, str) and rule in BASELINES:
-        return np.broadcast_to(baselines.baseline(rule, trained.net, pixels, target, seed), pixels.shape)
-    with quiet():
-        maps = [explain(trained.net, trained.inputs(part), t, rule) for part, t in _batches(pixels, target)]
+        return np.broadcast_to(to_numpy(baselines.baseline(rule, trained.net, pixels, target, seed)), pixels.shape)
+    with warnings_ignored():
+        maps = [to_numpy(explain(trained.net, trained.inputs(part), t, rule)) for part, t in _batches(pixels, target)]
     return np.concatenate(maps)
 
 
 def amplification(trained: Trained, pixels: np.ndarray, target: np.ndarray, rule: Explained) -> dict[str, np.ndarray]:
-    """max |R| / |logit|: `peak`, the largest at any node, and `peak_input`, at the input."""
+    """Return max |R| / |logit|: `peak` over all nodes, and `peak_input` at the input."""
     found: dict[str, list[np.ndarray]] = {"peak": [], "peak_input": []}
     for part, chosen in _batches(pixels, target):
-        with quiet():
+        with warnings_ignored():
             tr = trace(trained.net, trained.inputs(part), chosen, rule)
-        logit = abs(tr.logits[np.arange(len(part)), chosen]).astype(np.float64)
-        peaks = [abs(R).reshape(len(part), -1).max(axis=1).astype(np.float64) for R in tr.at.values()]
+        logit = abs(to_numpy(tr.logits)[np.arange(len(part)), chosen]).astype(np.float64)
+        peaks = [abs(to_numpy(R)).reshape(len(part), -1).max(axis=1).astype(np.float64) for R in tr.at.values()]
         found["peak"].append(np.max(peaks, axis=0) / logit)
         found["peak_input"].append(peaks[-1] / logit)
     return {name: np.concatenate(parts) for name, parts in found.items()}
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
-    """No warnings: what they warn of is measured here."""
+def warnings_ignored() -> Iterator[None]:
+    """Ignore warnings, because these functions measure the very effects that they warn of."""
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore", RelevanceWarning)
         yield
@@ -67,11 +68,10 @@ def _batches(*arrays: np.ndarray) -> Iterator[tuple[np.ndarray, ...]]:
 def faithfulness(
     trained: Trained, pixels: np.ndarray, R: np.ndarray, target: np.ndarray, protocol: Protocol, more: bool
 ) -> dict[str, np.ndarray]:
-    """For each fill: abpc, aopc, and span = f(untouched) - f(all changed), which makes networks comparable.
+    """Measure abpc, aopc and span for each fill; with `more`, also for more fills, and deletion and insertion.
 
-    more  also more fills, deletion and insertion
-
-    A map that is not finite has no order: its numbers are NaN, and `finite` is 0.
+    The span is f(original) - f(all pixels replaced); it makes networks comparable. The pixels of a map that is not
+    finite cannot be ranked: its measures are NaN, and `finite` is 0.
     """
     sound = np.isfinite(R).reshape(len(R), -1).all(axis=1)
     R = np.where(sound.reshape(-1, *(1,) * (R.ndim - 1)), R, 0)
@@ -91,11 +91,11 @@ def faithfulness(
 def stability(
     trained: Trained, pixels: np.ndarray, R: np.ndarray, target: np.ndarray, rule: Explained, protocol: Protocol
 ) -> dict[str, np.ndarray]:
-    """How far tiny noise, and single precision, move the map; and how much of it stands in few pixels.
+    """Measure how much tiny noise and single precision change the map, and how concentrated it is.
 
-    noise_l2, noise_sign      |R(x + noise) - R(x)| / |R(x)|, and the share of |R(x)| whose sign stays
+    noise_l2, noise_sign      |R(x + noise) - R(x)| / |R(x)|, and the fraction of |R(x)| that keeps its sign
     precision_l2              |R in float32 - R in float64| / |R in float64|
-    top1                      the share of |R| in the largest 1 % of the values
+    top1                      the fraction of |R| in the largest 1 % of the values
     """
     noise = np.random.default_rng([protocol.seed, 1]).normal(size=pixels.shape).astype(pixels.dtype)
     moved = relevance(trained, pixels + np.float32(protocol.noise) * noise, target, rule)

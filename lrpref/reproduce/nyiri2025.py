@@ -4,9 +4,10 @@ The abstract's claims, in our words: the rule needs no hyperparameter; it divide
 which is the main trouble of other rules; it was compared on image classification with a simple CNN, VGG16, VGG19 and
 ResNet50. (The title calls it more robust.)
 
-The text of the paper was not at hand; the rule is our reading (`lrpref.rules.Relative`), and the protocol is ours. What
-"no hyperparameter" buys is seen next to epsilon over six decades; what "no small denominators" buys, under tiny noise
-and in single precision. Whether the maps are right is another question, asked by pixel flipping.
+The text of the paper was not available; the rule is our reading of the abstract (`lrpref.rules.Relative`), and the
+protocol is ours. To see the value of "no hyperparameter", we compare with epsilon over six decades; to see that of "no
+small denominators", we measure the effect of tiny noise and of single precision. Whether the maps are faithful is a
+separate question, measured by pixel flipping.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from .images import Images
 from .measures import BASELINES, Explained, amplification, faithfulness, relevance, stability
 from .networks import Trained
 from .report import per_seed
-from .statistics import told, verdict
+from .statistics import as_text, verdict
 from .study import Claim, Protocol, Rows, Study, Unit
 
 PAPER = "2501.14322"
@@ -44,10 +45,10 @@ NETWORKS = {
     "cifar10-conv": "cifar10",
     "cifar10-conv-bn-relu": "cifar10",
 }
-"""Network -> data set. The simple CNN, and the deep ones as far as they are at hand."""
+"""Network -> data set: the simple CNN, and the deep networks that are available."""
 
 REPEATED = ("mnist-conv", "mnist-dense", "cifar10-conv", "cifar10-conv-bn-relu")
-"""The networks trained from several seeds, small ones of the other study; on these more fills, insertion, deletion."""
+"""Small networks of the other study, trained from several seeds; measured also with more fills, insertion, deletion."""
 
 GAMMA_BOX = "epsilon-gamma-box"
 DECADES = tuple(f"epsilon(epsilon=1e{k:+d})" if k else "epsilon(epsilon=1)" for k in range(-6, 1))
@@ -82,7 +83,7 @@ COLUMNS = (
 
 
 def study(protocol: Protocol, seeds: Sequence[int] = (0,), folder: str | os.PathLike[str] | None = None) -> Study:
-    """The design, as far as its networks are at hand; seed 0 is the network that comes with lrpref."""
+    """Return the design for the networks that are available; seed 0 is the network that comes with lrpref."""
     units: list[Unit] = []
     missing: list[str] = []
     for network, dataset in NETWORKS.items():
@@ -99,12 +100,12 @@ def study(protocol: Protocol, seeds: Sequence[int] = (0,), folder: str | os.Path
 
 
 def file_of(network: str, seed: int) -> str:
-    """The name of a network's file; one that was trained once has no seed in it."""
+    """Return the name of a network's file; that of a network trained only once has no seed in it."""
     return networks.seeded(network, seed) if seed or network in REPEATED else network
 
 
 def measured(trained: Trained, unit: Unit, images: Images, protocol: Protocol) -> Rows:
-    """Faithfulness and stability of the fused network's maps."""
+    """Measure how faithful and how stable the maps of the fused network are."""
     fused = replace(trained, net=fuse(trained.net, verify=trained.inputs(images.x[:2])))
     target = fused.answers(images.x)
     rule = boxed(unit.rule, fused)
@@ -118,7 +119,7 @@ def measured(trained: Trained, unit: Unit, images: Images, protocol: Protocol) -
 
 
 def boxed(rule: str, trained: Trained) -> Explained:
-    """The rule; where it has a box, that of black and white as the network takes them."""
+    """Return the rule; a box is set to black and white as the network receives them."""
     if rule != GAMMA_BOX:
         return rule
     return composites.EpsilonGammaBox(*((0.0, 1.0) if trained.normalisation is None else trained.normalisation.box()))
@@ -128,7 +129,7 @@ def boxed(rule: str, trained: Trained) -> Explained:
 
 
 def compared(found: Mapping[Unit, Rows], measure: str, rule: str, other: str, network: str) -> list[np.ndarray]:
-    """A measure under one rule minus that under another, image by image, for each seed of a network."""
+    """Return a measure under one rule minus that under another, per image, for each seed of a network."""
     values = []
     for unit in found:
         against = Unit(unit.dataset, unit.network, unit.seed, "", other)
@@ -138,11 +139,11 @@ def compared(found: Mapping[Unit, Rows], measure: str, rule: str, other: str, ne
 
 
 def claim(found: Mapping[Unit, Rows], network: str, other: str, measure: str, words: str, sign: int) -> Claim:
-    """That Relative LRP has more (sign 1) or less (-1) of a measure than another rule."""
+    """Return the claim that a measure is larger (sign 1) or smaller (-1) under Relative LRP than under another rule."""
     values = [sign * v[np.isfinite(v)] for v in compared(found, measure, "relative", other, network)]
     means = [float(v.mean()) for v in values if v.size]
     difference = f"relative minus {other}" if sign > 0 else f"{other} minus relative"
-    figure = f"{NAMES[measure]}, {difference}: {told(means)}"
+    figure = f"{NAMES[measure]}, {difference}: {as_text(means)}"
     if len(means) == 1 and values[0].size > 1:
         error = values[0].std(ddof=1) / values[0].size ** 0.5
         figure += f"; over its {values[0].size} images, standard error {error:.2g}"
@@ -159,7 +160,7 @@ NAMES = {
 
 
 def answer(found: Mapping[Unit, Rows]) -> list[Claim]:
-    """Stability against LRP-0 and against the smallest epsilon, and faithfulness against both and z-plus."""
+    """Return all claims with their answers, network by network."""
     claims = []
     for network in dict.fromkeys(unit.network for unit in found):
         for other in ("zero", DECADES[0]):

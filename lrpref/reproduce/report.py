@@ -1,4 +1,4 @@
-"""What a run says: a table for people, the same as CSV, and the claims with their answers."""
+"""The report of a study: a Markdown page with the claims, their answers and a table, and all measures as CSV."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from .runner import files, versions
 from .study import Claim, Rows, Study, Unit
 
 Cell = tuple[str, str, str, str]
-"""Data set, network, treatment, rule: what is the same for all seeds."""
+"""Data set, network, treatment, rule: everything of a unit but its seed."""
 
 
 def cells(found: Mapping[Unit, Rows]) -> dict[Cell, list[Unit]]:
-    """The units of each cell, one per seed."""
+    """Return the units of each cell, one per seed."""
     grouped: dict[Cell, list[Unit]] = {}
     for unit in found:
         grouped.setdefault((unit.dataset, unit.network, unit.treatment, unit.rule), []).append(unit)
@@ -27,16 +27,16 @@ def cells(found: Mapping[Unit, Rows]) -> dict[Cell, list[Unit]]:
 
 
 def per_seed(found: Mapping[Unit, Rows], units: Sequence[Unit], measure: str) -> list[float]:
-    """The mean over images of each unit; units without the measure are left out.
+    """Return the mean over images for each unit; units without the measure are omitted.
 
-    Where some images have none (a map that was not finite), the mean is over the others.
+    Images without a value (those whose map is not finite) are left out of the mean.
     """
     held = [found[unit][measure] for unit in units if measure in found[unit]]
     return [float(np.nanmean(v)) if np.isfinite(v).any() else float("nan") for v in held]
 
 
 def as_csv(study: Study, found: Mapping[Unit, Rows]) -> str:
-    """A line per cell and measure: mean over seeds, its interval, how many seeds and images."""
+    """Return a CSV row per cell and measure: the mean over seeds, its interval, the numbers of seeds and images."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["dataset", "network", "treatment", "rule", "measure", "mean", "low", "high", "seeds", "images"])
@@ -49,18 +49,18 @@ def as_csv(study: Study, found: Mapping[Unit, Rows]) -> str:
 
 
 def as_markdown(study: Study, found: Mapping[Unit, Rows], claims: Sequence[Claim], command: str, out: Path) -> str:
-    """The page: how it was measured, the claims, the table."""
+    """Return the page: how the study was measured, its claims, and the table."""
     headers = [header for header in files(out) if Unit(**header["unit"]) in found]
     hours = sum(header["seconds"] for header in headers) / 3600
     sources = ", ".join(sorted({header["images"] for header in headers}))
-    told = ", ".join(f"{name} {value}" for name, value in versions().items())
+    software = ", ".join(f"{name} {value}" for name, value in versions().items())
     protocol = ", ".join(f"{name} {value}" for name, value in study.protocol.as_dict().items())
     seeds = sorted({unit.seed for unit in found})
     lines = [f"# {study.title}", "", f"arXiv {study.paper}. Measured by `{command}`: {sources}; {len(found)} units, "]
-    lines[-1] += f"training seeds {', '.join(map(str, seeds))}, {hours:.2f} hours of processor time; {told}."
+    lines[-1] += f"training seeds {', '.join(map(str, seeds))}, {hours:.2f} hours of processor time; {software}."
     lines += ["", f"Protocol: {protocol}.", ""]
     if study.missing:
-        lines += [f"Not at hand, and so not measured: {', '.join(study.missing)}.", ""]
+        lines += [f"Networks not available and therefore not measured: {', '.join(study.missing)}.", ""]
     lines += ["| claim | figure | answer |", "|---|---|---|"]
     lines += [f"| {claim.sentence} | {claim.figure} | {claim.verdict} |" for claim in claims]
     lines += ["", *as_table(study, found), ""]
@@ -68,7 +68,7 @@ def as_markdown(study: Study, found: Mapping[Unit, Rows], claims: Sequence[Claim
 
 
 def as_table(study: Study, found: Mapping[Unit, Rows]) -> list[str]:
-    """A Markdown table: a row per cell, the means over seeds of the study's columns."""
+    """Return a Markdown table with a row per cell: the means over seeds of the study's columns."""
     lines = [
         f"| network | treatment | rule | {' | '.join(study.columns)} |",
         f"|---|---|---|{'---|' * len(study.columns)}",
@@ -81,6 +81,6 @@ def as_table(study: Study, found: Mapping[Unit, Rows]) -> list[str]:
 
 
 def save(path: Path, text: str) -> None:
-    """Write a text, whole or not at all."""
+    """Write a text file atomically."""
     with whole(path) as part:
         part.write_text(text, encoding="utf-8")

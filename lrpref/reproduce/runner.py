@@ -1,4 +1,4 @@
-"""Running a study: unit by unit, each written whole or not at all, so that a run can be stopped and taken up again."""
+"""Running a study unit by unit; each result is written atomically, so that a run can be interrupted and resumed."""
 
 from __future__ import annotations
 
@@ -21,14 +21,28 @@ FORMAT = "lrpref-reproduce/1"
 
 
 def run(study: Study, images: Mapping[str, Images], out: Path, progress: bool | None = None) -> dict[Unit, Rows]:
-    """Measure what is not measured yet, and return everything.
+    """Measure the units that have no results yet, and return the results of all units.
 
-    study     the design
-    images    data set -> its test images; units of a data set without images are left out
-    out       a folder; each unit is a file of JSON lines in its `units`: one line about it, then one per image
-    progress  a line on stderr; None: if it is a terminal
+    Parameters
+    ----------
+    study : Study
+        The design.
+    images : mapping of str to Images
+        Data set -> its test images. Units of other data sets are skipped.
+    out : Path
+        A folder. Its subfolder `units` holds one file of JSON lines per unit: a header, then one line per image.
+    progress : bool, optional
+        Whether to show a progress line on stderr; None shows it on a terminal.
 
-    Raises InputError where `out` holds results of another protocol, or of other images.
+    Returns
+    -------
+    dict of Unit to Rows
+        The measures of each unit.
+
+    Raises
+    ------
+    InputError
+        If `out` holds damaged results, or results of another protocol or of other images.
     """
     folder = out / "units"
     folder.mkdir(parents=True, exist_ok=True)
@@ -45,7 +59,7 @@ def run(study: Study, images: Mapping[str, Images], out: Path, progress: bool | 
     line = _Line(sys.stderr.isatty() if progress is None else progress)
     try:
         for done, unit in enumerate(waiting):
-            line.show(_told(unit, done, len(waiting), time.perf_counter() - started))
+            line.show(_progress(unit, done, len(waiting), time.perf_counter() - started))
             start = time.process_time()
             rows = study.measure(unit, images[unit.dataset], study.protocol)
             about = _about(study, unit, images[unit.dataset])
@@ -58,14 +72,14 @@ def run(study: Study, images: Mapping[str, Images], out: Path, progress: bool | 
 
 
 def versions() -> dict[str, str]:
-    """What computed it."""
+    """Return the versions of lrpref, NumPy and Python."""
     from .. import __version__
 
     return {"lrpref": __version__, "numpy": np.__version__, "python": sys.version.split()[0]}
 
 
 def _about(study: Study, unit: Unit, images: Images) -> dict[str, Any]:
-    """What must be the same for two results to belong together."""
+    """Return the part of the header that must be equal for results to be combined."""
     return {
         "format": FORMAT,
         "paper": study.paper,
@@ -76,7 +90,7 @@ def _about(study: Study, unit: Unit, images: Images) -> dict[str, Any]:
 
 
 def write(path: Path, about: Mapping[str, Any], rows: Rows) -> None:
-    """A unit's file: a line about it, then a line per image; whole or not at all."""
+    """Write the file of a unit atomically: a header, then a line per image."""
     count = len(next(iter(rows.values())))
     lines = [json.dumps(about)]
     lines += [json.dumps({name: _plain(values[n]) for name, values in rows.items()}) for n in range(count)]
@@ -85,29 +99,29 @@ def write(path: Path, about: Mapping[str, Any], rows: Rows) -> None:
 
 
 def _plain(value: Any) -> float | None:
-    """Seven digits; None for what is no number."""
+    """Return a value with seven digits; None if it is not finite."""
     return float(f"{value:.7g}") if np.isfinite(value) else None
 
 
 def read(path: Path, about: Mapping[str, Any]) -> Rows:
-    """What a unit's file holds; raises InputError where it is damaged or about something else."""
+    """Return the measures in the file of a unit; raises InputError if it is damaged or was measured differently."""
     try:
         first, *rest = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
         names = list(rest[0])
         rows = {name: np.asarray([np.nan if row[name] is None else row[name] for row in rest]) for name in names}
     except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
-        raise InputError(f"{path} is damaged: {error}; delete it, and it is measured again") from error
+        raise InputError(f"{path} is damaged ({error}); delete it to measure this unit again") from error
     different = [key for key, value in about.items() if not isinstance(first, dict) or first.get(key) != value]
     if different:
         raise InputError(
-            f"{path} was measured with another {', '.join(different)}; "
-            "give another folder with --out, or delete this one"
+            f"{path} was measured with different settings ({', '.join(different)}); "
+            "choose another folder with --out, or delete this one"
         )
     return rows
 
 
 def files(out: Path) -> Iterator[dict[str, Any]]:
-    """What each unit's file says of itself."""
+    """Yield the header of each unit's file."""
     for path in sorted((out / "units").glob("*.jsonl")):
         with path.open(encoding="utf-8") as stream:
             yield json.loads(stream.readline())
@@ -116,25 +130,26 @@ def files(out: Path) -> Iterator[dict[str, Any]]:
 # ---- progress ----------------------------------------------------------------------------------------------------
 
 
-def _told(unit: Unit, done: int, total: int, seconds: float) -> str:
+def _progress(unit: Unit, done: int, total: int, seconds: float) -> str:
+    """Return the progress line: how many units are done, the current one, and the time left."""
     left = f", about {seconds / done * (total - done) / 60:.0f} min left" if done else ""
     return f"{done}/{total} {unit.network} {unit.treatment} {unit.rule}{left}"
 
 
 class _Line:
-    """A line on stderr that is written over."""
+    """A progress line on stderr that overwrites itself."""
 
     def __init__(self, shown: bool) -> None:
         self.shown, self.width = shown, 0
 
     def show(self, text: str) -> None:
-        """Put `text` in the place of what stood there."""
+        """Replace the line by `text`."""
         if self.shown:
             text = text[:110]
             print(f"\r{text:{self.width}}", end="", file=sys.stderr, flush=True)
             self.width = len(text)
 
     def wipe(self) -> None:
-        """Wipe the line."""
+        """Clear the line."""
         if self.shown and self.width:
             print("\r" + " " * self.width, end="\r", file=sys.stderr, flush=True)

@@ -1,4 +1,4 @@
-"""Means over training seeds, with intervals. Images are nested in seeds: they make a seed's mean, and no more."""
+"""Means over training seeds, with intervals. Images are nested within seeds: only the mean of each seed is used."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 T_975 = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228)
-"""The 97.5 % points of Student's t for 1, 2, ... 10 degrees of freedom; beyond, that of 10 is used, which is wider."""
+"""The 97.5 % quantiles of Student's t for 1, 2, ... 10 degrees of freedom. The last serves for more: it is wider."""
 
 
 def interval(per_seed: Sequence[float]) -> tuple[float, float, float]:
-    """The mean over seeds and its 95 % interval by Student's t; the interval of a single seed is NaN.
+    """Return the mean over seeds and its 95 % interval by Student's t; the interval of a single seed is NaN.
 
     >>> interval([1.0, 2.0, 3.0])[0]
     2.0
@@ -25,7 +25,7 @@ def interval(per_seed: Sequence[float]) -> tuple[float, float, float]:
 
 
 def verdict(per_seed: Sequence[float], least: int = 3) -> str:
-    """Whether a difference that was claimed to be positive is: "held", "did not hold", or "cannot say" and why.
+    """Judge the claim that a difference is positive: "held", "did not hold", or "cannot say" with the reason.
 
     >>> verdict([0.1, 0.11, 0.12]), verdict([0.1])
     ('held', 'cannot say: 1 training seed, at least 3 are needed')
@@ -41,7 +41,7 @@ def verdict(per_seed: Sequence[float], least: int = 3) -> str:
 
 
 def agreed(verdicts: Mapping[str, str]) -> str:
-    """One verdict where all conditions give the same; otherwise what each gives.
+    """Return the common verdict of all conditions, or "cannot say" with the verdict of each.
 
     >>> agreed({"mean": "held", "zero": "held"}), agreed({"mean": "held", "zero": "did not hold"})
     ('held', 'cannot say: mean: held; zero: did not hold')
@@ -51,8 +51,8 @@ def agreed(verdicts: Mapping[str, str]) -> str:
     return "cannot say: " + "; ".join(f"{name}: {verdict}" for name, verdict in verdicts.items())
 
 
-def told(per_seed: Sequence[float]) -> str:
-    """ "0.12 [0.10, 0.14] over 3 seeds" """
+def as_text(per_seed: Sequence[float]) -> str:
+    """Return the mean, its interval and the number of seeds as text: "0.12 [0.10, 0.14] over 3 seeds"."""
     mean, low, high = interval(per_seed)
     spread = f" [{low:.3g}, {high:.3g}]" if np.isfinite(low) else ""
     return f"{mean:.3g}{spread} over {len(per_seed)} seed{'s'[: len(per_seed) != 1]}"

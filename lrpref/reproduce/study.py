@@ -1,4 +1,4 @@
-"""What a study consists of: units, a protocol, and claims to answer."""
+"""The parts of a study: units, a protocol, and claims to answer."""
 
 from __future__ import annotations
 
@@ -12,18 +12,25 @@ import numpy as np
 from .images import Images
 
 Rows = Mapping[str, np.ndarray]
-"""What was measured of one unit: measure -> one number per image."""
+"""The results of one unit: measure -> one number per image."""
 
 
 @dataclass(frozen=True)
 class Unit:
     """One cell of a design: a network under a rule.
 
-    dataset    "mnist" or "cifar10"
-    network    the network's name without its seed, as in "mnist-conv-bn-relu"
-    seed       that it was trained from
-    treatment  what is done about its BatchNorm; "" where that is no question
-    rule       the rule, composite or baseline by name
+    Parameters
+    ----------
+    dataset : {"mnist", "cifar10"}
+        The data set of the test images.
+    network : str
+        The name of the network without its seed, as in "mnist-conv-bn-relu".
+    seed : int
+        The training seed of the network.
+    treatment : str
+        How its BatchNorm is treated; "" in a study without treatments.
+    rule : str
+        The name of the rule, composite or baseline.
     """
 
     dataset: str
@@ -34,7 +41,7 @@ class Unit:
 
     @property
     def name(self) -> str:
-        """The unit's name, fit for a file."""
+        """The name of the unit, valid as a file name."""
         parts = (self.network, f"s{self.seed}", self.treatment, self.rule)
         return "--".join(re.sub(r"[^A-Za-z0-9.=_-]+", "_", part).strip("_") for part in parts if part)
 
@@ -43,14 +50,23 @@ class Unit:
 class Protocol:
     """How every unit is measured.
 
-    images  how many test images, the first ones of the data set in its order
-    points  into how many steps a picture is taken apart
-    fills   what takes the place of a pixel. Two, because which map is better may hang on it: a map under LRP-0 shares
-            out the difference to a black picture, and one that passed a normalisation by that to a grey one
-    output  what is measured meanwhile: see `lrpref.evaluation.Conventions`
-    noise   standard deviation of the noise that stability is tried with, in units of the input's range [0, 1]
-    more    on training seed 0, more fills, and insertion and deletion
-    seed    of everything drawn
+    Parameters
+    ----------
+    images : int, default 200
+        The number of test images: the first of the data set.
+    points : int, default 28
+        The number of steps of pixel flipping.
+    fills : tuple of str, default ("mean", "zero")
+        The values that replace a pixel. There are two because the ranking of maps may depend on the fill: a map under
+        LRP-0 distributes the difference to a black picture, a map with a BatchNorm under `Pass` that to a grey one.
+    output : str, default "logit"
+        The output that is recorded while pixels are flipped; see `lrpref.evaluation.Conventions`.
+    noise : float, default 1e-3
+        The standard deviation of the noise in the stability measures, for pixels in [0, 1].
+    more : bool, default True
+        Whether to measure more fills, insertion and deletion on training seed 0.
+    seed : int, default 0
+        The seed of all random numbers.
     """
 
     images: int = 200
@@ -62,17 +78,22 @@ class Protocol:
     seed: int = 0
 
     def as_dict(self) -> dict[str, Any]:
-        """Name -> value, as JSON holds it."""
+        """Return the protocol as a dictionary of JSON values."""
         return {**asdict(self), "fills": list(self.fills)}
 
 
 @dataclass(frozen=True)
 class Claim:
-    """A published sentence and what became of it.
+    """A published claim and its answer.
 
-    sentence  what was claimed, in our words
-    figure    what was measured, in a line
-    verdict   "held", "did not hold" or "cannot say", with the reason
+    Parameters
+    ----------
+    sentence : str
+        The claim, in our words.
+    figure : str
+        The measured figure, in one line.
+    verdict : str
+        "held", "did not hold", or "cannot say" with the reason.
     """
 
     sentence: str
@@ -85,16 +106,26 @@ class Claim:
 
 @dataclass(frozen=True)
 class Study:
-    """A paper's claims, and the units and measures that answer them.
+    """The claims of a paper, and the units and measures that answer them.
 
-    paper     its arXiv number
-    title     who claimed what
-    units     in the order in which they are measured
-    missing   networks of the full design that are not at hand
-    protocol  how each unit is measured
-    measure   a unit and images -> its rows
-    columns   the measures that the summary shows
-    answer    what was measured -> the claims, answered
+    Parameters
+    ----------
+    paper : str
+        The arXiv number of the paper.
+    title : str
+        Its authors and subject.
+    units : sequence of Unit
+        The units, in the order of measurement.
+    missing : sequence of str
+        Networks of the full design that are not available.
+    protocol : Protocol
+        How each unit is measured.
+    measure : callable
+        measure(unit, images, protocol) returns the results of a unit.
+    columns : sequence of str
+        The measures shown in the summary.
+    answer : callable
+        answer(found) returns the claims with their answers, from the results of all units.
     """
 
     paper: str

@@ -1,15 +1,15 @@
-"""Laws of relevance for anyone's layer, rule, or whole explainer.
+"""Check your own layer, rule, or whole explainer against the laws of relevance.
 
-    check_rule(rule)                    every law that a rule's tags promise, and the smallest case that breaks one
-    check_layer(layer, x)               every law of a layer
+    check_rule(rule)                    all laws that the tags of a rule promise
+    check_layer(layer, x)               all laws of a layer
     check_explainer(explain)            the laws of explain(net, x)
-    parametrize_with_checks([...])      the same as pytest tests
-    smallest(cases, condition)          the smallest case that meets a condition of yours
-    check_linear_in_R(explain, x, R)    one law at a time: see `lrpref.testing.laws`
+    parametrize_with_checks([...])      the same checks as pytest tests
+    smallest(cases, condition)          the smallest case that meets your own condition
+    check_linear_in_R(explain, x, R)    a single law: see `lrpref.testing.laws`
     lrpref.testing.strategies           random layers, rules and networks for Hypothesis
 
-What does not hold is told by the law's name and equation, with the smallest case that Hypothesis finds for it. The laws
-need NumPy alone, and so does `check_layer`; the search for cases needs Hypothesis: pip install "lrpref[testing]".
+A violation is reported with the name of the law, its equation, and the smallest case that Hypothesis finds. The laws
+and `check_layer` need only NumPy; the search for cases needs Hypothesis: pip install "lrpref[testing]".
 """
 
 from .cases import LayerCase, NetworkCase, describe, numbers

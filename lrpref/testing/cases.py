@@ -1,22 +1,32 @@
-"""A case: a layer or a network at work, to put to a law. How it is told, counted, and made smaller."""
+"""Test cases for laws: a layer or a network with its arrays. How to print a case, count its numbers, and reduce it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import fields, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..backend import Array, as_tuple, is_array, to_numpy
-from ..layers import Dense, Layer
+from ..layers import BatchNorm, Dense, Layer, Scale
 from ..layers.base import Shape
 from ..network import Network
 from .laws import brief
 
 
 class LayerCase(NamedTuple):
-    """A layer, its inputs (a tuple, also of one), and the relevance of its output."""
+    """A layer, its inputs, and the relevance of its output.
+
+    Attributes
+    ----------
+    layer : Layer
+        The layer.
+    inputs : tuple of arrays, shape (N, ...)
+        The inputs, a tuple even if there is only one.
+    R : array, shape (N, ...)
+        The relevance of the output.
+    """
 
     layer: Layer
     inputs: tuple[np.ndarray, ...]
@@ -24,24 +34,44 @@ class LayerCase(NamedTuple):
 
     @property
     def shapes(self) -> tuple[Shape, ...]:
-        """The inputs' shapes, batch included."""
+        """The shapes of the inputs, including the batch."""
         return tuple(tuple(a.shape) for a in self.inputs)
 
     def at(self, n: int) -> LayerCase:
-        """Sample n alone."""
+        """Return sample n as a case of its own."""
         return LayerCase(self.layer, tuple(a[n : n + 1] for a in self.inputs), self.R[n : n + 1])
 
 
 class NetworkCase(NamedTuple):
-    """A network and a batch for it."""
+    """A network and a batch of inputs.
+
+    Attributes
+    ----------
+    net : Network
+        The network.
+    x : array, shape (N, ...)
+        The inputs.
+    """
 
     net: Network
     x: np.ndarray
 
 
 def describe(case: LayerCase | NetworkCase) -> str:
-    """A case in a few lines: the layer, or the nodes of the network, and the arrays.
+    """Return a case as a few lines of text: the layer, or the nodes of the network, and the arrays.
 
+    Parameters
+    ----------
+    case : LayerCase or NetworkCase
+        The case to describe.
+
+    Returns
+    -------
+    str
+        The layer or each node on a line, then the arrays.
+
+    Examples
+    --------
     >>> print(describe(LayerCase(Dense([[2.0]]), (np.array([[1.0]]),), np.array([[3.0]]))))
     Dense(weight=[[2]])
     a = [[1]]
@@ -54,15 +84,27 @@ def describe(case: LayerCase | NetworkCase) -> str:
 
 
 def describe_layer(layer: Layer) -> str:
-    """A layer with what differs from its defaults."""
-    told = [(f.name, getattr(layer, f.name), f.default) for f in fields(layer) if f.repr]
-    shown = [f"{n}={brief(v) if is_array(v) else repr(v)}" for n, v, default in told if is_array(v) or v != default]
+    """Return a layer as text: its type, its arrays, and the fields that differ from their defaults."""
+    held = [(f.name, getattr(layer, f.name), f.default) for f in fields(layer) if f.repr]
+    shown = [f"{n}={brief(v) if is_array(v) else repr(v)}" for n, v, default in held if is_array(v) or v != default]
     return f"{type(layer).__name__}({', '.join(shown)})"
 
 
 def numbers(case: LayerCase | NetworkCase) -> int:
-    """How many numbers a case holds: weights, biases, inputs and relevance together.
+    """Return how many numbers a case holds: weights, biases, inputs and relevance together.
 
+    Parameters
+    ----------
+    case : LayerCase or NetworkCase
+        The case to measure.
+
+    Returns
+    -------
+    int
+        The total size of all arrays.
+
+    Examples
+    --------
     >>> numbers(LayerCase(Dense([[2.0]]), (np.array([[1.0]]),), np.array([[3.0]])))
     3
     """
@@ -72,14 +114,29 @@ def numbers(case: LayerCase | NetworkCase) -> int:
 
 
 def layer_arrays(layer: Layer) -> dict[str, Array]:
-    """The arrays that a layer holds, by name."""
+    """Return the arrays of a layer by name."""
     return {f.name: getattr(layer, f.name) for f in fields(layer) if is_array(getattr(layer, f.name))}
 
 
-def smaller(case: LayerCase | NetworkCase) -> Iterator[LayerCase | NetworkCase]:
-    """The same case with one sample less, and for a Dense layer one output, one input, or the bias less.
+def without_bias(layer: Layer) -> Layer:
+    """Return the layer without anything that adds a constant: biases, a BatchNorm's shift, the value of a border."""
+    if isinstance(layer, BatchNorm):
+        return Scale(layer.scale_and_shift()[0])
+    changes: dict[str, Any] = {name: None for name in ("bias", "bias_taps") if getattr(layer, name, None) is not None}
+    if hasattr(layer, "value"):
+        changes["value"] = 0.0
+    return replace(layer, **changes) if changes else layer
 
-    Hypothesis changes one array at a time; a row of the weights and its relevance must go together.
+
+def doubled(layer: Layer) -> Layer:
+    """Return the layer with all its weights and biases times 2."""
+    return layer.map_arrays(lambda array: 2 * array)
+
+
+def smaller(case: LayerCase | NetworkCase) -> Iterator[LayerCase | NetworkCase]:
+    """Yield the case without one sample, and for a Dense layer without one output, one input, or the bias.
+
+    Hypothesis changes one array at a time, but a row of the weights and its relevance must be removed together.
     """
     if isinstance(case, NetworkCase):
         yield from (case._replace(x=x) for x in _without_one(case.x, 0))
@@ -89,15 +146,15 @@ def smaller(case: LayerCase | NetworkCase) -> Iterator[LayerCase | NetworkCase]:
         yield LayerCase(layer, tuple(np.delete(a, n, 0) for a in inputs), fewer)
     if isinstance(layer, Dense):
         for j, fewer in enumerate(_without_one(R, 1)):
-            kept = {name: np.delete(array, j, 0) for name, array in layer_arrays(layer).items()}
+            kept = {name: np.delete(to_numpy(array), j, 0) for name, array in layer_arrays(layer).items()}
             yield LayerCase(replace(layer, **kept), inputs, fewer)
         for i, a in enumerate(_without_one(inputs[0], 1)):
-            yield LayerCase(replace(layer, weight=np.delete(layer.weight, i, 1)), (a,), R)
+            yield LayerCase(replace(layer, weight=np.delete(to_numpy(layer.weight), i, 1)), (a,), R)
         if layer.bias is not None:
             yield LayerCase(replace(layer, bias=None), inputs, R)
 
 
 def _without_one(array: np.ndarray, axis: int) -> Iterator[np.ndarray]:
-    """The array without each place along an axis in turn; nothing where there is only one."""
+    """Yield the array without each index along an axis in turn; nothing if there is only one index."""
     size = array.shape[axis]
     yield from (np.delete(array, n, axis) for n in range(size) if size > 1)

@@ -1,18 +1,17 @@
-"""The laws of a whole explainer, explain(net, x) -> R, on random networks."""
+"""All laws of a whole explainer, explain(net, x) -> R, on random networks."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import numpy as np
 
 from ..backend import Array, to_numpy
-from ..layers import BatchNorm, Layer, Scale
 from ..network import Network
 from ..scale.explanation import explain as explain_by_lrpref
+from .cases import doubled, without_bias
 from .laws import (
     Explain,
     Pair,
@@ -25,7 +24,7 @@ from .laws import (
     check_shape,
     near,
 )
-from .search import ChecksFailed, Pairs, search
+from .search import Pairs, demand_none, search
 
 
 def check_explainer(
@@ -40,32 +39,54 @@ def check_explainer(
     max_examples: int = 20,
     seed: int = 0,
 ) -> None:
-    """Try the laws of a whole explainer, explain(net, x) -> R, on random small networks, residual ones among them.
+    """Check the laws of a whole explainer, explain(net, x) -> R, on random small networks, residual ones included.
 
-    explain    relevance of x for the largest output of a network of lrpref's layers, float64, batch first
-    like       a rule or composite of lrpref, or its name: the map must be `lrpref.explain`'s
-    conserves  it starts from the logit and loses nothing where there are no biases
-    covariant  it starts from the logit and has no stabilizer
-    folds      it folds BatchNorm itself, or is LRP-0 everywhere
-    networks   a strategy for (network, x), where lrpref's random networks will not do
-    tolerance  see `lrpref.testing.laws`
+    Parameters
+    ----------
+    explain : callable
+        explain(net, x) returns the relevance of `x` for the largest output of a network of lrpref's layers. `x` is
+        float64, batch first.
+    like : Rule, Composite or str, optional
+        A rule or composite of lrpref, or its name: the relevance must be that of `lrpref.explain`.
+    conserves : bool, default False
+        Whether the explainer starts from the logit and loses nothing in a network without biases.
+    covariant : bool, default False
+        Whether the explainer starts from the logit and has no stabilizer.
+    folds : bool, default False
+        Whether the explainer folds BatchNorm itself, or is LRP-0 on every layer.
+    networks : hypothesis.strategies.SearchStrategy, optional
+        A strategy for `NetworkCase`, if lrpref's random networks do not suit the explainer.
+    tolerance : float, optional
+        The absolute difference allowed; see `lrpref.testing.laws`.
+    max_examples : int, default 20
+        How many cases are tried, all laws on each.
+    seed : int, default 0
+        The seed of the search.
 
-    Raises ChecksFailed, an AssertionError.
+    Raises
+    ------
+    ChecksFailed
+        If a law does not hold, with the smallest case for each law that is violated. It is an AssertionError.
 
+    Examples
+    --------
     >>> import lrpref
     >>> check_explainer(lambda net, x: lrpref.explain(net, x, rule="z-plus"), like="z-plus", max_examples=3)
     """
     tags = {"like": like, "conserves": conserves, "covariant": covariant, "folds": folds, "tolerance": tolerance}
     levels = small_networks() if networks is None else [networks]
-    failures = search(levels, explainer_laws(explain, **tags), max_examples, seed)
-    if failures:
-        raise ChecksFailed(getattr(explain, "__name__", str(explain)), failures)
+    demand_none(name_of(explain), search(levels, explainer_laws(explain, **tags), max_examples, seed))
+
+
+def name_of(explain: Explain) -> str:
+    """Return the name of a function, or the text of another callable."""
+    return str(getattr(explain, "__name__", explain))
 
 
 def small_networks() -> list[Any]:
-    """One or two Dense layers, and every kind of network.
+    """Return strategies for networks of one or two Dense layers, and for every kind of network.
 
-    Their numbers are in general position: ties, and denominators of zero, are conventions.
+    Their numbers are in general position, because the treatment of ties and zero denominators is a convention.
     """
     from .strategies import generic, networks
 
@@ -81,7 +102,7 @@ def explainer_laws(
     folds: bool = False,
     tolerance: float | None = None,
 ) -> dict[str, Pairs]:
-    """The laws of an explainer, by name, each to be put to a network and its input."""
+    """Return the laws of an explainer by name; each takes a network and its input."""
     found: dict[str, Pairs] = {
         "check_finite": lambda case: check_finite.pairs(partial(explain, case[0]), case[1]),
         "check_shape": lambda case: check_shape.pairs(partial(explain, case[0]), case[1]),
@@ -104,34 +125,21 @@ def explainer_laws(
 
 
 def _like(explain: Explain, like: Any, tolerance: float | None, net: Network, x: Array) -> Iterator[Pair]:
-    """The map against lrpref's."""
+    """Compare the relevance with that of lrpref."""
     expected = explain_by_lrpref(net, x, rule=like)
     yield near("relevance", explain(net, x), expected, 1e-8 if tolerance is None else tolerance)
 
 
 def _logit(explain: Explain, tolerance: float | None, net: Network, x: Array) -> Iterator[Pair]:
-    """The sum of the map is the largest output, in the network without its biases and borders."""
-    nodes = [(name, _without_bias(layer), inputs) for name, layer, inputs in net.nodes]
-    bare = Network(nodes)
+    """Check that the relevance sums to the largest output, in the network without biases and borders."""
+    bare = Network([(name, without_bias(layer), inputs) for name, layer, inputs in net.nodes])
     logits = to_numpy(bare.forward(x))
     chosen = np.where(np.arange(logits.shape[1]) == logits.argmax(axis=1)[:, None], logits, 0)
     yield from check_conservation.pairs(lambda x, R: explain(bare, x), x, chosen, tolerance=tolerance)
 
 
-def _without_bias(layer: Layer) -> Layer:
-    """The layer without what adds a constant."""
-    if isinstance(layer, BatchNorm):
-        return Scale(layer.scale_and_shift()[0])
-    changes: dict[str, Any] = {name: None for name in ("bias", "bias_taps") if getattr(layer, name, None) is not None}
-    if hasattr(layer, "value"):
-        changes["value"] = 0.0
-    return replace(layer, **changes) if changes else layer
-
-
 def _last_layer(explain: Explain, tolerance: float | None, net: Network, x: Array) -> Iterator[Pair]:
-    """The last layer's weights and bias times 2: the logit and the map are doubled."""
+    """Double the weights and bias of the last layer: the logit and the relevance must double, too."""
     *nodes, (name, layer, inputs) = net.nodes
-    doubled = Network([*nodes, (name, layer.map_arrays(lambda array: 2 * array), inputs)])
-    yield from check_scale_covariance.pairs(
-        partial(explain, net), partial(explain, doubled), x, factor=2, tolerance=tolerance
-    )
+    scaled = partial(explain, Network([*nodes, (name, doubled(layer), inputs)]))
+    yield from check_scale_covariance.pairs(partial(explain, net), scaled, x, factor=2, tolerance=tolerance)

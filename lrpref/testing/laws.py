@@ -1,25 +1,27 @@
-"""The laws of relevance, as functions that anyone may call on a layer, a rule, or a whole explainer.
+"""The laws of relevance, as functions that can be called on a layer, a rule, or a whole explainer.
 
-Each law states an equation and where it is from. Called, it raises `LawBroken`, an AssertionError, where the equation
-does not hold; `law.pairs(...)` yields the two sides of it instead, which is how the conformance suite asks.
+Each law states an equation and its source. A call raises `LawBroken`, an AssertionError, if the equation does not
+hold; `law.pairs(...)` yields the two sides of the equation instead, which is what the conformance suite uses.
 
-What is judged is a *callable*: `explain(x, R)` gives the relevance of the input `x` for the relevance `R` of the
-output, `explain(net, x)` that of the input of a network. A layer of several inputs takes and gives tuples. So a rule of
-lrpref, a function of one's own, and a library behind an adapter are judged alike:
+The subject of a law is a *callable*: `explain(x, R)` returns the relevance of the input `x` given the relevance `R` of
+the output, `explain(net, x)` the relevance of the input of a network. A layer with several inputs takes and returns
+tuples. A rule of lrpref, your own function, and a library behind an adapter are therefore all checked the same way:
 
     check_linear_in_R(lambda x, R: layer.relevance(x, R, rule), x, R)
 
-Exact numbers (fractions, see `lrpref.exact`) must be equal. Floats may differ by `tolerance`, absolute, a number or an
-array; None stands for half of the digits of their type, next to the largest value on the right-hand side.
+Exact numbers (fractions, see `lrpref.exact`) must be equal. Floats may differ by `tolerance`, which is absolute: a
+number, an array, or, for several inputs, a list with one entry per input. The default, None, allows half of the digits
+of the number type, relative to the largest value on the right-hand side (or to 1 if that is larger).
 """
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import wraps
-from typing import Any, ParamSpec, Protocol, TypeVar, cast
+from typing import Any, ParamSpec, Protocol, cast
 
 import numpy as np
 
@@ -29,13 +31,22 @@ from ..network import Network
 from ..oracle import messages
 
 P = ParamSpec("P")
-P_co = TypeVar("P_co", covariant=True)
 Explain = Callable[..., Any]
 """explain(x, R) or explain(net, x): relevance, shaped like x."""
 
 
 class LawBroken(AssertionError):  # noqa: N818
-    """An equation that does not hold. `law` is its name, `pair` its two sides."""
+    """An equation that does not hold.
+
+    Parameters
+    ----------
+    message : str
+        The law, its equation, and the two sides.
+    law : str, optional
+        The name of the law, as in `LAWS`.
+    pair : Pair, optional
+        The two sides that differ.
+    """
 
     def __init__(self, message: str, law: str = "", pair: Pair | None = None) -> None:
         super().__init__(message)
@@ -44,9 +55,18 @@ class LawBroken(AssertionError):  # noqa: N818
 
 @dataclass(frozen=True, eq=False)
 class Pair:
-    """Two arrays that must agree: what was found, what it must equal, and how far apart they may lie.
+    """Two arrays that must agree.
 
-    condition  whether `what` is a statement, and the arrays say whether it is true
+    Parameters
+    ----------
+    what : str
+        What is compared; with `condition`, the statement that must be true.
+    got, expected : array
+        The value found and the value required.
+    allowed : float or array, default 0
+        The largest absolute difference.
+    condition : bool, default False
+        True if `what` is a statement and the arrays hold its truth value (1 for true).
     """
 
     what: str
@@ -57,7 +77,7 @@ class Pair:
 
     @property
     def agrees(self) -> bool:
-        """Whether they do. Another shape, and a NaN on either side, do not."""
+        """Whether both sides agree. Different shapes never do, and neither does a NaN on either side."""
         got, expected = (np.asarray(to_numpy(v) if is_array(v) else v) for v in (self.got, self.expected))
         if got.shape != expected.shape:
             return False
@@ -66,23 +86,23 @@ class Pair:
 
     def __str__(self) -> str:
         if self.condition:
-            return f"it is not so that {self.what}"
+            return f"expected: {self.what}"
         return f"{self.what}: got {brief(self.got)}, expected {brief(self.expected)}"
 
 
 def near(what: str, got: Any, expected: Any, tolerance: Any = 0.0) -> Pair:
-    """A pair that must agree to a tolerance, absolute and relative."""
+    """Return a pair that must agree up to `tolerance` * (1 + |expected|)."""
     array = np.asarray(expected)
     return Pair(what, got, expected, 0 if array.dtype == object else tolerance * (1 + abs(array)))
 
 
 def holds(what: str, condition: object) -> Pair:
-    """A condition as a pair: 1 for true."""
+    """Return a condition as a pair: 1 for true."""
     return Pair(what, np.asarray(float(bool(condition))), np.asarray(1.0), condition=True)
 
 
 def brief(value: Any) -> str:
-    """An array as a person would write it, fractions without their type; of a long one, where it begins and ends."""
+    """Return an array as text on one line: fractions without their type, a long array abbreviated."""
     array = np.asarray(to_numpy(value) if is_array(value) else value)
     if array.size == 0:
         return f"no values, shape {array.shape}"
@@ -94,18 +114,18 @@ def brief(value: Any) -> str:
 
 
 class Law(Protocol[P]):
-    """A law: called, it raises `LawBroken`; `pairs` gives its two sides, `statement` its equation."""
+    """A law: a call raises `LawBroken` if the equation does not hold, `pairs` yields the two sides of the equation."""
 
     __name__: str
     __doc__: str | None
     pairs: Callable[P, Iterator[Pair]]
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> None:
-        """Raise LawBroken where it does not hold."""
+        """Raise LawBroken if the equation does not hold."""
 
 
 def law(pairs: Callable[P, Iterator[Pair]]) -> Law[P]:
-    """Make a function that yields pairs into a law."""
+    """Turn a function that yields pairs into a law."""
 
     @wraps(pairs)
     def check(*args: P.args, **kwargs: P.kwargs) -> None:
@@ -114,16 +134,17 @@ def law(pairs: Callable[P, Iterator[Pair]]) -> Law[P]:
                 raise LawBroken(f"{check.__name__}: {statement(check)}\n    {pair}", check.__name__, pair)
 
     check.pairs = pairs  # type: ignore[attr-defined]
+    check.__signature__ = inspect.signature(pairs).replace(return_annotation=None)  # type: ignore[attr-defined]
     return cast(Law[P], check)
 
 
 def statement(check: Any) -> str:
-    """The first line of a law's docstring, which says it in words."""
+    """Return the first line of a law's docstring, which states the law in words."""
     return (check.__doc__ or "").strip().partition("\n")[0]
 
 
 def _allowed(expected: Any, tolerance: Any) -> Any:
-    """How far floats may lie from what is expected."""
+    """Return the absolute difference that is allowed from the expected floats."""
     if tolerance is not None:
         return tolerance
     array = np.asarray(to_numpy(expected))
@@ -134,21 +155,21 @@ def _allowed(expected: Any, tolerance: Any) -> Any:
 
 
 def _each(what: str, got: Any, expected: Any, tolerance: Any = None) -> Iterator[Pair]:
-    """A pair per array of two tuples, or of two arrays."""
+    """Yield a pair for each array of two tuples, or for two arrays."""
     left, right = as_tuple(got), as_tuple(expected)
-    yield holds(f"{what} is {len(right)} arrays, and not {len(left)}", len(left) == len(right))
+    yield holds(f"{len(right)} arrays for {what}, got {len(left)}", len(left) == len(right))
     limits = tolerance if isinstance(tolerance, list | tuple) else [tolerance] * len(right)
     for k, (one, other, limit) in enumerate(zip(left, right, limits, strict=True)):
         yield Pair(f"{what}, input {k + 1}" if len(right) > 1 else what, one, other, _allowed(other, limit))
 
 
 def _listed(shapes: list[tuple[int, ...]]) -> str:
-    """Shapes as text."""
+    """Return shapes as text."""
     return ", ".join(map(str, shapes))
 
 
 def _combined(numbers: tuple[Any, ...], *of: Any) -> Any:
-    """A linear combination of arrays, or of tuples of arrays part by part; numbers that are 1 are left out."""
+    """Return a linear combination of arrays, or of tuples of arrays element by element."""
     parts = [as_tuple(x) for x in of]
     found = [sum(c * x for c, x in zip(numbers, xs, strict=True)) for xs in zip(*parts, strict=True)]
     return tuple(found) if isinstance(of[0], tuple) else found[0]
@@ -161,11 +182,30 @@ def _combined(numbers: tuple[Any, ...], *of: Any) -> Any:
 def check_conservation(explain: Explain, x: Any, R: Array, lost: Any = 0, *, tolerance: Any = None) -> Iterator[Pair]:
     """Relevance is conserved: sum_i R_i + lost = sum_j R_j, per sample.
 
-    Bach et al. 2015, PLoS ONE 10(7):e0130140, eq. 2, with its leaks written out.
+    Parameters
+    ----------
+    explain : callable
+        explain(x, R) returns the relevance of `x`.
+    x : array or tuple of arrays, shape (N, ...)
+        The input.
+    R : array, shape (N, ...)
+        The relevance of the output.
+    lost : array, shape (N,), default 0
+        The relevance taken by biases, a stabilizer and zero denominators (the columns of lrpref's ledger).
+    tolerance : float or array, optional
+        The absolute difference allowed; see the module.
 
-    lost  (N,) what biases, a stabilizer and zero denominators took (the columns of lrpref's ledger); 0 where there is
-          none of them
+    Raises
+    ------
+    LawBroken
+        If the two sides differ.
 
+    References
+    ----------
+    Bach et al. 2015, PLoS ONE 10(7):e0130140, eq. 2, with the losses written out.
+
+    Examples
+    --------
     >>> from lrpref import Dense, rules
     >>> layer, x, R = Dense([[2.0, -1.0]], [1.0]), np.array([[1.0, 1.0]]), np.array([[1.0]])
     >>> explain = lambda x, R: layer.relevance(x, R, rules.Zero())
@@ -174,22 +214,42 @@ def check_conservation(explain: Explain, x: Any, R: Array, lost: Any = 0, *, tol
     Traceback (most recent call last):
         ...
     lrpref.testing.laws.LawBroken: check_conservation: Relevance is conserved: sum_i R_i + lost = sum_j R_j, per sample.
-        sum over the inputs, and what was lost: got [0.5], expected [1]
+        sum over the inputs plus what was lost: got [0.5], expected [1]
     """
     total = sum(sum_per_sample(R_i) for R_i in as_tuple(explain(x, R)))
     sent = sum_per_sample(R)
-    yield Pair("sum over the inputs, and what was lost", total + lost, sent, _allowed(sent, tolerance))
+    yield Pair("sum over the inputs plus what was lost", total + lost, sent, _allowed(sent, tolerance))
 
 
 @law
 def check_linear_in_R(  # noqa: N802
     explain: Explain, x: Any, R: Array, S: Array | None = None, *, tolerance: Any = None
 ) -> Iterator[Pair]:
-    """Relevance is linear in what comes from above: R_i(3 R + S) = 3 R_i(R) + R_i(S).
+    """Relevance is linear in the relevance of the output: R_i(3 R + S) = 3 R_i(R) + R_i(S).
 
-    Every message of Bach et al. 2015, eqs. 56 to 60, is a fraction of R_j that does not depend on R_j.
+    Every message of Bach et al. is a fraction of R_j that does not depend on R_j.
 
-    S  a second relevance; None for ones
+    Parameters
+    ----------
+    explain : callable
+        explain(x, R) returns the relevance of `x`.
+    x : array or tuple of arrays, shape (N, ...)
+        The input.
+    R : array, shape (N, ...)
+        The relevance of the output.
+    S : array, shape (N, ...), optional
+        A second relevance of the output; ones if None.
+    tolerance : float or array, optional
+        The absolute difference allowed; see the module.
+
+    Raises
+    ------
+    LawBroken
+        If the two sides differ.
+
+    References
+    ----------
+    Bach et al. 2015, PLoS ONE 10(7):e0130140, eqs. 56 to 60.
     """
     S = 0 * R + 1 if S is None else S
     apart = _combined((3, 1), explain(x, R), explain(x, S))
@@ -200,9 +260,21 @@ def check_linear_in_R(  # noqa: N802
 def check_batch_independence(explain: Explain, *arrays: Any, tolerance: Any = None) -> Iterator[Pair]:
     """A sample does not depend on its batch: R(batch)[n] = R(sample n).
 
-    Bach et al. 2015 define relevance for one input; a batch is a matter of computing (innvestigate#91).
+    Bach et al. 2015 define relevance for a single input; a batch is only a way to compute several (innvestigate#91).
 
-    arrays  whatever `explain` takes, batch first: explain(x), or explain(x, R); a tuple is taken part by part
+    Parameters
+    ----------
+    explain : callable
+        explain(x) or explain(x, R) returns relevance.
+    *arrays : array or tuple of arrays, shape (N, ...)
+        The arguments of `explain`.
+    tolerance : float or array, optional
+        The absolute difference allowed; see the module.
+
+    Raises
+    ------
+    LawBroken
+        If a sample of the batch differs from the sample alone.
     """
     together, size = explain(*arrays), len(as_tuple(arrays[0])[0])
     for n in range(size):
@@ -212,7 +284,7 @@ def check_batch_independence(explain: Explain, *arrays: Any, tolerance: Any = No
 
 
 def _sample(x: Any, n: int) -> Any:
-    """Sample n of an array, or of a tuple or list of arrays, as a batch of one."""
+    """Return sample n of an array, or of a tuple or list of arrays, as a batch of one."""
     return type(x)(part[n : n + 1] for part in x) if isinstance(x, tuple | list) else x[n : n + 1]
 
 
@@ -220,14 +292,33 @@ def _sample(x: Any, n: int) -> Any:
 def check_scale_covariance(
     explain: Explain, scaled: Explain, *arrays: Any, factor: Any = 1, tolerance: Any = None
 ) -> Iterator[Pair]:
-    """Shares have no unit: with all weights and biases multiplied by c > 0, R_i' = R_i for the same R_j.
+    """Fractions have no unit: with all weights and biases multiplied by c > 0, R_i' = R_i for the same R_j.
 
-    From a_i c w_ij / (c z_j) = a_i w_ij / z_j in Bach et al. 2015, eq. 56. It holds for rules without a stabilizer,
-    which has the unit of z.
+    This follows from a_i c w_ij / (c z_j) = a_i w_ij / z_j. It holds for rules without a stabilizer, which has the unit
+    of z.
 
-    scaled  as `explain`, of the layer or network with its weights and biases multiplied
-    factor  what the relevance at the output was multiplied by on the way: c, where `scaled` starts from the logit of a
-            network whose last layer was multiplied by c
+    Parameters
+    ----------
+    explain : callable
+        explain(x) or explain(x, R) returns relevance.
+    scaled : callable
+        The same function for the layer or network whose weights and biases are multiplied by c.
+    *arrays : array or tuple of arrays, shape (N, ...)
+        The arguments of both functions.
+    factor : float, default 1
+        The factor between the two relevances at the output: c if `scaled` starts from the logit of a network whose last
+        layer is multiplied by c.
+    tolerance : float or array, optional
+        The absolute difference allowed; see the module.
+
+    Raises
+    ------
+    LawBroken
+        If the two sides differ.
+
+    References
+    ----------
+    Bach et al. 2015, PLoS ONE 10(7):e0130140, eq. 56.
     """
     expected = _combined((factor,), explain(*arrays))
     yield from _each("relevance after scaling the weights", scaled(*arrays), expected, tolerance)
@@ -237,12 +328,25 @@ def check_scale_covariance(
 def check_no_mutation(
     explain: Explain, *arrays: Any, watched: Mapping[str, Array] | None = None, between: Explain | None = None
 ) -> Iterator[Pair]:
-    """A call leaves no trace: what was given is as it was, and a second call equals the first.
+    """A call has no side effects: its arguments are unchanged, and a second call equals the first.
 
-    An explanation is a function of its arguments (captum PRs #911 and #1035 mended what was left on a model).
+    An explanation is a function of its arguments (captum PRs #911 and #1035 fixed state that was left on a model).
 
-    watched  more arrays that must not change, such as weights, by name
-    between  another question, of the same arrays, asked between the two calls; what it raises is no matter
+    Parameters
+    ----------
+    explain : callable
+        explain(x) or explain(x, R) returns relevance.
+    *arrays : array or tuple of arrays, shape (N, ...)
+        The arguments of `explain`.
+    watched : mapping of str to array, optional
+        More arrays that must not change, such as weights, by name.
+    between : callable, optional
+        Another function that is called with the same arguments between the two calls. Its exceptions are ignored.
+
+    Raises
+    ------
+    LawBroken
+        If an array has changed, or the two calls differ.
     """
     given = {f"argument {k + 1}": a for k, a in enumerate(part for x in arrays for part in as_tuple(x)) if is_array(a)}
     kept = {name: np.array(to_numpy(a)) for name, a in (given | dict(watched or {})).items()}
@@ -258,9 +362,21 @@ def check_no_mutation(
 
 @law
 def check_finite(explain: Explain, *arrays: Any) -> Iterator[Pair]:
-    """Relevance is finite where its arguments are: a denominator of zero sends nothing.
+    """Relevance is finite if its arguments are: a zero denominator sends no relevance on.
 
-    No paper says what a denominator of zero sends; NaN is what it must not send (lrp_toolbox#19).
+    No paper defines what a zero denominator sends, but it must not be NaN (lrp_toolbox#19).
+
+    Parameters
+    ----------
+    explain : callable
+        explain(x) or explain(x, R) returns relevance.
+    *arrays : array or tuple of arrays, shape (N, ...)
+        The arguments of `explain`.
+
+    Raises
+    ------
+    LawBroken
+        If a value is NaN or infinite.
     """
     for R in map(to_numpy, as_tuple(explain(*arrays))):
         finite = np.ones(R.shape) if R.dtype == object else np.isfinite(R).astype(float)
@@ -269,39 +385,89 @@ def check_finite(explain: Explain, *arrays: Any) -> Iterator[Pair]:
 
 @law
 def check_shape(explain: Explain, x: Any, *more: Any) -> Iterator[Pair]:
-    """Relevance is shaped like the input, an array for an array, a tuple for a tuple.
+    """Relevance is shaped like the input: an array for an array, a tuple for a tuple.
 
     A value of relevance belongs to one value of the input (Bach et al. 2015: "pixel-wise").
+
+    Parameters
+    ----------
+    explain : callable
+        explain(x) or explain(x, R) returns the relevance of `x`.
+    x : array or tuple of arrays, shape (N, ...)
+        The input.
+    *more : array
+        Further arguments of `explain`, such as R.
+
+    Raises
+    ------
+    LawBroken
+        If the shapes differ.
     """
     found = explain(x, *more)
-    yield holds("a tuple is given for a tuple, an array for an array", isinstance(found, tuple) == isinstance(x, tuple))
-    shapes = [[tuple(a.shape) for a in as_tuple(each)] for each in (found, x)]
+    kind, other = ("a tuple", "an array") if isinstance(x, tuple) else ("an array", "a tuple")
     yield holds(
-        f"relevance of shape {_listed(shapes[0])} is shaped like the input, {_listed(shapes[1])}",
-        shapes[0] == shapes[1],
+        f"{kind} of relevance for {kind} of inputs, got {other}", isinstance(found, tuple) == isinstance(x, tuple)
     )
+    got, wanted = ([tuple(a.shape) for a in as_tuple(each)] for each in (found, x))
+    yield holds(f"relevance shaped like the input, {_listed(wanted)}, got {_listed(got)}", got == wanted)
 
 
 @law
 def check_number_type(explain: Explain, x: Any, *more: Any) -> Iterator[Pair]:
-    """Relevance is of the number type that it is computed from: no float among fractions, no float64 from float32.
+    """Relevance has the number type of the input: no float among fractions, no float64 from float32.
 
-    A Python float makes floats of fractions; `lrpref.arithmetic.constant(value, like=x)` takes the number type of x.
+    A Python float turns fractions into floats; `lrpref.arithmetic.constant(value, like=x)` has the number type of x.
+
+    Parameters
+    ----------
+    explain : callable
+        explain(x) or explain(x, R) returns the relevance of `x`.
+    x : array or tuple of arrays, shape (N, ...)
+        The input.
+    *more : array
+        Further arguments of `explain`, such as R.
+
+    Raises
+    ------
+    LawBroken
+        If the number types differ.
     """
     for R, a in zip(map(to_numpy, as_tuple(explain(x, *more))), map(to_numpy, as_tuple(x)), strict=True):
-        yield holds(f"relevance computed from {a.dtype} is {a.dtype}, and not {R.dtype}", R.dtype == a.dtype)
+        yield holds(f"relevance of the input's type, {a.dtype}, got {R.dtype}", R.dtype == a.dtype)
         kinds = {type(v) for v in a.flat} | {int}
         strange = {type(v).__name__ for v in R.flat if a.dtype == object and type(v) not in kinds}
-        yield holds(f"exact numbers stay exact, and do not become {', '.join(sorted(strange))}", not strange)
+        yield holds(f"exact numbers throughout, got {', '.join(sorted(strange))}", not strange)
 
 
 @law
 def check_oracle(explain: Explain, layer: Any, x: Any, R: Array, rule: Any, *, tolerance: Any = None) -> Iterator[Pair]:
     """Relevance is the sum of the messages: R_i = sum_j R[i<-j], as the rule's paper prints them.
 
-    Bach et al. 2015, eq. 8, with the messages of `lrpref.messages`: the rule's equation on the layer's explicit matrix.
+    The messages are those of `lrpref.messages`: the rule's equation on the layer's explicit matrix.
 
-    layer, rule  a layer and a rule of lrpref that `explain` claims to compute
+    Parameters
+    ----------
+    explain : callable
+        explain(x, R) returns the relevance of `x`.
+    layer : Layer
+        The layer of lrpref that `explain` propagates through.
+    x : array or tuple of arrays, shape (N, ...)
+        The input.
+    R : array, shape (N, ...)
+        The relevance of the output.
+    rule : Rule
+        The rule of lrpref that `explain` claims to compute.
+    tolerance : float or array, optional
+        The absolute difference allowed; see the module.
+
+    Raises
+    ------
+    LawBroken
+        If the two sides differ.
+
+    References
+    ----------
+    Bach et al. 2015, PLoS ONE 10(7):e0130140, eq. 8.
     """
     sent = messages(layer, x, R, rule)
     summed = [
@@ -317,20 +483,39 @@ def check_oracle(explain: Explain, layer: Any, x: Any, R: Array, rule: Any, *, t
 def check_adjoint(linear: Explain, adjoint: Explain, x: Any, s: Array, *, tolerance: Any = None) -> Iterator[Pair]:
     """The backward pass is the transpose: <W x, s> = <x, W^T s>.
 
-    The steps 1 and 3 of Montavon et al. 2019, LNCS 11700, sec. 10.3.1, share one matrix.
+    Steps 1 and 3 of Montavon et al. use the same matrix.
 
-    linear   x -> W x, without the bias; several inputs are several arguments
-    adjoint  s -> W^T s, one array, or a tuple of one per input
+    Parameters
+    ----------
+    linear : callable
+        x -> W x, without the bias; several inputs are several arguments.
+    adjoint : callable
+        s -> W^T s: an array, or a tuple with one array per input.
+    x : array or tuple of arrays, shape (N, ...)
+        The input.
+    s : array, shape (N, ...)
+        Any array shaped like W x.
+    tolerance : float, optional
+        The absolute difference allowed; see the module.
 
+    Raises
+    ------
+    LawBroken
+        If the two sides differ.
+
+    References
+    ----------
+    Montavon et al. 2019, LNCS 11700, sec. 10.3.1.
+
+    Examples
+    --------
     >>> W = np.array([[1.0, 2.0]])
     >>> check_adjoint(lambda x: x @ W.T, lambda s: s @ W, np.array([[3.0, 4.0]]), np.array([[5.0]]))
     """
     up, down = to_numpy(linear(*as_tuple(x))), [to_numpy(c) for c in as_tuple(adjoint(s))]
-    shapes = [[a.shape for a in each] for each in (down, map(to_numpy, as_tuple(x)))]
-    yield holds(
-        f"W^T s of shape {_listed(shapes[0])} is shaped like the input, {_listed(shapes[1])}", shapes[0] == shapes[1]
-    )
-    yield holds(f"W x of shape {up.shape} is shaped like s, {tuple(s.shape)}", up.shape == tuple(s.shape))
+    got, wanted = [c.shape for c in down], [to_numpy(a).shape for a in as_tuple(x)]
+    yield holds(f"W^T s shaped like the input, {_listed(wanted)}, got {_listed(got)}", got == wanted)
+    yield holds(f"W x shaped like s, {tuple(s.shape)}, got {up.shape}", up.shape == tuple(s.shape))
     other = sum(np.sum(to_numpy(a) * c) for a, c in zip(as_tuple(x), down, strict=True))
     one = np.asarray(np.sum(up * to_numpy(s)))
     yield Pair("<x, W^T s> against <W x, s>", np.asarray(other), one, _allowed(one, tolerance))
@@ -338,11 +523,23 @@ def check_adjoint(linear: Explain, adjoint: Explain, x: Any, s: Array, *, tolera
 
 @law
 def check_weights(linear: Explain, w: Array, *, tolerance: Any = None) -> Iterator[Pair]:
-    """A layer computes with the weights it is handed: linear(3 w) = 3 linear(w).
+    """A layer computes with the weights it is given: linear(3 w) = 3 linear(w).
 
-    Rules put w+, w squared or 1 in the place of w; a layer that takes its own weights instead knows only LRP-0.
+    Rules replace w by w+, w squared or 1. A layer that uses its own weights instead supports only LRP-0.
 
-    linear  w -> W x, or w -> W^T s, for a fixed x or s
+    Parameters
+    ----------
+    linear : callable
+        w -> W x, or w -> W^T s, for a fixed x or s.
+    w : array
+        The weights.
+    tolerance : float or array, optional
+        The absolute difference allowed; see the module.
+
+    Raises
+    ------
+    LawBroken
+        If the two sides differ.
     """
     thrice = _combined((3,), linear(w))
     yield from _each("result for 3 w", linear(3 * w), thrice, tolerance)
@@ -355,11 +552,29 @@ def check_weights(linear: Explain, w: Array, *, tolerance: Any = None) -> Iterat
 def check_fold(explain: Explain, net: Network, x: Array, *, tolerance: Any = None) -> Iterator[Pair]:
     """Folding BatchNorm first changes nothing: f'(x) = f(x), and explain(fuse(net), x) = explain(net, x).
 
-    For explainers that fold it themselves, and for LRP-0 everywhere, BatchNorm included: it is gradient x input
-    (Bach et al. 2015, eq. 56), a property of the function and not of the network that computes it. Any other rule
-    gives another map where a BatchNorm stands, which is the point of Guillemot et al. 2020 (arXiv 2002.11018).
+    This holds for explainers that fold BatchNorm themselves, and for LRP-0 on every layer, BatchNorm included: that is
+    gradient x input (Bach et al. 2015, eq. 56), a property of the function and not of the network that computes it.
+    Any other rule gives a different map on a network with BatchNorm, which is the point of Guillemot et al.
 
-    explain  (net, x) -> relevance of x
+    Parameters
+    ----------
+    explain : callable
+        explain(net, x) returns the relevance of `x`.
+    net : Network
+        A network with BatchNorm.
+    x : array, shape (N, ...)
+        The input.
+    tolerance : float or array, optional
+        The absolute difference allowed between the relevances; see the module.
+
+    Raises
+    ------
+    LawBroken
+        If the outputs or the relevances differ.
+
+    References
+    ----------
+    Guillemot et al. 2020, arXiv 2002.11018.
     """
     fused = fuse(net)
     forward = to_numpy(net.forward(x))
@@ -374,4 +589,4 @@ LAWS: Mapping[str, Law[...]] = {
         check_conservation, check_scale_covariance, check_oracle, check_adjoint, check_weights, check_fold,
     )
 }  # fmt: skip
-"""Every law by its name."""
+"""All laws by name."""

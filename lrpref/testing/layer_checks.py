@@ -1,4 +1,4 @@
-"""Every law of a layer, on inputs that are handed over; no Hypothesis is needed."""
+"""All laws of a layer, on given inputs; Hypothesis is not needed."""
 
 from __future__ import annotations
 
@@ -29,32 +29,39 @@ from .laws import (
     check_weights,
     holds,
 )
-from .search import ChecksFailed, Failure, Pairs, problem_of
+from .search import Pairs, demand_none, failures_at
 
 
 def check_layer(layer: Layer, *inputs: Array) -> None:
-    """Try every law of a layer on inputs of yours: a batch per input, (N, features) or (N, C, H, W).
+    """Check all laws of a layer on your own inputs.
 
-    A linear layer's `linear` and `adjoint` must be one matrix and its transpose, for whatever weights they are handed;
-    every layer's relevance must be shaped like its inputs, add up, and not depend on the batch; nothing may be changed.
-    Where the transpose is wrong, the first pair of an input and an output that disagree is told.
+    The methods `linear` and `adjoint` of a linear layer must be a matrix and its transpose, for any weights they are
+    given. The relevance of every layer must be shaped like its inputs, be conserved, and not depend on the batch; no
+    call may change its arguments. If the transpose is wrong, the message names the first input and output that
+    disagree.
 
-    Raises ChecksFailed, an AssertionError.
+    Parameters
+    ----------
+    layer : Layer
+        A layer of lrpref, or your own.
+    *inputs : array, shape (N, features) or (N, C, H, W)
+        A batch for each input of the layer.
 
+    Raises
+    ------
+    ChecksFailed
+        If a law does not hold. It is an AssertionError.
+
+    Examples
+    --------
     >>> from lrpref import Conv2D
     >>> check_layer(Conv2D(np.ones((1, 1, 2, 2)), padding=1), np.ones((1, 1, 3, 3)))
     """
-    failures = []
-    for name, law in layer_laws(layer).items():
-        problem = problem_of(law, inputs)
-        if problem is not None:
-            failures.append(Failure(name, None, problem))
-    if failures:
-        raise ChecksFailed(describe_layer(layer), failures)
+    demand_none(describe_layer(layer), failures_at(inputs, layer_laws(layer)))
 
 
 def layer_laws(layer: Layer) -> dict[str, Pairs]:
-    """The laws of a layer, by name, each to be put to a tuple of inputs."""
+    """Return the laws of a layer by name; each takes a tuple of inputs."""
 
     def relevance(inputs: Any, R: Array) -> Any:
         return layer.relevance(inputs, R, Absolute())
@@ -72,7 +79,7 @@ def layer_laws(layer: Layer) -> dict[str, Pairs]:
         ),
         "check_batch_independence": lambda inputs: _layer_batch(layer, relevance, inputs),
         "check_linear_in_R": lambda inputs: check_linear_in_R.pairs(relevance, inputs, layer.forward(*inputs)),
-        "check_conservation": lambda inputs: _layer_books(layer, relevance, inputs),
+        "check_conservation": lambda inputs: _layer_conservation(layer, relevance, inputs),
     }
     if isinstance(layer, LinearLayer):
         found["check_adjoint"] = lambda inputs: _adjoint(layer, inputs)
@@ -81,26 +88,28 @@ def layer_laws(layer: Layer) -> dict[str, Pairs]:
 
 
 def _layer_shapes(layer: Layer, relevance: Explain, inputs: tuple[Array, ...]) -> Iterator[Pair]:
-    """The output is shaped as the layer says, the relevance as the inputs are; fan_in counts the most connections."""
+    """Compare the shape of the output with output_shape, relevance with the inputs, and fan_in with the connections."""
     z, shapes = layer.forward(*inputs), [tuple(a.shape) for a in inputs]
-    told = layer.output_shape(*shapes)
-    yield holds(f"the output has shape {tuple(z.shape)}, output_shape says {told}", tuple(z.shape) == told)
+    promised = layer.output_shape(*shapes)
+    yield holds(
+        f"output of shape {promised}, as output_shape returns, got {tuple(z.shape)}", tuple(z.shape) == promised
+    )
     yield from check_shape.pairs(relevance, inputs, z)
     if isinstance(layer, LinearLayer):
         w, _ = layer.parameters(*inputs)
         connected = int(to_numpy(layer.linear(0 * w + 1, *(0 * a + 1 for a in inputs))).max(initial=0))
         n = layer.fan_in(*shapes)
-        yield holds(f"a unit has up to {connected} inputs, and fan_in says {n}", connected <= n)
+        yield holds(f"fan_in of at least {connected}, the most inputs of any unit, got {n}", connected <= n)
 
 
 def _layer_batch(layer: Layer, relevance: Explain, inputs: tuple[Array, ...]) -> Iterator[Pair]:
-    """The forward pass and the relevance."""
+    """Check that neither the forward pass nor the relevance of a sample depends on its batch."""
     yield from check_batch_independence.pairs(layer.forward, *inputs)
     yield from check_batch_independence.pairs(relevance, inputs, layer.forward(*inputs))
 
 
-def _layer_books(layer: Layer, relevance: Explain, inputs: tuple[Array, ...]) -> Iterator[Pair]:
-    """What the layer hands on and what it books is what it got."""
+def _layer_conservation(layer: Layer, relevance: Explain, inputs: tuple[Array, ...]) -> Iterator[Pair]:
+    """Check that the relevance passed on and the losses in the ledger add up to the relevance received."""
     R = layer.forward(*inputs)
     flow = layer.flow(inputs, R, Absolute())
     if flow.attributed:
@@ -108,11 +117,11 @@ def _layer_books(layer: Layer, relevance: Explain, inputs: tuple[Array, ...]) ->
 
 
 def _adjoint(layer: LinearLayer, inputs: tuple[Array, ...]) -> Iterator[Pair]:
-    """On small whole numbers in the shape of the inputs; where that fails, on unit vectors."""
+    """Check the transpose on small integers shaped like the inputs, and if that fails, on unit vectors."""
     w, _ = layer.parameters(*inputs)
     shapes = [tuple(a.shape) for a in inputs]
     rng = np.random.default_rng(0)
-    *x, s = (_whole(rng, shape, like=inputs[0]) for shape in (*shapes, layer.output_shape(*shapes)))
+    *x, s = (_integers(rng, shape, like=inputs[0]) for shape in (*shapes, layer.output_shape(*shapes)))
 
     def law(x: tuple[Array, ...], s: Array) -> Iterator[Pair]:
         linear, adjoint = partial(layer.linear, w), lambda s: layer.adjoint(w, s, *(tuple(a.shape) for a in x))
@@ -122,8 +131,8 @@ def _adjoint(layer: LinearLayer, inputs: tuple[Array, ...]) -> Iterator[Pair]:
     yield from found if all(pair.agrees for pair in found) else _unit_vectors(law, inputs, s) or found
 
 
-def _whole(rng: np.random.Generator, shape: tuple[int, ...], like: Array) -> Any:
-    """Whole numbers from -4 to 4, of a number type."""
+def _integers(rng: np.random.Generator, shape: tuple[int, ...], like: Array) -> Any:
+    """Draw integers from -4 to 4, in the number type of `like`."""
     drawn = rng.integers(-4, 5, shape)
     return rational.exact(drawn) if is_exact(like) else drawn.astype(to_numpy(like).dtype)
 
@@ -131,8 +140,8 @@ def _whole(rng: np.random.Generator, shape: tuple[int, ...], like: Array) -> Any
 def _unit_vectors(
     law: Callable[..., Iterator[Pair]], inputs: tuple[Array, ...], s: Array, most: int = 64
 ) -> list[Pair]:
-    """The first input and output, of the first sample, between which W and W^T differ."""
-    zeros = [0 * a[:1] for a in inputs]
+    """Return the pair for the first input and output, of the first sample, at which W and W^T differ."""
+    zeros: list[Any] = [0 * a[:1] for a in inputs]
     for k, a in enumerate(zeros):
         for i in list(np.ndindex(*a.shape))[:most]:
             for j in list(np.ndindex(*s[:1].shape))[:most]:
@@ -149,7 +158,7 @@ def _unit_vectors(
 
 
 def _weights(layer: LinearLayer, inputs: tuple[Array, ...]) -> Iterator[Pair]:
-    """Forward and backward."""
+    """Check that forward and backward pass use the weights they are given."""
     w, _ = layer.parameters(*inputs)
     shapes = [tuple(a.shape) for a in inputs]
     s = layer.linear(w, *inputs)

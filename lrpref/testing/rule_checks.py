@@ -1,9 +1,8 @@
-"""Every law that a rule's tags promise, on random layers."""
+"""All laws that the tags of a rule promise, on random layers."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -14,7 +13,7 @@ from ..engine import Rule
 from ..layers import BatchNorm, Scale
 from ..rational import conversion as rational
 from ..rules import RULES
-from .cases import layer_arrays
+from .cases import doubled, layer_arrays, without_bias
 from .laws import (
     Explain,
     Pair,
@@ -28,34 +27,47 @@ from .laws import (
     check_scale_covariance,
     check_shape,
 )
-from .search import ChecksFailed, Pairs, search
+from .search import Pairs, demand_none, search
 
 
 def check_rule(
     rule: Rule, *, like: Rule | None = None, cases: Any = None, max_examples: int = 40, seed: int = 0
 ) -> None:
-    """Try every law that a rule's tags promise, on random small layers; in exact fractions where it is tagged `exact`.
+    """Check all laws that the tags of a rule promise, on random small layers.
 
-    rule          a rule of lrpref or of yours. Its tags choose the laws and the layers: `conserves`, `linear`, `exact`,
-                  `needs_nonnegative`, `diagonal_only`
-    like          a rule of lrpref that it claims to be: held to the messages of that one. A rule of lrpref itself is
-                  held to its own
-    cases         a strategy for `LayerCase`, where random layers will not do
-    max_examples  how many cases are tried, each by all laws
+    A rule tagged `exact` is checked in exact fractions. The other tags, `conserves`, `linear`, `needs_nonnegative` and
+    `diagonal_only`, select the laws and the layers.
 
-    Raises ChecksFailed, an AssertionError, with the smallest case for each law that is broken.
+    Parameters
+    ----------
+    rule : Rule
+        A rule of lrpref, or your own.
+    like : Rule, optional
+        The rule of lrpref that `rule` claims to be: its relevance must be the sum of that rule's messages. A rule of
+        lrpref is always compared with its own messages.
+    cases : hypothesis.strategies.SearchStrategy, optional
+        A strategy for `LayerCase`, if random layers do not suit the rule.
+    max_examples : int, default 40
+        How many cases are tried, all laws on each.
+    seed : int, default 0
+        The seed of the search.
 
+    Raises
+    ------
+    ChecksFailed
+        If a law does not hold, with the smallest case for each law that is violated. It is an AssertionError.
+
+    Examples
+    --------
     >>> from lrpref import rules
     >>> check_rule(rules.ZPlus(), max_examples=5)
     """
     levels = rule_cases(rule) if cases is None else [cases]
-    failures = search(levels, rule_laws(rule, like), max_examples, seed)
-    if failures:
-        raise ChecksFailed(repr(rule), failures)
+    demand_none(repr(rule), search(levels, rule_laws(rule, like), max_examples, seed))
 
 
 def rule_laws(rule: Rule, like: Rule | None = None) -> dict[str, Pairs]:
-    """The laws that a rule's tags promise, by name, each to be put to a `LayerCase`."""
+    """Return the laws that the tags of a rule promise, by name; each takes a `LayerCase`."""
     if like is None and type(rule) in RULES.values():
         like = rule
     found: dict[str, Pairs] = {
@@ -76,15 +88,15 @@ def rule_laws(rule: Rule, like: Rule | None = None) -> dict[str, Pairs]:
         found["check_oracle"] = lambda case: check_oracle.pairs(
             _explain(case, rule), case.layer, case.inputs, case.R, like
         )
-    floats: dict[str, Pairs] = {  # where a division by zero shows, and then whether fractions can do the same
+    floats: dict[str, Pairs] = {  # in floats, where a division by zero shows
         "check_finite": lambda case: check_finite.pairs(_explain(case, rule), case.inputs, case.R),
         "check_number_type": lambda case: _number_type(rule, case),
     }
-    return floats | {name: partial(_in_its_numbers, rule, law) for name, law in found.items()}
+    return floats | {name: partial(_in_number_type, rule, law) for name, law in found.items()}
 
 
 def rule_cases(rule: Rule) -> list[Any]:
-    """Layers that a rule is for, with inputs that it is for: the simplest kind, and every kind."""
+    """Return strategies for the layers and inputs that a rule supports: the simplest kind of layer, and every kind."""
     from hypothesis import strategies as st
 
     from .strategies import LINEAR, arrays, layer_cases, nonnegative
@@ -94,25 +106,25 @@ def rule_cases(rule: Rule) -> list[Any]:
     return [layer_cases(kind, inputs=numbers) for kind in (kinds[0], st.sampled_from(kinds))]
 
 
-def _in_its_numbers(rule: Rule, law: Pairs, case: Any) -> Iterator[Pair]:
-    """A law put to a case in exact fractions, if the rule is exact."""
+def _in_number_type(rule: Rule, law: Pairs, case: Any) -> Iterator[Pair]:
+    """Check a law on a case, in exact fractions if the rule is exact."""
     return law(_exactly(case) if rule.exact else case)
 
 
 def _exactly(case: Any) -> Any:
-    """The same case in exact fractions; a BatchNorm, whose root has none, as the Scale it is."""
+    """Return the case in exact fractions. A BatchNorm becomes a Scale, because its square root is not a fraction."""
     layer = Scale(*case.layer.scale_and_shift()) if isinstance(case.layer, BatchNorm) else case.layer
     inputs = tuple(map(rational.exact, case.inputs))
     return type(case)(layer.map_arrays(rational.exact), inputs, rational.exact(case.R))
 
 
 def _explain(case: Any, rule: Rule) -> Explain:
-    """explain(x, R) of a layer under a rule."""
+    """Return explain(x, R) of a layer under a rule."""
     return lambda inputs, R: case.layer.relevance(inputs, R, rule)
 
 
 def _number_type(rule: Rule, case: Any) -> Iterator[Pair]:
-    """In float32, and in fractions if the rule is exact."""
+    """Check the number type in float32, and in fractions if the rule is exact, otherwise in float64."""
 
     def single(x: Array) -> np.ndarray:
         return np.asarray(x, dtype=np.float32)
@@ -123,7 +135,11 @@ def _number_type(rule: Rule, case: Any) -> Iterator[Pair]:
 
 
 def _conservation(rule: Rule, case: Any) -> Iterator[Pair]:
-    """By the rule's books. Without books, if it conserves, where nothing can be lost: all positive, and no bias."""
+    """Check conservation with the losses that the rule reports.
+
+    A rule that reports no losses but is tagged `conserves` is checked where nothing can be lost: on positive numbers,
+    without a bias.
+    """
     flow = case.layer.flow(case.inputs, case.R, rule)
     explain = _explain(case, rule)
     if flow.attributed:
@@ -131,26 +147,25 @@ def _conservation(rule: Rule, case: Any) -> Iterator[Pair]:
         lost = sum(flow.losses[name] for name in columns if name in flow.losses)
         yield from check_conservation.pairs(explain, case.inputs, case.R, lost)
     elif rule.conserves and not _stabilized(rule):
-        layer = case.layer.map_arrays(_positive)
-        plain = replace(layer, **{name: None for name in ("bias", "bias_taps") if hasattr(layer, name)})
+        plain = without_bias(case.layer.map_arrays(_positive))
         inputs = tuple(map(_positive, case.inputs))
-        R = np.where(to_numpy(plain.forward(*inputs)) == 0, 0 * case.R, case.R)  # windows on nothing but padding
+        R = np.where(to_numpy(plain.forward(*inputs)) == 0, 0 * case.R, case.R)  # windows that see only padding
         yield from check_conservation.pairs(_explain(case._replace(layer=plain), rule), inputs, R)
 
 
-def _positive(x: Array) -> Array:
-    """|x|, and 1 for 0."""
+def _positive(x: np.ndarray) -> np.ndarray:
+    """Return |x|, and 1 for 0."""
     return np.where(x == 0, 0 * x + 1, abs(x))
 
 
 def _stabilized(rule: Rule) -> bool:
-    """Whether a rule adds something to its denominators, by what it says of itself."""
+    """Return whether a rule adds anything to its denominators, judged by its fields and its `stabilize`."""
     z = np.asarray([[-2.0, -1.0, 1.0, 2.0]])
     declared = any(getattr(rule, name, 0) for name in ("stabilizer", "epsilon"))
     return bool(declared or (to_numpy(rule.stabilize(z)) != z).any())
 
 
 def _scale_covariance(rule: Rule, case: Any) -> Iterator[Pair]:
-    """Weights and biases times 2."""
-    doubled = case._replace(layer=case.layer.map_arrays(lambda array: 2 * array))
-    yield from check_scale_covariance.pairs(_explain(case, rule), _explain(doubled, rule), case.inputs, case.R)
+    """Compare the relevance with that of the layer whose weights and biases are doubled."""
+    scaled = case._replace(layer=doubled(case.layer))
+    yield from check_scale_covariance.pairs(_explain(case, rule), _explain(scaled, rule), case.inputs, case.R)

@@ -1,21 +1,22 @@
-"""Random layers, inputs, relevances, rules and networks, for Hypothesis to draw and to shrink.
+"""Hypothesis strategies for layers, inputs, relevances, rules and networks.
 
-In the style of `hypothesis.extra.numpy`: what is drawn stands first, options are keywords, and every argument is a
-value, or a strategy to draw it from.
+The strategies follow the style of `hypothesis.extra.numpy`: the main argument comes first, options are keywords, and
+every argument is a value or a strategy to draw it from.
 
     arrays, nonnegative, generic    arrays of a shape
+    vectors, images                 shapes
     dense, conv2d, ..., layers      a layer for an input of a shape
     layer_cases                     a layer with inputs and relevance: a `LayerCase`
-    rules, rule_cases               a rule; a rule with a layer at work
+    rules, rule_cases               a rule; a rule with a `LayerCase`
     networks, relevances            a network with a batch; relevance for its output
 
-Shapes come first, then a layer that fits them, then the numbers. Numbers are *dyadic*: multiples of 1/8 between -4
-and 4. Products and sums of so few and so small ones are exact in floating point, so that z = 0 is really 0, two
-orders of summation agree to the last bit, and tests may demand equality where others need tolerances. Geometry is
-chosen to keep it so: average pools have 1, 2, 4, 8 or 16 cells, BatchNorms have standard deviations 1/2, 1 or 2.
+Shapes are drawn first, then a layer that fits them, then the numbers. Numbers are *dyadic*: multiples of 1/8 between -4
+and 4. Products and sums of a few such numbers are exact in floating point. A denominator z = 0 is therefore exactly 0,
+any two orders of summation agree to the last bit, and tests can demand equality instead of a tolerance. The geometry
+preserves this: average pools have 1, 2, 4, 8 or 16 cells, BatchNorms have standard deviations of 1/2, 1 or 2.
 
 Everything shrinks towards one sample, one channel, one cell, no padding, stride 1, and zeros: the smallest network is
-a Dense layer with one weight, behind Flatten.
+Flatten followed by a Dense layer with one weight.
 
 Needs Hypothesis: pip install "lrpref[testing]".
 """
@@ -58,13 +59,45 @@ from ..network import INPUT, Network
 from ..rules import Rule
 from .cases import LayerCase, NetworkCase
 
+__all__ = [
+    "BLOCKS",
+    "ELEMENTWISE",
+    "LAYERS",
+    "LINEAR",
+    "ROUTING",
+    "RULES",
+    "Kind",
+    "arrays",
+    "avg_pool",
+    "batch_norm",
+    "conv2d",
+    "dense",
+    "generic",
+    "images",
+    "kinds_for",
+    "layer_cases",
+    "layers",
+    "leaky_relu",
+    "max_pool",
+    "networks",
+    "nonnegative",
+    "pad",
+    "relevances",
+    "rule_cases",
+    "rules",
+    "scale",
+    "threshold_relu",
+    "vectors",
+    "z_box",
+]
+
 Strategy = st.SearchStrategy
 Arrays = Callable[[Shape], Strategy[np.ndarray]]
-"""What draws the numbers of an array of a shape: `arrays`, `nonnegative`, `generic`, or a function of one's own."""
+"""Maps a shape to a strategy for arrays: `arrays`, `nonnegative`, `generic`, or your own function."""
 
 
 def drawn(draw: Callable[[Strategy[Any]], Any], x: Any) -> Any:
-    """`x` itself, or a draw from it if it is a strategy."""
+    """Return `x` itself, or a draw from it if it is a strategy."""
     return draw(x) if isinstance(x, Strategy) else x
 
 
@@ -72,9 +105,19 @@ def drawn(draw: Callable[[Strategy[Any]], Any], x: Any) -> Any:
 
 
 def arrays(shape: Any, *, low: Any = -4, high: Any = 4) -> Strategy[np.ndarray]:
-    """An array of multiples of 1/8 in [low, high]; most arrays hold integers, where ties and zeros abound.
+    """Arrays of multiples of 1/8 in [low, high]. Most hold integers, so that ties and zeros are frequent.
 
-    low, high  integers
+    Parameters
+    ----------
+    shape : tuple of int or strategy
+        The shape of the array.
+    low, high : int or strategy, default -4 and 4
+        The smallest and the largest number.
+
+    Returns
+    -------
+    SearchStrategy of array
+        Arrays of float64.
     """
     if not any(isinstance(v, Strategy) for v in (shape, low, high)):
         return _dyadic(shape, low, high)
@@ -83,11 +126,11 @@ def arrays(shape: Any, *, low: Any = -4, high: Any = 4) -> Strategy[np.ndarray]:
 
 @lru_cache(maxsize=1024)
 def _dyadic(shape: Shape, low: int, high: int) -> Strategy[np.ndarray]:
-    """One byte a number, looked up in a table: drawing a whole array is one step, and every byte shrinks by itself.
+    """Draw one byte per number and look it up in a table: an array is a single draw, and every byte shrinks by itself.
 
-    The last byte is the first number: Hypothesis clears bytes from the first on, so that what is left stands at the
-    front of every array, and stays there when the shapes shrink too. A third of the arrays is written to some length
-    only, and zero from there; they are what others shrink to.
+    The last byte is the first number. Hypothesis clears bytes from the first on, so the remaining numbers are at the
+    front of the array and stay there when the shape shrinks. A third of the arrays are filled up to some length only,
+    and are zero from there on; the others shrink to them.
     """
     size = prod(shape)
 
@@ -103,22 +146,44 @@ def _dyadic(shape: Shape, low: int, high: int) -> Strategy[np.ndarray]:
 
 @cache
 def simplest_first(low: int, high: int, step: float) -> np.ndarray:
-    """The multiples of `step` in [low, high]: 0, 1, -1, 2, ... and then the fractions."""
+    """Return the multiples of `step` in [low, high] in the order 0, 1, -1, 2, ..., followed by the fractions."""
     found = np.arange(low, high + step, step).tolist()
     return np.asarray(sorted(found, key=lambda v: (v % 1 != 0, abs(v), v < 0)), dtype=np.float64)
 
 
 EIGHTHS = st.integers(-8, 8).map(lambda k: k / 8)
-"""One number."""
+"""A number between -1 and 1."""
 
 
 def nonnegative(shape: Any) -> Strategy[np.ndarray]:
-    """As `arrays`, without negative numbers."""
+    """Arrays as those of `arrays`, without negative numbers.
+
+    Parameters
+    ----------
+    shape : tuple of int or strategy
+        The shape of the array.
+
+    Returns
+    -------
+    SearchStrategy of array
+        Arrays of float64 in [0, 4].
+    """
     return arrays(shape, low=0)
 
 
 def generic(shape: Any) -> Strategy[np.ndarray]:
-    """Numbers in general position: no ties, no zeros, no sums that cancel. They do not shrink, their seed does."""
+    """Arrays in general position: no ties, no zeros, no sums that cancel. Only their seed shrinks.
+
+    Parameters
+    ----------
+    shape : tuple of int or strategy
+        The shape of the array.
+
+    Returns
+    -------
+    SearchStrategy of array
+        Arrays of float64, from a standard normal distribution.
+    """
     return st.builds(_normal, _strategy(shape), st.integers(0, 2**16))
 
 
@@ -127,7 +192,7 @@ def _normal(shape: Shape, seed: int) -> np.ndarray:
 
 
 def maybe(strategy: Strategy[Any]) -> Strategy[Any]:
-    """None, or a draw."""
+    """None, or a draw from the strategy."""
     return st.none() | strategy
 
 
@@ -141,14 +206,34 @@ BORDERS = st.tuples(*[st.integers(0, 2)] * 4)
 
 
 def vectors(*, batch: Any = UP_TO_3, features: Any = UP_TO_5) -> Strategy[Shape]:
-    """(N, F)."""
+    """Shapes (N, F) of vectors.
+
+    Parameters
+    ----------
+    batch, features : int or strategy
+        The sizes N and F.
+
+    Returns
+    -------
+    SearchStrategy of tuple
+    """
     return st.tuples(*map(_strategy, (batch, features)))
 
 
 def images(
     *, batch: Any = UP_TO_3, channels: Any = UP_TO_3, rows: Any = UP_TO_5, columns: Any = UP_TO_5
 ) -> Strategy[Shape]:
-    """(N, C, H, W)."""
+    """Shapes (N, C, H, W) of images.
+
+    Parameters
+    ----------
+    batch, channels, rows, columns : int or strategy
+        The sizes N, C, H and W.
+
+    Returns
+    -------
+    SearchStrategy of tuple
+    """
     return st.tuples(*map(_strategy, (batch, channels, rows, columns)))
 
 
@@ -161,7 +246,23 @@ def _strategy(x: Any) -> Strategy[Any]:
 
 @st.composite
 def dense(draw: Any, shape: Any, *, out: Any = UP_TO_4, bias: Any = EITHER, numbers: Arrays = arrays) -> Dense:
-    """A Dense layer."""
+    """Dense layers.
+
+    Parameters
+    ----------
+    shape : tuple of int or strategy
+        The shape of the input, including the batch.
+    out : int or strategy
+        The number of outputs.
+    bias : bool or strategy
+        Whether the layer has a bias.
+    numbers : callable, default arrays
+        Draws an array of a given shape: `arrays`, `nonnegative`, `generic`, or your own function.
+
+    Returns
+    -------
+    SearchStrategy of Dense
+    """
     _, features = drawn(draw, shape)
     out = drawn(draw, out)
     weight = draw(numbers((out, features)))
@@ -181,7 +282,25 @@ def conv2d(
     bias_taps: Any = EITHER,
     numbers: Arrays = arrays,
 ) -> Conv2D:
-    """A Conv2D layer with any geometry whose kernel fits; the groups are a divisor of the channels."""
+    """Conv2D layers with any geometry whose kernel fits; the number of groups is a divisor of the channels.
+
+    Parameters
+    ----------
+    shape : tuple of int or strategy
+        The shape of the input, including the batch.
+    out_per_group : int or strategy
+        The number of output channels of a group.
+    stride, padding, dilation : tuple of int or strategy
+        As those of `Conv2D`; padding is (top, bottom, left, right).
+    bias, bias_taps : bool or strategy
+        Whether the layer has them.
+    numbers : callable, default arrays
+        Draws an array of a given shape: `arrays`, `nonnegative`, `generic`, or your own function.
+
+    Returns
+    -------
+    SearchStrategy of Conv2D
+    """
     _, channels, *sides = drawn(draw, shape)
     padding, dilation = drawn(draw, padding), drawn(draw, dilation)
     groups = draw(st.sampled_from([g for g in (1, 2, 3, 4) if channels % g == 0]))
@@ -195,8 +314,8 @@ def conv2d(
 
 
 @st.composite
-def pool_geometry(draw: Any, shape: Shape, sides: tuple[int, ...]) -> tuple[tuple[int, int], tuple[int, int], Shape]:
-    """Kernel, stride and asymmetric padding; windows overlap, leave gaps, and reach over the border."""
+def _pool_geometry(draw: Any, shape: Shape, sides: tuple[int, ...]) -> tuple[tuple[int, int], tuple[int, int], Shape]:
+    """Kernel, stride and asymmetric padding; windows may overlap, leave gaps, and extend over the border."""
     kernel = (draw(st.sampled_from(sides)), draw(st.sampled_from(sides)))
     stride = draw(PAIRS_TO_3)
     padding: list[int] = []
@@ -212,22 +331,60 @@ TIES = st.sampled_from(["first", "equal"])
 
 @st.composite
 def max_pool(draw: Any, shape: Any, *, ties: Any = TIES) -> MaxPool2D:
-    """A MaxPool2D layer."""
-    kernel, stride, padding = draw(pool_geometry(drawn(draw, shape), (1, 2, 3)))
+    """MaxPool2D layers.
+
+    Parameters
+    ----------
+    shape : tuple of int or strategy
+        The shape of the input, including the batch.
+    ties : {"first", "equal"} or strategy
+        As that of `MaxPool2D`.
+
+    Returns
+    -------
+    SearchStrategy of MaxPool2D
+    """
+    kernel, stride, padding = draw(_pool_geometry(drawn(draw, shape), (1, 2, 3)))
     return MaxPool2D(kernel, stride, padding, ties=drawn(draw, ties))
 
 
 @st.composite
 def avg_pool(draw: Any, shape: Any, *, count_include_pad: Any = EITHER) -> AvgPool2D:
-    """An AvgPool2D layer; where padding does not count, kernels of at most 2 x 2 keep the counts powers of two."""
+    """AvgPool2D layers. If padding does not count, the kernel is at most 2 x 2, so that counts are powers of two.
+
+    Parameters
+    ----------
+    shape : tuple of int or strategy
+        The shape of the input, including the batch.
+    count_include_pad : bool or strategy
+        As that of `AvgPool2D`.
+
+    Returns
+    -------
+    SearchStrategy of AvgPool2D
+    """
     count = drawn(draw, count_include_pad)
-    kernel, stride, padding = draw(pool_geometry(drawn(draw, shape), (1, 2, 4) if count else (1, 2)))
+    kernel, stride, padding = draw(_pool_geometry(drawn(draw, shape), (1, 2, 4) if count else (1, 2)))
     return AvgPool2D(kernel, stride, padding, count_include_pad=count)
 
 
 @st.composite
 def scale(draw: Any, shape: Any, *, bias: Any = EITHER, numbers: Arrays = arrays) -> Scale:
-    """A Scale layer."""
+    """Scale layers.
+
+    Parameters
+    ----------
+    shape : tuple of int or strategy
+        The shape of the input, including the batch.
+    bias : bool or strategy
+        Whether the layer has a bias.
+    numbers : callable, default arrays
+        Draws an array of a given shape: `arrays`, `nonnegative`, `generic`, or your own function.
+
+    Returns
+    -------
+    SearchStrategy of Scale
+    """
     channels = drawn(draw, shape)[1]
     return Scale(draw(numbers((channels,))), draw(numbers((channels,))) if drawn(draw, bias) else None)
 
@@ -236,7 +393,21 @@ def scale(draw: Any, shape: Any, *, bias: Any = EITHER, numbers: Arrays = arrays
 def batch_norm(
     draw: Any, shape: Any, *, weight: Any = EITHER, bias: Any = EITHER, numbers: Arrays = arrays
 ) -> BatchNorm:
-    """A BatchNorm with standard deviations of 1/2, 1 or 2; weight and bias may be off, apart or together."""
+    """BatchNorm layers with standard deviations of 1/2, 1 or 2.
+
+    Parameters
+    ----------
+    shape : tuple of int or strategy
+        The shape of the input, including the batch.
+    weight, bias : bool or strategy
+        Whether the layer has them.
+    numbers : callable, default arrays
+        Draws an array of a given shape: `arrays`, `nonnegative`, `generic`, or your own function.
+
+    Returns
+    -------
+    SearchStrategy of BatchNorm
+    """
     channels = drawn(draw, shape)[1]
     s = np.asarray(draw(st.lists(st.sampled_from([1.0, 0.5, 2.0]), min_size=channels, max_size=channels)))
     g = draw(numbers((channels,))) if drawn(draw, weight) else None
@@ -246,13 +417,37 @@ def batch_norm(
 
 @st.composite
 def pad(draw: Any, shape: Any, *, value: Any = EIGHTHS) -> Pad2D:
-    """A Pad2D layer."""
+    """Pad2D layers with up to two cells on each side.
+
+    Parameters
+    ----------
+    shape : tuple of int or strategy
+        The shape of the input, including the batch.
+    value : float or strategy
+        The value of the border.
+
+    Returns
+    -------
+    SearchStrategy of Pad2D
+    """
     return Pad2D(draw(BORDERS), drawn(draw, value))
 
 
 @st.composite
 def threshold_relu(draw: Any, shape: Any, *, numbers: Arrays = arrays) -> ThreshReLU:
-    """A ThreshReLU with one threshold for all, or one per channel, some of them turned round."""
+    """ThreshReLU layers with a single threshold, or one per channel, some of them reversed.
+
+    Parameters
+    ----------
+    shape : tuple of int or strategy
+        The shape of the input, including the batch.
+    numbers : callable, default arrays
+        Draws an array of a given shape: `arrays`, `nonnegative`, `generic`, or your own function.
+
+    Returns
+    -------
+    SearchStrategy of ThreshReLU
+    """
     channels = drawn(draw, shape)[1]
     if draw(EITHER):
         return ThreshReLU(draw(EIGHTHS))
@@ -261,7 +456,19 @@ def threshold_relu(draw: Any, shape: Any, *, numbers: Arrays = arrays) -> Thresh
 
 
 def leaky_relu(shape: Any, *, slope: Any = EIGHTHS) -> Strategy[LeakyReLU]:
-    """A LeakyReLU."""
+    """LeakyReLU layers.
+
+    Parameters
+    ----------
+    shape : tuple of int or strategy
+        The shape of the input, including the batch.
+    slope : float or strategy
+        The slope for negative inputs.
+
+    Returns
+    -------
+    SearchStrategy of LeakyReLU
+    """
     return _strategy(slope).map(LeakyReLU)
 
 
@@ -270,7 +477,15 @@ def leaky_relu(shape: Any, *, slope: Any = EIGHTHS) -> Strategy[LeakyReLU]:
 
 @dataclass(frozen=True)
 class Kind:
-    """A family of layers: the shapes of the inputs it takes, and how to draw one for an input's shape."""
+    """A family of layers.
+
+    Parameters
+    ----------
+    layer : callable
+        Maps the shape of the (first) input to a strategy for the layer.
+    shapes : SearchStrategy of tuple
+        Draws the shapes of all inputs.
+    """
 
     layer: Callable[[Shape], Strategy[Layer]]
     shapes: Strategy[tuple[Shape, ...]]
@@ -281,13 +496,13 @@ def _one(shape: Strategy[Shape]) -> Strategy[tuple[Shape, ...]]:
 
 
 def _alike(shape: Strategy[Shape]) -> Strategy[tuple[Shape, ...]]:
-    """The shapes of 2 or 3 equal inputs."""
+    """The shapes of two or three inputs of equal shape."""
     return st.builds(lambda s, k: (s,) * k, shape, st.integers(2, 3))
 
 
 @st.composite
 def _side_by_side(draw: Any, shape: Strategy[Shape]) -> tuple[Shape, ...]:
-    """The shapes of 2 or 3 inputs that differ on axis 1."""
+    """The shapes of two or three inputs that may differ on axis 1."""
     batch, _, *rest = draw(shape)
     return tuple((batch, draw(UP_TO_3), *rest) for _ in range(draw(st.integers(2, 3))))
 
@@ -303,10 +518,10 @@ LINEAR: dict[str, Kind] = {
     "batch_norm": Kind(batch_norm, _one(_ANY)),
     "add": Kind(lambda shape: st.just(Add()), _alike(_ANY)),
 }
-"""The layers that share relevance by a rule."""
+"""The layers that redistribute relevance by a rule."""
 
 DIAGONAL = ("batch_norm", "scale")
-"""Those with one weight per unit."""
+"""The linear layers with one weight per unit."""
 
 ROUTING: dict[str, Kind] = {
     "max_pool": Kind(max_pool, _one(images())),
@@ -315,7 +530,7 @@ ROUTING: dict[str, Kind] = {
     "dropout": Kind(lambda shape: st.just(Dropout()), _one(_ANY)),
     "concat": Kind(lambda shape: st.just(Concat()), _side_by_side(_ANY)),
 }
-"""The layers that send relevance back where each value came from."""
+"""The layers that send relevance back to where each value came from."""
 
 ELEMENTWISE: dict[str, Kind] = {
     "relu": Kind(lambda shape: st.just(ReLU()), _one(_ANY)),
@@ -330,7 +545,7 @@ ELEMENTWISE: dict[str, Kind] = {
 LAYERS = {**LINEAR, **ROUTING, **ELEMENTWISE}
 
 
-# ---- a layer at work -------------------------------------------------------------------------------------------
+# ---- a layer with inputs and relevance ------------------------------------------------------------------------
 
 
 ANY_KIND = st.sampled_from(list(LAYERS))
@@ -338,7 +553,19 @@ ANY_KIND = st.sampled_from(list(LAYERS))
 
 @st.composite
 def layers(draw: Any, shape: Any, *, kind: Any = ANY_KIND) -> Layer:
-    """A layer of a kind (a key of `LAYERS`) that takes an input of a shape, such as (N, F) or (N, C, H, W)."""
+    """Layers of a kind for an input of a shape.
+
+    Parameters
+    ----------
+    shape : tuple of int or strategy
+        The shape of the input, (N, F) or (N, C, H, W).
+    kind : str or strategy
+        A key of `LAYERS`.
+
+    Returns
+    -------
+    SearchStrategy of Layer
+    """
     found: Layer = draw(LAYERS[drawn(draw, kind)].layer(drawn(draw, shape)))
     return found
 
@@ -347,9 +574,20 @@ def layers(draw: Any, shape: Any, *, kind: Any = ANY_KIND) -> Layer:
 def layer_cases(
     draw: Any, kind: Any = ANY_KIND, *, shapes: Any = None, inputs: Arrays = arrays, relevance: Arrays = arrays
 ) -> LayerCase:
-    """A layer of a kind (a key of `LAYERS`), with inputs and relevance.
+    """Layers of a kind, with inputs and relevance.
 
-    shapes  a tuple of the shapes of its inputs; None for small ones
+    Parameters
+    ----------
+    kind : str or strategy
+        A key of `LAYERS`.
+    shapes : tuple of tuples of int, or strategy, optional
+        The shapes of the inputs; None draws small ones.
+    inputs, relevance : callable, default arrays
+        Draw an array of a given shape: `arrays`, `nonnegative`, `generic`, or your own function.
+
+    Returns
+    -------
+    SearchStrategy of LayerCase
     """
     found = LAYERS[drawn(draw, kind)]
     shapes = draw(found.shapes) if shapes is None else drawn(draw, shapes)
@@ -360,7 +598,21 @@ def layer_cases(
 
 @st.composite
 def relevances(draw: Any, model: Any, *inputs: Any, numbers: Arrays = arrays) -> np.ndarray:
-    """Relevance for the output of a layer or a network on its inputs."""
+    """Relevances for the output of a layer or a network.
+
+    Parameters
+    ----------
+    model : Layer, Network or strategy
+        The layer or network.
+    *inputs : array or strategy
+        Its inputs, which determine the shape of the output.
+    numbers : callable, default arrays
+        Draws an array of a given shape: `arrays`, `nonnegative`, `generic`, or your own function.
+
+    Returns
+    -------
+    SearchStrategy of array
+    """
     model, inputs = drawn(draw, model), tuple(drawn(draw, a) for a in inputs)
     found: np.ndarray = draw(numbers(tuple(model.forward(*inputs).shape)))
     return found
@@ -376,7 +628,21 @@ GAMMAS = st.sampled_from([0.0, 0.25, 1.0])
 def z_box(
     draw: Any, shapes: tuple[Shape, ...], whole_batch: bool = True, stabilizer: Any = STABILIZERS
 ) -> rule_types.ZBox:
-    """A z-box with low <= 0 <= high, each of them a number, one per channel, per cell, or per cell and sample."""
+    """ZBox rules with low <= 0 <= high; each bound is a number, or given per channel, per cell, or per cell and sample.
+
+    Parameters
+    ----------
+    shapes : tuple of tuples of int
+        The shapes of the layer's inputs.
+    whole_batch : bool, default True
+        Whether bounds may be given per sample.
+    stabilizer : float or strategy
+        As that of `ZBox`.
+
+    Returns
+    -------
+    SearchStrategy of ZBox
+    """
     shape = shapes[0]
     choices = [(), (shape[1],), shape[1:], *([shape] if whole_batch else [])]
     low, high = (draw(nonnegative(draw(st.sampled_from(choices)))) for _ in range(2))
@@ -385,7 +651,7 @@ def z_box(
 
 
 def _stabilized(rule: Callable[..., Rule]) -> Callable[..., Strategy[Rule]]:
-    """A rule whose only parameter is its stabilizer."""
+    """Return a strategy for a rule whose only parameter is its stabilizer."""
     return lambda shapes: st.builds(rule, stabilizer=STABILIZERS)
 
 
@@ -410,28 +676,56 @@ RULES: dict[str, Callable[..., Strategy[Rule]]] = {
 }
 """Every rule in every mode, drawn for inputs of given shapes.
 
-Of Relative only the bare messages: rescaled, their sum is divided by its own norm, which is rounding noise where
-dyadic numbers cancel exactly.
+Relative is drawn without rescaling: rescaling divides the sum of the messages by its own norm, which is rounding noise
+where dyadic numbers cancel exactly.
 """
 
 ANY_RULE = st.sampled_from(list(RULES))
 
 
 def kinds_for(rule: str) -> list[str]:
-    """The kinds of linear layers that a rule may be used on."""
+    """Return the kinds of linear layers that a rule (a key of `RULES`) supports: keys of `LINEAR`."""
     return list(DIAGONAL if rule == "pass" else LINEAR)
 
 
 @st.composite
 def rules(draw: Any, /, name: Any = ANY_RULE, *, shapes: Any, **options: Any) -> Rule:
-    """A rule of a name (a key of `RULES`), in any of its modes, for inputs of given shapes."""
+    """Rules in any of their modes.
+
+    Parameters
+    ----------
+    name : str or strategy
+        A key of `RULES`.
+    shapes : tuple of tuples of int, or strategy
+        The shapes of the layer's inputs.
+    **options
+        Passed on to the entry of `RULES`.
+
+    Returns
+    -------
+    SearchStrategy of Rule
+    """
     found: Rule = draw(RULES[drawn(draw, name)](drawn(draw, shapes), **options))
     return found
 
 
 @st.composite
 def rule_cases(draw: Any, /, name: Any = ANY_RULE, *, kind: Any = None, **numbers: Arrays) -> tuple[Rule, LayerCase]:
-    """A rule of a name (a key of `RULES`) and a linear layer at work; `numbers` as in `layer_cases`."""
+    """Rules, each with a linear layer, its inputs and relevance.
+
+    Parameters
+    ----------
+    name : str or strategy
+        A key of `RULES`.
+    kind : str or strategy, optional
+        A key of `LINEAR`; None draws one that the rule supports.
+    **numbers : callable
+        `inputs` and `relevance`, as in `layer_cases`.
+
+    Returns
+    -------
+    SearchStrategy of (Rule, LayerCase)
+    """
     name = drawn(draw, name)
     case = draw(layer_cases(st.sampled_from(kinds_for(name)) if kind is None else kind, **numbers))
     return draw(rules(name, shapes=case.shapes)), case
@@ -442,13 +736,13 @@ def rule_cases(draw: Any, /, name: Any = ANY_RULE, *, kind: Any = None, **number
 
 @dataclass
 class Graph:
-    """Nodes as they are put down, and the shapes at their outputs."""
+    """The nodes of a network under construction, and the shapes of their outputs."""
 
     shapes: dict[str, Shape]
     nodes: list[tuple[str, Layer, list[str]]] = field(default_factory=list)
 
     def put(self, layer: Layer, *inputs: str) -> str:
-        """A node for `layer`; returns its name."""
+        """Add a node for `layer` and return its name."""
         name = f"{type(layer).__name__.lower()}{len(self.nodes)}"
         self.nodes.append((name, layer, list(inputs)))
         self.shapes[name] = layer.output_shape(*(self.shapes[i] for i in inputs))
@@ -479,7 +773,7 @@ def _border(draw: Any, graph: Graph, at: str, numbers: Arrays) -> str:
 
 
 def _residual(draw: Any, graph: Graph, at: str, numbers: Arrays) -> str:
-    """Two convolutions round a skip connection; they may be one layer at two nodes."""
+    """A skip connection around two convolutions, which may be the same layer at two nodes."""
     C = graph.shapes[at][1]
     layers = [Conv2D(draw(numbers((C, C, 3, 3))), draw(maybe(numbers((C,)))), padding=1) for _ in range(2)]
     first, second = layers if draw(EITHER) else (layers[0], layers[0])
@@ -489,7 +783,7 @@ def _residual(draw: Any, graph: Graph, at: str, numbers: Arrays) -> str:
 
 
 def _branches(draw: Any, graph: Graph, at: str, numbers: Arrays) -> str:
-    """A convolution beside what it reads."""
+    """A convolution, concatenated with its own input."""
     C = graph.shapes[at][1]
     side = graph.put(ReLU(), graph.put(Conv2D(draw(numbers((1, C, 1, 1))), draw(maybe(numbers((1,))))), at))
     return graph.put(Concat(), side, at)
@@ -504,6 +798,7 @@ BLOCKS: dict[str, Block] = {
     "residual": _residual,
     "branches": _branches,
 }
+"""The blocks of random networks by name."""
 
 
 UP_TO_3_BLOCKS = st.lists(st.sampled_from(list(BLOCKS)), max_size=3)
@@ -518,9 +813,20 @@ def networks(
     shape: Any = SMALL_IMAGES,
     numbers: Arrays = arrays,
 ) -> NetworkCase:
-    """A small network that ends in one or two Dense layers, and a batch for it.
+    """Small networks that end in one or two Dense layers, each with a batch of inputs.
 
-    blocks  names from `BLOCKS`
+    Parameters
+    ----------
+    blocks : list of str, or strategy
+        Names from `BLOCKS`, in order.
+    shape : tuple of int or strategy
+        The shape (N, C, H, W) of the input.
+    numbers : callable, default arrays
+        Draws an array of a given shape: `arrays`, `nonnegative`, `generic`, or your own function.
+
+    Returns
+    -------
+    SearchStrategy of NetworkCase
     """
     shape = drawn(draw, shape)
     graph, at = Graph({INPUT: shape}), INPUT
