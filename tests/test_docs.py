@@ -163,6 +163,8 @@ def test_every_equation_of_a_rule_is_set_as_mathematics() -> None:
 EXECUTED = {
     "compare": ROOT / "docs" / "compare.md",
     "exact": ROOT / "docs" / "exact.md",
+    "own-layer": ROOT / "docs" / "own-layer.md",
+    "own-rule": ROOT / "docs" / "own-rule.md",
     "testing": ROOT / "docs" / "testing.md",
     "lrpref": ROOT / "lrpref" / "README.md",
 }
