@@ -1,4 +1,4 @@
-"""`python -m benchmarks`: ours, the peers, and the limit, side by side; see `benchmarks`."""
+"""`python -m benchmarks`: lrpref, its peers and the limit, side by side; see `benchmarks`."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ DEFAULT_COMPOSITES = ("epsilon-plus-flat", "epsilon-gamma-box", "epsilon-alpha2-
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Measure what was asked for, print the tables, write the data."""
+    """Measure the chosen sections, print the tables, write the data."""
     chosen = arguments().parse_args(argv)
     chosen.rounds = chosen.rounds or (2 if chosen.quick else 7)
     if chosen.show:
@@ -36,16 +36,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     }
     for section in chosen.sections:
         results[section] = MEASURES[section](chosen)
-        if chosen.json:  # after every section: an hour is not lost to what fails in the next
+        if chosen.json:  # after every section, so that a later failure loses nothing
             chosen.json.write_text(json.dumps(results, indent=1))
     print(report.render(results))
     return 0
 
 
 def arguments() -> argparse.ArgumentParser:
-    """What may be asked for."""
+    """The command line's options."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="tiny networks and two rounds, to see that it runs")
+    parser.add_argument("--quick", action="store_true", help="tiny networks and two rounds, to check that it runs")
     parser.add_argument("--sections", type=among(SECTIONS), default=list(SECTIONS), help=", ".join(SECTIONS))
     parser.add_argument("--networks", type=among(SUBJECTS), default=list(SUBJECTS), help=", ".join(SUBJECTS))
     parser.add_argument("--batch", type=numbers, help="batch sizes, such as 1,8; otherwise each network's own")
@@ -53,28 +53,28 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--composites", type=among(COMPOSITES), default=list(DEFAULT_COMPOSITES), help=known)
     parser.add_argument("--contestants", type=among(EVERYONE), default=list(EVERYONE), help=", ".join(EVERYONE))
     parser.add_argument("--rounds", type=int, help="paired rounds; 7, with --quick 2")
-    parser.add_argument("--images", type=int, default=8, help="how many heatmaps are held against each other")
-    parser.add_argument("--threads", type=int, default=machine.cores(), help="for every library alike")
+    parser.add_argument("--images", type=int, default=8, help="how many heatmaps are compared")
+    parser.add_argument("--threads", type=int, default=machine.cores(), help="the same for every library")
     parser.add_argument("--gemm", type=int, default=2048, help="rows of the matrices whose product is the limit's rate")
-    parser.add_argument("--json", type=Path, help="where the data go")
-    parser.add_argument("--show", type=Path, help="print the tables of such a file, and measure nothing")
+    parser.add_argument("--json", type=Path, help="file to write the data to")
+    parser.add_argument("--show", type=Path, help="print the tables of such a file without measuring")
     return parser
 
 
 def among(known: Any) -> Any:
-    """A reader of lists of known names, separated by commas."""
+    """A parser of comma-separated lists of known names."""
 
     def names(text: str) -> list[str]:
         found = [name.strip() for name in text.split(",")]
-        if strange := [name for name in found if name not in known]:
-            raise argparse.ArgumentTypeError(f"{strange[0]!r} is none of {', '.join(known)}")
+        if unknown := [name for name in found if name not in known]:
+            raise argparse.ArgumentTypeError(f"unknown name {unknown[0]!r}; known: {', '.join(known)}")
         return found
 
     return names
 
 
 def numbers(text: str) -> list[int]:
-    """A list of whole numbers, separated by commas."""
+    """Parse a comma-separated list of integers."""
     return [int(part) for part in text.split(",")]
 
 
@@ -90,7 +90,7 @@ def cases(chosen: argparse.Namespace) -> Iterator[tuple[str, int, str]]:
 
 
 def speed(chosen: argparse.Namespace) -> list[dict[str, Any]]:
-    """Every contestant on every case, and the limit at the rate of the same rounds."""
+    """Every contestant on every case, and the limit at the rate measured in the same rounds."""
     return [_speed_of(chosen, *names) for names in cases(chosen)]
 
 
@@ -146,14 +146,14 @@ def remember(chosen: argparse.Namespace) -> list[dict[str, Any]]:
 
 
 def grow(chosen: argparse.Namespace) -> list[dict[str, Any]]:
-    """Slopes, for every form."""
+    """Growth rates of every form."""
     rule = COMPOSITES[DEFAULT_COMPOSITES[0]][0](SUBJECTS["resnet20"])
     return list(growth.measure(rule, chosen.rounds, chosen.quick, machine.for_workers(chosen.threads)))
 
 
 def flip(chosen: argparse.Namespace) -> dict[str, Any]:
     """Pixel flipping."""
-    size = {"images": 3, "steps": 4} if chosen.quick else {}
+    size: dict[str, Any] = {"images": 3, "steps": 4} if chosen.quick else {}
     workers = machine.for_workers(chosen.threads)
     return flipping.measure(chosen.rounds, chosen.quick, threads=workers, wanted=chosen.contestants, **size)
 

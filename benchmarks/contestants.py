@@ -1,4 +1,4 @@
-"""Who is timed: every form of lrpref, and every peer, as functions without arguments that explain one case."""
+"""The contestants: every form of lrpref and every peer, as functions without arguments that explain one case."""
 
 from __future__ import annotations
 
@@ -27,9 +27,22 @@ EVERYONE = (*OURS, *PEERS)
 
 @dataclass(frozen=True)
 class Case:
-    """One network, one batch, one composite; in one number type, on one backend.
+    """One network, one batch and one composite, in one number type, on one backend.
 
-    threads  how many compute; None for one on each core
+    Parameters
+    ----------
+    network, batch, composite
+        Their names and the batch size.
+    net : Network
+        The network.
+    subject : Subject
+        Its description.
+    x : array, shape (batch, C, H, W)
+        The input.
+    backend : str
+        Where lrpref computes.
+    threads : int or None
+        The number of threads; None for one per core.
     """
 
     network: str
@@ -57,7 +70,7 @@ class Case:
 
 
 def contestant(name: str, case: Case, device: str = "cpu") -> Run:
-    """A contestant, made ready before the clock starts; raises NotRunError where it does not take part."""
+    """A contestant, prepared before the clock starts; raises NotRunError if it cannot take part."""
     if name in OURS:
         return _ours(form(name.removeprefix(PREFIX), case), asarray(case.x, case.backend))
     if not installed("torch"):
@@ -71,7 +84,7 @@ def contestant(name: str, case: Case, device: str = "cpu") -> Run:
 
 
 def form(name: str, case: Case) -> Form:
-    """One of our forms, prepared for a case, on the case's backend."""
+    """One of lrpref's forms, prepared for a case, on the case's backend."""
     return FORMS[name](case.net.to(case.backend), case.rule, case.subject.shape, case.threads)
 
 
@@ -80,5 +93,5 @@ def _ours(prepared: Form, x: Any) -> Run:
 
 
 def heatmap(name: str, run: Run) -> np.ndarray:
-    """What a contestant found, as a NumPy array."""
+    """A contestant's relevance as a NumPy array."""
     return to_numpy(run()) if name in OURS else as_numpy(run())

@@ -1,7 +1,7 @@
 """How many convolutions a peer computes under a rule: `python -m benchmarks.counting`.
 
-They are counted as torch dispatches them. The network has one convolution, so that every pass counted is
-a pass of all its multiply-adds: forward, with whatever weights, or back to the input or to the weights.
+They are counted as torch dispatches them. The network has one convolution, so that every counted call is a pass over
+all its multiply-adds: forward with any weights, or back to the input or to the weights.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ CAPTUM: dict[type[rules.Rule], str] = {
 
 
 def network() -> Network:
-    """One convolution, and a Dense layer on top."""
+    """One convolution and a Dense layer."""
     rng = np.random.default_rng(0)
     conv = Conv2D(rng.standard_normal((3, 2, 3, 3)), rng.standard_normal(3), padding=1)
     return Network.sequential(conv, ReLU(), Flatten(), Dense(rng.standard_normal((4, 75))), names=["c", "r", "f", "d"])
@@ -77,7 +77,7 @@ def of_zennit(rule: type[rules.Rule]) -> int:
 
 
 def of_captum(rule: type[rules.Rule]) -> int:
-    """captum's passes, likewise."""
+    """captum's passes, in the same way."""
     captum, module = import_module("captum.attr._utils.lrp_rules"), twin(network())
     module.get_submodule(module_name("c")).rule = getattr(captum, CAPTUM[rule])()
     module.get_submodule(module_name("d")).rule = captum.EpsilonRule()

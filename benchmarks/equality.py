@@ -1,8 +1,8 @@
-"""Do they compute the same? The distance of heatmaps, image by image.
+"""Do the contestants compute the same? The distance of heatmaps, image by image.
 
-Who is fast and wrong is not fast. In float64 every form of ours must agree with zennit's float64 to rounding; in
-float32 each is held to the plain form in float64. A max-pool's winner that changes at a margin of 1e-7 moves a heatmap
-in every library, so float32 is judged by its median over several images and by its worst.
+A fast but wrong contestant does not count. In float64 every form of lrpref must agree with zennit's float64 to
+rounding; in float32 each is compared with the plain form in float64. A max-pool whose winner changes at a margin of
+1e-7 moves a heatmap in every library, so float32 is judged by the median and the worst of several images.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from .peers import NotRunError
 def distances(
     network: str, composite: str, images: int, names: Sequence[str], quick: bool = False, threads: int | None = None
 ) -> Iterator[dict[str, Any]]:
-    """Per contestant and number type: the relative L2 distance of `images` heatmaps to the plain form in float64."""
+    """The relative L2 distances of `images` heatmaps to the plain form in float64, per contestant and number type."""
     double = Case.of(network, images, composite, quick, "float64", threads=threads)
     single = Case.of(network, images, composite, quick, "float32", threads=threads)
     reference = heatmap(OURS[0], contestant(OURS[0], double))

@@ -1,7 +1,7 @@
-"""Pixel flipping (Samek et al. 2017, arXiv 1509.06321) of a batch, the same loop for lrpref and for torch.
+"""Pixel flipping (Samek et al. 2017, arXiv 1509.06321) of a batch, by the same loop for lrpref and for torch.
 
-Pixels are replaced in the order of their relevance, a share of them in each step, and the network's output is read
-after every step. What is timed is the loop: its forward passes, and the replacing.
+Pixels are replaced in the order of their relevance, a fraction of them in each step, and the network's output is read
+after every step. The loop is timed: its forward passes and the replacements.
 """
 
 from __future__ import annotations
@@ -21,22 +21,22 @@ from .peers import as_numpy, installed
 from .timing import paired
 
 Tensor = Any
-"""An array of NumPy's or a tensor of torch's: the loop below needs no more than what both have."""
+"""A NumPy array or a torch tensor: the loop uses only operations that both support."""
 
 IMAGES, STEPS = 100, 32
 
 
 def flip(forward: Callable[[Tensor], Tensor], x: Tensor, rank: Tensor, steps: int) -> list[Tensor]:
-    """The output for output 0 with 0, 1/steps, ..., all of the pixels replaced by zero; a list of (N,) arrays.
+    """Output 0 with 0, 1/steps, ..., all of the pixels replaced by zero, as a list of (N,) arrays.
 
-    rank  (N, 1, H, W), the place of each pixel in the order in which they go, from 0
+    `rank` (N, 1, H, W) is the position, from 0, of each pixel in the order of replacement.
     """
     pixels = rank.shape[-1] * rank.shape[-2]
     return [forward(x * (rank >= pixels * step // steps))[:, 0] for step in range(steps + 1)]
 
 
 def ranks(R: np.ndarray) -> np.ndarray:
-    """The place of each pixel, (N, 1, H, W), by its relevance summed over channels; the most relevant has place 0."""
+    """The rank of each pixel, (N, 1, H, W), by its relevance summed over channels; the most relevant has rank 0."""
     N, _, H, W = R.shape
     order = np.argsort(-R.sum(axis=1).reshape(N, -1), axis=1, kind="stable")
     return np.argsort(order, axis=1).reshape(N, 1, H, W)
@@ -51,11 +51,10 @@ def measure(
     done: Callable[[], object] | None = None,
     wanted: Sequence[str] = OURS,
 ) -> dict[str, Any]:
-    """Seconds of the loop for each contestant, and the largest difference of what they read.
+    """Seconds of the loop for each contestant, and the largest difference between their outputs.
 
-    wanted  which of our forms; torch is there wherever it is installed
-
-    Our forms are prepared for the epsilon rule, which needs nothing but the forward pass on the way there.
+    `wanted` are forms of lrpref; torch takes part wherever it is installed. The forms are prepared for the epsilon
+    rule, which needs no products but those of the forward pass.
     """
     case = Case.of("resnet20", images, "epsilon-plus-flat", quick, threads=threads)
     rank = ranks(heatmap(OURS[0], contestant(OURS[0], case)))

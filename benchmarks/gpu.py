@@ -1,11 +1,11 @@
-"""Everything that is measured on a GPU, in one go: `python -m benchmarks.gpu --json gpu.json --markdown gpu.md`.
+"""All measurements on a GPU in one run: `python -m benchmarks.gpu --json gpu.json --markdown gpu.md`.
 
 1. the tests of the CuPy backend;
-2. VGG16 and ResNet50 in float32 and float64 at batch 1, 8 and 64: every form of ours, and zennit on the same card;
-3. the rate of CuPy's matrix product in the same rounds, and what the needed products take at that rate.
+2. VGG16 and ResNet50 in float32 and float64 at batch 1, 8 and 64: every form of lrpref, and zennit on the same card;
+3. the rate of CuPy's matrix product in the same rounds, and the time of the needed products at that rate.
 
-TF32 is off in torch, as it is in CuPy: float32 means float32. What does not fit into the card's memory is listed as
-such. `--backend numpy --quick` goes through the same steps on the CPU, which is how this script has been tried.
+TF32 is off in torch, as it is in CuPy: float32 means float32. Cases that exceed the card's memory are listed as such.
+`--backend numpy --quick` runs the same steps on the CPU, which is how this script was tested.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ CONTESTANTS = (*OURS, ZENNIT, FORWARD, GRADIENT)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Test, measure, write; returns 1 where a test failed."""
+    """Test, measure and write; return 1 if a test failed."""
     chosen = arguments().parse_args(argv)
     chosen.rounds = chosen.rounds or (2 if chosen.quick else 7)
-    load_backend(chosen.backend)  # says what to install where it is missing
+    load_backend(chosen.backend)  # raises if it is missing
     device = "cuda" if chosen.backend == "cupy" else "cpu"
     without_tf32()
     results: dict[str, Any] = {
@@ -61,19 +61,19 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def arguments() -> argparse.ArgumentParser:
-    """What may be asked for."""
+    """The command line's options."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.gpu", description=__doc__)
     parser.add_argument("--backend", choices=["cupy", "numpy"], default="cupy")
-    parser.add_argument("--quick", action="store_true", help="tiny networks and two rounds, to see that it runs")
+    parser.add_argument("--quick", action="store_true", help="tiny networks and two rounds, to check that it runs")
     parser.add_argument("--networks", type=among(("vgg16", "resnet50")), default=["vgg16", "resnet50"])
     parser.add_argument("--dtypes", type=among(DTYPES), default=list(DTYPES))
     parser.add_argument("--batch", type=numbers, default=[1, 8, 64])
     parser.add_argument("--composite", choices=list(COMPOSITES), default="epsilon-plus-flat")
     parser.add_argument("--rounds", type=int, help="paired rounds; 7, with --quick 2")
     parser.add_argument("--gemm", type=int, default=8192, help="rows of the matrices whose product is the limit's rate")
-    parser.add_argument("--skip-tests", action="store_true", help="measure only")
-    parser.add_argument("--json", type=Path, help="where the data go")
-    parser.add_argument("--markdown", type=Path, help="where the table goes")
+    parser.add_argument("--skip-tests", action="store_true", help="measure without running the tests")
+    parser.add_argument("--json", type=Path, help="file to write the data to")
+    parser.add_argument("--markdown", type=Path, help="file to write the table to")
     return parser
 
 
@@ -81,7 +81,7 @@ def arguments() -> argparse.ArgumentParser:
 
 
 def card(backend: str) -> dict[str, Any]:
-    """The GPU, its driver and its libraries; nothing where there is none."""
+    """The GPU, its driver and its libraries; empty without a GPU."""
     if backend != "cupy":
         return {}
     runtime = import_module("cupy").cuda.runtime
@@ -91,12 +91,14 @@ def card(backend: str) -> dict[str, Any]:
         "card_memory_gib": round(properties["totalGlobalMem"] / 2**30, 1),
         "cuda_driver": runtime.driverGetVersion(),
         "cuda_runtime": runtime.runtimeGetVersion(),
-        "driver": told("nvidia-smi", "--query-gpu=driver_version,power.limit,clocks.max.sm", "--format=csv,noheader"),
+        "driver": output_of(
+            "nvidia-smi", "--query-gpu=driver_version,power.limit,clocks.max.sm", "--format=csv,noheader"
+        ),
     }
 
 
-def told(*command: str) -> str | None:
-    """What a program prints, None where it is not there or fails."""
+def output_of(*command: str) -> str | None:
+    """The output of a program; None if it is missing or fails."""
     try:
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
@@ -104,7 +106,7 @@ def told(*command: str) -> str | None:
 
 
 def without_tf32() -> None:
-    """Products and convolutions of torch in float32 as such, and its fastest algorithms found beforehand."""
+    """Turn TF32 off in torch, and let it choose its fastest convolution algorithms beforehand."""
     if installed("torch"):
         backends = import_module("torch").backends
         backends.cuda.matmul.allow_tf32 = backends.cudnn.allow_tf32 = False
@@ -112,7 +114,7 @@ def without_tf32() -> None:
 
 
 def waiting(backend: str) -> Callable[[], None] | None:
-    """What waits for CuPy and torch to finish what they were given."""
+    """A function that waits for CuPy and torch to finish; None on the CPU."""
     if backend != "cupy":
         return None
     stream, torch = import_module("cupy").cuda.Device(), import_module("torch") if installed("torch") else None
@@ -125,8 +127,8 @@ def waiting(backend: str) -> Callable[[], None] | None:
     return wait
 
 
-def let_go(backend: str) -> None:
-    """Hand back to the card what both libraries keep for later."""
+def empty_pools(backend: str) -> None:
+    """Release the memory that both libraries keep for reuse."""
     if backend == "cupy":
         import_module("cupy").get_default_memory_pool().free_all_blocks()
         if installed("torch"):
@@ -137,7 +139,7 @@ def let_go(backend: str) -> None:
 
 
 def suite(backend: str) -> dict[str, Any]:
-    """The tests that run on a backend, as pytest's last line tells, and its exit code."""
+    """Run the tests of a backend; return pytest's last line and its exit code."""
     command = [sys.executable, "-m", "pytest", "-q", "-k", backend, "tests"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     lines = done.stdout.strip().splitlines() or done.stderr.strip().splitlines()
@@ -145,7 +147,7 @@ def suite(backend: str) -> dict[str, Any]:
 
 
 def one(chosen: argparse.Namespace, network: str, batch: int, dtype: str, device: str) -> dict[str, Any]:
-    """One case: everyone who can, in paired rounds. The contestants are on the card together, as far as they fit."""
+    """One case: all contestants that can run, in paired rounds, on the card together as far as they fit."""
     host = Case.of(network, batch, chosen.composite, chosen.quick, dtype)
     case = replace(host, backend=chosen.backend)
     wait, not_run, runs, preparation = waiting(chosen.backend), {}, {}, {}
@@ -163,16 +165,16 @@ def one(chosen: argparse.Namespace, network: str, batch: int, dtype: str, device
             not_run[name] = f"out of memory on the card, {network} in {dtype} at batch {batch}"
         if name in runs and name in OURS:
             preparation[name] = time.perf_counter() - start
-        let_go(chosen.backend)
+        empty_pools(chosen.backend)
     n = 256 if chosen.quick else chosen.gemm
     timed, emptied = runs | {report.LIMIT: limit.sgemm(n, dtype, chosen.backend)}, False
     try:
         times = paired(timed, chosen.rounds, wait)
-    except Exception as error:  # what one library keeps for later is memory that the other lacks
+    except Exception as error:  # memory that one library keeps for reuse is missing for the other
         if not is_out_of_memory(error):
             raise
         emptied = True
-        times = paired(timed, chosen.rounds, wait, lambda: let_go(chosen.backend))
+        times = paired(timed, chosen.rounds, wait, lambda: empty_pools(chosen.backend))
     needed = limit.needed(case.net, tuple(case.x.shape), case.rule)
     products = times.pop(report.LIMIT)
     seconds = times | {report.LIMIT: [limit.seconds_at(t, n, needed) for t in products]}
@@ -184,7 +186,7 @@ def one(chosen: argparse.Namespace, network: str, batch: int, dtype: str, device
 
 
 def is_out_of_memory(error: Exception) -> bool:
-    """Whether CuPy's, torch's or NumPy's memory ran out.
+    """Whether CuPy, torch or NumPy ran out of memory.
 
     >>> is_out_of_memory(MemoryError()), is_out_of_memory(ValueError())
     (True, False)

@@ -1,7 +1,7 @@
-"""How time and memory grow: one thing doubles, everything else stays. The slope of a log-log line is the power.
+"""How time and memory grow with one size at a time: the slope of a log-log line is the power.
 
-The network is a column of 3 x 3 convolutions with a ReLU after each, a mean over the image and one Dense layer; so
-that work is batch x rows x columns x depth x width^2. A slope of 1 is linear growth, 2 quadratic.
+The network is a column of 3 x 3 convolutions with a ReLU after each, a mean over the image and one Dense layer; its
+work is batch x rows x columns x depth x width^2. A slope of 1 is linear growth, 2 quadratic.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ STEPS: dict[str, Sequence[int]] = {
     "targets": (4, 8, 16, 32),
 }
 QUICK_BASE = {"batch": 1, "image size": 8, "depth": 2, "width": 4, "targets": 1}
-QUICK_STEPS: dict[str, Sequence[int]] = dict.fromkeys(STEPS, (2, 4)) | {"image size": (8, 12)}
+QUICK_STEPS: dict[str, Sequence[int]] = {what: (8, 12) if what == "image size" else (2, 4) for what in STEPS}
 
 
 def measure(
@@ -53,7 +53,7 @@ def measure(
     threads: int | None = None,
     done: Callable[[], object] | None = None,
 ) -> Iterator[dict[str, Any]]:
-    """Per form and per thing that grows: sizes, seconds, MiB at the peak, and both slopes."""
+    """For each form and each growing size: sizes, seconds, peak MiB, and both slopes."""
     base, steps = (QUICK_BASE, QUICK_STEPS) if quick else (BASE, STEPS)
     for form in FORMS:
         for what, sizes in steps.items():
@@ -77,9 +77,9 @@ def _run(form: str, size: dict[str, int], rule: Composite, threads: int | None) 
 
 
 def peak_mib(run: Callable[[], Any]) -> float:
-    """The most that a call allocates at a time beyond what was there before, as Python's tracemalloc counts it.
+    """The peak of the memory that a call allocates, as Python's tracemalloc counts it.
 
-    For a first call: a prepared network keeps memory to use it again.
+    Measure a first call: a prepared network keeps memory for reuse.
     """
     tracemalloc.start()
     try:
@@ -90,7 +90,7 @@ def peak_mib(run: Callable[[], Any]) -> float:
 
 
 def slope(sizes: Sequence[float], values: Sequence[float]) -> float:
-    """The power with which values grow: least squares through the logarithms.
+    """The power with which values grow: a least-squares fit of the logarithms.
 
     >>> round(slope([1, 2, 4], [3.0, 12.0, 48.0]), 6)
     2.0

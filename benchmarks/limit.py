@@ -1,7 +1,7 @@
-"""What no form that multiplies matrices can go below: the products that a composite needs, at this machine's rate.
+"""The lower limit for forms that multiply matrices: the products that a composite needs, at this machine's rate.
 
-A product is a pass of all multiply-adds of a layer, W a or its transpose. Winograd's transforms need fewer
-multiplications for the same product, so a form that uses them may be faster than this limit; none can that does not.
+A product is a pass over all multiply-adds of a layer, W a or its transpose. Winograd's transforms need fewer
+multiplications for the same product, so only a form that uses them can be faster than this limit.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from lrpref.layers.base import Shape
 
 PRODUCTS: Mapping[type[rules.Rule], int] = {
     rules.Zero: 2,  # forward, adjoint
-    rules.Epsilon: 2,  # the same: z is the forward pass's
+    rules.Epsilon: 2,  # the same: z comes from the forward pass
     rules.ZPlus: 3,  # forward, with W+, adjoint of W+
     rules.Gamma: 3,  # forward, with W+, adjoint of W + gamma W+
-    rules.AlphaBeta: 4,  # forward, with W+ (what W- gives is the difference), two adjoints
-    rules.ZBox: 2,  # forward, adjoint of W, W+ and W- in one; what l and h give depends on no input
-    rules.Flat: 1,  # forward; the rest is a sum over channels, then over windows
+    rules.AlphaBeta: 4,  # forward, with W+ (the product with W- is the difference), two adjoints
+    rules.ZBox: 2,  # forward, adjoint of W, W+ and W- in one; the products with l and h do not depend on the input
+    rules.Flat: 1,  # forward; the rest are sums over channels and windows
     rules.WSquare: 1,
 }
-"""Rule -> the products that it needs where inputs are not negative, the forward pass included."""
+"""Rule -> the products that it needs on inputs that are never negative, the forward pass included."""
 
 
 def multiply_adds(net: Network, shape: Shape) -> dict[str, int]:
@@ -46,7 +46,7 @@ def multiply_adds(net: Network, shape: Shape) -> dict[str, int]:
 
 
 def needed(net: Network, shape: Shape, composite: Composite) -> int:
-    """The multiply-adds of an explanation: those of each layer, times the products of its rule."""
+    """The multiply-adds of an explanation: those of each layer times the products of its rule."""
     assigned = composite.assign(net)
     return sum(n * PRODUCTS[type(assigned[name])] for name, n in multiply_adds(net, shape).items())
 
@@ -59,5 +59,5 @@ def sgemm(n: int, dtype: str = "float32", backend: str = "numpy") -> Callable[[]
 
 
 def seconds_at(rate_of: float, n: int, multiply_adds: int) -> float:
-    """How long so many multiply-adds take, where a product of n x n matrices takes `rate_of` seconds."""
+    """The seconds for `multiply_adds`, given that a product of n x n matrices takes `rate_of` seconds."""
     return rate_of * multiply_adds / n**3

@@ -1,4 +1,4 @@
-"""What the figures were measured on: without it they say nothing."""
+"""A description of the machine and the libraries, without which figures mean nothing."""
 
 from __future__ import annotations
 
@@ -19,11 +19,10 @@ LIBRARIES = ("numpy", "torch", "zennit", "captum", "cupy", "threadpoolctl")
 
 
 def use_threads(threads: int, with_torch: bool = True) -> None:
-    """So many threads for NumPy's BLAS and for torch, from now on.
+    """Set the number of threads of NumPy's BLAS and of torch.
 
-    Without threadpoolctl, NumPy's BLAS keeps what OMP_NUM_THREADS and the like said when it was loaded.
-
-    with_torch  whether torch is wanted: importing it takes memory
+    Without threadpoolctl, NumPy's BLAS keeps the number that OMP_NUM_THREADS or the like set when it was loaded.
+    `with_torch=False` does not import torch, which takes memory.
     """
     if pools := _module("threadpoolctl"):
         pools.threadpool_limits(threads)
@@ -32,7 +31,7 @@ def use_threads(threads: int, with_torch: bool = True) -> None:
 
 
 def for_workers(threads: int) -> int | None:
-    """The same for lrpref's workers: None, their own choice, where there is one for each core."""
+    """The `threads` of `lrpref.prepare`: None, its default, where there is one thread per core."""
     return None if threads == cores() else threads
 
 
@@ -59,34 +58,34 @@ def describe(threads: int) -> dict[str, Any]:
 
 
 def _processor() -> str:
-    """What the processor calls itself."""
+    """The processor's model name."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
         return platform.processor()
-    said = dict(line.split(":", 1) for line in lines if ":" in line)
-    named = {key.strip(): value.strip() for key, value in said.items()}
+    fields = dict(line.split(":", 1) for line in lines if ":" in line)
+    named = {key.strip(): value.strip() for key, value in fields.items()}
     return named.get("model name", platform.processor())
 
 
 def _blas() -> list[str]:
-    """The matrix libraries that are loaded, each with its kernels and threads; else what NumPy was built with."""
+    """The loaded matrix libraries, their kernels and threads; without threadpoolctl, the one NumPy was built with."""
     if pools := _module("threadpoolctl"):
         np.ones((2, 2)) @ np.ones((2, 2))
         return [
             f"{pool['internal_api']} {pool['version']} ({pool.get('architecture', '?')}), {pool['num_threads']} threads"
             for pool in pools.threadpool_info()
         ]
-    built = np.show_config(mode="dicts")
+    built: Any = np.show_config(mode="dicts")
     blas = built["Build Dependencies"]["blas"] if isinstance(built, dict) else {}
     return [f"{blas.get('name')} {blas.get('version')}, as NumPy was built"]
 
 
 def _commit() -> str | None:
-    """The commit of the checkout, with + where files differ from it."""
-    told = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty=+"]
+    """The commit of the checkout, with + if files differ from it."""
+    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty=+"]
     try:
-        return subprocess.run(told, capture_output=True, text=True, check=True).stdout.strip()
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         return None
 
@@ -102,7 +101,7 @@ def _version(name: str) -> str | None:
 
 
 def _module(name: str) -> Any:
-    """A module, None where it is not installed."""
+    """A module, or None if it is not installed."""
     try:
         return importlib.import_module(name)
     except ImportError:

@@ -1,8 +1,8 @@
 """Peak memory of a contestant, in a process of its own: `python -m benchmarks.memory NAME NETWORK BATCH COMPOSITE`.
 
-Three numbers, in MiB: what is resident when the contestant is ready (libraries, weights, input), the highest point on
-the way there, and the highest point of two calls. For lrpref the way there is its preparation; for torch it is the
-handing over of weights, which is no work of the libraries that are compared, so only the other two count there.
+Three numbers, in MiB: the resident memory when the contestant is ready (libraries, weights, input), the peak on the way
+there, and the peak of two calls. For lrpref the way there is its preparation; for torch it is the conversion of the
+weights, which is not part of the libraries compared, so only the other two are reported.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ ROOT = Path(__file__).parent.parent
 def measure(
     name: str, network: str, batch: int, composite: str, quick: bool = False, threads: int = 1
 ) -> dict[str, Any]:
-    """The memory of one contestant; {"not_run": reason} where it does not take part, or nothing can be measured."""
+    """The memory of one contestant; {"not_run": reason} if it cannot take part or be measured."""
     command = [sys.executable, "-m", "benchmarks.memory", name, network, str(batch), composite, str(threads)]
     command += ["quick"] if quick else []
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
@@ -41,7 +41,7 @@ def measure(
 def measure_here(
     name: str, network: str, batch: int, composite: str, quick: bool = False, threads: int | None = None
 ) -> dict[str, Any]:
-    """The same in this process, which should be new."""
+    """The same in this process, which should be a new one."""
     if not can_measure():
         return {"not_run": "the peak of a process can be reset on Linux only"}
     case = Case.of(network, batch, composite, quick, threads=threads)
@@ -54,7 +54,7 @@ def measure_here(
     ready = {"preparing": peak()}
     if name not in OURS:
         ready = {}
-    del case  # and with it lrpref's weights, where the contestant has its own
+    del case  # and lrpref's weights with it, if the contestant has its own
     gc.collect()
     ready["ready"] = resident()
     reset_peak()
@@ -63,7 +63,7 @@ def measure_here(
     return {**ready, "calls": peak()}
 
 
-# ---- what Linux says of a process ------------------------------------------------------------------------------
+# ---- the memory of this process, on Linux ----------------------------------------------------------------------
 
 
 def can_measure() -> bool:
@@ -76,22 +76,22 @@ def can_measure() -> bool:
 
 
 def reset_peak() -> None:
-    """The highest point is, from now on, that of what comes."""
+    """Reset the peak to the present."""
     CLEAR.write_text("5")
 
 
 def peak() -> float:
-    """The highest point since it was reset, in MiB."""
+    """The peak since the last reset, in MiB."""
     return _status("VmHWM")
 
 
 def resident() -> float:
-    """What is resident now, in MiB."""
+    """The resident memory, in MiB."""
     return _status("VmRSS")
 
 
 def _status(field: str) -> float:
-    """A size that the kernel states in kB, in MiB; raises LookupError where it does not."""
+    """A field of /proc/self/status, in MiB; raises LookupError if it is missing."""
     values = dict(line.split(":", 1) for line in STATUS.read_text().splitlines())
     return int(values[field].split()[0]) / 1024
 

@@ -1,4 +1,4 @@
-"""The forms of lrpref that are timed: a line in `FORMS` adds one."""
+"""The forms of lrpref that are timed; add a line to `FORMS` for a new one."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from lrpref.fast import Prepared, prepare
 
 
 class Form(Protocol):
-    """A network ready to explain under one composite: what is timed is one call of `explain`."""
+    """A network ready to explain under one composite; one call of `explain` is timed."""
 
     def explain(self, x: Array, target: Any, seed: Any) -> Array:
         """Relevance shaped like x."""
@@ -27,7 +27,7 @@ class Form(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Call:
-    """`lrpref.explain`, which prepares nothing beforehand."""
+    """`lrpref.explain`, which includes any preparation."""
 
     net: Network
     rule: Composite
@@ -43,26 +43,24 @@ class Call:
 
 
 Make = Callable[[Network, Composite, tuple[int, ...], int | None], Form]
-"""Of a network, a composite, the shape of one input and the number of threads (None: one for each core)."""
+"""make(network, composite, shape of one input, threads), where threads=None means one per core."""
 
 FORMS: dict[str, Make] = {
     "plain": lambda net, rule, shape, threads: Call(net, rule, "plain"),
     "call": lambda net, rule, shape, threads: Call(net, rule, "direct"),
-    "default": lambda net, rule, shape, threads: prepare(net, rule, form="fast", shape=shape, threads=threads),
-    "fastest": lambda net, rule, shape, threads: lrpref.prepare(
-        net, rule, form="fastest", shape=shape, threads=threads
-    ),
+    "default": lambda net, rule, shape, threads: prepare(net, rule, form="winograd", shape=shape, threads=threads),
+    "fastest": lambda net, rule, shape, threads: prepare(net, rule, form="fastest", shape=shape, threads=threads),
 }
-"""Form -> what prepares a network for it: the readable engine, `lrpref.explain` as a user calls it, `net.prepare`.
+"""Form -> its maker: the walk, `lrpref.explain` as a user calls it, and two forms of `lrpref.prepare`.
 
-The first is what the others are compared with where one is needed.
+The first is the reference.
 """
 
 
 def several_targets(form: Form, image: Array, targets: int) -> Array:
-    """The maps of one image, (1, ...), for its first outputs, (targets, ...).
+    """The maps, (targets, ...), of one image, (1, ...), for its first outputs.
 
-    For a prepared network they share one forward pass; without, they are as many images.
+    In a prepared network they share one forward pass; otherwise the image is repeated.
     """
     if isinstance(form, Prepared):
         return form.run(image).explain(np.arange(targets), "one")

@@ -1,8 +1,8 @@
 """The other libraries, on the same weights: torch's own forward pass and gradient, zennit, captum.
 
-Networks are handed over with their BatchNorm folded away, as zennit's `SequentialMergeBatchNorm` would, so that no
-canonizer works while the clock runs. zennit's hooks are registered beforehand too, as in a loop over batches inside
-`with Gradient(...)`; captum registers its own at every call. Everything starts with 1 at output 0.
+BatchNorm layers are folded beforehand, as zennit's `SequentialMergeBatchNorm` would, so that no canonizer is timed.
+zennit's hooks are registered beforehand too, as in a loop over batches inside `with Gradient(...)`; captum registers
+its own at every call. The relevance of output 0 is 1.
 """
 
 from __future__ import annotations
@@ -32,26 +32,32 @@ COMPOSITES: Mapping[str, tuple[Callable[[Subject], Composite], str, str | None]]
 }
 """Name -> lrpref's composite for a subject, the name of zennit's, and captum's rule for convolutions.
 
-captum has neither flat nor z-box: its rule for convolutions stands on the first layer too.
+captum has neither flat nor z-box: its rule for convolutions is used on the first layer too.
 """
 
 
 class NotRunError(Exception):
-    """A contestant that does not take part, and why."""
+    """A contestant that cannot take part, and the reason."""
 
 
 def installed(library: str) -> bool:
-    """Whether a library is there, and torch with it."""
+    """Whether a library and torch are installed."""
     return find_spec("torch") is not None and find_spec(library) is not None
 
 
 class TorchSide:
-    """torch's side of a case. What it returns holds on to torch's weights, not to lrpref's.
+    """A case in torch. The functions it returns refer to torch's weights, not to lrpref's.
 
-    net      the network, its BatchNorm folded away
-    subject  whose range the z-box rule takes
-    x        the input
-    device   "cpu", or "cuda" where torch computes on a GPU
+    Parameters
+    ----------
+    net : Network
+        The network, with its BatchNorm layers folded.
+    subject : Subject
+        Its range of the input is that of the z-box rule.
+    x : array, shape (N, C, H, W)
+        The input.
+    device : str
+        "cpu" or "cuda".
     """
 
     def __init__(self, net: Network, subject: Subject, x: np.ndarray, device: str = "cpu") -> None:
@@ -60,7 +66,7 @@ class TorchSide:
         self.x = self.torch.from_numpy(np.ascontiguousarray(x)).to(device)
 
     def forward(self) -> Run:
-        """The output, with no trace of how it came about."""
+        """The output, without a graph for gradients."""
         torch, x, module = self.torch, self.x, self._module()
 
         def run() -> Torch:
@@ -110,14 +116,14 @@ class TorchSide:
         ]
 
         def run() -> Torch:
-            for layer, is_convolution in ruled:  # captum takes the rules off after every call
+            for layer, is_convolution in ruled:  # captum removes the rules after every call
                 layer.rule = getattr(captum, convolution)() if is_convolution else captum.EpsilonRule(1e-6)
             return method.attribute(x.detach().clone().requires_grad_(True), target=0)
 
         return run
 
     def _module(self, add: Callable[[], Torch] | None = None, stacked: bool = False) -> Torch:
-        """The network as a module of torch's; its parameters ask for no gradient."""
+        """The network as a torch module without gradients for its parameters."""
         return twin(self.net, add, stacked).to(self.device).requires_grad_(False)
 
     def _box(self) -> dict[str, Torch]:
@@ -127,5 +133,5 @@ class TorchSide:
 
 
 def as_numpy(found: Torch) -> np.ndarray:
-    """A tensor's numbers."""
+    """A torch tensor as a NumPy array."""
     return np.asarray(found.detach().cpu().numpy())

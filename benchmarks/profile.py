@@ -1,9 +1,9 @@
-"""Where the time of one of our forms goes, layer by layer: `python -m benchmarks.profile --network vgg16`.
+"""Time per layer of one of lrpref's forms: `python -m benchmarks.profile --network vgg16`.
 
-Every step of the prepared network is timed, forward and back, in the run of the whole; what is printed is the median
-over rounds. Beside it stands the rate that this is in 10^9 operations a second, counting the multiply-adds of the
-products that the rule needs (`benchmarks.limit`) as two each, so that a layer that computes more than it needs, or
-passes over its data too often, shows by a low rate.
+Every step of the prepared network is timed, forward and back, while the whole network runs; the median over rounds is
+printed. The rate next to it, in 10^9 operations per second, counts each multiply-add of the products that the rule
+needs (`benchmarks.limit`) as two operations, so that a layer that computes more than necessary, or passes over its data
+too often, has a low rate.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from .subjects import SUBJECTS
 
 @dataclass(frozen=True)
 class Timed:
-    """A step that notes how long it took: one number a call, forward and back apart."""
+    """A step that records the seconds of each call, forward and back separately."""
 
     step: Step
     onward: list[float] = field(default_factory=list)
@@ -39,23 +39,23 @@ class Timed:
 
     @property
     def form(self) -> str:
-        """The step's."""
+        """The form of the step."""
         return self.step.form
 
     @property
     def needs_inputs(self) -> bool:
-        """The step's."""
+        """Whether the step needs its inputs."""
         return self.step.needs_inputs
 
     def forward(self, inputs: tuple[Array, ...], workers: Workers, remember: bool) -> tuple[Array, Any]:
-        """As the step's."""
+        """Run and time the step."""
         start = time.perf_counter()
         found = self.step.forward(inputs, workers, remember)
         self.onward.append(time.perf_counter() - start)
         return found
 
     def backward(self, message: Array, kept: Any, inputs: tuple[Array, ...], workers: Workers) -> Sequence[Array]:
-        """As the step's."""
+        """Run and time the step."""
         start = time.perf_counter()
         found = self.step.backward(message, kept, inputs, workers)
         self.back.append(time.perf_counter() - start)
@@ -69,9 +69,9 @@ def timed(prepared: Prepared) -> Prepared:
 
 
 def profile(case: Case, name: str, rounds: int) -> tuple[list[list[str]], float]:
-    """A row for each step, and the seconds of the whole; after one call to warm up.
+    """A row for each step, and the seconds of the whole, after one call to warm up.
 
-    Rows hold the nodes, the step's kind and form, milliseconds forward and back, and the rate where it has one.
+    A row holds the nodes, the step's type and form, milliseconds forward and back, and the rate if there is one.
     """
     prepared = form(name, case)
     assert isinstance(prepared, Prepared), "only a prepared network has steps"
@@ -102,7 +102,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--forms", type=among(("default", "fastest")), default=["default"], help="default, fastest")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=machine.cores())
-    parser.add_argument("--quick", action="store_true", help="a tiny network, to see that it runs")
+    parser.add_argument("--quick", action="store_true", help="a tiny network, to check that it runs")
     chosen = parser.parse_args(argv)
     machine.use_threads(chosen.threads, with_torch=False)
     workers = machine.for_workers(chosen.threads)

@@ -1,4 +1,4 @@
-"""The results as tables, in Markdown. They are made from the same data that `--json` writes."""
+"""The results as Markdown tables, made from the data that `--json` writes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def render(results: Mapping[str, Any]) -> str:
 
 
 def machine(found: Mapping[str, Any], arguments: Mapping[str, Any]) -> str:
-    """What it was measured on, and how."""
+    """The machine and the settings."""
     versions = ", ".join(f"{name} {version}" for name, version in found["libraries"].items())
     lines = [
         f"{found['date']}, {found['processor']}, {found['processors']} cores, {found['memory_gib']} GiB",
@@ -35,7 +35,7 @@ def machine(found: Mapping[str, Any], arguments: Mapping[str, Any]) -> str:
 
 
 def speed(cases: Sequence[Mapping[str, Any]]) -> str:
-    """Seconds, and how many times as long each contestant takes as each of our forms, in the same rounds."""
+    """Seconds, and their ratio to those of each of lrpref's forms in the same rounds."""
     forms = [name for name in OURS if any(name in case["seconds"] for case in cases)]
     head = ["network", "batch", "composite", "contestant", "seconds", *(f"/ {form}" for form in forms), "prepared in"]
     rows = []
@@ -49,7 +49,7 @@ def speed(cases: Sequence[Mapping[str, Any]]) -> str:
 
 
 def prepared(case: Mapping[str, Any], name: str) -> str:
-    """The seconds of what is done once, before any input comes."""
+    """The seconds of preparation."""
     return f"{case['preparation'][name]:.3g} s" if name in case["preparation"] else ""
 
 
@@ -62,8 +62,8 @@ def equality(rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 def memory(rows: Sequence[Mapping[str, Any]]) -> str:
-    """MiB in a process of its own."""
-    head = ["network", "batch", "composite", "contestant", "ready", "at most, preparing", "at most, two calls"]
+    """Resident memory in MiB, each contestant in its own process."""
+    head = ["network", "batch", "composite", "contestant", "ready", "peak, preparing", "peak, two calls"]
     found, absent = [], []
     for row in rows:
         if "not_run" in row:
@@ -71,19 +71,19 @@ def memory(rows: Sequence[Mapping[str, Any]]) -> str:
             continue
         sizes = [f"{row[key]:.0f}" if key in row else "" for key in ("ready", "preparing", "calls")]
         found.append([row["network"], str(row["batch"]), row["composite"], row["contestant"], *sizes])
-    return table("Resident memory in MiB, each in a process of its own", head, found) + notes(absent)
+    return table("Resident memory in MiB, each in its own process", head, found) + notes(absent)
 
 
 def notes(absent: Sequence[tuple[str, str]]) -> str:
-    """Who did not run, and why, below a table: one line for each reason."""
+    """The contestants that did not run, one line for each reason."""
     reasons = list(dict.fromkeys(why for _, why in absent))
-    who = {why: list(dict.fromkeys(name for name, said in absent if said == why)) for why in reasons}
+    who = {why: list(dict.fromkeys(name for name, reason in absent if reason == why)) for why in reasons}
     return "".join(f"\n\nNot run: {', '.join(names)}: {why}." for why, names in who.items())
 
 
 def growth(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Powers."""
-    head = ["form", "grows", "sizes", "seconds", "power of time", "MiB allocated at most", "power of memory"]
+    """The powers with which time and memory grow."""
+    head = ["form", "grows", "sizes", "seconds", "power of time", "peak MiB", "power of memory"]
     found = [
         [
             row["form"],
@@ -103,7 +103,7 @@ def flipping(found: Mapping[str, Any]) -> str:
     """Seconds of the whole loop."""
     times = found["seconds"]
     forms = [name for name in OURS if name in times]
-    head = ["contestant", "seconds", *(f"/ {form}" for form in forms), "outputs apart"]
+    head = ["contestant", "seconds", *(f"/ {form}" for form in forms), "difference of outputs"]
     rows = [
         [
             name,
@@ -126,7 +126,7 @@ def spread(found: Spread, digits: int) -> str:
 
 
 def table(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table in Markdown that lines up in a terminal too."""
+    """A Markdown table whose columns are aligned in a terminal."""
     widths = [max(len(row[i]) for row in [head, *rows]) for i in range(len(head))]
     lines = [[f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)] for row in [head, *rows]]
     lines.insert(1, ["-" * width for width in widths])

@@ -1,4 +1,4 @@
-"""The networks that are timed, with random weights or trained ones, their BatchNorm folded away."""
+"""The networks that are timed, with random or trained weights and folded BatchNorm layers."""
 
 from __future__ import annotations
 
@@ -16,11 +16,16 @@ from lrpref import Network, models
 class Subject:
     """A network and its input.
 
-    build    makes the network, in float32; random weights are normal with variance 2 / fan-in
-    shape    (C, H, W) of an image
-    low      the least value that an input may have, for the z-box rule
-    high     the largest
-    batches  how many images are explained at a time
+    Parameters
+    ----------
+    build : callable
+        Makes the network in float32; random weights are normal with variance 2 / fan-in.
+    shape : tuple of int
+        (C, H, W) of an image.
+    low, high : float
+        The range of the input, for the z-box rule.
+    batches : sequence of int
+        How many images are explained at a time.
     """
 
     build: Callable[[], Network]
@@ -30,7 +35,7 @@ class Subject:
     batches: Sequence[int]
 
     def input(self, batch: int, seed: int = 0) -> np.ndarray:
-        """Random images, (batch, C, H, W) in float32, normal and cut to the range of the input."""
+        """Random images, (batch, C, H, W) in float32, normal and clipped to the range of the input."""
         middle, half = (self.low + self.high) / 2, (self.high - self.low) / 2
         x = np.random.default_rng(seed).standard_normal((batch, *self.shape), dtype=np.float32)
         return np.asarray(np.clip(x * np.float32(half / 3) + np.float32(middle), self.low, self.high), np.float32)
@@ -55,4 +60,4 @@ QUICK = {
     "mnist-cnn": Subject(lambda: lrpref.load("mnist-cnn"), DIGIT, 0.0, 1.0, (2,)),
     "resnet20": Subject(_random(models.resnet20, SMALL, width=1 / 4), SMALL, -3.0, 3.0, (2,)),
 }
-"""The same graphs with a fraction of their channels: to see that everything runs, not to learn how fast."""
+"""The same graphs with a fraction of their channels, to check that everything runs."""

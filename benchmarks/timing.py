@@ -1,7 +1,7 @@
-"""Times that may be compared: every round runs all contestants, one after the other, and ratios are taken in rounds.
+"""Comparable times: every round runs all contestants, one after the other, and ratios are taken within rounds.
 
-A machine is slower now and faster then, for all alike: two times of different minutes say little, their ratio within
-one round says much. Each round begins with another contestant, so that none always follows the same one.
+A machine's speed drifts, for all contestants alike: two times measured minutes apart cannot be compared, their ratio
+within one round can. Each round starts with another contestant, so that the order does not favour one.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from statistics import median
 Run = Callable[[], object]
 
 LEAST_SECONDS = 0.05
-"""What is faster is run so often in a row that together it takes as long."""
+"""Faster calls are repeated until together they take this long."""
 
 MOST_REPEATS = 200
 
 
 @dataclass(frozen=True)
 class Spread:
-    """A median, and the least and the largest that were seen.
+    """A median with the smallest and the largest value.
 
     >>> Spread.of([3.0, 1.0, 2.0])
     Spread(median=2.0, low=1.0, high=3.0)
@@ -47,8 +47,8 @@ def paired(
 ) -> dict[str, list[float]]:
     """The seconds that one call of each run takes, in every round.
 
-    synchronize  waits for a device to finish what it was given; None where calls return when they are done
-    done         is told after every measurement
+    `synchronize` waits for a device to finish; None if calls are synchronous. `done` is called after every
+    measurement.
     """
     repeats = {}
     for name, run in runs.items():
@@ -66,7 +66,7 @@ def paired(
 
 
 def seconds(run: Run, repeats: int = 1, synchronize: Run | None = None) -> float:
-    """How long a call takes, on the average of some calls in a row."""
+    """The seconds of a call, averaged over `repeats` calls."""
     gc.collect()
     wait = synchronize or (lambda: None)
     wait()
@@ -78,7 +78,7 @@ def seconds(run: Run, repeats: int = 1, synchronize: Run | None = None) -> float
 
 
 def ratio(a: Sequence[float], b: Sequence[float]) -> Spread:
-    """How many times as long `a` took as `b`, round by round.
+    """The ratio of the times `a` to the times `b`, round by round.
 
     >>> ratio([4.0, 6.0, 9.0], [2.0, 2.0, 3.0])
     Spread(median=3.0, low=2.0, high=3.0)

@@ -225,6 +225,18 @@ def constant(value: Any, like: Array) -> Any:
     Exact arrays get the fraction of the decimal as written, long doubles the nearest long double; every other
     floating-point type takes a Python number. Rules of your own use it for their parameters inside a map.
 
+    Parameters
+    ----------
+    value : number
+        As written by the user, for instance 0.1.
+    like : array
+        The array that the number will be combined with.
+
+    Returns
+    -------
+    number
+        A Python number, or one of the type that `like` holds.
+
     Examples
     --------
     >>> constant(0.1, like=np.asarray([Fraction(1)], dtype=object)) == Fraction(1, 10)

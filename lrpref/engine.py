@@ -81,6 +81,11 @@ def stabilize(z: Array, epsilon: float | Array) -> Array:
     epsilon : float or array
         At least 0, in the units of z; an array must broadcast against `z`.
 
+    Returns
+    -------
+    array
+        The stabilized denominators, shaped like `z`.
+
     Examples
     --------
     >>> import numpy as np
@@ -92,7 +97,18 @@ def stabilize(z: Array, epsilon: float | Array) -> Array:
 
 
 def divide(R: Array, z: Array) -> Array:
-    """R / z, and 0 where z is exactly zero."""
+    """R / z, and 0 where z is exactly zero.
+
+    Parameters
+    ----------
+    R, z : array
+        Numerators and denominators of one shape.
+
+    Returns
+    -------
+    array
+        The quotients.
+    """
     xp = array_namespace(z)
     zero = z == 0
     return xp.where(zero, zeros_like(z), R / xp.where(zero, ones_like(z), z))

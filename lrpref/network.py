@@ -250,6 +250,11 @@ class Network:
             self.node(name)
         return Network([*(_reading(node, name, new_name) for node in self.nodes), Node(new_name, layer, (name,))])
 
+    def map_layers(self, convert: Callable[[Layer], Layer]) -> Network:
+        """Return the network with `convert` applied to every layer; a shared layer stays shared."""
+        done = {id(layer): convert(layer) for _, layer, _ in self.nodes}
+        return Network([(name, done[id(layer)], inputs) for name, layer, inputs in self.nodes])
+
     def up_to(self, name: str) -> Network:
         """Return the part of the network that computes `name`, which becomes its output."""
         needed = {self.node(name).name}
@@ -266,7 +271,17 @@ class Network:
         return self.map_arrays(lambda array: asarray(array, backend))
 
     def astype(self, dtype: DType) -> Network:
-        """Return the network in another dtype, such as numpy.float64 or "float64"; masks stay as they are.
+        """Return the network in another dtype; masks stay as they are.
+
+        Parameters
+        ----------
+        dtype : dtype or str
+            A floating-point type of at least 32 bits, such as numpy.float64 or "float64".
+
+        Returns
+        -------
+        Network
+            The same graph with converted parameters.
 
         Raises
         ------
@@ -290,8 +305,7 @@ class Network:
 
     def map_arrays(self, convert: Callable[[Array], Array]) -> Network:
         """Return the network with `convert` applied to every array; a shared layer stays shared."""
-        done = {id(layer): layer.map_arrays(convert) for _, layer, _ in self.nodes}
-        return Network([(name, done[id(layer)], inputs) for name, layer, inputs in self.nodes])
+        return self.map_layers(lambda layer: layer.map_arrays(convert))
 
     def __repr__(self) -> str:
         lines = [f"  {name}: {type(layer).__name__} <- {', '.join(inputs)}" for name, layer, inputs in self.nodes]

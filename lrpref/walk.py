@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import chain
 from math import inf
 
 import numpy as np
@@ -158,17 +159,17 @@ def _walk(
         if name not in at:
             continue
         rule = rules.get(name)
-        label = _label(layer, rule)
-        budget.check(name, f"backward pass, {label}")
+        applied = label(layer, rule)
+        budget.check(name, f"backward pass, {applied}")
         with at_node(name, layer, rule):
             flow = layer.flow(tuple(activations[i] for i in inputs), at[name], rule)
-        entries.append(Entry.of(name, layer, label, at[name], flow))
+        entries.append(Entry.of(name, layer, applied, at[name], flow))
         for i, R_i in zip(inputs, flow.inputs, strict=True):
             at[i] = at[i] + R_i if i in at else R_i
     return at, Ledger(entries)
 
 
-def _label(layer: Layer, rule: Rule | None) -> str:
+def label(layer: Layer, rule: Rule | None) -> str:
     """What the ledger calls the treatment of a layer."""
     return str(rule) if rule is not None else "passes" if isinstance(layer, Elementwise) else "routes"
 
@@ -178,38 +179,41 @@ def _label(layer: Layer, rule: Rule | None) -> str:
 
 def _warn_unless_sound(at: Mapping[str, Array], ledger: Ledger) -> None:
     """Warn, naming the first node, if relevance is not finite or is not conserved."""
-    for name, R in at.items():
-        if not all_finite(R):
-            warn(
-                f"relevance at {name!r} is not finite: a denominator close to zero was divided by; "
-                "use Epsilon(...) or a rule with a stabilizer at the layer above it"
-            )
-            return
-    for entry in ledger.entries:
-        if not is_closed(entry, at[entry.node]):
-            warn_not_closed(entry)
-            return
+    not_finite_at = (not_finite(name, R) for name, R in at.items())
+    not_closed_at = (not_closed(entry, at[entry.node]) for entry in ledger.entries)
+    for problem in filter(None, chain(not_finite_at, not_closed_at)):
+        warn(problem)
+        return
 
 
-def is_closed(entry: Entry, R: Array) -> bool:
-    """Whether the columns of an entry add up to the relevance `R` of the layer's output, to rounding.
+def not_finite(name: str, R: Array) -> str | None:
+    """The warning if relevance `R` at a node is not finite, else None."""
+    if all_finite(R):
+        return None
+    return (
+        f"relevance at {name!r} is not finite: a denominator close to zero was divided by; "
+        "use Epsilon(...) or a rule with a stabilizer at the layer above it"
+    )
 
-    Rounding is half of the digits of the dtype, relative to the relevance that moved, per sample. An entry whose rule
-    does not attribute its losses counts as closed.
+
+def not_closed(entry: Entry, R: Array) -> str | None:
+    """The warning if the columns of an entry do not add up to the relevance `R` of the layer's output, else None.
+
+    They may differ by rounding: half of the digits of the dtype, relative to the relevance that moved, per sample. An
+    entry whose rule does not attribute its losses is not judged.
     """
-    residual = entry.residual()
-    if not entry.attributed:
-        return True
+    if not entry.attributed or _negligible(entry.residual(), R, entry):
+        return None
+    return (
+        f"relevance is not conserved at {entry.node!r} ({entry.rule}) beyond rounding: its denominators are close to "
+        "zero, or its adjoint is not the transpose of its forward pass; print the ledger"
+    )
+
+
+def _negligible(residual: Array, R: Array, entry: Entry) -> bool:
+    """Whether a residual is rounding: half of the digits of the dtype, relative to what moved, per sample."""
     if is_exact(R):
         return bool(np.all(to_numpy(residual) == 0))
     moved = sum_per_sample(abs(R)) + sum(abs(column) for column in entry.columns.values())
     half = float(array_namespace(R).finfo(R.dtype).eps) ** 0.5
     return bool(array_namespace(R).all(abs(residual) <= half * moved))
-
-
-def warn_not_closed(entry: Entry) -> None:
-    """Issue the warning for an entry whose columns do not add up."""
-    warn(
-        f"relevance is not conserved at {entry.node!r} ({entry.rule}) beyond rounding: its denominators are close to "
-        "zero, or its adjoint is not the transpose of its forward pass; print the ledger"
-    )

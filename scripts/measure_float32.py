@@ -18,7 +18,7 @@ from lrpref.reproduce import images, networks
 
 NETWORKS = ("vgg16-bn", "cifar-cnn", "resnet20")
 COMPOSITES = ("epsilon-plus-flat", "epsilon-gamma-box(low=-3, high=3)", "epsilon-alpha2-beta1")
-FORMS = ("direct", "fast", "fastest")
+FORMS = ("direct", "winograd", "fastest")
 
 
 def distances(network: str, composite: str, pixels: np.ndarray) -> dict[str, np.ndarray]:

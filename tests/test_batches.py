@@ -149,7 +149,7 @@ def test_out_is_written_to_and_returned() -> None:
 def test_out_may_hold_more_digits_but_not_fewer() -> None:
     single = CNN.astype(np.float32)
     assert in_blocks(net=single, out=np.empty(X.shape)).dtype == np.float64
-    with pytest.raises(DTypeError, match=r"out holds float32, the relevance is float64; .* net\.astype"):
+    with pytest.raises(DTypeError, match=r"out has dtype float32, but the relevance is float64; .* net\.astype"):
         in_blocks(out=np.empty(X.shape, np.float32))
 
 
@@ -260,23 +260,23 @@ class Unread(Lazy):
 @pytest.mark.parametrize(
     ("error", "arguments", "message"),
     [
-        (ParameterError, {"batch_size": 0}, "batch_size is how many samples a block has, 1 or more, got 0"),
+        (ParameterError, {"batch_size": 0}, "batch_size must be an integer of at least 1, .*got 0"),
         (ParameterError, {"batch_size": -1}, "batch_size"),
         (ParameterError, {"batch_size": 2.0}, "batch_size"),
         (ParameterError, {"batch_size": True}, "batch_size"),
         (ParameterError, {"batch_size": "all"}, "batch_size"),
         (TargetError, {"target": 4}, "out of range for 4 outputs"),
-        (TargetError, {"target": [0] * 6}, "6 targets for 7 samples"),
+        (TargetError, {"target": [0] * 6}, "expected one target per sample .*, got 6"),
         (TargetError, {"target": [0, 0, 0, 0, 0, 0, 9]}, "out of range"),
         (ShapeError, {"seed": np.ones((3, 4))}, r"the seed has shape \(3, 4\), the explained output \(7, 4\)"),
-        (InputError, {"seed": "loud"}, 'seed is "logit"'),
+        (InputError, {"seed": "loud"}, 'seed must be "logit"'),
         (InputError, {"seed": np.nan}, "NaN or infinities"),
         (LrprefError, {"node": "conv9"}, "no node is called 'conv9'"),
         (UnknownNameError, {"rule": "epsilom"}, "did you mean 'epsilon'"),
         (ShapeError, {"x": Unread(eighths(7, 2, 4, 4))}, "node 'conv2d1'"),
         (DTypeError, {"x": Unread(X.astype(complex))}, "dtype complex"),
-        (ShapeError, {"out": np.empty((7, 4, 4))}, r"out has shape \(7, 4, 4\), the relevance .* \(7, 1, 4, 4\)"),
-        (ParameterError, {"out": "R.npz"}, "to a .npy file, got out='R.npz'"),
+        (ShapeError, {"out": np.empty((7, 4, 4))}, r"out has shape \(7, 4, 4\), but the relevance .* \(7, 1, 4, 4\)"),
+        (ParameterError, {"out": "R.npz"}, "an array or a .npy file, got out='R.npz'"),
         (FileNotFoundError, {"out": "no/such/folder/R.npy"}, "no/such/folder"),
         (DTypeError, {"out": "R.npy", "net": lrpref.exact(CNN)}, "exact numbers cannot be stored"),
         (RuleError, {"net": Network.sequential(Softmax())}, "consists of a Softmax only"),

@@ -348,6 +348,6 @@ def test_a_profile_times_every_step_once(capsys: pytest.CaptureFixture[str]) -> 
     prepared = contestants.form("default", case)
     assert [row[0] for row in rows] == [" ".join(placed.nodes) for placed in prepared.steps]  # type: ignore[attr-defined]
     assert 0 < sum(float(row[3]) + float(row[4]) for row in rows) < 1e3 * whole
-    assert all((row[1] in ("Weighted", "Uniform", "WeakApart")) == bool(row[5]) for row in rows)
+    assert all((row[1] in ("WeightedStep", "FlatRuleStep", "NearlyEmptyStep")) == bool(row[5]) for row in rows)
     watched = profile.timed(prepared)  # type: ignore[arg-type]
     assert_array_equal(watched.explain(case.x, 0, "one"), prepared.explain(case.x, 0, "one"))

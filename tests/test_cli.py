@@ -154,7 +154,7 @@ def test_target(run: Run, drawn: dict[str, Any]) -> None:
     assert str(tr.ledger) in said.out
 
 
-@pytest.mark.parametrize(("seed", "came_in"), [("one", "1 came in"), ("2.5", "2.5 came in"), ("-1", "-1 came in")])
+@pytest.mark.parametrize(("seed", "came_in"), [("one", "1 started"), ("2.5", "2.5 started"), ("-1", "-1 started")])
 def test_seed(seed: str, came_in: str, run: Run, tiny: Path, drawn: dict[str, Any]) -> None:
     said = run("explain", tiny, "x.npy", "--seed", seed)
     assert said.code == 0
@@ -475,7 +475,7 @@ MISTAKES: dict[str, tuple[str, str]] = {
     "unknown rule to fuse": ("fuse mnist-cnn --rule nil", "no rule is called 'nil'"),
     "target too large": ("explain mnist-cnn digit-4 --target 10", "target 10 is out of range for 10 outputs"),
     "target negative": ("explain mnist-cnn digit-4 --target -1", "target -1 is out of range"),
-    "seed in words": ("explain mnist-cnn digit-4 --seed two", "seed is \"logit\", \"one\", \"probability\", a number"),
+    "seed in words": ("explain mnist-cnn digit-4 --seed two", "seed must be \"logit\", \"one\", \"probability\", a number"),
     "seed not a number": ("explain mnist-cnn digit-4 --seed nan", "the seed holds NaN or infinities"),
     "seed infinite": ("explain mnist-cnn digit-4 --seed inf", "the seed holds NaN or infinities"),
     "parameter out of range": ("explain mnist-cnn digit-4 --rule gamma(gamma=-1)", "must be a finite number >= 0"),
@@ -484,10 +484,10 @@ MISTAKES: dict[str, tuple[str, str]] = {
     "parameter without name": ("explain mnist-cnn digit-4 --rule gamma(1)", "write parameters as key=value"),
     "parameter missing": ("explain mnist-cnn digit-4 --rule z-box", "write it as z-box(low=0, high=1)"),
     "parameter of text": ("explain mnist-cnn digit-4 --rule gamma(gamma='a')", "must be a finite number >= 0"),
-    "parameter unquoted": ("explain mnist-cnn digit-4 --rule gamma(gamma=a)", "a is no number, list or quoted text"),
-    "parameters unclosed": ("explain mnist-cnn digit-4 --rule gamma(", "is not a valid rule 'gamma('"),
+    "parameter unquoted": ("explain mnist-cnn digit-4 --rule gamma(gamma=a)", "a is not a number, a list or a quoted text"),
+    "parameters unclosed": ("explain mnist-cnn digit-4 --rule gamma(", "'gamma(' is not a valid rule"),
     "parameters called twice": ("explain mnist-cnn digit-4 --rule gamma(gamma=1)()", "write parameters as key=value"),
-    "parameters are code": ("explain mnist-cnn digit-4 --rule gamma(gamma=exit())", "exit() is no number"),
+    "parameters are code": ("explain mnist-cnn digit-4 --rule gamma(gamma=exit())", "exit() is not a number"),
     "parameters too deep": (f"explain mnist-cnn digit-4 --rule gamma(gamma={'-' * 9999}1)", "is not a valid rule"),
     "bounds crossed": ("explain mnist-cnn digit-4 --rule z-box(low=1,high=0)", "low must not exceed high"),
     "bounds of two channels": (
@@ -497,8 +497,8 @@ MISTAKES: dict[str, tuple[str, str]] = {
     "pass where it cannot": ("explain mnist-cnn digit-4 --rule pass", "Pass applies to layers with one weight"),
     "relative unfused": ("explain mnist-cnn-bn digit-4 --no-fuse --rule relative", "needs BatchNorm folded away"),
     "no folder to write to": ("explain mnist-cnn digit-4 --out nowhere/map.png", "there is no folder nowhere"),
-    "no name to write to": ("explain mnist-cnn digit-4 --out ", "let it end in .png, .pdf or .svg"),
-    "a folder to write to": ("explain mnist-cnn digit-4 --out folder", "let it end in .png, .pdf or .svg"),
+    "no name to write to": ("explain mnist-cnn digit-4 --out ", "use the suffix .png, .pdf or .svg"),
+    "a folder to write to": ("explain mnist-cnn digit-4 --out folder", "use the suffix .png, .pdf or .svg"),
     "a folder called .png": ("explain mnist-cnn digit-4 --out folder.png", "Is a directory"),
     "an unknown format": ("explain mnist-cnn digit-4 --out map.docx", "cannot write map.docx"),
     "no folder for the waterfall": (

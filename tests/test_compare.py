@@ -937,7 +937,7 @@ def test_fuse_on_the_command_line(digit: dict[str, Path]) -> None:
         ("two", [], r"shape (2, 1, 28, 28), which fits none of x (1, 1, 28, 28)"),
         ("equal", ["--rule", "zplus"], "did you mean 'z-plus'?"),
         ("equal", ["--target", "10"], "out of range"),
-        ("equal", ["--seed", "lots"], "seed is"),
+        ("equal", ["--seed", "lots"], "seed must be"),
         ("equal", ["--tolerance", "-1"], "tolerance must be >= 0"),
     ],
 )

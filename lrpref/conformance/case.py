@@ -21,7 +21,7 @@ import numpy as np
 from .. import layers as layer_types
 from .. import rules as rule_types
 from ..errors import LrprefError, WeightsError, unknown
-from ..layers import BatchNorm, Layer, Softmax
+from ..layers import BatchNorm, Layer
 from ..network import Network
 from ..rational.conversion import exact
 from ..rules import Rule
@@ -153,10 +153,7 @@ class Case:
     def in_fractions(self) -> Case:
         """Return the case in exact numbers, without a final Softmax, for `lrpref.explain`."""
         case = self._built(self.data, fractions)
-        # Network surgery, Network.logits
-        nodes = case.network.nodes
-        rational = nodes[:-1] if isinstance(nodes[-1].layer, Softmax) else nodes
-        return replace(case, network=exact(Network(rational)))
+        return replace(case, network=exact(case.network.up_to(case.network.logits)))
 
     def details(self) -> dict[str, np.ndarray]:
         """Return everything else that is known, by name: "output", "at conv1", "ledger bias"."""

@@ -104,7 +104,6 @@ def _explain_rest(adapter: Adapter, case: Case, place: int, x: np.ndarray) -> np
     rest = case.network.nodes[place:]
     if not rest:
         return np.where(np.arange(x.shape[1]) == case.target, x, 0.0)
-    # Network surgery
     chain = Network.sequential(*(node.layer for node in rest), names=[node.name for node in rest])
     rules = {name: rule for name, rule in case.rules.items() if name in chain.names}
     return adapter.explain(question(case, network=chain, input=x, rules=rules))
@@ -121,14 +120,10 @@ def float32_precision(adapter: Adapter, case: Case, bound: float) -> Iterator[Pa
 def constants_cancel(adapter: Adapter, case: Case, node: str, constant: str) -> Iterator[Pair]:
     """A positive factor on all weights of a layer of a chain without biases does not change the rescaled map."""
     (factor,) = floats([constant])
-    # Network surgery
-    scaled = [
-        (name, layer.map_arrays(lambda a: factor * a) if name == node else layer, read)
-        for name, layer, read in case.network.nodes
-    ]
+    scaled = case.network.replace(node, case.network[node].map_arrays(lambda a: factor * a))
     limit = case.tolerance * (1 + abs(adapter.explain(question(case))))
     yield from testing.check_scale_covariance.pairs(
-        _of_input(adapter, case), _of_input(adapter, case, network=Network(scaled)), case.input, tolerance=limit
+        _of_input(adapter, case), _of_input(adapter, case, network=scaled), case.input, tolerance=limit
     )
 
 
@@ -139,9 +134,7 @@ def identity_passed(adapter: Adapter, case: Case) -> Iterator[Pair]:
     """The map of a fused network does not change with an identity under Pass after the folded convolution."""
     fused = fuse(case.network)
     channels = fused["conv"].weight.shape[0]  # type: ignore[attr-defined]
-    # Network surgery
-    nodes = [(name, layer, ["one"] if name == "relu" else read) for name, layer, read in fused.nodes]
-    longer = Network([*nodes, ("one", Scale(np.ones(channels)), ["conv"])])
+    longer = fused.insert_after("conv", "one", Scale(np.ones(channels)))
     one = adapter.explain(question(case, network=fused))
     other = adapter.explain(question(case, network=longer, rules={**case.rules, "one": Pass()}))
     yield near("with an identity instead of the BatchNorm", other, one, case.tolerance)

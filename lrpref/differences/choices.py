@@ -135,9 +135,7 @@ def _layers(change: Callable[[Layer], Layer]) -> Callable[[Network], Network]:
     """Apply `change` to every layer; a shared layer stays shared."""
 
     def changed(net: Network) -> Network:
-        # Network surgery
-        done = {id(layer): change(layer) for _, layer, _ in net.nodes}
-        return Network([(name, done[id(layer)], inputs) for name, layer, inputs in net.nodes])
+        return net.map_layers(change)
 
     return changed
 

@@ -26,7 +26,6 @@ from ..backend import Array, to_numpy
 from ..composites import Composite, Place, resolve
 from ..engine import Rule
 from ..errors import ParameterError, RelevanceWarning, ShapeError
-from ..layers import Softmax
 from ..network import INPUT, Network
 from ..rational.conversion import to_float
 from ..scale.explanation import explain
@@ -586,6 +585,4 @@ def _by_name(rows: Sequence[tuple[Place, Rule]]) -> Composite:
 
 def _logits(net: Network, x: np.ndarray) -> np.ndarray:
     """The output, before a final Softmax."""
-    # Network.logits
-    *_, (name, layer, inputs) = net.nodes
-    return to_numpy(net.activations(x)[inputs[0] if isinstance(layer, Softmax) and inputs[0] != INPUT else name])
+    return to_numpy(net.activations(x)[net.logits if net.logits != INPUT else net.output])

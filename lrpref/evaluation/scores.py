@@ -14,7 +14,7 @@ import numpy as np
 from ..backend import Array, asarray, backend_name, is_array, to_numpy
 from ..errors import InputError, ParameterError, ShapeError
 from ..layers import Softmax
-from ..network import Network
+from ..network import INPUT, Network
 from ..seeds import target_index
 
 Scorer = Callable[[Array], Array]
@@ -23,9 +23,8 @@ Scorer = Callable[[Array], Array]
 
 def as_scorer(scorer: Scorer) -> Scorer:
     """Return a network up to its logits; any other callable unchanged."""
-    # Network.logits
-    if isinstance(scorer, Network) and isinstance(scorer.nodes[-1].layer, Softmax) and len(scorer.nodes) > 1:
-        return Network(scorer.nodes[:-1])
+    if isinstance(scorer, Network) and scorer.logits != INPUT:
+        return scorer.up_to(scorer.logits)
     return scorer
 
 

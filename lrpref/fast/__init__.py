@@ -1,18 +1,18 @@
-"""The fast engine: the same relevance as `lrpref.trace`, in another order.
+"""The fast engine: the same relevance as `lrpref.trace`, computed in another order.
 
-    algebra.py   what may be left out of a rule, and what may be computed once
-    store.py     memory that is used again
+    algebra.py   what is left out of a rule, and what is computed once
+    store.py     memory that is reused from call to call
     workers.py   threads, and their buffers
-    kernels.py   how a product is cut and computed, and the plainest form of a convolution
+    kernels.py   products cut into blocks, and the direct form of a convolution
     winograd.py  the forms for 3x3 kernels
     steps/       one layer forward, and its relevance back
     build.py     which step computes which layer
-    prepared.py  a network made of them
+    prepared.py  a network made of steps
 
-Nobody needs it to understand LRP: everything is said plainly in `lrpref.layers`, `lrpref.engine` and
-`lrpref.explain`, and the tests hold the two together.
+You do not need it to understand LRP: `lrpref.layers`, `lrpref.engine` and `lrpref.walk` contain the whole method, and
+tests compare the two.
 """
 
-from .prepared import FORMS, FastTrace, Pass, Prepared, can_prepare, prepare
+from .prepared import FORMS, FastTrace, ForwardPass, Prepared, can_prepare, prepare
 
-__all__ = ["FORMS", "FastTrace", "Pass", "Prepared", "can_prepare", "prepare"]
+__all__ = ["FORMS", "FastTrace", "ForwardPass", "Prepared", "can_prepare", "prepare"]

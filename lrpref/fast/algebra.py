@@ -1,282 +1,383 @@
-"""What may be left out of a rule, and what may be computed once, without changing the result.
+"""What the fast engine leaves out of a rule, and what it computes once, without changing the result.
 
 Three facts save most of the work:
 
 1. **Inputs that are never negative.** After a ReLU a = a+ and a- = 0, so a rule's terms on a+ are terms on a, and
-   those on a- are nothing. Alpha-beta, gamma and z-plus are halved.
+   its terms on a- vanish. This halves alpha-beta, gamma and z-plus.
 
-2. **Terms on one input share one convolution.** sum_i a_i w_ij and sum_i a_i w_ij+ differ in their weights alone:
-   the two weights stand side by side in one product, whose input is gathered once. Where the positive and the
-   negative part are both computed, z itself is their sum.
+2. **Terms on one input share one product.** sum_i a_i w_ij and sum_i a_i w_ij+ differ only in their weights: both
+   weights are stacked into one product, whose input is gathered once. Where the positive and the negative part are
+   both computed, z itself is their sum.
 
 3. **Relevance is carried as a factor.** Under a rule whose terms are all on the input itself,
 
        R_i = a_i c_i          c_i = sum_j w'_ij s_j          s_j = share_j / stabilize(z'_j)
 
-   and a unit's share is proportional to its R_j. So with R_j = y_j c_j for the layer's output y,
+   and a unit's share is proportional to its R_j. With R_j = y_j c_j for the layer's output y, this gives
 
        s_j = c_j q_j          q_j = (share of y_j) / stabilize(z'_j)
 
-   where q is known on the way forward, while z' is still in the cache. R itself is formed once, at the input.
+   where q is computed on the way forward, while z' is still in the cache. R itself is formed once, at the input.
 
-Formulas of rules are not repeated here: ratios, shares and denominators are the rules' own (`lrpref.engine`).
+The formulas of rules are not repeated here: ratios, shares and denominators come from the rules (`lrpref.engine`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from enum import Enum
 from typing import Any
 
+import numpy as np
+
+from .. import layers
 from ..backend import Array, array_namespace
 from ..engine import Map, Ratio, Rule, Term, divide, identity, magnitude, negative, one, positive, square
-from ..layers import (
-    Add,
-    AvgPool2D,
-    Concat,
-    Dropout,
-    Flatten,
-    GlobalAvgPool2D,
-    Layer,
-    MaxPool2D,
-    Pad2D,
-    ReLU,
-    ReLU6,
-    Sigmoid,
-    Softmax,
-)
 from ..rules import AlphaBeta, Epsilon, Gamma, Zero
 
-NEVER_NEGATIVE = (ReLU, ReLU6, Sigmoid, Softmax)
-KEEPS_SIGN = (MaxPool2D, AvgPool2D, GlobalAvgPool2D, Flatten, Dropout, Concat, Add)
+# ---- what is known of layers and rules -------------------------------------------------------------------------
+
+NEVER_NEGATIVE = (layers.ReLU, layers.ReLU6, layers.Sigmoid, layers.Softmax)
+"""Layers whose output is never negative."""
+
+POOLS = (layers.MaxPool2D, layers.AvgPool2D, layers.GlobalAvgPool2D)
+KEEPS_SIGN = (*POOLS, layers.Flatten, layers.Dropout, layers.Concat, layers.Add)
+"""Layers whose output is not negative where none of their inputs is."""
 
 
-def nonnegative_nodes(nodes: Sequence[tuple[str, Layer, Sequence[str]]]) -> frozenset[str]:
-    """The nodes whose output can hold no negative number, whatever the network's input."""
+def nonnegative_nodes(nodes: Sequence[tuple[str, layers.Layer, Sequence[str]]]) -> frozenset[str]:
+    """The nodes whose output holds no negative number, whatever the network's input."""
     known: set[str] = set()
     for name, layer, inputs in nodes:
-        kept = type(layer) in KEEPS_SIGN or (isinstance(layer, Pad2D) and layer.value >= 0)
+        kept = type(layer) in KEEPS_SIGN or (type(layer) is layers.Pad2D and layer.value >= 0)
         if type(layer) in NEVER_NEGATIVE or (kept and known.issuperset(inputs)):
             known.add(name)
     return frozenset(known)
 
 
 def unitwise(rule: Rule) -> bool:
-    """Whether each output unit is redistributed independently of the others, so that a layer may be cut in pieces.
+    """Whether the fast engine knows the rule's steps, and each output unit is redistributed independently.
 
-    Known for the steps of the engine and of lrpref's own rules; a rule with steps of its own may do anything.
+    Only then may a layer be cut into pieces. A rule that overrides `flow`, `shares` or `stabilize`, or whose ratios
+    have denominators of their own, is computed by its own code.
     """
-    if _steps_are(rule, Epsilon):
-        return rule.scale is None  # type: ignore[attr-defined]  # "rms" looks at all units of a sample
-    return any(_steps_are(rule, kind) for kind in (Rule, Gamma, AlphaBeta))
+    if _has_steps_of(rule, Epsilon):
+        known = rule.scale is None  # type: ignore[attr-defined]  # "rms" depends on all units of a sample
+    else:
+        known = any(_has_steps_of(rule, kind) for kind in (Rule, Gamma, AlphaBeta))
+    ratios = rule.ratios() if known else ()
+    return bool(ratios) and all(ratio.denominator is None for ratio in ratios)
 
 
 def fixed_shares(rule: Rule) -> bool:
-    """Whether each ratio distributes its coefficient times R, whatever z is."""
-    if _steps_are(rule, Gamma):
+    """Whether each ratio redistributes its coefficient times R, whatever z is."""
+    if _has_steps_of(rule, Gamma):
         return not rule.generalised  # type: ignore[attr-defined]
-    if _steps_are(rule, AlphaBeta):
+    if _has_steps_of(rule, AlphaBeta):
         return bool(rule.empty == "literal")  # type: ignore[attr-defined]
     return type(rule).shares is Rule.shares
 
 
-def _steps_are(rule: Rule, kind: type[Rule]) -> bool:
-    """Whether a rule takes the steps of `kind`, and none of its own."""
+def _has_steps_of(rule: Rule, kind: type[Rule]) -> bool:
+    """Whether a rule inherits its steps from `kind`, and overrides none of them."""
     return all(getattr(type(rule), step) is getattr(kind, step) for step in ("flow", "shares", "stabilize"))
 
 
+# ---- rules reduced ---------------------------------------------------------------------------------------------
+
+
 def on_nonnegative(ratios: Sequence[Ratio]) -> tuple[Ratio, ...]:
-    """The same ratios for inputs a >= 0: a+ and |a| are a, and a- is nothing."""
-    return tuple(replace(ratio, terms=tuple(_plain(t) for t in ratio.terms if not _nothing(t))) for ratio in ratios)
+    """The same ratios for inputs a >= 0: a+ and |a| are a, and a- is 0."""
+    return tuple(replace(ratio, terms=tuple(_plain(t) for t in ratio.terms if not _vanishes(t))) for ratio in ratios)
 
 
 def _plain(term: Term) -> Term:
     return replace(term, a=identity) if term.a in (positive, magnitude) else term
 
 
-def _nothing(term: Term) -> bool:
+def _vanishes(term: Term) -> bool:
     return term.a is negative and term.b is None
 
 
 def for_rectified(rule: Rule) -> Rule:
     """The same rule where every unit with z <= 0 has R = 0, as before a ReLU whose relevance is carried.
 
-    Of generalised gamma the branch for z < 0 has nothing to share out; on a >= 0 what remains is the plain form.
+    The branch of generalised gamma for z < 0 then has nothing to redistribute; on a >= 0 the plain form remains.
     """
     return replace(rule, generalised=False) if type(rule) is Gamma else rule
 
 
-@dataclass(frozen=True)
-class Share:
-    """How one ratio's q is made: from the part `index` of the stacked product.
+class Denominator(Enum):
+    """What is certain of a ratio's denominator z', whatever the input; y is the layer's (rectified) output."""
 
-    way  "over": z' >= y >= 0, add the stabilizer; "plus": z' >= 0, likewise; "minus": z' <= 0, subtract it; "up" and
-         "down": the share of units with y >= 0 only, where z' >= y, and of those with y < 0, where z' <= y; "as it
-         is": the rule's own code, which supposes nothing
+    UNKNOWN = "nothing is certain: the rule's own code computes the quotient"
+    ABOVE_OUTPUT = "z' >= y >= 0"
+    NONNEGATIVE = "z' >= 0"
+    NONPOSITIVE = "z' <= 0"
+    POSITIVE_BRANCH = "the ratio redistributes units with y >= 0 only, and there z' >= y"
+    NEGATIVE_BRANCH = "the ratio redistributes units with y < 0 only, and there z' <= y"
+
+
+SAFE = (Denominator.ABOVE_OUTPUT, Denominator.NONNEGATIVE, Denominator.NONPOSITIVE)
+"""What must be certain of every denominator if nearly empty ones are to be found by the size of |q|."""
+
+
+@dataclass(frozen=True)
+class Quotient:
+    """How the q of one ratio is computed.
+
+    Parameters
+    ----------
+    part : int
+        The part of the stacked product that is z'.
+    coefficient : float
+        The ratio's coefficient.
+    denominator : Denominator
+        What is certain of z'.
     """
 
-    index: int
+    part: int
     coefficient: float
-    way: str
+    denominator: Denominator
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """A rule on one layer, reduced: what to stack, what adds up to the layer's output, and each ratio's q.
+    """A rule on one layer, reduced: the products to compute, the layer's output from them, and each ratio's q.
 
-    terms   the distinct (weight map, bias map) pairs whose products are computed
-    output  the parts whose sum, times `scale`, is the layer's own z
-    shares  one for each ratio
-    rule    the reduced rule
-    bounded whether |q| cannot exceed the coefficient: then a rounding error in z' moves relevance by no more than a
-            rounding error. A convolution whose errors are relative to a whole tile, as Winograd's are, is used only
-            where this holds: elsewhere s may be as large as R / epsilon at a unit whose neighbours are not
-    apart   whether the units where |q| is large can be told from the others, and computed one by one
+    Parameters
+    ----------
+    maps : tuple of callable
+        The maps of the input that the products read. If it is the identity alone, relevance is carried.
+    parts : tuple of tuple of Term
+        The sums of terms that are computed, with their biases.
+    output : tuple of int
+        The parts whose sum, times `scale`, is the layer's own z.
+    quotients : tuple of Quotient
+        One for each ratio.
+    rule : Rule
+        The reduced rule.
+    epsilon : float
+        What the rule's stabilizer adds to a denominator.
+    bounded : bool
+        Whether |q| cannot exceed the coefficient. A rounding error in z' then moves no more relevance than a rounding
+        error. Winograd's convolutions, whose errors are relative to a whole tile, are used only where this holds:
+        elsewhere s may be as large as R / epsilon at one unit and small at its neighbours.
+    separable : bool
+        Whether units with a large |q| can be recognised, and computed one by one (`lrpref.fast.steps.nearly_empty`).
+    scale : float
+        See `output`.
     """
 
-    terms: tuple[Term, ...]
+    maps: tuple[Map, ...]
+    parts: tuple[tuple[Term, ...], ...]
     output: tuple[int, ...]
-    shares: tuple[Share, ...]
+    quotients: tuple[Quotient, ...]
     rule: Rule
+    epsilon: float
     bounded: bool
-    apart: bool
+    separable: bool
     scale: float = 1
+
+    @property
+    def on_input(self) -> bool:
+        """Whether all terms are on the input itself, so that R_i = a_i c_i."""
+        return self.maps == (identity,)
 
 
 OWN = Term(b=identity)
 """The layer's own z = sum a w + b."""
 
+SIGN_PARTS = [(Term(w=positive, b=positive),), (Term(w=negative, b=negative),)]
+"""The positive and the negative part on an input a >= 0; their sum is z."""
 
-def recipe(rule: Rule, w: Array, b: Array | None, nonnegative: bool, rectified: bool, carried: bool) -> Recipe | None:
-    """The reduced rule, or None where its relevance cannot be carried as a factor of the input.
 
-    w, b         the layer's weight and bias
-    nonnegative  whether the layer's input is never negative
-    rectified    whether a ReLU alone follows
-    carried      whether relevance arrives as a factor of the layer's (rectified) output
+@dataclass(frozen=True)
+class Surroundings:
+    """What is certain of a layer's surroundings, whatever the input.
+
+    Parameters
+    ----------
+    nonnegative : bool
+        Whether the layer's inputs are never negative.
+    rectified : bool
+        Whether a ReLU alone reads the layer, and is computed with it.
+    carried : bool
+        Whether relevance arrives as a factor of the layer's (rectified) output.
+    bias_varies : bool
+        Whether the bias differs from position to position (`Conv2D.bias_taps`), so that its sign is unknown.
     """
-    if not unitwise(rule):
-        return None
-    if nonnegative and rectified and carried:
+
+    nonnegative: bool
+    rectified: bool
+    carried: bool
+    bias_varies: bool = False
+
+
+def recipe(rule: Rule, w: Array, b: Array | None, at: Surroundings) -> Recipe:
+    """Reduce a rule, for which `unitwise` holds, on a layer of weight `w` and bias `b`."""
+    if at.nonnegative and at.rectified and at.carried:
         rule = for_rectified(rule)
-    ratios = on_nonnegative(rule.ratios()) if nonnegative else rule.ratios()
-    if not all(len(p.terms) == 1 and p.terms[0].a is identity and p.terms[0].sign == 1 for p in ratios):
-        return None
-    terms = list(dict.fromkeys(ratio.terms[0] for ratio in ratios))
-    apart = [Term(w=positive, b=positive), Term(w=negative, b=negative)]
-    both_signs = _gamma_of_both_signs(rule) and nonnegative and carried and added(rule, w) > 0
-    scale = 1.0
-    if both_signs:  # (z + gamma z+) + (z + gamma z-) = (2 + gamma) z
+    ratios = on_nonnegative(rule.ratios()) if at.nonnegative else rule.ratios()
+    parts, maps = [ratio.terms for ratio in ratios], maps_read([term for ratio in ratios for term in ratio.terms])
+    own, epsilon = own_terms(maps), stabilizer_of(rule, w)
+    both_branches = _is_generalised_gamma(rule) and at.nonnegative and at.carried and epsilon > 0
+    denominators = [_denominator(rule, epsilon, terms, w, b, at) for terms in parts]
+    first, scale = 0, 1.0
+    if both_branches:  # (z + gamma z+) + (z + gamma z-) = (2 + gamma) z
         output: tuple[int, ...] = (0, 1)
         scale = 1 / (2 + rule.gamma)  # type: ignore[attr-defined]
-    elif OWN in terms:
-        output = (terms.index(OWN),)
-    elif set(apart) <= set(terms):
-        output = (terms.index(apart[0]), terms.index(apart[1]))
+        denominators = [Denominator.POSITIVE_BRANCH, Denominator.NEGATIVE_BRANCH]
+    elif own in parts:
+        output = (parts.index(own),)
+    elif all(part in parts for part in SIGN_PARTS):
+        output = (parts.index(SIGN_PARTS[0]), parts.index(SIGN_PARTS[1]))
     else:
-        terms, output = [OWN, *terms], (0,)
-    if len({ratio.terms[0] for ratio in ratios}) < len(ratios):
-        return None
-    ways = ["up", "down"] if both_signs else [_way(rule, t, w, b, nonnegative, rectified and carried) for t in terms]
-    shares = tuple(Share(terms.index(p.terms[0]), p.coefficient, ways[terms.index(p.terms[0])]) for p in ratios)
-    bounded = carried and (_self_bounded(rule) or all(share.way == "over" for share in shares))
-    told_apart = carried and all(share.way in ("over", "plus", "minus") for share in shares)
-    return Recipe(tuple(terms), output, shares, rule, bounded, told_apart, scale)
+        parts, output, first = [own, *parts], (0,), 1
+    quotients = tuple(
+        Quotient(first + k, ratio.coefficient, denominator)
+        for k, (ratio, denominator) in enumerate(zip(ratios, denominators, strict=True))
+    )
+    known = at.carried and maps == (identity,)
+    above = all(denominator is Denominator.ABOVE_OUTPUT for denominator in denominators)
+    bounded = known and (_bounds_itself(rule) or above)
+    separable = known and all(denominator in SAFE for denominator in denominators)
+    return Recipe(maps, tuple(parts), output, quotients, rule, epsilon, bounded, separable, scale)
 
 
-def _gamma_of_both_signs(rule: Rule) -> bool:
+def _is_generalised_gamma(rule: Rule) -> bool:
     return type(rule) is Gamma and rule.generalised
 
 
-def _self_bounded(rule: Rule) -> bool:
+def _bounds_itself(rule: Rule) -> bool:
     """Whether the rule's denominator is at least |z|, whatever the sign of z."""
-    return type(rule) in (Zero, Epsilon) or _gamma_of_both_signs(rule)
+    return type(rule) in (Zero, Epsilon) or _is_generalised_gamma(rule)
 
 
-def _way(rule: Rule, term: Term, w: Array, b: Array | None, nonnegative: bool, rectified: bool) -> str:
-    """What is certain of the part's z', seen from the weights themselves."""
-    xp = array_namespace(w)
-    if not fixed_shares(rule) or added(rule, w) <= 0:
-        return "as it is"
-    if rectified and term == OWN:
-        return "over"
-    if not nonnegative or term == OWN:
-        return "as it is"
-    pairs = [(term.w(w), w)] + ([] if term.b is None or b is None else [(term.b(b), b)])
-    if rectified and (term.b is not None or b is None) and all(bool(xp.all(more >= own)) for more, own in pairs):
-        return "over"
-    if all(bool(xp.all(mapped >= 0)) for mapped, _ in pairs):
-        return "plus"
-    return "minus" if all(bool(xp.all(mapped <= 0)) for mapped, _ in pairs) else "as it is"
+def stabilizer_of(rule: Rule, like: Array) -> float:
+    """What the rule's stabilizer adds to a denominator, in the number type of `like`."""
+    return float(np.asarray(rule.stabilize(np.zeros(1, dtype=str(like.dtype))))[0])
 
 
-def ratio_bias(ratio: Ratio, b: Array | None) -> Array | None:
-    """The biases of a ratio's terms, added; None where it has none."""
-    held = [term.sign * term.b(b) for term in ratio.terms if term.b is not None and b is not None]
+# ---- what is certain of a denominator --------------------------------------------------------------------------
+
+MAP_SIGNS: dict[Map, int] = {positive: 1, magnitude: 1, square: 1, one: 1, negative: -1}
+"""The sign of a map's result, if it has only one."""
+
+
+def _denominator(
+    rule: Rule, epsilon: float, terms: tuple[Term, ...], w: Array, b: Array | None, at: Surroundings
+) -> Denominator:
+    """What is certain of the sum of a ratio's terms, by the signs of the weights and biases themselves."""
+    if not fixed_shares(rule) or epsilon <= 0:
+        return Denominator.UNKNOWN
+    rectified = at.rectified and at.carried
+    if terms == (OWN,):
+        return Denominator.ABOVE_OUTPUT if rectified else Denominator.UNKNOWN
+    if at.bias_varies and any(term.b is not None for term in terms):
+        return Denominator.UNKNOWN
+    signs = [term.sign * _input_sign(term.a, at.nonnegative) for term in terms]
+    if 0 in signs:
+        return Denominator.UNKNOWN
+    weights = [term.w(w) for term in terms]
+    biases = [bias for term in terms if (bias := bias_of([term], b)) is not None]
+    if rectified and _exceeds_own(terms, [*weights, *biases], [w, b]):
+        return Denominator.ABOVE_OUTPUT
+    signed = [*zip(signs, weights, strict=True), *((1, bias) for bias in biases)]
+    if all(_has_sign(values, sign) for sign, values in signed):
+        return Denominator.NONNEGATIVE
+    if all(_has_sign(values, -sign) for sign, values in signed):
+        return Denominator.NONPOSITIVE
+    return Denominator.UNKNOWN
+
+
+def _exceeds_own(terms: tuple[Term, ...], mapped: Sequence[Any], own: Sequence[Any]) -> bool:
+    """Whether a single term on inputs a >= 0 is at least the layer's own z: weight by weight and bias by bias."""
+    alone = len(terms) == 1 and terms[0].a is identity and terms[0].sign == 1
+    own = [values for values in own if values is not None]
+    return alone and len(mapped) == len(own) and all(bool((m >= n).all()) for m, n in zip(mapped, own, strict=True))
+
+
+def _input_sign(map_: Map, nonnegative: bool) -> int:
+    """The sign of a map of the input, 0 where it may have both."""
+    return MAP_SIGNS.get(map_, int(map_ is identity and nonnegative))
+
+
+def _has_sign(values: Array, sign: int) -> bool:
+    """Whether all values times `sign`, +1 or -1, are at least 0."""
+    return bool(array_namespace(values).all(values >= 0 if sign > 0 else values <= 0))
+
+
+# ---- sums of terms as products ---------------------------------------------------------------------------------
+
+
+def maps_read(terms: Sequence[Term]) -> tuple[Map, ...]:
+    """The maps of the input that the terms read, and those that z itself is made of."""
+    maps = tuple(dict.fromkeys(term.a for term in terms))
+    return maps if identity in maps or {positive, negative} <= set(maps) else (identity, *maps)
+
+
+def own_terms(maps: Sequence[Map]) -> tuple[Term, ...]:
+    """z = sum a w + b, or sum a+ w + sum a- w + b."""
+    return (OWN,) if identity in maps else (Term(positive, b=identity), Term(negative))
+
+
+def weights_of(terms: Sequence[Term], maps: Sequence[Map], w: Array) -> Array:
+    """The weights of a sum of terms, (O, M C, ...): for each of the M maps those of the terms that read it."""
+    xp, blocks = array_namespace(w), []
+    for m in maps:
+        read = [term.w(w) if term.sign == 1 else -term.w(w) for term in terms if term.a is m]
+        blocks.append(sum(read[1:], start=read[0]) if read else xp.zeros_like(w))
+    return blocks[0] if len(blocks) == 1 else xp.concatenate(blocks, axis=1)
+
+
+def bias_of(terms: Sequence[Term], b: Array | None) -> Array | None:
+    """The bias of a sum of terms; None where it has none."""
+    held = [term.sign * term.b(b) for term in terms if term.b is not None and b is not None]
     return sum(held[1:], start=held[0]) if held else None
 
 
-def way_of_terms(rule: Rule, terms: Sequence[Term], w: Array, b: Array | None) -> str:
-    """What is certain of the z' of terms that are added, whatever the input: "plus", "minus" or "as it is"."""
-    if not fixed_shares(rule) or added(rule, w) <= 0:
-        return "as it is"
-    signs = {term.sign * MAP_SIGNS.get(term.a, 0) * _sign(term.w(w)) for term in terms}
-    signs |= {term.sign * _sign(term.b(b)) for term in terms if term.b is not None and b is not None}
-    return {1: "plus", -1: "minus"}.get(signs.pop(), "as it is") if len(signs) == 1 else "as it is"
+# ---- quotients -------------------------------------------------------------------------------------------------
 
 
-MAP_SIGNS: dict[Map, int] = {positive: 1, magnitude: 1, square: 1, one: 1, negative: -1}
-"""The sign that a map's result has, where it has but one."""
+def write_quotient(recipe: Recipe, k: int, parts: Sequence[Array], z: Array, y: Array, out: Array) -> None:
+    """Write q of ratio k, (share of y) / stabilize(z'), to `out`. `parts` serve as scratch.
 
-
-def _sign(values: Array) -> int:
-    xp = array_namespace(values)
-    return 1 if bool(xp.all(values >= 0)) else -1 if bool(xp.all(values <= 0)) else 0
-
-
-def added(rule: Rule, like: Array) -> float:
-    """What the rule's stabilizer adds to a denominator."""
-    xp = array_namespace(like)
-    return float(rule.stabilize(xp.zeros((1,), dtype=like.dtype))[0])
-
-
-def quotient(recipe: Recipe, k: int, parts: Sequence[Array], z: Array, y: Array, out: Array) -> None:
-    """q of ratio k, written to `out`: (share of y) / stabilize(z').
-
-    Where the sign of z' is certain this is the plain form with its questions answered beforehand; the tests hold the
-    two together. z' is first put where it must be, since rounding may have moved it out. `parts` serve as scratch.
+    Where the sign of z' is certain this is `plain_quotient` with its cases decided beforehand; the tests compare the
+    two. z' is first moved to the side where it must be, since rounding may have moved it out.
     """
-    share = recipe.shares[k]
-    part, xp = parts[share.index], array_namespace(y)
-    if share.way == "as it is":
-        out[...] = plain_quotient(recipe.rule, k, [parts[s.index] for s in recipe.shares], z, y)
+    quotient, xp = recipe.quotients[k], array_namespace(y)
+    part, certain = parts[quotient.part], quotient.denominator
+    if certain is Denominator.UNKNOWN:
+        out[...] = plain_quotient(recipe.rule, k, [parts[q.part] for q in recipe.quotients], z, y)
         return
-    epsilon = added(recipe.rule, y)
-    if share.way == "up":
+    if certain is Denominator.POSITIVE_BRANCH:
         y = xp.clip(y, 0, xp.inf)
-    elif share.way == "down":
+    elif certain is Denominator.NEGATIVE_BRANCH:
         y = xp.clip(y, -xp.inf, 0)
-    if share.way == "plus":
+    if certain is Denominator.NONNEGATIVE:
         xp.clip(part, 0, xp.inf, out=part)
-    elif share.way == "minus":
+    elif certain is Denominator.NONPOSITIVE:
         xp.clip(part, -xp.inf, 0, out=part)
     else:
-        (xp.minimum if share.way == "down" else xp.maximum)(part, y, out=part)
-    part += -epsilon if share.way in ("minus", "down") else epsilon
+        (xp.minimum if certain is Denominator.NEGATIVE_BRANCH else xp.maximum)(part, y, out=part)
+    below_zero = certain in (Denominator.NONPOSITIVE, Denominator.NEGATIVE_BRANCH)
+    part += -recipe.epsilon if below_zero else recipe.epsilon
     xp.divide(y, part, out=out)
-    if share.coefficient != 1:
-        out *= share.coefficient
+    if quotient.coefficient != 1:
+        out *= quotient.coefficient
 
 
 def plain_quotient(rule: Rule, k: int, zs: Sequence[Array], z: Array, y: Array) -> Array:
     """The same by the rule's own code."""
-    shares = rule.shares(_Known(z), (), y, rule.ratios(), list(zs))
+    shares = rule.shares(_Computed(z), (), y, rule.ratios(), list(zs))
     return divide(shares[k], rule.stabilize(zs[k]))
 
 
 @dataclass(frozen=True)
-class _Known:
-    """A layer whose output has been computed: what a rule that asks for it gets."""
+class _Computed:
+    """A layer whose output has been computed, for rules whose shares depend on it."""
 
     z: Array
 

@@ -1,13 +1,12 @@
-"""How the fast forms compute: what a product reads, how its work is cut, and the plainest of the forms, "direct".
+"""Products in blocks: what a product reads, how its work is cut, and the "direct" form of a convolution.
 
-    direct      gather the cells under the kernel into rows, one matrix product; where channels are few, a row of the
-                kernel at a time. Every kernel, stride and dilation.
+    direct      gather the cells under the kernel into rows, then one matrix product. Any kernel, stride and dilation.
 
-They compute what `lrpref.layers.Conv2D` says plainly, a tap at a time; `winograd.py` has the forms for 3x3 kernels.
-All work on images (N, H, W, C), channels last, so that a cell's channels lie side by side. The work is cut into blocks
-of rows that stay in the cache: a block is gathered, multiplied, and finished (bias, activation, whatever the rule
-needs) before the next is touched, in buffers that are used again. A kernel never sees the whole image at once, so its
-memory is bounded whatever the image.
+The kernels compute what `lrpref.layers.Conv2D` computes tap by tap; `winograd.py` has the forms for 3x3 kernels. All
+work on images (N, H, W, C), channels last, so that a cell's channels are adjacent in memory. The work is cut into
+blocks of rows that stay in the cache: a block is gathered, multiplied and finished (bias, activation, quotients)
+before the next is touched, in buffers that are reused. A kernel never sees a whole image at once, so its memory is
+bounded for images of any size.
 """
 
 from __future__ import annotations
@@ -19,16 +18,17 @@ from typing import NamedTuple, Protocol
 
 from ..backend import Array, DType, array_namespace
 from ..layers.window import Window
-from .workers import Scratch, Workers
+from .workers import Buffer, Scratch, Workers
 
 FULL_PRODUCT = 192
-"""Rows below which a matrix product no longer runs at full speed; a block has more, even if it leaves the cache."""
+"""Rows below which a matrix product does not run at full speed; a block has at least as many, cached or not."""
 
 
 class Source:
-    """What a product reads: an array with channels last, or products of it that are made as they are read.
+    """The input of a product: an array with channels last, or its products with factors, computed as they are read.
 
-    With factors q_1, q_2, ... the channels of c q_1, c q_2, ... stand side by side. A factor of one sample serves all.
+    With factors q_1, q_2, ... the channels of c q_1, c q_2, ... are concatenated. A factor of one sample serves all
+    samples.
     """
 
     def __init__(self, c: Array, factors: tuple[Array, ...] = ()) -> None:
@@ -42,8 +42,8 @@ class Source:
             return
         xp, channels = array_namespace(self.c), self.c.shape[-1]
         for k, q in enumerate(self.factors):
-            mine = q[images, rows] if q.shape[0] > 1 else q[:, rows]
-            xp.multiply(self.c[images, rows], mine, out=out[..., k * channels : (k + 1) * channels])
+            factor = q[images, rows] if q.shape[0] > 1 else q[:, rows]
+            xp.multiply(self.c[images, rows], factor, out=out[..., k * channels : (k + 1) * channels])
 
     def whole(self) -> Array:
         """All of it at once."""
@@ -54,13 +54,15 @@ class Source:
 ALL = slice(None)
 
 Finish = Callable[[Sequence[Array], tuple[Array, ...], slice], None]
-"""What is done with a block of products before it is stored: finish(parts, outs, channels) writes to `outs`, which
-hold the given stretch of their channels. There is a part for every weight, which may be overwritten; each position is
-seen by itself."""
+"""What turns a block of products into results: finish(parts, outs, channels).
+
+It writes to `outs`, which cover the block and the given range of channels. `parts` holds a product for each weight and
+may be overwritten. It must treat each position independently.
+"""
 
 
 def keep(parts: Sequence[Array], outs: tuple[Array, ...], channels: slice) -> None:
-    """Finish nothing: each product to its own array."""
+    """Store each product in its own array, unchanged."""
     for out, part in zip(outs, parts, strict=True):
         out[...] = part
 
@@ -76,15 +78,15 @@ class Kernel(Protocol):
         """Convolve, finish each block, and write to `outs` (each (N, H', W', anything))."""
 
 
-class Onward(Kernel, Protocol):
-    """A kernel of several weights side by side."""
+class ForwardKernel(Kernel, Protocol):
+    """A kernel of several stacked weights."""
 
-    def only(self, k: int) -> Onward:
+    def only(self, k: int) -> ForwardKernel:
         """The kernel of the kth weight alone."""
 
 
 class Block(NamedTuple):
-    """Some whole images, or some rows of one: a piece of work."""
+    """A piece of work: some whole images, or some rows of one image."""
 
     images: slice
     rows: slice
@@ -100,7 +102,7 @@ class Block(NamedTuple):
 
 
 def blocks(images: int, rows: int, most: int) -> Iterator[Block]:
-    """Cut `images` of `rows` rows each into blocks of about `most` rows, none across two images unless both fit."""
+    """Cut `images` of `rows` rows each into blocks of about `most` rows; a block holds whole images or rows of one."""
     if most >= rows:
         together = max(1, most // rows)
         for n in range(0, images, together):
@@ -113,7 +115,7 @@ def blocks(images: int, rows: int, most: int) -> Iterator[Block]:
 
 
 class Job(NamedTuple):
-    """What a worker takes at a time: some channels of a block of the output."""
+    """What a worker computes at a time: some channels of a block of the output."""
 
     block: Block
     channels: slice
@@ -122,29 +124,30 @@ class Job(NamedTuple):
 def jobs(size: tuple[int, ...], row_bytes: int, full: int, workers: Workers) -> list[Job]:
     """Cut an output of (images, rows, cells in a row, channels) into jobs.
 
-    Blocks of rows as large as the cache holds, `full` cells at least, and work for everyone. Where that would leave
-    each with few cells, the channels are cut: a product reads all its weights however few cells it is for.
+    Blocks of rows are as large as the cache holds, have at least `full` cells, and give every worker something to do.
+    If that would leave each worker few cells, the channels are cut instead: a product reads all its weights even for
+    few cells.
     """
     images, rows, cells, channels = size
     each = ceil(images * rows / workers.count)
     if workers.count > 1 and each * cells < full and channels >= LEAST_CHANNELS * workers.count:
-        stretches = _stretches(channels, ceil(channels / workers.count))
-        return [Job(block, some) for block in blocks(images, rows, images * rows) for some in stretches]
+        ranges = _ranges(channels, ceil(channels / workers.count))
+        return [Job(block, some) for block in blocks(images, rows, images * rows) for some in ranges]
     most = max(1, min(max(workers.block_bytes // row_bytes, ceil(full / cells)), each))
     return [Job(block, ALL) for block in blocks(images, rows, evenly(images, rows, most, workers))]
 
 
 LEAST_CHANNELS = 64
-"""Channels below which a job is not cut: a matrix product needs some width, too."""
+"""Channels below which a job is not cut: narrower matrix products are slow."""
 
 
-def _stretches(width: int, piece: int) -> list[slice]:
-    """`width` channels in stretches of `piece`."""
+def _ranges(width: int, piece: int) -> list[slice]:
+    """Cut `width` channels into ranges of `piece`."""
     return [slice(first, min(first + piece, width)) for first in range(0, width, piece)]
 
 
 def evenly(images: int, rows: int, most: int, workers: Workers) -> int:
-    """`most`, lowered so that a few large blocks are as many for each worker: three would keep one of two waiting."""
+    """`most`, lowered so that a few large blocks divide evenly: with three, one of two workers would have to wait."""
     if most >= rows or images >= 4 * workers.count:
         return most
     pieces = ceil(rows / most)
@@ -153,7 +156,7 @@ def evenly(images: int, rows: int, most: int, workers: Workers) -> int:
 
 
 def _reach(window: Window) -> int:
-    """Rows that a kernel spans."""
+    """The rows that a kernel spans."""
     return window.dilation[0] * (window.kernel[0] - 1) + 1
 
 
@@ -162,8 +165,8 @@ def parts(job: Job, outs: tuple[Array, ...]) -> tuple[Array, ...]:
     return tuple(job.block.part(out)[..., job.channels] for out in outs)
 
 
-def gathered(source: Source, block: Block, window: Window, scratch: Scratch) -> Array:
-    """The rows of the source that a block of output rows sees, with the padding around them, in a buffer."""
+def gathered(source: Source, block: Block, window: Window, scratch: Scratch) -> Buffer:
+    """The rows of the source that a block of output rows reads, with the padding around them, in a buffer."""
     _, H, W, C = source.shape
     top, _, left, right = window.padding
     first = block.rows.start * window.stride[0] - top
@@ -171,7 +174,7 @@ def gathered(source: Source, block: Block, window: Window, scratch: Scratch) -> 
     held = scratch.array("strip", (block.size[0], last - first, left + W + right, C), source.c.dtype)
     real = slice(min(max(first, 0), H), max(min(last, H), 0))
     above, below = real.start - first, real.stop - first
-    if below <= above:  # nothing but padding
+    if below <= above:  # padding only
         held[...] = 0
         return held
     held[:, :above] = 0
@@ -187,10 +190,14 @@ def gathered(source: Source, block: Block, window: Window, scratch: Scratch) -> 
 
 @dataclass(frozen=True, eq=False)
 class Direct:
-    """Gather the cells that the kernel covers, one row per output position, and multiply by every weight.
+    """Gather the cells under the kernel, one row for each output position, and multiply by every weight.
 
-    matrices  (K, kernel rows * columns * C, O): K weights, the taps in reading order, channels last
-    window    the geometry
+    Parameters
+    ----------
+    matrices : array, shape (K, kernel rows * kernel columns * C, O)
+        K weights, the taps in reading order, channels last.
+    window : Window
+        The geometry.
     """
 
     matrices: Array
@@ -201,7 +208,7 @@ class Direct:
     def of(cls, weights: Sequence[Array], window: Window) -> Direct:
         """Prepare weights (O, C, kernel rows, kernel columns)."""
         xp = array_namespace(weights[0])
-        taps = xp.stack([xp.permute_dims(w, (2, 3, 1, 0)).reshape((-1, w.shape[0])) for w in weights])
+        taps = xp.stack([xp.reshape(xp.permute_dims(w, (2, 3, 1, 0)), (-1, w.shape[0])) for w in weights])
         return cls(taps, window)
 
     def only(self, k: int) -> Direct:
@@ -226,20 +233,20 @@ class Direct:
         row_bytes = columns * (depth + K * O) * dtype.itemsize
         workers.run(jobs((source.shape[0], rows, columns, O), row_bytes, FULL_PRODUCT, workers), work)
 
-    def _patches(self, source: Source, block: Block, size: tuple[int, int], scratch: Scratch) -> Array:
+    def _patches(self, source: Source, block: Block, size: tuple[int, int], scratch: Scratch) -> Buffer:
         """(images, rows, columns, kernel rows, kernel columns, C): the cells under the kernel at each position."""
         window = self.window
         if window.kernel == window.stride == (1, 1):
-            as_it_lies = not (any(window.padding) or source.factors)
-            return block.part(source.c) if as_it_lies else gathered(source, block, window, scratch)
+            as_it_is = not (any(window.padding) or source.factors)
+            return block.part(source.c) if as_it_is else gathered(source, block, window, scratch)
         strip = gathered(source, block, window, scratch)
         return _under(strip, (strip.shape[0], *size), window, scratch)
 
 
-def _under(strip: Array, positions: tuple[int, int, int], window: Window, scratch: Scratch) -> Array:
+def _under(strip: Buffer, positions: tuple[int, int, int], window: Window, scratch: Scratch) -> Buffer:
     """(images, rows, columns, kernel rows, kernel columns, C): the cells of a strip under the kernel at each position.
 
-    As a view they overlap; a product of matrices wants them one after the other, so they are copied, once.
+    As a view they overlap; a matrix product needs them contiguous, so they are copied once.
     """
     shape = (*positions, *window.kernel, strip.shape[3])
     image, row, column, channel = strip.strides
@@ -251,66 +258,17 @@ def _under(strip: Array, positions: tuple[int, int, int], window: Window, scratc
 
 
 @dataclass(frozen=True, eq=False)
-class ByRows:
-    """Gather the cells under one row of the kernel, multiply, and add what the rows give: for few channels.
-
-        z[r] = sum_i a[r + i] W_i,  where a[r] holds the cells under a row of the kernel at each column of row r
-
-    A row of a goes to every row of the kernel, so that it is gathered once and not once for each. For kernels that
-    move down by one.
-
-    matrices  (K, kernel rows, kernel columns * C, O)
-    """
-
-    matrices: Array
-    window: Window
-    form: str = field(default="direct", init=False)
-
-    @classmethod
-    def of(cls, weights: Sequence[Array], window: Window) -> ByRows:
-        """Prepare weights (O, C, kernel rows, kernel columns)."""
-        xp, (rows, _) = array_namespace(weights[0]), window.kernel
-        taps = xp.stack([xp.permute_dims(w, (2, 3, 1, 0)).reshape((rows, -1, w.shape[0])) for w in weights])
-        return cls(taps, window)
-
-    def only(self, k: int) -> ByRows:
-        """The kernel of the kth weight alone."""
-        return replace(self, matrices=self.matrices[k : k + 1])
-
-    def apply(self, source: Source, finish: Finish, outs: tuple[Array, ...], workers: Workers) -> None:
-        """Block by block: gather, multiply row by row, add, finish."""
-        xp, dtype, window = array_namespace(self.matrices), source.c.dtype, self.window
-        one_row = replace(window, kernel=(1, window.kernel[1]))
-        rows, columns = outs[0].shape[1:3]
-        K, _, depth, O = self.matrices.shape
-
-        def work(job: Job, scratch: Scratch) -> None:
-            images, high = job.block.size
-            matrices = self.matrices[..., job.channels]
-            strip = gathered(source, job.block, window, scratch)
-            a = _under(strip, (images, strip.shape[1], columns), one_row, scratch)
-            z = scratch.array("z", (K, images, high * columns, matrices.shape[3]), dtype)
-            more = scratch.array("more", z.shape[1:], dtype)
-            for i in range(window.kernel[0]):
-                first = i * window.dilation[0]
-                cells = a[:, first : first + high].reshape((images, high * columns, depth))
-                for k in range(K):
-                    xp.matmul(cells, matrices[k, i], out=more if i else z[k])
-                    if i:
-                        z[k] += more
-            finish(list(z.reshape((K, images, high, columns, -1))), parts(job, outs), job.channels)
-
-        row_bytes = columns * (depth + (K + 1) * O) * dtype.itemsize
-        workers.run(jobs((source.shape[0], rows, columns, O), row_bytes, FULL_PRODUCT, workers), work)
-
-
-@dataclass(frozen=True, eq=False)
 class Scatter:
-    """The adjoint as a convolution is told: multiply, then add what each tap sends to the cells where it came from.
+    """The adjoint by its definition: multiply, then add each tap's products to the cells that the tap reads.
 
-    For a convolution that moves by more than one, or has few channels to gather.
+    For a convolution of stride above one, or with few input channels.
 
-    matrix  (O, kernel rows * columns * C)
+    Parameters
+    ----------
+    matrix : array, shape (O, kernel rows * kernel columns * C)
+        The weight.
+    window : Window
+        The geometry of the forward convolution.
     """
 
     matrix: Array
@@ -322,7 +280,7 @@ class Scatter:
         """Prepare the adjoint of a weight (O, C, kernel rows, kernel columns)."""
         xp = array_namespace(weight)
         taps = xp.permute_dims(weight, (0, 2, 3, 1))
-        return cls(xp.ascontiguousarray(taps.reshape((weight.shape[0], -1))), window)
+        return cls(xp.ascontiguousarray(xp.reshape(taps, (weight.shape[0], -1))), window)
 
     def apply(self, source: Source, finish: Finish, outs: tuple[Array, ...], workers: Workers) -> None:
         """Block by block: multiply, add to the cells of each tap, crop the padding, finish."""
@@ -343,7 +301,7 @@ class Scatter:
             messages = self._messages(s, taps, scratch)
             first = min(padded.start, sent.start * window.stride[0])
             last = max(padded.stop, (sent.stop - 1) * window.stride[0] + _reach(window))
-            c = _side_by_side(scratch, "z", (images, last - first, left + W + right), C, dtype)
+            c = _channel_buffer(scratch, "z", (images, last - first, left + W + right), C, dtype)
             c[...] = 0
             below = c[:, sent.start * window.stride[0] - first :]
             for tap, (_, _, cells) in enumerate(window.taps((high, columns))):
@@ -354,28 +312,28 @@ class Scatter:
         full = max(FULL_PRODUCT, REACHES * _reach(window) * W)
         workers.run(jobs((source.shape[0], H, W, 1), row_bytes, full, workers), work)
 
-    def _messages(self, s: Array, taps: int, scratch: Scratch) -> Array:
-        """What every unit sends through each tap: (images, rows, columns, taps, C)."""
+    def _messages(self, s: Buffer, taps: int, scratch: Scratch) -> Array:
+        """The products of every unit and tap: (images, rows, columns, taps, C)."""
         xp, positions = array_namespace(s), s.shape[:3]
-        C = self.matrix.shape[1] // taps
+        C, flat = self.matrix.shape[1] // taps, s.reshape((-1, s.shape[3]))
         if C >= FEW_CHANNELS:
             sent = scratch.array("patches", (*positions, taps, C), s.dtype)
-            xp.matmul(s.reshape((-1, s.shape[3])), self.matrix, out=sent.reshape((-1, taps * C)))
+            xp.matmul(flat, self.matrix, out=sent.reshape((-1, taps * C)))
             return sent
         planes = scratch.array("patches", (taps, C, *positions), s.dtype)
-        xp.matmul(self.matrix.T, s.reshape((-1, s.shape[3])).T, out=planes.reshape((taps * C, -1)))
+        xp.matmul(self.matrix.T, flat.T, out=planes.reshape((taps * C, -1)))
         return xp.permute_dims(planes, (2, 3, 4, 0, 1))
 
 
 REACHES = 8
-"""Rows of a block of messages, in heights of the kernel: those between two blocks are computed for both."""
+"""The least rows of a block of messages, in kernel heights: rows at the border of two blocks are computed twice."""
 
 FEW_CHANNELS = 16
-"""Channels below which the columns of an image make longer stretches of memory than the channels of a cell."""
+"""Channels below which the columns of an image are longer runs of memory than the channels of a cell."""
 
 
-def _side_by_side(scratch: Scratch, name: str, cells: tuple[int, ...], C: int, dtype: DType) -> Array:
-    """A buffer (*cells, C), with channels side by side in memory, or, where they are few, columns."""
+def _channel_buffer(scratch: Scratch, name: str, cells: tuple[int, ...], C: int, dtype: DType) -> Array:
+    """A buffer (*cells, C) whose channels are adjacent in memory or, where they are few, whose columns are."""
     if C >= FEW_CHANNELS:
         return scratch.array(name, (*cells, C), dtype)
     planes = scratch.array(name, (C, *cells), dtype)
@@ -383,7 +341,7 @@ def _side_by_side(scratch: Scratch, name: str, cells: tuple[int, ...], C: int, d
 
 
 def _rows_that_reach(padded: slice, window: Window, rows: int) -> slice:
-    """The output rows, of `rows`, whose kernel touches some of the given rows of the padded input; one at least."""
+    """The output rows, out of `rows`, whose kernel reads some of the given rows of the padded input; at least one."""
     first = min(max(0, ceil((padded.start - _reach(window) + 1) / window.stride[0])), rows - 1)
     return slice(first, max(first + 1, min(rows, (padded.stop - 1) // window.stride[0] + 1)))
 
@@ -393,9 +351,12 @@ def _rows_that_reach(padded: slice, window: Window, rows: int) -> slice:
 
 @dataclass(frozen=True, eq=False)
 class Stacked:
-    """Fully connected products side by side: z_k = a W_k^T, whose columns the workers share out.
+    """Stacked fully connected products, z_k = a W_k^T, whose columns are divided between the workers.
 
-    weights  each (O, F)
+    Parameters
+    ----------
+    weights : tuple of arrays, shape (O, F)
+        The weights W_k.
     """
 
     weights: tuple[Array, ...]
@@ -406,7 +367,7 @@ class Stacked:
         return Stacked(self.weights[k : k + 1])
 
     def apply(self, source: Source, finish: Finish, outs: tuple[Array, ...], workers: Workers) -> None:
-        """A stretch of columns of every product at a time."""
+        """A range of columns of every product at a time."""
         a = source.whole()
 
         def work(columns: slice, scratch: Scratch) -> None:
@@ -417,13 +378,13 @@ class Stacked:
 
 @dataclass(frozen=True, eq=False)
 class StackedAdjoint:
-    """c = sum_k s_k W_k for s_1, s_2, ... side by side."""
+    """c = sum_k s_k W_k for concatenated s_1, s_2, ..."""
 
     weights: tuple[Array, ...]
     form: str = field(default="direct", init=False)
 
     def apply(self, source: Source, finish: Finish, outs: tuple[Array, ...], workers: Workers) -> None:
-        """A stretch of columns at a time."""
+        """A range of columns at a time."""
         parts = array_namespace(source.c).split(source.whole(), len(self.weights), axis=-1)
 
         def work(columns: slice, scratch: Scratch) -> None:
@@ -434,5 +395,5 @@ class StackedAdjoint:
 
 
 def _columns(width: int, workers: Workers) -> list[slice]:
-    """`width` columns cut into a few stretches for every worker, none very short."""
-    return _stretches(width, max(256, ceil(width / (4 * workers.count))))
+    """`width` columns cut into a few ranges for every worker, none very short."""
+    return _ranges(width, max(256, ceil(width / (4 * workers.count))))

@@ -3,8 +3,9 @@
     fast = lrpref.prepare(net, "epsilon-plus-flat")
     R = fast.explain(x)
 
-It computes what `lrpref.trace` computes, by the same rules, in another order (`lrpref.fast.algebra` says why that is
-the same) and without the books. Tests hold the two together, for every rule, on random networks.
+It computes what `lrpref.trace` computes, by the same rules, in another order (`lrpref.fast.algebra` explains why the
+results agree). No ledger is kept; only the books of layers and rules of your own are checked. Tests compare the two for
+every rule, on random networks.
 """
 
 from __future__ import annotations
@@ -12,42 +13,56 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, fields, is_dataclass
+from math import inf
 from typing import Any
 
 import numpy as np
 
+from .._support.budget import Budget
 from ..backend import TAKES_OUT, Array, array_namespace, is_array
 from ..composites import Assignment, Composite, resolve
-from ..errors import DTypeError, at_node, unknown
+from ..errors import DTypeError, at_node, unknown, warn
 from ..network import INPUT, Network
 from ..rules import Rule
 from ..seeds import check, explained_node, seed_relevance, target_index
 from ..walk import DEFAULT_RULE
-from .build import CARRIED, Placed, arrivals, build
-from .steps import added, channels_first, channels_last
+from .build import PlacedStep, arrivals, build
+from .steps import CARRIED, channels_first, channels_last, sum_of_messages
 from .store import Store
 from .workers import Workers, at_work
 
-FORMS = ("direct", "fast", "fastest", "winograd2", "winograd4")
-"""What `prepare` takes as `form`."""
+FORMS = ("direct", "winograd", "fastest", "winograd2", "winograd4")
+"""The forms that `prepare` accepts."""
+
+
+UNLIMITED = Budget(inf)
+"""The budget of calls that have none."""
 
 
 @dataclass(frozen=True, eq=False)
 class Prepared:
-    """A network ready to explain under one composite. Make one with `lrpref.prepare`.
+    """A network ready to explain under one composite, made by `lrpref.prepare`.
 
-    net      the network that it was made of
-    rules    node -> rule; prints as a table
-    start    the node that is explained
-    steps    what is computed, in order
-    threads  how many threads work; None for one per core
-    store    memory that is used again from call to call
+    Parameters
+    ----------
+    net : Network
+        The network it was made from.
+    rules : Assignment
+        Node -> rule; prints as a table.
+    start : str
+        The node that is explained.
+    steps : tuple of PlacedStep
+        What is computed, in order.
+    threads : int or None
+        The number of threads; None for one per core.
+    store : Store
+        Memory that is reused from call to call.
     """
 
     net: Network
     rules: Assignment
     start: str
-    steps: tuple[Placed, ...]
+    steps: tuple[PlacedStep, ...]
     threads: int | None
     store: Store = field(default_factory=Store, repr=False)
 
@@ -58,62 +73,162 @@ class Prepared:
 
     @property
     def nbytes(self) -> int:
-        """The memory that the prepared weights take, besides the network's own."""
+        """The bytes that the prepared weights take, besides the network's own."""
         own = {id(array) for array in self.net.parameters.values()}
         held = {id(array): array.nbytes for placed in self.steps for array in _arrays(placed.step)}
         return sum(size for key, size in held.items() if key not in own)
 
     def forward(self, x: Array) -> Array:
-        """The explained output for a batch `x` (N, ...): the logits. What only relevance needs is not computed.
+        """Return the explained output: the logits. What only relevance needs is not computed.
 
-        Raises ShapeError, InputError.
+        Parameters
+        ----------
+        x : array, shape (N, ...)
+            A batch, cast to the network's number type.
+
+        Returns
+        -------
+        array, shape (N, ...)
+            The output of the explained node.
+
+        Raises
+        ------
+        ShapeError
+            If `x` does not fit the network.
+        InputError
+            If `x` holds NaN or infinities, or is on another backend.
         """
         x = self._fitting(x)
         with self._at_work(x) as workers:
             return self._pass(x, workers, remember=False).logits
 
     def explain(self, x: Array, target: int | Array | None = None, seed: str | float | Array = "logit") -> Array:
-        """The relevance of each value of `x`, as `lrpref.explain` says; shaped like x.
+        """Return the relevance of each value of `x`.
 
-        Raises ShapeError, InputError, TargetError.
+        Parameters
+        ----------
+        x : array, shape (N, ...)
+            A batch, cast to the network's number type.
+        target : int, array of int, or None
+            As in `lrpref.explain`.
+        seed : str, float or array
+            As in `lrpref.explain`.
+
+        Returns
+        -------
+        array, shape (N, ...)
+            The relevance of the input.
+
+        Raises
+        ------
+        ShapeError, InputError, TargetError
+            As `lrpref.explain` does.
         """
+        R, problem = self.explain_and_check(x, target, seed)
+        if problem is not None:
+            warn(problem)
+        return R
+
+    def explain_and_check(
+        self,
+        x: Array,
+        target: int | Array | None = None,
+        seed: str | float | Array = "logit",
+        budget: Budget | None = None,
+    ) -> tuple[Array, str | None]:
+        """Return the relevance, and the warning for the first problem in the books, which is not yet issued.
+
+        Parameters
+        ----------
+        x : array, shape (N, ...)
+            As in `explain`.
+        target : int, array of int, or None
+            As in `explain`.
+        seed : str, float or array
+            As in `explain`.
+        budget : Budget or None
+            The time that it may take, checked before every step, forward and back; None for no limit.
+
+        Returns
+        -------
+        R : array, shape (N, ...)
+            The relevance of the input.
+        problem : str or None
+            Where relevance is not finite, or the books do not close, at a layer or under a rule of your own.
+        """
+        budget = budget or UNLIMITED
         x = self.net.cast(x)
         check(self.net, tuple(x.shape), target, seed, self.start)
         with self._at_work(x) as workers:
-            return self._pass(x, workers)._relevance(target, seed, workers, once=True)
+            R = self._pass(x, workers, budget=budget)._relevance(target, seed, workers, once=True, budget=budget)
+            return R, next(iter(workers.problems), None)
 
-    def run(self, x: Array) -> Pass:
-        """One forward pass, from which any number of targets can be explained."""
+    def run(self, x: Array) -> ForwardPass:
+        """Return one forward pass, from which any number of targets can be explained.
+
+        Parameters
+        ----------
+        x : array, shape (N, ...)
+            A batch, cast to the network's number type.
+
+        Returns
+        -------
+        ForwardPass
+            The pass, with everything that its explanations need.
+        """
         x = self._fitting(x)
         with self._at_work(x) as workers:
             return self._pass(x, workers)
 
     def trace(self, x: Array, target: int | Array | None = None, seed: str | float | Array = "logit") -> FastTrace:
-        """As `explain`, with the relevance at every node and the form in which each was computed.
+        """Explain, and return also the relevance at every node and the form in which each was computed.
 
-        No books are kept: `lrpref.trace` keeps them. Raises ShapeError, InputError, TargetError.
+        No ledger is kept: use `lrpref.trace` for one.
+
+        Parameters
+        ----------
+        x : array, shape (N, ...)
+            As in `explain`.
+        target : int, array of int, or None
+            As in `explain`.
+        seed : str, float or array
+            As in `explain`.
+
+        Returns
+        -------
+        FastTrace
+            The explanation and the relevance at every node.
         """
         x = self.net.cast(x)
         check(self.net, tuple(x.shape), target, seed, self.start)
         with self._at_work(x) as workers:
-            return self._pass(x, workers, everything=True)._trace(target, seed, workers)
+            found = self._pass(x, workers, everything=True)._trace(target, seed, workers)
+            _report(workers)
+        return found
 
     def _fitting(self, x: Array) -> Array:
-        """The batch, cast; raises ShapeError, InputError."""
+        """The batch, cast; raises ShapeError or InputError."""
         x = self.net.cast(x)
         self.net.shapes(tuple(x.shape))
         return x
 
     def _at_work(self, x: Array) -> AbstractContextManager[Workers]:
-        """Workers for inputs like x: one for those so small that a second would only be in the way."""
+        """Workers for inputs like `x`: one for inputs so small that a second would slow it down."""
         threads = 1 if self.threads is None and x.size < SMALL else self.threads
         return at_work(array_namespace(x), threads, self.store)
 
-    def _pass(self, x: Array, workers: Workers, remember: bool = True, everything: bool = False) -> Pass:
+    def _pass(
+        self,
+        x: Array,
+        workers: Workers,
+        remember: bool = True,
+        everything: bool = False,
+        budget: Budget = UNLIMITED,
+    ) -> ForwardPass:
         """The forward pass of a batch that fits.
 
-        remember    keep what relevance needs; else nothing but the explained output
-        everything  keep the value of every step
+        `remember` keeps what relevance needs, else only the explained output is kept; `everything` keeps the value of
+        every step.
         """
         wanted = self._wanted() if remember else {self.start}
         if everything:
@@ -121,16 +236,17 @@ class Prepared:
         values, kept = {INPUT: channels_last(x)}, {}
         last_read = {read: k for k, placed in enumerate(self.steps) for read in placed.inputs}
         for k, placed in enumerate(self.steps):
+            budget.check(placed.nodes[0], "forward pass")
             inputs = tuple(values[read] for read in placed.inputs)
             with at_node(placed.nodes[0], placed.layer):
                 values[placed.output], kept[placed.output] = placed.step.forward(inputs, workers, remember)
             for read in placed.inputs:
                 if last_read[read] == k and read not in wanted:
                     values.pop(read, None)
-        return Pass(self, values, kept)
+        return ForwardPass(self, values, kept)
 
     def _wanted(self) -> set[str]:
-        """The nodes whose values are still needed on the way back, and the explained one."""
+        """The nodes whose values the way back needs, and the explained one."""
         forms = arrivals(self.steps)
         wanted = {INPUT, self.start}
         for placed in self.steps:
@@ -140,12 +256,22 @@ class Prepared:
 
 
 SMALL = 1 << 14
-"""Numbers in a batch below which one thread computes it."""
+"""Batches with fewer numbers are computed by one thread."""
 
 
 @dataclass(frozen=True, eq=False)
-class Pass:
-    """One forward pass of a prepared network, kept to explain what came out."""
+class ForwardPass:
+    """One forward pass of a prepared network, made by `Prepared.run`, from which outputs can be explained.
+
+    Parameters
+    ----------
+    prepared : Prepared
+        The network.
+    values : mapping
+        Node -> its value, with channels last, for the nodes whose values are needed.
+    kept : dict
+        Node -> what its step remembers.
+    """
 
     prepared: Prepared
     values: Mapping[str, Array]
@@ -157,12 +283,29 @@ class Pass:
         return channels_first(self.values[self.prepared.start])
 
     def explain(self, target: int | Array | None = None, seed: str | float | Array = "logit") -> Array:
-        """The relevance of the input for one output per sample.
+        """Return the relevance of the input for one output per sample.
 
-        For a batch of one, `target` may hold K indices and the result has K maps: all share the forward pass.
+        Parameters
+        ----------
+        target : int, array of int, or None
+            As in `lrpref.explain`. For a batch of one it may hold K indices, which share the forward pass.
+        seed : str, float or array
+            As in `lrpref.explain`.
+
+        Returns
+        -------
+        array, shape (N, ...) or (K, ...)
+            The relevance of the input, one map per sample or per target.
+
+        Raises
+        ------
+        InputError, ShapeError, TargetError
+            As `lrpref.explain` does.
         """
         with self.prepared._at_work(self.values[INPUT]) as workers:
-            return self._relevance(target, seed, workers)
+            R = self._relevance(target, seed, workers)
+            _report(workers)
+        return R
 
     def _trace(self, target: int | Array | None, seed: str | float | Array, workers: Workers) -> FastTrace:
         """The relevance at every node; for a pass that kept the value of every step."""
@@ -177,11 +320,12 @@ class Pass:
         workers: Workers,
         seen: dict[str, Array] | None = None,
         once: bool = False,
+        budget: Budget = UNLIMITED,
     ) -> Array:
         """The relevance of the input.
 
-        seen  gets that at every node on the way
-        once  let go of what was kept as soon as it has been used: this pass explains nothing more
+        `seen` receives the relevance at every node on the way. With `once`, what was kept is released as soon as it
+        has been used, since this pass explains nothing more.
         """
         logits = self.logits
         several = 1 if target is None or np.ndim(target) == 0 else len(target)  # type: ignore[arg-type]
@@ -189,13 +333,16 @@ class Pass:
             logits = array_namespace(logits).broadcast_to(logits, (several, *logits.shape[1:]))
         R = seed_relevance(logits, target_index(logits, target, seed), seed)
         kept = self.kept if once else dict(self.kept)
-        return channels_first(self._back(channels_last(R), workers, seen, kept))
+        return channels_first(self._back(channels_last(R), workers, seen, kept, budget))
 
-    def _back(self, R: Array, workers: Workers, seen: dict[str, Array] | None, kept: dict[str, Any]) -> Array:
+    def _back(
+        self, R: Array, workers: Workers, seen: dict[str, Array] | None, kept: dict[str, Any], budget: Budget
+    ) -> Array:
         """From relevance at the explained node to relevance at the input, both with channels last. Empties `kept`."""
         steps, forms = self.prepared.steps, arrivals(self.prepared.steps)
         at = {self.prepared.start: R}
         for placed in reversed(steps):
+            budget.check(placed.nodes[0], "backward pass")
             step, message = placed.step, at.pop(placed.output)
             if seen is not None:
                 here = self.values[placed.output] * message if placed.arrives == CARRIED else message
@@ -206,19 +353,31 @@ class Pass:
             for read, sent in zip(placed.inputs, messages, strict=True):
                 if placed.sends == CARRIED and forms[read] != CARRIED:
                     sent = self.values[read] * sent
-                at[read] = added(at[read], sent, workers) if read in at else sent
+                at[read] = sum_of_messages(at[read], sent, workers) if read in at else sent
         found = at[INPUT]
         return self.values[INPUT] * found if forms[INPUT] == CARRIED else found
 
 
+def _report(workers: Workers) -> None:
+    """Warn of the first problem that a step found."""
+    for problem in workers.problems[:1]:
+        warn(problem)
+
+
 @dataclass(frozen=True, eq=False)
 class FastTrace:
-    """An explanation by a prepared network, with what led to it.
+    """An explanation by a prepared network, with the relevance at every node.
 
-    relevance  shaped like the input
-    logits     (N, ...), the output that was explained
-    at         node name -> relevance at that node's output ("input" included)
-    forms      node name -> the form in which it was computed
+    Parameters
+    ----------
+    relevance : array, shape (N, ...)
+        Shaped like the input.
+    logits : array, shape (N, ...)
+        The output that was explained.
+    at : mapping
+        Node name -> relevance at that node's output ("input" included).
+    forms : mapping
+        Node name -> the form in which it was computed.
     """
 
     relevance: Array
@@ -235,36 +394,67 @@ def prepare(
     shape: tuple[int, ...] | None = None,
     threads: int | None = None,
 ) -> Prepared:
-    """Prepare `net` to explain inputs under one composite, fast.
+    """Prepare a network to explain inputs under one composite, fast.
 
-    rule     as `lrpref.explain` takes it
-    node     the node whose output is explained; None for the network's (before a final Softmax)
-    form     how convolutions are computed. "direct": matrix products. "fast": in float32 Winograd's F(2x2, 3x3) where
-             it applies, in float64 "direct". "fastest": F(4x4, 3x3) where it applies, about one digit less.
-             "winograd2", "winograd4": that form wherever it applies
-    shape    the shape of one input, such as (3, 224, 224), so that small images get small tiles; no need
-    threads  how many threads work; None for one per core
+    The result serves batches of any size, and is never changed. A layer or a rule of your own is computed by its own
+    code, in the form "plain", and its books are checked at every explanation.
 
-    Takes float32 and float64 on NumPy and CuPy. The same prepared network serves any batch, and is never changed.
-    Raises RuleError, GraphError, UnknownNameError, DTypeError.
+    Parameters
+    ----------
+    net : Network
+        A network in float32 or float64, on NumPy or CuPy.
+    rule : str, Rule or Composite
+        As in `lrpref.explain`.
+    form : str
+        How convolutions are computed. "direct": matrix products. "winograd": in float32 Winograd's F(2x2, 3x3) where it
+        applies, in float64 "direct". "fastest": F(4x4, 3x3) where it applies, about one digit less accurate.
+        "winograd2", "winograd4": that form wherever it applies.
+    node : str or None
+        The node whose output is explained; None for the network's (before a final Softmax).
+    shape : tuple of int, or None
+        The shape of one input, such as (3, 224, 224), so that small images get small tiles. Not required.
+    threads : int or None
+        The number of threads; None for one per core.
+
+    Returns
+    -------
+    Prepared
+        The network, ready to explain.
+
+    Raises
+    ------
+    UnknownNameError
+        If `form` or `rule` is unknown.
+    DTypeError
+        If the network has another number type or backend.
+    RuleError, GraphError
+        If the rule does not fit the network, or `node` is not one of its nodes.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from lrpref import Dense, Network
+    >>> prepared = prepare(Network.sequential(Dense([[2.0, -1.0]])), "zero")
+    >>> prepared.explain(np.array([[3.0, 1.0]]))
+    array([[ 6., -1.]])
     """
     if form not in FORMS:
         raise unknown("form", form, FORMS)
     if not can_prepare(net):
         raise DTypeError(
-            f"the fast forms compute in float32 and float64 on {' and '.join(TAKES_OUT)}, this network is {net.dtype} "
-            f"on {net.backend}; use lrpref.explain(..., form='plain')"
+            f"the form {form!r} computes in float32 and float64 on {' and '.join(TAKES_OUT)}; this network is "
+            f"{net.dtype} on {net.backend}: use lrpref.explain(..., form='plain')"
         )
     rules, start = resolve(rule).assign(net), explained_node(net, node)
     return Prepared(net, rules, start, tuple(build(net, rules, start, form, shape)), threads)
 
 
 def can_prepare(net: Network) -> bool:
-    """Whether the network's numbers are of a kind that the fast forms compute with."""
+    """Whether the fast engine computes in the network's number type and on its backend."""
     return net.backend in TAKES_OUT and str(net.dtype) in ("float32", "float64")
 
 
-def _arrays(thing: Any) -> list[Array]:
+def _arrays(thing: Any) -> list[Any]:
     """The arrays that a step's kernels hold."""
     if is_array(thing):
         return [thing]

@@ -1,4 +1,4 @@
-"""Winograd's forms of a 3x3 convolution that moves by one, on images (N, H, W, C).
+"""Winograd's forms of a 3x3 convolution of stride one, on images (N, H, W, C).
 
     winograd2   F(2x2, 3x3): a product per frequency of 4x4 tiles, 2.25 times fewer multiplications
     winograd4   F(4x4, 3x3): 6x6 tiles, 4 times fewer, and about one decimal digit lost in float32
@@ -9,9 +9,9 @@ For a tile d of the image and a kernel g (Lavin and Gray 2016, arXiv 1509.09308,
 
 where * multiplies element by element and sums over channels. G g G^T is computed once, when a kernel is prepared.
 
-The transforms go along the rows, then along the columns, and add whole stretches of channels at a time: B^T and A^T
-hold little but 0, 1, 2 and 4, and share most of their sums. Along the rows they read the image as it lies, and along
-the columns they write it so: no tile is ever cut out.
+The transforms run along the rows, then along the columns, and add many channels at a time: B^T and A^T hold few values
+other than 0, 1, 2 and 4, and share most of their sums. Rows are read directly from the image and columns written
+directly to it, so no tile is ever copied out.
 """
 
 from __future__ import annotations
@@ -19,20 +19,19 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from math import ceil
-from typing import Any
 
 import numpy as np
 
 from ..backend import Array, array_namespace
 from ..layers.window import Window
 from .kernels import Block, Finish, Job, Source, gathered, jobs, parts
-from .workers import Scratch, Workers
+from .workers import Buffer, Scratch, Workers
 
 FULL_TILES = 168
-"""Tiles that a block has, even if it leaves the cache: there is a product for every frequency."""
+"""The tiles that a block has at least, cached or not: there is a product for every frequency."""
 
 FULL_BYTES = 1 << 24
-"""What the frequencies of so many tiles may take; with many channels half as many tiles do as well."""
+"""Bytes that the frequencies of so many tiles may take; with many channels half as many tiles are enough."""
 
 G: dict[int, list[list[float]]] = {
     2: [[1, 0, 0], [1 / 2, 1 / 2, 1 / 2], [1 / 2, -1 / 2, 1 / 2], [0, 0, 1]],
@@ -47,10 +46,11 @@ G: dict[int, list[list[float]]] = {
 }
 """G of F(2x2, 3x3) and F(4x4, 3x3)."""
 
-Arrays = Sequence[Array]
+Lines = Sequence[Array] | Array
+"""Arrays of one shape: a sequence of them, or the first axis of an array."""
 
 
-def B_T2(d: Arrays, out: Arrays, spare: Arrays) -> None:
+def B_T2(d: Lines, out: Lines, spare: Sequence[Array]) -> None:
     """out = B^T d for F(2x2, 3x3), with
 
     B^T = [[1, 0, -1, 0], [0, 1, 1, 0], [0, -1, 1, 0], [0, 1, 0, -1]]
@@ -62,7 +62,7 @@ def B_T2(d: Arrays, out: Arrays, spare: Arrays) -> None:
     xp.subtract(d[1], d[3], out=out[3])
 
 
-def A_T2(m: Arrays, out: Arrays, spare: Arrays) -> None:
+def A_T2(m: Lines, out: Lines, spare: Sequence[Array]) -> None:
     """out = A^T m for F(2x2, 3x3), with
 
     A^T = [[1, 1, 1, 0], [0, 1, -1, -1]]
@@ -74,7 +74,7 @@ def A_T2(m: Arrays, out: Arrays, spare: Arrays) -> None:
     xp.subtract(s, m[3], out=out[1])
 
 
-def B_T4(d: Arrays, out: Arrays, spare: Arrays) -> None:
+def B_T4(d: Lines, out: Lines, spare: Sequence[Array]) -> None:
     """out = B^T d for F(4x4, 3x3), with
 
     B^T = [[4, 0, -5, 0, 1, 0], [0, -4, -4, 1, 1, 0], [0, 4, -4, -1, 1, 0],
@@ -100,7 +100,7 @@ def B_T4(d: Arrays, out: Arrays, spare: Arrays) -> None:
     xp.subtract(r, q, out=out[5])  # (d5 - d3) - 4 (d3 - d1)
 
 
-def A_T4(m: Arrays, out: Arrays, spare: Arrays) -> None:
+def A_T4(m: Lines, out: Lines, spare: Sequence[Array]) -> None:
     """out = A^T m for F(4x4, 3x3), with
 
     A^T = [[1, 1, 1, 1, 1, 0], [0, 1, -1, 2, -2, 0], [0, 1, 1, 4, 4, 0], [0, 1, -1, 8, -8, 1]]
@@ -121,20 +121,25 @@ def A_T4(m: Arrays, out: Arrays, spare: Arrays) -> None:
     xp.add(q, m[5], out=out[3])  # (m1 - m2) + 8 (m3 - m4) + m5
 
 
-Transform = Callable[[Arrays, Arrays, Arrays], None]
+Transform = Callable[[Lines, Lines, Sequence[Array]], None]
 
 BEFORE: dict[int, Transform] = {2: B_T2, 4: B_T4}
 AFTER: dict[int, Transform] = {2: A_T2, 4: A_T4}
-"""B^T and A^T of F(m x m, 3x3): transform(lines, out, spare) sees lines of any shape; three of it are to spare."""
+"""B^T and A^T of F(m x m, 3x3): transform(lines, out, spare), where `spare` holds three arrays shaped like a line."""
 
 
 @dataclass(frozen=True, eq=False)
 class Winograd:
     """F(m x m, 3x3): tiles of m x m outputs, from tiles of (m + 2) x (m + 2) inputs that overlap by two.
 
-    U       ((m + 2)^2, K, C, O): G g G^T of K weights, frequencies first
-    m       2 or 4
-    window  the geometry
+    Parameters
+    ----------
+    U : array, shape ((m + 2)^2, K, C, O)
+        G g G^T of K weights, frequencies first.
+    m : int
+        2 or 4.
+    window : Window
+        The geometry.
     """
 
     U: Array
@@ -152,7 +157,7 @@ class Winograd:
         xp = array_namespace(weights[0])
         taps = xp.stack([xp.permute_dims(w, (2, 3, 1, 0)) for w in weights], axis=2)
         twice = xp.asarray(np.kron(G[m], G[m]).astype(str(taps.dtype)))  # G g G^T of a flattened g
-        return cls((twice @ taps.reshape((9, -1))).reshape((-1, *taps.shape[2:])), m, window)
+        return cls(xp.reshape(twice @ xp.reshape(taps, (9, -1)), (-1, *taps.shape[2:])), m, window)
 
     def only(self, k: int) -> Winograd:
         """The kernel of the kth weight alone."""
@@ -180,7 +185,7 @@ class Winograd:
         full = max(FULL_TILES // 2, min(FULL_TILES, FULL_BYTES // tile_bytes))
         workers.run(jobs((source.shape[0], high, wide, O), wide * tile_bytes, full, workers), work)
 
-    def _before(self, source: Source, block: Block, wide: int, scratch: Scratch) -> Array:
+    def _before(self, source: Source, block: Block, wide: int, scratch: Scratch) -> Buffer:
         """B^T d B of every tile: (m + 2, m + 2, images, tile rows, tile columns, C)."""
         m, side, (images, high) = self.m, self.m + 2, block.size
         W, C = source.shape[2:]
@@ -197,8 +202,8 @@ class Winograd:
         transform(columns, [V[:, j] for j in range(side)], _spare(V[:, 0], scratch))
         return V
 
-    def _after(self, M: Array, scratch: Scratch) -> Array:
-        """A^T M A of every tile, where it lies in the image: (K, images, rows, columns, O)."""
+    def _after(self, M: Array, scratch: Scratch) -> Buffer:
+        """A^T M A of every tile, at its place in the image: (K, images, rows, columns, O)."""
         m, (side, _, K, images, high, wide, O) = self.m, M.shape
         lines = scratch.array("lines", (m, *M.shape[1:]), M.dtype)
         Y = scratch.array("Y", (K, images, high, m, wide, m, O), M.dtype)
@@ -208,6 +213,6 @@ class Winograd:
         return Y.reshape((K, images, high * m, wide * m, O))
 
 
-def _spare(like: Array, scratch: Scratch) -> tuple[Any, ...]:
+def _spare(like: Array, scratch: Scratch) -> tuple[Array, ...]:
     """Three arrays of this shape."""
     return tuple(scratch.array(f"spare {k}", like.shape, like.dtype) for k in range(3))

@@ -1,8 +1,8 @@
-"""Who computes the blocks: a few Python threads, each with buffers of its own that it uses again and again.
+"""Threads that compute the blocks, each with its own reusable buffers.
 
-NumPy lets go of the interpreter while it computes, so two Python threads keep two cores busy with products and with
-the passes between them. Then the BLAS must not start threads of its own: that takes `threadpoolctl`, the extra
-"fast". Without it one Python thread works, and only its products run on several cores. On a GPU there is one worker.
+NumPy releases the interpreter lock while it computes, so two Python threads keep two cores busy with products and with
+the passes between them. BLAS must then not start threads of its own, which requires `threadpoolctl`, the extra "fast".
+Without it there is one Python thread, and only its products run on several cores. On a GPU there is one worker.
 """
 
 from __future__ import annotations
@@ -20,85 +20,104 @@ from .store import Store
 
 Job = TypeVar("Job")
 
+Buffer = Any
+"""An array of NumPy or CuPy, whose methods and strides the array API standard leaves out."""
+
 BLOCK_BYTES = 3 << 20
-"""How much a block of gathered cells may take. It is more than a core's own cache holds, and less than all share: in
-smaller blocks the calls of NumPy, for which the threads wait for each other, take longer than the memory."""
+"""The bytes of a block of gathered cells: more than a core's own cache, and less than the shared cache. In smaller
+blocks NumPy's calls, for which the threads wait for each other, take longer than the memory accesses."""
 
 GPU_BLOCK_BYTES = 1 << 28
-"""The same on a GPU, whose cores want much to do at once."""
+"""The same on a GPU, which needs more work at a time."""
 
 
 class Scratch:
-    """Buffers by name, grown when a larger one is asked for; their content is whatever was left there."""
+    """Buffers by name, which grow when a larger one is requested; their content is undefined."""
 
     def __init__(self, xp: Any, store: Store) -> None:
         self._xp, self._store = xp, store
-        self._held: dict[str, Array] = {}
+        self._held: dict[str, Buffer] = {}
 
-    def array(self, name: str, shape: tuple[int, ...], dtype: DType) -> Array:
+    def array(self, name: str, shape: tuple[int, ...], dtype: DType) -> Buffer:
         """An array of `shape` over the buffer `name`."""
         size = prod(shape)
-        held = self._held.get(name)
+        held: Buffer = self._held.get(name)
         if held is None or held.size < size or held.dtype != dtype:
             held = self._held[name] = self._store.empty(self._xp, (size,), dtype)
         return held[:size].reshape(shape)
 
 
 class Workers:
-    """`count` threads that share out jobs: the caller's own, and others made for one call and gone after it.
+    """`count` threads that divide jobs among them for one call: the caller's own, and others that live as long as it.
 
-    The caller's works too, and not for its own sake alone: were it to wait, the system would often wake both of the
-    others on one core, and move one of them away only milliseconds later, when most steps are over.
+    The caller's thread works too. If it waited, the system would often wake the two others on one core and move one of
+    them away only milliseconds later, when most steps are over.
+
+    Attributes
+    ----------
+    problems : list of str
+        What steps found wrong in their books; the caller warns of the first.
     """
 
     def __init__(self, xp: Any, count: int, store: Store) -> None:
         self._xp, self._store = xp, store
         self._scratches = [Scratch(xp, store) for _ in range(count)]
         self._others = ThreadPoolExecutor(count - 1) if count > 1 else None
+        self.problems: list[str] = []
 
     @property
     def count(self) -> int:
-        """How many work at once."""
+        """The number of threads."""
         return len(self._scratches)
 
     @property
     def block_bytes(self) -> int:
-        """How much a block of gathered cells may take."""
+        """The bytes of a block of gathered cells."""
         return BLOCK_BYTES if self._xp.__name__ == "numpy" else GPU_BLOCK_BYTES
 
     def empty(self, shape: tuple[int, ...], dtype: DType) -> Array:
-        """A new array for a result; its content is whatever was left there."""
+        """A new array for a result, with undefined content."""
         return self._store.empty(self._xp, shape, dtype)
 
     def run(self, jobs: Iterable[Job], work: Callable[[Job, Scratch], None]) -> None:
-        """`work(job, scratch)` for every job; whoever is free takes the next. The first error is raised."""
+        """Call `work(job, scratch)` for every job; each free thread takes the next. The first error is raised."""
         jobs = list(jobs)
-        waiting = iter(jobs)  # a list's iterator hands out one item at a time, also to several threads
+        waiting = iter(jobs)  # a list's iterator is safe to share between threads
 
         def take(scratch: Scratch) -> None:
             for job in waiting:
                 work(job, scratch)
 
         own, *others = self._scratches
-        asked = [self._others.submit(take, scratch) for scratch in others[: len(jobs) - 1]] if self._others else []
+        started = [self._others.submit(take, scratch) for scratch in others[: len(jobs) - 1]] if self._others else []
         try:
             take(own)
         finally:
-            for done in asked:
+            for done in started:
                 done.result()
 
     def close(self) -> None:
-        """Let the threads go."""
+        """End the other threads."""
         if self._others is not None:
             self._others.shutdown()
 
 
 @contextmanager
 def at_work(xp: Any, threads: int | None, store: Store | None = None) -> Iterator[Workers]:
-    """Workers for one call, the BLAS held to one thread each while there are several.
+    """Workers for one call. If there are several, BLAS is limited to one thread each.
 
-    threads  how many; None for as many as there are cores, or one where nothing can hold the BLAS
-    store    where their arrays come from; None for a new one
+    Parameters
+    ----------
+    xp : module
+        The array namespace.
+    threads : int or None
+        How many; None for one per core, or one where threadpoolctl is missing.
+    store : Store or None
+        Where their arrays come from; None for a new store.
+
+    Yields
+    ------
+    Workers
     """
     control = _blas() if xp.__name__ == "numpy" and threads != 1 else None
     count = 1 if control is None else threads or _cores()
@@ -119,7 +138,7 @@ def _cores() -> int:
 
 
 def _blas() -> Any:
-    """What can hold the BLAS to a number of threads; None where threadpoolctl is not installed."""
+    """The controller of the BLAS threads; None where threadpoolctl is not installed."""
     try:
         return importlib.import_module("threadpoolctl").ThreadpoolController()
     except ImportError:

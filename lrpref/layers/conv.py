@@ -25,10 +25,12 @@ class Conv2D(Convolution):
         The kernels, as PyTorch exports them.
     bias : array, shape (out,), optional
         One bias per output channel.
-    stride, dilation : int or (rows, columns)
+    stride : int or (rows, columns)
         At least 1.
     padding : int, (rows, columns) or (top, bottom, left, right)
         Zeros around the image. These cells never receive relevance.
+    dilation : int or (rows, columns)
+        At least 1.
     groups : int
         The channels are split into this many groups that do not see each other.
     bias_taps : array, shape (out, rows, columns), optional

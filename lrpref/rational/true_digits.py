@@ -35,8 +35,8 @@ from ..arithmetic import as_dtype, as_floating, converted, is_rational, is_real_
 from ..backend import Array, to_numpy
 from ..composites import Composite, resolve
 from ..errors import BudgetError, DTypeError, LrprefError, ParameterError, RelevanceWarning
-from ..layers import Layer, Softmax
-from ..network import Network
+from ..layers import Layer
+from ..network import INPUT, Network
 from ..rules import Rule
 from ..walk import DEFAULT_RULE, Trace, trace
 from .conversion import convert_layers, exact, exact_layer
@@ -210,8 +210,7 @@ def _floating_type(kind: Any) -> np.dtype[Any]:
 
 def _without_softmax(net: Network) -> Network:
     """The network up to its logits."""
-    # Network.logits
-    return Network(net.nodes[:-1]) if len(net.nodes) > 1 and isinstance(net.nodes[-1].layer, Softmax) else net
+    return net if net.logits == INPUT else net.up_to(net.logits)
 
 
 # ---- the reference ---------------------------------------------------------------------------------------------

@@ -1,7 +1,7 @@
-"""Many samples, one block after another: a data set may be larger than memory, or than a GPU's.
+"""Many samples, block by block: for data sets larger than the memory of the machine or of its GPU.
 
-`explain(..., batch_size=n)` comes here. What is done to a block is a function of the caller's; this file cuts, moves,
-and puts together, and knows no rule. One machine, one process; for more see `lrpref.distributed`.
+`explain(..., batch_size=n)` uses it. The caller provides the function that is applied to a block; this module cuts the
+blocks, moves them between backends and assembles the result. It runs in one process; for more see `lrpref.distributed`.
 """
 
 from __future__ import annotations
@@ -32,20 +32,35 @@ def map_blocks(
     out: Any = None,
     progress: bool | None = None,
 ) -> Any:
-    """`work(x[i:j], *(v[i:j] for v in along))` for one block of samples after another, in one array shaped like `x`.
+    """Compute `work(x[i:j], *(v[i:j] for v in along))` for every block, and return one array shaped like `x`.
 
-    work        returns an array shaped like its first argument, in the network's number type
-    net         each block is moved to its backend, and the result back to that of `x`
-    x           (N, ...): an array, a `numpy.memmap`, or whatever else has a shape, and an array for a slice of samples
-    along       arrays of N entries, cut as `x` is; what has no axes (None, a number, a word) goes to every block
-    batch_size  the samples in a block; None for all
-    out         where the result goes: an array, whatever else takes an assignment to a slice, or the path of a .npy
-                file, which is written whole or not at all; None for a new array
-    progress    a bar on stderr; None: where it is a terminal
-    Returns `out`; for a path, the file as a read-only `numpy.memmap`.
+    Parameters
+    ----------
+    work : callable
+        Returns an array shaped like its first argument, in the network's number type.
+    net : Network
+        Each block is moved to its backend, and the result back to that of `x`.
+    x : array, shape (N, ...)
+        An array, a `numpy.memmap`, or any object that has a shape and returns an array for a slice of samples.
+    along : tuple
+        Arrays of N entries, cut as `x` is. Values without axes (None, a number, a string) are passed to every block.
+    batch_size : int or None
+        The samples in a block; None for all.
+    out : array, path or None
+        An array, any other object that supports assignment to a slice, or the path of a .npy file, which is written
+        atomically; None for a new array.
+    progress : bool or None
+        Whether to show a progress bar on stderr; None for terminals only.
 
-    Raises ParameterError, ShapeError and DTypeError, before anything is computed; what `work` raises, with the block's
-    place in front.
+    Returns
+    -------
+    array, shape (N, ...)
+        `out`; for a path, the file as a read-only `numpy.memmap`.
+
+    Raises
+    ------
+    ParameterError, ShapeError, DTypeError
+        Before anything is computed. Errors of `work` are raised with the block's position in front.
     """
     N, like = x.shape[0], no_samples(net, x)
     size = _checked_size(batch_size, N)
@@ -60,10 +75,12 @@ def map_blocks(
 
 
 def _checked_size(batch_size: int | None, N: int) -> int:
-    """The samples in a block; raises ParameterError for what is no number of samples."""
+    """The samples in a block; raises ParameterError if `batch_size` is not a positive integer."""
     given: Any = max(N, 1) if batch_size is None else batch_size
     if isinstance(given, bool) or not isinstance(given, Integral) or given < 1:
-        raise ParameterError(f"batch_size is how many samples a block has, 1 or more, got {batch_size!r}")
+        raise ParameterError(
+            f"batch_size must be an integer of at least 1, or None for all samples; got {batch_size!r}"
+        )
     return int(given)
 
 
@@ -71,23 +88,23 @@ def _checked_size(batch_size: int | None, N: int) -> int:
 
 
 def _block(values: Any, i: int, j: int, backend: str | None) -> Any:
-    """Samples i to j, on a backend; what has no axes as it is."""
+    """Samples i to j, on a backend; values without axes as they are."""
     return _moved(_cut(values, i, j), backend) if np.shape(values) else values
 
 
 def _cut(values: Any, i: int, j: int) -> Array:
-    """Samples i to j of an array, or of what gives one."""
+    """Samples i to j of an array, or of an object that returns one for a slice."""
     cut = values[i:j, ...] if is_array(values) else values[i:j]
     return cut if is_array(cut) else np.asarray(cut)
 
 
 def _moved(x: Array, backend: str | None) -> Array:
-    """`x` on a backend; None is wherever it is."""
+    """`x` on a backend; None leaves it where it is."""
     return x if backend in (None, backend_name(x)) else asarray(x, backend)
 
 
 def _home(values: Any) -> str:
-    """Where an array lives; what is no array, as a data set in a file, is read and written by NumPy."""
+    """The backend of an array; other objects, such as data sets in files, are read and written by NumPy."""
     try:
         return backend_name(values)
     except DTypeError:
@@ -98,14 +115,14 @@ def _home(values: Any) -> str:
 
 
 def no_samples(net: Network, x: Any) -> Array:
-    """No samples of the result: its backend, that of `x`, and its number type, that of the network."""
+    """An empty result, of zero samples: on the backend of `x`, in the network's number type."""
     none = _cut(x, 0, 0)
     return _moved(net.cast(_moved(none, net.backend)), backend_name(none))
 
 
 @contextmanager
 def _filled(out: Any, shape: tuple[int, ...], like: Array) -> Iterator[Any]:
-    """What the result is written to, block by block."""
+    """The array that the result is written to, block by block."""
     if out is None:
         yield array_namespace(like).empty(shape, dtype=like.dtype)
     elif not _is_path(out):
@@ -121,21 +138,23 @@ def _is_path(out: Any) -> bool:
 
 
 def _check(out: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
-    """Raise ShapeError or DTypeError for an array that cannot hold the result, digit by digit."""
+    """Raise ShapeError or DTypeError if an array cannot hold the result without loss."""
     if tuple(out.shape) != shape:
-        raise ShapeError(f"out has shape {tuple(out.shape)}, the relevance of the input has {shape}")
+        raise ShapeError(f"out has shape {tuple(out.shape)}, but the relevance of the input has shape {shape}")
     holds = to_numpy(_cut(out, 0, 0)).dtype
     if not np.can_cast(dtype, holds):
-        raise DTypeError(f"out holds {holds}, the relevance is {dtype}; for fewer digits use net.astype(...)")
+        raise DTypeError(
+            f"out has dtype {holds}, but the relevance is {dtype}; to compute in {holds} use net.astype(...)"
+        )
 
 
 @contextmanager
 def npy_file(path: Path, shape: tuple[int, ...], like: Array) -> Iterator[np.memmap[Any, Any]]:
-    """The array of a new .npy file, which takes its place at `path` only when it is whole."""
+    """The array of a new .npy file, which appears at `path` only when it is complete."""
     if path.suffix != ".npy":
-        raise ParameterError(f"relevance is written to an array or to a .npy file, got out={str(path)!r}")
+        raise ParameterError(f"relevance can be written to an array or a .npy file, got out={str(path)!r}")
     if is_exact(like):
-        raise DTypeError("exact numbers cannot be stored; use net.astype(numpy.float64)")
+        raise DTypeError("exact numbers cannot be stored in a .npy file; use net.astype(numpy.float64)")
     with whole(path) as part:
         file = np.lib.format.open_memmap(part, mode="w+", dtype=to_numpy(like).dtype, shape=shape)
         yield file

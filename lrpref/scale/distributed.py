@@ -1,11 +1,11 @@
-"""Where one machine ends: explanations block by block on Dask, on the cores of a laptop or on a cluster.
+"""Explanations block by block on Dask, on the cores of a laptop or on a cluster.
 
     x = dask.array.from_zarr("images.zarr")  # (1000000, 3, 224, 224), 64 images to a chunk
     R = lrpref.distributed.explain(net, x)   # a dask array; nothing is computed yet
-    R.to_zarr("relevance.zarr")              # now it is, wherever dask computes
+    R.to_zarr("relevance.zarr")              # computed here, by dask's scheduler
 
-`lrpref.explain` is a function of the network and the batch and of nothing else, so a block can be computed anywhere,
-and once more where its worker died. Scheduling, retrying and storing are dask's.
+`lrpref.explain` depends on the network and the batch only, so a block can be computed anywhere, and again if its worker
+dies. Dask schedules, retries and stores.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from .blocks import no_samples, npy_file
 from .explanation import explain as explain_here
 
 DaskArray = Any
-"""A `dask.array.Array`; dask is imported only by someone who calls a function of this module."""
+"""A `dask.array.Array`; dask is imported only when a function of this module is called."""
 
 
 def explain(
@@ -47,31 +47,55 @@ def explain(
     batch_size: int | None = None,
     form: str = "direct",
 ) -> DaskArray:
-    """The relevance of each value of the dask array `x`, lazily: a dask array with the shape and the chunks of `x`.
+    """Return the relevance of each value of the dask array `x`, lazily.
 
-    net         the network; or what `lrpref.load` takes, and a worker can read: a large network then does not travel
-                through the scheduler
-    x           (N, ...), cut into chunks along axis 0 only
-    target      as in `lrpref.explain`; one index per sample may be a dask array
-    rule, node  as in `lrpref.explain`
-    seed        as in `lrpref.explain`; an array may be a dask array
-    backend     where the workers compute: "cupy" if they have GPUs; None for where the network lives. Relevance comes
-                back to where `x` lives
-    batch_size  how many samples of a chunk are explained at a time; None for all
-    form        as in `lrpref.explain`; what has to be prepared is prepared once for each chunk
+    Parameters
+    ----------
+    net : Network, str or path
+        The network, or a name or file that `lrpref.load` takes and every worker can read: a large network is then not
+        sent through the scheduler.
+    x : dask array, shape (N, ...)
+        The samples, in chunks along axis 0 only.
+    target : int, array of int, dask array of int, or None
+        As in `lrpref.explain`.
+    rule : str, Rule or Composite
+        As in `lrpref.explain`.
+    seed : str, float, array or dask array
+        As in `lrpref.explain`.
+    node : str or None
+        As in `lrpref.explain`.
+    backend : str or None
+        Where the workers compute: "cupy" if they have GPUs; None for the network's backend. Relevance is returned on
+        the backend of `x`.
+    batch_size : int or None
+        How many samples of a chunk are explained at a time; None for all.
+    form : str
+        As in `lrpref.explain`. The network is prepared once for each chunk.
 
-    Raises what `lrpref.explain` raises for an input of this shape, now; what is wrong with the values of `x`, when
-    they are computed. ShapeError for chunks along other axes, or of unknown size. LrprefError without dask.
+    Returns
+    -------
+    dask array, shape (N, ...)
+        The relevance, with the shape and the chunks of `x`.
+
+    Raises
+    ------
+    DTypeError
+        If `x` is not a dask array.
+    ShapeError
+        If `x` has chunks along other axes, or of unknown size.
+    LrprefError
+        If dask is missing. Also everything that `lrpref.explain` raises for an input of this shape; errors about the
+        values of `x` are raised when they are computed.
     """
     da = _dask("dask.array")
     if not isinstance(x, da.Array):
-        raise DTypeError(f"x is a dask array, got {type(x).__name__}; use dask.array.from_array(x, chunks=...)")
+        raise DTypeError(f"x must be a dask array, got {type(x).__name__}; use dask.array.from_array(x, chunks=...)")
     _check_chunks(x)
     loaded = net if isinstance(net, Network) else load(net)
-    known = np.zeros(target.shape, target.dtype) if isinstance(target, da.Array) else target  # its values come later
+    known = np.zeros(target.shape, target.dtype) if isinstance(target, da.Array) else target  # values come later
     resolve(rule).assign(loaded)
     check(loaded, tuple(x.shape), known, seed, node)
-    first = da.arange(x.shape[0], chunks=(x.chunks[0],))  # which samples a block holds, for what it says of them
+    first = da.arange(x.shape[0], chunks=(x.chunks[0],))  # the samples of each block, for error messages
     return da.blockwise(
         _explain_block,
         tuple(range(x.ndim)),
@@ -89,7 +113,7 @@ def explain(
 
 
 def _explain_block(x: Array, samples: np.ndarray, target: Any, seed: Any, net: Network, **arguments: Any) -> Array:
-    """What is done to a block, wherever it is computed."""
+    """Explain one block, on a worker."""
     backend, size = arguments.pop("backend"), arguments.pop("batch_size")
     net = net if backend is None else net.to(backend)
     i = int(samples[0]) if len(samples) else 0
@@ -98,12 +122,21 @@ def _explain_block(x: Array, samples: np.ndarray, target: Any, seed: Any, net: N
 
 
 def to_npy(R: DaskArray, path: str | os.PathLike[str], progress: bool | None = None) -> np.memmap[Any, Any]:
-    """Compute a dask array into one .npy file that all workers can write to: whole or not at all.
+    """Compute a dask array into one .npy file, atomically. For Zarr, use dask's own `R.to_zarr(path)`.
 
-    progress  a bar of dask's where this takes longer than two seconds; None: if stderr is a terminal
-    Returns the file as a read-only `numpy.memmap`.
+    Parameters
+    ----------
+    R : dask array
+        What to compute.
+    path : str or path
+        The file, which all workers must be able to write to.
+    progress : bool or None
+        Whether to show dask's progress bar if this takes longer than two seconds; None for terminals only.
 
-    For Zarr, use dask's own `R.to_zarr(path)`.
+    Returns
+    -------
+    numpy.memmap
+        The file, read-only.
     """
     with npy_file(Path(path).absolute(), tuple(R.shape), R._meta) as file:
         part = _Part(str(file.filename))
@@ -114,7 +147,7 @@ def to_npy(R: DaskArray, path: str | os.PathLike[str], progress: bool | None = N
 
 @dataclass(frozen=True)
 class _Part:
-    """A file that is being written to by several processes, each at its own place."""
+    """A file that several processes write to, each at its own position."""
 
     path: str
 
@@ -136,16 +169,18 @@ def _dask(module: str) -> Any:
 
 
 def _check_chunks(x: DaskArray) -> None:
-    """Raise ShapeError unless every chunk holds whole samples, and how many is known."""
+    """Raise ShapeError unless every chunk holds a known number of whole samples."""
     if any(map(isnan, x.shape)):
         raise ShapeError("x has chunks of unknown size; use x.compute_chunk_sizes()")
     if cut := [axis for axis in range(1, x.ndim) if len(x.chunks[axis]) > 1]:
         whole = ", ".join(f"{axis}: -1" for axis in cut)
-        raise ShapeError(f"x is cut along axis {cut[0]}, but a chunk holds whole samples; use x.rechunk({{{whole}}})")
+        raise ShapeError(
+            f"x is chunked along axis {cut[0]}, but chunks must hold whole samples; use x.rechunk({{{whole}}})"
+        )
 
 
 def _with_axes(values: Any, x: DaskArray) -> tuple[Any, tuple[int, ...] | None]:
-    """An argument of `dask.array.blockwise` and its axes: cut as `x` is; or as it is, and None, for every block."""
+    """An argument of `dask.array.blockwise` and its axes: chunked like `x`, or the whole value and None."""
     if values is x:
         return x, tuple(range(x.ndim))
     if len(np.shape(values)) == 0:
@@ -155,20 +190,20 @@ def _with_axes(values: Any, x: DaskArray) -> tuple[Any, tuple[int, ...] | None]:
 
 
 def _once(net: Network | str | os.PathLike[str]) -> Any:
-    """The network as a task of its own, so that it is in the graph once and on a worker once."""
+    """The network as a task of its own, so that the graph and each worker hold it once."""
     delayed = _dask("dask").delayed
     return delayed(net, pure=True, traverse=False) if isinstance(net, Network) else delayed(load, pure=True)(net)
 
 
 def _compute(task: Any, progress: bool | None) -> None:
-    """Compute a task where dask would, with the bar that dask has for it."""
+    """Compute a task with dask's current scheduler, with dask's progress bar."""
     if not (sys.stderr.isatty() if progress is None else progress):
         task.compute()
         return
     distributed = _dask("distributed")
     try:
         client = distributed.get_client()
-    except ValueError:  # no cluster: threads or processes of this machine
+    except ValueError:  # no cluster: this machine's threads or processes
         with _dask("dask.diagnostics").ProgressBar(minimum=PATIENCE, out=sys.stderr):
             task.compute()
         return

@@ -1,4 +1,4 @@
-"""`explain`: the relevance of any number of samples, by the form that was asked for.
+"""`explain`: the relevance of any number of samples, in the requested form.
 
 "plain" is the walk of `lrpref.walk`; every other form is a network prepared by `lrpref.fast`. Data sets larger than
 memory are explained in blocks (`lrpref.scale.blocks`).
@@ -11,13 +11,14 @@ from typing import Any
 
 import numpy as np
 
-from .. import layers as layer_types
+from .._support.budget import Budget
 from ..arithmetic import all_finite
 from ..backend import Array
-from ..composites import Assignment, Composite, resolve
+from ..composites import Composite, resolve
+from ..errors import warn
 from ..fast import can_prepare, prepare
 from ..network import Network
-from ..rules import RULES, Rule
+from ..rules import Rule
 from ..seeds import check
 from ..walk import DEFAULT_RULE, trace
 from .blocks import map_blocks
@@ -34,36 +35,69 @@ def explain(
     progress: bool | None = None,
     out: Any = None,
     form: str = "direct",
+    budget: float | Budget | None = None,
 ) -> Array:
-    """The relevance of each value of `x` for one output of `net`: an array shaped like `x`.
+    """Return the relevance of each value of `x` for one output of a network.
 
-    net     the network
-    x       a batch (N, ...), cast to the network's number type
-    target  which output: an index, one index per sample, or None for the largest
-    rule    a composite, a rule, or the name of one ("epsilon-plus-flat", "epsilon", "z-plus", ...); a bare rule
-            is for the weighted layers, joins and pools are then under Epsilon(1e-6)
-    seed    the relevance to start with: "logit" (the output's value), "one", "probability" (its softmax), a
-            number, or an array of relevance shaped like the output
-    node    the node whose output is explained; None for the network's (before a final Softmax)
+    A data set larger than memory is explained in blocks: `x`, and a seed array, may then be any object that has a
+    shape and returns an array for a slice, such as a `numpy.memmap`. Each block is moved to the network's backend, and
+    its relevance back to that of `x`.
 
-    form    how it is computed. "plain" reads as the papers do, keeps the books (see `trace`) and takes any numbers;
-            the others are forms of the fast engine, for float32 and float64 on NumPy and CuPy (`lrpref.fast.prepare`
-            lists them). "direct", the default, needs the least preparation and loses no digit; under it other numbers
-            than those, and layers and rules of your own, are computed plainly, so that their books are checked. To
-            explain many batches prepare once: `lrpref.prepare(net, rule).explain(x)`
+    A `RelevanceWarning` reports relevance that is not finite, and books that do not close to rounding: at every layer
+    in the form "plain", and in all other forms at layers and under rules of your own.
 
-    A data set that is larger than memory is explained in blocks. `x`, and a seed array, may then be anything that has
-    a shape and gives an array for a slice, such as a `numpy.memmap`; each block goes to where the network lives, and
-    its relevance to where `x` does:
+    Parameters
+    ----------
+    net : Network
+        The network.
+    x : array, shape (N, ...)
+        A batch, cast to the network's number type.
+    target : int, array of int with shape (N,), or None
+        The output to explain: one index, or one per sample; None for the largest.
+    rule : str, Rule or Composite
+        A composite, a rule, or the name of one ("epsilon-plus-flat", "epsilon", "z-plus", ...). A bare rule applies to
+        the weighted layers; joins and pools are then under Epsilon(1e-6).
+    seed : str, float or array
+        The relevance to start with: "logit" (the output's value), "one", "probability" (its softmax), a number, or an
+        array of relevance shaped like the output.
+    node : str or None
+        The node whose output is explained; None for the network's (before a final Softmax).
+    batch_size : int or None
+        How many samples are explained at a time; None for all.
+    progress : bool or None
+        Whether to show a progress bar on stderr if this takes longer than two seconds; None for terminals only.
+    out : array, path or None
+        An array to write to, or the path of a .npy file, which is written atomically; None for a new array.
+    form : str
+        How relevance is computed. "plain" reads as the papers do, keeps the books (see `trace`) and takes any numbers.
+        The others are forms of the fast engine, for float32 and float64 on NumPy and CuPy; `lrpref.prepare` lists
+        them. "direct", the default, needs the least preparation and loses no digits; networks of other number types
+        and backends are then computed plainly. To explain many batches, prepare once:
+        `lrpref.prepare(net, rule).explain(x)`.
+    budget : float, Budget or None
+        Seconds that the whole call may take, checked at every layer, forward and back, in every form. None: no limit
+        for floating-point numbers, 600 seconds per block for exact ones.
 
-    batch_size  how many samples are explained at a time; None for all
-    progress    a bar on stderr where this takes longer than two seconds; None: if stderr is a terminal
-    out         an array to write to, or the path of a .npy file, written whole or not at all, which is then returned
-                as a read-only `numpy.memmap`
+    Returns
+    -------
+    array, shape (N, ...)
+        The relevance, shaped like `x`. If `out` is given, that array; for a path, the file as a read-only
+        `numpy.memmap`.
 
-    Raises ShapeError, InputError, TargetError, RuleError, UnknownNameError before anything is computed; in blocks,
-    a value that is not finite is found when its block is reached.
+    Raises
+    ------
+    ShapeError, InputError, DTypeError
+        If `x` or `seed` does not fit the network. In blocks, values that are not finite are found when their block is
+        reached; everything else is checked before anything is computed.
+    TargetError
+        If `target` is out of range.
+    RuleError, UnknownNameError
+        If the rule is unknown, or does not fit the network.
+    BudgetError
+        If the budget is spent.
 
+    Examples
+    --------
     >>> import numpy as np
     >>> from lrpref import Dense, Network
     >>> net = Network.sequential(Dense([[2.0, -1.0], [0.0, 1.0]]))
@@ -71,7 +105,9 @@ def explain(
     array([[ 6., -1.]])
     """
     x = x if hasattr(x, "shape") else np.asarray(x)
-    work = _explainer(net, tuple(x.shape), rule, node, form)
+    if budget is not None and not isinstance(budget, Budget):
+        budget = Budget(budget)  # one clock for all blocks
+    work = _explainer(net, tuple(x.shape), rule, node, form, budget)
     if batch_size is None and out is None:
         return work(x, target, seed)
     check(net, tuple(x.shape), target, seed, node)
@@ -79,26 +115,29 @@ def explain(
 
 
 def _explainer(
-    net: Network, shape: tuple[int, ...], rule: str | Rule | Composite, node: str | None, form: str
+    net: Network,
+    shape: tuple[int, ...],
+    rule: str | Rule | Composite,
+    node: str | None,
+    form: str,
+    budget: Budget | None,
 ) -> Callable[[Array, Any, Any], Array]:
-    """What makes relevance of (x, target, seed): the plain walk, or a network prepared once for all blocks."""
+    """The function from (x, target, seed) to relevance: the walk, or a network prepared once for all blocks."""
 
     def plain(x: Array, target: Any, seed: Any) -> Array:
-        return trace(net, x, target, rule, seed, node).relevance
+        return trace(net, x, target, rule, seed, node, budget).relevance
 
-    rules = resolve(rule).assign(net)
-    if form == "plain" or (form == "direct" and not (can_prepare(net) and _all_ours(net, rules))):
+    resolve(rule).assign(net)  # raises before any block is computed
+    if form == "plain" or (form == "direct" and not can_prepare(net)):
         return plain
     prepared = prepare(net, rule, form, node, shape[1:] if len(shape) == 4 else None)
 
     def fast(x: Array, target: Any, seed: Any) -> Array:
-        R = prepared.explain(x, target, seed)
-        return R if all_finite(R) else plain(x, target, seed)  # which says at what node it went wrong
+        R, problem = prepared.explain_and_check(x, target, seed, budget)
+        if not all_finite(R):
+            return plain(x, target, seed)  # which may be finite, and names the node if it is not
+        if problem is not None:
+            warn(problem)
+        return R
 
     return fast
-
-
-def _all_ours(net: Network, rules: Assignment) -> bool:
-    """Whether all layers and rules are lrpref's: the books of others are kept, and checked, at every explanation."""
-    ours = [getattr(layer_types, type(layer).__name__, None) is type(layer) for _, layer, _ in net.nodes]
-    return all(ours) and all(type(rule) in RULES.values() for rule in rules.values())

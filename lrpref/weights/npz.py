@@ -298,4 +298,5 @@ def _write(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
     if path.suffix != ".npz":
         raise WeightsError(f"networks are stored as .npz files; use a file name that ends in .npz, got {path}")
     with whole(path) as part, part.open("xb") as stream:
-        np.savez_compressed(stream, **arrays)  # NumPy 2.1 would store allow_pickle=False as one more array
+        named: dict[str, Any] = dict(arrays)
+        np.savez_compressed(stream, **named)  # NumPy 2.1 would store allow_pickle=False as one more array

@@ -25,9 +25,7 @@ def is_shared(net: Network) -> bool:
 def start(case: Case) -> np.ndarray:
     """The relevance at the output, shaped like the logits (the input of a final Softmax)."""
     net = case.network
-    # Network.logits
-    *_, (name, layer, inputs) = net.nodes
-    logits = to_numpy(net.activations(case.input)[inputs[0] if isinstance(layer, layers.Softmax) else name])
+    logits = to_numpy(net.activations(case.input)[net.logits])
     if isinstance(case.seed, np.ndarray):
         return np.broadcast_to(case.seed, logits.shape)
     flat = logits.reshape(len(logits), -1)

@@ -1,38 +1,35 @@
-"""The steps of a prepared network: each computes one layer forward (with the ReLU after it), and relevance back.
+"""The steps of a prepared network: each computes one layer forward (and the ReLU after it), and its relevance back.
 
-A step is made once, by `lrpref.fast.prepare`, and is frozen; what it must remember of one forward pass it returns, and
-gets back as `kept`. Images are (N, H, W, C) here, channels last; vectors (N, features). Relevance arrives at a node in
-one of two forms, which is settled when the network is prepared:
-
-    carried   c, with R = y c for the node's output y
-    explicit  R itself
+A step is made once, by `lrpref.prepare`, and is frozen. What it must remember of a forward pass it returns from
+`forward` and receives again as `kept`. Images are (N, H, W, C) here, channels last; vectors are (N, features). The two
+forms of the messages between steps are defined in `step.py`.
 """
 
 from __future__ import annotations
 
-from .by_terms import WeightedByTerms
-from .joins import Join, Mean
-from .plain import Plain
-from .routing import Flat, Largest, Same
-from .step import Step, added, channels_first, channels_last
-from .uniform import Uniform
-from .weak import WeakApart
-from .weighted import Products, Weighted
+from .flat_rule import FlatRuleStep
+from .joins import AddStep, GlobalAvgPoolStep
+from .nearly_empty import NearlyEmptyStep
+from .plain import PlainStep
+from .routing import DropoutStep, FlattenStep, MaxPoolStep
+from .step import CARRIED, EXPLICIT, Step, channels_first, channels_last, sum_of_messages
+from .weighted import Products, WeightedStep
 
 __all__ = [
-    "Flat",
-    "Join",
-    "Largest",
-    "Mean",
-    "Plain",
+    "CARRIED",
+    "EXPLICIT",
+    "AddStep",
+    "DropoutStep",
+    "FlatRuleStep",
+    "FlattenStep",
+    "GlobalAvgPoolStep",
+    "MaxPoolStep",
+    "NearlyEmptyStep",
+    "PlainStep",
     "Products",
-    "Same",
     "Step",
-    "Uniform",
-    "WeakApart",
-    "Weighted",
-    "WeightedByTerms",
-    "added",
+    "WeightedStep",
     "channels_first",
     "channels_last",
+    "sum_of_messages",
 ]

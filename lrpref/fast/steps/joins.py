@@ -1,4 +1,4 @@
-"""Add and the global mean, whose weights are all the same."""
+"""Add and GlobalAvgPool2D, whose weights are all equal."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...backend import Array, array_namespace
-from ..algebra import Recipe, quotient
+from ..algebra import Recipe, write_quotient
 from ..kernels import Block
 from ..workers import Scratch, Workers
-from .step import give, pieces
+from .step import pieces, write_output
 
 
 @dataclass(frozen=True, eq=False)
-class Join:
-    """Add under a rule whose terms are on the inputs themselves: every branch gets the same c = (what arrived) q."""
+class AddStep:
+    """Add under a rule whose terms are on the inputs themselves: every branch receives c = (what arrived) q."""
 
     recipe: Recipe
     rectified: bool
@@ -36,16 +36,16 @@ class Join:
             xp.add(first, second, out=z)
             for a in more:
                 z += a
-            give(z, self.rectified, y_here)
+            write_output(z, self.rectified, y_here)
             if q is not None:
                 explained = y_here if self.carried else xp.ones((1,) * z.ndim, dtype=z.dtype)
-                quotient(self.recipe, 0, [z], z, explained, piece.part(q))
+                write_quotient(self.recipe, 0, [z], z, explained, piece.part(q))
 
         workers.run(pieces(y, workers), work)
         return y, (q, len(inputs))
 
     def backward(self, message: Array, kept: Any, inputs: tuple[Array, ...], workers: Workers) -> Sequence[Array]:
-        """The same to every branch."""
+        """The same message to every branch."""
         q, branches = kept
         xp = array_namespace(message)
         c = workers.empty(message.shape, message.dtype)
@@ -59,7 +59,7 @@ class Join:
 
 
 @dataclass(frozen=True, eq=False)
-class Mean:
+class GlobalAvgPoolStep:
     """GlobalAvgPool2D under a rule whose terms are on the input itself."""
 
     recipe: Recipe
@@ -76,10 +76,10 @@ class Mean:
         if not remember:
             return y, None
         q = xp.empty(y.shape, dtype=y.dtype)
-        quotient(self.recipe, 0, [y.copy()], y, y if self.carried else xp.ones_like(y), q)
+        write_quotient(self.recipe, 0, [y.copy()], y, y if self.carried else xp.ones_like(y), q)
         return y, (q / (a.shape[1] * a.shape[2]), a.shape)
 
     def backward(self, message: Array, kept: Any, inputs: tuple[Array, ...], workers: Workers) -> Sequence[Array]:
-        """The same for every cell."""
+        """The same message to every cell."""
         q, shape = kept
         return (array_namespace(message).broadcast_to(message * q, (message.shape[0], *shape[1:])),)

@@ -1,4 +1,4 @@
-"""Layers that hand on what arrives, and compute nothing with it: MaxPool2D, Flatten, Dropout."""
+"""Layers that pass on the message that arrives, in either form: MaxPool2D, Flatten, Dropout."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from .step import channels_first, channels_last, output_shape, pieces
 
 
 @dataclass(frozen=True, eq=False)
-class Largest:
-    """MaxPool2D, ties to the first: whatever arrives goes to the cell that won, be it R or the factor of y = a."""
+class MaxPoolStep:
+    """MaxPool2D, ties to the first: the message goes to the cell that won, as R or as the factor of y = a."""
 
     layer: MaxPool2D
 
@@ -40,18 +40,18 @@ class Largest:
                     won = piece.part(winner)
                     xp.greater(value, best, out=higher)
                     number *= xp.uint8(tap)
-                    xp.maximum(won, number, out=won)  # numbers rise, so this is the last that was higher
+                    xp.maximum(won, number, out=won)  # taps are numbered upwards, so the last higher one remains
                 xp.maximum(best, value, out=best)
 
         workers.run(pieces(y, workers), work)
         return y, (winner, a.shape)
 
     def backward(self, message: Array, kept: Any, inputs: tuple[Array, ...], workers: Workers) -> Sequence[Array]:
-        """To the winner; a cell that won several windows gets the sum."""
+        """The message to the winner; a cell that won several windows gets the sum."""
         winner, (_, H, W, C) = kept
         xp, (top, bottom, left, right) = array_namespace(message), self.layer.window.padding
         kernel, stride = self.layer.window.kernel, self.layer.window.stride
-        apart = kernel[0] <= stride[0] and kernel[1] <= stride[1]  # no cell is in two windows
+        disjoint = kernel[0] <= stride[0] and kernel[1] <= stride[1]  # no cell is in two windows
         shape = (message.shape[0], top + H + bottom, left + W + right, C)
         covered = kernel == stride and shape[1:3] == (message.shape[1] * stride[0], message.shape[2] * stride[1])
         padded = (xp.empty if covered else xp.zeros)(shape, dtype=message.dtype)
@@ -63,13 +63,13 @@ class Largest:
             here = scratch.array("here", sent.shape, xp.dtype(xp.bool))
             for tap, target in enumerate(map(piece.part, cells)):
                 xp.equal(won, tap, out=here)
-                if apart:
+                if disjoint:
                     xp.multiply(sent, here, out=target)
                 else:
                     target += sent * here
 
         whole_images = blocks(message.shape[0], message.shape[1], message.shape[1])
-        workers.run(pieces(message, workers) if apart else whole_images, work)
+        workers.run(pieces(message, workers) if disjoint else whole_images, work)
         return (padded[:, top : top + H, left : left + W],)
 
     def _padded(self, a: Array) -> Array:
@@ -88,7 +88,7 @@ class Largest:
 
 
 @dataclass(frozen=True, eq=False)
-class Flat:
+class FlattenStep:
     """Flatten: features in the order of (C, H, W), as everywhere in lrpref."""
 
     layer: Flatten
@@ -99,19 +99,20 @@ class Flat:
     def forward(self, inputs: tuple[Array, ...], workers: Workers, remember: bool) -> tuple[Array, Any]:
         """The features, and the shape of the input."""
         (a,) = inputs
-        return channels_first(a).reshape((a.shape[0], prod(a.shape[1:]))), a.shape
+        return array_namespace(a).reshape(channels_first(a), (a.shape[0], prod(a.shape[1:]))), a.shape
 
     def backward(self, message: Array, kept: Any, inputs: tuple[Array, ...], workers: Workers) -> Sequence[Array]:
         """The same numbers in the input's shape."""
+        xp, N = array_namespace(message), message.shape[0]
         if len(kept) != 4:
-            return (message.reshape((message.shape[0], *kept[1:])),)
+            return (xp.reshape(message, (N, *kept[1:])),)
         _, H, W, C = kept
-        return (channels_last(message.reshape((message.shape[0], C, H, W))),)
+        return (channels_last(xp.reshape(message, (N, C, H, W))),)
 
 
 @dataclass(frozen=True, eq=False)
-class Same:
-    """Dropout, which does nothing here."""
+class DropoutStep:
+    """Dropout, the identity at inference."""
 
     form = "direct"
     needs_inputs = False
@@ -121,5 +122,5 @@ class Same:
         return inputs[0], None
 
     def backward(self, message: Array, kept: Any, inputs: tuple[Array, ...], workers: Workers) -> Sequence[Array]:
-        """What arrived."""
+        """The message, unchanged."""
         return (message,)

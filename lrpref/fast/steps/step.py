@@ -1,4 +1,4 @@
-"""What every step of a prepared network offers, and what their bodies share."""
+"""The interface of a step, the two forms of messages between steps, and helpers that several steps use."""
 
 from __future__ import annotations
 
@@ -10,9 +10,15 @@ from ...layers import Layer
 from ..kernels import ALL, Block, blocks
 from ..workers import Scratch, Workers
 
+CARRIED = "carried"
+"""The message to a node is a factor c of its output y: its relevance is R = y c, and is not formed."""
+
+EXPLICIT = "explicit"
+"""The message to a node is its relevance R. Which form a node receives is decided when the network is prepared."""
+
 
 class Step(Protocol):
-    """One layer, or one and the ReLU after it, prepared."""
+    """One layer, or a layer and the ReLU after it, prepared."""
 
     @property
     def form(self) -> str:
@@ -20,17 +26,17 @@ class Step(Protocol):
 
     @property
     def needs_inputs(self) -> bool:
-        """Whether `backward` wants the values of the inputs."""
+        """Whether `backward` needs the values of the inputs."""
 
     def forward(self, inputs: tuple[Array, ...], workers: Workers, remember: bool) -> tuple[Array, Any]:
-        """The node's output, and what `backward` will want to know; None if it need not `remember`."""
+        """The node's output, and what `backward` will need; without `remember` only the output is defined."""
 
     def backward(self, message: Array, kept: Any, inputs: tuple[Array, ...], workers: Workers) -> Sequence[Array]:
         """A message for each input, given the message that arrived."""
 
 
 def channels_last(x: Array) -> Array:
-    """(N, C, H, W) -> (N, H, W, C), in a new array; vectors stay as they are."""
+    """(N, C, H, W) -> (N, H, W, C), in a new array; other arrays are returned as they are."""
     xp = array_namespace(x)
     return xp.ascontiguousarray(xp.permute_dims(x, (0, 2, 3, 1))) if x.ndim == 4 else x
 
@@ -41,8 +47,8 @@ def channels_first(x: Array) -> Array:
     return xp.ascontiguousarray(xp.permute_dims(x, (0, 3, 1, 2))) if x.ndim == 4 else x
 
 
-def give(z: Array, rectified: bool, out: Array) -> None:
-    """z to `out`, or max(z, 0). NumPy 2 has vector instructions for clipping, and none for a maximum with a number."""
+def write_output(z: Array, rectified: bool, out: Array) -> None:
+    """Write z, or max(z, 0), to `out`. NumPy vectorises clipping, and not a maximum with a number."""
     xp = array_namespace(z)
     if rectified:
         xp.clip(z, 0, xp.inf, out=out)
@@ -60,7 +66,7 @@ def output_shape(layer: Layer, a: Array) -> tuple[int, ...]:
 
 
 def pieces(array: Array, workers: Workers) -> Iterator[Block]:
-    """An array of images cut so that everyone has work, in pieces that fit a cache."""
+    """Cut an array of images into pieces that fit a cache, with work for every worker."""
     if array.ndim != 4:
         return iter([Block(slice(0, array.shape[0]), ALL)])
     N, H, W, C = array.shape
@@ -70,10 +76,10 @@ def pieces(array: Array, workers: Workers) -> Iterator[Block]:
 
 
 LEAST_BYTES = 1 << 16
-"""Below this a piece is not cut again: it would take as long to hand it to another thread."""
+"""Pieces below this size are not cut again: passing them to another thread would take as long as computing them."""
 
 
-def added(first: Array, second: Array, workers: Workers) -> Array:
+def sum_of_messages(first: Array, second: Array, workers: Workers) -> Array:
     """The sum of two messages to one node."""
     xp, total = array_namespace(first), workers.empty(first.shape, first.dtype)
 

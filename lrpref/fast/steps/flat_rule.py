@@ -10,28 +10,42 @@ from ...backend import Array, array_namespace
 from ...engine import Rule
 from ...layers import LinearLayer
 from ..algebra import plain_quotient
-from ..kernels import Source, keep
+from ..kernels import ForwardKernel, Source, keep
 from ..workers import Scratch, Workers
-from .step import give, output_shape
+from .step import output_shape, write_output
 from .weighted import Products
 
 
 @dataclass(frozen=True, eq=False)
-class Uniform:
-    """Dense or Conv2D under the flat rule, whose weights are all 1: sum the channels first, then count.
+class FlatRuleStep:
+    """Dense or Conv2D under the flat rule, whose weights are all 1.
 
-        s_j = c_j q_j,  R_i = sum of s over all units j that see cell i
+        s_j = c_j q_j,  R_i = sum of s over all units j that read cell i
 
-    All output channels share their inputs, so their s are added before they are sent back, through a kernel with one
-    channel.
+    All output channels read the same inputs, so their s are added before they are sent back, through a kernel of ones
+    with one channel.
 
-    own    the layer's own product
-    count  the products of a kernel of ones with one channel; None for a Dense layer, where every unit sees every input
+    Parameters
+    ----------
+    layer : LinearLayer
+        The layer, for its shapes.
+    rule : Rule
+        Its rule.
+    own : ForwardKernel
+        The layer's own product.
+    count : Products or None
+        The products of a kernel of ones with one channel; None for a Dense layer, where every unit reads every input.
+    bias : array, shape (O,), or None
+        The layer's bias.
+    rectified : bool
+        Whether the ReLU that follows is computed here.
+    carried : bool
+        Whether relevance arrives as a factor of the output.
     """
 
     layer: LinearLayer
     rule: Rule
-    own: Products
+    own: ForwardKernel
     count: Products | None
     bias: Array | None
     rectified: bool
@@ -42,14 +56,14 @@ class Uniform:
     @property
     def form(self) -> str:
         """The form of the forward product."""
-        return self.own.onward.form
+        return self.own.form
 
     def forward(self, inputs: tuple[Array, ...], workers: Workers, remember: bool) -> tuple[Array, Any]:
         """y, and (y or None, one over the stabilized number of inputs, the input's shape)."""
         (a,) = inputs
         xp = array_namespace(a)
         y = workers.empty(output_shape(self.layer, a), a.dtype)
-        self.own.onward.apply(Source(a), self._finish, (y,), workers)
+        self.own.apply(Source(a), self._finish, (y,), workers)
         if not remember:
             return y, None
         if self.count is None:
@@ -57,7 +71,7 @@ class Uniform:
         else:
             n = xp.empty((1, *y.shape[1:3], 1), dtype=a.dtype)
             cells = xp.ones((1, *a.shape[1:3], 1), dtype=a.dtype)
-            self.count.onward.apply(Source(cells), keep, (n,), workers)
+            self.count.forward.apply(Source(cells), keep, (n,), workers)
             n *= a.shape[-1]
         q = plain_quotient(self.rule, 0, [n], n, xp.ones_like(n))
         return y, (y if self.carried else None, q, a.shape)
@@ -67,7 +81,7 @@ class Uniform:
         (z,), (y,) = parts, outs
         if self.bias is not None:
             z += self.bias[channels]
-        give(z, self.rectified, y)
+        write_output(z, self.rectified, y)
 
     def backward(self, message: Array, kept: Any, inputs: tuple[Array, ...], workers: Workers) -> Sequence[Array]:
         """The sum of s over channels, through the kernel of ones; the same for every channel of the input."""
