@@ -7,9 +7,12 @@ and never the other way round. Imports inside functions count, and so do imports
 from __future__ import annotations
 
 import ast
+import importlib
+import pkgutil
 from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -199,3 +202,12 @@ def test_only_backend_knows_cupy() -> None:
     """No other file names it in code; docstrings may mention it."""
     knows = {module for module, path in FILES.items() if any("cupy" in word.lower() for word in words(path))}
     assert knows == {"backend"}
+
+
+@pytest.mark.parametrize("package", [module for module in FILES if module.endswith("__init__")])
+def test_no_function_hides_a_module_of_its_name(package: str) -> None:
+    """`import lrpref.explain as e` would give the function."""
+    module = importlib.import_module(".".join(["lrpref", *package.split(".")[:-1]]))
+    siblings = {found.name for found in pkgutil.iter_modules(module.__path__)}
+    hidden = {name for name in siblings if not isinstance(getattr(module, name, module), ModuleType)}
+    assert not hidden

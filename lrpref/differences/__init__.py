@@ -5,6 +5,6 @@ choices.py      the choices that implementations make differently, as a table of
 conventions.py  the rules and layers of other implementations that are not a mode of lrpref's own
 """
 
-from .compare import TOLERANCE, Comparison, compare, crosscheck, explain_difference
+from .comparison import TOLERANCE, Comparison, compare, crosscheck, explain_difference
 
 __all__ = ["TOLERANCE", "Comparison", "compare", "crosscheck", "explain_difference"]

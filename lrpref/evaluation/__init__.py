@@ -26,7 +26,7 @@ Adebayo et al. 2018, arXiv 1810.03292.
 from . import baselines, fills, maps
 from .conventions import BACH2015, DELETION2018, INSERTION2018, SAMEK2017, Conventions
 from .flipping import BetweenCurves, Curve, abpc, pixel_flipping
-from .insertion import deletion, insertion
+from .insertion_deletion import deletion, insertion
 from .randomisation import Randomisation, parameter_randomisation, randomised
 
 __all__ = [

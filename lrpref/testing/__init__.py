@@ -33,9 +33,9 @@ from .laws import (
     check_weights,
 )
 from .layer_checks import check_layer
-from .rounding import rounding
 from .rule_checks import check_rule
 from .search import ChecksFailed, Failure, smallest
+from .tolerance import rounding
 
 __all__ = [
     "LAWS",

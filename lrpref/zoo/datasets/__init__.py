@@ -7,6 +7,6 @@ Nothing is unpickled: of CIFAR-10 the binary batches are read, not the Python on
 """
 
 from .dataset import Dataset, scaled
-from .load import load, names
+from .loading import load, names
 
 __all__ = ["Dataset", "load", "names", "scaled"]
