@@ -163,6 +163,8 @@ def test_every_equation_of_a_rule_is_set_as_mathematics() -> None:
 EXECUTED = {
     "compare": ROOT / "docs" / "compare.md",
     "exact": ROOT / "docs" / "exact.md",
+    "own-layer": ROOT / "docs" / "own-layer.md",
+    "own-rule": ROOT / "docs" / "own-rule.md",
     "testing": ROOT / "docs" / "testing.md",
     "lrpref": ROOT / "lrpref" / "README.md",
 }
@@ -178,7 +180,7 @@ def test_a_page_shows_what_its_code_prints(name: str) -> None:
     for code, expected in blocks:
         out = StringIO()
         with redirect_stdout(out):
-            exec(compile(code, str(page), "exec"), scope)
+            exec(compile(code, str(page), "exec", dont_inherit=True), scope)  # without this file's future import
         assert out.getvalue() == expected
 
 
