@@ -151,10 +151,13 @@ class Ledger:
         residual = to_numpy(self.residual()).astype(float)
         attributed = np.asarray([entry.attributed for entry in self.entries])
         worst = float(np.max(np.abs(residual[attributed]), initial=0.0))
-        told = f"{start:.5g} started at {self.nodes[0]}; {named or 'nothing was lost'}; residual {worst:.1e}"
-        if attributed.all():
-            return f"{told}."
-        return f"{told}; {float(residual[~attributed].sum()):.5g} of it is unaccounted for."
+        rest = float(residual[~attributed].sum())
+        facts = [f"{start:.5g} started at {self.nodes[0]}", named]
+        if not attributed.all():
+            facts.append(f"{rest:.5g} of it is unaccounted for")
+        elif not named:
+            facts.append("nothing was lost")
+        return "; ".join([*filter(None, facts), f"residual {worst:.1e}."])
 
 
 _OF_LOSS = {

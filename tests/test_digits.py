@@ -36,7 +36,7 @@ from lrpref import (
 )
 from lrpref.errors import BudgetError, DTypeError, InputError, LrprefError, ParameterError, RuleError, UnknownNameError
 
-measuring = sys.modules["lrpref.rational.true_digits"]  # the name lrpref.digits is the function's
+measuring = sys.modules["lrpref.rational.correct_digits"]  # the name lrpref.digits is the function's
 
 needs_mpmath = pytest.mark.skipif(importlib.util.find_spec("mpmath") is None, reason="mpmath is not installed")
 

@@ -199,6 +199,4 @@ class Half(rules.Rule):
 def test_a_rule_that_does_not_say_is_listed_as_unattributed() -> None:
     found = lrpref.trace(Network.sequential(Dense([[1.0]])), np.array([[2.0]]), rule=Half())
     assert found.ledger.table().splitlines()[2].split() == ["dense1", "Half", "2", "1", "1", "unaccounted", "for"]
-    assert str(found.ledger).endswith(
-        "2 started at dense1; nothing was lost; residual 0.0e+00; 1 of it is unaccounted for."
-    )
+    assert str(found.ledger).endswith("2 started at dense1; 1 of it is unaccounted for; residual 0.0e+00.")
