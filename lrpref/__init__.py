@@ -45,7 +45,7 @@ from .walk import Trace, trace
 from .weights import load, save
 from .zoo import datasets, inputs, models, samples
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "Add",
