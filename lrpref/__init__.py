@@ -8,6 +8,7 @@ NumPy is all it needs; arrays of other backends stay on theirs.
 """
 
 from . import composites, errors, evaluation, importers, oracle, rules, weights
+from ._support.version import __version__ as __version__
 from .backend import asarray, to_numpy
 from .differences import compare, crosscheck, explain_difference
 from .fast import prepare
@@ -44,8 +45,6 @@ from .scale import distributed, explain
 from .walk import Trace, trace
 from .weights import load, save
 from .zoo import datasets, inputs, models, samples
-
-__version__ = "0.2.0"
 
 __all__ = [
     "Add",

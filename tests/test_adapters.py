@@ -1,6 +1,6 @@
-"""The adapters of other libraries: what they were recorded to answer, and, where they are installed, what they answer.
+"""Adapters of other libraries: their recorded results, and live runs of the libraries that are installed.
 
-An environment with torch, zennit and captum: see docs/adapters.md. Where they are missing, the records are checked.
+docs/adapters.md describes an environment with torch, zennit and captum. Without it, only the records are checked.
 """
 
 from __future__ import annotations
@@ -74,20 +74,20 @@ EXPECTED = [
 
 
 def record(library: str) -> dict[str, Any]:
-    """The one record of a library."""
+    """Return the record of a library; there must be exactly one."""
     (found,) = [data for data in RECORDS.values() if data["library"] == library]
     return found
 
 
 @cache
 def live(library: str) -> Report:
-    """The whole suite, put to an installed library; skips where it is not installed."""
+    """Run the whole suite on an installed library; skip if it is not installed."""
     if missing := [package for package in NEEDS[library] if find_spec(package) is None]:
         pytest.skip(f"{', '.join(missing)} not installed (see docs/adapters.md); the record is checked instead")
     return run(load_adapter(library))
 
 
-# ---- the records -----------------------------------------------------------------------------------------------
+# ---- records ---------------------------------------------------------------------------------------------------
 
 
 def test_there_is_a_record_of_every_adapter_but_lrprefs_own():
@@ -112,7 +112,7 @@ def test_a_record_counts_its_verdicts(name):
 @pytest.mark.parametrize("name", RECORDS)
 def test_whoever_differs_has_promised_otherwise(name):
     wrong = [told for told in RECORDS[name]["cases"] if told["verdict"] == "differs"]
-    assert all('"' in told["reason"] for told in wrong)  # a quotation
+    assert all('"' in told["reason"] for told in wrong)  # the promise is quoted
 
 
 @pytest.mark.parametrize("name", RECORDS)
@@ -139,7 +139,7 @@ def test_the_page_tells_of_every_count_and_every_case_that_differs(name):
             assert f"`{told['id']}`" in page
 
 
-# ---- live ------------------------------------------------------------------------------------------------------
+# ---- live runs -------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -171,7 +171,7 @@ def test_zennit_kept_from_dividing_by_zero_agrees_on_more():
 
 
 def test_lxt_without_the_adapter_makes_the_same_errors():
-    """No sign for epsilon, and a rule that writes on what it shares."""
+    """lxt adds epsilon without the sign of z, and its rule modifies shared gradients in place."""
     live("lxt")
     import torch
     from lxt.explicit.functional import add2
@@ -180,7 +180,7 @@ def test_lxt_without_the_adapter_makes_the_same_errors():
     layer, x = torch.nn.Linear(1, 1, bias=False), torch.ones((1, 1), requires_grad=True)
     layer.weight.data[:] = -2
     EpsilonRule(layer, epsilon=1.0)(x).backward(torch.ones((1, 1)))
-    np.testing.assert_array_equal(x.grad, [[2.0]])  # -2 / (-2 + 1); with the sign of z, 2/3
+    np.testing.assert_array_equal(x.grad, [[2.0]])  # -2 / (-2 + 1); with the sign of z it would be 2/3
 
     class Sum(torch.nn.Module):
         def forward(self, a, b):
@@ -212,7 +212,7 @@ def test_torchlrp_without_the_adapter_makes_the_same_errors():
 
 
 def test_captum_without_the_adapter_makes_the_same_errors():
-    """The published defects by captum's own interface, with its own defaults, so that no adapter is at fault."""
+    """The published defects occur through captum's own interface and defaults, so the adapter does not cause them."""
     live("captum")
     import torch
     from captum.attr import LRP

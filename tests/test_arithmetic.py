@@ -1,4 +1,4 @@
-"""Which numbers an array holds, and what is refused as a number."""
+"""Number types of arrays: which are supported, converted or rejected."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ STRICT = array_api_strict.ones(3)
 
 @pytest.mark.parametrize("value", [0.1, 1e-6, 3, -2.5, 1 / 3])
 def test_constants_are_the_decimals_as_written(value: float) -> None:
-    """One tenth is one tenth in exact arithmetic, and the nearest long double among long doubles."""
+    """0.1 becomes the fraction 1/10 in exact arithmetic, and the nearest long double in extended precision."""
     written = Fraction(repr(value))
     assert constant(value, like=EXACT) == written
     assert not isinstance(constant(value, like=EXACT), float)

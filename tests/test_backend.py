@@ -1,4 +1,4 @@
-"""Where arrays live, and what lrpref imports to find out."""
+"""Array backends: detection, conversion and transfer, without importing libraries that are not used."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ EXACT = np.asarray([Fraction(1, 3)], dtype=object)
 STRICT = array_api_strict.ones(3)
 
 
-# ---- which backend -----------------------------------------------------------------------------------------------
+# ---- detection and conversion ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,7 @@ def test_the_array_decides(x: Any, module: Any, name: str) -> None:
 
 
 def test_an_array_of_another_library_is_taken_at_its_word() -> None:
-    """Whatever says where its functions are; this one says NumPy."""
+    """Any object with `__array_namespace__` counts as an array; here it returns NumPy."""
 
     class Foreign:
         def __array_namespace__(self) -> Any:
@@ -78,7 +78,7 @@ def test_lists_become_arrays() -> None:
 
 
 def test_a_device_array_is_asked_for() -> None:
-    """An array with a `get` does not come by itself."""
+    """Arrays with `get` (CuPy) refuse implicit conversion, so `to_numpy` must call it."""
 
     class OnDevice:
         def get(self) -> np.ndarray:
@@ -108,7 +108,7 @@ def test_one_or_several() -> None:
     assert as_tuple(1) == as_tuple((1,)) == as_tuple([1]) == (1,)
 
 
-# ---- what is imported --------------------------------------------------------------------------------------------
+# ---- imports -----------------------------------------------------------------------------------------------------
 
 EXPLAIN = """
 import sys
@@ -123,10 +123,10 @@ print(*{name.partition(".")[0] for name in sys.modules})
 
 
 def test_numpy_is_all_it_needs() -> None:
-    """In a process of its own: lrpref, an explanation and a printed ledger import no other library."""
+    """Explaining and printing a ledger import only NumPy; checked in a separate process."""
     done = subprocess.run([sys.executable, "-W", "error", "-c", EXPLAIN], capture_output=True, text=True, check=True)
     loaded = set(done.stdout.split())
     assert {"lrpref", "numpy"} <= loaded
-    ours = {"lrpref", "numpy", "gmpy2"}  # gmpy2 is allowed: it makes exact arithmetic fast where it is installed
+    ours = {"lrpref", "numpy", "gmpy2"}  # gmpy2 is allowed: if installed, it speeds up exact arithmetic
     site = {name for name in loaded - ours if name not in sys.stdlib_module_names and not name.startswith("_")}
     assert site & {"cupy", "torch", "matplotlib", "PIL", "scipy", "array_api_strict", "dask", "zennit"} == set()

@@ -1,4 +1,4 @@
-"""Explanations in blocks: the same relevance, in an array, on disk, and in less memory than the data set has bytes."""
+"""Explanations in blocks: the same relevance, in an array or on disk, for data sets larger than memory."""
 
 from __future__ import annotations
 
@@ -46,14 +46,14 @@ CNN = Network.sequential(
 X = eighths(7, 1, 4, 4)
 WHOLE = lrpref.explain(CNN, X)
 CLOSE: dict[str, Any] = {"rtol": 0, "atol": 1e-13 * float(abs(WHOLE).max())}
-"""BLAS may sum in another order where a product has more rows; some ten sums of at most 13 terms."""
+"""BLAS may change the order of summation with the number of rows; about ten sums of at most 13 terms."""
 
 
 def in_blocks(batch_size: int | None = 3, net: Network = CNN, x: Any = X, **arguments: Any) -> Any:
     return lrpref.explain(net, x, batch_size=batch_size, **arguments)
 
 
-# ---- the same relevance ------------------------------------------------------------------------------------------
+# ---- blocks give the same relevance ------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 3, 6, 7, 8, 10**9, np.int64(3)])
@@ -66,7 +66,7 @@ def test_blocks_of_any_size_give_what_the_whole_gives(batch_size: int) -> None:
 
 @given(data=st.data(), N=st.integers(0, 5), batch_size=st.integers(1, 6))
 def test_in_exact_arithmetic_blocks_and_whole_are_equal(data: st.DataObject, N: int, batch_size: int) -> None:
-    """No rounding to hide behind: whatever is drawn as target or seed is cut where the samples are."""
+    """Exact arithmetic excludes rounding: targets and seeds of any form are split along with the samples."""
     net = lrpref.exact(Network.sequential(Dense(eighths(3, 2), eighths(3)), ReLU(), Dense(eighths(2, 3), eighths(2))))
     x = eighths(N, 2)
     target = data.draw(st.none() | st.integers(0, 1) | st.lists(st.integers(0, 1), min_size=N, max_size=N))
@@ -92,7 +92,7 @@ def test_another_node_and_another_rule() -> None:
 
 
 def test_a_sample_of_zeros_and_no_samples() -> None:
-    """0 samples, 1 sample, and a batch whose last block is short."""
+    """No samples, and a single sample of zeros in a block of three."""
     assert in_blocks(3, x=X[:0]).shape == (0, 1, 4, 4)
     assert_array_equal(in_blocks(3, x=0 * X[:1]), lrpref.explain(CNN, 0 * X[:1]))
 
@@ -110,7 +110,7 @@ def test_on_every_backend(backend: Backend) -> None:
 
 
 def test_blocks_go_to_the_network_and_their_relevance_back(backend: Backend) -> None:
-    """As where a data set is on disk and the network on a GPU; the other way round, too."""
+    """The data may be on disk and the network on a GPU, or the reverse."""
     seed = eighths(7, 4)
     found = in_blocks(3, backend(CNN), X, seed=seed)
     assert isinstance(found, np.ndarray)
@@ -119,7 +119,7 @@ def test_blocks_go_to_the_network_and_their_relevance_back(backend: Backend) -> 
 
 
 class Lazy:
-    """What the data set of a file format is, at the least: it has a shape, and gives an array for a slice."""
+    """A minimal lazy data set: it has a shape and returns an array for a slice of samples."""
 
     def __init__(self, values: np.ndarray) -> None:
         self.values, self.shape, self.read = values, values.shape, 0
@@ -136,7 +136,7 @@ def test_what_can_be_sliced_is_read_block_by_block() -> None:
     assert x.read == 3
 
 
-# ---- where it is written -----------------------------------------------------------------------------------------
+# ---- output arrays and files -------------------------------------------------------------------------------------
 
 
 def test_out_is_written_to_and_returned() -> None:
@@ -170,7 +170,7 @@ def test_a_file_of_no_samples(tmp_path: Path) -> None:
 
 
 def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
-    """What was there stays when a later block fails, and nothing is left beside it."""
+    """If a block fails, the existing file is kept and no temporary file remains."""
     path = tmp_path / "R.npy"
     np.save(path, np.arange(3))
     bad = X.copy()
@@ -208,14 +208,14 @@ print(R.shape, round(float(R[-1].sum()), 3), max(float(abs(r).max()) for r in R[
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the limit on a process's own memory is Linux's")
 def test_a_data_set_larger_than_memory(tmp_path: Path) -> None:
-    """In a process that may not have as many bytes as the input has, nor as its relevance has."""
+    """The memory limit of the process is below the size of the input and of the relevance."""
     script = tmp_path / "larger.py"
     script.write_text(textwrap.dedent(LARGER))
     done = subprocess.run([sys.executable, script], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     at_once, blocks = done.stdout.splitlines()
     assert at_once == "too large at once"
-    assert blocks == "(64, 3, 256, 256) 3.0 0.0"  # the logit of the ones is 3
+    assert blocks == "(64, 3, 256, 256) 3.0 0.0"  # the logit of an image of ones is 3
 
 
 # ---- progress ----------------------------------------------------------------------------------------------------
@@ -246,11 +246,11 @@ def test_no_bar_elsewhere(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
     assert "100%" in capsys.readouterr().err
 
 
-# ---- what is refused, before anything is read --------------------------------------------------------------------
+# ---- errors raised before any sample is read ---------------------------------------------------------------------
 
 
 class Unread(Lazy):
-    """A data set of which no sample may be read: its backend and number type are all that is asked for."""
+    """A data set whose samples must not be read; only an empty slice, for backend and dtype, is allowed."""
 
     def __getitem__(self, samples: slice) -> Any:
         assert samples == slice(0, 0), "samples were read"

@@ -1,4 +1,4 @@
-"""The benchmarks run, count what they say they count, and print what they measured. No time is judged here."""
+"""The benchmarks run, count the work correctly and print what they measured. Times are not checked."""
 
 from __future__ import annotations
 
@@ -38,18 +38,18 @@ from benchmarks.subjects import QUICK, SUBJECTS
 
 @pytest.fixture(autouse=True)
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No call is repeated: what it takes is of no interest here."""
+    """Do not repeat calls: the measured times are not checked."""
     monkeypatch.setattr(timing, "LEAST_SECONDS", 0.0)
 
 
-# ---- what is counted ---------------------------------------------------------------------------------------------
+# ---- counts of multiply-adds -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("build", "giga"), [(models.vgg16, 15.47), (models.resnet50, 4.09), (models.vgg19, 19.63), (models.resnet20, 0.041)]
 )
 def test_multiply_adds_of_known_networks(build: Any, giga: float) -> None:
-    """The figures that are printed of these networks everywhere: per image, in 10^9."""
+    """The well-known numbers of multiply-adds per image, in 10^9."""
     net = build(seed=None)
     side = 32 if build is models.resnet20 else 224
     found = sum(limit.multiply_adds(net, (1, 3, side, side)).values()) / 1e9
@@ -59,7 +59,7 @@ def test_multiply_adds_of_known_networks(build: Any, giga: float) -> None:
 
 
 def test_products_by_hand() -> None:
-    """A 3 x 3 convolution of 2 channels into 4 on 5 x 5 cells, and 100 features into 3: flat 1, epsilon 2."""
+    """A 3 x 3 convolution, 2 to 4 channels, 5 x 5 pixels, then 100 features to 3: flat takes 1 product, epsilon 2."""
     conv, fc = Conv2D(np.ones((4, 2, 3, 3)), padding=1), Dense(np.ones((3, 100)))
     net = Network.sequential(conv, Flatten(), fc)
     shape = (1, 2, 5, 5)
@@ -71,7 +71,7 @@ def test_products_by_hand() -> None:
 
 
 def test_the_limit_scales_with_the_work() -> None:
-    """A product of n x n matrices has n^3 multiply-adds."""
+    """The product of two n x n matrices takes n^3 multiply-adds."""
     assert limit.seconds_at(0.5, 10, 1000) == 0.5
     assert limit.seconds_at(0.5, 10, 3000) == 1.5
     assert np.shape(limit.sgemm(3)()) == (3, 3)
@@ -92,13 +92,13 @@ def test_rounds_are_interleaved_and_begin_with_another_each_time(monkeypatch: py
     monkeypatch.setattr(timing, "seconds", lambda run, repeats=1, wait=None: (run(), 1.0)[1])
     told: list[int] = []
     found = timing.paired(runs, 4, done=lambda: told.append(1))
-    assert "".join(order) == "abc" + "abc" + "bca" + "cab" + "abc"  # the first three warm up
+    assert "".join(order) == "abc" + "abc" + "bca" + "cab" + "abc"  # the first three calls are the warm-up
     assert {name: len(times) for name, times in found.items()} == {"a": 4, "b": 4, "c": 4}
     assert len(told) == 12
 
 
 def test_what_is_fast_is_run_often(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A clock that ticks 1 ms for every call: 50 calls make 50 ms, and the average is still 1 ms."""
+    """With a clock that advances 1 ms per call, 50 calls fill 50 ms and the average stays 1 ms."""
     monkeypatch.setattr(timing, "LEAST_SECONDS", 0.05)
     now = [0.0]
 
@@ -117,11 +117,11 @@ def test_a_device_is_waited_for() -> None:
 
 
 def test_ratios_are_taken_within_rounds() -> None:
-    """A machine that is twice as slow in round 2 changes neither ratio."""
+    """A machine twice as slow in round 2 does not change the ratios."""
     assert timing.ratio([3.0, 6.0, 3.0], [1.0, 2.0, 1.0]) == timing.Spread(3.0, 3.0, 3.0)
 
 
-# ---- the same work -----------------------------------------------------------------------------------------------
+# ---- all contestants do the same work ----------------------------------------------------------------------------
 
 
 def test_inputs_stay_in_their_range() -> None:
@@ -157,7 +157,7 @@ def test_zennit_computes_the_same(network: str, composite: str) -> None:
 
 
 def test_convolutions_are_counted() -> None:
-    """zennit's epsilon: z, z again for the rule, and the gradients of both; docs/performance.md has the others."""
+    """docs/performance.md lists the counts of all rules. zennit's epsilon: z, z again for the rule, both gradients."""
     pytest.importorskip("zennit", reason="zennit is not installed: nothing to count")
     pytest.importorskip("captum", reason="captum is not installed: nothing to count")
     page = (Path(__file__).parent.parent / "docs" / "performance.md").read_text()
@@ -179,7 +179,7 @@ def test_torch_runs_forward_and_back() -> None:
 
 
 def test_captum_runs_again_and_again_with_its_rules() -> None:
-    """It takes its rules off the modules after a call; epsilon everywhere would be another heatmap."""
+    """captum removes its rules from the modules after a call; falling back to epsilon would change the heatmap."""
     pytest.importorskip("captum", reason="captum is not installed: nothing to compare with")
     case = Case.of("vgg16", 1, "epsilon-plus", quick=True, dtype="float64")
     run = contestant(CAPTUM, case)
@@ -210,14 +210,14 @@ def test_memory_in_a_process_of_its_own() -> None:
 
 
 def test_the_peak_is_that_of_what_was_run() -> None:
-    """4 MiB that are written to, then 40; not what was there before, nor what was given back."""
+    """After a reset the peak is that of the run: 4 MiB, then 40 MiB, without memory used before or released since."""
     if not memory.can_measure():
         pytest.skip("the peak of a process can be reset on Linux only")
 
     def peak_of(size: int) -> float:
         memory.reset_peak()
         before = memory.peak()
-        with mmap.mmap(-1, size) as held:  # new from the kernel, unlike what NumPy may have at hand
+        with mmap.mmap(-1, size) as held:  # fresh pages from the kernel: NumPy may reuse memory
             for page in range(0, size, mmap.PAGESIZE):
                 held[page] = 1
         return memory.peak() - before
@@ -242,7 +242,7 @@ def test_a_column_is_what_it_says() -> None:
 
 
 def test_several_targets_of_one_image() -> None:
-    """Every form gives K maps, each that of its target."""
+    """Every form returns K maps, each equal to the map of its target alone."""
     case = Case.of("resnet20", 1, "epsilon-plus", quick=True, dtype="float64")
     for name in OURS:
         form = contestants.form(name.removeprefix("lrpref "), case)
@@ -252,7 +252,7 @@ def test_several_targets_of_one_image() -> None:
 
 
 def test_flipping_takes_the_most_relevant_pixels_first() -> None:
-    """Two pixels by hand: relevance 1 and 3 over two channels; the second goes first."""
+    """Two pixels with relevance 1 and 3 summed over two channels: the second is flipped first."""
     x = np.array([[[[5.0, 7.0]], [[2.0, 4.0]]]])
     rank = flipping.ranks(np.array([[[[0.5, 1.0]], [[0.5, 2.0]]]]))
     assert_array_equal(rank, [[[[1, 0]]]])
@@ -260,11 +260,11 @@ def test_flipping_takes_the_most_relevant_pixels_first() -> None:
     assert_array_equal(np.concatenate(read), [18, 7, 0])
 
 
-# ---- the commands ------------------------------------------------------------------------------------------------
+# ---- commands ----------------------------------------------------------------------------------------------------
 
 
 def test_the_quick_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """All sections on one network, as data and as tables; `--show` prints the same tables from the data."""
+    """All sections run on one network; `--show` prints the same tables from the saved JSON."""
     path = tmp_path / "quick.json"
     what = ["--networks", "mnist-cnn", "--composites", "epsilon-plus-flat", "--images", "1", "--threads", "1"]
     who = ["--contestants", "lrpref plain,lrpref default", "--json", str(path)]
@@ -292,7 +292,7 @@ def test_what_the_command_refuses(wrong: list[str], capsys: pytest.CaptureFixtur
 
 
 def test_the_gpu_script_on_the_cpu(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: Any) -> None:
-    """All its steps but the card's own, with one contestant out of memory and one failing test."""
+    """All steps except those that need a GPU, with one contestant out of memory and one failing test."""
     real = gpu.contestant
 
     def scarce(name: str, case: Case, device: str) -> Any:
@@ -335,11 +335,11 @@ def test_a_table_lines_up() -> None:
     assert lines == ["**T**", "", "| a   | long |", "| --- | ---- |", "| 1   | 2    |", "| 333 | 4    |"]
 
 
-# ---- where the time goes -----------------------------------------------------------------------------------------
+# ---- profiling ---------------------------------------------------------------------------------------------------
 
 
 def test_a_profile_times_every_step_once(capsys: pytest.CaptureFixture[str]) -> None:
-    """A row for each step, the rate of those that multiply, and a map that the watching does not change."""
+    """One row per step, with a rate for steps that multiply; profiling does not change the map."""
     assert profile.main(["--network", "resnet20", "--quick", "--rounds", "1", "--forms", "default,fastest"]) == 0
     printed = capsys.readouterr().out
     assert printed.count("steps together") == 2

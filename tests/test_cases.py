@@ -1,4 +1,4 @@
-"""lrpref passes its own table of cases: in float64, in exact arithmetic, and one layer at a time."""
+"""lrpref passes its own conformance cases: in float64, in exact arithmetic, and layer by layer."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def assert_agrees(adapter: Any, name: str) -> None:
 
 
 class OneLayer(Lrpref):
-    """`layer.relevance`, without a network around it."""
+    """An adapter that calls `layer.relevance` without a network."""
 
     details = None  # type: ignore[assignment]
 
@@ -41,7 +41,7 @@ class OneLayer(Lrpref):
         return layer.relevance(case.input, case.seed, case.rules.get(name, rules.Zero()))
 
 
-# ---- the cases ---------------------------------------------------------------------------------------------------
+# ---- cases -------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", ids("relevance"))
@@ -51,13 +51,13 @@ def test_relevance(name: str) -> None:
 
 @pytest.mark.parametrize("name", [name for name in ids("relevance") if CASES[name].exact is not None])
 def test_relevance_exactly(name: str) -> None:
-    """In fractions the equations hold with ==, books and all."""
+    """In fractions the equations hold with ==, including the ledger."""
     assert_agrees(load_adapter("lrpref.conformance.adapters.lrpref:exact"), name)
 
 
 @pytest.mark.parametrize("name", [name for name in ids("relevance") if len(CASES[name].network.nodes) == 1])
 def test_one_layer_on_its_own(name: str) -> None:
-    """`layer.relevance` without a network gives the same."""
+    """`layer.relevance` gives the same result without a network."""
     assert_agrees(OneLayer(), name)
 
 
@@ -68,7 +68,7 @@ def test_relation(name: str) -> None:
 
 @pytest.mark.parametrize("name", ids("not-offered"))
 def test_not_offered(name: str) -> None:
-    """What the table says is missing is missing: when it comes, the case wants an expected value."""
+    """Features listed as not offered are missing; once one is added, its case needs an expected value."""
     absent = CASES[name].absent
     assert judge(load_adapter("lrpref"), CASES[name]).verdict == "not-offered"
     if "rule" in absent:
@@ -82,7 +82,7 @@ def test_not_offered(name: str) -> None:
         assert not hasattr(layers, absent["layer"])
 
 
-# ---- the table itself --------------------------------------------------------------------------------------------
+# ---- fixtures ----------------------------------------------------------------------------------------------------
 
 
 def test_every_number_is_there() -> None:
@@ -97,7 +97,7 @@ def test_every_map_is_exact_unless_a_softmax_stands_in_its_network() -> None:
 
 
 def test_the_table_is_what_its_script_makes() -> None:
-    """Nobody edits the fixtures by hand, and the script does not depend on chance or on the machine."""
+    """The fixtures are not edited by hand, and the script is deterministic on every machine."""
     script = runpy.run_path(str(SCRIPT))
     assert script["differences"](FIXTURES, script["build"]()) == []
 

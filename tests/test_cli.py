@@ -1,4 +1,4 @@
-"""The command line: the output of each command, and no traceback for any mistake of a user."""
+"""The command line: the output of each command, and user errors reported without a traceback."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ Run = Callable[..., Said]
 
 @pytest.fixture
 def run(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Run the command line, in an empty folder."""
+    """Return a function that runs the command line in an empty folder."""
     monkeypatch.chdir(tmp_path)
 
     def run(*arguments: object) -> Said:
@@ -62,14 +62,14 @@ def run(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.
 
 @pytest.fixture
 def drawn(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """The figures that are drawn, by the name of their file, instead of the files."""
+    """Collect the figures by file name instead of writing them to files."""
     figures: dict[str, Any] = {}
     monkeypatch.setattr(plot, "save", lambda figure, path: figures.update({str(path): figure}))
     return figures
 
 
 def network(channels: int = 1, *end: lrpref.Layer) -> Network:
-    """A small network with a BatchNorm, for images of 4 x 4."""
+    """Return a small network with a BatchNorm, for 4 x 4 images."""
     rng = np.random.default_rng(0)
     conv = Conv2D(rng.normal(size=(3, channels, 3, 3)), padding=1)
     norm = BatchNorm([1.0, -2.0, 0.5], [0.1, 0.2, 0.3], [0.5, 0.0, -0.5], [1.0, 2.0, 3.0])
@@ -79,14 +79,14 @@ def network(channels: int = 1, *end: lrpref.Layer) -> Network:
 
 @pytest.fixture
 def tiny(tmp_path: Path) -> Path:
-    """Save that network, with metadata and an input."""
+    """Save the small network with metadata, and an input for it."""
     lrpref.save(network(), tmp_path / "tiny.npz", {"input": {"shape": [1, 4, 4]}, "classes": ["left", "right"]})
     np.save(tmp_path / "x.npy", np.random.default_rng(1).random((1, 4, 4)))
     return tmp_path / "tiny.npz"
 
 
 def is_png(path: Path) -> bool:
-    """Whether a file is a complete PNG picture."""
+    """Return whether a file is a complete PNG image."""
     with Image.open(path) as image:
         image.load()
         return image.format == "PNG" and min(image.size) > 100
@@ -181,7 +181,7 @@ def test_explain_a_photograph(run: Run, drawn: dict[str, Any]) -> None:
     logits = lrpref.weights.metadata("cifar-cnn-bn")["expected_logits"]["chelsea"]
     assert f"cifar-cnn-bn says that chelsea is cat (output {max(logits):.3f}, " in out
     shown = drawn["heatmap.png"].axes[0].images[0].get_array()
-    pixels = np.moveaxis(lrpref.samples.load("chelsea")[0], 0, -1)  # the photograph, before normalisation
+    pixels = np.moveaxis(lrpref.samples.load("chelsea")[0], 0, -1)  # the photograph before normalisation
     stretched = (pixels - pixels.min()) / (pixels.max() - pixels.min())
     assert_allclose(shown, stretched, rtol=0, atol=1e-5)
 
@@ -190,7 +190,7 @@ def test_explain_a_photograph(run: Run, drawn: dict[str, Any]) -> None:
 
 
 def prediction(said: Said) -> str:
-    """The prediction, with its numbers."""
+    """Return the line of the prediction, with its numbers."""
     return said.out.partition(" is ")[2].partition("\n")[0]
 
 
@@ -323,7 +323,7 @@ def test_show(name: str, run: Run) -> None:
 
 
 def composites_of(net: Network) -> dict[str, str]:
-    """The rule that each linear layer gets under epsilon-plus, as text."""
+    """Return the rule of each linear layer under epsilon-plus, as text."""
     assigned = lrpref.composites.EpsilonPlus().assign(net)
     return {name: str(rule) for name, rule in assigned.items()}
 
@@ -364,7 +364,7 @@ def test_the_table_of_rules_tells_the_truth(name: str) -> None:
 
 
 def takes(layer: lrpref.Layer, count: int, rule: rules.Rule) -> bool:
-    """Whether a layer with so many inputs supports a rule, by trying it."""
+    """Return whether a layer with `count` inputs supports a rule, by trying it."""
     inputs = (np.ones((1, 1, 2, 2)),) * count
     try:
         layer.relevance(inputs, layer.forward(*inputs), rule)
@@ -440,7 +440,7 @@ def test_the_examples_of_the_help_run(example: str, run: Run) -> None:
     assert (code, err) == (0, "")
 
 
-@pytest.mark.parametrize("example", EXAMPLES)  # also those that need another library installed
+@pytest.mark.parametrize("example", EXAMPLES)  # including those that need an optional library
 def test_the_examples_of_the_help_are_understood(example: str) -> None:
     assert callable(cli._parser().parse_args(shlex.split(example)[1:]).run)
 
@@ -461,7 +461,7 @@ def test_a_mistake_ends_the_process_with_2() -> None:
     assert said.stderr.startswith("lrpref: no rule is called 'zerro'; did you mean 'zero'?")
 
 
-# ---- mistakes --------------------------------------------------------------------------------------------------
+# ---- user errors -----------------------------------------------------------------------------------------------
 
 MISTAKES: dict[str, tuple[str, str]] = {
     "unknown network": ("explain mnist-cn digit-4", "no network is called 'mnist-cn'; did you mean 'mnist-cnn'?"),
@@ -533,7 +533,7 @@ MISTAKES: dict[str, tuple[str, str]] = {
 
 
 def spoil(folder: Path) -> None:
-    """Create files of every kind that a user may pass by mistake."""
+    """Create invalid files of every kind that a user may pass by mistake."""
     (folder / "folder").mkdir()
     (folder / "folder.png").mkdir()
     for name in ("text.npz", "text.png"):
@@ -610,7 +610,7 @@ def test_a_missing_package_is_named(
     module: str, arguments: list[str], run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Image.new("L", (28, 28)).save("picture.png")
-    monkeypatch.setitem(sys.modules, module, None)  # as if it were not installed
+    monkeypatch.setitem(sys.modules, module, None)  # simulate a missing package
     code, _, err = run("explain", "mnist-cnn", *arguments)
     assert code == 2
     assert 'pip install "lrpref[plot]"' in err

@@ -40,7 +40,7 @@ BUILT: dict[str, Callable[[], Network]] = {
 ACCURACY = dict.fromkeys(MNIST, 0.985) | {"mnist-cnn": 0.99, "mnist-cnn-bn": 0.99}
 ACCURACY |= {"cifar-cnn": 0.75, "cifar-cnn-bn": 0.8, "resnet20": 0.86, "resnet50": 0.78}
 ACCURACY |= dict.fromkeys(["vgg16", "vgg16-bn", "vgg19", "vgg19-bn"], 0.8)
-"""The least test accuracy of each network. ResNet-50 misses the 0.8 that was the aim."""
+"""The minimum test accuracy of each network. ResNet-50 misses the target of 0.8."""
 
 
 @pytest.fixture(params=NAMES)
@@ -50,7 +50,7 @@ def name(request: pytest.FixtureRequest) -> str:
     return found
 
 
-# ---- the files -------------------------------------------------------------------------------------------------
+# ---- files -----------------------------------------------------------------------------------------------------
 
 
 def expected(name: str) -> dict[str, list[float]]:
@@ -76,7 +76,7 @@ def everything(name: str) -> np.ndarray:
 
 
 def test_the_file_is_in_the_repository(name: str) -> None:
-    # Compared by content: an installed lrpref has its own copies.
+    # Compare by content: an installed lrpref has its own copies.
     assert lrpref.weights.find(name).read_bytes() == (ROOT / "weights" / f"{name}.npz").read_bytes()
     assert sorted(path.stem for path in (ROOT / "weights").glob("*.npz")) == NAMES
 
@@ -113,7 +113,7 @@ def test_a_saved_copy_is_the_same_file_over_again(name: str, tmp_path: Path) -> 
     assert lrpref.weights.metadata(tmp_path / "copy.npz") == lrpref.weights.metadata(name)
 
 
-# ---- what they compute -----------------------------------------------------------------------------------------
+# ---- outputs ---------------------------------------------------------------------------------------------------
 
 
 def test_every_embedded_sample_has_expected_logits(name: str) -> None:
@@ -121,10 +121,10 @@ def test_every_embedded_sample_has_expected_logits(name: str) -> None:
 
 
 def tolerance(name: str, net: Network) -> float:
-    """The likely rounding error of a float32 logit: as many roundings of u = eps/2 as below, of the largest logit.
+    """Estimate the rounding error of a float32 logit: a number of roundings of u = eps/2 times the largest logit.
 
-    A sum of n products is rounded n times, up or down at random, which amounts to sqrt(n) u of its size (Higham and
-    Mary 2019, SIAM J. Sci. Comput. 41:A2815). ReLU and max-pooling add no error; the errors of layers add up.
+    The n roundings in a sum of n products go up or down at random, so its relative error is about sqrt(n) u (Higham
+    and Mary 2019, SIAM J. Sci. Comput. 41:A2815). ReLU and max-pooling are exact; the errors of layers add up.
     """
     shapes = net.shapes((1, *shape(name)))
     fans = [layer.fan_in(shapes[inputs[0]]) for _, layer, inputs in net.nodes if isinstance(layer, LinearLayer)]
@@ -135,7 +135,7 @@ def tolerance(name: str, net: Network) -> float:
 def test_logits_are_those_of_pytorch(name: str) -> None:
     net, x = lrpref.load(name), everything(name)
     logits = np.asarray(list(expected(name).values()))
-    # 55 to 1500 roundings of 6e-8 on logits of up to 28. The logits of distinct classes differ by far more.
+    # 55 to 1500 roundings of 6e-8 on logits of up to 28; the logits of different classes differ by far more.
     allowed = tolerance(name, net)
     assert allowed < 1e-3
     assert_allclose(net.forward(x), logits, rtol=0, atol=allowed)
@@ -144,7 +144,7 @@ def test_logits_are_those_of_pytorch(name: str) -> None:
 
 
 def test_one_wrong_weight_would_be_noticed(name: str) -> None:
-    # The power of the tolerance above: the largest product of the last layer is off by one per cent.
+    # The tolerance above is tight enough to detect a one per cent error in the largest product of the last layer.
     net, x = lrpref.load(name), everything(name)
     *before, (end, last, inputs) = net.nodes
     assert isinstance(last, Dense)
@@ -163,7 +163,7 @@ def test_the_photograph_is_explained_and_the_books_close(name: str) -> None:
     tr = lrpref.trace(fused, x, rule="epsilon-plus-flat")
     assert int(tr.target[0]) == int(np.argmax(expected(name)["chelsea"]))
     assert tr.relevance.shape == x.shape
-    # float32: some 50 layers of sums with up to 2304 terms, each a few roundings of 6e-8 off
+    # float32: about 50 layers of sums with up to 2304 terms, each with a few roundings of 6e-8
     assert abs(tr.ledger.residual()).max() < 1e-4 * abs(tr.ledger["out"]).max()
 
 
@@ -172,7 +172,7 @@ def test_a_fused_twin_is_its_twin_fused(name: str) -> None:
     twin, fused = lrpref.load(name), lrpref.fuse(lrpref.load(f"{name}-bn"))
     assert lrpref.weights.metadata(name)["fused_from"] == f"{name}-bn"
     for ours, theirs in zip(twin.parameters.values(), fused.parameters.values(), strict=True):
-        # float16 has 11 bits: half of the last one is 2^-11 of the number; below 2^-14 it counts in steps of 2^-24
+        # float16 has 11 significant bits: relative error 2^-11; below 2^-14 (subnormals) the spacing is 2^-24
         assert_allclose(ours, theirs, rtol=2.0**-11, atol=2.0**-25)
     x = sample(name, "chelsea")
     assert_allclose(twin.forward(x), fused.forward(x), rtol=0, atol=0.02 * abs(fused.forward(x)).max())
@@ -185,7 +185,7 @@ def test_the_recorded_accuracy(name: str) -> None:
 
 
 def official_digits() -> Path | None:
-    """The file of the official digits, if it is in the folder $LRPREF_DATA or in one beside the checkout."""
+    """Return the official MNIST file if it is in $LRPREF_DATA or in a folder beside the checkout."""
     folders = [os.environ.get("LRPREF_DATA"), ROOT.parent / "shared" / "data"]
     return next((Path(f) / "mnist.npz" for f in folders if f and (Path(f) / "mnist.npz").is_file()), None)
 
@@ -223,7 +223,7 @@ def test_the_accuracy_on_photographs_is_what_the_file_says(name: str) -> None:
 
 
 def architecture(net: Network) -> str:
-    """The layers in words, as in the table of the small networks."""
+    """Describe the layers as the table of small networks does."""
     words = []
     for _, layer, _ in net.nodes:
         match layer:
@@ -243,14 +243,14 @@ def architecture(net: Network) -> str:
 
 
 def counts(net: Network) -> str:
-    """The number of layers of each kind, as in the table of the large networks."""
+    """Count the layers of each kind as the table of large networks does."""
     kinds = {"conv": Conv2D, "dense": Dense, "BN": BatchNorm}
     found = {word: sum(isinstance(layer, kind) for _, layer, _ in net.nodes) for word, kind in kinds.items()}
     return ", ".join(f"{number} {word}" for word, number in found.items() if number)
 
 
 def row(name: str) -> str:
-    """The row of a network in its table, computed from its file."""
+    """Compute the table row of a network from its file."""
     net, about, file = lrpref.load(name), lrpref.weights.metadata(name), lrpref.weights.find(name)
     numbers = sum(array.size for array in net.parameters.values())
     layers = architecture(net) if "cnn" in name or "mlp" in name else counts(net)
@@ -265,7 +265,7 @@ def row(name: str) -> str:
 
 
 def says(name: str) -> str:
-    """A network's prediction for chelsea."""
+    """Return a network's prediction for the sample chelsea."""
     logits = np.asarray(expected(name)["chelsea"])
     best = int(logits.argmax())
     probability = np.exp(logits[best] - np.logaddexp.reduce(logits))

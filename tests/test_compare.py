@@ -1,4 +1,4 @@
-"""Comparing heatmaps: the numbers by hand, every convention recognised by name, pairs of them, and noise by none."""
+"""Comparing heatmaps: measures by hand, every convention and pair recognised by name, and noise by none."""
 
 from __future__ import annotations
 
@@ -44,11 +44,11 @@ from lrpref.rules import Absolute, AlphaBeta, Epsilon, Flat, Gamma, Pass, Rule, 
 
 PAGE = Path(__file__).parent.parent / "docs" / "compare.md"
 
-# ---- how far apart -----------------------------------------------------------------------------------------------
+# ---- measures of difference --------------------------------------------------------------------------------------
 
 
 def test_the_numbers_by_hand() -> None:
-    """R1 = (3, 4), R2 = (3, 2): |R1| = 5, they differ by 2 in one place."""
+    """R1 = (3, 4) and R2 = (3, 2): |R1| = 5, and they differ by 2 in one entry."""
     found = compare(np.array([[3.0, 4.0]]), np.array([[3.0, 2.0]]))
     assert found.relative_l2 == pytest.approx(2 / 5)
     assert found.max_abs == 2
@@ -59,7 +59,7 @@ def test_the_numbers_by_hand() -> None:
 
 
 def test_ranks_are_shared_by_ties() -> None:
-    """Ranks (1, 2.5, 2.5, 4) and (1, 2, 3, 4): covariance 4.5, variances 4.5 and 5, by hand."""
+    """By hand: ranks (1, 2.5, 2.5, 4) and (1, 2, 3, 4), covariance 4.5, variances 4.5 and 5."""
     found = compare(np.array([[0.0, 1.0, 1.0, 7.0]]), np.array([[0.0, 1.0, 2.0, 3.0]]))
     assert found.rank_correlation == pytest.approx(4.5 / (4.5 * 5) ** 0.5)
 
@@ -85,11 +85,11 @@ def test_where_they_differ_most_is_in_order_and_ties_in_reading_order() -> None:
     found = compare(first, second, k=4)
     assert [spot.index for spot in found.where] == [(0, 0, 1), (0, 1, 2), (0, 1, 0), (0, 0, 2)]
     assert found.where[0].second == -3
-    assert len(compare(first, second, k=50).where) == 5  # and none where they are equal
+    assert len(compare(first, second, k=50).where) == 5  # entries that are equal are not listed
 
 
 def test_each_sample_has_numbers_of_its_own_and_the_worst_cannot_hide() -> None:
-    """A sample a million times as large as the other makes the whole look equal."""
+    """One sample is a million times larger, so the batch as a whole looks equal."""
     first = np.array([[1e6, 0.0], [1.0, 0.0]])
     second = np.array([[1e6, 0.0], [0.0, 1.0]])
     found = compare(first, second)
@@ -119,7 +119,7 @@ def test_sizes_at_the_ends_of_float64(size: float) -> None:
 
 
 def test_maps_of_other_kinds() -> None:
-    """Exact numbers, lists, float32, no samples, one axis."""
+    """Exact numbers, lists, float32, an empty batch, a single axis."""
     assert compare(lrpref.exact([["1/2", "1/3"]]), np.array([[0.5, 1 / 3]])).relative_l2 < 1e-15
     assert compare([[1, 2]], np.array([[1.0, 2.0]], dtype=np.float32)).relative_l2 == 0
     assert compare(np.ones((0, 3)), np.ones((0, 3))).worst == 0
@@ -168,7 +168,7 @@ def rng(seed: int) -> np.random.Generator:
 
 
 def images(seed: int = 1) -> Network:
-    """Two convolutions, BatchNorm, a skip connection, both pools, a Dense layer; biases everywhere."""
+    """Return two convolutions, BatchNorm, a skip connection, both poolings and Dense, with biases everywhere."""
     n = rng(seed).normal
     return Network(
         [
@@ -187,13 +187,13 @@ def images(seed: int = 1) -> Network:
 
 
 def features(seed: int = 3) -> Network:
-    """Dense, ReLU, Dense on five features, with biases."""
+    """Return Dense, ReLU, Dense on five features, with biases."""
     n = rng(seed).normal
     return Network.sequential(Dense(n(size=(6, 5)), n(size=6)), ReLU(), Dense(n(size=(3, 6)), n(size=3)))
 
 
 def ties(which: str) -> Network:
-    """A max-pool on the input itself, where equal maxima are sure to be."""
+    """Return a network that starts with a max-pool, so an input of small integers is sure to have ties."""
     return Network.sequential(MaxPool2D(2, ties=which), Flatten(), Dense(rng(5).normal(size=(3, 8)), [1.0, 2.0, 3.0]))
 
 
@@ -214,7 +214,7 @@ PHOTO = (rng(9).random((1, 3, 4, 4)) - np.reshape([0.485, 0.456, 0.406], (3, 1, 
 
 @dataclass(frozen=True)
 class Scene:
-    """A network and an input, what the other map is thought to be, and that map, made without the table."""
+    """A network, an input, the rule the user assumes, and the other map, computed without the table of conventions."""
 
     net: Network
     x: np.ndarray
@@ -225,45 +225,45 @@ class Scene:
 
 
 def on_images(rule: Any, other: Any, **more: Any) -> Scene:
-    """On IMAGES and X: `other` is a rule, or makes the map."""
+    """Make a scene on IMAGES and X; `other` is a rule or a function that returns the map."""
     made = other if callable(other) else lambda: explain(IMAGES, X, rule=other)
     return Scene(IMAGES, X, rule, made, **more)
 
 
 def on_features(rule: Any, other: Any, **more: Any) -> Scene:
-    """On FEATURES and V, whose entries have both signs."""
+    """Make a scene on FEATURES and V, whose entries have both signs."""
     made = other if callable(other) else lambda: explain(FEATURES, V, rule=other)
     return Scene(FEATURES, V, rule, made, **more)
 
 
 def in_a_box(box: ZBox) -> Scene:
-    """On IMAGES and GREY."""
+    """Make a scene on IMAGES and GREY with the z-box rule on the first layer."""
     return Scene(IMAGES, GREY, "epsilon-plus", lambda: explain(IMAGES, GREY, rule=but(EpsilonPlus(), first, box)))
 
 
 def shown(show: Callable[[np.ndarray], np.ndarray]) -> Scene:
-    """A map that is only shown in another way."""
+    """Make a scene in which the map is only displayed differently."""
     return on_images("epsilon", lambda: show(explain(IMAGES, X, rule="epsilon")))
 
 
 def but(rule: Composite, kind: Any, other: Rule) -> Composite:
-    """A composite, with another rule for one kind of layer."""
+    """Return a composite with another rule for one kind of layer."""
     return Composite([(kind, other), *rule.pairs])
 
 
 def weighted(rule: Rule) -> Composite:
-    """A rule of nobody's name on Dense and Conv2D."""
+    """Return an unnamed composite that applies a rule to Dense and Conv2D."""
     return Composite([(WeightedLayer, rule)])
 
 
 def biasless(net: Network) -> Network:
-    """No biases in Dense and Conv2D."""
+    """Remove the biases of Dense and Conv2D."""
     layers = {name: replace(a, bias=None) if isinstance(a, WeightedLayer) else a for name, a, _ in net.nodes}
     return Network([(name, layers[name], inputs) for name, _, inputs in net.nodes])
 
 
 def over(R: np.ndarray, size: Callable[[np.ndarray], float]) -> np.ndarray:
-    """Each sample divided by a number of its own."""
+    """Divide each sample by its own number."""
     return np.stack([r / size(r) for r in R])
 
 
@@ -273,7 +273,7 @@ def runner_up(net: Network, x: np.ndarray) -> np.ndarray:
 
 FLAT, PLUS = EpsilonPlusFlat(), EpsilonPlus()
 EMPTY = Network.sequential(Dense([[1.0, 2.0], [3.0, -1.0]], [0.5, -1.0]), ReLU(), Dense([[1.0, -0.5], [-1.0, 0.5]]))
-GREY = rng(11).random((2, 2, 8, 8))  # within the bounds of every box: outside, its denominators may vanish
+GREY = rng(11).random((2, 2, 8, 8))  # within every box: outside, denominators may vanish
 LOW = np.reshape([r.min() for r in GREY], (2, 1, 1, 1))
 HIGH = np.reshape([r.max() for r in GREY], (2, 1, 1, 1))
 LEAST = FEATURES.forward(V).argmin(axis=1)
@@ -353,7 +353,7 @@ SCENES: dict[str, Scene] = {
     "stabilizer-unsigned": on_features(
         Epsilon(0.1),
         lambda: explain(FEATURES, V, LEAST, weighted(others.Unsigned(Epsilon(0.1)))),
-        target=LEAST,  # a logit below 0: behind ReLUs no other z is that carries relevance
+        target=LEAST,  # a negative logit: behind ReLUs, no other negative z carries relevance
     ),
     "bias-in-no-rule": on_features("zero", weighted(others.Biasless(Zero()))),
     "seed-logit": on_images("epsilon", lambda: explain(IMAGES, X, rule="epsilon"), seed="one"),
@@ -377,12 +377,12 @@ SCENES: dict[str, Scene] = {
 
 
 def _into(net: Network, x: np.ndarray) -> np.ndarray:
-    """LRP-0's relevance at the output of the first node, a max-pool."""
+    """Return the LRP-0 relevance at the output of the first node, a max-pool."""
     return lrpref.trace(net, x, rule="zero").at["maxpool2d1"]
 
 
 def stopped_at_relus() -> np.ndarray:
-    """The flat rule on FEATURES, layer by layer, and no relevance for hidden units that are off."""
+    """Apply the flat rule to FEATURES layer by layer, with no relevance passing through inactive ReLUs."""
     (_, first, _), _, (_, second, _) = FEATURES.nodes
     z = first.forward(V)
     y = second.forward(np.maximum(z, 0))
@@ -410,7 +410,7 @@ def test_each_convention_is_named_and_no_other(name: str) -> None:
     assert f" if {words}  [" in str(found)
 
 
-# ---- pairs, noise, and maps that are equal -----------------------------------------------------------------------
+# ---- pairs, noise and equal maps ---------------------------------------------------------------------------------
 
 SMALL = Network.sequential(
     Conv2D(rng(12).normal(size=(2, 2, 2, 2)), [0.5, -0.25]),
@@ -428,7 +428,7 @@ def on_small(rule: Any, other: Any) -> Scene:
 
 
 PAIRS: dict[tuple[str, str], Scene] = {
-    # zennit's w-square on the first layer: the second choice does nothing until the first is made
+    # zennit's w-square on the first layer: the second convention has no effect without the first
     ("first-w-square", "w-square-bias"): on_small("epsilon-plus", but(PLUS, first, others.WSquareWithBias(1e-6))),
     ("batch-norm-fused", "seed-one"): on_small(
         "epsilon-plus", lambda: explain(lrpref.fuse(SMALL), S, rule="epsilon-plus", seed="one")
@@ -491,7 +491,7 @@ def test_nothing_explains_noise() -> None:
 
 
 def test_where_nothing_explains_it_the_closest_is_told() -> None:
-    """Something like zennit's w-square, but not it: the closest is named, and nobody calls it equal."""
+    """A map near zennit's w-square: the closest match is named but not reported as equal."""
     R = PAIRS["first-w-square", "w-square-bias"].other()
     found = explain_difference(SMALL, S, R * (1 + 1e-3 * rng(21).normal(size=R.shape)), "epsilon-plus")
     assert found.matches == ()
@@ -511,7 +511,7 @@ def test_a_map_that_is_equal_needs_no_convention() -> None:
 
 
 def test_equal_within_the_tolerance_and_nearer_still() -> None:
-    """zennit's stabilizer against captum's: equal for all purposes, and one can still tell them apart."""
+    """zennit's stabilizer against captum's: equal within the tolerance, yet the stabilizer is still identified."""
     R = explain(IMAGES, X, rule=EpsilonPlus(1e-9, 1e-9))
     found = explain_difference(IMAGES, X, R, "epsilon-plus", tolerance=1e-3)
     assert found.equal
@@ -520,7 +520,7 @@ def test_equal_within_the_tolerance_and_nearer_still() -> None:
 
 
 def test_what_is_hardly_nearer_is_not_told() -> None:
-    """Equal as it is, and four times nearer to another stabilizer: that is no finding."""
+    """The map is equal as it is and only four times nearer to another stabilizer: not reported."""
     zennit, captum = (explain(IMAGES, X, rule=EpsilonPlus(epsilon, epsilon)) for epsilon in (1e-6, 1e-9))
     found = explain_difference(IMAGES, X, 0.2 * zennit + 0.8 * captum, "epsilon-plus")
     assert found.equal
@@ -530,7 +530,7 @@ def test_what_is_hardly_nearer_is_not_told() -> None:
 
 
 def test_the_rest_is_first_of_all_the_layers_of_the_same_type() -> None:
-    """A Dense layer stands before the second convolution, whose rule the first one takes."""
+    """The first convolution takes the rule of the second, although a Dense layer comes in between."""
     n = rng(15).normal
     net = Network(
         [
@@ -553,7 +553,7 @@ def test_the_tolerance_decides() -> None:
 
 
 def test_one_bad_sample_in_a_batch_is_a_difference() -> None:
-    """Its relevance is a billionth of the others': only a look at each sample sees it."""
+    """Its relevance is a billionth of the other's, so only a per-sample comparison detects it."""
     net = Network.sequential(Dense([[1.0, 2.0]]))
     x = np.array([[1e9, 1e9], [1.0, 1.0]])
     R = explain(net, x, rule="zero")
@@ -579,7 +579,7 @@ def test_a_float32_network_is_compared_in_float64() -> None:
 
 
 def test_exact_networks_stay_exact() -> None:
-    """In float64 the difference of 1e-17 would be rounding, and the map of 1e17 would not be."""
+    """The comparison of an exact network reaches a distance of 0 and returns a float64 map."""
     net, x = lrpref.exact(Network.sequential(Dense([[1.0, -1.0]], [1.0]))), lrpref.exact([["1/3", "1/5"]])
     R = explain(net, x, rule=AlphaBeta(1, 0, bias="ignore"))
     found = explain_difference(net, x, R, "z-plus")
@@ -623,7 +623,7 @@ def test_choices_of_one_group_exclude_each_other(groups: str, expected: list[tup
 
 
 def test_a_rule_of_ones_own_with_an_array() -> None:
-    """It can be neither hashed nor compared; it is what it is."""
+    """A rule with an array can be neither hashed nor compared, yet it must work."""
 
     @dataclass(frozen=True)
     class Mine(Rule):
@@ -666,7 +666,7 @@ def test_mistakes_are_told(change: dict[str, Any], error: type[Exception], messa
 
 
 def test_conventions_that_cannot_be_applied_are_passed_over() -> None:
-    """Relative LRP refuses BatchNorm, so that the network itself is the caller's mistake; fused it is none."""
+    """Relative LRP rejects BatchNorm: an error for the caller's own network, but not once it is fused."""
     net = lrpref.fuse(SMALL)
     found = explain_difference(net, S, -explain(net, S, rule="relative"), "relative")
     assert [match.names for match in found.matches] == [("negated",)]
@@ -674,7 +674,7 @@ def test_conventions_that_cannot_be_applied_are_passed_over() -> None:
         explain_difference(SMALL, S, S, "relative")
 
 
-# ---- other people's rules, on cases from their trackers ----------------------------------------------------------
+# ---- rules of other libraries, on cases from their issue trackers ------------------------------------------------
 
 
 def one_neuron(w: list[float], b: float | None, x: list[float], R: float, rule: Rule) -> np.ndarray:
@@ -684,7 +684,7 @@ def one_neuron(w: list[float], b: float | None, x: list[float], R: float, rule: 
 @pytest.mark.parametrize(
     ("w", "b", "x", "R", "rule", "expected"),
     [
-        # meta-pytorch/captum#1234, and what captum does with a negative bias
+        # meta-pytorch/captum#1234, and captum with a negative bias
         ([1, -2, 2], None, [1, -1, -1], 1, others.WeightsClamped(), [-1, 0, 2]),
         ([1, -0.1], -0.5, [1, 1], 0.4, others.WeightsClamped(), [0.8, 0]),
         ([1, -1], -1, [1, 1], -1, others.WeightsClamped(stabilizer=1e-9), [-1e9, 0]),
@@ -695,7 +695,7 @@ def one_neuron(w: list[float], b: float | None, x: list[float], R: float, rule: 
         # the same with innsight's default: parts 1 and -1 - 1 = -2
         ([1, -1], -1, [1, 1], -1, others.MixedParts(), [-0.5, -0.25]),
         ([1, -1], None, [1, -1], 1, others.EachPartInFull(), [1, 1]),
-        # gamma: captum leaves the bias alone; TorchLRP multiplies twice
+        # gamma: captum leaves the bias unchanged; TorchLRP multiplies twice
         ([1, -0.5], 0.5, [1, 1], 1, others.GammaBiasAsItIs(1.0), [1, -0.25]),
         ([2, -1], None, [1, 1], 1, others.GammaTwice(0.1), [2.4 / 1.4, -1 / 1.4]),
         # w-square and flat with a bias: 1 + 4 + 9 = 14, 1 + 1 + 1 = 3
@@ -720,7 +720,7 @@ def test_a_plus_hands_everything_to_both() -> None:
 
 
 def test_flat_with_padding_loses_the_share_of_the_padding() -> None:
-    """A 3x3 kernel over a 3x3 image with a border: 9 cells a window, 4 of them image at a corner, 6 at an edge."""
+    """A 3 x 3 kernel on a padded 3 x 3 image: of 9 cells per window, 4 are image at a corner, 6 at an edge."""
     layer = Conv2D(np.ones((1, 1, 3, 3)), padding=1)
     R = layer.relevance(np.ones((1, 1, 3, 3)), np.ones((1, 1, 3, 3)), others.FlatWithPadding())
     assert_allclose(R.sum(), (4 * 4 + 4 * 6 + 9) / 9)
@@ -767,12 +767,12 @@ RULES_OF_OTHERS: list[Rule] = [
 
 
 def fractions(seed: int, *shape: int) -> np.ndarray:
-    """Fractions of both signs, zeros among them."""
+    """Return random fractions of both signs, including zeros."""
     return lrpref.exact(rng(seed).integers(-3, 4, size=shape)) / 4
 
 
 def books(layer: Any, inputs: tuple[np.ndarray, ...], R: np.ndarray, rule: Rule | None) -> dict[str, np.ndarray]:
-    """The columns of the ledger for one layer, and the residual."""
+    """Return the ledger columns and the residual of one layer."""
     flow = layer.flow(inputs, R, rule)
     assert flow.attributed
     entry = Entry.of("node", layer, str(rule), R, flow)
@@ -800,7 +800,7 @@ def test_every_rule_of_others_is_among_them() -> None:
 
 
 def test_each_part_in_full_by_its_old_formula() -> None:
-    """Each part over its own sum, for all of R: with == on fractions, and to rounding in float64."""
+    """Each part receives all of R over its own sum: equal on fractions, and up to rounding in float64."""
 
     def divided(R: np.ndarray, z: np.ndarray, epsilon: Any) -> np.ndarray:
         z = np.where(z >= 0, z + epsilon, z - epsilon)
@@ -827,7 +827,7 @@ def test_each_part_in_full_by_its_old_formula() -> None:
 
 
 def test_where_the_relevance_of_other_peoples_rules_went() -> None:
-    """R = 6: doubled by two parts, halved where one is empty; a corner of a padded convolution; a gate; a plus."""
+    """R = 6: doubled by two parts, half dropped if one part is empty; padding, addition, gradient and gate."""
     six, ones = np.array([[6.0]]), np.ones((1, 2))
     both = books(Dense([[1.0, -1.0]]), (np.array([[1.0, -1.0]]),), six, others.EachPartInFull())
     assert (both["in"], both["factor"], both["dropped"]) == (12, -6, 0)
@@ -852,14 +852,14 @@ def run(*arguments: str) -> tuple[int, str, str]:
     with redirect_stdout(out), redirect_stderr(err):
         try:
             code = cli.main(["compare", *arguments])
-        except SystemExit as stop:  # argparse
+        except SystemExit as stop:  # raised by argparse
             code = int(stop.code or 0)
     return code, out.getvalue(), err.getvalue()
 
 
 @pytest.fixture(scope="module")
 def digit(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Heatmaps of the digit four, as files."""
+    """Save heatmaps of the digit four as files."""
     net, x = lrpref.load("mnist-cnn"), lrpref.samples.load("digit-4")
     R = explain(net, x, rule="epsilon-plus")
     maps = {
@@ -955,7 +955,7 @@ def test_exit_2_without_against() -> None:
     assert "--against" in err
 
 
-# ---- the table, the page, and what is imported -------------------------------------------------------------------
+# ---- table, page and imports -------------------------------------------------------------------------------------
 
 
 def test_the_table_is_fit_to_print() -> None:
@@ -972,7 +972,7 @@ def test_the_table_is_fit_to_print() -> None:
 
 
 def test_what_changes_the_map_comes_after_what_changes_the_explanation() -> None:
-    """So that a pair is applied in the order in which it would be made."""
+    """Pairs are then applied in the order of computation: explanation first, display last."""
     kinds = [next(i for i, f in enumerate((c.network, c.rule, c.start, c.show)) if f is not None) for c in CONVENTIONS]
     assert kinds == sorted(kinds)
 

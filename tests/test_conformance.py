@@ -1,4 +1,4 @@
-"""The suite: verdicts on planted mistakes, laws that can fail, reports, fixtures in every form, the command line."""
+"""The conformance suite: verdicts on planted errors, laws that can fail, reports, fixtures and the command line."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def has_rule(case: Case, *kinds: type[rules.Rule]) -> bool:
 
 
 class Planted(Lrpref):
-    """Another library: it has lrpref's answers, but for what is planted. It promises gamma alone."""
+    """A fictitious library: lrpref's results with planted errors. It documents gamma only."""
 
     library = "planted <b>&</b> | `lib`"
     version = "0.1"
@@ -176,7 +176,7 @@ def test_progress_is_told() -> None:
 
 
 class Mixing(Lrpref):
-    """The map depends on the batch."""
+    """Makes the map depend on the batch."""
 
     details = None  # type: ignore[assignment]
 
@@ -186,14 +186,14 @@ class Mixing(Lrpref):
 
 
 class Seedless(Lrpref):
-    """It always starts with one."""
+    """Always uses the seed "one"."""
 
     def explain(self, case: Case) -> np.ndarray:
         return super().explain(replace(case, seed="one"))
 
 
 class Remembering(Lrpref):
-    """The second call is not the first."""
+    """Returns a different result on every call."""
 
     calls = 0
 
@@ -203,7 +203,7 @@ class Remembering(Lrpref):
 
 
 class Vandal(Lrpref):
-    """It writes on the input, the third time that it is asked."""
+    """Modifies the input in place on the third call."""
 
     calls = 0
 
@@ -215,7 +215,7 @@ class Vandal(Lrpref):
 
 
 class Half(Lrpref):
-    """It computes in half precision."""
+    """Rounds float32 results to half precision."""
 
     def explain(self, case: Case) -> np.ndarray:
         R = super().explain(case)
@@ -223,7 +223,7 @@ class Half(Lrpref):
 
 
 class Unsigned(Lrpref):
-    """The heatmap grows with the first weight, and with the number of layers; it makes nothing of a bias."""
+    """Scales the heatmap with the largest first-layer weight and the number of layers, regardless of biases."""
 
     def explain(self, case: Case) -> np.ndarray:
         first = next(layer for _, layer, _ in case.network.nodes if hasattr(layer, "weight"))
@@ -231,7 +231,7 @@ class Unsigned(Lrpref):
 
 
 class Indifferent(Lrpref):
-    """It returns ones."""
+    """Always returns ones."""
 
     def explain(self, case: Case) -> np.ndarray:
         return np.ones_like(case.input)
@@ -259,7 +259,7 @@ def test_a_law_can_fail(law: str) -> None:
 
 
 def test_a_library_that_writes_on_the_input_is_noticed() -> None:
-    (case,) = load_cases(only="graph-hygiene-repeated")  # its own copy: it will be damaged
+    (case,) = load_cases(only="graph-hygiene-repeated")  # a separate copy, since it will be modified
     assert judge(Vandal(), case).what == "argument 1, afterwards"
 
 
@@ -400,7 +400,7 @@ def test_an_empty_report_can_be_told() -> None:
 
 
 def damaged(folder: Path, change: Callable[[dict[str, Any]], Any]) -> Path:
-    """A copy of one case, changed."""
+    """Write a modified copy of one case."""
     data = json.loads((FIXTURES / "cases" / "gamma-linear.json").read_text())
     (folder / "cases").mkdir()
     changed = change(data)
@@ -543,7 +543,7 @@ def test_corrected_cases_stand_in_the_errata() -> None:
     assert all(case.revision == 1 + script["REVISIONS"].get(name, 0) for name, case in CASES.items())
 
 
-# ---- the script that makes them ----------------------------------------------------------------------------------
+# ---- the script that generates the fixtures ----------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -579,7 +579,7 @@ def test_the_check_finds_what_was_edited_by_hand(
 def test_the_check_asks_exact_arithmetic(
     script: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A value that is wrong in the script itself is found by lrpref's exact mode, were it by the last digit."""
+    """lrpref's exact mode detects a wrong value in the script itself, even a change in the last digit."""
     script.cases = [case for case in script.cases if case["id"].startswith("gamma-")]  # type: ignore[attr-defined]
     assert script("--out", tmp_path) == 0
     assert script("--check", "--out", tmp_path) == 0
@@ -590,7 +590,7 @@ def test_the_check_asks_exact_arithmetic(
     assert "gamma-linear: lrpref's exact mode disagrees" in capsys.readouterr().err
 
 
-# ---- the page ----------------------------------------------------------------------------------------------------
+# ---- documentation page ------------------------------------------------------------------------------------------
 
 
 def block(name: str) -> str:
@@ -615,7 +615,7 @@ def test_the_reader_of_the_page_agrees_with_load_cases() -> None:
             if case.exact is not None:
                 assert exact[name]["expected"] == case.exact.tolist()
             for column, values in case.ledger.items():
-                written = {"dropped": "policy"}.get(column, column)  # as format lrp-cases/1 has it
+                written = {"dropped": "policy"}.get(column, column)  # the name in format lrp-cases/1
                 assert found[name]["ledger"][written] == values.tolist()
             for _, layer, _ in case.network.nodes[:1]:
                 stored = found[name]["network"]["layers"][case.data["network"]["nodes"][0][1]]["arrays"]
@@ -642,7 +642,7 @@ def test_the_reader_in_javascript_reads_the_same(tmp_path: Path) -> None:
 
 @pytest.fixture
 def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Any:
-    """`lrpref conform`, in a folder that holds the adapter of the page."""
+    """Return a function that runs `lrpref conform` in a folder with the adapter from the page."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("sys.path", ["/nowhere", *__import__("sys").path])
     (tmp_path / "two_lines.py").write_text(block("adapter"))
@@ -669,7 +669,7 @@ def test_the_adapter_of_the_page_runs_and_is_found_out(command: Any, tmp_path: P
     assert (tmp_path / "a.md").read_text().startswith("# two-lines 0.1")
 
 
-# ---- the command line --------------------------------------------------------------------------------------------
+# ---- command line ------------------------------------------------------------------------------------------------
 
 
 def test_conform_lrpref(command: Any, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""One call for users of PyTorch: their module, their input, their attribution."""
+"""`crosscheck`: check an attribution of a PyTorch module with a single call."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def x() -> Any:
 
 
 def test_gradient_times_input_is_lrp_0(module: Any, x: Any) -> None:
-    """An attribution that torch makes by itself; asked as epsilon-plus, it is recognised for what it is."""
+    """Gradient times input from torch equals LRP-0, and is recognised as such when checked against epsilon-plus."""
     given = x.clone().requires_grad_()
     y = module(given)
     (gradient,) = torch.autograd.grad(y.max(dim=1).values.sum(), given)
@@ -61,7 +61,7 @@ def test_gradient_times_input_is_lrp_0(module: Any, x: Any) -> None:
 
 
 def test_captums_rule_written_in_torch_is_named() -> None:
-    """captum's Alpha1_Beta0_Rule for two Linear layers: clamp the weights, divide, go back. No lrpref in it."""
+    """captum's Alpha1_Beta0_Rule for two Linear layers, written in torch without lrpref, is identified."""
     torch.manual_seed(5)
     first, second = nn.Linear(5, 6), nn.Linear(6, 3)
     model = nn.Sequential(first, nn.ReLU(), second)
@@ -81,7 +81,7 @@ def test_captums_rule_written_in_torch_is_named() -> None:
 
 @pytest.mark.filterwarnings("ignore")
 def test_captum_itself(x: Any) -> None:
-    """Its rule on the first call; on the second, the rules that it deleted after the first."""
+    """captum applies its rules on the first call and deletes them; the second call uses epsilon everywhere."""
     captum = pytest.importorskip("captum.attr", reason="captum is not installed: pip install captum")
     rules = pytest.importorskip("captum.attr._utils.lrp_rules")
 
@@ -109,7 +109,7 @@ def test_captum_itself(x: Any) -> None:
 
 @pytest.mark.filterwarnings("ignore")
 def test_zennit_itself(x: Any) -> None:
-    """Its composite does not see the plus; under flat, no hook sees the function relu."""
+    """zennit's composite does not hook `+`; under flat, no hook applies to the function `relu`."""
     composites = pytest.importorskip("zennit.composites", reason="zennit is not installed, or torchvision is not")
     attribution = pytest.importorskip("zennit.attribution")
     rules = pytest.importorskip("zennit.rules")

@@ -1,4 +1,4 @@
-"""MNIST and CIFAR-10 in each of their published formats: small files of our own, hostile ones, and the real data."""
+"""MNIST and CIFAR-10 in each of their published formats: small files, malicious files and the real data."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ IMAGES, LABELS = RNG.integers(0, 256, (4, 3, 32, 32), dtype=np.uint8), np.array(
 
 
 def idx_files(folder: Path, mark: str = "-", zipped: bool = False) -> None:
-    """Both splits; the test set is the first two digits."""
+    """Write both splits; the test set is the first two digits."""
     folder.mkdir(parents=True, exist_ok=True)
     for prefix, n in (("train", 5), ("t10k", 2)):
         for what, rank, array in (("images", 3, DIGITS[:n]), ("labels", 1, DIGIT_LABELS[:n])):
@@ -76,7 +76,7 @@ def test_mnist_in_each_format(form: str, tmp_path: Path) -> None:
 
 
 def test_idx_by_hand() -> None:
-    """Big-endian sizes, bytes row after row."""
+    """IDX files store big-endian sizes, then the bytes row by row."""
     data = bytes([0, 0, 8, 2, 0, 0, 0, 2, 0, 0, 0, 3, 1, 2, 3, 4, 5, 6])
     assert_array_equal(parse_idx(data), [[1, 2, 3], [4, 5, 6]])
     assert as_idx(parse_idx(data)) == data
@@ -111,7 +111,7 @@ def test_zipped_files_that_are_damaged(tmp_path: Path) -> None:
 
 
 def test_a_zipped_file_that_would_fill_the_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No more is unpacked than any file of these data sets has."""
+    """No more bytes are unpacked than the largest file of these data sets has."""
     monkeypatch.setattr("lrpref.zoo.datasets.idx.MAX_BYTES", 1000)
     (tmp_path / "bomb.gz").write_bytes(gzip.compress(as_idx(np.zeros((30, 28, 28), dtype=np.uint8))))
     with pytest.raises(DataError, match="but the IDX file has 985"):
@@ -190,7 +190,7 @@ def test_cifar_10_in_each_format(form: str, tmp_path: Path) -> None:
 
 
 def parts(folder: Path) -> None:
-    """lrpref's own layout: channels last, places in the published files."""
+    """Write lrpref's own layout: channels last, with the indices in the published files."""
     last = np.moveaxis(IMAGES, 1, 3)
     for i in (1, 2):
         np.savez(folder / f"cifar10_train_{i}.npz", x=last, y=LABELS, index=np.arange(4, dtype=np.int32) + 4 * i)
@@ -230,7 +230,7 @@ def test_archives_that_are_damaged_or_lack_a_batch(tmp_path: Path) -> None:
         path.write_bytes(content)
         with pytest.raises(DataError, match=r"cifar-10-binary\.tar\.gz"):
             datasets.load("cifar10", folder=tmp_path, check=False)
-    with tarfile.open(path, "w:gz") as tar:  # a link instead of a batch: it leads nowhere
+    with tarfile.open(path, "w:gz") as tar:  # a link instead of a batch must not be followed
         link = tarfile.TarInfo("cifar-10-batches-bin/test_batch.bin")
         link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
         tar.addfile(link)
@@ -249,7 +249,7 @@ def test_batches_that_are_too_large(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 class Trap:
-    """Leaves a mark when it is unpickled."""
+    """Creates a file when it is unpickled."""
 
     def __init__(self, mark: Path) -> None:
         self.mark = mark
@@ -292,7 +292,7 @@ def test_the_python_batches_are_refused_and_never_unpickled(form: str, split: st
         datasets.load("cifar10", split, folder, check=False)
     assert not mark.exists()
     pickle.loads(content)
-    assert mark.exists()  # so that the line above could have failed
+    assert mark.exists()  # proves that the assertion above can fail
 
 
 @pytest.mark.parametrize("form", CIFAR)
@@ -332,7 +332,7 @@ def test_the_folder_is_an_argument_or_a_variable(tmp_path: Path, monkeypatch: py
 
 
 def test_data_that_were_not_published(tmp_path: Path) -> None:
-    """One pixel, or one label: the checksum says so, and what to do."""
+    """The checksum reveals data that differ from the published files; the message gives a remedy."""
     mnist_npz(tmp_path)
     with pytest.raises(DataError, match=r"the images are not the published ones: md5 .* check=False"):
         datasets.load("mnist", folder=tmp_path)
@@ -347,7 +347,7 @@ def test_data_that_were_not_published(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("changed", ["images", "labels"])
 def test_checksums_see_one_bit(changed: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Against those of the small files themselves: as they are, they pass; with one bit changed they do not."""
+    """With the checksums of the small files, unchanged data pass and a single changed bit fails."""
     arrays = {"x_test": DIGITS[:2].copy(), "y_test": DIGIT_LABELS[:2].copy()}
     sums = tuple(hashlib.md5(as_idx(array)).hexdigest() for array in arrays.values())
     monkeypatch.setitem(mnist.MD5, "test", sums)
@@ -388,7 +388,7 @@ def test_what_is_not_scaled(x: np.ndarray, settings: dict[str, Any]) -> None:
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[tuple[Path, str]]:
-    """A folder that is served on this machine."""
+    """Serve a folder over HTTP on localhost."""
     folder = tmp_path / "served"
     folder.mkdir()
 
@@ -417,7 +417,7 @@ def test_what_is_missing_is_fetched_if_one_asks_for_it(
     data = datasets.load("mnist", "train", tmp_path / "cache", download=True, check=False)
     assert_array_equal(data.x[:, 0], DIGITS)
     monkeypatch.setattr(mnist, "DOWNLOADS", [Download(url, name, "0" * 32) for name in sums])
-    assert len(datasets.load("mnist", folder=tmp_path / "cache", download=True, check=False)) == 2  # it is there
+    assert len(datasets.load("mnist", folder=tmp_path / "cache", download=True, check=False)) == 2  # already cached
     with pytest.raises(DataError, match=r"could not download .*hash"):
         datasets.load("mnist", folder=tmp_path / "other", download=True, check=False)
 
@@ -437,7 +437,7 @@ def test_without_pooch_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.Mo
         datasets.load("mnist", folder=tmp_path, download=True)
 
 
-# ---- the real data -----------------------------------------------------------------------------------------------
+# ---- real data ---------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture

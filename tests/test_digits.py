@@ -1,4 +1,4 @@
-"""How many digits are right: the measure on numbers worked out by hand, the two references, and small trained nets."""
+"""Correct digits: the measure on numbers computed by hand, both references, and small trained networks."""
 
 from __future__ import annotations
 
@@ -36,18 +36,18 @@ from lrpref import (
 )
 from lrpref.errors import BudgetError, DTypeError, InputError, LrprefError, ParameterError, RuleError, UnknownNameError
 
-measuring = sys.modules["lrpref.rational.correct_digits"]  # the name lrpref.digits is the function's
+measuring = sys.modules["lrpref.rational.correct_digits"]  # the module; lrpref.digits is the function
 
 needs_mpmath = pytest.mark.skipif(importlib.util.find_spec("mpmath") is None, reason="mpmath is not installed")
 
 HOLDS = {kind.__name__: (np.finfo(kind).nmant + 1) * log10(2) for kind in (np.float32, np.float64, np.longdouble)}
 
 
-# ---- the measure -------------------------------------------------------------------------------------------------
+# ---- measure -----------------------------------------------------------------------------------------------------
 
 
 def measured(R: list[float], truth: list[Any], dtype: Any = np.float64) -> tuple[np.ndarray, Any]:
-    """The digits of R next to the truth."""
+    """Return the correct digits of R, given the truth."""
     return measuring._measure(np.asarray(R, dtype=dtype), exact(truth))  # type: ignore[no-any-return]
 
 
@@ -65,7 +65,7 @@ def test_a_right_number_has_all_digits_of_its_type() -> None:
 
 
 def test_a_number_rounded_once_has_all_digits_or_nearly() -> None:
-    """Half a unit in the last place is 2^-24 of the largest, 2^-25 of the smallest mantissa: capped, not more."""
+    """Rounding once has a relative error of at most 2^-24, the digits float32 holds; smaller errors are capped."""
     x = np.random.default_rng(0).uniform(0.5, 4, 1000)
     found, summary = measured(list(x), list(exact(x)), np.float32)
     assert HOLDS["float32"] - 0.01 < summary.worst <= summary.median == found.max() == HOLDS["float32"]
@@ -79,7 +79,7 @@ def test_a_wrong_sign_a_wrong_size_and_no_number_have_no_digits(R: float) -> Non
 
 
 def test_where_the_truth_is_zero() -> None:
-    """Zero is right, and does not count; the smallest number is wrong, and does. Minus zero is zero."""
+    """Zero and minus zero are correct and do not count; even the smallest nonzero number is wrong and counts."""
     found, summary = measured([0.0, -0.0, 5e-324, 1.0], [0, 0, 0, 1])
     assert_array_equal(found, [HOLDS["float64"], HOLDS["float64"], 0, HOLDS["float64"]])
     assert summary.values == 2
@@ -122,21 +122,21 @@ def test_long_fractions_are_cut_where_nobody_sees() -> None:
 
 
 def small_digits() -> tuple[np.ndarray, np.ndarray]:
-    """The embedded digits at 8 x 8 (means of 3 x 3 cells of the middle 24 x 24), and what they show."""
+    """Return the embedded digits at 8 x 8 (means of 3 x 3 blocks of the central 24 x 24) and their labels."""
     x = np.concatenate([samples.load(name) for name in samples.names((1, 28, 28))])[:, :, 2:26, 2:26]
     labels = np.asarray([samples.label(name) for name in samples.names((1, 28, 28))])
     return AvgPool2D(3).forward(x), labels
 
 
 def fitted(body: list[lrpref.Layer], x: np.ndarray, labels: np.ndarray) -> Network:
-    """Random layers, and on top of them a Dense layer fitted to the labels by least squares."""
+    """Append a Dense layer, fitted to the labels by least squares, to random layers."""
     features = Network.sequential(*body).forward(x).astype(np.float64)
     weight, *_ = np.linalg.lstsq(features, np.eye(10)[labels], rcond=None)
     return Network.sequential(*body, Dense(weight.T.astype(np.float32)))
 
 
 def random(*shape: int) -> np.ndarray:
-    """Random weights for ReLUs."""
+    """Return random weights scaled for ReLU layers."""
     fan_in = int(np.prod(shape[1:]))
     return np.random.default_rng(shape).normal(size=shape).astype(np.float32) * np.float32((2 / fan_in) ** 0.5)
 
@@ -152,7 +152,7 @@ def cnn() -> list[lrpref.Layer]:
 @pytest.mark.parametrize("body", [mlp, cnn])
 @pytest.mark.parametrize("rule", ["epsilon", "z-plus", "alpha-beta", "epsilon-plus-flat", "relative"])
 def test_digits_of_a_small_network_on_real_digits(body: Callable[[], list[lrpref.Layer]], rule: str) -> None:
-    """Longer numbers have more digits right, none has more than it holds, and all that can be said is consistent."""
+    """Longer types have more correct digits, never more than they hold, and the summary is consistent."""
     x, labels = small_digits()
     net = fitted(body(), x, labels)
     assert_array_equal(net.forward(x).argmax(axis=1), labels)
@@ -187,9 +187,9 @@ def test_the_target_may_be_chosen() -> None:
 
 @pytest.mark.parametrize(("w", "x"), [(1.0, 1.0001), (1.0001, 1.0)])
 def test_a_cancellation_worked_out_by_hand(w: float, x: float) -> None:
-    """z = w x - 1 = 1e-4, and float32 puts 1.0001, a weight or an input, at 1.00010001659: z is wrong by 1.7e-4.
+    """z = w x - 1 = 1e-4, but float32 rounds 1.0001 (weight or input) to 1.00010001659: z has relative error 1.7e-4.
 
-    R = w x z^2 / (z + epsilon)^2 with epsilon = z is wrong by as much. LRP-0 leaves R = w x, where z is no matter.
+    With epsilon = z, R = w x z^2 / (z + epsilon)^2 has the same relative error. LRP-0 gives R = w x, independent of z.
     """
     net = Network.sequential(Dense([[w]], [-1.0]), ReLU(), Dense([[1.0]]))
     found = digits(net, np.asarray([[x]]), "epsilon(epsilon=0.0001)", dtypes=["float32", "float64"])
@@ -199,7 +199,7 @@ def test_a_cancellation_worked_out_by_hand(w: float, x: float) -> None:
 
 
 def test_a_decision_that_rounding_turns_round_shows() -> None:
-    """1 and 1 + 1e-9 are one number in float32, and the first of two equal maxima wins: the wrong cell."""
+    """1 and 1 + 1e-9 are equal in float32, so the max-pool picks the first maximum: the wrong pixel."""
     net = Network.sequential(MaxPool2D((1, 2)), Flatten(), Dense([[1.0]]))
     found = digits(net, np.asarray([[[[1.0, 1.0 + 1e-9]]]]), "zero", dtypes=["float32", "float64"])
     assert_array_equal(found["float32"], np.zeros((1, 1, 1, 2)))
@@ -223,14 +223,14 @@ def test_networks_without_parameters_and_networks_that_are_exact() -> None:
 
 
 def test_a_heatmap_that_is_not_finite_has_no_digits_and_raises_nothing() -> None:
-    """1e-30 squared is zero in float32: LRP-0 divides what is left of it."""
+    """In float32, 1e30 squared overflows (NaN relevance) and 1e-30 squared underflows (a zero denominator)."""
     net = Network.sequential(Dense(np.asarray([[1e-30]])), ReLU(), Dense(np.asarray([[1e30]])))
     found = digits(net, np.asarray([[1e-20]]), rules.WSquare(), dtypes=["float32", "float64"])
     assert found["float32"][0, 0] == 0
     assert found["float64"][0, 0] > 14
 
 
-# ---- the other reference -----------------------------------------------------------------------------------------
+# ---- mpmath reference --------------------------------------------------------------------------------------------
 
 
 @needs_mpmath
@@ -269,7 +269,7 @@ def test_roots_are_measured_against_mpmath() -> None:
 
 @needs_mpmath
 def test_mpmaths_numbers_are_right_and_leave_mpmath_alone() -> None:
-    """Against values known to forty digits; the precision of mpmath itself stays."""
+    """Values agree with forty known digits, and mpmath's global precision is unchanged."""
     import mpmath
 
     before = mpmath.mp.dps
@@ -315,7 +315,7 @@ def test_auto_falls_back_to_mpmath_for_what_takes_long(monkeypatch: pytest.Monke
 
 
 def every_second(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A clock that advances by one second whenever a budget reads it."""
+    """Replace the clock by one that advances a second whenever a budget reads it."""
     times = iter(range(10**6))
     monkeypatch.setattr("lrpref._support.budget.monotonic", lambda: float(next(times)))
 
@@ -324,7 +324,7 @@ def every_second(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_auto_spends_a_part_of_its_budget_on_exact_arithmetic_and_the_rest_on_mpmath(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The network needs 9 checks in each arithmetic; 1 second passes before each, and whenever a budget is made."""
+    """The network needs 9 checks per arithmetic; one second passes per check and per new budget."""
     net = Network.sequential(Dense(random(3, 2)), ReLU(), Dense(random(2, 3)))
     explained = {}
     for part in (20.0, 8.0):
@@ -360,7 +360,7 @@ def test_a_spent_budget_names_the_node(reference: str, monkeypatch: pytest.Monke
 def test_a_budget_stops_at_the_layer_that_it_has_reached(
     reference: str, seconds: int, stopped: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A second passes before each check, and two before the first."""
+    """One second passes before each check, and two before the first."""
     net = Network.sequential(Dense([[0.1, 0.2]]), ReLU(), names=["fc", "relu"])
     every_second(monkeypatch)
     with pytest.raises(BudgetError, match=f"before node {stopped}"):
@@ -368,7 +368,7 @@ def test_a_budget_stops_at_the_layer_that_it_has_reached(
 
 
 def without_mpmath(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As if it were not installed."""
+    """Simulate a missing mpmath."""
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     monkeypatch.setitem(sys.modules, "mpmath", None)
 
@@ -387,11 +387,11 @@ def test_without_mpmath(monkeypatch: pytest.MonkeyPatch) -> None:
         digits(net, x, rule)
     with pytest.raises(BudgetError, match=r"before node 'fc'.*pip install \"lrpref\[exact\]\""):
         digits(net, x, budget=0)
-    monkeypatch.setattr(measuring, "AUTO_SECONDS", 0.0)  # exact arithmetic has the whole budget
+    monkeypatch.setattr(measuring, "AUTO_SECONDS", 0.0)  # without mpmath, exact gets the whole budget
     assert digits(net, x).reference == "exact arithmetic"
 
 
-# ---- the result --------------------------------------------------------------------------------------------------
+# ---- result ------------------------------------------------------------------------------------------------------
 
 
 def test_the_table() -> None:
@@ -432,7 +432,7 @@ def test_the_result_is_frozen() -> None:
     ],
 )
 def test_what_is_refused(error: type[Exception], changed: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Before anything is computed, but for what only the walk can tell."""
+    """Errors are raised before any computation, except those that only the pass through the network can detect."""
     if error not in (IndexError, RuleError):
         monkeypatch.setattr(Network, "activations", None)
     asked = {"net": Network.sequential(Dense([[0.1, 0.2]])), "x": np.asarray([[0.3, 0.2]]), **changed}
@@ -444,7 +444,7 @@ def test_what_is_refused(error: type[Exception], changed: dict[str, Any], monkey
 
 
 class Terminal(io.StringIO):
-    """A stderr that says it is a terminal."""
+    """A stderr that claims to be a terminal."""
 
     def isatty(self) -> bool:
         return True
@@ -463,7 +463,7 @@ def test_a_bar_counts_up_and_is_wiped(monkeypatch: pytest.MonkeyPatch) -> None:
     *drawn, wiped, rest = sys.stderr.getvalue().split("\r")[1:]  # type: ignore[attr-defined]
     shares = [int(line.split()[-1].rstrip("%")) for line in drawn]
     assert shares == sorted(shares)
-    assert len(shares) == 3 * len(net.nodes)  # each layer is converted, computed, and explained
+    assert len(shares) == 3 * len(net.nodes)  # each layer is converted, evaluated and explained
     assert 90 <= shares[-1] < 100
     assert drawn[-1].startswith("exact arithmetic [")
     assert (wiped.strip(), rest) == ("", "")
@@ -483,7 +483,7 @@ def test_a_bar_changes_nothing_but_the_terminal(monkeypatch: pytest.MonkeyPatch)
 def test_no_bar_where_nobody_waits_or_nobody_looks(
     progress: bool | None, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Off when stderr is no terminal; and with one, nothing is drawn in the first two seconds."""
+    """The bar is off if stderr is not a terminal, and nothing is drawn in the first two seconds."""
     net, x = a_network()
     digits(net, x, "zero", progress=progress)
     assert capsys.readouterr().err == ""

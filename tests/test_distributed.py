@@ -1,4 +1,4 @@
-"""Explanations on Dask: lazily, block by block, on a cluster of processes of which one is killed."""
+"""Explanations with Dask: lazy, block by block, and on a cluster that survives a killed worker."""
 
 from __future__ import annotations
 
@@ -56,12 +56,12 @@ def chunked(values: np.ndarray, size: int = 3) -> Any:
 
 @pytest.fixture(autouse=True)
 def here() -> Iterator[None]:
-    """In this thread, unless a test makes a cluster: what goes wrong then shows where."""
+    """Run in this thread unless a test starts a cluster, so that tracebacks show the cause."""
     with dask.config.set(scheduler="synchronous"):
         yield
 
 
-# ---- the same relevance ------------------------------------------------------------------------------------------
+# ---- blocks give the same relevance ------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("chunks", [1, 3, 4, 10, (2, 5, 3)])
@@ -119,7 +119,7 @@ def test_no_samples() -> None:
 
 
 def test_workers_compute_on_the_backend_that_is_asked_for(backend: Backend) -> None:
-    """As on workers with GPUs: the network and the blocks go there, the relevance comes back."""
+    """Network and blocks move to the backend, as on GPU workers, and the relevance returns as NumPy."""
     found = lrpref.distributed.explain(CNN, chunked(X), TARGET, backend=backend.name).compute()
     assert isinstance(found, np.ndarray)
     assert_allclose(found, WHOLE, **CLOSE)
@@ -127,7 +127,7 @@ def test_workers_compute_on_the_backend_that_is_asked_for(backend: Backend) -> N
     assert_allclose(seeded, lrpref.explain(CNN, X, seed=SEED), **CLOSE)
 
 
-# ---- lazily ------------------------------------------------------------------------------------------------------
+# ---- lazy evaluation ---------------------------------------------------------------------------------------------
 
 
 def test_nothing_is_computed_before_it_is_asked_for() -> None:
@@ -140,11 +140,11 @@ def test_nothing_is_computed_before_it_is_asked_for() -> None:
     R = lrpref.distributed.explain(CNN, chunked(X).map_blocks(block, meta=X[:0]))
     assert read == []
     assert R[4:5].compute().shape == (1, 1, 4, 4)
-    assert read == [3]  # and then only the block that holds it
+    assert read == [3]  # only the block that contains the sample
 
 
 def test_the_same_question_is_the_same_task() -> None:
-    """So that dask can tell what it has computed already."""
+    """Equal names let dask reuse what it has computed."""
     ask = lrpref.distributed.explain
     assert ask(CNN, chunked(X), TARGET).name == ask(CNN, chunked(X), TARGET).name
     assert ask(CNN, chunked(X), TARGET).name != ask(CNN, chunked(X), TARGET, "z-plus").name
@@ -157,7 +157,7 @@ def test_the_network_is_in_the_graph_once() -> None:
     assert sizes[1] < sizes[0] + 4 * 500
 
 
-# ---- where it is written -----------------------------------------------------------------------------------------
+# ---- output files ------------------------------------------------------------------------------------------------
 
 
 def test_into_one_npy_file(tmp_path: Path) -> None:
@@ -197,7 +197,7 @@ def test_a_bar_of_dasks_on_a_terminal(tmp_path: Path, monkeypatch: pytest.Monkey
     assert "100% Completed" in sys.stderr.getvalue()  # type: ignore[attr-defined]
 
 
-# ---- what is refused, before anything is computed ----------------------------------------------------------------
+# ---- errors raised before any computation ------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -242,21 +242,21 @@ def test_without_dask(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def client() -> Iterator[Any]:
-    """Two processes of one thread each, watched by nannies, as a cluster would have them."""
+    """Start a cluster of two single-threaded processes, supervised by nannies."""
     options = {"n_workers": 2, "threads_per_worker": 1, "processes": True, "dashboard_address": None}
     with distributed.LocalCluster(**options) as cluster, distributed.Client(cluster) as client:
         yield client
 
 
 def with_a_ticket(x: np.ndarray) -> np.ndarray:
-    """Blocks that come when they are let in."""
+    """Return a block only once the queue provides a ticket for it."""
     if len(x):
         distributed.Queue("tickets").get(timeout=30)
     return x
 
 
 def test_nothing_is_lost_when_a_worker_is_killed(client: Any) -> None:
-    """It has explained some blocks, whose relevance dies with it, and is at work on others."""
+    """The killed worker loses the relevance of its finished blocks while others are in progress; all are recomputed."""
     with dask.config.set(scheduler=None):
         x = da.from_array(X, chunks=(1, 1, 4, 4)).map_blocks(with_a_ticket, meta=X[:0])
         pids, tickets = client.run(os.getpid), distributed.Queue("tickets")
@@ -269,7 +269,7 @@ def test_nothing_is_lost_when_a_worker_is_killed(client: Any) -> None:
             time.sleep(0.01)
         os.kill(pids[holders[0]], signal.SIGKILL)
         assert not future.done()
-        for _ in range(2 * len(X)):  # enough for what has to be done again
+        for _ in range(2 * len(X)):  # enough to recompute every block
             tickets.put(None)
         assert_allclose(future.result(timeout=60), WHOLE, **CLOSE)
         client.wait_for_workers(2, timeout=60)
@@ -281,26 +281,26 @@ def test_nothing_is_lost_when_a_worker_is_killed(client: Any) -> None:
 def test_workers_write_to_one_file_and_progress_is_shown(
     client: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Also where the path is relative, and the workers are elsewhere."""
+    """The path may be relative, although the workers have another working directory."""
     monkeypatch.chdir(tmp_path)
     with dask.config.set(scheduler=None):
         R = lrpref.distributed.explain(CNN, chunked(X, 2), TARGET)
         assert_allclose(lrpref.distributed.to_npy(R, "R.npy", progress=True), WHOLE, **CLOSE)
-    assert "Completed" in capsys.readouterr().out  # dask's bar of a cluster writes there
+    assert "Completed" in capsys.readouterr().out  # the progress bar of a cluster writes to stdout
     assert [path.name for path in tmp_path.iterdir()] == ["R.npy"]
 
 
-# ---- the page ----------------------------------------------------------------------------------------------------
+# ---- documentation page ------------------------------------------------------------------------------------------
 
 
 def test_the_page_runs_from_top_to_bottom(client: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every block of Python of docs/scale.md but the one that needs GPUs; the cluster that it starts is this file's."""
+    """Run every Python block of docs/scale.md except the one for GPUs, on the cluster of this file."""
     pytest.importorskip("zarr", reason="zarr is not installed")
     page = (Path(__file__).parent.parent / "docs" / "scale.md").read_text()
     blocks = re.findall(r"^```python\n(.*?)^```", page, flags=re.DOTALL | re.MULTILINE)
     assert len(blocks) == 4
     monkeypatch.chdir(tmp_path)
-    client.run(os.chdir, tmp_path)  # where workers that start now would be
+    client.run(os.chdir, tmp_path)  # the working directory of newly started workers
     monkeypatch.setattr(distributed, "LocalCluster", lambda **options: nullcontext(client.cluster))
     names: dict[str, Any] = {"__name__": "__main__"}
     for block in blocks:

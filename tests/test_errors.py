@@ -1,4 +1,4 @@
-"""Errors: each is an LrprefError and the built-in kind, and says what to do."""
+"""Errors: each is an LrprefError and a built-in exception, with a helpful message."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from lrpref import Dense, Network, ReLU, errors, rules
 from lrpref.errors import LrprefError, ShapeError, at_node, unknown
 
 BUILT_IN = {name: getattr(builtins, kind) for name, kind in re.findall(r"── (\w+) +\((\w+)\)", errors.__doc__ or "")}
-"""The tree that the module prints: each error, and the built-in kind it also is."""
+"""The tree in the module's docstring: each error and the built-in exception it derives from."""
 
 
 def test_the_printed_tree_has_every_error() -> None:
-    """A new error must say which built-in kind it is."""
+    """A new error must appear in the tree with its built-in base class."""
     classes = [c for _, c in inspect.getmembers(errors, inspect.isclass) if c.__module__ == errors.__name__]
     raised = {c.__name__ for c in classes if issubclass(c, LrprefError) and c is not LrprefError}
     assert raised == set(BUILT_IN)
@@ -44,7 +44,7 @@ def test_at_node_keeps_the_kind_and_the_cause() -> None:
 
 
 def test_at_node_leaves_other_errors_alone() -> None:
-    """An error that nobody raised on purpose is a bug, and must look like one."""
+    """An unexpected exception is a bug and must stay recognisable as one."""
     with pytest.raises(ZeroDivisionError, match="division by zero"), at_node("fc1", ReLU()):
         1 / 0  # noqa: B018
 
@@ -76,7 +76,7 @@ def test_an_unknown_name_comes_with_the_nearest_known_one() -> None:
     ],
 )
 def test_one_mistake_of_each_kind(name: str, mistake: object) -> None:
-    """Each can be caught as lrpref's and as the built-in kind, and its message is a sentence."""
+    """Each error can be caught as the built-in exception, and its message has more than three words."""
     with pytest.raises(BUILT_IN[name]) as caught:
         mistake()  # type: ignore[operator]
     assert type(caught.value) is getattr(errors, name)

@@ -1,7 +1,7 @@
-"""Faithfulness tests on models whose curves can be written down, and each known trap of such metrics once.
+"""Faithfulness metrics on models whose curves have a closed form, and one test for each known pitfall.
 
-The model of most tests is additive, f(x) = sum_i w_i x_i. With fill 0, taking feature i away lowers f by its
-contribution w_i x_i, so the curve of any order is a sum, and the contributions themselves are the best map there is.
+Most tests use an additive model, f(x) = sum_i w_i x_i. With fill 0, removing feature i lowers f by its contribution
+w_i x_i, so the curve of any order is a cumulative sum, and the contributions themselves are the optimal map.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ few = settings(max_examples=settings.default.max_examples // 2)
 
 
 def additive(w: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
-    """f(x) = sum of w x over everything but the batch, as one output."""
+    """Return f(x) = sum of w x over all axes but the batch, with one output."""
     return lambda x: (w * x).reshape(len(x), -1).sum(axis=1, keepdims=True)
 
 
@@ -39,7 +39,7 @@ def generator(seed: int = 0) -> np.random.Generator:
 
 
 def test_a_curve_by_hand() -> None:
-    """Contributions 6, -1, 2, 0 and a bias of 1: MoRF takes 6, 2, 0, -1; LeRF takes -1, 0, 2, 6."""
+    """Contributions 6, -1, 2, 0 and a bias of 1: MoRF removes 6, 2, 0, -1; LeRF removes -1, 0, 2, 6."""
     net = Network.sequential(Dense([[3.0, -1.0, 1.0, 5.0]], [1.0]))
     x = np.array([[2.0, 1.0, 2.0, 0.0]])
     R = x * [[3.0, -1.0, 1.0, 5.0]]
@@ -54,7 +54,7 @@ def test_a_curve_by_hand() -> None:
 
 @given(x=arrays((2, 5)), w=arrays((5,)))
 def test_the_curve_of_an_additive_model(x: np.ndarray, w: np.ndarray) -> None:
-    """f(x(k)) = f(x) - the k largest contributions (MoRF) or the k smallest (LeRF); insertion is what deletion took."""
+    """f(x(k)) is f(x) minus the k largest (MoRF) or smallest (LeRF) contributions; insertion is their sum."""
     R = w * x
     sums = np.concatenate([np.zeros((2, 1)), np.cumsum(-np.sort(-R, axis=1), axis=1)], axis=1)
     least = np.concatenate([np.zeros((2, 1)), np.cumsum(np.sort(R, axis=1), axis=1)], axis=1)
@@ -69,7 +69,7 @@ def test_the_curve_of_an_additive_model(x: np.ndarray, w: np.ndarray) -> None:
 @given(x=arrays((1, 4)), w=arrays((4,)))
 @few
 def test_on_an_additive_model_the_contributions_are_the_best_map(x: np.ndarray, w: np.ndarray) -> None:
-    """At every k, no order of all 24 gets lower under MoRF or higher under LeRF; so AOPC and ABPC are the largest."""
+    """None of the 24 orders is lower under MoRF or higher under LeRF at any k, so AOPC and ABPC are maximal."""
     oracle = abpc(additive(w), x, w * x)
     orders = np.asarray(list(permutations(range(4))), dtype=float)
     others = abpc(additive(w), np.repeat(x, len(orders), axis=0), orders)
@@ -82,7 +82,7 @@ def test_on_an_additive_model_the_contributions_are_the_best_map(x: np.ndarray, 
 @given(x=generic((2, 6)), w=generic((6,)), seed=st.integers(0, 99))
 @few
 def test_features_may_be_listed_in_any_order(x: np.ndarray, w: np.ndarray, seed: int) -> None:
-    """Without ties. (Sums are rounded in another order.)"""
+    """Without ties, a permutation of the features does not change the curve, except for rounding of the sums."""
     p = generator(seed).permutation(6)
     R = generator(seed + 1).normal(size=x.shape)
     for order in ("morf", "lerf"):
@@ -99,7 +99,7 @@ def test_minus_the_map_turns_the_orders_round(x: np.ndarray, w: np.ndarray) -> N
 
 
 def test_with_k_0_and_with_the_end() -> None:
-    """A curve starts at the untouched input (Quantus' region perturbation leaves that out) and ends at the fill."""
+    """A curve starts at the unchanged input (omitted by Quantus' region perturbation) and ends at the fill."""
     x, w = generator().normal(size=(2, 7)), generator(1).normal(size=7)
     curve = pixel_flipping(additive(w), x, x, fill=0.5)
     assert_allclose(curve.scores[:, 0], x @ w)
@@ -109,7 +109,7 @@ def test_with_k_0_and_with_the_end() -> None:
 
 @pytest.mark.parametrize(("step", "changed"), [(1, 7), (2, 4), (3, 3), (7, 1), (100, 1)])
 def test_steps(step: int, changed: int) -> None:
-    """The last step takes what is left; the points are those of the finest curve."""
+    """The last step takes the remaining features; the points lie on the finest curve."""
     x, w = generator().normal(size=(1, 7)), generator(1).normal(size=7)
     fine, coarse = pixel_flipping(additive(w), x, x), pixel_flipping(additive(w), x, x, step=step)
     assert len(coarse.changed) == changed + 1
@@ -120,7 +120,7 @@ def test_steps(step: int, changed: int) -> None:
 
 @pytest.mark.parametrize("step", [1, 3, 10])
 def test_the_area_does_not_depend_on_how_many_points_there_are(step: int) -> None:
-    """A constant curve of .8 has area .8, and a straight one from 1 to 0 has a half (not L / 2: no dx = 1)."""
+    """A constant curve of 0.8 has area 0.8, and a line from 1 to 0 has area 1/2 (not L / 2, as with dx = 1)."""
     x = np.ones((1, 30))
     flat = pixel_flipping(lambda x: np.full((len(x), 1), 0.8), x, x, step=step)
     straight = pixel_flipping(lambda x: x.mean(axis=1, keepdims=True), x, x, step=step)
@@ -128,12 +128,12 @@ def test_the_area_does_not_depend_on_how_many_points_there_are(step: int) -> Non
     assert_allclose(pixel_flipping(lambda x: x.mean(axis=1, keepdims=True), x, x, steps=15).area, [0.75])
 
 
-# ---- the traps ---------------------------------------------------------------------------------------------------
+# ---- known pitfalls ----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("factor", [1e-300, 1.0, 1e300])
 def test_the_size_of_the_map_is_no_matter(factor: float) -> None:
-    """Only its order counts: nothing is divided by max |R|, which would lose or blow up what is small."""
+    """Only the order matters: maps are not divided by max |R|, which could underflow or overflow."""
     x, w = generator().normal(size=(3, 9)), generator(1).normal(size=9)
     assert_array_equal(
         abpc(additive(w), x, factor * (w * x)).abpc,
@@ -142,7 +142,7 @@ def test_the_size_of_the_map_is_no_matter(factor: float) -> None:
 
 
 def test_evidence_against_comes_last_unless_asked_otherwise() -> None:
-    """Contributions 2, -5, 1. By |R|, the -5 would go first and the output would *rise*."""
+    """Contributions 2, -5, 1. By |R|, the -5 is removed first and the output *rises*."""
     x, w = np.ones((1, 3)), np.array([2.0, -5.0, 1.0])
     assert_array_equal(pixel_flipping(additive(w), x, w * x).scores, [[-2, -4, -5, 0]])
     assert_array_equal(pixel_flipping(additive(w), x, w * x, by="magnitude").scores, [[-2, 3, 1, 0]])
@@ -150,7 +150,7 @@ def test_evidence_against_comes_last_unless_asked_otherwise() -> None:
 
 @pytest.mark.parametrize("order", ["morf", "lerf"])
 def test_ties_go_by_position(order: str) -> None:
-    """Of 200 features 100 are equal, in the middle: they go one by one from the left. An unstable sort would not."""
+    """100 of 200 features are tied in the middle and are taken from left to right; an unstable sort would fail."""
     x, w = np.ones((1, 200)), 2.0 ** -np.arange(200)
     R = np.where(np.arange(200) % 2 == 0, 0.0, np.where(np.arange(200) < 100, 1.0, -1.0))[None]
     expected = np.argsort(-R[0] if order == "morf" else R[0], kind="stable")
@@ -160,18 +160,18 @@ def test_ties_go_by_position(order: str) -> None:
 
 
 def test_a_constant_map_has_nothing_between_its_curves() -> None:
-    """Because ties go by position in both orders. If LeRF were MoRF backwards, the corner would look important."""
+    """Ties are broken by position in both orders. If LeRF were MoRF reversed, the corner would look important."""
     x, w = generator().normal(size=(2, 1, 4, 4)), generator(1).normal(size=(1, 4, 4))
     assert_array_equal(abpc(additive(w), x, np.zeros_like(x)).abpc, [0, 0])
     x, w = np.ones((4000, 3)), np.array([1.0, 2.0, 4.0])
-    x = x * (1 + np.arange(4000)[:, None])  # different samples, different draws
+    x = x * (1 + np.arange(4000)[:, None])  # distinct samples get distinct random draws
     shuffled = pixel_flipping(additive(w), x, np.zeros_like(x), ties="random", normalise="start").scores
     assert_allclose(shuffled.mean(axis=0), [1, 2 / 3, 1 / 3, 0], atol=0.01)
     assert len(np.unique(shuffled.round(6), axis=0)) == 6
 
 
 def test_a_map_without_channels_takes_whole_pixels() -> None:
-    """(N, H, W) and (N, 1, H, W) say the same: one step is one pixel in all its channels."""
+    """(N, H, W) and (N, 1, H, W) are equivalent: each step changes one pixel in all channels."""
     x, w = generator().normal(size=(2, 3, 2, 2)), generator(1).normal(size=(3, 2, 2))
     R = (w * x).sum(axis=1)
     curve = pixel_flipping(additive(w), x, R)
@@ -183,7 +183,7 @@ def test_a_map_without_channels_takes_whole_pixels() -> None:
 
 
 def test_how_channels_make_a_pixel() -> None:
-    """Two pixels, two channels: (3, -2.5) and (1, 1)."""
+    """Two pixels with the channel values (3, -2.5) and (1, 1)."""
     x, R = np.ones((1, 2, 1, 2)), np.array([[[[3.0, 1.0]], [[-2.5, 1.0]]]])
     w = np.array([[[1.0, 10.0]], [[100.0, 1000.0]]])
     first = {"sum": 1111 - 1010, "max": 1111 - 101, "magnitude": 1111 - 101, "separate": 1111 - 1}
@@ -193,7 +193,7 @@ def test_how_channels_make_a_pixel() -> None:
 
 
 class Recorder:
-    """A scorer that keeps what it was given."""
+    """A scorer that records its inputs."""
 
     def __init__(self, outputs: int = 1) -> None:
         self.seen: list[np.ndarray] = []
@@ -205,7 +205,7 @@ class Recorder:
 
 
 def test_fills_are_in_the_units_of_the_input() -> None:
-    """Data between 100 and 200: a random fill is too, and not between 0 and 1."""
+    """For data between 100 and 200 a random fill is in that range too, not between 0 and 1."""
     x = 100 + 100 * generator().random((3, 2, 4, 4))
     scorer = Recorder()
     pixel_flipping(scorer, x, x, fill="uniform")
@@ -226,7 +226,7 @@ def test_a_softmax_is_never_applied_twice() -> None:
         assert_array_equal(abpc(ended, x, x, output=output).abpc, expected.abpc)
     with pytest.raises(ParameterError, match="softmax to them once more"):
         abpc(lambda x: ended.forward(x), x, x, output="probability")
-    as_given = abpc(lambda x: ended.forward(x), x, x)  # probabilities, as they are
+    as_given = abpc(lambda x: ended.forward(x), x, x)  # probabilities, used unchanged
     assert_allclose(as_given.abpc, abpc(net, x, x, output="probability").abpc)
 
 
@@ -245,14 +245,14 @@ def test_the_three_outputs() -> None:
 
 
 def test_the_class_stays_the_same_while_the_answer_changes() -> None:
-    """At the start class 0 leads; without feature 0 class 1 does. Class 0 is measured to the end."""
+    """Class 0 is predicted at the start, class 1 without feature 0; class 0 is measured throughout."""
     net = Network.sequential(Dense([[4.0, 0.0], [0.0, 3.0]]))
     assert_array_equal(pixel_flipping(net, np.ones((1, 2)), np.array([[1.0, 0.0]])).scores, [[4, 0, 0]])
 
 
 @pytest.mark.parametrize("fill", ["zero", "mean", "uniform", "blur", "neighbours", "flip"])
 def test_a_sample_does_not_depend_on_its_batch(fill: str) -> None:
-    """Nor on how many inputs the network gets at once; with random fill, random ties and repeats too."""
+    """Nor on the batch size of the network, even with random fill, random ties and repeats."""
     x, w = generator().random((4, 2, 5, 5)), generator(1).normal(size=(2, 5, 5))
     R = np.round(w * x)  # many ties
     repeats = 2 if fill == "uniform" else 1
@@ -265,7 +265,7 @@ def test_a_sample_does_not_depend_on_its_batch(fill: str) -> None:
 
 
 def test_both_orders_get_the_same_fill() -> None:
-    """When everything is changed nothing is left of the order: the curves meet, also under a random fill."""
+    """Once everything is changed the order no longer matters: the curves meet, even with a random fill."""
     x, w = generator().random((3, 1, 4, 4)), generator(1).normal(size=(1, 4, 4))
     both = abpc(additive(w), x, w * x, fill="uniform", repeats=3)
     assert_allclose(both.morf.scores[:, -1], both.lerf.scores[:, -1], rtol=1e-12)
@@ -274,7 +274,7 @@ def test_both_orders_get_the_same_fill() -> None:
 
 
 def test_repeats_are_averaged() -> None:
-    """The draws of a repeat are its own: the mean of many uniform fills tends to the fill's mean."""
+    """Each repeat draws independently: the average over many uniform fills tends to the mean of the fill."""
     x, w = generator().random((2, 9)), np.ones(9)
     end = pixel_flipping(additive(w), x, x, fill=fills.Uniform(0, 1), repeats=400, step=9).scores[:, -1]
     assert_allclose(end, 4.5, atol=4 * (9 / 12 / 400) ** 0.5)
@@ -308,7 +308,7 @@ def test_fills_by_hand() -> None:
     assert_array_equal(made["flip"], 1 - x[0, 0])
     assert (made["uniform"] >= 1).all()
     assert (made["uniform"] < 6).all()
-    a = np.exp(-1 / 50)  # the weight of the next pixel, sigma 5; 1 for a pixel's own
+    a = np.exp(-1 / 50)  # the weight of a neighbour for sigma 5, relative to the centre
     weights = np.array([[1, a], [a, 1]]) / (1 + a)
     assert_allclose(made["blur"], weights @ x[0, 0] @ weights.T)
 
@@ -324,15 +324,15 @@ def test_fills_of_features_and_channels() -> None:
 
 @pytest.mark.parametrize("fill", [fills.Blur(), fills.Neighbours(), fills.Blur(1, 3), fills.Neighbours(5)])
 def test_smooth_fills_keep_what_is_level(fill: fills.Fill) -> None:
-    """At the border too, where there are fewer pixels around."""
+    """A constant image stays constant, even at the border, where a pixel has fewer neighbours."""
     level = np.full((1, 2, 6, 7), 3.0)
     assert_allclose(fill.background(level, []), level, rtol=1e-14)
 
 
 def test_regions_are_taken_whole_and_may_be_smaller_at_the_edge() -> None:
-    """5 x 3 pixels in tiles of 2: 3 x 2 tiles. The tile of largest sum goes first, all its pixels at once."""
+    """5 x 3 pixels form 3 x 2 tiles of size 2. The tile with the largest sum is flipped first, as a whole."""
     R = np.zeros((1, 1, 5, 3))
-    R[0, 0, 2:4, 2] = [5, 1]  # the tile in the middle of the right edge: two pixels
+    R[0, 0, 2:4, 2] = [5, 1]  # the middle tile at the right edge has two pixels
     R[0, 0, 0, 0] = 5.5  # a single large pixel in the upper left tile
     x, scorer = np.ones_like(R), Recorder()
     curve = pixel_flipping(scorer, x, R, region=2, batch_size=100)
@@ -372,7 +372,7 @@ def small_network(rng: np.random.Generator) -> Network:
 
 
 def test_gradient_times_input_is_the_slope() -> None:
-    """By central differences; between kinks the network is linear, so they are exact but for rounding."""
+    """Central differences are exact up to rounding, because the network is linear between kinks."""
     net, x = small_network(generator()), generator(1).normal(size=(1, 2, 4, 4))
     R = baselines.gradient_x_input(net, x, 2)
     h = 2.0**-20
@@ -394,7 +394,7 @@ def test_random_maps_belong_to_their_sample() -> None:
 
 
 def test_sobel_by_hand() -> None:
-    """A step of 1 between the left and the right half: 1 + 2 + 1 next to it, nothing elsewhere."""
+    """A step of 1 between the left and right half gives 1 + 2 + 1 beside it and 0 elsewhere."""
     x = np.zeros((1, 2, 4, 6))
     x[..., 3:] = 1
     expected = np.zeros((4, 6))
@@ -403,7 +403,7 @@ def test_sobel_by_hand() -> None:
     assert_array_equal(baselines.sobel(None, x.swapaxes(2, 3))[0, 0], expected.T)
     corner = np.zeros((1, 1, 3, 3))
     corner[0, 0, 0, 0] = 1
-    assert_allclose(baselines.sobel(None, corner)[0, 0, 1, 1], 2**0.5)  # one of each direction
+    assert_allclose(baselines.sobel(None, corner)[0, 0, 1, 1], 2**0.5)  # 1 in each direction
 
 
 def test_baselines_by_name() -> None:
@@ -427,7 +427,7 @@ def test_a_map_that_does_not_look_at_the_network_never_changes() -> None:
 
 
 def test_cascading_and_independent() -> None:
-    """The first step is the same; then independent puts the trained parameters back, and cascading does not."""
+    """The first step is the same; then only the independent mode restores the trained parameters."""
     net, x = small_network(generator()), generator(1).normal(size=(3, 2, 4, 4))
     cascading, independent = (
         evaluation.parameter_randomisation(net, x, "zero", mode=mode, similarity="cosine", seed=3)
@@ -465,7 +465,7 @@ def test_how_parameters_are_drawn() -> None:
 
 
 def test_a_sign_of_a_logit_does_not_turn_the_map_round() -> None:
-    """The randomised network's logit is negative, its contributions point the same way: similarity +1, not -1."""
+    """The randomised logit is negative but the contributions keep their signs: similarity +1, not -1."""
     net = Network.sequential(Dense([[1.0, 2.0, 3.0]], [1.0]))
     x = np.ones((1, 3))
     negative = replace(net["dense1"], bias=np.array([-100.0]))
@@ -476,13 +476,13 @@ def test_a_sign_of_a_logit_does_not_turn_the_map_round() -> None:
     assert maps.spearman(R, S_logit) == -1
 
 
-# ---- maps --------------------------------------------------------------------------------------------------------
+# ---- measures on maps --------------------------------------------------------------------------------------------
 
 
 @few
 @given(a=arrays((3, 7)), b=arrays((3, 7)))
 def test_rank_correlation_is_the_correlation_of_ranks(a: np.ndarray, b: np.ndarray) -> None:
-    """A rank is 1 + how many are smaller + half of how many others are equal."""
+    """A rank is 1 plus the number of smaller values plus half the number of other equal values."""
     assume(all(len(np.unique(row)) > 1 for row in (*a, *b)))
 
     def ranks(v: np.ndarray) -> np.ndarray:
@@ -498,7 +498,7 @@ def test_measures_of_maps_by_hand() -> None:
     assert_allclose(maps.sign_agreement(a, b), 0.75)
     assert_allclose(maps.relative_l2(a, b), (8 / 2) ** 0.5)
     assert_allclose(maps.top_share(a, 0.25), 0.75)
-    assert_allclose(maps.top_share(a, 0.001), 0.75)  # one value at least
+    assert_allclose(maps.top_share(a, 0.001), 0.75)  # at least one value
     assert_allclose(maps.spearman_magnitude(a, -a), 1)
     zero = np.zeros_like(a)
     assert maps.cosine(a, zero) == maps.sign_agreement(zero, a) == maps.top_share(zero) == 0
@@ -507,7 +507,7 @@ def test_measures_of_maps_by_hand() -> None:
     assert maps.relative_l2(zero, zero) == 0
 
 
-# ---- what it takes and returns -----------------------------------------------------------------------------------
+# ---- inputs and results ------------------------------------------------------------------------------------------
 
 
 def test_any_callable_will_do() -> None:
@@ -517,7 +517,7 @@ def test_any_callable_will_do() -> None:
 
 
 def test_on_another_backend(backend: Any) -> None:
-    """The scorer gets arrays of the kind that it was given."""
+    """The network receives arrays of its own backend."""
     net, x = small_network(generator()), generator(1).normal(size=(2, 2, 4, 4))
     R = lrpref.explain(net, x)
     there = abpc(backend(net), backend(x), backend(R), step=4)

@@ -38,14 +38,14 @@ RINGS = {
     "rational": set(),
     "evaluation": {"scale"},
     "testing": {"scale", "rational"},
-    "conformance": {"rational", "testing", "__init__"},
+    "conformance": {"rational", "testing"},
     "differences": {"importers", "rational", "scale", "weights"},
-    "reproduce": {"evaluation", "fast", "scale", "weights", "zoo", "__init__"},
-    "cli": {"conformance", "differences", "importers", "reproduce", "weights", "zoo", "__init__"},
+    "reproduce": {"evaluation", "fast", "scale", "weights", "zoo"},
+    "cli": {"conformance", "differences", "importers", "reproduce", "weights", "zoo"},
     "__init__": {"differences", "evaluation", "fast", "importers", "rational", "scale", "weights", "zoo"},
     "__main__": {"cli"},
 }
-"""Each may import the method, the support folder, and these. "__init__" is what holds the version."""
+"""Each may import the method, the support folder, and these."""
 
 BY_NAME = {"backend", "_support.extras", "scale.distributed", "conformance.adapter"}
 """Modules that import something whose name is only known when they run: array libraries, extras, adapters."""

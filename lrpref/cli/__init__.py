@@ -9,7 +9,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from .. import __version__
+from .._support.version import __version__
 from ..errors import FusionError, LrprefError
 from . import compare, conform, convert, explain, fuse, reproduce, rules, show
 

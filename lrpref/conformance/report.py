@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from .. import __version__
 from .._support.tables import aligned
+from .._support.version import __version__
 from ..rational.conversion import to_float
 from .case import Case
 from .suite import Report, Result

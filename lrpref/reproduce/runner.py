@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from .._support.files import whole
+from .._support.version import __version__
 from ..errors import InputError
 from .images import Images
 from .study import Rows, Study, Unit
@@ -73,8 +74,6 @@ def run(study: Study, images: Mapping[str, Images], out: Path, progress: bool | 
 
 def versions() -> dict[str, str]:
     """Return the versions of lrpref, NumPy and Python."""
-    from .. import __version__
-
     return {"lrpref": __version__, "numpy": np.__version__, "python": sys.version.split()[0]}
 
 

@@ -6,12 +6,12 @@ import warnings
 
 import numpy as np
 
-import lrpref
-
+from ..._support.version import __version__
 from ...backend import to_numpy
 from ...composites import Composite
 from ...errors import RelevanceWarning
 from ...rational.conversion import to_float
+from ...walk import Trace, trace
 from ..adapter import NotOffered
 from ..case import Case
 
@@ -22,7 +22,7 @@ class Lrpref:
     """lrpref in the number type of the case's network."""
 
     library = "lrpref"
-    version = lrpref.__version__
+    version = __version__
 
     def explain(self, case: Case) -> np.ndarray:
         """Relevance of the input; a RelevanceWarning is an error."""
@@ -37,12 +37,12 @@ class Lrpref:
         """Everything that the table may know beyond the map: see `Case.details`."""
         return {name: to_float(value) for name, value in self._details(case).items()}
 
-    def _trace(self, case: Case) -> lrpref.Trace:
+    def _trace(self, case: Case) -> Trace:
         """The explanation; raises RelevanceWarning unless its books close."""
         with warnings.catch_warnings():
             warnings.simplefilter("error", RelevanceWarning)
             by = Composite(list(case.rules.items()))
-            return lrpref.trace(case.network, case.input, case.target, by, case.seed)
+            return trace(case.network, case.input, case.target, by, case.seed)
 
     def _details(self, case: Case) -> dict[str, np.ndarray]:
         tr = self._trace(case)
