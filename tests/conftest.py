@@ -1,4 +1,4 @@
-"""What all tests share: how many random cases are tried, and the backends that the code is tried on."""
+"""Shared test configuration: the Hypothesis profiles and the array backends."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ import lrpref
 from lrpref.backend import is_array, load_backend
 from lrpref.errors import LrprefError
 
-# "ci" tries the same cases every time, so that a red build is red for everyone. "deep" tries new ones at every run:
+# "ci" draws the same cases every time, so that failures are reproducible. "deep" draws new cases in every run:
 #     pytest --hypothesis-profile=deep
-# How fast cases are drawn is no property of the code: a loaded machine must not turn a test red.
+# Time limits are off: a busy machine must not make a test fail.
 settings.register_profile(
     "ci", max_examples=40, derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
@@ -26,12 +26,12 @@ settings.load_profile("ci")
 
 @dataclass(frozen=True)
 class Backend:
-    """A place for arrays to live. Calling it moves a thing there."""
+    """An array backend. Calling it moves an object to this backend."""
 
     name: str
 
     def __call__(self, x: Any) -> Any:
-        """`x` on this backend: an array, a layer, a network, a rule, a number, or a tuple of these."""
+        """Move `x`, an array, layer, network, rule, number or a tuple of these, to this backend."""
         if is_array(x):
             return lrpref.asarray(x, self.name)
         if isinstance(x, tuple):
@@ -48,7 +48,7 @@ class Backend:
 
 
 def why_not(name: str) -> str | None:
-    """What keeps a backend from computing here; None if nothing does."""
+    """The reason why a backend is unavailable; None if it is available."""
     try:
         module = load_backend(name)
     except LrprefError as error:
@@ -56,14 +56,14 @@ def why_not(name: str) -> str | None:
     if name == "cupy":
         try:
             module.zeros(1) + 1
-        except Exception as error:  # without a device the driver, the runtime or the compiler gives up first
+        except Exception as error:  # without a device, the driver, runtime or compiler may raise
             return f"cupy is installed, but finds no GPU to compute on: {error}"
     return None
 
 
 @pytest.fixture(scope="session", params=["numpy", "array-api-strict", "cupy"])
 def backend(request: pytest.FixtureRequest) -> Backend:
-    """Each backend in turn. Session scope, because random cases of one test share it."""
+    """Each available backend. Session scope, because Hypothesis examples of a test share the fixture."""
     if reason := why_not(request.param):
         pytest.skip(reason)
     return Backend(request.param)

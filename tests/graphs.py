@@ -1,8 +1,8 @@
-"""Random networks with BatchNorm wherever one can stand, and networks that look trained.
+"""Random networks with BatchNorm in every possible position, and networks that look trained.
 
-Hypothesis draws the structure (which positions, which geometry) and shrinks it; the numbers come from a drawn seed.
-They are in general position, because fusion is about numbers of every size: standard deviations from 1e-3 to 3,
-means that dwarf them, gammas of both signs and exactly zero.
+Hypothesis draws the structure (positions and geometry) and shrinks it; the numbers come from a drawn seed. They cover
+the magnitudes that fusion must handle: standard deviations from 1e-3 to 3, much larger means, and gammas of both
+signs and exactly zero.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ Draw = Callable[[st.SearchStrategy[Any]], Any]
 
 
 class Sketch:
-    """A network being drawn: nodes are put down one after the other, and every node knows its shape."""
+    """A network under construction: nodes are added one by one, and the shape of each is recorded."""
 
     def __init__(self, shape: Shape, rng: np.random.Generator) -> None:
         self.rng = rng
@@ -46,7 +46,7 @@ class Sketch:
         self.nodes: list[tuple[str, Layer, list[str]]] = []
 
     def put(self, layer: Layer, *inputs: str) -> str:
-        """A node for `layer`; returns its name, the layer's type and a count."""
+        """Add a node for `layer`; return its name, made of the layer's type and a count."""
         kind = type(layer).__name__.lower()
         name = f"{kind}{1 + sum(type(other) is type(layer) for _, other, _ in self.nodes)}"
         self.nodes.append((name, layer, list(inputs)))
@@ -58,23 +58,23 @@ class Sketch:
         return self.shapes[at][1]
 
     def norm(self, at: str) -> str:
-        """A BatchNorm of its own."""
+        """Add a BatchNorm."""
         return self.put(batch_norm(self.rng, self.channels(at)), at)
 
     def relu(self, at: str) -> str:
-        """A ReLU."""
+        """Add a ReLU."""
         return self.put(ReLU(), at)
 
     def conv(self, draw: Draw, at: str) -> str:
-        """A convolution of any geometry."""
+        """Add a convolution of any geometry."""
         return self.put(draw(convolutions(self.rng, self.shapes[at])), at)
 
     def same(self, at: str, channels: int | None = None) -> str:
-        """A convolution that keeps the image's size, over the border."""
+        """Add a padded convolution that keeps the image's size."""
         return self.put(convolution(self.rng, self.channels(at), channels or self.channels(at), 3, padding=1), at)
 
     def dense(self, at: str, out: int = 3) -> str:
-        """A Dense layer on images or features."""
+        """Add a Dense layer after images or features."""
         at = self.put(Flatten(), at) if len(self.shapes[at]) == 4 else at
         features = self.channels(at)
         return self.put(Dense(self.rng.normal(size=(out, features)) / features**0.5, self.rng.normal(size=out)), at)
@@ -84,7 +84,7 @@ class Sketch:
 
 
 def batch_norm(rng: np.random.Generator, channels: int) -> BatchNorm:
-    """A BatchNorm with variances from 1e-6 to 10; gammas of both signs, a fifth of them zero; affine off at times."""
+    """A BatchNorm with variances from 1e-6 to 10, gammas of both signs (a fifth of them zero), sometimes not affine."""
     gamma = rng.normal(size=channels) * (rng.random(channels) > 0.2)
     affine = rng.random()
     return BatchNorm(
@@ -119,7 +119,7 @@ def convolutions(draw: Draw, rng: np.random.Generator, shape: Shape) -> Conv2D:
     return convolution(rng, channels, 4, kernel, bias=draw(st.booleans()), **geometry)
 
 
-# ---- where a BatchNorm can stand, on images ------------------------------------------------------------------------
+# ---- positions of a BatchNorm in the convolutional part ------------------------------------------------------------
 
 
 def after_linear(draw: Draw, s: Sketch, at: str) -> str:
@@ -128,7 +128,7 @@ def after_linear(draw: Draw, s: Sketch, at: str) -> str:
 
 
 def before_linear(draw: Draw, s: Sketch, at: str) -> str:
-    """BN, convolution: nothing foldable above, where the network begins or after a ReLU."""
+    """BN, convolution: at the start of the network or after a ReLU, so BN has nothing to fold into before it."""
     return s.relu(s.conv(draw, s.norm(at)))
 
 
@@ -144,23 +144,23 @@ def through_dropout(draw: Draw, s: Sketch, at: str) -> str:
 
 
 def before_relu(draw: Draw, s: Sketch, at: str) -> str:
-    """BN, ReLU, convolution after a pool: a Scale stays, or a ThreshReLU comes first."""
+    """Pooling, BN, ReLU, convolution: BN stays as a Scale, or becomes a ThreshReLU and a folded Scale."""
     return s.relu(s.conv(draw, s.relu(s.norm(s.put(MaxPool2D(2, stride=1, padding=1), at)))))
 
 
 def between_pools(draw: Draw, s: Sketch, at: str) -> str:
-    """Max-pool, BN, average pool: stays."""
+    """Max-pool, BN, average pool: BN stays."""
     return s.put(AvgPool2D(2, stride=1, padding=1), s.norm(s.put(MaxPool2D(2, stride=1, padding=1), at)))
 
 
 def residual(draw: Draw, s: Sketch, at: str) -> str:
-    """He et al. 2016: convolution, BN, ReLU, convolution, BN beside a skip, then ReLU."""
+    """He et al. 2016: convolution, BN, ReLU, convolution, BN in parallel to a skip, then ReLU."""
     body = s.norm(s.same(s.relu(s.norm(s.same(at)))))
     return s.relu(s.put(Add(), body, at))
 
 
 def preactivation(draw: Draw, s: Sketch, at: str) -> str:
-    """He et al. 2016b: BN, ReLU, convolution, BN, ReLU, convolution beside a skip."""
+    """He et al. 2016b: BN, ReLU, convolution, BN, ReLU, convolution in parallel to a skip."""
     body = s.same(s.relu(s.norm(s.same(s.relu(s.norm(at))))))
     return s.put(Add(), at, body)
 
@@ -178,27 +178,27 @@ def norm_read_by_a_skip(draw: Draw, s: Sketch, at: str) -> str:
 
 
 def linear_read_by_many(draw: Draw, s: Sketch, at: str) -> str:
-    """A BN and an Add read one convolution: the BN cannot fold back, and does not fold on."""
+    """A BN and an Add read one convolution: the BN folds neither backward nor forward."""
     linear = s.same(at)
     return s.relu(s.put(Add(), linear, s.norm(linear)))
 
 
 def shared_convolution(draw: Draw, s: Sketch, at: str) -> str:
-    """One convolution at two nodes, with a BN of its own after each."""
+    """One convolution at two nodes, each followed by its own BN."""
     C = s.channels(at)
     shared = convolution(s.rng, C, C, 3, padding=1)
     return s.relu(s.norm(s.put(shared, s.relu(s.norm(s.put(shared, at))))))
 
 
 def shared_norm(draw: Draw, s: Sketch, at: str) -> str:
-    """One BN at two nodes: after a convolution, and before one."""
+    """One BN at two nodes: after a convolution and before one."""
     C = s.channels(at)
     shared = batch_norm(s.rng, C)
     return s.same(s.put(shared, s.relu(s.put(shared, s.same(at)))))
 
 
 def side_by_side(draw: Draw, s: Sketch, at: str) -> str:
-    """BNs in both branches of a Concat: one behind a convolution, one with nothing linear around."""
+    """A BN in each branch of a Concat: one after a convolution, one without adjacent linear layers."""
     branches = s.norm(s.same(at, 2)), s.norm(s.put(MaxPool2D(3, stride=1, padding=1), at))
     return s.same(s.put(Concat(), *branches), 4)
 
@@ -224,10 +224,10 @@ POSITIONS: dict[str, Position] = {
         side_by_side,
     )
 }
-"""Where a BatchNorm can stand in the part of a network that works on images."""
+"""Positions of a BatchNorm in the convolutional part of a network."""
 
 
-# ---- and where, at the end -----------------------------------------------------------------------------------------
+# ---- positions of a BatchNorm at the end ---------------------------------------------------------------------------
 
 
 def plain(draw: Draw, s: Sketch, at: str) -> str:
@@ -236,7 +236,7 @@ def plain(draw: Draw, s: Sketch, at: str) -> str:
 
 
 def through_flatten(draw: Draw, s: Sketch, at: str) -> str:
-    """BN on channels, Flatten, Dense: each channel is several features."""
+    """BN on channels, Flatten, Dense: each channel becomes several features."""
     return s.dense(s.norm(at))
 
 
@@ -251,30 +251,35 @@ def between_dense(draw: Draw, s: Sketch, at: str) -> str:
 
 
 def norm_last(draw: Draw, s: Sketch, at: str) -> str:
-    """Dense, BN, and no more."""
+    """Dense, BN at the output."""
     return s.norm(s.dense(at))
 
 
 def kept_norm_last(draw: Draw, s: Sketch, at: str) -> str:
-    """Global average pool, BN, and no more: nothing to fold it into."""
+    """Global average pool, BN at the output: BN has nothing to fold into."""
     return s.norm(s.put(GlobalAvgPool2D(), at))
 
 
 ENDS: dict[str, Position] = {
     end.__name__: end for end in (plain, through_flatten, flattened_chain, between_dense, norm_last, kept_norm_last)
 }
-"""Where a BatchNorm can stand at a network's end."""
+"""Positions of a BatchNorm at the end of a network."""
 
 
 @st.composite
 def graphs(
     draw: Draw, positions: Sequence[str] | None = None, end: str | None = None, shape: Shape = (2, 4, 6, 5)
 ) -> tuple[Network, np.ndarray]:
-    """A float64 network, and a batch for it.
+    """Draw a float64 network and a batch for it.
 
-    positions  keys of `POSITIONS`, one after the other; None draws up to three
-    end        a key of `ENDS`; None draws one
-    shape      the batch's
+    Parameters
+    ----------
+    positions : sequence of str or None
+        Keys of `POSITIONS`, in order; None draws up to three.
+    end : str or None
+        A key of `ENDS`; None draws one.
+    shape : tuple of int
+        The shape of the batch.
     """
     if positions is None:
         positions = draw(st.lists(st.sampled_from(list(POSITIONS)), max_size=3))
@@ -287,11 +292,11 @@ def graphs(
     return Network(sketch.nodes), sketch.rng.normal(size=shape)
 
 
-# ---- what rounding may do ------------------------------------------------------------------------------------------
+# ---- bounds on rounding errors -------------------------------------------------------------------------------------
 
 
 def magnitudes(net: Network, x: np.ndarray) -> np.ndarray:
-    """The output if nothing ever cancelled: |w| |a| + |b| at every linear layer. No output is larger than this."""
+    """A bound on the output without cancellation: |w| |a| + |b| at every linear layer."""
     sizes = {"input": abs(net.cast(x))}
     for name, layer, inputs in net.nodes:
         sizes[name] = _magnitude(layer, *(sizes[i] for i in inputs))
@@ -299,7 +304,7 @@ def magnitudes(net: Network, x: np.ndarray) -> np.ndarray:
 
 
 def _magnitude(layer: Layer, *a: np.ndarray) -> np.ndarray:
-    if isinstance(layer, BatchNorm):  # its b = beta - w mu is a difference, which may itself cancel
+    if isinstance(layer, BatchNorm):  # b = beta - w mu is a difference that may itself cancel
         w = abs(layer.scale_and_shift()[0])
         beta = 0 if layer.bias is None else abs(layer.bias)
         return Scale(w, w * abs(layer.mean) + beta).forward(*a)
@@ -310,13 +315,13 @@ def _magnitude(layer: Layer, *a: np.ndarray) -> np.ndarray:
 
 
 def rounding(net: Network, x: np.ndarray) -> np.ndarray:
-    """A bound on the difference of two networks that are equal but for rounding, for each output.
+    """A bound, for each output, on the difference of two networks that are equal up to rounding.
 
-    A linear layer with fan-in n makes n products, n sums, and a few more steps for BatchNorm's own numbers: its
-    output errs by at most (n + 8) u |w| |a| (Higham, Accuracy and Stability of Numerical Algorithms, sec. 3.1; u is
-    half of eps). What was wrong before it grows like |w|, as `magnitudes` does, and activations and max-pools never
-    make it larger. So the output errs by at most the sum of n + 8 over the layers, times u, times `magnitudes`; two
-    networks differ by twice that.
+    A linear layer with fan-in n computes n products, n sums, and a few more steps for the BatchNorm parameters: its
+    error is at most (n + 8) u |w| |a| (Higham, Accuracy and Stability of Numerical Algorithms, sec. 3.1; u is half
+    of eps). Errors from earlier layers grow like |w|, as `magnitudes` does, and activations and max-pools do not
+    increase them. So the error of the output is at most the sum of n + 8 over the layers, times u, times
+    `magnitudes`, and two networks differ by at most twice that.
     """
     shapes = net.shapes(x.shape)
     linear = [(layer, inputs) for _, layer, inputs in net.nodes if isinstance(layer, LinearLayer)]
@@ -324,11 +329,11 @@ def rounding(net: Network, x: np.ndarray) -> np.ndarray:
     return steps * np.finfo(net.dtype).eps * magnitudes(net, x)
 
 
-# ---- what training leaves behind -------------------------------------------------------------------------------------
+# ---- networks that look trained --------------------------------------------------------------------------------------
 
 
 def trained_like(net: Network, rng: np.random.Generator) -> Network:
-    """A network of `lrpref.models` in float64, with BatchNorms and biases such as training leaves behind."""
+    """A network of `lrpref.models` in float64, with BatchNorm parameters and biases as after training."""
     nodes: list[Node] = []
     for node in net.astype(np.float64).nodes:
         layer = node.layer
@@ -341,6 +346,6 @@ def trained_like(net: Network, rng: np.random.Generator) -> Network:
 
 
 def _realistic_norm(C: int, rng: np.random.Generator) -> BatchNorm:
-    """Statistics near those of its input, gammas near 1, some negative."""
+    """A BatchNorm with statistics near those of its input and gammas near 1, some negative."""
     gamma = rng.normal(1, 0.3, size=C) * rng.choice([1, 1, 1, -1], size=C)
     return BatchNorm(gamma, rng.normal(0, 0.3, size=C), rng.normal(0, 0.5, size=C), rng.uniform(0.5, 2, C))

@@ -1,4 +1,4 @@
-"""The walk: targets, seeds, heads, nodes, joins of relevance, and when it warns."""
+"""The walk: targets, seeds, softmax heads, nodes, summed relevance, and warnings."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ A = np.array([[3.0, 1.0], [-1.0, 2.0]])  # logits (5, 1, 4) and (-4, 2, 1)
 
 
 def everything() -> Network:
-    """A graph with every kind of layer: a skip, two branches side by side, both pools, BatchNorm, padding."""
+    """A graph with every kind of layer, including a skip, two concatenated branches, pooling, BatchNorm and padding."""
     draw = np.random.default_rng(3).normal
     nodes = [
         ("pad", Pad2D(1, value=0.5), ["input"]),
@@ -174,7 +174,7 @@ def test_seeds_that_are_none(seed: Any, kind: type[Exception], message: str) -> 
         lrpref.explain(FC, A, rule="zero", seed=seed)
 
 
-# ---- heads -------------------------------------------------------------------------------------------------------
+# ---- softmax heads -----------------------------------------------------------------------------------------------
 
 
 def test_a_final_softmax_is_skipped() -> None:
@@ -205,7 +205,7 @@ def test_a_network_that_is_nothing_but_a_softmax() -> None:
         lrpref.explain(Network.sequential(Softmax()), A)
 
 
-# ---- from any node, at any node ----------------------------------------------------------------------------------
+# ---- explaining intermediate nodes -------------------------------------------------------------------------------
 
 
 def test_relevance_at_every_node_is_shaped_like_its_output() -> None:
@@ -220,7 +220,7 @@ def test_relevance_at_every_node_is_shaped_like_its_output() -> None:
 
 @pytest.mark.parametrize("node", everything().names[:-1])
 def test_any_node_can_be_explained(node: str) -> None:
-    """As if the network ended there."""
+    """The explanation is that of a network that ends at this node."""
     net = everything()
     found = lrpref.trace(net, X, rule="epsilon", node=node)
     assert_array_equal(found.logits, net.activations(X)[node])
@@ -245,7 +245,7 @@ def test_a_node_nobody_knows() -> None:
 
 
 def test_what_several_consumers_send_is_added_up() -> None:
-    """relu1 is read by conv2, by sum and by avg."""
+    """The node relu1 feeds conv2, sum and avg; its relevance is the sum of their contributions."""
     net = everything()
     found = lrpref.trace(net, X, rule="epsilon")
     activations = net.activations(X)
@@ -312,11 +312,11 @@ def test_no_sample_has_no_target() -> None:
         assert lrpref.explain(FC, A[:0], target).shape == (0, 2)
 
 
-# ---- the rule ----------------------------------------------------------------------------------------------------
+# ---- the choice of the rule --------------------------------------------------------------------------------------
 
 
 def test_a_bare_rule_is_for_weighted_layers_alone() -> None:
-    """Joins, pools and diagonal layers are then under Epsilon(1e-6)."""
+    """Joins, pooling and diagonal layers fall back to Epsilon(1e-6)."""
     assigned = lrpref.trace(everything(), X, rule=rules.Flat()).rules
     assert {name for name, rule in assigned.items() if isinstance(rule, rules.Flat)} == {"conv1", "conv2", "fc"}
     assert {name for name, rule in assigned.items() if rule == rules.Epsilon(1e-6)} == {"bn", "sum", "avg", "mean"}
@@ -379,16 +379,16 @@ def test_a_rule_where_it_cannot_be_names_the_node() -> None:
 
 
 def test_mistakes_are_found_before_anything_is_computed() -> None:
-    """The input here would be refused too; the rule comes first."""
+    """The input is invalid too, but the rule is checked first."""
     with pytest.raises(UnknownNameError):
         lrpref.explain(FC, np.full((1, 2), np.nan), rule="no-such-rule")
 
 
-# ---- is it sound -------------------------------------------------------------------------------------------------
+# ---- warnings and unattributed relevance -------------------------------------------------------------------------
 
 
 def test_relevance_that_overflows_is_warned_of_with_its_node() -> None:
-    """The second unit is 2^-60, a sum that cancels: 2^100 of relevance over it is more than float32 holds."""
+    """The output cancels to 2^-60; dividing a relevance of 2^100 by it overflows float32."""
     second = Dense(np.array([[1.0, -1.0 + 2.0**-24]]) * 2.0**-36)
     net = Network.sequential(Dense(np.eye(2)), second, names=["first", "second"]).astype(np.float32)
     warned = pytest.warns(RelevanceWarning, match="relevance at 'first' is not finite")
@@ -426,7 +426,7 @@ def test_no_warning_where_all_is_well() -> None:
 
 @dataclass(frozen=True)
 class Halved(rules.Rule):
-    """A user's rule that shares out half, and does not say where the rest went."""
+    """A user-defined rule that redistributes half of the relevance and does not attribute the rest."""
 
     def flow(self, layer: LinearLayer, inputs: tuple[np.ndarray, ...], R: np.ndarray) -> Flow:
         whole = rules.Flat().flow(layer, inputs, R)

@@ -1,7 +1,7 @@
-"""Laws of whole networks: what holds of an explanation whatever the architecture.
+"""Laws of whole networks: properties of an explanation that hold for every architecture.
 
-Most are tried in exact fractions, where a law holds with `==` or not at all; one run in float64 then shows that
-floating point computes the same.
+Most are tested in exact fractions, where a law must hold with `==`; a separate test shows that floating point
+gives the same results.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from lrpref.ledger import LOSSES
 from lrpref.testing.strategies import arrays, generic, networks
 
 few = settings(max_examples=settings.default.max_examples // 4)
-"""For laws that are tried under every rule in turn, in slow arithmetic."""
+"""Fewer examples, for laws that are tested with every rule in slow arithmetic."""
 
 RULES = {
     rule.name: rule
@@ -52,12 +52,12 @@ ZERO = everywhere(rules.Zero())
 
 
 def fractions(array: np.ndarray) -> np.ndarray:
-    """The same numbers exactly; masks stay masks."""
+    """The array as exact fractions; boolean masks are returned unchanged."""
     return array if array.dtype == bool else np.vectorize(Fraction, otypes=[object])(array)
 
 
 def exactly(net: Network, x: np.ndarray) -> tuple[Network, np.ndarray]:
-    """The same network and batch over exact fractions; a BatchNorm, whose root has none, as the Scale it is."""
+    """The network and batch in exact fractions, with BatchNorm (whose square root may be irrational) as a Scale."""
     nodes = [
         (name, Scale(*layer.scale_and_shift()) if isinstance(layer, BatchNorm) else layer, inputs)
         for name, layer, inputs in net.nodes
@@ -66,15 +66,15 @@ def exactly(net: Network, x: np.ndarray) -> tuple[Network, np.ndarray]:
 
 
 def dyadic_seed(draw: Any, net: Network, x: np.ndarray) -> np.ndarray:
-    """Relevance for every output, so that no law hangs on the output that happens to be largest."""
+    """Relevance for every output, so that no law depends on which output is the largest."""
     return draw(arrays(net.forward(x).shape))
 
 
-# ---- what LRP-0 is ---------------------------------------------------------------------------------------------
+# ---- LRP-0 is gradient times input -----------------------------------------------------------------------------
 
 
 def gradient(net: Network, x: np.ndarray, target: np.ndarray, h: float) -> tuple[np.ndarray, float]:
-    """Of each sample's target by central differences, and the largest second difference (0 where all is linear)."""
+    """Gradient of each sample's target by central differences, and the largest second difference (0 if linear)."""
     rows = np.arange(len(x))
     here, slope, bend = net.forward(x)[rows, target], np.zeros_like(x), 0.0
     for cell in np.ndindex(*x.shape[1:]):
@@ -88,9 +88,9 @@ def gradient(net: Network, x: np.ndarray, target: np.ndarray, h: float) -> tuple
 
 @given(case=networks(numbers=generic))
 def test_lrp_0_is_gradient_times_input(backend: Any, case: tuple[Network, np.ndarray]) -> None:
-    """With biases, on convolutions, pools, BatchNorms, skips and branches: no kink within a step, no z of 0.
+    """With biases, convolutions, pooling, BatchNorm, skips and branches; cases with a kink or z = 0 are skipped.
 
-    Between kinks the network is linear, so central differences are exact but for rounding: eps * |f| / h.
+    Between kinks the network is linear, so central differences are exact up to rounding: eps * |f| / h.
     """
     net, x = case
     trace = lrpref.trace(backend(net), backend(x), rule=ZERO)
@@ -104,14 +104,14 @@ def test_lrp_0_is_gradient_times_input(backend: Any, case: tuple[Network, np.nda
 
 @given(case=networks())
 def test_what_lrp_0_explains_is_the_logit(case: tuple[Network, np.ndarray]) -> None:
-    """R of the input and what fell on constants sum to the logit (exactly, in fractions)."""
+    """The relevance of the input plus the losses in the ledger equals the logit exactly."""
     trace = lrpref.trace(*exactly(*case), rule=ZERO)
     logit = trace.logits[np.arange(len(trace.logits)), trace.target]
     kept = trace.relevance.reshape(len(logit), -1).sum(axis=1)
     assert_array_equal(kept + sum(trace.ledger[loss].sum(axis=0) for loss in LOSSES), logit)
 
 
-# ---- the books -------------------------------------------------------------------------------------------------
+# ---- conservation in the ledger --------------------------------------------------------------------------------
 
 
 @every_rule
@@ -130,7 +130,7 @@ def test_the_books_of_every_layer_close(rule: rules.Rule, data: st.DataObject) -
 @few
 @given(data=st.data())
 def test_relevance_at_each_node_is_what_its_line_says(rule: rules.Rule, data: st.DataObject) -> None:
-    """Each node hands on what came to it; nothing appears between two lines, also where branches meet."""
+    """The ledger lists what each node received; no relevance appears or vanishes between nodes or at joins."""
     net, x = exactly(*data.draw(networks()))
     trace = lrpref.trace(net, x, rule=everywhere(rule))
     totals = {name: R.reshape(len(x), -1).sum(axis=1) for name, R in trace.at.items()}
@@ -144,18 +144,18 @@ def test_relevance_at_each_node_is_what_its_line_says(rule: rules.Rule, data: st
     assert trace.relevance.shape == x.shape
 
 
-# ---- what must not matter --------------------------------------------------------------------------------------
+# ---- invariances -----------------------------------------------------------------------------------------------
 
 
 def assert_same_relevance(one: lrpref.Trace, other: lrpref.Trace) -> None:
-    """At every node."""
+    """Both traces have the same relevance at every node."""
     assert set(one.at) == set(other.at)
     for name, R in one.at.items():
         assert_array_equal(R, other.at[name])
 
 
 def rewritten(net: Network, order: Any) -> Network:
-    """The same network with the inputs of every Add turned round, and its nodes listed in another order."""
+    """The same network with the inputs of every Add reversed and the nodes listed in another order."""
     nodes = [(name, layer, inputs[::-1] if isinstance(layer, Add) else inputs) for name, layer, inputs in net.nodes]
     return Network([nodes[k] for k in order])
 
@@ -171,7 +171,7 @@ def test_the_order_of_branches_and_nodes_does_not_matter(rule: rules.Rule, data:
 
 @every_rule
 def test_swapping_the_branches_of_a_skip_only_renames(rule: rules.Rule) -> None:
-    """One branch a layer, the other nothing: `left + right` and `right + left`."""
+    """One branch is a layer, the other the identity: `left + input` against `input + right`."""
     double, x = Dense([[2.0, 1.0], [0.0, -1.0]], [1.0, 0.5]), np.asarray([[1.0, -3.0]])
     end = ("end", Dense([[1.0, 2.0]]), ["sum"])
     one = Network([("left", double, ["input"]), ("sum", Add(), ["left", "input"]), end])
@@ -193,7 +193,7 @@ def test_a_shared_layer_is_two_equal_layers(rule: rules.Rule, data: st.DataObjec
 
 
 def test_a_shared_layer_stays_shared() -> None:
-    """Moving or casting a network does not tear it apart, and each node has relevance of its own."""
+    """Casting a network keeps the shared layer shared, and each of its nodes has its own ledger entry."""
     conv = Conv2D(np.full((1, 1, 1, 1), 2.0))
     net = Network.sequential(conv, conv, names=["first", "second"]).astype(np.float32)
     assert net["first"] is net["second"]
@@ -215,7 +215,7 @@ def test_a_sample_does_not_depend_on_its_batch(rule: rules.Rule, data: st.DataOb
 @few
 @given(data=st.data())
 def test_relevance_grows_with_its_seed(rule: rules.Rule, data: st.DataObject) -> None:
-    """Three times the seed, three times the map; minus the seed, minus the map."""
+    """Multiplying the seed by 3 or by -1 multiplies the map by the same factor."""
     net, x = data.draw(networks())
     seed = fractions(dyadic_seed(data.draw, net, x))
     net, x = exactly(net, x)
@@ -224,7 +224,7 @@ def test_relevance_grows_with_its_seed(rule: rules.Rule, data: st.DataObject) ->
         assert_array_equal(lrpref.explain(net, x, rule=everywhere(rule), seed=factor * seed), factor * one)
 
 
-# ---- what must be left alone, and where it runs ----------------------------------------------------------------
+# ---- side effects and floating point ---------------------------------------------------------------------------
 
 
 @given(case=networks())
@@ -245,9 +245,9 @@ def test_nothing_given_is_changed_and_a_second_call_equals_the_first(
 @few
 @given(data=st.data())
 def test_floating_point_computes_what_fractions_do(name: str, backend: Any, data: st.DataObject) -> None:
-    """On every backend, under the rules whose denominators are sums of one sign, so that nothing cancels there.
+    """On every backend, for the rules whose denominators are sums of terms of one sign, so that nothing cancels.
 
-    The tolerance is relative to the largest relevance on the way, since that is what was added up.
+    The tolerance is relative to the largest relevance at any node, because rounding errors scale with it.
     """
     rule = RULES[name]
     net, x = data.draw(networks())
@@ -258,5 +258,5 @@ def test_floating_point_computes_what_fractions_do(name: str, backend: Any, data
 
 
 def test_every_rule_of_the_library_is_under_these_laws() -> None:
-    """Pass apart, which is not for every layer."""
+    """Except Pass, which does not apply to every layer."""
     assert set(RULES) == set(rules.RULES) - {"pass"}

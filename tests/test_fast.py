@@ -1,4 +1,4 @@
-"""The fast engine computes what the plain walk computes: every rule, form, graph and number of threads."""
+"""The fast engine agrees with the plain walk for every rule, form, graph and number of threads."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ EVERY_RULE: dict[str, Any] = {
 
 @pytest.fixture(autouse=True, scope="module")
 def tiles_for_narrow_layers() -> Iterator[None]:
-    """Winograd's forms need 64 channels; here 16 are enough, so that small networks use them."""
+    """Lower the channel minimum of the Winograd forms from 64 to 16, so that small networks use them."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(build, "WINOGRAD_CHANNELS", 16)
         yield
@@ -86,7 +86,7 @@ def conv(out: int, channels: int, kernel: int = 3, stride: int = 1, padding: Any
 
 
 def chain() -> Network:
-    """Convolutions wide enough for Winograd, pools that overlap and do not, two Dense layers."""
+    """Convolutions wide enough for Winograd, overlapping and non-overlapping pooling, two Dense layers."""
     return Network.sequential(
         conv(17, 3), ReLU(), conv(20, 17), ReLU(), MaxPool2D(2), conv(16, 20), ReLU(), MaxPool2D(3, 2, 1),
         Flatten(), Dense(random(7, 64), random(7)), ReLU(), Dense(random(5, 7), random(5)),
@@ -94,7 +94,7 @@ def chain() -> Network:
 
 
 def residual() -> Network:
-    """Skips of both kinds, as in a ResNet, and a Softmax at the end."""
+    """Identity and projection skips as in a ResNet, and a final Softmax."""
     return Network([
         ("c0", conv(16, 3), "input"), ("r0", ReLU(), "c0"),
         ("c1", conv(16, 16), "r0"), ("r1", ReLU(), "c1"), ("c2", conv(16, 16), "r1"),
@@ -107,7 +107,7 @@ def residual() -> Network:
 
 
 def with_everything_else() -> Network:
-    """Layers that only the plain code computes, between layers with a fast form."""
+    """Layers that only the plain code supports, between layers with a fast form."""
     return Network([
         ("grouped", conv(8, 2, groups=2), "input"), ("leaky", lrpref.LeakyReLU(), "grouped"),
         ("c1", conv(6, 8), "leaky"), ("bn", BatchNorm(random(6), random(6), random(6), random(6) ** 2 + 0.1), "c1"),
@@ -120,7 +120,7 @@ def with_everything_else() -> Network:
 
 
 def folded() -> Network:
-    """A bias that differs at the border, left by a BatchNorm before a padded convolution."""
+    """A bias that differs at the border, as folding a BatchNorm into a padded convolution creates."""
     norm = BatchNorm(random(16), random(16), random(16), random(16) ** 2 + 0.1)
     net = Network.sequential(conv(16, 3), ReLU(), norm, conv(16, 16), ReLU(), Flatten(), Dense(random(3, 16 * 25)))
     return lrpref.fuse(net)
@@ -145,7 +145,7 @@ def distance(R: np.ndarray, truth: np.ndarray) -> float:
 @pytest.mark.parametrize("rule", EVERY_RULE)
 @pytest.mark.parametrize("graph", GRAPHS)
 def test_fast_equals_plain(graph: str, rule: str, form: str) -> None:
-    """In float64 every form agrees with a trace to rounding."""
+    """In float64 every form agrees with a trace up to rounding."""
     net, shape = GRAPHS[graph]
     x = random(3, *shape, seed=7)
     try:
@@ -164,7 +164,7 @@ def test_fast_equals_plain(graph: str, rule: str, form: str) -> None:
 @settings(max_examples=12)
 @given(data=st.data())
 def test_fast_equals_plain_on_random_networks(rule: str, data: st.DataObject) -> None:
-    """On numbers k/8, so that ties, zeros and empty parts occur; sums are exact until the first division."""
+    """With values k/8, so that ties, zeros and empty parts occur; sums are exact until the first division."""
     net, x = data.draw(networks())
     net = lrpref.fuse(net) if rule == "relative" else net
     expected = lrpref.explain(net, x, rule=EVERY_RULE[rule], form="plain")
@@ -175,7 +175,7 @@ def test_fast_equals_plain_on_random_networks(rule: str, data: st.DataObject) ->
 
 @pytest.mark.parametrize("shape", [(3,), (1, 3, 1, 1), (3, 3, 3), (2, 3, 3, 3)], ids=str)
 def test_bounds_of_every_shape(shape: tuple[int, ...]) -> None:
-    """On images with as many rows as channels, where channels last could be mistaken for rows."""
+    """The image has as many rows as channels, so that confusing the channels-last axes with rows would show."""
     net = Network.sequential(conv(16, 3), ReLU(), Flatten(), Dense(random(4, 16 * 9)))
     box = composites.EpsilonGammaBox(-3 - np.abs(random(*shape)), 3 + np.abs(random(*shape, seed=1)))
     x = random(2, 3, 3, 3)
@@ -185,18 +185,18 @@ def test_bounds_of_every_shape(shape: tuple[int, ...]) -> None:
 
 
 def test_a_tie_goes_to_the_first() -> None:
-    """Every cell of every window is the largest; the relevance shows which one was chosen."""
+    """All cells of a window are equal; the relevance shows which one was chosen."""
     net = Network.sequential(MaxPool2D(2), Flatten(), Dense(random(2, 4)))
     found = lrpref.prepare(net, "zero").explain(np.ones((1, 1, 4, 4)), target=0)
     assert_array_equal(found, lrpref.explain(net, np.ones((1, 1, 4, 4)), 0, "zero", form="plain"))
     assert_array_equal(found[0, 0, 1::2], 0)
 
 
-# ---- the kernels -----------------------------------------------------------------------------------------------
+# ---- kernels ---------------------------------------------------------------------------------------------------
 
 
 def run(kernel: Kernel, a: np.ndarray, shape: tuple[int, ...], threads: int = 1) -> np.ndarray:
-    """A kernel on an image with channels first, back to channels first."""
+    """Apply a kernel to a channels-first image; return the result channels first."""
     out = np.full(tuple(shape[i] for i in (0, 2, 3, 1)), np.nan, dtype=a.dtype)
     with at_work(np, threads) as workers:
         kernel.apply(Source(np.ascontiguousarray(a.transpose(0, 2, 3, 1))), keep, (out,), workers)
@@ -219,7 +219,7 @@ GEOMETRIES = [
 
 
 def forms_of(layer: Conv2D) -> list[Any]:
-    """Every kernel that computes the layer's forward pass."""
+    """All kernels for the layer's forward pass."""
     window = layer.window
     plain_move = (window.kernel, window.stride, window.dilation) == ((3, 3), (1, 1), (1, 1))
     winograd = [Winograd.of([layer.weight], window, m) for m in (2, 4)] if plain_move else []
@@ -229,7 +229,7 @@ def forms_of(layer: Conv2D) -> list[Any]:
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("geometry", GEOMETRIES, ids=str)
 def test_every_form_is_the_convolution(geometry: Any, threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also when the work is cut into many small blocks, and when the channels are cut."""
+    """Also when the work is split into many small blocks, and when the channels are split."""
     (shape, kernel, stride, padding, dilation) = geometry
     layer = Conv2D(random(4, shape[1], kernel, kernel), None, stride, padding, dilation)
     a = random(*shape)
@@ -250,7 +250,7 @@ def test_every_form_is_the_convolution(geometry: Any, threads: int, monkeypatch:
 @pytest.mark.parametrize("whole", [True, False], ids=["whole", "row by row"])
 @pytest.mark.parametrize("geometry", GEOMETRIES, ids=str)
 def test_the_adjoint_is_the_adjoint(geometry: Any, whole: bool, few: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """By scattering, for every stride; by a flipped kernel, for stride one and many channels."""
+    """By scattering for every stride; by a flipped kernel for stride 1 and many channels."""
     monkeypatch.setattr(kernels, "FEW_CHANNELS", few)
     monkeypatch.setattr(build, "FEW_CHANNELS", few)
     if not whole:
@@ -268,14 +268,14 @@ def test_the_adjoint_is_the_adjoint(geometry: Any, whole: bool, few: int, monkey
 
 
 def deepest(dtype: Any) -> tuple[Conv2D, np.ndarray]:
-    """A layer of VGG16's width, as ReLUs feed it."""
+    """A convolution as wide as in VGG16, and a nonnegative input as after a ReLU."""
     layer = Conv2D((random(64, 256, 3, 3) * np.sqrt(2 / 9 / 256)).astype(dtype), padding=1)
     return layer, np.maximum(random(2, 256, 14, 14), 0).astype(dtype)
 
 
 @pytest.mark.parametrize(("form", "bound"), [(0, 1e-6), (1, 1e-6), (2, 2e-5)])
 def test_the_error_of_each_form_in_float32(form: int, bound: float) -> None:
-    """Against float64, relative to the largest output: direct, F(2x2) and the plain form alike, F(4x4) a digit less."""
+    """Against float64, relative to the largest output: direct and F(2x2) match plain, F(4x4) loses a digit."""
     layer, a = deepest(np.float64)
     truth = layer.forward(a)
     layer32, a32 = deepest(np.float32)
@@ -286,18 +286,18 @@ def test_the_error_of_each_form_in_float32(form: int, bound: float) -> None:
         plain = np.abs(layer32.forward(a32) - truth).max() / np.abs(truth).max()
         assert error < 3 * plain
     else:
-        assert error > 1e-7  # it has an error to bound
+        assert error > 1e-7  # the measured error is not zero, so the bound above is meaningful
 
 
 def matrix(transform: winograd.Transform, lines: int, out: int) -> np.ndarray:
-    """The matrix of a transform of lines, from what it makes of each unit vector; whole numbers, so exact."""
+    """The matrix of a line transform, from its action on unit vectors; its entries are integers, so exact."""
     found = np.full((out, lines), np.nan)
     transform(list(np.eye(lines)), list(found), tuple(np.full((3, lines), np.nan)))
     return found
 
 
 def test_winograds_transforms_are_the_matrices_of_the_paper() -> None:
-    """Lavin and Gray 2016, sec. 4.1 and 4.3."""
+    """The matrices of Lavin and Gray 2016, sec. 4.1 and 4.3."""
     assert_array_equal(matrix(winograd.B_T2, 4, 4), [[1, 0, -1, 0], [0, 1, 1, 0], [0, -1, 1, 0], [0, 1, 0, -1]])
     assert_array_equal(matrix(winograd.A_T2, 4, 2), [[1, 1, 1, 0], [0, 1, -1, -1]])
     B_T4 = [[4, 0, -5, 0, 1, 0], [0, -4, -4, 1, 1, 0], [0, 4, -4, -1, 1, 0]]
@@ -308,7 +308,7 @@ def test_winograds_transforms_are_the_matrices_of_the_paper() -> None:
 
 
 def test_winograds_matrices_are_those_of_a_convolution() -> None:
-    """A^T [(G g) * (B^T d)] is the correlation of d with g, in one dimension: exact in fractions."""
+    """A^T [(G g) * (B^T d)] is the one-dimensional correlation of d with g, checked in exact fractions."""
     for m in (2, 4):
         B_T, A_T = matrix(winograd.BEFORE[m], m + 2, m + 2), matrix(winograd.AFTER[m], m + 2, m)
         exact = [[[Fraction(v).limit_denominator(24) for v in row] for row in M] for M in (B_T, winograd.G[m], A_T)]
@@ -330,7 +330,7 @@ def test_blocks_cover_everything_once(images: int, rows: int, most: int) -> None
 
 
 def test_buffers_are_bounded_by_the_block_and_not_by_the_image() -> None:
-    """Four times the image, the same buffers."""
+    """An image four times as large needs buffers of the same size."""
 
     def held(rows: int) -> int:
         layer, scratches = Conv2D(random(16, 16, 3, 3), padding=1), []
@@ -348,7 +348,7 @@ def test_buffers_are_bounded_by_the_block_and_not_by_the_image() -> None:
     assert held(896) <= held(224) * 1.01
 
 
-# ---- what may be left out of a rule -----------------------------------------------------------------------------
+# ---- simplified rules -------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("rule", [name for name, rule in EVERY_RULE.items() if isinstance(rule, Rule)])
@@ -374,7 +374,7 @@ def test_on_inputs_that_are_not_negative_the_shorter_ratios_are_the_same(rule: s
 
 
 def test_gamma_before_a_relu_needs_one_branch_only() -> None:
-    """R = 0 where z <= 0: the branch for negative z has nothing to redistribute."""
+    """R = 0 where z <= 0, so the branch for negative z has nothing to redistribute."""
     layer, a = Dense(random(8, 6), random(8)), np.abs(random(5, 6))
     R = random(5, 8, seed=1) * (layer.forward(a) > 0)
     full = rules.Gamma(0.3, generalised=True)
@@ -411,7 +411,7 @@ def test_the_quick_quotient_is_the_plain_one(rule: Rule, rectified: bool) -> Non
 
 
 def test_gamma_before_an_addition_needs_two_products() -> None:
-    """Its two branches add up to (2 + gamma) z, so that z itself is not computed; neither branch by the rule's code."""
+    """The two branches add up to (2 + gamma) z, so z needs no product; neither quotient calls the rule's code."""
     rule = rules.Gamma(0.5, generalised=True, stabilizer=1e-6)
     at = Surroundings(nonnegative=True, rectified=False, carried=True)
     recipe = algebra.recipe(rule, random(4, 6), random(4), at)
@@ -424,7 +424,7 @@ BEFORE_A_RELU = Surroundings(nonnegative=True, rectified=True, carried=True)
 
 
 def test_which_recipes_are_bounded() -> None:
-    """Alpha-beta's negative part may be empty while R is not: its s has no bound, and Winograd's error would show."""
+    """Alpha-beta's negative part may be empty while R is not zero, so s is unbounded and amplifies Winograd's error."""
     w, b = random(4, 6), random(4)
     bounded = {
         rule: algebra.recipe(kind, w, b, BEFORE_A_RELU).bounded
@@ -454,9 +454,9 @@ TWO_PARTS = composites.Composite([(object, rules.AlphaBeta(2, 1, stabilizer=1e-9
 
 
 def nearly_emptied() -> tuple[Network, np.ndarray]:
-    """At one place the negative parts are nearly empty, and q is about 10^9; elsewhere it is not much above one.
+    """In one patch the negative parts are nearly empty and q is about 10^9; elsewhere q is at most slightly above one.
 
-    The last weights are positive: a logit that cancels would move the whole map by more than is looked for.
+    The last weights are positive, because a logit that cancels would change the whole map by more than this effect.
     """
     weight = np.abs(random(16, 16, 3, 3)) / 12
     weight[:, :4] *= -1
@@ -468,7 +468,7 @@ def nearly_emptied() -> tuple[Network, np.ndarray]:
 
 @pytest.mark.parametrize("form", ["winograd2", "winograd4"])
 def test_a_nearly_empty_denominator_does_not_spoil_its_neighbours(form: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In float32 all digits are there. Mixed into tiles of 4x4, a q of 10^9 leaves nothing right."""
+    """The map keeps float32 accuracy; in a Winograd tile, a q of 10^9 would swamp its neighbours."""
     net, a = nearly_emptied()
     truth = lrpref.explain(net, a, 0, TWO_PARTS, form="plain")
     net, a = net.astype(np.float32), a.astype(np.float32)
@@ -484,7 +484,7 @@ def test_a_nearly_empty_denominator_does_not_spoil_its_neighbours(form: str, mon
 def test_units_computed_one_by_one_are_the_same(
     graph: str, limit: float, few: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """All units, half of them, or so many that the layer is computed directly; for one target and for several."""
+    """All units, half of them, or so many that the layer is computed directly; for one and for several targets."""
     monkeypatch.setattr(nearly_empty, "LIMIT", limit)
     monkeypatch.setattr(nearly_empty, "FEW", few)
     monkeypatch.setattr(nearly_empty, "AT_ONCE", 100)
@@ -500,7 +500,7 @@ def test_units_computed_one_by_one_are_the_same(
         assert distance(several[k : k + 1], one) < 1e-10
 
 
-# ---- a prepared network ------------------------------------------------------------------------------------------
+# ---- prepared networks -------------------------------------------------------------------------------------------
 
 
 def test_many_targets_of_one_input_share_the_forward_pass() -> None:
@@ -523,7 +523,7 @@ def test_several_targets_are_for_run_alone() -> None:
 
 @pytest.mark.parametrize("form", ["winograd", "fastest"])
 def test_a_sample_does_not_depend_on_its_batch(form: str) -> None:
-    """To rounding: blocks are cut otherwise, no form is chosen by the size of the batch."""
+    """Up to rounding: blocks are split differently, but the form does not depend on the batch size."""
     net, shape = GRAPHS["residual"]
     prepared, x = lrpref.prepare(net, form=form), random(5, *shape)
     whole = prepared.explain(x)
@@ -597,7 +597,7 @@ def test_float32_is_as_good_as_the_plain_form() -> None:
 
 
 class Doubled(Conv2D):
-    """A user's layer: its own code must run, not ours for its base class."""
+    """A user-defined layer: its own code must run, not the fast code of its base class."""
 
     def linear(self, w: np.ndarray, *inputs: np.ndarray) -> np.ndarray:
         return 2 * super().linear(w, *inputs)
@@ -607,21 +607,21 @@ class Doubled(Conv2D):
 
 
 class Crooked(Conv2D):
-    """A user's layer whose adjoint is not the transpose of its forward pass."""
+    """A user-defined layer whose adjoint is not the transpose of its forward pass."""
 
     def adjoint(self, w: np.ndarray, s: np.ndarray, *shapes: tuple[int, ...]) -> np.ndarray:
         return 1.001 * super().adjoint(w, s, *shapes)
 
 
 class Leaking(Conv2D):
-    """A user's layer that makes infinite relevance."""
+    """A user-defined layer that produces infinite relevance."""
 
     def adjoint(self, w: np.ndarray, s: np.ndarray, *shapes: tuple[int, ...]) -> np.ndarray:
         return np.full_like(super().adjoint(w, s, *shapes), np.inf)
 
 
 class Folded(lrpref.layers.Routing):
-    """A user's layer whose output, (N, C, H W), has as many axes as no layer of lrpref's."""
+    """A user-defined layer with output (N, C, H W), a number of axes that no layer of lrpref has."""
 
     def output_shape(self, *shapes: tuple[int, ...]) -> tuple[int, ...]:
         ((N, C, H, W),) = shapes
@@ -636,7 +636,7 @@ class Folded(lrpref.layers.Routing):
 
 @dataclass(frozen=True)
 class HalfFlow(rules.Epsilon):
-    """A user's rule with a flow of its own."""
+    """A user-defined rule that overrides flow()."""
 
     def flow(self, layer: Any, inputs: tuple[np.ndarray, ...], R: np.ndarray) -> Flow:
         return Flow(tuple(R_i / 2 for R_i in super().flow(layer, inputs, R).inputs), attributed=False)
@@ -644,7 +644,7 @@ class HalfFlow(rules.Epsilon):
 
 @dataclass(frozen=True)
 class OwnShares(rules.Epsilon):
-    """A user's rule whose shares depend on the whole layer: large z by the first ratio, small z by the second."""
+    """A user-defined rule whose shares depend on the whole layer: the first ratio takes large z, the second small z."""
 
     def ratios(self) -> tuple[Ratio, ...]:
         return (Ratio((Term(b=identity),)), Ratio((Term(magnitude, magnitude),)))
@@ -655,7 +655,7 @@ class OwnShares(rules.Epsilon):
 
 @dataclass(frozen=True)
 class OwnStabilizer(rules.Epsilon):
-    """A user's rule whose stabilizer depends on the whole layer."""
+    """A user-defined rule whose stabilizer depends on the whole layer."""
 
     def stabilize(self, z: np.ndarray) -> np.ndarray:
         return rules.stabilize(z, float(np.abs(z).max()))
@@ -663,7 +663,7 @@ class OwnStabilizer(rules.Epsilon):
 
 @dataclass(frozen=True)
 class OwnDenominator(Rule):
-    """A user's rule of inherited steps, whose ratio is divided by other terms: the signed rule over sum |a w|."""
+    """A user-defined rule that overrides only ratios(), with its own denominator: signed terms over sum |a w|."""
 
     stabilizer: float = 1e-6
 
@@ -675,7 +675,7 @@ OWN_STEPS = [HalfFlow(), OwnShares(), OwnStabilizer(), OwnDenominator()]
 
 
 def between(layer: Any = None) -> Network:
-    """Convolutions with, between them, a layer that no ReLU follows."""
+    """A network whose middle layer is not followed by a ReLU."""
     middle = layer or conv(16, 16)
     return Network.sequential(
         conv(16, 3), ReLU(), middle, MaxPool2D(2), Flatten(), Dense(random(9, 64), random(9)), ReLU(),
@@ -693,7 +693,7 @@ def plain_nodes(prepared: Any) -> list[str]:
 
 @pytest.mark.parametrize("form", FORMS)
 def test_a_layer_of_ones_own_is_one_plain_step(form: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """And the rest of the network is fast, also in `lrpref.explain`, which never walks."""
+    """The rest of the network is fast, also in `lrpref.explain`, which never falls back to the walk."""
     net, x = between(doubled()), random(2, 3, 4, 4)
     prepared = lrpref.prepare(net, "epsilon-plus", form=form)
     assert plain_nodes(prepared) == ["middle"]
@@ -708,7 +708,7 @@ def test_a_layer_of_ones_own_is_one_plain_step(form: str, monkeypatch: pytest.Mo
     "rule", [HalfFlow(), OwnShares(), OwnStabilizer(), OwnDenominator()], ids=lambda r: type(r).__name__
 )
 def test_a_rule_with_steps_of_its_own_is_one_plain_step(rule: Rule, node: str) -> None:
-    """Its steps may depend on all units at once, or divide by anything: the fast engine does not know."""
+    """Its steps may depend on the whole layer or use any denominator, so the fast engine runs them plainly."""
     net, x = between(), random(2, 3, 4, 4)
     mixed = composites.Composite([(node, rule), (object, rules.ZPlus(1e-6))])
     prepared = lrpref.prepare(net, mixed)
@@ -740,7 +740,7 @@ def test_pads_of_ones_own_promise_no_sign() -> None:
 
 
 def explained_by(prepared: Any) -> dict[str, Any]:
-    """Every way in which a prepared network explains."""
+    """The three ways to explain with a prepared network."""
     return {
         "explain": prepared.explain,
         "run": lambda x: prepared.run(x).explain(),
@@ -750,7 +750,7 @@ def explained_by(prepared: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize("way", ["explain", "run", "trace"])
 def test_books_that_do_not_close_are_warned_of_at_every_explanation(way: str) -> None:
-    """As in the walk: once, for the first node from the output down."""
+    """As in the walk: one warning, for the first such node from the output backwards."""
     two = between(doubled(Crooked))
     net = Network([("first", Crooked(np.eye(3)[:, :, None, None]), "input")] + [
         (name, layer, ["first" if read == "input" else read for read in inputs]) for name, layer, inputs in two.nodes
@@ -777,7 +777,7 @@ def test_infinite_relevance_of_a_layer_of_ones_own_is_warned_of_once(way: str) -
 
 
 class Cleaning(lrpref.layers.Routing):
-    """A user's layer that hides what is not finite."""
+    """A user-defined layer that replaces non-finite relevance."""
 
     def forward(self, *inputs: np.ndarray) -> np.ndarray:
         return inputs[0]
@@ -797,7 +797,7 @@ def test_infinite_relevance_is_warned_of_even_if_the_map_is_finite() -> None:
 
 @dataclass(frozen=True)
 class Backwards(rules.ZPlus):
-    """A user's rule of several terms on two maps of the input."""
+    """A user-defined rule with several terms on two maps of the input."""
 
     def ratios(self) -> tuple[Ratio, ...]:
         return (Ratio((Term(positive, negative), Term(negative, positive), Term(identity))),)
@@ -805,7 +805,7 @@ class Backwards(rules.ZPlus):
 
 @dataclass(frozen=True)
 class Twice(rules.ZPlus):
-    """A user's rule of two equal ratios."""
+    """A user-defined rule with two equal ratios."""
 
     def ratios(self) -> tuple[Ratio, ...]:
         return (Ratio((Term(b=identity),), 0.25), Ratio((Term(b=identity),), 0.75))
@@ -813,7 +813,7 @@ class Twice(rules.ZPlus):
 
 @dataclass(frozen=True)
 class Subtracted(rules.ZPlus):
-    """A user's rule with a negative term on the input itself, and its bias."""
+    """A user-defined rule with a negative term on the unmapped input, and its bias."""
 
     def ratios(self) -> tuple[Ratio, ...]:
         return (Ratio((Term(w=negative, b=negative, sign=-1),), 0.5), Ratio((Term(magnitude, square, magnitude),), 0.5))
@@ -821,7 +821,7 @@ class Subtracted(rules.ZPlus):
 
 @dataclass(frozen=True)
 class Weakened(rules.ZPlus):
-    """A user's rule of two terms on the input itself, with maps of the user's own."""
+    """A user-defined rule with two terms on the unmapped input, one with a custom weight map."""
 
     def ratios(self) -> tuple[Ratio, ...]:
         return (Ratio((Term(w=positive, b=positive), Term(w=lambda w: 0.5 * negative(w)))),)
@@ -829,7 +829,7 @@ class Weakened(rules.ZPlus):
 
 @dataclass(frozen=True)
 class Vanishing(rules.ZPlus):
-    """A user's rule with a ratio that has nothing to redistribute on inputs that are never negative."""
+    """A user-defined rule with a ratio that is empty for nonnegative inputs."""
 
     def ratios(self) -> tuple[Ratio, ...]:
         return (Ratio((Term(negative, positive),)), Ratio((Term(positive, positive),)))
@@ -843,7 +843,7 @@ OWN_RATIOS = [
 @pytest.mark.parametrize("graph", ["chain", "residual", "folded", "dense"])
 @pytest.mark.parametrize("rule", OWN_RATIOS, ids=lambda rule: f"{type(rule).__name__}-{rule.stabilizer}")
 def test_a_rule_of_ones_own_that_defines_ratios_alone_is_fast(rule: Rule, graph: str) -> None:
-    """The engine's steps are known, so the fast engine takes them on any terms."""
+    """Such a rule uses the inherited steps, so the fast engine supports any terms."""
     net, shape = GRAPHS[graph]
     x = random(2, *shape)
     prepared = lrpref.prepare(net, rule, form="winograd2")
@@ -871,14 +871,14 @@ def test_a_rule_without_ratios_names_its_node() -> None:
 
 
 class PositivePaths(rules.ZPlus):
-    """Positive products and the whole bias: z' is positive where the bias is."""
+    """Positive products plus the whole bias: the denominator is positive where the bias is."""
 
     def ratios(self) -> tuple[Ratio, ...]:
         return (Ratio((Term(positive, positive, identity), Term(negative, negative))),)
 
 
 def test_a_bias_that_differs_from_place_to_place_promises_no_sign() -> None:
-    """The constant bias is positive, that at the border is not; nor do the parts add up to z by it."""
+    """The border bias may be negative: the denominator has no fixed sign, and the parts do not add up to z."""
     layer = Conv2D(random(8, 3, 3, 3) / 9, np.ones(8), padding=1, bias_taps=random(8, 3, 3))
     net, x = Network.sequential(layer, Flatten(), Dense(random(2, 8 * 25))), random(2, 3, 5, 5)
     expected = lrpref.trace(net, x, rule=PositivePaths(1e-6))
@@ -918,7 +918,7 @@ def test_a_trace_for_several_targets_of_one_input() -> None:
     assert fast.relevance.shape == x.shape
 
 
-# ---- what is refused ---------------------------------------------------------------------------------------------
+# ---- refusals and budgets ----------------------------------------------------------------------------------------
 
 
 def test_what_is_refused() -> None:
@@ -951,7 +951,7 @@ def test_a_budget_is_checked_in_every_form(form: str) -> None:
 
 
 def test_a_budget_is_for_all_blocks_and_for_both_directions(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A clock that ticks a second at every look: each node is looked at once forward and once back, in every block."""
+    """The clock advances one second per check; each block checks every node once forward and once backward."""
     net, shape = GRAPHS["dense"]
     x = random(4, *shape)
     steps = len(lrpref.prepare(net).steps)

@@ -1,4 +1,4 @@
-"""Memory that is used again: never while anybody holds a part of it, and never without bound."""
+"""The store reuses memory, but never while a view of it exists, and keeps a bounded amount."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_memory_comes_back_when_the_last_view_goes() -> None:
 
 @given(st.lists(st.tuples(st.booleans(), st.sampled_from([1, FLOATS, 2 * FLOATS])), max_size=40))
 def test_what_is_held_at_once_never_overlaps(steps: list[tuple[bool, int]]) -> None:
-    """Taken and let go of in any order, every array keeps what was written to it."""
+    """Allocated and released in any order, every array keeps the values written to it."""
     held, arrays = Store(), {}
     for k, (take, floats) in enumerate(steps):
         if take or not arrays:
@@ -84,7 +84,7 @@ def test_another_process_gets_an_empty_store() -> None:
 
 
 def network() -> Network:
-    """Wide enough for the store, and for Winograd's forms."""
+    """A network large enough to use the store and the Winograd forms."""
     rng = np.random.default_rng(0)
     first, second = rng.standard_normal((64, 1, 3, 3)), rng.standard_normal((64, 64, 3, 3)) / 24
     return Network.sequential(
@@ -95,7 +95,7 @@ def network() -> Network:
 
 @pytest.mark.parametrize("form", ["direct", "winograd2", "winograd4"])
 def test_a_map_stays_what_it_was_while_others_are_made(form: str) -> None:
-    """What was returned is the caller's; so is a pass that is kept."""
+    """Returned maps and a kept pass are not overwritten by later explanations."""
     prepared = lrpref.prepare(network(), "epsilon-plus", form=form)
     x = np.random.default_rng(1).standard_normal((4, 1, 1, 24, 24))
     passed = prepared.run(x[0])

@@ -1,4 +1,4 @@
-"""Folding BatchNorm away: the same function, an honest plan, and what it does to an explanation."""
+"""Folding BatchNorm: the function is preserved, the plan is accurate, and explanations change as documented."""
 
 from __future__ import annotations
 
@@ -39,28 +39,28 @@ from lrpref.layers import DiagonalLayer, WeightedLayer
 WEIGHTED = {
     name: rule(-3.0, 3.0) if name == "z-box" else rule() for name, rule in rules.RULES.items() if not rule.diagonal_only
 }
-"""Every rule that a convolution may be under."""
+"""Every rule that applies to a convolution."""
 
 BLIND = ("z-box", "w-square", "flat")
-"""The rules that see neither a bias nor how large a unit's weights are, and so no BatchNorm behind the layer."""
+"""Rules that ignore the bias and the scale of a unit's weights, and hence a BatchNorm after the layer."""
 
 
 def assert_equal_function(net: Network, other: Network, x: np.ndarray) -> None:
-    """The outputs agree to the last rounding that the derivation in `rounding` allows, each on its own scale.
+    """The outputs agree within the rounding error bound derived in `rounding`, each on its own scale.
 
-    For the graphs drawn here that is at most 2e-13 of what the output would be without cancellation, well inside
-    1e-12; what is observed is a hundredth of it.
+    For the graphs drawn here the bound is at most 2e-13 of the output without cancellation, well below 1e-12; the
+    observed errors are about a hundredth of it.
     """
     bound = rounding(net, x)
     assert_array_less(abs(other.forward(x) - net.forward(x)), bound + np.finfo(net.dtype).tiny)
 
 
 def relevance_scale(tr: lrpref.Trace) -> float:
-    """The largest relevance anywhere on the way: a sum of parts is rounded relative to the largest of them."""
+    """The largest relevance at any node, because a sum is rounded relative to its largest term."""
     return max(float(np.max(abs(R), initial=0.0)) for R in tr.at.values())
 
 
-# ---- the same function -----------------------------------------------------------------------------------------
+# ---- fusion preserves the function -----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("threshold_relu", [False, True])
@@ -90,7 +90,7 @@ def test_the_old_network_is_untouched(case: tuple[Network, np.ndarray], threshol
     nodes, before = net.nodes, {name: array.tobytes() for name, array in net.parameters.items()}
     fused = lrpref.fuse(net, threshold_relu=threshold_relu)
     lrpref.fusion_plan(net, threshold_relu)
-    assert net.nodes == nodes  # layers compare by identity: these are the very objects
+    assert net.nodes == nodes  # layers compare by identity, so these are the same objects
     assert {name: array.tobytes() for name, array in net.parameters.items()} == before
     assert fused is not net
 
@@ -123,7 +123,7 @@ def test_no_batch_norm_is_left_and_the_plan_says_where_each_went(
 @settings(max_examples=max(1, settings.default.max_examples // 20))  # fractions are slow
 @given(data=st.data(), threshold_relu=st.booleans())
 def test_forward_is_equal_in_exact_arithmetic(position: str, data: st.DataObject, threshold_relu: bool) -> None:
-    # Without rounding there is nothing to tolerate: every fold is an identity of fractions.
+    # Every fold is an exact identity, so in fractions no tolerance is needed.
     net, x = data.draw(graphs([position], end="kept_norm_last", shape=(1, 4, 3, 3)))
     net, x = lrpref.exact(net, digits=3), lrpref.exact(np.round(x * 8) / 8)
     assert_array_equal(lrpref.fuse(net, threshold_relu=threshold_relu).forward(x), net.forward(x))
@@ -144,12 +144,12 @@ def test_networks_live_on_every_backend(backend: Any) -> None:
         assert_equal_function(net, fused.to("numpy"), x)
 
 
-# ---- the trained networks --------------------------------------------------------------------------------------
+# ---- trained networks ------------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
 def digits() -> np.ndarray:
-    """Every embedded digit in one batch."""
+    """All bundled digits in one batch."""
     return np.concatenate([lrpref.samples.load(name) for name in lrpref.samples.names((1, 28, 28))])
 
 
@@ -160,16 +160,16 @@ def test_trained_networks(name: str, dtype: Any, digits: np.ndarray) -> None:
     fused = lrpref.fuse(net, verify=digits)
     assert fused.dtype == dtype
     assert not any(isinstance(layer, DiagonalLayer) for _, layer, _ in fused.nodes)
-    # Thousands of roundings of either sign: they add up like a random walk, to some tens of eps of the largest output.
+    # Thousands of rounding errors of either sign add up like a random walk, to tens of eps of the largest output.
     assert fusion.forward_difference(net, fused, digits) < 50 * np.finfo(dtype).eps
     assert_equal_function(net, fused, digits.astype(dtype))
 
 
-# ---- what it does to an explanation ----------------------------------------------------------------------------
+# ---- effect on explanations ------------------------------------------------------------------------------------
 
 
 def with_identities(net: Network, fused: Network) -> tuple[Network, set[str]]:
-    """The folded layers in the old graph, with an identity where each BatchNorm was; and those places."""
+    """The original graph with folded layers and an identity in place of each BatchNorm; and the identities' names."""
     folded = {name for name in net.names if name not in fused.names}
     nodes = []
     for name, layer, inputs in net.nodes:
@@ -181,7 +181,7 @@ def with_identities(net: Network, fused: Network) -> tuple[Network, set[str]]:
 
 
 def passing(places: set[str], rule: rules.Rule) -> Composite:
-    """The rule on weighted layers; relevance passes at these nodes."""
+    """The rule on weighted layers, and Pass at the given nodes."""
 
     def an_identity(place: Place) -> bool:
         return place.name in places
@@ -195,14 +195,14 @@ def test_a_fused_layer_is_the_folded_layer_and_an_identity_passed_through(rule: 
     fused = lrpref.fuse(net)
     apart, places = with_identities(net, fused)
     composite = passing(places, rule)
-    # 1 a + 0 is a, and R passes as it is: not even a rounding differs.
+    # 1 a + 0 is a, and R is passed unchanged, so even the rounding is the same.
     assert_array_equal(
         lrpref.explain(fused, digits[:3], rule=composite, form="plain"),
         lrpref.explain(apart, digits[:3], rule=composite, form="plain"),
     )
 
 
-@pytest.mark.filterwarnings("ignore::lrpref.errors.RelevanceWarning")  # random networks cancel at will
+@pytest.mark.filterwarnings("ignore::lrpref.errors.RelevanceWarning")  # random networks may cancel
 @given(case=graphs(), rule=st.sampled_from(list(WEIGHTED.values())))
 def test_and_so_it_is_on_random_networks(case: tuple[Network, np.ndarray], rule: rules.Rule) -> None:
     net, x = case
@@ -210,7 +210,7 @@ def test_and_so_it_is_on_random_networks(case: tuple[Network, np.ndarray], rule:
     apart, places = with_identities(net, fused)
     composite = passing(places, rule)
     one, other = (lrpref.trace(n, x, rule=composite) for n in (fused, apart))
-    # Where several layers read one BatchNorm, their relevances are summed in another order.
+    # Where several layers read one BatchNorm, their relevance is summed in a different order.
     assert_allclose(other.relevance, one.relevance, rtol=0, atol=1e-10 * relevance_scale(one))
 
 
@@ -218,7 +218,7 @@ ZERO_EVERYWHERE = Composite([(LinearLayer, rules.Zero())])
 
 
 def test_lrp_0_does_not_see_the_fold_if_batch_norm_is_under_it_too(digits: np.ndarray) -> None:
-    # R_z1 = w z1 / z2 R and R_a = a W / z1 R_z1 make a w W / z2 R: z1 drops out, if it is not 0.
+    # R_z1 = w z1 / z2 R and R_a = a W / z1 R_z1 give R_a = a w W / z2 R: z1 cancels unless it is 0.
     net = lrpref.load("mnist-cnn-bn").astype(np.float64)
     unfused = lrpref.trace(net, digits, rule=ZERO_EVERYWHERE)
     fused = lrpref.trace(lrpref.fuse(net), digits, rule=ZERO_EVERYWHERE)
@@ -229,8 +229,8 @@ def test_lrp_0_does_not_see_the_fold_if_batch_norm_is_under_it_too(digits: np.nd
 @pytest.mark.parametrize("position", ["after_linear", "before_linear", "chain", "residual", "norm_read_by_many"])
 @given(data=st.data())
 def test_nor_on_random_networks(position: str, data: st.DataObject) -> None:
-    # At borders too: the folded bias map stands in z where the shift of the BatchNorm stood. Small z make large
-    # relevances on the way, which cancel again: hence a tolerance on their scale.
+    # This holds at borders too: the folded bias map replaces the shift of the BatchNorm in z. Small z produce large
+    # intermediate relevance that cancels again, hence a tolerance on that scale.
     net, x = data.draw(graphs([position], end="through_flatten"))
     unfused = lrpref.trace(net, x, rule=ZERO_EVERYWHERE)
     fused = lrpref.trace(lrpref.fuse(net), x, rule=ZERO_EVERYWHERE)
@@ -239,7 +239,7 @@ def test_nor_on_random_networks(position: str, data: st.DataObject) -> None:
 
 
 def change(net: Network, x: np.ndarray, rule: rules.Rule) -> np.ndarray:
-    """How far the map of the unfused network, BatchNorm passed through, is from the fused one's: relative L2."""
+    """Relative L2 distance between the map of the unfused network (Pass on BatchNorm) and that of the fused one."""
     composite = Composite([(BatchNorm, rules.Pass()), (WeightedLayer, rule)])
     fused, unfused = (lrpref.explain(n, x, rule=composite) for n in (lrpref.fuse(net), net))
     axes = tuple(range(1, x.ndim))
@@ -247,26 +247,26 @@ def change(net: Network, x: np.ndarray, rule: rules.Rule) -> np.ndarray:
     return distance / np.sqrt((fused**2).sum(axis=axes))
 
 
-@pytest.mark.filterwarnings("ignore::lrpref.errors.RelevanceWarning")  # that is what passing does to LRP-0
+@pytest.mark.filterwarnings("ignore::lrpref.errors.RelevanceWarning")  # with Pass, LRP-0 divides by small sums
 @pytest.mark.parametrize("name", [name for name in WEIGHTED if name not in BLIND])
 def test_against_batch_norm_passed_through_the_map_differs(name: str, digits: np.ndarray) -> None:
     net = lrpref.load("mnist-cnn-bn").astype(np.float64)
     changes = change(net, digits, WEIGHTED[name])
     print(f"{name}: fused against passed, relative L2: median {np.median(changes):.3f}, {changes.min():.3f} at least")
     # Measured: 0.08 to 0.6 for z-plus, absolute, alpha-beta and relative; more than 4 for zero, epsilon and gamma,
-    # whose denominators, without the shift they belong to, are small by accident.
+    # whose denominators lack the BatchNorm shift and are sometimes accidentally small.
     assert changes.min() > 0.05
 
 
 @pytest.mark.parametrize("name", BLIND)
 def test_but_not_under_rules_that_see_no_bias(name: str, digits: np.ndarray) -> None:
-    # diag(w) W behind one unit is one number for all of its inputs, and cancels in w_ij / sum_i w_ij. Only the
+    # diag(w) multiplies all weights of a unit by one number, which cancels in w_ij / sum_i w_ij. Only the
     # convolutions are followed by a BatchNorm.
     net = lrpref.load("mnist-cnn-bn").astype(np.float64)
     assert_allclose(change(net, digits, WEIGHTED[name]), 0, atol=1e-12)
 
 
-# ---- the plan --------------------------------------------------------------------------------------------------
+# ---- the fusion plan -------------------------------------------------------------------------------------------
 
 CONV = Conv2D(np.ones((1, 1, 1, 1)))
 NORM = BatchNorm([2.0], [1.0], [0.5], [3.0])
@@ -275,14 +275,14 @@ FOLLOWS, LINEAR_NEXT = "it follows a linear layer", "a linear layer follows"
 
 
 def chained(*layers: Any) -> Network:
-    """A chain whose first BatchNorm is called "bn"."""
+    """A sequential network whose first BatchNorm is named "bn"."""
     plain = Network.sequential(*layers)
     rename = {"batchnorm1": "bn"}
     return Network([(rename.get(n, n), layer, [rename.get(i, i) for i in inputs]) for n, layer, inputs in plain.nodes])
 
 
 class UsersLayer(WeightedLayer):
-    """A weighted layer that lrpref has never seen, and so cannot fold anything into."""
+    """A user-defined weighted layer, into which lrpref cannot fold anything."""
 
     forward = GlobalAvgPool2D.forward
 
@@ -355,7 +355,7 @@ def test_what_the_plan_says_is_what_is_done(kind: str) -> None:
 
 
 def _input_of(net: Network) -> tuple[int, ...]:
-    """(2, 4) for a network that begins with Dense, else images of 2 x 2."""
+    """The input shape: (2, 4) if the network begins with Dense, else images of 2 x 2."""
     return (2, 4) if isinstance(net.nodes[0].layer, Dense) else (2, 1, 2, 2)
 
 
@@ -376,11 +376,11 @@ def test_a_network_without_batch_norm_says_so() -> None:
     assert lrpref.fuse(net).nodes == net.nodes
 
 
-# ---- verify ----------------------------------------------------------------------------------------------------
+# ---- verification ----------------------------------------------------------------------------------------------
 
 
 def _no_shift(layer: Any, diagonal: tuple[Any, Any]) -> Any:
-    """The mistake of a fold that forgets the shift."""
+    """A wrong fold that omits the shift."""
     w, b = diagonal
     return (fold_after if layer is CONV else fold_before)(layer, (w, 0 * b))
 
@@ -389,7 +389,7 @@ fold_after, fold_before = fusion._after, fusion._before
 
 
 def _without_eps(net: Network, name: str) -> Any:
-    """The mistake of a fold that leaves eps out of the root."""
+    """A wrong fold that omits eps in the square root."""
     bn: Any = net[name]
     w = bn.weight / np.sqrt(bn.var)
     return w, bn.bias - w * bn.mean
@@ -410,7 +410,7 @@ def test_verify_refuses_a_wrong_fold(
     x = np.random.default_rng(0).normal(size=(2, 1, 4, 4))
     lrpref.fuse(net, verify=x)
     monkeypatch.setattr(fusion, function, mistake)
-    lrpref.fuse(net)  # nobody asked
+    lrpref.fuse(net)  # without verify, the mistake goes unnoticed
     with pytest.raises(FusionError, match=r"the fused network differs from the original by [0-9.]+ of its largest"):
         lrpref.fuse(net, verify=x)
 
@@ -427,11 +427,11 @@ def test_verify_accepts_an_empty_batch_and_a_zero_output() -> None:
     assert lrpref.fuse(net, verify=np.ones((1, 1, 2, 2))).names == ["conv2d1"]
 
 
-# ---- the border ------------------------------------------------------------------------------------------------
+# ---- padding and border bias -----------------------------------------------------------------------------------
 
 
 def test_the_bias_map_of_a_padded_convolution_by_hand() -> None:
-    # A shift of 1 under a 3 x 3 kernel of ones: each output counts the cells of the image that its kernel meets.
+    # With a shift of 1 and a 3 x 3 kernel of ones, each output counts the image cells that its kernel covers.
     norm = BatchNorm([1.0], [1.0], [0.0], [1.0], eps=0.0)
     fused = lrpref.fuse(Network.sequential(norm, Conv2D(np.ones((1, 1, 3, 3)), [10.0], padding=1)))
     conv = fused["conv2d1"]
@@ -442,7 +442,7 @@ def test_the_bias_map_of_a_padded_convolution_by_hand() -> None:
 
 @dataclass(frozen=True)
 class Geometry:
-    """One way for a kernel to meet a border."""
+    """A padding, kernel, stride and dilation at the border."""
 
     padding: tuple[int, int, int, int]
     stride: tuple[int, int] = (1, 1)
@@ -457,14 +457,14 @@ GEOMETRIES = [
     Geometry((1, 1, 1, 1), stride=(2, 2)),
     Geometry((2, 2, 2, 2), dilation=(2, 2)),
     Geometry((1, 0, 0, 2), stride=(2, 1), dilation=(1, 2), groups=2, kernel=(2, 3)),
-    Geometry((3, 3, 3, 3), kernel=(2, 2)),  # some kernels lie in the padding altogether
+    Geometry((3, 3, 3, 3), kernel=(2, 2)),  # some kernels lie entirely in the padding
 ]
 
 
 @pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize("geometry", GEOMETRIES)
 def test_the_border_is_that_of_an_explicit_pad(geometry: Geometry, bias: bool) -> None:
-    """BN, then zeros around it as a layer of their own, then the same kernel without padding."""
+    """Compare with BN, a zero-padding layer, and the same kernel without padding."""
     rng = np.random.default_rng(1)
     rest = {"stride": geometry.stride, "dilation": geometry.dilation, "groups": geometry.groups}
     padded = convolution(rng, 4, 6, geometry.kernel, bias, padding=geometry.padding, **rest)
@@ -484,7 +484,7 @@ def test_an_unpadded_convolution_needs_no_map() -> None:
 
 
 def test_folds_on_both_sides_of_a_padded_convolution() -> None:
-    # The map that the first fold leaves behind is scaled by the second, and joined by the third.
+    # The second fold scales the bias map of the first; the third adds its own.
     rng = np.random.default_rng(3)
     net = Network.sequential(batch_norm(rng, 2), convolution(rng, 2, 3, 3, padding=1), batch_norm(rng, 3))
     once = lrpref.fuse(net)
@@ -498,8 +498,8 @@ def test_folds_on_both_sides_of_a_padded_convolution() -> None:
 
 
 def test_thresholds_by_hand() -> None:
-    # w = g / s, b = beta - w mu, t = -b / w. Channel 0 is cut from below, channel 1 (g < 0) from above; channels 2
-    # and 3 have g = 0 and are the constants max(b, 0).
+    # w = g / s, b = beta - w mu, t = -b / w. Channel 0 is clipped from below, channel 1 (g < 0) from above; channels
+    # 2 and 3 have g = 0 and are the constants max(b, 0).
     norm = BatchNorm([4.0, -2.0, 0.0, 0.0], [1.0, 3.0, 0.5, -0.5], [1.0, 1.0, 7.0, 7.0], [4.0] * 4, eps=0.0)
     net = Network.sequential(MaxPool2D(1), norm, ReLU(), MaxPool2D(1), names=["pool", "bn", "relu", "end"])
     fused = lrpref.fuse(net, threshold_relu=True)
@@ -531,7 +531,7 @@ def test_a_threshold_beyond_all_numbers_is_left_alone() -> None:
 
 
 def test_one_after_another() -> None:
-    # Behind the first ThreshReLU the Scale meets a second ReLU, and a third.
+    # After the first ThreshReLU, the Scale reaches a second ReLU, and then a third.
     net = chained(NORM, ReLU(), ReLU(), ReLU(), CONV)
     fused = lrpref.fuse(net, threshold_relu=True)
     assert [type(layer) for _, layer, _ in fused.nodes] == [ThreshReLU, ThreshReLU, ThreshReLU, Conv2D]
@@ -543,7 +543,7 @@ def test_only_on_request() -> None:
     assert [type(layer) for _, layer, _ in lrpref.fuse(net).nodes] == [Scale, ReLU, Conv2D]
 
 
-# ---- sharing ---------------------------------------------------------------------------------------------------
+# ---- shared layers ---------------------------------------------------------------------------------------------
 
 
 def test_a_layer_at_two_nodes_is_folded_at_each_on_its_own() -> None:
@@ -585,12 +585,12 @@ def test_a_norm_read_by_several_weighted_layers_is_folded_into_each() -> None:
     assert_equal_function(net, fused, rng.normal(size=(2, 2, 4, 4)))
 
 
-# ---- types of a user's own ---------------------------------------------------------------------------------------
+# ---- user-defined layers -----------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, eq=False)
 class Standardised(Conv2D):
-    """A convolution with weight standardisation: it computes with other weights than those it holds."""
+    """A convolution with weight standardisation: it computes with weights other than those it stores."""
 
     def parameters(self, *inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
         w, b = super().parameters(*inputs)
@@ -599,7 +599,7 @@ class Standardised(Conv2D):
 
 @dataclass(frozen=True, eq=False)
 class Doubled(Scale):
-    """A diagonal layer that computes something else than its weight and bias."""
+    """A diagonal layer that computes something other than weight times input plus bias."""
 
     def forward(self, *inputs: np.ndarray) -> np.ndarray:
         return 2 * super().forward(*inputs)
@@ -628,7 +628,7 @@ STANDARD = Standardised(WILD, [0.5])
     ids=["before", "after", "itself"],
 )
 def test_a_subclass_is_not_folded_and_the_plan_says_why(net: Network, reason: str) -> None:
-    """It may compute something else; folded, the forward pass would be wrong without a warning."""
+    """A subclass may compute something else, so folding it could change the forward pass without a warning."""
     x = np.random.default_rng(4).normal(size=(2, 1, 5, 5))
     fused = lrpref.fuse(net, verify=x)
     assert_allclose(fused.forward(x), net.forward(x), rtol=1e-12)

@@ -1,4 +1,4 @@
-"""Reading networks from files: which formats are read, which are refused and why, and `lrpref convert`."""
+"""Reading networks from files: supported formats, refusals and their reasons, and `lrpref convert`."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def net() -> Network:
 
 
 def safetensors(path: Path, tensors: dict[str, tuple[str, list[int], bytes]]) -> Path:
-    """Write a file of the format by hand: header length, header, bytes."""
+    """Write a .safetensors file by hand: header length, header, data."""
     header, data = {}, b""
     for name, (kind, shape, content) in tensors.items():
         header[name] = {"dtype": kind, "shape": shape, "data_offsets": [len(data), len(data) + len(content)]}
@@ -51,7 +51,7 @@ def good(folder: Path) -> Path:
 
 @pytest.fixture
 def models(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """A builder with the signature of those in lrpref.models."""
+    """A module with one builder, with the signature of those in lrpref.models."""
     found = ModuleType("lrpref.models")
 
     def tiny(width: int = 3, input_shape: tuple[int, ...] = (3,), state: Any = None) -> Network:
@@ -211,18 +211,18 @@ def test_builders_nobody_knows(architecture: str, tmp_path: Path, models: Module
 
 
 def test_the_models_of_lrpref_are_builders_of_this_kind(tmp_path: Path) -> None:
-    """Random weights, written as a state dict and read back by name."""
+    """Random weights are written as a state dict and read back by name."""
     made = lrpref.models.simple_cnn(seed=1)
     state = {name: np.asarray(array) for name, array in made.parameters.items()}
     np.savez(tmp_path / "state.npz", **state)
     assert_array_equal(read(tmp_path / "state.npz", architecture="simple_cnn")["conv1"].weight, made["conv1"].weight)
 
 
-# ---- what is not read --------------------------------------------------------------------------------------------
+# ---- refused files -----------------------------------------------------------------------------------------------
 
 
 class Trap:
-    """Leaves a mark when it is unpickled."""
+    """An object that creates a file when it is unpickled."""
 
     def __init__(self, mark: Path) -> None:
         self.mark = mark
@@ -261,7 +261,7 @@ def test_the_page_names_what_is_refused() -> None:
 
 
 def test_convert_an_onnx_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The file it writes records the shape of its input, as (C, H, W) although the source has (H, W, C)."""
+    """The written file records the input shape as (C, H, W), although the source has (H, W, C)."""
     pytest.importorskip("onnx", reason="onnx is not installed: pip install 'lrpref[onnx]'")
     source = Path(__file__).parent / "exported" / "keras-functional.onnx"
     assert main(["convert", str(source), "-o", str(tmp_path / "net.npz")]) == 0
@@ -314,7 +314,7 @@ def test_convert_looks_at_the_suffix_before_it_works(tmp_path: Path, capsys: pyt
 
 
 def test_nothing_is_imported_before_it_is_asked_for() -> None:
-    """The importers do not load the other libraries when they are imported themselves."""
+    """Importing the importer modules does not load the optional libraries."""
     for name in ("onnx", "safetensors", "files"):
         importlib.import_module(f"lrpref.importers.{name}")
     source = (Path(lrpref.__file__).parent / "importers").glob("*.py")

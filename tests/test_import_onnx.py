@@ -1,4 +1,4 @@
-"""Importing ONNX files: from other libraries, single operations, layouts, refusals and hostile files."""
+"""Importing ONNX files: exports of other libraries, single operations, layouts, refusals and malformed files."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ helper, DOUBLE, INT64 = onnx.helper, onnx.TensorProto.DOUBLE, onnx.TensorProto.I
 EXPORTED = Path(__file__).parent / "exported"
 RNG = np.random.default_rng(5)
 
-Node = tuple[Any, ...]  # (op, attributes, *constants): each reads the one before it
+Node = tuple[Any, ...]  # (op, attributes, *constants); each node reads the previous one
 
 
 def numbers(*shape: int) -> np.ndarray:
@@ -35,7 +35,7 @@ def numbers(*shape: int) -> np.ndarray:
 
 
 def proto(nodes: Sequence[Any], constants: dict[str, np.ndarray], shape: Sequence[Any], output: str, opset: int) -> Any:
-    """A model in float64 with the input "x"."""
+    """A float64 model with input "x"."""
     graph = helper.make_graph(
         nodes,
         "test",
@@ -68,14 +68,14 @@ def reference(model: Any, x: np.ndarray) -> np.ndarray:
     """The output of onnx's own evaluator on x."""
     from onnx.reference import ReferenceEvaluator
 
-    if model.graph.node[0].op_type.endswith("Pool"):  # the evaluator's own pooling is wrong on some geometries
+    if model.graph.node[0].op_type.endswith("Pool"):  # onnx's own pooling is wrong for some geometries
         return evaluated(model, {"x": x}, model.graph.output[0].name)
     found: np.ndarray = ReferenceEvaluator(model).run(None, {"x": x})[0]
     return found
 
 
 def agrees(model: Any, folder: Path, x: np.ndarray, channels_last: bool = False) -> lrpref.Network:
-    """Import on a random example, compare on `x`."""
+    """Import with a random example, then compare on `x`."""
     net = from_onnx(saved(model, folder), np.random.default_rng(1).normal(size=(2, *x.shape[1:])))
     own = np.moveaxis(x, 3, 1) if channels_last else x
     assert net.dtype in (np.float64, None)
@@ -83,7 +83,7 @@ def agrees(model: Any, folder: Path, x: np.ndarray, channels_last: bool = False)
     return net
 
 
-# ---- what other libraries wrote ----------------------------------------------------------------------------------
+# ---- files exported by other libraries ---------------------------------------------------------------------------
 
 FILES = sorted(path.stem for path in EXPORTED.glob("*.onnx"))
 
@@ -122,7 +122,7 @@ def test_both_of_torchs_exporters_say_the_same() -> None:
     nets = [from_onnx(EXPORTED / f"torch-{name}.onnx") for name in ("dynamo", "script")]
     x = numbers(3, 3, 10, 10)
     assert_allclose(nets[0](x), nets[1](x), rtol=1e-4, atol=1e-5)
-    assert {"conv1", "conv2", "fc"} <= set(nets[0].names)  # after their weights, so that a state dict fits
+    assert {"conv1", "conv2", "fc"} <= set(nets[0].names)  # named after their weights, to fit a state dict
 
 
 def test_one_of_several_outputs_is_asked_for_by_name() -> None:
@@ -219,7 +219,7 @@ def test_older_versions_of_the_operators(name: str, tmp_path: Path) -> None:
 
 def test_every_operation_is_tried() -> None:
     tried = {node[0] for nodes in CHAINS.values() for node in nodes}
-    assert set(OPERATIONS) - tried == {"Concat", "Sum"}  # which have several inputs: below
+    assert set(OPERATIONS) - tried == {"Concat", "Sum"}  # these have several inputs and are tested below
 
 
 Geometry = tuple[str, dict[str, Any], tuple[int, ...]]
@@ -227,7 +227,7 @@ Geometry = tuple[str, dict[str, Any], tuple[int, ...]]
 
 @st.composite
 def geometries(draw: st.DrawFn) -> Geometry:
-    """A convolution or pool that fits into an image."""
+    """A convolution or pooling operation that fits the image."""
     kernel, stride = ([draw(st.integers(1, 3)) for _ in "ij"] for _ in range(2))
     op = draw(st.sampled_from(["Conv", "MaxPool", "AveragePool"]))
     attributes: dict[str, Any] = {"kernel_shape": kernel, "strides": stride}
@@ -297,7 +297,7 @@ def test_a_constant_becomes_the_bias_only_of_what_is_read_by_nothing_else(tmp_pa
 
 
 def test_shapes_that_the_file_computes(tmp_path: Path) -> None:
-    """As exporters write `x.view(x.size(0), -1)`."""
+    """As exporters translate `x.view(x.size(0), -1)`."""
     nodes = [
         helper.make_node("Shape", ["x"], ["shape"]),
         helper.make_node("Gather", ["shape", "zero"], ["n"]),
@@ -350,7 +350,7 @@ TURNED: dict[str, tuple[Node, ...]] = {
 
 @pytest.mark.parametrize("name", TURNED)
 def test_images_as_rows_columns_channels(name: str, tmp_path: Path) -> None:
-    """No layer transposes anything: the order of axes and features is tracked, and weights are permuted."""
+    """The importer tracks the order of axes and features and permutes weights instead of adding transposes."""
     model = chain(*TURNED[name], shape=("N", 6, 6, 3))
     net = agrees(model, tmp_path, numbers(3, 6, 6, 3), channels_last=True)
     assert len(net.nodes) <= len(TURNED[name]) - 1
@@ -362,7 +362,7 @@ def test_one_channel_may_be_reshaped_instead(tmp_path: Path) -> None:
 
 
 def test_features_side_by_side(tmp_path: Path) -> None:
-    """Flattened in two orders, then concatenated."""
+    """Two branches are flattened in different orders, then concatenated."""
     nodes = [
         helper.make_node("Conv", ["x", "w"], ["a"]),
         helper.make_node("Flatten", ["a"], ["first"]),
@@ -404,11 +404,11 @@ def test_a_constant_per_channel_by_hand() -> None:
         layout.channels(np.zeros((3, 1)), (1, 2, 3, 3))
 
 
-# ---- the proof ---------------------------------------------------------------------------------------------------
+# ---- the check of the imported network ---------------------------------------------------------------------------
 
 
 def test_the_proof_refuses_a_network_that_is_wrong(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """The error gives the size of the difference, and where it is."""
+    """The error reports the size and the place of the difference."""
     monkeypatch.setitem(OPERATIONS, "Relu", lambda call: ([lrpref.LeakyReLU(0.5)], call.x.layout))  # type: ignore[index]
     x = np.array([[1.0, -8.0, 2.0]])
     with pytest.raises(
@@ -437,7 +437,7 @@ def test_half_precision_becomes_float32(kind: str, tmp_path: Path) -> None:
     assert_array_equal(net["fc"].weight, [[0.5, -1.0, 2.0], [0.25, 3.0, -4.0]])
 
 
-# ---- the example -------------------------------------------------------------------------------------------------
+# ---- the example input -------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -460,7 +460,7 @@ def test_examples_that_do_not_do(shape: Any, example: Any, message: str, tmp_pat
 
 
 def test_a_batch_that_the_file_fixes(tmp_path: Path) -> None:
-    """It concerns the file only; the network takes any batch size."""
+    """The fixed batch size applies only to the file; the network accepts any batch size."""
     model = chain(("Reshape", {}, np.array([4, -1])), ("MatMul", {}, numbers(108, 2)), shape=(4, 3, 6, 6))
     net = from_onnx(saved(model, tmp_path))
     assert net(numbers(7, 3, 6, 6)).shape == (7, 2)
@@ -579,7 +579,7 @@ def test_without_onnx_the_extra_is_named(monkeypatch: pytest.MonkeyPatch, tmp_pa
         from_onnx(tmp_path / "net.onnx")
 
 
-# ---- files that are damaged or lie -------------------------------------------------------------------------------
+# ---- damaged and inconsistent files ------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04", b"a text", bytes(100), b"\x08\x08"])
@@ -592,7 +592,7 @@ def test_what_is_no_onnx_file(content: bytes, tmp_path: Path) -> None:
 
 
 def lying(folder: Path, change: Callable[[Any], None]) -> Path:
-    """Save a file whose only tensor is changed."""
+    """Save a model after changing its only tensor."""
     model = chain(("MatMul", {}, numbers(3, 2)), shape=("N", 3))
     change(model.graph.initializer[0])
     return saved(model, folder)
@@ -622,7 +622,7 @@ def test_files_that_are_too_large(tmp_path: Path) -> None:
 
 
 def external(folder: Path, location: str, **told: int) -> Path:
-    """Save a file whose weights, six numbers, are stored in another file."""
+    """Save a model whose six weights are stored in another file."""
 
     def move(tensor: Any) -> None:
         onnx.external_data_helper.set_external_data(tensor, location, **told)
@@ -664,7 +664,7 @@ def test_weights_elsewhere(location: str, told: dict[str, int], message: str, tm
 
 
 def test_constants_that_would_grow(tmp_path: Path) -> None:
-    """ConstantOfShape, and a sum that broadcasts, could ask for any amount of memory."""
+    """ConstantOfShape and a broadcasting sum could require any amount of memory."""
     nodes = [
         helper.make_node("ConstantOfShape", ["huge"], ["zeros"]),
         helper.make_node("Add", ["x", "zeros"], ["y"]),
@@ -699,7 +699,7 @@ SIZES = [0, 1, -1, 2, 3, 100, 2**20, 2**31 - 1, 2**62, -(2**63), 2**63 - 1]
 
 @given(data=st.data())
 def test_operations_changed_at_random(data: st.DataObject, tmp_path_factory: Any) -> None:
-    """Files that are well-formed but invalid: other attributes, inputs, operations, sizes."""
+    """Well-formed but invalid files: attributes, inputs, operations and sizes are changed."""
     name = data.draw(st.sampled_from(SMALL))
     model = onnx.load_model(EXPORTED / f"{name}.onnx")
     graph = model.graph
@@ -729,7 +729,7 @@ def test_operations_changed_at_random(data: st.DataObject, tmp_path_factory: Any
         from_onnx(path, output=output(name), max_bytes=2**24)
 
 
-# ---- what is written about it ------------------------------------------------------------------------------------
+# ---- documentation -----------------------------------------------------------------------------------------------
 
 
 def test_the_page_has_the_table_of_operations() -> None:

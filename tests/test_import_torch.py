@@ -1,4 +1,4 @@
-"""Importing PyTorch modules: the same function, the same gradient, names, and refusals with a remedy."""
+"""Importing PyTorch modules: same function, same gradient, node names, and refusals that suggest a fix."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Module = Any
 
 
 def seeded(make: Callable[[], Module], seed: int = 0) -> Module:
-    """The module with random weights, and BatchNorm statistics that are not those of a fresh one; in eval mode."""
+    """The module in eval mode, with random weights and BatchNorm statistics that differ from their initial values."""
     torch.manual_seed(seed)
     module = make()
     for part in module.modules():
@@ -44,7 +44,7 @@ def images(*shape: int) -> Any:
 
 
 class Forward(nn.Module):
-    """A module of parts, whose forward pass is a function of the parts and x."""
+    """A module with the given parts, whose forward pass is a function of the parts and x."""
 
     def __init__(self, run: Callable[[Any, Any], Any], **parts: Module) -> None:
         super().__init__()
@@ -100,7 +100,7 @@ class Residual(nn.Module):
 
 
 class Functional(nn.Module):
-    """LeNet as in tutorials: activations, pooling, dropout and flattening are functions."""
+    """LeNet as in tutorials: activations, pooling, dropout and flattening are function calls."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -116,7 +116,7 @@ class Functional(nn.Module):
 
 
 class Dense2(nn.Module):
-    """Two layers of a DenseNet: concatenation, and normalisation before the convolution."""
+    """Two DenseNet layers: concatenation, and BatchNorm before the convolution."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -132,7 +132,7 @@ class Dense2(nn.Module):
 
 
 def on(part: Module | Callable[[], Module], run: Callable[[Any, Any], Any] | None = None) -> Callable[[], Module]:
-    """One operation between a convolution and a Linear layer of its size."""
+    """An operation between a convolution and a Linear layer of matching size."""
 
     def make() -> Module:
         torch.manual_seed(1)
@@ -165,7 +165,7 @@ MODULES: dict[str, Callable[[], Module]] = {
     "sigmoid": on(nn.Sigmoid),
     "tanh": on(nn.Tanh),
     "max pool": on(lambda: nn.MaxPool2d((3, 2), (2, 1), (1, 0))),
-    "max pool up": on(lambda: nn.MaxPool2d(2, ceil_mode=True)),  # 6 / 2 leaves no rest
+    "max pool up": on(lambda: nn.MaxPool2d(2, ceil_mode=True)),  # 6 is divisible by 2, so ceil_mode has no effect
     "average pool": on(lambda: nn.AvgPool2d(3, 2, 1, count_include_pad=False)),
     "average pool with padding": on(lambda: nn.AvgPool2d(3, 2, 1)),
     "zero pad": on(lambda: nn.ZeroPad2d((1, 2, 0, 3))),
@@ -194,7 +194,7 @@ MODULES: dict[str, Callable[[], Module]] = {
 @pytest.mark.parametrize("name", MODULES)
 @pytest.mark.filterwarnings("ignore::UserWarning:torch", "ignore::DeprecationWarning")
 def test_the_network_computes_what_the_module_does(name: str) -> None:
-    """On other inputs than the example, and for another batch size."""
+    """On inputs other than the example, with a different batch size."""
     module = seeded(MODULES[name])
     net = from_torch(module, images())
     assert net.dtype == np.float32
@@ -206,7 +206,7 @@ def test_the_network_computes_what_the_module_does(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["residual", "functional", "concat", "max pool", "average pool", "zero pad", "x.add"])
 def test_lrp_0_is_gradient_times_input(name: str) -> None:
-    """A law, tested with torch's own gradient: the graph is right in the backward pass, too."""
+    """Compared with torch's gradient, which also checks the graph in the backward pass."""
     module = seeded(MODULES[name]).double()
     x = images().double().requires_grad_()
     y = module(x)
@@ -233,7 +233,7 @@ def test_names_are_paths_in_the_module() -> None:
     assert "layer1.1.downsample.0" in net.names
     assert net.names[-2:] == ["flatten", "fc"]
     assert "layer1.0.relu" in net.names
-    assert "layer1_0_relu_1" in net.names  # the second use of a module has the name that torch.fx gives it
+    assert "layer1_0_relu_1" in net.names  # torch.fx names the second use of a module
 
 
 def test_a_parameter_called_input_does_no_harm() -> None:
@@ -293,7 +293,7 @@ def test_what_nobody_reads_is_left_out() -> None:
     assert not any(isinstance(layer, lrpref.Tanh) for _, layer, _ in net.nodes)
 
 
-# ---- operations in place -----------------------------------------------------------------------------------------
+# ---- in-place operations -----------------------------------------------------------------------------------------
 
 
 def in_place(run: Callable[[Any, Any], Any]) -> tuple[Module, Any]:
@@ -303,12 +303,12 @@ def in_place(run: Callable[[Any, Any], Any]) -> tuple[Module, Any]:
 @pytest.mark.parametrize(
     "run",
     [
-        lambda m, x: (lambda z: m.relu(z) + z)(m.fc(x)),  # both branches see the new value
+        lambda m, x: (lambda z: m.relu(z) + z)(m.fc(x)),  # both branches read the new value
         lambda m, x: (lambda z: z + m.relu(z))(m.fc(x)),
         lambda m, x: (lambda z: F.relu_(z) + m.fc(z))(m.fc(x)),
         lambda m, x: (lambda z: z.relu_() + z)(m.fc(x)),
         lambda m, x: (lambda z: F.relu(z, inplace=True) + torch.tanh(z))(m.fc(x)),
-        lambda m, x: (lambda z: m.relu(m.drop(z)) + z)(m.fc(x)),  # dropout passes on the same memory
+        lambda m, x: (lambda z: m.relu(m.drop(z)) + z)(m.fc(x)),  # in eval mode dropout returns the same memory
         lambda m, x: (lambda z: z.add_(x) + z)(m.fc(x)),
         lambda m, x: m.fc(m.relu(x)) + x,  # the input itself
     ],
@@ -321,7 +321,7 @@ def test_whoever_reads_the_memory_afterwards_sees_the_new_value(run: Callable[[A
 
 
 def test_a_module_that_writes_over_its_input_does_not_spoil_the_example() -> None:
-    """In float64, where no cast makes a copy, and with an operation that is not idempotent."""
+    """The input is float64, so no cast makes a copy, and the operation is not idempotent."""
     module = Forward(lambda m, x: m.fc(x.add_(x)), fc=nn.Linear(3, 3)).double()
     x = images(4, 3).double()
     kept = x.clone()
@@ -331,7 +331,7 @@ def test_a_module_that_writes_over_its_input_does_not_spoil_the_example() -> Non
 
 
 def test_the_proof_refuses_what_the_trace_cannot_see() -> None:
-    """torch.fx records `z += x` as an addition, so `y`, the same memory, keeps its old value in the trace."""
+    """torch.fx records `z += x` as an addition, so `y`, which shares its memory, keeps the old value in the trace."""
 
     def run(m: Any, x: Any) -> Any:
         z = y = m.fc(x)
@@ -358,7 +358,7 @@ class Branching(nn.Module):
 
 
 def functional(run: Callable[[Any], Any]) -> Callable[[], Module]:
-    """One function after a convolution called "conv"."""
+    """A module that applies a function after a convolution named "conv"."""
     return lambda: Forward(lambda m, x: run(m.conv(x)), conv=nn.Conv2d(3, 4, 3))
 
 

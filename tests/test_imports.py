@@ -1,7 +1,7 @@
-"""Which module of lrpref may import which.
+"""Which modules of lrpref may import which others.
 
-The method comes first, in the order in which it can be read; the rings around it may use it, and the rings below them,
-and never the other way round. Imports inside functions count, and so do imports by name.
+The modules of the method come first, in reading order. The packages around it (the rings) may import the method and
+the rings listed for them; the method imports no ring but `_support`. Imports inside functions and by name count too.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ import lrpref
 
 ROOT = Path(lrpref.__file__).parent
 FILES = {".".join(path.relative_to(ROOT).with_suffix("").parts): path for path in sorted(ROOT.rglob("*.py"))}
-"""Module name inside lrpref -> file. A package is called "layers.__init__", so that it is a module like any other."""
+"""Module name inside lrpref -> file. A package appears as "layers.__init__", like any other module."""
 
 METHOD = (
     *("errors", "backend", "arithmetic", "ledger", "layers", "network", "engine", "relative", "rules"),
     *("seeds", "composites", "walk", "fusion", "oracle", "plot"),
 )
-"""Each may import what is listed before it, and the support folder."""
+"""Each module may import the modules before it and the package `_support`."""
 
 RINGS = {
     "_support": set(),
@@ -48,11 +48,11 @@ RINGS = {
 """Each may import the method, the support folder, and these."""
 
 BY_NAME = {"backend", "_support.extras", "scale.distributed", "conformance.adapter"}
-"""Modules that import something whose name is only known when they run: array libraries, extras, adapters."""
+"""Modules that import names known only at run time: array libraries, extras, adapters."""
 
 
 def imported(module: str, source: str) -> Iterator[str]:
-    """The modules of lrpref that a module imports, anywhere in the file, in a statement or by name."""
+    """Yield the lrpref modules that a module imports anywhere in its source, by statement or by name."""
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
             yield from (
@@ -82,7 +82,7 @@ def imported_by_name(node: ast.AST) -> str | None:
 
 
 def _base(module: str, name: str | None, level: int) -> list[str] | None:
-    """The path inside lrpref that an import starts from; None if it is another library."""
+    """The path inside lrpref where an import starts; None for other libraries."""
     named = name.split(".") if name else []
     if level:
         return [*module.split(".")[:-level], *named]
@@ -94,19 +94,19 @@ def _exists(path: list[str]) -> bool:
 
 
 def _file(path: list[str]) -> str:
-    """The module at a path: a package is its __init__."""
+    """The name of the module at a path; for a package, its __init__."""
     name = ".".join(path)
     return name if name in FILES else ".".join([*path, "__init__"])
 
 
 def graph(**changed: str) -> dict[str, set[str]]:
-    """Module -> the modules it imports; `changed` has other source text for some."""
+    """Module -> the modules it imports; `changed` replaces the source of some modules."""
     sources = {module: path.read_text() for module, path in FILES.items()} | changed
     return {module: set(imported(module, source)) - {module} for module, source in sources.items()}
 
 
 def wrong_ways(found: dict[str, set[str]]) -> list[str]:
-    """The imports that run against the order above."""
+    """The imports that violate the order above."""
     wrong = []
     for module, others in found.items():
         home = module.partition(".")[0]
@@ -120,7 +120,7 @@ GRAPH = graph()
 
 
 def test_no_module_imports_in_a_circle() -> None:
-    """Not even lazily, inside a function, or by name."""
+    """Imports inside functions and imports by name count too."""
     assert set(TopologicalSorter(GRAPH).static_order()) == set(FILES)
 
 
@@ -129,7 +129,7 @@ def test_imports_run_one_way() -> None:
 
 
 def test_layers_and_rules_do_not_know_each_other() -> None:
-    """Nor do rules know networks; the ground below them knows neither."""
+    """Rules do not import networks either, and the modules below import neither."""
     ground = {"errors", "backend", "arithmetic", "ledger"}
     assert GRAPH["errors"] == set()
     assert GRAPH["backend"] == {"errors"}
@@ -142,13 +142,13 @@ def test_layers_and_rules_do_not_know_each_other() -> None:
 
 
 def test_the_walk_is_plain() -> None:
-    """It knows no ring; time budgets and files are support."""
+    """The walk imports no ring except `_support`, which holds time budgets and file handling."""
     rings = set(RINGS) - {"_support"}
     assert not {other for other in GRAPH["walk"] if other.partition(".")[0] in rings}
 
 
 def test_the_graph_of_imports_is_not_empty() -> None:
-    """What the tests above would not notice: that nothing was found to judge."""
+    """The tests above would also pass if no imports were found."""
     assert {"backend", "errors", "rules", "layers.__init__"} <= GRAPH["oracle"]
     assert {"layers.base", "layers.window"} <= GRAPH["layers.conv"]
     assert len(GRAPH["__init__"]) > 5
@@ -173,7 +173,7 @@ def test_an_import_upwards_is_found_however_it_is_written(planted: str) -> None:
 
 
 def test_computed_names_are_imported_where_it_is_known() -> None:
-    """Only these modules import a name that is computed: array libraries, extras of other libraries, adapters."""
+    """Only the modules in BY_NAME import a computed name."""
     computed = {
         module
         for module, path in FILES.items()
@@ -183,12 +183,12 @@ def test_computed_names_are_imported_where_it_is_known() -> None:
 
 
 def test_every_module_has_its_place() -> None:
-    """At the top there is the method and nothing else; every folder is a ring, or the layers."""
+    """Every module belongs to the method or to a ring."""
     assert {module.partition(".")[0] for module in FILES} == {*METHOD, *RINGS}
 
 
 def words(path: Path) -> Iterator[str]:
-    """The names and strings in a file's code; a string that stands alone as a statement documents."""
+    """Yield the names and strings in a file's code, except docstrings."""
     tree = ast.parse(path.read_text())
     alone = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
     for node in ast.walk(tree):
@@ -199,14 +199,14 @@ def words(path: Path) -> Iterator[str]:
 
 
 def test_only_backend_knows_cupy() -> None:
-    """No other file names it in code; docstrings may mention it."""
+    """No other file refers to cupy in code; docstrings may mention it."""
     knows = {module for module, path in FILES.items() if any("cupy" in word.lower() for word in words(path))}
     assert knows == {"backend"}
 
 
 @pytest.mark.parametrize("package", [module for module in FILES if module.endswith("__init__")])
 def test_no_function_hides_a_module_of_its_name(package: str) -> None:
-    """`import lrpref.explain as e` would give the function."""
+    """Otherwise `import lrpref.explain as e` would give the function."""
     module = importlib.import_module(".".join(["lrpref", *package.split(".")[:-1]]))
     siblings = {found.name for found in pkgutil.iter_modules(module.__path__)}
     hidden = {name for name in siblings if not isinstance(getattr(module, name, module), ModuleType)}

@@ -1,4 +1,4 @@
-"""What the command line reads: samples, images, arrays."""
+"""Inputs of the command line: samples, images and arrays."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ DIGIT = (1, 28, 28)
 
 @pytest.fixture(autouse=True)
 def in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """File names mean files in a folder of the test's own."""
+    """Run each test in its own empty folder."""
     monkeypatch.chdir(tmp_path)
 
 
@@ -72,7 +72,7 @@ def test_the_box_is_what_black_and_white_become() -> None:
     assert_allclose(low.ravel(), [-2, -0.5, 0])
     assert_allclose(high.ravel(), [2, 1.5, 0.5])
     x = inputs.read("chelsea", (3, 32, 32), normalisation=CIFAR)
-    lrpref.rules.ZBox(low, high)  # takes bounds per channel
+    lrpref.rules.ZBox(low, high)  # accepts bounds per channel
     assert (low <= x).all()
     assert (x <= high).all()
 
@@ -129,7 +129,7 @@ def test_integers_become_floats_before_they_are_inverted(dtype: type) -> None:
     np.save("x.npy", np.array([[[0, 1]]], dtype=dtype))
     assert_array_equal(inputs.read("x.npy", (1, 1, 2), invert=True), [[[[1.0, 0.0]]]])
     np.save("x.npy", np.array([[[200, 0]]], dtype=np.uint8))
-    assert_array_equal(inputs.read("x.npy", (1, 1, 2), invert=True), [[[[-199.0, 1.0]]]])  # no wrap-around
+    assert_array_equal(inputs.read("x.npy", (1, 1, 2), invert=True), [[[[-199.0, 1.0]]]])  # integers do not wrap around
 
 
 @pytest.mark.parametrize("shape", [(28, 28), (2, 1, 28, 28), (1, 28, 27), ()])
@@ -200,7 +200,7 @@ def test_a_colour_image_comes_channels_first() -> None:
 
 def test_colours_turn_grey_for_a_grey_network() -> None:
     Image.new("RGB", (28, 28), (255, 0, 0)).save("x.png")
-    # ITU-R 601-2 luma, which is what pillow computes: 0.299 of red, rounded to a step of 1/255.
+    # Pillow computes ITU-R 601-2 luma: 0.299 of red, rounded to a step of 1/255.
     assert_allclose(inputs.read("x.png", DIGIT), 0.299, atol=0.5 / 255)
 
 
@@ -220,7 +220,7 @@ def test_rows_are_rows_and_columns_are_columns() -> None:
     assert found[0, 0, 4, 0] == 1
 
 
-@pytest.mark.filterwarnings("ignore::UserWarning")  # pillow grumbles before it gives up
+@pytest.mark.filterwarnings("ignore::UserWarning")  # pillow may warn before it raises
 @pytest.mark.parametrize("name", ["x.png", "x.jpg", "x.bmp", "x.gif", "x.tiff"])
 def test_damaged_images_are_refused_whatever_pillow_raises(name: str) -> None:
     rng = np.random.default_rng(0)
@@ -237,7 +237,7 @@ def test_damaged_images_are_refused_whatever_pillow_raises(name: str) -> None:
 
 
 def reads(name: str) -> bool:
-    """Whether an image can be read; False where it is refused."""
+    """Whether the image can be read."""
     try:
         return inputs.read(name, DIGIT).shape == (1, *DIGIT)
     except InputError:

@@ -1,4 +1,4 @@
-"""What every layer promises: values, shapes, transposes, routes, and to leave everything it is given alone."""
+"""The contract of every layer: values, shapes, adjoints, routing, and no change to its arguments."""
 
 from __future__ import annotations
 
@@ -60,14 +60,14 @@ every_linear_layer = pytest.mark.parametrize("kind", LINEAR)
 every_layer = pytest.mark.parametrize("kind", LAYERS)
 
 few = settings(max_examples=settings.default.max_examples // 4)
-"""For laws that are tried on every kind of layer in turn."""
+"""Fewer examples, for laws that are tested on every kind of layer."""
 
 MAPS = st.sampled_from([identity, positive, negative, magnitude, square, one])
-"""What the rules put in the place of the weights."""
+"""The maps that rules apply to the weights."""
 
 
 def image(*rows: list[float]) -> np.ndarray:
-    """One sample, one channel."""
+    """A batch of one sample with one channel."""
     return np.asarray(rows, dtype=np.float64)[None, None]
 
 
@@ -88,9 +88,9 @@ def numpy_tuple(x: Any) -> tuple[np.ndarray, ...]:
 @few
 @given(data=st.data(), weights=MAPS)
 def test_the_adjoint_is_the_transpose(kind: str, backend: Any, data: st.DataObject, weights: Any) -> None:
-    """<W a, s> = <a, W^T s>, whatever a rule puts in the place of the weights.
+    """<W a, s> = <a, W^T s>, for every map that a rule applies to the weights.
 
-    With `==`: the sums of dyadic numbers are exact.
+    The comparison is exact because sums of dyadic numbers are.
     """
     case = data.draw(layer_cases(kind))
     layer, inputs, s = backend(case)
@@ -125,7 +125,7 @@ def test_forward_is_the_explicit_matrix_plus_bias(kind: str, backend: Any, data:
 @few
 @given(data=st.data())
 def test_fan_in_counts_the_connections_of_a_unit(kind: str, data: st.DataObject) -> None:
-    """Where the window meets no padding, exactly; elsewhere cells of the padding count as well."""
+    """Exact for windows without padding; elsewhere padding cells count as well."""
     case = data.draw(layer_cases(kind))
     layer = case.layer.map_arrays(np.ones_like)
     parts = oracle.matrix(layer, *(shape[1:] for shape in case.shapes))
@@ -154,7 +154,7 @@ def test_fan_in_by_hand(layer: lrpref.LinearLayer, shapes: list[Any], n: int) ->
 
 
 def test_a_bias_by_taps_stops_at_the_padding() -> None:
-    """Each tap adds its bias where it meets the image: 2 x 2 taps of 1, 10, 100, 1000 around one cell."""
+    """Each tap adds its bias only where it covers the image: 2 x 2 taps of 1, 10, 100, 1000 around one cell."""
     taps = [[[1.0, 10.0], [100.0, 1000.0]]]
     conv = Conv2D(np.zeros((1, 1, 2, 2)), padding=1, bias_taps=taps)
     assert_array_equal(conv.forward(image([7.0])), image([1000.0, 100.0], [10.0, 1.0]))
@@ -162,7 +162,7 @@ def test_a_bias_by_taps_stops_at_the_padding() -> None:
 
 @pytest.mark.parametrize(("count", "corner", "edge"), [(True, 4 / 9, 6 / 9), (False, 1.0, 1.0)])
 def test_the_mean_of_a_padded_window(count: bool, corner: float, edge: float) -> None:
-    """3 x 3 windows on a 3 x 3 image of ones with a border: 4 real cells in a corner, 6 at an edge, 9 inside."""
+    """3 x 3 windows on a padded 3 x 3 image of ones: 4 image cells in a corner, 6 at an edge, 9 inside."""
     mean = AvgPool2D(3, 1, 1, count_include_pad=count).forward(np.ones((1, 1, 3, 3)))
     assert_allclose(mean, image([corner, edge, corner], [edge, 1, edge], [corner, edge, corner]), rtol=1e-15)
 
@@ -190,7 +190,7 @@ def test_output_shape_is_the_shape_of_the_output(kind: str, backend: Any, data: 
 @few
 @given(data=st.data())
 def test_a_sample_does_not_depend_on_its_batch(kind: str, backend: Any, data: st.DataObject) -> None:
-    """Exactly, but for tanh, whose last bit may depend on where in an array a number stands."""
+    """Exact except for tanh, whose last bit may depend on a number's position in the array."""
     case = data.draw(layer_cases(kind))
     layer, inputs, _ = backend(case)
     together = to_numpy(layer.forward(*inputs))
@@ -213,7 +213,7 @@ def test_an_empty_batch_stays_empty(kind: str, data: st.DataObject) -> None:
 @few
 @given(data=st.data())
 def test_relevance_is_shaped_like_the_inputs(kind: str, backend: Any, data: st.DataObject) -> None:
-    """A tuple of inputs gets a tuple, one array gets one array."""
+    """A tuple of inputs returns a tuple, an array returns an array."""
     case = data.draw(layer_cases(kind))
     layer, inputs, R = backend(case)
     shared = layer.relevance(inputs, R, rules.Flat())
@@ -223,7 +223,7 @@ def test_relevance_is_shaped_like_the_inputs(kind: str, backend: Any, data: st.D
         assert_array_equal(to_numpy(layer.relevance(inputs[0], R, rules.Flat())), to_numpy(shared[0]))
 
 
-# ---- what layers leave alone -------------------------------------------------------------------------------------
+# ---- inputs and arrays that layers must not change ---------------------------------------------------------------
 
 
 @every_layer
@@ -261,7 +261,7 @@ def test_the_array_given_stays_the_users_own() -> None:
 @few
 @given(data=st.data())
 def test_float32_in_float32_out(kind: str, backend: Any, data: st.DataObject) -> None:
-    """Masks stay masks. Every rule's arithmetic is tried in test_rules."""
+    """Masks stay boolean. The arithmetic of the rules is tested in test_rules."""
 
     def single(x: np.ndarray) -> np.ndarray:
         return x if x.dtype == bool else x.astype(np.float32)
@@ -289,7 +289,7 @@ def test_map_arrays_reaches_every_array_and_keeps_the_rest(kind: str, data: st.D
 
 @given(case=layer_cases("max_pool"))
 def test_max_pool_is_the_largest_real_cell(backend: Any, case: LayerCase) -> None:
-    """Against padding with minus infinity, which never wins."""
+    """Compared with explicit padding by minus infinity, which is never the maximum."""
     layer = case.layer
     top, bottom, left, right = layer.padding
     padded = np.pad(case.inputs[0], ((0, 0), (0, 0), (top, bottom), (left, right)), constant_values=-np.inf)
@@ -302,13 +302,13 @@ def test_max_pool_is_the_largest_real_cell(backend: Any, case: LayerCase) -> Non
 @few
 @given(data=st.data())
 def test_routes_are_the_messages(kind: str, backend: Any, data: st.DataObject) -> None:
-    """Exactly, but for shared ties: R / 3 three times need not be R."""
+    """Exact except for shared ties, because three times R / 3 need not be R."""
     case = data.draw(layer_cases(kind))
     layer, inputs, R = backend(case)
     messages = lrpref.messages(case.layer, case.inputs, case.R, rules.Zero())
     for shared, message in zip(numpy_tuple(layer.relevance(inputs, R, rules.Zero())), messages, strict=True):
         expected = message.sum(axis=tuple(range(shared.ndim, message.ndim)))
-        # A cell wins at most 9 windows of numbers up to 4, each rounded once.
+        # A cell is the maximum of at most 9 windows with relevance up to 4, each rounded once.
         assert_allclose(shared, expected, rtol=0, atol=1e-14 if kind == "max_pool" else 0)
 
 
@@ -322,13 +322,13 @@ def test_ties_of_a_constant_window(backend: Any, ties: str, expected: Any) -> No
 
 
 def test_the_first_of_equal_maxima_is_the_first_in_reading_order() -> None:
-    """Right of the first row comes before left of the second."""
+    """The right cell of the first row comes before the left cell of the second."""
     shared = MaxPool2D(2).relevance(image([0.0, 5.0], [5.0, 5.0]), image([1.0]), rules.Zero())
     assert_array_equal(shared, image([0.0, 1.0], [0.0, 0.0]))
 
 
 def test_a_cell_that_wins_several_windows_gets_the_sum() -> None:
-    """The middle of 3 x 3 cells lies in all four 2 x 2 windows."""
+    """The centre of 3 x 3 cells lies in all four 2 x 2 windows."""
     a = image([0.0, 0.0, 0.0], [0.0, 9.0, 0.0], [0.0, 0.0, 0.0])
     shared = MaxPool2D(2, stride=1).relevance(a, image([1.0, 2.0], [4.0, 8.0]), rules.Zero())
     assert_array_equal(shared, image([0.0, 0.0, 0.0], [0.0, 15.0, 0.0], [0.0, 0.0, 0.0]))
@@ -336,14 +336,14 @@ def test_a_cell_that_wins_several_windows_gets_the_sum() -> None:
 
 @pytest.mark.parametrize("ties", ["first", "equal"])
 def test_padding_never_wins(ties: str) -> None:
-    """Not even against negative numbers, and relevance does not leak into it."""
+    """Not even if all values are negative, and no relevance is lost to the padding."""
     pool = MaxPool2D(2, stride=1, padding=1, ties=ties)
     a = image([-3.0, -2.0], [-1.0, -4.0])
     assert_array_equal(pool.forward(a), image([-3.0, -2.0, -2.0], [-1.0, -1.0, -2.0], [-1.0, -1.0, -4.0]))
     assert_array_equal(pool.relevance(a, np.ones((1, 1, 3, 3)), rules.Zero()), image([1.0, 3.0], [4.0, 1.0]))
 
 
-# ---- the other routing layers ------------------------------------------------------------------------------------
+# ---- other routing layers ----------------------------------------------------------------------------------------
 
 
 @given(case=layer_cases("pad"))
@@ -426,7 +426,7 @@ def test_thresholds_are_per_channel_of_an_image(backend: Any, a: np.ndarray) -> 
 
 @pytest.mark.parametrize("layer", [Sigmoid(), Tanh(), Softmax()])
 def test_large_numbers_do_not_overflow(layer: lrpref.Layer) -> None:
-    """Warnings are errors in this suite, so an overflow in passing would be seen."""
+    """Warnings are errors in this test suite, so an intermediate overflow would fail the test."""
     assert np.isfinite(layer.forward(np.asarray([[-1e4, 0.0, 1e4]]))).all()
 
 
@@ -436,7 +436,7 @@ def test_softmax_sums_to_one_and_takes_no_relevance() -> None:
         Softmax().relevance(X, X, rules.Zero())
 
 
-# ---- refusals: what is wrong, and what to do ---------------------------------------------------------------------
+# ---- refusals ----------------------------------------------------------------------------------------------------
 
 SHAPES: list[tuple[Callable[[], object], str]] = [
     (lambda: Dense(np.ones((2, 3))).forward(np.ones((1, 4))), r"expected \(N, 3\), got \(1, 4\)"),
@@ -534,7 +534,7 @@ def test_geometry_takes_any_integers(number: Any) -> None:
 
 @given(layer=images(channels=2).flatmap(conv2d))
 def test_integers_and_lists_become_float64(layer: Conv2D) -> None:
-    """A layer made of lists of whole numbers is the layer made of their floats."""
+    """A layer built from integers or lists equals the layer built from floats."""
     whole = np.round(layer.weight).astype(np.int64)
     assert Conv2D(whole.tolist()).weight.dtype == Conv2D(whole).weight.dtype == np.float64
 
@@ -550,7 +550,7 @@ def test_a_linear_layer_asks_for_a_rule(kind: str, data: st.DataObject) -> None:
 
 
 def test_a_mask_is_no_number() -> None:
-    """A network's number type is that of its numbers; moving and casting leave masks masks."""
+    """Masks do not determine a network's dtype, and stay boolean when it is moved or cast."""
     net = Network.sequential(ThreshReLU(np.zeros(2, dtype=np.float32), [True, False]))
     assert net.dtype == np.float32
     assert net.astype("float64")["threshrelu1"].below.dtype == bool

@@ -1,4 +1,4 @@
-"""The ledger: its columns against their definitions, worked out by hand from z, s and b."""
+"""The ledger: its columns compared with their definitions, computed by hand from z, s and b."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ R = np.array([[1.0, -2.0], [4.0, 3.0]])
 
 
 def booked(layer: LinearLayer, a: np.ndarray, R: np.ndarray, rule: rules.Rule) -> dict[str, np.ndarray]:
-    """The books of one layer on its own."""
+    """The ledger entry of a single layer."""
     ledger = lrpref.trace(Network.sequential(layer), a, rule=Composite([(LinearLayer, rule)]), seed=R).ledger
     return {name: ledger[name][0] for name in COLUMNS}
 
@@ -55,18 +55,18 @@ def test_alpha_beta_books_each_pool_with_the_bias_of_its_sign() -> None:
     found = booked(Dense(W, B), A, R, rules.AlphaBeta(2, 1))
     assert_allclose(found["bias"], (2 * over_up * B.clip(min=0) - over_down * B.clip(max=0)).sum(axis=1))
     assert_allclose(found["dropped"], (2 * R * (up == 0) - R * (down == 0)).sum(axis=1))
-    assert np.any(found["dropped"] != 0)  # the numbers above are chosen so that a pool is empty
+    assert np.any(found["dropped"] != 0)  # the data above are chosen so that a part is empty
 
 
 def test_a_denominator_of_zero_is_booked_under_dropped() -> None:
-    """One sample of two has z = 0; sign and size of its relevance are kept."""
+    """One of two samples has z = 0; its relevance is dropped with its sign and size."""
     found = booked(Dense([[1.0, -1.0]]), np.array([[1.0, 1.0], [2.0, 1.0]]), np.array([[-3.0], [5.0]]), rules.Zero())
     assert_array_equal(found["dropped"], [-3, 0])
     assert_array_equal(found["in"], [0, 5])
 
 
 def test_columns_may_be_negative() -> None:
-    """z = -1 with bias -2: the inputs hold -1 of it and get -R, the bias gets 2 R."""
+    """z = -1 with a bias of -2: the input contributes 1 and gets -R, the bias gets 2 R."""
     found = booked(Dense([[1.0]], [-2.0]), np.array([[1.0]]), np.array([[3.0]]), rules.Zero())
     assert_array_equal(found["in"], [-3])
     assert_array_equal(found["bias"], [6])
@@ -103,7 +103,7 @@ def test_absent_losses_are_zero() -> None:
     assert_array_equal(entry.columns["in"], R.sum(axis=1) / 2)
 
 
-# ---- the books of a network --------------------------------------------------------------------------------------
+# ---- the ledger of a network -------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -133,7 +133,7 @@ def test_a_column_nobody_knows(books: lrpref.Ledger) -> None:
 
 
 def test_the_residual_is_a_check_and_no_identity() -> None:
-    """Relevance that vanishes without being booked shows."""
+    """Relevance that vanishes without an entry in the ledger shows up in the residual."""
     entry = Entry.of("fc", Dense(W), "forgetful", R, Flow((R / 2,), {"bias": np.array([0.0, 1.0])}))
     assert_allclose(lrpref.Ledger([entry]).residual(), [R.sum(axis=1) / 2 - [0, 1]])
 
@@ -146,7 +146,7 @@ def test_two_consumers_are_booked_one_by_one() -> None:
     assert_allclose(found.relevance.sum(), 7)
 
 
-# ---- the books in print ------------------------------------------------------------------------------------------
+# ---- the printed ledger ------------------------------------------------------------------------------------------
 
 
 def test_the_table_names_nodes_rules_and_numbers(books: lrpref.Ledger) -> None:
@@ -190,7 +190,7 @@ def test_print_says_where_it_went(books: lrpref.Ledger) -> None:
 
 @dataclass(frozen=True)
 class Half(rules.Rule):
-    """A rule that does not say where the rest went."""
+    """A rule that does not attribute the rest of the relevance."""
 
     def flow(self, layer: LinearLayer, inputs: tuple[np.ndarray, ...], R: np.ndarray) -> Flow:
         return Flow((0.5 * layer.adjoint(np.ones_like(layer.weight), R, inputs[0].shape),), attributed=False)

@@ -1,4 +1,4 @@
-"""The builders: parameter counts and names as published, forward passes as PyTorch computes them."""
+"""The model builders: published parameter counts and names, and the same forward pass as in PyTorch."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ SMALL: dict[str, Callable[..., Network]] = {
     "resnet20 B": lambda **more: models.resnet20("B", width=0.25, **more),
     "resnet50": lambda **more: models.resnet50(width=0.0625, **CIFAR, **more),
 }
-"""Every kind of network, small."""
+"""A small network of every kind."""
 
 
 def image_shape(net: Network) -> tuple[int, ...]:
-    """A batch of one for a network of `SMALL`."""
+    """The shape of a batch of one for a network of `SMALL`."""
     first = next(layer for _, layer, _ in net.nodes if isinstance(layer, Conv2D))
     return (1, 1, 28, 28) if first.weight.shape[1] == 1 else (1, 3, 32, 32)
 
 
 def learned(net: Network) -> int:
-    """The number of parameters as papers count them: no means and variances, no zeros of shortcut A."""
+    """The number of parameters as papers count them: without running statistics and the zeros of shortcut A."""
     kinds = (Conv2D, Dense, BatchNorm)
     layers = [layer for _, layer, _ in net.nodes if isinstance(layer, kinds)]
     return sum(a.size for layer in layers for a in (layer.weight, layer.bias) if a is not None)
@@ -65,7 +65,7 @@ def test_parameters_are_as_many_as_published(build: Builder, options: dict[str, 
 
 def test_a_graph_without_weights_takes_no_memory() -> None:
     held = models.vgg16(seed=None).parameters.values()
-    assert all(not any(a.strides) for a in held)  # each a view of one number
+    assert all(not any(a.strides) for a in held)  # each is a view of a single number
     assert all(not a.any() for a in held)
 
 
@@ -78,7 +78,7 @@ def test_shapes_at_full_size() -> None:
     found = {shapes[f"layer{stage}.{last}.relu3"] for stage, last in ((1, 2), (2, 3), (3, 5), (4, 2))}
     assert found == {(2, 256, 56, 56), (2, 512, 28, 28), (2, 1024, 14, 14), (2, 2048, 7, 7)}
     assert shapes["conv1"] == (2, 64, 112, 112)
-    assert shapes["layer2.0.conv1"] == (2, 128, 56, 56)  # halved in the 3 x 3, as in torchvision; in the paper, here
+    assert shapes["layer2.0.conv1"] == (2, 128, 56, 56)  # torchvision strides in the 3 x 3, the paper here
     assert shapes["maxpool"] == (2, 64, 56, 56)
 
 
@@ -128,7 +128,7 @@ def test_the_simple_cnn_is_what_mnist_cnn_is() -> None:
 
 
 def weighted(net: Network) -> list[str]:
-    """The nodes that hold something learned, in order."""
+    """The nodes with learned parameters, in order."""
     return [name for name, layer, _ in net.nodes if isinstance(layer, Conv2D | Dense | BatchNorm)]
 
 
@@ -176,7 +176,7 @@ def test_random_weights_have_the_variance_of_he_et_al() -> None:
     for name, layer, _ in net.nodes:
         if isinstance(layer, Conv2D | Dense):
             w, n = layer.weight, layer.fan_in()
-            # the mean of w^2 over k draws of variance v has standard deviation v sqrt(2 / k); four of these
+            # the mean of w^2 over k draws of variance v has standard deviation v sqrt(2 / k); allow four of these
             assert_allclose((w.astype(float) ** 2).mean(), 2 / n, rtol=4 * (2 / w.size) ** 0.5, err_msg=name)
             assert abs(w.mean()) < 4 * (2 / n / w.size) ** 0.5
             assert layer.bias is None or not layer.bias.any()
@@ -194,7 +194,7 @@ def test_weights_come_from_a_state_by_name(name: str) -> None:
 
 
 def state_of(net: Network) -> dict[str, np.ndarray]:
-    """What PyTorch would call the network's state dict."""
+    """The network's parameters under the names of a PyTorch state dict."""
     fixed = {name for name, layer, _ in net.nodes if isinstance(layer, Scale)}
     renamed = {".mean": ".running_mean", ".var": ".running_var"}
     state = {}
@@ -215,7 +215,7 @@ def test_a_state_that_does_not_fit_is_refused_by_name() -> None:
         models.resnet20("A", state=state_of(models.resnet20()))
 
 
-# ---- what they compute -----------------------------------------------------------------------------------------
+# ---- fusion, conservation and refusals -------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", SMALL)
@@ -228,7 +228,7 @@ def test_they_fuse_and_the_books_close(name: str) -> None:
     tr = lrpref.trace(fused, x, rule="epsilon-plus-flat")
     assert tr.relevance.shape == x.shape
     assert tr.relevance.any()
-    # z-plus, flat and routing keep sums; epsilon's parts may cancel, yet are far from 1e9 times their sum here.
+    # z-plus, flat and routing conserve sums; epsilon's terms may cancel, but are far from 1e9 times their sum here.
     assert abs(tr.ledger.residual()).max() < 1e-9 * abs(tr.ledger["out"]).max()
 
 
@@ -258,12 +258,12 @@ def test_images_are_small_below_64_pixels() -> None:
 
 
 def torch_or_skip() -> Any:
-    """PyTorch, or the reason why a test is skipped."""
+    """PyTorch; skip the test if it is not installed."""
     return pytest.importorskip("torch", reason="compares with PyTorch")
 
 
 def torch_vgg(stages: str, batch_norm: bool, width: int, hidden: int, cells: int, classes: int) -> Any:
-    """VGG as a plain PyTorch module; `stages` gives the convolutions of each stage, `width` the first channels."""
+    """VGG as a PyTorch module; `stages` gives the convolutions per stage, `width` the channels of the first."""
     from torch import nn
 
     layers: list[Any] = []
@@ -288,7 +288,7 @@ def torch_vgg(stages: str, batch_norm: bool, width: int, hidden: int, cells: int
 def torch_resnet(
     depths: Sequence[int], width: int, bottleneck: bool, stem: int, shortcut: str, classes: int, pool: bool = False
 ) -> Any:
-    """A ResNet as a plain PyTorch module; `stem` is the first kernel."""
+    """A ResNet as a PyTorch module; `stem` is the size of the first kernel."""
     import torch
     from torch import nn
     from torch.nn import functional as F  # noqa: N812
@@ -343,7 +343,7 @@ def torch_resnet(
 
 
 def as_if_trained(module: Any) -> Any:
-    """The module in eval mode, its BatchNorms and biases with numbers of their own."""
+    """The module in eval mode, with random BatchNorm parameters and biases."""
     import torch
 
     for name, tensor in module.state_dict().items():
@@ -392,7 +392,7 @@ def test_small_images_give_the_logits_of_pytorch(name: str) -> None:
     torch.manual_seed(0)
     module, build = IN_TORCH[name]
     x = np.random.default_rng(0).normal(size=(2, 3, 32, 32))
-    # 53 layers of up to 4608 products: sqrt(53 * 4608) roundings of 1e-16 are 1e-13 at most.
+    # 53 layers with up to 4608 products: sqrt(53 * 4608) rounding errors of 1e-16 are below 1e-13.
     assert forward_error(as_if_trained(module().double()), build, x) < 1e-12
 
 
@@ -412,7 +412,7 @@ def test_full_size_gives_the_logits_of_pytorch(name: str) -> None:
     torch.manual_seed(0)
     module, build = FULL_SIZE[name]
     x = lrpref.samples.load("chelsea", (3, 224, 224))
-    # 53 layers of up to 25,088 products: sqrt(53 * 25088) roundings of 6e-8 are 7e-5 at most.
+    # 53 layers with up to 25,088 products: sqrt(53 * 25088) rounding errors of 6e-8 are below 7e-5.
     assert forward_error(as_if_trained(module()), build, x) < 7e-5
 
 

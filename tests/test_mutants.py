@@ -1,4 +1,4 @@
-"""Can the tests fail? Each mistake of the table is made in a copy of the package, and its test must notice.
+"""Mutation tests: each mutant of the table is applied to a copy of the package, and its test must fail.
 
 pytest -m mutants tests/test_mutants.py
 """
@@ -43,7 +43,7 @@ def mutated(mutant: Mutant) -> str:
 
 
 def workshop(folder: Path) -> None:
-    """A copy of the package and its tests, and a plugin that makes sure that this copy is what is tested."""
+    """Copy the package and its tests, with a plugin that checks that the copy is tested."""
     without = shutil.ignore_patterns("__pycache__")
     shutil.copytree(PACKAGE, folder / "lrpref", ignore=without)
     shutil.copytree(TESTS, folder / "tests", ignore=without)
@@ -52,7 +52,7 @@ def workshop(folder: Path) -> None:
 
 
 def run(folder: Path, *tests: str) -> subprocess.CompletedProcess[str]:
-    """pytest on the copy, in a process of its own."""
+    """Run pytest on the copy in a separate process."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
     environment |= {"PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
     options = ["-x", "-q", "-p", "no:cacheprovider", "-p", "guard"]
@@ -65,7 +65,7 @@ def run(folder: Path, *tests: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
 def test_a_mutant_can_still_be_made(mutant: Mutant) -> None:
-    """The code it changes is there, once, and is Python afterwards; so is the test that must notice."""
+    """Its source text occurs exactly once, the mutated file compiles, and the test that must fail exists."""
     assert (PACKAGE / mutant.file).read_text().count(mutant.old) == 1
     assert mutant.new != mutant.old
     compile(mutated(mutant), mutant.file, "exec")
@@ -84,13 +84,13 @@ def test_the_committed_table_is_this_one() -> None:
     assert page.read_text() == f"{table()}\n", "run python tests/mutants.py > docs/mutants.txt"
 
 
-# ---- the tests can fail ------------------------------------------------------------------------------------------
+# ---- running the mutants -----------------------------------------------------------------------------------------
 
 
 @pytest.mark.mutants
 @pytest.mark.usefixtures("wanted")
 def test_all_is_well_without_a_mutant(tmp_path: Path) -> None:
-    """Otherwise a failure below would mean nothing."""
+    """Without this, a failure below would prove nothing."""
     workshop(tmp_path)
     found = run(tmp_path, *sorted({mutant.killer for mutant in MUTANTS}))
     assert found.returncode == PASSED, found.stdout + found.stderr
@@ -111,7 +111,7 @@ def test_a_mutant_is_noticed(mutant: Mutant, tmp_path: Path) -> None:
 @pytest.mark.mutants
 @pytest.mark.usefixtures("wanted")
 def test_another_package_would_be_noticed(tmp_path: Path) -> None:
-    """The guard stops pytest where the tests would run on a package that is not the copy."""
+    """The guard stops pytest if the tests would run on a package other than the copy."""
     workshop(tmp_path)
     shutil.rmtree(tmp_path / "lrpref")
     shutil.copytree(PACKAGE, tmp_path / "elsewhere" / "lrpref")

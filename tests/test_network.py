@@ -1,4 +1,4 @@
-"""The network: what is a graph and what is not, its order, its shapes, its number type and its backend."""
+"""The network: valid and invalid graphs, node order, shapes, dtype and backend."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ X = np.array([[1.0, 2.0], [3.0, -1.0]])
 
 
 def residual() -> Network:
-    """y = x + W relu(V x), the nodes in an order that is not that of the graph."""
+    """y = x + W relu(V x), with the nodes listed out of graph order."""
     return Network(
         [
             ("sum", Add(), ["input", "second"]),
@@ -31,7 +31,7 @@ def residual() -> Network:
     )
 
 
-# ---- graphs that are none ----------------------------------------------------------------------------------------
+# ---- invalid graphs ----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -190,7 +190,7 @@ def test_a_shape_that_does_not_fit_names_the_node(net: Network, shape: tuple[int
         net.forward(np.ones(shape))
 
 
-# ---- what is cast, and what is refused ---------------------------------------------------------------------------
+# ---- casting and refusal of inputs -------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
@@ -231,7 +231,7 @@ def test_booleans_are_zeros_and_ones() -> None:
     assert_array_equal(residual().forward(X > 0), residual().forward((X > 0).astype(float)))
 
 
-# ---- number type and backend -------------------------------------------------------------------------------------
+# ---- dtype and backend -------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, "float32", np.dtype("float32"), np.longdouble])
@@ -257,7 +257,7 @@ def test_a_network_without_parameters_takes_the_inputs_type() -> None:
 
 
 def test_a_mask_is_no_number_type() -> None:
-    """The booleans of a ThreshReLU say nothing of the type to compute in, and are not converted."""
+    """The booleans of a ThreshReLU do not determine the dtype and are not converted."""
     net = Network.sequential(ThreshReLU(0.5, below=np.array([True, False])))
     assert net.dtype is None
     assert_array_equal(net.forward(X), [[0.5, 2.0], [0.5, 0.5]])
@@ -266,7 +266,7 @@ def test_a_mask_is_no_number_type() -> None:
 
 @pytest.mark.parametrize("dtype", [np.float16, complex, int, np.int64, bool, "float16"])
 def test_a_type_that_cannot_be_computed_with_is_refused(dtype: object) -> None:
-    """Integers above all: they would cut off the weights' decimals in silence."""
+    """Integers in particular, which would silently truncate the weights."""
     with pytest.raises(DTypeError):
         residual().astype(dtype)
 
@@ -306,7 +306,7 @@ def test_backends_nobody_knows() -> None:
 
 
 def test_map_arrays_reaches_every_array() -> None:
-    """BatchNorm's statistics and a bias of None included."""
+    """Including BatchNorm's statistics; a bias of None stays None."""
     net = Network.sequential(Dense([[1.0, 2.0]], None), BatchNorm([1.0], None, [2.0], [3.0]), names=["fc", "bn"])
     assert set(net.parameters) == {"fc.weight", "bn.weight", "bn.mean", "bn.var"}
     doubled = net.map_arrays(lambda array: 2 * array)
@@ -349,7 +349,7 @@ def test_replace_leaves_a_layer_that_is_shared_at_its_other_nodes() -> None:
     other = net.replace("b", Dense([[3.0]]))
     assert other["a"] is net["a"]
     assert_array_equal(other.forward(np.array([[2.0]])), [[6.0]])
-    assert_array_equal(net.forward(np.array([[2.0]])), [[2.0]])  # the old one is as it was
+    assert_array_equal(net.forward(np.array([[2.0]])), [[2.0]])  # the original is unchanged
 
 
 def test_remove_lets_readers_read_what_was_read() -> None:
