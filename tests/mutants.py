@@ -377,7 +377,7 @@ LAYERS = [
         "layers/activation.py",
         "x - xp.max(x, axis=1, keepdims=True)",
         "x",
-        "tests/test_explain.py::test_logits_far_from_zero_stay_finite",
+        "tests/test_walk.py::test_logits_far_from_zero_stay_finite",
         "lrp_toolbox: logits of 1000 give NaN",
     ),
     Mutant(
@@ -402,7 +402,7 @@ WALK = [
         "walk.py",
         "at[i] = at[i] + R_i if i in at else R_i",
         "at[i] = R_i",
-        "tests/test_explain.py::test_what_several_consumers_send_is_added_up",
+        "tests/test_walk.py::test_what_several_consumers_send_is_added_up",
         "DenseNet and ResNet by hand: the most repeated question on the trackers",
     ),
     Mutant(
@@ -480,7 +480,7 @@ BLOCKS = [
         "scale/blocks.py",
         "cut = values[i:j, ...]",
         "cut = values[: j - i, ...]",
-        "tests/test_batches.py::test_targets_stay_with_their_samples",
+        "tests/test_blocks.py::test_targets_stay_with_their_samples",
         "a slip of the pen",
     ),
     Mutant(
@@ -488,7 +488,7 @@ BLOCKS = [
         "_support/files.py",
         'part = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")',
         "part = path",
-        "tests/test_batches.py::test_a_file_is_written_whole_or_not_at_all",
+        "tests/test_blocks.py::test_a_file_is_written_whole_or_not_at_all",
         "what numpy.save does: a half-written file looks like a whole one",
     ),
     Mutant(
@@ -496,7 +496,7 @@ BLOCKS = [
         "seeds.py",
         "_indices(target, logits)\n",
         "pass\n",
-        "tests/test_batches.py::test_what_is_refused",
+        "tests/test_blocks.py::test_what_is_refused",
         "hours are lost to the target of the last sample",
     ),
     Mutant(
