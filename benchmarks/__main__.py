@@ -82,7 +82,7 @@ def numbers(text: str) -> list[int]:
 
 
 def cases(chosen: argparse.Namespace) -> Iterator[tuple[str, int, str]]:
-    """Network, batch, composite."""
+    """Yield every network, batch size and composite to measure."""
     for network in chosen.networks:
         for batch in chosen.batch or (QUICK if chosen.quick else SUBJECTS)[network].batches:
             for composite in chosen.composites:
@@ -95,7 +95,7 @@ def speed(chosen: argparse.Namespace) -> list[dict[str, Any]]:
 
 
 def _speed_of(chosen: argparse.Namespace, network: str, batch: int, composite: str) -> dict[str, Any]:
-    """One case."""
+    """The times of one case."""
     case = Case.of(network, batch, composite, chosen.quick, threads=machine.for_workers(chosen.threads))
     runs, preparation, not_run = {}, {}, {}
     for name in chosen.contestants:
@@ -124,7 +124,7 @@ def _speed_of(chosen: argparse.Namespace, network: str, batch: int, composite: s
 
 
 def equal(chosen: argparse.Namespace) -> list[dict[str, Any]]:
-    """Distances, for every network and composite."""
+    """The distances between heatmaps, for every network and composite."""
     workers = machine.for_workers(chosen.threads)
     return [
         row
@@ -152,7 +152,7 @@ def grow(chosen: argparse.Namespace) -> list[dict[str, Any]]:
 
 
 def flip(chosen: argparse.Namespace) -> dict[str, Any]:
-    """Pixel flipping."""
+    """The times of pixel flipping."""
     size: dict[str, Any] = {"images": 3, "steps": 4} if chosen.quick else {}
     workers = machine.for_workers(chosen.threads)
     return flipping.measure(chosen.rounds, chosen.quick, threads=workers, wanted=chosen.contestants, **size)

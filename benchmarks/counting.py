@@ -1,7 +1,7 @@
 """How many convolutions a peer computes under a rule: `python -m benchmarks.counting`.
 
-They are counted as torch dispatches them. The network has one convolution, so that every counted call is a pass over
-all its multiply-adds: forward with any weights, or back to the input or to the weights.
+Convolutions are counted as torch dispatches them. The network has a single convolution, so every counted call is one
+pass over its multiply-adds: forward with some weights, or backward to the input or to the weights.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def counted(run: Callable[[Torch], object]) -> int:
 
 
 def of_zennit(rule: type[rules.Rule]) -> int:
-    """zennit's passes under a rule on the convolution, epsilon on the Dense layer."""
+    """zennit's passes with a rule on the convolution and epsilon on the Dense layer."""
     zennit, types = import_module("zennit.rules"), import_module("zennit.types")
     name, arguments = ZENNIT[rule]
     torch = import_module("torch")
@@ -77,7 +77,7 @@ def of_zennit(rule: type[rules.Rule]) -> int:
 
 
 def of_captum(rule: type[rules.Rule]) -> int:
-    """captum's passes, in the same way."""
+    """captum's passes, counted in the same way."""
     captum, module = import_module("captum.attr._utils.lrp_rules"), twin(network())
     module.get_submodule(module_name("c")).rule = getattr(captum, CAPTUM[rule])()
     module.get_submodule(module_name("d")).rule = captum.EpsilonRule()

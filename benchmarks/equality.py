@@ -1,8 +1,8 @@
-"""Do the contestants compute the same? The distance of heatmaps, image by image.
+"""Do the contestants compute the same heatmaps? Relative distances, image by image.
 
-A fast but wrong contestant does not count. In float64 every form of lrpref must agree with zennit's float64 to
-rounding; in float32 each is compared with the plain form in float64. A max-pool whose winner changes at a margin of
-1e-7 moves a heatmap in every library, so float32 is judged by the median and the worst of several images.
+Speed only counts if the result is right. In float64 every form of lrpref must agree with zennit up to rounding; in
+float32 each contestant is compared with the plain form in float64. In any library, a max-pool whose winner leads by
+only 1e-7 may choose another one in float32, so float32 is judged by the median and the worst of several images.
 """
 
 from __future__ import annotations

@@ -147,7 +147,7 @@ def suite(backend: str) -> dict[str, Any]:
 
 
 def one(chosen: argparse.Namespace, network: str, batch: int, dtype: str, device: str) -> dict[str, Any]:
-    """One case: all contestants that can run, in paired rounds, on the card together as far as they fit."""
+    """Measure one case: all contestants that can run, in paired rounds, sharing the card as far as memory allows."""
     host = Case.of(network, batch, chosen.composite, chosen.quick, dtype)
     case = replace(host, backend=chosen.backend)
     wait, not_run, runs, preparation = waiting(chosen.backend), {}, {}, {}
@@ -170,7 +170,7 @@ def one(chosen: argparse.Namespace, network: str, batch: int, dtype: str, device
     timed, emptied = runs | {report.LIMIT: limit.sgemm(n, dtype, chosen.backend)}, False
     try:
         times = paired(timed, chosen.rounds, wait)
-    except Exception as error:  # memory that one library keeps for reuse is missing for the other
+    except Exception as error:  # memory that one library keeps for reuse is not available to the other
         if not is_out_of_memory(error):
             raise
         emptied = True
@@ -198,7 +198,7 @@ def is_out_of_memory(error: Exception) -> bool:
 
 
 def render(results: dict[str, Any]) -> str:
-    """The conditions and the table."""
+    """The report: conditions of the measurement, and the table."""
     found, parts = results["machine"], []
     if "card" in found:
         parts.append(

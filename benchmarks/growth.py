@@ -1,4 +1,4 @@
-"""How time and memory grow with one size at a time: the slope of a log-log line is the power.
+"""How time and memory grow with one size at a time: the slope in a log-log plot is the exponent.
 
 The network is a column of 3 x 3 convolutions with a ReLU after each, a mean over the image and one Dense layer; its
 work is batch x rows x columns x depth x width^2. A slope of 1 is linear growth, 2 quadratic.
@@ -22,7 +22,7 @@ CLASSES = 64
 
 
 def column(depth: int, width: int) -> Network:
-    """`depth` convolutions of `width` channels on images of three; random weights with variance 2 / fan-in."""
+    """`depth` convolutions of `width` channels on images of 3 channels; random weights of variance 2 / fan-in."""
     rng, layers, channels = np.random.default_rng(0), [], 3
     for _ in range(depth):
         weight = rng.standard_normal((width, channels, 3, 3), dtype=np.float32) * np.float32(
@@ -90,7 +90,7 @@ def peak_mib(run: Callable[[], Any]) -> float:
 
 
 def slope(sizes: Sequence[float], values: Sequence[float]) -> float:
-    """The power with which values grow: a least-squares fit of the logarithms.
+    """The exponent of growth: the slope of a least-squares fit to the logarithms.
 
     >>> round(slope([1, 2, 4], [3.0, 12.0, 48.0]), 6)
     2.0

@@ -24,10 +24,10 @@ PRODUCTS: Mapping[type[rules.Rule], int] = {
     rules.Gamma: 3,  # forward, with W+, adjoint of W + gamma W+
     rules.AlphaBeta: 4,  # forward, with W+ (the product with W- is the difference), two adjoints
     rules.ZBox: 2,  # forward, adjoint of W, W+ and W- in one; the products with l and h do not depend on the input
-    rules.Flat: 1,  # forward; the rest are sums over channels and windows
+    rules.Flat: 1,  # forward; everything else is sums over channels and windows
     rules.WSquare: 1,
 }
-"""Rule -> the products that it needs on inputs that are never negative, the forward pass included."""
+"""Rule -> the products it needs on nonnegative inputs, including the forward pass."""
 
 
 def multiply_adds(net: Network, shape: Shape) -> dict[str, int]:

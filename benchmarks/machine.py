@@ -1,4 +1,4 @@
-"""A description of the machine and the libraries, without which figures mean nothing."""
+"""A description of the machine and the libraries, needed to interpret the results."""
 
 from __future__ import annotations
 

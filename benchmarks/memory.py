@@ -1,8 +1,8 @@
 """Peak memory of a contestant, in a process of its own: `python -m benchmarks.memory NAME NETWORK BATCH COMPOSITE`.
 
-Three numbers, in MiB: the resident memory when the contestant is ready (libraries, weights, input), the peak on the way
-there, and the peak of two calls. For lrpref the way there is its preparation; for torch it is the conversion of the
-weights, which is not part of the libraries compared, so only the other two are reported.
+Three numbers, in MiB: the resident memory when the contestant is ready (libraries, weights, input), the peak until
+then, and the peak during two calls. The second is the cost of preparation in lrpref; for the torch libraries it would
+be that of converting the weights, which is not theirs, so it is not reported.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def measure(
 def measure_here(
     name: str, network: str, batch: int, composite: str, quick: bool = False, threads: int | None = None
 ) -> dict[str, Any]:
-    """The same in this process, which should be a new one."""
+    """The same, measured in this process, which should be a fresh one."""
     if not can_measure():
         return {"not_run": "the peak of a process can be reset on Linux only"}
     case = Case.of(network, batch, composite, quick, threads=threads)
@@ -54,7 +54,7 @@ def measure_here(
     ready = {"preparing": peak()}
     if name not in OURS:
         ready = {}
-    del case  # and lrpref's weights with it, if the contestant has its own
+    del case  # frees lrpref's weights if the contestant has its own
     gc.collect()
     ready["ready"] = resident()
     reset_peak()
@@ -76,7 +76,7 @@ def can_measure() -> bool:
 
 
 def reset_peak() -> None:
-    """Reset the peak to the present."""
+    """Reset the peak to the present memory."""
     CLEAR.write_text("5")
 
 

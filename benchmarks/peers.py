@@ -32,7 +32,7 @@ COMPOSITES: Mapping[str, tuple[Callable[[Subject], Composite], str, str | None]]
 }
 """Name -> lrpref's composite for a subject, the name of zennit's, and captum's rule for convolutions.
 
-captum has neither flat nor z-box: its rule for convolutions is used on the first layer too.
+captum has neither flat nor z-box, so its rule for convolutions is also used on the first layer.
 """
 
 
@@ -53,7 +53,7 @@ class TorchSide:
     net : Network
         The network, with its BatchNorm layers folded.
     subject : Subject
-        Its range of the input is that of the z-box rule.
+        Its input range gives the bounds of the z-box rule.
     x : array, shape (N, C, H, W)
         The input.
     device : str

@@ -12,7 +12,7 @@ LIMIT = "GEMM limit"
 
 
 def render(results: Mapping[str, Any]) -> str:
-    """Everything that was measured."""
+    """The whole report."""
     parts = [machine(results["machine"], results["arguments"])]
     parts += [speed(results["speed"])] if results.get("speed") else []
     parts += [equality(results["equality"])] if results.get("equality") else []
@@ -82,7 +82,7 @@ def notes(absent: Sequence[tuple[str, str]]) -> str:
 
 
 def growth(rows: Sequence[Mapping[str, Any]]) -> str:
-    """The powers with which time and memory grow."""
+    """The exponents with which time and memory grow."""
     head = ["form", "grows", "sizes", "seconds", "power of time", "peak MiB", "power of memory"]
     found = [
         [

@@ -25,7 +25,7 @@ class Subject:
     low, high : float
         The range of the input, for the z-box rule.
     batches : sequence of int
-        How many images are explained at a time.
+        The batch sizes that are timed.
     """
 
     build: Callable[[], Network]

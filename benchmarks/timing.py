@@ -1,7 +1,7 @@
 """Comparable times: every round runs all contestants, one after the other, and ratios are taken within rounds.
 
-A machine's speed drifts, for all contestants alike: two times measured minutes apart cannot be compared, their ratio
-within one round can. Each round starts with another contestant, so that the order does not favour one.
+The speed of a machine drifts, for all contestants alike: times measured minutes apart cannot be compared, but ratios
+within one round can. Each round starts with a different contestant, so the order favours none.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from statistics import median
 Run = Callable[[], object]
 
 LEAST_SECONDS = 0.05
-"""Faster calls are repeated until together they take this long."""
+"""Seconds; shorter calls are repeated until they take this long in total."""
 
 MOST_REPEATS = 200
 

@@ -1,9 +1,9 @@
-"""What every layer and every mode of every rule needs before the library may offer it: the list of CONTRIBUTING.md.
+"""The checklist of CONTRIBUTING.md: what every layer and every mode of every rule needs before it can be released.
 
-For a user a new layer or rule is one file. In the library it also has its literal form in the oracle, its place in both
-importers (or is refused there by name), in the file format of networks, in the strategies, in the schema of the
-conformance cases, in exact arithmetic, and in the pages that describe it. Each of these was forgotten once without any
-other test failing.
+For users, a new layer or rule is a single file. In the library it also needs a literal form in the oracle, support in
+both importers (or a refusal that names it), in the file format of networks, in the strategies, in the schema of the
+conformance cases and in exact arithmetic, and documentation. Each of these was forgotten once without any other test
+failing.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ CONCRETE = {name: kind for name in layers.__all__ if (kind := getattr(layers, na
 
 @dataclass(frozen=True)
 class Imported:
-    """Where a layer comes from: a module of torch.nn and an operator of ONNX; or why an importer never makes it."""
+    """The torch.nn module and the ONNX operator that become a layer, or why the importers never produce it."""
 
     torch: str = ""
     onnx: str = ""
@@ -95,7 +95,7 @@ def example(name: str) -> Any:
 
 
 def missing_places(name: str) -> Iterator[str]:
-    """The places that do not know a layer."""
+    """The places where a layer is missing."""
     if name not in IMPORTED:
         yield "importers: say in IMPORTED which module and operator become it, or why none does"
     elif not (origin := IMPORTED[name]).never or origin.torch or origin.onnx:
@@ -118,7 +118,7 @@ def test_a_layer_has_its_place_everywhere(name: str) -> None:
 
 @pytest.mark.parametrize("name", sorted(set(CONCRETE) - {"Softmax"}))
 def test_a_layer_has_a_literal_form(name: str) -> None:
-    """What the oracle's messages sum to is what the layer sends."""
+    """The relevance of the inputs is the sum of the oracle's messages."""
     layer, inputs = example(name), INPUTS[name]
     R = np.ones(layer.forward(*inputs).shape)
     sent = oracle.messages(layer, inputs, R, rules.Flat())
@@ -141,13 +141,13 @@ def test_a_layer_is_stored_and_restored(name: str, tmp_path: Path) -> None:
 
 @INTERACTIVE
 def test_the_strategies_draw_every_layer() -> None:
-    """Softmax, which has no relevance of its own, excepted."""
+    """Every layer except Softmax, which does not propagate relevance."""
     drawn = set()
     for kind in strategies.LAYERS.values():
         for shape in ((1, 4), (1, 4, 4, 4)):
             try:
                 drawn.add(type(kind.layer(shape).example()).__name__)
-            except (ValueError, LrprefError):  # this kind wants the other shape
+            except (ValueError, LrprefError):  # this kind needs the other shape
                 continue
     assert drawn == set(CONCRETE) - {"Softmax"}
 
@@ -190,7 +190,7 @@ MODES = [(kind, mode) for kind in rules.RULES.values() for mode in modes(kind)]
 
 
 def unknown_modes(kind: type[rules.Rule]) -> Iterator[str]:
-    """The places that do not know a parameter of a rule."""
+    """The places where a parameter of a rule is missing."""
     schema = {each["properties"]["type"]["const"]: each["properties"] for each in SCHEMA["rule"]["anyOf"]}
     _, _, page = (ROOT / "docs" / "rules.md").read_text().partition(f"\n## {kind.name}\n")
     page, _, _ = page.partition("\n## ")
@@ -226,13 +226,13 @@ DIAGONAL = layers.Scale([2.0, -1.0, 3.0], [0.5, 0.0, -1.0])
 
 
 def at_work(kind: type[rules.Rule]) -> tuple[Any, np.ndarray]:
-    """A layer for the rule, and a relevance at its output."""
+    """An example layer for the rule, and a relevance at its output."""
     return (DIAGONAL, np.asarray([[1.0, -2.0, 0.5]])) if kind.diagonal_only else (DENSE, R)
 
 
 @pytest.mark.parametrize(("kind", "mode"), MODES, ids=lambda value: getattr(value, "name", str(value)))
 def test_a_mode_has_a_literal_form_of_its_own(kind: type[rules.Rule], mode: dict[str, Any]) -> None:
-    """The oracle agrees with the engine in this mode; so a mode that it ignored would show."""
+    """The oracle agrees with the engine in this mode, so a mode that the oracle ignored would be noticed."""
     layer, received = at_work(kind)
     sent = oracle.messages(layer, A, received, kind(**mode))
     np.testing.assert_allclose(sent.sum(axis=-1), layer.relevance(A, received, kind(**mode)), rtol=1e-12, atol=1e-12)
@@ -240,7 +240,7 @@ def test_a_mode_has_a_literal_form_of_its_own(kind: type[rules.Rule], mode: dict
 
 @pytest.mark.parametrize("kind", [owner for owner, _ in VALUES], ids=[f"{o.name}-{n}" for o, n in VALUES])
 def test_modes_differ(kind: type[rules.Rule]) -> None:
-    """On the example above every mode gives a map of its own; else the test above would see nothing."""
+    """The modes of a rule give different maps on the example; otherwise the test above would prove nothing."""
     layer, received = at_work(kind)
     found = [layer.relevance(A, received, kind(**mode)).tolist() for mode in modes(kind)]
     assert all(found.count(each) == 1 for each in found), found
@@ -263,7 +263,7 @@ def test_a_mode_is_exact_or_refused_by_name(kind: type[rules.Rule], mode: dict[s
 
 @INTERACTIVE
 def test_the_strategies_draw_every_mode() -> None:
-    """Relative's rescaled messages excepted: strategies.RULES says why."""
+    """Every mode of every rule except Relative, whose rescaled messages are left out (see strategies.RULES)."""
     for kind in rules.RULES.values():
         seen: dict[str, set[Any]] = {name: set() for owner, name in VALUES if owner is kind}
         if kind is rules.Relative:
@@ -277,12 +277,12 @@ def test_the_strategies_draw_every_mode() -> None:
             assert values == set(VALUES[kind, name]), f"{kind.name}: {name}"
 
 
-# ---- the list can fail -------------------------------------------------------------------------------------------
+# ---- the checklist can fail --------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Squared(rules.WSquare):
-    """w-square with a mode that nobody else was told of."""
+    """w-square with a mode that is implemented nowhere else."""
 
     bias: str = "ignore"
 

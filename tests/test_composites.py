@@ -1,4 +1,4 @@
-"""Composites: selectors, which match wins, the presets, and what is printed."""
+"""Composites: selectors, precedence, presets and printing."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def batchnorm() -> BatchNorm:
 
 
 def resnet() -> Network:
-    """stem, a block with a skip, a pool and a head: every kind of linear layer."""
+    """A stem, a block with a skip, a pool and a head: every kind of linear layer."""
     return Network(
         [
             ("stem.conv", conv(), ["input"]),
@@ -74,7 +74,7 @@ def resnet() -> Network:
 
 
 def assigned(net: Network, *pairs: tuple[Any, Rule]) -> dict[str, str]:
-    """Node -> name of its rule; weighted layers that nothing matches are under w-square."""
+    """Node -> name of its rule; weighted layers that no pair matches get w-square."""
     return {name: rule.name for name, rule in Composite([*pairs, (WeightedLayer, WSquare())]).assign(net).items()}
 
 
@@ -172,7 +172,7 @@ def test_what_is_no_composite(pairs: list[Any]) -> None:
         Composite(pairs)
 
 
-# ---- what nothing matches ----------------------------------------------------------------------------------------
+# ---- layers that nothing matches ---------------------------------------------------------------------------------
 
 
 def test_a_weighted_layer_without_a_rule_is_an_error_that_says_what_to_add() -> None:
@@ -195,7 +195,7 @@ def first_of(*nodes: tuple[str, lrpref.Layer, list[str]]) -> set[str]:
 
 
 def test_a_batchnorm_before_the_first_convolution_leaves_no_first_layer() -> None:
-    """It mixes the input with its own constants, so the convolution's input is no longer the image."""
+    """BatchNorm rescales and shifts the image, so the convolution's input is no longer the image itself."""
     assert first_of(("bn", batchnorm(), ["input"]), ("conv", conv(), ["bn"])) == set()
 
 
@@ -245,7 +245,7 @@ OTHERS = {
     "fc1": Epsilon(1e-6),
     "fc2": Epsilon(1e-6),
 }
-"""What zennit's presets share: epsilon on Linear, sums and average pools, and BatchNorm passed."""
+"""The part that zennit's presets share: epsilon on Linear, sums and average pools, pass on BatchNorm."""
 
 CONVOLUTIONS = {
     "epsilon-plus": (EpsilonPlus(), ZPlus(1e-6), ZPlus(1e-6)),
@@ -258,7 +258,7 @@ CONVOLUTIONS = {
     ),
     "epsilon-alpha2-beta1-flat": (EpsilonAlpha2Beta1Flat(), Flat(1e-6), AlphaBeta(2, 1, stabilizer=1e-6)),
 }
-"""The preset, its rule for the first layer, its rule for the other convolutions."""
+"""Name -> the preset, its rule for the first layer, its rule for the other convolutions."""
 
 
 def test_every_preset_of_zennit_is_there() -> None:
@@ -311,7 +311,7 @@ def test_relative_wants_batchnorm_fused_first() -> None:
     assert {rule.name for name, rule in table.items() if name != "block1.sum"} == {"relative"}
 
 
-# ---- names and print ---------------------------------------------------------------------------------------------
+# ---- names and printing ------------------------------------------------------------------------------------------
 
 
 def test_resolve_takes_names_rules_and_composites() -> None:
@@ -341,7 +341,7 @@ def test_resolve_takes_names_rules_and_composites() -> None:
     ],
 )
 def test_text_that_is_no_rule(text: str) -> None:
-    """Parameters are literals; nothing is evaluated."""
+    """Parameters must be literals; no code is evaluated."""
     with pytest.raises(RuleError, match="is not a valid rule"):
         resolve(text)
 
@@ -376,7 +376,7 @@ def test_the_printed_table_says_why() -> None:
     assert rows[-1] == ["fc2", "Dense", "flat", "position -1"]
     assert rows[7][-1] == "default for joins, pooling and diagonal layers"
     starts = {line.index(row[1]) for line, row in zip(lines, rows, strict=True)}
-    assert len(starts) == 1  # columns are columns
+    assert len(starts) == 1  # the column is aligned
 
 
 def test_a_composite_prints_its_pairs() -> None:
@@ -387,7 +387,7 @@ def test_a_composite_prints_its_pairs() -> None:
 
 
 def test_rules_reach_the_layers_they_were_given_to() -> None:
-    """The table is not only printed: two composites that differ at one layer differ there."""
+    """The assignment takes effect: composites that differ at one layer give different relevance there."""
     net, x = resnet(), np.arange(1.0, 9.0).reshape(1, 2, 2, 2)
     one, other = (
         lrpref.trace(net, x, rule=Composite([("fc1", rule), (WeightedLayer, Epsilon())])) for rule in (Zero(), Flat())
@@ -396,7 +396,7 @@ def test_rules_reach_the_layers_they_were_given_to() -> None:
     assert not np.array_equal(one.at["flatten"], other.at["flatten"])
 
 
-# ---- weighted layers of a user's own -----------------------------------------------------------------------------
+# ---- user-defined weighted layers --------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, eq=False)
@@ -409,7 +409,7 @@ class Bilinear(WeightedLayer):
 
 @dataclass(frozen=True, eq=False)
 class OwnConvolution(Convolution):
-    """A convolution of a user's own."""
+    """A user-defined convolution."""
 
     def output_shape(self, *shapes: Any) -> Any:
         return shapes[0]
@@ -431,7 +431,7 @@ def test_a_users_convolution_may_be_the_first_layer(name: str) -> None:
 
 @pytest.mark.parametrize("name", [name for name in PRESETS if name != "relative"])
 def test_a_preset_refuses_a_weighted_layer_that_it_does_not_know(name: str) -> None:
-    """Never epsilon, silently."""
+    """An unknown weighted layer must not silently get epsilon."""
     net = Network.sequential(conv(), Bilinear(), names=["first", "own"])
     with pytest.raises(RuleError, match=r"has no rule for node 'own' \(Bilinear\); add the pair .*layers.Convolution"):
         preset(name).assign(net)

@@ -20,7 +20,7 @@ PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("*/READM
 
 
 def load_make_docs() -> Any:
-    """scripts/make_docs.py, which is not part of a package."""
+    """Import scripts/make_docs.py, which is not part of a package."""
     spec = importlib.util.spec_from_file_location("make_docs", ROOT / "scripts" / "make_docs.py")
     assert spec is not None
     assert spec.loader is not None
@@ -39,14 +39,14 @@ def test_the_page_of_rules_is_what_the_code_says() -> None:
 
 
 FORMULAS = {
-    # an index of several letters takes braces, a part or a power is a superscript
+    # an index of several letters gets braces; a part (+, -) or a power is a superscript
     "z_j = sum_i a_i w_ij + b_j": r"z_j = \sum_i a_i w_{ij} + b_j",
     "z_j+ = sum_i (a_i w_ij)+ + b_j+": r"z_j^+ = \sum_i (a_i w_{ij})^+ + b_j^+",
     "(a w)- = a+ w- + a- w+": r"(a w)^- = a^+ w^- + a^- w^+",
     "a'_i w'_ij": r"a'_i w'_{ij}",
     "sum_i' a_i' w_i'j": r"\sum_{i'} a_{i'} w_{i'j}",
     "z_linear": r"z_{\text{linear}}",
-    # the numerator of a fraction begins after the sum; parentheses that only hold it together are dropped
+    # the numerator of a fraction begins after the sum; parentheses that only group it are dropped
     "R_i = sum_j a_i w_ij / z_j R_j": r"R_i = \sum_j \frac{a_i w_{ij}}{z_j} R_j",
     "R_i = sum_j  a_i w_ij / z_j  R_j": r"R_i = \sum_j \frac{a_i w_{ij}}{z_j} R_j",
     "R_i = sum_j (a_i w_ij / z_j) R_j": r"R_i = \sum_j \frac{a_i w_{ij}}{z_j} R_j",
@@ -54,11 +54,11 @@ FORMULAS = {
         r"R_i = \sum_j \frac{a_i w_{ij}}{z_j + \epsilon \mathop{\mathrm{sign}}(z_j)} R_j"
     ),
     "(|z_j| - sgn(z_j) b_j) / n * R_j": (r"\frac{\lvert z_j \rvert - \mathop{\mathrm{sgn}}(z_j) b_j}{n} \cdot R_j"),
-    # parentheses around more than the fraction stay, and grow with it
+    # parentheses around more than the fraction are kept, and scale with it
     "R_i = sum_j (alpha (a_i w_ij)+ / z_j+ - beta (a_i w_ij)- / z_j-) R_j": (
         r"R_i = \sum_j \left( \frac{\alpha (a_i w_{ij})^+}{z_j^+} - \frac{\beta (a_i w_{ij})^-}{z_j^-} \right) R_j"
     ),
-    # a sum below the bar has to end somewhere: at a parenthesis, or where it has a single factor
+    # a sum in the denominator ends at a parenthesis, or after a single factor
     "R_i = sum_j (w_ij^2 / sum_i w_ij^2) R_j": r"R_i = \sum_j \frac{w_{ij}^2}{\sum_i w_{ij}^2} R_j",
     "R_i = sum_j  w_ij^2 / sum_i w_ij^2  R_j": r"R_i = \sum_j \frac{w_{ij}^2}{\sum_i w_{ij}^2} R_j",
     "sum_j w_ij^2 / sum_i w_ij^2 R_j": r"\sum_j w_{ij}^2 / \sum_i w_{ij}^2 R_j",
@@ -149,7 +149,7 @@ Bach et al. 2015, eq. 58."""
 
 
 def test_every_equation_of_a_rule_is_set_as_mathematics() -> None:
-    """No formula is left in the code's notation: neither in the table nor in what is displayed."""
+    """No formula is left in plain-text notation, neither inline nor displayed."""
     page = make_docs.rules_page()
     assert page.count("$$") >= 2 * 10
     for display in re.findall(r"\$\$(.*?)\$\$|\$([^$\n]+)\$", page):

@@ -1,4 +1,4 @@
-"""The oracle itself: it judges the rest, so it is held against loops and libraries that know nothing of lrpref."""
+"""The oracle is the reference for other tests, so it is checked here against plain loops and against scipy."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_the_matrix_of_a_convolution_is_scipys_correlation(case: LayerCase) -> N
 
 @pytest.mark.parametrize("count", [True, False])
 def test_the_matrix_of_an_average_pool(count: bool) -> None:
-    """A 1 x 3 image, windows of 2 moving by 2 with one cell of padding on the left: (pad, 0) and (1, 2)."""
+    """A 1 x 3 image, windows of 2 with stride 2 and one cell of padding on the left: (pad, 0) and (1, 2)."""
     pool = AvgPool2D((1, 2), padding=(0, 0, 1, 0), count_include_pad=count)
     (matrix,) = oracle.matrix(pool, (1, 1, 3))
     assert_array_equal(matrix.toarray(), [[0.5 if count else 1.0, 0, 0], [0, 0.5, 0.5]])
@@ -83,7 +83,7 @@ def test_the_bias_is_one_number_per_output() -> None:
     assert_array_equal(oracle.bias(conv, (1, 1, 3)), [1.0, 1.0, 1.0, 2.0, 2.0, 2.0])
     # beta - g mu / s = 1 - 3 * 4 / 2
     assert_array_equal(oracle.bias(BatchNorm([3.0], [1.0], [4.0], [3.75], eps=0.25), (1,)), [-5.0])
-    # Taps (1, 10) with the left one on padding at the first position, both inside at the second.
+    # Taps (1, 10): at the first position the left one lies on the padding, at the second both lie inside.
     taps = Conv2D(np.zeros((1, 1, 1, 2)), [100.0], padding=(0, 0, 1, 0), bias_taps=[[[1.0, 10.0]]])
     assert_array_equal(oracle.bias(taps, (1, 1, 2)), [110.0, 111.0])
 
@@ -95,7 +95,7 @@ def test_the_bias_is_one_number_per_output() -> None:
 @few
 @given(data=st.data())
 def test_messages_are_one_number_per_sample_input_and_output(kind: str, data: st.DataObject) -> None:
-    """(N, *input, *output): one array for one input, a tuple for a tuple."""
+    """Messages have shape (N, *input, *output): a single array for one input, a tuple of arrays for a tuple."""
     layer, inputs, R = case = data.draw(layer_cases(kind))
     found = lrpref.messages(layer, inputs, R, rules.Flat())
     assert isinstance(found, tuple)
@@ -108,7 +108,7 @@ def test_messages_are_one_number_per_sample_input_and_output(kind: str, data: st
 @few
 @given(data=st.data())
 def test_routes_hand_on_everything_to_one_place(kind: str, data: st.DataObject) -> None:
-    """Each output's messages sum to its R (to rounding: thirds of a tie); only tied maxima share."""
+    """The messages of each output sum to its R (up to the rounding of thirds); only tied maxima split it."""
     layer, inputs, R = case = data.draw(layer_cases(kind))
     found = lrpref.messages(layer, inputs, R, rules.Zero())
     total = sum(m.sum(axis=tuple(range(1, a.ndim))) for m, a in zip(found, inputs, strict=True))
@@ -119,7 +119,7 @@ def test_routes_hand_on_everything_to_one_place(kind: str, data: st.DataObject) 
 
 
 def test_messages_of_a_max_pool() -> None:
-    """The second of two windows has two equal maxima: all to the first, or half to each."""
+    """The second of two windows has two equal maxima: the first takes all, or each takes half."""
     a, R = np.asarray([[[[1.0, 2.0, 3.0, 3.0]]]]), np.asarray([[[[5.0, 8.0]]]])
     for ties, expected in (("first", [8.0, 0.0]), ("equal", [4.0, 4.0])):
         found = lrpref.messages(MaxPool2D((1, 2), ties=ties), a, R, rules.Zero())
@@ -142,7 +142,7 @@ def test_messages_of_concat() -> None:
 
 
 def literal(name: str, a: np.ndarray, w: np.ndarray, b: np.ndarray, R: np.ndarray, i: int, j: int) -> float:
-    """R[i<-j] as the paper prints it, in Python's own numbers."""
+    """The message R[i<-j] as printed in the paper, in Python floats."""
     products = [float(a[k] * w[j, k]) for k in range(len(a))]
     up, down = [max(p, 0.0) for p in products], [min(p, 0.0) for p in products]
     z_up, z_down = sum(up) + max(float(b[j]), 0.0), sum(down) + min(float(b[j]), 0.0)
@@ -164,7 +164,7 @@ def literal(name: str, a: np.ndarray, w: np.ndarray, b: np.ndarray, R: np.ndarra
 @pytest.mark.parametrize("name", ["zero", "z-plus", "w-square", "flat", "absolute", "alpha-beta"])
 @given(case=layer_cases("dense"))
 def test_messages_of_a_dense_layer_by_loops(name: str, case: LayerCase) -> None:
-    """The dyadic z is exact, so only the division rounds, and the two steps of alpha - beta."""
+    """z is dyadic and therefore exact: only the division and the two steps of alpha - beta round."""
     layer, (a,), R = case
     b = np.zeros(R.shape[1]) if layer.bias is None else layer.bias
     found = lrpref.messages(layer, a, R, rules.RULES[name]())
@@ -173,14 +173,14 @@ def test_messages_of_a_dense_layer_by_loops(name: str, case: LayerCase) -> None:
 
 
 def test_messages_of_an_add_by_hand() -> None:
-    """a + b = 4 out of 1 and 3: signed, a quarter and three quarters; equally, halves."""
+    """1 + 3 = 4: shares of a quarter and three quarters by value, of one half each under flat."""
     inputs, R = (np.asarray([[1.0]]), np.asarray([[3.0]])), np.asarray([[8.0]])
     for rule, expected in ((rules.Zero(), (2.0, 6.0)), (rules.Flat(), (4.0, 4.0))):
         assert_array_equal([m[0, 0, 0] for m in lrpref.messages(Add(), inputs, R, rule)], expected)
 
 
 def test_messages_of_z_box_have_bounds_per_channel_cell_and_sample() -> None:
-    """a = 0, w = 1: the share is -l, in three of the shapes that a bound may have."""
+    """With a = 0 and w = 1 the share is proportional to -l; three of the shapes a bound may have."""
     conv = Conv2D(np.ones((1, 2, 1, 1)))
     a, R = np.zeros((2, 2, 1, 1)), np.ones((2, 1, 1, 1))
     for low, expected in (
@@ -192,7 +192,7 @@ def test_messages_of_z_box_have_bounds_per_channel_cell_and_sample() -> None:
 
 
 def test_whole_numbers_are_numbers_too() -> None:
-    """Integer inputs do not make integers of the weights."""
+    """Integer inputs do not truncate the weights to integers."""
     layer = Dense([[0.125, 0.375]])
     assert_array_equal(
         lrpref.messages(layer, np.ones((1, 2), dtype=int), np.ones((1, 1)), rules.Zero())[0, :, 0], [0.25, 0.75]
@@ -207,7 +207,7 @@ def test_float32_stays_float32(case: LayerCase) -> None:
     assert found.dtype == np.float32
 
 
-# ---- what the oracle does not know -------------------------------------------------------------------------------
+# ---- what the oracle refuses -------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -218,12 +218,12 @@ class Own(rules.Rule):
 
 @dataclass(frozen=True, eq=False)
 class Twice(LinearLayer):
-    """A linear layer of a user's own."""
+    """A user-defined linear layer."""
 
 
 @dataclass(frozen=True, eq=False)
 class Somewhere(Layer):
-    """A routing layer of a user's own."""
+    """A user-defined routing layer."""
 
 
 @pytest.mark.parametrize(
@@ -242,7 +242,7 @@ def test_what_the_oracle_refuses(layer: Any, rule: rules.Rule, message: str) -> 
 
 @pytest.mark.parametrize("name", rules.RULES)
 def test_every_rule_has_a_literal_form(name: str) -> None:
-    """On the simplest layer there is, which even Pass accepts, all of R goes to the one input."""
+    """On the simplest possible layer, which even Pass accepts, the single input receives all of R."""
     rule = {
         "z-box": rules.ZBox(-1.0, 1.0),
         "epsilon": rules.Epsilon(0.0),

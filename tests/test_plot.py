@@ -1,4 +1,4 @@
-"""Pictures: what is on them, on which scale, and that a file is written whole or not at all."""
+"""Plots: what they show, on which colour scale, and that files are written atomically."""
 
 from __future__ import annotations
 
@@ -29,24 +29,24 @@ def sample(channels: int = 1, side: int = 6) -> np.ndarray:
 
 
 def relevance(peak: float, channels: int = 1, side: int = 6) -> np.ndarray:
-    """Relevance whose largest magnitude, summed over the channels, is `peak`, and stands at a negative cell."""
+    """Relevance whose largest magnitude, summed over the channels, is `peak`, at a negative cell."""
     R = np.linspace(-peak, peak / 2, side * side).reshape(1, side, side) / channels
     return np.repeat(R, channels, axis=0)
 
 
 def panels(figure: Figure) -> dict[str, Axes]:
-    """The panels of a figure by their captions."""
+    """The panels of a figure, by title."""
     return {ax.get_title(): ax for ax in figure.axes if ax.get_title()}
 
 
 def limits(ax: Axes) -> tuple[float, float]:
-    """The values at the two ends of a panel's colours."""
+    """The values at the two ends of a panel's colour scale."""
     low, high = ax.images[0].get_clim()
     return low, high
 
 
 def extend(figure: Figure) -> str:
-    """Which ends of the colour bar are pointed, to say that values go beyond."""
+    """Which ends of the colour bar are pointed to mark values beyond the scale."""
     (found,) = [ax._colorbar.extend for ax in figure.axes if hasattr(ax, "_colorbar")]
     return str(found)
 
@@ -71,7 +71,7 @@ def test_white_is_zero_and_red_speaks_for() -> None:
     assert red > max(green, blue)
     red, green, blue, _ = image.cmap(image.norm(-2.0))
     assert blue > max(red, green)
-    assert_allclose(image.cmap(image.norm(0.0))[:3], 1, atol=0.04)  # RdBu's middle is #f7f7f7
+    assert_allclose(image.cmap(image.norm(0.0))[:3], 1, atol=0.04)  # the centre of RdBu is #f7f7f7
 
 
 @pytest.mark.parametrize(
@@ -79,8 +79,8 @@ def test_white_is_zero_and_red_speaks_for() -> None:
     [
         ([2.0], 2.0, "neither"),
         ([2.0, 2.0, 2.0], 2.0, "neither"),
-        ([1.0, 2.0, 50.0], 2.0, "both"),  # the middle one: a wild map does not bleach the others
-        ([0.0, 0.0, 5.0], 5.0, "neither"),  # an empty map has no say
+        ([1.0, 2.0, 50.0], 2.0, "both"),  # the median: one extreme map does not wash out the others
+        ([0.0, 0.0, 5.0], 5.0, "neither"),  # maps of zeros are ignored
         ([0.0], 1.0, "neither"),
     ],
 )
@@ -102,7 +102,7 @@ def test_many_maps_go_over_several_rows() -> None:
 
 
 def places_of_maps(figure: Figure) -> Iterator[Axes]:
-    """The axes that are no colour bar."""
+    """The axes that are not a colour bar."""
     return (ax for ax in figure.axes if not hasattr(ax, "_colorbar"))
 
 
@@ -113,7 +113,7 @@ def test_colours_are_summed_and_the_input_keeps_them() -> None:
     assert limits(shown["relevance"]) == pytest.approx((-6.0, 6.0))
     picture = shown["input"].images[0].get_array()
     assert picture.shape == (6, 6, 3)
-    assert_allclose(picture, np.moveaxis(x / 3, 0, -1))  # scaled to [0, 1], all channels alike
+    assert_allclose(picture, np.moveaxis(x / 3, 0, -1))  # all channels are scaled to [0, 1] by one factor
 
 
 def test_five_channels_are_shown_as_their_mean() -> None:
@@ -140,7 +140,7 @@ def test_an_input_without_an_outline_is_drawn_without_one(x: np.ndarray, tmp_pat
 def test_the_outline_is_that_of_the_ink() -> None:
     ax = panels(plot.explanation(sample(), relevance(1.0)))["relevance"]
     corners = np.concatenate([path.vertices for collection in ax.collections for path in collection.get_paths()])
-    assert corners[:, 0].min() == pytest.approx(1.5)  # the ink begins at column 2, and its edge half a cell before
+    assert corners[:, 0].min() == pytest.approx(1.5)  # the ink begins at column 2, its edge half a cell earlier
     assert corners[:, 0].max() == pytest.approx(4.5)
     assert (corners[:, 1].min(), corners[:, 1].max()) == pytest.approx((0.5, 3.5))
 
@@ -187,7 +187,7 @@ def test_arrays_of_every_backend_are_drawn(backend: Any) -> None:
 
 @pytest.fixture
 def ledger() -> Ledger:
-    """Books with losses to a bias, to a stabilizer, and to padding."""
+    """A ledger with losses to a bias, to a stabilizer and to padding."""
     rng = np.random.default_rng(0)
     net = Network.sequential(
         Conv2D(rng.normal(size=(2, 1, 3, 3)), rng.normal(size=2)), ReLU(), Flatten(), names=["conv", "relu", "flat"]
@@ -202,7 +202,7 @@ def test_the_bars_are_the_books(n: int, ledger: Ledger) -> None:
     assert list(bars) == ["relevance at the output of", "went to bias", "went to stabilizer"]
     standing = [bar.get_width() for bar in bars.pop("relevance at the output of")]
     assert_array_equal(standing, [*ledger["out"][:, n], ledger["in"][-1, n]])
-    for label, drawn in bars.items():  # matplotlib keeps a bar as its two ends: their difference is rounded
+    for label, drawn in bars.items():  # matplotlib stores the two ends of a bar, so its width is rounded
         lost = ledger[label.removeprefix("went to ")][:, n]
         assert_allclose([bar.get_width() for bar in drawn], lost, rtol=0, atol=1e-14)
 
@@ -211,7 +211,7 @@ def test_losses_are_taken_off_the_end_of_what_stands(ledger: Ledger) -> None:
     ax = plot.waterfall(ledger).axes[0]
     *_, last = ax.containers
     remaining = [bar.get_x() for bar in last]
-    assert_allclose(remaining, ledger["in"][:, 0], rtol=0, atol=1e-14)  # behind the last loss ends what was handed on
+    assert_allclose(remaining, ledger["in"][:, 0], rtol=0, atol=1e-14)  # losses end at what is passed on
 
 
 def test_the_layers_are_named_from_the_output_down(ledger: Ledger) -> None:
@@ -313,7 +313,7 @@ def test_without_matplotlib_it_says_what_to_install(monkeypatch: pytest.MonkeyPa
 
 
 def test_pictures_touch_no_window_system() -> None:
-    # pyplot keeps every figure alive and may ask for a display.
+    # pyplot keeps every figure alive and may require a display.
     program = (
         "import sys, numpy, lrpref.plot; x = numpy.eye(4)[None]; lrpref.plot.explanation(x, x);"
         "sys.exit('matplotlib.pyplot' in sys.modules)"
@@ -327,7 +327,7 @@ def test_lrpref_is_imported_without_matplotlib() -> None:
 
 
 def test_each_map_on_its_own_scale_or_all_on_one() -> None:
-    """Sizes are seen on one scale, shapes on their own."""
+    """A common scale compares magnitudes; individual scales show the pattern of each map."""
     x, R = np.zeros((1, 2, 2)), np.array([[[1.0, -2.0], [0.0, 4.0]]])
     for scale, expected in (("one", 100 * R[0]), ("each", R[0] / 4)):
         figure = plot.grid(x, {"a": R, "b": 100 * R, "none": 0 * R}, scale=scale)

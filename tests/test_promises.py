@@ -1,7 +1,7 @@
-"""Promises to the reader: how small the pieces are, and that each says what it is and where it comes from.
+"""Promises to the reader: the pieces are small, and each documents what it does and where it comes from.
 
-What is counted: lines that hold code. Blank lines, comments and docstrings do not count; a statement over three
-lines counts three.
+Size is measured in lines of code. Blank lines, comments and docstrings do not count; a statement that spans three
+lines counts as three.
 """
 
 from __future__ import annotations
@@ -34,25 +34,25 @@ NOT_CODE = {
 
 
 def docstring_lines(source: str) -> set[int]:
-    """The lines of all strings that stand alone as a statement: docstrings, also those below a name."""
+    """The lines of all strings that form a statement of their own: docstrings, including those of attributes."""
     alone = [n for n in ast.walk(ast.parse(source)) if isinstance(n, ast.Expr) and isinstance(n.value, ast.Constant)]
     return {line for n in alone if isinstance(n.value.value, str) for line in range(n.lineno, n.end_lineno + 1)}
 
 
 def code_lines(source: str) -> int:
-    """How many lines of a source hold code."""
+    """The number of lines of code in a source text."""
     tokens = tokenize.generate_tokens(StringIO(source).readline)
     held = {line for t in tokens if t.type not in NOT_CODE for line in range(t.start[0], t.end[0] + 1)}
     return len(held - docstring_lines(source))
 
 
 def size(thing: Any) -> int:
-    """Lines of code of a function or class, its `def` and signature included."""
+    """Lines of code of a function or class, including its signature."""
     return code_lines(dedent(inspect.getsource(thing)))
 
 
 def body_size(function: Any) -> int:
-    """Lines of code inside a function, its signature and decorators apart."""
+    """Lines of code in the body of a function, without its signature and decorators."""
     source = dedent(inspect.getsource(function))
     lines = source.splitlines(keepends=True)
     first = ast.parse(source).body[0].body[0].lineno  # type: ignore[attr-defined]
@@ -86,12 +86,12 @@ def f(a):
 
 
 def test_the_engine_fits_on_a_screen() -> None:
-    """The four steps, for every rule and every layer: Rule.flow, Ratio.sums, divide, stabilize; at most 40 lines."""
+    """The steps shared by all rules and layers (flow, sums, divide, stabilize) take at most 40 lines together."""
     assert sum(map(size, (rules.Rule.flow, rules.Ratio.sums, engine._sum, rules.divide, rules.stabilize))) <= 40
 
 
 def own_methods(rule: type[rules.Rule]) -> Iterator[Any]:
-    """What makes a rule the rule it is: whichever of these it defines itself."""
+    """The methods that define a rule, as far as the rule overrides them."""
     for name in ("ratios", "stabilize", "shares"):
         if name in vars(rule):
             yield vars(rule)[name]
@@ -99,13 +99,13 @@ def own_methods(rule: type[rules.Rule]) -> Iterator[Any]:
 
 @pytest.mark.parametrize("rule", rules.RULES.values(), ids=rules.RULES)
 def test_a_rule_is_ten_lines(rule: type[rules.Rule]) -> None:
-    """At most 10 lines in the body of each of `pools`, `stabilize` and `shares`, where a rule has its own."""
+    """The bodies of `ratios`, `stabilize` and `shares` have at most 10 lines each, where a rule defines them."""
     for method in own_methods(rule):
         assert body_size(method) <= 10, method.__qualname__
 
 
 def test_most_rules_are_nothing_but_their_pools() -> None:
-    """So that the count above has something to count."""
+    """Make sure that the test above has methods to measure."""
     assert sum("ratios" in vars(rule) for rule in rules.RULES.values()) >= 9
 
 
@@ -117,17 +117,17 @@ def test_a_layer_file_is_150_lines(path: Path) -> None:
     assert code_lines(path.read_text()) <= 150
 
 
-# ---- what is written about it ------------------------------------------------------------------------------------
+# ---- documentation -----------------------------------------------------------------------------------------------
 
 
 def symbols(equation: str) -> set[str]:
-    """The words of an equation: R_i, sum_j, a_i, w_ij+, gamma."""
+    """The symbols of an equation: R_i, sum_j, a_i, w_ij+, gamma."""
     return set(re.findall(r"[A-Za-z]\w*[+-]?", equation))
 
 
 @pytest.mark.parametrize("rule", rules.RULES.values(), ids=rules.RULES)
 def test_a_rule_cites_its_source_and_prints_its_equation(rule: type[rules.Rule]) -> None:
-    """A year in the docstring and in `source`; a line `R_i = ...` or `R[i<-j] = ...` with the symbols of `equation`."""
+    """Docstring and `source` name a year; the docstring has a line `R_i = ...` with the symbols of `equation`."""
     text = inspect.getdoc(rule) or ""
     assert re.search(r"\b(19|20)\d\d\b", text), "no year: cite the paper"
     assert re.search(r"\b(19|20)\d\d\b", rule.source)
@@ -141,7 +141,7 @@ def test_a_rule_cites_its_source_and_prints_its_equation(rule: type[rules.Rule])
 
 @pytest.mark.parametrize("name", lrpref.__all__)
 def test_every_public_name_has_a_docstring_of_its_own(name: str) -> None:
-    """A dataclass without one would get its signature for a docstring; that is no documentation."""
+    """A dataclass without a docstring gets its signature as one, which does not count as documentation."""
     thing = getattr(lrpref, name)
     text = thing.__doc__ or ""
     assert text.strip()
@@ -149,7 +149,7 @@ def test_every_public_name_has_a_docstring_of_its_own(name: str) -> None:
 
 
 def public_members(owner: Any) -> Iterator[Any]:
-    """The functions, classes and properties that a public class or module defines itself."""
+    """The public functions, classes and properties that a class or module itself defines."""
     kinds = (FunctionType, type, property)
     for name, member in vars(owner).items():
         own = inspect.isclass(owner) or getattr(member, "__module__", "") == owner.__name__
@@ -168,7 +168,7 @@ def test_what_public_names_hold_has_docstrings_too(name: str) -> None:
 
 @pytest.mark.parametrize("name", [n for n in layers.__all__ if getattr(layers, n) not in (layers.Layer, layers.Pool2D)])
 def test_every_layer_tells_its_own_relevance_or_is_one_of_the_three_kinds(name: str) -> None:
-    """Linear, elementwise, routing; Softmax alone is none of them, and takes no relevance."""
+    """Every layer is linear, elementwise or routing, except Softmax, which does not propagate relevance."""
     kind = getattr(layers, name)
     three = (layers.LinearLayer, layers.Elementwise, layers.Routing)
     assert issubclass(kind, three) != (kind is layers.Softmax)

@@ -1,4 +1,4 @@
-"""Exact arithmetic: laws hold with `==`, no float survives, and what cannot be exact is refused by name."""
+"""Exact arithmetic: laws hold with `==`, no float remains, and what cannot be exact is refused with its name."""
 
 from __future__ import annotations
 
@@ -52,22 +52,22 @@ from lrpref.testing.strategies import LAYERS, LINEAR, RULES, layer_cases, networ
 few = settings(max_examples=settings.default.max_examples // 4)
 
 NUMBER = type(exact_number(0))
-"""What exact arrays hold: gmpy2's mpq where it is installed, else Fraction."""
+"""The element type of exact arrays: gmpy2's mpq if installed, else Fraction."""
 
 
 def everywhere(rule: rules.Rule) -> Composite:
-    """One rule on every linear layer."""
+    """A composite with one rule on every linear layer."""
     return Composite([(LinearLayer, rule)])
 
 
 def exact_layer(layer: lrpref.Layer) -> lrpref.Layer:
-    """One layer in exact arithmetic."""
+    """A layer converted to exact arithmetic."""
     inputs = ["input"] * max(layer.min_inputs, 1)
     return exact(Network([("layer", layer, inputs)]))["layer"]
 
 
 def numbers(trace: lrpref.Trace) -> Iterable[Any]:
-    """Every number in a trace: at every node, and in the books."""
+    """Every number in a trace: at each node, and in the ledger."""
     arrays = [trace.relevance, trace.logits, *trace.at.values(), trace.ledger.residual()]
     for entry in trace.ledger.entries:
         arrays += [*entry.columns.values(), *entry.facts.values()]
@@ -75,17 +75,17 @@ def numbers(trace: lrpref.Trace) -> Iterable[Any]:
 
 
 def is_all_exact(trace: lrpref.Trace) -> bool:
-    """Whether every number in a trace is of the exact type: not even an integer, whose quotient would be a float."""
+    """Whether every number in a trace is of the exact type; not even integers, since their quotient is a float."""
     return {type(value) for value in numbers(trace)} == {NUMBER}
 
 
 def random(*shape: int, seed: int = 0) -> np.ndarray:
-    """Multiples of 1/8 between -2 and 2 without 0: short numbers, so that fractions stay so."""
+    """Nonzero multiples of 1/8 between -2 and 2: short numbers keep the fractions short."""
     rng = np.random.default_rng([seed, *shape])
     return rng.integers(1, 17, size=shape) * rng.choice([-1, 1], size=shape) / 8
 
 
-# ---- numbers become the fractions that they are ------------------------------------------------------------------
+# ---- conversion to exact numbers ---------------------------------------------------------------------------------
 
 
 def test_floats_are_the_binary_fractions_that_they_are() -> None:
@@ -107,7 +107,7 @@ def test_floats_of_every_length_keep_every_bit(dtype: Any) -> None:
 def test_integers_become_exact_numbers(dtype: Any) -> None:
     found = exact(np.asarray([1, 0], dtype=dtype))
     assert found.tolist() == [1, 0]
-    assert type(as_fraction(dtype(1)).numerator) is int  # one of NumPy's would overflow
+    assert type(as_fraction(dtype(1)).numerator) is int  # a NumPy integer would overflow
     assert {type(value) for value in found} == {NUMBER}
 
 
@@ -182,7 +182,7 @@ def test_to_float() -> None:
     assert rational.to_float(np.asarray([0.5], dtype=np.float32)).dtype == np.float64
 
 
-# ---- no float survives -------------------------------------------------------------------------------------------
+# ---- no float remains --------------------------------------------------------------------------------------------
 
 CHANNELWISE: dict[str, lrpref.Layer] = {
     "ReLU": ReLU(),
@@ -226,7 +226,7 @@ EVERY_RULE: dict[str, rules.Rule] = {
 
 @pytest.mark.parametrize("layer", CHANNELWISE.values(), ids=CHANNELWISE)
 def test_no_float_survives_a_layer(layer: lrpref.Layer) -> None:
-    """Every kind of layer between two weighted ones, under a rule with a constant that no float holds."""
+    """Every kind of layer between two weighted ones, under a rule whose constant is not a binary fraction."""
     first = Conv2D(random(3, 2, 2, 2), random(3))
     shape = Network.sequential(first, layer).shapes((2, 2, 5, 5))
     last = Dense(random(3, int(np.prod([*shape.values()][-1][1:]))), random(3))
@@ -242,7 +242,7 @@ def test_no_float_survives_a_rule(rule: rules.Rule) -> None:
 
 @pytest.mark.parametrize("low", [np.asarray([-4.1, -4.2]), np.full((2, 4, 4), -4.1), np.full((1, 2, 4, 4), -4.1)])
 def test_no_float_survives_a_z_box_with_arrays(low: np.ndarray) -> None:
-    """Arrays of bounds are the binary fractions that they are."""
+    """Arrays of bounds are taken at their exact binary values."""
     composite = Composite([(0, rules.ZBox(low, 4.5)), (LinearLayer, rules.Zero())])
     assert is_all_exact(lrpref.trace(residual_network(), exact(X), rule=composite))
     one = rules.ZBox(np.asarray([0.1]), 1)
@@ -279,23 +279,23 @@ def test_a_number_as_seed_is_the_decimal_as_written() -> None:
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.longdouble, np.int64, object])
 def test_no_float_survives_an_input(dtype: Any) -> None:
-    """An exact network makes any input exact; so it does Python's own floats and integers in an object array."""
+    """An exact network converts any input, including Python floats and integers in an object array."""
     x = np.asarray([[1, 2], [3, -4]]).astype(dtype)
     for each in (x, x / 4 if np.dtype(dtype).kind != "i" else x):
         assert is_all_exact(lrpref.trace(exact(Network.sequential(Dense(random(2, 2)))), each, rule="zero"))
 
 
 def test_integers_and_floats_in_object_arrays_become_exact_parameters() -> None:
-    """1 / 2 of two Python integers would be a float."""
+    """Python integers are converted too, since 1 / 2 would be a float."""
     net = Network.sequential(Dense(np.asarray([[1, 2], [3, 0.5]], dtype=object)))
     assert is_all_exact(lrpref.trace(net, np.asarray([[1, 3]], dtype=object), rule="w-square", seed="one"))
 
 
-# ---- laws, with == -----------------------------------------------------------------------------------------------
+# ---- laws, checked with == ---------------------------------------------------------------------------------------
 
 
 def residual_network() -> Network:
-    """Convolution, BatchNorm, ReLU; a skip round another two; average pool, Concat, max-pool, Dense. Exact."""
+    """An exact network: Conv-BatchNorm-ReLU, a residual block, average pool, Concat, max-pool and Dense."""
     norms = [BatchNorm(random(2, seed=k), random(2, seed=9), random(2, seed=8), abs(random(2, seed=7))) for k in (1, 2)]
     nodes: list[tuple[str, lrpref.Layer, list[str]]] = [
         ("conv1", Conv2D(random(2, 2, 3, 3), random(2), padding=1), ["input"]),
@@ -315,12 +315,12 @@ def residual_network() -> Network:
 
 
 X = random(1, 2, 4, 4)
-"""A sample for it."""
+"""A sample for the residual network."""
 
 
 @pytest.mark.parametrize("rule", EVERY_RULE.values(), ids=EVERY_RULE)
 def test_the_books_close_with_nothing_left(rule: rules.Rule) -> None:
-    """A residual network with BatchNorm, fused: out = in + bias + stabilizer + dropped + factor, exactly."""
+    """On a fused residual network, out = in + bias + stabilizer + dropped + factor exactly."""
     net = lrpref.fuse(residual_network())
     assert not any(isinstance(layer, Scale) for _, layer, _ in net.nodes)
     tr = lrpref.trace(net, exact(X), rule=everywhere(rule))
@@ -344,7 +344,7 @@ EXACT_RULES = [name for name in RULES if name != "relative"]
 @pytest.mark.parametrize("name", [*EXACT_RULES, "relative"])
 @given(data=st.data())
 def test_relevance_is_the_sum_of_the_messages(name: str, data: st.DataObject) -> None:
-    """The oracle, a literal second form of every rule and layer, agrees to the last digit."""
+    """The oracle, which computes every rule and layer literally, gives exactly the same relevance."""
     rule, case = data.draw(rule_cases(name))
     rule = replace(rule, scale=None) if isinstance(rule, rules.Epsilon) else rule
     if isinstance(rule, rules.Relative):
@@ -371,7 +371,7 @@ def test_a_route_is_the_sum_of_the_messages(kind: str, data: st.DataObject) -> N
 @few
 @given(data=st.data())
 def test_forward_is_that_of_floats_where_floats_are_exact(kind: str, data: st.DataObject) -> None:
-    """Dyadic numbers: floating point computes without rounding, and exact arithmetic must say the same."""
+    """On dyadic numbers floating point does not round, so exact arithmetic must give the same result."""
     case = data.draw(layer_cases(kind))
     if isinstance(case.layer, LeakyReLU | Pad2D | ThreshReLU):
         case = case._replace(inputs=tuple(np.round(a) for a in case.inputs))
@@ -380,7 +380,7 @@ def test_forward_is_that_of_floats_where_floats_are_exact(kind: str, data: st.Da
 
 
 def test_fusion_leaves_the_function_as_it_was() -> None:
-    """With ==, over a padded border, through a residual graph; `verify` allows no difference at all."""
+    """Checked with == across padding and a residual block; in exact arithmetic `verify` allows no difference."""
     net, x = residual_network(), exact(X)
     fused = lrpref.fuse(net, verify=x)
     assert len(fused.nodes) == len(net.nodes) - 2
@@ -388,7 +388,7 @@ def test_fusion_leaves_the_function_as_it_was() -> None:
 
 
 def test_under_lrp_0_a_fused_network_is_explained_as_the_unfused_one() -> None:
-    """a w / z times z w' / z' is a w w' / z': the two steps are one, exactly."""
+    """a w / z times z w' / z' is a w w' / z': two steps of LRP-0 equal one, exactly."""
     net, x = residual_network(), exact(X)
     fused, unfused = (lrpref.explain(each, x, rule=everywhere(rules.Zero())) for each in (lrpref.fuse(net), net))
     assert_array_equal(fused, unfused)
@@ -396,7 +396,7 @@ def test_under_lrp_0_a_fused_network_is_explained_as_the_unfused_one() -> None:
 
 @pytest.mark.parametrize("name", [name for name in EVERY_RULE if name != "z-box"])
 def test_a_fused_network_is_explained_as_the_folded_convolution_and_an_identity(name: str) -> None:
-    """What BatchNorm leaves behind, Scale(1, 0), passes relevance; nothing else changes under any rule."""
+    """Replacing each folded BatchNorm by Scale(1, 0) under the pass rule changes nothing, whatever the rule."""
     net, x, one = residual_network(), exact(X), Scale(exact(np.ones(2)))
     fused = lrpref.fuse(net)
     padded = Network(
@@ -417,7 +417,7 @@ def test_lrp_0_conserves_without_biases() -> None:
 
 
 def test_a_denominator_that_cancels_is_zero_and_not_nearly() -> None:
-    """0.1 + 0.2 - 0.3 is 5.6e-17 in floating point: LRP-0 divides by it. As decimals it is nothing."""
+    """0.1 + 0.2 - 0.3 is 5.6e-17 in floating point, and LRP-0 divides by it. In exact decimals it is 0."""
     net = Network.sequential(Dense(exact([[1, 1, -1]])))
     tr = lrpref.trace(net, exact([["0.1", "0.2", "0.3"]]), rule="zero", seed="one")
     assert not tr.relevance.any()
@@ -445,7 +445,7 @@ def test_every_constant_of_a_rule_is_the_decimal_as_written(rule: rules.Rule, ex
     assert found == [[expected]]
 
 
-# ---- the one root ------------------------------------------------------------------------------------------------
+# ---- the square root of BatchNorm --------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("digits", [1, 10, 50, 200])
@@ -477,7 +477,7 @@ def test_a_root_without_digits() -> None:
         exact(Network.sequential(ReLU()), digits=0)
 
 
-# ---- refused by name ---------------------------------------------------------------------------------------------
+# ---- what cannot be exact is refused -----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("layer", [Sigmoid(), Tanh(), Softmax()])
@@ -492,7 +492,7 @@ def test_exponentials_are_refused_by_name(layer: lrpref.Layer) -> None:
 
 @pytest.mark.parametrize("layer", [Sigmoid(), Tanh(), Softmax()])
 def test_exponentials_of_exact_numbers_are_refused_too(layer: lrpref.Layer) -> None:
-    """A network put together from exact layers, and a layer called by itself."""
+    """Both in a network built from exact layers and in a layer called on its own."""
     net, kind = Network.sequential(Dense(exact([[1]])), layer, names=["fc", "last"]), type(layer).__name__
     with pytest.raises(DTypeError, match=rf"^node 'last' \({kind}\): {kind} needs an exponential"):
         lrpref.explain(net, exact([[1]]))
@@ -507,7 +507,7 @@ def test_a_batchnorm_of_exact_numbers_asks_for_its_root_to_be_taken() -> None:
 
 
 def never(*arguments: object) -> Any:
-    """In the place of the forward pass: nothing may be computed."""
+    """Replaces the forward pass in tests where nothing may be computed."""
     raise AssertionError("computed before it was checked")
 
 
@@ -533,7 +533,7 @@ def test_the_seed_probability_is_refused_by_name(monkeypatch: pytest.MonkeyPatch
 
 @dataclass(frozen=True)
 class Rooted(rules.Rule):
-    """A rule of a user's that says it is not rational."""
+    """A user-defined rule that declares itself not rational."""
 
     name: ClassVar[str] = "rooted"
     exact: ClassVar[bool] = False
@@ -561,14 +561,14 @@ def test_astype_object_is_no_way_to_be_exact(dtype: Any) -> None:
 # ---- the time budget ---------------------------------------------------------------------------------------------
 
 CHAIN = Network.sequential(Dense(random(3, 2)), ReLU(), Dense(random(2, 3)), names=["fc1", "relu", "fc2"])
-"""Six checks of a budget: three layers forward, three backward."""
+"""A network whose explanation checks its budget six times: at three layers forward and three backward."""
 
 SAMPLE = np.asarray([[0.5, 0.25]])
 
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
-    """Set a clock that advances by so many seconds whenever a budget reads it: once when made, once per check."""
+    """Set a clock that advances by the given seconds whenever a budget reads it: at creation and at each check."""
 
     def ticking(seconds: float) -> None:
         times = iter(np.arange(0, 1e6 * seconds, seconds).tolist())
@@ -644,11 +644,11 @@ def test_a_spent_budget_is_a_timeout() -> None:
         Budget(0.0).check("fc1", "forward pass")
 
 
-# ---- real networks, and the other rungs of the ladder ------------------------------------------------------------
+# ---- trained networks, and long doubles --------------------------------------------------------------------------
 
 
 def test_a_trained_network_is_explained_as_in_floats_but_for_rounding() -> None:
-    """The whole of mnist-mlp on a real digit, in fractions of thousands of digits; the books close with ==."""
+    """mnist-mlp on a real digit, in fractions of thousands of digits; the books close with ==."""
     net, x = lrpref.load("mnist-mlp"), lrpref.samples.load("digit-4")
     tr = lrpref.trace(exact(net), x, rule="z-plus")
     assert (tr.ledger.residual() == 0).all()
@@ -662,7 +662,7 @@ wider = pytest.mark.skipif(np.finfo(np.longdouble).eps >= np.finfo(np.float64).e
 @wider
 @pytest.mark.parametrize("layer", CHANNELWISE.values(), ids=CHANNELWISE)
 def test_long_doubles_go_through_every_layer(layer: lrpref.Layer) -> None:
-    """No constant of a layer is rounded to float64 on the way: they would show in the seventeenth digit."""
+    """No constant of a layer is rounded to float64, which would show in the seventeenth digit."""
     first, x = Conv2D(random(3, 2, 2, 2), random(3)), random(2, 2, 5, 5)
     net = Network.sequential(first, layer)
     R = net.forward(x)

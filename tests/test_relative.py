@@ -1,7 +1,7 @@
-"""Relative LRP as this project reads it: each promise as a law, each thing it does not promise as a counter-example.
+"""Relative LRP as lrpref defines it: its properties as laws, and properties it does not have as counter-examples.
 
-Laws are tried in exact fractions, where they hold with `==`. Counter-examples are networks of a few weights, worked out
-in the docstrings. Then floating point: finite whatever the scale, and float32 through nineteen layers.
+Laws are checked in exact fractions, where they hold with `==`. Counter-examples are networks of a few weights, worked
+out in the docstrings. In floating point, results must be finite at any scale, in float32 through nineteen layers.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ WEIGHTED = ("dense", "conv2d")
 
 
 def exactly(case: Any) -> tuple[Layer, tuple[np.ndarray, ...], np.ndarray]:
-    """A layer at work, over fractions."""
+    """A layer case (layer, inputs, R) in fractions."""
     (_, layer, _), *_ = exact(Network([("layer", case.layer, ["input"] * len(case.inputs))])).nodes
     return layer, tuple(map(exact, case.inputs)), exact(case.R)
 
 
 def fractional(case: tuple[Network, np.ndarray]) -> tuple[Network, np.ndarray]:
-    """A random network without BatchNorm, and its batch, over fractions."""
+    """A random network without BatchNorm, and its batch, in fractions."""
     net, x = case
     return lrpref.fuse(exact(net, digits=10)), exact(x)
 
@@ -70,7 +70,7 @@ def test_a_unit_hands_on_a_constant_times_what_it_is(data: st.DataObject) -> Non
 
 
 def test_the_number_of_inputs() -> None:
-    """Taps times channels of a group, padding counted; 1 for a diagonal layer; the cells of an average pool."""
+    """Taps times channels per group, padding included; 1 for a diagonal layer; the window size of an average pool."""
     image = (2, 4, 6, 6)
     assert Dense(np.ones((3, 5))).fan_in((2, 5)) == 5
     assert Conv2D(np.ones((4, 2, 3, 2)), padding=1, groups=2).fan_in(image) == 12
@@ -81,14 +81,14 @@ def test_the_number_of_inputs() -> None:
 
 
 def test_there_is_nothing_to_tune() -> None:
-    """Its one field chooses between two forms; no number is in it."""
+    """The rule's only field chooses between two forms; it has no numerical parameter."""
     assert [(f.name, f.default) for f in fields(rules.Relative)] == [("rescale", True)]
 
 
 def with_another_constant(layer: Layer, n: int) -> Layer:
-    """The same layer, which says it has n inputs."""
+    """The same layer, but with a `fan_in` of n."""
     if not isinstance(layer, Dense | Conv2D | Scale):
-        return layer  # an average pool's weight is made of the number of its cells
+        return layer  # the weight of an average pool depends on its number of cells
     kind: Any = type(layer)
     other: Layer = object.__new__(type(kind.__name__, (kind,), {"fan_in": lambda self, *shapes: n}))
     vars(other).update(vars(layer))
@@ -98,7 +98,7 @@ def with_another_constant(layer: Layer, n: int) -> Layer:
 @few
 @given(case=networks(), data=st.data())
 def test_any_constant_per_layer_gives_the_same_map(case: tuple[Network, np.ndarray], data: st.DataObject) -> None:
-    """Skips and branches included: kappa undoes the constant where it arose, so 1/n itself is no convention."""
+    """Even with skips and branches: kappa cancels the constant in the same layer, so 1/n does not affect the map."""
     net, x = fractional(case)
     count = len(net.nodes)
     constants = data.draw(st.lists(st.integers(1, 1000), min_size=count, max_size=count))
@@ -109,10 +109,10 @@ def test_any_constant_per_layer_gives_the_same_map(case: tuple[Network, np.ndarr
 
 
 def test_bare_maps_keep_their_shape_in_chains_only() -> None:
-    """In a chain another constant is a factor of the map. At a skip the two branches get different factors.
+    """In a chain, another constant only scales the map. At a skip, the two branches get different factors.
 
-    x = 1; branch 2 x, skip x, sum 3; R of the sum 3, of which 2 to the branch and 1 to the skip. The branch sends
-    2 * 2 = 4 down with n = 1 and 2 with n = 2: the map is 5 or 3.
+    x = 1, the branch is 2 x, the skip x, their sum 3. R = 3 at the sum: the branch gets 2 and the skip 1. The branch
+    sends down 2 * 2 = 4 with n = 1, but 2 with n = 2: the map is 5 or 3.
     """
     chain = Network.sequential(Dense([[1.0, 2.0], [0.5, 1.0]]), ReLU(), Dense([[1.0, -3.0]]))
     other = Network([(name, with_another_constant(layer, 7), inputs) for name, layer, inputs in chain.nodes])
@@ -127,7 +127,7 @@ def test_bare_maps_keep_their_shape_in_chains_only() -> None:
 @few
 @given(data=st.data(), factor=st.fractions(-3, 3, max_denominator=7))
 def test_homogeneous_and_odd(data: st.DataObject, factor: Fraction) -> None:
-    """Of c R, any c, it is c times that of R, rescaled or bare."""
+    """The relevance for c R is c times that for R, for any c, with or without rescaling."""
     layer, a, R = exactly(data.draw(layer_cases(st.sampled_from(kinds_for("relative")))))
     c = exact([factor])[0]
     for rule in (RELATIVE, BARE):
@@ -139,7 +139,7 @@ def test_homogeneous_and_odd(data: st.DataObject, factor: Fraction) -> None:
 @few
 @given(data=st.data())
 def test_a_layer_hands_on_the_magnitude_that_it_received(data: st.DataObject) -> None:
-    """sum |R_i| = sum |R_j| per sample, or nothing where all messages cancel."""
+    """sum |R_i| = sum |R_j| per sample, or 0 where all messages cancel."""
     layer, a, R = exactly(data.draw(layer_cases(st.sampled_from(kinds_for("relative")))))
     found, bare = (layer.flow(a, R, rule).inputs for rule in (RELATIVE, BARE))
     assert_array_equal(size(found), np.where(size(bare) == 0, 0 * size([R]), size([R])))
@@ -148,7 +148,7 @@ def test_a_layer_hands_on_the_magnitude_that_it_received(data: st.DataObject) ->
 @few
 @given(case=networks(blocks=st.lists(st.just("convolution"), max_size=3)))
 def test_maps_are_as_large_as_the_logit(case: tuple[Network, np.ndarray]) -> None:
-    """Without joins, sum |R| at the input is |logit|, or 0 where all cancels: nothing grows or shrinks with depth."""
+    """Without joins, sum |R| at the input is |logit|, or 0 after full cancellation: depth does not change the size."""
     net, x = fractional(case)
     trace = lrpref.trace(net, x, rule="relative")
     logit = abs(np.take_along_axis(trace.logits, trace.target[:, None], axis=1)[:, 0])
@@ -159,7 +159,7 @@ def test_maps_are_as_large_as_the_logit(case: tuple[Network, np.ndarray]) -> Non
 @few
 @given(data=st.data())
 def test_columns_of_the_ledger(data: st.DataObject) -> None:
-    """*factor* is sum_j R_j (1 - kappa |z_j| / n), *bias* is kappa sum_j sgn(z_j) b_j R_j / n: computed literally."""
+    """*factor* is sum_j R_j (1 - kappa |z_j| / n) and *bias* is kappa sum_j sgn(z_j) b_j R_j / n."""
     layer, a, R = exactly(data.draw(layer_cases(st.sampled_from(kinds_for("relative")))))
     z, (_, b), n = layer.forward(*a), layer.parameters(*a), layer.fan_in(*(v.shape for v in a))
     b = 0 * z if b is None else b + 0 * z
@@ -175,7 +175,7 @@ def test_columns_of_the_ledger(data: st.DataObject) -> None:
 @few
 @given(case=layer_cases(st.sampled_from(list(LINEAR))))
 def test_the_trace_tells_kappa_and_what_survived(case: Any) -> None:
-    """log(kappa), and sum_i |sum_j m_ij| over sum_ij |m_ij|, from the message matrix."""
+    """log(kappa) and sum_i |sum_j m_ij| / sum_ij |m_ij| agree with the message matrix."""
     facts = case.layer.flow(case.inputs, case.R, RELATIVE).facts
     m = [v.reshape(*a.shape, -1) for v, a in zip(bare_messages(case), case.inputs, strict=True)]
     apart, together = (np.asarray(v, dtype=float) for v in (size(m), size([v.sum(axis=-1) for v in m])))
@@ -196,19 +196,19 @@ positive = st.integers(0, 2**16).map(np.random.default_rng)
 @few
 @given(rng=positive, depth=st.integers(1, 4))
 def test_the_sign_of_the_evidence_is_kept_on_positive_chains(rng: np.random.Generator, depth: int) -> None:
-    """Without biases and with weights >= 0 above the first layer: R_i has the sign of what i adds to the output."""
+    """Without biases and with weights >= 0 above the first layer, R_i has the sign of i's share of the output."""
     layers: list[Layer] = [Dense(rng.normal(size=(4, 3)))]
     for _ in range(depth):
         layers += [ReLU(), Dense(rng.random((4, 4)))]
     net, x = Network.sequential(*layers), rng.normal(size=(5, 3))
     found, added = (lrpref.explain(net, x, 0, rule, seed=1.0) for rule in ("relative", "zero"))
-    single = net["dense1"].weight[None] * x[:, None] > 0  # does unit j count on input i?
-    agreed = single.all(axis=1) | ~single.any(axis=1)  # where all units do, or none does, nothing can cancel
+    single = net["dense1"].weight[None] * x[:, None] > 0  # does input i contribute positively to unit j?
+    agreed = single.all(axis=1) | ~single.any(axis=1)  # where all units agree, nothing can cancel
     assert_array_equal(np.sign(found[agreed]), np.sign(added[agreed]))
 
 
 def test_skips_split_in_proportion_and_0_by_0_sends_nothing() -> None:
-    """y = a + b: R_a = a / (a + b) R, the one division; max-pools and Concat route; kappa touches none of them."""
+    """y = a + b: R_a = a / (a + b) R; max-pool and Concat route. None of these layers is rescaled by kappa."""
     net = Network([("sum", Add(), ["input", "double"]), ("double", Dense([[2.0]]), ["input"])])
     x = np.array([[1.5], [0.0]])
     trace = lrpref.trace(net, x, rule="relative", seed=np.array([[9.0], [9.0]]))
@@ -229,13 +229,13 @@ def test_batchnorm_is_refused_and_scale_is_taken() -> None:
     assert_array_equal(lrpref.explain(scale, np.array([[3.0]]), rule="relative", seed=1.0), [[1]])
 
 
-# ---- what it does not promise ------------------------------------------------------------------------------------
+# ---- what it does not promise: counter-examples ------------------------------------------------------------------
 
 
 def test_not_additive_in_relevance() -> None:
-    """Unit 1 sends R to input 1; unit 2 sends (R, -R)/2 to both. Of (1, 0) and (0, 1): (1, 0), (1/2, -1/2).
+    """Unit 1 sends R to input 1, unit 2 sends (R, -R)/2. The maps of (1, 0) and (0, 1) are (1, 0) and (1/2, -1/2).
 
-    Of (1, 1): the messages (1, 0) and (1, -1), halved, sum to (1, -1/2), rescaled to 2: (4/3, -2/3).
+    For (1, 1), the messages (1, 0) and (1, -1), halved, sum to (1, -1/2), rescaled to magnitude 2: (4/3, -2/3).
     """
     layer, a = Dense([[1.0, 0.0], [1.0, -1.0]]), np.array([[1.0, 1.0]])
     found = [layer.relevance(a, np.array([R]), RELATIVE)[0] for R in ([1.0, 0.0], [0.0, 1.0], [1.0, 1.0])]
@@ -246,14 +246,15 @@ def test_not_additive_in_relevance() -> None:
 
 
 def two_units(c: float) -> Network:
-    """f(x) = relu(x1) + 3 relu(x2), the second unit scaled by c and its weight by 1/c: the same function for any c."""
+    """f(x) = relu(x1) + 3 relu(x2), with the second unit scaled by c and its weight by 1/c; f does not depend on c."""
     return Network.sequential(Dense([[1.0, 0.0], [0.0, c]]), ReLU(), Dense([[1.0, 3.0 / c]]))
 
 
 def test_not_gradient_times_input_and_not_invariant_to_scaling_a_unit() -> None:
-    """x = (1, 1): gradient x input is (1, 3). Relative: the output sends (1, 3)/2, the units a w R = (1, 3 c)/...
+    """At x = (1, 1), gradient x input is (1, 3) for every c; the map of relative LRP depends on c.
 
-    so that the map is (4, 12 c) / (1 + 3 c): the same function, another map for each c, and (1, 3) for c = 1 alone.
+    The output sends (1, 3), the units send on a multiple of (1, 3 c): rescaled to the logit 4, the map is
+    (4, 12 c) / (1 + 3 c). It is (1, 3) for c = 1 only, although the function is the same for all c.
     """
     x = np.ones((1, 2))
     for c in (0.5, 1.0, 2.0):
@@ -263,9 +264,9 @@ def test_not_gradient_times_input_and_not_invariant_to_scaling_a_unit() -> None:
 
 
 def test_not_invariant_to_inserting_an_identity() -> None:
-    """The identity sends a_i R_i / n, so that large activations get more at each step.
+    """An identity layer sends a_i R_i / n, so large activations gain relevance at each step.
 
-    f = x1 + x2 at (1, 3): the map is (1, 3), and (1, 9) * 4 / 10 with an identity below.
+    f = x1 + x2 at (1, 3): the map is (1, 3), but (1, 9) * 4 / 10 with an identity layer below.
     """
     last, identity, x = Dense([[1.0, 1.0]]), Dense(np.eye(2)), np.array([[1.0, 3.0]])
     assert_allclose(lrpref.explain(Network.sequential(last), x, rule="relative"), [[1, 3]])
@@ -282,9 +283,10 @@ def test_the_sum_of_the_map_is_no_fixed_multiple_of_the_logit() -> None:
 
 
 def test_without_the_sign_evidence_changes_sides() -> None:
-    """The bare form a w R / n of a third party has no sgn(z): at a unit of -1, an input that made it so gets +.
+    """Without sgn(z), as in a third party's a w R / n, the input that makes a unit negative gets R_i > 0.
 
-    z = 1 - 2 = -1, R = -1 (a negative logit). The second input speaks against the class, and says so with sgn(z) only.
+    z = 1 - 2 = -1 and R = -1 (a negative logit). The second input is evidence against the class, so its relevance
+    should be negative; it is so only with the factor sgn(z).
     """
     layer, a, R = Dense([[1.0, -2.0]]), np.array([[1.0, 1.0]]), np.array([[-1.0]])
     unsigned = a * layer.weight / 2 * R
@@ -292,14 +294,14 @@ def test_without_the_sign_evidence_changes_sides() -> None:
     assert_array_equal(layer.relevance(a, R, BARE), [[0.5, -1]])
     assert_array_equal(layer.relevance(a, R, rules.Zero()), [[1, -2]])
     positive_unit = Dense([[2.0, -1.0]])
-    assert_array_equal(positive_unit.relevance(a, R, BARE), a * positive_unit.weight / 2 * R)  # the same where z > 0
+    assert_array_equal(positive_unit.relevance(a, R, BARE), a * positive_unit.weight / 2 * R)  # same if z > 0
 
 
 def test_kappa_bounds_the_size_and_not_the_direction() -> None:
-    """The units send (1, 0)/2 and -(1, d)/2: all but d cancels, and rescaling makes a whole map of what is left.
+    """The units send (1, 0)/2 and -(1, d)/2: all but d cancels, and the remainder is rescaled to full size.
 
-    So d = 2^-20 alone decides the direction, (0, -1); a change of the weight of 1 by 8 d turns it to (-8, -1). The
-    trace reports it: of the messages, a share of d / (2 + d) survived.
+    So d = 2^-20 alone determines the direction, (0, -1); changing the weight 1 by 8 d turns it to (-8, -1). The trace
+    reports that only the fraction d / (2 + d) of the messages survived.
     """
     d = 2.0**-20
     x, R = np.ones((1, 2)), np.array([[1.0, -1.0]])
@@ -314,7 +316,7 @@ def test_kappa_bounds_the_size_and_not_the_direction() -> None:
 
 
 def test_almost_total_cancellation_warns() -> None:
-    """With d = 1e-9 the books themselves are rounding noise, and say so."""
+    """With d = 1e-9 the ledger itself is dominated by rounding, which raises a warning."""
     net = Network.sequential(Dense([[1.0, 0.0], [1.0, 1e-9]]), names=["fc"])
     with pytest.warns(RelevanceWarning, match="relevance is not conserved at 'fc'"):
         lrpref.trace(net, np.ones((1, 2)), rule="relative", seed=np.array([[1.0, -1.0]]))
@@ -326,9 +328,9 @@ def test_almost_total_cancellation_warns() -> None:
 @few
 @given(data=st.data(), up=st.sampled_from([-90, 90]), over=st.sampled_from([-30, 25]))
 def test_powers_of_two_change_nothing(data: st.DataObject, up: int, over: int) -> None:
-    """Inputs and weights times powers of two, biases along: the same map to the last bit, in float32 too.
+    """Scaling inputs, weights and biases by powers of two gives the same map to the last bit, even in float32.
 
-    Forward, numbers are between 2^-126 and 2^127; a product of three of them taken before they are scaled is not.
+    All forward values lie between 2^-126 and 2^127, but an unscaled product of three of them may not.
     """
     case = data.draw(layer_cases(st.sampled_from(WEIGHTED), relevance=arrays))
     layer = case.layer.map_arrays(lambda v: v.astype(np.float32))
@@ -346,7 +348,7 @@ def test_powers_of_two_change_nothing(data: st.DataObject, up: int, over: int) -
 
 
 def test_products_are_scaled_before_they_underflow() -> None:
-    """Numbers of many digits, whose products near 2^-128 have but a few: the map is the same to the last bit."""
+    """Products near 2^-128 would be subnormal and lose digits; the map must still be the same to the last bit."""
     rng = np.random.default_rng(0)
     weight, a, R = (rng.standard_normal(shape).astype(np.float32) for shape in ((3, 5), (2, 5), (2, 3)))
     one = Dense(weight).relevance(a, R, RELATIVE)
@@ -355,7 +357,7 @@ def test_products_are_scaled_before_they_underflow() -> None:
 
 
 def deep(widths: list[int], rng: np.random.Generator, scale: float, dtype: Any) -> Network:
-    """Nineteen weighted layers in VGG19's order, He weights times `scale`: 16 convolutions, 5 pools, 3 Dense layers."""
+    """VGG19's layout: 16 convolutions, 5 pools and 3 Dense layers, with He-initialised weights times `scale`."""
     plan: list[Any] = []
     for count, width in zip((2, 2, 4, 4, 4), widths, strict=True):
         plan += [width] * count + ["pool"]
@@ -380,9 +382,9 @@ def deep(widths: list[int], rng: np.random.Generator, scale: float, dtype: Any) 
 
 @pytest.mark.parametrize("scale", [0.25, 1.0, 12.0])
 def test_float32_through_nineteen_layers(scale: float) -> None:
-    """Activations of 1e-11 or 1e20 at the top: finite, as large as the logit, and right to three digits or more.
+    """With activations of 1e-11 or 1e20 at the top, the map is finite, as large as the logit, and right to 3 digits.
 
-    The bare messages leave float32's range where |z| / n is small or large at every one of nineteen layers.
+    The bare messages leave the range of float32 when |z| / n is small, or large, in each of the nineteen layers.
     """
     net = deep([4, 8, 8, 16, 16], np.random.default_rng(0), scale, np.float64)
     x = np.random.default_rng(1).random((2, 3, 32, 32))
@@ -405,7 +407,7 @@ MODELS = os.environ.get("LRPREF_MODELS")
 
 @pytest.mark.skipif(not MODELS, reason="needs LRPREF_MODELS, a folder with vgg16_imagenet_notop_f16.npz")
 def test_real_activations_of_vgg16() -> None:
-    """The 13 ImageNet convolutions on a picture with a photograph's spectrum, in float32 against float64."""
+    """The 13 ImageNet convolutions on noise with the spectrum of a photograph: float32 agrees with float64."""
     with np.load(Path(MODELS or "") / "vgg16_imagenet_notop_f16.npz") as held:
         arrays = {name: held[name].astype(np.float64) for name in held.files}
     layers: list[Layer] = []
@@ -425,7 +427,7 @@ def test_real_activations_of_vgg16() -> None:
 
 
 def photograph(side: int) -> np.ndarray:
-    """Noise with the 1/f spectrum of photographs, as VGG16 takes them: B, G, R, minus their means."""
+    """Noise with the 1/f spectrum of photographs, in VGG16's input format: B, G, R, minus their means."""
     rng = np.random.default_rng(0)
     f = np.hypot(np.fft.fftfreq(side)[:, None], np.fft.fftfreq(side))
     f[0, 0] = 1
@@ -435,7 +437,7 @@ def photograph(side: int) -> np.ndarray:
 
 
 def test_nothing_flows_from_nothing() -> None:
-    """Zero inputs, zero relevance, messages that cancel to nothing: zeros, no NaN, and kappa is 0."""
+    """Zero inputs, zero relevance and messages that cancel completely give zeros, not NaN, and kappa = 0."""
     layer = Dense([[1.0, 2.0], [1.0, 2.0]])
     rows: list[tuple[Any, Any]] = [([0.0, 0.0], [1.0, 1.0]), ([1.0, 1.0], [0.0, 0.0]), ([1.0, 1.0], [1.0, -1.0])]
     for a, R in rows:

@@ -1,4 +1,4 @@
-"""The two studies: their designs, that a run can be stopped and taken up again, and what is answered when."""
+"""The two reproduction studies: their designs, their measures, resuming an interrupted run, and the verdicts."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def norm(channels: int, rng: np.random.Generator) -> BatchNorm:
 
 
 def small(position: str, seed: int) -> Network:
-    """A network for digits with BatchNorm in a position of the first study, untrained and tiny."""
+    """A tiny untrained network for digits, with BatchNorm at one of the positions of the first study."""
     rng = np.random.default_rng(seed)
     if position.startswith("dense"):
         layers = [Flatten(), Dense(rng.normal(size=(6, 784)) / 28, rng.normal(size=6))]
@@ -54,7 +54,7 @@ def small(position: str, seed: int) -> Network:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two of the first study's networks, their twins, for two seeds."""
+    """A folder with two networks of the first study and their twins, for two seeds."""
     where = tmp_path_factory.mktemp("networks")
     for seed in (0, 1):
         for position in ("conv-relu-bn", "conv", "dense-bn-relu", "dense"):
@@ -63,11 +63,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return where
 
 
-# ---- the designs -------------------------------------------------------------------------------------------------
+# ---- study designs -----------------------------------------------------------------------------------------------
 
 
 def test_the_full_design_of_the_first_study(folder: Path) -> None:
-    """16 networks and 3 seeds: with BatchNorm 5 treatments x 4 rules + 2 baselines, twins 4 rules + 2 baselines."""
+    """16 networks, 3 seeds; 5 treatments x 4 rules + 2 baselines with BatchNorm, 4 rules + 2 baselines for twins."""
     study = guillemot2020.study(SHORT, seeds=(0, 1, 2), folder=folder)
     here = [unit for unit in study.units if unit.dataset == "mnist" and unit.seed == 1]
     assert len(here) >= 2 * (5 * 4 + 2) + 2 * (4 + 2)
@@ -89,7 +89,7 @@ def test_the_design_of_the_second_study() -> None:
 
 
 def test_small_networks_of_the_second_study_are_repeated(folder: Path) -> None:
-    """They come from the first study's folder, with a seed in their names; those trained once have none."""
+    """Small networks come from the first study's folder, with a seed in their names; others are trained only once."""
     study = nyiri2025.study(SHORT, seeds=(0, 1), folder=folder)
     assert {unit.seed for unit in study.units if unit.network == "mnist-conv"} == {0, 1}
     assert {unit.seed for unit in study.units if unit.network == "mnist-cnn"} == {0}
@@ -99,7 +99,7 @@ def test_small_networks_of_the_second_study_are_repeated(folder: Path) -> None:
 
 @pytest.mark.parametrize("position", [*guillemot2020.TWINS, "conv", "dense"])
 def test_every_position_fuses_away(position: str) -> None:
-    """Not one BatchNorm is left as a Scale: "fused" means the same for all of them."""
+    """No BatchNorm remains as a Scale, so "fused" means the same for all networks."""
     net = small(position, 0)
     assert lrpref.fusion_plan(net).kept == ()
     assert (position in ("conv", "dense")) == (not lrpref.fusion_plan(net).decisions)
@@ -111,7 +111,7 @@ COMMITTED = sorted((ROOT / "weights" / "bn").glob("*.npz"))
 
 @pytest.mark.parametrize("path", COMMITTED, ids=lambda path: path.stem)
 def test_the_committed_networks(path: Path) -> None:
-    """They load, BatchNorm folds away whole, the page has their accuracy, and they know digits when they see them."""
+    """They load, all BatchNorm layers fold, the page gives their accuracy, and they classify the embedded digits."""
     trained, about = networks.load(path.stem), lrpref.weights.metadata(path)
     dataset = path.stem.partition("-")[0]
     batch = images.load(dataset, 10)
@@ -130,7 +130,7 @@ def test_all_of_seed_0_is_committed() -> None:
     assert len(COMMITTED) == 16
 
 
-# ---- what is measured --------------------------------------------------------------------------------------------
+# ---- measures ----------------------------------------------------------------------------------------------------
 
 
 def digits(count: int = 3) -> images.Images:
@@ -139,7 +139,7 @@ def digits(count: int = 3) -> images.Images:
 
 @pytest.mark.parametrize("position", guillemot2020.TWINS)
 def test_treatments(position: str) -> None:
-    """Under LRP-0, BatchNorm left in gives the fused map (a theorem); passed, another; all explain the same answer."""
+    """Under LRP-0, BatchNorm under zero gives the fused map (a theorem), under pass another; the target is the same."""
     trained, unit = Trained(small(position, 0)), Unit("mnist", f"mnist-{position}", 0, "zero", "zero")
     same = guillemot2020.measured(trained, unit, digits(), SHORT)
     assert_allclose(same["cosine_fused"], 1, atol=1e-9)
@@ -154,7 +154,7 @@ def test_treatments(position: str) -> None:
 
 
 def test_measures_of_stability() -> None:
-    """Of a linear network under LRP-0 the map is w x: noise of standard deviation s moves it by s |w e| / |w x|."""
+    """A linear network under LRP-0 has the map w x: noise s e changes it by s |w e| / |w x|."""
     net = Network.sequential(Flatten(), Dense(np.random.default_rng(0).normal(size=(10, 784)).astype(np.float32)))
     trained, batch = Trained(net), digits().x
     target = trained.answers(batch)
@@ -183,7 +183,7 @@ def test_a_map_that_is_not_finite_has_no_faithfulness() -> None:
 
 
 def test_pictures_are_taken_apart_as_pictures() -> None:
-    """A network that takes (p - .5) / .25 and one that has it in its first layer: the same faithfulness and noise."""
+    """Normalising by (p - .5) / .25 outside the network or in its first layer gives the same faithfulness."""
     plain = small("conv", 0)
     within = Network(
         [("scale", lrpref.Scale([4.0], [-2.0]), ["input"])]
@@ -203,7 +203,7 @@ def test_pictures_are_taken_apart_as_pictures() -> None:
     assert str(box.pairs[0][1]).startswith("z-box")  # type: ignore[union-attr]
 
 
-# ---- running it --------------------------------------------------------------------------------------------------
+# ---- running a study ---------------------------------------------------------------------------------------------
 
 
 def tiny_study(calls: list[str], units: int = 3) -> Study:
@@ -219,7 +219,7 @@ def tiny_study(calls: list[str], units: int = 3) -> Study:
 
 
 def test_a_run_is_taken_up_again(tmp_path: Path) -> None:
-    """What was measured before a power cut is not measured again, and what broke off has left nothing."""
+    """Units measured before an interruption are not measured again; the interrupted unit leaves no file."""
     calls: list[str] = []
     study = tiny_study(calls)
     with pytest.raises(RuntimeError):
@@ -265,11 +265,11 @@ def test_the_line_tells_how_far_it_is(tmp_path: Path, capsys: pytest.CaptureFixt
     assert capsys.readouterr().err == ""
 
 
-# ---- answers -----------------------------------------------------------------------------------------------------
+# ---- claims and verdicts -----------------------------------------------------------------------------------------
 
 
 def test_intervals_are_over_seeds() -> None:
-    """Student's t with 2 degrees of freedom: 1, 2, 3 give 2 +- 4.303 / sqrt(3)."""
+    """Intervals use Student's t; with 2 degrees of freedom, 1, 2, 3 give 2 +- 4.303 / sqrt(3)."""
     mean, low, high = statistics.interval([1.0, 2.0, 3.0])
     assert_allclose([mean, high - mean, mean - low], [2, 4.303 / 3**0.5, 4.303 / 3**0.5])
     assert np.isnan(statistics.interval([1.0])[1:]).all()
@@ -292,14 +292,14 @@ def test_verdicts(values: list[float], expected: str) -> None:
 
 
 def rows(area: float, span: float = 2.0) -> dict[str, np.ndarray]:
-    """Measures of two images; under the fill "zero" the area is half as large."""
+    """Measures of two images; with the fill "zero" the area is half as large."""
     two = np.ones(2)
     areas = {"abpc_mean": area * two, "abpc_zero": area / 2 * two}
     return {**areas, "span_mean": span * two, "span_zero": span * two, "noise_l2": np.array([area, np.nan])}
 
 
 def test_the_claims_of_the_first_study_by_hand() -> None:
-    """Three seeds. Fused beats passed by .1, .11, .12 of the span; on the dense network it is .3 below the twin."""
+    """Fused exceeds pass by .1, .11, .12 of the span; on the dense network it is .3, .29, .28 below the twin."""
     found: dict[Unit, Any] = {}
     for seed in range(3):
         found[Unit("mnist", "mnist-dense-bn-relu", seed, "fused", "sobel")] = rows(0.1 + 0.02 * seed)
@@ -320,7 +320,7 @@ def test_the_claims_of_the_first_study_by_hand() -> None:
     mean, zero = "fill mean: 0.11 [0.0852, 0.135] over 3 seeds", "fill zero: 0.055 [0.0426, 0.0674] over 3 seeds"
     assert told(f"{behind}pass", "zero") == (f"{mean}; {zero}", "held")
     assert told(f"{behind}absolute", "z-plus")[1] == "cannot say: nothing was measured"
-    assert told(f"{behind}zero", "zero")[1] == "the same map, by theorem: False"  # it was not measured
+    assert told(f"{behind}zero", "zero")[1] == "the same map, by theorem: False"  # not measured
     worse, more, edges = (claims[name] for name in claims if name.startswith(meet) and name.endswith("(z-plus)"))
     assert worse.figure.startswith("relative ABPC, fill mean: 0.29 [0.265, 0.315] over 3 seeds; fill zero: 0.145 ")
     assert worse.verdict == "held"
@@ -334,7 +334,7 @@ def test_the_claims_of_the_first_study_by_hand() -> None:
 
 
 def test_the_claims_of_the_second_study_by_hand() -> None:
-    """One seed, two images: differences of .5 and .5 (or of one image where the other has no number)."""
+    """One seed, two images: the mean of the differences per image, and its standard error."""
     found: dict[Unit, Any] = {}
     for rule, area in {"relative": 1.0, "zero": 0.5, "z-plus": 3.0, **dict.fromkeys(nyiri2025.DECADES, 0.7)}.items():
         measured = {**rows(area), "precision_l2": np.array([area, area])}
@@ -366,7 +366,7 @@ def test_means_leave_out_what_is_no_number() -> None:
 
 
 def test_the_command(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Networks with BatchNorm, two digits; a second call measures nothing and prints the same."""
+    """Networks with BatchNorm on two digits; a second call measures nothing and prints the same output."""
     out = tmp_path / "results"
     words = ["reproduce", "2002.11018", "--networks", str(folder), "--seeds", "0", "1", "--images", "2", "--quick"]
     words += ["--only=mnist-conv-relu-bn", "--out", str(out)]
@@ -392,7 +392,7 @@ def test_the_command(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 
 
 def test_parts_of_a_run_make_the_whole(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Two parts into one folder share nothing and leave nothing out; the whole then measures nothing, and sums up."""
+    """Two parts in one folder are disjoint and complete; the full run then measures nothing and writes the summary."""
     words = ["reproduce", "2002.11018", "--networks", str(folder), "--seeds", "0", "--images", "2", "--quick"]
     words += ["--only=mnist-dense--", "--out", str(tmp_path)]
     assert main([*words, "--part", "1/2"]) == 0
@@ -422,7 +422,7 @@ def test_parts_that_are_none(text: str, capsys: pytest.CaptureFixture[str]) -> N
 
 
 def test_images_of_a_folder(tmp_path: Path) -> None:
-    """As `lrpref.datasets` reads and checks them."""
+    """Images of a folder are read and checked by `lrpref.datasets`."""
     rng = np.random.default_rng(0)
     x = rng.integers(0, 256, (5, 32, 32, 3), dtype=np.uint8)
     np.savez(tmp_path / "cifar10_eval.npz", x_test=x, y_test=np.arange(5), index_test=np.arange(5, dtype=np.int32))
@@ -430,7 +430,7 @@ def test_images_of_a_folder(tmp_path: Path) -> None:
     assert found.source == "the first 4 test images of cifar10"
     assert_allclose(found.x[1, 2], x[1, :, :, 2] / 255, rtol=1e-6)
     with pytest.raises(DataError):
-        images.load("cifar10", 4, tmp_path)  # not the published ones
+        images.load("cifar10", 4, tmp_path)  # not the published files
     assert images.load("cifar10", 5).x.shape == (1, 3, 32, 32)
     assert images.load("cifar10", 5).labels.tolist() == [3]
 

@@ -1,4 +1,4 @@
-"""A real architecture, end to end: ResNet-20 with both kinds of shortcut, under every rule and composite."""
+"""ResNet-20 end to end, with both kinds of shortcut, under every rule and composite."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ RULES: dict[str, rules.Rule | Composite | str] = {
     **{f"composite {name}": name for name in composites.PRESETS},
     "composite epsilon-gamma-box": "epsilon-gamma-box(low=-3, high=3)",
 }
-del RULES["pass"]  # for diagonal layers only: the presets put it on what fusion leaves
+del RULES["pass"]  # for diagonal layers only: the presets apply it to what fusion leaves
 
 
 def resnet20(shortcut: str, width: float = 1.0) -> Network:
-    """A ResNet-20 with random weights that looks trained."""
+    """A ResNet-20 with random weights, and BatchNorm statistics and biases as after training."""
     net = lrpref.models.resnet20(shortcut, width=width, seed=0)  # type: ignore[arg-type]
     return trained_like(net, np.random.default_rng(0))
 
 
 @pytest.fixture(scope="module")
 def x() -> np.ndarray:
-    """Two images of noise: for what is tested here they are as good as photographs."""
+    """Two noise images, which serve as well as photographs here."""
     return np.random.default_rng(1).normal(size=(2, 3, 32, 32))
 
 
 @pytest.fixture(scope="module", params=SHORTCUTS)
 def fused(request: pytest.FixtureRequest) -> Network:
-    """A narrow ResNet-20 without BatchNorm, of each kind."""
+    """A narrow fused ResNet-20, once with each kind of shortcut."""
     return lrpref.fuse(resnet20(request.param, width=0.25))
 
 
@@ -66,10 +66,10 @@ def test_it_fuses(shortcut: str, x: np.ndarray) -> None:
     net = resnet20(shortcut)
     fused, plan = lrpref.fuse(net, verify=x), lrpref.fusion_plan(net)
     assert not any(isinstance(layer, BatchNorm) for _, layer, _ in fused.nodes)
-    # Every BatchNorm follows a convolution. The Scales by 0 are shortcut A's zeros: no BatchNorm, and nothing to fold.
+    # Every BatchNorm follows a convolution and folds. The Scales by 0 are the zero channels of shortcut A and remain.
     assert {d.node for d in plan.kept} == {name for name, layer, _ in net.nodes if isinstance(layer, Scale)}
     assert {d.action.partition(" into ")[0] for d in plan.decisions if d not in plan.kept} == {"folded"}
-    # Some 20 layers of 9 to 576 products each round the output by sqrt(20 * 576) eps or so: 2e-14.
+    # About 20 layers with up to 576 products each: rounding of about sqrt(20 * 576) eps = 2e-14 of the output.
     assert fusion.forward_difference(net, fused, x) < 1e-12
 
 
@@ -86,7 +86,7 @@ def test_it_is_what_it_says_along_the_shortcut(shortcut: str) -> None:
         assert at[skip].shape == (1, 8, 16, 16)
 
 
-@pytest.mark.filterwarnings("ignore::lrpref.errors.RelevanceWarning")  # whether books close is asserted here, tighter
+@pytest.mark.filterwarnings("ignore::lrpref.errors.RelevanceWarning")  # conservation is asserted here, more tightly
 @pytest.mark.parametrize("rule", RULES)
 def test_it_explains_and_the_books_close(rule: str, fused: Network, x: np.ndarray) -> None:
     tr = lrpref.trace(fused, x, rule=RULES[rule])
@@ -97,12 +97,12 @@ def test_it_explains_and_the_books_close(rule: str, fused: Network, x: np.ndarra
 
 
 def relevance_moved(net: Network, tr: lrpref.Trace, x: np.ndarray) -> np.ndarray:
-    """Per layer and sample, the sum of |R| that passed through: what came in, what was handed on, what was booked.
+    """Per layer and sample, the sum of |R| received, passed on and recorded as a loss.
 
-    The sums in the books may be small where their parts are large and cancel, as under LRP-0. Rounding is relative
-    to the parts, which are messages between units: a unit here has at most 144 inputs, so that each part carries
-    about 144 eps = 3e-14 of itself, and messages of opposite sign make the parts some tens of times larger than the
-    relevances that can be seen. Hence 1e-12 of what moved.
+    The sums in the ledger may be small although their terms are large and cancel, as under LRP-0. Rounding is relative
+    to the terms, which are messages between units. A unit has at most 144 inputs, so the relative error of a term is
+    about 144 eps = 3e-14, and messages of opposite sign can be some tens of times larger than the relevance they sum
+    to. Hence the tolerance of 1e-12 of this sum.
     """
     activations = net.activations(x)
     moved = []
@@ -120,7 +120,7 @@ def test_full_width(x: np.ndarray) -> None:
     tr = lrpref.trace(net, x, rule="epsilon-plus-flat")
     assert tr.relevance.shape == x.shape
     out, into = tr.ledger["out"], tr.ledger["in"]
-    # z-plus, flat and the shortcut's routes keep sums up to biases and stabilizers, all of them in the books.
+    # z-plus, flat and routing conserve relevance up to biases and stabilizers, which are all in the ledger.
     assert_allclose(out - into, sum(tr.ledger[loss] for loss in LOSSES), rtol=0, atol=1e-11 * abs(out).max())
     assert_allclose(tr.ledger["in"][-1], tr.relevance.sum(axis=(1, 2, 3)), rtol=1e-12)
 

@@ -1,4 +1,4 @@
-"""The rules against the oracle, against hand calculation, and against the laws that each of them promises."""
+"""The rules, checked against the oracle, against hand calculation, and against the laws they promise."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ from lrpref.testing.strategies import (
 )
 
 half, few = (settings(max_examples=settings.default.max_examples // n) for n in (2, 5))
-"""For laws that are tried on every rule in turn, and on every pair of a rule and a layer."""
+"""Fewer examples, for laws tested on every rule (`half`) or on every pair of a rule and a layer (`few`)."""
 
 every_rule = pytest.mark.parametrize("name", RULES)
 every_pair = pytest.mark.parametrize(("name", "kind"), [(name, kind) for name in RULES for kind in kinds_for(name)])
@@ -51,12 +51,12 @@ LINEAR_CASES = layer_cases(st.sampled_from(list(LINEAR)))
 
 
 def slack(rule: Rule, case: LayerCase) -> tuple[list[np.ndarray], np.ndarray]:
-    """How far rounding may take two correct results apart: for each input cell, and for each sample's books."""
+    """The difference that rounding may cause between correct results, per input cell and per sample's ledger."""
     return rounding(rule, *case)
 
 
 def assert_within(actual: Any, expected: Any, tolerance: Any) -> None:
-    """|actual - expected| <= tolerance, cell by cell."""
+    """Assert |actual - expected| <= tolerance in every cell."""
     assert_array_less(abs(to_numpy(actual) - to_numpy(expected)), tolerance + np.finfo(np.float64).tiny)
 
 
@@ -66,7 +66,7 @@ def relevance(rule: Rule, case: LayerCase) -> tuple[np.ndarray, ...]:
 
 
 def explainer(backend: Any, rule: Rule, layer: Any) -> Callable[..., tuple[np.ndarray, ...]]:
-    """explain(inputs, R) as the laws take it, computed on a backend."""
+    """The function explain(inputs, R) that the laws expect, computed on a backend."""
     rule, layer = backend(rule), backend(layer)
     return lambda inputs, R: relevance(rule, LayerCase(layer, backend(inputs), backend(R)))
 
@@ -76,7 +76,7 @@ def explainer(backend: Any, rule: Rule, layer: Any) -> Callable[..., tuple[np.nd
 
 @every_rule
 def test_every_law_holds_in_fractions_and_in_float32(name: str) -> None:
-    """All laws at once, on the same random layers, as anyone may ask them of a rule of their own."""
+    """All laws on random layers, through `check_rule`, which users can run on their own rules."""
     simplest = settings(max_examples=1, phases=[Phase.generate], database=None)
     check_rule(find(RULES[name](((1, 2),)), lambda rule: True, settings=simplest), max_examples=10)
 
@@ -106,7 +106,7 @@ def test_the_books_close(name: str, kind: str, data: st.DataObject) -> None:
 @half
 @given(data=st.data())
 def test_each_column_is_what_it_says(name: str, data: st.DataObject) -> None:
-    """No bias, no *bias*; no stabilizer, no *stabilizer*; R = 0, nothing anywhere; *factor* is Relative's alone."""
+    """No bias, no *bias*; no stabilizer, no *stabilizer*; no losses for R = 0; *factor* occurs under Relative only."""
     rule, case = data.draw(rule_cases(name))
     losses = case.layer.flow(case.inputs, case.R, rule).losses
     if not lrpref.oracle.bias(case.layer, *(shape[1:] for shape in case.shapes)).any():
@@ -124,7 +124,7 @@ def test_each_column_is_what_it_says(name: str, data: st.DataObject) -> None:
 @half
 @given(data=st.data())
 def test_relevance_is_linear(name: str, backend: Any, data: st.DataObject) -> None:
-    """Of 3 R + S it is 3 times that of R plus that of S."""
+    """The relevance for 3 R + S is 3 times that for R plus that for S."""
     rule, case = data.draw(rule_cases(name))
     assert rule.linear
     S = data.draw(arrays(case.R.shape))
@@ -137,9 +137,9 @@ def test_relevance_is_linear(name: str, backend: Any, data: st.DataObject) -> No
 @half
 @given(data=st.data())
 def test_a_sample_does_not_depend_on_its_batch(name: str, backend: Any, data: st.DataObject) -> None:
-    """Not even under epsilon scaled by the rms, nor on what the rule was used for before.
+    """Not even under epsilon scaled by the rms; nor does it depend on earlier uses of the rule.
 
-    (To rounding: one sample may be summed in another order.)
+    Equality is up to rounding, because a single sample may be summed in another order.
     """
     case = data.draw(LINEAR_CASES if name != "pass" else layer_cases("scale"))
     rule = data.draw(RULES[name](case.shapes, **({"whole_batch": False} if name == "z-box" else {})))
@@ -172,7 +172,7 @@ def test_a_second_call_equals_the_first_and_nothing_is_changed(name: str, backen
 @few
 @given(data=st.data())
 def test_inputs_may_be_read_only(name: str, data: st.DataObject) -> None:
-    """A write to what was given would raise."""
+    """Writing to a read-only input would raise an error."""
     rule, case = data.draw(rule_cases(name))
     for array in (*case.inputs, case.R):
         array.flags.writeable = False
@@ -183,7 +183,7 @@ def test_inputs_may_be_read_only(name: str, data: st.DataObject) -> None:
 @half
 @given(data=st.data())
 def test_float32_in_float32_out(name: str, backend: Any, data: st.DataObject) -> None:
-    """And close to the result in float64, in units of float32."""
+    """The result is float32, and agrees with that in float64 to float32 rounding."""
     rule, case = data.draw(rule_cases(name))
 
     def single(x: np.ndarray) -> np.ndarray:
@@ -198,7 +198,7 @@ def test_float32_in_float32_out(name: str, backend: Any, data: st.DataObject) ->
         assert_within(R_i, exact, units * tolerance)
 
 
-# ---- what the rules have to do with one another ------------------------------------------------------------------
+# ---- relations between rules -------------------------------------------------------------------------------------
 
 
 @given(case=LINEAR_CASES, stabilizer=st.sampled_from([0.0, 0.25]))
@@ -219,7 +219,7 @@ def test_epsilon_0_is_lrp_0(backend: Any, case: LayerCase) -> None:
 
 @given(case=LINEAR_CASES, generalised=st.booleans())
 def test_gamma_0_is_lrp_0(case: LayerCase, generalised: bool) -> None:
-    """The generalised form adds up its two branches, in another order."""
+    """Equality is up to rounding, because the generalised form sums its two branches in another order."""
     shared, tolerances = relevance(rules.Gamma(0.0, generalised), case), slack(rules.Zero(), case)[0]
     for one, other, tolerance in zip(shared, relevance(rules.Zero(), case), tolerances, strict=True):
         assert_within(one, other, 2 * tolerance * generalised)
@@ -236,7 +236,7 @@ def test_generalised_gamma_is_plain_gamma_where_a_and_z_are_not_negative(case: L
 
 @given(case=layer_cases(st.sampled_from(["dense", "conv2d", "scale"])), gamma=st.sampled_from([0.25, 1.0]))
 def test_generalised_gamma_is_odd(case: LayerCase, gamma: float) -> None:
-    """Turning every weight and bias round turns z round and leaves each share as it was (z = 0 apart)."""
+    """Negating all weights and biases negates z and leaves every share unchanged (except at z = 0)."""
     layer = case.layer
     case = case._replace(R=np.where(layer.forward(*case.inputs) != 0, case.R, 0))
     turned = case._replace(layer=layer.map_arrays(lambda array: -array))
@@ -277,14 +277,14 @@ def test_rules_without_a_bias_are_indifferent_to_it(backend: Any, name: str, dat
 
 @given(case=LINEAR_CASES, stabilizer=st.sampled_from([0.0, 0.25]))
 def test_absolute_hands_on_no_more_than_it_gets(backend: Any, case: LayerCase, stabilizer: float) -> None:
-    """sum |R_i| <= sum |R_j|: no cancellation can blow it up."""
+    """sum |R_i| <= sum |R_j|: cancellation in z cannot inflate the relevance."""
     shared = sum(sum_per_sample(abs(R_i)) for R_i in relevance(rules.Absolute(stabilizer), backend(case)))
     assert_array_less(shared, sum_per_sample(abs(case.R)) * (1 + 1e-12) + 1e-300)
 
 
 @given(case=LINEAR_CASES)
 def test_renormalised_alpha_beta_hands_on_all_it_can(case: LayerCase) -> None:
-    """Without bias it conserves wherever one of the two pools has something in it."""
+    """Without a bias it conserves relevance wherever at least one of the two parts is not empty."""
     rule = rules.AlphaBeta(2, 1, bias="ignore", empty="renormalise")
     flow = case.layer.flow(case.inputs, case.R, rule)
     w, _ = case.layer.parameters(*case.inputs)
@@ -294,7 +294,7 @@ def test_renormalised_alpha_beta_hands_on_all_it_can(case: LayerCase) -> None:
 
 @given(case=layer_cases("add"))
 def test_a_skip_may_be_split_by_sign_by_magnitude_or_equally(case: LayerCase) -> None:
-    """Zero: a / (a + b); Absolute: |a| / (|a| + |b|); Flat: equally."""
+    """Zero splits by a / (a + b), Absolute by |a| / (|a| + |b|), Flat equally."""
     total, size = sum(case.inputs), sum(map(abs, case.inputs))
     k = len(case.inputs)
     for n, a in enumerate(case.inputs):
@@ -331,11 +331,11 @@ BY_HAND: list[tuple[Rule, int, str]] = [
     (rules.AlphaBeta(2, 1), 1, "12/7 -1/5 -4/5"),
     # z+ = 6, z- = -1 - 4 - 2 = -7: 2, -1/7, -4/7.
     (rules.AlphaBeta(2, 1), -2, "2 -1/7 -4/7"),
-    # z+ = 6, z- = -5, whatever the bias.
+    # z+ = 6, z- = -5; the bias is ignored.
     (rules.AlphaBeta(2, 1, bias="ignore"), 1, "2 -1/5 -4/5"),
     # z+ = 7 + 1/2, z- = -5 - 1/2.
     (rules.AlphaBeta(2, 1, stabilizer=0.5), 1, "8/5 -2/11 -8/11"),
-    # alpha and beta as they are written: 1.1 * 6/7, -0.1 * 1/5, -0.1 * 4/5.
+    # alpha and beta are taken as the decimals written: 1.1 * 6/7, -0.1 * 1/5, -0.1 * 4/5.
     (rules.AlphaBeta(1.1, 0.1), 1, "33/35 -1/50 -2/25"),
     # (a w)+ = (6, 0, 0), b+ = 1.
     (rules.ZPlus(), 1, "6/7 0 0"),
@@ -371,7 +371,7 @@ def exact(*numbers: Any) -> np.ndarray:
 
 @pytest.mark.parametrize(("rule", "bias", "expected"), BY_HAND, ids=[f"{rule}, b={b}" for rule, b, _ in BY_HAND])
 def test_one_unit_by_hand(rule: Rule, bias: int, expected: str) -> None:
-    """With `==` in exact fractions; in float64 to the last digit or two."""
+    """Compared with `==` in exact fractions, and to the last digit or two in float64."""
     layer, a, R = Dense(exact(3, 1, -4), exact(bias)[0]), exact(2, -1, 1), exact(1)
     fractions = exact(*expected.split())
     held = {name: to_exact(getattr(rule, name)) for name in ("low", "high") if hasattr(rule, name)}
@@ -387,7 +387,7 @@ def to_exact(bound: Any) -> Any:
 
 
 def test_every_rule_is_done_by_hand() -> None:
-    """Pass, which has nothing to calculate, is below."""
+    """Every rule has an example above, except Pass, which is tested below."""
     assert {rule.name for rule, _, _ in BY_HAND} | {"pass"} == set(rules.RULES)
 
 
@@ -397,7 +397,7 @@ def test_pass_by_hand() -> None:
     assert_array_equal(layer.relevance(np.asarray([[-1.0, 0.0]]), R, rules.Pass()), R)
 
 
-# ---- zeros, signs and empty pools --------------------------------------------------------------------------------
+# ---- zeros, signs and empty parts --------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("z", "expected"), [(0.0, 0.5), (-0.0, 0.5), (-0.5, -1.0), (2.0, 2.5), (-2.0, -2.5)])
@@ -438,7 +438,7 @@ def test_what_a_zero_denominator_withholds_is_dropped(rule: Rule) -> None:
     assert_array_equal(flow.losses["dropped"], [3.0])
 
 
-# One pool empty: w = (1, 2), a = (1, 1), R = 3; the negative pool is empty.
+# w = (1, 2), R = 3: the negative part is empty for a = (1, 1), the positive one for a = (-1, -1), both for a = (0, 0).
 @pytest.mark.parametrize(
     ("empty", "a", "shared", "dropped"),
     [
@@ -451,25 +451,25 @@ def test_what_a_zero_denominator_withholds_is_dropped(rule: Rule) -> None:
     ],
 )
 def test_an_empty_pool(empty: str, a: float, shared: list[float], dropped: float) -> None:
-    """Literal: alpha R, or -beta R, and the rest is dropped. Renormalised: the other pool takes R, once."""
+    """Literal: the other part still gets alpha R or -beta R, the rest is dropped. Renormalised: it gets exactly R."""
     flow = Dense([[1.0, 2.0]]).flow((np.asarray([[a, a]]),), np.asarray([[3.0]]), rules.AlphaBeta(2, 1, empty=empty))
     assert_allclose(flow.inputs[0], [shared], rtol=1e-15)
     assert_array_equal(flow.losses["dropped"], [dropped])
 
 
 def test_cells_of_a_convolutions_padding_are_nothing_to_flat_and_z_box() -> None:
-    """3 x 3 taps round one cell: all relevance lands on it, also where l and h say that zero is inside the box."""
+    """With 3 x 3 taps around a single cell, that cell gets all relevance, even if the box contains zero."""
     conv, a, R = Conv2D(np.ones((1, 1, 3, 3)), padding=1), np.ones((1, 1, 1, 1)), np.full((1, 1, 1, 1), 2.0)
     for rule in (rules.Flat(), rules.ZBox(-1.0, 2.0), rules.WSquare()):
         assert_array_equal(conv.relevance(a, R, rule), R)
 
 
-# ---- a rule of one's own -----------------------------------------------------------------------------------------
+# ---- user-defined rules ------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Half(Rule):
-    """Half of R by weight squared, half by magnitude: two pools, of two known rules."""
+    """Half of R by squared weight, half by magnitude: one ratio from each of two known rules."""
 
     stabilizer: float = 0.0
 
@@ -541,7 +541,7 @@ def test_parameters_that_are_refused(call: Callable[[], object], message: str) -
 
 
 def test_a_bound_per_channel_lines_up_with_one_per_cell() -> None:
-    """Channels 0 and 5 against cells of 1 and 9 in those channels: in order, although the sizes agree crosswise."""
+    """Lows 0 and 5 per channel, highs 1 and 9 per cell: axes are matched by position, not by size."""
     high = np.broadcast_to(np.asarray([1.0, 9.0])[:, None, None], (2, 2, 2))
     assert rules.ZBox([0.0, 5.0], high).low.shape == (2,)
 
@@ -572,14 +572,14 @@ def test_a_rule_tells_what_differs_from_its_defaults() -> None:
 
 
 def test_every_rule_has_a_strategy_and_every_kind_is_tried() -> None:
-    """So that a new rule, or a new linear layer, cannot stay out of these tests unnoticed."""
+    """A new rule or linear layer cannot be left out of these tests unnoticed."""
     assert set(RULES) == set(rules.RULES)
     offered = {t for t in vars(lrpref).values() if isinstance(t, type) and issubclass(t, LinearLayer)}
     assert {type(_example(kind)) for kind in LINEAR.values()} == offered - {LinearLayer}
 
 
 def _example(kind: Kind) -> LinearLayer:
-    """The simplest layer of a kind."""
+    """The simplest example of a kind of layer."""
     anything = settings(max_examples=1, phases=[Phase.generate], database=None)
     return find(kind.shapes.flatmap(lambda shapes: kind.layer(shapes[0])), lambda _: True, settings=anything)
 
@@ -599,7 +599,7 @@ class SignedAbsolute(Rule):
 
 
 def test_a_signed_share_over_magnitudes_by_hand() -> None:
-    """a w = (2, -3), b = 1: shares 2/6 and -3/6, the bias 1/6, and what is left of 6, which is 6 - 0, is the factor."""
+    """a w = (2, -3), b = 1, R = 6: shares 2/6 and -3/6, the bias 1/6; they sum to 0, so *factor* takes all 6."""
     layer, a, R = Dense([[2.0, -3.0]], [1.0]), np.array([[1.0, 1.0]]), np.array([[6.0]])
     flow = layer.flow((a,), R, SignedAbsolute())
     assert_array_equal(flow.inputs[0], [[2.0, -3.0]])
@@ -611,7 +611,7 @@ def test_a_signed_share_over_magnitudes_by_hand() -> None:
 @few
 @given(data=st.data())
 def test_its_books_close_too(kind: str, data: st.DataObject) -> None:
-    """Exactly, in fractions."""
+    """Exactly, since computed in fractions."""
     case = data.draw(layer_cases(kind))
     layer = lrpref.exact(lrpref.Network([("layer", case.layer, ["input"] * len(case.inputs))]))["layer"]
     inputs, R = tuple(map(lrpref.exact, case.inputs)), lrpref.exact(case.R)
@@ -628,7 +628,7 @@ def test_its_books_close_too(kind: str, data: st.DataObject) -> None:
 
 @dataclass(frozen=True)
 class OwnGamma(Rule):
-    """Plain gamma by a user who writes the parameter into the map, with or without `constant`."""
+    """User-defined plain gamma with the parameter inside a map, with or without `constant`."""
 
     gamma: float = 0.25
     careful: bool = True
@@ -650,7 +650,7 @@ def test_a_float_inside_a_map_works_in_exact_arithmetic_or_is_refused_with_a_rem
     message = r"node 'fc' \(Dense, OwnGamma.*a map of the rule turned exact numbers into floats; .*arithmetic.constant"
     with pytest.raises(DTypeError, match=message):
         lrpref.trace(net, x, rule=OwnGamma(careful=False))
-    plain = lrpref.Network.sequential(Dense([[1.0, -3.0]], [0.5]))  # on floats both are the same
+    plain = lrpref.Network.sequential(Dense([[1.0, -3.0]], [0.5]))  # in floating point both give the same
     a = np.array([[0.25, 2.0]])
     assert_array_equal(
         lrpref.explain(plain, a, rule=OwnGamma()), lrpref.explain(plain, a, rule=OwnGamma(careful=False))

@@ -29,7 +29,7 @@ def test_names_and_labels() -> None:
 def test_a_sample_is_a_batch_of_one_image(name: str) -> None:
     x = samples.load(name)
     assert (x.shape, x.dtype) == ((1, 1, 28, 28), np.float32)
-    assert x.min() == 0  # the ground
+    assert x.min() == 0  # the background
     assert 0.9 < x.max() <= 1  # the ink
     grey = x * 255
     assert_array_equal(np.round(grey), grey.astype(np.float32).round())
@@ -53,7 +53,7 @@ def test_both_sizes_of_the_photograph_show_the_same() -> None:
     small, large = (samples.load("chelsea", shape)[0] for shape in (SMALL, LARGE))
     assert_array_equal(samples.load("chelsea")[0], small)
     shrunk = large.reshape(3, 32, 7, 32, 7).mean(axis=(2, 4))
-    # Both are averages of the same 300 x 300 pixels; the large one's are rounded to 1/255, and cut otherwise.
+    # Both average the same 300 x 300 pixels; the large one is rounded to 1/255 and divided into other cells.
     assert abs(shrunk - small).mean() < 1 / 255
     assert abs(shrunk - small).max() < 10 / 255
 
@@ -92,4 +92,4 @@ def test_an_unknown_name_is_told_the_nearest(ask: object) -> None:
 @pytest.mark.parametrize("name", LABELS)
 def test_the_networks_are_right_about_all_but_one(network: str, name: str) -> None:
     predicted = int(lrpref.load(network).forward(samples.load(name)).argmax())
-    assert predicted == (7 if name == "hard-2" else LABELS[name])  # hard-2 is a one with a long upstroke
+    assert predicted == (7 if name == "hard-2" else LABELS[name])  # hard-2 is a 1 with a long upstroke

@@ -74,7 +74,7 @@ def test_every_parameter_is_taken_over_to_the_bit() -> None:
     assert filled["first"] is filled["second"]
     assert filled["block.bn"].eps == empty["block.bn"].eps
     assert filled.dtype == np.float32
-    assert not np.any(empty["fc"].weight)  # the network that was given is left unchanged
+    assert not np.any(empty["fc"].weight)  # the original network is unchanged
 
 
 def test_the_order_of_the_names_does_not_matter() -> None:
@@ -139,7 +139,7 @@ def test_half_precision_is_for_storage() -> None:
 
 
 def test_arrays_may_be_read_lazily() -> None:
-    """Each is read once, and no other."""
+    """Each array of the network is read once, and no other array is read."""
     held, asked = state(), []
 
     class Lazy(Mapping[str, Any]):
@@ -161,7 +161,7 @@ def test_arrays_may_be_read_lazily() -> None:
 
 
 def test_what_save_wrote_is_a_state_dict_but_for_the_statistics(tmp_path: Any) -> None:
-    """lrpref names arrays after the fields of layers, except for the statistics of BatchNorm, which have PyTorch's."""
+    """lrpref names arrays after layer fields; only the statistics of BatchNorm must be renamed to PyTorch's names."""
     dense = Network.sequential(Dense(RNG.normal(size=(2, 3)), RNG.normal(size=2)), names=["fc"])
     lrpref.save(dense, tmp_path / "net.npz")
     with np.load(tmp_path / "net.npz") as data:

@@ -1,4 +1,4 @@
-"""lrpref.testing judges others, so it is held against mistakes made on purpose: each found, named, and made small."""
+"""lrpref.testing must find deliberate mistakes, name the violated law, and shrink each to a small case."""
 
 from __future__ import annotations
 
@@ -27,27 +27,27 @@ from lrpref.testing import strategies as lrp
 from lrpref.testing.cases import smaller
 
 FEW = 12
-"""Cases that are tried: enough for every mistake below."""
+"""The number of cases to try, enough to find every mistake below."""
 
-# ---- mistakes in copies of rules ---------------------------------------------------------------------------------
+# ---- mistakes in rules -------------------------------------------------------------------------------------------
 
 
 class Squared(rules.Zero):
-    """Relevance is multiplied by itself, as in lrp_toolbox's sum-pooling."""
+    """Multiplies by the relevance twice, as in lrp_toolbox's sum-pooling."""
 
     def shares(self, layer: Any, inputs: Any, R: Any, pools: Any, zs: Any) -> list[Any]:
         return [R * R]
 
 
 class PositiveOnly(rules.Zero):
-    """Negative relevance is dropped on the way."""
+    """Drops negative relevance."""
 
     def shares(self, layer: Any, inputs: Any, R: Any, pools: Any, zs: Any) -> list[Any]:
         return [positive(R)]
 
 
 class NoSign(rules.Epsilon):
-    """z + epsilon whatever the sign of z, as in LXT and the lrp-tutorial."""
+    """z + epsilon regardless of the sign of z, as in LXT and the lrp-tutorial."""
 
     def stabilize(self, z: Any) -> Any:
         return z + constant(self.epsilon, like=z)
@@ -61,14 +61,14 @@ class OneTerm(rules.ZPlus):
 
 
 class Clamped(rules.ZPlus):
-    """The weights are clamped, the inputs are not, as in captum's Alpha1_Beta0_Rule."""
+    """Clamps the weights but not the inputs, as in captum's Alpha1_Beta0_Rule."""
 
     def ratios(self) -> tuple[Ratio, ...]:
         return (Ratio((Term(identity, positive, identity),)),)
 
 
 class BetaAdded(rules.AlphaBeta):
-    """Plus beta where minus beta is meant."""
+    """Adds the beta part instead of subtracting it."""
 
     def ratios(self) -> tuple[Ratio, ...]:
         up, down = super().ratios()
@@ -76,21 +76,21 @@ class BetaAdded(rules.AlphaBeta):
 
 
 class NoBias(rules.Zero):
-    """The bias is left out of z."""
+    """Leaves the bias out of z."""
 
     def ratios(self) -> tuple[Ratio, ...]:
         return (Ratio((Term(),)),)
 
 
 class OverTheBatch(rules.Zero):
-    """A stabilizer made of the whole batch."""
+    """Computes the stabilizer from the whole batch."""
 
     def stabilize(self, z: Any) -> Any:
         return z + z.sum()
 
 
 class InPlace(rules.Zero):
-    """Relevance is doubled in place, after use."""
+    """Doubles the relevance in place, after use."""
 
     def flow(self, layer: Any, inputs: Any, R: Any) -> Flow:
         flow = super().flow(layer, inputs, R)
@@ -99,14 +99,14 @@ class InPlace(rules.Zero):
 
 
 class Floats(rules.Zero):
-    """A float among fractions."""
+    """Introduces a float into exact arithmetic."""
 
     def shares(self, layer: Any, inputs: Any, R: Any, pools: Any, zs: Any) -> list[Any]:
         return [1.0 * R]
 
 
 class Doubles(rules.Epsilon):
-    """Not exact, and float64 whatever it is given."""
+    """Not exact, and returns float64 for every input type."""
 
     exact = False
 
@@ -116,7 +116,7 @@ class Doubles(rules.Epsilon):
 
 @dataclass(frozen=True)
 class OwnFlow(Rule):
-    """A rule without pools and without books, which divides by whatever there is."""
+    """A rule without ratios and without losses; unless `guarded`, it even divides by zero."""
 
     guarded: bool = False
     factor: int = 1
@@ -130,14 +130,14 @@ class OwnFlow(Rule):
 
 
 class Transposed(rules.WSquare):
-    """One sample short."""
+    """Returns one sample too few."""
 
     def flow(self, layer: Any, inputs: Any, R: Any) -> Flow:
         return Flow(tuple(R_i[1:] for R_i in super().flow(layer, inputs, R).inputs))
 
 
 PLANTED: list[tuple[Rule, Rule | None, str, int]] = [
-    # the wrong rule, the rule it is a copy of (None: its tags must do), the law that breaks, numbers in the case
+    # the wrong rule, the rule it imitates (None: only its tags are used), the violated law, numbers in the case
     (Squared(), None, "check_conservation", 3),
     (PositiveOnly(), None, "check_conservation", 3),
     (BetaAdded(), None, "check_conservation", 3),
@@ -150,14 +150,14 @@ PLANTED: list[tuple[Rule, Rule | None, str, int]] = [
     (OwnFlow(), None, "check_finite", 3),
     (OwnFlow(guarded=True, factor=2), None, "check_conservation", 3),
     (Transposed(), None, "check_shape", 3),
-    (NoBias(), rules.Zero(), "check_oracle", 4),  # the bias is one more
+    (NoBias(), rules.Zero(), "check_oracle", 4),  # the bias adds one
     (OverTheBatch(), None, "check_batch_independence", 5),  # two samples: one weight, two inputs, two relevances
 ]
 
 
 @pytest.mark.parametrize(("rule", "like", "law", "size"), PLANTED, ids=[type(p[0]).__name__ for p in PLANTED])
 def test_a_planted_error_is_found_and_its_case_is_small(rule: Rule, like: Rule | None, law: str, size: int) -> None:
-    """At most three numbers: a weight, an input, a relevance; more only where the mistake is about more."""
+    """At most three numbers (a weight, an input, a relevance), more only where the mistake needs more."""
     with pytest.raises(ChecksFailed) as caught:
         check_rule(rule, like=like, max_examples=FEW)
     failures = {failure.law: failure.case for failure in caught.value.failures}
@@ -166,7 +166,7 @@ def test_a_planted_error_is_found_and_its_case_is_small(rule: Rule, like: Rule |
 
 
 def test_what_is_said_of_a_wrong_rule() -> None:
-    """The rule, the law and its equation, the smallest case, both sides; the same with another seed."""
+    """The message names the rule, the law, its equation, the smallest case and both sides, whatever the seed."""
     with pytest.raises(ChecksFailed) as caught:
         check_rule(OneTerm(), like=rules.ZPlus(), max_examples=FEW, seed=1)
     assert str(caught.value).splitlines() == [
@@ -186,7 +186,7 @@ def test_a_right_rule_of_ones_own_passes() -> None:
 
 
 def test_a_rule_for_inputs_that_are_not_negative_gets_no_others() -> None:
-    """Clamped weights are right there, where no bias is negative either."""
+    """For nonnegative inputs and biases, clamping the weights is correct."""
 
     @dataclass(frozen=True)
     class ForPixels(rules.ZPlus):
@@ -199,7 +199,7 @@ def test_a_rule_for_inputs_that_are_not_negative_gets_no_others() -> None:
 
 
 def test_cases_of_ones_own() -> None:
-    """A box with bounds per cell fits inputs of that shape only."""
+    """A box with bounds per cell accepts inputs of one shape only, so the cases must be restricted to it."""
     box = rules.ZBox([-1.0, -2.0], [1.0, 2.0])
     check_rule(box, cases=lrp.layer_cases("dense", shapes=st.just(((2, 2),))), max_examples=FEW)
     with pytest.raises(ChecksFailed, match="a bound of shape"):
@@ -212,21 +212,21 @@ IMAGE = np.arange(18.0).reshape(1, 2, 3, 3) / 8
 
 
 class Mirrored(Conv2D):
-    """A backward pass of the right shape, upside down."""
+    """The backward pass has the right shape but is upside down."""
 
     def adjoint(self, w: Any, s: Any, *shapes: Any) -> Any:
         return super().adjoint(w, s, *shapes)[:, :, ::-1]
 
 
 class Stubborn(Dense):
-    """Computes with its own weights, whatever it is handed."""
+    """Ignores the weights passed to it and uses its own."""
 
     def linear(self, w: Any, *inputs: Any) -> Any:
         return inputs[0] @ self.weight.T
 
 
 class Forgetful(Dense):
-    """A fan-in that forgets half of the inputs."""
+    """Its fan-in omits half of the inputs."""
 
     def fan_in(self, *shapes: Any) -> int:
         return super().fan_in(*shapes) // 2
@@ -268,11 +268,11 @@ def test_a_wrong_layer_is_told_what_is_wrong(layer: Any, x: np.ndarray, law: str
 @given(case=lrp.layer_cases())
 @settings(max_examples=settings.default.max_examples // 2)
 def test_every_layer_of_the_library_keeps_the_laws_of_layers(case: LayerCase) -> None:
-    """Exactly representable numbers: half of the digits is more than rounding needs."""
+    """The numbers are dyadic, so the default tolerance of half the digits is more than rounding needs."""
     check_layer(case.layer, *case.inputs)
 
 
-# ---- mistakes in whole explainers --------------------------------------------------------------------------------
+# ---- mistakes in explainers --------------------------------------------------------------------------------------
 
 LRP_0 = Composite([(LinearLayer, rules.Zero())])
 
@@ -283,13 +283,13 @@ def lrp_0(net: Network, x: np.ndarray) -> np.ndarray:
 
 
 def over_its_largest(net: Network, x: np.ndarray) -> np.ndarray:
-    """A map scaled by the largest value of the batch."""
+    """A map divided by the largest value of the batch."""
     R = lrp_0(net, x)
     return R / max(abs(R).max(), 1e-300)
 
 
 def without_the_bias(net: Network, x: np.ndarray) -> np.ndarray:
-    """LRP-0 of another network."""
+    """LRP-0 of a different network, without Dense biases."""
     nodes = [(n, Dense(k.weight) if isinstance(k, Dense) else k, i) for n, k, i in net.nodes]
     return lrp_0(Network(nodes), x)
 
@@ -319,7 +319,7 @@ def test_a_wrong_explainer_is_told_what_is_wrong(explain: Callable[..., Any], ta
     assert all(testing.numbers(failure.case) <= 12 for failure in caught.value.failures)
 
 
-# ---- one law at a time -------------------------------------------------------------------------------------------
+# ---- single laws -------------------------------------------------------------------------------------------------
 
 
 def test_a_law_is_told_with_its_equation_and_both_sides() -> None:
@@ -369,7 +369,7 @@ def test_a_question_in_between_may_fail() -> None:
     testing.check_no_mutation(lambda x: 2 * x, np.ones(2), between=between)
 
 
-# ---- in pytest ---------------------------------------------------------------------------------------------------
+# ---- as pytest tests ---------------------------------------------------------------------------------------------
 
 
 @testing.parametrize_with_checks([rules.Flat(), (Scale([2.0]), np.ones((2, 1)))])
@@ -441,11 +441,11 @@ def test_a_case_made_smaller_loses_one_sample_output_input_or_the_bias() -> None
     assert not list(smaller(LayerCase(Dense([[1.0]]), (np.ones((1, 1)),), np.ones((1, 1)))))
 
 
-# ---- what it needs -----------------------------------------------------------------------------------------------
+# ---- dependencies ------------------------------------------------------------------------------------------------
 
 
 def test_hypothesis_is_imported_only_to_search() -> None:
-    """Neither lrpref nor the laws need it."""
+    """Neither lrpref nor the laws depend on hypothesis."""
     code = (
         "import sys, numpy as np, lrpref, lrpref.testing as t\n"
         "t.check_layer(lrpref.Dense([[1.0]]), np.ones((1, 1)))\n"

@@ -197,7 +197,7 @@ def test_the_same_network_makes_the_same_bytes(tmp_path: Path) -> None:
     assert (tmp_path / "one.npz").read_bytes() == (tmp_path / "two.npz").read_bytes()
 
 
-# ---- names -------------------------------------------------------------------------------------------------------
+# ---- names and paths ---------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", weights.names())
@@ -232,7 +232,7 @@ def test_a_path_that_is_no_file(name: str, tmp_path: Path) -> None:
         lrpref.load(tmp_path / name)
 
 
-# ---- what is not written -----------------------------------------------------------------------------------------
+# ---- what save refuses -------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", ["net.npy", "net", "net.npz.bak", "net.pt"])
@@ -249,7 +249,7 @@ class Mine(ReLU):
 
 @dataclass(frozen=True, eq=False)
 class Dense2(Dense):
-    """A class of the user's, with the name of one of lrpref's."""
+    """A user-defined class, renamed to the name of a class of lrpref."""
 
 
 Dense2.__name__ = "Dense"
@@ -403,7 +403,7 @@ def test_a_member_with_bytes_to_spare(saved: Path) -> None:
 
 
 def test_a_file_that_unpacks_to_too_much_is_refused_before_memory_is_taken(saved: Path) -> None:
-    """64 MB of zeros in a file of some 64 kB."""
+    """A file of about 64 kB that unpacks to 64 MB of zeros."""
     rewritten(saved, lambda members: members.update({"bomb.npy": npy(np.zeros(8 * 2**20))}))
     assert saved.stat().st_size < 2**20
     tracemalloc.start()

@@ -1,7 +1,7 @@
-"""Where lrpref and zennit differ on purpose, each on a network small enough to be worked out by hand.
+"""Where lrpref and zennit differ on purpose, each case on a network small enough to work out by hand.
 
-Each case runs in both libraries. make_fixtures.py stores what they gave and writes DIFFERENCES.md; the tests run
-lrpref's side again, and zennit's where it is installed.
+Each case runs in both libraries. make_fixtures.py stores the results and writes DIFFERENCES.md; the tests run lrpref
+again, and zennit too if it is installed.
 """
 
 from __future__ import annotations
@@ -20,23 +20,39 @@ from lrpref.layers import LinearLayer, WeightedLayer
 from lrpref.rules import AlphaBeta, Epsilon, Flat, Gamma, Pass, Rule, WSquare, ZBox, Zero, ZPlus
 
 Zennit = Any
-"""The module zennit_side. It is handed in, because importing it needs torch and zennit."""
+"""The module zennit_side, passed as an argument because importing it requires torch and zennit."""
 
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """One question, put to both libraries.
+    """An explanation to be computed by both libraries.
 
-    net, x  what is explained: output 0, with relevance 1 to start with
-    ours    the rule or composite of lrpref (or a function that makes it, if making it is what differs)
-    theirs  a function that is handed zennit_side and returns zennit's composite
-    reason  why lrpref answers otherwise
-    remedy  how to make the two agree, if that is possible
-    same    the fields of this case that the remedy changes
-    module  a function of zennit_side and net that returns the torch module, where it is not simply the Twin
-    fuse    whether lrpref fuses the network first
-    named   whether a target is named at all, or both libraries are left to their defaults
-    refuses the library that raises an error instead
+    Parameters
+    ----------
+    name : str
+        The title of the case.
+    net : Network
+        The network; output 0 is explained, with an initial relevance of 1.
+    x : sequence
+        The batch to explain.
+    ours : Rule, Composite or callable
+        lrpref's rule or composite, or a function that makes it if the libraries differ in accepting it.
+    theirs : callable
+        Takes zennit_side and returns zennit's composite.
+    reason : str
+        Why lrpref gives a different result.
+    remedy : str, optional
+        How to make the two agree, if possible.
+    same : mapping
+        The fields of this case that the remedy changes.
+    module : callable, optional
+        Takes zennit_side and net and returns the torch module; the default is `zennit_side.Twin(net)`.
+    fuse : bool
+        Whether lrpref fuses the network first.
+    named : bool
+        Whether target and seed are given; if not, both libraries use their defaults.
+    refuses : str, optional
+        The library that raises an error.
     """
 
     name: str
@@ -53,7 +69,7 @@ class Case:
     refuses: str | None = None
 
     def remedied(self) -> Case:
-        """The case in which both agree."""
+        """The case with the remedy applied, in which both agree."""
         return replace(self, refuses=None, **self.same)
 
 
@@ -62,17 +78,17 @@ Outcome = np.ndarray | str
 
 
 def lrpref_outcome(case: Case) -> Outcome:
-    """What lrpref gives."""
+    """The result of lrpref."""
     return _attempt(lambda: _lrpref(case), case.refuses == "lrpref")
 
 
 def zennit_outcome(case: Case, zennit_side: Zennit) -> Outcome:
-    """What zennit gives."""
+    """The result of zennit."""
     return _attempt(lambda: _zennit(case, zennit_side), case.refuses == "zennit")
 
 
 def _attempt(run: Callable[[], np.ndarray], refuses: bool) -> Outcome:
-    """What `run` returns, or the name of its error where one is expected."""
+    """The result of `run`, or the name of its error where one is expected."""
     if not refuses:
         return run()
     try:
@@ -97,11 +113,11 @@ def _zennit(case: Case, zennit_side: Zennit) -> np.ndarray:
     return zennit_side.relevance(module, composite, x, np.zeros(len(x), dtype=int), "one")[1]
 
 
-# ---- the networks ----------------------------------------------------------------------------------------------
+# ---- networks --------------------------------------------------------------------------------------------------
 
 
 def dense(*rows: Sequence[float], bias: Sequence[float] | None = None) -> Dense:
-    """A Dense layer from its weights, written out."""
+    """A Dense layer with these rows of weights."""
     return Dense([list(row) for row in rows], bias)
 
 
@@ -133,16 +149,16 @@ NORM_APART = Network(
 
 
 def box(z: Zennit, low: Any, high: Any) -> Any:
-    """zennit's z-box rule with float64 tensors for bounds."""
+    """zennit's z-box rule with bounds as float64 tensors."""
     return z.make("ZBox", {"low": z.tensor(low), "high": z.tensor(high), "stabilizer": 0})
 
 
 def merge_into_a(z: Zennit) -> Any:
-    """zennit's composite that merges the BatchNorm of NORM_APART where it belongs."""
+    """zennit's composite that merges the BatchNorm of NORM_APART into the layer it follows."""
     return z.bare(z.rules.Epsilon(0), z.rules.Pass(), [z.canonizers.NamedMergeBatchNorm([(["a"], "bn")])])
 
 
-# ---- the differences -------------------------------------------------------------------------------------------
+# ---- differences -----------------------------------------------------------------------------------------------
 
 DIFFERENCES = [
     Case(
@@ -151,8 +167,8 @@ DIFFERENCES = [
         ONES,
         WSquare(),
         lambda z: z.make("WSquare", {"stabilizer": 0}),
-        "zennit squares every parameter, so that b² stands in the denominator and takes its share. The denominator "
-        "of the w²-rule in Montavon et al. 2017 is the sum of the squared weights.",
+        "zennit squares every parameter, so b² is part of the denominator and absorbs a share. In the w²-rule of "
+        "Montavon et al. 2017 the denominator is the sum of the squared weights.",
         'zennit\'s `WSquare(zero_params=["bias"])`',
         {"theirs": lambda z: z.make("WSquare", {"stabilizer": 0.0, "zero_params": ["bias"]})},
     ),
@@ -162,8 +178,9 @@ DIFFERENCES = [
         ONES,
         Gamma(0.25, generalised=True),
         lambda z: z.make("Gamma", {"gamma": 0.25, "stabilizer": 0}),
-        "zennit has a branch for z > 0 and one for z < 0, and drops relevance at z = 0. Here z = 0 belongs to the "
-        "positive branch, as sign(0) = +1 in every stabilizer; the denominator of that branch need not be small.",
+        "zennit has one branch for z > 0 and one for z < 0, and drops the relevance at z = 0. In lrpref z = 0 belongs "
+        "to the positive branch, as sign(0) = +1 in every stabilizer; the denominator of that branch can be far from "
+        "zero.",
     ),
     Case(
         "the plain gamma rule where z is negative",
@@ -171,9 +188,9 @@ DIFFERENCES = [
         ONES,
         Gamma(0.25),
         lambda z: z.make("Gamma", {"gamma": 0.25, "stabilizer": 0}),
-        "zennit's Gamma is the generalised rule, which strengthens the contributions of the sign of z. lrpref's is by "
-        "default the rule that Montavon et al. 2019 print, w + γw⁺ whatever the sign of z. They are one where inputs "
-        "and z are all positive; positive inputs alone do not suffice.",
+        "zennit's Gamma is the generalised rule, which strengthens the contributions that have the sign of z. lrpref's "
+        "default is the rule as printed in Montavon et al. 2019, w + γw⁺ regardless of the sign of z. The two agree "
+        "where inputs and z are positive; positive inputs alone are not enough.",
         "`Gamma(generalised=True)`",
         {"ours": Gamma(0.25, generalised=True)},
     ),
@@ -183,9 +200,9 @@ DIFFERENCES = [
         ONES,
         Zero(),
         lambda z: z.bare(z.rules.Epsilon(0), z.rules.Pass()),
-        "In the layer map that zennit's composites share, a BatchNorm passes relevance on as it is; lrpref's "
-        "composites of those names do so too. But a single rule is short for: weighted layers under it, every other "
-        "linear layer under epsilon, and BatchNorm is a linear layer with a bias.",
+        "In the layer map shared by zennit's composites, BatchNorm passes relevance through unchanged, and so it does "
+        "in lrpref's composites of the same names. A single rule in lrpref, however, applies to weighted layers, and "
+        "epsilon to every other linear layer, including BatchNorm, which is linear with a bias.",
         "`Composite([(BatchNorm, Pass()), (WeightedLayer, Zero())])`; or zennit's `Norm` on BatchNorm; or fuse",
         {"ours": Composite([(BatchNorm, Pass()), (WeightedLayer, Zero())])},
     ),
@@ -195,9 +212,9 @@ DIFFERENCES = [
         ONES,
         Composite([(LinearLayer, ZPlus())]),
         lambda z: z.LayerMapComposite([(z.BatchNorm, z.rules.ZPlus(0)), (z.Linear, z.rules.ZPlus(0))]),
-        "zennit's rules change the parameters called weight and bias; the running mean is neither, and is subtracted "
-        "as before. lrpref sees the diagonal layer z = w a + b that BatchNorm is, the mean being part of b. No "
-        "composite of either library does this.",
+        "zennit's rules modify the parameters named weight and bias, but not the running mean, which is subtracted as "
+        "before. lrpref treats BatchNorm as the diagonal layer z = w a + b, where the mean is part of b. No composite "
+        "of either library uses such a rule on BatchNorm.",
     ),
     Case(
         "rules that tell signs apart, on an average pool or an addition",
@@ -205,9 +222,9 @@ DIFFERENCES = [
         IMAGE,
         Composite([(LinearLayer, ZPlus())]),
         lambda z: z.LayerMapComposite([(z.AvgPool, z.rules.ZPlus(0))]),
-        "Rules of zennit change parameters, and these layers have none: z-plus, gamma and alpha-beta turn into "
-        "epsilon there, z-box into something else. In lrpref a pool is a linear layer with the weight 1/n, and z-plus "
-        "shares relevance among the positive contributions. No composite of either library does this.",
+        "zennit's rules modify parameters, and these layers have none: z-plus, gamma and alpha-beta become epsilon "
+        "there, and z-box another rule. In lrpref an average pool is a linear layer with weights 1/n, and z-plus "
+        "distributes relevance over the positive contributions. No composite of either library uses such a rule here.",
     ),
     Case(
         "the stabilizer of flat and w-square on an average pool",
@@ -215,8 +232,8 @@ DIFFERENCES = [
         IMAGE,
         Composite([(LinearLayer, Flat(0.5))]),
         lambda z: z.LayerMapComposite([(z.AvgPool, z.rules.Flat(0.5))]),
-        "For the same reason zennit's denominator is the mean of ones, 1, and lrpref's their sum, 4. The stabilizer "
-        "is added to the one or the other.",
+        "For the same reason, the denominator is 1 in zennit, the mean of ones, and 4 in lrpref, their sum. The "
+        "stabilizer is added to it and so has a different effect.",
         "`stabilizer=0`",
         {
             "ours": Composite([(LinearLayer, Flat())]),
@@ -229,8 +246,8 @@ DIFFERENCES = [
         ONES,
         EpsilonPlusFlat(0, 0),
         lambda z: z.make("EpsilonPlusFlat", UNSTABILIZED),
-        "zennit's first layer is the one that was registered first. In lrpref every weighted layer that reads the "
-        "input is a first layer, in whatever order they were written down.",
+        "zennit's first layer is the one registered first. In lrpref every weighted layer that reads the input is a "
+        "first layer, whatever their order.",
         'name the layer: `Composite([("a", Flat(1e-6)), *EpsilonPlus().pairs])`',
         {"ours": Composite([("a", Flat()), *EpsilonPlus(0, 0).pairs])},
     ),
@@ -240,10 +257,10 @@ DIFFERENCES = [
         [[[[1.0, 1.0]]]],
         EpsilonPlusFlat(0, 0),
         lambda z: z.make("EpsilonPlusFlat", UNSTABILIZED),
-        "Rules for the first layer speak of the domain of the input: z-box knows its bounds, flat knows nothing of "
-        "it. Behind a layer that scales or averages the domain is another. zennit takes the first layer of the right "
-        "type wherever it stands (z-box even a convolution behind a fully connected layer); lrpref's is reached from "
-        "the input through routing and activations only.",
+        "Rules for the first layer depend on the domain of the input: z-box uses its bounds, flat assumes nothing. "
+        "After a layer that scales or averages, the domain is different. zennit takes the first layer of the right "
+        "type wherever it is (for z-box even a convolution after a fully connected layer); in lrpref a first layer is "
+        "reached from the input through routing and activations only.",
         'name the layer: `Composite([("conv2d1", Flat(1e-6)), *EpsilonPlus().pairs])`',
         {"ours": Composite([("conv2d1", Flat()), *EpsilonPlus(0, 0).pairs])},
     ),
@@ -253,8 +270,9 @@ DIFFERENCES = [
         ONES,
         Zero(),
         lambda z: z.make("Epsilon", {"epsilon": 0}),
-        "0/0 is NaN in zennit, and one dead unit spoils the heatmap. In lrpref a zero denominator sends nothing, and "
-        "the ledger books what was not sent. (So too where epsilon is scaled by the rms of a z that is all zero.)",
+        "In zennit 0/0 is NaN, so a single dead unit spoils the heatmap. In lrpref a zero denominator sends nothing, "
+        "and the ledger records that relevance as dropped. (The same holds where epsilon is scaled by the rms of a z "
+        "that is all zero.)",
         "any stabilizer",
         {"ours": Epsilon(1e-6), "theirs": lambda z: z.make("Epsilon", {"epsilon": 1e-6})},
     ),
@@ -264,8 +282,8 @@ DIFFERENCES = [
         [[0.5, 0.25]],
         ZBox(-2.1, 2.6),
         lambda z: z.make("ZBox", {"low": -2.1, "high": 2.6, "stabilizer": 0}),
-        "zennit makes tensors of them in torch's default type, so that -2.1 becomes a float32 even in a float64 "
-        "model. lrpref takes them in the precision of the input.",
+        "zennit converts them to tensors of torch's default type, so -2.1 is rounded to float32 even in a float64 "
+        "model. lrpref uses the precision of the input.",
         "give zennit float64 tensors",
         {"theirs": lambda z: box(z, -2.1, 2.6)},
     ),
@@ -275,8 +293,8 @@ DIFFERENCES = [
         [[0.5, 0.25], [0.5, 0.25]],
         ZBox([-1.0, -3.0], [1.0, 3.0]),
         lambda z: box(z, [-1, -3], [1, 3]),
-        "In lrpref, one bound per channel. zennit lines them up with the first axis, the batch: one bound per sample "
-        "where there happen to be C samples, an error elsewhere.",
+        "In lrpref this means one bound per channel. zennit aligns them with the first axis, the batch: one bound per "
+        "sample if there happen to be C samples, otherwise an error.",
         "shape (1, C, 1, 1) for images, (1, C) for vectors",
         {"theirs": lambda z: box(z, [[-1, -3]], [[1, 3]])},
     ),
@@ -286,8 +304,8 @@ DIFFERENCES = [
         ONES,
         EpsilonPlus(0, 0),
         lambda z: z.make("EpsilonPlus", UNSTABILIZED),
-        "zennit has no rule for Softmax, so that its gradient is taken. lrpref starts at the input of a final "
-        "Softmax, the logits.",
+        "zennit has no rule for Softmax and uses its gradient. lrpref starts at the input of a final Softmax, the "
+        "logits.",
         "explain the model without its Softmax",
         {"net": TWO_CLASSES},
     ),
@@ -297,9 +315,9 @@ DIFFERENCES = [
         ONES,
         Zero(),
         lambda z: z.make("Epsilon", {"epsilon": 0}),
-        "zennit's attributor starts with the whole output, every class by its logit; lrpref with the largest logit "
-        "alone.",
-        "name the target and the seed",
+        "By default zennit's attributor starts from the whole output, each class with its logit; lrpref starts from "
+        "the largest logit only.",
+        "give the target and the seed",
         {"named": True},
         named=False,
     ),
@@ -309,7 +327,7 @@ DIFFERENCES = [
         ONES,
         Zero(),
         lambda z: z.make("Epsilon", {"epsilon": 0}),
-        "A hook of zennit remembers the last input of its module and uses it at both. lrpref's layers remember "
+        "zennit's hook stores only the last input of its module and uses it for both nodes. lrpref's layers store "
         "nothing; each node has its own input.",
         "one torch module per use, with the same parameters",
         {"module": None},
@@ -321,9 +339,9 @@ DIFFERENCES = [
         [[1.0]],
         Zero(),
         lambda z: z.make("Epsilon", {"epsilon": 0}),
-        "Hooks see modules. An operator in `forward` has its gradient, which hands all of R to both branches, so that "
-        "relevance doubles. In lrpref there is no other addition than the layer Add. (So too for activations called "
-        "as functions, which then do not pass relevance but multiply it by their slope.)",
+        "Hooks only see modules. For an operator in `forward` the gradient is used, which sends all of R to both "
+        "branches, so relevance doubles. In lrpref every addition is the layer Add. (The same applies to activations "
+        "called as functions: they multiply relevance by their slope instead of passing it.)",
         "zennit's `Sum` module",
         {"module": None},
         module=lambda z, net: z.with_plus(net),
@@ -334,8 +352,8 @@ DIFFERENCES = [
         ONES,
         EpsilonPlus(0, 0),
         lambda z: z.make("EpsilonPlus", UNSTABILIZED, merge=True),
-        "zennit's canonizer merges a BatchNorm into the layer before it only; this one stays, and passes. "
-        "`lrpref.fuse` folds it into the layer after it.",
+        "zennit's canonizer only merges a BatchNorm into the layer before it, so this one remains, under the pass "
+        "rule. `lrpref.fuse` folds it into the layer after it.",
         "do not fuse",
         {"fuse": False},
         fuse=True,
@@ -346,8 +364,8 @@ DIFFERENCES = [
         ONES,
         Zero(),
         lambda z: z.make("Epsilon", {"epsilon": 0}, merge=True),
-        "zennit's sequential canonizer goes by the order of registration. Here it merges the BatchNorm into layer b, "
-        "which it does not follow, and the model computes another function. `lrpref.fuse` goes by the graph.",
+        "zennit's sequential canonizer follows the order of registration. Here it merges the BatchNorm into layer b, "
+        "although its input is layer a, and the model computes a different function. `lrpref.fuse` follows the graph.",
         "zennit's `NamedMergeBatchNorm`",
         {
             "theirs": lambda z: z.bare(
@@ -362,7 +380,7 @@ DIFFERENCES = [
         ONES,
         Zero(),
         lambda z: z.make("Epsilon", {"epsilon": 0}, merge=True),
-        "zennit's canonizer computes with a weight that is None. In lrpref None stands for 1, and for a bias of 0.",
+        "zennit's canonizer tries to compute with a weight of None. In lrpref None means a weight of 1 or a bias of 0.",
         "give the torch module a weight of 1 and a bias of 0",
         {"module": None},
         module=lambda z, net: z.without_affine(net),
@@ -384,7 +402,7 @@ DIFFERENCES = [
         [[0.5, 0.25]],
         lambda: ZBox(1.0, -1.0),
         lambda z: z.make("ZBox", {"low": 1.0, "high": -1.0, "stabilizer": 0}),
-        "Bounds in the wrong order are a slip of the pen; lrpref refuses them.",
+        "Bounds in the wrong order are a mistake, which lrpref reports.",
         refuses="lrpref",
     ),
     Case(
@@ -393,8 +411,8 @@ DIFFERENCES = [
         ONES,
         Pass(),
         lambda z: z.make("Pass", {}),
-        "R_i = R_j has a meaning where input i is all that output j depends on. zennit passes wherever the shapes "
-        "happen to agree; lrpref refuses.",
+        "R_i = R_j is meaningful only where output j depends on input i alone. zennit passes relevance wherever the "
+        "shapes happen to agree; lrpref refuses.",
         refuses="lrpref",
     ),
     Case(
@@ -403,7 +421,7 @@ DIFFERENCES = [
         [[1.0, float("nan")]],
         Zero(),
         lambda z: z.make("Epsilon", {"epsilon": 0}),
-        "lrpref refuses it and says in which sample it is; in zennit the heatmap is NaN.",
+        "lrpref refuses it and reports the sample; in zennit the heatmap is NaN.",
         refuses="lrpref",
     ),
 ]
@@ -487,20 +505,20 @@ AGREEMENTS = [
         lambda z: z.make("Epsilon", {"epsilon": 0}),
     ),
 ]
-"""Where libraries are known to differ from each other, and these two do not."""
+"""Points on which other libraries are known to differ, but these two agree."""
 
-# ---- as data, and as a page ------------------------------------------------------------------------------------
+# ---- storage, and the page -------------------------------------------------------------------------------------
 
 
 def encode(outcome: Outcome) -> list[float | str] | str:
-    """An outcome as JSON: the numbers in a row ("nan" as text), or the name of an error."""
+    """An outcome as JSON: a flat list of numbers ("nan" as text), or the name of an error."""
     if isinstance(outcome, str):
         return outcome
     return [float(v) if np.isfinite(v) else str(v) for v in np.ravel(outcome)]
 
 
 def decode(stored: list[float | str] | str) -> Outcome:
-    """The inverse of `encode`, but for the shape."""
+    """The inverse of `encode`, except for the shape."""
     return stored if isinstance(stored, str) else np.array([float(v) for v in stored])
 
 
@@ -512,7 +530,7 @@ def close(one: Outcome, other: Outcome, tolerance: float = 1e-10) -> bool:
 
 
 def page(stored: Mapping[str, Mapping[str, Any]], versions: Mapping[str, str]) -> str:
-    """DIFFERENCES.md."""
+    """The text of DIFFERENCES.md."""
     differ = [_section(number, case, stored[case.name]) for number, case in enumerate(DIFFERENCES, start=1)]
     agree = "\n".join(f"- {case.name}: {_brief(stored[case.name]['zennit'])}" for case in AGREEMENTS)
     return "\n".join([_HEAD.format(**versions), *differ, _TAIL.format(agree=agree)])
@@ -526,7 +544,7 @@ def _section(number: int, case: Case, found: Mapping[str, Any]) -> str:
 
 
 def _brief(stored: list[float | str] | str) -> str:
-    """Numbers in ten digits, or the error."""
+    """Numbers to ten digits, or the error."""
     if isinstance(stored, str):
         return f"refused ({stored})"
     return f"`({', '.join(f'{float(v):.10g}' for v in stored)})`"
@@ -537,24 +555,24 @@ _HEAD = """\
 
 Written by make_fixtures.py from differences.py; do not edit. zennit {zennit}, torch {torch}.
 
-On everything that both define alike, whole networks agree to a relative L2 distance below 1e-10 in float64 (README.md).
-These are the cases where they do not. Each is a network small enough to be worked out by hand, run in both libraries:
-relevance of the inputs for output 0, with relevance 1 to start with, and without stabilizer unless it is the point. A
-test holds each number, and another that the remedy works.
+Wherever both libraries define a rule alike, whole networks agree to a relative L2 distance below 1e-10 in float64
+(README.md). This page lists the cases where they differ. Each is a network small enough to work out by hand, run in
+both libraries: the relevance of the inputs for output 0, starting from a relevance of 1, without a stabilizer unless
+the case is about it. Tests check every number, and that each remedy works.
 """
 
 _TAIL = """\
 ## Looked for, and not found
 
-Other libraries differ here; these two give the same, which is held by a test too:
+Other libraries differ on these points; lrpref and zennit agree, which is also tested:
 
 {agree}
 
-## Offered by one alone
+## Offered by only one of the two
 
 Only zennit: `zero_params` for epsilon, gamma and z-plus (in lrpref, a layer without that bias); a stabilizer that
 clips; transposed, one- and three-dimensional convolutions; rules for activations that change gradients.
 
 Only lrpref: the plain gamma rule, `Absolute` and `Relative`, `AlphaBeta(empty="renormalise")`, max-pooling with shared
-ties, rules that tell signs apart on an addition, convolutions that a BatchNorm before them was folded into.
+ties, rules that distinguish signs on an addition, and folding a BatchNorm into the convolution after it.
 """

@@ -1,4 +1,4 @@
-"""What make_fixtures.py wrote, for the tests to read."""
+"""Access to the fixtures that make_fixtures.py wrote."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SETTINGS = HERE / "zennit.json"
 DOCUMENT = HERE / "DIFFERENCES.md"
 
 SEEDS = ["logit", "one"]
-"""What the relevance starts with; the second axis of the stored relevances."""
+"""The seeds of the relevance: the second axis of the stored relevances."""
 
 
 @cache
@@ -32,7 +32,7 @@ def settings() -> dict[str, Any]:
 
 @cache
 def arrays(run: str) -> dict[str, np.ndarray]:
-    """x, output and relevance (pairs, seeds, *x.shape) of a run."""
+    """The input x, the output and the relevance, shape (pairs, seeds, *x.shape), of a run."""
     with np.load(ARRAYS, allow_pickle=False) as data:
         return {name: data[f"{run}/{name}"] for name in ("x", "output", "relevance")}
 
@@ -44,12 +44,12 @@ def network(name: str) -> Network:
 
 
 def describe(pair: Pair) -> dict[str, Any]:
-    """zennit's side of a pair as JSON holds it."""
+    """zennit's side of a pair, as stored in JSON."""
     return {"zennit": pair.zennit, "arguments": dict(pair.arguments)}
 
 
 def lrpref_relevance(run: str, pair: Pair) -> np.ndarray:
-    """lrpref's relevance in a run, (seeds, *x.shape)."""
+    """lrpref's relevance in a run, shape (seeds, *x.shape)."""
     about, x = settings()["runs"][run], arrays(run)["x"]
     net = network(about["network"])
     net = lrpref.fuse(net, verify=x) if about["merged"] else net
@@ -57,7 +57,7 @@ def lrpref_relevance(run: str, pair: Pair) -> np.ndarray:
 
 
 def zennit_relevance(run: str, pair: Pair) -> np.ndarray:
-    """zennit's relevance in a run, (seeds, *x.shape), as stored."""
+    """zennit's stored relevance in a run, shape (seeds, *x.shape)."""
     return arrays(run)["relevance"][settings()["runs"][run]["pairs"].index(pair.name)]
 
 
@@ -67,7 +67,7 @@ def distance(R: np.ndarray, expected: np.ndarray) -> float:
 
 
 def distances(run: str, pair: Pair, expected: np.ndarray | None = None) -> list[float]:
-    """How far lrpref is from zennit (as stored, unless `expected` is given), for every seed and sample of a run."""
+    """The distance of lrpref from `expected` (default: zennit as stored), for each seed and sample of a run."""
     expected = zennit_relevance(run, pair) if expected is None else expected
     ours = lrpref_relevance(run, pair)
     return [distance(ours[i], expected[i]) for i in np.ndindex(*ours.shape[:2])]

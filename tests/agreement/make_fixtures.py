@@ -1,9 +1,9 @@
-"""Run zennit on every network under every pair, and write what it gave. Needs torch and zennit (see README.md):
+"""Run zennit on every network under every pair and write the results. Needs torch and zennit (see README.md):
 
     python -m tests.agreement.make_fixtures
 
-It writes stored/*.npz (the networks), zennit.npz (inputs, outputs, relevances), zennit.json (versions, settings,
-cases of differences.py) and DIFFERENCES.md, and prints how far lrpref is from each rule of zennit.
+Writes stored/*.npz (the networks), zennit.npz (inputs, outputs, relevances), zennit.json (versions, settings, the
+cases of differences.py) and DIFFERENCES.md, and prints the distance between lrpref and zennit for each pair.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from .networks import NETWORKS
 from .pairs import PAIRS
 
 MERGED = ("residual",)
-"""Networks that are also compared with their BatchNorm merged: `lrpref.fuse` here, a canonizer in zennit."""
+"""Networks also compared with their BatchNorm merged, by `lrpref.fuse` here and by a canonizer in zennit."""
 
 
 def runs() -> Iterator[tuple[str, str, bool]]:
-    """(name of the run, network, whether BatchNorm is merged)."""
+    """Yield the name of each run, its network, and whether BatchNorm is merged."""
     for network in NETWORKS:
         yield network, network, False
         if network in MERGED:
@@ -38,7 +38,7 @@ def runs() -> Iterator[tuple[str, str, bool]]:
 
 
 def record(net: Network, x: np.ndarray, merged: bool) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """One run: what the json says of it, and its arrays; relevance is (pairs, seeds, *x.shape)."""
+    """The JSON entry and the arrays of one run; the relevance has shape (pairs, seeds, *x.shape)."""
     pairs = [pair for pair in PAIRS.values() if pair.applies_to(net)]
     target = net.forward(x).argmax(axis=1)
     twin = zennit_side.Twin(net)
@@ -54,7 +54,7 @@ def record(net: Network, x: np.ndarray, merged: bool) -> tuple[dict[str, Any], d
 
 
 def outcomes(case: Case) -> dict[str, Any]:
-    """What both give on a case, and what zennit gives once the remedy is applied."""
+    """The results of both libraries on a case, and that of zennit with the remedy applied."""
     found = {"zennit": zennit_outcome(case, zennit_side), "lrpref": lrpref_outcome(case)}
     if case.remedy:
         found["zennit remedied"] = zennit_outcome(case.remedied(), zennit_side)
@@ -71,7 +71,7 @@ def table() -> str:
 
 
 def main() -> None:
-    """Write everything."""
+    """Write all fixtures."""
     STORED.mkdir(exist_ok=True)
     document: dict[str, Any] = {
         "versions": {name: version(name) for name in ("zennit", "torch", "numpy")}

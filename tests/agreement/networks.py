@@ -1,7 +1,7 @@
-"""Small random networks, in float64, that between them use every layer whose relevance both libraries define.
+"""Small random networks in float64 that together use every layer whose relevance both libraries define.
 
-They are built once, by make_fixtures.py, and stored; the tests read the stored ones, so that no change of a random
-number generator can touch them.
+make_fixtures.py builds and stores them. The tests read the stored networks, so changes to the random number generator
+cannot affect them.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def mlp() -> Built:
 
 
 def mlp_signed() -> Built:
-    """Inputs of both signs at every layer, and every activation but ReLU."""
+    """Inputs of both signs at every layer, and every activation except ReLU."""
     r = Random(2)
     activations = LeakyReLU(0.1), Tanh(), Sigmoid(), ReLU6(), ThreshReLU(-0.25)
     layers = [part for activation in activations for part in (r.dense(6, 6), activation)]
@@ -83,7 +83,7 @@ def mlp_signed() -> Built:
 
 
 def cnn() -> Built:
-    """Stride, padding (equal and not), dilation, groups; max-pool and average pool, padded and not."""
+    """Stride, symmetric and asymmetric padding, dilation, groups; max-pool and average pool, padded and unpadded."""
     r = Random(3)
     net = Network.sequential(
         r.conv(2, 4, padding=1),
@@ -112,7 +112,7 @@ def cnn_signed() -> Built:
 
 
 def bias_free() -> Built:
-    """Without any bias, for the w-square rule; it ends in global average pooling."""
+    """No biases, for the w-square rule; global average pooling at the end."""
     r = Random(5)
     net = Network.sequential(
         r.conv(1, 4, bias=False, padding=1),
@@ -127,7 +127,7 @@ def bias_free() -> Built:
 
 
 def pooled() -> Built:
-    """Max-pooling before the first layer, on pixels whose maxima tie; it ends in global average pooling."""
+    """Max-pooling before the first layer, on pixels with tied maxima; global average pooling at the end."""
     r = Random(6)
     net = Network.sequential(
         MaxPool2D(3, stride=1, padding=1),
@@ -144,7 +144,7 @@ def pooled() -> Built:
 
 
 def residual() -> Built:
-    """A ResNet: BatchNorm after every convolution, an identity skip and a projected one."""
+    """A ResNet: BatchNorm after every convolution, an identity skip and a projection skip."""
     r = Random(7)
     nodes = [
         ("conv1", r.conv(2, 3, bias=False, padding=1), ["input"]),
@@ -171,7 +171,7 @@ def residual() -> Built:
 
 
 def branches() -> Built:
-    """What else a graph may hold: explicit padding, Concat, an Add of three, BatchNorm without affine part, Scale."""
+    """The remaining layers: explicit padding, Concat, Add with three inputs, BatchNorm without affine part, Scale."""
     r = Random(8)
     nodes = [
         ("pad", Pad2D((1, 0, 0, 1), value=0.5), ["input"]),
@@ -231,4 +231,4 @@ NETWORKS: dict[str, Callable[[], Built]] = {
     "branches": branches,
     "vgg": vgg,
 }
-"""name -> a function that returns the network and a batch for it."""
+"""Name -> a function that returns the network and a batch for it."""

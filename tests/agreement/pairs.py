@@ -1,6 +1,6 @@
 """Every rule and composite that lrpref and zennit define alike, with the settings that make them equal.
 
-lrpref's stabilizer is 0 unless asked for, zennit's is 1e-6; here both have the same.
+The stabilizer is 0 by default in lrpref and 1e-6 in zennit; here both are set to the same value.
 """
 
 from __future__ import annotations
@@ -28,9 +28,20 @@ BOX = {"low": -4.0, "high": 4.0}
 
 @dataclass(frozen=True)
 class Pair:
-    """A rule of lrpref, and the same of zennit as the name of its class there and the arguments to call it with.
+    """A rule or composite of lrpref and its counterpart in zennit.
 
-    bias_free  the two are the same only on networks without biases
+    Parameters
+    ----------
+    name : str
+        The name of the pair in the fixtures.
+    lrpref : Rule or Composite
+        lrpref's side.
+    zennit : str
+        The name of zennit's class.
+    arguments : mapping
+        The arguments to call that class with.
+    bias_free : bool
+        Whether the two are equal only on networks without biases.
     """
 
     name: str
@@ -40,7 +51,7 @@ class Pair:
     bias_free: bool = False
 
     def applies_to(self, net: Network) -> bool:
-        """Whether the two are the same on this network."""
+        """Whether the two are equal on this network."""
         weighted = [layer for _, layer, _ in net.nodes if isinstance(layer, WeightedLayer)]
         return not self.bias_free or all(layer.bias is None for layer in weighted)
 
@@ -72,7 +83,7 @@ RULES = [
     Pair("w-square without bias", WSquare(STABILIZER), "WSquare", _stabilized(**NO_BIAS)),
     Pair("flat", Flat(STABILIZER), "Flat", _stabilized()),
 ]
-"""A rule for all weighted layers; joins, average pools and diagonal layers are under Epsilon(1e-6), zennit's Norm."""
+"""A rule on all weighted layers; joins, average pools and diagonal layers get Epsilon(1e-6), as zennit's Norm."""
 
 COMPOSITES = [
     Pair("EpsilonPlus", EpsilonPlus(), "EpsilonPlus"),
@@ -93,6 +104,6 @@ COMPOSITES = [
         {**BOX, "epsilon": 0.1, "gamma": 0.5, "stabilizer": 0.01},
     ),
 ]
-"""The composites, with their defaults and with other parameters; a BatchNorm that was not merged passes."""
+"""The composites, with default and other parameters; a BatchNorm that is not merged gets the pass rule."""
 
 PAIRS = {pair.name: pair for pair in RULES + COMPOSITES}

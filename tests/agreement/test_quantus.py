@@ -1,11 +1,11 @@
-"""Against Quantus (Hedstroem et al. 2023, JMLR 24(34)), where its definitions are those of `lrpref.evaluation`.
+"""Agreement with Quantus (Hedstroem et al. 2023, JMLR 24(34)) where its definitions match those of `lrpref.evaluation`.
 
-Its metrics are asked batch by batch, below the layer that rescales maps and applies a softmax by default. What is left
-to tell apart: its curves begin after the first change, ours at k = 0; its sort is unstable, so the maps here have no
-ties. Areas are not compared: its trapezoid has a width of 1 per step (and Quantus 0.6.0 computes it by a function that
-NumPy 2.4 no longer has).
+The metrics are called through `evaluate_batch`, which bypasses the default rescaling of maps and the softmax. Two
+differences remain: Quantus' curves begin after the first change, ours at k = 0; and its sort is unstable, so the maps
+used here have no ties. Areas are not compared: its trapezoid has a width of 1 per step, and Quantus 0.6.0 computes it
+with a function that NumPy 2.4 removed.
 
-    pip install quantus        (it asks for opencv, scikit-image and pandas; no deep learning library is needed here)
+    pip install quantus        (requires opencv, scikit-image and pandas; no deep learning library is needed here)
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ quantus = pytest.importorskip("quantus", reason="compares with Quantus: pip inst
 
 
 class Model:
-    """A network as Quantus' metrics ask it."""
+    """A network with the interface that Quantus' metrics expect."""
 
     def __init__(self, net: Network) -> None:
         self.net = net
@@ -38,7 +38,7 @@ class Model:
 
 @pytest.fixture(scope="module")
 def asked() -> dict[str, Any]:
-    """Six images, a network, its largest outputs, and a map without ties."""
+    """Six images, a network, its predicted classes, and maps without ties."""
     rng = np.random.default_rng(0)
     layers = [Conv2D(rng.normal(size=(4, 1, 3, 3)), rng.normal(size=4), padding=1), ReLU(), Flatten()]
     net = Network.sequential(*layers, Dense(rng.normal(size=(5, 4 * 64))))
@@ -73,7 +73,7 @@ def test_region_perturbation(asked: dict[str, Any], order: str, region: int) -> 
 
 
 def test_its_own_lrp_map_too() -> None:
-    """On a digit the ground ties; where there are ties the two may differ, so the map is perturbed to have none."""
+    """On a digit the background has tied relevance, where the two may differ; a tiny perturbation removes the ties."""
     net, x = lrpref.load("mnist-cnn"), lrpref.samples.load("digit-4")
     R = lrpref.explain(net, x).astype(np.float64) + 1e-9 * np.random.default_rng(0).normal(size=x.shape)
     metric = quantus.PixelFlipping(features_in_step=28, perturb_baseline=0.0, disable_warnings=True)

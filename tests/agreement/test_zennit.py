@@ -1,4 +1,4 @@
-"""lrpref against zennit: on the committed fixtures always, and live where torch and zennit are installed."""
+"""lrpref compared with zennit: always with the committed fixtures, and live if torch and zennit are installed."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ def test_the_page_is_the_one_that_the_fixtures_make():
 def test_zennit_gives_the_number_on_the_page(case):
     found = zennit_outcome(case, zennit_side())
     if case.refuses == "zennit":
-        assert isinstance(found, str)  # by whatever error: versions differ in that
+        assert isinstance(found, str)  # any error: the type depends on the version
     else:
         assert close(found, stored(case, "zennit"))
 

@@ -1,4 +1,4 @@
-"""zennit's side: an lrpref network as a torch module, and zennit's relevance on it. Needs torch and zennit."""
+"""zennit's side: lrpref networks as torch modules, and their relevance in zennit. Needs torch and zennit."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ from zennit.types import Activation, AvgPool, BatchNorm, Linear
 from lrpref import Network
 from lrpref.conformance.adapters._torch_twin import twin
 
-torch.set_num_threads(1)  # networks this small only wait for each other on more
+torch.set_num_threads(1)  # more threads only slow down networks this small
 
 # ---- lrpref's networks as torch modules ------------------------------------------------------------------------
 
 
 def Twin(net: Network, shared: bool = False) -> nn.Module:  # noqa: N802
-    """The torch module of a network, with the additions that zennit's composites know."""
+    """The torch module of a network, with additions as modules that zennit's composites recognise."""
     return twin(net, add=Sum, stacked=True, shared=shared)
 
 
 def with_plus(net: Network) -> nn.Module:
-    """The same with every addition written as an operator, which no hook sees."""
+    """The same module with every addition as an operator, which hooks do not see."""
     return twin(net)
 
 
 def without_affine(net: Network) -> nn.Module:
-    """The same with every BatchNorm made without weight and bias."""
+    """The same module with every BatchNorm stripped of weight and bias."""
     module = Twin(net)
     for norm in module.modules():
         if isinstance(norm, nn.BatchNorm2d):
@@ -53,9 +53,16 @@ def tensor(values: Any) -> torch.Tensor:
 
 
 def make(name: str, arguments: Mapping[str, Any], merge: bool = False) -> Composite:
-    """zennit's composite of that name; or, for a rule's name, the rule on all linear layers, as lrpref has it.
+    """Return zennit's composite of that name or, for the name of a rule, the rule on all linear layers, as in lrpref.
 
-    A dictionary among the arguments stands for a `Stabilizer`. merge: merge BatchNorm into the layer before it.
+    Parameters
+    ----------
+    name : str
+        The name of a composite or a rule of zennit.
+    arguments : mapping
+        Its arguments; a dictionary among them stands for a `Stabilizer`.
+    merge : bool
+        Whether to merge BatchNorm into the layer before it.
     """
     values = {k: Stabilizer(**v) if isinstance(v, Mapping) else v for k, v in arguments.items()}
     merging = [canonizers.SequentialMergeBatchNorm()] if merge else []
@@ -65,7 +72,7 @@ def make(name: str, arguments: Mapping[str, Any], merge: bool = False) -> Compos
 
 
 def bare(rule: Any, batch_norm: Any, merging: list[Any] | None = None) -> Composite:
-    """`rule` on all linear layers; activations pass, joins and average pools are under Norm."""
+    """`rule` on all linear layers; activations are under Pass, additions and average pools under Norm."""
     layer_map = [(Activation, Pass()), (Sum, Norm()), (AvgPool, Norm()), (BatchNorm, batch_norm), (Linear, rule)]
     return LayerMapComposite(layer_map, merging)
 
@@ -75,7 +82,7 @@ def relevance(
 ) -> tuple[np.ndarray, np.ndarray]:
     """The module's output, and zennit's relevance of x for output `target` of each sample.
 
-    seed  "logit" or "one", as `lrpref.explain` has it
+    `seed` is "logit" or "one", as in `lrpref.explain`.
     """
 
     def start(output: torch.Tensor) -> torch.Tensor:
@@ -87,5 +94,5 @@ def relevance(
 
 
 def relevance_of_everything(module: nn.Module, composite: Composite, x: np.ndarray) -> np.ndarray:
-    """zennit's relevance as its attributor computes it when it is not told where to start."""
+    """zennit's relevance with its attributor's default start: the whole output."""
     return Gradient(module, composite)(torch.tensor(x, requires_grad=True))[1].detach().numpy()
