@@ -56,7 +56,7 @@ def as_floating(x: Any, what: str) -> Array:
     if isinstance(x, np.ndarray) and x.dtype.kind in "biu":
         x = x.astype(np.float64)
     if not is_real_floating(x):
-        raise DTypeError(f"{what} has dtype {x.dtype}; use float32, float64 or longer (x.astype(numpy.float32))")
+        raise DTypeError(f"{what} has dtype {x.dtype}; use real floating-point numbers: float32, float64 or longer")
     return x
 
 

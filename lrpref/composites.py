@@ -7,9 +7,9 @@ A composite is a list of (selector, rule); the first selector that matches a lay
     0, -1                  a position among the weighted layers (Dense, Conv2D), in order
     a function             of a `Place`, returning True or False
 
-Only linear layers take a rule; activations and routing layers treat relevance the same way under every rule. Joins,
-pooling and diagonal layers that no selector matches are under Epsilon(1e-6); a weighted layer that none matches is an
-error. Print the assignment before anything runs:
+Only linear layers take a rule; activations and routing layers treat relevance the same way with every rule. Add,
+average pooling, BatchNorm and Scale use Epsilon(1e-6) if no selector matches them; a weighted layer that none matches
+is an error. Print the assignment before anything runs:
 
     print(composites.EpsilonPlusFlat().assign(net))
 
@@ -21,6 +21,7 @@ convolutions to every `layers.Convolution`, a convolution of your own included.
 from __future__ import annotations
 
 import ast
+import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -32,6 +33,25 @@ from .layers import Add, BatchNorm, Convolution, Dense, Elementwise, Layer, Line
 from .network import Network
 from .rules import RULES, AlphaBeta, Epsilon, Flat, Gamma, Pass, Rule, ZBox, Zero, ZPlus
 from .rules import Relative as RelativeRule
+
+__all__ = [
+    "PRESETS",
+    "Assignment",
+    "Composite",
+    "EpsilonAlpha2Beta1",
+    "EpsilonAlpha2Beta1Flat",
+    "EpsilonGammaBox",
+    "EpsilonPlus",
+    "EpsilonPlusFlat",
+    "Place",
+    "Relative",
+    "first",
+    "first_convolution",
+    "joins_and_pooling",
+    "parse",
+    "places",
+    "resolve",
+]
 
 Selector = str | int | type[Layer] | tuple[type[Layer], ...] | Callable[["Place"], bool]
 
@@ -101,7 +121,13 @@ def first(place: Place) -> bool:
 
 @dataclass(frozen=True)
 class Assignment(Mapping[str, Rule]):
-    """Node name -> rule, for every linear layer of a network; prints as a table."""
+    """Node name -> rule, for every linear layer of a network; prints as a table.
+
+    Parameters
+    ----------
+    rows : tuple of (Place, Rule, str)
+        The place of a layer, its rule, and the reason.
+    """
 
     rows: tuple[tuple[Place, Rule, str], ...]
 
@@ -156,7 +182,7 @@ class Composite:
         given: Sequence[object] = self.pairs
         for pair in given:
             if not (isinstance(pair, tuple) and len(pair) == 2 and isinstance(pair[1], Rule)):
-                raise RuleError(f"a composite is a list of (selector, rule) pairs, got {pair!r}")
+                raise RuleError(f"a composite is a list of (selector, rule) pairs, got {pair!r}{_forgotten_call(pair)}")
             selector: object = pair[0]
             types = isinstance(selector, tuple) and all(isinstance(kind, type) for kind in selector)
             if not (isinstance(selector, str | int) or callable(selector) or types):
@@ -184,9 +210,12 @@ class Composite:
         found = list(places(net))
         for selector, _ in self.pairs:
             if isinstance(selector, str) and not any(matches(selector, place) for place in found):
-                raise RuleError(f"no linear layer is called {selector!r}; linear layers: {_names(found)}")
+                raise RuleError(
+                    f"no linear layer is called {selector!r}, and only linear layers take rules: {_names(found)}"
+                )
             if isinstance(selector, int) and not -len(weighted := _weighted(found)) <= selector < len(weighted):
-                raise RuleError(f"there is no weighted layer at position {selector}; the network has {len(weighted)}")
+                valid = f"{-len(weighted)} to {len(weighted) - 1}" if weighted else "none"
+                raise RuleError(f"there is no weighted layer at position {selector} (valid: {valid})")
         return Assignment(tuple((place, *self._rule(place)) for place in found))
 
     def _rule(self, place: Place) -> tuple[Rule, str]:
@@ -236,7 +265,7 @@ def first_convolution(place: Place) -> bool:
 
 
 def joins_and_pooling(place: Place) -> bool:
-    """Select the linear layers without learned weights."""
+    """Select every linear layer that is not a WeightedLayer: Add, average pooling, BatchNorm, Scale."""
     return not isinstance(place.layer, WeightedLayer)
 
 
@@ -275,6 +304,9 @@ def EpsilonPlus(epsilon: float = 1e-6, stabilizer: float = 1e-6) -> Composite:  
 def EpsilonPlusFlat(epsilon: float = 1e-6, stabilizer: float = 1e-6) -> Composite:  # noqa: N802
     """EpsilonPlus, with the flat rule on the first layer.
 
+    First layers are the weighted layers that are reached from the input through activations and routing layers only. If
+    a BatchNorm or a Scale precedes them, there are none, and no layer uses the flat rule.
+
     Parameters
     ----------
     epsilon : float
@@ -293,7 +325,24 @@ def EpsilonPlusFlat(epsilon: float = 1e-6, stabilizer: float = 1e-6) -> Composit
 def EpsilonGammaBox(  # noqa: N802
     low: Any, high: Any, epsilon: float = 1e-6, gamma: float = 0.25, stabilizer: float = 1e-6
 ) -> Composite:
-    """Generalised gamma on convolutions, epsilon on fully connected layers, z-box on a first convolution."""
+    """Generalised gamma on convolutions, epsilon on fully connected layers, z-box on a first convolution.
+
+    Parameters
+    ----------
+    low, high : float or array
+        The bounds of the input, for `rules.ZBox`.
+    epsilon : float
+        Epsilon on fully connected layers.
+    gamma : float
+        Gamma on convolutions.
+    stabilizer : float
+        Added to the denominators of all other rules, with their sign.
+
+    Returns
+    -------
+    Composite
+        The preset.
+    """
     gamma_rule = Gamma(gamma, generalised=True, stabilizer=stabilizer)
     rest = _preset("EpsilonGamma", gamma_rule, epsilon, stabilizer)
     return _with_first("EpsilonGammaBox", first_convolution, ZBox(low, high, stabilizer), rest)
@@ -313,29 +362,12 @@ def EpsilonAlpha2Beta1(epsilon: float = 1e-6, stabilizer: float = 1e-6) -> Compo
     -------
     Composite
         The preset.
-
-
-    Parameters
-    ----------
-    low, high : float or array
-        The bounds of the input, for `rules.ZBox`.
-    epsilon : float
-        Epsilon on fully connected layers.
-    gamma : float
-        Gamma on convolutions.
-    stabilizer : float
-        Added to the denominators of all other rules, with their sign.
-
-    Returns
-    -------
-    Composite
-        The preset.
     """
     return _preset("EpsilonAlpha2Beta1", AlphaBeta(2, 1, stabilizer=stabilizer), epsilon, stabilizer)
 
 
 def EpsilonAlpha2Beta1Flat(epsilon: float = 1e-6, stabilizer: float = 1e-6) -> Composite:  # noqa: N802
-    """EpsilonAlpha2Beta1, with the flat rule on the first layer.
+    """EpsilonAlpha2Beta1, with the flat rule on the first layers (see `EpsilonPlusFlat`).
 
     Parameters
     ----------
@@ -396,8 +428,8 @@ def resolve(rule: str | Rule | Composite) -> Composite:
     Parameters
     ----------
     rule : str, Rule or Composite
-        A bare rule stands for: weighted layers under it, other linear layers under Epsilon(1e-6); Relative stands for
-        its own composite. A name may carry parameters, as in "gamma(gamma=0.5)" or
+        A single rule is applied to all weighted layers, and Epsilon(1e-6) to all other linear layers; `Relative`
+        expands to `composites.Relative`. A name may carry parameters, as in "gamma(gamma=0.5)" or
         "epsilon-gamma-box(low=0, high=1)".
 
     Returns
@@ -426,7 +458,14 @@ def resolve(rule: str | Rule | Composite) -> Composite:
         return Relative(rule.rescale)
     if isinstance(rule, Rule):
         return Composite([(WeightedLayer, rule)], str(rule))
-    raise RuleError(f"expected a rule, a composite or the name of one, got {rule!r}")
+    raise RuleError(f"expected a rule, a composite or the name of one, got {rule!r}{_forgotten_call((rule,))}")
+
+
+def _forgotten_call(given: Any) -> str:
+    """A hint where a class was given in place of a rule."""
+    parts = given if isinstance(given, tuple) else ()
+    classes = [part for part in parts if isinstance(part, type) and issubclass(part, Rule)]
+    return f"; did you mean {classes[0].__name__}()?" if classes else ""
 
 
 def parse(text: str) -> Rule | Composite:
@@ -463,11 +502,17 @@ def parse(text: str) -> Rule | Composite:
         if not (isinstance(call, ast.Call) and isinstance(call.func, ast.Name)) or call.args:
             raise ValueError("write parameters as key=value")
         values = {str(keyword.arg): _literal(keyword.value) for keyword in call.keywords}
+        taken = list(inspect.signature(known[name]).parameters)
+        if unknown_names := [key for key in values if key not in taken]:
+            raise ValueError(
+                f"{name} has no parameter {unknown_names[0]!r}; it takes {', '.join(taken) or 'no parameters'}"
+            )
         return known[name](**values)
     except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError) as error:
         if isinstance(error, LrprefError):
             raise
-        hint = f"{name}(low=0, high=1)" if "low" in str(error) else f"{name}(key=value)"
+        bounds = "low" in inspect.signature(known[name]).parameters
+        hint = f"{name}(low=0, high=1)" if bounds else f"{name}(key=value)"
         raise RuleError(f"{text!r} is not a valid rule: {error}; write it as {hint}") from error
 
 

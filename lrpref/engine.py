@@ -13,8 +13,9 @@ The positive part of a product needs two terms, because
 
     (a w)+ = a+ w+ + a- w-        (a w)- = a+ w- + a- w+
 
-Notation: (.)+ and (.)- are the positive and the negative part, so that x = x+ + x-. sign(0) = +1. A denominator of
-exactly zero passes nothing on, and the ledger records its relevance as *dropped*.
+Notation: (.)+ and (.)- are the positive and the negative part, so that x = x+ + x-. sign(0) = +1. If a
+denominator, after stabilization, is exactly zero, it passes nothing on, and the ledger records its relevance as
+*dropped*.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
 """Everything that can go wrong, by name.
 
 Every error that lrpref raises on purpose is an `LrprefError`, and also the built-in kind that a Python programmer
-would expect. Messages name the node, the shapes or values, and the remedy.
+would expect. Messages name the node, the shapes or values, and the remedy if there is one.
 
     LrprefError
     ├── ShapeError       (ValueError)    shapes that do not fit together
-    ├── InputError       (ValueError)    an input with NaN or infinities, or on another backend
+    ├── InputError       (ValueError)    an input or a seed that cannot be used: NaN, another backend, no batch axis
     ├── DTypeError       (TypeError)     a dtype that lrpref does not compute with
     ├── ParameterError   (ValueError)    a parameter of a layer or rule that is out of range
     ├── GraphError       (ValueError)    nodes that do not form a network
@@ -38,7 +38,7 @@ class ShapeError(LrprefError, ValueError):
 
 
 class InputError(LrprefError, ValueError):
-    """An input holds NaN or infinities, or is on another backend than the network."""
+    """An input or a seed cannot be used: it holds NaN or infinities, is on another backend, or has no batch axis."""
 
 
 class DTypeError(LrprefError, TypeError):

@@ -8,7 +8,8 @@ At a layer that receives relevance R_j and sends R_i to its inputs,
     in          sum_i R_i: the relevance of its inputs
     bias        what the constants of the network received: biases, and cells of explicit padding
     stabilizer  what the stabilizer absorbed (dividing by z + epsilon distributes less than dividing by z)
-    dropped     what was distributed to nobody, because the denominator was exactly zero
+    dropped     what was not distributed, because the denominator was exactly zero; a stabilizer, as all presets have
+                it, keeps denominators away from zero, and such relevance appears under *stabilizer* instead
     factor      what a rule withholds by design, as Relative LRP does
 
 Each column is computed from the z, s and b of the layer itself; none is the remainder of the others, so that
@@ -24,6 +25,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from .backend import Array, array_namespace, sum_per_sample, to_numpy
+from .errors import TargetError, unknown
 
 LOSSES = ("bias", "stabilizer", "dropped", "factor")
 COLUMNS = ("out", "in", *LOSSES)
@@ -93,6 +95,8 @@ class Ledger:
 
     def __getitem__(self, column: str) -> Array:
         """One of `COLUMNS` as an array of shape (layers, N)."""
+        if column not in COLUMNS:
+            raise unknown("column of the ledger", column, COLUMNS)
         rows = [entry.columns[column] for entry in self.entries]
         return array_namespace(rows[0]).stack(rows)
 
@@ -122,7 +126,7 @@ class Ledger:
         str
             One line per layer. The last column is the residual, or what is unaccounted for.
         """
-        chosen = slice(None) if sample is None else [sample]
+        chosen = slice(None) if sample is None else [self.checked(sample)]
         sums = {name: to_numpy(self[name])[:, chosen].sum(axis=1) for name in COLUMNS}
         used = [name for name in COLUMNS if name in ("out", "in") or np.any(sums[name] != 0)]
         rest = to_numpy(self.residual())[:, chosen].sum(axis=1)
@@ -137,6 +141,13 @@ class Ledger:
             facts = "".join(f"  {name} {float(v.mean()):.3g}" for name, v in values.items() if v.size)
             lines.append(f"{entry.node:{width}}  {entry.rule:{rule_width}}{numbers}{last}{facts}")
         return "\n".join(lines)
+
+    def checked(self, sample: int) -> int:
+        """Return `sample`, or raise TargetError if the batch has no such sample."""
+        N = self.entries[0].columns["out"].shape[0]
+        if not -N <= sample < N:
+            raise TargetError(f"sample {sample} is out of range for a batch of {N} (valid: {-N} to {N - 1})")
+        return sample
 
     def __str__(self) -> str:
         samples = self.entries[0].columns["out"].shape[0]

@@ -292,13 +292,18 @@ class Network:
         if name == "object":
             raise DTypeError("dtype object is reserved for exact numbers; use lrpref.exact(net)")
 
+        refused = DTypeError(f"networks compute in float32, float64 or longer, not in {name}")
+
         def convert(array: Array) -> Array:
             if not is_real_floating(array):
                 return array
             xp = array_namespace(array)
-            converted = as_dtype(array, getattr(xp, name, dtype))  # by name: numpy.float64 serves every backend
+            try:
+                converted = as_dtype(array, getattr(xp, name, dtype))  # by name: numpy.float64 serves every backend
+            except (TypeError, ValueError) as error:
+                raise refused from error
             if not is_real_floating(converted):
-                raise DTypeError(f"networks compute in float32, float64 or longer, not in {name}")
+                raise refused
             return converted
 
         return self.map_arrays(convert)
@@ -344,11 +349,16 @@ def _check(nodes: Sequence[Node]) -> None:
             raise GraphError(f"node {name!r} reads {missing[0]!r}, which is neither a node nor {INPUT!r}")
         most = layer.max_inputs if layer.max_inputs is not None else len(inputs)
         if not layer.min_inputs <= len(inputs) <= most:
-            wanted = f"{layer.min_inputs}" + ("" if layer.max_inputs == layer.min_inputs else " or more")
-            raise GraphError(f"node {name!r} ({type(layer).__name__}) takes {wanted} inputs, got {len(inputs)}")
+            more = "" if layer.max_inputs == layer.min_inputs else " or more"
+            noun = "input" if layer.min_inputs == 1 and not more else "inputs"
+            wanted = f"{layer.min_inputs}{more} {noun}"
+            raise GraphError(f"node {name!r} ({type(layer).__name__}) takes {wanted}, got {len(inputs)}")
     read = {i for node in nodes for i in node.inputs}
     if len(sinks := [name for name in names if name not in read]) > 1:
-        raise GraphError(f"a network has one output, but no other node reads these: {', '.join(sinks)}")
+        raise GraphError(
+            f"a network has one output, but no other node reads these: {', '.join(sinks)}; remove all but one, or join "
+            "them with Add or Concat"
+        )
 
 
 def _sorted(nodes: Sequence[Node]) -> list[Node]:
@@ -357,8 +367,17 @@ def _sorted(nodes: Sequence[Node]) -> list[Node]:
     while waiting:
         ready = next((node for node in waiting if done.issuperset(node.inputs)), None)
         if ready is None:
-            raise GraphError(f"the graph has a cycle through {', '.join(node.name for node in waiting)}")
+            raise GraphError(f"the graph has a cycle: {' -> '.join(_cycle(waiting))}")
         waiting.remove(ready)
         done.add(ready.name)
         order.append(ready)
     return order
+
+
+def _cycle(nodes: Sequence[Node]) -> list[str]:
+    """The names along one cycle of nodes of which each reads another one of them; the first name is repeated."""
+    inputs = {node.name: node.inputs for node in nodes}
+    path = [nodes[0].name]
+    while path[-1] not in path[:-1]:
+        path.append(next(i for i in inputs[path[-1]] if i in inputs))
+    return path[path.index(path[-1]) :][::-1]

@@ -56,7 +56,7 @@ def messages(
     R : array, shape (N, ...)
         The relevance of the output.
     rule : Rule
-        A rule of lrpref.
+        A rule of lrpref; only linear layers use it.
 
     Returns
     -------
@@ -87,7 +87,9 @@ def messages(
             fractions = _linear_share(layer, sample, _of_sample(rule, n, arrays[0].ndim), output)  # (outputs, inputs)
         else:
             fractions = _routing_share(layer, sample, output)
-        sent = _rescaled(rule, (fractions * R[n][:, None]).T, R[n])
+        sent = (fractions * R[n][:, None]).T
+        if isinstance(layer, LinearLayer):
+            sent = _rescaled(rule, sent, R[n])
         for k, part in enumerate(np.split(sent, np.cumsum([a.size for a in sample])[:-1])):
             found[k].append(part.reshape(*shapes[k], *output))
     stacked = tuple(

@@ -1,6 +1,7 @@
 """Pictures of relevance: red is evidence for the output, blue evidence against it, white is zero.
 
-The colour scale is centred on zero. By default all panels of a comparison share it. Readers with colour-vision
+The colour scale is centred on zero. By default all panels of a comparison share it; it ends at the median of the maps'
+largest magnitudes, and larger values are clipped. Readers with colour-vision
 deficiency can distinguish the red and blue of matplotlib's "RdBu". Each function returns a matplotlib `Figure`, which
 `save` writes.
 
@@ -61,8 +62,9 @@ def grid(x: Array, maps: Mapping[str, Array], title: str = "", columns: int = 4,
     columns : int
         The largest number of panels in a row.
     scale : {"one", "each"}
-        "one" colour scale for all maps, to compare their sizes; "each" map divided by its own largest value, to compare
-        their shapes where rules give maps of very different sizes.
+        "one" colour scale for all maps, the median of their largest magnitudes, to compare their sizes (larger values
+        are clipped); "each" map divided by its own largest magnitude, to compare their shapes where rules give maps of
+        very different sizes.
 
     Returns
     -------
@@ -121,6 +123,7 @@ def waterfall(ledger: Ledger, sample: int = 0, title: str = "where the relevance
     matplotlib.figure.Figure
         The figure.
     """
+    sample = ledger.checked(sample)
     out = to_numpy(ledger["out"])[:, sample].astype(float)
     end = float(to_numpy(ledger["in"])[-1, sample])
     figure = _figure(7.0, 0.32 * len(out) + 1.6)
@@ -185,7 +188,8 @@ def _image(x: Array) -> np.ndarray:
     image = to_numpy(x)
     image = image[0] if image.ndim == 4 and len(image) == 1 else image
     if image.ndim != 3:
-        raise ShapeError(f"a picture shows one sample of shape (C, H, W), got {image.shape}; select one with x[0]")
+        hint = "add the channel axis with x[None]" if image.ndim == 2 else "select one with x[0]"
+        raise ShapeError(f"a picture shows one sample of shape (C, H, W), got {image.shape}; {hint}")
     return image
 
 

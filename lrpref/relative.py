@@ -36,7 +36,7 @@ class Relative(Rule):
     passes on the total absolute relevance that it received, per sample:
 
         R_i = kappa sum_j R[i<-j]
-        kappa = sum_j |R_j| / sum_i |sum_j R[i<-j]|
+        kappa = (sum_j |R_j|) / (sum_i |sum_k R[i<-k]|)
 
     where kappa = 0 if no message is different from zero.
 
@@ -47,8 +47,8 @@ class Relative(Rule):
 
     Notes
     -----
-    The formula is reconstructed from the abstract. Two other readings were set aside: carrying R / a, which conserves
-    exactly and so leaves no factor; and dividing by the sum of |a w|, which is `Absolute`.
+    The formula is reconstructed from the abstract. Two other readings were set aside: propagating R / a instead of R,
+    which conserves exactly and leaves no multiplicative factor; and dividing by the sum of |a w|, which is `Absolute`.
 
     At a skip connection, relevance is split in proportion to the inputs: `Zero` on the Add, the only division.
     `composites.Relative` does so, and requires that BatchNorm is fused first.

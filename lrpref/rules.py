@@ -5,8 +5,8 @@ for the engine (`lrpref.engine`), which takes the same four steps for all of the
 used on.
 
 Notation: a_i input, w_ij weight, b_j bias, z_j = sum_i a_i w_ij + b_j, R relevance; (.)+ and (.)- are the positive and
-the negative part, so that x = x+ + x-; sign(0) = +1. A denominator of exactly zero passes nothing on, and the ledger
-records its relevance as *dropped*.
+the negative part, so that x = x+ + x-; sign(0) = +1. If a denominator, after stabilization, is exactly zero, it passes
+nothing on, and the ledger records its relevance as *dropped*.
 
 To write a rule of your own, subclass `Rule` and define its `ratios`.
 """
@@ -62,7 +62,7 @@ class Zero(Rule):
 
     name: ClassVar[str] = "zero"
     equation: ClassVar[str] = "R_i = sum_j (a_i w_ij / z_j) R_j"
-    when: ClassVar[str] = "the last layers; everywhere it is gradient x input, and as noisy"
+    when: ClassVar[str] = "upper layers; on all layers of a ReLU network it equals gradient x input, and is as noisy"
     source: ClassVar[str] = "Bach et al. 2015, eq. 56"
 
     def ratios(self) -> tuple[Ratio, ...]:
@@ -72,7 +72,7 @@ class Zero(Rule):
 
 @dataclass(frozen=True)
 class Epsilon(Rule):
-    """LRP-epsilon: as LRP-0, with a denominator kept away from zero, which absorbs weak relevance.
+    """LRP-epsilon: LRP-0 with epsilon added to the denominator, which keeps it away from zero and absorbs relevance.
 
         R_i = sum_j  (a_i w_ij / (z_j + epsilon sign(z_j)))  R_j
 
@@ -166,7 +166,9 @@ class Gamma(Rule):
     """
 
     name: ClassVar[str] = "gamma"
-    equation: ClassVar[str] = "R_i = sum_j (a_i (w_ij + gamma w_ij+) / sum_i a_i (w_ij + gamma w_ij+)) R_j"
+    equation: ClassVar[str] = (
+        "R_i = sum_j (a_i (w_ij + gamma w_ij+) / (sum_i a_i (w_ij + gamma w_ij+) + b_j + gamma b_j+)) R_j"
+    )
     when: ClassVar[str] = "convolutions in the lower and middle part; a >= 0, else generalised"
     source: ClassVar[str] = "Montavon et al. 2019, sec. 10.2; generalised: Andeol et al. 2021"
 
@@ -225,8 +227,9 @@ class AlphaBeta(Rule):
     bias : {"keep", "ignore"}
         "ignore" leaves the bias out of both denominators.
     empty : {"literal", "renormalise"}
-        What happens where one denominator is exactly zero. "literal": that part sends nothing, so that the sum is
-        alpha R or -beta R, and the rest is recorded as dropped. "renormalise": the other part receives all of R.
+        What happens where one denominator is exactly zero, before stabilization. "literal": that part sends nothing,
+        so that the sum is alpha R or -beta R, and the rest is recorded as dropped (as stabilizer, if there is one).
+        "renormalise": the other part receives all of R.
     stabilizer : float
         At least 0, added to the denominators with their sign.
 
@@ -307,7 +310,7 @@ class ZPlus(Rule):
     """
 
     name: ClassVar[str] = "z-plus"
-    equation: ClassVar[str] = "R_i = sum_j ((a_i w_ij)+ / sum_i (a_i w_ij)+) R_j"
+    equation: ClassVar[str] = "R_i = sum_j ((a_i w_ij)+ / (sum_i (a_i w_ij)+ + b_j+)) R_j"
     when: ClassVar[str] = "convolutions: steady maps that do not show evidence against"
     source: ClassVar[str] = "Montavon et al. 2017, z+-rule; Bach et al. 2015, eq. 60"
 
@@ -325,7 +328,7 @@ class ZPlus(Rule):
 class ZBox(Rule):
     """The z-box rule, for an input layer whose values lie between `low` and `high`, as pixels do.
 
-        R_i = sum_j  ((a_i w_ij - l_i w_ij+ - h_i w_ij-) / (sum_i a_i w_ij - l_i w_ij+ - h_i w_ij-))  R_j
+        R_i = sum_j  ((a_i w_ij - l_i w_ij+ - h_i w_ij-) / sum_i (a_i w_ij - l_i w_ij+ - h_i w_ij-))  R_j
 
     The bias cancels exactly. Cells of a convolution's own padding are 0 in a, l and h.
 

@@ -110,4 +110,4 @@ def seed_relevance(logits: Array, target: Array | None, seed: str | float | Arra
 def _check_seed(shape: Shape, logits: Shape) -> None:
     """Raise ShapeError unless a seed array is shaped like the output that is explained."""
     if shape != logits:
-        raise ShapeError(f"the seed has shape {shape}, the explained output {logits}")
+        raise ShapeError(f"the seed must be shaped like the explained output, {logits}, got {shape}")

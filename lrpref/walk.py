@@ -74,14 +74,16 @@ def trace(
     x : array, shape (N, ...)
         A batch, cast to the network's dtype.
     target : int, array of int, or None
-        The output to explain: an index, one index per sample, or None for the largest output.
+        The output to explain: an index, one index per sample, or None for the largest output. Ignored if `seed` is an
+        array.
     rule : str, Rule or Composite
         A composite, a rule, or the name of one: see `composites.resolve`.
     seed : {"logit", "one", "probability"}, float or array
         The relevance to start with: the value of the output, 1, its softmax, a number, or an array shaped like the
         output.
     node : str, optional
-        The node whose output is explained; by default the one that holds the logits (`Network.logits`).
+        The node whose output is explained; by default the one that holds the logits (`Network.logits`). A final Softmax
+        stands for its input.
     budget : float or Budget, optional
         The seconds that it may take, checked before every layer, forward and backward. By default there is no limit
         for floating-point numbers, and 600 seconds for exact ones.
@@ -97,8 +99,8 @@ def trace(
         If the network cannot compute on `x`, or `seed` does not fit.
     GraphError, TargetError
         If there is no such node or output.
-    RuleError, UnknownNameError
-        If a rule is unknown, or does not apply to a layer.
+    RuleError, UnknownNameError, ParameterError
+        If a rule is unknown, does not apply to a layer, or a parameter is out of range.
     BudgetError
         If the time is spent; the message names the node and the rule.
 
@@ -134,7 +136,7 @@ def _check_rational(rules: Mapping[str, Rule], seed: object) -> None:
     """Raise RuleError or InputError, before anything is computed, for what exact arithmetic cannot represent."""
     for name, rule in rules.items():
         if not rule.exact:
-            raise RuleError(f"node {name!r}: {rule} is irrational, so exact arithmetic cannot represent it")
+            raise RuleError(f"node {name!r}: {rule} is irrational, so exact arithmetic cannot represent it; use floats")
     if isinstance(seed, str) and seed == "probability":
         raise InputError(
             'seed "probability" is irrational, so exact arithmetic cannot represent it; use "logit" or a number'
@@ -147,7 +149,10 @@ def _budget(budget: float | Budget | None, x: Array) -> Budget:
         return budget
     if budget is None:
         budget = EXACT_SECONDS if is_exact(x) else inf
-    return Budget(budget, '; lrpref.digits(..., reference="mpmath") does not grow' if is_rational(x) else "")
+    return Budget(
+        budget,
+        '; or use lrpref.digits(..., reference="mpmath"), whose numbers have a fixed length' if is_rational(x) else "",
+    )
 
 
 def _walk(
@@ -192,7 +197,7 @@ def not_finite(name: str, R: Array) -> str | None:
         return None
     return (
         f"relevance at {name!r} is not finite: a denominator close to zero was divided by; "
-        "use Epsilon(...) or a rule with a stabilizer at the layer above it"
+        "use Epsilon(...), or set a stabilizer, at the layer that reads this node"
     )
 
 
@@ -205,8 +210,9 @@ def not_closed(entry: Entry, R: Array) -> str | None:
     if not entry.attributed or _negligible(entry.residual(), R, entry):
         return None
     return (
-        f"relevance is not conserved at {entry.node!r} ({entry.rule}) beyond rounding: its denominators are close to "
-        "zero, or its adjoint is not the transpose of its forward pass; print the ledger"
+        f"the ledger of node {entry.node!r} ({entry.rule}) does not close to rounding: its denominators are close to "
+        "zero, or its adjoint is not the transpose of its forward pass. Inspect lrpref.trace(...).ledger; for a layer "
+        "of your own run lrpref.testing.check_layer"
     )
 
 

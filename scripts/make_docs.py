@@ -35,15 +35,16 @@ $\mathrm{sign}(0) = +1$.
 
 PROPERTIES = r"""## Where a rule applies, and its properties
 
-*needs a >= 0*: the rule is meant for non-negative inputs. *conserves*: $\sum_i R_i = \sum_j R_j$ without biases,
-stabilizer and zero denominators. *exact*: the rule consists of rational operations, so `lrpref.exact` can compute it.
-Under every rule, activations pass relevance unchanged, and MaxPool2D, Flatten, Concat, Pad2D and Dropout route it.
+*needs a >= 0*: the rule is meant for non-negative inputs (this is not checked). *conserves*:
+$\sum_i R_i = \sum_j R_j$ without biases, stabilizer and zero denominators. *exact*: the rule consists of rational
+operations, so `lrpref.exact` can compute it. With every rule, activations pass relevance unchanged, and MaxPool2D,
+Flatten, Concat, Pad2D and Dropout route it.
 """
 
 COMPOSITES = """## Composites
 
 A composite assigns a rule to each kind of layer; `print(composite.assign(net))` shows the assignment before anything is
-computed. A bare rule applies to the weighted layers, and every other linear layer is under Epsilon(1e-6).
+computed. A single rule is applied to all weighted layers, and Epsilon(1e-6) to all other linear layers.
 """
 
 

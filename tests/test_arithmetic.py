@@ -64,7 +64,9 @@ def test_integers_become_float64(x: Any) -> None:
 
 @pytest.mark.parametrize("dtype", [np.float16, np.complex64, "U1", "datetime64[s]"])
 def test_other_types_are_refused_by_name(dtype: Any) -> None:
-    with pytest.raises(DTypeError, match=r"the input has dtype .*; use float32, float64 or longer"):
+    with pytest.raises(
+        DTypeError, match=r"the input has dtype .*; use real floating-point numbers: float32, float64 or longer"
+    ):
         as_floating(np.zeros(1).astype(dtype), "the input")
 
 

@@ -268,7 +268,11 @@ class Unread(Lazy):
         (TargetError, {"target": 4}, "out of range for 4 outputs"),
         (TargetError, {"target": [0] * 6}, "expected one target per sample .*, got 6"),
         (TargetError, {"target": [0, 0, 0, 0, 0, 0, 9]}, "out of range"),
-        (ShapeError, {"seed": np.ones((3, 4))}, r"the seed has shape \(3, 4\), the explained output \(7, 4\)"),
+        (
+            ShapeError,
+            {"seed": np.ones((3, 4))},
+            r"the seed must be shaped like the explained output, \(7, 4\), got \(3, 4\)",
+        ),
         (InputError, {"seed": "loud"}, 'seed must be "logit"'),
         (InputError, {"seed": np.nan}, "NaN or infinities"),
         (LrprefError, {"node": "conv9"}, "no node is called 'conv9'"),

@@ -480,7 +480,7 @@ MISTAKES: dict[str, tuple[str, str]] = {
     "seed infinite": ("explain mnist-cnn digit-4 --seed inf", "the seed holds NaN or infinities"),
     "parameter out of range": ("explain mnist-cnn digit-4 --rule gamma(gamma=-1)", "must be a finite number >= 0"),
     "parameter not finite": ("explain mnist-cnn digit-4 --rule epsilon(epsilon=1e999)", "must be a finite number >= 0"),
-    "parameter unknown": ("explain mnist-cnn digit-4 --rule zero(gamma=1)", "unexpected keyword argument 'gamma'"),
+    "parameter unknown": ("explain mnist-cnn digit-4 --rule zero(gamma=1)", "zero has no parameter 'gamma'"),
     "parameter without name": ("explain mnist-cnn digit-4 --rule gamma(1)", "write parameters as key=value"),
     "parameter missing": ("explain mnist-cnn digit-4 --rule z-box", "write it as z-box(low=0, high=1)"),
     "parameter of text": ("explain mnist-cnn digit-4 --rule gamma(gamma='a')", "must be a finite number >= 0"),

@@ -215,7 +215,11 @@ def test_a_bar_of_dasks_on_a_terminal(tmp_path: Path, monkeypatch: pytest.Monkey
         (TargetError, {"target": TARGET[:9]}, "expected one target per sample .*, got 9"),
         (TargetError, {"target": chunked(TARGET)[:9]}, "expected one target per sample .*, got 9"),
         (TargetError, {"target": chunked(SEED)}, "an index, or one index per sample"),
-        (ShapeError, {"seed": chunked(SEED)[:9]}, r"the seed has shape \(9, 4\)"),
+        (
+            ShapeError,
+            {"seed": chunked(SEED)[:9]},
+            r"the seed must be shaped like the explained output, \(10, 4\), got \(9, 4\)",
+        ),
         (InputError, {"seed": "loud"}, 'seed must be "logit"'),
         (LrprefError, {"rule": "epsilom"}, "did you mean 'epsilon'"),
         (LrprefError, {"net": "no/such.npz"}, "no file"),

@@ -432,7 +432,7 @@ def test_large_numbers_do_not_overflow(layer: lrpref.Layer) -> None:
 
 def test_softmax_sums_to_one_and_takes_no_relevance() -> None:
     assert_allclose(Softmax().forward(X).sum(axis=1), [1.0], rtol=1e-15)
-    with pytest.raises(RuleError, match="explanations start at its input"):
+    with pytest.raises(RuleError, match="no LRP rule for a Softmax inside a network"):
         Softmax().relevance(X, X, rules.Zero())
 
 
@@ -460,7 +460,10 @@ SHAPES: list[tuple[Callable[[], object], str]] = [
         lambda: Concat().forward(np.ones((1, 2)), np.ones((2, 2))),
         r"all dimensions except axis 1 must match, got \(1, 2\), \(2, 2\)",
     ),
-    (lambda: ThreshReLU([1.0]).forward(np.ones((1, 2))), r"ThreshReLU has \{1\} channels, the input has 2: \(1, 2\)"),
+    (
+        lambda: ThreshReLU([1.0]).forward(np.ones((1, 2))),
+        r"ThreshReLU has 1 channels, the input has 2 on axis 1 of \(1, 2\)",
+    ),
     (lambda: Softmax().output_shape((3,)), r"expected \(N, classes, ...\), got \(3,\)"),
     (
         lambda: Dense(np.ones((2, 3))).relevance(np.ones((1, 3)), np.ones((1, 3)), rules.Zero()),
@@ -522,7 +525,7 @@ def test_parameters_out_of_range(call: Callable[[], object], message: str) -> No
 
 @pytest.mark.parametrize("dtype", [np.float16, np.complex128])
 def test_number_types_that_are_refused(dtype: Any) -> None:
-    with pytest.raises(DTypeError, match="use float32, float64 or longer"):
+    with pytest.raises(DTypeError, match="float32, float64 or longer"):
         Dense(np.ones((1, 1), dtype=dtype))
 
 

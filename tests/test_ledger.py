@@ -128,7 +128,7 @@ def test_what_a_layer_hands_on_is_what_the_next_receives(books: lrpref.Ledger) -
 
 
 def test_a_column_nobody_knows(books: lrpref.Ledger) -> None:
-    with pytest.raises(KeyError, match="loss"):
+    with pytest.raises(LookupError, match="loss"):
         books["loss"]
 
 

@@ -318,7 +318,7 @@ def test_kappa_bounds_the_size_and_not_the_direction() -> None:
 def test_almost_total_cancellation_warns() -> None:
     """With d = 1e-9 the ledger itself is dominated by rounding, which raises a warning."""
     net = Network.sequential(Dense([[1.0, 0.0], [1.0, 1e-9]]), names=["fc"])
-    with pytest.warns(RelevanceWarning, match="relevance is not conserved at 'fc'"):
+    with pytest.warns(RelevanceWarning, match="the ledger of node 'fc'"):
         lrpref.trace(net, np.ones((1, 2)), rule="relative", seed=np.array([[1.0, -1.0]]))
 
 

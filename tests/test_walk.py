@@ -162,7 +162,7 @@ def test_an_array_as_a_seed(seed: Any) -> None:
     ("seed", "kind", "message"),
     [
         ("logits", InputError, "'logits'"),
-        (np.ones((1, 3)), ShapeError, r"the seed has shape \(1, 3\), the explained output \(2, 3\)"),
+        (np.ones((1, 3)), ShapeError, r"the seed must be shaped like the explained output, \(2, 3\), got \(1, 3\)"),
         (np.ones(3), ShapeError, r"\(3,\)"),
         (np.full((2, 3), np.nan), InputError, "NaN or infinities"),
         (np.nan, InputError, "NaN or infinities"),
@@ -196,7 +196,7 @@ def test_logits_far_from_zero_stay_finite() -> None:
 
 def test_a_softmax_in_the_middle_is_refused_by_name() -> None:
     net = Network.sequential(Dense(np.ones((2, 2))), Softmax(), Dense(np.ones((2, 2))))
-    with pytest.raises(RuleError, match=r"node 'softmax1' \(Softmax\): .*only as the last layer"):
+    with pytest.raises(RuleError, match=r"node 'softmax1' \(Softmax\): .*no LRP rule for a Softmax inside a network"):
         lrpref.explain(net, A)
 
 
@@ -407,7 +407,7 @@ class Crooked(Dense):
 
 def test_a_wrong_adjoint_is_warned_of_with_its_node() -> None:
     net = Network.sequential(Crooked(np.eye(2)), Dense(np.eye(2)), names=["crooked", "fc"])
-    with pytest.warns(RelevanceWarning, match="relevance is not conserved at 'crooked'") as caught:
+    with pytest.warns(RelevanceWarning, match="the ledger of node 'crooked'") as caught:
         found = lrpref.explain(net, A, rule="epsilon")
     assert len(caught) == 1
     assert caught[0].filename == __file__

@@ -21,11 +21,11 @@ import numpy as np
 from .._support.budget import Budget
 from ..backend import TAKES_OUT, Array, array_namespace, is_array
 from ..composites import Assignment, Composite, resolve
-from ..errors import DTypeError, at_node, unknown, warn
+from ..errors import DTypeError, ParameterError, at_node, unknown, warn
 from ..network import INPUT, Network
 from ..rules import Rule
 from ..seeds import check, explained_node, seed_relevance, target_index
-from ..walk import DEFAULT_RULE
+from ..walk import DEFAULT_RULE, not_finite
 from .build import PlacedStep, arrivals, build
 from .steps import CARRIED, channels_first, channels_last, sum_of_messages
 from .store import Store
@@ -123,6 +123,11 @@ class Prepared:
         ------
         ShapeError, InputError, TargetError
             As `lrpref.explain` does.
+
+        Warns
+        -----
+        RelevanceWarning
+            If relevance is not finite, or the ledger of a layer or rule of your own does not close.
         """
         R, problem = self.explain_and_check(x, target, seed)
         if problem is not None:
@@ -161,7 +166,7 @@ class Prepared:
         check(self.net, tuple(x.shape), target, seed, self.start)
         with self._at_work(x) as workers:
             R = self._pass(x, workers, budget=budget)._relevance(target, seed, workers, once=True, budget=budget)
-            return R, next(iter(workers.problems), None)
+            return R, next(iter(workers.problems), None) or not_finite(INPUT, R)
 
     def run(self, x: Array) -> ForwardPass:
         """Return one forward pass, from which any number of targets can be explained.
@@ -408,9 +413,11 @@ def prepare(
     form : str
         How convolutions are computed. "direct": matrix products. "winograd": in float32 Winograd's F(2x2, 3x3) where it
         applies, in float64 "direct". "fastest": F(4x4, 3x3) where it applies, about one digit less accurate.
-        "winograd2", "winograd4": that form wherever it applies.
+        "winograd2", "winograd4": that tile size for all 3x3 convolutions with enough channels, on small images and in
+        float64 too.
     node : str or None
-        The node whose output is explained; None for the network's (before a final Softmax).
+        The node whose output is explained; None for the one that holds the logits. A final Softmax stands for its
+        input.
     shape : tuple of int, or None
         The shape of one input, such as (3, 224, 224), so that small images get small tiles. Not required.
     threads : int or None
@@ -438,6 +445,10 @@ def prepare(
     >>> prepared.explain(np.array([[3.0, 1.0]]))
     array([[ 6., -1.]])
     """
+    if form == "plain":
+        raise ParameterError(
+            "a prepared network has no form 'plain'; use lrpref.explain(..., form='plain') or lrpref.trace"
+        )
     if form not in FORMS:
         raise unknown("form", form, FORMS)
     if not can_prepare(net):

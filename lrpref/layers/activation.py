@@ -94,7 +94,8 @@ class ThreshReLU(Elementwise):
         per_channel = (1, -1, *(1,) * (x.ndim - 2))
         channels = {int(held.shape[0]) for held in vars(self).values() if is_array(held)}
         if not channels <= {x.shape[1]}:
-            raise ShapeError(f"ThreshReLU has {channels} channels, the input has {x.shape[1]}: {tuple(x.shape)}")
+            own = " and ".join(map(str, sorted(channels)))
+            raise ShapeError(f"ThreshReLU has {own} channels, the input has {x.shape[1]} on axis 1 of {tuple(x.shape)}")
         if is_array(self.threshold):
             t = zeros_like(x) + xp.reshape(self.threshold, per_channel)
         else:
@@ -148,4 +149,7 @@ class Softmax(Layer):
 
     def flow(self, inputs: tuple[Array, ...], R: Array, rule: SupportsFlow | None) -> Flow:
         """Raise RuleError: every output depends on every input, and not linearly."""
-        raise RuleError("Softmax has a relevance only as the last layer, where explanations start at its input")
+        raise RuleError(
+            "there is no LRP rule for a Softmax inside a network; explain a node before it (node=...), or remove it "
+            "with net.remove(...)"
+        )

@@ -76,7 +76,7 @@ class MaxPool2D(Pool2D, Routing):
     stride : int or (rows, columns), optional
         None for `kernel_size`.
     padding : int, (rows, columns) or (top, bottom, left, right)
-        Cells around the image, which never win.
+        Cells around the image, which never win; smaller than the kernel.
     ties : {"first", "equal"}
         "first": the first of several equal maxima, in reading order, takes all; "equal": they share equally.
 
@@ -151,7 +151,7 @@ class AvgPool2D(Pool2D, LinearLayer):
     stride : int or (rows, columns), optional
         None for `kernel_size`.
     padding : int, (rows, columns) or (top, bottom, left, right)
-        Zeros around the image, which never receive relevance.
+        Zeros around the image, which never receive relevance; smaller than the kernel.
     count_include_pad : bool
         Whether cells of the padding count in the mean.
 

@@ -15,8 +15,8 @@ from .._support.budget import Budget
 from ..arithmetic import all_finite
 from ..backend import Array
 from ..composites import Composite, resolve
-from ..errors import warn
-from ..fast import can_prepare, prepare
+from ..errors import unknown, warn
+from ..fast import FORMS, can_prepare, prepare
 from ..network import Network
 from ..rules import Rule
 from ..seeds import check
@@ -39,12 +39,13 @@ def explain(
 ) -> Array:
     """Return the relevance of each value of `x` for one output of a network.
 
-    A data set larger than memory is explained in blocks: `x`, and a seed array, may then be any object that has a
-    shape and returns an array for a slice, such as a `numpy.memmap`. Each block is moved to the network's backend, and
-    its relevance back to that of `x`.
+    With `batch_size`, a data set is explained in blocks, so that it may be larger than memory: `x`, and a seed array,
+    may then be any object that has a shape and returns an array for a slice, such as a `numpy.memmap`. Each block is
+    moved to the network's backend, and its relevance back to that of `x`. Without it, `x` must be an array on the
+    network's backend.
 
-    A `RelevanceWarning` reports relevance that is not finite, and books that do not close to rounding: at every layer
-    in the form "plain", and in all other forms at layers and under rules of your own.
+    A `RelevanceWarning` is issued if relevance is not finite, or if the ledger of a layer does not close. With
+    form="plain" every layer is checked, otherwise only layers and rules of your own.
 
     Parameters
     ----------
@@ -53,15 +54,17 @@ def explain(
     x : array, shape (N, ...)
         A batch, cast to the network's number type.
     target : int, array of int with shape (N,), or None
-        The output to explain: one index, or one per sample; None for the largest.
+        The output to explain: one index, or one per sample; None for the largest. Ignored if `seed` is an array.
     rule : str, Rule or Composite
-        A composite, a rule, or the name of one ("epsilon-plus-flat", "epsilon", "z-plus", ...). A bare rule applies to
-        the weighted layers; joins and pools are then under Epsilon(1e-6).
+        A composite, a rule, or the name of one ("epsilon-plus-flat", "epsilon", "z-plus", ...). A single rule is
+        applied to all weighted layers, and Epsilon(1e-6) to all other linear layers (Add, average pooling, BatchNorm,
+        Scale).
     seed : str, float or array
         The relevance to start with: "logit" (the output's value), "one", "probability" (its softmax), a number, or an
         array of relevance shaped like the output.
     node : str or None
-        The node whose output is explained; None for the network's (before a final Softmax).
+        The node whose output is explained; None for the one that holds the logits (`Network.logits`). A final Softmax
+        stands for its input.
     batch_size : int or None
         How many samples are explained at a time; None for all.
     progress : bool or None
@@ -69,11 +72,10 @@ def explain(
     out : array, path or None
         An array to write to, or the path of a .npy file, which is written atomically; None for a new array.
     form : str
-        How relevance is computed. "plain" reads as the papers do, keeps the books (see `trace`) and takes any numbers.
-        The others are forms of the fast engine, for float32 and float64 on NumPy and CuPy; `lrpref.prepare` lists
-        them. "direct", the default, needs the least preparation and loses no digits; networks of other number types
-        and backends are then computed plainly. To explain many batches, prepare once:
-        `lrpref.prepare(net, rule).explain(x)`.
+        How relevance is computed. "plain" is the readable engine: the walk of `lrpref.trace`, for numbers of any kind.
+        The other forms are those of the fast engine, for float32 and float64 on NumPy and CuPy; `lrpref.prepare` lists
+        them. With "direct", the default, other dtypes and backends fall back to "plain". To explain many batches,
+        prepare once: `lrpref.prepare(net, rule).explain(x)`.
     budget : float, Budget or None
         Seconds that the whole call may take, checked at every layer, forward and back, in every form. None: no limit
         for floating-point numbers, 600 seconds per block for exact ones.
@@ -91,8 +93,10 @@ def explain(
         reached; everything else is checked before anything is computed.
     TargetError
         If `target` is out of range.
-    RuleError, UnknownNameError
-        If the rule is unknown, or does not fit the network.
+    RuleError, UnknownNameError, ParameterError
+        If the rule or the form is unknown, the rule does not fit the network, or a parameter is out of range.
+    GraphError
+        If there is no node called `node`.
     BudgetError
         If the budget is spent.
 
@@ -127,6 +131,8 @@ def _explainer(
     def plain(x: Array, target: Any, seed: Any) -> Array:
         return trace(net, x, target, rule, seed, node, budget).relevance
 
+    if form not in ("plain", *FORMS):
+        raise unknown("form", form, ("plain", *FORMS))
     resolve(rule).assign(net)  # raises before any block is computed
     if form == "plain" or (form == "direct" and not can_prepare(net)):
         return plain
