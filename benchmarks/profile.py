@@ -99,7 +99,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--network", choices=list(SUBJECTS), default="vgg16")
     parser.add_argument("--batch", type=int, default=1)
     parser.add_argument("--composite", choices=list(COMPOSITES), default="epsilon-plus-flat")
-    parser.add_argument("--forms", type=among(("default", "fastest")), default=["default"], help="default, fastest")
+    parser.add_argument("--forms", type=among(("winograd", "fastest")), default=["winograd"], help="winograd, fastest")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=machine.cores())
     parser.add_argument("--quick", action="store_true", help="a tiny network, to check that it runs")

@@ -150,7 +150,7 @@ def asarray(x: Any, backend: str = "numpy") -> Array:
     ----------
     x : array or nested sequence
         The values.
-    backend : {"numpy", "cupy", "array-api-strict"}
+    backend : {"numpy", "cupy", "array-api-strict"}, default "numpy"
         Where the array shall live.
 
     Returns

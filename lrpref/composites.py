@@ -157,7 +157,7 @@ class Composite:
     ----------
     pairs : sequence of (selector, rule)
         See the module's docstring for the kinds of selector.
-    name : str
+    name : str, default "Composite"
         The name in printed tables and error messages.
 
     Raises
@@ -288,9 +288,9 @@ def EpsilonPlus(epsilon: float = 1e-6, stabilizer: float = 1e-6) -> Composite:  
 
     Parameters
     ----------
-    epsilon : float
+    epsilon : float, default 1e-06
         Epsilon on fully connected layers.
-    stabilizer : float
+    stabilizer : float, default 1e-06
         Added to the denominators of all other rules, with their sign.
 
     Returns
@@ -309,9 +309,9 @@ def EpsilonPlusFlat(epsilon: float = 1e-6, stabilizer: float = 1e-6) -> Composit
 
     Parameters
     ----------
-    epsilon : float
+    epsilon : float, default 1e-06
         Epsilon on fully connected layers.
-    stabilizer : float
+    stabilizer : float, default 1e-06
         Added to the denominators of all other rules, with their sign.
 
     Returns
@@ -331,11 +331,11 @@ def EpsilonGammaBox(  # noqa: N802
     ----------
     low, high : float or array
         The bounds of the input, for `rules.ZBox`.
-    epsilon : float
+    epsilon : float, default 1e-06
         Epsilon on fully connected layers.
-    gamma : float
+    gamma : float, default 0.25
         Gamma on convolutions.
-    stabilizer : float
+    stabilizer : float, default 1e-06
         Added to the denominators of all other rules, with their sign.
 
     Returns
@@ -353,9 +353,9 @@ def EpsilonAlpha2Beta1(epsilon: float = 1e-6, stabilizer: float = 1e-6) -> Compo
 
     Parameters
     ----------
-    epsilon : float
+    epsilon : float, default 1e-06
         Epsilon on fully connected layers.
-    stabilizer : float
+    stabilizer : float, default 1e-06
         Added to the denominators of all other rules, with their sign.
 
     Returns
@@ -371,9 +371,9 @@ def EpsilonAlpha2Beta1Flat(epsilon: float = 1e-6, stabilizer: float = 1e-6) -> C
 
     Parameters
     ----------
-    epsilon : float
+    epsilon : float, default 1e-06
         Epsilon on fully connected layers.
-    stabilizer : float
+    stabilizer : float, default 1e-06
         Added to the denominators of all other rules, with their sign.
 
     Returns
@@ -390,7 +390,7 @@ def Relative(rescale: bool = True) -> Composite:  # noqa: N802
 
     Parameters
     ----------
-    rescale : bool
+    rescale : bool, default True
         False for the bare messages; see `rules.Relative`.
 
     Returns

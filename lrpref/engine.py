@@ -125,7 +125,7 @@ class Term:
         The maps applied to the input and to the weight.
     b : callable or None
         The map applied to the bias; None leaves the bias out.
-    sign : int
+    sign : int, default 1
         +1 or -1.
     """
 
@@ -166,7 +166,7 @@ class Ratio:
     ----------
     terms : tuple of Term
         What is redistributed: input i of unit j receives its part of the terms' sum.
-    coefficient : float
+    coefficient : float, default 1
         The share of R_j that the ratio redistributes.
     denominator : tuple of Term, optional
         The terms whose sum is divided by; None for `terms` themselves. With another denominator the parts do not sum

@@ -92,7 +92,7 @@ def fuse(net: Network, verify: Array | None = None, threshold_relu: bool = False
     verify : array, shape (N, ...), optional
         A batch on which the two forward passes must agree before the result is returned: to 1e4 times the eps of the
         dtype, relative to the largest output; exactly in exact arithmetic.
-    threshold_relu : bool
+    threshold_relu : bool, default False
         Turn BatchNorm before ReLU into ThreshReLU before BatchNorm, which may then be folded into what follows.
 
     Returns
@@ -136,7 +136,7 @@ def fusion_plan(net: Network, threshold_relu: bool = False) -> Plan:
     ----------
     net : Network
         The network.
-    threshold_relu : bool
+    threshold_relu : bool, default False
         As for `fuse`.
 
     Returns

@@ -59,9 +59,9 @@ def grid(x: Array, maps: Mapping[str, Array], title: str = "", columns: int = 4,
         Caption -> relevance shaped like `x`.
     title : str
         A line above all panels.
-    columns : int
+    columns : int, default 4
         The largest number of panels in a row.
-    scale : {"one", "each"}
+    scale : {"one", "each"}, default "one"
         "one" colour scale for all maps, the median of their largest magnitudes, to compare their sizes (larger values
         are clipped); "each" map divided by its own largest magnitude, to compare their shapes where rules give maps of
         very different sizes.
@@ -113,9 +113,9 @@ def waterfall(ledger: Ledger, sample: int = 0, title: str = "where the relevance
     ----------
     ledger : Ledger
         The ledger of a trace.
-    sample : int
+    sample : int, default 0
         The index of the sample.
-    title : str
+    title : str, default "where the relevance went"
         A line above the figure.
 
     Returns

@@ -42,7 +42,7 @@ class Relative(Rule):
 
     Parameters
     ----------
-    rescale : bool
+    rescale : bool, default True
         False gives the bare messages, which are linear in R but grow or shrink with depth.
 
     Notes

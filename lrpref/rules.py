@@ -78,7 +78,7 @@ class Epsilon(Rule):
 
     Parameters
     ----------
-    epsilon : float
+    epsilon : float, default 1e-06
         At least 0, in the units of z.
     scale : {None, "rms"}
         "rms" multiplies epsilon by the root mean square of z over the sample's own units, so that a result never
@@ -146,11 +146,11 @@ class Gamma(Rule):
 
     Parameters
     ----------
-    gamma : float
+    gamma : float, default 0.25
         At least 0; 0 is LRP-0.
-    generalised : bool
+    generalised : bool, default False
         Whether to use the form for inputs of both signs.
-    stabilizer : float
+    stabilizer : float, default 0.0
         At least 0, added to the denominator with its sign.
 
     References
@@ -222,15 +222,15 @@ class AlphaBeta(Rule):
 
     Parameters
     ----------
-    alpha, beta : float
+    alpha, beta : float, default 2 and 1
         At least 0, with alpha - beta = 1.
-    bias : {"keep", "ignore"}
+    bias : {"keep", "ignore"}, default "keep"
         "ignore" leaves the bias out of both denominators.
-    empty : {"literal", "renormalise"}
+    empty : {"literal", "renormalise"}, default "literal"
         What happens where one denominator is exactly zero, before stabilization. "literal": that part sends nothing,
         so that the sum is alpha R or -beta R, and the rest is recorded as dropped (as stabilizer, if there is one).
         "renormalise": the other part receives all of R.
-    stabilizer : float
+    stabilizer : float, default 0.0
         At least 0, added to the denominators with their sign.
 
     References
@@ -293,7 +293,7 @@ class ZPlus(Rule):
 
     Parameters
     ----------
-    stabilizer : float
+    stabilizer : float, default 0.0
         At least 0, added to the denominator with its sign.
 
     References
@@ -337,7 +337,7 @@ class ZBox(Rule):
     low, high : float or array
         The bounds l and h, low <= high: one number, one per channel (shape (C,)), or an array shaped like a sample or
         like the batch.
-    stabilizer : float
+    stabilizer : float, default 0.0
         At least 0, added to the denominator with its sign.
 
     References
@@ -417,7 +417,7 @@ class WSquare(Rule):
 
     Parameters
     ----------
-    stabilizer : float
+    stabilizer : float, default 0.0
         At least 0, added to the denominator with its sign.
 
     References
@@ -455,7 +455,7 @@ class Flat(Rule):
 
     Parameters
     ----------
-    stabilizer : float
+    stabilizer : float, default 0.0
         At least 0, added to the denominator with its sign.
 
     References
@@ -493,7 +493,7 @@ class Absolute(Rule):
 
     Parameters
     ----------
-    stabilizer : float
+    stabilizer : float, default 0.0
         At least 0, added to the denominator with its sign.
 
     References

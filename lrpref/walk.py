@@ -78,7 +78,7 @@ def trace(
         array.
     rule : str, Rule or Composite
         A composite, a rule, or the name of one: see `composites.resolve`.
-    seed : {"logit", "one", "probability"}, float or array
+    seed : {"logit", "one", "probability"}, float or array, default "logit"
         The relevance to start with: the value of the output, 1, its softmax, a number, or an array shaped like the
         output.
     node : str, optional

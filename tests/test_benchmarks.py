@@ -201,7 +201,7 @@ def test_who_is_not_installed_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_memory_in_a_process_of_its_own() -> None:
-    found = memory.measure("lrpref default", "resnet20", 1, "epsilon-plus-flat", quick=True)
+    found = memory.measure("lrpref winograd", "resnet20", 1, "epsilon-plus-flat", quick=True)
     if not memory.can_measure():
         assert "Linux" in found["not_run"]
     else:
@@ -267,13 +267,13 @@ def test_the_quick_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> No
     """All sections run on one network; `--show` prints the same tables from the saved JSON."""
     path = tmp_path / "quick.json"
     what = ["--networks", "mnist-cnn", "--composites", "epsilon-plus-flat", "--images", "1", "--threads", "1"]
-    who = ["--contestants", "lrpref plain,lrpref default", "--json", str(path)]
+    who = ["--contestants", "lrpref plain,lrpref winograd", "--json", str(path)]
     assert main(["--quick", *what, *who]) == 0
     printed = capsys.readouterr().out
     results = json.loads(path.read_text())
     assert set(results) == {"machine", "arguments", "speed", "equality", "memory", "growth", "flipping"}
     (case,) = results["speed"]
-    assert list(case["seconds"]) == ["lrpref plain", "lrpref default", "GEMM limit"]
+    assert list(case["seconds"]) == ["lrpref plain", "lrpref winograd", "GEMM limit"]
     assert all(len(times) == 2 and min(times) > 0 for times in case["seconds"].values())
     assert {row["grows"] for row in results["growth"]} == {"batch", "image size", "depth", "width", "targets"}
     assert max(results["flipping"]["apart"].values()) < 1e-4
@@ -311,7 +311,7 @@ def test_the_gpu_script_on_the_cpu(tmp_path: Path, capsys: pytest.CaptureFixture
     assert "`python -m pytest`: 1 failed" in text
     assert "Not run: lrpref plain: out of memory on the card, vgg16 in float64 at batch 1." in text
     (case,) = json.loads((tmp_path / "gpu.json").read_text())["speed"]
-    assert case["seconds"].keys() >= {"lrpref default", "lrpref fastest", "GEMM limit"}
+    assert case["seconds"].keys() >= {"lrpref winograd", "lrpref fastest", "GEMM limit"}
     assert not case["pools_emptied"]
 
 
@@ -340,12 +340,12 @@ def test_a_table_lines_up() -> None:
 
 def test_a_profile_times_every_step_once(capsys: pytest.CaptureFixture[str]) -> None:
     """One row per step, with a rate for steps that multiply; profiling does not change the map."""
-    assert profile.main(["--network", "resnet20", "--quick", "--rounds", "1", "--forms", "default,fastest"]) == 0
+    assert profile.main(["--network", "resnet20", "--quick", "--rounds", "1", "--forms", "winograd,fastest"]) == 0
     printed = capsys.readouterr().out
     assert printed.count("steps together") == 2
     case = Case.of("resnet20", 2, "epsilon-plus-flat", quick=True)
-    rows, whole = profile.profile(case, "default", rounds=1)
-    prepared = contestants.form("default", case)
+    rows, whole = profile.profile(case, "winograd", rounds=1)
+    prepared = contestants.form("winograd", case)
     assert [row[0] for row in rows] == [" ".join(placed.nodes) for placed in prepared.steps]  # type: ignore[attr-defined]
     assert 0 < sum(float(row[3]) + float(row[4]) for row in rows) < 1e3 * whole
     assert all((row[1] in ("WeightedStep", "FlatRuleStep", "NearlyEmptyStep")) == bool(row[5]) for row in rows)

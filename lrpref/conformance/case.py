@@ -61,7 +61,7 @@ class Case:
         The network; None if there is nothing to compute. An adapter never receives such a case.
     input : array, shape (N, ...)
         The explained input.
-    seed : array, str or float
+    seed : array, str or float, default "logit"
         The relevance at the output, as `lrpref.explain` takes it.
     target : int or None
         The index of the explained output; None with a seed array.
@@ -71,7 +71,7 @@ class Case:
         The relevance of the input.
     exact : array of fractions or None
         The same, where exact arithmetic must be equal to it.
-    tolerance : float
+    tolerance : float, default 0.0
         Absolute and relative tolerance for float64.
     output : array or None
         The result of the forward pass, where known.
@@ -87,9 +87,9 @@ class Case:
         Why nothing can be computed.
     absent : mapping
         The layer or the parameter that lrpref lacks.
-    derivation : str
+    derivation : str, default "hand"
         The origin of `expected`: "hand", or "matrix" for explicit matrices in fractions.
-    revision : int
+    revision : int, default 1
         Increased by every correction of the case.
     table : str
         The version of the case's table (see ERRATA.md).

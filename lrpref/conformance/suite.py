@@ -45,9 +45,9 @@ class Result:
         The comparison that is shown: "relevance", a detail, or a part of a law.
     expected, got : array or None
         The arrays of this comparison; None if there was no comparison.
-    error : float
+    error : float, default float("nan")
         The largest absolute difference; NaN if there was no comparison.
-    relative : float
+    relative : float, default float("nan")
         The largest difference in units of the tolerance; NaN if there was no comparison.
     """
 

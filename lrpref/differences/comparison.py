@@ -118,7 +118,7 @@ def compare(R1: Array, R2: Array, k: int = 5) -> Comparison:
     ----------
     R1, R2 : array, shape (N, ...)
         The maps, of any backend and number type. Ratios refer to `R1`.
-    k : int
+    k : int, default 5
         The number of indices to list where the maps differ most.
 
     Returns
@@ -322,7 +322,7 @@ def explain_difference(
         The presumed settings of the other map, as `lrpref.explain` takes them.
     tolerance : float
         The distance (relative L2, in the worst sample) up to which maps count as equal.
-    pairs : bool
+    pairs : bool, default True
         Whether to try two conventions together if no single one explains the difference.
     conventions : sequence of Convention
         The conventions to try, in the order in which two of them are applied.

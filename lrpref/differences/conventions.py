@@ -32,9 +32,9 @@ class WeightsClamped(Rule):
 
     Parameters
     ----------
-    clamp_bias : bool
+    clamp_bias : bool, default False
         Whether the denominator contains b_j+ instead of b_j.
-    stabilizer : float
+    stabilizer : float, default 0.0
         Added to the denominator with its sign.
 
     Examples
@@ -69,7 +69,7 @@ class EachPartInFull(Rule):
 
     Parameters
     ----------
-    stabilizer : float
+    stabilizer : float, default 0.0
         Added to the sum of each part with its sign.
 
     Examples
@@ -111,9 +111,9 @@ class BiasInBothParts(Rule):
 
     Parameters
     ----------
-    alpha, beta : float
+    alpha, beta : float, default 2 and 1
         The coefficients of the positive and the negative part.
-    stabilizer : float
+    stabilizer : float, default 0.0
         Added to each denominator with its sign.
 
     Examples
@@ -148,9 +148,9 @@ class MixedParts(Rule):
 
     Parameters
     ----------
-    alpha : float
+    alpha : float, default 0.5
         The coefficient of the positive part.
-    stabilizer : float
+    stabilizer : float, default 0.0
         Added to each denominator with its sign.
 
     Examples
@@ -180,11 +180,11 @@ class GammaBiasAsItIs(Rule):
 
     Parameters
     ----------
-    gamma : float
+    gamma : float, default 0.25
         The additional weight of positive contributions.
-    generalised : bool
+    generalised : bool, default False
         Whether the sign of z decides which contributions gain weight, as in `Gamma`.
-    stabilizer : float
+    stabilizer : float, default 0.0
         Added to the denominator with its sign.
 
     Examples
@@ -224,9 +224,9 @@ class GammaTwice(Rule):
 
     Parameters
     ----------
-    gamma : float
+    gamma : float, default 0.25
         The coefficient of the squared positive weights.
-    stabilizer : float
+    stabilizer : float, default 0.0
         Added to the denominator with its sign.
 
     Examples
@@ -261,7 +261,7 @@ class WSquareWithBias(Rule):
 
     Parameters
     ----------
-    stabilizer : float
+    stabilizer : float, default 0.0
         Added to the denominator.
 
     Examples
@@ -291,7 +291,7 @@ class FlatWithBias(Rule):
 
     Parameters
     ----------
-    stabilizer : float
+    stabilizer : float, default 0.0
         Added to the denominator.
 
     Examples
@@ -322,7 +322,7 @@ class FlatWithPadding(Rule):
 
     Parameters
     ----------
-    stabilizer : float
+    stabilizer : float, default 0.0
         Added to the number of inputs that are not padding.
 
     Examples

@@ -42,7 +42,7 @@ def gradient_x_input(net: Network, x: Array, target: int | Array | None = None, 
         A batch.
     target : int, array of int, or None
         As in `explain`.
-    seed : int
+    seed : int, default 0
         Not used.
 
     Returns
@@ -75,7 +75,7 @@ def random(net: Network | None, x: Array, target: int | Array | None = None, see
         A batch.
     target : int, array of int, or None
         Not used.
-    seed : int
+    seed : int, default 0
         Each sample has its own generator, seeded by this and by its values, so its batch does not matter.
 
     Returns
@@ -101,7 +101,7 @@ def sobel(net: Network | None, x: Array, target: int | Array | None = None, seed
         A batch of images.
     target : int, array of int, or None
         Not used.
-    seed : int
+    seed : int, default 0
         Not used.
 
     Returns

@@ -31,34 +31,34 @@ class Conventions:
 
     Parameters
     ----------
-    output : {"logit", "probability", "margin"}
+    output : {"logit", "probability", "margin"}, default "logit"
         What is measured of the explained class: "logit", the network's output as it is (the score f of Bach et al.
         2015 and Samek et al. 2017); "probability", its softmax (Petsiuk et al. 2018); "margin", the output minus the
         largest other output.
-    fill : str, float, sequence of float, or Fill
+    fill : str, float, sequence of float, or Fill, default "zero"
         What replaces a pixel: a name of `fills.FILLS`, a number, one number per channel, or a `fills.Fill`.
-    region : int
+    region : int, default 1
         The side in pixels of the square regions that are changed at once, 1 in Bach et al. 2015, 9 in Samek et al.
         2017. Regions start at the upper left; those at the right and lower edge may be smaller.
-    step : int
+    step : int, default 1
         The number of regions between two points of the curve.
     steps : int or None
         The number of steps after which to stop (100 in Samek et al. 2017); None changes the whole input.
-    channels : {"sum", "max", "magnitude", "separate"}
+    channels : {"sum", "max", "magnitude", "separate"}, default "sum"
         How the relevance of a pixel follows from its channels, which are changed together: their sum, their maximum,
         or the sum of their magnitudes. "separate" treats each channel of each pixel as a feature.
-    by : {"relevance", "magnitude"}
+    by : {"relevance", "magnitude"}, default "relevance"
         "relevance" ranks by signed relevance: evidence against the class comes last. "magnitude" ranks by |relevance|,
         which answers another question, because the strongest evidence against comes first.
-    ties : {"first", "random"}
+    ties : {"first", "random"}, default "first"
         The order of features with equal relevance. "first" goes by position (row by row, from the upper left) in
         *both* orders, so that the area between the curves of a constant map is zero; "random" shuffles, with one
         generator per sample.
-    normalise : {"none", "start"}
+    normalise : {"none", "start"}, default "none"
         "start" divides each curve by its value at k = 0, which must be positive.
-    repeats : int
+    repeats : int, default 1
         The number of draws of a random fill or of random ties over which to average.
-    seed : int
+    seed : int, default 0
         The seed of those draws. The generator of a sample is seeded by this and by its values, so its batch does not
         matter.
 

@@ -56,7 +56,7 @@ class Value(Fill):
 
     Parameters
     ----------
-    value : float or tuple of float
+    value : float or tuple of float, default 0.0
         Finite.
 
     Examples
@@ -132,9 +132,9 @@ class Blur(Fill):
 
     Parameters
     ----------
-    sigma : float
+    sigma : float, default 5.0
         The standard deviation in pixels, > 0.
-    size : int
+    size : int, default 11
         The width of the kernel in pixels, odd. At the border, the weights inside the image are scaled to sum to one.
     """
 
@@ -165,7 +165,7 @@ class Neighbours(Fill):
 
     Parameters
     ----------
-    size : int
+    size : int, default 3
         The width of the neighbourhood in pixels, odd and >= 3.
     """
 
@@ -196,7 +196,7 @@ class Flip(Fill):
 
     Parameters
     ----------
-    low, high : float
+    low, high : float, default 0.0 and 1.0
         The values of background and ink.
     """
 

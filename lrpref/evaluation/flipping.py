@@ -129,11 +129,11 @@ def pixel_flipping(
         Its relevance, shaped like `x` or, for images, one value per pixel: (N, H, W) or (N, 1, H, W).
     target : int, array of int, or None
         The measured class: an index, one per sample, or None for the largest output on `x`.
-    order : {"morf", "lerf"}
+    order : {"morf", "lerf"}, default "morf"
         Most relevant first or least relevant first.
     conventions : Conventions
         How the input is changed and what is measured.
-    batch_size : int
+    batch_size : int, default 64
         How many changed inputs the scorer gets at once; the result does not depend on it.
     **changes
         Single conventions by name, as in `fill="mean"`; they override `conventions`.

@@ -82,7 +82,7 @@ def top_share(R: Array, share: float = 0.01) -> np.ndarray:
     ----------
     R : array, shape (N, ...)
         Relevance.
-    share : float
+    share : float, default 0.01
         The fraction of the values that counts as the largest, in (0, 1]; at least one value.
 
     Returns

@@ -95,15 +95,15 @@ def parameter_randomisation(
         to relevance.
     target : int, array of int, or None
         As in `explain`; None explains the trained network's largest output. It stays the same throughout.
-    mode : {"cascading", "independent"}
+    mode : {"cascading", "independent"}, default "cascading"
         Whether randomised layers stay random.
-    similarity : {"spearman", "spearman-magnitude", "cosine"}
+    similarity : {"spearman", "spearman-magnitude", "cosine"}, default "spearman"
         The similarity (`lrpref.evaluation.maps`). Adebayo et al. also use structural similarity and histograms of
         gradients, which are not implemented.
-    how : {"normal", "permute"}
+    how : {"normal", "permute"}, default "normal"
         "normal" draws normal noise with mean 0 and the parameter's own standard deviation (its magnitude, if it is
         constant); "permute" shuffles the parameter's own values.
-    seed : int
+    seed : int, default 0
         The seed of the draws. The draw of a layer depends on its position in the network, not on the mode.
 
     Returns
@@ -159,9 +159,9 @@ def randomised(net: Network, names: Sequence[str], how: str = "normal", seed: in
         The trained network; it is not changed.
     names : sequence of str
         The nodes to randomise.
-    how : {"normal", "permute"}
+    how : {"normal", "permute"}, default "normal"
         As in `parameter_randomisation`.
-    seed : int
+    seed : int, default 0
         The seed of the draws.
 
     Returns

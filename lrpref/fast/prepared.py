@@ -111,7 +111,7 @@ class Prepared:
             A batch, cast to the network's number type.
         target : int, array of int, or None
             As in `lrpref.explain`.
-        seed : str, float or array
+        seed : str, float or array, default "logit"
             As in `lrpref.explain`.
 
         Returns
@@ -149,7 +149,7 @@ class Prepared:
             As in `explain`.
         target : int, array of int, or None
             As in `explain`.
-        seed : str, float or array
+        seed : str, float or array, default "logit"
             As in `explain`.
         budget : Budget or None
             The time that it may take, checked before every step, forward and back; None for no limit.
@@ -196,7 +196,7 @@ class Prepared:
             As in `explain`.
         target : int, array of int, or None
             As in `explain`.
-        seed : str, float or array
+        seed : str, float or array, default "logit"
             As in `explain`.
 
         Returns
@@ -294,7 +294,7 @@ class ForwardPass:
         ----------
         target : int, array of int, or None
             As in `lrpref.explain`. For a batch of one it may hold K indices, which share the forward pass.
-        seed : str, float or array
+        seed : str, float or array, default "logit"
             As in `lrpref.explain`.
 
         Returns
@@ -410,7 +410,7 @@ def prepare(
         A network in float32 or float64, on NumPy or CuPy.
     rule : str, Rule or Composite
         As in `lrpref.explain`.
-    form : str
+    form : str, default "direct"
         How convolutions are computed. "direct": matrix products. "winograd": in float32 Winograd's F(2x2, 3x3) where it
         applies, in float64 "direct". "fastest": F(4x4, 3x3) where it applies, about one digit less accurate.
         "winograd2", "winograd4": that tile size for all 3x3 convolutions with enough channels, on small images and in

@@ -45,7 +45,7 @@ class LeakyReLU(Elementwise):
 
     Parameters
     ----------
-    negative_slope : float
+    negative_slope : float, default 0.01
         A finite number.
     """
 
@@ -71,7 +71,7 @@ class ThreshReLU(Elementwise):
 
     Parameters
     ----------
-    threshold : float or array, shape (C,)
+    threshold : float or array, shape (C,), default 0.0
         One number, or one per channel (axis 1).
     below : array of bool, shape (C,), optional
         The channels in which the output is min(x, threshold).

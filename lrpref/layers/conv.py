@@ -26,13 +26,13 @@ class Conv2D(Convolution):
         The kernels, as PyTorch exports them.
     bias : array, shape (out,), optional
         One bias per output channel.
-    stride : int or (rows, columns)
+    stride : int or (rows, columns), default 1
         At least 1.
-    padding : int, (rows, columns) or (top, bottom, left, right)
+    padding : int, (rows, columns) or (top, bottom, left, right), default 0
         Zeros around the image. These cells never receive relevance.
-    dilation : int or (rows, columns)
+    dilation : int or (rows, columns), default 1
         At least 1.
-    groups : int
+    groups : int, default 1
         The channels are split into this many groups that do not see each other.
     bias_taps : array, shape (out, rows, columns), optional
         A bias that each tap adds where it meets a cell of the image instead of padding. A BatchNorm before a padded

@@ -103,7 +103,7 @@ class BatchNorm(DiagonalLayer):
         g and beta; None for 1 and 0 (affine off).
     mean, var : array, shape (C,)
         mu and var; var must not be negative.
-    eps : float
+    eps : float, default 1e-05
         Added to the variance under the root; var + eps must be positive.
 
     Raises

@@ -24,7 +24,7 @@ class Pool2D(Layer):
         The size of a window.
     stride : int or (rows, columns), optional
         None for `kernel_size`.
-    padding : int, (rows, columns) or (top, bottom, left, right)
+    padding : int, (rows, columns) or (top, bottom, left, right), default 0
         Cells around the image; smaller than the kernel.
 
     Attributes
@@ -77,7 +77,7 @@ class MaxPool2D(Pool2D, Routing):
         None for `kernel_size`.
     padding : int, (rows, columns) or (top, bottom, left, right)
         Cells around the image, which never win; smaller than the kernel.
-    ties : {"first", "equal"}
+    ties : {"first", "equal"}, default "first"
         "first": the first of several equal maxima, in reading order, takes all; "equal": they share equally.
 
     Raises
@@ -152,7 +152,7 @@ class AvgPool2D(Pool2D, LinearLayer):
         None for `kernel_size`.
     padding : int, (rows, columns) or (top, bottom, left, right)
         Zeros around the image, which never receive relevance; smaller than the kernel.
-    count_include_pad : bool
+    count_include_pad : bool, default True
         Whether cells of the padding count in the mean.
 
     Raises

@@ -39,7 +39,7 @@ class Dropout(Routing):
 
     Parameters
     ----------
-    p : float
+    p : float, default 0.5
         The dropout probability in training; it has no effect here.
     """
 
@@ -64,7 +64,7 @@ class Pad2D(Routing):
     ----------
     padding : int, (rows, columns) or (top, bottom, left, right)
         The width of the border.
-    value : float
+    value : float, default 0.0
         The constant on the border.
 
     Raises

@@ -44,7 +44,7 @@ def exact(x: Any, digits: int = 50) -> Network | np.ndarray:
     x : Network or array-like
         A network; or an array or nested lists of floats (taken as the binary fractions that they are), integers,
         fractions, or text such as "1/3" and "0.1".
-    digits : int
+    digits : int, default 50
         The number of significant decimal digits to which BatchNorm's square root is computed.
 
     Returns

@@ -135,15 +135,15 @@ def digits(
         A batch.
     rule : str, Rule or Composite
         As in `explain`.
-    dtypes : sequence of dtype
+    dtypes : sequence of dtype, default (np.float32, np.float64, np.longdouble)
         NumPy's floating-point types or their names.
     target : int, array of int, or None
         As in `explain`; None explains the largest output according to the reference.
-    reference : {"auto", "exact", "mpmath"}
+    reference : {"auto", "exact", "mpmath"}, default "auto"
         The arithmetic to compare with. "auto" tries exact arithmetic for at most 20 seconds of the budget
         (`AUTO_SECONDS`; for all of it if mpmath is not installed) and falls back to mpmath if that is not enough or
         if the network or the rule is irrational.
-    precision : int
+    precision : int, default 60
         Decimal digits of mpmath, and of BatchNorm's square root in exact arithmetic; at least 30.
     progress : bool or None
         Whether to draw a progress bar on stderr if the reference takes longer than two seconds; None draws it if

@@ -60,7 +60,7 @@ def explain(
         As in `lrpref.explain`.
     rule : str, Rule or Composite
         As in `lrpref.explain`.
-    seed : str, float, array or dask array
+    seed : str, float, array or dask array, default "logit"
         As in `lrpref.explain`.
     node : str or None
         As in `lrpref.explain`.
@@ -69,7 +69,7 @@ def explain(
         the backend of `x`.
     batch_size : int or None
         How many samples of a chunk are explained at a time; None for all.
-    form : str
+    form : str, default "direct"
         As in `lrpref.explain`. The network is prepared once for each chunk.
 
     Returns

@@ -59,7 +59,7 @@ def explain(
         A composite, a rule, or the name of one ("epsilon-plus-flat", "epsilon", "z-plus", ...). A single rule is
         applied to all weighted layers, and Epsilon(1e-6) to all other linear layers (Add, average pooling, BatchNorm,
         Scale).
-    seed : str, float or array
+    seed : str, float or array, default "logit"
         The relevance to start with: "logit" (the output's value), "one", "probability" (its softmax), a number, or an
         array of relevance shaped like the output.
     node : str or None
@@ -71,7 +71,7 @@ def explain(
         Whether to show a progress bar on stderr if this takes longer than two seconds; None for terminals only.
     out : array, path or None
         An array to write to, or the path of a .npy file, which is written atomically; None for a new array.
-    form : str
+    form : str, default "direct"
         How relevance is computed. "plain" is the readable engine: the walk of `lrpref.trace`, for numbers of any kind.
         The other forms are those of the fast engine, for float32 and float64 on NumPy and CuPy; `lrpref.prepare` lists
         them. With "direct", the default, other dtypes and backends fall back to "plain". To explain many batches,

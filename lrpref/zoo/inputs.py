@@ -92,7 +92,7 @@ def read(
         An embedded sample ("digit-4"), an image file (resized to fit), or a .npy file.
     shape : sequence of int
         The shape (C, H, W) of the network's inputs, without the batch axis.
-    invert : bool
+    invert : bool, default False
         Whether to replace x by 1 - x, for dark ink on a light background.
     normalisation : Normalisation or None
         The normalisation that the network expects of samples and images, whose pixels are in [0, 1]. An array in a

@@ -48,7 +48,7 @@ def scaled(x: np.ndarray, mean: float | Sequence[float] = 0.0, std: float | Sequ
     ----------
     x : numpy.ndarray, shape (N, C, H, W)
         Images of uint8.
-    mean, std : float or sequence of float
+    mean, std : float or sequence of float, default 0.0 and 1.0
         One number, or one per channel; std > 0.
 
     Returns

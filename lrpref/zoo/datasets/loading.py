@@ -38,13 +38,13 @@ def load(
     ----------
     name : str
         "mnist" or "cifar10".
-    split : str
+    split : str, default "test"
         "train" or "test"; for CIFAR-10 also "val", if the folder has lrpref's own parts.
     folder : path or None
         The folder of the files. None takes the environment variable LRPREF_DATA or, without it, ~/.cache/lrpref.
-    download : bool
+    download : bool, default False
         Download missing files into the folder with pooch.
-    check : bool
+    check : bool, default True
         Compare checksums with those of the published data. Pass False to read your own data in these formats.
 
     Returns

@@ -30,9 +30,9 @@ def simple_cnn(
 
     Parameters
     ----------
-    channels : sequence of int
+    channels : sequence of int, default (16, 32, 32)
         The channels of each convolution. "mnist-cnn" has the default, "cifar-cnn" has (32, 64, 128, 128).
-    hidden : int
+    hidden : int, default 64
         The units of the first Dense layer.
     width : float
         A factor for all numbers of channels.

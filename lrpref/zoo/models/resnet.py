@@ -31,7 +31,7 @@ def resnet20(
 
     Parameters
     ----------
-    shortcut : {"A", "B"}
+    shortcut : {"A", "B"}, default "B"
         The shortcut where the number of channels doubles and the image is halved. "A" has no parameters: it takes
         every second cell and appends channels of zeros. "B" is a 1 x 1 convolution with stride 2 and a BatchNorm.
     width : float
