@@ -423,7 +423,7 @@ PRESETS: Mapping[str, Callable[..., Composite]] = {
 
 
 def resolve(rule: str | Rule | Composite) -> Composite:
-    """Return the composite that a user's `rule` stands for.
+    """Resolve a rule, a composite or a name to a composite.
 
     Parameters
     ----------

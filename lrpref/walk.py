@@ -82,8 +82,8 @@ def trace(
         The relevance to start with: the value of the output, 1, its softmax, a number, or an array shaped like the
         output.
     node : str, optional
-        The node whose output is explained; by default the one that holds the logits (`Network.logits`). A final Softmax
-        stands for its input.
+        The node whose output is explained; by default the one that holds the logits (`Network.logits`). If it is a
+        final Softmax, its input is explained.
     budget : float or Budget, optional
         The seconds that it may take, checked before every layer, forward and backward. By default there is no limit
         for floating-point numbers, and 600 seconds for exact ones.

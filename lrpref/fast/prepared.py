@@ -416,8 +416,8 @@ def prepare(
         "winograd2", "winograd4": that tile size for all 3x3 convolutions with enough channels, on small images and in
         float64 too.
     node : str or None
-        The node whose output is explained; None for the one that holds the logits. A final Softmax stands for its
-        input.
+        The node whose output is explained; None for the one that holds the logits. If it is a final Softmax, its
+        input is explained.
     shape : tuple of int, or None
         The shape of one input, such as (3, 224, 224), so that small images get small tiles. Not required.
     threads : int or None

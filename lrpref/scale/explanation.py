@@ -63,8 +63,8 @@ def explain(
         The relevance to start with: "logit" (the output's value), "one", "probability" (its softmax), a number, or an
         array of relevance shaped like the output.
     node : str or None
-        The node whose output is explained; None for the one that holds the logits (`Network.logits`). A final Softmax
-        stands for its input.
+        The node whose output is explained; None for the one that holds the logits (`Network.logits`). If it is a final
+        Softmax, its input is explained.
     batch_size : int or None
         How many samples are explained at a time; None for all.
     progress : bool or None
