@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ._support.extras import library
 from ._support.files import whole
 from .backend import Array, to_numpy
 from .errors import InputError, LrprefError, ParameterError, ShapeError
@@ -176,11 +177,7 @@ def save(figure: Figure, path: str | os.PathLike[str]) -> None:
 
 def _figure(width: float, height: float) -> Figure:
     """A figure without a window."""
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise LrprefError('pictures need matplotlib: pip install "lrpref[plot]"') from error
-    return Figure(figsize=(width, height), layout="constrained")
+    return library("matplotlib.figure", "plot", "pictures").Figure(figsize=(width, height), layout="constrained")
 
 
 def _image(x: Array) -> np.ndarray:

@@ -237,7 +237,7 @@ def test_another_kind_of_file_is_refused(tmp_path: Path) -> None:
 
 def test_without_dask(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "dask.array", None)
-    with pytest.raises(LrprefError, match=r'not installed: pip install "lrpref\[dask\]"'):
+    with pytest.raises(LrprefError, match=r'need dask: pip install "lrpref\[dask\]"'):
         lrpref.distributed.explain(CNN, X)
 
 

@@ -47,7 +47,7 @@ RINGS = {
 }
 """Each may import the method, the support folder, and these."""
 
-BY_NAME = {"backend", "_support.extras", "scale.distributed", "conformance.adapter"}
+BY_NAME = {"backend", "_support.extras", "conformance.adapter"}
 """Modules that import names known only at run time: array libraries, extras, adapters."""
 
 

@@ -39,5 +39,5 @@ def library(module: str, extra: str, what: str) -> Any:
     try:
         return importlib.import_module(module)
     except ImportError as error:
-        name = module.partition(".")[0]
+        name = {"PIL": "pillow"}.get(root := module.partition(".")[0], root)
         raise LrprefError(f'{what} need {name}: pip install "lrpref[{extra}]"') from error

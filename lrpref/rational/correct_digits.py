@@ -30,6 +30,7 @@ from typing import Any
 import numpy as np
 
 from .._support.budget import EXACT_SECONDS, Budget
+from .._support.extras import library
 from .._support.progress import Bar
 from ..arithmetic import as_dtype, as_floating, converted, is_rational, is_real_floating
 from ..backend import Array, to_numpy
@@ -292,10 +293,7 @@ def mpmath_numbers(precision: int) -> Any:
     NumPy computes sqrt, exp and tanh of Python objects by their methods of that name, of which mpmath's numbers have
     only `sqrt`; lrpref makes constants by `from_fraction`.
     """
-    try:
-        context = importlib.import_module("mpmath").MPContext()  # its own context: mpmath.mp stays as it is
-    except ImportError as error:
-        raise LrprefError('mpmath is not installed: pip install "lrpref[exact]"') from error
+    context = library("mpmath", "exact", "references beyond exact arithmetic").MPContext()  # mpmath.mp stays as it is
     context.dps = precision
     for name in ("exp", "tanh"):
         setattr(context.mpf, name, _as_method(getattr(context, name)))

@@ -10,7 +10,6 @@ dies. Dask schedules, retries and stores.
 
 from __future__ import annotations
 
-import importlib
 import os
 import sys
 from dataclasses import dataclass
@@ -20,10 +19,11 @@ from typing import Any
 
 import numpy as np
 
+from .._support.extras import library
 from .._support.progress import PATIENCE
 from ..backend import Array, to_numpy
 from ..composites import Composite, resolve
-from ..errors import DTypeError, LrprefError, ShapeError, at_block
+from ..errors import DTypeError, ShapeError, at_block
 from ..network import Network
 from ..rules import Rule
 from ..seeds import check
@@ -161,11 +161,8 @@ class _Part:
 
 
 def _dask(module: str) -> Any:
-    """A module of dask; raises LrprefError where it is not installed."""
-    try:
-        return importlib.import_module(module)
-    except ImportError as error:
-        raise LrprefError(f'{module} is not installed: pip install "lrpref[dask]"') from error
+    """A module of dask; raises LrprefError if it is not installed."""
+    return library(module, "dask", "distributed explanations")
 
 
 def _check_chunks(x: DaskArray) -> None:

@@ -9,6 +9,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from .._support.extras import library
 from ..arithmetic import as_floating, as_parameter
 from ..backend import to_numpy
 from ..errors import InputError, LrprefError, ParameterError, WeightsError, unknown
@@ -144,10 +145,7 @@ def _array(path: Path, shape: Sequence[int]) -> np.ndarray:
 
 def _picture(path: Path, shape: Sequence[int]) -> np.ndarray:
     """An image file as a batch of one, resized to the network's input, pixels in [0, 1]."""
-    try:
-        from PIL import Image
-    except ImportError as error:
-        raise LrprefError('image files need pillow: pip install "lrpref[plot]"') from error
+    Image = library("PIL.Image", "plot", "image files")
     if len(shape) != 3 or shape[0] not in (1, 3):
         raise InputError(f"an image has 1 or 3 channels, the network takes {tuple(shape)}; use a .npy file")
     channels, height, width = shape
