@@ -36,8 +36,10 @@ def library(module: str, extra: str, what: str) -> Any:
     ...
     lrpref.errors.LrprefError: pictures need no_such_library: pip install "lrpref[plot]"
     """
+    root = module.partition(".")[0]
     try:
+        importlib.import_module(root)
         return importlib.import_module(module)
     except ImportError as error:
-        name = {"PIL": "pillow"}.get(root := module.partition(".")[0], root)
+        name = {"PIL": "pillow"}.get(root, root)
         raise LrprefError(f'{what} need {name}: pip install "lrpref[{extra}]"') from error
