@@ -128,7 +128,7 @@ def left_in(rule):
 
 
 chosen = {"zero": rules.Zero(), "epsilon, 0.1": rules.Epsilon(0.1), "relative": rules.Relative()}
-shown = {f"{name}, passed": lrpref.explain(normalised, x, rule=left_in(rule)) for name, rule in chosen.items()}
+shown = {f"{name}, bypassed": lrpref.explain(normalised, x, rule=left_in(rule)) for name, rule in chosen.items()}
 fused = lrpref.fuse(normalised)
 shown |= {f"{name}, folded": lrpref.explain(fused, x, rule=rule) for name, rule in chosen.items()}
 sizes = {name: abs(R).sum() / fused.forward(x).max() for name, R in shown.items()}
@@ -136,7 +136,7 @@ for name, size in sizes.items():
     print(f"{name:24} sum of |R| / logit {size:6.2f}")
 assert_allclose(list(sizes.values()), [22.68, 3.11, 1.0, 1.48, 1.12, 1.0], atol=0.006)
 
-# %% alt="Maps of the four: BatchNorm passed, zero is blocks, epsilon rough, relative clear; folded, all three are calm"
+# %% alt="Maps of the four: BatchNorm bypassed, zero is blocks, epsilon rough, relative clear; folded, all three are calm"
 plot.grid(x, shown)
 
 # %% [markdown]
