@@ -136,7 +136,7 @@ for name, size in sizes.items():
     print(f"{name:24} sum of |R| / logit {size:6.2f}")
 assert_allclose(list(sizes.values()), [22.68, 3.11, 1.0, 1.48, 1.12, 1.0], atol=0.006)
 
-# %% alt="Maps of the four: BatchNorm bypassed, zero is blocks, epsilon rough, relative clear; folded, all three are calm"
+# %% alt="Maps of the four: BatchNorm bypassed, zero is blocks, epsilon rough, relative clear; folded, all are calm"
 plot.grid(x, shown)
 
 # %% [markdown]
