@@ -200,12 +200,12 @@ def check_alike(arrays: Iterable[Array]) -> None:
         raise DTypeError("exact and floating-point numbers do not mix; use lrpref.exact on all of them, or on none")
 
 
-def check_still_exact(y: Array, like: Array) -> None:
-    """Raise DTypeError where `y`, computed from the exact numbers `like`, holds anything but exact numbers."""
+def check_still_exact(y: Array, like: Array, what: str = "a map of the rule") -> None:
+    """Raise DTypeError, naming `what`, where `y`, computed from the exact numbers `like`, holds other numbers."""
     if is_rational(like) and not (is_exact(y) and all(isinstance(value, Rational) for value in y.flat)):
         raise DTypeError(
-            "a map of the rule turned exact numbers into floats; write its constants as "
-            "lrpref.arithmetic.constant(value, like=x), where x is the map's argument"
+            f"{what} turned exact numbers into floats; write its constants as "
+            "lrpref.arithmetic.constant(value, like=x), where x is an exact array"
         )
 
 

@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import ast
 import inspect
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
@@ -103,10 +103,10 @@ def _first_layers(net: Network) -> set[str]:
     return first
 
 
-def matches(selector: Selector, place: Place) -> bool:
-    """Whether a selector matches a place."""
+def matches(selector: Selector, place: Place, names: Collection[str] = ()) -> bool:
+    """Whether a selector matches a place; a selector that is one of `names` is no pattern."""
     if isinstance(selector, str):
-        return fnmatchcase(place.name, selector)
+        return place.name == selector if selector in names else fnmatchcase(place.name, selector)
     if isinstance(selector, int):
         return place.position is not None and place.position == selector % max(place.weighted, 1)
     if isinstance(selector, type | tuple):
@@ -185,7 +185,8 @@ class Composite:
                 raise RuleError(f"a composite is a list of (selector, rule) pairs, got {pair!r}{_forgotten_call(pair)}")
             selector: object = pair[0]
             types = isinstance(selector, tuple) and all(isinstance(kind, type) for kind in selector)
-            if not (isinstance(selector, str | int) or callable(selector) or types):
+            position = isinstance(selector, int) and not isinstance(selector, bool)
+            if not (isinstance(selector, str) or position or callable(selector) or types):
                 raise RuleError(f"a selector must be a name, a type, a position or a function, got {selector!r}")
         object.__setattr__(self, "pairs", tuple(self.pairs))
 
@@ -208,20 +209,21 @@ class Composite:
             If no selector matches a weighted layer, or a selector names a node or a position that does not exist.
         """
         found = list(places(net))
+        names = {place.name for place in found}
         for selector, _ in self.pairs:
-            if isinstance(selector, str) and not any(matches(selector, place) for place in found):
+            if isinstance(selector, str) and not any(matches(selector, place, names) for place in found):
                 raise RuleError(
                     f"no linear layer is called {selector!r}, and only linear layers take rules: {_names(found)}"
                 )
             if isinstance(selector, int) and not -len(weighted := _weighted(found)) <= selector < len(weighted):
                 valid = f"{-len(weighted)} to {len(weighted) - 1}" if weighted else "none"
                 raise RuleError(f"there is no weighted layer at position {selector} (valid: {valid})")
-        return Assignment(tuple((place, *self._rule(place)) for place in found))
+        return Assignment(tuple((place, *self._rule(place, names)) for place in found))
 
-    def _rule(self, place: Place) -> tuple[Rule, str]:
+    def _rule(self, place: Place, names: Collection[str]) -> tuple[Rule, str]:
         """The rule for one place, and why."""
         for selector, rule in self.pairs:
-            if matches(selector, place):
+            if matches(selector, place, names):
                 return rule, _because(selector)
         if isinstance(place.layer, WeightedLayer):
             raise RuleError(
@@ -398,8 +400,11 @@ def Relative(rescale: bool = True) -> Composite:  # noqa: N802
     Composite
         The composite.
     """
-    pairs: list[tuple[Selector, Rule]] = [(unfused, Zero()), (Add, Zero()), (LinearLayer, RelativeRule(rescale))]
-    return Composite(pairs, "Relative")
+    return _relative(RelativeRule(rescale))
+
+
+def _relative(rule: RelativeRule) -> Composite:
+    return Composite([(unfused, Zero()), (Add, Zero()), (LinearLayer, rule)], "Relative")
 
 
 def unfused(place: Place) -> bool:
@@ -455,7 +460,7 @@ def resolve(rule: str | Rule | Composite) -> Composite:
     if isinstance(rule, Composite):
         return rule
     if isinstance(rule, RelativeRule):
-        return Relative(rule.rescale)
+        return _relative(rule)
     if isinstance(rule, Rule):
         return Composite([(WeightedLayer, rule)], str(rule))
     raise RuleError(f"expected a rule, a composite or the name of one, got {rule!r}{_forgotten_call((rule,))}")

@@ -273,6 +273,8 @@ class Rule:
         losses: dict[str, Any] = dict.fromkeys(LOSSES, 0)
         for ratio, (z, b_z, d), R_ratio in zip(ratios, sums, shares, strict=True):
             denominator = self.stabilize(d)
+            check_still_exact(R_ratio, like=R, what="shares(...) of the rule")
+            check_still_exact(denominator, like=d, what="stabilize(...) of the rule")
             s = divide(R_ratio, denominator)
             for term in ratio.terms:
                 c = as_tuple(layer.adjoint(term.of_weight(w), s, *shapes))

@@ -207,6 +207,10 @@ FOLDABLE = (Dense, Conv2D)
 """The types into which they are folded; again, no subclass."""
 
 
+PASSED = (Flatten, Dropout)
+"""The types through which a diagonal layer is folded; again, no subclass."""
+
+
 def _is_foldable(layer: Layer) -> bool:
     return type(layer) in FOLDABLE
 
@@ -214,7 +218,7 @@ def _is_foldable(layer: Layer) -> bool:
 def _reason_to_stay(name: str, layer: Layer) -> str:
     """Why a layer that is not foldable keeps its diagonal neighbour."""
     kind = type(layer).__name__
-    own = isinstance(layer, FOLDABLE + DIAGONAL)
+    own = isinstance(layer, FOLDABLE + DIAGONAL + PASSED)
     return f"{name}, a {kind}, which is a type of your own," if own else f"{name} ({kind})"
 
 
@@ -230,7 +234,7 @@ def _backward_target(net: Network, name: str) -> tuple[str | None, str]:
         here = net.node(above)
         if _is_foldable(here.layer):
             return above, ""
-        if not isinstance(here.layer, Dropout):
+        if type(here.layer) is not Dropout:
             return None, f"it follows {_reason_to_stay(above, here.layer)}".rstrip(",")
 
 
@@ -241,7 +245,7 @@ def _forward_targets(net: Network, name: str) -> tuple[list[str], str]:
         return [], "nothing follows it"
     for reader in readers:
         layer = net[reader]
-        if isinstance(layer, Flatten | Dropout):
+        if type(layer) in PASSED:
             further, reason = _forward_targets(net, reader)
             if not further:
                 return [], reason
@@ -320,7 +324,8 @@ def _before(layer: Layer, diagonal: tuple[Array, Array]) -> LinearLayer:
     if any(layer.window.padding):
         return replace(layer, weight=layer.weight * w, bias_taps=taps)
     shift = xp.sum(taps, axis=(1, 2))  # no padding: every tap always meets the image
-    return replace(layer, weight=layer.weight * w, bias=shift if layer.bias is None else layer.bias + shift)
+    bias = shift if layer.bias is None else layer.bias + shift
+    return replace(layer, weight=layer.weight * w, bias=bias, bias_taps=None)
 
 
 def _per_feature(v: Array, features: int) -> Array:

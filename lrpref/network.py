@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Self
 
-from .arithmetic import as_dtype, as_floating, check_finite, is_real_floating
+from .arithmetic import as_dtype, as_floating, check_finite, check_still_exact, is_real_floating
 from .backend import Array, DType, array_namespace, asarray, backend_name, is_array, load_backend
 from .errors import DTypeError, GraphError, InputError, at_node
 from .layers import Layer, Softmax
@@ -210,6 +210,7 @@ class Network:
                 before(name)
             with at_node(name, layer):
                 outputs[name] = layer.forward(*(outputs[i] for i in inputs))
+                check_still_exact(outputs[name], like=outputs[inputs[0]], what="the layer")
         return outputs
 
     def cast(self, x: Any) -> Array:

@@ -20,6 +20,7 @@ from .errors import RuleError
 from .layers import (
     Add,
     AvgPool2D,
+    BatchNorm,
     Concat,
     Conv2D,
     Dense,
@@ -32,6 +33,7 @@ from .layers import (
     LinearLayer,
     MaxPool2D,
     Pad2D,
+    Scale,
 )
 from .layers.base import Shape
 from .rules import Absolute, AlphaBeta, Epsilon, Flat, Gamma, Pass, Relative, Rule, WSquare, ZBox, Zero, ZPlus
@@ -145,28 +147,28 @@ def _tap_bias(layer: Conv2D, shape: Shape, output: Shape) -> np.ndarray:
 def _entries(layer: LinearLayer, shapes: list[Shape] | tuple[Shape, ...]) -> Iterator[Entry]:
     """Yield (which input, output index, input index, weight) for every connection, padding excluded."""
     output = layer.output_shape(*((1, *shape) for shape in shapes))[1:]
-    if isinstance(layer, Dense):
+    if type(layer) is Dense:
         w = to_numpy(layer.weight)
         yield from ((0, (j,), (i,), w[j, i]) for j, i in np.ndindex(*w.shape))
-    elif isinstance(layer, Conv2D):
+    elif type(layer) is Conv2D:
         w = to_numpy(layer.weight)
         per_group = layer.weight.shape[0] // layer.groups
         for o, y, x in np.ndindex(*output):
             for c in range(w.shape[1]):
                 for (i, j), (row, column) in _window(layer, shapes[0], y, x):
                     yield 0, (o, y, x), (o // per_group * w.shape[1] + c, row, column), w[o, c, i, j]
-    elif isinstance(layer, AvgPool2D):
+    elif type(layer) is AvgPool2D:
         for c, y, x in np.ndindex(*output):
             cells = [cell for _, cell in _window(layer, shapes[0], y, x)]
             n = layer.window.kernel[0] * layer.window.kernel[1] if layer.count_include_pad else len(cells)
             yield from ((0, (c, y, x), (c, *cell), Fraction(1, n)) for cell in cells)
-    elif isinstance(layer, GlobalAvgPool2D):
+    elif type(layer) is GlobalAvgPool2D:
         C, H, W = shapes[0]
         yield from ((0, (c, 0, 0), (c, y, x), Fraction(1, H * W)) for c, y, x in np.ndindex(C, H, W))
-    elif isinstance(layer, DiagonalLayer):
+    elif isinstance(layer, DiagonalLayer) and type(layer) in (BatchNorm, Scale):
         w = to_numpy(layer.scale_and_shift()[0])
         yield from ((0, i, i, w[i[0]]) for i in np.ndindex(*shapes[0]))
-    elif isinstance(layer, Add):
+    elif type(layer) is Add:
         yield from ((k, i, i, 1) for k in range(len(shapes)) for i in np.ndindex(*output))
     else:
         raise RuleError(f"the oracle has no matrix for {type(layer).__name__}; it knows lrpref's own linear layers")
@@ -376,19 +378,20 @@ PARAMETERS: dict[type[Rule], frozenset[str]] = {
 def _routing_share(layer: Layer, sample: tuple[np.ndarray, ...], output: Shape) -> np.ndarray:
     """The fraction of R_j that each input receives: a matrix of ones and zeros, except for shared ties."""
     size = sum(a.size for a in sample)
-    if isinstance(layer, Elementwise | Flatten | Dropout):
+    passes = isinstance(layer, Elementwise) and type(layer).flow is Elementwise.flow
+    if passes or type(layer) in (Flatten, Dropout):
         return to_numpy(converted(np.eye(size), like=sample[0]))
     numbers = np.arange(size)
     parts = np.split(numbers, np.cumsum([a.size for a in sample])[:-1])
     numbered = [part.reshape(a.shape) for part, a in zip(parts, sample, strict=True)]
     share: Any = full((int(np.prod(output)), size), 0, like=sample[0])
-    if isinstance(layer, Concat):
+    if type(layer) is Concat:
         share[np.arange(size), np.concatenate(numbered).reshape(-1)] = 1
-    elif isinstance(layer, Pad2D):
+    elif type(layer) is Pad2D:
         top, bottom, left, right = layer.border
         origin = np.pad(numbered[0], ((0, 0), (top, bottom), (left, right)), constant_values=-1).reshape(-1)
         share[np.flatnonzero(origin >= 0), origin[origin >= 0]] = 1
-    elif isinstance(layer, MaxPool2D):
+    elif type(layer) is MaxPool2D:
         for row, (c, y, x) in enumerate(np.ndindex(*output)):
             cells = [(c, *cell) for _, cell in _window(layer, sample[0].shape, y, x)]
             best = max(sample[0][cell] for cell in cells)

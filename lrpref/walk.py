@@ -15,7 +15,7 @@ from math import inf
 import numpy as np
 
 from ._support.budget import EXACT_SECONDS, Budget
-from .arithmetic import all_finite, is_exact, is_rational
+from .arithmetic import all_finite, check_still_exact, is_exact, is_rational
 from .backend import Array, array_namespace, sum_per_sample, to_numpy
 from .composites import Assignment, Composite, resolve
 from .errors import InputError, RuleError, at_node, warn
@@ -168,6 +168,8 @@ def _walk(
         budget.check(name, f"backward pass, {applied}")
         with at_node(name, layer, rule):
             flow = layer.flow(tuple(activations[i] for i in inputs), at[name], rule)
+            for R_i in flow.inputs:
+                check_still_exact(R_i, like=at[name], what="flow(...)")
         entries.append(Entry.of(name, layer, applied, at[name], flow))
         for i, R_i in zip(inputs, flow.inputs, strict=True):
             at[i] = at[i] + R_i if i in at else R_i

@@ -59,7 +59,7 @@ def gradient_x_input(net: Network, x: Array, target: int | Array | None = None, 
     Shrikumar et al. 2016, arXiv 1605.01713.
     """
     for name, layer, _ in net.nodes:
-        if isinstance(layer, Elementwise) and not isinstance(layer, ReLU | LeakyReLU):
+        if isinstance(layer, Elementwise) and type(layer) not in (ReLU, LeakyReLU):
             raise RuleError(f"node {name!r}: with {type(layer).__name__}, LRP-0 is not gradient x input")
     return explain(net, x, target, LRP_0)
 

@@ -67,7 +67,12 @@ def unitwise(rule: Rule) -> bool:
     else:
         known = any(_has_steps_of(rule, kind) for kind in (Rule, Gamma, AlphaBeta))
     ratios = rule.ratios() if known else ()
-    return bool(ratios) and all(ratio.denominator is None for ratio in ratios)
+    return bool(ratios) and all(map(_is_plain, ratios))
+
+
+def _is_plain(ratio: Ratio) -> bool:
+    """Whether a ratio has no denominator of its own, and neither it nor its terms are of a user's own type."""
+    return type(ratio) is Ratio and ratio.denominator is None and all(type(term) is Term for term in ratio.terms)
 
 
 def fixed_shares(rule: Rule) -> bool:
@@ -79,9 +84,13 @@ def fixed_shares(rule: Rule) -> bool:
     return type(rule).shares is Rule.shares
 
 
+STEPS = {"flow", "shares", "stabilize"}
+
+
 def _has_steps_of(rule: Rule, kind: type[Rule]) -> bool:
-    """Whether a rule inherits its steps from `kind`, and overrides none of them."""
-    return all(getattr(type(rule), step) is getattr(kind, step) for step in ("flow", "shares", "stabilize"))
+    """Whether a rule takes its steps from `kind` and from the engine, and from no other class and no field."""
+    owners = [owner for owner in type(rule).__mro__ if STEPS & vars(owner).keys()]
+    return owners == list(dict.fromkeys([kind, Rule])) and not STEPS & vars(rule).keys()
 
 
 # ---- rules reduced ---------------------------------------------------------------------------------------------
@@ -282,7 +291,7 @@ def _denominator(
         return Denominator.UNKNOWN
     weights = [term.w(w) for term in terms]
     biases = [bias for term in terms if (bias := bias_of([term], b)) is not None]
-    if rectified and _exceeds_own(terms, [*weights, *biases], [w, b]):
+    if rectified and not at.bias_varies and _exceeds_own(terms, [*weights, *biases], [w, b]):
         return Denominator.ABOVE_OUTPUT
     signed = [*zip(signs, weights, strict=True), *((1, bias) for bias in biases)]
     if all(_has_sign(values, sign) for sign, values in signed):
@@ -301,7 +310,8 @@ def _exceeds_own(terms: tuple[Term, ...], mapped: Sequence[Any], own: Sequence[A
 
 def _input_sign(map_: Map, nonnegative: bool) -> int:
     """The sign of a map of the input, 0 where it may have both."""
-    return MAP_SIGNS.get(map_, int(map_ is identity and nonnegative))
+    signs = [sign for known, sign in MAP_SIGNS.items() if known is map_]
+    return signs[0] if signs else int(map_ is identity and nonnegative)
 
 
 def _has_sign(values: Array, sign: int) -> bool:
@@ -314,8 +324,12 @@ def _has_sign(values: Array, sign: int) -> bool:
 
 def maps_read(terms: Sequence[Term]) -> tuple[Map, ...]:
     """The maps of the input that the terms read, and those that z itself is made of."""
-    maps = tuple(dict.fromkeys(term.a for term in terms))
-    return maps if identity in maps or {positive, negative} <= set(maps) else (identity, *maps)
+    maps: list[Map] = []
+    for term in terms:  # compared by ==, because a method of the rule is a new object each time it is read
+        if term.a not in maps:
+            maps.append(term.a)
+    known = identity in maps or (positive in maps and negative in maps)
+    return tuple(maps) if known else (identity, *maps)
 
 
 def own_terms(maps: Sequence[Map]) -> tuple[Term, ...]:
@@ -327,7 +341,7 @@ def weights_of(terms: Sequence[Term], maps: Sequence[Map], w: Array) -> Array:
     """The weights of a sum of terms, (O, M C, ...): for each of the M maps those of the terms that read it."""
     xp, blocks = array_namespace(w), []
     for m in maps:
-        read = [term.w(w) if term.sign == 1 else -term.w(w) for term in terms if term.a is m]
+        read = [term.w(w) if term.sign == 1 else -term.w(w) for term in terms if term.a == m]
         blocks.append(sum(read[1:], start=read[0]) if read else xp.zeros_like(w))
     return blocks[0] if len(blocks) == 1 else xp.concatenate(blocks, axis=1)
 
@@ -366,7 +380,7 @@ def write_quotient(recipe: Recipe, k: int, parts: Sequence[Array], z: Array, y: 
     part += -recipe.epsilon if below_zero else recipe.epsilon
     xp.divide(y, part, out=out)
     if quotient.coefficient != 1:
-        out *= quotient.coefficient
+        out *= float(quotient.coefficient)
 
 
 def plain_quotient(rule: Rule, k: int, zs: Sequence[Array], z: Array, y: Array) -> Array:

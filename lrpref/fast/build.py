@@ -240,7 +240,7 @@ def _weighted(layer: Dense | Conv2D, rule: Rule, situation: Situation) -> tuple[
     precise = varies or not (reduced.bounded or reduced.separable)
     step = _weighted_step(layer, reduced, "direct" if precise else situation.form, situation)
     sends = CARRIED if reduced.on_input else EXPLICIT
-    if reduced.bounded or step.form == "direct":
+    if reduced.bounded or step.form == step.products.back.form == "direct":
         return step, sends
     return NearlyEmptyStep(step, lambda: _weighted_step(layer, reduced, "direct", situation)), sends
 
@@ -251,9 +251,16 @@ def _weighted_step(layer: Dense | Conv2D, reduced: Recipe, form: str, situation:
     forward = _forward_kernel(layer, weights, form, situation.rows)
     back = _back_kernel(layer, [weights[quotient.part] for quotient in reduced.quotients], form, situation.rows)
     varies = isinstance(layer, Conv2D) and layer.bias_taps is not None
-    biases = None if varies else tuple(bias_of(terms, layer.bias) for terms in reduced.parts)
+    biases = None if varies else tuple(_bias(layer, terms) for terms in reduced.parts)
     at = situation.at
     return WeightedStep(layer, reduced, Products(forward, back), biases, at.rectified, at.carried)
+
+
+def _bias(layer: Dense | Conv2D, terms: Sequence[Term]) -> Array | None:
+    """The bias of a sum of terms, (O,); maps see the layer's bias in the shape in which the walk gives it to them."""
+    _, b = layer.parameters()
+    mapped = bias_of(terms, b)
+    return None if mapped is None else array_namespace(mapped).reshape(mapped, (-1,))
 
 
 # ---- the kernels of a layer ------------------------------------------------------------------------------------

@@ -94,6 +94,11 @@ def exact_layer(name: str, layer: Layer, digits: int) -> Layer:
         kind = type(layer).__name__
         hint = "; leave it out: explanations start at its input anyway" if kind == "Softmax" else ""
         raise DTypeError(f"node {name!r}: {kind} is irrational, so exact arithmetic cannot represent it{hint}")
+    if isinstance(layer, BatchNorm) and type(layer) is not BatchNorm:
+        raise DTypeError(
+            f"node {name!r}: {type(layer).__name__} may compute something else than BatchNorm, so exact arithmetic "
+            "cannot replace its square root; put a Scale in its place"
+        )
     if isinstance(layer, BatchNorm):
         return _exact_batchnorm(layer, digits)
     return layer.map_arrays(lambda array: exact_array(array) if is_real_floating(array) else array)  # masks stay

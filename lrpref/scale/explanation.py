@@ -45,7 +45,7 @@ def explain(
     network's backend.
 
     A `RelevanceWarning` is issued if relevance is not finite, or if the ledger of a layer does not close. With
-    form="plain" every layer is checked, otherwise only layers and rules of your own.
+    form="plain" every layer is checked, otherwise only layers of your own, and rules with steps of their own.
 
     Parameters
     ----------
