@@ -911,6 +911,22 @@ FAST = [
         "a slip of the pen",
     ),
     Mutant(
+        "a bias that varies counts as none",
+        "fast/algebra.py",
+        "if rectified and not at.bias_varies and _exceeds_own(",
+        "if rectified and _exceeds_own(",
+        "tests/test_own_types.py::test_a_bias_that_varies_is_part_of_the_layers_output",
+        "an earlier version of this library",
+    ),
+    Mutant(
+        "a step that a mixin overrides goes unnoticed",
+        "fast/algebra.py",
+        "return owners == list(dict.fromkeys([kind, Rule])) and not STEPS & vars(rule).keys()",
+        "return owners[0] is kind and not STEPS & vars(rule).keys()",
+        "tests/test_own_types.py::test_the_fast_engine_computes_a_users_rule_as_the_walk_does",
+        "an earlier version of this library",
+    ),
+    Mutant(
         "a rule's own denominator is ignored",
         "fast/algebra.py",
         "type(ratio) is Ratio and ratio.denominator is None and all(",

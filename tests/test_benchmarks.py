@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import mmap
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +42,14 @@ from benchmarks.subjects import QUICK, SUBJECTS
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """Do not repeat calls: the measured times are not checked."""
     monkeypatch.setattr(timing, "LEAST_SECONDS", 0.0)
+
+
+@pytest.fixture(autouse=True)
+def little_garbage() -> Iterator[None]:
+    """Collect the garbage of the benchmark alone: it does so at each measurement, and the suite holds many objects."""
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 # ---- counts of multiply-adds -------------------------------------------------------------------------------------

@@ -139,7 +139,15 @@ class ByShape(Rule):
         return (Ratio((Term(b=lambda b: b * (1 + b.ndim)),)),)
 
 
-OWN_RULES = [Clipped(), Doubled(), WithOwnTerm(), WithOwnRatio(), StepAsField(), Mixed(), ByShape()]
+OWN_RULES = [
+    Clipped(),
+    Doubled(),
+    WithOwnTerm(),
+    WithOwnRatio(),
+    StepAsField(),
+    Mixed(empty="literal", stabilizer=1e-3),
+    ByShape(),
+]
 
 
 @pytest.mark.filterwarnings("ignore::lrpref.errors.RelevanceWarning")

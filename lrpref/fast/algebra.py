@@ -85,6 +85,7 @@ def fixed_shares(rule: Rule) -> bool:
 
 
 STEPS = {"flow", "shares", "stabilize"}
+"""The methods that compute a rule from its ratios."""
 
 
 def _has_steps_of(rule: Rule, kind: type[Rule]) -> bool:
