@@ -122,9 +122,9 @@ class Term:
     Parameters
     ----------
     a, w : callable
-        The maps applied to the input and to the weight.
+        The maps applied to the input and to the weight, element by element.
     b : callable or None
-        The map applied to the bias; None leaves the bias out.
+        The map applied to the bias, element by element; None leaves the bias out.
     sign : int, default 1
         +1 or -1.
     """
