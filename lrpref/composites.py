@@ -104,7 +104,7 @@ def _first_layers(net: Network) -> set[str]:
 
 
 def matches(selector: Selector, place: Place, names: Collection[str] = ()) -> bool:
-    """Whether a selector matches a place; a selector that is one of `names` is no pattern."""
+    """Whether a selector matches a place; a selector that is one of `names` is not a pattern."""
     if isinstance(selector, str):
         return place.name == selector if selector in names else fnmatchcase(place.name, selector)
     if isinstance(selector, int):

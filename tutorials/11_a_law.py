@@ -183,7 +183,7 @@ print("enough cases were tried:", len(tried) >= 200)
 assert len(tried) >= 200
 
 # %% [markdown]
-# Hundreds of layers, and none breaks it. That is no proof either. But the law has withstood something that does its
+# Hundreds of layers, and none breaks it. That is not a proof either. But the law has withstood something that does its
 # best to break it, and that starts with zeros, ones and ties, which is where rules break.
 #
 # ## All laws at once
