@@ -1,4 +1,4 @@
-"""Layers and rules of a user's own are computed by their own code, everywhere, or refused by name.
+"""Layers and rules that a user defines are computed by their own code everywhere, or refused by name.
 
 Each case here once gave a wrong answer without a warning: the fast engine, `fuse`, `exact`, the oracle or a composite
 took a type of the user's for the type of lrpref that it derives from, or for a function of another kind.

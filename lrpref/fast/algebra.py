@@ -71,7 +71,7 @@ def unitwise(rule: Rule) -> bool:
 
 
 def _is_plain(ratio: Ratio) -> bool:
-    """Whether a ratio has no denominator of its own, and neither it nor its terms are of a user's own type."""
+    """Whether a ratio has no denominator of its own, and it and its terms are of lrpref's own types."""
     return type(ratio) is Ratio and ratio.denominator is None and all(type(term) is Term for term in ratio.terms)
 
 
