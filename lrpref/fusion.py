@@ -168,7 +168,7 @@ def _tolerance(x: Array) -> float:
 
 def _rewrite(net: Network, threshold_relu: bool) -> tuple[Network, list[Decision]]:
     """The fused network, and the decisions."""
-    fused, decisions = Network(net.nodes), []
+    fused, decisions = net.with_nodes(net.nodes), []
     for name, layer, _ in net.nodes:
         if isinstance(layer, DiagonalLayer) and type(layer) not in DIAGONAL:
             kind = type(layer).__name__

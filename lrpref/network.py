@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, Self
 
 from .arithmetic import as_dtype, as_floating, check_finite, check_still_exact, is_real_floating
 from .backend import Array, DType, array_namespace, asarray, backend_name, is_array, load_backend
-from .errors import DTypeError, GraphError, InputError, at_node
+from .errors import DTypeError, GraphError, InputError, ShapeError, at_node
 from .layers import Layer, Softmax
 from .layers.base import Shape
 
@@ -36,16 +36,25 @@ class Network:
     ----------
     nodes : sequence of (name, layer, inputs)
         The nodes in any order; `inputs` lists the names of the nodes that a node reads.
+    input_shape : sequence of int or None, optional
+        The only shape of one input, such as (3, 32, 32), that the network is valid for; None along an axis for any
+        size. Importers set it. None, the default, accepts whatever the layers accept.
+    fixed_by : str, default ""
+        Why the input shape is fixed, for the error message.
 
     Attributes
     ----------
     nodes : tuple of Node
         The same triples, sorted so that each node comes after those that it reads.
+    input_shape : tuple of int or None, or None
+        As given. Every method that edits the graph keeps it; `Network(net.nodes)` lifts it.
+    fixed_by : str
+        As given.
 
     Raises
     ------
     GraphError
-        If the nodes do not form a network; the message names them.
+        If the nodes do not form a network, or `input_shape` is not a shape; the message names them.
 
     Examples
     --------
@@ -56,10 +65,17 @@ class Network:
     array([[4.5]])
     """
 
-    def __init__(self, nodes: Sequence[tuple[str, Layer, Sequence[str]]]) -> None:
+    def __init__(
+        self,
+        nodes: Sequence[tuple[str, Layer, Sequence[str]]],
+        input_shape: Sequence[int | None] | None = None,
+        fixed_by: str = "",
+    ) -> None:
         listed = [Node(name, layer, tuple(_names(inputs))) for name, layer, inputs in nodes]
         _check(listed)
         self.nodes: tuple[Node, ...] = tuple(_sorted(listed))
+        self.input_shape = None if input_shape is None else _fixed_shape(input_shape)
+        self.fixed_by = fixed_by
 
     @classmethod
     def sequential(cls, *layers: Layer, names: Sequence[str] | None = None) -> Self:
@@ -154,12 +170,23 @@ class Network:
         return homes.pop() if homes else None
 
     def shapes(self, input_shape: Shape) -> dict[str, Shape]:
-        """Return the shape of every node's output, and of "input"; a ShapeError names the node."""
+        """Return the shape of every node's output, and of "input"; a ShapeError names the node or the reason."""
+        self._check_size(input_shape)
         shapes = {INPUT: tuple(input_shape)}
         for name, layer, inputs in self.nodes:
             with at_node(name, layer):
                 shapes[name] = layer.output_shape(*(shapes[i] for i in inputs))
         return shapes
+
+    def _check_size(self, shape: Shape) -> None:
+        """Raise ShapeError if the network is not valid for inputs of this shape."""
+        fixed = self.input_shape
+        if fixed is None or (
+            len(shape) == 1 + len(fixed) and all(n in (None, m) for n, m in zip(fixed, shape[1:], strict=True))
+        ):
+            return
+        wanted = ", ".join("any" if n is None else str(n) for n in fixed)
+        raise ShapeError(f"the network accepts inputs of shape (N, {wanted}), got {tuple(shape)}: {self.fixed_by}")
 
     # ---- what it does ------------------------------------------------------------------------------------------
 
@@ -229,10 +256,14 @@ class Network:
 
     # ---- the same graph with other layers --------------------------------------------------------------------------
 
+    def with_nodes(self, nodes: Sequence[tuple[str, Layer, Sequence[str]]]) -> Network:
+        """Return a network of these nodes that is valid for the same input shape."""
+        return Network(nodes, self.input_shape, self.fixed_by)
+
     def replace(self, name: str, layer: Layer) -> Network:
         """Return the network with another layer at `name`; other nodes that share the old layer keep it."""
         self.node(name)
-        return Network([node._replace(layer=layer) if node.name == name else node for node in self.nodes])
+        return self.with_nodes([node._replace(layer=layer) if node.name == name else node for node in self.nodes])
 
     def remove(self, name: str) -> Network:
         """Return the network without `name`, a node of one input, which its readers then read themselves."""
@@ -240,7 +271,7 @@ class Network:
         if len(inputs) != 1:
             raise GraphError(f"node {name!r} ({type(layer).__name__}) reads {len(inputs)} nodes and cannot be removed")
         (source,) = inputs
-        return Network([_reading(node, name, source) for node in self.nodes if node.name != name])
+        return self.with_nodes([_reading(node, name, source) for node in self.nodes if node.name != name])
 
     def insert_after(self, name: str, new_name: str, layer: Layer) -> Network:
         """Return the network with a new node that reads `name`; the former readers of `name` read the new node.
@@ -249,12 +280,14 @@ class Network:
         """
         if name != INPUT:
             self.node(name)
-        return Network([*(_reading(node, name, new_name) for node in self.nodes), Node(new_name, layer, (name,))])
+        return self.with_nodes(
+            [*(_reading(node, name, new_name) for node in self.nodes), Node(new_name, layer, (name,))]
+        )
 
     def map_layers(self, convert: Callable[[Layer], Layer]) -> Network:
         """Return the network with `convert` applied to every layer; a shared layer stays shared."""
         done = {id(layer): convert(layer) for _, layer, _ in self.nodes}
-        return Network([(name, done[id(layer)], inputs) for name, layer, inputs in self.nodes])
+        return self.with_nodes([(name, done[id(layer)], inputs) for name, layer, inputs in self.nodes])
 
     def up_to(self, name: str) -> Network:
         """Return the part of the network that computes `name`, which becomes its output."""
@@ -262,7 +295,7 @@ class Network:
         for node in reversed(self.nodes):
             if node.name in needed:
                 needed.update(node.inputs)
-        return Network([node for node in self.nodes if node.name in needed])
+        return self.with_nodes([node for node in self.nodes if node.name in needed])
 
     # ---- the same network elsewhere ----------------------------------------------------------------------------
 
@@ -315,12 +348,21 @@ class Network:
 
     def __repr__(self) -> str:
         lines = [f"  {name}: {type(layer).__name__} <- {', '.join(inputs)}" for name, layer, inputs in self.nodes]
-        return "\n".join(["Network", *lines])
+        fixed = "" if self.input_shape is None else f" for inputs of shape {self.input_shape}"
+        return "\n".join([f"Network{fixed}", *lines])
 
 
 def _reading(node: Node, old: str, new: str) -> Node:
     """The node with `new` in place of `old` among its inputs."""
     return node._replace(inputs=tuple(new if i == old else i for i in node.inputs))
+
+
+def _fixed_shape(shape: Sequence[int | None]) -> tuple[int | None, ...]:
+    """The shape of one input as a tuple; raises GraphError unless each size is None or a positive integer."""
+    sizes = tuple(shape) if isinstance(shape, list | tuple) else ()
+    if not sizes or not all(n is None or (type(n) is int and n > 0) for n in sizes):
+        raise GraphError(f"input_shape must list positive integers, or None for any size, got {shape!r}")
+    return sizes
 
 
 def _names(inputs: Sequence[str]) -> Sequence[str]:

@@ -16,7 +16,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import lrpref
 from lrpref import from_onnx
-from lrpref.errors import ConversionError, LrprefError, WeightsError
+from lrpref.errors import ConversionError, LrprefError, ShapeError, WeightsError
 from lrpref.importers.layout import CHANNELS_LAST, Layout, plain
 from lrpref.importers.onnx_evaluator import evaluated
 from lrpref.importers.onnx_operations import FOLDED, OPERATIONS, SUPPORTED
@@ -208,13 +208,59 @@ OLD: dict[str, tuple[int, tuple[Node, ...]]] = {
     "attributes of ReduceMean": (13, (("ReduceMean", {"axes": [2, 3], "keepdims": 0}),)),
     "attributes of Dropout": (10, (("Dropout", {"ratio": 0.3}), ("Relu", {}))),
     "Softmax over all but the batch": (11, (FLAT, ("Softmax", {}))),
+    "Softmax over channels of one cell": (11, (("GlobalAveragePool", {}), ("Softmax", {}))),
+    "Softmax over the last axes": (11, (("Transpose", {"perm": [0, 2, 3, 1]}), ("Softmax", {"axis": -1}))),
 }
 
 
 @pytest.mark.parametrize("name", OLD)
 def test_older_versions_of_the_operators(name: str, tmp_path: Path) -> None:
     opset, nodes = OLD[name]
-    agrees(chain(*nodes, opset=opset), tmp_path, numbers(3, 3, 6, 6) * 3)
+    x, model = numbers(3, 3, 6, 6) * 3, chain(*nodes, opset=opset)
+    if "Softmax over" in name:  # onnx's own evaluator takes the axis of opset 13
+        net = from_onnx(saved(model, tmp_path), x)
+        found = np.transpose(net.forward(x), (0, 2, 3, 1)) if name.endswith("axes") else net.forward(x)
+        assert_allclose(found.reshape(3, -1), evaluated(model, {"x": x}, model.graph.output[0].name).reshape(3, -1))
+        return
+    agrees(model, tmp_path, x)
+
+
+def test_an_old_softmax_by_hand(tmp_path: Path) -> None:
+    """Before opset 13, a softmax normalises over its axis and all later ones: the channels of one cell are one row."""
+    x = np.log([[[[1.0]], [[3.0]]]])
+    model = chain(("Identity", {}), ("Softmax", {}), shape=("N", 2, "H", "W"), opset=11)
+    net = from_onnx(saved(model, tmp_path), x)
+    assert_allclose(net.forward(x), [[[[0.25]], [[0.75]]]])
+    with pytest.raises(
+        ShapeError, match=r"node 'softmax1' \(Softmax\): rows and columns, over which it normalises too"
+    ):
+        net.forward(np.zeros((1, 2, 2, 2)))
+    with pytest.raises(ConversionError, match=r"a softmax over axes \[1, 2, 3\] of shape \(1, 2, 2, 2\)"):
+        from_onnx(saved(model, tmp_path), np.zeros((1, 2, 2, 2)))
+    batch = chain(("Softmax", {"axis": 0}), shape=(1, 2), opset=11)
+    with pytest.raises(ConversionError, match=r"a softmax over axes \[0, 1\]"):
+        from_onnx(saved(batch, tmp_path), np.zeros((1, 2)))
+
+
+@pytest.mark.parametrize("opset", [9, 13])
+def test_an_old_batch_norm_uses_the_statistics_that_it_learned(opset: int, tmp_path: Path) -> None:
+    """3 (5 - 1) / 2 - 4 = 2; onnx's own evaluator uses those of the batch in these opsets."""
+    norm = ("BatchNormalization", {"epsilon": 0.5}, *(np.array([v]) for v in (3.0, -4.0, 1.0, 3.5)))
+    model = chain(norm, shape=("N", 1), opset=opset)
+    assert_array_equal(from_onnx(saved(model, tmp_path)).forward(np.array([[5.0]])), [[2.0]])
+    model.graph.node[0].output.extend(["mean", "var", "saved_mean", "saved_var"])
+    with pytest.raises(ConversionError, match="BatchNormalization is in training mode"):
+        from_onnx(saved(model, tmp_path))
+
+
+def test_a_batch_norm_of_the_oldest_opsets_is_told_that_it_is_not_in_training(tmp_path: Path) -> None:
+    arrays = [np.array([v]) for v in (3.0, -4.0, 1.0, 3.5)]
+    norm = ("BatchNormalization", {"epsilon": 0.5, "is_test": 1}, *arrays)
+    net = from_onnx(saved(chain(norm, shape=("N", 1), opset=6), tmp_path))
+    assert_array_equal(net.forward(np.array([[5.0]])), [[2.0]])
+    norm = ("BatchNormalization", {"epsilon": 0.5}, *arrays)
+    with pytest.raises(ConversionError, match="BatchNormalization is in training mode"):
+        from_onnx(saved(chain(norm, shape=("N", 1), opset=6), tmp_path))
 
 
 def test_every_operation_is_tried() -> None:
@@ -323,6 +369,128 @@ def test_constants_of_every_spelling(tmp_path: Path) -> None:
     assert [type(layer).__name__ for _, layer, _ in net.nodes] == ["ReLU6", "Flatten"]
 
 
+@pytest.mark.parametrize("told", [{}, {"value": onnx.numpy_helper.from_array(np.float32([0.1]))}])
+def test_constants_that_the_file_makes_in_float32_are_float64_in_the_proof(told: Any, tmp_path: Path) -> None:
+    """The sum of float32 and float64 is a type error in ONNX, and 0.1 in float32 is another number than in float64."""
+    nodes = [
+        helper.make_node("ConstantOfShape", ["shape"], ["made"], **told),
+        helper.make_node("Conv", ["x", "w", "made"], ["y"]),
+    ]
+    constants = {"shape": np.array([2]), "w": numbers(2, 3, 3, 3).astype(np.float32)}
+    model = proto(nodes, constants, ("N", 3, 6, 6), "y", 20)
+    model.graph.input[0].type.tensor_type.elem_type = onnx.TensorProto.FLOAT
+    net = from_onnx(saved(model, tmp_path))
+    assert net.dtype == np.float32
+    assert_array_equal(net["y"].bias, np.float32([0.1, 0.1] if told else [0, 0]))
+
+
+# ---- sizes -------------------------------------------------------------------------------------------------------
+
+POOLED = (("GlobalAveragePool", {}), FLAT)
+SAME = {"auto_pad": "SAME_UPPER", "strides": [2, 2]}
+
+
+def free(*nodes: Node, opset: int = 20) -> Any:
+    """A model that leaves rows and columns free."""
+    return chain(*nodes, shape=("N", 3, "H", "W"), opset=opset)
+
+
+BOUND: dict[str, tuple[tuple[Node, ...], str]] = {
+    "Conv, auto_pad": ((("Conv", SAME, W, B), *POOLED), r"node 'conv0' \(Conv\): its padding, auto_pad=SAME_UPPER, is"),
+    "MaxPool, auto_pad": ((("MaxPool", {"kernel_shape": [3, 3], **SAME}), *POOLED), r"node 'maxpool0' \(MaxPool\)"),
+    "AveragePool, auto_pad": (
+        (("AveragePool", {"kernel_shape": [1, 3], **SAME, "auto_pad": "SAME_LOWER"}), *POOLED), "auto_pad=SAME_LOWER",
+    ),
+    "ceil_mode": (
+        (("MaxPool", {"kernel_shape": [2, 2], "strides": [2, 2], "ceil_mode": 1}), *POOLED), "in spite of ceil_mode=1",
+    ),
+    "features": ((FLAT, ("MatMul", {}, numbers(108, 4))), r"a check on inputs of shape \(3, 13, 14\) failed"),
+    "axes squeezed": (
+        (("MaxPool", {"kernel_shape": [6, 6]}), ("Squeeze", {}, np.array([2, 3]))), r"\(3, 13, 14\) failed: onnx's",
+    ),
+    "samples made of cells": (
+        (("MaxPool", {"kernel_shape": [6, 6]}), ("Reshape", {}, np.array([-1, 3]))),
+        r"failed: the output of the imported network has shape \(1, 216\), that of the file has \(72, 3\)",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BOUND)
+def test_a_network_is_held_to_the_size_that_it_was_computed_for(name: str, tmp_path: Path) -> None:
+    nodes, reason = BOUND[name]
+    model, x = free(*nodes), numbers(2, 3, 6, 6)
+    net = agrees(model, tmp_path, x)
+    assert net.input_shape == (3, 6, 6)
+    with pytest.raises(ShapeError, match=rf"accepts inputs of shape \(N, 3, 6, 6\), got \(2, 3, 7, 7\): .*{reason}"):
+        net.forward(numbers(2, 3, 7, 7))
+    if "auto_pad" in name:  # imported at that size, the network is right there
+        assert_allclose(
+            from_onnx(saved(model, tmp_path), numbers(2, 3, 7, 7)).forward(x := numbers(2, 3, 7, 7)),
+            evaluated(model, {"x": x}, model.graph.output[0].name),
+        )
+
+
+UNBOUND: dict[str, tuple[Node, ...]] = {
+    "a convolution": (("Conv", {"strides": [2, 2], "pads": [1, 1, 1, 1]}, W, B), *POOLED),
+    "auto_pad without stride": (("Conv", {"auto_pad": "SAME_LOWER"}, W, B), *POOLED),
+    "auto_pad of single cells": (("MaxPool", {"kernel_shape": [1, 1], **SAME}), *POOLED),
+    "ceil_mode without stride": (("MaxPool", {"kernel_shape": [2, 2], "strides": [1, 1], "ceil_mode": 1}), *POOLED),
+}
+
+
+@pytest.mark.parametrize("name", UNBOUND)
+@pytest.mark.parametrize("size", [(5, 5), (6, 7), (12, 13)])
+def test_a_network_is_right_at_every_size_where_it_keeps_the_rule(
+    name: str, size: tuple[int, int], tmp_path: Path
+) -> None:
+    model, x = free(*UNBOUND[name]), numbers(2, 3, *size)
+    net = from_onnx(saved(model, tmp_path), numbers(2, 3, 6, 6))
+    assert net.input_shape is None
+    assert_allclose(net.forward(x), evaluated(model, {"x": x}, model.graph.output[0].name), rtol=1e-11, atol=1e-12)
+
+
+@pytest.mark.parametrize(("shape", "fixed"), [(("N", 3, 6, 6), (3, 6, 6)), (("N", 3, 6, "W"), (3, 6, None))])
+def test_the_size_that_the_file_declares_is_the_only_one(shape: Any, fixed: Any, tmp_path: Path) -> None:
+    net = from_onnx(saved(chain(CONV, *POOLED, shape=shape), tmp_path), numbers(2, 3, 6, 6))
+    assert net.input_shape == fixed
+    with pytest.raises(ShapeError, match="the file declares that size; export it with free axes for other sizes"):
+        net.forward(numbers(2, 3, 7, 6))
+
+
+def test_the_size_of_a_file_with_channels_last_is_turned_as_well(tmp_path: Path) -> None:
+    model = chain(FIRST, CONV, *POOLED, shape=("N", 6, "W", 3))
+    net = agrees(model, tmp_path, numbers(2, 6, 8, 3), channels_last=True)
+    assert net.input_shape == (3, 6, None)
+
+
+def test_padding_that_the_file_computes_from_the_size(tmp_path: Path) -> None:
+    """As TensorFlow computes "same" padding: W rem 2 columns, which is zero at the example's size, and at that checked.
+
+    Both sizes are even, so that only the origin of the constant shows that it depends on the size.
+    """
+    nodes = [
+        helper.make_node("Shape", ["x"], ["shape"], start=3),
+        helper.make_node("Div", ["shape", "two"], ["half"]),
+        helper.make_node("Mul", ["half", "two"], ["even"]),
+        helper.make_node("Sub", ["shape", "even"], ["rest"]),
+        helper.make_node("Concat", ["zero", "rest"], ["pads"], axis=0),
+        helper.make_node("Pad", ["x", "pads", "", "axis"], ["padded"]),
+        helper.make_node("GlobalAveragePool", ["padded"], ["y"]),
+    ]
+    constants = {"two": np.array([2]), "zero": np.array([0]), "axis": np.array([3])}
+    model = proto(nodes, constants, ("N", 3, "H", "W"), "y", 20)
+    net = from_onnx(saved(model, tmp_path), numbers(1, 3, 8, 8))
+    assert net.input_shape == (3, 8, 8)
+    with pytest.raises(ShapeError, match=r"node 'padded' \(Pad\): its arguments are computed at that size"):
+        net.forward(numbers(1, 3, 8, 9))
+
+
+def test_a_second_size_that_needs_too_much_memory_is_not_tried(tmp_path: Path) -> None:
+    net = from_onnx(saved(free(CONV, *POOLED), tmp_path), numbers(1, 3, 20, 20), max_bytes=2**15)
+    with pytest.raises(ShapeError, match=r"failed: its activations need more memory than max_bytes=32768"):
+        net.forward(numbers(1, 3, 21, 21))
+
+
 # ---- layouts -----------------------------------------------------------------------------------------------------
 
 LAST, FIRST = ("Transpose", {"perm": [0, 2, 3, 1]}), ("Transpose", {"perm": [0, 3, 1, 2]})
@@ -330,6 +498,7 @@ LAST, FIRST = ("Transpose", {"perm": [0, 2, 3, 1]}), ("Transpose", {"perm": [0, 
 TURNED: dict[str, tuple[Node, ...]] = {
     "a convolution": (FIRST, CONV),
     "turned back, flattened": (FIRST, CONV, LAST, FLAT, ("MatMul", {}, numbers(64, 5))),
+    "activations before it": (("Relu", {}), ("Clip", {}, np.float64(0), np.float64(6)), ("Tanh", {}), FIRST, CONV),
     "constants before it": (("Sub", {}, numbers(3)), ("Mul", {}, numbers(1, 1, 1, 3)), FIRST, CONV),
     "a constant behind it": (FIRST, CONV, LAST, ("Add", {}, numbers(4)), FIRST, ("Conv", {}, numbers(2, 4, 2, 2))),
     "padded before it": (("Pad", {}, np.array([0, 1, 2, 0, 0, 0, 3, 0])), FIRST, CONV),
@@ -354,6 +523,18 @@ def test_images_as_rows_columns_channels(name: str, tmp_path: Path) -> None:
     model = chain(*TURNED[name], shape=("N", 6, 6, 3))
     net = agrees(model, tmp_path, numbers(3, 6, 6, 3), channels_last=True)
     assert len(net.nodes) <= len(TURNED[name]) - 1
+
+
+def test_reading_the_shape_first_does_not_hide_the_order_of_axes(tmp_path: Path) -> None:
+    nodes = [
+        helper.make_node("Shape", ["x"], ["n"], end=1),
+        helper.make_node("Transpose", ["x"], ["turned"], perm=[0, 3, 1, 2]),
+        helper.make_node("Conv", ["turned", "w"], ["z"]),
+        helper.make_node("Concat", ["n", "rest"], ["target"], axis=0),
+        helper.make_node("Reshape", ["z", "target"], ["y"]),
+    ]
+    constants = {"w": numbers(4, 3, 3, 3), "rest": np.array([-1])}
+    agrees(proto(nodes, constants, ("N", 6, 6, 3), "y", 20), tmp_path, numbers(3, 6, 6, 3), channels_last=True)
 
 
 def test_one_channel_may_be_reshaped_instead(tmp_path: Path) -> None:
@@ -531,7 +712,7 @@ REFUSED: dict[str, tuple[tuple[Node, ...], str]] = {
     "cropping": ((("Pad", {}, np.array([0, 0, -1, 0, 0, 0, 0, 0])),), "negative padding"),
     "Dropout that is on": ((("Dropout", {}, np.float64(0.5), np.array(True)),), "training_mode"),
     "BatchNormalization in training": ((("BatchNormalization", {"training_mode": 1}, *NORM),), "training_mode"),
-    "Softmax over rows": ((("Softmax", {}),), r"softmax over axis -1 of shape \(2, 3, 6, 6\)"),
+    "Softmax over rows": ((("Softmax", {}),), r"softmax over axes \[-1\] of shape \(2, 3, 6, 6\)"),
     "images times a matrix": ((("MatMul", {}, numbers(6, 2)),), r"expected \(N, features\), got shape \(2, 3, 6, 6\)"),
     "too many features": ((FLAT, ("MatMul", {}, numbers(7, 2))), "its weights take 7 features, its input has 108"),
     "weights not finite": ((("Conv", {}, W * np.nan),), r"node 'conv0' \(Conv\): Conv2D weight holds NaN"),

@@ -14,7 +14,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import lrpref
 from lrpref import from_torch
-from lrpref.errors import ConversionError, LrprefError
+from lrpref.errors import ConversionError, LrprefError, ShapeError
 from lrpref.importers.torch_operations import OPERATIONS, SUPPORTED
 from lrpref.layers import WeightedLayer
 from lrpref.weights.state_dict import as_array
@@ -293,6 +293,87 @@ def test_what_nobody_reads_is_left_out() -> None:
     assert not any(isinstance(layer, lrpref.Tanh) for _, layer, _ in net.nodes)
 
 
+# ---- sizes -------------------------------------------------------------------------------------------------------
+
+
+def pooled(step: Callable[[Any, Any], Any], **parts: Module) -> Callable[[], Module]:
+    """A module for images of every size: a function after a convolution, then the mean of each channel."""
+    return lambda: Forward(
+        lambda m, x: m.fc(step(m, m.conv(x)).mean((2, 3))), conv=nn.Conv2d(3, 4, 3, 2, 1), fc=nn.Linear(4, 2), **parts
+    )
+
+
+BOUND: dict[str, tuple[Callable[[], Module], str]] = {
+    "ceil_mode": (
+        pooled(lambda m, x: m.pool(x), pool=nn.MaxPool2d(2, ceil_mode=True)),
+        r"node 'pool' \(MaxPool2d\): its last windows are whole, in spite of ceil_mode=True, at that size",
+    ),
+    "ceil_mode of a function": (
+        pooled(lambda m, x: F.avg_pool2d(x, 2, ceil_mode=True)), r"node 'avg_pool2d' \(avg_pool2d\): its last windows",
+    ),
+    "a kernel as large as the image": (
+        pooled(lambda m, x: F.avg_pool2d(x, x.size()[2:])), r"\(avg_pool2d\): its arguments are computed at that size",
+    ),
+    "padding to even sizes": (
+        pooled(lambda m, x: F.pad(x, (0, x.shape[3] % 2))), r"node 'pad' \(pad\): its arguments are computed at that",
+    ),
+    "features": (
+        lambda: nn.Sequential(nn.Flatten(), nn.Linear(192, 2)),
+        r"a check on inputs of shape \(3, 17, 18\) failed: the module does not run on the example: mat1 and mat2",
+    ),
+    "samples made of cells": (
+        lambda: Forward(lambda m, x: m.fc(F.avg_pool2d(x, 8).view(-1, 3)), fc=nn.Linear(3, 2)),
+        r"\(3, 17, 18\) failed: the imported network does not run on the example: node 'fc'",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BOUND)
+def test_a_network_is_held_to_the_size_that_it_was_computed_for(name: str) -> None:
+    make, reason = BOUND[name]
+    module, x = seeded(make), images()
+    net = from_torch(module, x)
+    assert net.input_shape == (3, 8, 8)
+    assert_allclose(net.forward(x.numpy()), module(x).detach().numpy(), rtol=1e-4, atol=1e-6)
+    with pytest.raises(
+        ShapeError, match=rf"accepts inputs of shape \(N, 3, 8, 8\), got \(2, 3, 9, 9\): .*(?:{reason})"
+    ):
+        net.forward(images(2, 3, 9, 9).numpy())
+
+
+UNBOUND: dict[str, Callable[[], Module]] = {
+    "residual": Residual,
+    "sizes in a reshape": lambda: Forward(
+        lambda m, x: m.fc(F.adaptive_avg_pool2d(x, 1).view(x.size(0), x.shape[1])), fc=nn.Linear(3, 2)
+    ),
+    "ceil_mode without stride": pooled(lambda m, x: F.max_pool2d(x, 2, 1, ceil_mode=True)),
+}
+
+
+@pytest.mark.parametrize("name", UNBOUND)
+@pytest.mark.parametrize("size", [(8, 8), (9, 15), (32, 31)])
+def test_a_network_is_right_at_every_size_where_it_keeps_the_rule(name: str, size: tuple[int, int]) -> None:
+    module, x = seeded(UNBOUND[name]), images(2, 3, *size)
+    net = from_torch(module, images())
+    assert net.input_shape is None
+    assert_allclose(net.forward(x.numpy()), module(x).detach().numpy(), rtol=1e-4, atol=1e-6)
+
+
+def test_numbers_may_be_passed_by_default_arguments() -> None:
+    class Default(nn.Module):
+        def forward(self, x: Any, size: int = 2) -> Any:
+            return F.max_pool2d(x, size)
+
+    assert from_torch(Default(), images())["max_pool2d"].kernel_size == (2, 2)
+
+
+def test_a_variance_a_little_below_zero() -> None:
+    module = seeded(lambda: nn.Sequential(nn.Conv2d(3, 2, 3), nn.BatchNorm2d(2)))
+    module[1].running_var[1] = -1e-7
+    net = from_torch(module, images())
+    assert_allclose(net.forward(images().numpy()), module(images()).detach().numpy(), rtol=1e-4, atol=1e-4)
+
+
 # ---- in-place operations -----------------------------------------------------------------------------------------
 
 
@@ -364,7 +445,14 @@ def functional(run: Callable[[Any], Any]) -> Callable[[], Module]:
 
 REFUSED: dict[str, tuple[Callable[[], Module], str]] = {
     "gelu": (on(nn.GELU), r"node 'part' \(GELU\): unsupported operation\. Supported: Linear, Conv2d, .*torch\.cat"),
-    "lstm": (lambda: nn.Sequential(nn.Flatten(), nn.LSTM(192, 2)), r"\(LSTM\): unsupported operation|one tensor"),
+    "lstm": (
+        lambda: Forward(lambda m, x: m.lstm(x.flatten(1))[0], lstm=nn.LSTM(192, 2)),
+        r"node 'lstm' \(LSTM\): unsupported operation",
+    ),
+    "indices": (
+        functional(lambda x: F.max_pool2d(x, 2, return_indices=True)[0]),
+        r"\(max_pool2d_with_indices\): unsupported operation",
+    ),
     "group norm": (on(lambda: nn.GroupNorm(2, 4)), r"\(GroupNorm\): unsupported operation"),
     "transposed": (on(lambda: nn.ConvTranspose2d(4, 2, 3)), r"\(ConvTranspose2d\): unsupported operation"),
     "product": (functional(lambda x: x * x), r"node 'mul' \(mul\): unsupported operation"),
@@ -376,7 +464,7 @@ REFUSED: dict[str, tuple[Callable[[], Module], str]] = {
     "alpha": (functional(lambda x: torch.add(x, F.relu(x), alpha=2)), r"alpha = 2"),
     "broadcast": (functional(lambda x: x + x.mean((2, 3), keepdim=True)), r"activations of shapes .*6, 6.* and .*1, 1"),
     "cut": (functional(lambda x: x[:, :2]), r"node 'getitem' \(getitem\)"),
-    "chunks": (functional(lambda x: torch.chunk(x, 2, 1)[0]), r"node 'getitem'"),
+    "chunks": (functional(lambda x: torch.chunk(x, 2, 1)[0]), r"node 'chunk' \(chunk\): unsupported operation"),
     "permuted": (functional(lambda x: x.permute(0, 2, 3, 1)), r"\(x\.permute\)"),
     "square": (functional(lambda x: x.view(x.size(0), 2, 2, 36)), r"from \(2, 4, 6, 6\) to \(2, 2, 2, 36\)"),
     "mean of channels": (functional(lambda x: x.mean(1)), r"a mean over 1 is not supported; only over \(2, 3\)"),
@@ -404,13 +492,18 @@ REFUSED: dict[str, tuple[Callable[[], Module], str]] = {
     "two outputs": (functional(lambda x: (x, F.relu(x))), "must return one tensor"),
     "its input": (lambda: Forward(lambda m, x: x), "returns its input"),
     "control flow": (Branching, r"torch\.fx could not trace the module: .*control flow"),
+    "a loop over sizes": (functional(lambda x: sum(x.shape) + x), r"could not trace the module: .*if, for, int\(\)"),
+    "a module made in forward": (functional(lambda x: nn.ReLU()(x)), r"modules that forward creates, as in nn\.ReLU"),
+    "compiled": (lambda: torch.compile(nn.Sequential(nn.ReLU())), r"compiled by torch\.compile; import .*_orig_mod"),
+    "scripted": (lambda: torch.jit.script(nn.Sequential(nn.ReLU())), "TorchScript modules cannot be traced"),
+    "a scripted part": (lambda: nn.Sequential(torch.jit.script(nn.ReLU())), "TorchScript modules cannot be traced"),
     "features in rows": (lambda: nn.Linear(8, 2), r"node '0' \(Linear\): expected \(N, 8\), got \(2, 3, 8, 8\)"),
     "another shape": (lambda: nn.Linear(5, 2), "the module does not run on the example"),
 }
 
 
 @pytest.mark.parametrize("name", REFUSED)
-@pytest.mark.filterwarnings("ignore::UserWarning:torch")
+@pytest.mark.filterwarnings("ignore::UserWarning:torch", "ignore::DeprecationWarning")
 def test_refusals_name_the_node_and_the_reason(name: str) -> None:
     make, message = REFUSED[name]
     with pytest.raises(ConversionError, match=f"(?s){message}"):
@@ -431,7 +524,7 @@ class Default(nn.Module):
     ("module", "message"),
     [
         (Two(), "does not run on the example: .*'y'"),
-        (Default(), r"node 'add' \(add\): its input 'y' is not an activation"),
+        (Default(), r"node 'add' \(add\): both operands of an addition must be activations"),
     ],
 )
 def test_a_network_has_one_input(module: Module, message: str) -> None:
@@ -457,6 +550,21 @@ def test_only_modules_are_taken_over(given: Any) -> None:
 def test_a_lazy_module_is_asked_to_run_first() -> None:
     with pytest.raises(ConversionError, match="lazy parameters; run it once before the import"):
         from_torch(nn.LazyLinear(2), images(1, 3))
+
+
+@pytest.mark.filterwarnings("ignore:.*")
+def test_an_exported_program_is_refused_by_name() -> None:
+    program = torch.export.export(nn.Sequential(nn.Conv2d(3, 2, 3)), (images(),))
+    with pytest.raises(ConversionError, match=r"programs of torch\.export are not supported; import the module before"):
+        from_torch(program.module(), images())
+    with pytest.raises(ConversionError, match=r"expected a torch\.nn\.Module, got ExportedProgram"):
+        from_torch(program, images())
+
+
+@pytest.mark.parametrize("example", ["one", (images(), images()), None])
+def test_the_example_is_one_tensor(example: Any) -> None:
+    with pytest.raises(ConversionError, match="the example must be one tensor or array"):
+        from_torch(nn.ReLU(), example)
 
 
 def test_without_torch_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -172,6 +172,7 @@ def test_batch_norm_is_its_formula() -> None:
     norm = BatchNorm([3.0], [-4.0], [1.0], [3.5], eps=0.5)
     assert_array_equal(norm.forward(np.asarray([[5.0]])), [[2.0]])
     assert_array_equal(BatchNorm(None, None, [1.0], [3.5], eps=0.5).forward(np.asarray([[5.0]])), [[2.0]])
+    assert_array_equal(BatchNorm(None, None, [1.0], [-0.25], eps=0.5).forward(np.asarray([[5.0]])), [[8.0]])
 
 
 # ---- shapes and batches ------------------------------------------------------------------------------------------
@@ -506,7 +507,7 @@ PARAMETERS: list[tuple[Callable[[], object], str]] = [
     (lambda: Scale([[1.0]]), r"Scale weight must have 1 axes"),
     (lambda: Scale([1.0, 1.0], [1.0]), r"Scale has 2 weights, but 1 biases"),
     (lambda: BatchNorm(None, None, [0.0], [1.0, 1.0]), r"differ in length: .*'mean': 1, 'var': 2"),
-    (lambda: BatchNorm(None, None, [0.0], [-1.0], eps=2.0), r"var must not be negative"),
+    (lambda: BatchNorm(None, None, [0.0, 0.0], [1.0, -2.0], eps=2.0), r"in channel 1 var is -2.0, and eps is 2.0"),
     (lambda: BatchNorm(None, None, [0.0], [0.0], eps=0.0), r"var \+ eps must be positive"),
     (lambda: BatchNorm(None, None, [0.0], [1.0], eps=-0.1), r"eps must be a finite number >= 0, got -0.1"),
     (lambda: Pad2D(1, np.inf), r"Pad2D value must be finite, got inf"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import itertools
 import pickle
+from typing import Any
 
 import numpy as np
 import pytest
@@ -393,3 +394,84 @@ def test_the_logits_precede_a_final_softmax() -> None:
     assert Network.sequential(Softmax()).logits == "input"
     inside = Network.sequential(ONE, Softmax(), Dense([[2.0]]), names=["fc", "softmax", "last"])
     assert inside.logits == "last"
+
+
+# ---- a network that is valid for one input shape -------------------------------------------------------------------
+
+SIZED = Network(
+    [
+        ("conv", Conv2D(np.ones((1, 1, 2, 2))), ["input"]),
+        ("bn", BatchNorm([2.0], [1.0], [0.0], [1.0]), ["conv"]),
+        ("relu", ReLU(), ["bn"]),
+        ("flatten", Flatten(), ["relu"]),
+    ],
+    input_shape=(1, 3, None),
+    fixed_by="a test says so",
+)
+
+EDITS = {
+    "as it is": lambda net: net,
+    "replace": lambda net: net.replace("relu", ReLU()),
+    "remove": lambda net: net.remove("bn"),
+    "insert_after": lambda net: net.insert_after("input", "first", ReLU()),
+    "map_layers": lambda net: net.map_layers(lambda layer: layer),
+    "up_to": lambda net: net.up_to("conv"),
+    "to": lambda net: net.to("array-api-strict").to("numpy"),
+    "astype": lambda net: net.astype("float32"),
+    "with_nodes": lambda net: net.with_nodes(net.nodes[:2]),
+    "fuse": lrpref.fuse,
+    "exact": lrpref.exact,
+    "pickle": lambda net: pickle.loads(pickle.dumps(net)),
+    "state dict": lambda net: lrpref.weights.from_state_dict(
+        net,
+        {key.replace("bn.mean", "bn.running_mean").replace("bn.var", "bn.running_var"): value
+         for key, value in net.parameters.items()},
+    ),
+    "randomised": lambda net: lrpref.evaluation.randomisation.randomised(net, ["conv"]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("edit", EDITS)
+def test_the_input_shape_is_kept_by_every_edit(edit: str) -> None:
+    net = EDITS[edit](SIZED)
+    assert (net.input_shape, net.fixed_by) == ((1, 3, None), "a test says so")
+    net.shapes((5, 1, 3, 9))
+    with pytest.raises(
+        ShapeError, match=r"accepts inputs of shape \(N, 1, 3, any\), got \(5, 1, 4, 9\): a test says so"
+    ):
+        net.shapes((5, 1, 4, 9))
+
+
+@pytest.mark.parametrize(
+    "compute",
+    [
+        lambda x: SIZED.forward(x),
+        lambda x: lrpref.explain(SIZED, x),
+        lambda x: lrpref.trace(SIZED, x),
+        lambda x: lrpref.prepare(SIZED, "zero").forward(x),
+        lambda x: lrpref.prepare(SIZED, "zero").explain(x),
+        lambda x: lrpref.prepare(SIZED, "zero").trace(x),
+        lambda x: lrpref.prepare(SIZED, "zero").run(x),
+    ],
+)
+@pytest.mark.parametrize("shape", [(2, 1, 4, 3), (2, 1, 3), (2, 2, 3, 3)])
+def test_another_input_shape_is_refused_wherever_the_network_is_used(compute: Any, shape: tuple[int, ...]) -> None:
+    compute(np.ones((2, 1, 3, 4)))
+    with pytest.raises(ShapeError, match="a test says so"):
+        compute(np.ones(shape))
+
+
+def test_a_new_network_of_the_same_nodes_accepts_every_size() -> None:
+    free = Network(SIZED.nodes)
+    assert free.input_shape is None
+    assert free.forward(np.ones((1, 1, 5, 5))).shape == (1, 16)
+
+
+def test_the_input_shape_is_printed() -> None:
+    assert str(SIZED).startswith("Network for inputs of shape (1, 3, None)\n  conv: Conv2D <- input")
+
+
+@pytest.mark.parametrize("shape", [(), "33", 3, (3, 0), (3, -1), (3, 2.0), (True,), {3: 4}])
+def test_input_shapes_that_are_none(shape: Any) -> None:
+    with pytest.raises(GraphError, match="input_shape must list positive integers, or None for any size"):
+        Network(SIZED.nodes, input_shape=shape)

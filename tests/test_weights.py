@@ -190,6 +190,15 @@ def test_metadata_comes_back(tmp_path: Path) -> None:
     assert weights.metadata(tmp_path / "net.npz") == {}
 
 
+def test_the_input_shape_that_a_network_is_valid_for_comes_back(tmp_path: Path) -> None:
+    net = lrpref.Network(small().nodes, input_shape=(3, None), fixed_by="an importer says so")
+    lrpref.save(net, tmp_path / "net.npz", dtype=np.float16)
+    back = lrpref.load(tmp_path / "net.npz")
+    assert (back.input_shape, back.fixed_by) == ((3, None), "an importer says so")
+    lrpref.save(small(), tmp_path / "net.npz")
+    assert lrpref.load(tmp_path / "net.npz").input_shape is None
+
+
 def test_the_same_network_makes_the_same_bytes(tmp_path: Path) -> None:
     net = small()
     for name in ("one.npz", "two.npz"):
@@ -530,6 +539,9 @@ def test_an_unknown_layer_type(saved: Path, name: Any) -> None:
             relu={"type": "LeakyReLU", "config": {"negative_slope": []}, "arrays": []}
         ),
         lambda found: found["layers"].update(relu={"type": "Pad2D", "config": {"padding": {"a": 1}}, "arrays": []}),
+        lambda found: found.update(input_shape=3),
+        lambda found: found.update(input_shape=[3, "any"]),
+        lambda found: found.update(input_shape=[]),
     ],
 )
 def test_an_architecture_that_makes_no_network(saved: Path, change: Callable[[dict[str, Any]], Any]) -> None:

@@ -181,7 +181,7 @@ def randomised(net: Network, names: Sequence[str], how: str = "normal", seed: in
     if strange := [name for name in names if name not in learned(net)]:
         raise GraphError(f"{strange[0]!r} is not a node with parameters; those are: {', '.join(learned(net))}")
     drawn = {name: _random_layer(net[name], how, np.random.default_rng([seed, places[name]])) for name in names}
-    return Network([(name, drawn.get(name, layer), inputs) for name, layer, inputs in net.nodes])
+    return net.with_nodes([(name, drawn.get(name, layer), inputs) for name, layer, inputs in net.nodes])
 
 
 def _held(layer: Layer) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from itertools import chain, count
 
 import numpy as np
@@ -33,11 +33,14 @@ class Graph:
         Name, layer and names of inputs, as `Network` takes them.
     shapes : dict of str to tuple
         The shape of every node's output, and of "input".
+    bound : list of str
+        What was computed for the size of the example, so that the network is valid for that size only.
     """
 
     def __init__(self, input_shape: Shape) -> None:
         self.nodes: list[tuple[str, Layer, list[str]]] = []
         self.shapes: dict[str, Shape] = {INPUT: input_shape}
+        self.bound: list[str] = []
 
     def add(self, layers: Sequence[Layer], inputs: Sequence[str], names: Sequence[str]) -> str:
         """Append a chain of layers that reads `inputs`; return the name of its last node.
@@ -111,3 +114,53 @@ def verify(net: Network, x: np.ndarray, expected: np.ndarray, original: str, hin
             f"the imported network differs from {original} by {difference:.3g} of the largest output on the example, "
             f"most at output {where}{hint and '; ' + hint}"
         )
+
+
+def fixed_where_unproven(
+    net: Network, shape: Shape, free: Collection[int], bound: Sequence[str], prove: Callable[[Shape], None]
+) -> Network:
+    """Return a network that was verified at `shape`, fixed to that size wherever another size would be unproven.
+
+    Parameters
+    ----------
+    net : Network
+        The imported network.
+    shape : tuple of int
+        The shape of the example; only images (N, C, H, W) come in several sizes.
+    free : collection of int
+        The axes among 2 and 3 that the original leaves free.
+    bound : sequence of str
+        What was computed for the size of the example.
+    prove : callable
+        Compares the network and the original on an input of the given shape, without the batch axis; raises LrprefError
+        if they differ, or if either cannot be run.
+
+    Returns
+    -------
+    Network
+        The same nodes; `input_shape` is set unless every size is valid.
+    """
+    if len(shape) != 4:
+        return net
+    if free and bound:
+        return Network(net.nodes, shape[1:], f"{bound[0]} at that size; import again with an example of your size")
+    if free:
+        other = larger(shape, free)
+        try:
+            prove(other)
+        except LrprefError as error:
+            why = (str(error).splitlines() or [""])[0][:200]
+            return Network(net.nodes, shape[1:], f"a check on inputs of shape {other} failed: {why}")
+    if len(free) == 2:
+        return net
+    sizes = [None if axis in free else n for axis, n in enumerate(shape)]
+    return Network(net.nodes, sizes[1:], "the file declares that size; export it with free axes for other sizes")
+
+
+def larger(shape: Shape, free: Collection[int]) -> Shape:
+    """Return the shape of one input that is more than twice as large along the free axes.
+
+    >>> larger((2, 3, 8, 8), (2, 3))
+    (3, 17, 18)
+    """
+    return tuple(2 * n + axis - 1 if axis in free else n for axis, n in enumerate(shape))[1:]

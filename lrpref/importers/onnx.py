@@ -27,7 +27,7 @@ from ..layers import Layer
 from ..network import INPUT, Network
 from ..weights import MAX_BYTES
 from ..weights.state_dict import as_array
-from .graph import Graph, Shape, require, verify
+from .graph import Graph, Shape, fixed_where_unproven, require, verify
 from .layout import CHANNELS_LAST, Layout, plain
 from .onnx_evaluator import evaluated
 from .onnx_file import DOMAINS, FLOATING, Model, fixed_shape, in_words, read_model
@@ -38,6 +38,13 @@ MAX_FOLDED = 2**20
 
 SIZE_KEPT = ("Cast", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze")
 """The folded operations whose result has as many elements as their input."""
+
+
+ANY_ORDER = (
+    *("Add", "Sub", "Mul", "Div", "Pad", "Cast", "Identity", "Dropout"),
+    *("Relu", "Clip", "LeakyRelu", "Sigmoid", "Tanh"),
+)
+"""The operations on images that accept any order of the axes."""
 
 
 def from_onnx(
@@ -99,10 +106,15 @@ def imported(
         twin = _twin(onnx, model, x.shape)
         importer = _Importer(onnx, model, twin, x.shape, max_bytes)
         net, last = importer.network()
-        expected = evaluated(twin, {**importer.weights, model.input: x}, model.output)
-        own = np.transpose(x, np.argsort(importer.input_layout.axes))
-        expected = np.transpose(expected, np.argsort(last.axes))
-        verify(net, own, expected, "the file", "docs/import.md describes the limits of the import")
+        own = importer.compare(net, last, twin, x)
+
+        def prove(shape: Shape) -> None:
+            importer.check_memory(shape)
+            batch = model.shape[0] if model.shape and model.shape[0] else 1
+            z = np.random.default_rng(1).normal(size=importer.input_layout.shape((batch, *shape)))
+            importer.compare(net, last, _twin(onnx, model, z.shape), z)
+
+        net = fixed_where_unproven(net, own.shape, importer.free_axes(), importer.graph.bound, prove)
     except (ConversionError, WeightsError) as error:
         raise type(error)(f"{path}: {error}") from error
     return net if model.double else net.astype(np.float32), own.shape[1:]
@@ -145,9 +157,9 @@ def _twin(onnx: Any, model: Model, shape: Shape) -> Any:
         kind = double if value.dtype.kind == "f" else kinds.np_dtype_to_tensor_dtype(value.dtype)
         values.append(kinds.make_tensor_value_info(name, kind, value.shape))
     output = kinds.make_tensor_value_info(model.output, double, ())  # the checker requires some shape, and ignores it
-    graph = kinds.make_graph([_in_double(onnx, node) for node in model.nodes], "lrpref", values, [output])
-    twin = kinds.make_model(graph, opset_imports=[kinds.make_opsetid("", model.opset)])
     try:
+        graph = kinds.make_graph([_in_double(onnx, node) for node in model.nodes], "lrpref", values, [output])
+        twin = kinds.make_model(graph, opset_imports=[kinds.make_opsetid("", model.opset)])
         onnx.checker.check_model(twin)
     except (onnx.checker.ValidationError, ValueError) as error:
         raise WeightsError(f"not valid ONNX: {str(error).strip().splitlines()[0]}") from error
@@ -155,12 +167,20 @@ def _twin(onnx: Any, model: Model, shape: Shape) -> Any:
 
 
 def _in_double(onnx: Any, node: Any) -> Any:
-    """Return the operation; a cast to any floating-point type becomes a cast to float64."""
+    """Return the operation; floating-point numbers of any type that it makes become float64.
+
+    These are casts, and the value of ConstantOfShape, which is zero in float32 if it is not given.
+    """
     twin = onnx.NodeProto()
     twin.CopyFrom(node)
+    if node.op_type == "ConstantOfShape" and not node.attribute:
+        twin.attribute.append(onnx.helper.make_attribute("value", onnx.numpy_helper.from_array(np.zeros(1))))
     for attribute in twin.attribute:
-        if node.op_type == "Cast" and attribute.name == "to" and attribute.i in FLOATING:
+        if attribute.name == "to" and attribute.i in FLOATING:
             attribute.i = onnx.TensorProto.DOUBLE
+        elif attribute.t.data_type in FLOATING[1:] and prod(attribute.t.dims) == 1:
+            value = as_array(onnx.numpy_helper.to_array(attribute.t)).astype(np.float64)
+            attribute.t.CopyFrom(onnx.numpy_helper.from_array(value))
     return twin
 
 
@@ -176,6 +196,8 @@ class _Importer:
         The constants in the file, in float64.
     known : dict of str to array
         These, and the constants computed from them.
+    sized : set of str
+        The constants computed from shapes.
     at : dict of str to Activation
         The activations.
     """
@@ -184,6 +206,7 @@ class _Importer:
         self.onnx, self.model, self.twin, self.max_bytes = onnx, model, twin, max_bytes
         self.weights = {k: v.astype(np.float64) if v.dtype.kind == "f" else v for k, v in model.constants.items()}
         self.known = dict(self.weights)
+        self.sized: set[str] = set()
         self.readers = Counter(name for node in model.nodes for name in node.input) + Counter([model.output])
         self.input_layout = Layout(CHANNELS_LAST) if _channels_last(model, shape) else plain(len(shape))
         own = tuple(int(shape[k]) for k in np.argsort(self.input_layout.axes))
@@ -208,6 +231,25 @@ class _Importer:
         )
         return self.graph.network(last.name), last.layout
 
+    def compare(self, net: Network, last: Layout, twin: Any, x: np.ndarray) -> np.ndarray:
+        """Return `x` in lrpref's layout; raises ConversionError unless network and file agree on it."""
+        expected = evaluated(twin, {**self.weights, self.model.input: x}, self.model.output)
+        own = np.transpose(x, np.argsort(self.input_layout.axes))
+        expected = np.transpose(expected, np.argsort(last.axes)) if expected.ndim == len(last.axes) else expected
+        verify(net, own, expected, "the file", "docs/import.md describes the limits of the import")
+        return own
+
+    def free_axes(self) -> list[int]:
+        """Return the axes of rows and columns that the file leaves free, in lrpref's layout."""
+        told = self.model.shape
+        return [own for k, own in enumerate(self.input_layout.axes) if own > 1 and (told is None or told[k] is None)]
+
+    def check_memory(self, shape: Shape) -> None:
+        """Raise ConversionError if the activations on a larger input need more memory than allowed."""
+        before = self.graph.shapes[INPUT]
+        cells = self.cells * prod(shape) // prod(before[1:])
+        require(cells <= self.max_bytes // 8, f"its activations need more memory than max_bytes={self.max_bytes}")
+
     def _operation(self, node: Any) -> None:
         """Convert one operation, or compute it if it depends only on constants and shapes."""
         for name in node.input:
@@ -219,6 +261,8 @@ class _Importer:
             require(not self.readers[name], f"its output {name!r} is used; only the first output is supported")
         if node.op_type == "Shape" or not any(name in self.at for name in node.input):
             self.known[node.output[0]] = self._folded(node)
+            if node.op_type == "Shape" or self.sized.intersection(node.input):
+                self.sized.add(node.output[0])
             return
         if node.op_type not in OPERATIONS:
             raise ConversionError(f"unsupported operation on activations. Supported: {SUPPORTED}")
@@ -226,6 +270,9 @@ class _Importer:
         inputs = tuple(self.at.get(name, self.known.get(name)) for name in node.input)
         call = Call(node.op_type, attributes, inputs, self.model.opset)
         layers, layout = OPERATIONS[node.op_type](call)
+        if self.sized.intersection(node.input) and node.op_type != "Reshape":
+            call.bound.append("its arguments are computed")
+        self.graph.bound += [f"node {_label(node)!r} ({node.op_type}): {note}" for note in call.bound]
         name = self._added(layers, [x.name for x in call.activations], node)
         self.at[node.output[0]] = Activation(name, self.graph.shapes[name], layout)
 
@@ -310,14 +357,14 @@ def _channels_last(model: Model, shape: Shape) -> bool:
     """
     follow = {model.input}
     for node in model.nodes if len(shape) == 4 else ():
-        if not follow.intersection(node.input):
+        if not follow.intersection(node.input) or node.op_type == "Shape":
             continue
         if node.op_type == "Transpose":
             return [tuple(a.ints) for a in node.attribute if a.name == "perm"] == [(0, 3, 1, 2)]
         if node.op_type == "Reshape":
             target = model.constants.get(node.input[1], np.zeros(0)).ravel().tolist() if len(node.input) > 1 else []
             return shape[3] == 1 and len(target) == 4 and target[1] == 1 and target[3] != 1
-        if node.op_type not in ("Add", "Sub", "Mul", "Div", "Pad", "Cast", "Identity", "Dropout"):
+        if node.op_type not in ANY_ORDER:
             return False
         follow.update(node.output)
     return False

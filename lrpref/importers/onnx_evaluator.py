@@ -1,8 +1,9 @@
-"""The reference for imported networks: onnx's reference evaluator, with its pooling operations replaced.
+"""The reference for imported networks: onnx's reference evaluator, with some of its operations replaced.
 
 The evaluator's own pooling (onnx 1.23) fails on padding that differs from side to side, uses negative padding if
-auto_pad is SAME and the stride exceeds the kernel, and takes seconds for one layer of a large network. The functions
-below follow the ONNX specification, as windows on a padded array, and share no code with lrpref's layers.
+auto_pad is SAME and the stride exceeds the kernel, and takes seconds for one layer of a large network. In old opsets,
+its softmax is that of opset 13, over one axis, the last by default, and its BatchNormalization uses the statistics of
+the batch. The functions below follow the ONNX specification and share no code with lrpref's layers.
 """
 
 from __future__ import annotations
@@ -34,9 +35,29 @@ def evaluated(twin: Any, feeds: Mapping[str, np.ndarray], output: str) -> np.nda
         def _run(self, x: np.ndarray, **attributes: Any) -> tuple[np.ndarray]:
             return (average_pool(x, **{key: value for key, value in attributes.items() if value is not None}),)
 
+    class Softmax(base):  # type: ignore[misc, valid-type]
+        """Replaces the evaluator's own class in opsets below 13."""
+
+        def _run(self, x: np.ndarray, axis: int) -> tuple[np.ndarray]:
+            given = any(attribute.name == "axis" for attribute in self.onnx_node.attribute)
+            return (softmax(x, axis if given else 1),)
+
+    class BatchNormalization(base):  # type: ignore[misc, valid-type]
+        """Replaces the evaluator's own class in opsets below 14."""
+
+        def _run(
+            self, x: np.ndarray, *parameters: np.ndarray, epsilon: float, is_test: int = 0, **_: Any
+        ) -> tuple[np.ndarray]:
+            if sum(map(bool, self.onnx_node.output)) > 1 or (opset < 7 and not is_test):
+                raise ValueError("BatchNormalization is in training mode")
+            scale, bias, mean, var = (p.reshape(-1, *(1,) * (x.ndim - 2)) for p in parameters)
+            return (scale * (x - mean) / np.sqrt(var + epsilon) + bias,)
+
+    opset = max(entry.version for entry in twin.opset_import)
+    replaced = [MaxPool, AveragePool, *([Softmax] if opset < 13 else []), *([BatchNormalization] if opset < 14 else [])]
     try:
         with np.errstate(all="ignore"):
-            session = reference.ReferenceEvaluator(twin, new_ops=[MaxPool, AveragePool])
+            session = reference.ReferenceEvaluator(twin, new_ops=replaced)
             (found,) = session.run([output], dict(feeds))
     except Exception as error:  # the evaluator of an operation may raise anything
         raise ConversionError(f"onnx's reference evaluator fails on the example: {error}") from error
@@ -62,6 +83,19 @@ def average_pool(x: np.ndarray, count_include_pad: int = 0, **geometry: Any) -> 
     cells = _windows(np.ones_like(x[:1, :1]), float(count_include_pad), **geometry).sum(axis=(-2, -1))
     mean: np.ndarray = _windows(x, 0.0, **geometry).sum(axis=(-2, -1)) / cells
     return mean
+
+
+def softmax(x: np.ndarray, axis: int) -> np.ndarray:
+    """Return the softmax of opsets below 13, which normalises over `axis` and all later axes together.
+
+    >>> softmax(np.zeros((1, 2, 2)), 1)
+    array([[[0.25, 0.25],
+            [0.25, 0.25]]])
+    """
+    over = tuple(range(axis % x.ndim, x.ndim))
+    e = np.exp(x - x.max(axis=over, keepdims=True))
+    normalised: np.ndarray = e / e.sum(axis=over, keepdims=True)
+    return normalised
 
 
 def _windows(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from math import isinf, prod
 from typing import Any
 
@@ -77,12 +77,15 @@ class Call:
         Activations and constants; None for an optional input that is omitted.
     opset : int
         The version of ONNX's operators.
+    bound : list of str
+        What the conversion computes for the size of the example.
     """
 
     op: str
     attributes: Mapping[str, Any]
     inputs: tuple[Activation | np.ndarray | None, ...]
     opset: int
+    bound: list[str] = field(default_factory=list)
 
     @property
     def x(self) -> Activation:
@@ -158,8 +161,10 @@ def _window(call: Call, shape: Shape, kernel: Pair) -> tuple[Pair, Padding, Pair
     stride, dilation = _pair(told.get("strides", (1, 1))), _pair(told.get("dilations", (1, 1)))
     same = told.get("auto_pad", "NOTSET")
     if same in ("SAME_UPPER", "SAME_LOWER"):
-        sizes = zip(shape[2:], kernel, stride, dilation, strict=True)
+        sizes = list(zip(shape[2:], kernel, stride, dilation, strict=True))
         totals = [max((-(-n // s) - 1) * s + d * (k - 1) + 1 - n, 0) for n, k, s, d in sizes]
+        if any(k > 1 and s > 1 for _, k, s, _ in sizes):  # otherwise the padding is the same at every size
+            call.bound.append(f"its padding, auto_pad={same}, is computed")
         less, more = [total // 2 for total in totals], [total - total // 2 for total in totals]
         before, after = (less, more) if same == "SAME_UPPER" else (more, less)
         return stride, (before[0], after[0], before[1], after[1]), dilation
@@ -316,17 +321,22 @@ def _tanh(call: Call) -> Step:
 
 def _softmax(call: Call) -> Step:
     """Softmax over the classes or channels"""
-    x = call.x
+    _check_over_channels(call)
+    return [Softmax()], call.x.layout
+
+
+def _check_over_channels(call: Call) -> None:
+    """Raise ConversionError unless a softmax is over axis 1; before opset 13, it is over `axis` and all later axes."""
+    x, rank = call.x, len(call.x.shape)
     axis = call.attributes.get("axis", -1 if call.opset >= 13 else 1)
+    over = [axis] if call.opset >= 13 else list(range(axis % rank, rank))
+    own = {x.layout.own_axis(k) for k in over}
     require(
-        x.layout.own_axis(axis) == 1,
-        f"softmax over axis {axis} of shape {x.foreign} is not supported; only over classes or channels",
+        1 in own and all(x.shape[k] == 1 for k in own - {1}) and 0 not in own,
+        f"a softmax over axes {over} of shape {x.foreign} is not supported; only over classes or channels",
     )
-    require(
-        call.opset >= 13 or len(x.shape) == 2,
-        "softmax of images in an opset below 13 normalises over all axes, which is not supported",
-    )
-    return [Softmax()], x.layout
+    if own != {1}:
+        call.bound.append("rows and columns, over which it normalises too, have one cell each")
 
 
 # ---- pools -----------------------------------------------------------------------------------------------------
@@ -359,6 +369,8 @@ def _pool(call: Call) -> tuple[Pair, Pair, Padding]:
         not call.attributes.get("ceil_mode", 0) or not any(rests),
         "ceil_mode=1 with a partial last window is not supported",
     )
+    if call.attributes.get("ceil_mode", 0) and stride != (1, 1):
+        call.bound.append("its last windows are whole, in spite of ceil_mode=1,")
     return kernel, stride, padding
 
 

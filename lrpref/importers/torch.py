@@ -21,7 +21,7 @@ from ..errors import ConversionError, LrprefError
 from ..layers import Layer
 from ..network import INPUT, Network
 from ..weights.state_dict import as_array
-from .graph import Graph, require, verify
+from .graph import Graph, Shape, fixed_where_unproven, require, verify
 from .torch_operations import (
     ATTRIBUTES,
     METHODS,
@@ -65,16 +65,20 @@ def from_torch(module: Any, example: Any) -> Network:
         If torch is not installed.
     """
     torch = library("torch", "torch", "PyTorch modules")
-    twin, x = _twin(torch, module), torch.as_tensor(example).detach().cpu().double()
+    twin, x = _twin(torch, module), _example(torch, example)
     with torch.no_grad():
-        try:
-            expected = twin(x.clone())
-        except Exception as error:
-            raise ConversionError(f"the module does not run on the example: {error}") from error
+        expected = _computed(twin, x)
         graph_module = _trace(torch, twin)
-        net = _Importer(torch, graph_module, _run(torch, graph_module, x), tuple(x.shape)).network()
-    require(isinstance(expected, torch.Tensor), RETURNS)
-    verify(net, as_array(x), as_array(expected), "the module", IN_PLACE)
+        importer = _Importer(torch, graph_module, _run(torch, graph_module, x), tuple(x.shape))
+        net = importer.network()
+        require(isinstance(expected, torch.Tensor), RETURNS)
+        verify(net, as_array(x), as_array(expected), "the module", IN_PLACE)
+
+        def prove(shape: Shape) -> None:
+            z = torch.randn((1, *shape), generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+            verify(net, as_array(z), as_array(_computed(twin, z)), "the module", IN_PLACE)
+
+        net = fixed_where_unproven(net, tuple(x.shape), (2, 3), importer.graph.bound, prove)
     double = any(tensor.dtype == torch.float64 for tensor in module.state_dict().values())
     return net if double else net.astype(np.float32)
 
@@ -82,10 +86,28 @@ def from_torch(module: Any, example: Any) -> Network:
 # ---- the module, traced ----------------------------------------------------------------------------------------
 
 
+def _example(torch: Any, example: Any) -> Any:
+    """Return the example as a tensor in float64."""
+    try:
+        return torch.as_tensor(example).detach().cpu().double()
+    except Exception as error:
+        raise ConversionError(
+            f"the example must be one tensor or array, not {type(example).__name__}: {error}"
+        ) from error
+
+
 def _twin(torch: Any, module: Any) -> Any:
     """Return a copy of the module in eval mode, on the CPU, in float64."""
     if not isinstance(module, torch.nn.Module):
         raise ConversionError(f"expected a torch.nn.Module, got {type(module).__name__}")
+    for part in module.modules():
+        require(
+            not hasattr(part, "_orig_mod"), "the module was compiled by torch.compile; import the original, ._orig_mod"
+        )
+        require(
+            not isinstance(part, torch.jit.ScriptModule),
+            "TorchScript modules cannot be traced; import the module before torch.jit, or export it with torch.onnx",
+        )
     try:
         twin = copy.deepcopy(module)
     except Exception as error:
@@ -96,14 +118,28 @@ def _twin(torch: Any, module: Any) -> Any:
     return torch.nn.Sequential(twin) if torch.fx.Tracer().is_leaf_module(twin, "") else twin
 
 
+def _computed(twin: Any, x: Any) -> Any:
+    """Return what the module computes."""
+    try:
+        return twin(x.clone())
+    except Exception as error:
+        raise ConversionError(f"the module does not run on the example: {error}") from error
+
+
 def _trace(torch: Any, twin: Any) -> Any:
     """Trace the module with torch.fx."""
     try:
         return torch.fx.symbolic_trace(twin)
+    except NameError as error:  # as torch.fx reports it; also a misspelt name in forward
+        raise ConversionError(
+            f"torch.fx could not trace the module: {error}; modules that forward creates, as in nn.ReLU()(x), cannot "
+            "be traced. Create them in __init__, or call functions such as F.relu(x)"
+        ) from error
     except Exception as error:
         raise ConversionError(
-            f"torch.fx could not trace the module: {error}; typical causes are Python's if, for, int() and len(), "
-            "or NumPy functions, applied to tensors. Import the part of the module without them"
+            f"torch.fx could not trace the module: {error}. Python's if, for, int() and len(), and NumPy functions, "
+            "cannot be traced where they are applied to tensors or their sizes; import the part of the module without "
+            "them, or export the module with torch.onnx"
         ) from error
 
 
@@ -147,7 +183,7 @@ class _Importer:
                 self.at |= {} if self.at else {node: INPUT}
             elif node.op == "output":
                 output = self._output(node)
-            elif node.op != "get_attr" and isinstance(self.values[node], self.torch.Tensor):
+            elif node.op != "get_attr" and self._holds_tensors(self.values[node]):
                 self._operation(node)
         assert output is not None
         return self.graph.network(output)
@@ -167,11 +203,22 @@ class _Importer:
             shape = self.graph.shapes[name]
             require(shape == call.result, f"its output has shape {call.result}, that of lrpref's layer has {shape}")
         except LrprefError as error:
-            called = node.target if node.op == "call_module" else node.name
-            raise ConversionError(f"node {called!r} ({_what(node, self.modules)}): {error}") from error
+            raise ConversionError(f"{self._label(node)}: {error}") from error
+        self.graph.bound += [f"{self._label(node)}: {note}" for note in call.bound]
         self.at[node] = name
         if _in_place(node, call):
             self._overwrite(inputs[0], name)
+
+    def _holds_tensors(self, value: Any) -> bool:
+        """Whether a value is a tensor, or a tuple or list of some; sizes and other numbers are not."""
+        if isinstance(value, tuple | list):
+            return any(map(self._holds_tensors, value))
+        return isinstance(value, self.torch.Tensor)
+
+    def _label(self, node: Any) -> str:
+        """Return the node's name and operation as text."""
+        called = node.target if node.op == "call_module" else node.name
+        return f"node {called!r} ({_what(node, self.modules)})"
 
     def _layers(self, node: Any, call: Call) -> list[Layer]:
         """Return the layers of one operation; a module that is used twice has the same layers."""
@@ -186,6 +233,7 @@ class _Importer:
             arguments |= {key: getattr(module, key) for key in ATTRIBUTES if hasattr(module, key)}
         else:
             arguments = dict(zip(PARAMETERS[name].split(), node.args, strict=False)) | dict(node.kwargs)
+        told, arguments = arguments, self._with_numbers(arguments)
         read = arguments["tensors"] if name == "cat" else [arguments.get("input"), arguments.get("other")]
         inputs = [i for i in read if isinstance(i, self.torch.fx.Node)]
         for i in inputs:
@@ -193,7 +241,14 @@ class _Importer:
                 i in self.at, f"its input {i.name!r} is not an activation but a parameter, a constant or a part of one"
             )
         shapes = tuple(tuple(self.values[i].shape) for i in inputs)
-        return Call(name, arguments, module, shapes, tuple(self.values[node].shape)), inputs
+        computed = ["its arguments are computed"] if told != arguments and name != "flatten" else []
+        return Call(name, arguments, module, shapes, tuple(getattr(self.values[node], "shape", ())), computed), inputs
+
+    def _with_numbers(self, arguments: Any) -> Any:
+        """Replace fx nodes that are numbers, such as the sizes of an image, by their values on the example."""
+        return self.torch.fx.node.map_arg(
+            arguments, lambda node: node if isinstance(self.values[node], self.torch.Tensor) else self.values[node]
+        )
 
     def _known(self, node: Any) -> tuple[str, Any]:
         """Return the name of the operation, and the submodule if it is one."""
@@ -206,6 +261,8 @@ class _Importer:
             return RESHAPES.get(name, name), None
         elif node.op == "call_function" and node.target in self.functions:
             return self.functions[node.target], None
+        if isinstance(node.target, self.torch._ops.OpOverload):
+            raise ConversionError("programs of torch.export are not supported; import the module before torch.export")
         raise ConversionError(f"unsupported operation. Supported: {SUPPORTED}")
 
     def _overwrite(self, node: Any, name: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import prod
 from typing import Any
 
@@ -23,6 +23,7 @@ from ..layers import (
     LeakyReLU,
     MaxPool2D,
     Pad2D,
+    Pool2D,
     ReLU,
     ReLU6,
     Sigmoid,
@@ -55,6 +56,8 @@ class Call:
         The shapes of the tensors that it reads.
     result : tuple of int
         The shape of the tensor that it returns.
+    bound : list of str
+        What the conversion computes for the size of the example.
     """
 
     name: str
@@ -62,6 +65,7 @@ class Call:
     module: Any
     shapes: tuple[Shape, ...]
     result: Shape
+    bound: list[str] = field(default_factory=list)
 
     def __getitem__(self, name: str) -> Any:
         return self.arguments.get(name)
@@ -194,17 +198,28 @@ def _max_pool(call: Call) -> list[Layer]:
         call["dilation"] in (None, 1, (1, 1), [1, 1]), f"max-pooling with dilation {call['dilation']} is not supported"
     )
     require(not call["return_indices"], "return_indices=True is not supported")
-    return [MaxPool2D(call["kernel_size"], call["stride"] or None, call["padding"] or 0)]
+    pool = MaxPool2D(call["kernel_size"], call["stride"] or None, call["padding"] or 0)
+    _note_ceil_mode(call, pool)
+    return [pool]
 
 
 def _avg_pool(call: Call) -> list[Layer]:
     require(call["divisor_override"] is None, f"divisor_override={call['divisor_override']} is not supported")
     counted = call["count_include_pad"]
-    return [AvgPool2D(call["kernel_size"], call["stride"] or None, call["padding"] or 0, counted is not False)]
+    pool = AvgPool2D(call["kernel_size"], call["stride"] or None, call["padding"] or 0, counted is not False)
+    _note_ceil_mode(call, pool)
+    return [pool]
+
+
+def _note_ceil_mode(call: Call, pool: Pool2D) -> None:
+    """Note that the last window of a pool with ceil_mode is partial at some sizes; lrpref has whole windows only."""
+    if call["ceil_mode"] and pool.window.stride != (1, 1):
+        call.bound.append("its last windows are whole, in spite of ceil_mode=True,")
 
 
 def _adaptive_pool(call: Call) -> list[Layer]:
     if call.shapes[0] == call.result:  # one cell per window
+        call.bound.append("its windows have one cell each")
         return []
     require(call.result[-2:] == (1, 1), f"adaptive pooling to size {call.result[-2:]} is not supported; only to size 1")
     return [GlobalAvgPool2D()]

@@ -102,9 +102,9 @@ class BatchNorm(DiagonalLayer):
     weight, bias : array, shape (C,), or None
         g and beta; None for 1 and 0 (affine off).
     mean, var : array, shape (C,)
-        mu and var; var must not be negative.
+        mu and var; var + eps must be positive.
     eps : float, default 1e-05
-        Added to the variance under the root; var + eps must be positive.
+        Added to the variance under the root.
 
     Raises
     ------
@@ -128,10 +128,13 @@ class BatchNorm(DiagonalLayer):
             raise ParameterError(f"BatchNorm parameters differ in length: {lengths}")
         if not isfinite(self.eps) or self.eps < 0:
             raise ParameterError(f"BatchNorm eps must be a finite number >= 0, got {self.eps}")
-        if bool(array_namespace(self.var).any(self.var + constant(self.eps, like=self.var) <= 0)):
-            raise ParameterError("BatchNorm var + eps must be positive in every channel")
-        if bool(array_namespace(self.var).any(self.var < 0)):
-            raise ParameterError("BatchNorm var must not be negative")
+        under_root = self.var + constant(self.eps, like=self.var)
+        if not bool(array_namespace(self.var).all(under_root > 0)):
+            k = next(k for k in range(self.channels) if not under_root[k] > 0)
+            raise ParameterError(
+                f"BatchNorm var + eps must be positive in every channel; in channel {k} var is {self.var[k]}, and eps "
+                f"is {self.eps}"
+            )
 
     @property
     def channels(self) -> int:

@@ -132,7 +132,7 @@ def _like(explain: Explain, like: Any, tolerance: float | None, net: Network, x:
 
 def _logit(explain: Explain, tolerance: float | None, net: Network, x: Array) -> Iterator[Pair]:
     """Check that the relevance sums to the largest output, in the network without biases and borders."""
-    bare = Network([(name, without_bias(layer), inputs) for name, layer, inputs in net.nodes])
+    bare = net.with_nodes([(name, without_bias(layer), inputs) for name, layer, inputs in net.nodes])
     logits = to_numpy(bare.forward(x))
     chosen = np.where(np.arange(logits.shape[1]) == logits.argmax(axis=1)[:, None], logits, 0)
     yield from check_conservation.pairs(lambda x, R: explain(bare, x), x, chosen, tolerance=tolerance)
@@ -141,5 +141,5 @@ def _logit(explain: Explain, tolerance: float | None, net: Network, x: Array) ->
 def _last_layer(explain: Explain, tolerance: float | None, net: Network, x: Array) -> Iterator[Pair]:
     """Double the weights and bias of the last layer: the logit and the relevance must double, too."""
     *nodes, (name, layer, inputs) = net.nodes
-    scaled = partial(explain, Network([*nodes, (name, doubled(layer), inputs)]))
+    scaled = partial(explain, net.with_nodes([*nodes, (name, doubled(layer), inputs)]))
     yield from check_scale_covariance.pairs(partial(explain, net), scaled, x, factor=2, tolerance=tolerance)

@@ -4,7 +4,7 @@ A file holds one array per parameter, named "node.field", and two strings:
 
     format        "lrpref-network/1"
     architecture  JSON: {"nodes": [[name, layer, [inputs]], ...], "layers": {layer: {"type", "config", "arrays"}},
-                  "metadata": {...}}
+                  "metadata": {...}}, and "input_shape" and "fixed_by" if the network is valid for one input shape only
 
 A layer that is shared by several nodes is stored once. Sizes are read from the headers and checked before any memory
 is allocated. File writes are atomic: an error leaves the previous file intact.
@@ -114,7 +114,8 @@ def load(name: str | os.PathLike[str], max_bytes: int = MAX_BYTES) -> Network:
     architecture = _architecture(path, arrays)
     try:
         built = {key: _build(key, spec, arrays) for key, spec in architecture["layers"].items()}
-        return Network([(node, built[layer], inputs) for node, layer, inputs in architecture["nodes"]])
+        nodes = [(node, built[layer], inputs) for node, layer, inputs in architecture["nodes"]]
+        return Network(nodes, architecture.get("input_shape"), str(architecture.get("fixed_by", "")))
     except WeightsError as error:
         raise WeightsError(f"{path}: {error}") from error
     except KeyError as error:
@@ -159,8 +160,9 @@ def save(
             keys[id(layer)] = name
             specs[name] = _describe(name, layer, arrays, dtype)
     nodes = [[name, keys[id(layer)], list(inputs)] for name, layer, inputs in net.nodes]
+    fixed = {} if net.input_shape is None else {"input_shape": net.input_shape, "fixed_by": net.fixed_by}
     try:
-        text = json.dumps({"nodes": nodes, "layers": specs, "metadata": dict(metadata or {})})
+        text = json.dumps({"nodes": nodes, "layers": specs, "metadata": dict(metadata or {}), **fixed})
     except TypeError as error:
         raise WeightsError(f"metadata must be representable as JSON: {error}") from error
     _write(Path(path), {"format": np.asarray(FORMAT), "architecture": np.asarray(text), **arrays})

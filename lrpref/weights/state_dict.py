@@ -71,7 +71,7 @@ def from_state_dict(net: Network, state: Mapping[str, Any]) -> Network:
     layers = {key: _replaced(name, layer, arrays[key], problems) for key, (name, layer) in named.items()}
     if found := "; ".join(f"{kind}: {', '.join(keys)}" for kind, keys in problems.items() if keys):
         raise WeightsError(f"the arrays do not fit the network: {found}")
-    return Network([(name, layers[id(layer)], inputs) for name, layer, inputs in net.nodes])
+    return net.with_nodes([(name, layers[id(layer)], inputs) for name, layer, inputs in net.nodes])
 
 
 def as_array(x: Any) -> np.ndarray:
