@@ -433,9 +433,10 @@ def resolve(rule: str | Rule | Composite) -> Composite:
     Parameters
     ----------
     rule : str, Rule or Composite
-        A single rule is applied to all weighted layers, and Epsilon(1e-6) to all other linear layers; `Relative`
-        expands to `composites.Relative`. A name may carry parameters, as in "gamma(gamma=0.5)" or
-        "epsilon-gamma-box(low=0, high=1)".
+        A single `Zero` or `Epsilon` is applied to all linear layers, so that LRP-0 is gradient times input on a network
+        of ReLUs (Shrikumar et al. 2016, arXiv 1605.01713). Any other single rule is applied to all weighted layers, and
+        Epsilon(1e-6) to all other linear layers; `Relative` expands to `composites.Relative`. A name may carry
+        parameters, as in "gamma(gamma=0.5)" or "epsilon-gamma-box(low=0, high=1)".
 
     Returns
     -------
@@ -462,7 +463,7 @@ def resolve(rule: str | Rule | Composite) -> Composite:
     if isinstance(rule, RelativeRule):
         return _relative(rule)
     if isinstance(rule, Rule):
-        return Composite([(WeightedLayer, rule)], str(rule))
+        return Composite([(LinearLayer if type(rule) in (Zero, Epsilon) else WeightedLayer, rule)], str(rule))
     raise RuleError(f"expected a rule, a composite or the name of one, got {rule!r}{_forgotten_call((rule,))}")
 
 

@@ -320,7 +320,8 @@ def test_resolve_takes_names_rules_and_composites() -> None:
     composite = EpsilonPlus()
     assert resolve(composite) is composite
     assert resolve("epsilon-plus").pairs == composite.pairs
-    assert resolve(Zero()).pairs == ((WeightedLayer, Zero()),)
+    assert resolve(Zero()).pairs == ((LinearLayer, Zero()),)
+    assert resolve(Flat()).pairs == ((WeightedLayer, Flat()),)
     assert resolve("gamma(gamma=1, generalised=True)").pairs == ((WeightedLayer, Gamma(1, generalised=True)),)
     with pytest.raises(UnknownNameError, match=r"did you mean 'epsilon-plus'\?"):
         resolve("epsilonplus")
