@@ -206,7 +206,8 @@ class Composite:
         Raises
         ------
         RuleError
-            If no selector matches a weighted layer, or a selector names a node or a position that does not exist.
+            If no selector matches a weighted layer, a selector names a node or a position that does not exist, or the
+            bounds of a z-box are not used because the network has no first layer (see `EpsilonPlusFlat`).
         """
         found = list(places(net))
         names = {place.name for place in found}
@@ -218,7 +219,20 @@ class Composite:
             if isinstance(selector, int) and not -len(weighted := _weighted(found)) <= selector < len(weighted):
                 valid = f"{-len(weighted)} to {len(weighted) - 1}" if weighted else "none"
                 raise RuleError(f"there is no weighted layer at position {selector} (valid: {valid})")
-        return Assignment(tuple((place, *self._rule(place, names)) for place in found))
+        assigned = Assignment(tuple((place, *self._rule(place, names)) for place in found))
+        self._require_boxes(found, list(assigned.values()))
+        return assigned
+
+    def _require_boxes(self, found: Sequence[Place], used: Sequence[Rule]) -> None:
+        """Raise RuleError for bounds of the input that no layer uses because no weighted layer reads the input."""
+        boxes = [rule for _, rule in self.pairs if isinstance(rule, ZBox)]
+        unused = not any(isinstance(rule, ZBox) for rule in used)
+        if boxes and unused and found and not any(place.first for place in found):
+            raise RuleError(
+                f"{self.name}: no layer uses {boxes[0]}, because {found[0].name!r} ({type(found[0].layer).__name__}) "
+                "comes before the first weighted layer. Apply that layer to the inputs and the bounds, and remove it "
+                "with net.remove(...); or assign a box by the name of a layer, with bounds for that layer's input"
+            )
 
     def _rule(self, place: Place, names: Collection[str]) -> tuple[Rule, str]:
         """The rule for one place, and why."""
