@@ -167,6 +167,9 @@ CHAINS: dict[str, tuple[Node, ...]] = {
     "Tanh": (("Tanh", {}),),
     "Softmax": (FLAT, ("Softmax", {})),
     "Softmax over channels": (("Softmax", {"axis": 1}),),
+    "Log of Softmax": (FLAT, ("Softmax", {}), ("Log", {})),
+    "LogSoftmax": (FLAT, ("LogSoftmax", {})),
+    "LogSoftmax over channels": (("LogSoftmax", {"axis": 1}),),
     "MaxPool": (("MaxPool", {"kernel_shape": [3, 2], "strides": [2, 1], "pads": [1, 0, 1, 1]}),),
     "MaxPool same": (("MaxPool", {"kernel_shape": [3, 3], "strides": [2, 2], "auto_pad": "SAME_UPPER"}),),
     "MaxPool, ceil_mode for nothing": (("MaxPool", {"kernel_shape": [2, 2], "strides": [2, 2], "ceil_mode": 1}),),
@@ -209,6 +212,7 @@ OLD: dict[str, tuple[int, tuple[Node, ...]]] = {
     "attributes of Dropout": (10, (("Dropout", {"ratio": 0.3}), ("Relu", {}))),
     "Softmax over all but the batch": (11, (FLAT, ("Softmax", {}))),
     "Softmax over channels of one cell": (11, (("GlobalAveragePool", {}), ("Softmax", {}))),
+    "LogSoftmax over channels of one cell": (11, (("GlobalAveragePool", {}), ("LogSoftmax", {}))),
     "Softmax over the last axes": (11, (("Transpose", {"perm": [0, 2, 3, 1]}), ("Softmax", {"axis": -1}))),
 }
 
@@ -235,10 +239,10 @@ def test_an_old_softmax_by_hand(tmp_path: Path) -> None:
         ShapeError, match=r"node 'softmax1' \(Softmax\): rows and columns, over which it normalises too"
     ):
         net.forward(np.zeros((1, 2, 2, 2)))
-    with pytest.raises(ConversionError, match=r"a softmax over axes \[1, 2, 3\] of shape \(1, 2, 2, 2\)"):
+    with pytest.raises(ConversionError, match=r"softmax over axes \[1, 2, 3\] of shape \(1, 2, 2, 2\)"):
         from_onnx(saved(model, tmp_path), np.zeros((1, 2, 2, 2)))
     batch = chain(("Softmax", {"axis": 0}), shape=(1, 2), opset=11)
-    with pytest.raises(ConversionError, match=r"a softmax over axes \[0, 1\]"):
+    with pytest.raises(ConversionError, match=r"softmax over axes \[0, 1\]"):
         from_onnx(saved(batch, tmp_path), np.zeros((1, 2)))
 
 
@@ -680,6 +684,10 @@ REFUSED: dict[str, tuple[tuple[Node, ...], str]] = {
     "Clip elsewhere": (
         (("Clip", {}, np.float64(-1), np.float64(1)),),
         r"clipping from -1\.0 to 1\.0 is not supported; only from 0",
+    ),
+    "Log of anything else": (
+        (("Relu", {}), ("Log", {})),
+        "a logarithm is supported only of a softmax that nothing else",
     ),
     "features transposed": ((FLAT, ("Transpose", {})), r"cannot transpose an array with 2 axes by \(1, 0\)"),
     "batch moved": (

@@ -177,7 +177,12 @@ MODULES: dict[str, Callable[[], Module]] = {
     "torch.sigmoid": on(None, lambda m, x: torch.sigmoid(x)),
     "x.tanh()": on(None, lambda m, x: x.tanh()),
     "x.relu_()": on(None, lambda m, x: x.relu_()),
+    "F.log_softmax": on(None, lambda m, x: F.log_softmax(x, dim=1) + x),
     "F.softmax": on(None, lambda m, x: F.softmax(x, dim=1) + x),
+    "log of a softmax": lambda: nn.Sequential(
+        nn.Flatten(), nn.Linear(192, 3), Forward(lambda m, x: torch.log(F.softmax(x, dim=1)))
+    ),
+    "x.log()": lambda: nn.Sequential(nn.Flatten(), nn.Linear(192, 3), Forward(lambda m, x: x.softmax(1).log())),
     "F.pad": on(None, lambda m, x: F.pad(x, (1, 2), "constant", 1.5)),
     "F.pad of four": on(None, lambda m, x: F.pad(x, (1, 2, 3, 0))),
     "F.adaptive_avg_pool2d": on(None, lambda m, x: F.adaptive_avg_pool2d(x, (1, 1))),
@@ -457,6 +462,11 @@ REFUSED: dict[str, tuple[Callable[[], Module], str]] = {
     "transposed": (on(lambda: nn.ConvTranspose2d(4, 2, 3)), r"\(ConvTranspose2d\): unsupported operation"),
     "product": (functional(lambda x: x * x), r"node 'mul' \(mul\): unsupported operation"),
     "subtraction": (functional(lambda x: x - F.relu(x)), r"node 'sub' \(sub\)"),
+    "log of anything else": (functional(lambda x: torch.log(F.relu(x) + x)), r"node 'log' \(log\): a logarithm is"),
+    "log of a softmax that is read twice": (
+        functional(lambda x: (lambda p: torch.log(p) + p)(F.softmax(x, 1))),
+        r"node 'log' \(log\): a logarithm is",
+    ),
     "a constant": (
         functional(lambda x: x + 1),
         r"node 'add' \(add\): both operands of an addition must be activations",

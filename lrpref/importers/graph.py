@@ -9,7 +9,7 @@ import numpy as np
 
 from ..backend import to_numpy
 from ..errors import ConversionError, LrprefError
-from ..layers import Layer
+from ..layers import Layer, LogSoftmax, Softmax
 from ..network import INPUT, Network
 
 Shape = tuple[int, ...]
@@ -60,6 +60,14 @@ class Graph:
     def replace(self, name: str, layer: Layer) -> None:
         """Replace the layer at a node by another one with the same output shape."""
         self.nodes = [(node, layer if node == name else old, inputs) for node, old, inputs in self.nodes]
+
+    def take_logarithm(self, name: str, alone: bool) -> None:
+        """Replace the Softmax at a node by LogSoftmax, for a logarithm that is `alone` in reading it, or refuse it."""
+        require(
+            isinstance(self.layer(name), Softmax) and alone,
+            "a logarithm is supported only of a softmax that nothing else reads",
+        )
+        self.replace(name, LogSoftmax())
 
     def layer(self, name: str) -> Layer | None:
         """Return the layer at a node; None for the input."""

@@ -273,6 +273,8 @@ class _Importer:
         if self.sized.intersection(node.input) and node.op_type != "Reshape":
             call.bound.append("its arguments are computed")
         self.graph.bound += [f"node {_label(node)!r} ({node.op_type}): {note}" for note in call.bound]
+        if node.op_type == "Log":
+            self.graph.take_logarithm(call.x.name, self.readers[node.input[0]] == 1)
         name = self._added(layers, [x.name for x in call.activations], node)
         self.at[node.output[0]] = Activation(name, self.graph.shapes[name], layout)
 

@@ -42,6 +42,12 @@ def evaluated(twin: Any, feeds: Mapping[str, np.ndarray], output: str) -> np.nda
             given = any(attribute.name == "axis" for attribute in self.onnx_node.attribute)
             return (softmax(x, axis if given else 1),)
 
+    class LogSoftmax(Softmax):
+        """Replaces the evaluator's own class in opsets below 13, too."""
+
+        def _run(self, x: np.ndarray, axis: int) -> tuple[np.ndarray]:
+            return (np.log(super()._run(x, axis)[0]),)
+
     class BatchNormalization(base):  # type: ignore[misc, valid-type]
         """Replaces the evaluator's own class in opsets below 14."""
 
@@ -54,7 +60,9 @@ def evaluated(twin: Any, feeds: Mapping[str, np.ndarray], output: str) -> np.nda
             return (scale * (x - mean) / np.sqrt(var + epsilon) + bias,)
 
     opset = max(entry.version for entry in twin.opset_import)
-    replaced = [MaxPool, AveragePool, *([Softmax] if opset < 13 else []), *([BatchNormalization] if opset < 14 else [])]
+    replaced = [MaxPool, AveragePool]
+    replaced += [Softmax, LogSoftmax] if opset < 13 else []
+    replaced += [BatchNormalization] if opset < 14 else []
     try:
         with np.errstate(all="ignore"):
             session = reference.ReferenceEvaluator(twin, new_ops=replaced)

@@ -22,6 +22,7 @@ from ..layers import (
     GlobalAvgPool2D,
     Layer,
     LeakyReLU,
+    LogSoftmax,
     MaxPool2D,
     Pad2D,
     ReLU,
@@ -321,19 +322,30 @@ def _tanh(call: Call) -> Step:
 
 def _softmax(call: Call) -> Step:
     """Softmax over the classes or channels"""
-    _check_over_channels(call)
+    _require_classes(call, "softmax")
     return [Softmax()], call.x.layout
 
 
-def _check_over_channels(call: Call) -> None:
-    """Raise ConversionError unless a softmax is over axis 1; before opset 13, it is over `axis` and all later axes."""
+def _log_softmax(call: Call) -> Step:
+    """LogSoftmax over the classes or channels"""
+    _require_classes(call, "log_softmax")
+    return [LogSoftmax()], call.x.layout
+
+
+def _log(call: Call) -> Step:
+    """LogSoftmax, in place of the Softmax before it"""
+    return [], call.x.layout
+
+
+def _require_classes(call: Call, what: str) -> None:
+    """Raise unless the axis is that of the classes or channels; before opset 13, all later axes belong to it."""
     x, rank = call.x, len(call.x.shape)
     axis = call.attributes.get("axis", -1 if call.opset >= 13 else 1)
     over = [axis] if call.opset >= 13 else list(range(axis % rank, rank))
     own = {x.layout.own_axis(k) for k in over}
     require(
         1 in own and all(x.shape[k] == 1 for k in own - {1}) and 0 not in own,
-        f"a softmax over axes {over} of shape {x.foreign} is not supported; only over classes or channels",
+        f"{what} over axes {over} of shape {x.foreign} is not supported; only over classes or channels",
     )
     if own != {1}:
         call.bound.append("rows and columns, over which it normalises too, have one cell each")
@@ -510,6 +522,8 @@ OPERATIONS: Mapping[str, Callable[[Call], Step]] = {
     "LeakyRelu": _leaky_relu,
     "Sigmoid": _sigmoid,
     "Tanh": _tanh,
+    "LogSoftmax": _log_softmax,
+    "Log": _log,
     "Softmax": _softmax,
     "MaxPool": _max_pool,
     "AveragePool": _average_pool,

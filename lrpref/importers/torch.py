@@ -199,6 +199,8 @@ class _Importer:
         """Convert one operation: add its layers, and record the node that has its value."""
         try:
             call, inputs = self._call(node)
+            if call.name == "log":
+                self.graph.take_logarithm(self.at[inputs[0]], len(inputs[0].users) == 1)
             name = self.graph.add(self._layers(node, call), [self.at[i] for i in inputs], _names(node))
             shape = self.graph.shapes[name]
             require(shape == call.result, f"its output has shape {call.result}, that of lrpref's layer has {shape}")
