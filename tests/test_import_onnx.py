@@ -375,17 +375,20 @@ def test_constants_of_every_spelling(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("told", [{}, {"value": onnx.numpy_helper.from_array(np.float32([0.1]))}])
 def test_constants_that_the_file_makes_in_float32_are_float64_in_the_proof(told: Any, tmp_path: Path) -> None:
-    """The sum of float32 and float64 is a type error in ONNX, and 0.1 in float32 is another number than in float64."""
+    """Otherwise onnx's evaluator refuses to add the weights, which are float64 in the proof."""
     nodes = [
         helper.make_node("ConstantOfShape", ["shape"], ["made"], **told),
-        helper.make_node("Conv", ["x", "w", "made"], ["y"]),
+        helper.make_node("Add", ["made", "w"], ["weight"]),
+        helper.make_node("Conv", ["x", "made"], ["z"]),
+        helper.make_node("Conv", ["x", "weight"], ["v"]),
+        helper.make_node("Add", ["z", "v"], ["y"]),
     ]
-    constants = {"shape": np.array([2]), "w": numbers(2, 3, 3, 3).astype(np.float32)}
+    constants = {"shape": np.array([2, 3, 3, 3]), "w": numbers(2, 3, 3, 3).astype(np.float32)}
     model = proto(nodes, constants, ("N", 3, 6, 6), "y", 20)
     model.graph.input[0].type.tensor_type.elem_type = onnx.TensorProto.FLOAT
     net = from_onnx(saved(model, tmp_path))
     assert net.dtype == np.float32
-    assert_array_equal(net["y"].bias, np.float32([0.1, 0.1] if told else [0, 0]))
+    assert_array_equal(net["z"].weight, np.full((2, 3, 3, 3), 0.1 if told else 0, dtype=np.float32))
 
 
 # ---- sizes -------------------------------------------------------------------------------------------------------

@@ -313,6 +313,10 @@ BOUND: dict[str, tuple[Callable[[], Module], str]] = {
         pooled(lambda m, x: m.pool(x), pool=nn.MaxPool2d(2, ceil_mode=True)),
         r"node 'pool' \(MaxPool2d\): its last windows are whole, in spite of ceil_mode=True, at that size",
     ),
+    "adaptive pooling to its own size": (
+        pooled(lambda m, x: m.pool(x), pool=nn.AdaptiveAvgPool2d(4)),
+        r"node 'pool' \(AdaptiveAvgPool2d\): its windows have one cell each at that size; import again",
+    ),
     "ceil_mode of a function": (
         pooled(lambda m, x: F.avg_pool2d(x, 2, ceil_mode=True)), r"node 'avg_pool2d' \(avg_pool2d\): its last windows",
     ),

@@ -465,6 +465,12 @@ def test_a_root_that_is_rational_is_exact() -> None:
     assert scale.bias == [Fraction(1 - 24)]  # type: ignore[attr-defined]
 
 
+def test_a_variance_below_zero_has_a_root_if_eps_outweighs_it() -> None:
+    norm = BatchNorm([3.0], [1.0], [4.0], [-0.25], eps=0.5)
+    scale = exact(Network.sequential(norm))["batchnorm1"]
+    assert scale.weight == [Fraction(6)]  # type: ignore[attr-defined]
+
+
 def test_after_the_root_a_batchnorm_is_exact() -> None:
     net = Network.sequential(BatchNorm(random(3), None, random(3), abs(random(3))))
     tr = lrpref.trace(exact(net, digits=12), exact(random(2, 3)), rule=everywhere(rules.Zero()))

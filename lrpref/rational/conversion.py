@@ -25,7 +25,7 @@ import numpy as np
 
 from ..arithmetic import as_fraction, exact_array, exact_number, is_exact, is_real_floating, rounded
 from ..backend import Array, to_numpy
-from ..errors import DTypeError, ParameterError, at_node
+from ..errors import DTypeError, ParameterError
 from ..layers import BatchNorm, Head, Layer, Scale, Sigmoid, Tanh
 from ..network import Network
 
@@ -100,18 +100,14 @@ def exact_layer(name: str, layer: Layer, digits: int) -> Layer:
             "cannot replace its square root; put a Scale in its place"
         )
     if isinstance(layer, BatchNorm):
-        with at_node(name, layer):
-            return _exact_batchnorm(layer, digits)
+        return _exact_batchnorm(layer, digits)
     return layer.map_arrays(lambda array: exact_array(array) if is_real_floating(array) else array)  # masks stay
 
 
 def _exact_batchnorm(layer: BatchNorm, digits: int) -> Scale:
     """w = g / s and b = beta - g mu / s, with s = sqrt(var + eps) rounded once to `digits` digits."""
     eps = as_fraction(str(layer.eps))
-    under_root = [as_fraction(v) + eps for v in to_numpy(layer.var)]
-    if min(under_root, default=1) <= 0:
-        raise ParameterError(f"var + eps is not positive, computed exactly with the decimal number eps = {eps}")
-    s = exact_array([exact_number(_root(value, digits)) for value in under_root])
+    s = exact_array([exact_number(_root(as_fraction(v) + eps, digits)) for v in to_numpy(layer.var)])
     g = exact_array(np.ones(layer.channels) if layer.weight is None else layer.weight)
     beta = exact_array(np.zeros(layer.channels) if layer.bias is None else layer.bias)
     return Scale(g / s, beta - g * exact_array(layer.mean) / s)
