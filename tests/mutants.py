@@ -456,8 +456,8 @@ WALK = [
     Mutant(
         "the seed is one, whatever was asked",
         "seeds.py",
-        'if start == "logit":\n        values = flat\n',
-        'if start == "logit":\n        values = ones_like(flat)\n',
+        'if given == "logit":\n        values = logits\n',
+        'if given == "logit":\n        values = ones_like(logits)\n',
         relation("head-and-seed-factors"),
         "captum: its docs say the sum is one, its code multiplies by the output",
     ),
