@@ -288,7 +288,7 @@ SCENES: dict[str, Scene] = {
         ties("first"),
         TIED,
         "zero",
-        lambda: AvgPool2D(2).relevance(TIED, _into(ties("first"), TIED), Epsilon(1e-6)),
+        lambda: AvgPool2D(2).relevance(TIED, _into(ties("first"), TIED), Zero()),
     ),
     "relu-gradient": on_features(Flat(), lambda: stopped_at_relus()),
     "zero-everywhere": on_images("epsilon-plus", Composite([(LinearLayer, Zero())])),

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
@@ -167,6 +167,7 @@ def test_fast_equals_plain_on_random_networks(rule: str, data: st.DataObject) ->
     """With values k/8, so that ties, zeros and empty parts occur; sums are exact until the first division."""
     net, x = data.draw(networks())
     net = lrpref.fuse(net) if rule == "relative" else net
+    assume(rule != "EpsilonGammaBox" or any(place.first for place in composites.places(net)))  # else it is refused
     expected = lrpref.explain(net, x, rule=EVERY_RULE[rule], form="plain")
     found = lrpref.explain(net, x, rule=EVERY_RULE[rule], form="direct")
     largest = np.abs(expected).max(initial=1.0)

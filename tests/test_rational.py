@@ -27,6 +27,7 @@ from lrpref import (
     Flatten,
     GlobalAvgPool2D,
     LeakyReLU,
+    LogSoftmax,
     MaxPool2D,
     Network,
     Pad2D,
@@ -486,7 +487,7 @@ def test_a_root_without_digits() -> None:
 # ---- what cannot be exact is refused -----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("layer", [Sigmoid(), Tanh(), Softmax()])
+@pytest.mark.parametrize("layer", [Sigmoid(), Tanh(), Softmax(), LogSoftmax()])
 def test_exponentials_are_refused_by_name(layer: lrpref.Layer) -> None:
     kind = type(layer).__name__
     net = Network.sequential(Dense([[1.0]]), layer, names=["fc", "last"])
@@ -496,14 +497,20 @@ def test_exponentials_are_refused_by_name(layer: lrpref.Layer) -> None:
         exact(net)
 
 
-@pytest.mark.parametrize("layer", [Sigmoid(), Tanh(), Softmax()])
+@pytest.mark.parametrize("layer", [Sigmoid(), Tanh(), Softmax(), LogSoftmax()])
 def test_exponentials_of_exact_numbers_are_refused_too(layer: lrpref.Layer) -> None:
     """Both in a network built from exact layers and in a layer called on its own."""
     net, kind = Network.sequential(Dense(exact([[1]])), layer, names=["fc", "last"]), type(layer).__name__
     with pytest.raises(DTypeError, match=rf"^node 'last' \({kind}\): {kind} needs an exponential"):
-        lrpref.explain(net, exact([[1]]))
+        net.forward(exact([[1]]))
     with pytest.raises(DTypeError, match=f"^{kind} needs an exponential, which is irrational"):
         layer.forward(exact([[1]]))
+
+
+@pytest.mark.parametrize("head", [Sigmoid(), Softmax(), LogSoftmax()])
+def test_an_exact_network_is_explained_without_its_head(head: lrpref.Layer) -> None:
+    net = Network.sequential(Dense(exact([[3, -1]])), head)
+    assert lrpref.explain(net, exact([[1, 2]]), rule="zero").tolist() == [[3, -2]]
 
 
 def test_a_batchnorm_of_exact_numbers_asks_for_its_root_to_be_taken() -> None:
