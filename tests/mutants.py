@@ -744,6 +744,22 @@ IMPORTERS = [
         "a slip of the pen",
     ),
     Mutant(
+        "a variance below zero refused although the root exists",
+        "layers/norm.py",
+        "if not bool(array_namespace(self.var).all(under_root > 0)):",
+        "if not bool(array_namespace(self.var).all((under_root > 0) & (self.var >= 0))):",
+        "tests/test_layers.py::test_batch_norm_is_its_formula",
+        "found in lrpref 0.2.0",
+    ),
+    Mutant(
+        "a softmax of old opsets over one axis",
+        "importers/onnx_operations.py",
+        "over = [axis] if call.opset >= 13 else list(range(axis % rank, rank))",
+        "over = [axis]",
+        "tests/test_import_onnx.py::test_an_old_softmax_by_hand",
+        "onnx's reference evaluator",
+    ),
+    Mutant(
         "weights outside the model's folder",
         "importers/onnx_file.py",
         "if not file.is_relative_to(os.path.realpath(folder)):",

@@ -328,11 +328,11 @@ BOUND: dict[str, tuple[Callable[[], Module], str]] = {
     ),
     "features": (
         lambda: nn.Sequential(nn.Flatten(), nn.Linear(192, 2)),
-        r"a check on inputs of shape \(3, 17, 18\) failed: the module does not run on the example: mat1 and mat2",
+        r"a check on inputs of shape \(3, 17, 10\) failed: the module does not run on the example: mat1 and mat2",
     ),
     "samples made of cells": (
         lambda: Forward(lambda m, x: m.fc(F.avg_pool2d(x, 8).view(-1, 3)), fc=nn.Linear(3, 2)),
-        r"\(3, 17, 18\) failed: the imported network does not run on the example: node 'fc'",
+        r"\(3, 17, 10\) failed: the imported network does not run on the example: node 'fc'",
     ),
 }  # fmt: skip
 
@@ -355,6 +355,8 @@ UNBOUND: dict[str, Callable[[], Module]] = {
     "sizes in a reshape": lambda: Forward(
         lambda m, x: m.fc(F.adaptive_avg_pool2d(x, 1).view(x.size(0), x.shape[1])), fc=nn.Linear(3, 2)
     ),
+    "adaptive pooling of one cell": pooled(lambda m, x: F.adaptive_avg_pool2d(F.max_pool2d(x, 4), (1, 1))),
+    "adaptive pooling to no size": pooled(lambda m, x: F.adaptive_avg_pool2d(x, (None, None))),
     "ceil_mode without stride": pooled(lambda m, x: F.max_pool2d(x, 2, 1, ceil_mode=True)),
 }
 

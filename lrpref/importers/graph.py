@@ -166,9 +166,10 @@ def fixed_where_unproven(
 
 
 def larger(shape: Shape, free: Collection[int]) -> Shape:
-    """Return the shape of one input that is more than twice as large along the free axes.
+    """Return the shape of one input that is more than twice as long along a free axis, and larger along the other.
 
     >>> larger((2, 3, 8, 8), (2, 3))
-    (3, 17, 18)
+    (3, 17, 10)
     """
-    return tuple(2 * n + axis - 1 if axis in free else n for axis, n in enumerate(shape))[1:]
+    sizes = {axis: 2 * shape[axis] + 1 if axis == min(free) else shape[axis] + 2 for axis in free}
+    return tuple(sizes.get(axis, n) for axis, n in enumerate(shape))[1:]

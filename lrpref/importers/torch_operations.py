@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ..errors import ConversionError
 from ..layers import (
     Add,
     AvgPool2D,
@@ -248,11 +249,16 @@ def _note_ceil_mode(call: Call, pool: Pool2D) -> None:
 
 
 def _adaptive_pool(call: Call) -> list[Layer]:
+    size = call["output_size"]
+    rows, columns = size if isinstance(size, Sequence) else (size, size)
+    if rows is columns is None:
+        return []
+    if rows == columns == 1:
+        return [GlobalAvgPool2D()]
     if call.shapes[0] == call.result:  # one cell per window
         call.bound.append("its windows have one cell each")
         return []
-    require(call.result[-2:] == (1, 1), f"adaptive pooling to size {call.result[-2:]} is not supported; only to size 1")
-    return [GlobalAvgPool2D()]
+    raise ConversionError(f"adaptive pooling to size {call.result[-2:]} is not supported; only to size 1")
 
 
 def _mean(call: Call) -> list[Layer]:
