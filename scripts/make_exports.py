@@ -140,16 +140,21 @@ def keras_networks() -> None:
 
 
 def sklearn_networks() -> None:
-    """Export a classifier with two outputs: labels and probabilities."""
+    """Export classifiers with two outputs: labels and probabilities. Those of two classes are [1 - p, p]."""
     from skl2onnx import to_onnx
     from sklearn.datasets import load_digits
     from sklearn.neural_network import MLPClassifier
 
+    def write(name: str, images: np.ndarray, labels: np.ndarray, hidden: tuple[int, ...]) -> None:
+        net = MLPClassifier(hidden, max_iter=30, random_state=20).fit(images, labels)
+        model = to_onnx(net, images[:1], options={"zipmap": False})
+        (FOLDER / f"{name}.onnx").write_bytes(model.SerializeToString())
+        keep(name, x=images[:6], y=net.predict_proba(images[:6]))
+
     images, labels = load_digits(return_X_y=True)
     images = images.astype(np.float32)
-    net = MLPClassifier((8, 6), max_iter=30, random_state=20).fit(images, labels)
-    (FOLDER / "sklearn-mlp.onnx").write_bytes(to_onnx(net, images[:1], options={"zipmap": False}).SerializeToString())
-    keep("sklearn-mlp", x=images[:3], y=net.predict_proba(images[:3]))
+    write("sklearn-mlp", images, labels, (8, 6))
+    write("sklearn-binary", images[:, 10:20], labels > 4, (5,))
 
 
 if __name__ == "__main__":

@@ -89,7 +89,7 @@ FILES = sorted(path.stem for path in EXPORTED.glob("*.onnx"))
 
 
 def output(name: str) -> str | None:
-    return "probabilities" if name == "sklearn-mlp" else None
+    return "probabilities" if name.startswith("sklearn") else None
 
 
 def test_there_are_files_of_at_least_two_exporters() -> None:
@@ -116,6 +116,19 @@ def test_the_map_of_a_network_of_channels_last_lies_on_its_pixels() -> None:
     rule = lrpref.composites.Composite([(lrpref.LinearLayer, lrpref.rules.Zero())])
     R = lrpref.explain(net, x, rule=rule, seed=net.forward(x))
     assert_allclose(R, x * gradient, rtol=1e-3, atol=1e-4 * abs(x * gradient).max())
+
+
+def test_the_evidence_for_both_classes_of_a_binary_classifier_is_opposite() -> None:
+    """The output is [1 - p, p], so the logits are [-z, z] with z = log(p / (1 - p))."""
+    net = from_onnx(EXPORTED / "sklearn-binary.onnx", output="probabilities").astype(np.float64)
+    with np.load(EXPORTED / "sklearn-binary.npz") as told:
+        x, y = told["x"].astype(np.float64), told["y"]
+    trace = lrpref.trace(net, x, rule="zero")
+    assert_array_equal(trace.target, y.argmax(axis=1))
+    assert_allclose(trace.logits[:, 1], np.log(y[:, 1] / y[:, 0]), rtol=1e-4, atol=1e-5)
+    assert (trace.logits[np.arange(len(x)), trace.target] > 0).all()  # relevance starts as evidence for the answer
+    against, for_it = (lrpref.explain(net, x, k, "zero") for k in (0, 1))
+    assert_allclose(against, -for_it, rtol=1e-12)
 
 
 def test_both_of_torchs_exporters_say_the_same() -> None:
