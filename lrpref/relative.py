@@ -120,8 +120,9 @@ class Relative(Rule):
 
 
 def _sgn(z: Array) -> Array:
-    """-1 where z < 0, else 1."""
-    return array_namespace(z).where(z < 0, -ones_like(z), ones_like(z))
+    """-1 where z < 0, else 1; NaN stays NaN."""
+    where, one = array_namespace(z).where, ones_like(z)
+    return where(z < 0, -one, where(z >= 0, one, z))
 
 
 def _size(parts: Sequence[Array]) -> Array:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .arithmetic import all_finite, converted, full, ones_like, zeros_like
+from .arithmetic import all_finite, check_in_range, converted, full, ones_like, quiet, zeros_like
 from .backend import Array, array_namespace, is_array, to_numpy
 from .errors import InputError, RuleError, ShapeError, TargetError
 from .layers import Softmax
@@ -86,8 +86,9 @@ def seed_relevance(logits: Array, target: Array | None, seed: str | float | Arra
     if target is None:
         given: Array = start if is_array(start) else xp.asarray(np.asarray(start))
         _check_seed(tuple(given.shape), tuple(logits.shape))
-        if not (all_finite(given) and all_finite(R := converted(given, like=logits))):
+        if not all_finite(given):
             raise InputError("the seed holds NaN or infinities")
+        check_in_range(R := converted(given, like=logits), "the seed")
         return R
     N = logits.shape[0]
     flat = xp.reshape(logits, (N, int(np.prod(logits.shape[1:]))))
@@ -103,7 +104,9 @@ def seed_relevance(logits: Array, target: Array | None, seed: str | float | Arra
     elif not isfinite(start):
         raise InputError(f"the seed holds NaN or infinities: {start}")
     else:
-        values = full(flat.shape, start, like=flat)
+        with quiet():
+            values = full(flat.shape, start, like=flat)
+        check_in_range(values, "the seed")
     return xp.reshape(xp.where(chosen, values, zeros_like(flat)), logits.shape)
 
 

@@ -33,7 +33,7 @@ from lrpref import (
     rules,
 )
 from lrpref.composites import Composite, Place
-from lrpref.errors import FusionError
+from lrpref.errors import FusionError, RelevanceWarning
 from lrpref.layers import DiagonalLayer, WeightedLayer
 
 WEIGHTED = {
@@ -417,7 +417,8 @@ def test_verify_refuses_a_wrong_fold(
 
 def test_verify_refuses_what_it_cannot_compare() -> None:
     net, x = chained(CONV, NORM), np.full((1, 1, 1, 1), 1.7e308)
-    with np.errstate(over="ignore", invalid="ignore"), pytest.raises(FusionError, match=r"differs .* by nan"):
+    warned = pytest.warns(RelevanceWarning, match="is not finite in sample 0")
+    with warned, pytest.raises(FusionError, match=r"differs .* by nan"):
         lrpref.fuse(net, verify=x)
 
 
