@@ -35,6 +35,7 @@ from lrpref import (
     Softmax,
     Tanh,
     ThreshReLU,
+    composites,
     layers,
     oracle,
     rules,
@@ -261,9 +262,11 @@ def test_a_mean_whose_sum_overflows_is_named() -> None:
 def test_an_overflow_in_a_layer_computed_plainly_is_named() -> None:
     """A max-pool drops the -inf, and no denominator of the Scale is read."""
     net = Network.sequential(
-        Scale(np.float32([-10.0])), MaxPool2D(2), Flatten(), Dense(np.ones((1, 1), np.float32)), names="smfd"
+        Scale(np.float32([-10.0])), MaxPool2D(2), Flatten(), Dense(-np.ones((1, 1), np.float32)), names="smfd"
     )
-    found = ways(net, np.float32([[[[1e38, 1], [1, 1]]]]), "epsilon-plus")
+    found = ways(
+        net, np.float32([[[[1e38, 1], [1, 1]]]]), composites.Composite([(Scale, rules.Pass()), (object, rules.ZPlus())])
+    )
     alike(found, "node 's' (Scale) is not finite in sample 0")
 
 
