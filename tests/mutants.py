@@ -1023,6 +1023,22 @@ EDGES = [
 
 NOT_FINITE = [
     Mutant(
+        "every call restores the threads of BLAS that it found",
+        "fast/workers.py",
+        "            if self._calls == 0:\n                self._limiter = control.limit",
+        "            if True:\n                self._limiter = control.limit",
+        "tests/test_fast.py::test_overlapping_calls_share_the_limit_on_blas",
+        "lrpref 0.2.0",
+    ),
+    Mutant(
+        "the first call to end restores the threads of BLAS",
+        "fast/workers.py",
+        "                if self._calls == 0:\n                    self._limiter.restore",
+        "                if True:\n                    self._limiter.restore",
+        "tests/test_fast.py::test_overlapping_calls_share_the_limit_on_blas",
+        "a slip of the pen",
+    ),
+    Mutant(
         "a ReLU turns NaN into 0",
         "layers/activation.py",
         "        return xp.where(x <= 0, zeros_like(x), x)",

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -997,6 +999,70 @@ def test_every_job_is_done_once() -> None:
     with at_work(np, 2) as workers:
         workers.run(range(100), lambda job, scratch: done.append(job))
     assert sorted(done) == list(range(100))
+
+
+# ---- the threads of BLAS ---------------------------------------------------------------------------------------
+
+
+def blas_threads() -> set[int]:
+    """The threads of every BLAS that is loaded."""
+    threadpoolctl = pytest.importorskip("threadpoolctl", reason="threadpoolctl is not installed")
+    return {pool["num_threads"] for pool in threadpoolctl.threadpool_info() if pool["user_api"] == "blas"}
+
+
+@pytest.fixture
+def three_blas_threads() -> Iterator[None]:
+    threadpoolctl = pytest.importorskip("threadpoolctl", reason="threadpoolctl is not installed")
+    with threadpoolctl.threadpool_limits(3, user_api="blas"):
+        if blas_threads() != {3}:
+            pytest.skip("this BLAS has a fixed number of threads")
+        yield
+
+
+@pytest.mark.usefixtures("three_blas_threads")
+@pytest.mark.parametrize("first_ends_first", [True, False])
+def test_overlapping_calls_share_the_limit_on_blas(first_ends_first: bool) -> None:
+    """The last one to end restores what the first one found."""
+    calls = [at_work(np, 2), at_work(np, 2)]
+    for call in calls:
+        call.__enter__()
+        assert blas_threads() == {1}
+    one, other = calls if first_ends_first else calls[::-1]
+    one.__exit__(None, None, None)
+    assert blas_threads() == {1}
+    other.__exit__(None, None, None)
+    assert blas_threads() == {3}
+
+
+@pytest.mark.usefixtures("three_blas_threads")
+def test_explaining_from_several_threads_leaves_blas_as_it_was() -> None:
+    net, shape = GRAPHS["chain"]
+    prepared, x = lrpref.prepare(net, threads=2), random(2, *shape)
+    expected = prepared.explain(x)
+    with ThreadPoolExecutor(3) as pool:
+        found = list(pool.map(lambda k: prepared.explain(x), range(12)))
+    for R in found:
+        assert_array_equal(R, expected)
+    assert blas_threads() == {3}
+
+
+@pytest.mark.usefixtures("three_blas_threads")
+def test_a_call_that_raises_leaves_blas_as_it_was() -> None:
+    def fail(job: int, scratch: Scratch) -> None:
+        raise ValueError("no")
+
+    with pytest.raises(ValueError, match="no"), at_work(np, 2), at_work(np, 2) as workers:
+        workers.run(range(3), fail)
+    assert blas_threads() == {3}
+
+
+def test_without_threadpoolctl_there_is_one_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    """BLAS keeps its own threads."""
+    monkeypatch.setitem(sys.modules, "threadpoolctl", None)
+    net, shape = GRAPHS["chain"]
+    with at_work(np, 2) as worker, at_work(np, 2) as other:
+        assert worker.count == other.count == 1
+    assert_allclose(lrpref.prepare(net, threads=2).explain(random(2, *shape)), lrpref.explain(net, random(2, *shape)))
 
 
 def test_forms_are_documented() -> None:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from math import prod
+from threading import Lock
 from typing import Any, TypeVar
 
 from ..arithmetic import quiet
@@ -143,10 +144,39 @@ def at_work(xp: Any, threads: int | None, store: Store | None = None) -> Iterato
         if control is None or count == 1:
             yield workers
         else:
-            with control.limit(limits=1, user_api="blas"):
+            with _BLAS.limited(control):
                 yield workers
     finally:
         workers.close()
+
+
+class _SharedLimit:
+    """The limit of one BLAS thread, which holds for the whole process: calls that overlap share it.
+
+    The first call sets it, and the last one restores the number of threads that the first one found.
+    """
+
+    def __init__(self) -> None:
+        self._lock, self._calls = Lock(), 0
+        self._limiter: Any = None
+
+    @contextmanager
+    def limited(self, control: Any) -> Iterator[None]:
+        """Limit BLAS with a controller of threadpoolctl as long as the context, or another one, lasts."""
+        with self._lock:
+            if self._calls == 0:
+                self._limiter = control.limit(limits=1, user_api="blas")
+            self._calls += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._calls -= 1
+                if self._calls == 0:
+                    self._limiter.restore_original_limits()
+
+
+_BLAS = _SharedLimit()
 
 
 def _cores() -> int:
