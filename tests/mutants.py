@@ -266,10 +266,10 @@ RULES = [
         "a slip of the pen",
     ),
     Mutant(
-        "z-box with a bias in one of its three passes",
+        "z-box with a bias in one of its passes",
         "rules.py",
-        "return (Ratio((Term(), Term(low,",
-        "return (Ratio((Term(b=lambda b: b), Term(low,",
+        "Term(lambda a: a - low(a), positive)",
+        "Term(lambda a: a - low(a), positive, identity)",
         case("zbox-closed-bias-7"),
         "innvestigate#327 reports the loss",
     ),
@@ -1022,6 +1022,14 @@ EDGES = [
 
 
 NOT_FINITE = [
+    Mutant(
+        "z-box as a difference of large sums",
+        "rules.py",
+        "(Term(lambda a: a - low(a), positive), Term(lambda a: a - high(a), negative))",
+        "(Term(), Term(low, positive, sign=-1), Term(high, negative, sign=-1))",
+        "tests/test_rules.py::test_a_z_box_denominator_that_is_zero_is_exactly_zero",
+        "lrpref 0.2.0; zennit, innvestigate",
+    ),
     Mutant(
         "every call restores the threads of BLAS that it found",
         "fast/workers.py",
