@@ -1023,6 +1023,30 @@ EDGES = [
 
 NOT_FINITE = [
     Mutant(
+        "no law compares forward with the matrix",
+        "testing/layer_checks.py",
+        'found["check_forward"]',
+        'found["check_weights"]',
+        "tests/test_testing.py::test_a_wrong_layer_is_told_what_is_wrong",
+        "lrpref 0.2.0",
+    ),
+    Mutant(
+        "the law of forward passes knows no bias",
+        "testing/laws.py",
+        "expected if b is None else expected + b",
+        "expected",
+        "tests/test_testing.py::test_a_wrong_layer_is_told_what_is_wrong",
+        "a slip of the pen",
+    ),
+    Mutant(
+        "no law says where a routing layer sends relevance",
+        "testing/layer_checks.py",
+        'found["check_routes"] = lambda inputs: check_routes.pairs(relevance, layer.forward, _distinct(inputs))',
+        "pass",
+        "tests/test_testing.py::test_a_layer_that_sends_relevance_to_the_wrong_cells",
+        "lrpref 0.2.0",
+    ),
+    Mutant(
         "z-box as a difference of large sums",
         "rules.py",
         "(Term(lambda a: a - low(a), positive), Term(lambda a: a - high(a), negative))",
