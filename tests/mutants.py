@@ -1021,6 +1021,122 @@ EDGES = [
 ]
 
 
+CORNERS = [
+    Mutant(
+        "the books of bare relative messages overflow",
+        "relative.py",
+        "grow * (sum_per_sample(R_unit * magnitude(z) / n) / power)",
+        "grow * sum_per_sample(R_unit * magnitude(z) / n) / power",
+        "tests/test_relative.py::test_the_power_of_two_is_that_of_the_largest_of_several_inputs",
+        "lrpref 0.2.0",
+    ),
+    Mutant(
+        "generalised gamma before a ReLU forgets a branch where R is explicit",
+        "fast/algebra.py",
+        "if at.nonnegative and at.rectified and at.carried:",
+        "if at.nonnegative and at.rectified:",
+        "tests/test_fast.py::test_generalised_gamma_where_relevance_is_not_carried",
+        "a hard look from outside",
+    ),
+    Mutant(
+        "generalised gamma shares y instead of R where R is explicit",
+        "fast/algebra.py",
+        "_is_generalised_gamma(rule) and at.nonnegative and at.carried and epsilon > 0",
+        "_is_generalised_gamma(rule) and at.nonnegative and epsilon > 0",
+        "tests/test_fast.py::test_generalised_gamma_where_relevance_is_not_carried",
+        "a hard look from outside",
+    ),
+    Mutant(
+        "a negative border keeps the sign",
+        "fast/algebra.py",
+        "(type(layer) is layers.Pad2D and layer.value >= 0)",
+        "type(layer) is layers.Pad2D",
+        "tests/test_fast.py::test_a_negative_border_is_negative",
+        "a hard look from outside",
+    ),
+    Mutant(
+        "a layer is computed with its ReLU though another one reads it",
+        "fast/build.py",
+        "graph.readers[node.name] != [relu.name]",
+        "relu.name not in graph.readers[node.name]",
+        "tests/test_fast.py::test_a_layer_that_its_relu_and_another_layer_read",
+        "a hard look from outside",
+    ),
+    Mutant(
+        "a sum of three branches at most",
+        "fast/steps/joins.py",
+        "for a in more:",
+        "for a in more[:1]:",
+        "tests/test_fast.py::test_sums_of_many_branches",
+        "a hard look from outside",
+    ),
+    Mutant(
+        "the bias of a negative term is added, when prepared",
+        "fast/algebra.py",
+        "[term.sign * term.b(b)",
+        "[term.b(b)",
+        "tests/test_fast.py::test_the_bias_of_a_negative_term_is_subtracted",
+        "a hard look from outside",
+    ),
+    Mutant(
+        "the bias of a negative term is added",
+        "engine.py",
+        "else _signed(self.sign, _mapped(self.b, b))",
+        "else _mapped(self.b, b)",
+        "tests/test_fast.py::test_the_bias_of_a_negative_term_is_subtracted",
+        "a hard look from outside",
+    ),
+    Mutant(
+        "constant - x is x - constant",
+        "importers/onnx_operations.py",
+        "first = call.inputs[0] is x",
+        "first = True",
+        "tests/test_import_onnx.py::test_a_constant_minus_an_activation",
+        "a hard look from outside",
+    ),
+    Mutant(
+        "verify allows a thousand times more",
+        "fusion.py",
+        "1e4 * float",
+        "1e7 * float",
+        "tests/test_fusion.py::test_verify_allows_ten_thousand_roundings",
+        "a hard look from outside",
+    ),
+    Mutant(
+        "verify allows a thousand times less",
+        "fusion.py",
+        "1e4 * float(",
+        "1e1 * float(",
+        "tests/test_fusion.py::test_verify_allows_ten_thousand_roundings",
+        "a hard look from outside",
+    ),
+    Mutant(
+        "the search leaves stabilizers as they are",
+        "differences/choices.py",
+        'return replace(rule, stabilizer=value) if hasattr(rule, "stabilizer") else rule',
+        "return rule",
+        "tests/test_compare.py::test_every_stabilizer_is_set",
+        "a hard look from outside",
+    ),
+    Mutant(
+        "a tiny denominator is taken for zero",
+        "engine.py",
+        "    zero = z == 0\n",
+        "    zero = abs(z) < 1e-300\n",
+        "tests/test_rules.py::test_a_tiny_denominator_is_not_zero",
+        "a hard look from outside",
+    ),
+    Mutant(
+        "the power of two of the first input",
+        "relative.py",
+        "peaks = [array_namespace(a).max(magnitude(a), axis=tuple(range(1, a.ndim))) for a in inputs]",
+        "peaks = [array_namespace(a).max(magnitude(a), axis=tuple(range(1, a.ndim))) for a in inputs[:1]]",
+        "tests/test_relative.py::test_the_power_of_two_is_that_of_the_largest_of_several_inputs",
+        "a hard look from outside",
+    ),
+]
+
+
 NOT_FINITE = [
     Mutant(
         "no law compares forward with the matrix",
@@ -1251,6 +1367,7 @@ NOT_FINITE = [
 
 MUTANTS = [
     *NOT_FINITE,
+    *CORNERS,
     *EDGES,
     *STABILIZER,
     *ENGINE,

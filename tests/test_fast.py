@@ -1001,6 +1001,92 @@ def test_every_job_is_done_once() -> None:
     assert sorted(done) == list(range(100))
 
 
+# ---- corners ---------------------------------------------------------------------------------------------------
+
+
+def agree(net: Network, x: np.ndarray, rule: Any, bound: float = 1e-11) -> None:
+    """The prepared network agrees with the walk, forward and back."""
+    prepared = lrpref.prepare(net, rule)
+    assert_allclose(prepared.forward(x), net.forward(x), rtol=1e-12)
+    assert distance(prepared.explain(x), lrpref.trace(net, x, rule=rule).relevance) < bound
+
+
+@pytest.mark.parametrize("stabilizer", [0.0, 0.01])
+@pytest.mark.parametrize("last", [rules.Flat(), rules.WSquare(), rules.ZBox(0.0, 9.0)], ids=lambda rule: rule.name)
+@pytest.mark.parametrize("relu", [True, False])
+def test_generalised_gamma_where_relevance_is_not_carried(last: Rule, stabilizer: float, relu: bool) -> None:
+    """The layer above forms R itself, also for units that the ReLU turned off, so both branches are needed."""
+    between = [ReLU()] if relu else []
+    net = Network.sequential(
+        Dense(random(6, 5), random(6)), ReLU(), Dense(random(7, 6), random(7)), *between, Dense(random(3, 7)),
+        names=["a", "ra", "gamma", *(["rg"] if relu else []), "top"],
+    )  # fmt: skip
+    gamma = rules.Gamma(0.5, generalised=True, stabilizer=stabilizer)
+    rule = composites.Composite([("gamma", gamma), ("top", last), (object, rules.Epsilon())])
+    x = random(4, 5)
+    z = net.activations(x)["gamma"]
+    assert (z < 0).any()
+    assert (z > 0).any()
+    agree(net, x, rule)
+
+
+def test_a_negative_border_is_negative() -> None:
+    """A Pad2D of a negative value makes inputs of both signs, so that no part of a rule may be left out."""
+    net = Network.sequential(
+        conv(4, 3), ReLU(), lrpref.Pad2D(1, -2.0), conv(4, 4, padding=0), ReLU(), Flatten(), Dense(random(3, 64))
+    )
+    for rule in (rules.ZPlus(1e-6), rules.AlphaBeta(stabilizer=1e-6), rules.Gamma(0.5, generalised=True)):
+        agree(net, random(2, 3, 4, 4), composites.Composite([(object, rule)]))
+
+
+@pytest.mark.parametrize("join", [Add(), lrpref.Concat()], ids=["add", "concat"])
+def test_a_layer_that_its_relu_and_another_layer_read(join: Any) -> None:
+    """The other reader needs the values from before the ReLU."""
+    net = Network([
+        ("fc", Dense(random(6, 5), random(6)), ["input"]), ("relu", ReLU(), ["fc"]), ("join", join, ["relu", "fc"]),
+        ("top", Dense(random(3, 6 if isinstance(join, Add) else 12)), ["join"]),
+    ])  # fmt: skip
+    agree(net, random(4, 5), rules.Epsilon())
+    agree(net, random(4, 5), rules.ZPlus(1e-6))
+
+
+@pytest.mark.parametrize("branches", [2, 3, 4, 6])
+def test_sums_of_many_branches(branches: int) -> None:
+    names = [f"b{k}" for k in range(branches)]
+    net = Network([
+        *((name, Dense(random(6, 5, seed=k), random(6)), ["input"]) for k, name in enumerate(names)),
+        ("sum", Add(), names), ("relu", ReLU(), ["sum"]), ("top", Dense(random(3, 6)), ["relu"]),
+    ])  # fmt: skip
+    agree(net, random(4, 5), rules.Epsilon())
+    agree(net, random(4, 5), "epsilon-plus")
+
+
+@dataclass(frozen=True)
+class WithoutNegativeBias(Rule):
+    """z without the part of it that comes from negative biases: a negative term has a bias of its own."""
+
+    stabilizer: float = 1e-6
+
+    def ratios(self) -> tuple[Ratio, ...]:
+        return (Ratio((Term(b=identity), Term(a=lambda a: 0 * a, b=negative, sign=-1))),)
+
+
+@pytest.mark.parametrize("layer", [Dense(random(6, 5), random(6)), conv(6, 5)], ids=["dense", "conv"])
+def test_the_bias_of_a_negative_term_is_subtracted(layer: Any) -> None:
+    shape = (2, 5) if isinstance(layer, Dense) else (2, 5, 3, 3)
+    head = [] if isinstance(layer, Dense) else [Flatten()]
+    net = Network.sequential(layer, *head, Dense(random(3, 6 if isinstance(layer, Dense) else 54)))
+    rule = composites.Composite([(0, WithoutNegativeBias()), (object, rules.Epsilon())])
+    x = random(*shape)
+    agree(net, x, rule)
+    z = layer.forward(x)
+    bias = layer.parameters(x)[1]
+    without = z - np.minimum(bias, 0)
+    by_hand = layer.relevance(x, z * 0 + 1, WithoutNegativeBias())
+    w, _ = layer.parameters(x)
+    assert_allclose(by_hand, x * layer.adjoint(w, 1 / rules.stabilize(without, 1e-6), x.shape), rtol=1e-9)
+
+
 # ---- the threads of BLAS ---------------------------------------------------------------------------------------
 
 

@@ -118,6 +118,15 @@ def test_the_map_of_a_network_of_channels_last_lies_on_its_pixels() -> None:
     assert_allclose(R, x * gradient, rtol=1e-3, atol=1e-4 * abs(x * gradient).max())
 
 
+def test_a_constant_minus_an_activation(tmp_path: Path) -> None:
+    """Sub is not symmetric: -1 scales the activation."""
+    constant = numbers(3, 1, 1)
+    model = proto([helper.make_node("Sub", ["c", "x"], ["y"], name="sub")], {"c": constant}, ("N", 3, 6, 6), "y", 20)
+    x = numbers(3, 3, 6, 6)
+    net = agrees(model, tmp_path, x)
+    assert_allclose(net.forward(x), constant - x, rtol=1e-12)
+
+
 def test_both_of_torchs_exporters_say_the_same() -> None:
     nets = [from_onnx(EXPORTED / f"torch-{name}.onnx") for name in ("dynamo", "script")]
     x = numbers(3, 3, 10, 10)

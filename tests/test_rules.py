@@ -442,6 +442,17 @@ def test_a_z_box_denominator_that_is_zero_is_exactly_zero(form: str) -> None:
     assert_allclose(R, tr.relevance, rtol=1e-9, atol=1e-12 * abs(tr.relevance).max())
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_tiny_denominator_is_not_zero(dtype: Any) -> None:
+    """Only zero itself redistributes nothing, down to the smallest number there is."""
+    info = np.finfo(dtype)
+    z = np.array([info.smallest_subnormal, -info.smallest_subnormal, info.tiny, 0.0, -0.0], dtype=dtype)
+    R = np.array([info.smallest_subnormal, info.smallest_subnormal, 3 * info.tiny, 1.0, 1.0], dtype=dtype)
+    assert_array_equal(divide(R, z), [1, -1, 3, 0, 0])
+    layer, tiny = Dense(np.ones((1, 2), dtype)), np.full((1, 2), info.tiny, dtype=dtype)
+    assert_array_equal(layer.relevance(tiny, np.ones((1, 1), dtype), rules.Zero()), [[0.5, 0.5]])
+
+
 def test_rms_is_over_the_samples_own_units() -> None:
     """z = (3, 4, 0, 0) has rms 5/2, so epsilon = 0.4 * 5/2 = 1; the second sample has none."""
     layer, R = Dense([[3.0], [4.0], [0.0], [0.0]]), np.ones((2, 4))
