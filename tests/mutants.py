@@ -1023,6 +1023,14 @@ EDGES = [
 
 CORNERS = [
     Mutant(
+        "the books of ratios that do not add up are not checked",
+        "fast/algebra.py",
+        "(not fixed_shares(rule) or _shares_all(ratios))",
+        "True",
+        "tests/test_fast.py::test_the_books_of_ratios_that_do_not_add_up_are_checked",
+        "lrpref 0.2.0",
+    ),
+    Mutant(
         "the books of bare relative messages overflow",
         "relative.py",
         "grow * (sum_per_sample(R_unit * magnitude(z) / n) / power)",

@@ -838,7 +838,7 @@ class Vanishing(rules.ZPlus):
     """A user-defined rule with a ratio that is empty for nonnegative inputs."""
 
     def ratios(self) -> tuple[Ratio, ...]:
-        return (Ratio((Term(negative, positive),)), Ratio((Term(positive, positive),)))
+        return (Ratio((Term(negative, positive),), 0.5), Ratio((Term(positive, positive),), 0.5))
 
 
 OWN_RATIOS = [
@@ -859,6 +859,37 @@ def test_a_rule_of_ones_own_that_defines_ratios_alone_is_fast(rule: Rule, graph:
         warnings.simplefilter("ignore", RelevanceWarning)
         expected = lrpref.explain(net, x, rule=rule, form="plain")
     assert distance(prepared.explain(x), expected) < 1e-9
+
+
+@dataclass(frozen=True)
+class Half(rules.ZPlus):
+    """A user-defined rule that redistributes half of R and does not say where the rest goes."""
+
+    def ratios(self) -> tuple[Ratio, ...]:
+        return (Ratio((Term(b=identity),), 0.5),)
+
+
+@dataclass(frozen=True)
+class BetaAdded(rules.AlphaBeta):
+    """A user-defined rule that adds the beta part instead of subtracting it."""
+
+    def ratios(self) -> tuple[Ratio, ...]:
+        up, down = super().ratios()
+        return (up, Ratio(down.terms, self.beta))
+
+
+@pytest.mark.parametrize("way", ["explain", "run", "trace"])
+@pytest.mark.parametrize("rule", [Half(1e-6), BetaAdded(2, 1, stabilizer=1e-6)], ids=lambda rule: type(rule).__name__)
+def test_the_books_of_ratios_that_do_not_add_up_are_checked(rule: Rule, way: str) -> None:
+    """Ratios are all that the user defined, and they redistribute more or less than R."""
+    net, x = between(), random(2, 3, 4, 4)
+    mixed = composites.Composite([("middle", rule), (object, rules.Epsilon())])
+    with pytest.warns(RelevanceWarning, match="the ledger of node 'middle'") as walked:
+        expected = lrpref.trace(net, x, rule=mixed).relevance
+    with pytest.warns(RelevanceWarning) as caught:
+        found = explained_by(lrpref.prepare(net, mixed))[way](x)
+    assert [str(w.message) for w in caught] == [str(w.message) for w in walked]
+    assert distance(found, expected) < 1e-11
 
 
 def test_layers_and_rules_of_ones_own() -> None:

@@ -45,7 +45,7 @@ def explain(
 
     A `RelevanceWarning` is issued if the output of a node or relevance is not finite, or if the ledger of a layer does
     not close; it names the node and the samples. With form="plain" every layer is checked, otherwise only layers of
-    your own, and rules with steps of their own.
+    your own, and rules of your own with steps of their own or with ratios that redistribute more or less than R.
 
     Parameters
     ----------
