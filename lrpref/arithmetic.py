@@ -93,11 +93,33 @@ def check_finite(x: Array, what: str) -> None:
     """Raise InputError, saying where, when `x` (samples along axis 0) holds NaN or infinities."""
     if all_finite(x):
         return
-    bad = ~np.isfinite(to_numpy(x))
-    sample = int(np.argmax(bad.reshape(bad.shape[0], -1).any(axis=1))) if x.ndim > 1 else 0
+    count, first = int((~np.isfinite(to_numpy(x))).sum()), samples_not_finite(x)[0]
     raise InputError(
-        f"{what} holds {int(bad.sum())} NaN or infinite values, first in sample {sample}; fix or remove those samples"
+        f"{what} holds {count} NaN or infinite values, first in sample {first}; fix or remove those samples"
     )
+
+
+def quiet() -> np.errstate:
+    """Return a context without NumPy's warnings of overflow and NaN: lrpref's own name the node and the samples."""
+    return np.errstate(over="ignore", invalid="ignore")
+
+
+def check_in_range(x: Array, what: str) -> None:
+    """Raise InputError, saying where, when finite numbers became infinite in the dtype of `x`."""
+    if not all_finite(x):
+        first = samples_not_finite(x)[0]
+        raise InputError(f"{what} holds values too large for {x.dtype}, first in sample {first}; {smaller(x.dtype)}")
+
+
+def samples_not_finite(x: Array) -> list[int]:
+    """Return the samples (indices along axis 0) of `x` that hold NaN or infinities; a vector is one sample."""
+    bad = ~np.isfinite(to_numpy(x))
+    return [int(n) for n in np.flatnonzero(bad.reshape(bad.shape[0] if bad.ndim > 1 else 1, -1).any(axis=1))]
+
+
+def smaller(dtype: DType) -> str:
+    """Return the remedy for numbers that are too large for `dtype`."""
+    return "use smaller numbers" + (", or net.astype('float64')" if str(dtype).endswith("float32") else "")
 
 
 def exact_number(value: Any) -> Any:
@@ -179,7 +201,10 @@ def as_dtype(x: Array, dtype: DType) -> Array:
         return x
     if isinstance(x, np.ndarray) and dtype == np.dtype(object):
         return exact_array(x)
-    return rounded(x, dtype) if is_exact(x) else array_namespace(x).astype(x, dtype)
+    if is_exact(x):
+        return rounded(x, dtype)
+    with quiet():  # the caller checks the result
+        return array_namespace(x).astype(x, dtype)
 
 
 def rounded(x: np.ndarray, dtype: DType = np.float64) -> np.ndarray:
@@ -187,7 +212,10 @@ def rounded(x: np.ndarray, dtype: DType = np.float64) -> np.ndarray:
     if not is_rational(x):
         return x.astype(dtype)
     fractions = [as_fraction(value) for value in x.flat]
-    high = [float(value) for value in fractions]
+    try:
+        high = [float(value) for value in fractions]
+    except OverflowError as error:
+        raise InputError("exact numbers are too large for float64; use smaller numbers") from error
     low = [float(value - Fraction(nearest)) for value, nearest in zip(fractions, high, strict=True)]
     wide = np.result_type(dtype, np.float64)
     sums: np.ndarray = np.asarray(high, dtype=wide) + np.asarray(low, dtype=wide)

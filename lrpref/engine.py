@@ -43,15 +43,15 @@ def identity(x: Array) -> Array:
 
 
 def positive(x: Array) -> Array:
-    """x+ = max(x, 0)."""
+    """x+ = max(x, 0); NaN stays NaN."""
     xp = array_namespace(x)
-    return xp.where(x > 0, x, zeros_like(x))
+    return xp.where(x <= 0, zeros_like(x), x)
 
 
 def negative(x: Array) -> Array:
-    """x- = min(x, 0)."""
+    """x- = min(x, 0); NaN stays NaN."""
     xp = array_namespace(x)
-    return xp.where(x < 0, x, zeros_like(x))
+    return xp.where(x >= 0, zeros_like(x), x)
 
 
 def magnitude(x: Array) -> Array:

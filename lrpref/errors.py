@@ -24,8 +24,9 @@ from __future__ import annotations
 import os
 import sys
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from difflib import get_close_matches
 
 
@@ -86,7 +87,10 @@ class WeightsError(LrprefError, ValueError):
 
 
 class RelevanceWarning(UserWarning):
-    """Relevance is not finite, or is not conserved beyond rounding: read the message, then the ledger."""
+    """Values or relevance are not finite, or relevance is not conserved beyond rounding.
+
+    The message names the node and the samples; the ledger has the details.
+    """
 
 
 @contextmanager
@@ -110,7 +114,7 @@ def at_node(name: str, layer: object, rule: object = None) -> Iterator[None]:
 
 @contextmanager
 def at_block(i: int, j: int) -> Iterator[None]:
-    """Prefix an error with the block of samples in which it occurred; the error counts samples within the block.
+    """Prefix an error or a warning with the block of samples in which it occurred; it counts samples within the block.
 
     Examples
     --------
@@ -120,10 +124,17 @@ def at_block(i: int, j: int) -> Iterator[None]:
     ...
     lrpref.errors.InputError: in the block x[64:96]: the input holds NaN, first in sample 3
     """
+    outside = _block.set(f"{_block.get()}in the block x[{i}:{j}]: ")
     try:
         yield
     except LrprefError as error:
         raise type(error)(f"in the block x[{i}:{j}]: {error}") from error
+    finally:
+        _block.reset(outside)
+
+
+_block: ContextVar[str] = ContextVar("block", default="")
+"""The prefix of warnings in the block that this thread works on."""
 
 
 def unknown(kind: str, name: object, known: Iterable[str]) -> UnknownNameError:
@@ -140,10 +151,22 @@ def unknown(kind: str, name: object, known: Iterable[str]) -> UnknownNameError:
     return UnknownNameError(f"no {kind} is called {name!r}{hint} Known: {', '.join(known)}")
 
 
+def listed(noun: str, numbers: Sequence[int], most: int = 5) -> str:
+    """Return a noun with the first few of its numbers.
+
+    Examples
+    --------
+    >>> listed("sample", [3]), listed("sample", [0, 1, 2, 5, 6, 8, 9])
+    ('sample 3', 'samples 0, 1, 2, 5, 6 and 2 more')
+    """
+    more = f" and {len(numbers) - most} more" if len(numbers) > most else ""
+    return f"{noun}{'s' if len(numbers) > 1 else ''} {', '.join(map(str, numbers[:most]))}{more}"
+
+
 def warn(message: str) -> None:
     """Issue a RelevanceWarning that points to the line outside lrpref from which the computation was started."""
     package = os.path.dirname(__file__)
     frame, level = sys._getframe(1), 2
     while frame.f_back is not None and frame.f_code.co_filename.startswith(package):
         frame, level = frame.f_back, level + 1
-    warnings.warn(message, RelevanceWarning, stacklevel=level)
+    warnings.warn(_block.get() + message, RelevanceWarning, stacklevel=level)

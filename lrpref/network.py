@@ -6,15 +6,26 @@ A layer may be used at several nodes (shared weights), and a node may feed sever
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple, Self
 
 import numpy as np
 
-from .arithmetic import as_dtype, as_floating, check_finite, check_still_exact, is_real_floating
+from .arithmetic import (
+    all_finite,
+    as_dtype,
+    as_floating,
+    check_finite,
+    check_in_range,
+    check_still_exact,
+    is_real_floating,
+    quiet,
+    samples_not_finite,
+    smaller,
+)
 from .backend import Array, DType, array_namespace, asarray, backend_name, is_array, load_backend, to_numpy
-from .errors import DTypeError, GraphError, InputError, ShapeError, at_node
+from .errors import DTypeError, GraphError, InputError, ShapeError, at_node, listed, warn
 from .layers import Concat, Dropout, Flatten, Head, Layer, LogSoftmax, Scale, Sigmoid, Softmax
 from .layers.base import Shape
 
@@ -216,14 +227,25 @@ class Network:
         ShapeError
             If a layer cannot take its inputs; the message names the node.
         InputError, DTypeError
-            If `x` is not a batch of finite numbers on the network's backend.
+            If `x` is not a batch of finite numbers on the network's backend, or is not finite in the network's dtype.
+
+        Warns
+        -----
+        RelevanceWarning
+            If the output of a node is not finite, which happens where numbers are too large for the dtype.
         """
-        return self.activations(x)[self.output]
+        outputs = self.activations(x)
+        for problem in self.not_finite(outputs):
+            warn(problem)
+            break
+        return outputs[self.output]
 
     __call__ = forward
 
     def activations(self, x: Array, before: Callable[[str], None] | None = None) -> dict[str, Array]:
         """Return the output of every node, and the cast input as "input".
+
+        NaN and infinities, which occur where numbers are too large for the dtype, are passed on.
 
         Parameters
         ----------
@@ -243,10 +265,20 @@ class Network:
         for name, layer, inputs in self.nodes:
             if before is not None:
                 before(name)
-            with at_node(name, layer):
+            with at_node(name, layer), quiet():
                 outputs[name] = layer.forward(*(outputs[i] for i in inputs))
                 check_still_exact(outputs[name], like=outputs[inputs[0]], what="the layer")
         return outputs
+
+    def not_finite(self, outputs: Mapping[str, Array]) -> Iterator[str]:
+        """Yield the warning for each node whose output, of those that `activations` returned, is not finite."""
+        for name, layer, _ in self.nodes:
+            if not all_finite(x := outputs[name]):
+                where = listed("sample", samples_not_finite(x))
+                yield (
+                    f"the output of node {name!r} ({type(layer).__name__}) is not finite in {where}: {x.dtype} cannot "
+                    f"represent its values; {smaller(x.dtype)}"
+                )
 
     def cast(self, x: Any) -> Array:
         """Return `x` in the network's dtype; raise InputError or DTypeError if it cannot be computed with."""
@@ -260,7 +292,9 @@ class Network:
             )
         check_finite(x, "the input")
         dtype = x.dtype if self.dtype is None else self.dtype
-        return as_dtype(x, dtype)
+        x = as_dtype(x, dtype)
+        check_in_range(x, "the input")
+        return x
 
     # ---- the same graph with other layers --------------------------------------------------------------------------
 

@@ -233,7 +233,7 @@ def _rescaled(rule: Rule, sent: np.ndarray, R: np.ndarray) -> np.ndarray:
 def _relative(a: Any, w: Any, b: Any, n: int) -> np.ndarray:
     """sgn(z_j) a_i w_ij / n."""
     z = (a * w).sum(axis=1) + b
-    share: np.ndarray = np.where(z < 0, -1, 1)[:, None] * a * w / n
+    share: np.ndarray = np.where(z < 0, -1, np.where(z >= 0, 1, z))[:, None] * a * w / n
     return share
 
 
@@ -250,11 +250,11 @@ def _away(z: np.ndarray, epsilon: Any) -> np.ndarray:
 
 
 def _pos(x: np.ndarray) -> np.ndarray:
-    return np.where(x > 0, x, 0 * x)
+    return np.where(x <= 0, 0 * x, x)
 
 
 def _neg(x: np.ndarray) -> np.ndarray:
-    return np.where(x < 0, x, 0 * x)
+    return np.where(x >= 0, 0 * x, x)
 
 
 def _zero(rule: Zero, a: Any, w: Any, b: Any, connected: Any, sample: Any) -> np.ndarray:
@@ -394,8 +394,9 @@ def _routing_share(layer: Layer, sample: tuple[np.ndarray, ...], output: Shape) 
     elif type(layer) is MaxPool2D:
         for row, (c, y, x) in enumerate(np.ndindex(*output)):
             cells = [(c, *cell) for _, cell in _window(layer, sample[0].shape, y, x)]
-            best = max(sample[0][cell] for cell in cells)
-            winners = [cell for cell in cells if sample[0][cell] == best]
+            values = [sample[0][cell] for cell in cells]
+            no_numbers = [cell for cell, v in zip(cells, values, strict=True) if v != v]
+            winners = no_numbers or [cell for cell, v in zip(cells, values, strict=True) if v == max(values)]
             winners = winners[:1] if layer.ties == "first" else winners
             for cell in winners:
                 share[row, numbered[0][cell]] = constant(Fraction(1, len(winners)), like=share)

@@ -99,8 +99,8 @@ class Relative(Rule):
         m = [a / spread(power, a) * c for a, c in zip(inputs, as_tuple(layer.adjoint(w, s, *shapes)), strict=True)]
         size = _size(m)
         grow = divide(received, size) if self.rescale else power
-        factor = sum_per_sample(R) - grow * sum_per_sample(R_unit * magnitude(z) / n) / power
-        bias = 0 * grow if b is None else grow * sum_per_sample(s * b) / power
+        factor = sum_per_sample(R) - grow * (sum_per_sample(R_unit * magnitude(z) / n) / power)
+        bias = 0 * grow if b is None else grow * (sum_per_sample(s * b) / power)
         facts = {} if is_exact(R) else self._facts(layer, inputs, w, s, size, power)
         return Flow(tuple(m_i * spread(grow, m_i) for m_i in m), {"bias": bias, "factor": factor}, facts)
 
@@ -120,8 +120,9 @@ class Relative(Rule):
 
 
 def _sgn(z: Array) -> Array:
-    """-1 where z < 0, else 1."""
-    return array_namespace(z).where(z < 0, -ones_like(z), ones_like(z))
+    """-1 where z < 0, else 1; NaN stays NaN."""
+    where, one = array_namespace(z).where, ones_like(z)
+    return where(z < 0, -one, where(z >= 0, one, z))
 
 
 def _size(parts: Sequence[Array]) -> Array:

@@ -379,9 +379,9 @@ class ZBox(Rule):
             raise ParameterError(f"ZBox: low must not exceed high anywhere: {self}")
 
     def ratios(self) -> tuple[Ratio, ...]:
-        """One ratio: a w - l w+ - h w-."""
+        """One ratio: (a - l) w+ + (a - h) w-, which is a w - l w+ - h w- without cancellation."""
         low, high = bound(self.low), bound(self.high)
-        return (Ratio((Term(), Term(low, positive, sign=-1), Term(high, negative, sign=-1))),)
+        return (Ratio((Term(lambda a: a - low(a), positive), Term(lambda a: a - high(a), negative))),)
 
 
 def _lined_up(bound: Any, other: Any) -> Any:

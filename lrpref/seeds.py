@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from .arithmetic import all_finite, converted, full, ones_like, zeros_like
+from .arithmetic import all_finite, check_in_range, converted, full, ones_like, quiet, zeros_like
 from .backend import Array, array_namespace, is_array, to_numpy
 from .errors import InputError, RuleError, ShapeError, TargetError
 from .layers import Elementwise, Head, Layer, Softmax
@@ -142,8 +142,9 @@ def seed_relevance(start: Start, logits: Array, target: Array | None, seed: str 
     if target is None:
         array: Array = given if is_array(given) else xp.asarray(np.asarray(given))
         _check_seed(tuple(array.shape), tuple(logits.shape))
-        if not (all_finite(array) and all_finite(R := converted(array, like=logits))):
+        if not all_finite(array):
             raise InputError("the seed holds NaN or infinities")
+        check_in_range(R := converted(array, like=logits), "the seed")
         return R
     if given == "logit":
         values = logits
@@ -156,7 +157,9 @@ def seed_relevance(start: Start, logits: Array, target: Array | None, seed: str 
     elif not isfinite(given):
         raise InputError(f"the seed holds NaN or infinities: {given}")
     else:
-        values = full(logits.shape, given, like=logits)
+        with quiet():
+            values = full(logits.shape, given, like=logits)
+        check_in_range(values, "the seed")
     values = flat(values)
     chosen = xp.arange(values.shape[1])[None, :] == target[:, None]
     return xp.reshape(xp.where(chosen, values, zeros_like(values)), logits.shape)

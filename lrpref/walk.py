@@ -7,7 +7,7 @@ the graph backwards. At each node it sums the relevance that the node's readers 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain
 from math import inf
@@ -15,15 +15,15 @@ from math import inf
 import numpy as np
 
 from ._support.budget import EXACT_SECONDS, Budget
-from .arithmetic import all_finite, check_still_exact, is_exact, is_rational
+from .arithmetic import all_finite, check_still_exact, is_exact, is_rational, quiet, samples_not_finite, smaller
 from .backend import Array, array_namespace, sum_per_sample, to_numpy
 from .composites import Assignment, Composite, resolve
-from .errors import InputError, RuleError, at_node, warn
+from .errors import InputError, RuleError, at_node, listed, warn
 from .layers import Elementwise, Layer
 from .ledger import Entry, Ledger
 from .network import INPUT, Network
 from .rules import Rule
-from .seeds import seed_relevance, start_at, target_index
+from .seeds import Start, seed_relevance, start_at, target_index
 
 DEFAULT_RULE = "epsilon-plus-flat"
 
@@ -108,7 +108,8 @@ def trace(
     Warns
     -----
     RelevanceWarning
-        If relevance is not finite, or is not conserved beyond rounding.
+        If the output of a node or its relevance is not finite, or relevance is not conserved beyond rounding. The
+        warning names the first such node, and the samples.
 
     Examples
     --------
@@ -118,18 +119,30 @@ def trace(
     >>> tr.relevance, tr.ledger["bias"]
     (array([[ 6., -1.]]), array([[1.]]))
     """
-    rules = resolve(rule).assign(net)
-    start = start_at(net, node)
-    x = net.cast(x)
+    return walk(start_at(net, node), resolve(rule).assign(net), net.cast(x), target, seed, budget)
+
+
+def walk(
+    start: Start,
+    rules: Assignment,
+    x: Array,
+    target: int | Array | None,
+    seed: str | float | Array,
+    budget: float | Budget | None,
+) -> Trace:
+    """`trace` with the start found, the rules assigned, and the batch cast."""
     if is_rational(x):
         _check_rational(rules, seed)
     budget = _budget(budget, x)
     activations = start.net.activations(x, before=lambda name: budget.check(name, "forward pass"))
     logits = activations[start.node]
     chosen = target_index(logits, target, seed)
-    R = seed_relevance(start, logits, chosen, seed)
-    at, ledger = _walk(start.net, activations, rules, start.node, R, budget)
-    _warn_unless_sound(at, ledger)
+    with quiet():
+        R = seed_relevance(start, logits, chosen, seed)
+        at, ledger = _walk(start.net, activations, rules, start.node, R, budget)
+        problem = next(chain(start.net.up_to(start.node).not_finite(activations), _problems(at, ledger)), None)
+    if problem is not None:
+        warn(problem)
     return Trace(at[INPUT], logits, chosen, at, ledger, rules)
 
 
@@ -185,21 +198,20 @@ def label(layer: Layer, rule: Rule | None) -> str:
 # ---- is it sound -----------------------------------------------------------------------------------------------
 
 
-def _warn_unless_sound(at: Mapping[str, Array], ledger: Ledger) -> None:
-    """Warn, naming the first node, if relevance is not finite or is not conserved."""
+def _problems(at: Mapping[str, Array], ledger: Ledger) -> Iterator[str]:
+    """The warnings for nodes where relevance is not finite, then for those where it is not conserved."""
     not_finite_at = (not_finite(name, R) for name, R in at.items())
     not_closed_at = (not_closed(entry, at[entry.node]) for entry in ledger.entries)
-    for problem in filter(None, chain(not_finite_at, not_closed_at)):
-        warn(problem)
-        return
+    return filter(None, chain(not_finite_at, not_closed_at))
 
 
 def not_finite(name: str, R: Array) -> str | None:
     """The warning if relevance `R` at a node is not finite, else None."""
     if all_finite(R):
         return None
+    samples = listed("sample", samples_not_finite(R))
     return (
-        f"relevance at {name!r} is not finite: a denominator close to zero was divided by; "
+        f"relevance at {name!r} is not finite in {samples}: a denominator close to zero was divided by; "
         "use Epsilon(...), or set a stabilizer, at the layer that reads this node"
     )
 
@@ -207,11 +219,17 @@ def not_finite(name: str, R: Array) -> str | None:
 def not_closed(entry: Entry, R: Array) -> str | None:
     """The warning if the columns of an entry do not add up to the relevance `R` of the layer's output, else None.
 
-    They may differ by rounding: half of the digits of the dtype, relative to the relevance that moved, per sample. An
-    entry whose rule does not attribute its losses is not judged.
+    They may differ by rounding: half of the digits of the dtype, relative to the relevance that moved, per sample. They
+    are not finite where a denominator is not. An entry whose rule does not attribute its losses is not judged.
     """
     if not entry.attributed or _negligible(entry.residual(), R, entry):
         return None
+    if not all_finite(residual := entry.residual()):
+        samples = listed("sample", samples_not_finite(residual[:, None]))
+        return (
+            f"a denominator at node {entry.node!r} ({entry.rule}) is not finite in {samples}: {R.dtype} cannot "
+            f"represent it; {smaller(R.dtype)}"
+        )
     return (
         f"the ledger of node {entry.node!r} ({entry.rule}) does not close to rounding: its denominators are close to "
         "zero, or its adjoint is not the transpose of its forward pass. Inspect lrpref.trace(...).ledger; for a layer "

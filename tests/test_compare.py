@@ -519,6 +519,24 @@ def test_equal_within_the_tolerance_and_nearer_still() -> None:
     assert re.search(r"^equal to 1e-\d as it is\n.*equal.* if every stabilizer is 1e-9", str(found), re.M)
 
 
+@pytest.mark.parametrize(
+    ("rule", "expected"),
+    [
+        (Zero(), Epsilon(0.25)),
+        (Epsilon(1e-6), Epsilon(0.25)),
+        (Epsilon(0.5), Epsilon(0.5)),
+        (ZPlus(1e-6), ZPlus(0.25)),
+        (AlphaBeta(2, 1, stabilizer=1e-9), AlphaBeta(2, 1, stabilizer=0.25)),
+        (Flat(), Flat(0.25)),
+        (Pass(), Pass()),
+    ],
+    ids=str,
+)
+def test_every_stabilizer_is_set(rule: Rule, expected: Rule) -> None:
+    """An epsilon too large for a stabilizer is a choice, and stays."""
+    assert choices._stabilized(0.25)(None, rule, None) == expected  # type: ignore[arg-type]
+
+
 def test_what_is_hardly_nearer_is_not_told() -> None:
     """The map is equal as it is and only four times nearer to another stabilizer: not reported."""
     zennit, captum = (explain(IMAGES, X, rule=EpsilonPlus(epsilon, epsilon)) for epsilon in (1e-6, 1e-9))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -704,6 +706,7 @@ def test_a_layer_of_ones_own_is_one_plain_step(form: str, monkeypatch: pytest.Mo
     expected = lrpref.explain(net, x, rule="epsilon-plus", form="plain")
     assert distance(prepared.explain(x), expected) < 1e-11
     monkeypatch.setattr("lrpref.scale.explanation.trace", None)
+    monkeypatch.setattr("lrpref.fast.prepared.walk", None)
     assert distance(lrpref.explain(net, x, rule="epsilon-plus", form=form), expected) < 1e-11
 
 
@@ -775,7 +778,7 @@ def test_infinite_relevance_of_a_layer_of_ones_own_is_warned_of_once(way: str) -
     net, x = between(doubled(Leaking)), random(2, 3, 4, 4)
     ways = explained_by(lrpref.prepare(net, "epsilon"))
     ways["lrpref.explain"] = lambda x: lrpref.explain(net, x, rule="epsilon")
-    with np.errstate(invalid="ignore"), pytest.warns(RelevanceWarning, match="'r1' is not finite") as caught:
+    with pytest.warns(RelevanceWarning, match="'r1' is not finite") as caught:
         ways[way](x)
     assert len(caught) == 1
 
@@ -793,7 +796,7 @@ class Cleaning(lrpref.layers.Routing):
 def test_infinite_relevance_is_warned_of_even_if_the_map_is_finite() -> None:
     net = Network.sequential(Cleaning(), doubled(Leaking), Flatten(), Dense(random(3, 256)))
     warned = pytest.warns(RelevanceWarning, match="relevance at 'cleaning1' is not finite")
-    with np.errstate(invalid="ignore"), warned as caught:
+    with warned as caught:
         found = lrpref.explain(net, random(1, 16, 4, 4), rule="epsilon")
     assert np.isfinite(found).all()
     assert len(caught) == 1
@@ -836,7 +839,7 @@ class Vanishing(rules.ZPlus):
     """A user-defined rule with a ratio that is empty for nonnegative inputs."""
 
     def ratios(self) -> tuple[Ratio, ...]:
-        return (Ratio((Term(negative, positive),)), Ratio((Term(positive, positive),)))
+        return (Ratio((Term(negative, positive),), 0.5), Ratio((Term(positive, positive),), 0.5))
 
 
 OWN_RATIOS = [
@@ -857,6 +860,37 @@ def test_a_rule_of_ones_own_that_defines_ratios_alone_is_fast(rule: Rule, graph:
         warnings.simplefilter("ignore", RelevanceWarning)
         expected = lrpref.explain(net, x, rule=rule, form="plain")
     assert distance(prepared.explain(x), expected) < 1e-9
+
+
+@dataclass(frozen=True)
+class Half(rules.ZPlus):
+    """A user-defined rule that redistributes half of R and does not say where the rest goes."""
+
+    def ratios(self) -> tuple[Ratio, ...]:
+        return (Ratio((Term(b=identity),), 0.5),)
+
+
+@dataclass(frozen=True)
+class BetaAdded(rules.AlphaBeta):
+    """A user-defined rule that adds the beta part instead of subtracting it."""
+
+    def ratios(self) -> tuple[Ratio, ...]:
+        up, down = super().ratios()
+        return (up, Ratio(down.terms, self.beta))
+
+
+@pytest.mark.parametrize("way", ["explain", "run", "trace"])
+@pytest.mark.parametrize("rule", [Half(1e-6), BetaAdded(2, 1, stabilizer=1e-6)], ids=lambda rule: type(rule).__name__)
+def test_the_books_of_ratios_that_do_not_add_up_are_checked(rule: Rule, way: str) -> None:
+    """Ratios are all that the user defined, and they redistribute more or less than R."""
+    net, x = between(), random(2, 3, 4, 4)
+    mixed = composites.Composite([("middle", rule), (object, rules.Epsilon())])
+    with pytest.warns(RelevanceWarning, match="the ledger of node 'middle'") as walked:
+        expected = lrpref.trace(net, x, rule=mixed).relevance
+    with pytest.warns(RelevanceWarning) as caught:
+        found = explained_by(lrpref.prepare(net, mixed))[way](x)
+    assert [str(w.message) for w in caught] == [str(w.message) for w in walked]
+    assert distance(found, expected) < 1e-11
 
 
 def test_layers_and_rules_of_ones_own() -> None:
@@ -997,6 +1031,156 @@ def test_every_job_is_done_once() -> None:
     with at_work(np, 2) as workers:
         workers.run(range(100), lambda job, scratch: done.append(job))
     assert sorted(done) == list(range(100))
+
+
+# ---- corners ---------------------------------------------------------------------------------------------------
+
+
+def agree(net: Network, x: np.ndarray, rule: Any, bound: float = 1e-11) -> None:
+    """The prepared network agrees with the walk, forward and back."""
+    prepared = lrpref.prepare(net, rule)
+    assert_allclose(prepared.forward(x), net.forward(x), rtol=1e-12)
+    assert distance(prepared.explain(x), lrpref.trace(net, x, rule=rule).relevance) < bound
+
+
+@pytest.mark.parametrize("stabilizer", [0.0, 0.01])
+@pytest.mark.parametrize("last", [rules.Flat(), rules.WSquare(), rules.ZBox(0.0, 9.0)], ids=lambda rule: rule.name)
+@pytest.mark.parametrize("relu", [True, False])
+def test_generalised_gamma_where_relevance_is_not_carried(last: Rule, stabilizer: float, relu: bool) -> None:
+    """The layer above forms R itself, also for units that the ReLU turned off, so both branches are needed."""
+    between = [ReLU()] if relu else []
+    net = Network.sequential(
+        Dense(random(6, 5), random(6)), ReLU(), Dense(random(7, 6), random(7)), *between, Dense(random(3, 7)),
+        names=["a", "ra", "gamma", *(["rg"] if relu else []), "top"],
+    )  # fmt: skip
+    gamma = rules.Gamma(0.5, generalised=True, stabilizer=stabilizer)
+    rule = composites.Composite([("gamma", gamma), ("top", last), (object, rules.Epsilon())])
+    x = random(4, 5)
+    z = net.activations(x)["gamma"]
+    assert (z < 0).any()
+    assert (z > 0).any()
+    agree(net, x, rule)
+
+
+def test_a_negative_border_is_negative() -> None:
+    """A Pad2D of a negative value makes inputs of both signs, so that no part of a rule may be left out."""
+    net = Network.sequential(
+        conv(4, 3), ReLU(), lrpref.Pad2D(1, -2.0), conv(4, 4, padding=0), ReLU(), Flatten(), Dense(random(3, 64))
+    )
+    for rule in (rules.ZPlus(1e-6), rules.AlphaBeta(stabilizer=1e-6), rules.Gamma(0.5, generalised=True)):
+        agree(net, random(2, 3, 4, 4), composites.Composite([(object, rule)]))
+
+
+@pytest.mark.parametrize("join", [Add(), lrpref.Concat()], ids=["add", "concat"])
+def test_a_layer_that_its_relu_and_another_layer_read(join: Any) -> None:
+    """The other reader needs the values from before the ReLU."""
+    net = Network([
+        ("fc", Dense(random(6, 5), random(6)), ["input"]), ("relu", ReLU(), ["fc"]), ("join", join, ["relu", "fc"]),
+        ("top", Dense(random(3, 6 if isinstance(join, Add) else 12)), ["join"]),
+    ])  # fmt: skip
+    agree(net, random(4, 5), rules.Epsilon())
+    agree(net, random(4, 5), rules.ZPlus(1e-6))
+
+
+@pytest.mark.parametrize("branches", [2, 3, 4, 6])
+def test_sums_of_many_branches(branches: int) -> None:
+    names = [f"b{k}" for k in range(branches)]
+    net = Network([
+        *((name, Dense(random(6, 5, seed=k), random(6)), ["input"]) for k, name in enumerate(names)),
+        ("sum", Add(), names), ("relu", ReLU(), ["sum"]), ("top", Dense(random(3, 6)), ["relu"]),
+    ])  # fmt: skip
+    agree(net, random(4, 5), rules.Epsilon())
+    agree(net, random(4, 5), "epsilon-plus")
+
+
+@dataclass(frozen=True)
+class WithoutNegativeBias(Rule):
+    """z without the part of it that comes from negative biases: a negative term has a bias of its own."""
+
+    stabilizer: float = 1e-6
+
+    def ratios(self) -> tuple[Ratio, ...]:
+        return (Ratio((Term(b=identity), Term(a=lambda a: 0 * a, b=negative, sign=-1))),)
+
+
+@pytest.mark.parametrize("layer", [Dense(random(6, 5), random(6)), conv(6, 5)], ids=["dense", "conv"])
+def test_the_bias_of_a_negative_term_is_subtracted(layer: Any) -> None:
+    shape = (2, 5) if isinstance(layer, Dense) else (2, 5, 3, 3)
+    head = [] if isinstance(layer, Dense) else [Flatten()]
+    net = Network.sequential(layer, *head, Dense(random(3, 6 if isinstance(layer, Dense) else 54)))
+    rule = composites.Composite([(0, WithoutNegativeBias()), (object, rules.Epsilon())])
+    x = random(*shape)
+    agree(net, x, rule)
+    z = layer.forward(x)
+    bias = layer.parameters(x)[1]
+    without = z - np.minimum(bias, 0)
+    by_hand = layer.relevance(x, z * 0 + 1, WithoutNegativeBias())
+    w, _ = layer.parameters(x)
+    assert_allclose(by_hand, x * layer.adjoint(w, 1 / rules.stabilize(without, 1e-6), x.shape), rtol=1e-9)
+
+
+# ---- the threads of BLAS ---------------------------------------------------------------------------------------
+
+
+def blas_threads() -> set[int]:
+    """The threads of every BLAS that is loaded."""
+    threadpoolctl = pytest.importorskip("threadpoolctl", reason="threadpoolctl is not installed")
+    return {pool["num_threads"] for pool in threadpoolctl.threadpool_info() if pool["user_api"] == "blas"}
+
+
+@pytest.fixture
+def three_blas_threads() -> Iterator[None]:
+    threadpoolctl = pytest.importorskip("threadpoolctl", reason="threadpoolctl is not installed")
+    with threadpoolctl.threadpool_limits(3, user_api="blas"):
+        if blas_threads() != {3}:
+            pytest.skip("this BLAS has a fixed number of threads")
+        yield
+
+
+@pytest.mark.usefixtures("three_blas_threads")
+@pytest.mark.parametrize("first_ends_first", [True, False])
+def test_overlapping_calls_share_the_limit_on_blas(first_ends_first: bool) -> None:
+    """The last one to end restores what the first one found."""
+    calls = [at_work(np, 2), at_work(np, 2)]
+    for call in calls:
+        call.__enter__()
+        assert blas_threads() == {1}
+    one, other = calls if first_ends_first else calls[::-1]
+    one.__exit__(None, None, None)
+    assert blas_threads() == {1}
+    other.__exit__(None, None, None)
+    assert blas_threads() == {3}
+
+
+@pytest.mark.usefixtures("three_blas_threads")
+def test_explaining_from_several_threads_leaves_blas_as_it_was() -> None:
+    net, shape = GRAPHS["chain"]
+    prepared, x = lrpref.prepare(net, threads=2), random(2, *shape)
+    expected = prepared.explain(x)
+    with ThreadPoolExecutor(3) as pool:
+        found = list(pool.map(lambda k: prepared.explain(x), range(12)))
+    for R in found:
+        assert_array_equal(R, expected)
+    assert blas_threads() == {3}
+
+
+@pytest.mark.usefixtures("three_blas_threads")
+def test_a_call_that_raises_leaves_blas_as_it_was() -> None:
+    def fail(job: int, scratch: Scratch) -> None:
+        raise ValueError("no")
+
+    with pytest.raises(ValueError, match="no"), at_work(np, 2), at_work(np, 2) as workers:
+        workers.run(range(3), fail)
+    assert blas_threads() == {3}
+
+
+def test_without_threadpoolctl_there_is_one_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    """BLAS keeps its own threads."""
+    monkeypatch.setitem(sys.modules, "threadpoolctl", None)
+    net, shape = GRAPHS["chain"]
+    with at_work(np, 2) as worker, at_work(np, 2) as other:
+        assert worker.count == other.count == 1
+    assert_allclose(lrpref.prepare(net, threads=2).explain(random(2, *shape)), lrpref.explain(net, random(2, *shape)))
 
 
 def test_forms_are_documented() -> None:

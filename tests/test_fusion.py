@@ -33,7 +33,7 @@ from lrpref import (
     rules,
 )
 from lrpref.composites import Composite, Place
-from lrpref.errors import FusionError
+from lrpref.errors import FusionError, RelevanceWarning
 from lrpref.layers import DiagonalLayer, WeightedLayer
 
 WEIGHTED = {
@@ -415,9 +415,26 @@ def test_verify_refuses_a_wrong_fold(
         lrpref.fuse(net, verify=x)
 
 
+@pytest.mark.parametrize(("dtype", "eps"), [(np.float32, 2.0**-23), (np.float64, 2.0**-52)])
+@pytest.mark.parametrize(("off", "equal"), [(3e3, True), (3e4, False)])
+def test_verify_allows_ten_thousand_roundings(
+    dtype: Any, eps: float, off: float, equal: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Four digits of the dtype: a fused network that is further off is refused."""
+    net = Network.sequential(Dense([[1.0]]), BatchNorm([1.0], [0.0], [0.0], [1.0], eps=0.0)).astype(dtype)
+    other = Network.sequential(Dense([[1 + off * eps]])).astype(dtype)
+    monkeypatch.setattr(fusion, "_rewrite", lambda net, threshold_relu: (other, []))
+    if equal:
+        assert lrpref.fuse(net, verify=np.ones((1, 1))) is other
+    else:
+        with pytest.raises(FusionError, match="differs from the original"):
+            lrpref.fuse(net, verify=np.ones((1, 1)))
+
+
 def test_verify_refuses_what_it_cannot_compare() -> None:
     net, x = chained(CONV, NORM), np.full((1, 1, 1, 1), 1.7e308)
-    with np.errstate(over="ignore", invalid="ignore"), pytest.raises(FusionError, match=r"differs .* by nan"):
+    warned = pytest.warns(RelevanceWarning, match="is not finite in sample 0")
+    with warned, pytest.raises(FusionError, match=r"differs .* by nan"):
         lrpref.fuse(net, verify=x)
 
 

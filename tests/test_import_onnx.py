@@ -131,6 +131,15 @@ def test_the_evidence_for_both_classes_of_a_binary_classifier_is_opposite() -> N
     assert_allclose(against, -for_it, rtol=1e-12)
 
 
+def test_a_constant_minus_an_activation(tmp_path: Path) -> None:
+    """Sub is not symmetric: -1 scales the activation."""
+    constant = numbers(3, 1, 1)
+    model = proto([helper.make_node("Sub", ["c", "x"], ["y"], name="sub")], {"c": constant}, ("N", 3, 6, 6), "y", 20)
+    x = numbers(3, 3, 6, 6)
+    net = agrees(model, tmp_path, x)
+    assert_allclose(net.forward(x), constant - x, rtol=1e-12)
+
+
 def test_both_of_torchs_exporters_say_the_same() -> None:
     nets = [from_onnx(EXPORTED / f"torch-{name}.onnx") for name in ("dynamo", "script")]
     x = numbers(3, 3, 10, 10)

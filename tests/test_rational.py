@@ -249,7 +249,7 @@ def test_no_float_survives_a_z_box_with_arrays(low: np.ndarray) -> None:
     one = rules.ZBox(np.asarray([0.1]), 1)
     share = Dense(exact([[1]])).relevance(exact([[1]]), exact([[1]]), one)
     assert share == [[1]]
-    assert one.ratios()[0].terms[1].a(exact([[1]]))[0, 0] == Fraction(0.1)
+    assert one.ratios()[0].terms[0].a(exact([[1]]))[0, 0] == 1 - Fraction(0.1)
 
 
 SEEDS: dict[str, Any] = {

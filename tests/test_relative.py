@@ -347,6 +347,20 @@ def test_powers_of_two_change_nothing(data: st.DataObject, up: int, over: int) -
     assert np.isfinite(two).all()
 
 
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+@pytest.mark.parametrize("rescale", [True, False])
+def test_the_power_of_two_is_that_of_the_largest_of_several_inputs(order: tuple[int, int], rescale: bool) -> None:
+    """A branch of 2^-430 next to one of 2^600. Divided by the smaller one's power, the larger would overflow."""
+    branches = [np.array([[2.0**-430, 2.0**-430]]), np.array([[2.0**600, -(2.0**599)]])]
+    inputs, R = tuple(branches[k] for k in order), np.array([[1.0, 2.0]])
+    with np.errstate(over="raise", invalid="raise"):
+        found = Add().relevance(inputs, R, rules.Relative(rescale=rescale))
+    kappa = 3 / 2.0**600 if rescale else 1.0  # |R| is 3, the messages are 2^599 and 2^599
+    expected = [a * np.array([[1.0, -1.0]]) * R / 2 * kappa for a in inputs]
+    for one, other in zip(found, expected, strict=True):
+        assert_allclose(one, other, rtol=1e-11)
+
+
 def test_products_are_scaled_before_they_underflow() -> None:
     """Products near 2^-128 would be subnormal and lose digits; the map must still be the same to the last bit."""
     rng = np.random.default_rng(0)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal, assert_array_less
 
 import lrpref
-from lrpref import Add, Conv2D, Dense, Scale, rules, to_numpy
+from lrpref import Add, Conv2D, Dense, Flatten, Network, ReLU, Scale, composites, rules, to_numpy
 from lrpref.backend import sum_per_sample
 from lrpref.errors import DTypeError, ParameterError, RuleError
 from lrpref.layers.base import LinearLayer
@@ -418,6 +418,39 @@ def test_z_of_0_is_on_the_positive_side_of_gamma(generalised: bool) -> None:
     """w = (1, -1), gamma = 1/4: contributions (5/4, -1) over 1/4, in both forms; R is not dropped."""
     rule = rules.Gamma(0.25, generalised)
     assert_array_equal(Dense([[1.0, -1.0]]).relevance(np.ones((1, 2)), np.ones((1, 1)), rule), [[5.0, -4.0]])
+
+
+@pytest.mark.parametrize("form", ["plain", "direct", "winograd4"])
+def test_a_z_box_denominator_that_is_zero_is_exactly_zero(form: str) -> None:
+    """Each cell under the kernel of one unit is at the bound that gives it nothing; as fractions, its z is 0.
+
+    Three sums that cancel would leave rounding noise, by which its relevance would be divided.
+    """
+    draw = np.random.default_rng(0)
+    weight = draw.normal(size=(64, 64, 3, 3))
+    conv = Conv2D(weight, np.full(64, 1000.0), padding=1)
+    net = Network.sequential(conv, ReLU(), Flatten(), Dense(draw.normal(size=(1, 64 * 9))))
+    x = draw.choice([0.125, 1.0], size=(1, 64, 3, 3))
+    x[0] = np.where(weight[0] > 0, 0.125, 1.0)
+    rule = composites.Composite([(0, rules.ZBox(0.125, 1.0)), (object, rules.Zero())])
+    tr = lrpref.trace(net, x, rule=rule)
+    [entry] = [entry for entry in tr.ledger.entries if entry.node == "conv2d1"]
+    assert_allclose(entry.columns["dropped"], tr.at["relu1"][:, 0, 1, 1], rtol=1e-9)
+    assert abs(entry.columns["dropped"]) > 1
+    R = lrpref.explain(net, x, rule=rule, form=form)
+    assert_allclose(R.sum() + entry.columns["dropped"], tr.at["relu1"].sum(), rtol=1e-9)
+    assert_allclose(R, tr.relevance, rtol=1e-9, atol=1e-12 * abs(tr.relevance).max())
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_tiny_denominator_is_not_zero(dtype: Any) -> None:
+    """Only zero itself redistributes nothing, down to the smallest number there is."""
+    info = np.finfo(dtype)
+    z = np.array([info.smallest_subnormal, -info.smallest_subnormal, info.tiny, 0.0, -0.0], dtype=dtype)
+    R = np.array([info.smallest_subnormal, info.smallest_subnormal, 3 * info.tiny, 1.0, 1.0], dtype=dtype)
+    assert_array_equal(divide(R, z), [1, -1, 3, 0, 0])
+    layer, tiny = Dense(np.ones((1, 2), dtype)), np.full((1, 2), info.tiny, dtype=dtype)
+    assert_array_equal(layer.relevance(tiny, np.ones((1, 1), dtype), rules.Zero()), [[0.5, 0.5]])
 
 
 def test_rms_is_over_the_samples_own_units() -> None:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
 import lrpref
-from lrpref import Add, Conv2D, Dense, Flatten, LinearLayer, MaxPool2D, Network, ReLU, Scale, rules, testing
+from lrpref import Add, Concat, Conv2D, Dense, Flatten, LinearLayer, MaxPool2D, Network, ReLU, Scale, rules, testing
 from lrpref.arithmetic import constant
 from lrpref.backend import as_tuple
 from lrpref.composites import Composite
@@ -240,7 +240,59 @@ class Normalised(Dense):
         return z / abs(z).max()
 
 
+class Halved(Dense):
+    """Its forward pass is half of the matrix that rules see."""
+
+    def forward(self, *inputs: Any) -> Any:
+        return super().forward(*inputs) / 2
+
+
+class Unbiased(Dense):
+    """Its forward pass leaves out the bias that rules see."""
+
+    def forward(self, *inputs: Any) -> Any:
+        return super().forward(*inputs) - self.bias
+
+
+class LastWins(MaxPool2D):
+    """Sends relevance to the last cell of each window, whichever won."""
+
+    def route(self, inputs: Any, R: Any) -> Any:
+        rising = np.arange(float(inputs[0].size)).reshape(inputs[0].shape)
+        return super().route((rising,), R)
+
+
+class Interleaved(Flatten):
+    """Flattens in the order of (C, H, W), and returns relevance in the order of (H, W, C)."""
+
+    def route(self, inputs: Any, R: Any) -> Any:
+        N, C, H, W = inputs[0].shape
+        return (R.reshape(N, H, W, C).transpose(0, 3, 1, 2),)
+
+
+class Exchanged(Concat):
+    """Sends each branch the relevance of the other one."""
+
+    def route(self, inputs: Any, R: Any) -> Any:
+        return super().route(inputs, R)[::-1]
+
+
+@pytest.mark.parametrize(
+    ("layer", "inputs"),
+    [(LastWins(2), [IMAGE]), (Interleaved(), [IMAGE]), (Exchanged(), [IMAGE, IMAGE])],
+    ids=["pool", "flatten", "concat"],
+)
+def test_a_layer_that_sends_relevance_to_the_wrong_cells(layer: Any, inputs: list[np.ndarray]) -> None:
+    """Its relevance has the right shape and sum, so that no other law notices, on inputs of ones either."""
+    for batches in (inputs, [0 * x + 1 for x in inputs]):
+        with pytest.raises(ChecksFailed, match="relevance that starts as the output") as caught:
+            check_layer(layer, *batches)
+        assert [failure.law for failure in caught.value.failures] == ["check_routes"]
+
+
 WRONG_LAYERS: list[tuple[LinearLayer, np.ndarray, str, str]] = [
+    (Halved([[1.0, -2.0]]), np.ones((2, 2)), "check_forward", "forward pass against W x [+] b"),
+    (Unbiased([[1.0, -2.0]], [1.0]), np.ones((2, 2)), "check_forward", "forward pass against W x [+] b"),
     (
         Mirrored(np.ones((1, 2, 2, 2))),
         IMAGE,
@@ -258,7 +310,9 @@ WRONG_LAYERS: list[tuple[LinearLayer, np.ndarray, str, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("layer", "x", "law", "message"), WRONG_LAYERS, ids=[w[2] for w in WRONG_LAYERS])
+@pytest.mark.parametrize(
+    ("layer", "x", "law", "message"), WRONG_LAYERS, ids=[type(w[0]).__name__ for w in WRONG_LAYERS]
+)
 def test_a_wrong_layer_is_told_what_is_wrong(layer: Any, x: np.ndarray, law: str, message: str) -> None:
     with pytest.raises(ChecksFailed, match=message) as caught:
         check_layer(layer, x)

@@ -60,14 +60,20 @@ def unitwise(rule: Rule) -> bool:
     """Whether the fast engine knows the rule's steps, and each output unit is redistributed independently.
 
     Only then may a layer be cut into pieces. A rule that overrides `flow`, `shares` or `stabilize`, or whose ratios
-    have denominators of their own, is computed by its own code.
+    have denominators of their own, is computed by its own code. So is a rule whose ratios together redistribute more or
+    less than R, because its books do not close.
     """
     if _has_steps_of(rule, Epsilon):
         known = rule.scale is None  # type: ignore[attr-defined]  # "rms" depends on all units of a sample
     else:
         known = any(_has_steps_of(rule, kind) for kind in (Rule, Gamma, AlphaBeta))
     ratios = rule.ratios() if known else ()
-    return bool(ratios) and all(map(_is_plain, ratios))
+    return bool(ratios) and all(map(_is_plain, ratios)) and (not fixed_shares(rule) or _shares_all(ratios))
+
+
+def _shares_all(ratios: Sequence[Ratio]) -> bool:
+    """Whether the coefficients sum to one, to rounding."""
+    return abs(sum(ratio.coefficient for ratio in ratios) - 1) < 1e-9
 
 
 def _is_plain(ratio: Ratio) -> bool:

@@ -12,20 +12,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from math import inf
 from typing import Any
 
 import numpy as np
 
 from .._support.budget import Budget
+from ..arithmetic import all_finite, quiet
 from ..backend import TAKES_OUT, Array, array_namespace, is_array
 from ..composites import Assignment, Composite, resolve
 from ..errors import DTypeError, ParameterError, at_node, unknown, warn
 from ..network import INPUT, Network
 from ..rules import Rule
 from ..seeds import Start, check, seed_relevance, start_at, target_index
-from ..walk import DEFAULT_RULE, not_finite
+from ..walk import DEFAULT_RULE, Trace, walk
 from .build import PlacedStep, arrivals, build
 from .steps import CARRIED, channels_first, channels_last, sum_of_messages
 from .store import Store
@@ -102,8 +103,17 @@ class Prepared:
         with self._at_work(x) as workers:
             return self._pass(x, workers, remember=False).logits
 
-    def explain(self, x: Array, target: int | Array | None = None, seed: str | float | Array = "logit") -> Array:
+    def explain(
+        self,
+        x: Array,
+        target: int | Array | None = None,
+        seed: str | float | Array = "logit",
+        budget: float | Budget | None = None,
+    ) -> Array:
         """Return the relevance of each value of `x`.
+
+        Where numbers may become too large for the dtype, or relevance is not finite, the result is that of
+        `lrpref.trace`, with its warning.
 
         Parameters
         ----------
@@ -113,6 +123,8 @@ class Prepared:
             As in `lrpref.explain`.
         seed : str, float or array, default "logit"
             As in `lrpref.explain`.
+        budget : float, Budget or None
+            The seconds that it may take, checked before every step, forward and back; None for no limit.
 
         Returns
         -------
@@ -121,52 +133,19 @@ class Prepared:
 
         Raises
         ------
-        ShapeError, InputError, TargetError
+        ShapeError, InputError, TargetError, BudgetError
             As `lrpref.explain` does.
 
         Warns
         -----
         RelevanceWarning
-            If relevance is not finite, or the ledger of a layer or rule of your own does not close.
+            If a value or relevance is not finite, or the ledger of a layer or rule of your own does not close.
         """
-        R, problem = self.explain_and_check(x, target, seed)
-        if problem is not None:
-            warn(problem)
-        return R
-
-    def explain_and_check(
-        self,
-        x: Array,
-        target: int | Array | None = None,
-        seed: str | float | Array = "logit",
-        budget: Budget | None = None,
-    ) -> tuple[Array, str | None]:
-        """Return the relevance, and the warning for the first problem in the books, which is not yet issued.
-
-        Parameters
-        ----------
-        x : array, shape (N, ...)
-            As in `explain`.
-        target : int, array of int, or None
-            As in `explain`.
-        seed : str, float or array, default "logit"
-            As in `explain`.
-        budget : Budget or None
-            The time that it may take, checked before every step, forward and back; None for no limit.
-
-        Returns
-        -------
-        R : array, shape (N, ...)
-            The relevance of the input.
-        problem : str or None
-            Where relevance is not finite, or the books do not close, at a layer or under a rule of your own.
-        """
-        budget = budget or UNLIMITED
+        budget = budget if isinstance(budget, Budget) else Budget(inf if budget is None else budget)
         x = self.net.cast(x)
         check(self.start, tuple(x.shape), target, seed)
         with self._at_work(x) as workers:
-            R = self._pass(x, workers, budget=budget)._relevance(target, seed, workers, once=True, budget=budget)
-            return R, next(iter(workers.problems), None) or not_finite(INPUT, R)
+            return self._pass(x, workers, budget=budget)._explained(target, seed, workers, budget)
 
     def run(self, x: Array) -> ForwardPass:
         """Return one forward pass, from which any number of targets can be explained.
@@ -207,9 +186,7 @@ class Prepared:
         x = self.net.cast(x)
         check(self.start, tuple(x.shape), target, seed)
         with self._at_work(x) as workers:
-            found = self._pass(x, workers, everything=True)._trace(target, seed, workers)
-            _report(workers)
-        return found
+            return self._pass(x, workers, everything=True)._trace(target, seed, workers)
 
     def _fitting(self, x: Array) -> Array:
         """The batch, cast; raises ShapeError or InputError."""
@@ -235,7 +212,7 @@ class Prepared:
         `remember` keeps what relevance needs, else only the explained output is kept; `everything` keeps the value of
         every step.
         """
-        wanted = self._wanted() if remember else {self.start.node}
+        wanted = self._wanted() if remember else {INPUT, self.start.node}
         if everything:
             wanted |= {placed.output for placed in self.steps}
         values, kept = {INPUT: channels_last(x)}, {}
@@ -243,12 +220,12 @@ class Prepared:
         for k, placed in enumerate(self.steps):
             budget.check(placed.nodes[0], "forward pass")
             inputs = tuple(values[read] for read in placed.inputs)
-            with at_node(placed.nodes[0], placed.layer):
+            with at_node(placed.nodes[0], placed.layer), quiet():
                 values[placed.output], kept[placed.output] = placed.step.forward(inputs, workers, remember)
             for read in placed.inputs:
                 if last_read[read] == k and read not in wanted:
                     values.pop(read, None)
-        return ForwardPass(self, values, kept)
+        return ForwardPass(self, values, kept, workers.in_range())
 
     def _wanted(self) -> set[str]:
         """The nodes whose values the way back needs, and the explained one."""
@@ -276,16 +253,22 @@ class ForwardPass:
         Node -> its value, with channels last, for the nodes whose values are needed.
     kept : dict
         Node -> what its step remembers.
+    in_range : bool
+        Whether every sum is certain to be finite. If not, the plain walk computes everything.
     """
 
     prepared: Prepared
     values: Mapping[str, Array]
     kept: dict[str, Any]
+    in_range: bool
 
     @property
     def logits(self) -> Array:
         """The explained output, as the network gives it."""
-        return channels_first(self.values[self.prepared.start.node])
+        start = self.prepared.start
+        if self.in_range:
+            return channels_first(self.values[start.node])
+        return start.net.up_to(start.node).forward(channels_first(self.values[INPUT]))
 
     def explain(self, target: int | Array | None = None, seed: str | float | Array = "logit") -> Array:
         """Return the relevance of the input for one output per sample.
@@ -308,15 +291,32 @@ class ForwardPass:
             As `lrpref.explain` does.
         """
         with self.prepared._at_work(self.values[INPUT]) as workers:
-            R = self._relevance(target, seed, workers)
-            _report(workers)
-        return R
+            return replace(self, kept=dict(self.kept))._explained(target, seed, workers)
+
+    def _explained(
+        self,
+        target: int | Array | None,
+        seed: str | float | Array,
+        workers: Workers,
+        budget: Budget = UNLIMITED,
+    ) -> Array:
+        """The relevance of the input. Empties `kept`, so that what has been used is released at once."""
+        R = self._relevance(target, seed, workers, None, budget)
+        return self._walk(target, seed, budget).relevance if R is None else R
 
     def _trace(self, target: int | Array | None, seed: str | float | Array, workers: Workers) -> FastTrace:
-        """The relevance at every node; for a pass that kept the value of every step."""
+        """The relevance at every node; for a pass that kept the value of every step. Empties `kept`."""
         at: dict[str, Array] = {}
         R = self._relevance(target, seed, workers, at)
+        if R is None:
+            walked = self._walk(target, seed)
+            return FastTrace(walked.relevance, walked.logits, walked.at, self.prepared.forms)
         return FastTrace(R, self.logits, {**at, INPUT: R}, self.prepared.forms)
+
+    def _walk(self, target: int | Array | None, seed: str | float | Array, budget: Budget = UNLIMITED) -> Trace:
+        """The plain walk, which names the nodes and samples where something is not finite."""
+        x = _repeated(channels_first(self.values[INPUT]), target)
+        return walk(self.prepared.start, self.prepared.rules, x, target, seed, budget)
 
     def _relevance(
         self,
@@ -324,21 +324,23 @@ class ForwardPass:
         seed: str | float | Array,
         workers: Workers,
         seen: dict[str, Array] | None = None,
-        once: bool = False,
         budget: Budget = UNLIMITED,
-    ) -> Array:
-        """The relevance of the input.
+    ) -> Array | None:
+        """The relevance of the input, with the warning for the first problem; None if it may not be finite.
 
-        `seen` receives the relevance at every node on the way. With `once`, what was kept is released as soon as it
-        has been used, since this pass explains nothing more.
+        `seen` receives the relevance at every node on the way.
         """
-        logits = self.logits
-        several = 1 if target is None or np.ndim(target) == 0 else len(target)  # type: ignore[arg-type]
-        if logits.shape[0] == 1 < several:
-            logits = array_namespace(logits).broadcast_to(logits, (several, *logits.shape[1:]))
-        R = seed_relevance(self.prepared.start, logits, target_index(logits, target, seed), seed)
-        kept = self.kept if once else dict(self.kept)
-        return channels_first(self._back(channels_last(R), workers, seen, kept, budget))
+        if not self.in_range:
+            return None
+        start, logits = self.prepared.start, _repeated(self.logits, target)
+        with quiet():
+            R = seed_relevance(start, logits, target_index(logits, target, seed), seed)
+            R = channels_first(self._back(channels_last(R), workers, seen, self.kept, budget))
+        if not (workers.in_range() and all_finite(R)):
+            return None
+        for problem in workers.problems[:1]:
+            warn(problem)
+        return R
 
     def _back(
         self, R: Array, workers: Workers, seen: dict[str, Array] | None, kept: dict[str, Any], budget: Budget
@@ -363,10 +365,12 @@ class ForwardPass:
         return self.values[INPUT] * found if forms[INPUT] == CARRIED else found
 
 
-def _report(workers: Workers) -> None:
-    """Warn of the first problem that a step found."""
-    for problem in workers.problems[:1]:
-        warn(problem)
+def _repeated(batch: Array, target: int | Array | None) -> Array:
+    """A batch of one sample, once for each of several targets; other batches as they are."""
+    several = 1 if target is None or np.ndim(target) == 0 else len(target)  # type: ignore[arg-type]
+    if len(batch) == 1 < several:
+        return array_namespace(batch).broadcast_to(batch, (several, *batch.shape[1:]))
+    return batch
 
 
 @dataclass(frozen=True, eq=False)
@@ -459,7 +463,9 @@ def prepare(
             f"{net.dtype} on {net.backend}: use lrpref.explain(..., form='plain')"
         )
     rules, start = resolve(rule).assign(net), start_at(net, node)
-    return Prepared(net, rules, start, tuple(build(start.net, rules, start.node, form, shape)), threads)
+    with quiet():
+        steps = tuple(build(start.net, rules, start.node, form, shape))
+    return Prepared(net, rules, start, steps, threads)
 
 
 def can_prepare(net: Network) -> bool:

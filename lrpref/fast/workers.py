@@ -13,8 +13,10 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from math import prod
+from threading import Lock
 from typing import Any, TypeVar
 
+from ..arithmetic import quiet
 from ..backend import Array, DType
 from .store import Store
 
@@ -29,6 +31,10 @@ blocks NumPy's calls, for which the threads wait for each other, take longer tha
 
 GPU_BLOCK_BYTES = 1 << 28
 """The same on a GPU, which needs more work at a time."""
+
+
+HEADROOM = 1 << 20
+"""How far below the largest number of the dtype sums must stay. Winograd's transforms multiply by less than 2^16."""
 
 
 class Scratch:
@@ -64,6 +70,7 @@ class Workers:
         self._scratches = [Scratch(xp, store) for _ in range(count)]
         self._others = ThreadPoolExecutor(count - 1) if count > 1 else None
         self.problems: list[str] = []
+        self._peaks: list[Array] = []
 
     @property
     def count(self) -> int:
@@ -85,8 +92,9 @@ class Workers:
         waiting = iter(jobs)  # a list's iterator is safe to share between threads
 
         def take(scratch: Scratch) -> None:
-            for job in waiting:
-                work(job, scratch)
+            with quiet():
+                for job in waiting:
+                    work(job, scratch)
 
         own, *others = self._scratches
         started = [self._others.submit(take, scratch) for scratch in others[: len(jobs) - 1]] if self._others else []
@@ -95,6 +103,16 @@ class Workers:
         finally:
             for done in started:
                 done.result()
+
+    def watch(self, values: Array, gain: float = 1) -> None:
+        """Note that sums of up to `gain` times the largest magnitude of `values` are computed."""
+        if values.size:
+            self._peaks.append(self._xp.maximum(self._xp.max(values), -self._xp.min(values)) * gain)
+
+    def in_range(self) -> bool:
+        """Whether no watched sum can overflow, in whichever order and form it is computed; False for NaN."""
+        xp = self._xp
+        return all(bool(peak < float(xp.finfo(peak.dtype).max) / HEADROOM) for peak in self._peaks)
 
     def close(self) -> None:
         """End the other threads."""
@@ -126,10 +144,39 @@ def at_work(xp: Any, threads: int | None, store: Store | None = None) -> Iterato
         if control is None or count == 1:
             yield workers
         else:
-            with control.limit(limits=1, user_api="blas"):
+            with _BLAS.limited(control):
                 yield workers
     finally:
         workers.close()
+
+
+class _SharedLimit:
+    """The limit of one BLAS thread, which holds for the whole process: calls that overlap share it.
+
+    The first call sets it, and the last one restores the number of threads that the first one found.
+    """
+
+    def __init__(self) -> None:
+        self._lock, self._calls = Lock(), 0
+        self._limiter: Any = None
+
+    @contextmanager
+    def limited(self, control: Any) -> Iterator[None]:
+        """Limit BLAS with a controller of threadpoolctl as long as the context, or another one, lasts."""
+        with self._lock:
+            if self._calls == 0:
+                self._limiter = control.limit(limits=1, user_api="blas")
+            self._calls += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._calls -= 1
+                if self._calls == 0:
+                    self._limiter.restore_original_limits()
+
+
+_BLAS = _SharedLimit()
 
 
 def _cores() -> int:

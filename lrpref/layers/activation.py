@@ -1,7 +1,7 @@
 """Activations. All of them pass relevance unchanged.
 
 An activation has one input per output, so the output's relevance can only be attributed to that input (Montavon et al.
-2019, LNCS 11700, ch. 10, sec. 10.3).
+2019, LNCS 11700, ch. 10, sec. 10.3). NaN stays NaN: comparisons are written so that it is never replaced by a bound.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class ReLU(Elementwise):
         """max(x, 0)."""
         (x,) = inputs
         xp = array_namespace(x)
-        return xp.where(x > 0, x, zeros_like(x))
+        return xp.where(x <= 0, zeros_like(x), x)
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +35,7 @@ class ReLU6(Elementwise):
         """min(max(x, 0), 6)."""
         (x,) = inputs
         xp = array_namespace(x)
-        return xp.where(x > 0, xp.where(x < 6, x, full(x.shape, 6, like=x)), zeros_like(x))
+        return xp.where(x <= 0, zeros_like(x), xp.where(x >= 6, full(x.shape, 6, like=x), x))
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,10 +99,10 @@ class ThreshReLU(Elementwise):
             t = zeros_like(x) + xp.reshape(self.threshold, per_channel)
         else:
             t = full(x.shape, self.threshold, like=x)
-        upper = xp.where(x > t, x, t)
+        upper = xp.where(x <= t, t, x)
         if self.below is None:
             return upper
-        return xp.where(xp.reshape(self.below, per_channel), xp.where(x < t, x, t), upper)
+        return xp.where(xp.reshape(self.below, per_channel), xp.where(x >= t, t, x), upper)
 
 
 @dataclass(frozen=True, eq=False)

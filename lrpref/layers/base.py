@@ -6,7 +6,7 @@ Every layer but Softmax and LogSoftmax is one of three kinds:
     Elementwise   an activation: relevance passes unchanged.
     Routing       moves values: relevance returns to where each value came from.
 
-Layers are frozen, cache nothing, change none of their arguments, and do not know which rules exist.
+Layers are frozen, cache nothing, change none of their arguments, and do not know which rules exist. They pass NaN on.
 """
 
 from __future__ import annotations

@@ -67,6 +67,8 @@ class Pool2D(Layer):
 class MaxPool2D(Pool2D, Routing):
     """The largest value of each window; its relevance goes to the cell that won.
 
+    NaN is larger than every number, and of several the first wins, as in `numpy.argmax`.
+
     Winner-take-all is the treatment of max-pooling in Montavon et al. 2019 (LNCS 11700, ch. 10, sec. 10.3).
 
     Parameters
@@ -102,7 +104,8 @@ class MaxPool2D(Pool2D, Routing):
             if z is None or seen is None:
                 z, seen = value, real
             else:
-                z = xp.where(real & (~seen | (value > z)), value, z)
+                larger = ~(value <= z) & (z == z)  # NaN is larger than every number
+                z = xp.where(real & (~seen | larger), value, z)
                 seen = seen | real
         assert z is not None  # a kernel has at least one tap
         return z
@@ -116,7 +119,7 @@ class MaxPool2D(Pool2D, Routing):
         share = R / self._ties(a, z) if self.ties == "equal" else R
         free = xp.ones(z.shape, dtype=xp.bool)
         for cells, value, real in self._taps(a):
-            wins = real & free & (value == z)
+            wins = real & free & _same(value, z)
             R_a[cells] += xp.where(wins, share, zeros_like(R))
             if self.ties == "first":
                 free = free & ~wins
@@ -127,7 +130,7 @@ class MaxPool2D(Pool2D, Routing):
         xp = array_namespace(a)
         count = zeros_like(z)
         for _, value, real in self._taps(a):
-            count = count + xp.where(real & (value == z), ones_like(z), zeros_like(z))
+            count = count + xp.where(real & _same(value, z), ones_like(z), zeros_like(z))
         return count
 
     def _taps(self, a: Array) -> Iterator[tuple[Cells, Array, Array]]:
@@ -138,6 +141,11 @@ class MaxPool2D(Pool2D, Routing):
         a = pad(a, self.window.padding)
         for _, _, cells in self.window.taps((H, W)):
             yield cells, a[cells], real[cells]
+
+
+def _same(value: Array, z: Array) -> Array:
+    """Whether two values are equal, or both NaN."""
+    return (value == z) | ((value != value) & (z != z))
 
 
 @dataclass(frozen=True, eq=False)

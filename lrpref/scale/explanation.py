@@ -12,10 +12,9 @@ from typing import Any
 import numpy as np
 
 from .._support.budget import Budget
-from ..arithmetic import all_finite
 from ..backend import Array
 from ..composites import Composite, resolve
-from ..errors import unknown, warn
+from ..errors import unknown
 from ..fast import FORMS, can_prepare, prepare
 from ..network import Network
 from ..rules import Rule
@@ -44,8 +43,9 @@ def explain(
     moved to the network's backend, and its relevance back to that of `x`. Without it, `x` must be an array on the
     network's backend.
 
-    A `RelevanceWarning` is issued if relevance is not finite, or if the ledger of a layer does not close. With
-    form="plain" every layer is checked, otherwise only layers of your own, and rules with steps of their own.
+    A `RelevanceWarning` is issued if the output of a node or relevance is not finite, or if the ledger of a layer does
+    not close; it names the node and the samples. With form="plain" every layer is checked, otherwise only layers of
+    your own, and rules of your own with steps of their own or with ratios that redistribute more or less than R.
 
     Parameters
     ----------
@@ -141,11 +141,6 @@ def _explainer(
     prepared = prepare(net, rule, form, node, shape[1:] if len(shape) == 4 else None)
 
     def fast(x: Array, target: Any, seed: Any) -> Array:
-        R, problem = prepared.explain_and_check(x, target, seed, budget)
-        if not all_finite(R):
-            return plain(x, target, seed)  # which may be finite, and names the node if it is not
-        if problem is not None:
-            warn(problem)
-        return R
+        return prepared.explain(x, target, seed, budget)
 
     return fast

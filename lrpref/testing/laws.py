@@ -522,6 +522,84 @@ def check_adjoint(linear: Explain, adjoint: Explain, x: Any, s: Array, *, tolera
 
 
 @law
+def check_forward(
+    forward: Explain, linear: Explain, x: Any, b: Array | None = None, *, tolerance: Any = None
+) -> Iterator[Pair]:
+    """The forward pass is the linear map plus the bias: f(x) = W x + b.
+
+    Rules compute z_j from W and b, so a layer that computes anything else is explained as another function.
+
+    Parameters
+    ----------
+    forward : callable
+        x -> f(x), the layer's output; several inputs are several arguments.
+    linear : callable
+        x -> W x, without the bias.
+    x : array or tuple of arrays, shape (N, ...)
+        The input.
+    b : array, optional
+        The bias, which broadcasts to the output; None for none.
+    tolerance : float or array, optional
+        The absolute difference allowed; see the module.
+
+    Raises
+    ------
+    LawBroken
+        If the two sides differ.
+
+    References
+    ----------
+    Bach et al. 2015, PLoS ONE 10(7):e0130140, eqs. 50 and 51.
+
+    Examples
+    --------
+    >>> W = np.array([[1.0, 2.0]])
+    >>> check_forward(lambda x: x @ W.T + 1, lambda x: x @ W.T, np.array([[3.0, 4.0]]), np.array([1.0]))
+    """
+    expected = linear(*as_tuple(x))
+    expected = expected if b is None else expected + b
+    yield from _each("forward pass against W x + b", forward(*as_tuple(x)), expected, tolerance)
+
+
+@law
+def check_routes(explain: Explain, forward: Explain, x: Any, *, tolerance: Any = None) -> Iterator[Pair]:
+    """A routing layer returns relevance to where a value came from: R_i(z) = a_i R_i(1).
+
+    A cell receives one share for each output that holds its value, so if the relevance of every output is its value,
+    the relevance of the cell is a multiple of its own value. Give distinct values, so that each has one origin.
+
+    Parameters
+    ----------
+    explain : callable
+        explain(x, R) returns the relevance of `x`.
+    forward : callable
+        x -> z, the layer's output; several inputs are several arguments.
+    x : array or tuple of arrays, shape (N, ...)
+        The input.
+    tolerance : float or array, optional
+        The absolute difference allowed; see the module.
+
+    Raises
+    ------
+    LawBroken
+        If the two sides differ.
+
+    References
+    ----------
+    Montavon et al. 2019, LNCS 11700, sec. 10.3, for max-pooling.
+
+    Examples
+    --------
+    >>> x = np.array([[3.0, 4.0]])
+    >>> check_routes(lambda x, R: R[:, ::-1], lambda x: x[:, ::-1], x)
+    """
+    z = forward(*as_tuple(x))
+    shares = as_tuple(explain(x, 0 * z + 1))
+    expected = tuple(a * R for a, R in zip(as_tuple(x), shares, strict=True))
+    yield from _each("relevance that starts as the output", explain(x, z), expected, tolerance)
+
+
+@law
 def check_weights(linear: Explain, w: Array, *, tolerance: Any = None) -> Iterator[Pair]:
     """A layer computes with the weights it is given: linear(3 w) = 3 linear(w).
 
@@ -586,7 +664,8 @@ LAWS: Mapping[str, Law[...]] = {
     check.__name__: check
     for check in (
         check_shape, check_finite, check_number_type, check_no_mutation, check_batch_independence, check_linear_in_R,
-        check_conservation, check_scale_covariance, check_oracle, check_adjoint, check_weights, check_fold,
+        check_conservation, check_scale_covariance, check_oracle, check_adjoint, check_weights, check_forward,
+        check_routes, check_fold,
     )
 }  # fmt: skip
 """All laws by name."""

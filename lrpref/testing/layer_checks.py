@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from ..arithmetic import is_exact
-from ..backend import Array, to_numpy
-from ..layers import Layer, LinearLayer
+from ..arithmetic import converted, is_exact
+from ..backend import Array, array_namespace, to_numpy
+from ..layers import Layer, LinearLayer, Routing
 from ..rational import conversion as rational
 from ..rules import Absolute
 from .cases import describe_layer, layer_arrays
@@ -22,9 +22,11 @@ from .laws import (
     check_batch_independence,
     check_conservation,
     check_finite,
+    check_forward,
     check_linear_in_R,
     check_no_mutation,
     check_number_type,
+    check_routes,
     check_shape,
     check_weights,
     holds,
@@ -36,8 +38,9 @@ def check_layer(layer: Layer, *inputs: Array) -> None:
     """Check all laws of a layer on your own inputs.
 
     The methods `linear` and `adjoint` of a linear layer must be a matrix and its transpose, for any weights they are
-    given. The relevance of every layer must be shaped like its inputs, be conserved, and not depend on the batch; no
-    call may change its arguments. If the transpose is wrong, the message names the first input and output that
+    given, and the forward pass the same matrix plus the bias. A routing layer must return relevance to where each value
+    came from. The relevance of every layer must be shaped like its inputs, be conserved, and not depend on the batch;
+    no call may change its arguments. If the transpose is wrong, the message names the first input and output that
     disagree.
 
     Parameters
@@ -84,6 +87,9 @@ def layer_laws(layer: Layer) -> dict[str, Pairs]:
     if isinstance(layer, LinearLayer):
         found["check_adjoint"] = lambda inputs: _adjoint(layer, inputs)
         found["check_weights"] = lambda inputs: _weights(layer, inputs)
+        found["check_forward"] = lambda inputs: _forward(layer, inputs)
+    if isinstance(layer, Routing):
+        found["check_routes"] = lambda inputs: check_routes.pairs(relevance, layer.forward, _distinct(inputs))
     return found
 
 
@@ -155,6 +161,20 @@ def _unit_vectors(
                     where = f"input {i[1:]}" if len(zeros) == 1 else f"input {k + 1} at {i[1:]}"
                     return [replace(wrong[-1], what=f"between {where} and output {j[1:]}: {wrong[-1].what}")]
     return []
+
+
+def _forward(layer: LinearLayer, inputs: tuple[Array, ...]) -> Iterator[Pair]:
+    """Check that the forward pass is what rules take it for."""
+    w, b = layer.parameters(*inputs)
+    return check_forward.pairs(layer.forward, partial(layer.linear, w), inputs, b)
+
+
+def _distinct(inputs: tuple[Array, ...]) -> tuple[Array, ...]:
+    """Different whole numbers in the shapes and the number type of the inputs, in random order."""
+    ends = np.cumsum([0, *(a.size for a in inputs)])
+    numbers = np.random.default_rng(0).permutation(ends[-1]) + 1
+    parts = [numbers[i:j].reshape(tuple(a.shape)) for i, j, a in zip(ends, ends[1:], inputs, strict=False)]
+    return tuple(converted(array_namespace(a).asarray(part), like=a) for part, a in zip(parts, inputs, strict=True))
 
 
 def _weights(layer: LinearLayer, inputs: tuple[Array, ...]) -> Iterator[Pair]:

@@ -41,6 +41,8 @@ class FlatRuleStep:
         Whether the ReLU that follows is computed here.
     carried : bool
         Whether relevance arrives as a factor of the output.
+    gain : float
+        The largest sum of magnitudes of one unit's weights.
     """
 
     layer: LinearLayer
@@ -50,6 +52,7 @@ class FlatRuleStep:
     bias: Array | None
     rectified: bool
     carried: bool
+    gain: float
 
     needs_inputs = False
 
@@ -63,6 +66,9 @@ class FlatRuleStep:
         (a,) = inputs
         xp = array_namespace(a)
         y = workers.empty(output_shape(self.layer, a), a.dtype)
+        workers.watch(a, self.gain)
+        if self.bias is not None:
+            workers.watch(self.bias)
         self.own.apply(Source(a), self._finish, (y,), workers)
         if not remember:
             return y, None

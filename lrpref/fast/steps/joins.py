@@ -29,6 +29,8 @@ class AddStep:
         xp, shape = array_namespace(inputs[0]), inputs[0].shape
         y = workers.empty(shape, inputs[0].dtype)
         q = workers.empty(shape, y.dtype) if remember else None
+        for a in inputs:
+            workers.watch(a, len(inputs))
 
         def work(piece: Block, scratch: Scratch) -> None:
             y_here, first, second, *more = map(piece.part, (y, *inputs))
@@ -72,6 +74,7 @@ class GlobalAvgPoolStep:
         """y, and (q / (H W), the shape of the input)."""
         (a,) = inputs
         xp = array_namespace(a)
+        workers.watch(a, a.shape[1] * a.shape[2])
         y = xp.mean(a, axis=(1, 2), keepdims=True)
         if not remember:
             return y, None

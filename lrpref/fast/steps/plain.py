@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ...backend import Array, array_namespace
+from ...backend import Array, array_namespace, is_array
 from ...engine import Rule
 from ...ledger import Entry, Flow
 from ...network import Node
@@ -39,13 +39,17 @@ class PlainStep:
 
     def forward(self, inputs: tuple[Array, ...], workers: Workers, remember: bool) -> tuple[Array, None]:
         """The layer's output."""
-        return channels_last(self.node.layer.forward(*map(channels_first, inputs))), None
+        y = channels_last(self.node.layer.forward(*map(channels_first, inputs)))
+        workers.watch(y)
+        return y, None
 
     def backward(self, message: Array, kept: Any, inputs: tuple[Array, ...], workers: Workers) -> Sequence[Array]:
         """The layer's flow; several targets of one input are as many inputs."""
         R, xp = channels_first(message), array_namespace(message)
         values = tuple(xp.broadcast_to(a, (len(R), *a.shape[1:])) for a in map(channels_first, inputs))
         flow = self.node.layer.flow(values, R, self.rule)
+        for loss in filter(is_array, flow.losses.values()):
+            workers.watch(loss)  # NaN where a denominator is infinite
         if self.checked:
             workers.problems.extend(filter(None, self._problems(R, flow)))
         return tuple(map(channels_last, flow.inputs))

@@ -44,6 +44,8 @@ class WeightedStep:
         Whether the ReLU that follows is computed here.
     carried : bool
         Whether relevance arrives as a factor of the output.
+    gain : float
+        The largest sum of magnitudes of one unit's weights, over all parts.
     """
 
     layer: LinearLayer
@@ -52,6 +54,7 @@ class WeightedStep:
     biases: tuple[Array | None, ...] | None
     rectified: bool
     carried: bool
+    gain: float
 
     needs_inputs = False
 
@@ -73,6 +76,9 @@ class WeightedStep:
         held = self._varying_biases(a) if self.biases is None else self.biases
         biases = {at: b for at, part in enumerate(computed) if (b := held[part]) is not None}
         varying = () if self.biases is not None else tuple(xp.broadcast_to(b, shape) for b in biases.values())
+        workers.watch(read, self.gain)
+        for b in biases.values():
+            workers.watch(b)
         z_at = [computed.index(part) for part in self.recipe.output]
 
         def finish(parts: Sequence[Array], outs: tuple[Array, ...], channels: slice) -> None:
