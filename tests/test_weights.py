@@ -70,6 +70,7 @@ EVERY_LAYER: dict[str, tuple[Layer, int]] = {
     "ThreshReLU of a number": (ThreshReLU(0.25), 1),
     "Sigmoid": (Sigmoid(), 1),
     "Tanh": (Tanh(), 1),
+    "LogSoftmax": (lrpref.LogSoftmax(), 1),
     "Softmax": (Softmax(), 1),
     "Add": (Add(), 3),
     "Concat": (Concat(), 2),
