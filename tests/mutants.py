@@ -782,6 +782,38 @@ EVALUATION = [
         "tests/test_evaluation.py::test_cascading_and_independent",
         "a logit of the opposite sign flips the map, and the similarity with it",
     ),
+    Mutant(
+        "a map of NaN is equal to any other",
+        "evaluation/maps.py",
+        "np.all([np.isfinite(R).all(axis=1) for R in flat], axis=0)",
+        "np.isfinite(flat[0]).all(axis=1)",
+        "tests/test_evaluation.py::test_a_map_that_is_not_finite_is_similar_to_nothing[nan-relative_l2]",
+        "lrpref 0.2: relative_l2 of any map to one of NaN was 0",
+    ),
+    Mutant(
+        "a tiny map has no length",
+        "evaluation/maps.py",
+        "return np.ldexp(R, -exponents[:, None]), exponents",
+        "return R, 0 * exponents",
+        "tests/test_evaluation.py::test_maps_of_any_size_are_measured_alike[1e-200-cosine]",
+        "lrpref 0.2: the cosine of a map of 1e-200 with itself was 0",
+    ),
+    Mutant(
+        "a map per pixel keeps its sign where magnitudes are asked for",
+        "evaluation/ranking.py",
+        "abs(R).sum(axis=1)}",
+        "R.sum(axis=1)}",
+        "tests/test_evaluation.py::test_a_map_per_pixel_is_one_channel_however_it_is_written",
+        "lrpref 0.2, for maps (N, H, W) alone",
+    ),
+    Mutant(
+        "the tails of the blur's Gaussian heap up at the ends of its kernel",
+        "evaluation/fills.py",
+        "(self.size // 2 + offsets) % self.size",
+        "np.clip(self.size // 2 + offsets, 0, self.size - 1)",
+        "tests/test_evaluation.py::test_the_blur_is_rises[shape0-5.0-11]",
+        "scipy.ndimage's other modes",
+    ),
 ]
 
 
