@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Self
 
-from .arithmetic import as_dtype, as_floating, check_finite, check_still_exact, is_real_floating
+from .arithmetic import as_dtype, as_floating, check_finite, check_not_pixels, check_still_exact, is_real_floating
 from .backend import Array, DType, array_namespace, asarray, backend_name, is_array, load_backend
 from .errors import DTypeError, GraphError, InputError, at_node
 from .layers import Layer, Softmax
@@ -181,7 +181,7 @@ class Network:
         ShapeError
             If a layer cannot take its inputs; the message names the node.
         InputError, DTypeError
-            If `x` is not a batch of finite numbers on the network's backend.
+            If `x` is not a batch of finite numbers on the network's backend, or holds 8- or 16-bit pixels above 1.
         """
         return self.activations(x)[self.output]
 
@@ -215,7 +215,8 @@ class Network:
 
     def cast(self, x: Any) -> Array:
         """Return `x` in the network's dtype; raise InputError or DTypeError if it cannot be computed with."""
-        x = as_floating(x, "the input")
+        given, x = x, as_floating(x, "the input")
+        check_not_pixels(given, "the input")
         if x.ndim < 2:
             raise InputError(f"the input must be a batch (N, ...), got shape {tuple(x.shape)}; use x[None]")
         home = self.backend or backend_name(x)

@@ -30,7 +30,7 @@ def run(chosen: argparse.Namespace) -> int:
     """Print the plan, check the forward pass, and print the change of the heatmap."""
     net, about = weights.load(chosen.network), weights.metadata(chosen.network)
     name = chosen.input or fitting_sample(input_shape(about))
-    x = read_input(name, about, chosen.invert)
+    x = read_input(name, about, chosen)
     print(fusion_plan(net, chosen.threshold_relu))
     fused = fuse(net, verify=x, threshold_relu=chosen.threshold_relu)
     print(f"\nforward difference on {name}: {forward_difference(net, fused, x):.1e} of the largest output")
