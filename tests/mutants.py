@@ -560,8 +560,8 @@ ZOO = [
     Mutant(
         "std multiplies",
         "zoo/inputs.py",
-        "(pixels - self._shaped(self.mean, pixels)) / self",
-        "(pixels - self._shaped(self.mean, pixels)) * self",
+        "(p - self._shaped(self.mean, p)) / self",
+        "(p - self._shaped(self.mean, p)) * self",
         "tests/test_inputs.py::test_samples_and_images_are_normalised",
         "a slip of the pen",
     ),

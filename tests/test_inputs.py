@@ -67,6 +67,16 @@ def test_an_array_is_taken_as_it_is() -> None:
     assert_array_equal(inputs.read("x.npy", (3, 32, 32), normalisation=CIFAR)[0], x)
 
 
+def test_integers_are_not_cut_off_by_a_normalisation() -> None:
+    """In lrpref 0.2, pixels of 8 bits became whole numbers of 8 bits."""
+    normalisation = inputs.Normalisation([0.5], [0.25])
+    for dtype in (int, np.uint8, bool):
+        assert_array_equal(normalisation.apply(np.array([[[[0, 1]]]], dtype)), [[[[-2.0, 2.0]]]])
+    assert_array_equal(normalisation.undo(np.array([[[[-1, 2]]]])), [[[[0.25, 1.0]]]])
+    with pytest.raises(InputError, match="the picture holds 8-bit pixels up to 200"):
+        normalisation.apply(np.array([[[[0, 200]]]], np.uint8))
+
+
 def test_the_box_is_what_black_and_white_become() -> None:
     low, high = CIFAR.box()
     assert low.shape == high.shape == (1, 3, 1, 1)

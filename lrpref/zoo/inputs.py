@@ -60,12 +60,15 @@ class Normalisation:
             raise WeightsError(f"the metadata's mean and std of the input cannot be used: {error}") from error
 
     def apply(self, pixels: np.ndarray) -> np.ndarray:
-        """Normalise pixels (N, C, H, W); the number type stays."""
-        x: np.ndarray = (pixels - self._shaped(self.mean, pixels)) / self._shaped(self.std, pixels)
-        return x.astype(pixels.dtype)
+        """Normalise pixels (N, C, H, W) in [0, 1]; floating-point types stay, integers become float64."""
+        p = to_numpy(as_floating(pixels, "the picture"))
+        check_not_pixels(pixels, "the picture")
+        x: np.ndarray = (p - self._shaped(self.mean, p)) / self._shaped(self.std, p)
+        return x.astype(p.dtype)
 
     def undo(self, x: np.ndarray) -> np.ndarray:
-        """Undo the normalisation of an input (N, C, H, W)."""
+        """Undo the normalisation of an input (N, C, H, W); floating-point types stay, integers become float64."""
+        x = to_numpy(as_floating(x, "the input"))
         pixels: np.ndarray = x * self._shaped(self.std, x) + self._shaped(self.mean, x)
         return pixels.astype(x.dtype)
 

@@ -27,7 +27,7 @@ FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "GIF", "WEBP", "PPM")
 """The formats that are read, by Pillow's names; PPM includes PGM, PBM and PFM."""
 
 MAX_PIXELS = 2**26
-"""The largest picture that is read: 67 million pixels, as 8192 x 8192."""
+"""The largest picture that is read: 67 million pixels, as 8192 x 8192, for which up to 1.5 GiB of memory are needed."""
 
 KINDS: Mapping[str, str] = {
     **dict.fromkeys(("1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "I;16N", "F"), "grey"),
