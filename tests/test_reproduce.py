@@ -295,6 +295,8 @@ def test_intervals_are_over_seeds() -> None:
         ([0.3, -0.2, 0.1], "cannot say: the interval over seeds holds 0"),
         ([0.3, 0.31], "cannot say: 2 training seeds, at least 3 are needed"),
         ([], "cannot say: nothing was measured"),
+        ([0.3, float("nan"), 0.3], "cannot say: the measure is not finite"),
+        ([0.3, float("inf"), 0.3], "cannot say: the measure is not finite"),
     ],
 )
 def test_verdicts(values: list[float], expected: str) -> None:
@@ -341,6 +343,18 @@ def test_the_claims_of_the_first_study_by_hand() -> None:
         found[Unit("mnist", "mnist-conv-bn-relu", seed, "pass", "zero")]["abpc_zero"] += 1.0
     torn = {claim.sentence: claim.verdict for claim in guillemot2020.answer(found)}
     assert torn[f"{behind}pass (zero)"] == "cannot say: mean: held; zero: did not hold"
+
+
+@pytest.mark.parametrize("area", [1.0, float("nan")])
+def test_maps_that_are_not_finite_are_not_the_same(area: float) -> None:
+    """The theorem's check compares the areas of all seeds; `max` would skip a NaN that does not come first."""
+    found = {
+        Unit("mnist", "mnist-conv-bn-relu", seed, treatment, "zero"): rows(area if seed == 1 else 1.0)
+        for seed in range(3)
+        for treatment in ("fused", "zero")
+    }
+    verdicts = [claim.verdict for claim in guillemot2020.answer(found)]
+    assert verdicts.count("the same map, by theorem: True") == np.isfinite(area)
 
 
 def test_the_claims_of_the_second_study_by_hand() -> None:
