@@ -552,6 +552,7 @@ def test_measures_of_maps_by_hand() -> None:
     assert np.isnan(maps.spearman(a, zero)).all()
     assert maps.relative_l2(a, zero) == np.inf
     assert maps.relative_l2(zero, zero) == 0
+    assert maps.relative_l2([[1, 2]], [[2, 4]]) == 0.5
     for empty in (np.zeros((0, 3)), np.zeros((2, 0))):
         assert maps.relative_l2(empty, empty).shape == maps.top_share(empty).shape == (len(empty),)
         assert np.isnan(maps.spearman(empty, empty)).all()
@@ -698,7 +699,10 @@ def test_what_is_refused(error: type[Exception], changed: dict[str, Any]) -> Non
         (ParameterError, lambda: fills.Value(((1.0,), (2.0,)))),  # type: ignore[arg-type]
         (ParameterError, lambda: maps.top_share(X, 0)),
         (ShapeError, lambda: maps.cosine(X, X[:1])),
+        (ShapeError, lambda: maps.top_share(np.asarray(1.0))),
         (DTypeError, lambda: maps.relative_l2(X * 1j, X)),
+        (DTypeError, lambda: maps.cosine(np.full((1, 2), "1e3"), np.ones((1, 2)))),
+        (DTypeError, lambda: maps.spearman(np.zeros((1, 2), "timedelta64[s]"), np.ones((1, 2)))),
         (ShapeError, lambda: baselines.sobel(None, np.ones((1, 3)))),
         (ParameterError, lambda: evaluation.parameter_randomisation(small_network(generator()), X, mode="all")),
         (

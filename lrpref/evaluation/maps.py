@@ -149,22 +149,25 @@ SIMILARITIES: Mapping[str, Callable[[Array, Array], np.ndarray]] = {
 def _per_sample(measure: Callable[..., np.ndarray], *maps: Array) -> np.ndarray:
     """The measure of finite maps, given as float64 (N, values); NaN for a sample in which one is not finite.
 
-    Raises ShapeError if the shapes differ, DTypeError for maps that are not real numbers.
+    Raises ShapeError if the shapes differ or a map has no axis, DTypeError for maps that are not real numbers.
     """
-    if len(shapes := dict.fromkeys(tuple(R.shape) for R in maps)) > 1:
+    arrays = [_as_float64(R) for R in maps]
+    if len(shapes := dict.fromkeys(R.shape for R in arrays)) > 1:
         raise ShapeError(f"maps of shapes {' and '.join(map(str, shapes))} cannot be compared")
-    flat = [_flat(R) for R in maps]
+    flat = [R.reshape(len(R), math.prod(R.shape[1:])) for R in arrays]
     sound = np.all([np.isfinite(R).all(axis=1) for R in flat], axis=0)
     found = np.full(len(sound), np.nan)
     found[sound] = measure(*(R[sound] for R in flat))
     return found
 
 
-def _flat(R: Array) -> np.ndarray:
-    """A map as float64 (N, values); what is too large for float64 becomes infinite."""
+def _as_float64(R: Array) -> np.ndarray:
+    """A map in float64; what is too large for it becomes infinite."""
     with np.errstate(over="ignore"):
         wide = np.asarray(as_dtype(to_numpy(as_floating(R, "a map")), np.float64))
-    return wide.reshape(len(wide), math.prod(wide.shape[1:]))
+    if wide.ndim == 0:
+        raise ShapeError("a map is one number; expected an array (N, ...)")
+    return wide
 
 
 def _scaled(R: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
