@@ -122,6 +122,22 @@ def smaller(dtype: DType) -> str:
     return "use smaller numbers" + (", or net.astype('float64')" if str(dtype).endswith("float32") else "")
 
 
+def check_not_pixels(x: Any, what: str) -> None:
+    """Raise InputError for unsigned integers of 8 or 16 bits above 1: the pixels of an image, not a network's numbers.
+
+    Python's integers and signed ones may be meant as they are; `what` names `x` in the message.
+    """
+    x = x if is_array(x) else np.asarray(x)
+    if not isinstance(x, np.ndarray) or x.dtype.kind != "u" or x.itemsize > 2:
+        return
+    if (most := int(x.max(initial=0))) > 1:
+        bits, white = 8 * x.itemsize, np.iinfo(x.dtype).max
+        raise InputError(
+            f"{what} holds {bits}-bit pixels up to {most}; for a network of pixels in [0, 1] use x / {white}, and for "
+            "one of whole numbers x.astype('float64')"
+        )
+
+
 def exact_number(value: Any) -> Any:
     """Return a rational number in the type that exact arrays hold: gmpy2's mpq where installed, else Fraction.
 

@@ -18,6 +18,7 @@ from .arithmetic import (
     as_floating,
     check_finite,
     check_in_range,
+    check_not_pixels,
     check_still_exact,
     is_real_floating,
     quiet,
@@ -227,7 +228,8 @@ class Network:
         ShapeError
             If a layer cannot take its inputs; the message names the node.
         InputError, DTypeError
-            If `x` is not a batch of finite numbers on the network's backend, or is not finite in the network's dtype.
+            If `x` is not a batch of finite numbers on the network's backend, is not finite in the network's dtype, or
+            holds 8- or 16-bit pixels above 1.
 
         Warns
         -----
@@ -282,7 +284,8 @@ class Network:
 
     def cast(self, x: Any) -> Array:
         """Return `x` in the network's dtype; raise InputError or DTypeError if it cannot be computed with."""
-        x = as_floating(x, "the input")
+        given, x = x, as_floating(x, "the input")
+        check_not_pixels(given, "the input")
         if x.ndim < 2:
             raise InputError(f"the input must be a batch (N, ...), got shape {tuple(x.shape)}; use x[None]")
         home = self.backend or backend_name(x)

@@ -100,6 +100,8 @@ def test_the_l2_error_counts_every_value_and_neither_overflows_nor_vanishes() ->
         _, summary = measured([float(3 * size), float(size)], [3 * size, 0])
         assert summary.relative_l2 == pytest.approx(1 / 3)
     assert measured([float("nan"), 1.0], [1, 1])[1].relative_l2 == inf
+    assert measured([3e200, 4e200], [0, Fraction(1, 10**50)])[1].relative_l2 == pytest.approx(5e250)
+    assert measured([1e300], [Fraction(1, 10**100)])[1].relative_l2 == inf
 
 
 def test_heatmaps_of_zeros() -> None:

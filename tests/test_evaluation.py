@@ -16,10 +16,20 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
+from scipy import ndimage
 
 import lrpref
 from lrpref import Conv2D, Dense, Flatten, Network, ReLU, Softmax, Tanh, evaluation
-from lrpref.errors import GraphError, InputError, LrprefError, ParameterError, RuleError, ShapeError, UnknownNameError
+from lrpref.errors import (
+    DTypeError,
+    GraphError,
+    InputError,
+    LrprefError,
+    ParameterError,
+    RuleError,
+    ShapeError,
+    UnknownNameError,
+)
 from lrpref.evaluation import BACH2015, Conventions, abpc, baselines, deletion, fills, insertion, maps, pixel_flipping
 from lrpref.testing.strategies import arrays, generic
 
@@ -182,6 +192,24 @@ def test_a_map_without_channels_takes_whole_pixels() -> None:
     assert_allclose(curve.scores[:, 1], f - R.max(axis=(1, 2)))
 
 
+def test_a_map_per_pixel_is_one_channel_however_it_is_written() -> None:
+    """(N, H, W) and (N, 1, H, W) are ranked alike: evidence against the class comes first by magnitude, last by sum."""
+    x, R = np.ones((1, 2, 1, 3)), np.array([[[1.0, -3.0, 2.0]]])
+    for channels, first in {"sum": 200, "max": 200, "magnitude": 20}.items():
+        for same in (R, R[:, None]):
+            curve = pixel_flipping(additive(np.array([[[1.0, 10.0, 100.0]]] * 2)), x, same, channels=channels)
+            assert curve.scores[0, 1] == 222 - first
+    grey = generator().normal(size=(2, 1, 3, 3))
+    alike = [pixel_flipping(Recorder(), grey, R, 0, channels="separate").scores for R in (grey, grey[:, 0])]
+    assert_array_equal(*alike)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int8])
+def test_small_integers_do_not_wrap_round_in_a_ranking(dtype: type) -> None:
+    x, R = np.ones((1, 3)), np.array([[0, 120, 5]], dtype=dtype)
+    assert_array_equal(pixel_flipping(additive(np.array([1.0, 2, 4])), x, R).scores, [[7, 5, 1, 0]])
+
+
 def test_how_channels_make_a_pixel() -> None:
     """Two pixels with the channel values (3, -2.5) and (1, 1)."""
     x, R = np.ones((1, 2, 1, 2)), np.array([[[[3.0, 1.0]], [[-2.5, 1.0]]]])
@@ -308,9 +336,6 @@ def test_fills_by_hand() -> None:
     assert_array_equal(made["flip"], 1 - x[0, 0])
     assert (made["uniform"] >= 1).all()
     assert (made["uniform"] < 6).all()
-    a = np.exp(-1 / 50)  # the weight of a neighbour for sigma 5, relative to the centre
-    weights = np.array([[1, a], [a, 1]]) / (1 + a)
-    assert_allclose(made["blur"], weights @ x[0, 0] @ weights.T)
 
 
 def test_fills_of_features_and_channels() -> None:
@@ -322,8 +347,30 @@ def test_fills_of_features_and_channels() -> None:
     assert_array_equal(fills.Mean().background(two, [])[0, :, 0, 0], [0, 1])
 
 
-@pytest.mark.parametrize("fill", [fills.Blur(), fills.Neighbours(), fills.Blur(1, 3), fills.Neighbours(5)])
-def test_smooth_fills_keep_what_is_level(fill: fills.Fill) -> None:
+@pytest.mark.parametrize(("sigma", "size"), [(5.0, 11), (1.0, 3), (0.4, 5), (2.0, 7), (30.0, 9), (0.1, 1), (5.0, 29)])
+@pytest.mark.parametrize("shape", [(28, 28), (7, 20), (3, 2)])
+def test_the_blur_is_rises(sigma: float, size: int, shape: tuple[int, int]) -> None:
+    """`gkern` and the convolution of RISE's evaluation.py, by SciPy; images smaller than the kernel too."""
+    dirac = np.zeros((size, size))
+    dirac[size // 2, size // 2] = 1
+    kernel = ndimage.gaussian_filter(dirac, sigma)
+    x = generator().normal(size=(2, 3, *shape))
+    blurred = [[ndimage.correlate(plane, kernel, mode="constant") for plane in image] for image in x]
+    assert_allclose(fills.Blur(sigma, size).background(x, []), blurred, rtol=0, atol=1e-14)
+
+
+def test_the_default_blur_is_nearly_flat_and_dark_at_the_border() -> None:
+    """The figures of the docstring: 0.088 to 0.094 along an axis, all of which sum to one."""
+    light = fills.Blur().background(np.ones((1, 1, 28, 28)), [])[0, 0]
+    assert_allclose(light[14, 14], 1, rtol=1e-12)
+    along = fills.Blur().background(np.eye(28)[None, None, 14:15] * np.ones((1, 1, 28, 1)), [])[0, 0, 14]
+    assert_allclose([along[9:20].min(), along.max()], [0.088, 0.094], atol=5e-4)
+    assert along[:9].max() == along[20:].max() == 0
+    assert_allclose(light[0, 0], along[14:].sum() ** 2, rtol=1e-12)
+
+
+@pytest.mark.parametrize("fill", [fills.Neighbours(), fills.Neighbours(5)])
+def test_the_neighbours_of_what_is_level_are_level(fill: fills.Fill) -> None:
     """A constant image stays constant, even at the border, where a pixel has fewer neighbours."""
     level = np.full((1, 2, 6, 7), 3.0)
     assert_allclose(fill.background(level, []), level, rtol=1e-14)
@@ -505,6 +552,54 @@ def test_measures_of_maps_by_hand() -> None:
     assert np.isnan(maps.spearman(a, zero)).all()
     assert maps.relative_l2(a, zero) == np.inf
     assert maps.relative_l2(zero, zero) == 0
+    assert maps.relative_l2([[1, 2]], [[2, 4]]) == 0.5
+    for empty in (np.zeros((0, 3)), np.zeros((2, 0))):
+        assert maps.relative_l2(empty, empty).shape == maps.top_share(empty).shape == (len(empty),)
+        assert np.isnan(maps.spearman(empty, empty)).all()
+
+
+MEASURES = {
+    **{f.__name__: f for f in (maps.cosine, maps.spearman, maps.spearman_magnitude, maps.sign_agreement)},
+    "relative_l2": maps.relative_l2,
+    "top_share": lambda a, b: maps.top_share(a, 0.4),
+}
+
+
+@pytest.mark.parametrize("measure", MEASURES)
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_a_map_that_is_not_finite_is_similar_to_nothing(measure: str, bad: float) -> None:
+    """Not even to itself; the other samples keep their values."""
+    a, b = generator().normal(size=(2, 3, 5))
+    whole = MEASURES[measure](a, b)
+    broken, also = a.copy(), b.copy()
+    broken[1, 2] = also[1, 2] = bad
+    pairs = [(broken, b), (broken, also), (broken, broken)] + [(a, also)] * (measure != "top_share")
+    for first, second in pairs:
+        found = MEASURES[measure](first, second)
+        assert_array_equal(np.isnan(found), [False, True, False])
+    assert_array_equal(MEASURES[measure](broken, b)[[0, 2]], whole[[0, 2]])
+
+
+@pytest.mark.parametrize("measure", MEASURES)
+@pytest.mark.parametrize("size", [2.0**-1022, 1e-200, 1e-30, 1e200, 2.0**1020])
+def test_maps_of_any_size_are_measured_alike(measure: str, size: float) -> None:
+    a, b = generator().uniform(0.1, 1, size=(2, 3, 5)) * [1, -1, 1, -1, 1]
+    b[0] = a[0]
+    assert_allclose(MEASURES[measure](a * size, b * size), MEASURES[measure](a, b), rtol=1e-14)
+    if measure != "relative_l2":
+        assert_allclose(MEASURES[measure](a * size, b / size), MEASURES[measure](a, b), rtol=1e-14)
+
+
+def test_relative_l2_at_the_ends_of_float64() -> None:
+    least = 2.0**-1074
+    one = np.array([[3.0, 4.0]])
+    assert maps.cosine(one * least, one * least) == 1
+    assert maps.relative_l2(np.array([[3 * least, 0]]), np.array([[4 * least, 0]])) == 0.25
+    assert maps.relative_l2(np.array([[1.5e308]]), np.array([[-1.5e308]])) == 2
+    assert_allclose(maps.relative_l2(one * 1e300, one * 1e-5), 1e305, rtol=1e-14)
+    assert_allclose(maps.relative_l2(one * 1e-200, one * 1e200), 1)
+    assert maps.relative_l2(one * 1e200, one * 1e-200) == np.inf  # the ratio itself is too large
+    assert maps.relative_l2(one * (1 + 2.0**-52), one) == pytest.approx(2.0**-52)
 
 
 # ---- inputs and results ------------------------------------------------------------------------------------------
@@ -553,7 +648,7 @@ X = np.ones((2, 1, 3, 3))
     [
         (ShapeError, {"R": np.ones((2, 1, 3, 4))}),
         (ShapeError, {"R": np.ones((1, 1, 3, 3))}),
-        (ShapeError, {"R": np.ones((2, 3, 3)), "channels": "separate"}),
+        (ShapeError, {"x": np.ones((2, 2, 3, 3)), "R": np.ones((2, 3, 3)), "channels": "separate"}),
         (ShapeError, {"x": np.ones((2, 5)), "R": np.ones((2, 5)), "region": 2}),
         (ShapeError, {"x": np.ones((2, 5)), "R": np.ones((2, 5)), "fill": "blur"}),
         (ShapeError, {"fill": (1.0, 2.0)}),
@@ -561,6 +656,8 @@ X = np.ones((2, 1, 3, 3))
         (ShapeError, {"scorer": lambda x: np.ones((1, 2))}),
         (InputError, {"scorer": lambda x: np.full((len(x), 2), np.nan)}),
         (InputError, {"R": np.full((2, 1, 3, 3), np.nan)}),
+        (DTypeError, {"R": np.ones((2, 1, 3, 3), dtype=complex)}),
+        (DTypeError, {"scorer": lambda x: np.ones((len(x), 2), dtype=complex)}),
         (InputError, {"x": np.full((2, 1, 3, 3), np.inf)}),
         (InputError, {"x": np.ones((2, 1, 3, 3), dtype=int)}),
         (InputError, {"x": np.ones((0, 1, 3, 3)), "R": np.ones((0, 1, 3, 3))}),
@@ -594,6 +691,7 @@ def test_what_is_refused(error: type[Exception], changed: dict[str, Any]) -> Non
     [
         (ParameterError, lambda: pixel_flipping(additive(np.ones(2)), np.ones((1, 2)), np.ones((1, 2)), order="best")),
         (ParameterError, lambda: fills.Blur(0.0)),
+        (ParameterError, lambda: fills.Blur(float("inf"))),
         (ParameterError, lambda: fills.Blur(size=2)),
         (ParameterError, lambda: fills.Neighbours(1)),
         (ParameterError, lambda: fills.Uniform(1, 0)),
@@ -601,6 +699,10 @@ def test_what_is_refused(error: type[Exception], changed: dict[str, Any]) -> Non
         (ParameterError, lambda: fills.Value(((1.0,), (2.0,)))),  # type: ignore[arg-type]
         (ParameterError, lambda: maps.top_share(X, 0)),
         (ShapeError, lambda: maps.cosine(X, X[:1])),
+        (ShapeError, lambda: maps.top_share(np.asarray(1.0))),
+        (DTypeError, lambda: maps.relative_l2(X * 1j, X)),
+        (DTypeError, lambda: maps.cosine(np.full((1, 2), "1e3"), np.ones((1, 2)))),
+        (DTypeError, lambda: maps.spearman(np.zeros((1, 2), "timedelta64[s]"), np.ones((1, 2)))),
         (ShapeError, lambda: baselines.sobel(None, np.ones((1, 3)))),
         (ParameterError, lambda: evaluation.parameter_randomisation(small_network(generator()), X, mode="all")),
         (

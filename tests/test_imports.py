@@ -39,7 +39,7 @@ RINGS = {
     "evaluation": {"scale"},
     "testing": {"scale", "rational"},
     "conformance": {"rational", "testing"},
-    "differences": {"importers", "rational", "scale", "weights"},
+    "differences": {"evaluation", "importers", "rational", "scale", "weights"},
     "reproduce": {"evaluation", "fast", "scale", "weights", "zoo"},
     "cli": {"conformance", "differences", "importers", "reproduce", "weights", "zoo"},
     "__init__": {"differences", "evaluation", "fast", "importers", "rational", "scale", "weights", "zoo"},

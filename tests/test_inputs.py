@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -64,6 +65,16 @@ def test_an_array_is_taken_as_it_is() -> None:
     x = np.random.default_rng(0).normal(size=(3, 32, 32))
     np.save("x.npy", x)
     assert_array_equal(inputs.read("x.npy", (3, 32, 32), normalisation=CIFAR)[0], x)
+
+
+def test_integers_are_not_cut_off_by_a_normalisation() -> None:
+    """In lrpref 0.2, pixels of 8 bits became whole numbers of 8 bits."""
+    normalisation = inputs.Normalisation([0.5], [0.25])
+    for dtype in (int, np.uint8, bool):
+        assert_array_equal(normalisation.apply(np.array([[[[0, 1]]]], dtype)), [[[[-2.0, 2.0]]]])
+    assert_array_equal(normalisation.undo(np.array([[[[-1, 2]]]])), [[[[0.25, 1.0]]]])
+    with pytest.raises(InputError, match="the picture holds 8-bit pixels up to 200"):
+        normalisation.apply(np.array([[[[0, 200]]]], np.uint8))
 
 
 def test_the_box_is_what_black_and_white_become() -> None:
@@ -128,8 +139,22 @@ def test_features_without_rows_and_columns() -> None:
 def test_integers_become_floats_before_they_are_inverted(dtype: type) -> None:
     np.save("x.npy", np.array([[[0, 1]]], dtype=dtype))
     assert_array_equal(inputs.read("x.npy", (1, 1, 2), invert=True), [[[[1.0, 0.0]]]])
-    np.save("x.npy", np.array([[[200, 0]]], dtype=np.uint8))
-    assert_array_equal(inputs.read("x.npy", (1, 1, 2), invert=True), [[[[-199.0, 1.0]]]])  # integers do not wrap around
+    np.save("x.npy", np.array([[[100, 0]]], dtype=np.int8))
+    assert_array_equal(inputs.read("x.npy", (1, 1, 2), invert=True), [[[[-99.0, 1.0]]]])  # integers do not wrap around
+
+
+@pytest.mark.parametrize(("dtype", "white"), [(np.uint8, 255), (np.uint16, 65535), (">u2", 65535)])
+def test_an_array_of_pixels_is_refused_with_the_number_to_divide_by(dtype: Any, white: int) -> None:
+    np.save("x.npy", np.array([[[200, 0]]], dtype=dtype))
+    with pytest.raises(InputError, match=rf"x\.npy holds .*-bit pixels up to 200; .* use x / {white}"):
+        inputs.read("x.npy", (1, 1, 2))
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_an_array_that_is_not_finite_is_refused_by_its_name(bad: float) -> None:
+    np.save("x.npy", np.full(DIGIT, bad))
+    with pytest.raises(InputError, match=r"x\.npy holds 784 NaN or infinite values"):
+        inputs.read("x.npy", DIGIT)
 
 
 @pytest.mark.parametrize("shape", [(28, 28), (2, 1, 28, 28), (1, 28, 27), ()])

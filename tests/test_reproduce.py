@@ -182,6 +182,16 @@ def test_a_map_that_is_not_finite_has_no_faithfulness() -> None:
     assert {"abpc_zero", "aopc_zero", "abpc_blur", "span_uniform", "deletion", "insertion"} <= set(rows)
 
 
+def test_a_map_that_is_not_finite_is_not_stable() -> None:
+    trained, batch = Trained(small("conv", 0)), digits().x
+    target = trained.answers(batch)
+    R = measures.relevance(trained, batch, target, "zero")
+    R[1, 0, 3, 3] = np.nan
+    rows = measures.stability(trained, batch, R, target, "zero", SHORT)
+    for name in ("noise_l2", "noise_sign", "precision_l2", "top1"):
+        assert_array_equal(np.isnan(rows[name]), [False, True, False])
+
+
 def test_pictures_are_taken_apart_as_pictures() -> None:
     """Normalising by (p - .5) / .25 outside the network or in its first layer gives the same faithfulness."""
     plain = small("conv", 0)
@@ -285,6 +295,8 @@ def test_intervals_are_over_seeds() -> None:
         ([0.3, -0.2, 0.1], "cannot say: the interval over seeds holds 0"),
         ([0.3, 0.31], "cannot say: 2 training seeds, at least 3 are needed"),
         ([], "cannot say: nothing was measured"),
+        ([0.3, float("nan"), 0.3], "cannot say: the measure is not finite"),
+        ([0.3, float("inf"), 0.3], "cannot say: the measure is not finite"),
     ],
 )
 def test_verdicts(values: list[float], expected: str) -> None:
@@ -333,6 +345,18 @@ def test_the_claims_of_the_first_study_by_hand() -> None:
     assert torn[f"{behind}pass (zero)"] == "cannot say: mean: held; zero: did not hold"
 
 
+@pytest.mark.parametrize("area", [1.0, float("nan")])
+def test_maps_that_are_not_finite_are_not_the_same(area: float) -> None:
+    """The theorem's check compares the areas of all seeds; `max` would skip a NaN that does not come first."""
+    found = {
+        Unit("mnist", "mnist-conv-bn-relu", seed, treatment, "zero"): rows(area if seed == 1 else 1.0)
+        for seed in range(3)
+        for treatment in ("fused", "zero")
+    }
+    verdicts = [claim.verdict for claim in guillemot2020.answer(found)]
+    assert verdicts.count("the same map, by theorem: True") == np.isfinite(area)
+
+
 def test_the_claims_of_the_second_study_by_hand() -> None:
     """One seed, two images: the mean of the differences per image, and its standard error."""
     found: dict[Unit, Any] = {}
@@ -347,7 +371,8 @@ def test_the_claims_of_the_second_study_by_hand() -> None:
         "relative minus z-plus: -2 over 1 seed; over its 2 images, standard error 1"
     )
     noise = claims["mnist-cnn: relative moves less under tiny noise than zero"].figure
-    assert noise == "change under noise, zero minus relative: -0.5 over 1 seed"
+    left_out = "; 1 image left out, because a map is not finite"
+    assert noise == f"change under noise, zero minus relative: -0.5 over 1 seed{left_out}"
     assert (
         claims["mnist-cnn: relative is more faithful (fill zero) than random"].verdict
         == "cannot say: nothing was measured"

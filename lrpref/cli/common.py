@@ -30,11 +30,16 @@ def add_network(parser: argparse.ArgumentParser) -> None:
 
 
 def add_input(parser: argparse.ArgumentParser, name: str, **more: Any) -> None:
-    """Add the argument for an input, and --invert."""
+    """Add the argument for an input, and what it needs to be read: --invert and --background."""
     known = ", ".join(samples.names())
     default = " (default: a sample that the network accepts)" if name.startswith("-") else ""
     parser.add_argument(name, help=f"an image, an .npy file, or a sample: {known}{default}", **more)
     parser.add_argument("--invert", action="store_true", help="use 1 - x, for dark ink on light paper")
+    parser.add_argument(
+        "--background",
+        metavar="COLOUR",
+        help="what lies below a transparent image: a colour such as white or #ffcc00, or a grey value from 0 to 1",
+    )
 
 
 def input_shape(about: dict[str, Any]) -> list[int]:
@@ -49,9 +54,10 @@ def input_shape(about: dict[str, Any]) -> list[int]:
     return shape
 
 
-def read_input(name: str, about: dict[str, Any], invert: bool) -> np.ndarray:
-    """Read an image, an array or a sample as the network with these metadata takes it."""
-    return inputs.read(name, input_shape(about), invert, inputs.Normalisation.of(about))
+def read_input(name: str, about: dict[str, Any], chosen: argparse.Namespace) -> np.ndarray:
+    """Read an image, an array or a sample as the network with these metadata takes it; print what was done to it."""
+    normalisation = inputs.Normalisation.of(about)
+    return inputs.read(name, input_shape(about), chosen.invert, normalisation, chosen.background, print)
 
 
 def fitting_sample(shape: Sequence[int]) -> str:

@@ -40,7 +40,7 @@ def add(commands: Any) -> None:
 def run(chosen: argparse.Namespace) -> int:
     """Compare, and print the result; return 1 if the heatmaps differ."""
     net, about = weights.load(chosen.network), weights.metadata(chosen.network)
-    x = read_input(chosen.input, about, chosen.invert)
+    x = read_input(chosen.input, about, chosen)
     theirs = _heatmap(chosen.against)
     net = fused_network(net, x) if chosen.fuse else net
     print(f"{chosen.against} compared with {chosen.rule}, network {chosen.network}, input {chosen.input}")

@@ -46,7 +46,7 @@ def add(commands: Any) -> None:
 def run(chosen: argparse.Namespace) -> int:
     """Explain, print the ledgers, and draw the heatmaps."""
     net, about = weights.load(chosen.network), weights.metadata(chosen.network)
-    x = read_input(chosen.input, about, chosen.invert)
+    x = read_input(chosen.input, about, chosen)
     if not chosen.no_fuse:
         net = fused_network(net, x)
     traces = {name: trace(net, x, chosen.target, name, number(chosen.seed)) for name in chosen.rule}

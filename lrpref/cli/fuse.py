@@ -5,10 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-import numpy as np
-
 from .. import weights
-from ..backend import to_numpy
+from ..differences import compare
 from ..fusion import forward_difference, fuse, fusion_plan
 from ..walk import DEFAULT_RULE, trace
 from .common import add_input, add_network, command, fitting_sample, input_shape, read_input
@@ -32,13 +30,12 @@ def run(chosen: argparse.Namespace) -> int:
     """Print the plan, check the forward pass, and print the change of the heatmap."""
     net, about = weights.load(chosen.network), weights.metadata(chosen.network)
     name = chosen.input or fitting_sample(input_shape(about))
-    x = read_input(name, about, chosen.invert)
+    x = read_input(name, about, chosen)
     print(fusion_plan(net, chosen.threshold_relu))
     fused = fuse(net, verify=x, threshold_relu=chosen.threshold_relu)
     print(f"\nforward difference on {name}: {forward_difference(net, fused, x):.1e} of the largest output")
-    before, after = (to_numpy(trace(each, x, rule=chosen.rule).relevance) for each in (net, fused))
-    size = float(np.linalg.norm(before))
-    change = float(np.linalg.norm(after - before)) / (size or 1)
+    before, after = (trace(each, x, rule=chosen.rule).relevance for each in (net, fused))
+    change = compare(before, after).relative_l2
     print(
         f"the heatmap under {chosen.rule} changed by {change:.1%} (relative L2). A change is expected: in the unfused"
     )

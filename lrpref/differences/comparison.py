@@ -13,7 +13,7 @@ network with biases.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from itertools import combinations
 from math import ceil, isfinite, log10
@@ -26,6 +26,7 @@ from ..backend import Array, to_numpy
 from ..composites import Composite, Place, resolve
 from ..engine import Rule
 from ..errors import ParameterError, RelevanceWarning, ShapeError
+from ..evaluation import maps
 from ..network import Network
 from ..rational.conversion import to_float
 from ..scale.explanation import explain
@@ -66,8 +67,8 @@ class Comparison:
         max |R1 - R2| / max |R1|.
     cosine : float
         The cosine of the angle between the maps; NaN if one of them is zero.
-    rank_correlation : float or None
-        Spearman's, ties with their mean rank; NaN if one map is constant, None without scipy.
+    rank_correlation : float
+        Spearman's, ties with their mean rank; NaN if one map is constant.
     where : tuple of Spot
         The indices with the largest differences, the largest first; empty for equal maps.
     samples : tuple of Comparison
@@ -78,7 +79,7 @@ class Comparison:
     max_abs: float
     max_rel: float
     cosine: float
-    rank_correlation: float | None
+    rank_correlation: float
     where: tuple[Spot, ...]
     samples: tuple[Comparison, ...] = ()
 
@@ -89,12 +90,11 @@ class Comparison:
 
     def table(self, first: str = "R1", second: str = "R2") -> str:
         """Return the numbers as text, with these names for the two maps."""
-        ranks = "needs scipy" if self.rank_correlation is None else f"{self.rank_correlation:.4f}"
         lines = [
             f"relative L2         {self.relative_l2:.3g}",
             f"largest difference  {self.max_abs:.3g} ({self.max_rel:.3g} of the largest relevance)",
             f"cosine              {self.cosine:.6f}",
-            f"rank correlation    {ranks}",
+            f"rank correlation    {self.rank_correlation:.4f}",
         ]
         if len(self.samples) > 1:
             worst = max(range(len(self.samples)), key=lambda n: self.samples[n].relative_l2)
@@ -162,20 +162,23 @@ def _as_map(given: Any, what: str) -> np.ndarray:
 def _measure(a: np.ndarray, b: np.ndarray, k: int, samples: tuple[Comparison, ...] = ()) -> Comparison:
     """The measures of two arrays."""
     peak = max(_peak(a), _peak(b)) or 1.0
-    u, v = a / peak, b / peak  # so that no square overflows or underflows
+    u, v = a / peak, b / peak  # so that no difference overflows
     difference = abs(u - v)
     max_abs = _peak(difference)
-    sizes = float(np.linalg.norm(u)), float(np.linalg.norm(v))
-    cosine = float(np.sum(u * v)) / (sizes[0] * sizes[1]) if min(sizes) > 0 else float("nan")
     return Comparison(
-        relative_l2=_ratio(float(np.linalg.norm(difference)), sizes[0]),
+        relative_l2=_of_all(maps.relative_l2, b, a),
         max_abs=max_abs * peak,
         max_rel=_ratio(max_abs, _peak(u)),
-        cosine=min(1.0, max(-1.0, cosine)) if isfinite(cosine) else cosine,
-        rank_correlation=_rank_correlation(u, v),
+        cosine=_of_all(maps.cosine, a, b) if a.any() and b.any() else float("nan"),
+        rank_correlation=_of_all(maps.spearman, a, b),
         where=_largest(a, b, difference, k),
         samples=samples,
     )
+
+
+def _of_all(measure: Callable[[Array, Array], np.ndarray], a: np.ndarray, b: np.ndarray) -> float:
+    """A measure of two arrays as a whole, each taken as one sample."""
+    return float(measure(a[None], b[None])[0])
 
 
 def _peak(x: np.ndarray) -> float:
@@ -193,17 +196,6 @@ def _largest(a: np.ndarray, b: np.ndarray, difference: np.ndarray, k: int) -> tu
     order = [int(i) for i in np.argsort(-flat, kind="stable")[:k] if flat[i] > 0]
     places = [tuple(int(n) for n in np.unravel_index(i, difference.shape)) for i in order]
     return tuple(Spot(place, float(a[place]), float(b[place])) for place in places)
-
-
-def _rank_correlation(a: np.ndarray, b: np.ndarray) -> float | None:
-    """Spearman's rank correlation; NaN if a map is constant, None without scipy."""
-    try:
-        from scipy.stats import spearmanr
-    except ImportError:
-        return None
-    if a.size < 2 or np.ptp(a) == 0 or np.ptp(b) == 0:
-        return float("nan")
-    return float(spearmanr(a.reshape(-1), b.reshape(-1)).statistic)
 
 
 # ---- the explanation -------------------------------------------------------------------------------------------
@@ -441,14 +433,7 @@ def _distance(theirs: np.ndarray, R: np.ndarray | None) -> float:
     fitting = None if R is None else _fit(R, theirs.shape)
     if fitting is None or not np.all(np.isfinite(fitting)):
         return float("inf")
-    samples = [(a, a - b) for a, b in zip(theirs, fitting, strict=True)]
-    return max((_ratio(_norm(difference), _norm(a)) for a, difference in samples), default=0.0)
-
-
-def _norm(x: np.ndarray) -> float:
-    """The Euclidean norm, scaled by the largest magnitude so that no square overflows or underflows."""
-    peak = _peak(x)
-    return peak * float(np.linalg.norm(x / peak)) if 0 < peak < float("inf") else peak
+    return max(maps.relative_l2(fitting, theirs).tolist(), default=0.0)
 
 
 @dataclass(frozen=True, eq=False)

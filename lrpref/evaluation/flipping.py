@@ -23,6 +23,7 @@ from typing import Any
 
 import numpy as np
 
+from ..arithmetic import as_floating
 from ..backend import Array, to_numpy
 from ..errors import InputError, ParameterError
 from .conventions import BACH2015, Conventions
@@ -151,6 +152,8 @@ def pixel_flipping(
         If the shape of `R` or of the outputs does not fit `x`.
     InputError
         If `x`, `R` or an output is not finite.
+    DTypeError
+        If `R` is complex, or not numbers.
     TargetError
         If a class does not exist.
     ParameterError
@@ -221,7 +224,7 @@ def curves(
     if batch_size < 1:
         raise ParameterError(f"batch_size must be at least 1, got {batch_size}")
     scorer, head, batch, home, classes = prepared(scorer, x, target, conventions.output)
-    relevance = to_numpy(R)
+    relevance = to_numpy(as_floating(R, "the relevance"))
     found: dict[str, Any] = dict.fromkeys(orders, 0.0)
     for draw in range(conventions.repeats):
         background = conventions.filled.background(batch, generators(batch, conventions.seed, 2 * draw))

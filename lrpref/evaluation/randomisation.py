@@ -46,7 +46,8 @@ class Randomisation:
     layers : tuple of str
         The nodes in the order in which they were randomised, from the output down.
     similarity : numpy.ndarray, shape (layers + 1, N)
-        Row 0 compares the map of the trained network with itself.
+        Row 0 compares the map of the trained network with itself. NaN where a map is not finite and, for Spearman's,
+        where one is constant.
     mode : {"cascading", "independent"}
         Whether randomised layers stay random.
     measure : str

@@ -76,7 +76,8 @@ def _per_feature(R: np.ndarray, x: np.ndarray, conventions: Conventions) -> np.n
     if not all_finite(R):
         raise InputError("the relevance holds NaN or infinities, which cannot be ranked")
     image = x.ndim == 4
-    per_pixel = image and R.shape in ((len(x), *x.shape[2:]), (len(x), 1, *x.shape[2:]))
+    R = R[:, None] if image and R.ndim == 3 else R  # one channel, whichever way it is written
+    per_pixel = image and R.shape == (len(x), 1, *x.shape[2:])
     if R.shape != x.shape and not per_pixel:
         also = f", or a map per pixel {(len(x), *x.shape[2:])}" if image else ""
         raise ShapeError(f"expected relevance of the input's shape {x.shape}{also}, got {R.shape}")
@@ -86,8 +87,6 @@ def _per_feature(R: np.ndarray, x: np.ndarray, conventions: Conventions) -> np.n
         return R
     if conventions.channels == "separate":
         raise ShapeError(f'channels="separate" needs relevance per channel, {x.shape}, got {R.shape}')
-    if R.ndim == 3:
-        return R
     how = {"sum": lambda R: R.sum(axis=1), "max": lambda R: R.max(axis=1), "magnitude": lambda R: abs(R).sum(axis=1)}
     per_image: np.ndarray = how[conventions.channels](R)
     return per_image

@@ -12,7 +12,7 @@ from collections.abc import Callable
 import numpy as np
 
 from ..backend import Array, asarray, backend_name, is_array, to_numpy
-from ..errors import InputError, ParameterError, ShapeError
+from ..errors import DTypeError, InputError, ParameterError, ShapeError
 from ..layers import Layer, Softmax
 from ..network import Network
 from ..seeds import target_index
@@ -34,10 +34,13 @@ def head_of(scorer: Scorer) -> Layer:
 def outputs(scorer: Scorer, images: np.ndarray, home: str) -> np.ndarray:
     """Return the scorer's outputs on images, passed to it on the backend called `home`, as float64 (N, classes).
 
-    Raises ShapeError or InputError for an output that is not (N, classes) or not finite.
+    Raises ShapeError, InputError or DTypeError for an output that is not (N, classes), not finite or complex.
     """
     given = scorer(asarray(images, home))
-    found = np.asarray(to_numpy(given) if is_array(given) else given, dtype=np.float64)
+    given = np.asarray(to_numpy(given) if is_array(given) else given)
+    if np.iscomplexobj(given):
+        raise DTypeError(f"a scorer must return real numbers, got {given.dtype}")
+    found = given.astype(np.float64)
     if found.ndim != 2 or len(found) != len(images):
         raise ShapeError(f"a scorer must return (N, classes), got {found.shape} for a batch of {len(images)}")
     if not np.isfinite(found).all():

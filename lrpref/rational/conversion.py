@@ -23,7 +23,15 @@ from typing import Any, overload
 
 import numpy as np
 
-from ..arithmetic import as_fraction, exact_array, exact_number, is_exact, is_real_floating, rounded
+from ..arithmetic import (
+    as_fraction,
+    check_not_pixels,
+    exact_array,
+    exact_number,
+    is_exact,
+    is_real_floating,
+    rounded,
+)
 from ..backend import Array, to_numpy
 from ..errors import DTypeError, ParameterError
 from ..layers import BatchNorm, Head, Layer, Scale, Sigmoid, Tanh
@@ -67,7 +75,9 @@ def exact(x: Any, digits: int = 50) -> Network | np.ndarray:
     ['2/3', '-1/2']
     """
     if not isinstance(x, Network):
-        return exact_array(x)
+        numbers = exact_array(x)
+        check_not_pixels(x, "the array")
+        return numbers
     if digits < 1:
         raise ParameterError(f"BatchNorm's square root needs at least 1 digit, got digits={digits}")
     return convert_layers(x, lambda name, layer: exact_layer(name, layer, digits))

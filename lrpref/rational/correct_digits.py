@@ -349,9 +349,13 @@ def _measure(R: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, Summary]:
 
 
 def _relative_l2(error: np.ndarray, truth: np.ndarray) -> float:
-    """|error| / |truth|, Euclidean; both are scaled by the largest value of the truth first."""
-    largest = max(abs(truth).flat, default=0)
-    if largest == 0:
-        return inf if (error != 0).any() else 0.0
-    ratio = [float(np.linalg.norm((values / largest).astype(np.float64))) for values in (error, truth)]
-    return ratio[0] / ratio[1]
+    """|error| / |truth|, Euclidean; each is scaled by its own largest value first."""
+    worst, largest = (max(abs(values).flat, default=0) for values in (error, truth))
+    if largest == 0 or worst == 0:
+        return inf if worst != 0 else 0.0
+    sizes = [np.linalg.norm((v / peak).astype(np.float64)) for v, peak in ((error, worst), (truth, largest))]
+    try:
+        with np.errstate(over="ignore"):
+            return float(worst / largest) * float(sizes[0] / sizes[1])
+    except OverflowError:  # the ratio of two fractions
+        return inf

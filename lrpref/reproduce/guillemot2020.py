@@ -161,7 +161,7 @@ def _first(found: Mapping[Unit, Rows]) -> list[Claim]:
                 sentence = f"1. BatchNorm {where}, fused: more accurate than under {treatment} ({rule})"
                 claims.append(_claim(sentence, by_fill))
                 if rule == treatment == "zero":
-                    same = all(values and max(map(abs, values)) < 1e-2 for values in by_fill.values())
+                    same = all(values and all(abs(v) < 1e-2 for v in values) for values in by_fill.values())
                     claims[-1] = replace(claims[-1], verdict=f"the same map, by theorem: {same}")
     return claims
 

@@ -96,6 +96,8 @@ def stability(
     noise_l2, noise_sign      |R(x + noise) - R(x)| / |R(x)|, and the fraction of |R(x)| that keeps its sign
     precision_l2              |R in float32 - R in float64| / |R in float64|
     top1                      the fraction of |R| in the largest 1 % of the values
+
+    A map that is not finite is not stable: its measures are NaN.
     """
     noise = np.random.default_rng([protocol.seed, 1]).normal(size=pixels.shape).astype(pixels.dtype)
     moved = relevance(trained, pixels + np.float32(protocol.noise) * noise, target, rule)

@@ -140,13 +140,16 @@ def compared(found: Mapping[Unit, Rows], measure: str, rule: str, other: str, ne
 
 def claim(found: Mapping[Unit, Rows], network: str, other: str, measure: str, words: str, sign: int) -> Claim:
     """Return the claim that a measure is larger (sign 1) or smaller (-1) under Relative LRP than under another rule."""
-    values = [sign * v[np.isfinite(v)] for v in compared(found, measure, "relative", other, network)]
+    every = compared(found, measure, "relative", other, network)
+    values = [sign * v[np.isfinite(v)] for v in every]
     means = [float(v.mean()) for v in values if v.size]
     difference = f"relative minus {other}" if sign > 0 else f"{other} minus relative"
     figure = f"{NAMES[measure]}, {difference}: {as_text(means)}"
     if len(means) == 1 and values[0].size > 1:
         error = values[0].std(ddof=1) / values[0].size ** 0.5
         figure += f"; over its {values[0].size} images, standard error {error:.2g}"
+    if left_out := sum(v.size for v in every) - sum(v.size for v in values):
+        figure += f"; {left_out} image{'s'[: left_out != 1]} left out, because a map is not finite"
     return Claim(f"{network}: relative {words} {other}", figure, verdict(means))
 
 

@@ -11,14 +11,14 @@ T_975 = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228)
 
 
 def interval(per_seed: Sequence[float]) -> tuple[float, float, float]:
-    """Return the mean over seeds and its 95 % interval by Student's t; the interval of a single seed is NaN.
+    """Return the mean over seeds and its 95 % interval by Student's t, which is NaN for one seed or values not finite.
 
     >>> interval([1.0, 2.0, 3.0])[0]
     2.0
     """
     values = np.asarray(per_seed, dtype=float)
     mean = float(values.mean()) if values.size else float("nan")
-    if values.size < 2:
+    if values.size < 2 or not np.isfinite(values).all():
         return mean, float("nan"), float("nan")
     half = T_975[min(values.size - 1, len(T_975)) - 1] * float(values.std(ddof=1)) / values.size**0.5
     return mean, mean - half, mean + half
@@ -31,8 +31,10 @@ def verdict(per_seed: Sequence[float], least: int = 3) -> str:
     ('held', 'cannot say: 1 training seed, at least 3 are needed')
     """
     mean, low, high = interval(per_seed)
-    if not np.isfinite(mean):
+    if not len(per_seed):
         return "cannot say: nothing was measured"
+    if not np.isfinite(mean):
+        return "cannot say: the measure is not finite"
     if len(per_seed) < least:
         return f"cannot say: {len(per_seed)} training seed{'s'[: len(per_seed) != 1]}, at least {least} are needed"
     if low > 0:

@@ -1,5 +1,5 @@
 """Well-known networks, the data sets they are trained on, and a few real inputs."""
 
-from . import datasets, inputs, models, samples
+from . import datasets, inputs, models, pictures, samples
 
-__all__ = ["datasets", "inputs", "models", "samples"]
+__all__ = ["datasets", "inputs", "models", "pictures", "samples"]

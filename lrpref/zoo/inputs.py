@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 
-from .._support.extras import library
-from ..arithmetic import as_floating, as_parameter
+from ..arithmetic import as_floating, as_parameter, check_finite, check_not_pixels
 from ..backend import to_numpy
 from ..errors import InputError, LrprefError, ParameterError, WeightsError, unknown
 from ..weights import UNREADABLE
-from . import samples
+from . import pictures, samples
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,12 +60,15 @@ class Normalisation:
             raise WeightsError(f"the metadata's mean and std of the input cannot be used: {error}") from error
 
     def apply(self, pixels: np.ndarray) -> np.ndarray:
-        """Normalise pixels (N, C, H, W); the number type stays."""
-        x: np.ndarray = (pixels - self._shaped(self.mean, pixels)) / self._shaped(self.std, pixels)
-        return x.astype(pixels.dtype)
+        """Normalise pixels (N, C, H, W) in [0, 1]; floating-point types stay, integers become float64."""
+        p = to_numpy(as_floating(pixels, "the picture"))
+        check_not_pixels(pixels, "the picture")
+        x: np.ndarray = (p - self._shaped(self.mean, p)) / self._shaped(self.std, p)
+        return x.astype(p.dtype)
 
     def undo(self, x: np.ndarray) -> np.ndarray:
-        """Undo the normalisation of an input (N, C, H, W)."""
+        """Undo the normalisation of an input (N, C, H, W); floating-point types stay, integers become float64."""
+        x = to_numpy(as_floating(x, "the input"))
         pixels: np.ndarray = x * self._shaped(self.std, x) + self._shaped(self.mean, x)
         return pixels.astype(x.dtype)
 
@@ -83,14 +85,20 @@ class Normalisation:
 
 
 def read(
-    name: str, shape: Sequence[int], invert: bool = False, normalisation: Normalisation | None = None
+    name: str,
+    shape: Sequence[int],
+    invert: bool = False,
+    normalisation: Normalisation | None = None,
+    background: str | float | None = None,
+    report: Callable[[str], object] | None = None,
 ) -> np.ndarray:
     """Read one input for a network.
 
     Parameters
     ----------
     name : str
-        An embedded sample ("digit-4"), an image file (resized to fit), or a .npy file.
+        An embedded sample ("digit-4"), an image file (resized to fit), or a .npy file. Image files are read as
+        `lrpref.zoo.pictures` describes.
     shape : sequence of int
         The shape (C, H, W) of the network's inputs, without the batch axis.
     invert : bool, default False
@@ -98,6 +106,12 @@ def read(
     normalisation : Normalisation or None
         The normalisation that the network expects of samples and images, whose pixels are in [0, 1]. An array in a
         .npy file is never normalised.
+    background : str, float or None, default None
+        What lies below a transparent picture: a colour as CSS writes it ("white", "#ffcc00"), or a grey value in
+        [0, 1]. Applied before `invert`, and not used for an opaque picture. None refuses transparent pictures.
+    report : callable or None, default None
+        Called with a sentence on what was done to an image file (resized, turned upright, ...), if anything, and with
+        another one where `invert` seems wrong: see `lrpref.zoo.pictures.looks_dark_on_light`.
 
     Returns
     -------
@@ -108,7 +122,8 @@ def read(
     UnknownNameError
         If no sample has this name.
     InputError
-        If the file is unreadable or has another shape.
+        If the file is unreadable, has another shape, or holds NaN, infinities or integer pixels above 1; or if it is
+        open what the pixels of an image file mean.
     LrprefError
         If an image file needs pillow and it is not installed.
     """
@@ -117,7 +132,9 @@ def read(
         x = _array(path, shape)
         return 1 - x if invert else x
     if path.suffix or len(path.parts) > 1:
-        pixels = _picture(path, shape)
+        pixels, done = pictures.read(path, shape, background)
+        if report is not None and done:
+            report(f"{name}: {'; '.join(done)}")
     elif name in samples.names(shape):
         pixels = samples.load(name, shape)
     elif name in samples.names():
@@ -126,6 +143,12 @@ def read(
     else:
         raise unknown("sample", name, samples.names())
     pixels = 1 - pixels if invert else pixels
+    light = normalisation is not None and normalisation.mean[0] > 0.5  # the mean of what the network was trained on
+    if report is not None and shape[0] == 1 and not light and pictures.looks_dark_on_light(pixels):
+        report(
+            f"{name}: looks like dark ink on light paper; for a network trained on light ink on dark, as MNIST's is, "
+            f"{'leave out' if invert else 'use'} --invert"
+        )
     return pixels if normalisation is None else normalisation.apply(pixels)
 
 
@@ -137,22 +160,9 @@ def _array(path: Path, shape: Sequence[int]) -> np.ndarray:
     except UNREADABLE as error:
         raise InputError(f"{path} is not a readable .npy file: {error}") from error
     x = to_numpy(as_floating(found, str(path)))
+    check_not_pixels(found, str(path))
     x = x[None] if x.shape == tuple(shape) else x
     if x.shape != (1, *shape):
         raise InputError(f"{path} has shape {x.shape}, the network takes {(1, *shape)}")
+    check_finite(x, str(path))
     return x
-
-
-def _picture(path: Path, shape: Sequence[int]) -> np.ndarray:
-    """An image file as a batch of one, resized to the network's input, pixels in [0, 1]."""
-    Image = library("PIL.Image", "plot", "image files")
-    if len(shape) != 3 or shape[0] not in (1, 3):
-        raise InputError(f"an image has 1 or 3 channels, the network takes {tuple(shape)}; use a .npy file")
-    channels, height, width = shape
-    try:
-        with Image.open(path) as image:
-            resized = image.convert("L" if channels == 1 else "RGB").resize((width, height), Image.Resampling.BOX)
-    except (*UNREADABLE, Image.DecompressionBombError) as error:
-        raise InputError(f"{path} is not a readable image: {error}") from error
-    pixels = np.asarray(resized, dtype=np.float32).reshape(height, width, channels) / 255
-    return np.moveaxis(pixels, -1, 0)[None]
