@@ -728,6 +728,12 @@ def test_a_pipe_to_head(tmp_path: Path) -> None:
 def test_closed_and_full_outputs(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdout", None)  # the shell's >&-
     assert run("rules").code == 0
+    np.save("x.npy", lrpref.samples.load("digit-4"))
+    with monkeypatch.context() as closed:
+        closed.setattr(sys, "stderr", None)  # 2>&-
+        assert cli.main(["explain", "mnist-cnn", "x.npy", "--out", "R.npy"]) == 0
+        net = lrpref.load("mnist-cnn")
+        assert lrpref.explain(net, np.load("x.npy"), batch_size=1).shape == (1, 1, 28, 28)
     if Path("/dev/full").exists():
         with contextlib.closing(open("/dev/full", "w")) as full:
             monkeypatch.setattr(sys, "stdout", full)

@@ -293,14 +293,22 @@ def test_the_name_of_a_link_decides_about_the_format(tmp_path: Path) -> None:
     assert len(list(tmp_path.iterdir())) == 2
 
 
+@contextmanager
+def received(pipe: Path, copy: Path) -> Iterator[None]:
+    """Read a pipe into a file while it is written to."""
+    reader = threading.Thread(target=lambda: copy.write_bytes(pipe.read_bytes()), daemon=True)
+    reader.start()
+    yield
+    reader.join(30)
+    assert not reader.is_alive()
+
+
 @POSIX
 def test_a_pipe_stays_and_receives_everything(tmp_path: Path) -> None:
     path, copy = tmp_path / "pipe.npz", tmp_path / "copy.npz"
     os.mkfifo(path)
-    reader = threading.Thread(target=lambda: copy.write_bytes(path.read_bytes()))
-    reader.start()
-    lrpref.save(Network.sequential(Dense([[2.0]])), path)
-    reader.join(30)
+    with received(path, copy):
+        lrpref.save(Network.sequential(Dense([[2.0]])), path)
     assert path.is_fifo()
     assert lrpref.load(copy)["dense1"].weight.item() == 2
     os.mkfifo(tmp_path / "pipe.npy")
@@ -309,12 +317,29 @@ def test_a_pipe_stays_and_receives_everything(tmp_path: Path) -> None:
 
 
 @POSIX
-def test_a_device_stays(tmp_path: Path) -> None:
-    """And what has no suffix receives a network or a PNG."""
+def test_what_has_no_suffix_receives_a_network_or_a_png(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib", reason="matplotlib is not installed: pip install 'lrpref[plot]'")
-    lrpref.save(Network.sequential(Dense([[2.0]])), os.devnull)
-    plot.save(plot.explanation(np.ones((1, 1, 3, 3)), np.ones((1, 1, 3, 3))), os.devnull)
-    assert Path(os.devnull).is_char_device()
+    path, copy = tmp_path / "pipe", tmp_path / "copy"
+    os.mkfifo(path)
+    with received(path, copy):
+        lrpref.save(Network.sequential(Dense([[2.0]])), path)
+    assert lrpref.load(copy)["dense1"].weight.item() == 2
+    with received(path, copy):
+        plot.save(plot.explanation(np.ones((1, 1, 3, 3)), np.ones((1, 1, 3, 3))), path)
+    assert copy.read_bytes().startswith(b"\x89PNG")
+
+
+@POSIX
+def test_a_device_stays() -> None:
+    """A terminal, in whose folder nothing can be created: a mistake must not replace /dev/null."""
+    here, terminal = os.openpty()
+    path = Path(os.ttyname(terminal))
+    write_text(path, "all of it")
+    assert os.read(here, 100) == b"all of it"
+    assert path.is_char_device()
+    assert files.is_stream(Path(os.devnull))
+    for descriptor in (here, terminal):
+        os.close(descriptor)
 
 
 @POSIX

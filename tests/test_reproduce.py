@@ -465,9 +465,13 @@ def test_images_of_a_folder(tmp_path: Path) -> None:
         ("reproduce 2501.14322 --quick --data nowhere --only mnist-cnn", 'no mnist "test" in nowhere'),
     ],
 )
-def test_mistakes_are_told_in_a_line(words: str, message: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_mistakes_are_told_in_a_line(
+    words: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
     assert main(words.split()) == 2
     assert message in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_studies_are_known_by_their_numbers() -> None:

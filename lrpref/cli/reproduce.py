@@ -76,11 +76,11 @@ def run(chosen: argparse.Namespace) -> int:
         raise InputError(
             "nothing to measure: no trained network is available; give a folder with --networks, or change --only"
         )
+    at_hand = {name: images.load(name, protocol.images, chosen.data) for name in named}
     out = Path(chosen.out or f"reproduce-{chosen.paper}{'-quick' if chosen.quick else ''}")
     out.mkdir(parents=True, exist_ok=True)
     for name in ("summary.csv", "summary.md"):
         check_writable(out / name)
-    at_hand = {name: images.load(name, protocol.images, chosen.data) for name in named}
     found = reproduce.run(study, at_hand, out)
     if parts > 1:
         print(f"wrote {len(found)} units, part {first} of {parts}; run without --part to write the tables of all parts")

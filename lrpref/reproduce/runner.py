@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from .._support.files import write_text
+from .._support.progress import on_terminal
 from .._support.version import __version__
 from ..errors import InputError
 from .images import Images
@@ -57,7 +58,7 @@ def run(study: Study, images: Mapping[str, Images], out: Path, progress: bool | 
         else:
             waiting.append(unit)
     started = time.perf_counter()
-    line = _Line(sys.stderr.isatty() if progress is None else progress)
+    line = _Line(on_terminal() if progress is None else progress)
     try:
         for done, unit in enumerate(waiting):
             line.show(_progress(unit, done, len(waiting), time.perf_counter() - started))

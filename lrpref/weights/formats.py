@@ -30,7 +30,8 @@ def what_to_do(path: Path) -> str | None:
     suffix = path.suffix.lower()
     if path.is_dir():
         held = sorted(p.name for p in path.iterdir() if p.suffix.lower() in (".npz", *CONVERTED))
-        return f"{path} is a folder; give a file" + (f" in it: {', '.join(held)}" if held else ", such as network.npz")
+        there = f" in it: {', '.join(held[:20])}" if held else ", such as network.npz"
+        return f"{path} is a folder; give a file{there}"
     if suffix in REFUSED:
         return f"{path} cannot be imported: {REFUSED[suffix]}"
     if suffix in CONVERTED:
