@@ -564,12 +564,20 @@ BLOCKS = [
         "lrpref 0.2; what os.replace does",
     ),
     Mutant(
-        "the interpreter fails again at its end",
+        "output that nobody reads is written again at the end",
         "cli/__init__.py",
         "        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())\n",
         "",
         "tests/test_cli.py::test_a_pipe_to_head",
-        "lrpref 0.2: `lrpref rules | head` printed a traceback",
+        "the documentation of Python on SIGPIPE",
+    ),
+    Mutant(
+        "output is written at the end only",
+        "cli/__init__.py",
+        "            _flush()\n",
+        "            pass\n",
+        "tests/test_cli.py::test_a_pipe_to_head",
+        "lrpref 0.2: `lrpref rules | head` printed an error and ended with 2, or 120",
     ),
     Mutant(
         "Ctrl-C prints a traceback",

@@ -718,7 +718,8 @@ def test_a_reader_who_leaves_ends_it_quietly(arguments: list[str], monkeypatch: 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="a closed pipe is another error on Windows")
 def test_a_pipe_to_head(tmp_path: Path) -> None:
-    started = process("rules", stdout=subprocess.PIPE)
+    buffered = {"PYTHONUNBUFFERED": ""}  # so that the little that is printed is written when the command is done
+    started = process("rules", "zero", env=buffered, stdout=subprocess.PIPE)
     assert started.stdout is not None
     started.stdout.close()
     _, err = started.communicate(timeout=60)
