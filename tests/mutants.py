@@ -580,6 +580,14 @@ BLOCKS = [
         "lrpref 0.2: `lrpref rules | head` printed an error and ended with 2, or 120",
     ),
     Mutant(
+        "LRP-0 is unknown and nothing is suggested",
+        "composites.py",
+        "OTHER_NAMES.get(bare) or names.get(bare)",
+        "names.get(bare)",
+        "tests/test_cli.py::test_a_mistake_is_told_in_one_line[the paper's name of a rule]",
+        "lrpref 0.2",
+    ),
+    Mutant(
         "Ctrl-C prints a traceback",
         "cli/__init__.py",
         "except KeyboardInterrupt:",

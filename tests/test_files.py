@@ -25,7 +25,8 @@ from lrpref._support.files import check_writable, part_path, part_paths, whole, 
 from lrpref.errors import LrprefError, OutputError, ParameterError
 
 ROOT = Path(__file__).parent.parent
-POSIX = pytest.mark.skipif(os.name != "posix", reason="modes, locks, pipes and signals of POSIX")
+POSIX = pytest.mark.skipif(os.name != "posix", reason="modes, locks, pipes, names and signals of POSIX")
+REPLACES = pytest.mark.skipif(os.name == "nt", reason="Windows may refuse to replace a file that is being replaced")
 
 CHILD = """
 import os, signal, sys, time, types
@@ -81,6 +82,7 @@ def leftover(path: Path) -> Path:
 # ---- several writers ---------------------------------------------------------------------------------------------
 
 
+@REPLACES
 def test_three_threads_write_to_one_path(tmp_path: Path) -> None:
     path, start, failed = tmp_path / "net.npz", threading.Barrier(3), []
 
@@ -102,6 +104,7 @@ def test_three_threads_write_to_one_path(tmp_path: Path) -> None:
         assert lrpref.load(path)["dense1"].weight.item() in (1, 2, 3)
 
 
+@REPLACES
 def test_three_processes_write_to_one_path(tmp_path: Path) -> None:
     script = "for _ in range(200): write_text(Path('R.txt'), 'all of it')"
     with child(script, tmp_path) as one, child(script, tmp_path) as two, child(script, tmp_path) as three:
@@ -204,7 +207,9 @@ def test_a_handler_of_the_program_stays(tmp_path: Path) -> None:
     before = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGHUP)
     write_text(tmp_path / "R.txt", "old")
     assert (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGHUP)) == before
-    signal.signal(signal.SIGTERM, handler)
+    with whole(tmp_path / "R.txt") as part:
+        part.write_text("old")
+        signal.signal(signal.SIGTERM, handler)  # stays, although it is set while we write
     try:
         with pytest.raises(InterruptedError), whole(tmp_path / "R.txt"):
             os.kill(os.getpid(), signal.SIGTERM)
@@ -236,6 +241,7 @@ with whole(Path("R.txt")) as part:
 # ---- names -------------------------------------------------------------------------------------------------------
 
 
+@POSIX
 @pytest.mark.parametrize("name", ["R.npy", "[a]*?.npy", "no suffix", ".hidden", "é" * 100 + ".npy", "x" * 250 + ".npy"])
 def test_temporary_files_are_hidden_unique_and_found_again(name: str, tmp_path: Path) -> None:
     path = tmp_path / name

@@ -205,7 +205,8 @@ def _before_the_end(clean: Callable[[], None]) -> Iterator[None]:
         yield
     finally:
         for number in unset:
-            signal.signal(number, signal.SIG_DFL)
+            if signal.getsignal(number) is end:  # not one that was set meanwhile
+                signal.signal(number, signal.SIG_DFL)
 
 
 # ---- pipes and devices -------------------------------------------------------------------------------------------
