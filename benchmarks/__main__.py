@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from lrpref._support.files import write_text
 from lrpref._support.progress import Bar
 
 from . import equality, flipping, growth, limit, machine, memory, report
@@ -37,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     for section in chosen.sections:
         results[section] = MEASURES[section](chosen)
         if chosen.json:  # after every section, so that a later failure loses nothing
-            chosen.json.write_text(json.dumps(results, indent=1))
+            write_text(chosen.json, json.dumps(results, indent=1))
     print(report.render(results))
     return 0
 

@@ -21,6 +21,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from lrpref._support.files import write_text
 from lrpref.backend import load_backend
 
 from . import limit, machine, report
@@ -52,11 +53,11 @@ def main(argv: Sequence[str] | None = None) -> int:
             for batch in chosen.batch:
                 results["speed"].append(one(chosen, network, batch, dtype, device))
                 if chosen.json:
-                    chosen.json.write_text(json.dumps(results, indent=1))
+                    write_text(chosen.json, json.dumps(results, indent=1))
     text = render(results)
     print(text)
     if chosen.markdown:
-        chosen.markdown.write_text(text + "\n")
+        write_text(chosen.markdown, text + "\n")
     return 1 if results["tests"] and results["tests"]["code"] else 0
 
 

@@ -20,15 +20,16 @@ convolutions to every `layers.Convolution`, a convolution of your own included.
 
 from __future__ import annotations
 
-import ast
 import inspect
+import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
+from ._support.calls import UNPARSABLE, parameters
 from ._support.tables import aligned
-from .errors import LrprefError, RuleError, unknown
+from .errors import LrprefError, RuleError, UnknownNameError, unknown
 from .layers import Add, BatchNorm, Convolution, Dense, Elementwise, Layer, LinearLayer, Routing, Scale, WeightedLayer
 from .network import Network
 from .rules import RULES, AlphaBeta, Epsilon, Flat, Gamma, Pass, Rule, ZBox, Zero, ZPlus
@@ -513,32 +514,42 @@ def parse(text: str) -> Rule | Composite:
     >>> parse("alpha-beta(alpha=1, beta=0)")
     AlphaBeta(alpha=1, beta=0, bias='keep', empty='literal', stabilizer=0.0)
     """
-    name, bracket, rest = text.strip().partition("(")
+    name, _, _ = text.strip().partition("(")
     known: Mapping[str, Callable[..., Rule | Composite]] = {**RULES, **PRESETS}
     if name not in known:
-        raise unknown("rule", name, known)
+        raise unknown_rule(name)
+    taken = list(inspect.signature(known[name]).parameters)
     try:
-        call = ast.parse(f"f({rest}" if bracket else "f()", mode="eval").body
-        if not (isinstance(call, ast.Call) and isinstance(call.func, ast.Name)) or call.args:
-            raise ValueError("write parameters as key=value")
-        values = {str(keyword.arg): _literal(keyword.value) for keyword in call.keywords}
-        taken = list(inspect.signature(known[name]).parameters)
-        if unknown_names := [key for key in values if key not in taken]:
-            raise ValueError(
-                f"{name} has no parameter {unknown_names[0]!r}; it takes {', '.join(taken) or 'no parameters'}"
-            )
-        return known[name](**values)
-    except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError) as error:
+        return known[name](**parameters(text, taken))
+    except UNPARSABLE as error:
         if isinstance(error, LrprefError):
             raise
-        bounds = "low" in inspect.signature(known[name]).parameters
-        hint = f"{name}(low=0, high=1)" if bounds else f"{name}(key=value)"
+        hint = f"{name}(low=0, high=1)" if "low" in taken else f"{name}({taken[0]}=...)" if taken else name
         raise RuleError(f"{text!r} is not a valid rule: {error}; write it as {hint}") from error
 
 
-def _literal(value: ast.expr) -> Any:
-    """The number, list or text that is written; raises ValueError for anything else."""
-    try:
-        return ast.literal_eval(value)
-    except ValueError:
-        raise ValueError(f"{ast.unparse(value)} is not a number, a list or a quoted text") from None
+OTHER_NAMES = {
+    **dict.fromkeys(("0", "z", "zrule"), "zero"),
+    **dict.fromkeys(("z+", "zplusrule"), "z-plus"),
+    **dict.fromkeys(("w2", "wsquared"), "w-square"),
+    **dict.fromkeys(("zb", "zbeta", "box"), "z-box"),
+    **dict.fromkeys(("ab", "alpha1beta0", "alpha2beta1"), "alpha-beta"),
+    "identity": "pass",
+}
+"""Names of rules in papers and other libraries -> names in lrpref; only letters, digits and +, without "LRP"."""
+
+LETTERS = str.maketrans({"α": "alpha", "β": "beta", "γ": "gamma", "ε": "epsilon", "²": "2", "⁺": "+"})
+
+
+def unknown_rule(name: str) -> UnknownNameError:
+    """Return the error for an unknown rule or composite; it suggests the name that lrpref has for it.
+
+    Examples
+    --------
+    >>> print(str(unknown_rule("LRP-0")).partition(" Known")[0])
+    no rule is called 'LRP-0'; did you mean 'zero'?
+    """
+    known = [*RULES, *PRESETS]
+    bare = re.sub(r"[^a-z0-9+]|lrp", "", name.lower().translate(LETTERS))
+    names = {re.sub("[^a-z0-9]", "", each): each for each in known}
+    return unknown("rule", name, known, OTHER_NAMES.get(bare) or names.get(bare))

@@ -16,6 +16,7 @@ would expect. Messages name the node, the shapes or values, and the remedy if th
     ├── UnknownNameError (LookupError)   an unknown rule, sample, network or other name
     ├── BudgetError      (TimeoutError)  a computation that spent its time budget
     ├── DataError        (ValueError)    a data set that is missing, damaged, or not the published one
+    ├── OutputError      (OSError)       a file that cannot be written
     └── WeightsError     (ValueError)    a file that is damaged, inconsistent or unreadable, or weights that do not fit
 """
 
@@ -82,6 +83,10 @@ class DataError(LrprefError, ValueError):
     """A data set is missing, damaged, or not the published one."""
 
 
+class OutputError(LrprefError, OSError):
+    """A file cannot be written: its folder is missing, or it may not be changed."""
+
+
 class WeightsError(LrprefError, ValueError):
     """A file is damaged, inconsistent or unreadable, or its weights do not fit the network."""
 
@@ -137,16 +142,17 @@ _block: ContextVar[str] = ContextVar("block", default="")
 """The prefix of warnings in the block that this thread works on."""
 
 
-def unknown(kind: str, name: object, known: Iterable[str]) -> UnknownNameError:
-    """Return the error for an unknown name; it suggests the nearest known one.
+def unknown(kind: str, name: object, known: Iterable[str], meant: str | None = None) -> UnknownNameError:
+    """Return the error for an unknown name; it suggests `meant`, or the most similar of the known names.
 
     Examples
     --------
     >>> print(unknown("rule", "epsilom", ["epsilon", "flat"]))
     no rule is called 'epsilom'; did you mean 'epsilon'? Known: epsilon, flat
     """
-    known = list(known)
-    near = get_close_matches(str(name), known, n=1)
+    known = list(dict.fromkeys(known))
+    lower = {each.lower(): each for each in known}
+    near = [meant] if meant else [lower[each] for each in get_close_matches(str(name).lower(), lower, n=1)]
     hint = f"; did you mean {near[0]!r}?" if near else "."
     return UnknownNameError(f"no {kind} is called {name!r}{hint} Known: {', '.join(known)}")
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ._support.extras import library
-from ._support.files import whole
+from ._support.files import check_writable, is_stream, whole
 from .backend import Array, to_numpy
 from .errors import InputError, LrprefError, ParameterError, ShapeError
 from .ledger import LOSSES, Ledger
@@ -156,23 +156,51 @@ def save(figure: Figure, path: str | os.PathLike[str]) -> None:
     figure : matplotlib.figure.Figure
         The figure.
     path : path-like
-        The suffix determines the format: .png, .pdf or .svg.
+        The suffix determines the format: .png, .pdf, .svg or another format of matplotlib. A pipe or a device without
+        such a suffix, such as /dev/stdout, receives a PNG.
 
     Raises
     ------
     LrprefError
-        If the format is unknown, or the folder does not exist.
+        If the format is unknown.
+    OutputError
+        If the file cannot be written: `path` is a folder, its folder does not exist, or it is read-only.
     """
     path = Path(path)
-    if not path.suffix:
-        raise LrprefError(f"the format of {str(path)!r} is unknown; use the suffix .png, .pdf or .svg")
-    if not path.parent.is_dir():
-        raise LrprefError(f"there is no folder {path.parent} to write {path.name} to")
+    check_path(path)
     try:
         with whole(path) as part:
-            figure.savefig(part, dpi=150)
+            figure.savefig(part, dpi=150, format=_format(path) or "png")
     except ValueError as error:
         raise LrprefError(f"cannot write {path}: {error}") from error
+
+
+def check_path(path: str | os.PathLike[str]) -> None:
+    """Raise the error that `save` would raise for this path. Call this before the work whose picture it will hold.
+
+    Parameters
+    ----------
+    path : path-like
+        The file to write.
+
+    Raises
+    ------
+    LrprefError
+        If the format is unknown.
+    OutputError
+        If the file cannot be written.
+    """
+    path = Path(path)
+    if _format(path) is None and not is_stream(path):
+        raise LrprefError(f"cannot write {path}: its format is unknown; use the suffix .png, .pdf or .svg")
+    check_writable(path)
+
+
+def _format(path: Path) -> str | None:
+    """The format of matplotlib that the suffix names, or None."""
+    canvas = library("matplotlib.backend_bases", "plot", "pictures").FigureCanvasBase
+    name = path.suffix[1:].lower()
+    return name if name in canvas.get_supported_filetypes() else None
 
 
 def _figure(width: float, height: float) -> Figure:

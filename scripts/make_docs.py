@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from lrpref import layers
+from lrpref._support.files import write_text
 from lrpref.cli.rules import rule_table
 from lrpref.composites import PRESETS
 from lrpref.rules import RULES
@@ -460,7 +461,7 @@ def main() -> int:
             print(f"{', '.join(wrong)}: differs from the docstrings; run python scripts/make_docs.py")
         return int(bool(wrong))
     for path, text in pages.items():
-        path.write_text(text, encoding="utf-8")
+        write_text(path, text)
     return 0
 
 

@@ -13,7 +13,6 @@ used once, at export. Modules are named as in torchvision.
 """
 
 import argparse
-import os
 import time
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -218,6 +217,8 @@ class Run:
 
     def save(self, path: Path) -> None:
         """Write everything that the rest of the run depends on, atomically."""
+        from lrpref._support.files import whole
+
         path.parent.mkdir(parents=True, exist_ok=True)
         state = {
             "model": self.model.state_dict(),
@@ -226,8 +227,8 @@ class Run:
             "random": torch.get_rng_state(),
             "progress": [self.epoch, self.seconds, self.cpu_seconds],
         }
-        torch.save(state, path.with_suffix(".part"))
-        os.replace(path.with_suffix(".part"), path)
+        with whole(path) as part:
+            torch.save(state, part)
 
     def load(self, path: Path) -> None:
         """Restore the state saved in a checkpoint."""

@@ -158,7 +158,10 @@ def save_checkpoint(path: Path, model: nn.Sequential, meta: dict) -> None:
     kept = [key for key in state if not key.endswith("num_batches_tracked")]
     arrays = {key: state[key].numpy() for key in kept}
     path.parent.mkdir(parents=True, exist_ok=True)
-    np.savez(path, meta=np.array(json.dumps(meta)), **arrays)
+    from lrpref._support.files import whole
+
+    with whole(path) as part:
+        np.savez(part, meta=np.array(json.dumps(meta)), **arrays)
 
 
 def load_checkpoint(path: Path, name: str) -> tuple[nn.Sequential, dict]:

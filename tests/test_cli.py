@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
+import io
+import os
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -134,6 +138,30 @@ def test_the_picture_shows_the_relevance(run: Run, tiny: Path, drawn: dict[str, 
     assert drawn["map.png"].get_suptitle().endswith("; why right?")
 
 
+def test_the_relevance_itself_and_compare_reads_it(run: Run, tmp_path: Path) -> None:
+    said = run("explain", "mnist-cnn", "digit-4", "--rule", "gamma(gamma=0.5)", "--out", "mine.npy")
+    assert (said.code, said.err) == (0, "")
+    assert said.out.endswith("\nwrote mine.npy\n")
+    tr = lrpref.trace(lrpref.load("mnist-cnn"), lrpref.samples.load("digit-4"), rule="gamma(gamma=0.5)")
+    assert_array_equal(np.load("mine.npy"), tr.relevance)
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.npy"]
+    compared = run("compare", "mnist-cnn", "digit-4", "--against", "mine.npy", "--rule", "gamma(gamma=0.5)")
+    assert compared.code == 0
+
+
+def test_outputs_are_checked_before_the_work(run: Run, tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A network that is found to be unreadable was read; here, none is."""
+    monkeypatch.setattr(lrpref.weights, "load", lambda name: pytest.fail("the network was read"))
+    for command in (
+        "explain tiny.npz x.npy --out map.docx",
+        "explain tiny.npz x.npy --out nowhere/R.npy",
+        "explain tiny.npz x.npy --waterfall nowhere/a.png",
+        "fuse tiny.npz -o fused.txt",
+        "fuse tiny.npz -o nowhere/fused.npz",
+    ):
+        assert run(*command.split()).code == 2, command
+
+
 def test_each_map_on_its_own_scale(run: Run, tiny: Path, drawn: dict[str, Any]) -> None:
     assert run("explain", tiny, "x.npy", "--rule", "zero", "z-plus", "--scale", "each", "--out", "map.png").code == 0
     panels = {ax.get_title(): ax for ax in drawn["map.png"].axes}
@@ -258,6 +286,13 @@ def test_fuse(run: Run) -> None:
     shown = run("show", "fused.npz")
     assert shown.code == 0
     assert "BatchNorm" not in shown.out.partition("\n\n")[0]
+
+
+def test_fuse_with_nothing_to_fuse_says_no_more(run: Run, tmp_path: Path) -> None:
+    said = run("fuse", "mnist-cnn", "-o", "same.npz")
+    assert said.out == "nothing to fuse: the network has no BatchNorm and no Scale\nwrote same.npz\n"
+    x = lrpref.samples.load("digit-4")
+    assert_array_equal(lrpref.load("same.npz").forward(x), lrpref.load("mnist-cnn").forward(x))
 
 
 def test_fuse_writes_nothing_unless_told(run: Run, tmp_path: Path) -> None:
@@ -466,11 +501,29 @@ def test_a_mistake_ends_the_process_with_2() -> None:
 MISTAKES: dict[str, tuple[str, str]] = {
     "unknown network": ("explain mnist-cn digit-4", "no network is called 'mnist-cn'; did you mean 'mnist-cnn'?"),
     "no such file": ("show nowhere.npz", "there is no file nowhere.npz"),
-    "a folder": ("show folder/", "no network is called 'folder/'"),
+    "a folder": ("show folder/", "folder is a folder; give a file, such as network.npz"),
+    "a folder of networks": ("show networks", "networks is a folder; give a file in it: a.npz, b.onnx"),
+    "a folder to convert": ("convert networks -o x.npz", "networks is a folder; give a file in it: a.npz, b.onnx"),
+    "an ONNX file": (
+        "explain net.onnx digit-4", "net.onnx must be converted first: lrpref convert net.onnx -o net.npz (in Python, ",
+    ),
+    "weights alone": ("show net.safetensors", "lrpref convert net.safetensors --architecture NAME -o net.npz"),
+    "a pickle": ("show net.pt", "net.pt cannot be imported: it is a pickle, and reading a pickle runs code"),
+    "another pickle": ("fuse net.PTH", "net.PTH cannot be imported: it is a pickle"),
+    "a Keras file": ("show net.keras", 'in Keras, use model.export("network.onnx", format="onnx")'),
+    "another Keras file": ("compare net.h5 digit-4 --against x.npy", "Keras files are not supported"),
+    "no such ONNX file": ("show nowhere.onnx", "there is no file nowhere.onnx"),
+    "a file of another kind": ("show text.txt", "text.txt: not a readable .npz file"),
     "a folder in a folder": ("show folder/folder", "there is no file folder/folder"),
     "unknown sample": ("explain mnist-cnn digit4", "no sample is called 'digit4'; did you mean 'digit-4'?"),
     "unknown rule": ("explain mnist-cnn digit-4 --rule flot", "no rule is called 'flot'; did you mean 'flat'?"),
     "one unknown rule of two": ("explain mnist-cnn digit-4 --rule zero one", "no rule is called 'one'"),
+    "the paper's name of a rule": ("show mnist-cnn --rule LRP-0", "called 'LRP-0'; did you mean 'zero'?"),
+    "a Greek name of a rule": ("rules LRP-\u03b3", "did you mean 'gamma'?"),
+    "parameter misspelt": (
+        "explain mnist-cnn digit-4 --rule gamma(gama=0.5)",
+        "gamma has no parameter 'gama'; did you mean 'gamma'? It takes gamma, generalised",
+    ),
     "unknown rule to show": ("show mnist-cnn --rule nil", "no rule is called 'nil'"),
     "unknown rule to fuse": ("fuse mnist-cnn --rule nil", "no rule is called 'nil'"),
     "target too large": ("explain mnist-cnn digit-4 --target 10", "target 10 is out of range for 10 outputs"),
@@ -499,13 +552,28 @@ MISTAKES: dict[str, tuple[str, str]] = {
     "no folder to write to": ("explain mnist-cnn digit-4 --out nowhere/map.png", "there is no folder nowhere"),
     "no name to write to": ("explain mnist-cnn digit-4 --out ", "use the suffix .png, .pdf or .svg"),
     "a folder to write to": ("explain mnist-cnn digit-4 --out folder", "use the suffix .png, .pdf or .svg"),
-    "a folder called .png": ("explain mnist-cnn digit-4 --out folder.png", "Is a directory"),
+    "a folder called .png": ("explain mnist-cnn digit-4 --out folder.png", "it is a folder; add a file name"),
+    "a folder called .npy": ("explain mnist-cnn digit-4 --out folder.npy", "it is a folder; add a file name"),
+    "a folder for the waterfall": ("explain mnist-cnn digit-4 --waterfall folder.png", "it is a folder"),
+    "no folder for the array": ("explain mnist-cnn digit-4 --out nowhere/R.npy", "there is no folder nowhere"),
+    "an array of two rules": (
+        "explain mnist-cnn digit-4 --rule zero flat --out R.npy", "R.npy holds the relevance under one rule",
+    ),
+    "an array for the waterfall": ("explain mnist-cnn digit-4 --waterfall R.npy", "its format is unknown"),
+    "a folder for the network": ("fuse mnist-cnn-bn -o folder.npz", "it is a folder; add a file name"),
+    "a folder for the converted network": ("convert net.onnx -o folder.npz", "it is a folder; add a file name"),
+    "no folder for the report": ("conform lrpref --json nowhere/a.json", "there is no folder nowhere"),
+    "a folder for the report": ("conform lrpref --markdown folder", "it is a folder; add a file name"),
+    "a file for the results": ("reproduce 2501.14322 --quick --out text.npz", "text.npz"),
+    "an unknown architecture": (
+        "convert arrays.npz -o x.npz --architecture vgg16(widht=1)", "did you mean 'width'? It takes width, num_",
+    ),
     "an unknown format": ("explain mnist-cnn digit-4 --out map.docx", "cannot write map.docx"),
     "no folder for the waterfall": (
         "explain mnist-cnn digit-4 --waterfall nowhere/books.png", "there is no folder nowhere",
     ),
     "network not to .npz": ("fuse mnist-cnn-bn -o fused.txt", "use a file name that ends in .npz, got fused.txt"),
-    "no folder for the network": ("fuse mnist-cnn-bn -o nowhere/fused.npz", "No such file or directory"),
+    "no folder for the network": ("fuse mnist-cnn-bn -o nowhere/fused.npz", "there is no folder nowhere"),
     "network of text": ("show text.npz", "not a readable .npz file"),
     "network of other arrays": ("show arrays.npz", "not written by lrpref.save"),
     "network cut short": ("show cut.npz", "not a readable .npz file"),
@@ -535,8 +603,12 @@ MISTAKES: dict[str, tuple[str, str]] = {
 def spoil(folder: Path) -> None:
     """Create invalid files of every kind that a user may pass by mistake."""
     (folder / "folder").mkdir()
-    (folder / "folder.png").mkdir()
-    for name in ("text.npz", "text.png"):
+    for name in ("folder.png", "folder.npy", "folder.npz", "networks"):
+        (folder / name).mkdir()
+    for name in ("net.onnx", "net.pt", "net.PTH", "net.keras", "net.h5", "net.safetensors", "networks/a.npz"):
+        (folder / name).touch()
+    (folder / "networks" / "b.onnx").touch()
+    for name in ("text.npz", "text.png", "text.txt"):
         (folder / name).write_text("hello\n")
     np.savez(folder / "arrays.npz", a=np.ones(3))
     whole = lrpref.weights.find("mnist-cnn").read_bytes()
@@ -614,3 +686,131 @@ def test_a_missing_package_is_named(
     code, _, err = run("explain", "mnist-cnn", *arguments)
     assert code == 2
     assert 'pip install "lrpref[plot]"' in err
+
+
+# ---- pipes, interruptions, terminals ---------------------------------------------------------------------------
+
+
+def process(*arguments: object, env: dict[str, str] | None = None, **more: Any) -> subprocess.Popen[str]:
+    """Start the command line in a process of its own."""
+    env = {**os.environ, "PYTHONPATH": str(Path(lrpref.__file__).parent.parent), **(env or {})}
+    command = [sys.executable, "-m", "lrpref", *map(str, arguments)]
+    return subprocess.Popen(command, env=env, text=True, stderr=subprocess.PIPE, **more)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a closed pipe is another error on Windows")
+@pytest.mark.parametrize("arguments", [["rules"], ["--help"], ["show", "resnet20"], ["conform", "--list"], ["rule"]])
+def test_a_reader_who_leaves_ends_it_quietly(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """As `head` does; 141 is what a shell reports for a program that SIGPIPE ended."""
+    for name in ("stdout", "stderr"):
+        reader, writer = os.pipe()
+        os.close(reader)
+        monkeypatch.setattr(sys, name, open(writer, "w"))  # noqa: SIM115
+    try:
+        code = cli.main(arguments)
+    except SystemExit as error:  # argparse refuses "rule", and nobody reads why
+        code = int(str(error.code))
+    sys.stdout.close()  # as the interpreter does at its end
+    with contextlib.suppress(BrokenPipeError):
+        sys.stderr.close()
+    assert code == (2 if arguments == ["rule"] else 141)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a closed pipe is another error on Windows")
+def test_a_pipe_to_head(tmp_path: Path) -> None:
+    buffered = {"PYTHONUNBUFFERED": ""}  # so that the little that is printed is written when the command is done
+    started = process("rules", "zero", env=buffered, stdout=subprocess.PIPE)
+    assert started.stdout is not None
+    started.stdout.close()
+    _, err = started.communicate(timeout=60)
+    assert (started.returncode, err) == (141, "")
+
+
+def test_closed_and_full_outputs(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdout", None)  # the shell's >&-
+    assert run("rules").code == 0
+    np.save("x.npy", lrpref.samples.load("digit-4"))
+    with monkeypatch.context() as closed:
+        closed.setattr(sys, "stderr", None)  # 2>&-
+        assert cli.main(["explain", "mnist-cnn", "x.npy", "--out", "R.npy"]) == 0
+        net = lrpref.load("mnist-cnn")
+        assert lrpref.explain(net, np.load("x.npy"), batch_size=1).shape == (1, 1, 28, 28)
+    if Path("/dev/full").exists():
+        with contextlib.closing(open("/dev/full", "w")) as full:
+            monkeypatch.setattr(sys, "stdout", full)
+            assert run("rules")[::2] == (2, "lrpref: [Errno 28] No space left on device\n")
+
+
+@pytest.mark.parametrize("command", cli.COMMANDS, ids=lambda command: command.__name__.rpartition(".")[2])
+def test_an_interruption_is_one_line(command: Any, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(chosen: Any) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(command, "run", interrupted)
+    arguments = {"explain": "a b", "compare": "a b --against c", "convert": "a -o b", "fuse": "a", "show": "a"}
+    name = command.__name__.rpartition(".")[2]
+    words = arguments.get(name, "2501.14322" if name == "reproduce" else "")
+    assert run(name, *words.split()) == (130, "", "lrpref: interrupted\n")
+
+
+SLOW = """
+import signal, sys, time
+from matplotlib.figure import Figure
+from lrpref.cli import main
+
+def savefig(figure, part, **options):
+    part.write_text("half of a pict")
+    print("half", flush=True)
+    time.sleep(60)
+
+Figure.savefig = savefig
+signal.signal(signal.SIGINT, signal.default_int_handler)
+sys.exit(main(["explain", "mnist-cnn", "digit-4", "--out", "map.png"]))
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows sends no such signals to a process")
+@pytest.mark.parametrize(("name", "code", "message"), [("SIGINT", 130, "lrpref: interrupted\n"), ("SIGTERM", -15, "")])
+def test_a_signal_in_the_middle_of_a_picture(name: str, code: int, message: str, tmp_path: Path) -> None:
+    env = {**os.environ, "PYTHONPATH": str(Path(lrpref.__file__).parent.parent)}
+    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen([sys.executable, "-c", SLOW], cwd=tmp_path, env=env, **pipes) as started:
+        assert started.stdout is not None
+        while started.stdout.readline() != "half\n":
+            assert started.poll() is None
+        started.send_signal(getattr(signal, name))
+        _, err = started.communicate(timeout=60)
+    assert (started.returncode, err) == (code, message)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_names_that_the_terminal_cannot_show(run: Run, tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are escaped, in what is printed and in errors."""
+    shutil.copy("x.npy", "\u00e9\u56db.npy")
+    for arguments, code in (
+        ("explain tiny.npz \u00e9\u56db.npy --out \u00e9.png", 0),
+        ("explain tiny.npz \u56db.npy", 2),
+    ):
+        out, err = (
+            io.TextIOWrapper(io.BytesIO(), "ascii", errors, write_through=True)
+            for errors in ("strict", "backslashreplace")
+        )
+        monkeypatch.setattr(sys, "stdout", out)
+        monkeypatch.setattr(sys, "stderr", err)
+        assert cli.main(arguments.split()) == code
+        text = (out if code == 0 else err).buffer.getvalue().decode("ascii")  # type: ignore[attr-defined]
+        assert "\\u56db.npy" in text
+    assert is_png(Path("\u00e9.png"))
+
+
+def test_an_ascii_terminal(tmp_path: Path) -> None:
+    started = process(
+        *("explain", "mnist-cnn", "\u56db.npy"),
+        env={"LC_ALL": "C", "PYTHONIOENCODING": "ascii"},
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+    )
+    out, err = started.communicate(timeout=60)
+    assert (started.returncode, out) == (2, "")
+    assert err.startswith("lrpref: \\u56db.npy is not a readable .npy file: ")
+    assert err.count("\n") == 1

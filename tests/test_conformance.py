@@ -700,7 +700,7 @@ def test_a_name_with_an_adapter_is_what_the_report_calls_it(command: Any) -> Non
         (["lrpref", "--only", "gamma-nothing"], "no case is called"),
         (["--adapter", "two_lines:adaptor"], "cannot import 'two_lines:adaptor'"),
         (["--adapter", "two_lines"], "no adapter is called 'two_lines'"),
-        (["lrpref", "--only", "10", "--json", "no/folder/x.json"], "No such file"),
+        (["lrpref", "--only", "10", "--json", "no/folder/x.json"], "there is no folder"),
     ],
 )
 def test_a_users_mistake_is_told_in_a_line(arguments: list[str], message: str, command: Any) -> None:

@@ -294,7 +294,7 @@ def test_the_new_picture_takes_the_old_ones_place_in_one_step(
     ("name", "message"),
     [
         ("nowhere/a.png", "there is no folder .*nowhere to write a.png to"),
-        ("a.docx", "cannot write .*a.docx: Format 'docx' is not supported"),
+        ("a.docx", "cannot write .*a.docx: its format is unknown; use the suffix .png, .pdf or .svg"),
         ("a", "use the suffix .png, .pdf or .svg"),
         ("", "use the suffix .png, .pdf or .svg"),
     ],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import lrpref
 from lrpref import BatchNorm, Conv2D, Dense, Flatten, MaxPool2D, Network, ReLU, reproduce
+from lrpref._support.files import part_path
 from lrpref.cli import main
 from lrpref.errors import DataError, InputError
 from lrpref.reproduce import guillemot2020, images, measures, networks, nyiri2025, report, runner, statistics
@@ -245,7 +247,7 @@ def test_a_run_is_taken_up_again(tmp_path: Path) -> None:
     first, *rows = (tmp_path / "units" / "net--s0--zero.jsonl").read_text().splitlines()
     assert json.loads(first)["protocol"]["images"] == 3
     assert len(rows) == 3
-    assert sum(header["seconds"] for header in runner.files(tmp_path)) < 5
+    assert sum(header["seconds"] for header in runner.headers(tmp_path, found)) < 5
 
 
 def test_results_of_another_protocol_are_refused(tmp_path: Path) -> None:
@@ -439,6 +441,25 @@ def test_parts_of_a_run_make_the_whole(folder: Path, tmp_path: Path, capsys: pyt
     assert ", 0.00 hours of processor time" in (tmp_path / "summary.md").read_text(), "of what the page is about"
 
 
+def test_a_resumed_summary_is_the_uninterrupted_one(folder: Path, tmp_path: Path) -> None:
+    """Byte for byte, and what an interrupted run leaves behind does not matter: an empty or torn temporary file."""
+    words = ["reproduce", "2002.11018", "--networks", str(folder), "--seeds", "0", "--images", "2", "--quick"]
+    words += ["--only=mnist-dense--", "--out", str(tmp_path)]
+    assert main(words) == 0
+    first = {name: (tmp_path / name).read_bytes() for name in ("summary.csv", "summary.md")}
+    units = sorted((tmp_path / "units").iterdir())
+    assert len(units) == 6
+    for unit in units[::2]:
+        unit.unlink()
+    for unit in (*units, tmp_path / "units" / "of another version.jsonl"):
+        unit.with_name(f".{unit.stem}.1234.part.jsonl").touch()
+        part_path(unit).write_text('{"format": "lrpref-rep')
+    assert main(words) == 0
+    again = {name: (tmp_path / name).read_bytes() for name in first}
+    assert again["summary.csv"] == first["summary.csv"]
+    assert re.sub(rb"[\d.]+ hours", b"", again["summary.md"]) == re.sub(rb"[\d.]+ hours", b"", first["summary.md"])
+
+
 @pytest.mark.parametrize("text", ["0/2", "3/2", "2", "a/b", "1/0", "-1/2"])
 def test_parts_that_are_none(text: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
@@ -469,9 +490,13 @@ def test_images_of_a_folder(tmp_path: Path) -> None:
         ("reproduce 2501.14322 --quick --data nowhere --only mnist-cnn", 'no mnist "test" in nowhere'),
     ],
 )
-def test_mistakes_are_told_in_a_line(words: str, message: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_mistakes_are_told_in_a_line(
+    words: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
     assert main(words.split()) == 2
     assert message in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_studies_are_known_by_their_numbers() -> None:

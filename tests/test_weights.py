@@ -46,7 +46,7 @@ from lrpref import (
     weights,
 )
 from lrpref.backend import is_array
-from lrpref.errors import UnknownNameError, WeightsError
+from lrpref.errors import OutputError, UnknownNameError, WeightsError
 
 RNG = np.random.default_rng(11)
 
@@ -236,7 +236,7 @@ def test_a_file_in_the_working_folder_needs_its_extension(saved: Path, monkeypat
         lrpref.load("missing.npz")
 
 
-@pytest.mark.parametrize("name", ["missing.npz", "folder/missing", "."])
+@pytest.mark.parametrize("name", ["missing.npz", "folder/missing", "missing.onnx", "missing.pt"])
 def test_a_path_that_is_no_file(name: str, tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match="there is no file"):
         lrpref.load(tmp_path / name)
@@ -301,7 +301,7 @@ def test_a_write_that_breaks_off_leaves_the_old_file_and_nothing_else(
 
 
 def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(OutputError, match=r"there is no folder .*nowhere to write net\.npz to"):
         lrpref.save(small(), tmp_path / "nowhere" / "net.npz")
     assert list(tmp_path.iterdir()) == []
 
@@ -366,10 +366,13 @@ def test_object_arrays_are_refused_and_never_unpickled(saved: Path) -> None:
     assert not mark.exists()
 
 
-@pytest.mark.parametrize("name", ["net.npz", "net.pkl"])
-def test_a_pickle_instead_of_an_archive(name: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("net.npz", "not a readable"), ("net.pkl", "is a pickle"), ("net.pt", "is a pickle"), ("net", "not a readable")],
+)
+def test_a_pickle_instead_of_an_archive(name: str, message: str, tmp_path: Path) -> None:
     (tmp_path / name).write_bytes(pickle.dumps(Trap(tmp_path / "mark")))
-    with pytest.raises(WeightsError, match="not a readable"):
+    with pytest.raises(WeightsError, match=message):
         lrpref.load(tmp_path / name)
     assert not (tmp_path / "mark").exists()
 

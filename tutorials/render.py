@@ -28,6 +28,8 @@ from nbclient.exceptions import CellExecutionError
 from nbconvert import MarkdownExporter
 from nbconvert.preprocessors import ExecutePreprocessor
 
+from lrpref._support.files import whole, write_text
+
 HERE = Path(__file__).resolve().parent
 PAGES = HERE / "rendered"
 SETUP = """%matplotlib inline
@@ -198,8 +200,9 @@ def write(path: Path, page: str, pictures: dict[str, bytes]) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     for name, data in pictures.items():
-        (folder / name).write_bytes(data)
-    (PAGES / f"{path.stem}.md").write_text(page, encoding="utf-8")
+        with whole(folder / name) as part:
+            part.write_bytes(data)
+    write_text(PAGES / f"{path.stem}.md", page)
 
 
 def difference(path: Path, page: str, pictures: dict[str, bytes]) -> str:

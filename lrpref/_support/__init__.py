@@ -1,1 +1,1 @@
-"""Shared helpers that are not about LRP: atomic file writes, optional libraries, progress bars, time budgets."""
+"""Helpers that are not about LRP: atomic file writes, parameters as text, optional libraries, progress, budgets."""

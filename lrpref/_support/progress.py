@@ -10,6 +10,11 @@ PATIENCE = 2.0
 """Seconds before a bar appears."""
 
 
+def on_terminal() -> bool:
+    """Return whether stderr is a terminal; it is None if the shell has closed it."""
+    return sys.stderr is not None and sys.stderr.isatty()
+
+
 class Bar:
     """A progress bar on stderr that appears after `PATIENCE` seconds and is wiped at the end of a `with` block.
 
@@ -22,7 +27,7 @@ class Bar:
     """
 
     def __init__(self, label: str, shown: bool | None = None) -> None:
-        self.shown = sys.stderr.isatty() if shown is None else shown
+        self.shown = on_terminal() if shown is None else shown
         self.label, self.start, self.done, self.width = label, time.monotonic(), 0.0, 0
 
     def tick(self, share: float) -> None:

@@ -1,13 +1,17 @@
 """The command line, one module per command. Each defines `add`, which declares its arguments, and `run`.
 
-Exit codes: 0 success; 1 a check failed; 2 invalid input, reported in one line.
+Exit codes: 0 success; 1 a check failed; 2 invalid input, reported in one line; 130 interrupted by Ctrl-C; 141 whoever
+read the output has left, as in `lrpref rules | head`.
 """
 
 from __future__ import annotations
 
 import argparse
+import io
+import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 
 from .._support.version import __version__
 from ..errors import FusionError, LrprefError
@@ -20,6 +24,7 @@ EXAMPLES = """examples:
   lrpref explain mnist-cnn hard-1 --target 4                why might it be a four?
   lrpref explain mnist-cnn digit-8 --rule zero gamma z-plus one picture, three rules
   lrpref explain resnet20 chelsea                           explain a photograph of a cat
+  lrpref explain mnist-cnn digit-4 --out mine.npy           write the relevance itself instead of a picture
   lrpref compare mnist-cnn digit-4 --against mine.npy       is this heatmap lrpref's, or which convention differs?
   lrpref show mnist-cnn                                     the network, and the rule of each layer
   lrpref fuse mnist-cnn-bn -o fused.npz                     fold batch normalisation into its neighbours
@@ -32,17 +37,49 @@ EXAMPLES = """examples:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # for names that the terminal cannot show
+    try:
+        try:
+            return _run(arguments)
+        finally:
+            _flush()
+    except BrokenPipeError:
+        return 141
+    except KeyboardInterrupt:
+        _report("interrupted")
+        return 130
+    except (LrprefError, OSError) as error:
+        _report(str(error))
+        return 1 if isinstance(error, FusionError) else 2
+
+
+def _run(arguments: Sequence[str] | None) -> int:
+    """Run one command, or print the help if there is none."""
     parser = _parser()
     chosen = parser.parse_args(arguments)
     if not hasattr(chosen, "run"):
         parser.print_help()
         return 0
+    code: int = chosen.run(chosen)
+    return code
+
+
+def _flush() -> None:
+    """Write out what has been printed. If that fails, drop it: the interpreter would fail again at its end."""
+    if sys.stdout is None:  # closed by the shell, as in `lrpref rules >&-`
+        return
     try:
-        code: int = chosen.run(chosen)
-        return code
-    except (LrprefError, OSError) as error:
-        print(f"lrpref: {error}", file=sys.stderr)
-        return 1 if isinstance(error, FusionError) else 2
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise
+
+
+def _report(message: str) -> None:
+    """Print a message on stderr, if anybody can still read it."""
+    with suppress(OSError):
+        print(f"lrpref: {message}", file=sys.stderr)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from .._support.files import check_writable, write_text
 from ..conformance import known_adapters, load_adapter, load_cases, report
 from ..conformance import run as run_suite
 from ..errors import LrprefError
@@ -40,6 +41,9 @@ def run(chosen: argparse.Namespace) -> int:
         return 0
     if not (chosen.adapter or chosen.name):
         raise LrprefError(f"no library given; name one ({', '.join(known_adapters())}) or use --adapter")
+    for form in report.FORMS:
+        if path := getattr(chosen, form):
+            check_writable(Path(path))
     if chosen.adapter:
         sys.path.insert(0, os.getcwd())
     found = run_suite(load_adapter(chosen.adapter or chosen.name), cases, report.progress)
@@ -47,6 +51,6 @@ def run(chosen: argparse.Namespace) -> int:
     print(report.as_text(found))
     for form, write in report.FORMS.items():
         if path := getattr(chosen, form):
-            Path(path).write_text(write(found), encoding="utf-8")
+            write_text(Path(path), write(found))
             print(f"wrote {path}")
     return 0 if found.passed else 1

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from .. import weights
-from ..errors import WeightsError
 from ..importers.files import READ, find_network
 from .common import command
 
@@ -39,8 +38,7 @@ def add(commands: Any) -> None:
 def run(chosen: argparse.Namespace) -> int:
     """Read, check and write the network, and print its size."""
     path = Path(chosen.file)
-    if Path(chosen.output).suffix != ".npz":  # checked before the work, not after it
-        raise WeightsError(f"networks are stored as .npz files; use a file name that ends in .npz, got {chosen.output}")
+    weights.check_path(chosen.output)  # before the work, not after it
     net, about = find_network(path, None, chosen.architecture, chosen.result, chosen.input_shape)
     source = {"file": path.name, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
     weights.save(net, chosen.output, {**about, "source": source})

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from .. import plot, weights
-from ..backend import to_numpy
+from .._support.files import check_writable, whole
+from ..backend import Array, to_numpy
+from ..errors import InputError
 from ..layers import Softmax
 from ..network import Network
 from ..walk import DEFAULT_RULE, trace
@@ -39,12 +42,17 @@ def add(commands: Any) -> None:
         choices=("one", "each"),
         help="one colour scale for all heatmaps (default), or one for each",
     )
-    parser.add_argument("--out", default="heatmap.png", help="the picture to write (default: heatmap.png)")
+    parser.add_argument(
+        "--out",
+        default="heatmap.png",
+        help="the picture to write, as .png, .pdf or .svg, or the relevance itself, as .npy (default: heatmap.png)",
+    )
     parser.add_argument("--waterfall", metavar="FILE", help="also draw the ledger as a waterfall chart")
 
 
 def run(chosen: argparse.Namespace) -> int:
     """Explain, print the ledgers, and draw the heatmaps."""
+    _check_outputs(chosen)
     net, about = weights.load(chosen.network), weights.metadata(chosen.network)
     x = read_input(chosen.input, about, chosen)
     if not chosen.no_fuse:
@@ -58,16 +66,41 @@ def run(chosen: argparse.Namespace) -> int:
     print(f"explained: {target}, starting from {chosen.seed}")
     for name, found in traces.items():
         print(f"\n{name}: {found.ledger}")
-    title = f"{chosen.network}: {said}; why {target}?"
-    maps = {name: found.relevance for name, found in traces.items()}
-    normalisation = inputs.Normalisation.of(about)
-    picture = x if normalisation is None else normalisation.undo(x)
-    plot.save(plot.grid(picture, maps, title, scale=chosen.scale), chosen.out)
+    if _is_array(chosen.out):
+        _save(first.relevance, Path(chosen.out))
+    else:
+        title = f"{chosen.network}: {said}; why {target}?"
+        maps = {name: found.relevance for name, found in traces.items()}
+        normalisation = inputs.Normalisation.of(about)
+        picture = x if normalisation is None else normalisation.undo(x)
+        plot.save(plot.grid(picture, maps, title, scale=chosen.scale), chosen.out)
     print(f"\nwrote {chosen.out}")
     if chosen.waterfall:
         plot.save(plot.waterfall(first.ledger), chosen.waterfall)
         print(f"wrote {chosen.waterfall}")
     return 0
+
+
+def _check_outputs(chosen: argparse.Namespace) -> None:
+    """Raise an error if an output cannot be written: before the work, not after it."""
+    if not _is_array(chosen.out):
+        plot.check_path(chosen.out)
+    elif len(chosen.rule) > 1:
+        raise InputError(f"{chosen.out} holds the relevance under one rule; give one --rule, or write a picture")
+    else:
+        check_writable(Path(chosen.out))
+    if chosen.waterfall:
+        plot.check_path(chosen.waterfall)
+
+
+def _is_array(out: str) -> bool:
+    return Path(out).suffix == ".npy"
+
+
+def _save(R: Array, path: Path) -> None:
+    """Write relevance as an .npy file, which `lrpref compare --against` reads."""
+    with whole(path) as part, part.open("wb") as stream:
+        np.save(stream, to_numpy(R), allow_pickle=False)
 
 
 def _prediction(net: Network, x: np.ndarray, about: dict[str, Any]) -> str:

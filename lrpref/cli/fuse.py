@@ -6,6 +6,7 @@ import argparse
 from typing import Any
 
 from .. import weights
+from ..composites import resolve
 from ..differences import compare
 from ..fusion import forward_difference, fuse, fusion_plan
 from ..walk import DEFAULT_RULE, trace
@@ -28,18 +29,21 @@ def add(commands: Any) -> None:
 
 def run(chosen: argparse.Namespace) -> int:
     """Print the plan, check the forward pass, and print the change of the heatmap."""
+    if chosen.output:
+        weights.check_path(chosen.output)  # before the work, not after it
+    rule = resolve(chosen.rule)
     net, about = weights.load(chosen.network), weights.metadata(chosen.network)
     name = chosen.input or fitting_sample(input_shape(about))
     x = read_input(name, about, chosen)
-    print(fusion_plan(net, chosen.threshold_relu))
+    plan = fusion_plan(net, chosen.threshold_relu)
+    print(plan)
     fused = fuse(net, verify=x, threshold_relu=chosen.threshold_relu)
-    print(f"\nforward difference on {name}: {forward_difference(net, fused, x):.1e} of the largest output")
-    before, after = (trace(each, x, rule=chosen.rule).relevance for each in (net, fused))
-    change = compare(before, after).relative_l2
-    print(
-        f"the heatmap under {chosen.rule} changed by {change:.1%} (relative L2). A change is expected: in the unfused"
-    )
-    print("network, BatchNorm has a rule of its own, which `lrpref show NETWORK --rule NAME` prints.")
+    if plan.decisions:
+        print(f"\nforward difference on {name}: {forward_difference(net, fused, x):.1e} of the largest output")
+        before, after = (trace(each, x, rule=rule).relevance for each in (net, fused))
+        change = compare(before, after).relative_l2
+        print(f"the heatmap under {chosen.rule} changed by {change:.1%} (relative L2). A change is expected: in the")
+        print("unfused network, these layers have a rule of their own, which `lrpref show NETWORK --rule NAME` prints.")
     if chosen.output:
         weights.save(fused, chosen.output, {**about, "fused_from": chosen.network})
         print(f"wrote {chosen.output}")

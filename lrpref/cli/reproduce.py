@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from .._support.files import check_writable, write_text
 from ..errors import InputError
 from .common import command
 
@@ -77,13 +78,16 @@ def run(chosen: argparse.Namespace) -> int:
         )
     at_hand = {name: images.load(name, protocol.images, chosen.data) for name in named}
     out = Path(chosen.out or f"reproduce-{chosen.paper}{'-quick' if chosen.quick else ''}")
+    out.mkdir(parents=True, exist_ok=True)
+    for name in ("summary.csv", "summary.md"):
+        check_writable(out / name)
     found = reproduce.run(study, at_hand, out)
     if parts > 1:
         print(f"wrote {len(found)} units, part {first} of {parts}; run without --part to write the tables of all parts")
         return 0
     claims = study.answer(found)
-    report.save(out / "summary.csv", report.as_csv(study, found))
-    report.save(out / "summary.md", report.as_markdown(study, found, claims, as_typed(chosen), out))
+    write_text(out / "summary.csv", report.as_csv(study, found))
+    write_text(out / "summary.md", report.as_markdown(study, found, claims, as_typed(chosen), out))
     for line in (f"{study.title} (arXiv {study.paper})", *(f"not available: {name}" for name in study.missing)):
         print(line)
     print(*claims, sep="\n")

@@ -7,8 +7,7 @@ import inspect
 from typing import Any
 
 from .._support.tables import aligned
-from ..composites import PRESETS
-from ..errors import unknown
+from ..composites import PRESETS, unknown_rule
 from ..rules import RULES
 from .common import as_table, command
 
@@ -24,7 +23,7 @@ def run(chosen: argparse.Namespace) -> int:
     if chosen.name:
         known: dict[str, Any] = {**PRESETS, **RULES}
         if chosen.name not in known:
-            raise unknown("rule", chosen.name, known)
+            raise unknown_rule(chosen.name)
         print(_description(known[chosen.name]))
         return 0
     listed = [((name, kind.equation), ("", f"{kind.when}  [{kind.source}]")) for name, kind in RULES.items()]

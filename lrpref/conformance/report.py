@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from .._support.progress import on_terminal
 from .._support.tables import aligned
 from .._support.version import __version__
 from ..rational.conversion import to_float
@@ -99,7 +100,7 @@ def as_list(cases: Sequence[Case]) -> str:
 
 def progress(done: int, of: int, case: Case) -> None:
     """Show the progress of a run on one line of stderr, and clear it at the end; do nothing without a terminal."""
-    if sys.stderr.isatty():
+    if on_terminal():
         line = "" if done == of else f"{done}/{of} {case.id}"
         print(f"\r\033[K{line}", end="", file=sys.stderr, flush=True)
 

@@ -2,35 +2,23 @@
 
 from __future__ import annotations
 
-import ast
 import inspect
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from .._support.calls import UNPARSABLE, parameters
 from ..errors import ConversionError, LrprefError, UnknownNameError, unknown
 from ..network import Network
 from ..weights import find, load, metadata, read_arrays
+from ..weights.formats import REFUSED, what_to_do
 from ..weights.state_dict import from_state_dict
 from ..zoo import models
 from .onnx import imported
 from .safetensors import read_safetensors
 
 Architecture = Network | Callable[..., Network] | str
-
-PICKLE = (
-    "it is a pickle, and reading a pickle runs code chosen by its author. If you trust the file, load it in PyTorch, "
-    'and save the weights with safetensors.torch.save_file(module.state_dict(), "weights.safetensors"), or the network '
-    "with torch.onnx.export"
-)
-KERAS = 'Keras files are not supported; in Keras, use model.export("network.onnx", format="onnx")'
-
-REFUSED: Mapping[str, str] = {
-    **dict.fromkeys((".pt", ".pth", ".bin", ".ckpt", ".pkl", ".pickle", ".joblib"), PICKLE),
-    **dict.fromkeys((".h5", ".hdf5", ".keras"), KERAS),
-}
-"""Known suffixes that are refused, and the reason."""
 
 READ = (".onnx", ".safetensors", ".npz")
 """The suffixes of the files that `read` supports."""
@@ -98,8 +86,8 @@ def find_network(
     replaces the default input shape.
     """
     path = Path(path)
-    if path.suffix in REFUSED:
-        raise ConversionError(f"{path} cannot be imported: {REFUSED[path.suffix]}")
+    if path.is_dir() or path.suffix in REFUSED:
+        raise ConversionError(str(what_to_do(path)))
     if path.suffix not in READ:
         raise ConversionError(
             f"{path}: lrpref reads {', '.join(READ)} files, not {path.suffix or 'files without a suffix'}"
@@ -145,18 +133,14 @@ def _built(architecture: Architecture, state: Mapping[str, Any], settings: dict[
 
 def _builder(text: str) -> tuple[Callable[..., Network], dict[str, Any]]:
     """Parse text such as "vgg16(width=0.25)" into a builder of `lrpref.models` and its settings."""
-    name, bracket, rest = text.partition("(")
+    name, _, _ = text.strip().partition("(")
     if name not in models.__all__:
         raise unknown("network", name, models.__all__)
+    builder = getattr(models, name)
+    taken = [key for key in inspect.signature(builder).parameters if key != "state"]
     try:
-        call = ast.parse(f"f({rest}" if bracket else "f()", mode="eval").body
-        if not (isinstance(call, ast.Call) and isinstance(call.func, ast.Name)) or call.args:
-            raise ValueError("settings must be given as name=value")
-        if any(keyword.arg is None for keyword in call.keywords):
-            raise ValueError("** is not allowed; give each setting as name=value")
-        settings = {str(keyword.arg): ast.literal_eval(keyword.value) for keyword in call.keywords}
-    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        return builder, parameters(text, taken)
+    except UNPARSABLE as error:
         raise ConversionError(
-            f'cannot parse the architecture {text!r}: {error}; write it as "{name}(width=0.5)"'
+            f'{text!r} is not a valid architecture: {error}; write it as "{name}(width=0.5)"'
         ) from error
-    return getattr(models, name), settings

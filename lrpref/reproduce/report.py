@@ -9,9 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from .._support.files import whole
 from . import statistics
-from .runner import files, versions
+from .runner import headers, versions
 from .study import Claim, Rows, Study, Unit
 
 Cell = tuple[str, str, str, str]
@@ -50,9 +49,9 @@ def as_csv(study: Study, found: Mapping[Unit, Rows]) -> str:
 
 def as_markdown(study: Study, found: Mapping[Unit, Rows], claims: Sequence[Claim], command: str, out: Path) -> str:
     """Return the page: how the study was measured, its claims, and the table."""
-    headers = [header for header in files(out) if Unit(**header["unit"]) in found]
-    hours = sum(header["seconds"] for header in headers) / 3600
-    sources = ", ".join(sorted({header["images"] for header in headers}))
+    measured = headers(out, found)
+    hours = sum(header["seconds"] for header in measured) / 3600
+    sources = ", ".join(sorted({header["images"] for header in measured}))
     software = ", ".join(f"{name} {value}" for name, value in versions().items())
     protocol = ", ".join(f"{name} {value}" for name, value in study.protocol.as_dict().items())
     seeds = sorted({unit.seed for unit in found})
@@ -78,9 +77,3 @@ def as_table(study: Study, found: Mapping[Unit, Rows]) -> list[str]:
         shown = " | ".join(f"{value:.3g}" if np.isfinite(value) else "-" for value in means)
         lines.append(f"| {network} | {treatment or '-'} | `{rule}` | {shown} |")
     return lines
-
-
-def save(path: Path, text: str) -> None:
-    """Write a text file atomically."""
-    with whole(path) as part:
-        part.write_text(text, encoding="utf-8")

@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from .._support.files import whole
+from .._support.files import write_text
+from .._support.progress import on_terminal
 from .._support.version import __version__
 from ..errors import InputError
 from .images import Images
@@ -57,7 +58,7 @@ def run(study: Study, images: Mapping[str, Images], out: Path, progress: bool | 
         else:
             waiting.append(unit)
     started = time.perf_counter()
-    line = _Line(sys.stderr.isatty() if progress is None else progress)
+    line = _Line(on_terminal() if progress is None else progress)
     try:
         for done, unit in enumerate(waiting):
             line.show(_progress(unit, done, len(waiting), time.perf_counter() - started))
@@ -65,8 +66,9 @@ def run(study: Study, images: Mapping[str, Images], out: Path, progress: bool | 
             rows = study.measure(unit, images[unit.dataset], study.protocol)
             about = _about(study, unit, images[unit.dataset])
             seconds = round(time.process_time() - start, 2)
-            write(folder / f"{unit.name}.jsonl", {**about, "seconds": seconds, **versions()}, rows)
-            found[unit] = rows
+            path = folder / f"{unit.name}.jsonl"
+            write(path, {**about, "seconds": seconds, **versions()}, rows)
+            found[unit] = read(path, about)  # with the digits that a resumed run will read
     finally:
         line.wipe()
     return {unit: found[unit] for unit in units}
@@ -93,8 +95,7 @@ def write(path: Path, about: Mapping[str, Any], rows: Rows) -> None:
     count = len(next(iter(rows.values())))
     lines = [json.dumps(about)]
     lines += [json.dumps({name: _plain(values[n]) for name, values in rows.items()}) for n in range(count)]
-    with whole(path) as part:
-        part.write_text("\n".join([*lines, ""]), encoding="utf-8")
+    write_text(path, "\n".join([*lines, ""]))
 
 
 def _plain(value: Any) -> float | None:
@@ -119,11 +120,10 @@ def read(path: Path, about: Mapping[str, Any]) -> Rows:
     return rows
 
 
-def files(out: Path) -> Iterator[dict[str, Any]]:
-    """Yield the header of each unit's file."""
-    for path in sorted((out / "units").glob("*.jsonl")):
-        with path.open(encoding="utf-8") as stream:
-            yield json.loads(stream.readline())
+def headers(out: Path, units: Iterable[Unit]) -> list[dict[str, Any]]:
+    """Return the headers of the files of these units."""
+    texts = ((out / "units" / f"{unit.name}.jsonl").read_text(encoding="utf-8") for unit in units)
+    return [json.loads(text.partition("\n")[0]) for text in texts]
 
 
 # ---- progress ----------------------------------------------------------------------------------------------------

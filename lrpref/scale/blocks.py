@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from .._support.files import whole
+from .._support.files import is_stream, whole
 from .._support.progress import Bar
 from ..arithmetic import is_exact
 from ..backend import Array, array_namespace, asarray, backend_name, is_array, to_numpy
@@ -153,6 +153,8 @@ def npy_file(path: Path, shape: tuple[int, ...], like: Array) -> Iterator[np.mem
     """The array of a new .npy file, which appears at `path` only when it is complete."""
     if path.suffix != ".npy":
         raise ParameterError(f"relevance can be written to an array or a .npy file, got out={str(path)!r}")
+    if is_stream(path):
+        raise ParameterError(f"out={str(path)!r} is a pipe or a device, but the result is read back from a file")
     if is_exact(like):
         raise DTypeError("exact numbers cannot be stored in a .npy file; use net.astype(numpy.float64)")
     with whole(path) as part:

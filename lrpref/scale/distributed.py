@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from .._support.extras import library
-from .._support.progress import PATIENCE
+from .._support.progress import PATIENCE, on_terminal
 from ..backend import Array, to_numpy
 from ..composites import Composite, resolve
 from ..errors import DTypeError, ShapeError, at_block
@@ -194,7 +194,7 @@ def _once(net: Network | str | os.PathLike[str]) -> Any:
 
 def _compute(task: Any, progress: bool | None) -> None:
     """Compute a task with dask's current scheduler, with dask's progress bar."""
-    if not (sys.stderr.isatty() if progress is None else progress):
+    if not (on_terminal() if progress is None else progress):
         task.compute()
         return
     distributed = _dask("distributed")

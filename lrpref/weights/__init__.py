@@ -1,6 +1,6 @@
 """Networks stored as `.npz` files, and parameters loaded by name (state dicts)."""
 
-from .npz import FOLDERS, FORMAT, MAX_BYTES, UNREADABLE, find, load, metadata, names, read_arrays, save
+from .npz import FOLDERS, FORMAT, MAX_BYTES, UNREADABLE, check_path, find, load, metadata, names, read_arrays, save
 from .state_dict import from_state_dict
 
 __all__ = [
@@ -8,6 +8,7 @@ __all__ = [
     "FORMAT",
     "MAX_BYTES",
     "UNREADABLE",
+    "check_path",
     "find",
     "from_state_dict",
     "load",

@@ -26,12 +26,13 @@ from typing import Any
 import numpy as np
 
 from .. import layers as layer_types
-from .._support.files import whole
+from .._support.files import check_writable, is_stream, whole
 from ..arithmetic import all_finite
 from ..backend import asarray, is_array, to_numpy
 from ..errors import LrprefError, WeightsError, unknown
 from ..layers import BASES, Layer
 from ..network import Network
+from .formats import CONVERTED, REFUSED, what_to_do
 
 FORMAT = "lrpref-network/1"
 MAX_BYTES = 4 * 2**30
@@ -55,7 +56,7 @@ def find(name: str | os.PathLike[str]) -> Path:
     Parameters
     ----------
     name : str or path-like
-        A path, recognised by its suffix .npz or by a folder in it, or the name of a network that comes with lrpref.
+        The path of an .npz file, or the name of a network that comes with lrpref. The name comes first.
 
     Returns
     -------
@@ -67,16 +68,17 @@ def find(name: str | os.PathLike[str]) -> Path:
     UnknownNameError
         If no network of this name comes with lrpref.
     WeightsError
-        If the path is not an existing file.
+        If the path does not exist, or is a folder or a file of another format; the message says what to do.
     """
     path = Path(name)
-    if path.suffix == ".npz" or len(path.parts) > 1:
-        if not path.is_file():
-            raise WeightsError(f"there is no file {path}")
+    if str(name) in names():
+        return next(found for folder in FOLDERS if (found := folder / f"{name}.npz").is_file())
+    if path.exists():
+        if advice := what_to_do(path):
+            raise WeightsError(advice)
         return path
-    for folder in FOLDERS:
-        if (folder / f"{name}.npz").is_file():
-            return folder / f"{name}.npz"
+    if path.suffix.lower() in (".npz", *CONVERTED, *REFUSED) or len(path.parts) > 1:
+        raise WeightsError(f"there is no file {path}")
     raise unknown("network", str(name), names())
 
 
@@ -140,7 +142,7 @@ def save(
     net : Network
         A network of lrpref's own layers.
     path : str or path-like
-        The file to write; its name must end in .npz.
+        The file to write; its name must end in .npz, unless it is a pipe or a device.
     metadata : mapping or None
         Information about the network that JSON can represent; `metadata(path)` returns it.
     dtype : dtype or None
@@ -151,6 +153,8 @@ def save(
     WeightsError
         If a layer is not one of lrpref's, a parameter is exact or overflows in `dtype`, JSON cannot represent the
         metadata, or the suffix is not .npz.
+    OutputError
+        If the file cannot be written: `path` is a folder, its folder does not exist, or it is read-only.
     """
     keys: dict[int, str] = {}
     arrays: dict[str, np.ndarray] = {}
@@ -295,10 +299,30 @@ def _architecture(path: Path, arrays: Mapping[str, np.ndarray]) -> dict[str, Any
     return found
 
 
+def check_path(path: str | os.PathLike[str]) -> None:
+    """Raise the error that `save` would raise for this path. Call this before the work whose result it will hold.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The file to write.
+
+    Raises
+    ------
+    WeightsError
+        If the suffix is not .npz.
+    OutputError
+        If the file cannot be written.
+    """
+    path = Path(path)
+    if path.suffix != ".npz" and not is_stream(path):
+        raise WeightsError(f"networks are stored as .npz files; use a file name that ends in .npz, got {path}")
+    check_writable(path)
+
+
 def _write(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
     """Write an .npz file atomically."""
-    if path.suffix != ".npz":
-        raise WeightsError(f"networks are stored as .npz files; use a file name that ends in .npz, got {path}")
-    with whole(path) as part, part.open("xb") as stream:
+    check_path(path)
+    with whole(path) as part, part.open("wb") as stream:
         named: dict[str, Any] = dict(arrays)
         np.savez_compressed(stream, **named)  # NumPy 2.1 would store allow_pickle=False as one more array
