@@ -140,6 +140,21 @@ def unknown(kind: str, name: object, known: Iterable[str]) -> UnknownNameError:
     return UnknownNameError(f"no {kind} is called {name!r}{hint} Known: {', '.join(known)}")
 
 
+def shown(value: object) -> str:
+    """Return `value` as text for a message, shortened; a long integer has no decimal form in Python.
+
+    Examples
+    --------
+    >>> shown(10**5000)
+    'an int of more than 4300 digits'
+    """
+    try:
+        text = repr(value)
+    except ValueError:
+        return f"an {type(value).__name__} of more than 4300 digits"
+    return text if len(text) <= 80 else f"{text[:80]}..."
+
+
 def warn(message: str) -> None:
     """Issue a RelevanceWarning that points to the line outside lrpref from which the computation was started."""
     package = os.path.dirname(__file__)

@@ -6,12 +6,12 @@ A layer may be used at several nodes (shared weights), and a node may feed sever
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple, Self
 
-from .arithmetic import as_dtype, as_floating, check_finite, check_still_exact, is_real_floating
+from .arithmetic import as_dtype, as_floating, check_finite, check_still_exact, given_up, is_real_floating
 from .backend import Array, DType, array_namespace, asarray, backend_name, is_array, load_backend
-from .errors import DTypeError, GraphError, InputError, at_node
+from .errors import DTypeError, GraphError, InputError, at_node, shown
 from .layers import Layer, Softmax
 from .layers.base import Shape
 
@@ -57,7 +57,7 @@ class Network:
     """
 
     def __init__(self, nodes: Sequence[tuple[str, Layer, Sequence[str]]]) -> None:
-        listed = [Node(name, layer, tuple(_names(inputs))) for name, layer, inputs in nodes]
+        listed = [_node(given) for given in _listed(nodes)]
         _check(listed)
         self.nodes: tuple[Node, ...] = tuple(_sorted(listed))
 
@@ -218,6 +218,8 @@ class Network:
         x = as_floating(x, "the input")
         if x.ndim < 2:
             raise InputError(f"the input must be a batch (N, ...), got shape {tuple(x.shape)}; use x[None]")
+        if 0 in x.shape[1:]:
+            raise InputError(f"the samples of the input are empty: its shape is {tuple(x.shape)}")
         home = self.backend or backend_name(x)
         if home != backend_name(x):
             raise InputError(
@@ -305,7 +307,7 @@ class Network:
                 raise refused from error
             if not is_real_floating(converted):
                 raise refused
-            return converted
+            return converted if converted is array else given_up(converted)
 
         return self.map_arrays(convert)
 
@@ -323,9 +325,27 @@ def _reading(node: Node, old: str, new: str) -> Node:
     return node._replace(inputs=tuple(new if i == old else i for i in node.inputs))
 
 
-def _names(inputs: Sequence[str]) -> Sequence[str]:
-    """The names of a node's inputs; a single string is one name."""
-    return [inputs] if isinstance(inputs, str) else inputs
+def _listed(nodes: Any) -> list[Any]:
+    """The nodes as a list; raises GraphError for what is not a sequence."""
+    if isinstance(nodes, str) or not isinstance(nodes, Iterable):
+        raise GraphError(f"nodes must be a sequence of (name, layer, inputs), got {shown(nodes)}")
+    return list(nodes)
+
+
+def _node(given: Any) -> Node:
+    """One node; a single string is one input. Raises GraphError unless names are texts and the layer is a Layer."""
+    if not (isinstance(given, tuple | list) and len(given) == 3):
+        raise GraphError(f"a node is (name, layer, inputs), got {shown(given)}")
+    name, layer, inputs = given
+    if not isinstance(name, str) or not name:
+        raise GraphError(f"the name of a node must be a text, got {shown(name)}")
+    if not isinstance(layer, Layer):
+        hint = f"; did you mean {layer.__name__}(...)?" if isinstance(layer, type) and issubclass(layer, Layer) else ""
+        raise GraphError(f"node {name!r}: expected a layer, got {type(layer).__name__}{hint}")
+    inputs = [inputs] if isinstance(inputs, str) else inputs
+    if not (isinstance(inputs, tuple | list) and all(isinstance(i, str) for i in inputs)):
+        raise GraphError(f"node {name!r}: inputs must be a list of names, got {shown(inputs)}")
+    return Node(name, layer, tuple(inputs))
 
 
 def _count_by_type(layers: Sequence[Layer]) -> list[str]:
@@ -344,8 +364,6 @@ def _check(nodes: Sequence[Node]) -> None:
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise GraphError(f"node names must be unique; used more than once: {', '.join(twice)}")
     for name, layer, inputs in nodes:
-        if not isinstance(layer, Layer):
-            raise GraphError(f"node {name!r}: expected a layer, got {type(layer).__name__}")
         if missing := [i for i in inputs if i != INPUT and i not in names]:
             raise GraphError(f"node {name!r} reads {missing[0]!r}, which is neither a node nor {INPUT!r}")
         most = layer.max_inputs if layer.max_inputs is not None else len(inputs)

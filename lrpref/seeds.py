@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from math import isfinite
 from numbers import Real
 from typing import Any
 
 import numpy as np
 
-from .arithmetic import all_finite, converted, full, ones_like, zeros_like
-from .backend import Array, array_namespace, is_array, to_numpy
-from .errors import InputError, RuleError, ShapeError, TargetError
+from .arithmetic import all_finite, as_floating, converted, full, is_number, ones_like, zeros_like
+from .backend import Array, array_namespace, is_array, numbers, to_numpy
+from .errors import InputError, RuleError, ShapeError, TargetError, shown
 from .layers import Softmax
 from .layers.base import Shape
 from .network import INPUT, Network
@@ -38,7 +37,7 @@ def check(net: Network, shape: Shape, target: int | Array | None, seed: str | fl
     """
     logits = net.shapes(shape)[explained_node(net, node)]
     if not isinstance(seed, str | Real):
-        _check_seed(tuple(np.shape(seed)), logits)
+        _check_seed(tuple(numbers(seed, "the seed").shape), logits)
         return
     seed_relevance(np.zeros((0, *logits[1:])), np.zeros(0, dtype=np.int64), seed)
     if target is not None:
@@ -61,14 +60,14 @@ def target_index(logits: Array, target: int | Array | None, seed: str | float | 
 def _indices(target: int | Array, shape: Shape) -> np.ndarray:
     """The index of the explained output for each sample, for logits of this shape."""
     N, outputs = shape[0], int(np.prod(shape[1:]))
-    index = np.asarray(to_numpy(target) if is_array(target) else target)
+    index = to_numpy(target)
     if index.dtype.kind not in "iu" or index.ndim > 1:
-        raise TargetError(f"target must be an index, or one index per sample, got {target!r}")
+        raise TargetError(f"target must be an index, or one index per sample, got {shown(target)}")
     if index.ndim == 1 and index.shape[0] != N:
         raise TargetError(f"expected one target per sample ({_counted(N, 'sample')}), got {index.shape[0]}")
     if index.size and (index.min() < 0 or index.max() >= outputs):
         valid = "0" if outputs == 1 else f"0 to {outputs - 1}"
-        raise TargetError(f"target {target} is out of range for {_counted(outputs, 'output')} (valid: {valid})")
+        raise TargetError(f"target {shown(target)} is out of range for {_counted(outputs, 'output')} (valid: {valid})")
     return np.broadcast_to(index, (N,)).astype(np.int64)
 
 
@@ -84,11 +83,12 @@ def seed_relevance(logits: Array, target: Array | None, seed: str | float | Arra
     xp = array_namespace(logits)
     start: Any = seed
     if target is None:
-        given: Array = start if is_array(start) else xp.asarray(np.asarray(start))
+        given = as_floating(start, "the seed")
+        given = given if is_array(start) else xp.asarray(given)
         _check_seed(tuple(given.shape), tuple(logits.shape))
         if not (all_finite(given) and all_finite(R := converted(given, like=logits))):
             raise InputError("the seed holds NaN or infinities")
-        return R
+        return xp.astype(R, R.dtype) if R is start else R  # the caller's array is not part of the result
     N = logits.shape[0]
     flat = xp.reshape(logits, (N, int(np.prod(logits.shape[1:]))))
     chosen = xp.arange(flat.shape[1])[None, :] == target[:, None]
@@ -100,8 +100,8 @@ def seed_relevance(logits: Array, target: Array | None, seed: str | float | Arra
         values = Softmax().forward(flat)
     elif isinstance(start, str):
         raise InputError(f'seed must be "logit", "one", "probability", a number or an array, got {start!r}')
-    elif not isfinite(start):
-        raise InputError(f"the seed holds NaN or infinities: {start}")
+    elif not is_number(start):
+        raise InputError(f"the seed must be a finite number, got {shown(start)}")
     else:
         values = full(flat.shape, start, like=flat)
     return xp.reshape(xp.where(chosen, values, zeros_like(flat)), logits.shape)

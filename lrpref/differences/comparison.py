@@ -152,7 +152,7 @@ def compare(R1: Array, R2: Array, k: int = 5) -> Comparison:
 
 def _as_map(given: Any, what: str) -> np.ndarray:
     """Return a map in float64; raises ShapeError or InputError unless it is a finite array."""
-    R = to_float(as_floating(to_numpy(given) if hasattr(given, "dtype") else np.asarray(given), what))
+    R = to_float(as_floating(to_numpy(given), what))
     if R.ndim == 0:
         raise ShapeError(f"{what} is one number; expected an array of shape (N, ...)")
     check_finite(R, what)

@@ -93,9 +93,15 @@ class Layer:
         check_alike([*arrays, *(v for v in vars(self).values() if is_array(v) and is_real_floating(v))])
 
     def map_arrays(self, convert: Callable[[Array], Array]) -> Layer:
-        """Return the same layer with `convert` applied to each of its arrays, for instance to move them."""
+        """Return the same layer with `convert` applied to each of its arrays, for instance to move them.
+
+        If `convert` returns every array as it is, the layer itself is returned.
+        """
         arrays = {f.name: getattr(self, f.name) for f in fields(self) if is_array(getattr(self, f.name))}
-        return replace(self, **{name: convert(array) for name, array in arrays.items()})
+        converted = {name: convert(array) for name, array in arrays.items()}
+        if all(converted[name] is array for name, array in arrays.items()):
+            return self
+        return replace(self, **converted)
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,6 +129,7 @@ class LinearLayer(Layer):
 
     def forward(self, *inputs: Array) -> Array:
         """Return W a + b."""
+        inputs = tuple(as_floating(a, "the input") for a in inputs)
         self.output_shape(*(tuple(a.shape) for a in inputs))
         w, b = self.parameters(*inputs)
         z = self.linear(w, *inputs)

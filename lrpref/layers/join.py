@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from ..arithmetic import full
+from ..arithmetic import as_floating, full
 from ..backend import Array, array_namespace
 from ..errors import ShapeError
 from .base import LinearLayer, Routing, Shape
@@ -64,6 +64,7 @@ class Concat(Routing):
 
     def forward(self, *inputs: Array) -> Array:
         """The concatenated inputs."""
+        inputs = tuple(as_floating(a, "the input") for a in inputs)
         self.output_shape(*(tuple(a.shape) for a in inputs))
         return array_namespace(inputs[0]).concat(inputs, axis=1)
 

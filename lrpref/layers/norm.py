@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import isfinite
 
-from ..arithmetic import as_parameter, constant, irrational
+from ..arithmetic import as_parameter, check_number, constant, irrational
 from ..backend import Array, array_namespace
 from ..errors import ParameterError, ShapeError
 from .base import LinearLayer, Shape
@@ -126,8 +125,7 @@ class BatchNorm(DiagonalLayer):
         lengths = {name: v.shape[0] for name, v in vars(self).items() if name != "eps" and v is not None}
         if len(set(lengths.values())) != 1:
             raise ParameterError(f"BatchNorm parameters differ in length: {lengths}")
-        if not isfinite(self.eps) or self.eps < 0:
-            raise ParameterError(f"BatchNorm eps must be a finite number >= 0, got {self.eps}")
+        check_number(self.eps, "BatchNorm eps", least=0)
         if bool(array_namespace(self.var).any(self.var + constant(self.eps, like=self.var) <= 0)):
             raise ParameterError("BatchNorm var + eps must be positive in every channel")
         if bool(array_namespace(self.var).any(self.var < 0)):

@@ -27,8 +27,8 @@ import numpy as np
 
 from .. import layers as layer_types
 from .._support.files import whole
-from ..arithmetic import all_finite
-from ..backend import asarray, is_array, to_numpy
+from ..arithmetic import all_finite, given_up
+from ..backend import is_array, to_numpy
 from ..errors import LrprefError, WeightsError, unknown
 from ..layers import BASES, Layer
 from ..network import Network
@@ -210,7 +210,7 @@ def _build(name: str, spec: Mapping[str, Any], arrays: Mapping[str, np.ndarray])
         if f"{name}.{field}" not in arrays:
             raise WeightsError(f"layer {name!r}: the array {name}.{field} is missing")
         array = arrays[f"{name}.{field}"]
-        values[field] = array.astype(np.float32) if array.dtype == np.float16 else asarray(array)
+        values[field] = given_up(array.astype(np.float32) if array.dtype == np.float16 else array)
     return kind(**values)
 
 

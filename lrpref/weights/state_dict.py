@@ -68,7 +68,7 @@ def from_state_dict(net: Network, state: Mapping[str, Any]) -> Network:
         arrays[id(entry.layer)] |= _take(entry, state, problems)
     problems["unexpected"] += [key for key in state if key not in known and key.rpartition(".")[2] != IGNORED]
     named = {id(layer): (name, layer) for name, layer, _ in net.nodes}
-    layers = {key: _replaced(name, layer, arrays[key], problems) for key, (name, layer) in named.items()}
+    layers = {key: _replaced(name, layer, arrays.pop(key, {}), problems) for key, (name, layer) in named.items()}
     if found := "; ".join(f"{kind}: {', '.join(keys)}" for kind, keys in problems.items() if keys):
         raise WeightsError(f"the arrays do not fit the network: {found}")
     return Network([(name, layers[id(layer)], inputs) for name, layer, inputs in net.nodes])

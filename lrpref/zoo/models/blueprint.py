@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from ...arithmetic import given_up
+from ...backend import to_numpy
 from ...errors import ParameterError
 from ...layers import BatchNorm, Conv2D, Dense, Layer, ReLU, Scale
 from ...layers.base import Shape
@@ -102,11 +104,11 @@ def initialised(net: Network, rng: np.random.Generator) -> Network:
         if isinstance(layer, Conv2D | Dense):
             weight = rng.standard_normal(layer.weight.shape, dtype=np.float32)
             weight *= np.float32((2 / layer.fan_in()) ** 0.5)
-            node = node._replace(layer=replace(layer, weight=weight))
+            node = node._replace(layer=replace(layer, weight=given_up(weight)))
         nodes.append(node)
     return Network(nodes)
 
 
 def zeros(*shape: int) -> np.ndarray:
     """Return zeros in float32 that take no memory."""
-    return np.broadcast_to(np.float32(0), shape)
+    return np.broadcast_to(to_numpy(given_up(np.zeros((), dtype=np.float32))), shape)
