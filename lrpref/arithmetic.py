@@ -269,7 +269,10 @@ def rounded(x: np.ndarray, dtype: DType = np.float64) -> np.ndarray:
     if not is_rational(x):
         return x.astype(dtype)
     fractions = [as_fraction(value) for value in x.flat]
-    high = [float(value) for value in fractions]
+    try:
+        high = [float(value) for value in fractions]
+    except OverflowError as error:
+        raise ParameterError("an exact number is out of range for float64") from error
     low = [float(value - Fraction(nearest)) for value, nearest in zip(fractions, high, strict=True)]
     wide = np.result_type(dtype, np.float64)
     sums: np.ndarray = np.asarray(high, dtype=wide) + np.asarray(low, dtype=wide)

@@ -15,7 +15,7 @@ from typing import Any, Protocol, TypeGuard
 
 import numpy as np
 
-from .errors import DTypeError, LrprefError, UnknownNameError
+from .errors import DTypeError, LrprefError, UnknownNameError, is_one_of, shown
 
 
 class Array(Protocol):
@@ -183,10 +183,7 @@ def as_tuple(x: Any) -> tuple[Any, ...]:
 
 
 def to_numpy(x: Any) -> np.ndarray:
-    """Return `x` as a NumPy array, copied from the device if necessary.
-
-    Raises DTypeError for a masked array or a matrix.
-    """
+    """Return `x` as a NumPy array, copied from the device if necessary; refuse a masked array or a matrix."""
     if type(x) is np.ndarray:
         return x
     if isinstance(x, np.ndarray):
@@ -204,8 +201,8 @@ def load_backend(name: str) -> ModuleType:
     LrprefError
         If its package is not installed.
     """
-    if name not in _BACKENDS:
-        raise UnknownNameError(f"no backend is called {name!r}. Known: {', '.join(_BACKENDS)}")
+    if not is_one_of(name, _BACKENDS):
+        raise UnknownNameError(f"no backend is called {shown(name)}. Known: {', '.join(_BACKENDS)}")
     try:
         return importlib.import_module(_BACKENDS[name])
     except ImportError as error:

@@ -28,9 +28,9 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from ._support.tables import aligned
-from .errors import LrprefError, RuleError, unknown
+from .errors import LrprefError, RuleError, shown, unknown
 from .layers import Add, BatchNorm, Convolution, Dense, Elementwise, Layer, LinearLayer, Routing, Scale, WeightedLayer
-from .network import Network
+from .network import Network, check_network
 from .rules import RULES, AlphaBeta, Epsilon, Flat, Gamma, Pass, Rule, ZBox, Zero, ZPlus
 from .rules import Relative as RelativeRule
 
@@ -179,15 +179,19 @@ class Composite:
     name: str = "Composite"
 
     def __post_init__(self) -> None:
-        given: Sequence[object] = self.pairs
+        given: object = self.pairs
+        if not isinstance(given, list | tuple):
+            raise RuleError(f"a composite is a list of (selector, rule) pairs, got {shown(given)}")
         for pair in given:
             if not (isinstance(pair, tuple) and len(pair) == 2 and isinstance(pair[1], Rule)):
-                raise RuleError(f"a composite is a list of (selector, rule) pairs, got {pair!r}{_forgotten_call(pair)}")
+                raise RuleError(
+                    f"a composite is a list of (selector, rule) pairs, got {shown(pair)}{_forgotten_call(pair)}"
+                )
             selector: object = pair[0]
             types = isinstance(selector, tuple) and all(isinstance(kind, type) for kind in selector)
             position = isinstance(selector, int) and not isinstance(selector, bool)
             if not (isinstance(selector, str) or position or callable(selector) or types):
-                raise RuleError(f"a selector must be a name, a type, a position or a function, got {selector!r}")
+                raise RuleError(f"a selector must be a name, a type, a position or a function, got {shown(selector)}")
         object.__setattr__(self, "pairs", tuple(self.pairs))
 
     def assign(self, net: Network) -> Assignment:
@@ -208,6 +212,7 @@ class Composite:
         RuleError
             If no selector matches a weighted layer, or a selector names a node or a position that does not exist.
         """
+        check_network(net)
         found = list(places(net))
         names = {place.name for place in found}
         for selector, _ in self.pairs:
@@ -463,7 +468,7 @@ def resolve(rule: str | Rule | Composite) -> Composite:
         return _relative(rule)
     if isinstance(rule, Rule):
         return Composite([(WeightedLayer, rule)], str(rule))
-    raise RuleError(f"expected a rule, a composite or the name of one, got {rule!r}{_forgotten_call((rule,))}")
+    raise RuleError(f"expected a rule, a composite or the name of one, got {shown(rule)}{_forgotten_call((rule,))}")
 
 
 def _forgotten_call(given: Any) -> str:

@@ -126,6 +126,11 @@ def at_block(i: int, j: int) -> Iterator[None]:
         raise type(error)(f"in the block x[{i}:{j}]: {error}") from error
 
 
+def is_one_of(name: object, known: Iterable[str]) -> bool:
+    """Whether `name` is one of the known names; arrays, which have no single truth value, are not."""
+    return isinstance(name, str) and name in known
+
+
 def unknown(kind: str, name: object, known: Iterable[str]) -> UnknownNameError:
     """Return the error for an unknown name; it suggests the nearest known one.
 
@@ -135,9 +140,9 @@ def unknown(kind: str, name: object, known: Iterable[str]) -> UnknownNameError:
     no rule is called 'epsilom'; did you mean 'epsilon'? Known: epsilon, flat
     """
     known = list(known)
-    near = get_close_matches(str(name), known, n=1)
+    near = get_close_matches(name, known, n=1) if isinstance(name, str) else []
     hint = f"; did you mean {near[0]!r}?" if near else "."
-    return UnknownNameError(f"no {kind} is called {name!r}{hint} Known: {', '.join(known)}")
+    return UnknownNameError(f"no {kind} is called {shown(name)}{hint} Known: {', '.join(known)}")
 
 
 def shown(value: object) -> str:

@@ -28,7 +28,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ._support.tables import aligned
-from .arithmetic import all_finite, given_up, is_exact, ones_like, zeros_like
+from .arithmetic import all_finite, check_flag, given_up, is_exact, ones_like, zeros_like
 from .backend import Array, array_namespace
 from .errors import FusionError
 from .layers import (
@@ -44,7 +44,7 @@ from .layers import (
     Scale,
     ThreshReLU,
 )
-from .network import INPUT, Network
+from .network import INPUT, Network, check_network
 
 
 @dataclass(frozen=True)
@@ -168,6 +168,8 @@ def _tolerance(x: Array) -> float:
 
 def _rewrite(net: Network, threshold_relu: bool) -> tuple[Network, list[Decision]]:
     """The fused network, and the decisions."""
+    check_network(net)
+    check_flag(threshold_relu, "threshold_relu")
     fused, decisions = Network(net.nodes), []
     for name, layer, _ in net.nodes:
         if isinstance(layer, DiagonalLayer) and type(layer) not in DIAGONAL:

@@ -6,12 +6,12 @@ A layer may be used at several nodes (shared weights), and a node may feed sever
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Self
 
-from .arithmetic import as_dtype, as_floating, check_finite, check_still_exact, given_up, is_real_floating
+from .arithmetic import as_dtype, as_floating, check_finite, check_still_exact, given_up, is_exact, is_real_floating
 from .backend import Array, DType, array_namespace, asarray, backend_name, is_array, load_backend
-from .errors import DTypeError, GraphError, InputError, at_node, shown
+from .errors import DTypeError, GraphError, InputError, at_node, is_one_of, shown
 from .layers import Layer, Softmax
 from .layers.base import Shape
 
@@ -116,10 +116,9 @@ class Network:
 
     def node(self, name: str) -> Node:
         """Return the node of a name; raise GraphError if there is none."""
-        for node in self.nodes:
-            if node.name == name:
-                return node
-        raise GraphError(f"no node is called {name!r}. Nodes: {', '.join(self.names)}")
+        if is_one_of(name, names := self.names):
+            return self.nodes[names.index(name)]
+        raise GraphError(f"no node is called {shown(name)}. Nodes: {', '.join(self.names)}")
 
     def readers(self, name: str) -> list[str]:
         """Return the names of the nodes that read `name`, in order."""
@@ -249,7 +248,7 @@ class Network:
 
         `name` may be "input".
         """
-        if name != INPUT:
+        if not is_one_of(name, [INPUT]):
             self.node(name)
         return Network([*(_reading(node, name, new_name) for node in self.nodes), Node(new_name, layer, (name,))])
 
@@ -291,7 +290,7 @@ class Network:
         DTypeError
             If lrpref does not compute with that dtype.
         """
-        name = dtype if isinstance(dtype, str) else getattr(dtype, "__name__", str(dtype))
+        name = dtype if isinstance(dtype, str) else getattr(dtype, "__name__", None) or shown(dtype)
         if name == "object":
             raise DTypeError("dtype object is reserved for exact numbers; use lrpref.exact(net)")
 
@@ -301,11 +300,13 @@ class Network:
             if not is_real_floating(array):
                 return array
             xp = array_namespace(array)
+            if dtype is None:  # which NumPy takes for float64
+                raise refused
             try:
                 converted = as_dtype(array, getattr(xp, name, dtype))  # by name: numpy.float64 serves every backend
             except (TypeError, ValueError) as error:
                 raise refused from error
-            if not is_real_floating(converted):
+            if is_exact(converted) or not is_real_floating(converted):
                 raise refused
             return converted if converted is array else given_up(converted)
 
@@ -325,11 +326,19 @@ def _reading(node: Node, old: str, new: str) -> Node:
     return node._replace(inputs=tuple(new if i == old else i for i in node.inputs))
 
 
+def check_network(net: object) -> None:
+    """Raise GraphError unless `net` is a Network."""
+    if not isinstance(net, Network):
+        hint = "; read one from a file with lrpref.load(...)" if isinstance(net, str) else ""
+        raise GraphError(f"expected a Network, got {shown(net)}{hint}")
+
+
 def _listed(nodes: Any) -> list[Any]:
     """The nodes as a list; raises GraphError for what is not a sequence."""
-    if isinstance(nodes, str) or not isinstance(nodes, Iterable):
-        raise GraphError(f"nodes must be a sequence of (name, layer, inputs), got {shown(nodes)}")
-    return list(nodes)
+    try:
+        return list(nodes)
+    except TypeError as error:
+        raise GraphError(f"nodes must be a sequence of (name, layer, inputs), got {shown(nodes)}") from error
 
 
 def _node(given: Any) -> Node:
@@ -366,12 +375,8 @@ def _check(nodes: Sequence[Node]) -> None:
     for name, layer, inputs in nodes:
         if missing := [i for i in inputs if i != INPUT and i not in names]:
             raise GraphError(f"node {name!r} reads {missing[0]!r}, which is neither a node nor {INPUT!r}")
-        most = layer.max_inputs if layer.max_inputs is not None else len(inputs)
-        if not layer.min_inputs <= len(inputs) <= most:
-            more = "" if layer.max_inputs == layer.min_inputs else " or more"
-            noun = "input" if layer.min_inputs == 1 and not more else "inputs"
-            wanted = f"{layer.min_inputs}{more} {noun}"
-            raise GraphError(f"node {name!r} ({type(layer).__name__}) takes {wanted}, got {len(inputs)}")
+        if problem := layer.takes(len(inputs)):
+            raise GraphError(f"node {name!r} ({type(layer).__name__}) {problem}")
     read = {i for node in nodes for i in node.inputs}
     if len(sinks := [name for name in names if name not in read]) > 1:
         raise GraphError(

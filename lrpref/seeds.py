@@ -9,7 +9,7 @@ import numpy as np
 
 from .arithmetic import all_finite, as_floating, converted, full, is_number, ones_like, zeros_like
 from .backend import Array, array_namespace, is_array, numbers, to_numpy
-from .errors import InputError, RuleError, ShapeError, TargetError, shown
+from .errors import InputError, RuleError, ShapeError, TargetError, is_one_of, shown
 from .layers import Softmax
 from .layers.base import Shape
 from .network import INPUT, Network
@@ -17,7 +17,7 @@ from .network import INPUT, Network
 
 def explained_node(net: Network, node: str | None) -> str:
     """Return the node whose output is explained: `node`, or the one that holds the logits (`Network.logits`)."""
-    if node is not None and node != net.output:
+    if node is not None and not is_one_of(node, [net.output]):
         return net.node(node).name
     if net.logits == INPUT:
         raise RuleError("the network consists of a Softmax only, so there is no layer to explain")
@@ -98,10 +98,10 @@ def seed_relevance(logits: Array, target: Array | None, seed: str | float | Arra
         values = ones_like(flat)
     elif start == "probability":
         values = Softmax().forward(flat)
-    elif isinstance(start, str):
+    elif isinstance(start, str | bool):
         raise InputError(f'seed must be "logit", "one", "probability", a number or an array, got {start!r}')
     elif not is_number(start):
-        raise InputError(f"the seed must be a finite number, got {shown(start)}")
+        raise InputError(f"the seed holds NaN or infinities, or is too large: {shown(start)}")
     else:
         values = full(flat.shape, start, like=flat)
     return xp.reshape(xp.where(chosen, values, zeros_like(flat)), logits.shape)

@@ -16,13 +16,12 @@ from dataclasses import dataclass, field, fields, is_dataclass
 from math import inf
 from typing import Any
 
-import numpy as np
-
 from .._support.budget import Budget
-from ..backend import TAKES_OUT, Array, array_namespace, is_array
+from ..arithmetic import check_integer, is_integer
+from ..backend import TAKES_OUT, Array, array_namespace, is_array, to_numpy
 from ..composites import Assignment, Composite, resolve
-from ..errors import DTypeError, ParameterError, at_node, unknown, warn
-from ..network import INPUT, Network
+from ..errors import DTypeError, ParameterError, at_node, is_one_of, shown, unknown, warn
+from ..network import INPUT, Network, check_network
 from ..rules import Rule
 from ..seeds import check, explained_node, seed_relevance, target_index
 from ..walk import DEFAULT_RULE, not_finite
@@ -333,7 +332,7 @@ class ForwardPass:
         has been used, since this pass explains nothing more.
         """
         logits = self.logits
-        several = 1 if target is None or np.ndim(target) == 0 else len(target)  # type: ignore[arg-type]
+        several = 1 if target is None or to_numpy(target).ndim == 0 else len(target)  # type: ignore[arg-type]
         if logits.shape[0] == 1 < several:
             logits = array_namespace(logits).broadcast_to(logits, (several, *logits.shape[1:]))
         R = seed_relevance(logits, target_index(logits, target, seed), seed)
@@ -421,7 +420,7 @@ def prepare(
     shape : tuple of int, or None
         The shape of one input, such as (3, 224, 224), so that small images get small tiles. Not required.
     threads : int or None
-        The number of threads; None for one per core.
+        The number of threads, from 1 to 1024; None for one per core.
 
     Returns
     -------
@@ -436,6 +435,8 @@ def prepare(
         If the network has another number type or backend.
     RuleError, GraphError
         If the rule does not fit the network, or `node` is not one of its nodes.
+    ParameterError
+        If `threads` or `shape` is out of range.
 
     Examples
     --------
@@ -445,11 +446,17 @@ def prepare(
     >>> prepared.explain(np.array([[3.0, 1.0]]))
     array([[ 6., -1.]])
     """
-    if form == "plain":
+    check_network(net)
+    if threads is not None:
+        check_integer(threads, "threads", least=1, most=MOST_THREADS)
+    given: object = shape
+    if shape is not None and not (isinstance(given, tuple | list) and all(is_integer(n, least=1) for n in given)):
+        raise ParameterError(f"shape must be that of one input, such as (3, 224, 224), got {shown(shape)}")
+    if is_one_of(form, ["plain"]):
         raise ParameterError(
             "a prepared network has no form 'plain'; use lrpref.explain(..., form='plain') or lrpref.trace"
         )
-    if form not in FORMS:
+    if not is_one_of(form, FORMS):
         raise unknown("form", form, FORMS)
     if not can_prepare(net):
         raise DTypeError(
@@ -458,6 +465,10 @@ def prepare(
         )
     rules, start = resolve(rule).assign(net), explained_node(net, node)
     return Prepared(net, rules, start, tuple(build(net, rules, start, form, shape)), threads)
+
+
+MOST_THREADS = 1024
+"""The largest number of threads that `prepare` accepts."""
 
 
 def can_prepare(net: Network) -> bool:

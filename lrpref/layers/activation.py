@@ -31,7 +31,7 @@ class ReLU(Elementwise):
 
     def forward(self, *inputs: Array) -> Array:
         """max(x, 0)."""
-        (x,) = inputs
+        x = as_floating(inputs[0], "the input")
         xp = array_namespace(x)
         return xp.where(x > 0, x, zeros_like(x))
 
@@ -42,7 +42,7 @@ class ReLU6(Elementwise):
 
     def forward(self, *inputs: Array) -> Array:
         """min(max(x, 0), 6)."""
-        (x,) = inputs
+        x = as_floating(inputs[0], "the input")
         xp = array_namespace(x)
         return xp.where(x > 0, xp.where(x < 6, x, full(x.shape, 6, like=x)), zeros_like(x))
 
@@ -64,7 +64,7 @@ class LeakyReLU(Elementwise):
 
     def forward(self, *inputs: Array) -> Array:
         """x where x > 0, negative_slope * x elsewhere."""
-        (x,) = inputs
+        x = as_floating(inputs[0], "the input")
         return array_namespace(x).where(x > 0, x, constant(self.negative_slope, like=x) * x)
 
 
@@ -99,6 +99,8 @@ class ThreshReLU(Elementwise):
     def forward(self, *inputs: Array) -> Array:
         """max(x, threshold), or min(x, threshold) in the channels of `below`."""
         x = as_floating(inputs[0], "the input")
+        if x.ndim < 2:
+            raise ShapeError(f"expected (N, channels, ...), got {tuple(x.shape)}")
         xp = array_namespace(x)
         per_channel = (1, -1, *(1,) * (x.ndim - 2))
         channels = {int(held.shape[0]) for held in vars(self).values() if is_array(held)}
@@ -131,7 +133,7 @@ class Tanh(Elementwise):
 
     def forward(self, *inputs: Array) -> Array:
         """tanh(x)."""
-        (x,) = inputs
+        x = as_floating(inputs[0], "the input")
         return irrational("tanh", x, "Tanh")
 
 
@@ -151,7 +153,8 @@ class Softmax(Layer):
 
     def forward(self, *inputs: Array) -> Array:
         """Probabilities; the largest logit is subtracted first, so that nothing overflows."""
-        (x,) = inputs
+        x = as_floating(inputs[0], "the input")
+        self.output_shape(tuple(x.shape))
         xp = array_namespace(x)
         e = irrational("exp", x - xp.max(x, axis=1, keepdims=True), "Softmax")
         return e / xp.sum(e, axis=1, keepdims=True)

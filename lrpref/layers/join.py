@@ -58,7 +58,7 @@ class Concat(Routing):
 
     def output_shape(self, *shapes: Shape) -> Shape:
         """The inputs may differ in axis 1 only; the output has their sum there."""
-        if len({(shape[0], *shape[2:]) for shape in shapes}) != 1:
+        if len({(shape[:1], shape[2:]) for shape in shapes}) != 1 or len(shapes[0]) < 2:
             raise ShapeError(f"Concat: all dimensions except axis 1 must match, got {', '.join(map(str, shapes))}")
         return (shapes[0][0], sum(shape[1] for shape in shapes), *shapes[0][2:])
 

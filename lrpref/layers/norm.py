@@ -119,7 +119,7 @@ class BatchNorm(DiagonalLayer):
 
     def __post_init__(self) -> None:
         for name in ("weight", "bias", "mean", "var"):
-            if getattr(self, name) is not None:
+            if getattr(self, name) is not None or name in ("mean", "var"):
                 value = as_parameter(getattr(self, name), f"BatchNorm {name}", ndim=1)
                 object.__setattr__(self, name, value)
         lengths = {name: v.shape[0] for name, v in vars(self).items() if name != "eps" and v is not None}

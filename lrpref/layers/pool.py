@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from ..arithmetic import check_choice, check_flag, full, ones_like, zeros_like
+from ..arithmetic import as_floating, check_choice, check_flag, full, ones_like, zeros_like
 from ..backend import Array, array_namespace
 from ..errors import ParameterError
 from .base import Layer, LinearLayer, Routing, Shape
@@ -94,7 +94,7 @@ class MaxPool2D(Pool2D, Routing):
 
     def forward(self, *inputs: Array) -> Array:
         """The largest value of each window."""
-        (a,) = inputs
+        a = as_floating(inputs[0], "the input")
         xp = array_namespace(a)
         z = seen = None
         for _, value, real in self._taps(a):

@@ -8,6 +8,7 @@ from typing import cast
 
 from ..arithmetic import as_floating, check_number, zeros_like
 from ..backend import Array, array_namespace, sum_per_sample
+from ..errors import ShapeError
 from ..ledger import Flow
 from .base import Routing, Shape, SupportsFlow
 from .window import Padding, Pair, as_padding, check_image, crop, pad
@@ -20,11 +21,13 @@ class Flatten(Routing):
     def output_shape(self, *shapes: Shape) -> Shape:
         """All axes but the batch merged into one."""
         (shape,) = shapes
+        if not shape:
+            raise ShapeError("expected a batch (N, ...), got one number")
         return (shape[0], prod(shape[1:]))
 
     def forward(self, *inputs: Array) -> Array:
         """The same values, one row per sample."""
-        (a,) = inputs
+        a = as_floating(inputs[0], "the input")
         return array_namespace(a).reshape(a, self.output_shape(tuple(a.shape)))
 
     def route(self, inputs: tuple[Array, ...], R: Array) -> tuple[Array, ...]:

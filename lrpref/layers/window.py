@@ -21,7 +21,7 @@ Padding = tuple[int, int, int, int]
 def _integers(value: int | Sequence[int], lengths: tuple[int, ...], least: int, what: str) -> tuple[int, ...]:
     """Return `value` as a tuple of integers >= `least`; raise ParameterError for anything else."""
     given: Any = value
-    numbers = tuple(given) if isinstance(given, Sequence) or getattr(given, "ndim", 0) == 1 else (given,)
+    numbers = tuple(given) if isinstance(given, tuple | list) or getattr(given, "ndim", 0) == 1 else (given,)
     if len(numbers) not in lengths or not all(is_integer(v, least) for v in numbers):
         allowed = " or ".join(map(str, lengths))
         raise ParameterError(f"{what} takes {allowed} integers >= {least}, got {shown(value)}")
