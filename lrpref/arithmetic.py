@@ -295,7 +295,7 @@ def check_still_exact(y: Array, like: Array, what: str = "a map of the rule") ->
 
 
 def irrational(function: str, x: Array, what: str) -> Array:
-    """Return `function` ("sqrt", "exp" or "tanh") of `x`; raise DTypeError, naming `what`, where `x` is exact."""
+    """Return "sqrt", "exp", "log" or "tanh" of `x`; raise DTypeError, naming `what`, where `x` is exact."""
     if is_rational(x):
         kind = "a square root" if function == "sqrt" else "an exponential"
         raise DTypeError(

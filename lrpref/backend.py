@@ -229,6 +229,8 @@ def asarray(x: Any, backend: str = "numpy") -> Array:
     ------
     UnknownNameError, LrprefError
         If the backend is unknown or not installed.
+    DTypeError
+        If `x` does not hold real numbers, or is a masked array or a `numpy.matrix`.
 
     Examples
     --------
@@ -236,9 +238,8 @@ def asarray(x: Any, backend: str = "numpy") -> Array:
     'float64'
     """
     xp: Any = load_backend(backend)
-    if is_array(x) and array_namespace(x) is xp:
-        return x
-    return xp.asarray(to_numpy(x))
+    x = numbers(x, "the array")
+    return x if array_namespace(x) is xp else xp.asarray(to_numpy(x))
 
 
 def spread(v: Array, like: Array) -> Array:

@@ -210,7 +210,8 @@ class Composite:
         Raises
         ------
         RuleError
-            If no selector matches a weighted layer, or a selector names a node or a position that does not exist.
+            If no selector matches a weighted layer, a selector names a node or a position that does not exist, or the
+            bounds of a z-box are not used because the network has no first layer (see `EpsilonPlusFlat`).
         """
         check_network(net)
         found = list(places(net))
@@ -223,7 +224,20 @@ class Composite:
             if isinstance(selector, int) and not -len(weighted := _weighted(found)) <= selector < len(weighted):
                 valid = f"{-len(weighted)} to {len(weighted) - 1}" if weighted else "none"
                 raise RuleError(f"there is no weighted layer at position {selector} (valid: {valid})")
-        return Assignment(tuple((place, *self._rule(place, names)) for place in found))
+        assigned = Assignment(tuple((place, *self._rule(place, names)) for place in found))
+        self._require_boxes(found, list(assigned.values()))
+        return assigned
+
+    def _require_boxes(self, found: Sequence[Place], used: Sequence[Rule]) -> None:
+        """Raise RuleError for bounds of the input that no layer uses because no weighted layer reads the input."""
+        boxes = [rule for _, rule in self.pairs if isinstance(rule, ZBox)]
+        unused = not any(isinstance(rule, ZBox) for rule in used)
+        if boxes and unused and found and not any(place.first for place in found):
+            raise RuleError(
+                f"{self.name}: no layer uses {boxes[0]}, because {found[0].name!r} ({type(found[0].layer).__name__}) "
+                "comes before the first weighted layer. Apply that layer to the inputs and the bounds, and remove it "
+                "with net.remove(...); or assign a box by the name of a layer, with bounds for that layer's input"
+            )
 
     def _rule(self, place: Place, names: Collection[str]) -> tuple[Rule, str]:
         """The rule for one place, and why."""
@@ -438,9 +452,10 @@ def resolve(rule: str | Rule | Composite) -> Composite:
     Parameters
     ----------
     rule : str, Rule or Composite
-        A single rule is applied to all weighted layers, and Epsilon(1e-6) to all other linear layers; `Relative`
-        expands to `composites.Relative`. A name may carry parameters, as in "gamma(gamma=0.5)" or
-        "epsilon-gamma-box(low=0, high=1)".
+        A single `Zero` or `Epsilon` is applied to all linear layers, so that LRP-0 is gradient times input on a network
+        of ReLUs (Shrikumar et al. 2016, arXiv 1605.01713). Any other single rule is applied to all weighted layers, and
+        Epsilon(1e-6) to all other linear layers; `Relative` expands to `composites.Relative`. A name may carry
+        parameters, as in "gamma(gamma=0.5)" or "epsilon-gamma-box(low=0, high=1)".
 
     Returns
     -------
@@ -467,7 +482,7 @@ def resolve(rule: str | Rule | Composite) -> Composite:
     if isinstance(rule, RelativeRule):
         return _relative(rule)
     if isinstance(rule, Rule):
-        return Composite([(WeightedLayer, rule)], str(rule))
+        return Composite([(LinearLayer if type(rule) in (Zero, Epsilon) else WeightedLayer, rule)], str(rule))
     raise RuleError(f"expected a rule, a composite or the name of one, got {shown(rule)}{_forgotten_call((rule,))}")
 
 

@@ -7,12 +7,15 @@ A layer may be used at several nodes (shared weights), and a node may feed sever
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple, Self
 
+import numpy as np
+
 from .arithmetic import as_dtype, as_floating, check_finite, check_still_exact, given_up, is_exact, is_real_floating
-from .backend import Array, DType, array_namespace, asarray, backend_name, is_array, load_backend
+from .backend import Array, DType, array_namespace, asarray, backend_name, is_array, load_backend, to_numpy
 from .errors import DTypeError, GraphError, InputError, at_node, is_one_of, shown
-from .layers import Layer, Softmax
+from .layers import Concat, Dropout, Flatten, Head, Layer, LogSoftmax, Scale, Sigmoid, Softmax
 from .layers.base import Shape
 
 INPUT = "input"
@@ -107,12 +110,17 @@ class Network:
 
     @property
     def logits(self) -> str:
-        """The name of the node that holds the logits: the input of a final Softmax, else the sink.
+        """The name of the node that holds the logits, the sink of `without_head()`.
 
         Explanations start there unless another node is named.
         """
-        last = self.nodes[-1]
-        return last.inputs[0] if isinstance(last.layer, Softmax) else last.name
+        return self.without_head().output
+
+    @property
+    def head(self) -> Layer | None:
+        """The function that turns the logits into probabilities; None if the network ends with its logits."""
+        found = _split(self.nodes)
+        return None if found is None else found.head
 
     def node(self, name: str) -> Node:
         """Return the node of a name; raise GraphError if there is none."""
@@ -259,11 +267,29 @@ class Network:
 
     def up_to(self, name: str) -> Network:
         """Return the part of the network that computes `name`, which becomes its output."""
-        needed = {self.node(name).name}
-        for node in reversed(self.nodes):
-            if node.name in needed:
-                needed.update(node.inputs)
-        return Network([node for node in self.nodes if node.name in needed])
+        return Network(_needed(self.nodes, self.node(name).name))
+
+    def without_head(self) -> Network:
+        """Return the part of the network that computes the logits; the network itself if it has no head.
+
+        The head is a Softmax, LogSoftmax or Sigmoid at the end. After a Sigmoid there may be Flatten, Dropout and
+        Concat layers, and a Scale that computes 1 - p. It then computes the negative logit, so the output [1 - p, p]
+        of a binary classifier becomes the logits [-z, z].
+
+        Returns
+        -------
+        Network
+            Its output has as many values as that of this network, in the same order.
+
+        Examples
+        --------
+        >>> from lrpref import Dense, Softmax
+        >>> Network.sequential(Dense([[1.0], [2.0]]), Softmax()).without_head()
+        Network
+          dense1: Dense <- input
+        """
+        found = _split(self.nodes)
+        return self if found is None else Network(_needed(found.nodes, found.logits))
 
     # ---- the same network elsewhere ----------------------------------------------------------------------------
 
@@ -324,6 +350,84 @@ class Network:
 def _reading(node: Node, old: str, new: str) -> Node:
     """The node with `new` in place of `old` among its inputs."""
     return node._replace(inputs=tuple(new if i == old else i for i in node.inputs))
+
+
+def _needed(nodes: Sequence[Node], name: str) -> list[Node]:
+    """The sorted nodes without those that `name` does not depend on."""
+    needed = {name}
+    for node in reversed(nodes):
+        if node.name in needed:
+            needed.update(node.inputs)
+    return [node for node in nodes if node.name in needed]
+
+
+# ---- the head ---------------------------------------------------------------------------------------------------
+
+
+class _Split(NamedTuple):
+    """A network with a head: the function, the node that holds the logits, and the nodes that compute them."""
+
+    head: Layer
+    logits: str
+    nodes: list[Node]
+
+
+def _split(nodes: Sequence[Node]) -> _Split | None:
+    """Return a network's head and the network without it; None if it has no head, or nothing else.
+
+    A head of Sigmoids may end with Flatten, Dropout and Concat layers, which move probabilities. Their nodes keep their
+    names and move the logits instead.
+
+    Parameters
+    ----------
+    nodes : sequence of Node
+        The nodes of a network in order; the sink is the last.
+
+    Returns
+    -------
+    _Split or None
+        The head, the name of the node that holds the logits, and all nodes; some of them may no longer be read.
+    """
+    by_name, last = {node.name: node for node in nodes}, nodes[-1]
+    if isinstance(last.layer, Head):
+        head = Softmax() if isinstance(last.layer, LogSoftmax) else last.layer
+        return _Split(head, last.inputs[0], list(nodes)) if last.inputs[0] in by_name else None
+    changed: dict[str, Node] = {}
+    logits = _logits(last.name, by_name, changed)
+    if logits is None or any(changed.keys() & set(node.inputs) for node in nodes if node.name not in changed):
+        return None
+    return _Split(Sigmoid(), logits, [changed.get(node.name, node) for node in nodes])
+
+
+def _logits(name: str, nodes: dict[str, Node], changed: dict[str, Node]) -> str | None:
+    """The node that holds the logits of the probabilities at `name`; None if they are not the outputs of Sigmoids.
+
+    `changed` receives the nodes that hold logits where they held probabilities.
+    """
+    if (node := nodes.get(name)) is None:
+        return None
+    if type(node.layer) is Sigmoid:
+        return node.inputs[0] if node.inputs[0] in nodes else None
+    found = [logits for i in node.inputs if (logits := _logits(i, nodes, changed)) is not None]
+    if len(found) < len(node.inputs):
+        return None
+    if type(node.layer) in (Concat, Flatten, Dropout):
+        layer: Layer = node.layer
+    elif type(node.layer) is Scale and _is_one_minus(node.layer):
+        layer = replace(node.layer, bias=None)
+    else:
+        return None
+    changed[name] = node._replace(layer=layer, inputs=tuple(found))
+    return name
+
+
+def _is_one_minus(scale: Scale) -> bool:
+    """Whether a Scale computes 1 - p."""
+    weight, bias = scale.scale_and_shift()
+    return bias is not None and bool(np.all(to_numpy(weight) == -1) and np.all(to_numpy(bias) == 1))
+
+
+# ---- what is checked at construction ------------------------------------------------------------------------------
 
 
 def check_network(net: object) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from numbers import Real
 from typing import Any
 
@@ -10,36 +11,91 @@ import numpy as np
 from .arithmetic import all_finite, as_floating, converted, full, is_number, ones_like, zeros_like
 from .backend import Array, array_namespace, is_array, numbers, to_numpy
 from .errors import InputError, RuleError, ShapeError, TargetError, is_one_of, shown
-from .layers import Softmax
+from .layers import Elementwise, Head, Layer, Softmax
 from .layers.base import Shape
-from .network import INPUT, Network
+from .network import Network
 
 
-def explained_node(net: Network, node: str | None) -> str:
-    """Return the node whose output is explained: `node`, or the one that holds the logits (`Network.logits`)."""
-    if node is not None and not is_one_of(node, [net.output]):
-        return net.node(node).name
-    if net.logits == INPUT:
-        raise RuleError("the network consists of a Softmax only, so there is no layer to explain")
-    return net.logits
+@dataclass(frozen=True, eq=False)
+class PassedHead(Elementwise):
+    """A Softmax or LogSoftmax whose own output is explained: its relevance passes to the logit of the same class.
+
+    Parameters
+    ----------
+    head : Head
+        The layer that this one computes.
+    """
+
+    head: Head
+
+    def output_shape(self, *shapes: Shape) -> Shape:
+        """The shape of the head's output."""
+        return self.head.output_shape(*shapes)
+
+    def forward(self, *inputs: Array) -> Array:
+        """The head's output."""
+        return self.head.forward(*inputs)
 
 
-def check(net: Network, shape: Shape, target: int | Array | None, seed: str | float | Array, node: str | None) -> None:
+@dataclass(frozen=True)
+class Start:
+    """Where an explanation starts.
+
+    Parameters
+    ----------
+    net : Network
+        The network that is explained; without its head if the logits are explained.
+    node : str
+        The node whose output is explained.
+    head : Layer or None
+        The function that turns this output into probabilities; None for outputs that are not logits.
+    is_head : bool
+        Whether this output is that of the head itself.
+    """
+
+    net: Network
+    node: str
+    head: Layer | None = None
+    is_head: bool = False
+
+    def probabilities(self, output: Array) -> Array:
+        """Return what the seed "probability" starts with: the head's own output, or a softmax over all values."""
+        if self.is_head:
+            raise InputError(f'node {self.node!r} is the head of the network; its own output is the seed "logit"')
+        return Softmax().forward(flat(output)) if self.head is None else self.head.forward(output)
+
+
+def start_at(net: Network, node: str | None) -> Start:
+    """Return where an explanation starts: at the output of `node`, or at the logits (`Network.logits`) for None."""
+    sink = net.nodes[-1]
+    if node is None and net.head is None and isinstance(sink.layer, Head):
+        raise RuleError(f"the network consists of a {type(sink.layer).__name__} only, so there is no layer to explain")
+    if node is None:
+        part = net.without_head()
+        return Start(part, part.output, net.head)
+    is_head = is_one_of(node, [sink.name]) and net.head is not None
+    if is_head and isinstance(sink.layer, Head):
+        net = net.replace(node, PassedHead(sink.layer))
+    return Start(net, net.node(node).name, is_head=is_head)
+
+
+def check(start: Start, shape: Shape, target: int | Array | None, seed: str | float | Array) -> None:
     """Raise what the functions below would raise for an input of this shape, from shapes alone.
 
     Examples
     --------
     >>> from lrpref import Dense
-    >>> check(Network.sequential(Dense([[2.0, -1.0]])), (100, 2), target=1, seed="logit", node=None)
+    >>> start = start_at(Network.sequential(Dense([[2.0, -1.0]])), node=None)
+    >>> check(start, (100, 2), target=1, seed="logit")
     Traceback (most recent call last):
     ...
     lrpref.errors.TargetError: target 1 is out of range for 1 output (valid: 0)
     """
-    logits = net.shapes(shape)[explained_node(net, node)]
+    logits = start.net.shapes(shape)[start.node]
     if not isinstance(seed, str | Real):
         _check_seed(tuple(numbers(seed, "the seed").shape), logits)
         return
-    seed_relevance(np.zeros((0, *logits[1:])), np.zeros(0, dtype=np.int64), seed)
+    seed_relevance(start, np.zeros((0, *logits[1:])), np.zeros(0, dtype=np.int64), seed)
     if target is not None:
         _indices(target, logits)
 
@@ -53,7 +109,7 @@ def target_index(logits: Array, target: int | Array | None, seed: str | float | 
         return None
     xp = array_namespace(logits)
     if target is None:
-        return xp.argmax(xp.reshape(logits, (logits.shape[0], int(np.prod(logits.shape[1:])))), axis=1)
+        return xp.argmax(flat(logits), axis=1)
     return xp.asarray(_indices(target, tuple(logits.shape)))
 
 
@@ -75,36 +131,40 @@ def _counted(n: int, noun: str) -> str:
     return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
 
 
-def seed_relevance(logits: Array, target: Array | None, seed: str | float | Array) -> Array:
-    """Return the relevance at the explained output, shaped like `logits`.
+def seed_relevance(start: Start, logits: Array, target: Array | None, seed: str | float | Array) -> Array:
+    """Return the relevance at the explained output, shaped like `logits`, which are the values of that output.
 
     Raises ShapeError for a seed array of another shape, InputError for an unknown name or a seed that is not finite.
     """
     xp = array_namespace(logits)
-    start: Any = seed
+    given: Any = seed
     if target is None:
-        given = as_floating(start, "the seed")
-        given = given if is_array(start) else xp.asarray(given)
-        _check_seed(tuple(given.shape), tuple(logits.shape))
-        if not (all_finite(given) and all_finite(R := converted(given, like=logits))):
+        array = as_floating(given, "the seed")
+        array = array if is_array(given) else xp.asarray(array)
+        _check_seed(tuple(array.shape), tuple(logits.shape))
+        if not (all_finite(array) and all_finite(R := converted(array, like=logits))):
             raise InputError("the seed holds NaN or infinities")
-        return xp.astype(R, R.dtype) if R is start else R  # the caller's array is not part of the result
-    N = logits.shape[0]
-    flat = xp.reshape(logits, (N, int(np.prod(logits.shape[1:]))))
-    chosen = xp.arange(flat.shape[1])[None, :] == target[:, None]
-    if start == "logit":
-        values = flat
-    elif start == "one":
-        values = ones_like(flat)
-    elif start == "probability":
-        values = Softmax().forward(flat)
-    elif isinstance(start, str | bool):
-        raise InputError(f'seed must be "logit", "one", "probability", a number or an array, got {start!r}')
-    elif not is_number(start):
-        raise InputError(f"the seed holds NaN or infinities, or is too large: {shown(start)}")
+        return xp.astype(R, R.dtype) if R is given else R  # the caller's array is not part of the result
+    if given == "logit":
+        values = logits
+    elif given == "one":
+        values = ones_like(logits)
+    elif given == "probability":
+        values = start.probabilities(logits)
+    elif isinstance(given, str | bool):
+        raise InputError(f'seed must be "logit", "one", "probability", a number or an array, got {given!r}')
+    elif not is_number(given):
+        raise InputError(f"the seed holds NaN or infinities, or is too large: {shown(given)}")
     else:
-        values = full(flat.shape, start, like=flat)
-    return xp.reshape(xp.where(chosen, values, zeros_like(flat)), logits.shape)
+        values = full(logits.shape, given, like=logits)
+    values = flat(values)
+    chosen = xp.arange(values.shape[1])[None, :] == target[:, None]
+    return xp.reshape(xp.where(chosen, values, zeros_like(values)), logits.shape)
+
+
+def flat(values: Array) -> Array:
+    """Return one row per sample."""
+    return array_namespace(values).reshape(values, (values.shape[0], int(np.prod(values.shape[1:]))))
 
 
 def _check_seed(shape: Shape, logits: Shape) -> None:

@@ -23,7 +23,7 @@ from .layers import Elementwise, Layer
 from .ledger import Entry, Ledger
 from .network import INPUT, Network
 from .rules import Rule
-from .seeds import explained_node, seed_relevance, target_index
+from .seeds import seed_relevance, start_at, target_index
 
 DEFAULT_RULE = "epsilon-plus-flat"
 
@@ -37,7 +37,7 @@ class Trace:
     relevance : array, shape (N, ...)
         The relevance of the input, shaped like it.
     logits : array, shape (N, ...)
-        The output that was explained; with a final Softmax, the input of the Softmax.
+        The output that was explained: the logits, unless another node was named.
     target : array of int, shape (N,), or None
         The index into each sample's flattened logits that was explained; None for a seed array.
     at : mapping of str to array
@@ -79,11 +79,12 @@ def trace(
     rule : str, Rule or Composite
         A composite, a rule, or the name of one: see `composites.resolve`.
     seed : {"logit", "one", "probability"}, float or array, default "logit"
-        The relevance to start with: the value of the output, 1, its softmax, a number, or an array shaped like the
-        output.
+        The relevance to start with: the value of the output, 1, its probability (what the network's Softmax,
+        LogSoftmax or Sigmoid says of it; without one, its softmax), a number, or an array shaped like the output.
     node : str, optional
-        The node whose output is explained; by default the one that holds the logits (`Network.logits`). If it is a
-        final Softmax, its input is explained.
+        The node whose output is explained; by default the one that holds the logits (`Network.logits`). The last node
+        of a network with a Softmax, LogSoftmax or Sigmoid at its end explains the probability itself, whose relevance
+        passes to the logit unchanged.
     budget : float or Budget, optional
         The seconds that it may take, checked before every layer, forward and backward. By default there is no limit
         for floating-point numbers, and 600 seconds for exact ones.
@@ -118,16 +119,16 @@ def trace(
     (array([[ 6., -1.]]), array([[1.]]))
     """
     rules = resolve(rule).assign(net)
-    start = explained_node(net, node)
+    start = start_at(net, node)
     x = net.cast(x)
     if is_rational(x):
         _check_rational(rules, seed)
     budget = _budget(budget, x)
-    activations = net.activations(x, before=lambda name: budget.check(name, "forward pass"))
-    logits = activations[start]
+    activations = start.net.activations(x, before=lambda name: budget.check(name, "forward pass"))
+    logits = activations[start.node]
     chosen = target_index(logits, target, seed)
-    R = seed_relevance(logits, chosen, seed)
-    at, ledger = _walk(net, activations, rules, start, R, budget)
+    R = seed_relevance(start, logits, chosen, seed)
+    at, ledger = _walk(start.net, activations, rules, start.node, R, budget)
     _warn_unless_sound(at, ledger)
     return Trace(at[INPUT], logits, chosen, at, ledger, rules)
 

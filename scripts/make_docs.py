@@ -44,7 +44,8 @@ Flatten, Concat, Pad2D and Dropout route it.
 COMPOSITES = """## Composites
 
 A composite assigns a rule to each kind of layer; `print(composite.assign(net))` shows the assignment before anything is
-computed. A single rule is applied to all weighted layers, and Epsilon(1e-6) to all other linear layers.
+computed. A single `Zero` or `Epsilon` is applied to all linear layers. Any other single rule is applied to all weighted
+layers, and Epsilon(1e-6) to all other linear layers.
 """
 
 
@@ -70,7 +71,7 @@ def layers_page() -> str:
 
 
 def _kind(layer: type) -> str:
-    """Linear, elementwise or routing; Softmax is none of them."""
+    """Linear, elementwise or routing; the heads are none of them."""
     return next((name for name, base in KINDS.items() if issubclass(layer, base)), "last layer only")
 
 

@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 
 import lrpref
-from lrpref import composites, models, plot, rules
+from lrpref import composites, layers, models, plot, rules
 from lrpref.errors import LrprefError
 
 ZERO = rules.Zero()
@@ -323,6 +323,7 @@ LAYERS: dict[str, tuple[lrpref.Layer, str]] = {
     "Pad2D": (lrpref.Pad2D(1), "features"),
     "Flatten": (lrpref.Flatten(), "features"),
     "Softmax": (lrpref.Softmax(), "features"),
+    "LogSoftmax": (layers.LogSoftmax(), "features"),
     "ThreshReLU": (lrpref.ThreshReLU(B), "features"),
     "ReLU": (lrpref.ReLU(), "numbers"),
     "ReLU6": (lrpref.ReLU6(), "numbers"),
@@ -356,6 +357,7 @@ CALLS |= {
         R=X,
     )
     for name, (layer, kind) in LAYERS.items()
+    if not isinstance(layer, layers.Head)
 }
 
 PAIRS = [(name, parameter) for name, call in CALLS.items() for parameter in call.parameters]

@@ -54,6 +54,7 @@ IMPORTED = {
     "Flatten": Imported("Flatten", "Flatten"),
     "GlobalAvgPool2D": Imported("AdaptiveAvgPool2d", "GlobalAveragePool"),
     "LeakyReLU": Imported("LeakyReLU", "LeakyRelu"),
+    "LogSoftmax": Imported("LogSoftmax", "LogSoftmax"),
     "MaxPool2D": Imported("MaxPool2d", "MaxPool"),
     "Pad2D": Imported("ZeroPad2d", "Pad"),
     "ReLU": Imported("ReLU", "Relu"),
@@ -84,7 +85,10 @@ MADE = {
 
 INTERACTIVE = pytest.mark.filterwarnings("ignore::hypothesis.errors.NonInteractiveExampleWarning")
 
-IRRATIONAL = {"Sigmoid", "Tanh", "Softmax"}
+HEADS = {"Softmax", "LogSoftmax"}
+"""The layers that do not propagate relevance."""
+
+IRRATIONAL = {"Sigmoid", "Tanh", *HEADS}
 
 
 def example(name: str) -> Any:
@@ -116,7 +120,7 @@ def test_a_layer_has_its_place_everywhere(name: str) -> None:
     assert (missing := list(missing_places(name))) == [], missing
 
 
-@pytest.mark.parametrize("name", sorted(set(CONCRETE) - {"Softmax"}))
+@pytest.mark.parametrize("name", sorted(set(CONCRETE) - HEADS))
 def test_a_layer_has_a_literal_form(name: str) -> None:
     """The relevance of the inputs is the sum of the oracle's messages."""
     layer, inputs = example(name), INPUTS[name]
@@ -141,7 +145,7 @@ def test_a_layer_is_stored_and_restored(name: str, tmp_path: Path) -> None:
 
 @INTERACTIVE
 def test_the_strategies_draw_every_layer() -> None:
-    """Every layer except Softmax, which does not propagate relevance."""
+    """Every layer except the heads."""
     drawn = set()
     for kind in strategies.LAYERS.values():
         for shape in ((1, 4), (1, 4, 4, 4)):
@@ -149,7 +153,7 @@ def test_the_strategies_draw_every_layer() -> None:
                 drawn.add(type(kind.layer(shape).example()).__name__)
             except (ValueError, LrprefError):  # this kind needs the other shape
                 continue
-    assert drawn == set(CONCRETE) - {"Softmax"}
+    assert drawn == set(CONCRETE) - HEADS
 
 
 @pytest.mark.parametrize("name", CONCRETE)

@@ -298,6 +298,20 @@ def test_flat_is_for_a_first_dense_layer_too_but_the_box_is_for_images() -> None
     assert EpsilonGammaBox(0, 1).assign(net)["dense1"] == Epsilon(1e-6)
 
 
+def test_a_box_that_no_layer_uses_is_refused() -> None:
+    """The Scale of a model that normalises its own input hides the first layer."""
+    net = Network([("rescale", Scale([1 / 255, 1 / 255]), ["input"]), ("conv", conv(), ["rescale"])])
+    box = EpsilonGammaBox(0, 255)
+    with pytest.raises(
+        RuleError, match=r"no layer uses z-box\(low=0.*because 'rescale' \(Scale\) comes before the first"
+    ):
+        box.assign(net)
+    assert EpsilonPlusFlat().assign(net)["conv"] == ZPlus(1e-6)
+    for named in (Composite([("conv", own := ZBox(0, 1)), *box.pairs]), Composite([("conv", own), *box.pairs[1:]])):
+        assert named.assign(net)["conv"] is own
+    assert isinstance(box.assign(net.remove("rescale"))["conv"], ZBox)
+
+
 def test_a_bad_parameter_of_a_preset_is_the_rules_error() -> None:
     with pytest.raises(ParameterError, match="epsilon"):
         EpsilonPlus(epsilon=-1)
@@ -320,7 +334,8 @@ def test_resolve_takes_names_rules_and_composites() -> None:
     composite = EpsilonPlus()
     assert resolve(composite) is composite
     assert resolve("epsilon-plus").pairs == composite.pairs
-    assert resolve(Zero()).pairs == ((WeightedLayer, Zero()),)
+    assert resolve(Zero()).pairs == ((LinearLayer, Zero()),)
+    assert resolve(Flat()).pairs == ((WeightedLayer, Flat()),)
     assert resolve("gamma(gamma=1, generalised=True)").pairs == ((WeightedLayer, Gamma(1, generalised=True)),)
     with pytest.raises(UnknownNameError, match=r"did you mean 'epsilon-plus'\?"):
         resolve("epsilonplus")

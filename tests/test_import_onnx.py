@@ -167,6 +167,8 @@ CHAINS: dict[str, tuple[Node, ...]] = {
     "Tanh": (("Tanh", {}),),
     "Softmax": (FLAT, ("Softmax", {})),
     "Softmax over channels": (("Softmax", {"axis": 1}),),
+    "LogSoftmax": (FLAT, ("LogSoftmax", {})),
+    "LogSoftmax over channels": (("LogSoftmax", {"axis": 1}),),
     "MaxPool": (("MaxPool", {"kernel_shape": [3, 2], "strides": [2, 1], "pads": [1, 0, 1, 1]}),),
     "MaxPool same": (("MaxPool", {"kernel_shape": [3, 3], "strides": [2, 2], "auto_pad": "SAME_UPPER"}),),
     "MaxPool, ceil_mode for nothing": (("MaxPool", {"kernel_shape": [2, 2], "strides": [2, 2], "ceil_mode": 1}),),

@@ -177,6 +177,7 @@ MODULES: dict[str, Callable[[], Module]] = {
     "torch.sigmoid": on(None, lambda m, x: torch.sigmoid(x)),
     "x.tanh()": on(None, lambda m, x: x.tanh()),
     "x.relu_()": on(None, lambda m, x: x.relu_()),
+    "F.log_softmax": on(None, lambda m, x: F.log_softmax(x, dim=1) + x),
     "F.softmax": on(None, lambda m, x: F.softmax(x, dim=1) + x),
     "F.pad": on(None, lambda m, x: F.pad(x, (1, 2), "constant", 1.5)),
     "F.pad of four": on(None, lambda m, x: F.pad(x, (1, 2, 3, 0))),

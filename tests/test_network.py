@@ -5,13 +5,30 @@ from __future__ import annotations
 import copy
 import itertools
 import pickle
+from typing import Any
 
 import numpy as np
 import pytest
-from numpy.testing import assert_array_equal
+from numpy.testing import assert_allclose, assert_array_equal
 
 import lrpref
-from lrpref import Add, BatchNorm, Concat, Conv2D, Dense, Flatten, Network, ReLU, Softmax, ThreshReLU, rules
+from lrpref import (
+    Add,
+    BatchNorm,
+    Concat,
+    Conv2D,
+    Dense,
+    Dropout,
+    Flatten,
+    LogSoftmax,
+    Network,
+    ReLU,
+    Scale,
+    Sigmoid,
+    Softmax,
+    ThreshReLU,
+    rules,
+)
 from lrpref.composites import Composite
 from lrpref.errors import DTypeError, GraphError, InputError, LrprefError, ParameterError, ShapeError, UnknownNameError
 
@@ -387,9 +404,58 @@ def test_an_unknown_node_is_named(edit: str) -> None:
         residual().insert_after("rely", "new", ONE)
 
 
-def test_the_logits_precede_a_final_softmax() -> None:
-    assert residual().logits == "sum"
-    assert Network.sequential(ONE, Softmax(), names=["fc", "softmax"]).logits == "fc"
-    assert Network.sequential(Softmax()).logits == "input"
-    inside = Network.sequential(ONE, Softmax(), Dense([[2.0]]), names=["fc", "softmax", "last"])
-    assert inside.logits == "last"
+# ---- heads -------------------------------------------------------------------------------------------------------
+
+P, ONE_MINUS_P = ("p", Sigmoid(), ["fc"]), ("rest", Scale([-1.0], [1.0]), ["p"])
+HEADS: dict[str, tuple[str, type | None, list[Any]]] = {
+    "none": ("fc", None, []),
+    "softmax": ("fc", Softmax, [("softmax", Softmax(), ["fc"])]),
+    "log-softmax": ("fc", Softmax, [("log", LogSoftmax(), ["fc"])]),
+    "sigmoid": ("fc", Sigmoid, [P]),
+    "1 - p": ("rest", Sigmoid, [P, ONE_MINUS_P]),
+    "1 - (1 - p)": ("same", Sigmoid, [P, ONE_MINUS_P, ("same", Scale([-1.0], [1.0]), ["rest"])]),
+    "two columns": ("both", Sigmoid, [P, ONE_MINUS_P, ("both", Concat(), ["rest", "p"])]),
+    "moved": ("flat", Sigmoid, [P, ("dropout", Dropout(), ["p"]), ("flat", Flatten(), ["dropout"])]),
+    "several labels": (
+        "labels", Sigmoid,
+        [P, ("other", Dense([[3.0]]), ["input"]), ("q", Sigmoid(), ["other"]), ("labels", Concat(), ["p", "q"])],
+    ),
+    "twice": ("p", Sigmoid, [P, ("again", Sigmoid(), ["p"])]),
+    "scaled by another number": ("half", None, [P, ("half", Scale([-0.5], [1.0]), ["p"])]),
+    "one raw column": ("both", None, [P, ("both", Concat(), ["fc", "p"])]),
+    "inside": ("last", None, [P, ("last", Dense([[2.0]]), ["p"])]),
+    "read inside": (
+        "both", None,
+        [
+            P, ONE_MINUS_P, ("gate", Dense([[2.0]]), ["rest"]), ("q", Sigmoid(), ["gate"]),
+            ("both", Concat(), ["rest", "q"]),
+        ],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", HEADS)
+def test_the_logits_precede_the_head(name: str) -> None:
+    logits, head, ending = HEADS[name]
+    net = Network([("fc", Dense([[2.0]], [-1.0]), ["input"]), *ending])
+    assert net.logits == logits
+    assert (type(net.head) if net.head else None) is head
+    found = net.without_head().forward(x := np.array([[0.25], [3.0]]))
+    if net.head is None:
+        assert net.without_head() is net
+    elif not isinstance(net.nodes[-1].layer, LogSoftmax):
+        assert_allclose(net.head.forward(found), net.forward(x), rtol=1e-15)
+    else:
+        assert_allclose(net.head.forward(found), np.exp(net.forward(x)), rtol=1e-15)
+
+
+def test_the_logits_of_two_columns_are_opposite() -> None:
+    net = Network([("fc", Dense([[2.0]]), ["input"]), *HEADS["two columns"][2]])
+    assert_array_equal(net.without_head().forward(np.array([[3.0]])), [[-6.0, 6.0]])
+
+
+def test_a_head_alone_has_no_logits() -> None:
+    for layer in (Softmax(), Sigmoid()):
+        net = Network.sequential(layer)
+        assert net.head is None
+        assert net.without_head() is net

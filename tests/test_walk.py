@@ -22,10 +22,13 @@ from lrpref import (
     Dropout,
     Flatten,
     GlobalAvgPool2D,
+    LogSoftmax,
     MaxPool2D,
     Network,
     Pad2D,
     ReLU,
+    Scale,
+    Sigmoid,
     Softmax,
     Tanh,
     composites,
@@ -33,7 +36,7 @@ from lrpref import (
 )
 from lrpref.composites import PRESETS, Composite
 from lrpref.errors import GraphError, InputError, RelevanceWarning, RuleError, ShapeError, TargetError, UnknownNameError
-from lrpref.layers import LinearLayer
+from lrpref.layers import Layer, LinearLayer
 from lrpref.ledger import Flow
 from lrpref.rules import RULES
 
@@ -174,16 +177,86 @@ def test_seeds_that_are_none(seed: Any, kind: type[Exception], message: str) -> 
         lrpref.explain(FC, A, rule="zero", seed=seed)
 
 
-# ---- softmax heads -----------------------------------------------------------------------------------------------
+# ---- heads -------------------------------------------------------------------------------------------------------
+
+BINARY = Network(
+    [
+        ("fc", Dense([[-1.0, 1.0]], [0.5]), ["input"]),
+        ("p", Sigmoid(), ["fc"]),
+        ("rest", Scale([-1.0], [1.0]), ["p"]),
+        ("both", Concat(), ["rest", "p"]),
+    ]
+)
+"""The output [1 - p, p], as scikit-learn exports a binary classifier."""
+
+HEADS = {"softmax": Softmax(), "log-softmax": LogSoftmax(), "sigmoid": Sigmoid()}
 
 
-def test_a_final_softmax_is_skipped() -> None:
-    headed = Network([*FC.nodes, ("softmax", Softmax(), ["fc"])])
-    one, other = (lrpref.trace(net, A, rule="zero") for net in (headed, FC))
+def headed(head: Layer, net: Network = FC) -> Network:
+    return Network([*net.nodes, ("head", head, [net.output])])
+
+
+def explain_by_all(net: Network, x: Any, *arguments: Any, **more: Any) -> Any:
+    """The map of the walk, which the prepared network must reproduce."""
+    plain = lrpref.explain(net, x, *arguments, form="plain", **more)
+    assert_allclose(lrpref.explain(net, x, *arguments, **more), plain, rtol=1e-14)
+    return plain
+
+
+@pytest.mark.parametrize("head", HEADS.values(), ids=HEADS)
+def test_explanations_start_before_the_head(head: Layer) -> None:
+    net, x = headed(head), np.concatenate([A, -A])  # logits of both signs
+    one, other = (lrpref.trace(n, x, rule="zero") for n in (net, FC))
+    assert (one.logits > 0).any()
+    assert (one.logits < 0).any()
     assert_array_equal(one.relevance, other.relevance)
     assert_array_equal(one.logits, other.logits)
-    assert "softmax" not in one.at
-    assert_array_equal(lrpref.trace(headed, A, rule="zero", node="softmax").relevance, other.relevance)
+    assert "head" not in one.at
+    assert_array_equal(explain_by_all(net, x, rule="zero"), other.relevance)
+    assert_array_equal(lrpref.prepare(net, "zero").forward(x), other.logits)
+
+
+def test_a_binary_classifier_with_two_columns() -> None:
+    """z = -2 + 1 + 1/2: class 0 is predicted; the first input speaks for it, the second against it."""
+    x = np.array([[2.0, 1.0]])
+    for target, against in ((None, 1), (0, 1), (1, -1)):
+        assert_allclose(explain_by_all(BINARY, x, target, "zero"), [[2.0 * against, -1.0 * against]], rtol=1e-15)
+    found = lrpref.trace(BINARY, x, rule="epsilon-plus")
+    assert_array_equal(found.logits, [[0.5, -0.5]])
+    assert_array_equal(found.target, [0])
+    assert_allclose(found.relevance[0, 0] / found.relevance[0, 1], -2, rtol=1e-15)
+    assert_array_equal(found.at["both"], [[0.5, 0.0]])
+
+
+@pytest.mark.parametrize("name", [*HEADS, "two columns"])
+def test_the_probability_is_the_heads_own(name: str) -> None:
+    net, x = (BINARY, np.array([[2.0, 1.0]])) if name == "two columns" else (headed(HEADS[name]), A)
+    output = net.forward(x)
+    probability = np.exp(output) if name == "log-softmax" else output
+    for target in range(output.shape[1]):
+        one, starting = (explain_by_all(net, x, target, "zero", seed) for seed in ("one", "probability"))
+        assert_allclose(starting, one * probability[:, [target]], rtol=1e-14)
+
+
+def test_the_probability_of_images_is_over_the_classes() -> None:
+    image = Network.sequential(Conv2D(np.array([2.0, 1.0, -1.0]).reshape(3, 1, 1, 1)), Softmax())
+    x = np.array([[[[1.0, 2.0], [3.0, 0.5]]]])
+    probability = image.forward(x).reshape(1, -1)[:, 2]
+    assert_allclose(explain_by_all(image, x, 2, "zero", "probability").sum(), probability, rtol=1e-14)
+
+
+@pytest.mark.parametrize("head", HEADS.values(), ids=HEADS)
+def test_naming_the_head_explains_the_probability(head: Layer) -> None:
+    net = headed(head)
+    found = lrpref.trace(net, A, 0, "zero", node="head")
+    assert_array_equal(found.logits, net.forward(A))
+    assert_array_equal(found.at["head"], found.at["fc"])
+    assert_array_equal(found.at["head"][:, 0], net.forward(A)[:, 0])
+    one = lrpref.explain(FC, A, 0, "zero", "one")
+    assert_allclose(explain_by_all(net, A, 0, "zero", node="head"), one * net.forward(A)[:, [0]], rtol=1e-14)
+    assert ("head", "passes") in [(entry.node, entry.rule) for entry in found.ledger.entries]
+    with pytest.raises(InputError, match="node 'head' is the head of the network; its own"):
+        lrpref.explain(net, A, 0, "zero", "probability", node="head")
 
 
 def test_logits_far_from_zero_stay_finite() -> None:
@@ -201,8 +274,9 @@ def test_a_softmax_in_the_middle_is_refused_by_name() -> None:
 
 
 def test_a_network_that_is_nothing_but_a_softmax() -> None:
-    with pytest.raises(RuleError, match="consists of a Softmax only"):
-        lrpref.explain(Network.sequential(Softmax()), A)
+    for layer in (Softmax(), LogSoftmax()):
+        with pytest.raises(RuleError, match=f"consists of a {type(layer).__name__} only"):
+            lrpref.explain(Network.sequential(layer), A)
 
 
 # ---- explaining intermediate nodes -------------------------------------------------------------------------------
@@ -320,6 +394,49 @@ def test_a_bare_rule_is_for_weighted_layers_alone() -> None:
     assigned = lrpref.trace(everything(), X, rule=rules.Flat()).rules
     assert {name for name, rule in assigned.items() if isinstance(rule, rules.Flat)} == {"conv1", "conv2", "fc"}
     assert {name for name, rule in assigned.items() if rule == rules.Epsilon(1e-6)} == {"bn", "sum", "avg", "mean"}
+
+
+@pytest.mark.parametrize("rule", [rules.Zero(), rules.Epsilon(0.1), rules.Epsilon(0.1, scale="rms")], ids=str)
+def test_bare_zero_and_epsilon_are_for_all_linear_layers(rule: rules.Rule) -> None:
+    assigned = lrpref.trace(everything(), X, rule=rule).rules
+    assert dict(assigned) == dict.fromkeys(("conv1", "bn", "conv2", "sum", "avg", "mean", "fc"), rule)
+    assert "epsilon(epsilon=1e-06)" not in str(assigned)
+
+
+def rectified(biased: bool) -> Network:
+    """A residual network of ReLUs with pools, a BatchNorm and joins, on small integers."""
+    draw = np.random.default_rng(5).integers
+
+    def conv(O: int, C: int) -> Conv2D:
+        return Conv2D(draw(-3, 4, (O, C, 3, 3)) * 1.0, draw(-2, 3, O) * 1.0 if biased else None, padding=1)
+
+    nodes = [
+        ("conv1", conv(4, 2), ["input"]), ("relu1", ReLU(), ["conv1"]),
+        ("conv2", conv(4, 4), ["relu1"]), ("scale", Scale([1.0, 2.0, 0.5, 1.5]), ["conv2"]),
+        ("sum", Add(), ["scale", "relu1"]), ("relu2", ReLU(), ["sum"]),
+        ("max", MaxPool2D(2), ["relu2"]), ("avg", AvgPool2D(2), ["relu2"]),
+        ("side", Concat(), ["max", "avg"]), ("mean", GlobalAvgPool2D(), ["side"]), ("flat", Flatten(), ["mean"]),
+        ("fc", Dense(draw(-3, 4, (3, 8)) * 1.0, [1.0, 2.0, 3.0] if biased else None), ["flat"]),
+    ]  # fmt: skip
+    return Network(nodes)
+
+
+def test_bare_zero_is_gradient_times_input() -> None:
+    """The gradient by central differences, which are exact within a linear piece."""
+    net, x = rectified(biased=True), np.random.default_rng(6).uniform(0.5, 1.5, (1, 2, 4, 4))
+    h = 2.0**-20
+    shifts = h * np.eye(x.size).reshape(-1, *x.shape[1:])
+    gradient = (net.forward(x + shifts)[:, 1] - net.forward(x - shifts)[:, 1]) / (2 * h)
+    expected = x * gradient.reshape(x.shape)
+    for found in (lrpref.explain(net, x, 1, "zero"), lrpref.explain(net, x, 1, rules.Zero(), form="plain")):
+        assert_allclose(found, expected, rtol=1e-7, atol=1e-7 * abs(expected).max())
+
+
+def test_bare_zero_sums_to_the_logit_exactly() -> None:
+    net = lrpref.exact(rectified(biased=False))
+    x = lrpref.exact(np.random.default_rng(6).integers(1, 9, (1, 2, 4, 4)))
+    found = lrpref.trace(net, x, rule="zero")
+    assert found.relevance.sum() == found.logits.max() != 0
 
 
 def test_the_ledger_says_what_was_done_at_each_node() -> None:

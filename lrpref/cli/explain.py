@@ -72,8 +72,8 @@ def run(chosen: argparse.Namespace) -> int:
 
 def _prediction(net: Network, x: np.ndarray, about: dict[str, Any]) -> str:
     """Describe the largest output: its class, value and probability."""
-    at = net.activations(x)
-    outputs, probabilities = to_numpy(at[net.output]), to_numpy(Softmax().forward(at[net.logits]))
-    best = int(np.argmax(outputs[0]))
+    logits, outputs = net.without_head().forward(x), to_numpy(net.forward(x))
+    probabilities = to_numpy((net.head or Softmax()).forward(logits))
+    best = int(np.argmax(to_numpy(logits)[0]))
     output, probability = (float(np.ravel(y[0])[best]) for y in (outputs, probabilities))
     return f"{class_name(about, best)} (output {output:.3f}, probability {probability:.3f})"

@@ -151,9 +151,9 @@ class Case:
             raise CaseError(f"case {str(data.get('id'))!r} cannot be built: {error!r}") from error
 
     def in_fractions(self) -> Case:
-        """Return the case in exact numbers, without a final Softmax, for `lrpref.explain`."""
+        """Return the case in exact numbers, without the head, for `lrpref.explain`."""
         case = self._built(self.data, fractions)
-        return replace(case, network=exact(case.network.up_to(case.network.logits)))
+        return replace(case, network=exact(case.network.without_head()))
 
     def details(self) -> dict[str, np.ndarray]:
         """Return everything else that is known, by name: "output", "at conv1", "ledger bias"."""

@@ -48,8 +48,8 @@ def batch_independence(adapter: Adapter, case: Case) -> Iterator[Pair]:
 
 def seeds_are_factors(adapter: Adapter, case: Case) -> Iterator[Pair]:
     """Maps with the seeds "one", "logit", "probability" and -1 differ by that factor, among the seeds offered."""
-    logits = to_numpy(case.network.forward(case.input))
-    probability = to_numpy(Softmax().forward(logits))[:, case.target]
+    logits = to_numpy(case.network.without_head().forward(case.input))
+    probability = to_numpy((case.network.head or Softmax()).forward(logits))[:, case.target]
     factors: dict[str | float, np.ndarray] = {
         "one": np.ones(len(logits)), "logit": logits[:, case.target], "probability": probability,
         -1: -np.ones(len(logits)),

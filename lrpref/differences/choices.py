@@ -79,7 +79,7 @@ class Start:
     target, seed
         As `lrpref.explain` takes them.
     logits : array, shape (N, ...)
-        The output, before a final Softmax.
+        The logits.
     """
 
     target: Any

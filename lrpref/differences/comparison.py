@@ -26,7 +26,7 @@ from ..backend import Array, to_numpy
 from ..composites import Composite, Place, resolve
 from ..engine import Rule
 from ..errors import ParameterError, RelevanceWarning, ShapeError, shown
-from ..network import INPUT, Network, check_network
+from ..network import Network, check_network
 from ..rational.conversion import to_float
 from ..scale.explanation import explain
 from ..walk import DEFAULT_RULE
@@ -588,5 +588,5 @@ def _by_name(rows: Sequence[tuple[Place, Rule]]) -> Composite:
 
 
 def _logits(net: Network, x: np.ndarray) -> np.ndarray:
-    """The output, before a final Softmax."""
-    return to_numpy(net.activations(x)[net.logits if net.logits != INPUT else net.output])
+    """The logits."""
+    return to_numpy(net.without_head().forward(x))

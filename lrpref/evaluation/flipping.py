@@ -16,7 +16,9 @@ of the image does to the output, in whatever order.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -218,7 +220,7 @@ def curves(
     conventions = _changed(conventions, changes)
     if batch_size < 1:
         raise ParameterError(f"batch_size must be at least 1, got {batch_size}")
-    scorer, batch, home, classes = prepared(scorer, x, target, conventions.output)
+    scorer, head, batch, home, classes = prepared(scorer, x, target, conventions.output)
     relevance = to_numpy(R)
     found: dict[str, Any] = dict.fromkeys(orders, 0.0)
     for draw in range(conventions.repeats):
@@ -228,7 +230,8 @@ def curves(
             rank, parts = ranks(relevance, batch, conventions, "lerf" if order == "lerf" else "morf", ties)
             counts = _counts(parts, conventions)
             start, end = (background, batch) if order == "insertion" else (batch, background)
-            scores = _scores(scorer, start, end, rank, counts, classes, conventions.output, home, batch_size)
+            measure = partial(measured, output=conventions.output, head=head)
+            scores = _scores(scorer, measure, start, end, rank, counts, classes, home, batch_size)
             found[order] = found[order] + scores / conventions.repeats
     return [
         Curve(_normalised(found[order], conventions), counts / parts, order, classes, conventions) for order in orders
@@ -251,12 +254,12 @@ def _counts(parts: int, conventions: Conventions) -> np.ndarray:
 
 def _scores(
     scorer: Scorer,
+    measure: Callable[[np.ndarray, np.ndarray], np.ndarray],
     start: np.ndarray,
     end: np.ndarray,
     rank: np.ndarray,
     counts: np.ndarray,
     target: np.ndarray,
-    output: str,
     home: str,
     batch_size: int,
 ) -> np.ndarray:
@@ -267,7 +270,7 @@ def _scores(
         n, k = np.divmod(np.arange(first, min(first + batch_size, N * points)), points)
         changed = rank[n] < counts[k].reshape(-1, *(1,) * (rank.ndim - 1))
         images = np.where(changed, end[n], start[n])
-        found[first : first + len(n)] = measured(outputs(scorer, images, home), target[n], output)
+        found[first : first + len(n)] = measure(outputs(scorer, images, home), target[n])
     return found.reshape(N, points)
 
 

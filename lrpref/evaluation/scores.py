@@ -1,7 +1,7 @@
 """What is measured while an input is changed: one number per sample, from the outputs of a network.
 
-A scorer is any callable that takes a batch and returns (N, classes). The scores of an lrpref network that ends in a
-Softmax are its logits, as in `explain`, so that "logit" means the same for both.
+A scorer is any callable that takes a batch and returns (N, classes). The scores of an lrpref network are its logits, as
+in `explain`, so that "logit" means the same for both; its own head turns them into probabilities.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ import numpy as np
 
 from ..backend import Array, asarray, backend_name, is_array, to_numpy
 from ..errors import InputError, ParameterError, ShapeError
-from ..layers import Softmax
-from ..network import INPUT, Network
+from ..layers import Layer, Softmax
+from ..network import Network
 from ..seeds import target_index
 
 Scorer = Callable[[Array], Array]
@@ -22,10 +22,13 @@ Scorer = Callable[[Array], Array]
 
 
 def as_scorer(scorer: Scorer) -> Scorer:
-    """Return a network up to its logits; any other callable unchanged."""
-    if isinstance(scorer, Network) and scorer.logits != INPUT:
-        return scorer.up_to(scorer.logits)
-    return scorer
+    """Return a network without its head; any other callable unchanged."""
+    return scorer.without_head() if isinstance(scorer, Network) else scorer
+
+
+def head_of(scorer: Scorer) -> Layer:
+    """Return the function that turns a scorer's outputs into probabilities: a softmax, unless a network has another."""
+    return (scorer.head if isinstance(scorer, Network) else None) or Softmax()
 
 
 def outputs(scorer: Scorer, images: np.ndarray, home: str) -> np.ndarray:
@@ -42,15 +45,15 @@ def outputs(scorer: Scorer, images: np.ndarray, home: str) -> np.ndarray:
     return found
 
 
-def measured(found: np.ndarray, target: np.ndarray, output: str) -> np.ndarray:
+def measured(found: np.ndarray, target: np.ndarray, output: str, head: Layer) -> np.ndarray:
     """Return the logit, probability or margin of one class per sample, (N,), from outputs (N, classes).
 
-    >>> measured(np.array([[3.0, 1.0, 2.0]]), np.array([0]), "margin")
+    >>> measured(np.array([[3.0, 1.0, 2.0]]), np.array([0]), "margin", Softmax())
     array([1.])
     """
     rows = np.arange(len(found))
     if output == "probability":
-        found = to_numpy(Softmax().forward(found))
+        found = to_numpy(head.forward(found))
     own: np.ndarray = found[rows, target]
     if output != "margin":
         return own
@@ -74,12 +77,12 @@ def check_output(found: np.ndarray, output: str) -> None:
 
 def prepared(
     scorer: Scorer, x: Array, target: int | Array | None, output: str
-) -> tuple[Scorer, np.ndarray, str, np.ndarray]:
-    """Return the scorer, the batch as NumPy array, the name of its backend, and the class of each sample.
+) -> tuple[Scorer, Layer, np.ndarray, str, np.ndarray]:
+    """Return the scorer and its head, the batch as NumPy array, the name of its backend, and each sample's class.
 
     Raises InputError, ShapeError, TargetError, or ParameterError.
     """
-    scorer, home, batch = as_scorer(scorer), backend_name(x), to_numpy(x)
+    scorer, head, home, batch = as_scorer(scorer), head_of(scorer), backend_name(x), to_numpy(x)
     if batch.ndim < 2 or batch.dtype.kind != "f" or not len(batch) or not np.isfinite(batch).all():
         raise InputError(
             f"the input must be a batch (N, ...) of finite floating-point numbers, got {batch.dtype} {batch.shape}"
@@ -88,7 +91,7 @@ def prepared(
     check_output(found, output)
     chosen = target_index(found, target, "logit")
     assert chosen is not None  # only a seed array leaves the target open
-    return scorer, batch, home, to_numpy(chosen)
+    return scorer, head, batch, home, to_numpy(chosen)
 
 
 def generators(x: np.ndarray, seed: int, draw: int = 0) -> list[np.random.Generator]:

@@ -23,7 +23,7 @@ from ..composites import Assignment, Composite, resolve
 from ..errors import DTypeError, ParameterError, at_node, is_one_of, shown, unknown, warn
 from ..network import INPUT, Network, check_network
 from ..rules import Rule
-from ..seeds import check, explained_node, seed_relevance, target_index
+from ..seeds import Start, check, seed_relevance, start_at, target_index
 from ..walk import DEFAULT_RULE, not_finite
 from .build import PlacedStep, arrivals, build
 from .steps import CARRIED, channels_first, channels_last, sum_of_messages
@@ -48,8 +48,8 @@ class Prepared:
         The network it was made from.
     rules : Assignment
         Node -> rule; prints as a table.
-    start : str
-        The node that is explained.
+    start : Start
+        Where explanations start.
     steps : tuple of PlacedStep
         What is computed, in order.
     threads : int or None
@@ -60,7 +60,7 @@ class Prepared:
 
     net: Network
     rules: Assignment
-    start: str
+    start: Start
     steps: tuple[PlacedStep, ...]
     threads: int | None
     store: Store = field(default_factory=Store, repr=False)
@@ -162,7 +162,7 @@ class Prepared:
         """
         budget = budget or UNLIMITED
         x = self.net.cast(x)
-        check(self.net, tuple(x.shape), target, seed, self.start)
+        check(self.start, tuple(x.shape), target, seed)
         with self._at_work(x) as workers:
             R = self._pass(x, workers, budget=budget)._relevance(target, seed, workers, once=True, budget=budget)
             return R, next(iter(workers.problems), None) or not_finite(INPUT, R)
@@ -204,7 +204,7 @@ class Prepared:
             The explanation and the relevance at every node.
         """
         x = self.net.cast(x)
-        check(self.net, tuple(x.shape), target, seed, self.start)
+        check(self.start, tuple(x.shape), target, seed)
         with self._at_work(x) as workers:
             found = self._pass(x, workers, everything=True)._trace(target, seed, workers)
             _report(workers)
@@ -234,7 +234,7 @@ class Prepared:
         `remember` keeps what relevance needs, else only the explained output is kept; `everything` keeps the value of
         every step.
         """
-        wanted = self._wanted() if remember else {self.start}
+        wanted = self._wanted() if remember else {self.start.node}
         if everything:
             wanted |= {placed.output for placed in self.steps}
         values, kept = {INPUT: channels_last(x)}, {}
@@ -252,7 +252,7 @@ class Prepared:
     def _wanted(self) -> set[str]:
         """The nodes whose values the way back needs, and the explained one."""
         forms = arrivals(self.steps)
-        wanted = {INPUT, self.start}
+        wanted = {INPUT, self.start.node}
         for placed in self.steps:
             mixed = {read for read in placed.inputs if placed.sends == CARRIED and forms[read] != CARRIED}
             wanted |= set(placed.inputs) if placed.step.needs_inputs else mixed
@@ -284,7 +284,7 @@ class ForwardPass:
     @property
     def logits(self) -> Array:
         """The explained output, as the network gives it."""
-        return channels_first(self.values[self.prepared.start])
+        return channels_first(self.values[self.prepared.start.node])
 
     def explain(self, target: int | Array | None = None, seed: str | float | Array = "logit") -> Array:
         """Return the relevance of the input for one output per sample.
@@ -335,7 +335,7 @@ class ForwardPass:
         several = 1 if target is None or to_numpy(target).ndim == 0 else len(target)  # type: ignore[arg-type]
         if logits.shape[0] == 1 < several:
             logits = array_namespace(logits).broadcast_to(logits, (several, *logits.shape[1:]))
-        R = seed_relevance(logits, target_index(logits, target, seed), seed)
+        R = seed_relevance(self.prepared.start, logits, target_index(logits, target, seed), seed)
         kept = self.kept if once else dict(self.kept)
         return channels_first(self._back(channels_last(R), workers, seen, kept, budget))
 
@@ -344,7 +344,7 @@ class ForwardPass:
     ) -> Array:
         """From relevance at the explained node to relevance at the input, both with channels last. Empties `kept`."""
         steps, forms = self.prepared.steps, arrivals(self.prepared.steps)
-        at = {self.prepared.start: R}
+        at = {self.prepared.start.node: R}
         for placed in reversed(steps):
             budget.check(placed.nodes[0], "backward pass")
             step, message = placed.step, at.pop(placed.output)
@@ -415,8 +415,7 @@ def prepare(
         "winograd2", "winograd4": that tile size for all 3x3 convolutions with enough channels, on small images and in
         float64 too.
     node : str or None
-        The node whose output is explained; None for the one that holds the logits. If it is a final Softmax, its
-        input is explained.
+        The node whose output is explained; None for the one that holds the logits, as in `lrpref.trace`.
     shape : tuple of int, or None
         The shape of one input, such as (3, 224, 224), so that small images get small tiles. Not required.
     threads : int or None
@@ -450,7 +449,7 @@ def prepare(
     if threads is not None:
         check_integer(threads, "threads", least=1, most=MOST_THREADS)
     given: object = shape
-    if shape is not None and not (isinstance(given, tuple | list) and all(is_integer(n, least=1) for n in given)):
+    if shape is not None and not (isinstance(given, tuple | list) and all(is_integer(n, least=0) for n in given)):
         raise ParameterError(f"shape must be that of one input, such as (3, 224, 224), got {shown(shape)}")
     if is_one_of(form, ["plain"]):
         raise ParameterError(
@@ -463,8 +462,8 @@ def prepare(
             f"the form {form!r} computes in float32 and float64 on {' and '.join(TAKES_OUT)}; this network is "
             f"{net.dtype} on {net.backend}: use lrpref.explain(..., form='plain')"
         )
-    rules, start = resolve(rule).assign(net), explained_node(net, node)
-    return Prepared(net, rules, start, tuple(build(net, rules, start, form, shape)), threads)
+    rules, start = resolve(rule).assign(net), start_at(net, node)
+    return Prepared(net, rules, start, tuple(build(start.net, rules, start.node, form, shape)), threads)
 
 
 MOST_THREADS = 1024

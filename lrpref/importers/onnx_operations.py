@@ -22,6 +22,7 @@ from ..layers import (
     GlobalAvgPool2D,
     Layer,
     LeakyReLU,
+    LogSoftmax,
     MaxPool2D,
     Pad2D,
     ReLU,
@@ -316,17 +317,28 @@ def _tanh(call: Call) -> Step:
 
 def _softmax(call: Call) -> Step:
     """Softmax over the classes or channels"""
+    _require_classes(call, "softmax")
+    return [Softmax()], call.x.layout
+
+
+def _log_softmax(call: Call) -> Step:
+    """LogSoftmax over the classes or channels"""
+    _require_classes(call, "log_softmax")
+    return [LogSoftmax()], call.x.layout
+
+
+def _require_classes(call: Call, what: str) -> None:
+    """Raise unless the axis is that of the classes or channels."""
     x = call.x
     axis = call.attributes.get("axis", -1 if call.opset >= 13 else 1)
     require(
         x.layout.own_axis(axis) == 1,
-        f"softmax over axis {axis} of shape {x.foreign} is not supported; only over classes or channels",
+        f"{what} over axis {axis} of shape {x.foreign} is not supported; only over classes or channels",
     )
     require(
         call.opset >= 13 or len(x.shape) == 2,
-        "softmax of images in an opset below 13 normalises over all axes, which is not supported",
+        f"{what} of images in an opset below 13 normalises over all axes, which is not supported",
     )
-    return [Softmax()], x.layout
 
 
 # ---- pools -----------------------------------------------------------------------------------------------------
@@ -498,6 +510,7 @@ OPERATIONS: Mapping[str, Callable[[Call], Step]] = {
     "LeakyRelu": _leaky_relu,
     "Sigmoid": _sigmoid,
     "Tanh": _tanh,
+    "LogSoftmax": _log_softmax,
     "Softmax": _softmax,
     "MaxPool": _max_pool,
     "AveragePool": _average_pool,

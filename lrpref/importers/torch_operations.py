@@ -21,6 +21,7 @@ from ..layers import (
     GlobalAvgPool2D,
     Layer,
     LeakyReLU,
+    LogSoftmax,
     MaxPool2D,
     Pad2D,
     ReLU,
@@ -33,9 +34,10 @@ from ..weights.state_dict import as_array
 from .graph import Shape, require
 
 SUPPORTED = (
-    "Linear, Conv2d, BatchNorm1d/2d, ReLU, ReLU6, LeakyReLU, Sigmoid, Tanh, Softmax over axis 1, MaxPool2d, AvgPool2d, "
-    "AdaptiveAvgPool2d(1), Flatten, Dropout, Identity, ZeroPad2d/ConstantPad2d; functions of those without weights; "
-    "+ and torch.add of two activations, torch.cat along axis 1, x.mean((2, 3)), x.view/reshape to (N, features)"
+    "Linear, Conv2d, BatchNorm1d/2d, ReLU, ReLU6, LeakyReLU, Sigmoid, Tanh, Softmax and LogSoftmax over axis 1, "
+    "MaxPool2d, AvgPool2d, AdaptiveAvgPool2d(1), Flatten, Dropout, Identity, ZeroPad2d/ConstantPad2d; "
+    "functions of those without weights; + and torch.add of two activations, torch.cat along axis 1, x.mean((2, 3)), "
+    "x.view/reshape to (N, features)"
 )
 
 
@@ -76,6 +78,7 @@ PARAMETERS: Mapping[str, str] = {
     "leaky_relu": "input negative_slope inplace",
     "sigmoid": "input",
     "tanh": "input",
+    "log_softmax": "input dim",
     "softmax": "input dim",
     "max_pool2d": "input kernel_size stride padding dilation ceil_mode return_indices",
     "avg_pool2d": "input kernel_size stride padding ceil_mode count_include_pad divisor_override",
@@ -103,6 +106,7 @@ MODULES: Mapping[str, str] = {
     "LeakyReLU": "leaky_relu",
     "Sigmoid": "sigmoid",
     "Tanh": "tanh",
+    "LogSoftmax": "log_softmax",
     "Softmax": "softmax",
     "MaxPool2d": "max_pool2d",
     "AvgPool2d": "avg_pool2d",
@@ -119,7 +123,19 @@ MODULES: Mapping[str, str] = {
 WEIGHTED = ("linear", "conv2d", "batch_norm")
 """The operations that are supported as modules only, not as functions."""
 
-METHODS = {"relu", "sigmoid", "tanh", "softmax", "mean", "add", "flatten", "view", "reshape", "contiguous"}
+METHODS = {
+    "relu",
+    "sigmoid",
+    "tanh",
+    "softmax",
+    "log_softmax",
+    "mean",
+    "add",
+    "flatten",
+    "view",
+    "reshape",
+    "contiguous",
+}
 """The methods of tensors that are supported."""
 
 RESHAPES = {"view": "flatten", "reshape": "flatten", "contiguous": "identity"}
@@ -133,7 +149,10 @@ def functions(torch: Any) -> dict[Any, str]:
     F = torch.nn.functional
     known = {operator.add: "add", operator.iadd: "add", torch.reshape: "flatten"}
     known |= {getattr(F, name): name for name in PARAMETERS if hasattr(F, name)}
-    known |= {getattr(torch, name): name for name in ("relu", "sigmoid", "tanh", "softmax", "mean", "flatten", "add")}
+    known |= {
+        getattr(torch, name): name
+        for name in ("relu", "sigmoid", "tanh", "softmax", "log_softmax", "mean", "flatten", "add")
+    }
     known |= {torch.cat: "cat", torch.concat: "cat", torch.concatenate: "cat", torch.relu_: "relu", F.relu_: "relu"}
     known |= {F.dropout2d: "dropout"}
     return {function: name for function, name in known.items() if name not in WEIGHTED}
@@ -180,13 +199,22 @@ def _leaky_relu(call: Call) -> list[Layer]:
 
 
 def _softmax(call: Call) -> list[Layer]:
+    _require_classes(call, "softmax")
+    return [Softmax()]
+
+
+def _log_softmax(call: Call) -> list[Layer]:
+    _require_classes(call, "log_softmax")
+    return [LogSoftmax()]
+
+
+def _require_classes(call: Call, what: str) -> None:
     rank = len(call.shapes[0])
     dim = call["dim"] if call["dim"] is not None else 1 if rank in (2, 4) else None
     require(
         dim is not None and dim % rank == 1,
-        f"softmax over axis {dim} is not supported; only over axis 1, the classes or channels",
+        f"{what} over axis {dim} is not supported; only over axis 1, the classes or channels",
     )
-    return [Softmax()]
 
 
 def _max_pool(call: Call) -> list[Layer]:
@@ -273,6 +301,7 @@ OPERATIONS: Mapping[str, Callable[[Call], list[Layer]]] = {
     "leaky_relu": _leaky_relu,
     "sigmoid": lambda call: [Sigmoid()],
     "tanh": lambda call: [Tanh()],
+    "log_softmax": _log_softmax,
     "softmax": _softmax,
     "max_pool2d": _max_pool,
     "avg_pool2d": _avg_pool,

@@ -1,4 +1,4 @@
-"""Activations. All of them pass relevance unchanged, except Softmax, which mixes units.
+"""Activations. All of them pass relevance unchanged.
 
 An activation has one input per output, so the output's relevance can only be attributed to that input (Montavon et al.
 2019, LNCS 11700, ch. 10, sec. 10.3).
@@ -20,9 +20,8 @@ from ..arithmetic import (
     zeros_like,
 )
 from ..backend import Array, array_namespace, is_array
-from ..errors import RuleError, ShapeError
-from ..ledger import Flow
-from .base import Elementwise, Layer, Shape, SupportsFlow
+from ..errors import ShapeError
+from .base import Elementwise
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,33 +134,3 @@ class Tanh(Elementwise):
         """tanh(x)."""
         x = as_floating(inputs[0], "the input")
         return irrational("tanh", x, "Tanh")
-
-
-@dataclass(frozen=True, eq=False)
-class Softmax(Layer):
-    """exp(x_k) / sum_l exp(x_l) over axis 1: the last layer of a classifier.
-
-    Explanations start at its input, the logits. In the middle of a network it has no relevance rule here.
-    """
-
-    def output_shape(self, *shapes: Shape) -> Shape:
-        """The shape of the input, which needs an axis 1."""
-        (shape,) = shapes
-        if len(shape) < 2 or shape[1] == 0:
-            raise ShapeError(f"expected (N, classes, ...), got {shape}")
-        return shape
-
-    def forward(self, *inputs: Array) -> Array:
-        """Probabilities; the largest logit is subtracted first, so that nothing overflows."""
-        x = as_floating(inputs[0], "the input")
-        self.output_shape(tuple(x.shape))
-        xp = array_namespace(x)
-        e = irrational("exp", x - xp.max(x, axis=1, keepdims=True), "Softmax")
-        return e / xp.sum(e, axis=1, keepdims=True)
-
-    def flow(self, inputs: tuple[Array, ...], R: Array, rule: SupportsFlow | None) -> Flow:
-        """Raise RuleError: every output depends on every input, and not linearly."""
-        raise RuleError(
-            "there is no LRP rule for a Softmax inside a network; explain a node before it (node=...), or remove it "
-            "with net.remove(...)"
-        )

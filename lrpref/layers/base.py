@@ -1,6 +1,6 @@
 """What a layer is: `forward`, and `relevance` under a rule.
 
-Every layer but Softmax is one of three kinds:
+Every layer but Softmax and LogSoftmax is one of three kinds:
 
     LinearLayer   z = W a + b. The rule determines its relevance; the layer provides W, its transpose, and b.
     Elementwise   an activation: relevance passes unchanged.

@@ -46,7 +46,7 @@ from ..backend import Array, to_numpy
 from ..composites import Composite, resolve
 from ..errors import BudgetError, DTypeError, LrprefError, RelevanceWarning, shown
 from ..layers import Layer
-from ..network import INPUT, Network, check_network
+from ..network import Network, check_network
 from ..rules import Rule
 from ..walk import DEFAULT_RULE, Trace, trace
 from .conversion import MOST_DIGITS, convert_layers, exact, exact_layer
@@ -140,7 +140,7 @@ def digits(
     Parameters
     ----------
     net : Network
-        The network; a final Softmax is left out, since explanations start at its input.
+        The network; its head is left out, since explanations start at the logits.
     x : array, shape (N, ...)
         A batch.
     rule : str, Rule or Composite
@@ -198,7 +198,7 @@ def digits(
         raise DTypeError(f"dtypes must be a sequence of floating-point types, got {shown(dtypes)}")
     total = Budget(budget, '; or use reference="mpmath", whose numbers do not grow' if reference == "exact" else "")
     kinds = {kind.type.__name__: kind for kind in map(_floating_type, dtypes)}
-    net, x, composite = _without_softmax(net.to("numpy")), to_numpy(as_floating(x, "the input")), resolve(rule)
+    net, x, composite = net.to("numpy").without_head(), to_numpy(as_floating(x, "the input")), resolve(rule)
     net.shapes(tuple(net.cast(x).shape))  # raises InputError or ShapeError before anything is computed
     rational = all(rule.exact for rule in composite.assign(net).values())
     explained = partial(_explained, net, x, target, composite, precision, progress)
@@ -219,11 +219,6 @@ def _floating_type(kind: Any) -> np.dtype[Any]:
     if found == np.dtype(object) or not is_real_floating(np.empty(0, found)):
         raise DTypeError(f"expected float32, float64 or longdouble, got {found}")
     return found
-
-
-def _without_softmax(net: Network) -> Network:
-    """The network up to its logits."""
-    return net if net.logits == INPUT else net.up_to(net.logits)
 
 
 # ---- the reference ---------------------------------------------------------------------------------------------

@@ -26,7 +26,7 @@ from ..composites import Composite, resolve
 from ..errors import DTypeError, ShapeError, at_block
 from ..network import Network
 from ..rules import Rule
-from ..seeds import check
+from ..seeds import check, start_at
 from ..walk import DEFAULT_RULE
 from ..weights import load
 from .blocks import no_samples, npy_file
@@ -94,7 +94,7 @@ def explain(
     loaded = net if isinstance(net, Network) else load(net)
     known = np.zeros(target.shape, target.dtype) if isinstance(target, da.Array) else target  # values come later
     resolve(rule).assign(loaded)
-    check(loaded, tuple(x.shape), known, seed, node)
+    check(start_at(loaded, node), tuple(x.shape), known, seed)
     first = da.arange(x.shape[0], chunks=(x.chunks[0],))  # the samples of each block, for error messages
     return da.blockwise(
         _explain_block,

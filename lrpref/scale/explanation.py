@@ -17,7 +17,7 @@ from ..errors import is_one_of, unknown, warn
 from ..fast import FORMS, can_prepare, prepare
 from ..network import Network, check_network
 from ..rules import Rule
-from ..seeds import check
+from ..seeds import check, start_at
 from ..walk import DEFAULT_RULE, trace
 from .blocks import map_blocks
 
@@ -54,15 +54,17 @@ def explain(
     target : int, array of int with shape (N,), or None
         The output to explain: one index, or one per sample; None for the largest. Ignored if `seed` is an array.
     rule : str, Rule or Composite
-        A composite, a rule, or the name of one ("epsilon-plus-flat", "epsilon", "z-plus", ...). A single rule is
-        applied to all weighted layers, and Epsilon(1e-6) to all other linear layers (Add, average pooling, BatchNorm,
-        Scale).
+        A composite, a rule, or the name of one ("epsilon-plus-flat", "epsilon", "z-plus", ...). A single `Zero`
+        or `Epsilon` is applied to all linear layers; any other single rule to all weighted layers, and Epsilon(1e-6) to
+        all other linear layers (Add, average pooling, BatchNorm, Scale).
     seed : str, float or array, default "logit"
-        The relevance to start with: "logit" (the output's value), "one", "probability" (its softmax), a number, or an
-        array of relevance shaped like the output.
+        The relevance to start with: "logit" (the output's value), "one", "probability" (what the network's Softmax,
+        LogSoftmax or Sigmoid says of it; without one, its softmax), a number, or an array of relevance shaped like the
+        output.
     node : str or None
-        The node whose output is explained; None for the one that holds the logits (`Network.logits`). If it is a final
-        Softmax, its input is explained.
+        The node whose output is explained; None for the one that holds the logits (`Network.logits`). The last node of
+        a network with a Softmax, LogSoftmax or Sigmoid at its end explains the probability itself, whose relevance
+        passes to the logit unchanged.
     batch_size : int or None
         How many samples are explained at a time; None for all.
     progress : bool or None
@@ -115,7 +117,7 @@ def explain(
     work = _explainer(net, tuple(x.shape), rule, node, form, budget)
     if batch_size is None and out is None:
         return work(x, target, seed)
-    check(net, tuple(x.shape), target, seed, node)
+    check(start_at(net, node), tuple(x.shape), target, seed)
     return map_blocks(work, net, x, (target, seed), batch_size, out, progress)
 
 

@@ -12,6 +12,7 @@ from ... import layers, rules
 from ...backend import to_numpy
 from ...network import Network, Node
 from ...rules import Rule
+from ...seeds import seed_relevance, start_at
 from ..adapter import Adapter, NotOffered
 from ..case import Case
 
@@ -23,15 +24,13 @@ def is_shared(net: Network) -> bool:
 
 
 def start(case: Case) -> np.ndarray:
-    """The relevance at the output, shaped like the logits (the input of a final Softmax)."""
+    """The relevance at the output, shaped like the logits."""
     net = case.network
-    logits = to_numpy(net.activations(case.input)[net.logits])
+    logits = to_numpy(net.without_head().forward(case.input))
     if isinstance(case.seed, np.ndarray):
         return np.broadcast_to(case.seed, logits.shape)
-    flat = logits.reshape(len(logits), -1)
-    named = {"logit": flat, "one": np.ones_like(flat), "probability": to_numpy(layers.Softmax().forward(flat))}
-    values = named[case.seed] if isinstance(case.seed, str) else np.full_like(flat, case.seed)
-    return np.where(np.arange(flat.shape[1]) == case.target, values, 0).reshape(logits.shape)
+    target = np.full(len(logits), case.target)
+    return to_numpy(seed_relevance(start_at(net, None), logits, target, case.seed))
 
 
 def scaled(case: Case, explain_output: Callable[[tuple[int, ...]], np.ndarray]) -> np.ndarray:

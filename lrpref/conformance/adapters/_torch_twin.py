@@ -215,6 +215,7 @@ _MODULES: Mapping[type[Layer], Callable[[Any], Torch]] = {
     layers.ThreshReLU: _threshold,
     layers.Sigmoid: lambda layer: _nn().Sigmoid(),
     layers.Tanh: lambda layer: _nn().Tanh(),
+    layers.LogSoftmax: lambda layer: _nn().LogSoftmax(dim=1),
     layers.Softmax: lambda layer: _nn().Softmax(dim=1),
     layers.MaxPool2D: _max_pool,
     layers.AvgPool2D: _average_pool,

@@ -21,7 +21,7 @@ import numpy as np
 
 from ... import layers, rules
 from ...backend import to_numpy
-from ...layers import Elementwise, LinearLayer, Softmax, WeightedLayer
+from ...layers import Elementwise, Head, LinearLayer, WeightedLayer
 from ...network import Node
 from ...rules import Rule
 from ..adapter import NotOffered
@@ -72,7 +72,7 @@ class Lxt:
     def _wrapped(self, case: Case, node: Node) -> Callable[[Made], Made] | None:
         """The function that wraps the module of a node; None if its gradient routes relevance."""
         lxt, layer = import_module("lxt.explicit.rules"), node.layer
-        if isinstance(layer, Softmax):
+        if isinstance(layer, Head):
             raise NotOffered("LXT explains the output of a softmax; lrpref explains its input")
         if isinstance(layer, Elementwise):
             return lambda module: lxt.IdentityRule(module)

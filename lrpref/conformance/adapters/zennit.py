@@ -19,7 +19,7 @@ import numpy as np
 
 from ... import rules
 from ...backend import to_numpy
-from ...layers import DiagonalLayer, Elementwise, LinearLayer, Softmax, WeightedLayer
+from ...layers import DiagonalLayer, Elementwise, LinearLayer, WeightedLayer
 from ...network import Node
 from ...rules import Rule
 from ..adapter import NotOffered
@@ -57,9 +57,9 @@ class Zennit:
     def promise(self, case: Case) -> str | None:
         """The docstrings of the rules, where each of them covers its layer.
 
-        They do not cover denominators of 0, layers shared by several nodes, and Softmax.
+        They do not cover denominators of 0, layers shared by several nodes, and heads.
         """
-        if asking.is_shared(case.network) or any(isinstance(node.layer, Softmax) for node in case.network.nodes):
+        if asking.is_shared(case.network) or case.network.head is not None:
             return None
         words = asking.quotations(case, _quotation)
         return None if words is None or asking.divides_by_zero(_as_zennit_computes(case), idle=True) else words
