@@ -154,6 +154,11 @@ def is_integer(value: Any, least: int, most: int = LARGEST) -> bool:
     return not isinstance(value, bool) and isinstance(value, Integral) and least <= int(value) <= most
 
 
+def is_shape(value: Any, least: int = 0) -> bool:
+    """Whether `value` is a tuple or list of integers >= `least`."""
+    return isinstance(value, tuple | list) and all(is_integer(n, least) for n in value)
+
+
 def check_integer(value: object, what: str, least: int, most: int = LARGEST) -> None:
     """Raise ParameterError unless `value` is an integer from `least` to `most`."""
     if not is_integer(value, least, most):

@@ -28,7 +28,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from ._support.tables import aligned
-from .errors import LrprefError, RuleError, shown, unknown
+from .errors import LrprefError, RuleError, is_one_of, shown, unknown
 from .layers import Add, BatchNorm, Convolution, Dense, Elementwise, Layer, LinearLayer, Routing, Scale, WeightedLayer
 from .network import Network, check_network
 from .rules import RULES, AlphaBeta, Epsilon, Flat, Gamma, Pass, Rule, ZBox, Zero, ZPlus
@@ -83,6 +83,7 @@ class Place:
 
 def places(net: Network) -> Iterator[Place]:
     """Yield the place of every linear layer, in the order of the network."""
+    check_network(net)
     weighted = [name for name, layer, _ in net.nodes if isinstance(layer, WeightedLayer)]
     first = _first_layers(net)
     for name, layer, _ in net.nodes:
@@ -213,7 +214,6 @@ class Composite:
             If no selector matches a weighted layer, a selector names a node or a position that does not exist, or the
             bounds of a z-box are not used because the network has no first layer (see `EpsilonPlusFlat`).
         """
-        check_network(net)
         found = list(places(net))
         names = {place.name for place in found}
         for selector, _ in self.pairs:
@@ -518,8 +518,10 @@ def parse(text: str) -> Rule | Composite:
     >>> parse("alpha-beta(alpha=1, beta=0)")
     AlphaBeta(alpha=1, beta=0, bias='keep', empty='literal', stabilizer=0.0)
     """
-    name, bracket, rest = text.strip().partition("(")
     known: Mapping[str, Callable[..., Rule | Composite]] = {**RULES, **PRESETS}
+    if not is_one_of(text, [text]):
+        raise unknown("rule", text, known)
+    name, bracket, rest = text.strip().partition("(")
     if name not in known:
         raise unknown("rule", name, known)
     try:

@@ -12,9 +12,18 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 
-from .arithmetic import as_dtype, as_floating, check_finite, check_still_exact, given_up, is_exact, is_real_floating
+from .arithmetic import (
+    as_dtype,
+    as_floating,
+    check_finite,
+    check_still_exact,
+    given_up,
+    is_exact,
+    is_real_floating,
+    is_shape,
+)
 from .backend import Array, DType, array_namespace, asarray, backend_name, is_array, load_backend, to_numpy
-from .errors import DTypeError, GraphError, InputError, at_node, is_one_of, shown
+from .errors import DTypeError, GraphError, InputError, ShapeError, at_node, is_one_of, shown
 from .layers import Concat, Dropout, Flatten, Head, Layer, LogSoftmax, Scale, Sigmoid, Softmax
 from .layers.base import Shape
 
@@ -60,7 +69,7 @@ class Network:
     """
 
     def __init__(self, nodes: Sequence[tuple[str, Layer, Sequence[str]]]) -> None:
-        listed = [_node(given) for given in _listed(nodes)]
+        listed = [_node(given) for given in _listed(nodes, "nodes must be a sequence of (name, layer, inputs)")]
         _check(listed)
         self.nodes: tuple[Node, ...] = tuple(_sorted(listed))
 
@@ -91,7 +100,7 @@ class Network:
         >>> Network.sequential(Dense([[1.0]]), ReLU(), Dense([[1.0]])).names
         ['dense1', 'relu1', 'dense2']
         """
-        names = _count_by_type(layers) if names is None else list(names)
+        names = _count_by_type(layers) if names is None else _listed(names, "names must be a sequence of text")
         if len(names) != len(layers):
             raise GraphError(f"{len(layers)} layers need {len(layers)} names, got {len(names)}")
         return cls([(n, layer, [p]) for n, layer, p in zip(names, layers, [INPUT, *names], strict=False)])
@@ -130,7 +139,7 @@ class Network:
 
     def readers(self, name: str) -> list[str]:
         """Return the names of the nodes that read `name`, in order."""
-        return [node.name for node in self.nodes if name in node.inputs]
+        return [node.name for node in self.nodes if is_one_of(name, node.inputs)]
 
     def __getitem__(self, name: str) -> Layer:
         """The layer at a node."""
@@ -162,6 +171,8 @@ class Network:
 
     def shapes(self, input_shape: Shape) -> dict[str, Shape]:
         """Return the shape of every node's output, and of "input"; a ShapeError names the node."""
+        if not is_shape(input_shape):
+            raise ShapeError(f"expected the shape of a batch, such as (1, 3, 224, 224), got {shown(input_shape)}")
         shapes = {INPUT: tuple(input_shape)}
         for name, layer, inputs in self.nodes:
             with at_node(name, layer):
@@ -437,12 +448,12 @@ def check_network(net: object) -> None:
         raise GraphError(f"expected a Network, got {shown(net)}{hint}")
 
 
-def _listed(nodes: Any) -> list[Any]:
-    """The nodes as a list; raises GraphError for what is not a sequence."""
+def _listed(given: Any, expected: str) -> list[Any]:
+    """A sequence as a list; raises GraphError, saying what was expected, for anything else."""
     try:
-        return list(nodes)
+        return list(given)
     except TypeError as error:
-        raise GraphError(f"nodes must be a sequence of (name, layer, inputs), got {shown(nodes)}") from error
+        raise GraphError(f"{expected}, got {shown(given)}") from error
 
 
 def _node(given: Any) -> Node:

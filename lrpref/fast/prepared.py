@@ -17,7 +17,7 @@ from math import inf
 from typing import Any
 
 from .._support.budget import Budget
-from ..arithmetic import check_integer, is_integer
+from ..arithmetic import check_integer, is_shape
 from ..backend import TAKES_OUT, Array, array_namespace, is_array, to_numpy
 from ..composites import Assignment, Composite, resolve
 from ..errors import DTypeError, ParameterError, at_node, is_one_of, shown, unknown, warn
@@ -448,8 +448,7 @@ def prepare(
     check_network(net)
     if threads is not None:
         check_integer(threads, "threads", least=1, most=MOST_THREADS)
-    given: object = shape
-    if shape is not None and not (isinstance(given, tuple | list) and all(is_integer(n, least=0) for n in given)):
+    if shape is not None and not is_shape(shape):
         raise ParameterError(f"shape must be that of one input, such as (3, 224, 224), got {shown(shape)}")
     if is_one_of(form, ["plain"]):
         raise ParameterError(

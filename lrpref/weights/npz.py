@@ -29,9 +29,9 @@ from .. import layers as layer_types
 from .._support.files import whole
 from ..arithmetic import all_finite, given_up
 from ..backend import is_array, to_numpy
-from ..errors import LrprefError, WeightsError, unknown
+from ..errors import LrprefError, WeightsError, shown, unknown
 from ..layers import BASES, Layer
-from ..network import Network
+from ..network import Network, check_network
 
 FORMAT = "lrpref-network/1"
 MAX_BYTES = 4 * 2**30
@@ -69,6 +69,9 @@ def find(name: str | os.PathLike[str]) -> Path:
     WeightsError
         If the path is not an existing file.
     """
+    given: object = name
+    if not isinstance(given, str | os.PathLike):
+        raise unknown("network", given, names())
     path = Path(name)
     if path.suffix == ".npz" or len(path.parts) > 1:
         if not path.is_file():
@@ -151,6 +154,10 @@ def save(
         If a layer is not one of lrpref's, a parameter is exact or overflows in `dtype`, JSON cannot represent the
         metadata, or the suffix is not .npz.
     """
+    check_network(net)
+    given: object = path
+    if not isinstance(given, str | os.PathLike):
+        raise WeightsError(f"networks are stored as .npz files; a path is expected, got {shown(given)}")
     keys: dict[int, str] = {}
     arrays: dict[str, np.ndarray] = {}
     specs: dict[str, Any] = {}
@@ -191,8 +198,12 @@ def _describe(name: str, layer: Layer, arrays: dict[str, np.ndarray], dtype: Any
 
 def _narrowed(value: np.ndarray, dtype: Any, what: str) -> np.ndarray:
     """Cast `value` to the type to store; raises WeightsError if that is not floating-point, or overflows."""
-    if np.dtype(dtype).kind != "f":
-        raise WeightsError(f"dtype must be a floating-point type or None, got {np.dtype(dtype)}")
+    try:
+        floating = np.dtype(dtype).kind == "f"
+    except (TypeError, ValueError):
+        floating = False
+    if not floating:
+        raise WeightsError(f"dtype must be a floating-point type or None, got {shown(dtype)}")
     with np.errstate(over="ignore"):
         stored = value.astype(dtype)
     if not all_finite(stored):

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ...arithmetic import check_integer, check_number, given_up, is_integer
+from ...arithmetic import check_integer, check_number, given_up, is_shape
 from ...backend import to_numpy
 from ...errors import ParameterError, shown
 from ...layers import BatchNorm, Conv2D, Dense, Layer, ReLU, Scale
@@ -43,9 +43,10 @@ class Blueprint:
     """
 
     def __init__(self, input_shape: Sequence[int], width: float) -> None:
-        given: Any = input_shape
-        if not (isinstance(given, tuple | list) and len(given) == 3 and all(is_integer(n, least=1) for n in given)):
-            raise ParameterError(f"input_shape must be (channels, rows, columns) of one image, got {shown(given)}")
+        if not is_shape(input_shape, least=1) or len(input_shape) != 3:
+            raise ParameterError(
+                f"input_shape must be (channels, rows, columns) of one image, got {shown(input_shape)}"
+            )
         check_number(width, "width, a factor for the channels,", least=0)
         if not 0 < width <= WIDEST:
             raise ParameterError(f"width must be a positive factor for the channels, at most {WIDEST}, got {width}")

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ...arithmetic import check_flag, check_integer, is_integer
+from ...arithmetic import check_flag, check_integer, is_shape
 from ...errors import ParameterError, shown
 from ...layers import Flatten, MaxPool2D
 from ...network import INPUT, Network
@@ -60,9 +60,8 @@ def simple_cnn(
     WeightsError
         If `state` does not fit the network.
     """
-    given: Any = channels
-    if not (isinstance(given, tuple | list) and given and all(is_integer(n, least=1) for n in given)):
-        raise ParameterError(f"channels are those of each convolution, at least one, got {shown(given)}")
+    if not is_shape(channels, least=1) or not channels:
+        raise ParameterError(f"channels are those of each convolution, at least one, got {shown(channels)}")
     check_integer(hidden, "hidden", least=1)
     check_flag(batch_norm, "batch_norm")
     plan, at = Blueprint(input_shape, width), INPUT
