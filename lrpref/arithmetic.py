@@ -10,13 +10,14 @@ import importlib
 from collections.abc import Callable, Iterable
 from fractions import Fraction
 from functools import cache
-from numbers import Integral, Rational
+from math import inf, isfinite
+from numbers import Integral, Rational, Real
 from typing import Any, TypeGuard
 
 import numpy as np
 
-from .backend import Array, DType, array_namespace, is_array, to_numpy
-from .errors import DTypeError, InputError, ParameterError
+from .backend import Array, DType, array_namespace, is_array, numbers, to_numpy
+from .errors import DTypeError, InputError, ParameterError, shown
 
 
 def is_exact(x: object) -> TypeGuard[np.ndarray]:
@@ -34,8 +35,8 @@ def is_rational(x: object) -> TypeGuard[np.ndarray]:
 
 def is_real_floating(x: Array) -> bool:
     """Whether lrpref computes with the dtype of `x`: floating point of at least 32 bits, or exact."""
-    if is_exact(x):
-        return True
+    if isinstance(x, np.ndarray):
+        return x.dtype == object or (x.dtype.kind == "f" and x.dtype.itemsize >= 4)
     xp = array_namespace(x)
     return bool(xp.isdtype(x.dtype, "real floating")) and xp.finfo(x.dtype).bits >= 32
 
@@ -48,45 +49,74 @@ def all_finite(x: Array) -> bool:
 def as_floating(x: Any, what: str) -> Array:
     """Return `x` as an array that lrpref computes with: lists and integers become float64, Python fractions exact.
 
-    Raises DTypeError for complex numbers, text, or fewer than 32 bits; `what` names `x` in the message.
+    Raises DTypeError for complex numbers, text, or fewer than 32 bits, and for a masked array or a `numpy.matrix`;
+    `what` names `x` in the message.
     """
-    x = x if is_array(x) else np.asarray(x)
+    x = numbers(x, what)
     if is_exact(x):
-        return _of_one_kind(x)
-    if isinstance(x, np.ndarray) and x.dtype.kind in "biu":
-        x = x.astype(np.float64)
+        return _of_one_kind(x, what)
+    xp = array_namespace(x)
+    if xp.isdtype(x.dtype, ("bool", "integral")):
+        x = xp.astype(x, xp.float64)
     if not is_real_floating(x):
         raise DTypeError(f"{what} has dtype {x.dtype}; use real floating-point numbers: float32, float64 or longer")
     return x
 
 
 def as_parameter(x: Any, what: str, ndim: int | None = None) -> Array:
-    """Return `x` as a parameter of a layer: floating point, finite, of rank `ndim`, read-only on NumPy.
+    """Return `x` as a parameter of a layer or a rule: floating point, finite, not empty, of rank `ndim`, and `owned`.
 
-    Raises DTypeError, or ParameterError for NaN, infinities or another rank; `what` names `x` in the message.
+    Raises DTypeError, or ParameterError for NaN, infinities, no elements or another rank; `what` names `x` in the
+    message.
     """
     x = as_floating(x, what)
     if ndim is not None and x.ndim != ndim:
-        raise ParameterError(f"{what} must have {ndim} axes, got shape {tuple(x.shape)}")
+        axes = "1 axis" if ndim == 1 else f"{ndim} axes"
+        raise ParameterError(f"{what} must have {axes}, got shape {tuple(x.shape)}")
+    if x.size == 0:
+        raise ParameterError(f"{what} is empty: its shape is {tuple(x.shape)}")
     if not all_finite(x):
         raise ParameterError(f"{what} holds NaN or infinities")
-    return _read_only(x)
+    return owned(x)
 
 
 def as_mask(x: Any, what: str) -> Array:
-    """Return `x` as one boolean per channel, read-only on NumPy; raise ParameterError for another dtype or rank."""
-    x = x if is_array(x) else np.asarray(x)
+    """Return `x` as one boolean per channel, `owned`; raise ParameterError for another dtype or rank."""
+    x = numbers(x, what)
     if x.ndim != 1 or not array_namespace(x).isdtype(x.dtype, "bool"):
         raise ParameterError(f"{what} must be one boolean per channel, got shape {tuple(x.shape)} of {x.dtype}")
-    return _read_only(x)
+    return owned(x)
 
 
-def _read_only(x: Array) -> Array:
-    """Return a read-only view of `x`; only NumPy has such views."""
-    if isinstance(x, np.ndarray):
-        x = x.view()
-        x.flags.writeable = False
-    return x
+def owned(x: Array) -> Array:
+    """Return `x` as an array that its holder alone can change: a copy, read-only on NumPy, or `x` if it is one already.
+
+    Examples
+    --------
+    >>> held = owned(np.zeros(3))
+    >>> held.flags.writeable, owned(held) is held
+    (False, True)
+    """
+    if not isinstance(x, np.ndarray):
+        return array_namespace(x).astype(x, x.dtype, copy=True)
+    return x if _is_given_up(x) else given_up(x.astype(x.dtype.newbyteorder("="), order="C"))
+
+
+def given_up(x: Array) -> Array:
+    """Return `x`, which the caller has just made and does not keep, as a read-only view, which `owned` does not copy.
+
+    NumPy does not let such a view be made writeable again. Other backends have none, so `x` is returned as it is.
+    """
+    if not isinstance(x, np.ndarray):
+        return x
+    x.flags.writeable = False
+    return x.view()
+
+
+def _is_given_up(x: np.ndarray) -> bool:
+    """Whether `x` is a read-only view of a read-only array that owns its memory, as `given_up` returns."""
+    base = x.base
+    return isinstance(base, np.ndarray) and base.flags.owndata and not (base.flags.writeable or x.flags.writeable)
 
 
 def check_finite(x: Array, what: str) -> None:
@@ -138,6 +168,55 @@ def check_not_pixels(x: Any, what: str) -> None:
         )
 
 
+def check_number(value: Any, what: str, least: float | None = None) -> None:
+    """Raise ParameterError unless `value` is a finite real number, and at least `least`; a boolean is not a number."""
+    if not is_number(value) or (least is not None and value < least):
+        bound = "" if least is None else f" >= {least}"
+        raise ParameterError(f"{what} must be a finite number{bound}, got {shown(value)}")
+
+
+def is_number(value: Any) -> bool:
+    """Whether `value` is a finite real number in the range of float64; a boolean is not a number."""
+    try:
+        return not isinstance(value, bool) and isinstance(value, Real) and isfinite(value)
+    except OverflowError:  # an integer or a fraction beyond every float
+        return False
+
+
+LARGEST = 2**31 - 1
+"""The largest integer that `check_integer` accepts unless told otherwise."""
+
+
+def is_integer(value: Any, least: int, most: int = LARGEST) -> bool:
+    """Whether `value` is an integer from `least` to `most`; a boolean is not an integer."""
+    return not isinstance(value, bool) and isinstance(value, Integral) and least <= int(value) <= most
+
+
+def is_shape(value: Any, least: int = 0) -> bool:
+    """Whether `value` is a tuple or list of integers >= `least`."""
+    return isinstance(value, tuple | list) and all(is_integer(n, least) for n in value)
+
+
+def check_integer(value: object, what: str, least: int, most: int = LARGEST) -> None:
+    """Raise ParameterError unless `value` is an integer from `least` to `most`."""
+    if not is_integer(value, least, most):
+        bound = f">= {least}" if most == LARGEST else f"from {least} to {most}"
+        raise ParameterError(f"{what} must be an integer {bound}, got {shown(value)}")
+
+
+def check_flag(value: object, what: str) -> None:
+    """Raise ParameterError unless `value` is True or False."""
+    if not isinstance(value, bool | np.bool_):
+        raise ParameterError(f"{what} must be True or False, got {shown(value)}")
+
+
+def check_choice(value: object, what: str, choices: tuple[str | None, ...]) -> None:
+    """Raise ParameterError unless `value` is one of `choices`."""
+    if not (value is None or isinstance(value, str)) or value not in choices:
+        *some, last = ['"' + choice + '"' if choice else str(choice) for choice in choices]
+        raise ParameterError(f"{what} must be {', '.join(some)} or {last}, got {shown(value)}")
+
+
 def exact_number(value: Any) -> Any:
     """Return a rational number in the type that exact arrays hold: gmpy2's mpq where installed, else Fraction.
 
@@ -186,17 +265,25 @@ def as_fraction(value: Any) -> Fraction:
             return Fraction(*map(int, value.as_integer_ratio()))
         return Fraction(value)
     except (TypeError, ValueError, OverflowError, ZeroDivisionError) as error:
-        raise ParameterError(f"{value!r} cannot be represented as a fraction") from error
+        raise ParameterError(f"{shown(value)} cannot be represented as a fraction") from error
 
 
-def _of_one_kind(x: np.ndarray) -> np.ndarray:
+def _of_one_kind(x: np.ndarray, what: str) -> np.ndarray:
     """Return an object array that holds exact numbers only: a stray integer or float would turn quotients into floats.
 
-    Numbers of another type are left alone if that type has a `from_fraction`, as those of `lrpref.digits` do.
+    Numbers of another type are left alone if that type has a `from_fraction`, as those of `lrpref.digits` do. Raises
+    DTypeError for objects that are not numbers.
     """
     kinds = {type(value) for value in x.flat}
     other = len(kinds) == 1 and all(hasattr(kind, "from_fraction") for kind in kinds)
-    return x if other or kinds <= {type(exact_number(0))} else exact_array(x)
+    if other or kinds <= {type(exact_number(0))}:
+        return x
+    try:
+        if str in kinds:
+            raise ParameterError("it holds text; use lrpref.exact(...)")
+        return exact_array(x)
+    except ParameterError as error:
+        raise DTypeError(f"{what} does not hold real numbers: {error}") from error
 
 
 def number_type(x: np.ndarray) -> Callable[[Fraction], Any]:
@@ -231,7 +318,7 @@ def rounded(x: np.ndarray, dtype: DType = np.float64) -> np.ndarray:
     try:
         high = [float(value) for value in fractions]
     except OverflowError as error:
-        raise InputError("exact numbers are too large for float64; use smaller numbers") from error
+        raise ParameterError("exact numbers are too large for float64; use smaller numbers") from error
     low = [float(value - Fraction(nearest)) for value, nearest in zip(fractions, high, strict=True)]
     wide = np.result_type(dtype, np.float64)
     sums: np.ndarray = np.asarray(high, dtype=wide) + np.asarray(low, dtype=wide)
@@ -288,13 +375,27 @@ def constant(value: Any, like: Array) -> Any:
     """
     if is_exact(like):
         return number_type(like)(as_fraction(value if isinstance(value, Rational) else str(value)))
-    if isinstance(value, Integral):
+    if isinstance(value, Integral) and abs(int(value)) < 2**53:
         return int(value)
+    _check_range(value, like)
     if isinstance(like, np.ndarray) and like.dtype.char == "g":
         if isinstance(value, Rational):
             return np.longdouble(str(value.numerator)) / np.longdouble(str(value.denominator))
         return np.longdouble(str(value))
     return float(value)
+
+
+FLOAT32_MAX = 3.4028234663852886e38
+"""The largest number of every type that lrpref computes in."""
+
+
+def _check_range(value: Any, like: Array) -> None:
+    """Raise ParameterError where a finite `value` would overflow in the arithmetic of `like`."""
+    size = abs(value)
+    if FLOAT32_MAX < size < inf and size > float(array_namespace(like).finfo(like.dtype).max):
+        raise ParameterError(
+            f"{shown(value)} is out of range for {like.dtype}; use a smaller number, or net.astype(...)"
+        )
 
 
 def full(shape: tuple[int, ...], value: Any, like: Array) -> Array:

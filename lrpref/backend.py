@@ -15,7 +15,7 @@ from typing import Any, Protocol, TypeGuard
 
 import numpy as np
 
-from .errors import DTypeError, LrprefError, UnknownNameError
+from .errors import DTypeError, LrprefError, UnknownNameError, is_one_of, shown
 
 
 class Array(Protocol):
@@ -76,7 +76,7 @@ TAKES_OUT = ("numpy", "cupy")
 
 
 def array_namespace(x: Array) -> Any:
-    """Return the module whose functions compute on `x`; raise DTypeError if `x` is not an array.
+    """Return the module whose functions compute on `x`; raise DTypeError if `x` is not an array of real numbers.
 
     Examples
     --------
@@ -84,6 +84,7 @@ def array_namespace(x: Array) -> Any:
     'numpy'
     """
     if isinstance(x, np.ndarray | np.generic):
+        check_plain(x, "the array")
         return np
     root = type(x).__module__.partition(".")[0]
     if root == "cupy":
@@ -91,6 +92,72 @@ def array_namespace(x: Array) -> Any:
     if hasattr(x, "__array_namespace__"):
         return x.__array_namespace__()
     raise DTypeError(f"expected an array, got {type(x).__name__}; wrap it in numpy.asarray(...)")
+
+
+def numbers(x: Any, what: str) -> Array:
+    """Return `x`, an array or nested lists, as an array; raise DTypeError unless it holds real numbers or objects.
+
+    Every array that a user gives passes here, or through `array_namespace`. Only its type is looked at, not its values;
+    `what` names it in messages. A subclass of `numpy.ndarray`, such as `numpy.memmap`, becomes a plain view.
+
+    Examples
+    --------
+    >>> numbers(np.asarray([1j]), "R")
+    Traceback (most recent call last):
+    ...
+    lrpref.errors.DTypeError: R has dtype complex128; use real floating-point numbers: float32, float64 or longer
+    """
+    if not is_array(x):
+        x = _hosted(x, what)
+    if not isinstance(x, np.ndarray):
+        xp = array_namespace(x)
+        if xp is not np and xp.isdtype(x.dtype, "complex floating"):
+            raise DTypeError(_refused_dtype(x, what))
+        return x
+    check_plain(x, what)
+    return x.view(np.ndarray) if type(x) is not np.ndarray else x
+
+
+def check_plain(x: np.ndarray | np.generic, what: str) -> None:
+    """Raise DTypeError for a NumPy array that computes by rules of its own, or holds something else than real numbers.
+
+    Object arrays pass, because exact numbers are objects.
+    """
+    if isinstance(x, np.matrix):
+        raise DTypeError(f"{what} is a numpy.matrix, whose * is a matrix product; use numpy.asarray(...)")
+    if isinstance(x, np.ma.MaskedArray):
+        raise DTypeError(
+            f"{what} is a masked array, and lrpref would ignore its mask; replace the masked values with filled(...)"
+        )
+    if x.dtype.kind not in "fbiuO":
+        raise DTypeError(_refused_dtype(x, what))
+
+
+def _refused_dtype(x: Any, what: str) -> str:
+    return f"{what} has dtype {x.dtype}; use real floating-point numbers: float32, float64 or longer"
+
+
+def _hosted(x: Any, what: str) -> np.ndarray:
+    """Nested lists, or an array of another library, as a NumPy array; raises DTypeError where lists are ragged."""
+    _check_parts(x, what)
+    try:
+        return np.asarray(x.get() if _on_device(x) else x)
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
+        raise DTypeError(f"{what} cannot be made into an array of numbers: {error}") from error
+
+
+def _on_device(x: Any) -> bool:
+    """Whether `x` has to be fetched: CuPy transfers to the host only when asked to."""
+    return hasattr(x, "get") and hasattr(x, "__array__") and not hasattr(x, "iloc")  # a table of pandas has both
+
+
+def _check_parts(x: Any, what: str) -> None:
+    """Check the arrays within nested lists, whose masks `numpy.asarray` would drop."""
+    for part in x if isinstance(x, list | tuple) else ():
+        if isinstance(part, np.ndarray):
+            check_plain(part, what)
+        else:
+            _check_parts(part, what)
 
 
 def backend_name(x: Array) -> str:
@@ -116,12 +183,12 @@ def as_tuple(x: Any) -> tuple[Any, ...]:
 
 
 def to_numpy(x: Any) -> np.ndarray:
-    """Return `x` as a NumPy array, copied from the device if necessary."""
-    if isinstance(x, np.ndarray):
+    """Return `x` as a NumPy array, copied from the device if necessary; refuse a masked array or a matrix."""
+    if type(x) is np.ndarray:
         return x
-    if hasattr(x, "get"):  # CuPy transfers to the host only when asked to
-        return np.asarray(x.get())
-    return np.asarray(x)
+    if isinstance(x, np.ndarray):
+        check_plain(x, "the array")
+    return _hosted(x, "the array")
 
 
 def load_backend(name: str) -> ModuleType:
@@ -134,8 +201,8 @@ def load_backend(name: str) -> ModuleType:
     LrprefError
         If its package is not installed.
     """
-    if name not in _BACKENDS:
-        raise UnknownNameError(f"no backend is called {name!r}. Known: {', '.join(_BACKENDS)}")
+    if not is_one_of(name, _BACKENDS):
+        raise UnknownNameError(f"no backend is called {shown(name)}. Known: {', '.join(_BACKENDS)}")
     try:
         return importlib.import_module(_BACKENDS[name])
     except ImportError as error:
@@ -162,6 +229,8 @@ def asarray(x: Any, backend: str = "numpy") -> Array:
     ------
     UnknownNameError, LrprefError
         If the backend is unknown or not installed.
+    DTypeError
+        If `x` does not hold real numbers, or is a masked array or a `numpy.matrix`.
 
     Examples
     --------
@@ -169,9 +238,8 @@ def asarray(x: Any, backend: str = "numpy") -> Array:
     'float64'
     """
     xp: Any = load_backend(backend)
-    if is_array(x) and array_namespace(x) is xp:
-        return x
-    return xp.asarray(to_numpy(x))
+    x = numbers(x, "the array")
+    return x if array_namespace(x) is xp else xp.asarray(to_numpy(x))
 
 
 def spread(v: Array, like: Array) -> Array:

@@ -29,9 +29,9 @@ from typing import Any
 
 from ._support.calls import UNPARSABLE, parameters
 from ._support.tables import aligned
-from .errors import LrprefError, RuleError, UnknownNameError, unknown
+from .errors import LrprefError, RuleError, UnknownNameError, is_one_of, shown, unknown
 from .layers import Add, BatchNorm, Convolution, Dense, Elementwise, Layer, LinearLayer, Routing, Scale, WeightedLayer
-from .network import Network
+from .network import Network, check_network
 from .rules import RULES, AlphaBeta, Epsilon, Flat, Gamma, Pass, Rule, ZBox, Zero, ZPlus
 from .rules import Relative as RelativeRule
 
@@ -84,6 +84,7 @@ class Place:
 
 def places(net: Network) -> Iterator[Place]:
     """Yield the place of every linear layer, in the order of the network."""
+    check_network(net)
     weighted = [name for name, layer, _ in net.nodes if isinstance(layer, WeightedLayer)]
     first = _first_layers(net)
     for name, layer, _ in net.nodes:
@@ -180,15 +181,19 @@ class Composite:
     name: str = "Composite"
 
     def __post_init__(self) -> None:
-        given: Sequence[object] = self.pairs
+        given: object = self.pairs
+        if not isinstance(given, list | tuple):
+            raise RuleError(f"a composite is a list of (selector, rule) pairs, got {shown(given)}")
         for pair in given:
             if not (isinstance(pair, tuple) and len(pair) == 2 and isinstance(pair[1], Rule)):
-                raise RuleError(f"a composite is a list of (selector, rule) pairs, got {pair!r}{_forgotten_call(pair)}")
+                raise RuleError(
+                    f"a composite is a list of (selector, rule) pairs, got {shown(pair)}{_forgotten_call(pair)}"
+                )
             selector: object = pair[0]
             types = isinstance(selector, tuple) and all(isinstance(kind, type) for kind in selector)
             position = isinstance(selector, int) and not isinstance(selector, bool)
             if not (isinstance(selector, str) or position or callable(selector) or types):
-                raise RuleError(f"a selector must be a name, a type, a position or a function, got {selector!r}")
+                raise RuleError(f"a selector must be a name, a type, a position or a function, got {shown(selector)}")
         object.__setattr__(self, "pairs", tuple(self.pairs))
 
     def assign(self, net: Network) -> Assignment:
@@ -479,7 +484,7 @@ def resolve(rule: str | Rule | Composite) -> Composite:
         return _relative(rule)
     if isinstance(rule, Rule):
         return Composite([(LinearLayer if type(rule) in (Zero, Epsilon) else WeightedLayer, rule)], str(rule))
-    raise RuleError(f"expected a rule, a composite or the name of one, got {rule!r}{_forgotten_call((rule,))}")
+    raise RuleError(f"expected a rule, a composite or the name of one, got {shown(rule)}{_forgotten_call((rule,))}")
 
 
 def _forgotten_call(given: Any) -> str:
@@ -514,8 +519,10 @@ def parse(text: str) -> Rule | Composite:
     >>> parse("alpha-beta(alpha=1, beta=0)")
     AlphaBeta(alpha=1, beta=0, bias='keep', empty='literal', stabilizer=0.0)
     """
-    name, _, _ = text.strip().partition("(")
     known: Mapping[str, Callable[..., Rule | Composite]] = {**RULES, **PRESETS}
+    if not is_one_of(text, [text]):
+        raise unknown("rule", text, known)
+    name, _, _ = text.strip().partition("(")
     if name not in known:
         raise unknown_rule(name)
     taken = list(inspect.signature(known[name]).parameters)

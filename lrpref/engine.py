@@ -22,13 +22,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
-from math import isfinite
-from numbers import Real
 from typing import Any, ClassVar
 
-from .arithmetic import check_still_exact, constant, ones_like, zeros_like
+from .arithmetic import check_number, check_still_exact, constant, is_integer, ones_like, zeros_like
 from .backend import Array, array_namespace, as_tuple, is_array, sum_per_sample
-from .errors import ParameterError, RuleError
+from .errors import ParameterError, RuleError, shown
 from .ledger import LOSSES, Flow
 
 Map = Callable[[Array], Array]
@@ -134,6 +132,13 @@ class Term:
     b: Map | None = None
     sign: int = 1
 
+    def __post_init__(self) -> None:
+        for name in ("a", "w", "b"):
+            if not (callable(map_ := getattr(self, name)) or (name == "b" and map_ is None)):
+                raise ParameterError(f"Term: {name} must be a function of an array, got {shown(map_)}")
+        if not is_integer(self.sign, -1, 1) or self.sign == 0:
+            raise ParameterError(f"Term: sign must be 1 or -1, got {shown(self.sign)}")
+
     def of_input(self, a: Array) -> Array:
         """sign * a'."""
         return _signed(self.sign, _mapped(self.a, a))
@@ -176,6 +181,13 @@ class Ratio:
     terms: tuple[Term, ...]
     coefficient: float = 1
     denominator: tuple[Term, ...] | None = None
+
+    def __post_init__(self) -> None:
+        given: tuple[object, ...] = (self.terms,) if self.denominator is None else (self.terms, self.denominator)
+        for terms in given:
+            if not (isinstance(terms, tuple) and terms and all(isinstance(term, Term) for term in terms)):
+                raise ParameterError(f"Ratio: terms and denominator are tuples of Term, got {shown(terms)}")
+        check_number(self.coefficient, "Ratio: coefficient")
 
     def sums(self, layer: Any, inputs: tuple[Array, ...], w: Array, b: Array | None) -> tuple[Array, Array, Array]:
         """Step 1: the sum of the terms, the part of it that is bias, and the denominator before stabilization."""
@@ -303,6 +315,4 @@ def _brief(value: object) -> str:
 def check_not_negative(rule: Rule, *names: str) -> None:
     """Raise ParameterError unless the fields of these names are finite numbers >= 0."""
     for name in names:
-        value = getattr(rule, name)
-        if not isinstance(value, Real) or not isfinite(value) or value < 0:
-            raise ParameterError(f"{type(rule).__name__}: {name} must be a finite number >= 0, got {value!r}")
+        check_number(getattr(rule, name), f"{type(rule).__name__}: {name}", least=0)

@@ -142,6 +142,11 @@ _block: ContextVar[str] = ContextVar("block", default="")
 """The prefix of warnings in the block that this thread works on."""
 
 
+def is_one_of(name: object, known: Iterable[str]) -> bool:
+    """Whether `name` is one of the known names; arrays, which have no single truth value, are not."""
+    return isinstance(name, str) and name in known
+
+
 def unknown(kind: str, name: object, known: Iterable[str], meant: str | None = None) -> UnknownNameError:
     """Return the error for an unknown name; it suggests `meant`, or the most similar of the known names.
 
@@ -152,9 +157,25 @@ def unknown(kind: str, name: object, known: Iterable[str], meant: str | None = N
     """
     known = list(dict.fromkeys(known))
     lower = {each.lower(): each for each in known}
-    near = [meant] if meant else [lower[each] for each in get_close_matches(str(name).lower(), lower, n=1)]
+    similar = get_close_matches(name.lower(), lower, n=1) if isinstance(name, str) else []
+    near = [meant] if meant else [lower[each] for each in similar]
     hint = f"; did you mean {near[0]!r}?" if near else "."
-    return UnknownNameError(f"no {kind} is called {name!r}{hint} Known: {', '.join(known)}")
+    return UnknownNameError(f"no {kind} is called {shown(name)}{hint} Known: {', '.join(known)}")
+
+
+def shown(value: object) -> str:
+    """Return `value` as text for a message, shortened; a long integer has no decimal form in Python.
+
+    Examples
+    --------
+    >>> shown(10**5000)
+    'an int of more than 4300 digits'
+    """
+    try:
+        text = repr(value)
+    except ValueError:
+        return f"an {type(value).__name__} of more than 4300 digits"
+    return text if len(text) <= 80 else f"{text[:80]}..."
 
 
 def listed(noun: str, numbers: Sequence[int], most: int = 5) -> str:

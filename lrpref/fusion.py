@@ -28,7 +28,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ._support.tables import aligned
-from .arithmetic import all_finite, is_exact, ones_like, quiet, zeros_like
+from .arithmetic import all_finite, check_flag, given_up, is_exact, ones_like, quiet, zeros_like
 from .backend import Array, array_namespace
 from .errors import FusionError
 from .layers import (
@@ -44,7 +44,7 @@ from .layers import (
     Scale,
     ThreshReLU,
 )
-from .network import INPUT, Network
+from .network import INPUT, Network, check_network
 
 
 @dataclass(frozen=True)
@@ -168,6 +168,8 @@ def _tolerance(x: Array) -> float:
 
 def _rewrite(net: Network, threshold_relu: bool) -> tuple[Network, list[Decision]]:
     """The fused network, and the decisions."""
+    check_network(net)
+    check_flag(threshold_relu, "threshold_relu")
     fused, decisions = net.with_nodes(net.nodes), []
     for name, layer, _ in net.nodes:
         if isinstance(layer, DiagonalLayer) and type(layer) not in DIAGONAL:
@@ -297,7 +299,7 @@ def _after(layer: Layer, diagonal: tuple[Array, Array]) -> LinearLayer:
     w, b = diagonal
     xp = array_namespace(w)
     assert isinstance(layer, Dense | Conv2D)
-    weight = xp.reshape(w, (-1, *(1,) * (layer.weight.ndim - 1))) * layer.weight
+    weight = given_up(xp.reshape(w, (-1, *(1,) * (layer.weight.ndim - 1))) * layer.weight)
     bias = b if layer.bias is None else w * layer.bias + b
     if isinstance(layer, Conv2D) and layer.bias_taps is not None:
         return replace(layer, weight=weight, bias=bias, bias_taps=xp.reshape(w, (-1, 1, 1)) * layer.bias_taps)
@@ -315,17 +317,18 @@ def _before(layer: Layer, diagonal: tuple[Array, Array]) -> LinearLayer:
     if isinstance(layer, Dense):
         w, b = (_per_feature(v, layer.weight.shape[1]) for v in (w, b))
         shift = layer.weight @ b
-        return replace(layer, weight=layer.weight * w, bias=shift if layer.bias is None else layer.bias + shift)
+        bias = shift if layer.bias is None else layer.bias + shift
+        return replace(layer, weight=given_up(layer.weight * w), bias=bias)
     assert isinstance(layer, Conv2D)
     w, b = (_per_output(v, layer) for v in (w, b))
     taps = xp.sum(layer.weight * b, axis=1)
     if layer.bias_taps is not None:
         taps = taps + layer.bias_taps
     if any(layer.window.padding):
-        return replace(layer, weight=layer.weight * w, bias_taps=taps)
+        return replace(layer, weight=given_up(layer.weight * w), bias_taps=taps)
     shift = xp.sum(taps, axis=(1, 2))  # no padding: every tap always meets the image
     bias = shift if layer.bias is None else layer.bias + shift
-    return replace(layer, weight=layer.weight * w, bias=bias, bias_taps=None)
+    return replace(layer, weight=given_up(layer.weight * w), bias=bias, bias_taps=None)
 
 
 def _per_feature(v: Array, features: int) -> Array:

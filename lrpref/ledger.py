@@ -24,8 +24,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from .arithmetic import is_integer
 from .backend import Array, array_namespace, sum_per_sample, to_numpy
-from .errors import TargetError, unknown
+from .errors import TargetError, shown, unknown
 
 LOSSES = ("bias", "stabilizer", "dropped", "factor")
 COLUMNS = ("out", "in", *LOSSES)
@@ -145,8 +146,8 @@ class Ledger:
     def checked(self, sample: int) -> int:
         """Return `sample`, or raise TargetError if the batch has no such sample."""
         N = self.entries[0].columns["out"].shape[0]
-        if not -N <= sample < N:
-            raise TargetError(f"sample {sample} is out of range for a batch of {N} (valid: {-N} to {N - 1})")
+        if not is_integer(sample, -N, N - 1):
+            raise TargetError(f"sample {shown(sample)} is out of range for a batch of {N} (valid: {-N} to {N - 1})")
         return sample
 
     def __str__(self) -> str:

@@ -20,13 +20,16 @@ from .arithmetic import (
     check_in_range,
     check_not_pixels,
     check_still_exact,
+    given_up,
+    is_exact,
     is_real_floating,
+    is_shape,
     quiet,
     samples_not_finite,
     smaller,
 )
 from .backend import Array, DType, array_namespace, asarray, backend_name, is_array, load_backend, to_numpy
-from .errors import DTypeError, GraphError, InputError, ShapeError, at_node, listed, warn
+from .errors import DTypeError, GraphError, InputError, ShapeError, at_node, is_one_of, listed, shown, warn
 from .layers import Concat, Dropout, Flatten, Head, Layer, LogSoftmax, Scale, Sigmoid, Softmax
 from .layers.base import Shape
 
@@ -86,7 +89,7 @@ class Network:
         input_shape: Sequence[int | None] | None = None,
         fixed_by: str = "",
     ) -> None:
-        listed = [Node(name, layer, tuple(_names(inputs))) for name, layer, inputs in nodes]
+        listed = [_node(given) for given in _listed(nodes, "nodes must be a sequence of (name, layer, inputs)")]
         _check(listed)
         self.nodes: tuple[Node, ...] = tuple(_sorted(listed))
         self.input_shape = None if input_shape is None else _fixed_shape(input_shape)
@@ -119,7 +122,7 @@ class Network:
         >>> Network.sequential(Dense([[1.0]]), ReLU(), Dense([[1.0]])).names
         ['dense1', 'relu1', 'dense2']
         """
-        names = _count_by_type(layers) if names is None else list(names)
+        names = _count_by_type(layers) if names is None else _listed(names, "names must be a sequence of text")
         if len(names) != len(layers):
             raise GraphError(f"{len(layers)} layers need {len(layers)} names, got {len(names)}")
         return cls([(n, layer, [p]) for n, layer, p in zip(names, layers, [INPUT, *names], strict=False)])
@@ -152,14 +155,13 @@ class Network:
 
     def node(self, name: str) -> Node:
         """Return the node of a name; raise GraphError if there is none."""
-        for node in self.nodes:
-            if node.name == name:
-                return node
-        raise GraphError(f"no node is called {name!r}. Nodes: {', '.join(self.names)}")
+        if is_one_of(name, names := self.names):
+            return self.nodes[names.index(name)]
+        raise GraphError(f"no node is called {shown(name)}. Nodes: {', '.join(self.names)}")
 
     def readers(self, name: str) -> list[str]:
         """Return the names of the nodes that read `name`, in order."""
-        return [node.name for node in self.nodes if name in node.inputs]
+        return [node.name for node in self.nodes if is_one_of(name, node.inputs)]
 
     def __getitem__(self, name: str) -> Layer:
         """The layer at a node."""
@@ -191,6 +193,8 @@ class Network:
 
     def shapes(self, input_shape: Shape) -> dict[str, Shape]:
         """Return the shape of every node's output, and of "input"; a ShapeError names the node or the reason."""
+        if not is_shape(input_shape):
+            raise ShapeError(f"expected the shape of a batch, such as (1, 3, 224, 224), got {shown(input_shape)}")
         self._check_size(input_shape)
         shapes = {INPUT: tuple(input_shape)}
         for name, layer, inputs in self.nodes:
@@ -288,6 +292,8 @@ class Network:
         check_not_pixels(given, "the input")
         if x.ndim < 2:
             raise InputError(f"the input must be a batch (N, ...), got shape {tuple(x.shape)}; use x[None]")
+        if 0 in x.shape[1:]:
+            raise InputError(f"the samples of the input are empty: its shape is {tuple(x.shape)}")
         home = self.backend or backend_name(x)
         if home != backend_name(x):
             raise InputError(
@@ -323,7 +329,7 @@ class Network:
 
         `name` may be "input".
         """
-        if name != INPUT:
+        if not is_one_of(name, [INPUT]):
             self.node(name)
         return self.with_nodes(
             [*(_reading(node, name, new_name) for node in self.nodes), Node(new_name, layer, (name,))]
@@ -385,7 +391,7 @@ class Network:
         DTypeError
             If lrpref does not compute with that dtype.
         """
-        name = dtype if isinstance(dtype, str) else getattr(dtype, "__name__", str(dtype))
+        name = dtype if isinstance(dtype, str) else getattr(dtype, "__name__", None) or shown(dtype)
         if name == "object":
             raise DTypeError("dtype object is reserved for exact numbers; use lrpref.exact(net)")
 
@@ -395,13 +401,15 @@ class Network:
             if not is_real_floating(array):
                 return array
             xp = array_namespace(array)
+            if dtype is None:  # which NumPy takes for float64
+                raise refused
             try:
                 converted = as_dtype(array, getattr(xp, name, dtype))  # by name: numpy.float64 serves every backend
             except (TypeError, ValueError) as error:
                 raise refused from error
-            if not is_real_floating(converted):
+            if is_exact(converted) or not is_real_floating(converted):
                 raise refused
-            return converted
+            return converted if converted is array else given_up(converted)
 
         return self.map_arrays(convert)
 
@@ -504,9 +512,35 @@ def _fixed_shape(shape: Sequence[int | None]) -> tuple[int | None, ...]:
     return sizes
 
 
-def _names(inputs: Sequence[str]) -> Sequence[str]:
-    """The names of a node's inputs; a single string is one name."""
-    return [inputs] if isinstance(inputs, str) else inputs
+def check_network(net: object) -> None:
+    """Raise GraphError unless `net` is a Network."""
+    if not isinstance(net, Network):
+        hint = "; read one from a file with lrpref.load(...)" if isinstance(net, str) else ""
+        raise GraphError(f"expected a Network, got {shown(net)}{hint}")
+
+
+def _listed(given: Any, expected: str) -> list[Any]:
+    """A sequence as a list; raises GraphError, saying what was expected, for anything else."""
+    try:
+        return list(given)
+    except TypeError as error:
+        raise GraphError(f"{expected}, got {shown(given)}") from error
+
+
+def _node(given: Any) -> Node:
+    """One node; a single string is one input. Raises GraphError unless names are texts and the layer is a Layer."""
+    if not (isinstance(given, tuple | list) and len(given) == 3):
+        raise GraphError(f"a node is (name, layer, inputs), got {shown(given)}")
+    name, layer, inputs = given
+    if not isinstance(name, str) or not name:
+        raise GraphError(f"the name of a node must be a text, got {shown(name)}")
+    if not isinstance(layer, Layer):
+        hint = f"; did you mean {layer.__name__}(...)?" if isinstance(layer, type) and issubclass(layer, Layer) else ""
+        raise GraphError(f"node {name!r}: expected a layer, got {type(layer).__name__}{hint}")
+    inputs = [inputs] if isinstance(inputs, str) else inputs
+    if not (isinstance(inputs, tuple | list) and all(isinstance(i, str) for i in inputs)):
+        raise GraphError(f"node {name!r}: inputs must be a list of names, got {shown(inputs)}")
+    return Node(name, layer, tuple(inputs))
 
 
 def _count_by_type(layers: Sequence[Layer]) -> list[str]:
@@ -525,16 +559,10 @@ def _check(nodes: Sequence[Node]) -> None:
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise GraphError(f"node names must be unique; used more than once: {', '.join(twice)}")
     for name, layer, inputs in nodes:
-        if not isinstance(layer, Layer):
-            raise GraphError(f"node {name!r}: expected a layer, got {type(layer).__name__}")
         if missing := [i for i in inputs if i != INPUT and i not in names]:
             raise GraphError(f"node {name!r} reads {missing[0]!r}, which is neither a node nor {INPUT!r}")
-        most = layer.max_inputs if layer.max_inputs is not None else len(inputs)
-        if not layer.min_inputs <= len(inputs) <= most:
-            more = "" if layer.max_inputs == layer.min_inputs else " or more"
-            noun = "input" if layer.min_inputs == 1 and not more else "inputs"
-            wanted = f"{layer.min_inputs}{more} {noun}"
-            raise GraphError(f"node {name!r} ({type(layer).__name__}) takes {wanted}, got {len(inputs)}")
+        if problem := layer.takes(len(inputs)):
+            raise GraphError(f"node {name!r} ({type(layer).__name__}) {problem}")
     read = {i for node in nodes for i in node.inputs}
     if len(sinks := [name for name in names if name not in read]) > 1:
         raise GraphError(

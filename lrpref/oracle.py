@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from .arithmetic import as_floating, constant, converted, full, irrational, is_exact
+from .arithmetic import as_floating, check_finite, constant, converted, full, irrational, is_exact
 from .backend import Array, as_tuple, is_array, to_numpy
-from .errors import RuleError
+from .errors import ParameterError, RuleError, ShapeError, shown
 from .layers import (
     Add,
     AvgPool2D,
@@ -77,10 +77,22 @@ def messages(
     >>> messages(layer, a, R, rules.Zero())[0, :, 0]
     array([ 6., -3.])
     """
+    if not isinstance(layer, Layer):
+        raise ParameterError(f"expected a layer, got {shown(layer)}")
+    if isinstance(layer, LinearLayer) and not isinstance(rule, Rule):
+        raise RuleError(f"expected a rule of lrpref.rules, got {shown(rule)}")
     arrays = tuple(to_numpy(as_floating(a, "the input")) for a in as_tuple(inputs))
     shapes = [a.shape[1:] for a in arrays]
-    output = layer.output_shape(*(a.shape for a in arrays))[1:]
-    R = to_numpy(as_floating(R, "the relevance")).reshape(len(arrays[0]), -1)
+    if problem := layer.takes(len(arrays)):
+        raise ShapeError(f"{type(layer).__name__} {problem}")
+    N, *units = layer.output_shape(*(a.shape for a in arrays))
+    output = tuple(units)
+    R = to_numpy(as_floating(R, "the relevance"))
+    if R.shape != (N, *output):
+        raise ShapeError(f"relevance has shape {R.shape}, the layer's output has {(N, *output)}")
+    for a in (*arrays, R):
+        check_finite(a, "the input or the relevance")
+    R = R.reshape(N, -1)
     layer.check_arithmetic(*arrays, R)
     found: list[list[np.ndarray]] = [[] for _ in arrays]
     for n in range(len(R)):

@@ -19,8 +19,9 @@ import numpy as np
 
 from ._support.extras import library
 from ._support.files import check_writable, is_stream, whole
+from .arithmetic import check_choice, check_integer
 from .backend import Array, to_numpy
-from .errors import InputError, LrprefError, ParameterError, ShapeError
+from .errors import InputError, LrprefError, ParameterError, ShapeError, shown
 from .ledger import LOSSES, Ledger
 
 if TYPE_CHECKING:
@@ -77,8 +78,11 @@ def grid(x: Array, maps: Mapping[str, Array], title: str = "", columns: int = 4,
     ShapeError, InputError, ParameterError, LrprefError
         If a map does not fit the sample or is not finite, `scale` is unknown, or there are no maps.
     """
-    if scale not in ("one", "each"):
-        raise ParameterError(f'scale must be "one" or "each", got {scale!r}')
+    check_choice(scale, "scale", ("one", "each"))
+    check_integer(columns, "columns", least=1)
+    _check_title(title)
+    if not isinstance(maps, Mapping):
+        raise ParameterError(f"maps must be a mapping from captions to relevance, got {shown(maps)}")
     images = {caption: _summed(R, x) for caption, R in maps.items()}
     if not images:
         raise LrprefError("there is no relevance to draw")
@@ -124,6 +128,9 @@ def waterfall(ledger: Ledger, sample: int = 0, title: str = "where the relevance
     matplotlib.figure.Figure
         The figure.
     """
+    if not isinstance(ledger, Ledger):
+        raise ParameterError(f"expected the ledger of a trace, got {shown(ledger)}")
+    _check_title(title)
     sample = ledger.checked(sample)
     out = to_numpy(ledger["out"])[:, sample].astype(float)
     end = float(to_numpy(ledger["in"])[-1, sample])
@@ -201,6 +208,11 @@ def _format(path: Path) -> str | None:
     canvas = library("matplotlib.backend_bases", "plot", "pictures").FigureCanvasBase
     name = path.suffix[1:].lower()
     return name if name in canvas.get_supported_filetypes() else None
+
+
+def _check_title(title: object) -> None:
+    if not isinstance(title, str):
+        raise ParameterError(f"title must be a text, got {shown(title)}")
 
 
 def _figure(width: float, height: float) -> Figure:

@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from .arithmetic import full, is_exact, ones_like
+from .arithmetic import check_flag, full, is_exact, ones_like
 from .backend import Array, array_namespace, as_tuple, spread, sum_per_sample
 from .engine import Rule, divide, magnitude
 from .ledger import Flow
@@ -76,6 +76,9 @@ class Relative(Rule):
     conserves: ClassVar[bool] = False
 
     rescale: bool = True
+
+    def __post_init__(self) -> None:
+        check_flag(self.rescale, "Relative: rescale")
 
     @property
     def linear(self) -> bool:  # type: ignore[override]

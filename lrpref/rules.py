@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from numbers import Real
 from typing import Any, ClassVar
 
-from .arithmetic import as_parameter, constant, converted, full, irrational
+from .arithmetic import as_parameter, check_choice, check_flag, check_number, constant, converted, full, irrational
 from .backend import Array, array_namespace, is_array
 from .engine import (
     Map,
@@ -106,8 +106,7 @@ class Epsilon(Rule):
 
     def __post_init__(self) -> None:
         check_not_negative(self, "epsilon")
-        if self.scale not in (None, "rms"):
-            raise ParameterError(f'Epsilon: scale must be None or "rms", got {self.scale!r}')
+        check_choice(self.scale, "Epsilon: scale", (None, "rms"))
 
     @property
     def exact(self) -> bool:  # type: ignore[override]
@@ -178,6 +177,7 @@ class Gamma(Rule):
 
     def __post_init__(self) -> None:
         check_not_negative(self, "gamma", "stabilizer")
+        check_flag(self.generalised, "Gamma: generalised")
 
     @property
     def needs_nonnegative(self) -> bool:  # type: ignore[override]
@@ -260,10 +260,8 @@ class AlphaBeta(Rule):
         check_not_negative(self, "alpha", "beta", "stabilizer")
         if abs(self.alpha - self.beta - 1) > 1e-12:
             raise ParameterError(f"AlphaBeta: alpha - beta must be 1, got {self.alpha} - {self.beta}")
-        if self.bias not in ("keep", "ignore"):
-            raise ParameterError(f'AlphaBeta: bias must be "keep" or "ignore", got {self.bias!r}')
-        if self.empty not in ("literal", "renormalise"):
-            raise ParameterError(f'AlphaBeta: empty must be "literal" or "renormalise", got {self.empty!r}')
+        check_choice(self.bias, "AlphaBeta: bias", ("keep", "ignore"))
+        check_choice(self.empty, "AlphaBeta: empty", ("literal", "renormalise"))
 
     def ratios(self) -> tuple[Ratio, ...]:
         """One for the positive products, weighted alpha, and one for the negative products, weighted -beta."""
@@ -369,11 +367,13 @@ class ZBox(Rule):
     def __post_init__(self) -> None:
         check_not_negative(self, "stabilizer")
         for name in ("low", "high"):
-            if not isinstance(getattr(self, name), Real):
-                object.__setattr__(self, name, as_parameter(getattr(self, name), f"ZBox {name}"))
+            if isinstance(given := getattr(self, name), Real):
+                check_number(given, f"ZBox: {name}")
+            else:
+                object.__setattr__(self, name, as_parameter(given, f"ZBox {name}"))
         try:
             ordered = _lined_up(self.low, self.high) <= _lined_up(self.high, self.low)
-        except ValueError as error:
+        except (TypeError, ValueError) as error:
             raise ParameterError(f"ZBox: low and high do not broadcast against each other: {self}") from error
         if not (bool(array_namespace(ordered).all(ordered)) if is_array(ordered) else ordered):
             raise ParameterError(f"ZBox: low must not exceed high anywhere: {self}")

@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import isfinite
 from numbers import Real
 from typing import Any
 
 import numpy as np
 
-from .arithmetic import all_finite, check_in_range, converted, full, ones_like, quiet, zeros_like
-from .backend import Array, array_namespace, is_array, to_numpy
-from .errors import InputError, RuleError, ShapeError, TargetError
+from .arithmetic import (
+    all_finite,
+    as_floating,
+    check_in_range,
+    converted,
+    full,
+    is_number,
+    ones_like,
+    quiet,
+    zeros_like,
+)
+from .backend import Array, array_namespace, is_array, numbers, to_numpy
+from .errors import InputError, RuleError, ShapeError, TargetError, is_one_of, shown
 from .layers import Elementwise, Head, Layer, Softmax
 from .layers.base import Shape
 from .network import Network
@@ -74,7 +83,7 @@ def start_at(net: Network, node: str | None) -> Start:
     if node is None:
         part = net.without_head()
         return Start(part, part.output, net.head)
-    is_head = node == sink.name and net.head is not None
+    is_head = is_one_of(node, [sink.name]) and net.head is not None
     if is_head and isinstance(sink.layer, Head):
         net = net.replace(node, PassedHead(sink.layer))
     return Start(net, net.node(node).name, is_head=is_head)
@@ -94,7 +103,7 @@ def check(start: Start, shape: Shape, target: int | Array | None, seed: str | fl
     """
     logits = start.net.shapes(shape)[start.node]
     if not isinstance(seed, str | Real):
-        _check_seed(tuple(np.shape(seed)), logits)
+        _check_seed(tuple(numbers(seed, "the seed").shape), logits)
         return
     seed_relevance(start, np.zeros((0, *logits[1:])), np.zeros(0, dtype=np.int64), seed)
     if target is not None:
@@ -117,14 +126,14 @@ def target_index(logits: Array, target: int | Array | None, seed: str | float | 
 def _indices(target: int | Array, shape: Shape) -> np.ndarray:
     """The index of the explained output for each sample, for logits of this shape."""
     N, outputs = shape[0], int(np.prod(shape[1:]))
-    index = np.asarray(to_numpy(target) if is_array(target) else target)
+    index = to_numpy(target)
     if index.dtype.kind not in "iu" or index.ndim > 1:
-        raise TargetError(f"target must be an index, or one index per sample, got {target!r}")
+        raise TargetError(f"target must be an index, or one index per sample, got {shown(target)}")
     if index.ndim == 1 and index.shape[0] != N:
         raise TargetError(f"expected one target per sample ({_counted(N, 'sample')}), got {index.shape[0]}")
     if index.size and (index.min() < 0 or index.max() >= outputs):
         valid = "0" if outputs == 1 else f"0 to {outputs - 1}"
-        raise TargetError(f"target {target} is out of range for {_counted(outputs, 'output')} (valid: {valid})")
+        raise TargetError(f"target {shown(target)} is out of range for {_counted(outputs, 'output')} (valid: {valid})")
     return np.broadcast_to(index, (N,)).astype(np.int64)
 
 
@@ -140,22 +149,23 @@ def seed_relevance(start: Start, logits: Array, target: Array | None, seed: str 
     xp = array_namespace(logits)
     given: Any = seed
     if target is None:
-        array: Array = given if is_array(given) else xp.asarray(np.asarray(given))
+        array = as_floating(given, "the seed")
+        array = array if is_array(given) else xp.asarray(array)
         _check_seed(tuple(array.shape), tuple(logits.shape))
         if not all_finite(array):
             raise InputError("the seed holds NaN or infinities")
         check_in_range(R := converted(array, like=logits), "the seed")
-        return R
+        return xp.astype(R, R.dtype) if R is given else R  # the caller's array is not part of the result
     if given == "logit":
         values = logits
     elif given == "one":
         values = ones_like(logits)
     elif given == "probability":
         values = start.probabilities(logits)
-    elif isinstance(given, str):
+    elif isinstance(given, str | bool):
         raise InputError(f'seed must be "logit", "one", "probability", a number or an array, got {given!r}')
-    elif not isfinite(given):
-        raise InputError(f"the seed holds NaN or infinities: {given}")
+    elif not is_number(given):
+        raise InputError(f"the seed holds NaN or infinities, or is too large: {shown(given)}")
     else:
         with quiet():
             values = full(logits.shape, given, like=logits)

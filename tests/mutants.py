@@ -1667,10 +1667,79 @@ NOT_FINITE = [
 ]
 
 
+ARRAYS = [
+    Mutant(
+        "a layer shares the caller's array",
+        "arithmetic.py",
+        "return x if _is_given_up(x) else given_up(",
+        "return x if _is_given_up(x) else x.view() if x.dtype.isnative else given_up(",
+        "tests/test_arrays.py::test_a_caller_who_changes_an_array_does_not_change_its_holder[itself-Dense]",
+        "an earlier version of lrpref",
+    ),
+    Mutant(
+        "a read-only view of the caller's array counts as owned",
+        "arithmetic.py",
+        "not (base.flags.writeable or x.flags.writeable)",
+        "not x.flags.writeable",
+        "tests/test_arrays.py::test_a_caller_who_changes_an_array_does_not_change_its_holder[a read-only view-Dense]",
+        "a slip of the pen",
+    ),
+    Mutant(
+        "a mask is ignored",
+        "backend.py",
+        "if isinstance(x, np.ma.MaskedArray):",
+        "if isinstance(x, np.ma.MaskedArray) and not x.ndim:",
+        "tests/test_arrays.py::test_an_array_with_rules_of_its_own_is_refused[mask over NaN-an input]",
+        "an earlier version of lrpref",
+    ),
+    Mutant(
+        "a mask within a list is dropped",
+        "backend.py",
+        "check_plain(part, what)",
+        "np.asarray(part)",
+        "tests/test_arrays.py::test_an_array_with_rules_of_its_own_is_refused[mask of nothing-an input in a list]",
+        "numpy.asarray drops it",
+    ),
+    Mutant(
+        "a layer that does not change is built again",
+        "layers/base.py",
+        "if all(converted[name] is array for name, array in arrays.items()):",
+        "if not arrays:",
+        "tests/test_arrays.py::test_a_network_elsewhere_shares_what_does_not_change",
+        "an earlier version of lrpref",
+    ),
+    Mutant(
+        "the caller's seed is part of the result",
+        "seeds.py",
+        "return xp.astype(R, R.dtype) if R is given else R",
+        "return R",
+        "tests/test_arrays.py::test_a_seed_is_not_part_of_the_result",
+        "an earlier version of lrpref",
+    ),
+    Mutant(
+        "a boolean is a number",
+        "arithmetic.py",
+        "return not isinstance(value, bool) and isinstance(value, Real) and isfinite(value)",
+        "return isinstance(value, Real) and isfinite(value)",
+        "tests/test_arguments.py::test_a_bad_argument_is_refused_by_name[Epsilon-epsilon]",
+        "Python: True is 1",
+    ),
+    Mutant(
+        "any number of threads is started",
+        "fast/prepared.py",
+        'check_integer(threads, "threads", least=1, most=MOST_THREADS)',
+        "pass",
+        "tests/test_arguments.py::test_a_bad_argument_is_refused_by_name[prepare-threads]",
+        "an earlier version of lrpref: 2**70 threads never start",
+    ),
+]
+
+
 MUTANTS = [
     *NOT_FINITE,
     *CORNERS,
     *EDGES,
+    *ARRAYS,
     *STABILIZER,
     *ENGINE,
     *RULES,

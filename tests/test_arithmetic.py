@@ -74,7 +74,7 @@ def test_parameters_are_read_only_and_checked() -> None:
     given = np.ones((2, 2))
     assert not as_parameter(given, "w").flags.writeable
     assert given.flags.writeable
-    with pytest.raises(ParameterError, match=r"w must have 1 axes, got shape \(2, 2\)"):
+    with pytest.raises(ParameterError, match=r"w must have 1 axis, got shape \(2, 2\)"):
         as_parameter(given, "w", ndim=1)
     with pytest.raises(ParameterError, match="w holds NaN or infinities"):
         as_parameter([np.inf], "w")

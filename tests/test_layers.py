@@ -450,7 +450,10 @@ SHAPES: list[tuple[Callable[[], object], str]] = [
     (lambda: MaxPool2D(1).forward(np.ones((1, 1))), r"expected images of shape \(N, C, H, W\), got \(1, 1\)"),
     (lambda: Pad2D(1).forward(np.ones((1, 2, 2))), r"got \(1, 2, 2\); add the batch axis"),
     (lambda: GlobalAvgPool2D().forward(np.ones((1, 2))), r"expected images"),
-    (lambda: GlobalAvgPool2D().forward(np.ones((1, 2, 0, 3))), r"an image with at least one cell, got \(1, 2, 0, 3\)"),
+    (
+        lambda: GlobalAvgPool2D().forward(np.ones((1, 2, 0, 3))),
+        r"at least one channel and one cell, got \(1, 2, 0, 3\)",
+    ),
     (lambda: Scale([1.0, 1.0]).forward(np.ones((1, 3))), r"expected 2 channels on axis 1.*got \(1, 3\)"),
     (lambda: Scale([1.0, 1.0]).forward(np.ones((1, 2, 3))), r"\(N, C\) or \(N, C, H, W\), got \(1, 2, 3\)"),
     (
@@ -488,7 +491,7 @@ PARAMETERS: list[tuple[Callable[[], object], str]] = [
     (lambda: Dense([[np.nan]]), r"Dense weight holds NaN or infinities"),
     (lambda: Conv2D(np.ones((1, 1, 3))), r"Conv2D weight must have 4 axes"),
     (lambda: Conv2D(np.ones((4, 1, 1, 1)), groups=3), r"out_channels \(4\) must be divisible by groups \(3\)"),
-    (lambda: Conv2D(np.ones((4, 1, 1, 1)), groups=0), r"out_channels \(4\) must be divisible by groups \(0\)"),
+    (lambda: Conv2D(np.ones((4, 1, 1, 1)), groups=0), r"groups must be an integer >= 1, got 0"),
     (lambda: Conv2D(np.ones((4, 1, 1, 1)), np.ones(3)), r"4 output channels, but 3 biases"),
     (
         lambda: Conv2D(np.ones((1, 1, 2, 2)), bias_taps=np.ones((1, 2, 3))),
@@ -504,16 +507,16 @@ PARAMETERS: list[tuple[Callable[[], object], str]] = [
     (lambda: MaxPool2D(2, ties="last"), r'ties must be "first" or "equal", got \'last\''),
     (lambda: MaxPool2D(2, padding=2), r"without a cell of the image; it must be smaller than the kernel"),
     (lambda: AvgPool2D((3, 1), padding=(1, 1)), r"must be smaller than the kernel"),
-    (lambda: Scale([[1.0]]), r"Scale weight must have 1 axes"),
+    (lambda: Scale([[1.0]]), r"Scale weight must have 1 axis, got"),
     (lambda: Scale([1.0, 1.0], [1.0]), r"Scale has 2 weights, but 1 biases"),
     (lambda: BatchNorm(None, None, [0.0], [1.0, 1.0]), r"differ in length: .*'mean': 1, 'var': 2"),
     (lambda: BatchNorm(None, None, [0.0, 0.0], [1.0, -2.0], eps=2.0), r"in channel 1 var is -2.0, and eps is 2.0"),
     (lambda: BatchNorm(None, None, [0.0], [0.0], eps=0.0), r"var \+ eps must be positive"),
     (lambda: BatchNorm(None, None, [0.0], [1.0], eps=-0.1), r"eps must be a finite number >= 0, got -0.1"),
-    (lambda: Pad2D(1, np.inf), r"Pad2D value must be finite, got inf"),
+    (lambda: Pad2D(1, np.inf), r"Pad2D value must be a finite number, got inf"),
     (lambda: Pad2D(-1), r"padding takes"),
-    (lambda: LeakyReLU(np.nan), r"negative_slope must be finite, got nan"),
-    (lambda: ThreshReLU([[1.0]]), r"ThreshReLU threshold must have 1 axes"),
+    (lambda: LeakyReLU(np.nan), r"negative_slope must be a finite number, got nan"),
+    (lambda: ThreshReLU([[1.0]]), r"ThreshReLU threshold must have 1 axis, got"),
     (lambda: ThreshReLU(0.0, [1.0]), r"below must be one boolean per channel, got shape \(1,\) of float64"),
 ]
 

@@ -6,12 +6,11 @@ limited.
 
 from __future__ import annotations
 
-from math import isnan
 from numbers import Real
 from time import monotonic
 from typing import Any
 
-from ..errors import BudgetError, ParameterError
+from ..errors import BudgetError, ParameterError, shown
 
 EXACT_SECONDS = 600.0
 """The default budget of an explanation in exact arithmetic."""
@@ -45,9 +44,8 @@ use fewer samples or a smaller network, or pass a larger budget, as in budget=60
     """
 
     def __init__(self, seconds: float, remedy: str = "") -> None:
-        given: Any = seconds
-        if isinstance(given, bool) or not isinstance(given, Real) or isnan(given) or given < 0:
-            raise ParameterError(f"budget must be a number of seconds >= 0, got {seconds!r}")
+        if not _is_duration(seconds):
+            raise ParameterError(f"budget must be a number of seconds >= 0, got {shown(seconds)}")
         self.seconds = float(seconds)
         self.remedy = remedy
         self.start = monotonic()
@@ -61,3 +59,11 @@ use fewer samples or a smaller network, or pass a larger budget, as in budget=60
             f"the time budget of {self.seconds:g} seconds was spent before node {node!r} ({work}); "
             f"use fewer samples or a smaller network, or pass a larger budget, as in budget={larger}{self.remedy}"
         )
+
+
+def _is_duration(seconds: Any) -> bool:
+    """Whether `seconds` is a real number >= 0; infinity is one, but an integer beyond every float is not."""
+    try:
+        return not isinstance(seconds, bool) and isinstance(seconds, Real) and float(seconds) >= 0
+    except OverflowError:
+        return False

@@ -21,13 +21,13 @@ from typing import Any
 
 import numpy as np
 
-from ..arithmetic import as_floating, check_finite, is_exact
+from ..arithmetic import as_floating, check_finite, check_flag, check_integer, check_number, is_exact
 from ..backend import Array, to_numpy
 from ..composites import Composite, Place, resolve
 from ..engine import Rule
-from ..errors import ParameterError, RelevanceWarning, ShapeError
+from ..errors import ParameterError, RelevanceWarning, ShapeError, shown
 from ..evaluation import maps
-from ..network import Network
+from ..network import Network, check_network
 from ..rational.conversion import to_float
 from ..scale.explanation import explain
 from ..walk import DEFAULT_RULE
@@ -143,6 +143,7 @@ def compare(R1: Array, R2: Array, k: int = 5) -> Comparison:
     they differ most at          R1          R2  difference
     (0, 2)                        0         0.5        -0.5
     """
+    check_integer(k, "k", least=0)
     first, second = _as_map(R1, "the first map"), _as_map(R2, "the second map")
     if first.shape != second.shape:
         raise ShapeError(f"the maps have shapes {first.shape} and {second.shape}")
@@ -152,7 +153,7 @@ def compare(R1: Array, R2: Array, k: int = 5) -> Comparison:
 
 def _as_map(given: Any, what: str) -> np.ndarray:
     """Return a map in float64; raises ShapeError or InputError unless it is a finite array."""
-    R = to_float(as_floating(to_numpy(given) if hasattr(given, "dtype") else np.asarray(given), what))
+    R = to_float(as_floating(to_numpy(given), what))
     if R.ndim == 0:
         raise ShapeError(f"{what} is one number; expected an array of shape (N, ...)")
     check_finite(R, what)
@@ -343,8 +344,11 @@ def explain_difference(
     >>> found.equal, found.explained, found.matches[0].words
     (False, True, 'w-square has b^2 in its denominator  [zennit]')
     """
-    if not tolerance >= 0:
-        raise ParameterError(f"the tolerance must be >= 0, got {tolerance}")
+    check_number(tolerance, "the tolerance", least=0)
+    check_flag(pairs, "pairs")
+    check_network(net)
+    if not (isinstance(conventions, tuple | list) and all(isinstance(c, Convention) for c in conventions)):
+        raise ParameterError(f"conventions must be a sequence of Convention, got {shown(conventions)}")
     bench = _Bench(net, x, rule, target, seed)
     ours, theirs = bench.plain, _as_map(R_other, "the other map")
     fitting = _fit(ours, theirs.shape)

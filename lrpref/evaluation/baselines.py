@@ -15,11 +15,12 @@ from typing import Any
 
 import numpy as np
 
-from ..backend import Array, asarray, backend_name, to_numpy
+from ..arithmetic import as_floating, check_integer
+from ..backend import Array, asarray, backend_name, is_array, to_numpy
 from ..composites import Composite
 from ..errors import RuleError, ShapeError, unknown
 from ..layers import Elementwise, LeakyReLU, LinearLayer, ReLU
-from ..network import Network
+from ..network import Network, check_network
 from ..rules import Zero
 from ..scale.explanation import explain
 from .scores import generators
@@ -58,6 +59,7 @@ def gradient_x_input(net: Network, x: Array, target: int | Array | None = None, 
     ----------
     Shrikumar et al. 2016, arXiv 1605.01713.
     """
+    check_network(net)
     for name, layer, _ in net.nodes:
         if isinstance(layer, Elementwise) and type(layer) not in (ReLU, LeakyReLU):
             raise RuleError(f"node {name!r}: with {type(layer).__name__}, LRP-0 is not gradient x input")
@@ -82,10 +84,13 @@ def random(net: Network | None, x: Array, target: int | Array | None = None, see
     -------
     array, shape (N, ...)
     """
-    batch = to_numpy(x)
+    check_integer(seed, "seed", least=0)
+    batch = to_numpy(as_floating(x, "the input"))
+    if batch.ndim == 0:
+        raise ShapeError("expected a batch (N, ...), got one number")
     drawn = [rng.normal(size=batch.shape[1:]) for rng in generators(batch, seed)]
     noise = np.stack(drawn) if drawn else np.zeros(batch.shape)
-    return asarray(noise, backend_name(x))
+    return asarray(noise, backend_name(x) if is_array(x) else "numpy")
 
 
 def sobel(net: Network | None, x: Array, target: int | Array | None = None, seed: int = 0) -> Array:
@@ -118,6 +123,7 @@ def sobel(net: Network | None, x: Array, target: int | Array | None = None, seed
     >>> sobel(None, np.array([[[[0.0, 0.0, 1.0]]]]))
     array([[[[0., 4., 4.]]]])
     """
+    x = as_floating(x, "the input")
     if x.ndim != 4:
         raise ShapeError(f"an edge filter needs images (N, C, H, W), got {tuple(x.shape)}")
     grey = np.pad(to_numpy(x).astype(np.float64).mean(axis=1), ((0, 0), (1, 1), (1, 1)), mode="edge")

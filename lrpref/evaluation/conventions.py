@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from numbers import Integral
 from typing import Any
 
+from ..arithmetic import check_choice, check_integer
 from ..errors import ParameterError
 from . import fills
 from .fills import Fill
@@ -90,15 +90,10 @@ normalise none, repeats 1, seed 0
 
     def __post_init__(self) -> None:
         for name, allowed in CHOICES.items():
-            if getattr(self, name) not in allowed:
-                choices = ", ".join(map(repr, allowed))
-                raise ParameterError(f"{name} must be one of {choices}, got {getattr(self, name)!r}")
+            check_choice(getattr(self, name), name, allowed)
         for name, least in {"region": 1, "step": 1, "steps": 1, "repeats": 1, "seed": 0}.items():
-            value = getattr(self, name)
-            if name == "steps" and value is None:
-                continue
-            if not isinstance(value, Integral) or int(value) < least:
-                raise ParameterError(f"{name} must be an integer >= {least}, got {value!r}")
+            if name != "steps" or self.steps is not None:
+                check_integer(getattr(self, name), name, least)
         object.__setattr__(self, "fill", fills.resolve(self.fill))
         if self.region > 1 and self.channels == "separate":
             raise ParameterError(

@@ -19,11 +19,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
-from ..errors import ParameterError, ShapeError, unknown
+from ..arithmetic import as_dtype, as_floating, check_number, is_integer
+from ..backend import to_numpy
+from ..errors import DTypeError, ParameterError, ShapeError, shown, unknown
 
 
 @dataclass(frozen=True)
@@ -70,9 +72,9 @@ class Value(Fill):
     value: float | tuple[float, ...] = 0.0
 
     def __post_init__(self) -> None:
-        held = np.asarray(self.value, dtype=float)
-        if held.ndim > 1 or not np.isfinite(held).all():
-            raise ParameterError(f"a fill must be a finite number or one per channel, got {self.value!r}")
+        held = to_numpy(as_dtype(as_floating(self.value, "a fill"), np.float64))
+        if isinstance(self.value, bool) or held.ndim > 1 or not held.size or not np.isfinite(held).all():
+            raise ParameterError(f"a fill must be a finite number or one per channel, got {shown(self.value)}")
         object.__setattr__(self, "value", float(held) if held.ndim == 0 else tuple(held.tolist()))
 
     def background(self, x: np.ndarray, rngs: Sequence[np.random.Generator]) -> np.ndarray:
@@ -110,6 +112,9 @@ class Uniform(Fill):
     high: float | None = None
 
     def __post_init__(self) -> None:
+        for bound in (self.low, self.high):
+            if bound is not None:
+                check_number(bound, "Uniform: a bound")
         if (self.low is None) != (self.high is None) or (self.low is not None and not self.low <= self.high):  # type: ignore[operator]
             raise ParameterError(f"Uniform needs both bounds, low <= high, or neither; got {self.low} and {self.high}")
 
@@ -189,8 +194,8 @@ class Neighbours(Fill):
     size: int = 3
 
     def __post_init__(self) -> None:
-        if self.size < 3 or self.size % 2 == 0:
-            raise ParameterError(f"Neighbours needs an odd size >= 3, got {self.size}")
+        if not is_integer(self.size, least=3) or self.size % 2 == 0:
+            raise ParameterError(f"Neighbours needs an odd size >= 3, got {shown(self.size)}")
 
     def background(self, x: np.ndarray, rngs: Sequence[np.random.Generator]) -> np.ndarray:
         """Return the mean of each pixel's neighbours."""
@@ -219,6 +224,10 @@ class Flip(Fill):
 
     low: float = 0.0
     high: float = 1.0
+
+    def __post_init__(self) -> None:
+        check_number(self.low, "Flip: low")
+        check_number(self.high, "Flip: high")
 
     def background(self, x: np.ndarray, rngs: Sequence[np.random.Generator]) -> np.ndarray:
         """Return the negative of the image."""
@@ -252,12 +261,11 @@ def resolve(fill: str | float | Sequence[float] | Fill) -> Fill:
             raise unknown("fill", fill, FILLS)
         return FILLS[fill]
     try:
-        value: Any = np.asarray(fill, dtype=float).tolist()
-    except (TypeError, ValueError) as error:
+        return Value(fill)  # type: ignore[arg-type]
+    except DTypeError as error:
         raise ParameterError(
-            f"a fill must be a name, a number, one number per channel, or a Fill, got {fill!r}"
+            f"a fill must be a name, a number, one number per channel, or a Fill, got {shown(fill)}"
         ) from error
-    return Value(tuple(value) if isinstance(value, list) else value)
 
 
 def _image_shape(x: np.ndarray, what: str) -> tuple[int, ...]:

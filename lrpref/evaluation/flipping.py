@@ -23,9 +23,9 @@ from typing import Any
 
 import numpy as np
 
-from ..arithmetic import as_floating
+from ..arithmetic import as_floating, check_choice, check_integer
 from ..backend import Array, to_numpy
-from ..errors import InputError, ParameterError
+from ..errors import InputError, ParameterError, shown
 from .conventions import BACH2015, Conventions
 from .ranking import ORDERS, ranks
 from .scores import Scorer, generators, measured, outputs, prepared
@@ -168,8 +168,7 @@ def pixel_flipping(
     >>> pixel_flipping(linear, x, x * [1.0, 2.0]).scores
     array([[3., 1., 0.]])
     """
-    if order not in ORDERS:
-        raise ParameterError(f'order must be "morf" or "lerf", got {order!r}')
+    check_choice(order, "order", ORDERS)
     return curves(scorer, x, R, target, (order,), conventions, batch_size, changes)[0]
 
 
@@ -221,8 +220,7 @@ def curves(
 ) -> list[Curve]:
     """Return one curve per order, all on the same draws of the fill."""
     conventions = _changed(conventions, changes)
-    if batch_size < 1:
-        raise ParameterError(f"batch_size must be at least 1, got {batch_size}")
+    check_integer(batch_size, "batch_size", least=1)
     scorer, head, batch, home, classes = prepared(scorer, x, target, conventions.output)
     relevance = to_numpy(as_floating(R, "the relevance"))
     found: dict[str, Any] = dict.fromkeys(orders, 0.0)
@@ -243,6 +241,9 @@ def curves(
 
 def _changed(conventions: Conventions, changes: dict[str, Any]) -> Conventions:
     """The conventions with some of them replaced; raises ParameterError for an unknown name."""
+    given: object = conventions
+    if not isinstance(given, Conventions):
+        raise ParameterError(f"conventions must be Conventions, got {shown(given)}")
     try:
         return replace(conventions, **changes) if changes else conventions
     except TypeError as error:

@@ -19,11 +19,12 @@ from typing import Any
 
 import numpy as np
 
+from ..arithmetic import check_choice, check_integer
 from ..backend import Array, asarray, backend_name, to_numpy
 from ..composites import Composite
-from ..errors import GraphError, ParameterError, unknown
+from ..errors import GraphError, InputError, RuleError, is_one_of, shown, unknown
 from ..layers import Layer
-from ..network import Network
+from ..network import Network, check_network
 from ..rules import Rule
 from ..scale.explanation import explain
 from ..walk import DEFAULT_RULE, trace
@@ -127,12 +128,18 @@ def parameter_randomisation(
     ----------
     Adebayo et al. 2018, arXiv 1810.03292.
     """
-    if mode not in ("cascading", "independent"):
-        raise ParameterError(f'mode must be "cascading" or "independent", got {mode!r}')
-    if similarity not in SIMILARITIES:
+    check_choice(mode, "mode", ("cascading", "independent"))
+    check_choice(how, "how", ("normal", "permute"))
+    check_integer(seed, "seed", least=0)
+    if not is_one_of(similarity, SIMILARITIES):
         raise unknown("similarity", similarity, SIMILARITIES)
     chosen = trace(net, x, target).target
     assert chosen is not None  # only a seed array leaves the target open
+    if not chosen.shape[0]:
+        raise InputError("expected at least one sample")
+    given: object = explainer
+    if isinstance(given, type):
+        raise RuleError(f"expected a rule, a composite or a function, got the class {given.__name__}")
     explained = explainer if callable(explainer) else _by_rule(explainer)
     original = explained(net, x, chosen)
     layers = learned(net)
@@ -176,11 +183,15 @@ def randomised(net: Network, names: Sequence[str], how: str = "normal", seed: in
     ParameterError
         If `how` is invalid.
     """
-    if how not in ("normal", "permute"):
-        raise ParameterError(f'how must be "normal" or "permute", got {how!r}')
+    check_network(net)
+    check_choice(how, "how", ("normal", "permute"))
+    check_integer(seed, "seed", least=0)
+    given: object = names
+    if not isinstance(given, list | tuple):
+        raise GraphError(f"names must be a list of nodes, got {shown(given)}")
     places = {name: k for k, name in enumerate(net.names)}
-    if strange := [name for name in names if name not in learned(net)]:
-        raise GraphError(f"{strange[0]!r} is not a node with parameters; those are: {', '.join(learned(net))}")
+    if strange := [shown(name) for name in names if not is_one_of(name, learned(net))]:
+        raise GraphError(f"{strange[0]} is not a node with parameters; those are: {', '.join(learned(net))}")
     drawn = {name: _random_layer(net[name], how, np.random.default_rng([seed, places[name]])) for name in names}
     return net.with_nodes([(name, drawn.get(name, layer), inputs) for name, layer, inputs in net.nodes])
 

@@ -11,8 +11,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ..backend import Array, asarray, backend_name, is_array, to_numpy
-from ..errors import DTypeError, InputError, ParameterError, ShapeError
+from ..backend import Array, asarray, backend_name, is_array, numbers, to_numpy
+from ..errors import DTypeError, InputError, ParameterError, ShapeError, shown
 from ..layers import Layer, Softmax
 from ..network import Network
 from ..seeds import target_index
@@ -23,6 +23,9 @@ Scorer = Callable[[Array], Array]
 
 def as_scorer(scorer: Scorer) -> Scorer:
     """Return a network without its head; any other callable unchanged."""
+    given: object = scorer
+    if not callable(given) or isinstance(given, type):
+        raise ParameterError(f"a scorer must be a network or a function of a batch, got {shown(scorer)}")
     return scorer.without_head() if isinstance(scorer, Network) else scorer
 
 
@@ -85,6 +88,7 @@ def prepared(
 
     Raises InputError, ShapeError, TargetError, or ParameterError.
     """
+    x = numbers(x, "the input")
     scorer, head, home, batch = as_scorer(scorer), head_of(scorer), backend_name(x), to_numpy(x)
     if batch.ndim < 2 or batch.dtype.kind != "f" or not len(batch) or not np.isfinite(batch).all():
         raise InputError(

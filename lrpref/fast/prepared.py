@@ -16,14 +16,12 @@ from dataclasses import dataclass, field, fields, is_dataclass, replace
 from math import inf
 from typing import Any
 
-import numpy as np
-
 from .._support.budget import Budget
-from ..arithmetic import all_finite, quiet
-from ..backend import TAKES_OUT, Array, array_namespace, is_array
+from ..arithmetic import all_finite, check_integer, is_shape, quiet
+from ..backend import TAKES_OUT, Array, array_namespace, is_array, to_numpy
 from ..composites import Assignment, Composite, resolve
-from ..errors import DTypeError, ParameterError, at_node, unknown, warn
-from ..network import INPUT, Network
+from ..errors import DTypeError, ParameterError, at_node, is_one_of, shown, unknown, warn
+from ..network import INPUT, Network, check_network
 from ..rules import Rule
 from ..seeds import Start, check, seed_relevance, start_at, target_index
 from ..walk import DEFAULT_RULE, Trace, walk
@@ -367,7 +365,7 @@ class ForwardPass:
 
 def _repeated(batch: Array, target: int | Array | None) -> Array:
     """A batch of one sample, once for each of several targets; other batches as they are."""
-    several = 1 if target is None or np.ndim(target) == 0 else len(target)  # type: ignore[arg-type]
+    several = 1 if target is None or to_numpy(target).ndim == 0 else len(target)  # type: ignore[arg-type]
     if len(batch) == 1 < several:
         return array_namespace(batch).broadcast_to(batch, (several, *batch.shape[1:]))
     return batch
@@ -427,7 +425,7 @@ def prepare(
     shape : tuple of int, or None
         The shape of one input, such as (3, 224, 224), so that small images get small tiles. Not required.
     threads : int or None
-        The number of threads; None for one per core.
+        The number of threads, from 1 to 1024; None for one per core.
 
     Returns
     -------
@@ -442,6 +440,8 @@ def prepare(
         If the network has another number type or backend.
     RuleError, GraphError
         If the rule does not fit the network, or `node` is not one of its nodes.
+    ParameterError
+        If `threads` or `shape` is out of range.
 
     Examples
     --------
@@ -451,11 +451,16 @@ def prepare(
     >>> prepared.explain(np.array([[3.0, 1.0]]))
     array([[ 6., -1.]])
     """
-    if form == "plain":
+    check_network(net)
+    if threads is not None:
+        check_integer(threads, "threads", least=1, most=MOST_THREADS)
+    if shape is not None and not is_shape(shape):
+        raise ParameterError(f"shape must be that of one input, such as (3, 224, 224), got {shown(shape)}")
+    if is_one_of(form, ["plain"]):
         raise ParameterError(
             "a prepared network has no form 'plain'; use lrpref.explain(..., form='plain') or lrpref.trace"
         )
-    if form not in FORMS:
+    if not is_one_of(form, FORMS):
         raise unknown("form", form, FORMS)
     if not can_prepare(net):
         raise DTypeError(
@@ -466,6 +471,10 @@ def prepare(
     with quiet():
         steps = tuple(build(start.net, rules, start.node, form, shape))
     return Prepared(net, rules, start, steps, threads)
+
+
+MOST_THREADS = 1024
+"""The largest number of threads that `prepare` accepts."""
 
 
 def can_prepare(net: Network) -> bool:

@@ -7,12 +7,20 @@ An activation has one input per output, so the output's relevance can only be at
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import isfinite
 from numbers import Real
 
-from ..arithmetic import as_mask, as_parameter, constant, full, irrational, zeros_like
+from ..arithmetic import (
+    as_floating,
+    as_mask,
+    as_parameter,
+    check_number,
+    constant,
+    full,
+    irrational,
+    zeros_like,
+)
 from ..backend import Array, array_namespace, is_array
-from ..errors import ParameterError, ShapeError
+from ..errors import ShapeError
 from .base import Elementwise
 
 
@@ -22,7 +30,7 @@ class ReLU(Elementwise):
 
     def forward(self, *inputs: Array) -> Array:
         """max(x, 0)."""
-        (x,) = inputs
+        x = as_floating(inputs[0], "the input")
         xp = array_namespace(x)
         return xp.where(x <= 0, zeros_like(x), x)
 
@@ -33,7 +41,7 @@ class ReLU6(Elementwise):
 
     def forward(self, *inputs: Array) -> Array:
         """min(max(x, 0), 6)."""
-        (x,) = inputs
+        x = as_floating(inputs[0], "the input")
         xp = array_namespace(x)
         return xp.where(x <= 0, zeros_like(x), xp.where(x >= 6, full(x.shape, 6, like=x), x))
 
@@ -51,12 +59,11 @@ class LeakyReLU(Elementwise):
     negative_slope: float = 0.01
 
     def __post_init__(self) -> None:
-        if not isfinite(self.negative_slope):
-            raise ParameterError(f"LeakyReLU: negative_slope must be finite, got {self.negative_slope}")
+        check_number(self.negative_slope, "LeakyReLU: negative_slope")
 
     def forward(self, *inputs: Array) -> Array:
         """x where x > 0, negative_slope * x elsewhere."""
-        (x,) = inputs
+        x = as_floating(inputs[0], "the input")
         return array_namespace(x).where(x > 0, x, constant(self.negative_slope, like=x) * x)
 
 
@@ -81,14 +88,18 @@ class ThreshReLU(Elementwise):
 
     def __post_init__(self) -> None:
         given: object = self.threshold
-        if not isinstance(given, Real):
+        if isinstance(given, Real):
+            check_number(given, "ThreshReLU: threshold")
+        else:
             object.__setattr__(self, "threshold", as_parameter(given, "ThreshReLU threshold", ndim=1))
         if self.below is not None:
             object.__setattr__(self, "below", as_mask(self.below, "ThreshReLU below"))
 
     def forward(self, *inputs: Array) -> Array:
         """max(x, threshold), or min(x, threshold) in the channels of `below`."""
-        (x,) = inputs
+        x = as_floating(inputs[0], "the input")
+        if x.ndim < 2:
+            raise ShapeError(f"expected (N, channels, ...), got {tuple(x.shape)}")
         xp = array_namespace(x)
         per_channel = (1, -1, *(1,) * (x.ndim - 2))
         channels = {int(held.shape[0]) for held in vars(self).values() if is_array(held)}
@@ -111,7 +122,7 @@ class Sigmoid(Elementwise):
 
     def forward(self, *inputs: Array) -> Array:
         """(1 + tanh(x / 2)) / 2, which is the same function and never overflows."""
-        (x,) = inputs
+        x = as_floating(inputs[0], "the input")
         return (1 + irrational("tanh", x / 2, "Sigmoid")) / 2
 
 
@@ -121,5 +132,5 @@ class Tanh(Elementwise):
 
     def forward(self, *inputs: Array) -> Array:
         """tanh(x)."""
-        (x,) = inputs
+        x = as_floating(inputs[0], "the input")
         return irrational("tanh", x, "Tanh")

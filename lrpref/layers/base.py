@@ -17,7 +17,7 @@ from typing import Any, ClassVar, Protocol
 
 from ..arithmetic import as_floating, check_alike, is_real_floating
 from ..backend import Array, as_tuple, is_array
-from ..errors import RuleError, ShapeError
+from ..errors import RuleError, ShapeError, shown
 from ..ledger import Flow
 
 Shape = tuple[int, ...]
@@ -46,6 +46,14 @@ class Layer:
     def output_shape(self, *shapes: Shape) -> Shape:
         """Return the shape of the output for inputs of these shapes; raise ShapeError if they do not fit."""
         return shapes[0]
+
+    def takes(self, given: int) -> str | None:
+        """Return None if the layer takes this number of inputs, else the message that says what it takes."""
+        if given >= self.min_inputs and (self.max_inputs is None or given <= self.max_inputs):
+            return None
+        more = "" if self.max_inputs == self.min_inputs else " or more"
+        noun = "input" if self.min_inputs == 1 and not more else "inputs"
+        return f"takes {self.min_inputs}{more} {noun}, got {given}"
 
     def forward(self, *inputs: Array) -> Array:
         """Return the layer's output; raise ShapeError if the inputs do not fit."""
@@ -81,6 +89,8 @@ class Layer:
         """
         arrays = tuple(as_floating(a, "the input") for a in as_tuple(inputs))
         R = as_floating(R, "the relevance")
+        if problem := self.takes(len(arrays)):
+            raise ShapeError(f"{type(self).__name__} {problem}")
         self.check_arithmetic(*arrays, R)
         expected = self.output_shape(*(tuple(a.shape) for a in arrays))
         if tuple(R.shape) != expected:
@@ -93,9 +103,15 @@ class Layer:
         check_alike([*arrays, *(v for v in vars(self).values() if is_array(v) and is_real_floating(v))])
 
     def map_arrays(self, convert: Callable[[Array], Array]) -> Layer:
-        """Return the same layer with `convert` applied to each of its arrays, for instance to move them."""
+        """Return the same layer with `convert` applied to each of its arrays, for instance to move them.
+
+        If `convert` returns every array as it is, the layer itself is returned.
+        """
         arrays = {f.name: getattr(self, f.name) for f in fields(self) if is_array(getattr(self, f.name))}
-        return replace(self, **{name: convert(array) for name, array in arrays.items()})
+        converted = {name: convert(array) for name, array in arrays.items()}
+        if all(converted[name] is array for name, array in arrays.items()):
+            return self
+        return replace(self, **converted)
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,6 +139,7 @@ class LinearLayer(Layer):
 
     def forward(self, *inputs: Array) -> Array:
         """Return W a + b."""
+        inputs = tuple(as_floating(a, "the input") for a in inputs)
         self.output_shape(*(tuple(a.shape) for a in inputs))
         w, b = self.parameters(*inputs)
         z = self.linear(w, *inputs)
@@ -132,7 +149,7 @@ class LinearLayer(Layer):
         """Delegate to the rule."""
         if rule is None or not hasattr(rule, "flow"):
             raise RuleError(
-                f"{type(self).__name__} needs a rule of lrpref.rules to redistribute relevance, got {rule!r}"
+                f"{type(self).__name__} needs a rule of lrpref.rules to redistribute relevance, got {shown(rule)}"
             )
         return rule.flow(self, inputs, R)
 

@@ -7,9 +7,8 @@ the other multiplies by the transposed weights and adds the result back to the s
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from numbers import Integral
 
-from ..arithmetic import as_parameter, full
+from ..arithmetic import as_parameter, check_integer, full
 from ..backend import Array, array_namespace
 from ..errors import ParameterError, ShapeError
 from .base import Convolution, Shape
@@ -73,12 +72,9 @@ class Conv2D(Convolution):
         for name in ("stride", "padding", "dilation"):
             object.__setattr__(self, name, getattr(window, name))
         object.__setattr__(self, "window", window)
-        groups: object = self.groups
-        if isinstance(groups, bool) or not isinstance(groups, Integral) or groups < 1 or out % int(groups):
-            raise ParameterError(
-                f"Conv2D: groups must be an integer >= 1, and out_channels ({out}) must be divisible by groups "
-                f"({self.groups})"
-            )
+        check_integer(self.groups, "Conv2D: groups", least=1)
+        if out % self.groups:
+            raise ParameterError(f"Conv2D: out_channels ({out}) must be divisible by groups ({self.groups})")
         if self.bias is not None:
             object.__setattr__(self, "bias", as_parameter(self.bias, "Conv2D bias", ndim=1))
             if self.bias.shape[0] != out:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..arithmetic import irrational
+from ..arithmetic import as_floating, irrational
 from ..backend import Array, array_namespace
 from ..errors import RuleError, ShapeError
 from ..ledger import Flow
@@ -39,7 +39,8 @@ class Softmax(Head):
 
     def forward(self, *inputs: Array) -> Array:
         """Probabilities; the largest logit is subtracted first, so that nothing overflows."""
-        (x,) = inputs
+        x = as_floating(inputs[0], "the input")
+        self.output_shape(tuple(x.shape))
         xp = array_namespace(x)
         e = irrational("exp", x - xp.max(x, axis=1, keepdims=True), "Softmax")
         return e / xp.sum(e, axis=1, keepdims=True)
@@ -54,7 +55,8 @@ class LogSoftmax(Head):
 
     def forward(self, *inputs: Array) -> Array:
         """Logarithms of probabilities; the largest logit is subtracted first, so that nothing overflows."""
-        (x,) = inputs
+        x = as_floating(inputs[0], "the input")
+        self.output_shape(tuple(x.shape))
         xp = array_namespace(x)
         x = x - xp.max(x, axis=1, keepdims=True)
         return x - irrational("log", xp.sum(irrational("exp", x, "LogSoftmax"), axis=1, keepdims=True), "LogSoftmax")

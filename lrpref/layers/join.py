@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from ..arithmetic import full
+from ..arithmetic import as_floating, full
 from ..backend import Array, array_namespace
 from ..errors import ShapeError
 from .base import LinearLayer, Routing, Shape
@@ -58,12 +58,13 @@ class Concat(Routing):
 
     def output_shape(self, *shapes: Shape) -> Shape:
         """The inputs may differ in axis 1 only; the output has their sum there."""
-        if len({(shape[0], *shape[2:]) for shape in shapes}) != 1:
+        if len({(shape[:1], shape[2:]) for shape in shapes}) != 1 or len(shapes[0]) < 2:
             raise ShapeError(f"Concat: all dimensions except axis 1 must match, got {', '.join(map(str, shapes))}")
         return (shapes[0][0], sum(shape[1] for shape in shapes), *shapes[0][2:])
 
     def forward(self, *inputs: Array) -> Array:
         """The concatenated inputs."""
+        inputs = tuple(as_floating(a, "the input") for a in inputs)
         self.output_shape(*(tuple(a.shape) for a in inputs))
         return array_namespace(inputs[0]).concat(inputs, axis=1)
 

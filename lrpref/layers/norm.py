@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import isfinite
 
-from ..arithmetic import as_parameter, constant, irrational
+from ..arithmetic import as_parameter, check_number, constant, irrational
 from ..backend import Array, array_namespace
 from ..errors import ParameterError, ShapeError
 from .base import LinearLayer, Shape
@@ -120,14 +119,13 @@ class BatchNorm(DiagonalLayer):
 
     def __post_init__(self) -> None:
         for name in ("weight", "bias", "mean", "var"):
-            if getattr(self, name) is not None:
+            if getattr(self, name) is not None or name in ("mean", "var"):
                 value = as_parameter(getattr(self, name), f"BatchNorm {name}", ndim=1)
                 object.__setattr__(self, name, value)
         lengths = {name: v.shape[0] for name, v in vars(self).items() if name != "eps" and v is not None}
         if len(set(lengths.values())) != 1:
             raise ParameterError(f"BatchNorm parameters differ in length: {lengths}")
-        if not isfinite(self.eps) or self.eps < 0:
-            raise ParameterError(f"BatchNorm eps must be a finite number >= 0, got {self.eps}")
+        check_number(self.eps, "BatchNorm eps", least=0)
         under_root = self.var + constant(self.eps, like=self.var)
         if not bool(array_namespace(self.var).all(under_root > 0)):
             k = next(k for k in range(self.channels) if not under_root[k] > 0)

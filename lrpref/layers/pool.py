@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from ..arithmetic import full, ones_like, zeros_like
+from ..arithmetic import as_floating, check_choice, check_flag, full, ones_like, zeros_like
 from ..backend import Array, array_namespace
-from ..errors import ParameterError, ShapeError
+from ..errors import ParameterError
 from .base import Layer, LinearLayer, Routing, Shape
 from .window import Padding, Pair, Window, as_padding, as_pair, check_image, crop, pad
 
@@ -92,12 +92,11 @@ class MaxPool2D(Pool2D, Routing):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.ties not in ("first", "equal"):
-            raise ParameterError(f'MaxPool2D: ties must be "first" or "equal", got {self.ties!r}')
+        check_choice(self.ties, "MaxPool2D: ties", ("first", "equal"))
 
     def forward(self, *inputs: Array) -> Array:
         """The largest value of each window."""
-        (a,) = inputs
+        a = as_floating(inputs[0], "the input")
         xp = array_namespace(a)
         z = seen = None
         for _, value, real in self._taps(a):
@@ -171,6 +170,10 @@ class AvgPool2D(Pool2D, LinearLayer):
 
     count_include_pad: bool = True
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_flag(self.count_include_pad, "AvgPool2D: count_include_pad")
+
     def parameters(self, *inputs: Array) -> tuple[Array, Array | None]:
         """1 / (number of cells): one number, or one per window where the padding does not count."""
         (a,) = inputs
@@ -210,8 +213,6 @@ class GlobalAvgPool2D(LinearLayer):
         """(N, C, H, W) -> (N, C, 1, 1)."""
         (shape,) = shapes
         check_image(shape)
-        if shape[2] * shape[3] == 0:
-            raise ShapeError(f"expected an image with at least one cell, got {shape}")
         return (*shape[:2], 1, 1)
 
     def parameters(self, *inputs: Array) -> tuple[Array, Array | None]:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import isfinite, prod
+from math import prod
 from typing import cast
 
-from ..arithmetic import zeros_like
+from ..arithmetic import as_floating, check_number, zeros_like
 from ..backend import Array, array_namespace, sum_per_sample
-from ..errors import ParameterError
+from ..errors import ShapeError
 from ..ledger import Flow
 from .base import Routing, Shape, SupportsFlow
 from .window import Padding, Pair, as_padding, check_image, crop, pad
@@ -21,11 +21,13 @@ class Flatten(Routing):
     def output_shape(self, *shapes: Shape) -> Shape:
         """All axes but the batch merged into one."""
         (shape,) = shapes
+        if not shape:
+            raise ShapeError("expected a batch (N, ...), got one number")
         return (shape[0], prod(shape[1:]))
 
     def forward(self, *inputs: Array) -> Array:
         """The same values, one row per sample."""
-        (a,) = inputs
+        a = as_floating(inputs[0], "the input")
         return array_namespace(a).reshape(a, self.output_shape(tuple(a.shape)))
 
     def route(self, inputs: tuple[Array, ...], R: Array) -> tuple[Array, ...]:
@@ -45,9 +47,12 @@ class Dropout(Routing):
 
     p: float = 0.5
 
+    def __post_init__(self) -> None:
+        check_number(self.p, "Dropout: p", least=0)
+
     def forward(self, *inputs: Array) -> Array:
         """The input."""
-        return inputs[0]
+        return as_floating(inputs[0], "the input")
 
     def route(self, inputs: tuple[Array, ...], R: Array) -> tuple[Array, ...]:
         """R."""
@@ -78,8 +83,7 @@ class Pad2D(Routing):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "padding", as_padding(self.padding))
-        if not isfinite(self.value):
-            raise ParameterError(f"Pad2D value must be finite, got {self.value}")
+        check_number(self.value, "Pad2D value")
 
     @property
     def border(self) -> Padding:
@@ -95,7 +99,7 @@ class Pad2D(Routing):
 
     def forward(self, *inputs: Array) -> Array:
         """The image with its border."""
-        (a,) = inputs
+        a = as_floating(inputs[0], "the input")
         check_image(tuple(a.shape))
         return pad(a, self.border, self.value)
 

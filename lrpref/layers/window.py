@@ -6,12 +6,13 @@ strided slice, so a convolution is a short loop over taps, and its adjoint is th
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from ..arithmetic import full
+from ..arithmetic import full, is_integer
 from ..backend import Array
-from ..errors import ParameterError, ShapeError
+from ..errors import ParameterError, ShapeError, shown
 
 Pair = tuple[int, int]
 Padding = tuple[int, int, int, int]
@@ -19,10 +20,11 @@ Padding = tuple[int, int, int, int]
 
 def _integers(value: int | Sequence[int], lengths: tuple[int, ...], least: int, what: str) -> tuple[int, ...]:
     """Return `value` as a tuple of integers >= `least`; raise ParameterError for anything else."""
-    numbers = tuple(value) if isinstance(value, Iterable) else (value,)
-    if len(numbers) not in lengths or not all(hasattr(v, "__index__") and v >= least for v in numbers):
+    given: Any = value
+    numbers = tuple(given) if isinstance(given, tuple | list) or getattr(given, "ndim", 0) == 1 else (given,)
+    if len(numbers) not in lengths or not all(is_integer(v, least) for v in numbers):
         allowed = " or ".join(map(str, lengths))
-        raise ParameterError(f"{what} takes {allowed} integers >= {least}, got {value!r}")
+        raise ParameterError(f"{what} takes {allowed} integers >= {least}, got {shown(value)}")
     return tuple(int(v) for v in numbers)
 
 
@@ -70,10 +72,12 @@ def crop(x: Array, padding: Padding) -> Array:
 
 
 def check_image(shape: tuple[int, ...]) -> None:
-    """Raise ShapeError unless `shape` is (N, C, H, W)."""
+    """Raise ShapeError unless `shape` is (N, C, H, W), with at least one channel and one cell."""
     if len(shape) != 4:
         hint = "; add the batch axis with x[None]" if len(shape) == 3 else ""
         raise ShapeError(f"expected images of shape (N, C, H, W), got {shape}{hint}")
+    if 0 in shape[1:]:
+        raise ShapeError(f"expected images with at least one channel and one cell, got {shape}")
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ import numpy as np
 
 from ..arithmetic import (
     as_fraction,
+    check_integer,
     check_not_pixels,
     exact_array,
     exact_number,
@@ -33,9 +34,12 @@ from ..arithmetic import (
     rounded,
 )
 from ..backend import Array, to_numpy
-from ..errors import DTypeError, ParameterError
+from ..errors import DTypeError
 from ..layers import BatchNorm, Head, Layer, Scale, Sigmoid, Tanh
 from ..network import Network
+
+MOST_DIGITS = 10_000
+"""The largest number of decimal digits that `exact` and `digits` accept."""
 
 
 @overload
@@ -65,7 +69,7 @@ def exact(x: Any, digits: int = 50) -> Network | np.ndarray:
     DTypeError
         If a layer is irrational; names the node.
     ParameterError
-        If an element is not a number, or `digits` is less than 1.
+        If an element is not a number, or `digits` is not an integer from 1 to 10,000.
 
     Examples
     --------
@@ -78,8 +82,7 @@ def exact(x: Any, digits: int = 50) -> Network | np.ndarray:
         numbers = exact_array(x)
         check_not_pixels(x, "the array")
         return numbers
-    if digits < 1:
-        raise ParameterError(f"BatchNorm's square root needs at least 1 digit, got digits={digits}")
+    check_integer(digits, "digits, those of BatchNorm's square root,", least=1, most=MOST_DIGITS)
     return convert_layers(x, lambda name, layer: exact_layer(name, layer, digits))
 
 

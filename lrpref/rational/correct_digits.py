@@ -32,15 +32,24 @@ import numpy as np
 from .._support.budget import EXACT_SECONDS, Budget
 from .._support.extras import library
 from .._support.progress import Bar
-from ..arithmetic import as_dtype, as_floating, converted, is_rational, is_real_floating
+from ..arithmetic import (
+    as_dtype,
+    as_floating,
+    check_choice,
+    check_flag,
+    check_integer,
+    converted,
+    is_rational,
+    is_real_floating,
+)
 from ..backend import Array, to_numpy
 from ..composites import Composite, resolve
-from ..errors import BudgetError, DTypeError, LrprefError, ParameterError, RelevanceWarning
+from ..errors import BudgetError, DTypeError, LrprefError, RelevanceWarning, shown
 from ..layers import Layer
-from ..network import Network
+from ..network import Network, check_network
 from ..rules import Rule
 from ..walk import DEFAULT_RULE, Trace, trace
-from .conversion import convert_layers, exact, exact_layer
+from .conversion import MOST_DIGITS, convert_layers, exact, exact_layer
 
 REFERENCES = ("auto", "exact", "mpmath")
 
@@ -180,10 +189,13 @@ def digits(
     >>> {name: bool(summary.worst > 6) for name, summary in found.summary.items()}
     {'float32': True, 'float64': True}
     """
-    if reference not in REFERENCES:
-        raise ParameterError(f"reference must be one of {', '.join(map(repr, REFERENCES))}, got {reference!r}")
-    if precision < 30:
-        raise ParameterError(f"precision must be at least 30 decimal digits, got {precision}")
+    check_network(net)
+    check_choice(reference, "reference", REFERENCES)
+    check_integer(precision, "precision, in decimal digits,", least=30, most=MOST_DIGITS)
+    if progress is not None:
+        check_flag(progress, "progress")
+    if not (isinstance(dtypes, tuple | list) and dtypes):
+        raise DTypeError(f"dtypes must be a sequence of floating-point types, got {shown(dtypes)}")
     total = Budget(budget, '; or use reference="mpmath", whose numbers do not grow' if reference == "exact" else "")
     kinds = {kind.type.__name__: kind for kind in map(_floating_type, dtypes)}
     net, x, composite = net.to("numpy").without_head(), to_numpy(as_floating(x, "the input")), resolve(rule)
@@ -201,9 +213,9 @@ def digits(
 def _floating_type(kind: Any) -> np.dtype[Any]:
     """The NumPy number type; raises DTypeError if it is not one of those that lrpref computes with."""
     try:
-        found: np.dtype[Any] = np.dtype(kind)
-    except TypeError as error:
-        raise DTypeError(f"{kind!r} is not a NumPy number type") from error
+        found: np.dtype[Any] = np.dtype("O" if kind is None else kind)
+    except (TypeError, ValueError) as error:
+        raise DTypeError(f"{shown(kind)} is not a NumPy number type") from error
     if found == np.dtype(object) or not is_real_floating(np.empty(0, found)):
         raise DTypeError(f"expected float32, float64 or longdouble, got {found}")
     return found

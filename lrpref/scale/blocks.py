@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +16,9 @@ import numpy as np
 
 from .._support.files import is_stream, whole
 from .._support.progress import Bar
-from ..arithmetic import is_exact
+from ..arithmetic import is_exact, is_integer
 from ..backend import Array, array_namespace, asarray, backend_name, is_array, to_numpy
-from ..errors import DTypeError, ParameterError, ShapeError, at_block
+from ..errors import DTypeError, ParameterError, ShapeError, at_block, shown
 from ..network import Network
 
 
@@ -76,12 +75,13 @@ def map_blocks(
 
 def _checked_size(batch_size: int | None, N: int) -> int:
     """The samples in a block; raises ParameterError if `batch_size` is not a positive integer."""
-    given: Any = max(N, 1) if batch_size is None else batch_size
-    if isinstance(given, bool) or not isinstance(given, Integral) or given < 1:
+    if batch_size is None:
+        return max(N, 1)
+    if not is_integer(batch_size, least=1):
         raise ParameterError(
-            f"batch_size must be an integer of at least 1, or None for all samples; got {batch_size!r}"
+            f"batch_size must be an integer of at least 1, or None for all samples; got {shown(batch_size)}"
         )
-    return int(given)
+    return int(batch_size)
 
 
 # ---- one block -------------------------------------------------------------------------------------------------
@@ -139,10 +139,12 @@ def _is_path(out: Any) -> bool:
 
 def _check(out: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
     """Raise ShapeError or DTypeError if an array cannot hold the result without loss."""
+    if not hasattr(out, "shape") or not hasattr(out, "__setitem__"):
+        raise ParameterError(f"out must be an array or the path of a .npy file, got {shown(out)}")
     if tuple(out.shape) != shape:
         raise ShapeError(f"out has shape {tuple(out.shape)}, but the relevance of the input has shape {shape}")
     holds = to_numpy(_cut(out, 0, 0)).dtype
-    if not np.can_cast(dtype, holds):
+    if holds.kind != dtype.kind or not np.can_cast(dtype, holds):
         raise DTypeError(
             f"out has dtype {holds}, but the relevance is {dtype}; to compute in {holds} use net.astype(...)"
         )

@@ -9,14 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
 from .._support.budget import Budget
-from ..backend import Array
+from ..arithmetic import check_flag
+from ..backend import Array, numbers
 from ..composites import Composite, resolve
-from ..errors import unknown
+from ..errors import is_one_of, unknown
 from ..fast import FORMS, can_prepare, prepare
-from ..network import Network
+from ..network import Network, check_network
 from ..rules import Rule
 from ..seeds import check, start_at
 from ..walk import DEFAULT_RULE, trace
@@ -110,7 +109,10 @@ def explain(
     >>> explain(net, np.array([[3.0, 1.0]]), rule="zero")
     array([[ 6., -1.]])
     """
-    x = x if hasattr(x, "shape") else np.asarray(x)
+    check_network(net)
+    if progress is not None:
+        check_flag(progress, "progress")
+    x = x if hasattr(x, "shape") else numbers(x, "the input")
     if budget is not None and not isinstance(budget, Budget):
         budget = Budget(budget)  # one clock for all blocks
     work = _explainer(net, tuple(x.shape), rule, node, form, budget)
@@ -133,7 +135,7 @@ def _explainer(
     def plain(x: Array, target: Any, seed: Any) -> Array:
         return trace(net, x, target, rule, seed, node, budget).relevance
 
-    if form not in ("plain", *FORMS):
+    if not is_one_of(form, ("plain", *FORMS)):
         raise unknown("form", form, ("plain", *FORMS))
     resolve(rule).assign(net)  # raises before any block is computed
     if form == "plain" or (form == "direct" and not can_prepare(net)):

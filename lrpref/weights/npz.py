@@ -27,11 +27,11 @@ import numpy as np
 
 from .. import layers as layer_types
 from .._support.files import check_writable, is_stream, whole
-from ..arithmetic import all_finite
-from ..backend import asarray, is_array, to_numpy
-from ..errors import LrprefError, WeightsError, unknown
+from ..arithmetic import all_finite, given_up
+from ..backend import is_array, to_numpy
+from ..errors import LrprefError, WeightsError, shown, unknown
 from ..layers import BASES, Layer
-from ..network import Network
+from ..network import Network, check_network
 from .formats import CONVERTED, REFUSED, what_to_do
 
 FORMAT = "lrpref-network/1"
@@ -70,6 +70,9 @@ def find(name: str | os.PathLike[str]) -> Path:
     WeightsError
         If the path does not exist, or is a folder or a file of another format; the message says what to do.
     """
+    given: object = name
+    if not isinstance(given, str | os.PathLike):
+        raise unknown("network", given, names())
     path = Path(name)
     if str(name) in names():
         return next(found for folder in FOLDERS if (found := folder / f"{name}.npz").is_file())
@@ -156,6 +159,10 @@ def save(
     OutputError
         If the file cannot be written: `path` is a folder, its folder does not exist, or it is read-only.
     """
+    check_network(net)
+    given: object = path
+    if not isinstance(given, str | os.PathLike):
+        raise WeightsError(f"networks are stored as .npz files; a path is expected, got {shown(given)}")
     keys: dict[int, str] = {}
     arrays: dict[str, np.ndarray] = {}
     specs: dict[str, Any] = {}
@@ -197,8 +204,12 @@ def _describe(name: str, layer: Layer, arrays: dict[str, np.ndarray], dtype: Any
 
 def _narrowed(value: np.ndarray, dtype: Any, what: str) -> np.ndarray:
     """Cast `value` to the type to store; raises WeightsError if that is not floating-point, or overflows."""
-    if np.dtype(dtype).kind != "f":
-        raise WeightsError(f"dtype must be a floating-point type or None, got {np.dtype(dtype)}")
+    try:
+        floating = np.dtype(dtype).kind == "f"
+    except (TypeError, ValueError):
+        floating = False
+    if not floating:
+        raise WeightsError(f"dtype must be a floating-point type or None, got {shown(dtype)}")
     with np.errstate(over="ignore"):
         stored = value.astype(dtype)
     if not all_finite(stored):
@@ -216,7 +227,7 @@ def _build(name: str, spec: Mapping[str, Any], arrays: Mapping[str, np.ndarray])
         if f"{name}.{field}" not in arrays:
             raise WeightsError(f"layer {name!r}: the array {name}.{field} is missing")
         array = arrays[f"{name}.{field}"]
-        values[field] = array.astype(np.float32) if array.dtype == np.float16 else asarray(array)
+        values[field] = given_up(array.astype(np.float32) if array.dtype == np.float16 else array)
     return kind(**values)
 
 

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from ..backend import is_array, to_numpy
-from ..errors import LrprefError, WeightsError
+from ..errors import LrprefError, WeightsError, shown
 from ..layers import Layer
-from ..network import Network
+from ..network import Network, check_network
 
 STATISTICS = {"mean": "running_mean", "var": "running_var"}
 """The fields of a layer that have another name in PyTorch, and that name."""
@@ -60,6 +60,8 @@ def from_state_dict(net: Network, state: Mapping[str, Any]) -> Network:
     ...
     lrpref.errors.WeightsError: the arrays do not fit the network: missing: fc.weight (1, 2); unexpected: fc.weigth
     """
+    check_network(net)
+    check_state(state)
     entries = list(_entries(net))
     known = {key for entry in entries for key in entry.keys}
     problems: Problems = defaultdict(list)
@@ -68,10 +70,16 @@ def from_state_dict(net: Network, state: Mapping[str, Any]) -> Network:
         arrays[id(entry.layer)] |= _take(entry, state, problems)
     problems["unexpected"] += [key for key in state if key not in known and key.rpartition(".")[2] != IGNORED]
     named = {id(layer): (name, layer) for name, layer, _ in net.nodes}
-    layers = {key: _replaced(name, layer, arrays[key], problems) for key, (name, layer) in named.items()}
+    layers = {key: _replaced(name, layer, arrays.pop(key, {}), problems) for key, (name, layer) in named.items()}
     if found := "; ".join(f"{kind}: {', '.join(keys)}" for kind, keys in problems.items() if keys):
         raise WeightsError(f"the arrays do not fit the network: {found}")
     return net.with_nodes([(name, layers[id(layer)], inputs) for name, layer, inputs in net.nodes])
+
+
+def check_state(state: object) -> None:
+    """Raise WeightsError unless `state` is a mapping."""
+    if not isinstance(state, Mapping):
+        raise WeightsError(f"weights are given as a mapping from names to arrays, got {shown(state)}")
 
 
 def as_array(x: Any) -> np.ndarray:

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ...errors import InputError
+from ...arithmetic import as_dtype, as_floating
+from ...backend import numbers, to_numpy
+from ...errors import InputError, shown
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,13 +68,18 @@ def scaled(x: np.ndarray, mean: float | Sequence[float] = 0.0, std: float | Sequ
     >>> scaled(np.full((1, 1, 1, 1), 255, dtype=np.uint8), mean=0.5, std=0.25).item()
     2.0
     """
+    x = to_numpy(numbers(x, "x"))
     if x.dtype != np.uint8 or x.ndim != 4:
         raise InputError(f"expected images (N, C, H, W) of uint8, got {x.shape} of {x.dtype}")
     unit = x.astype(np.float32) / 255
-    shift, scale = (np.reshape(np.asarray(v, dtype=np.float32), (-1, 1, 1)) for v in (mean, std))
-    if not {len(shift), len(scale)} <= {1, x.shape[1]} or not np.all(scale > 0):
+    given = as_floating(mean, "mean"), as_floating(std, "std")
+    with np.errstate(over="ignore"):
+        shift, scale = (np.reshape(to_numpy(as_dtype(v, np.float32)), (-1, 1, 1)) for v in given)
+    fits = {len(shift), len(scale)} <= {1, x.shape[1]}
+    if not (fits and np.isfinite(shift).all() and np.isfinite(scale).all() and (scale > 0).all()):
         raise InputError(
-            f"mean and std must be one number or one per channel of {x.shape}, std > 0; got {mean} and {std}"
+            f"mean and std must be finite, one number or one per channel of {x.shape}, std > 0; "
+            f"got {shown(mean)} and {shown(std)}"
         )
     standardised: np.ndarray = (unit - shift) / scale
     return standardised

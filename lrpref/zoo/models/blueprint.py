@@ -11,11 +11,16 @@ from typing import Any
 
 import numpy as np
 
-from ...errors import ParameterError
+from ...arithmetic import check_integer, check_number, given_up, is_shape
+from ...backend import to_numpy
+from ...errors import ParameterError, shown
 from ...layers import BatchNorm, Conv2D, Dense, Layer, ReLU, Scale
 from ...layers.base import Shape
 from ...network import INPUT, Network, Node
-from ...weights.state_dict import from_state_dict
+from ...weights.state_dict import check_state, from_state_dict
+
+WIDEST = 100
+"""The largest factor for the channels."""
 
 SMALL = 64
 """Images with fewer rows or columns than this get the form of a network that is usual for CIFAR-10."""
@@ -38,12 +43,13 @@ class Blueprint:
     """
 
     def __init__(self, input_shape: Sequence[int], width: float) -> None:
-        if len(input_shape) != 3 or min(input_shape) < 1:
+        if not is_shape(input_shape, least=1) or len(input_shape) != 3:
             raise ParameterError(
-                f"input_shape must be (channels, rows, columns) of one image, got {tuple(input_shape)}"
+                f"input_shape must be (channels, rows, columns) of one image, got {shown(input_shape)}"
             )
-        if not width > 0:
-            raise ParameterError(f"width must be a positive factor for the channels, got {width}")
+        check_number(width, "width, a factor for the channels,", least=0)
+        if not 0 < width <= WIDEST:
+            raise ParameterError(f"width must be a positive factor for the channels, at most {WIDEST}, got {width}")
         self.width = width
         self.small = min(input_shape[1:]) < SMALL
         self.shapes: dict[str, Shape] = {INPUT: (1, *input_shape)}
@@ -79,15 +85,22 @@ class Blueprint:
 
     def dense(self, name: str, at: str, out: int) -> str:
         """Add a Dense layer with a bias; returns its name."""
+        check_integer(out, "the number of outputs", least=1)
         return self.put(name, Dense(zeros(out, self.channels(at)), zeros(out)), at)
 
     def network(self, seed: int | np.random.Generator | None, state: Mapping[str, Any] | None) -> Network:
         """Return the network with the weights in `state`, or else with random ones."""
         net = Network(self.nodes)
         if state is not None:
+            check_state(state)
             fixed = {f"{name}.weight": layer.weight for name, layer, _ in net.nodes if isinstance(layer, Scale)}
             return from_state_dict(net, {**state, **fixed})
-        return net if seed is None else initialised(net, np.random.default_rng(seed))
+        if seed is None:
+            return net
+        if isinstance(seed, np.random.Generator):
+            return initialised(net, seed)
+        check_integer(seed, "seed", least=0)
+        return initialised(net, np.random.default_rng(seed))
 
 
 def initialised(net: Network, rng: np.random.Generator) -> Network:
@@ -102,11 +115,11 @@ def initialised(net: Network, rng: np.random.Generator) -> Network:
         if isinstance(layer, Conv2D | Dense):
             weight = rng.standard_normal(layer.weight.shape, dtype=np.float32)
             weight *= np.float32((2 / layer.fan_in()) ** 0.5)
-            node = node._replace(layer=replace(layer, weight=weight))
+            node = node._replace(layer=replace(layer, weight=given_up(weight)))
         nodes.append(node)
     return Network(nodes)
 
 
 def zeros(*shape: int) -> np.ndarray:
     """Return zeros in float32 that take no memory."""
-    return np.broadcast_to(np.float32(0), shape)
+    return np.broadcast_to(to_numpy(given_up(np.zeros((), dtype=np.float32))), shape)

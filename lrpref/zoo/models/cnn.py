@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from ...errors import ParameterError
+from ...arithmetic import check_flag, check_integer, is_shape
+from ...errors import ParameterError, shown
 from ...layers import Flatten, MaxPool2D
 from ...network import INPUT, Network
 from .blueprint import Blueprint
@@ -59,8 +60,10 @@ def simple_cnn(
     WeightsError
         If `state` does not fit the network.
     """
-    if not channels:
-        raise ParameterError("a CNN needs at least one convolution, got channels=()")
+    if not is_shape(channels, least=1) or not channels:
+        raise ParameterError(f"channels are those of each convolution, at least one, got {shown(channels)}")
+    check_integer(hidden, "hidden", least=1)
+    check_flag(batch_norm, "batch_norm")
     plan, at = Blueprint(input_shape, width), INPUT
     if min(input_shape[1:]) < 2 ** (len(channels) - 1):
         raise ParameterError(f"{len(channels) - 1} max-pools leave no pixel of an image of {tuple(input_shape[1:])}")

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ...errors import ParameterError
+from ...arithmetic import check_choice, check_flag
 from ...layers import Add, Concat, Flatten, GlobalAvgPool2D, MaxPool2D, Scale
 from ...network import INPUT, Network
 from .blueprint import Blueprint, zeros
@@ -61,8 +61,7 @@ def resnet20(
     ----------
     He et al. 2016 (arXiv 1512.03385), sec. 4.2.
     """
-    if shortcut not in ("A", "B"):
-        raise ParameterError(f'shortcut must be "A" (no parameters) or "B" (a projection), got {shortcut!r}')
+    check_choice(shortcut, "shortcut", ("A", "B"))
     plan = Blueprint(input_shape, width)
     at = _stem(plan, 16, kernel=3)
     for stage in (1, 2, 3):
@@ -120,6 +119,8 @@ def resnet50(
     ----------
     He et al. 2016 (arXiv 1512.03385), table 1.
     """
+    if stem_pool is not None:
+        check_flag(stem_pool, "stem_pool")
     plan = Blueprint(input_shape, width)
     at = _stem(plan, 64, kernel=3 if plan.small else 7)
     if stem_pool or (stem_pool is None and not plan.small):

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ...arithmetic import check_flag
 from ...errors import ParameterError
 from ...layers import Dropout, Flatten, MaxPool2D
 from ...network import INPUT, Network
@@ -110,6 +111,7 @@ def _vgg(
 ) -> Network:
     """Five stages of `depths` convolutions, then the classifier."""
     plan = Blueprint(input_shape, width)
+    check_flag(batch_norm, "batch_norm")
     if min(input_shape[1:]) < 32:
         raise ParameterError(
             f"VGG halves an image five times and needs at least 32 x 32 pixels, got {tuple(input_shape[1:])}"

@@ -15,7 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ...errors import ShapeError, unknown
+from ...arithmetic import is_shape
+from ...errors import ShapeError, is_one_of, shown, unknown
 
 _HERE = Path(__file__).parent
 
@@ -36,6 +37,8 @@ def names(shape: Sequence[int] | None = None) -> list[str]:
     -------
     list of str
     """
+    if shape is not None and not is_shape(shape):
+        raise ShapeError(f"expected a shape (C, H, W), got {shown(shape)}")
     return [name for name, shapes in _shapes().items() if shape is None or tuple(shape) in shapes]
 
 
@@ -62,10 +65,10 @@ def load(name: str, shape: Sequence[int] | None = None) -> np.ndarray:
         If the sample is not available in this shape.
     """
     shapes = _known(name)
-    wanted = shapes[0] if shape is None else tuple(shape)
+    wanted = shapes[0] if shape is None else tuple(shape) if is_shape(shape) else ()
     if wanted not in shapes:
         available = " and ".join(map(str, shapes))
-        raise ShapeError(f"sample {name!r} is available in shape {available}, not in {wanted}")
+        raise ShapeError(f"sample {name!r} is available in shape {available}, not in {shown(shape)}")
     pixels = _digit(name) if shapes == (DIGIT,) else _photograph(name, wanted[-1])
     image: np.ndarray = np.moveaxis(pixels, -1, 0).astype(np.float32, order="C") / 255
     return image[None]
@@ -113,7 +116,7 @@ def _shapes() -> dict[str, tuple[tuple[int, ...], ...]]:
 def _known(name: str) -> tuple[tuple[int, ...], ...]:
     """The shapes of a sample; raises UnknownNameError."""
     shapes = _shapes()
-    if name not in shapes:
+    if not is_one_of(name, shapes):
         raise unknown("sample", name, shapes)
     return shapes[name]
 
