@@ -65,7 +65,7 @@ def from_torch(module: Any, example: Any) -> Network:
         If torch is not installed.
     """
     torch = library("torch", "torch", "PyTorch modules")
-    twin, x = _twin(torch, module), torch.as_tensor(example).detach().cpu().double()
+    twin, x = _twin(torch, module), _as_double(torch, example)
     with torch.no_grad():
         try:
             expected = twin(x.clone())
@@ -94,6 +94,16 @@ def _twin(torch: Any, module: Any) -> Any:
         raise ConversionError("the module has lazy parameters; run it once before the import")
     twin = twin.eval().cpu().double()
     return torch.nn.Sequential(twin) if torch.fx.Tracer().is_leaf_module(twin, "") else twin
+
+
+def _as_double(torch: Any, example: Any) -> Any:
+    """Return the example as a tensor of float64 on the CPU; raises ConversionError if it is not a tensor or array."""
+    try:
+        return torch.as_tensor(example).detach().cpu().double()
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ConversionError(
+            f"the example must be one tensor or array, of the module's only input: {error}"
+        ) from error
 
 
 def _trace(torch: Any, twin: Any) -> Any:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from .._support.files import whole
+from .._support.untrusted import MAX_JSON, UNREADABLE, parse_json, reason
 from .._support.version import __version__
 from ..errors import InputError
 from .images import Images
@@ -105,11 +106,11 @@ def _plain(value: Any) -> float | None:
 def read(path: Path, about: Mapping[str, Any]) -> Rows:
     """Return the measures in the file of a unit; raises InputError if it is damaged or was measured differently."""
     try:
-        first, *rest = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        first, *rest = _lines(path)
         names = list(rest[0])
-        rows = {name: np.asarray([np.nan if row[name] is None else row[name] for row in rest]) for name in names}
-    except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
-        raise InputError(f"{path} is damaged ({error}); delete it to measure this unit again") from error
+        rows = {name: np.asarray([np.nan if row[name] is None else float(row[name]) for row in rest]) for name in names}
+    except UNREADABLE as error:
+        raise InputError(f"{path} is damaged ({reason(error)}); delete it to measure this unit again") from error
     different = [key for key, value in about.items() if not isinstance(first, dict) or first.get(key) != value]
     if different:
         raise InputError(
@@ -122,8 +123,18 @@ def read(path: Path, about: Mapping[str, Any]) -> Rows:
 def files(out: Path) -> Iterator[dict[str, Any]]:
     """Yield the header of each unit's file."""
     for path in sorted((out / "units").glob("*.jsonl")):
-        with path.open(encoding="utf-8") as stream:
-            yield json.loads(stream.readline())
+        try:
+            yield next(_lines(path))
+        except (ValueError, StopIteration) as error:
+            raise InputError(f"{path} is damaged ({error}); delete it to measure this unit again") from error
+
+
+def _lines(path: Path) -> Iterator[Any]:
+    """Yield the JSON of each line of a file; raises ValueError for one that is damaged, or a file that is too large."""
+    if path.stat().st_size > MAX_JSON:
+        raise ValueError(f"it has more than {MAX_JSON} bytes")
+    with path.open(encoding="utf-8") as stream:
+        yield from map(parse_json, stream)
 
 
 # ---- progress ----------------------------------------------------------------------------------------------------
