@@ -686,6 +686,18 @@ def test_constants_that_would_grow(tmp_path: Path) -> None:
     assert from_onnx(path)["y"].weight.shape == (2000, 2000)
 
 
+def test_a_shared_weight_counts_for_each_copy(tmp_path: Path) -> None:
+    """A Gemm with an alpha makes a copy: 8 MB for the weight itself, and 8 MB for each of the three layers."""
+    path = saved(chain(*[("Gemm", {"alpha": 0.5}, numbers(1000, 1000))] * 3, shape=("N", 1000)), tmp_path)
+    model = onnx.load_model(path)
+    for node in model.graph.node:
+        node.input[1] = "c0_0"
+    path = saved(model, tmp_path)
+    assert len(from_onnx(path, max_bytes=33 * 10**6).nodes) == 3
+    with pytest.raises(ConversionError, match=r"node 'gemm2' \(Gemm\): .* need more memory than max_bytes=31000000"):
+        from_onnx(path, max_bytes=31 * 10**6)
+
+
 def test_the_size_of_a_folded_constant_is_the_right_one() -> None:
     """Estimates that are too high would refuse weights that a file computes."""
     w, indices = np.ones((4, 5, 6)), np.array([0, 2, 2])
