@@ -34,7 +34,7 @@ from lrpref import (
     plot,
     rules,
 )
-from lrpref.errors import FusionError, RuleError
+from lrpref.errors import FusionError, RuleError, ShapeError
 
 
 class Said(NamedTuple):
@@ -614,3 +614,12 @@ def test_a_missing_package_is_named(
     code, _, err = run("explain", "mnist-cnn", *arguments)
     assert code == 2
     assert 'pip install "lrpref[plot]"' in err
+
+
+def test_an_input_that_the_metadata_make_too_large() -> None:
+    from lrpref.cli.common import input_shape
+
+    with pytest.raises(
+        ShapeError, match=r"one sample of shape \(3, 1000000, 1000000\) would have 3000000000000 numbers"
+    ):
+        input_shape({"input": {"shape": [3, 10**6, 10**6]}})

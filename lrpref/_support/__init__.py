@@ -1,1 +1,1 @@
-"""Shared helpers that are not about LRP: atomic file writes, optional libraries, progress bars, time budgets."""
+"""Shared helpers that are not about LRP: file writes, bounds on files, optional libraries, progress, time budgets."""
