@@ -6,8 +6,10 @@ A layer may be used at several nodes (shared weights), and a node may feed sever
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from heapq import heappop, heappush
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -31,7 +33,7 @@ from .arithmetic import (
 from .backend import Array, DType, array_namespace, asarray, backend_name, is_array, load_backend, to_numpy
 from .errors import DTypeError, GraphError, InputError, ShapeError, at_node, is_one_of, listed, shown, warn
 from .layers import Concat, Dropout, Flatten, Head, Layer, LogSoftmax, Scale, Sigmoid, Softmax
-from .layers.base import Shape
+from .layers.base import Shape, check_size
 
 INPUT = "input"
 """The name of the network's input, for nodes to refer to."""
@@ -200,6 +202,7 @@ class Network:
         for name, layer, inputs in self.nodes:
             with at_node(name, layer):
                 shapes[name] = layer.output_shape(*(shapes[i] for i in inputs))
+                check_size(shapes[name])
         return shapes
 
     def _check_size(self, shape: Shape) -> None:
@@ -551,12 +554,12 @@ def _count_by_type(layers: Sequence[Layer]) -> list[str]:
 
 def _check(nodes: Sequence[Node]) -> None:
     """Raise GraphError unless names are unique and known, and each layer has the number of inputs that it takes."""
-    names = [node.name for node in nodes]
     if not nodes:
         raise GraphError("a network needs at least one node")
+    names = Counter(node.name for node in nodes)
     if INPUT in names:
         raise GraphError(f"{INPUT!r} is the name of the network's input; call the node something else")
-    if twice := sorted({name for name in names if names.count(name) > 1}):
+    if twice := sorted(name for name, count in names.items() if count > 1):
         raise GraphError(f"node names must be unique; used more than once: {', '.join(twice)}")
     for name, layer, inputs in nodes:
         if missing := [i for i in inputs if i != INPUT and i not in names]:
@@ -573,21 +576,32 @@ def _check(nodes: Sequence[Node]) -> None:
 
 def _sorted(nodes: Sequence[Node]) -> list[Node]:
     """The nodes, each after those that it reads, otherwise in the given order; raises GraphError on a cycle."""
-    waiting, done, order = list(nodes), {INPUT}, []
-    while waiting:
-        ready = next((node for node in waiting if done.issuperset(node.inputs)), None)
-        if ready is None:
-            raise GraphError(f"the graph has a cycle: {' -> '.join(_cycle(waiting))}")
-        waiting.remove(ready)
-        done.add(ready.name)
-        order.append(ready)
+    unread = [set(node.inputs) - {INPUT} for node in nodes]
+    readers: dict[str, list[int]] = {node.name: [] for node in nodes}
+    for k, names in enumerate(unread):
+        for name in names:
+            readers[name].append(k)
+    ready, order = [k for k, names in enumerate(unread) if not names], []
+    while ready:
+        node = nodes[heappop(ready)]
+        order.append(node)
+        for k in readers[node.name]:
+            unread[k].remove(node.name)
+            if not unread[k]:
+                heappush(ready, k)
+    if len(order) < len(nodes):
+        waiting = [node for node, names in zip(nodes, unread, strict=True) if names]
+        raise GraphError(f"the graph has a cycle: {' -> '.join(_cycle(waiting))}")
     return order
 
 
 def _cycle(nodes: Sequence[Node]) -> list[str]:
     """The names along one cycle of nodes of which each reads another one of them; the first name is repeated."""
     inputs = {node.name: node.inputs for node in nodes}
-    path = [nodes[0].name]
-    while path[-1] not in path[:-1]:
-        path.append(next(i for i in inputs[path[-1]] if i in inputs))
-    return path[path.index(path[-1]) :][::-1]
+    path = {nodes[0].name: 0}  # in order
+    name = nodes[0].name
+    while True:
+        name = next(i for i in inputs[name] if i in inputs)
+        if name in path:
+            return [*list(path)[path[name] :], name][::-1]
+        path[name] = len(path)

@@ -1735,9 +1735,107 @@ ARRAYS = [
 ]
 
 
+def hostile(name: str) -> str:
+    """The test of a file made to hurt."""
+    return f"tests/test_hostile.py::test_a_file_is_refused_by_name_and_in_time[{name}]"
+
+
+BOUNDS = [
+    Mutant(
+        "the header of an array is read at any length",
+        "_support/untrusted.py",
+        "head = BytesIO(stream.read(HEADER_BYTES))",
+        "head = stream",
+        hostile("npz_bomb_in_the_header"),
+        "numpy.load reads the header before it checks its length",
+    ),
+    Mutant(
+        "an axis of 0 excuses one of 10**30",
+        "_support/untrusted.py",
+        "prod(max(n, 1) for n in shape)",
+        "prod(shape)",
+        hostile("npz_of_shape_1e30_by_0"),
+        "lrpref 0.2: OverflowError",
+    ),
+    Mutant(
+        "JSON of any depth",
+        "_support/untrusted.py",
+        "if any(isinstance(value, dict | list) for value in level):",
+        "if not level and found is None:",
+        hostile("json_of_depth_900"),
+        "lrpref 0.2: RecursionError",
+    ),
+    Mutant(
+        "integers of any length",
+        "_support/untrusted.py",
+        "if len(digits) > MAX_DIGITS:",
+        "if len(digits) > 4000:",
+        hostile("json_with_an_eps_of_400_digits"),
+        "lrpref 0.2: OverflowError",
+    ),
+    Mutant(
+        "a member twice",
+        "weights/npz.py",
+        "if name in members:",
+        "if name in ():",
+        hostile("npz_with_a_member_twice"),
+        "numpy.load takes the last of them",
+    ),
+    Mutant(
+        "a directory of any size",
+        "weights/npz.py",
+        "if size is not None and size > self.largest:",
+        "if size is None:",
+        hostile("npz_with_a_large_directory"),
+        "zipfile reads the directory at once",
+    ),
+    Mutant(
+        "layers that copy a shared weight take no memory",
+        "importers/onnx.py",
+        "self._count(*held, *border, shapes[0])",
+        "self._count(*border, shapes[0])",
+        "tests/test_import_onnx.py::test_a_shared_weight_counts_for_each_copy",
+        "a slip of the pen",
+    ),
+    Mutant(
+        "the patches of a convolution take no memory",
+        "importers/onnx.py",
+        "self._check_patches(layer, before[0], shapes[0])",
+        "pass",
+        hostile("onnx_convolution_of_500_by_500"),
+        "onnx's evaluator gathers all patches at once",
+    ),
+    Mutant(
+        "the positions of a kernel take no time",
+        "importers/onnx.py",
+        "(TAP + GATHERED * prod(after))",
+        "GATHERED * prod(after)",
+        hostile("onnx_pool_of_1000_by_1000"),
+        "lrpref 0.2: 20 s for a file of 144 bytes",
+    ),
+    Mutant(
+        "padding of any size",
+        "layers/window.py",
+        "    check_size(larger)\n",
+        "",
+        hostile("convolution_padded_by_1e8"),
+        "lrpref 0.2: MemoryError",
+    ),
+    Mutant(
+        "a header of an archive of any size",
+        "zoo/datasets/cifar10.py",
+        "if not 0 <= size <= MAX_PIECE:",
+        "if size < 0:",
+        hostile("tar_with_a_pax_header_of_3_gib"),
+        "tarfile reads a member's header at once",
+    ),
+]
+
+
 MUTANTS = [
     *NOT_FINITE,
     *CORNERS,
+    *BOUNDS,
     *EDGES,
     *ARRAYS,
     *STABILIZER,

@@ -38,7 +38,7 @@ from lrpref import (
     plot,
     rules,
 )
-from lrpref.errors import FusionError, RuleError
+from lrpref.errors import FusionError, RuleError, ShapeError
 
 
 class Said(NamedTuple):
@@ -814,3 +814,12 @@ def test_an_ascii_terminal(tmp_path: Path) -> None:
     assert (started.returncode, out) == (2, "")
     assert err.startswith("lrpref: \\u56db.npy is not a readable .npy file: ")
     assert err.count("\n") == 1
+
+
+def test_an_input_that_the_metadata_make_too_large() -> None:
+    from lrpref.cli.common import input_shape
+
+    with pytest.raises(
+        ShapeError, match=r"one sample of shape \(3, 1000000, 1000000\) would have 3000000000000 numbers"
+    ):
+        input_shape({"input": {"shape": [3, 10**6, 10**6]}})

@@ -18,6 +18,7 @@ import lrpref
 from lrpref import from_onnx
 from lrpref.errors import ConversionError, LrprefError, ShapeError, WeightsError
 from lrpref.importers.layout import CHANNELS_LAST, Layout, plain
+from lrpref.importers.onnx import folded_size
 from lrpref.importers.onnx_evaluator import evaluated
 from lrpref.importers.onnx_operations import FOLDED, OPERATIONS, SUPPORTED
 
@@ -750,8 +751,12 @@ REFUSED: dict[str, tuple[tuple[Node, ...], str]] = {
     "too many features": ((FLAT, ("MatMul", {}, numbers(7, 2))), "its weights take 7 features, its input has 108"),
     "weights not finite": ((("Conv", {}, W * np.nan),), r"node 'conv0' \(Conv\): Conv2D weight holds NaN"),
     "much padding": (
+        (("Pad", {}, np.array([0, 0, 7000, 7000, 0, 0, 0, 0])), ("Relu", {}), ("Relu", {})),
+        "the weights and activations need more memory than",
+    ),
+    "far too much padding": (
         (("Pad", {}, np.array([0, 0, 10**6, 10**6, 0, 0, 0, 0])),),
-        "the activations need more memory than",
+        r"one sample of shape \(3, 1000006, 1000006\) would have 3000036000108 numbers, more than the limit",
     ),
     "output as flattened rows": ((LAST, FLAT), r"the output is a flattened \(N, H, W, C\) image"),
 }
@@ -878,17 +883,87 @@ def test_weights_elsewhere(location: str, told: dict[str, int], message: str, tm
 
 
 def test_constants_that_would_grow(tmp_path: Path) -> None:
-    """ConstantOfShape and a broadcasting sum could require any amount of memory."""
+    """ConstantOfShape and a broadcasting sum could require any amount of memory; `max_bytes` moves the limit."""
     nodes = [
         helper.make_node("ConstantOfShape", ["huge"], ["zeros"]),
         helper.make_node("Add", ["x", "zeros"], ["y"]),
     ]
-    with pytest.raises(ConversionError, match=r"node 'zeros' \(ConstantOfShape\): it computes a constant of up to"):
+    with pytest.raises(ConversionError, match=r"node 'zeros' \(ConstantOfShape\): .* need more memory than max_bytes="):
         from_onnx(saved(proto(nodes, {"huge": np.array([10**9, 10**9])}, ("N", 3), "y", 20), tmp_path))
-    nodes = [helper.make_node("Add", ["row", "column"], ["table"]), helper.make_node("Add", ["x", "table"], ["y"])]
-    constants = {"row": np.zeros((1, 2000)), "column": np.zeros((2000, 1))}
-    with pytest.raises(ConversionError, match="a constant of up to 4000000 elements"):
-        from_onnx(saved(proto(nodes, constants, ("N", 3), "y", 20), tmp_path))
+    nodes = [helper.make_node("Add", ["row", "column"], ["table"]), helper.make_node("MatMul", ["x", "table"], ["y"])]
+    constants = {"row": np.ones((1, 2000)), "column": np.ones((2000, 1))}
+    path = saved(proto(nodes, constants, ("N", 2000), "y", 20), tmp_path)
+    with pytest.raises(
+        ConversionError, match=r"node 'table' \(Add\): with an array of shape \(4000000,\), the weights"
+    ):
+        from_onnx(path, max_bytes=2**24)
+    assert from_onnx(path)["y"].weight.shape == (2000, 2000)
+
+
+def test_a_shared_weight_counts_for_each_copy(tmp_path: Path) -> None:
+    """A Gemm with an alpha makes a copy: 8 MB for the weight itself, and 8 MB for each of the three layers."""
+    path = saved(chain(*[("Gemm", {"alpha": 0.5}, numbers(1000, 1000))] * 3, shape=("N", 1000)), tmp_path)
+    model = onnx.load_model(path)
+    for node in model.graph.node:
+        node.input[1] = "c0_0"
+    path = saved(model, tmp_path)
+    assert len(from_onnx(path, max_bytes=33 * 10**6).nodes) == 3
+    with pytest.raises(ConversionError, match=r"node 'gemm2' \(Gemm\): .* need more memory than max_bytes=31000000"):
+        from_onnx(path, max_bytes=31 * 10**6)
+
+
+def test_the_size_of_a_folded_constant_is_the_right_one() -> None:
+    """Estimates that are too high would refuse weights that a file computes."""
+    w, indices = np.ones((4, 5, 6)), np.array([0, 2, 2])
+    node = helper.make_node
+    for made, values in (
+        (node("Gather", ["w", "i"], ["y"], axis=1), [w, indices]),
+        (node("Gather", ["w", "i"], ["y"]), [w, indices]),
+        (node("Mul", ["w", "v"], ["y"]), [w, np.ones((6,))]),
+        (node("Concat", ["w", "v"], ["y"], axis=0), [w, w]),
+        (node("Transpose", ["w"], ["y"]), [w]),
+        (node("ConstantOfShape", ["s"], ["y"]), [np.array([3, 4])]),
+    ):
+        twin = proto([made], {}, ("N",), "y", 20)
+        del twin.graph.input[:]
+        twin.graph.input.extend(helper.make_tensor_value_info(n, DOUBLE, ()) for n in made.input)
+        assert folded_size(made, values) == evaluated(twin, dict(zip(made.input, values, strict=True)), "y").size
+
+
+def test_sparse_weights_are_refused_by_name(tmp_path: Path) -> None:
+    model = chain(("MatMul", {}, numbers(2, 2)), shape=("N", 2))
+    values, places = (onnx.numpy_helper.from_array(np.array(v), "c0_0") for v in ([1.0], [0]))
+    sparse = helper.make_sparse_tensor(values, places, [2, 2])
+    del model.graph.initializer[:]
+    model.graph.sparse_initializer.append(sparse)
+    with pytest.raises(ConversionError, match="the weights 'c0_0' are sparse; store all numbers"):
+        from_onnx(saved(model, tmp_path))
+    constant = helper.make_node("Constant", [], ["c0_0"], sparse_value=sparse)
+    del model.graph.sparse_initializer[:]
+    model.graph.node.insert(0, constant)
+    with pytest.raises(ConversionError, match="a constant by sparse_value is not supported"):
+        from_onnx(saved(model, tmp_path))
+
+
+def test_bounds_of_clip_may_have_an_axis(tmp_path: Path) -> None:
+    net = from_onnx(saved(chain(("Clip", {}, np.array([0.0]), np.array([6.0]))), tmp_path))
+    assert isinstance(net["clip0"], lrpref.ReLU6)
+
+
+def test_arrays_of_five_axes_are_named_in_full(tmp_path: Path) -> None:
+    moved = ("Transpose", {"perm": [0, 2, 3, 4, 1]})
+    ones = [np.ones(3)] * 4
+    with pytest.raises(ConversionError, match=r"got \(axis 0, axis 2, axis 3, axis 4, axis 1\)"):
+        from_onnx(saved(chain(moved, ("BatchNormalization", {}, *ones), shape=("N", 3, 1, 2, 2)), tmp_path))
+    model = chain(("Reshape", {}, np.array([0, -1] + [1] * 10)), shape=("N", *[1] * 11))
+    with pytest.raises(ConversionError, match=r"reshaping .* is not supported"):
+        from_onnx(saved(model, tmp_path))
+
+
+@pytest.mark.parametrize("example", [(np.ones((2, 3)), np.ones(2)), "x", [[1.0], [2.0, 3.0]], [object()]])
+def test_an_example_that_is_not_an_array(example: Any, tmp_path: Path) -> None:
+    with pytest.raises(ConversionError, match=r"net\.onnx: the example must be an array of numbers"):
+        from_onnx(saved(chain(("Relu", {})), tmp_path), example)
 
 
 SMALL = [name for name in FILES if name != "torch-dynamo"]

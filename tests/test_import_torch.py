@@ -600,3 +600,9 @@ def test_arrays_of_any_tensor() -> None:
 def test_the_page_lists_what_is_supported() -> None:
     page = (Path(__file__).parent.parent / "docs" / "import.md").read_text()
     assert SUPPORTED in " ".join(page.split())
+
+
+@pytest.mark.parametrize("example", [(1.0, [2.0, 3.0]), "x", None])
+def test_an_example_that_is_not_a_tensor(example: Any) -> None:
+    with pytest.raises(ConversionError, match="the example must be one tensor or array"):
+        from_torch(nn.ReLU(), example)

@@ -212,3 +212,9 @@ def test_state_dicts_of_torch() -> None:
         filled_weight = np.array(filled["0"].weight)
         module[0].weight.zero_()
     assert_array_equal(filled["0"].weight, filled_weight)  # a copy: further training does not change it
+
+
+def test_names_are_strings() -> None:
+    net = Network.sequential(Dense(np.zeros((1, 1))), names=["fc"])
+    with pytest.raises(WeightsError, match="the names of arrays must be strings, got 1"):
+        from_state_dict(net, {"fc.weight": np.ones((1, 1)), 1: np.ones(1)})  # type: ignore[dict-item]

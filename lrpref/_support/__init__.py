@@ -1,1 +1,1 @@
-"""Helpers that are not about LRP: atomic file writes, parameters as text, optional libraries, progress, budgets."""
+"""Helpers that are not about LRP: file writes, bounds on files, parameters as text, optional libraries, budgets."""

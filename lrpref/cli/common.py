@@ -13,6 +13,7 @@ from .._support.tables import aligned
 from ..errors import LrprefError
 from ..fusion import forward_difference, fuse, fusion_plan
 from ..layers import BatchNorm
+from ..layers.base import check_size
 from ..network import Network
 from ..zoo import inputs, samples
 
@@ -51,6 +52,7 @@ def input_shape(about: dict[str, Any]) -> list[int]:
             "the network's file does not record the shape of its input; "
             "save it with metadata={'input': {'shape': [C, H, W]}}"
         )
+    check_size((1, *shape))
     return shape
 
 

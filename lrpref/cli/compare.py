@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from .. import weights
+from .._support.untrusted import read_npy
 from ..differences import TOLERANCE, explain_difference
-from ..errors import InputError
+from ..errors import InputError, WeightsError
 from ..walk import DEFAULT_RULE
 from .common import add_input, add_network, command, fused_network, number, read_input
 
@@ -53,8 +54,6 @@ def run(chosen: argparse.Namespace) -> int:
 def _heatmap(path: str) -> np.ndarray:
     """Read an array from an .npy file; raises InputError."""
     try:
-        with open(path, "rb") as stream:
-            found: np.ndarray = np.lib.format.read_array(stream, allow_pickle=False)
-    except weights.UNREADABLE as error:
-        raise InputError(f"{path} is not a readable .npy file: {error}") from error
-    return found
+        return read_npy(path)
+    except WeightsError as error:
+        raise InputError(str(error)) from error

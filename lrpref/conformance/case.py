@@ -7,7 +7,6 @@ anything: text is parsed into fractions, and names are looked up.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
@@ -20,6 +19,7 @@ import numpy as np
 
 from .. import layers as layer_types
 from .. import rules as rule_types
+from .._support.untrusted import UNREADABLE, read_json, reason
 from ..errors import LrprefError, WeightsError, unknown
 from ..layers import BatchNorm, Layer
 from ..network import Network
@@ -147,8 +147,8 @@ class Case:
             return replace(cls._built(data, floats), table=table)
         except CaseError:
             raise
-        except (LrprefError, KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
-            raise CaseError(f"case {str(data.get('id'))!r} cannot be built: {error!r}") from error
+        except (LrprefError, *UNREADABLE) as error:
+            raise CaseError(f"case {str(data.get('id'))[:40]!r} cannot be built: {reason(error)}") from error
 
     def in_fractions(self) -> Case:
         """Return the case in exact numbers, without the head, for `lrpref.explain`."""
@@ -346,8 +346,8 @@ def _load(folder: Path, name: str, version: str) -> Case:
 def _json(path: Path) -> Mapping[str, Any]:
     """Read a JSON object from a file; raises CaseError."""
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
+        data = read_json(path)
+    except (OSError, ValueError) as error:
         raise CaseError(f"{path} cannot be read as JSON: {error}") from error
     if not isinstance(data, dict):
         raise CaseError(f"{path} contains a {type(data).__name__}; expected a JSON object")

@@ -17,6 +17,9 @@ import numpy as np
 from ..errors import ConversionError
 from .graph import Shape
 
+MAX_MOVED = 6
+"""The most axes of an array that is reshaped to as many axes: all orders of them are tried."""
+
 CHANNELS_LAST = (0, 2, 3, 1)
 """The axes of (N, H, W, C) as indices into (N, C, H, W)."""
 
@@ -87,7 +90,7 @@ class Layout:
         the plain one is preferred.
         """
         before = self.shape(shape)
-        if len(target) != len(before):
+        if len(target) != len(before) or len(target) > MAX_MOVED:
             return None
         rest = range(1, len(before))
         moves = [(0, *move) for move in permutations(rest)]

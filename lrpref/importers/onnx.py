@@ -22,8 +22,11 @@ from typing import Any
 import numpy as np
 
 from .._support.extras import library
+from .._support.untrusted import MAX_AXES, UNREADABLE, reason
+from ..backend import is_array
 from ..errors import ConversionError, LrprefError, WeightsError
-from ..layers import Layer
+from ..layers import Conv2D, Dense, Layer
+from ..layers.window import padded
 from ..network import INPUT, Network
 from ..weights import MAX_BYTES
 from ..weights.state_dict import as_array
@@ -33,11 +36,11 @@ from .onnx_evaluator import evaluated
 from .onnx_file import DOMAINS, FLOATING, Model, fixed_shape, in_words, read_model
 from .onnx_operations import FOLDED, OPERATIONS, SUPPORTED, Activation, Call, merged
 
-MAX_FOLDED = 2**20
-"""The most elements of a constant that is computed from others, unless the operation keeps their number."""
+MAX_WORK = 2**38
+"""The most work of the check on the example, in multiplications of a matrix product; about a minute on one core."""
 
-SIZE_KEPT = ("Cast", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze")
-"""The folded operations whose result has as many elements as their input."""
+GATHERED, TAP = 2**6, 2**19
+"""What a number that is gathered or compared, and a tap of a window, count as work."""
 
 
 ANY_ORDER = (
@@ -64,7 +67,8 @@ def from_onnx(
     output : str or None
         The output to import, if the file has several.
     max_bytes : int
-        The most memory, in bytes, for the weights, and for the activations on the example; 4 GiB by default.
+        The most memory, in bytes, for weights, constants and activations on the example together, each number in
+        float64, and for the patches of one convolution; 4 GiB by default.
 
     Returns
     -------
@@ -117,6 +121,8 @@ def imported(
         net = fixed_where_unproven(net, own.shape, importer.free_axes(), importer.graph.bound, prove)
     except (ConversionError, WeightsError) as error:
         raise type(error)(f"{path}: {error}") from error
+    except MemoryError as error:
+        raise ConversionError(f"{path}: {reason(error)}; give a smaller example, or a lower max_bytes") from error
     return net if model.double else net.astype(np.float32), own.shape[1:]
 
 
@@ -134,11 +140,19 @@ def _example(model: Model, example: Any, given: Shape | None, max_bytes: int) ->
         shape = fixed_shape(model, given)
         require(prod(shape) * 8 <= max_bytes, f"an input of shape {shape} needs more memory than max_bytes={max_bytes}")
         return np.random.default_rng(0).normal(size=shape)
-    x = as_array(example).astype(np.float64)
+    x = _as_float64(example)
     told = model.shape or (None,) * x.ndim
     fits = len(told) == x.ndim and all(n in (None, m) for n, m in zip(told, x.shape, strict=True))
     require(fits, f"the example has shape {x.shape}, the file expects {in_words(told)}")
     return x
+
+
+def _as_float64(example: Any) -> np.ndarray:
+    """Return the example as an array; raises ConversionError if it is not one."""
+    try:
+        return as_array(example).astype(np.float64)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ConversionError(f"the example must be an array of numbers: {error}") from error
 
 
 def _label(node: Any) -> str:
@@ -152,17 +166,17 @@ def _label(node: Any) -> str:
 def _twin(onnx: Any, model: Model, shape: Shape) -> Any:
     """Return the model in float64, with its weights as further inputs; raises WeightsError if it is invalid."""
     double, kinds = onnx.TensorProto.DOUBLE, onnx.helper
-    values = [kinds.make_tensor_value_info(model.input, double, shape)]
-    for name, value in model.constants.items():
-        kind = double if value.dtype.kind == "f" else kinds.np_dtype_to_tensor_dtype(value.dtype)
-        values.append(kinds.make_tensor_value_info(name, kind, value.shape))
-    output = kinds.make_tensor_value_info(model.output, double, ())  # the checker requires some shape, and ignores it
     try:
+        values = [kinds.make_tensor_value_info(model.input, double, shape)]
+        for name, value in model.constants.items():
+            kind = double if value.dtype.kind == "f" else kinds.np_dtype_to_tensor_dtype(value.dtype)
+            values.append(kinds.make_tensor_value_info(name, kind, value.shape))
+        output = kinds.make_tensor_value_info(model.output, double, ())  # the checker requires a shape, and ignores it
         graph = kinds.make_graph([_in_double(onnx, node) for node in model.nodes], "lrpref", values, [output])
         twin = kinds.make_model(graph, opset_imports=[kinds.make_opsetid("", model.opset)])
         onnx.checker.check_model(twin)
-    except (onnx.checker.ValidationError, ValueError) as error:
-        raise WeightsError(f"not valid ONNX: {str(error).strip().splitlines()[0]}") from error
+    except (onnx.checker.ValidationError, *UNREADABLE) as error:
+        raise WeightsError(f"not valid ONNX: {reason(error).strip().splitlines()[0]}") from error
     return twin
 
 
@@ -212,15 +226,16 @@ class _Importer:
         own = tuple(int(shape[k]) for k in np.argsort(self.input_layout.axes))
         self.graph = Graph(own)
         self.at = {model.input: Activation(INPUT, own, self.input_layout)}
-        self.cells = prod(own)
+        self.cells = prod(own) + sum(value.size for value in self.weights.values())
+        self.work = 0
 
     def network(self) -> tuple[Network, Layout]:
         """Return the network, and the layout of the file's output."""
         for node in self.twin.graph.node:
             try:
                 self._operation(node)
-            except (LrprefError, KeyError, TypeError, ValueError) as error:
-                what = error if isinstance(error, LrprefError) else f"invalid attributes or inputs: {error}"
+            except (LrprefError, *UNREADABLE) as error:
+                what = error if isinstance(error, LrprefError) else f"invalid attributes or inputs: {reason(error)}"
                 raise ConversionError(f"node {_label(node)!r} ({node.op_type}): {what}") from error
         require(self.model.output in self.at, "the output of the file does not depend on its input")
         last = self.at[self.model.output]
@@ -290,23 +305,42 @@ class _Importer:
         return self.graph.add(layers, read, self._names(node))
 
     def _check_size(self, layers: Sequence[Layer], read: Sequence[str]) -> None:
-        """Raise ConversionError if the activations, including padding, would need too much memory."""
+        """Raise ConversionError if the layers or their outputs, including padding, need too much memory or time."""
         shapes = [self.graph.shapes[name] for name in read]
         for layer in layers:
-            if hasattr(layer, "window"):
-                top, bottom, left, right = layer.window.padding
-                N, C, H, W = shapes[0]
-                self._count((N, C, top + H + bottom, left + W + right))
-            shapes = [layer.output_shape(*shapes)]
+            before, shapes = shapes, [layer.output_shape(*shapes)]
+            held = [tuple(array.shape) for array in vars(layer).values() if is_array(array)]
+            border = [padded(before[0], layer.window.padding)] if hasattr(layer, "window") else []
+            self._count(*held, *border, shapes[0])
+            self._check_patches(layer, before[0], shapes[0])
+            self.work += work(layer, before[0], shapes[0])
+            require(
+                self.work <= MAX_WORK,
+                f"on the example, the network needs more than {MAX_WORK:.1e} operations; give a smaller example",
+            )
+        if not layers:
             self._count(shapes[0])
 
-    def _count(self, shape: Shape) -> None:
-        """Add an array to the memory in use; raises ConversionError once that exceeds the limit."""
-        self.cells += prod(shape)
+    def _check_patches(self, layer: Layer, before: Shape, after: Shape) -> None:
+        """Raise ConversionError if onnx's convolution needs too much memory: it gathers all patches, and their places.
+
+        It fills a dilated kernel with zeros first.
+        """
+        if isinstance(layer, Conv2D):
+            needed = 8 * patches(layer, before, after) * (2 * before[0] + 2) // max(before[0], 1)
+            require(
+                needed <= self.max_bytes,
+                f"the patches of this convolution need {needed} bytes, more than max_bytes={self.max_bytes}",
+            )
+
+    def _count(self, *shapes: Shape) -> None:
+        """Add arrays to the memory in use; raises ConversionError once that exceeds the limit."""
+        self.cells += sum(map(prod, shapes))
         most = self.max_bytes // 8
         require(
             self.cells <= most,
-            f"with an array of shape {shape}, the activations need more memory than max_bytes={self.max_bytes}",
+            f"with an array of shape {shapes[-1]}, the weights and activations need more memory than "
+            f"max_bytes={self.max_bytes}",
         )
 
     def _names(self, node: Any) -> list[str]:
@@ -322,15 +356,7 @@ class _Importer:
             raise ConversionError(f"all of its inputs are constants, which is supported only for {', '.join(FOLDED)}")
         feeds = {k: self.known[k] for k in node.input if k in self.known}
         feeds |= {k: np.broadcast_to(0.0, self.at[k].foreign) for k in node.input if k in self.at}
-        values = list(feeds.values())
-        if node.op_type == "ConstantOfShape":
-            cells = prod(map(abs, values[0].ravel().tolist()))
-        else:
-            cells = 0 if node.op_type in ("Shape", *SIZE_KEPT) else prod(max(v.size, 1) for v in values)
-        require(
-            cells <= MAX_FOLDED,
-            f"it computes a constant of up to {cells} elements; at most {MAX_FOLDED} are supported",
-        )
+        self._count((folded_size(node, list(feeds.values())),))
         graph = self.onnx.helper.make_graph(
             [node],
             "lrpref",
@@ -339,6 +365,41 @@ class _Importer:
         )
         twin = self.onnx.helper.make_model(graph, opset_imports=self.twin.opset_import)
         return evaluated(twin, feeds, node.output[0])
+
+
+def patches(layer: Conv2D, before: Shape, after: Shape) -> int:
+    """Return how many numbers all patches of a convolution have, if a dilated kernel is filled with zeros."""
+    extent = (d * (k - 1) + 1 for k, d in zip(layer.window.kernel, layer.window.dilation, strict=True))
+    return prod(before[:2]) * prod(extent) * prod(after[2:])
+
+
+def work(layer: Layer, before: Shape, after: Shape) -> int:
+    """Return the work of a layer, in lrpref and in the evaluator, in units of one multiplication in a matrix product.
+
+    Numbers that are gathered, compared or added one by one count GATHERED each; a tap of a window counts TAP.
+    """
+    found = GATHERED * prod(after)
+    if isinstance(layer, Dense):
+        found += prod(before) * after[1]
+    if isinstance(layer, Conv2D):
+        found += patches(layer, before, after) * (GATHERED + after[1] // layer.groups)
+    if hasattr(layer, "window"):
+        found += prod(layer.window.kernel) * (TAP + GATHERED * prod(after))
+    return found
+
+
+def folded_size(node: Any, values: list[np.ndarray]) -> int:
+    """Return how many elements, at most, an operation on constants has; raises for inputs that do not fit."""
+    if node.op_type == "ConstantOfShape":
+        shape = values[0].ravel().tolist()
+        require(len(shape) <= MAX_AXES, f"a shape of {len(shape)} axes; at most {MAX_AXES} are supported")
+        return prod(map(abs, shape))
+    if node.op_type in ("Add", "Sub", "Mul", "Div"):
+        return prod(np.broadcast_shapes(*(value.shape for value in values)))
+    if node.op_type == "Gather":
+        axis = next((attribute.i for attribute in node.attribute if attribute.name == "axis"), 0)
+        return values[0].size // max(values[0].shape[axis], 1) * values[1].size
+    return MAX_AXES if node.op_type == "Shape" else sum(value.size for value in values)
 
 
 def _type(onnx: Any, value: np.ndarray) -> Any:

@@ -8,6 +8,7 @@ read.
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from .._support.extras import library
+from .._support.untrusted import MAX_AXES, MAX_ENTRIES, reason
 from ..errors import ConversionError, LrprefError, WeightsError
 from ..weights.state_dict import as_array
 from .graph import Shape, require
@@ -66,12 +68,14 @@ def read_model(path: Path, output: str | None, max_bytes: int) -> Model:
     if path.stat().st_size > max_bytes:
         raise WeightsError(f"{path}: the file has {path.stat().st_size} bytes, more than max_bytes={max_bytes}")
     try:
-        proto = onnx.load_model(path, format="protobuf", load_external_data=False)
+        content = path.read_bytes()
+        _check_structure(memoryview(content), _TENSORS)
+        proto = onnx.load_model_from_string(content, format="protobuf")
         return _model(onnx, proto, path, output, max_bytes)
     except LrprefError as error:
         raise type(error)(f"{path}: {error}") from error
     except Exception as error:  # the parser of protocol buffers may raise anything
-        raise WeightsError(f"{path}: not a readable ONNX file: {error}") from error
+        raise WeightsError(f"{path}: not a readable ONNX file: {reason(error)}") from error
 
 
 def _model(onnx: Any, proto: Any, path: Path, output: str | None, max_bytes: int) -> Model:
@@ -79,6 +83,7 @@ def _model(onnx: Any, proto: Any, path: Path, output: str | None, max_bytes: int
     graph = proto.graph
     if not proto.ir_version or not graph.node:
         raise WeightsError("the file is not an ONNX file, or has no operations")
+    require(len(graph.node) <= MAX_ENTRIES, f"it has {len(graph.node)} operations; at most {MAX_ENTRIES} are supported")
     output = _output(graph, output)
     nodes = _reaching(graph.node, output)
     stored = {tensor.name: tensor for tensor in graph.initializer}
@@ -88,11 +93,14 @@ def _model(onnx: Any, proto: Any, path: Path, output: str | None, max_bytes: int
         f"lrpref supports one input; the file has {len(given)}: {', '.join(v.name for v in given)}",
     )
     kind = given[0].type.tensor_type
+    require(len(kind.shape.dim) <= MAX_AXES, f"the input {given[0].name!r} has more than {MAX_AXES} axes")
     require(kind.elem_type in FLOATING, f"the input {given[0].name!r} must have a floating-point type")
     dims = [d.dim_value if d.HasField("dim_value") and d.dim_value > 0 else None for d in kind.shape.dim]
     versions = [entry.version for entry in proto.opset_import if entry.domain in DOMAINS]
     require(bool(versions), "the file does not declare the version of ONNX's operators (opset) that it uses")
     read = {name for node in nodes for name in node.input}
+    for sparse in graph.sparse_initializer:
+        require(sparse.values.name not in read, f"the weights {sparse.values.name!r} are sparse; store all numbers")
     return Model(
         nodes=tuple(node for node in nodes if node.op_type != "Constant"),
         constants=_constants(onnx, {k: t for k, t in stored.items() if k in read}, nodes, path.parent, max_bytes),
@@ -143,15 +151,24 @@ def _constants(
             if attribute.name == "value":
                 tensors[node.output[0]] = value
             else:  # value_float, value_ints and so on
-                values[node.output[0]] = np.asarray(value)
+                values[node.output[0]] = _numbers(attribute.name, value)
+    require(len(tensors) <= MAX_ENTRIES, f"it has {len(tensors)} arrays; at most {MAX_ENTRIES} are supported")
     total = sum(_checked_size(onnx, tensor, folder) for tensor in tensors.values())
     if total > max_bytes:
-        raise WeightsError(f"the weights need {total} bytes, more than max_bytes={max_bytes}")
+        raise WeightsError(f"the weights need {total} bytes in float64, more than max_bytes={max_bytes}")
     return values | {k: as_array(onnx.numpy_helper.to_array(t, str(folder))) for k, t in tensors.items()}
 
 
+def _numbers(name: str, value: Any) -> np.ndarray:
+    """Return the value of a Constant that is given by another attribute than "value"."""
+    require(
+        name in ("value_float", "value_floats", "value_int", "value_ints"), f"a constant by {name} is not supported"
+    )
+    return np.asarray(value)
+
+
 def _checked_size(onnx: Any, tensor: Any, folder: Path) -> int:
-    """Return the bytes that a tensor needs; raises WeightsError if the file holds more or fewer."""
+    """Return the bytes that a tensor needs in float64; raises WeightsError if the file holds more or fewer numbers."""
     name = f"the weights {tensor.name!r}"
     try:
         dtype = np.dtype(onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type))
@@ -159,6 +176,8 @@ def _checked_size(onnx: Any, tensor: Any, folder: Path) -> int:
         raise ConversionError(f"{name} have the unknown type {tensor.data_type}") from error
     half = str(dtype) == "bfloat16"
     require(half or dtype.kind in "fiub", f"{name} have dtype {dtype}; lrpref reads real numbers and booleans only")
+    if len(tensor.dims) > MAX_AXES:
+        raise WeightsError(f"{name} have {len(tensor.dims)} axes; at most {MAX_AXES} are supported")
     if any(n < 0 for n in tensor.dims):
         raise WeightsError(f"{name} have a negative size: {tuple(tensor.dims)}")
     size = int(prod(tensor.dims) * dtype.itemsize)
@@ -168,7 +187,7 @@ def _checked_size(onnx: Any, tensor: Any, folder: Path) -> int:
         raise WeightsError(
             f"{name} declare shape {tuple(tensor.dims)} ({size} bytes), but hold {len(tensor.raw_data)} bytes"
         )
-    return size
+    return int(prod(tensor.dims) * 8)
 
 
 def _check_external(tensor: Any, folder: Path, size: int) -> None:
@@ -188,6 +207,57 @@ def _check_external(tensor: Any, folder: Path, size: int) -> None:
             f"{name} need {size} bytes, but the model declares {length} bytes at offset {offset} of "
             f"{told.get('location')!r}, which has {file.stat().st_size}"
         )
+
+
+# ---- before the file is parsed -----------------------------------------------------------------------------------
+
+MAX_STRUCTURE = 2**24
+"""The most bytes of a file without the numbers of its weights: 16 MiB. Parsed, they take up to a hundredfold."""
+
+FIELD = 16
+"""The least that a field counts, in bytes."""
+
+_NUMBERS = dict.fromkeys((4, 5, 7, 9, 10, 11))
+_TENSORS = {7: {1: {5: {5: _NUMBERS}}, 5: _NUMBERS}}
+"""Where the numbers are, as numbers of fields: of the model's graph, the nodes' attributes, and the initialisers."""
+
+
+def _check_structure(message: memoryview, path: Mapping[int, Any], used: int = 0) -> int:
+    """Return `used` plus the bytes of a protobuf message, without numbers; raises WeightsError at MAX_STRUCTURE."""
+    at = 0
+    while at < len(message):
+        key, start = _varint(message, at)
+        size, start = _field(message, key & 7, start)
+        used += FIELD + start - at
+        at = start + size
+        if key >> 3 not in path:
+            used += size
+        elif (inner := path[key >> 3]) is not None:
+            used = _check_structure(message[start:at], inner, used)
+        if used > MAX_STRUCTURE:
+            raise WeightsError(f"without its weights, the file has more than {MAX_STRUCTURE} bytes")
+    return used
+
+
+def _field(message: memoryview, kind: int, start: int) -> tuple[int, int]:
+    """Return the size and the start of a field's content; raises ValueError for kinds that ONNX does not use."""
+    if kind == 0:
+        return 0, _varint(message, start)[1]
+    if kind == 2:
+        return _varint(message, start)
+    if kind in (1, 5):
+        return {1: 8, 5: 4}[kind], start
+    raise ValueError(f"unknown kind of field, {kind}")
+
+
+def _varint(message: memoryview, at: int) -> tuple[int, int]:
+    """Return an integer of variable length, and where it ends."""
+    value = 0
+    for k, byte in enumerate(message[at : at + 10]):
+        value |= (byte & 127) << 7 * k
+        if byte < 128:
+            return value, at + k + 1
+    raise ValueError("the file ends within a number")
 
 
 def fixed_shape(model: Model, given: Shape | None) -> Shape:

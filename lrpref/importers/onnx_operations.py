@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from .._support.untrusted import MAX_AXES
 from ..errors import ConversionError
 from ..layers import (
     Add,
@@ -139,7 +140,8 @@ def single(value: float) -> float:
 
 def axes_in_words(layout: Layout) -> str:
     """Return the axes of images as text, such as "(N, H, W, C)"."""
-    return f"({', '.join('NCHW'[axis] for axis in layout.axes)})"
+    names = "NCHW" if len(layout.axes) == 4 else [f"axis {axis}" for axis in range(len(layout.axes))]
+    return f"({', '.join(names[axis] for axis in layout.axes)})"
 
 
 # ---- linear ----------------------------------------------------------------------------------------------------
@@ -295,7 +297,7 @@ def _relu(call: Call) -> Step:
 
 def _clip(call: Call) -> Step:
     """ReLU from 0 without bound, ReLU6 from 0 to 6"""
-    low, high = call.setting("min", 1), call.setting("max", 2)
+    low, high = _number(call.setting("min", 1)), _number(call.setting("max", 2))
     if low == 0 and (high is None or isinf(high) or high >= LARGEST):
         return [ReLU()], call.x.layout
     require(
@@ -303,6 +305,11 @@ def _clip(call: Call) -> Step:
         f"clipping from {low} to {high} is not supported; only from 0 without bound, or from 0 to 6",
     )
     return [ReLU6()], call.x.layout
+
+
+def _number(value: Any) -> Any:
+    """Return the number in a list of one; anything else as it is."""
+    return value[0] if isinstance(value, list) and len(value) == 1 else value
 
 
 def _leaky_relu(call: Call) -> Step:
@@ -420,6 +427,7 @@ def _reshape(call: Call) -> Step:
     before = call.x.foreign
     told = [int(n) for n in call.weight(1, "shape").ravel()]
     copied = not call.attributes.get("allowzero", 0)
+    require(len(told) <= MAX_AXES, f"a shape of {len(told)} axes; at most {MAX_AXES} are supported")
     target = [before[k] if n == 0 and copied and k < len(before) else n for k, n in enumerate(told)]
     if target.count(-1) == 1:
         known = -prod(target)

@@ -8,8 +8,12 @@ from pathlib import Path
 import numpy as np
 
 from .._support.extras import library
+from .._support.untrusted import MAX_ENTRIES, UNREADABLE, reason
 from ..errors import WeightsError
 from ..weights import MAX_BYTES
+
+MAX_HEADER = 2**22
+"""The most bytes of a header, the list of the tensors: 4 MiB."""
 
 NUMBERS = {
     **{"F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "I32": "<i4", "I16": "<i2", "I8": "<i1"},
@@ -28,7 +32,7 @@ def read_safetensors(path: str | os.PathLike[str], max_bytes: int = MAX_BYTES) -
     path : str or path-like
         A .safetensors file.
     max_bytes : int
-        The largest file to read, in bytes; 4 GiB by default.
+        The largest file to read, in bytes; 4 GiB by default. Reading takes about twice its size in memory.
 
     Returns
     -------
@@ -49,10 +53,23 @@ def read_safetensors(path: str | os.PathLike[str], max_bytes: int = MAX_BYTES) -
     if path.stat().st_size > max_bytes:
         raise WeightsError(f"{path}: the file has {path.stat().st_size} bytes, more than max_bytes={max_bytes}")
     try:
+        _check_header(path)
         tensors = package.deserialize(path.read_bytes())
-    except package.SafetensorError as error:
-        raise WeightsError(f"{path}: not a readable .safetensors file: {error}") from error
-    return {name: _array(path, name, told["dtype"], told["data"], told["shape"]) for name, told in tensors}
+        if len(tensors) > MAX_ENTRIES:
+            raise ValueError(f"it has {len(tensors)} tensors; at most {MAX_ENTRIES} are supported")
+        return {name: _array(path, name, told["dtype"], told["data"], told["shape"]) for name, told in tensors}
+    except WeightsError:
+        raise
+    except (package.SafetensorError, *UNREADABLE) as error:
+        raise WeightsError(f"{path}: not a readable .safetensors file: {reason(error)}") from error
+
+
+def _check_header(path: Path) -> None:
+    """Raise ValueError if the header is too long: the package ends the process if it runs out of memory."""
+    with path.open("rb") as stream:
+        size = int.from_bytes(stream.read(8), "little")
+    if size > MAX_HEADER:
+        raise ValueError(f"its header has {size} bytes; at most {MAX_HEADER} are supported")
 
 
 def _array(path: Path, name: str, kind: str, data: bytes, shape: list[int]) -> np.ndarray:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
+from math import prod
 from typing import Any, ClassVar, Protocol
 
 from ..arithmetic import as_floating, check_alike, is_real_floating
@@ -21,6 +22,18 @@ from ..errors import RuleError, ShapeError, shown
 from ..ledger import Flow
 
 Shape = tuple[int, ...]
+
+MAX_CELLS = 2**30
+"""The most numbers that one sample may have anywhere in a network, padding included: 4 GiB in float32."""
+
+
+def check_size(shape: Shape) -> None:
+    """Raise ShapeError if one sample of a batch of this shape has more than MAX_CELLS numbers."""
+    if prod(shape[1:]) > MAX_CELLS:
+        raise ShapeError(
+            f"one sample of shape {shape[1:]} would have {prod(shape[1:])} numbers, more than the limit of {MAX_CELLS}"
+            "; use a smaller input, padding or dilation"
+        )
 
 
 class SupportsFlow(Protocol):

@@ -94,7 +94,7 @@ class Conv2D(Convolution):
         channels = self.weight.shape[1] * self.groups
         if shape[1] != channels:
             raise ShapeError(f"expected {channels} channels (axis 1), got {shape[1]} in {shape}")
-        return (shape[0], self.weight.shape[0], *self.window.output_size((shape[2], shape[3])))
+        return (shape[0], self.weight.shape[0], *self.window.output_size(shape))
 
     def parameters(self, *inputs: Array) -> tuple[Array, Array | None]:
         """The weight, and the bias shaped to broadcast over positions (with bias_taps, one value per position)."""

@@ -60,7 +60,7 @@ class Pool2D(Layer):
         """(N, C, H, W) -> (N, C, H', W')."""
         (shape,) = shapes
         check_image(shape)
-        return (*shape[:2], *self.window.output_size((shape[2], shape[3])))
+        return (*shape[:2], *self.window.output_size(shape))
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,7 +11,7 @@ from ..backend import Array, array_namespace, sum_per_sample
 from ..errors import ShapeError
 from ..ledger import Flow
 from .base import Routing, Shape, SupportsFlow
-from .window import Padding, Pair, as_padding, check_image, crop, pad
+from .window import Padding, Pair, as_padding, check_image, crop, pad, padded
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,8 +94,7 @@ class Pad2D(Routing):
         """(N, C, H, W) -> (N, C, top + H + bottom, left + W + right)."""
         (shape,) = shapes
         check_image(shape)
-        top, bottom, left, right = self.border
-        return (*shape[:2], top + shape[2] + bottom, left + shape[3] + right)
+        return padded(shape, self.border)
 
     def forward(self, *inputs: Array) -> Array:
         """The image with its border."""

@@ -13,6 +13,7 @@ from typing import Any
 from ..arithmetic import full, is_integer
 from ..backend import Array
 from ..errors import ParameterError, ShapeError, shown
+from .base import Shape, check_size
 
 Pair = tuple[int, int]
 Padding = tuple[int, int, int, int]
@@ -55,13 +56,22 @@ def as_padding(value: int | Sequence[int]) -> Padding:
     return (rows, rows, columns, columns)
 
 
+def padded(shape: Shape, padding: Padding) -> Shape:
+    """Return the shape of images (N, C, H, W) with their border; raise ShapeError if a sample becomes too large."""
+    top, bottom, left, right = padding
+    N, C, H, W = shape
+    larger = (N, C, top + H + bottom, left + W + right)
+    check_size(larger)
+    return larger
+
+
 def pad(x: Array, padding: Padding, value: float = 0) -> Array:
     """(N, C, H, W) -> the same with a border of `value`; a new array even where the border is empty."""
-    top, bottom, left, right = padding
-    N, C, H, W = x.shape
-    padded = full((N, C, top + H + bottom, left + W + right), value, like=x)
-    padded[:, :, top : top + H, left : left + W] = x
-    return padded
+    top, _, left, _ = padding
+    H, W = x.shape[2:]
+    border = full(padded(tuple(x.shape), padding), value, like=x)
+    border[:, :, top : top + H, left : left + W] = x
+    return border
 
 
 def crop(x: Array, padding: Padding) -> Array:
@@ -89,17 +99,16 @@ class Window:
     padding: Padding
     dilation: Pair = (1, 1)
 
-    def output_size(self, size: Pair) -> Pair:
-        """Return (H, W) of the output for an input of (H, W); raise ShapeError if the kernel does not fit."""
-        top, bottom, left, right = self.padding
-        padded = (size[0] + top + bottom, size[1] + left + right)
+    def output_size(self, shape: Shape) -> Pair:
+        """Return (H, W) of the output for images (N, C, H, W); raise ShapeError if the kernel does not fit."""
+        size = padded(shape, self.padding)[2:]
         extent = tuple(d * (k - 1) + 1 for k, d in zip(self.kernel, self.dilation, strict=True))
-        if padded[0] < extent[0] or padded[1] < extent[1]:
+        if size[0] < extent[0] or size[1] < extent[1]:
             raise ShapeError(
                 f"a kernel of {self.kernel} with dilation {self.dilation} covers {extent} cells, more than the "
-                f"{padded} of the padded input; use a larger input, more padding or a smaller kernel"
+                f"{size} of the padded input; use a larger input, more padding or a smaller kernel"
             )
-        rows, columns = ((p - e) // s + 1 for p, e, s in zip(padded, extent, self.stride, strict=True))
+        rows, columns = ((p - e) // s + 1 for p, e, s in zip(size, extent, self.stride, strict=True))
         return (rows, columns)
 
     def taps(self, output: Pair) -> Iterator[tuple[int, int, tuple[slice, ...]]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ import numpy as np
 
 from .._support.files import write_text
 from .._support.progress import on_terminal
+from .._support.untrusted import MAX_JSON, UNREADABLE, parse_json, reason
 from .._support.version import __version__
 from ..errors import InputError
 from .images import Images
@@ -106,11 +107,11 @@ def _plain(value: Any) -> float | None:
 def read(path: Path, about: Mapping[str, Any]) -> Rows:
     """Return the measures in the file of a unit; raises InputError if it is damaged or was measured differently."""
     try:
-        first, *rest = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        first, *rest = _lines(path)
         names = list(rest[0])
-        rows = {name: np.asarray([np.nan if row[name] is None else row[name] for row in rest]) for name in names}
-    except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
-        raise InputError(f"{path} is damaged ({error}); delete it to measure this unit again") from error
+        rows = {name: np.asarray([np.nan if row[name] is None else float(row[name]) for row in rest]) for name in names}
+    except UNREADABLE as error:
+        raise InputError(f"{path} is damaged ({reason(error)}); delete it to measure this unit again") from error
     different = [key for key, value in about.items() if not isinstance(first, dict) or first.get(key) != value]
     if different:
         raise InputError(
@@ -122,8 +123,15 @@ def read(path: Path, about: Mapping[str, Any]) -> Rows:
 
 def headers(out: Path, units: Iterable[Unit]) -> list[dict[str, Any]]:
     """Return the headers of the files of these units."""
-    texts = ((out / "units" / f"{unit.name}.jsonl").read_text(encoding="utf-8") for unit in units)
-    return [json.loads(text.partition("\n")[0]) for text in texts]
+    return [next(_lines(out / "units" / f"{unit.name}.jsonl")) for unit in units]
+
+
+def _lines(path: Path) -> Iterator[Any]:
+    """Yield the JSON of each line of a file; raises ValueError for one that is damaged, or a file that is too large."""
+    if path.stat().st_size > MAX_JSON:
+        raise ValueError(f"it has more than {MAX_JSON} bytes")
+    with path.open(encoding="utf-8") as stream:
+        yield from map(parse_json, stream)
 
 
 # ---- progress ----------------------------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """Networks stored as `.npz` files, and parameters loaded by name (state dicts)."""
 
-from .npz import FOLDERS, FORMAT, MAX_BYTES, UNREADABLE, check_path, find, load, metadata, names, read_arrays, save
+from .._support.untrusted import MAX_BYTES, UNREADABLE
+from .npz import FOLDERS, FORMAT, check_path, find, load, metadata, names, read_arrays, save
 from .state_dict import from_state_dict
 
 __all__ = [

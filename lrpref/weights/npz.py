@@ -12,21 +12,28 @@ is allocated. File writes are atomic: an error leaves the previous file intact.
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import zipfile
-import zlib
 from collections.abc import Mapping
 from dataclasses import fields
-from math import prod
 from pathlib import Path
-from tokenize import TokenError
 from typing import Any
 
 import numpy as np
 
 from .. import layers as layer_types
 from .._support.files import check_writable, is_stream, whole
+from .._support.untrusted import (
+    MAX_BYTES,
+    MAX_ENTRIES,
+    UNREADABLE,
+    checked_size,
+    npy_header,
+    parse_json,
+    reason,
+)
 from ..arithmetic import all_finite, given_up
 from ..backend import is_array, to_numpy
 from ..errors import LrprefError, WeightsError, shown, unknown
@@ -35,11 +42,8 @@ from ..network import Network, check_network
 from .formats import CONVERTED, REFUSED, what_to_do
 
 FORMAT = "lrpref-network/1"
-MAX_BYTES = 4 * 2**30
-"""The default limit of `load` on the memory that a file's arrays need: 4 GiB."""
-
-UNREADABLE = (OSError, EOFError, ValueError, KeyError, TypeError, SyntaxError, TokenError, RuntimeError, MemoryError)
-"""The exceptions that NumPy raises for a damaged array, in addition to those of `zipfile`."""
+MAX_DIRECTORY = 2**22
+"""The most bytes of an archive's directory, the list of its members: 4 MiB."""
 
 _HERE = Path(__file__).parent
 FOLDERS = (_HERE / "networks", _HERE.parent.parent / "weights")  # of an installed wheel; of a source checkout
@@ -123,10 +127,8 @@ def load(name: str | os.PathLike[str], max_bytes: int = MAX_BYTES) -> Network:
         return Network(nodes, architecture.get("input_shape"), str(architecture.get("fixed_by", "")))
     except WeightsError as error:
         raise WeightsError(f"{path}: {error}") from error
-    except KeyError as error:
-        raise WeightsError(f"{path}: the architecture is not a valid network: it has no entry {error}") from error
-    except (LrprefError, TypeError, ValueError, AttributeError) as error:
-        raise WeightsError(f"{path}: the architecture is not a valid network: {error}") from error
+    except (LrprefError, *UNREADABLE) as error:
+        raise WeightsError(f"{path}: the architecture is not a valid network: {reason(error)}") from error
 
 
 def metadata(name: str | os.PathLike[str]) -> dict[str, Any]:
@@ -255,40 +257,64 @@ def read_arrays(path: Path, max_bytes: int = MAX_BYTES) -> dict[str, np.ndarray]
         If the file is unreadable, damaged or inconsistent, holds Python objects, or needs more memory than allowed.
     """
     try:
-        with zipfile.ZipFile(path) as archive:
-            total = sum(_checked_size(path, archive, member) for member in archive.infolist())
-        if total > max_bytes:
-            raise WeightsError(f"{path}: the arrays need {total} bytes, more than max_bytes={max_bytes}")
-        with np.load(path, allow_pickle=False) as data:
-            return {name: data[name] for name in data.files}
-    except WeightsError:
-        raise
-    except (*UNREADABLE, zipfile.BadZipFile) as error:
-        raise WeightsError(f"{path}: not a readable .npz file: {error}") from error
-    except zlib.error as error:
-        raise WeightsError(f"{path}: the .npz file is damaged: {error}") from error
+        with _Archive(path.open("rb", buffering=0)) as stream, zipfile.ZipFile(stream) as archive:
+            stream.largest = max_bytes
+            members = _members(archive)
+            total = sum(_checked_size(archive, member) for member in members.values())
+            if total > max_bytes:
+                raise WeightsError(f"the arrays need {total} bytes, more than max_bytes={max_bytes}")
+            return {name: _array(archive, member) for name, member in members.items()}
+    except WeightsError as error:
+        raise WeightsError(f"{path}: {error}") from error
+    except UNREADABLE as error:
+        raise WeightsError(f"{path}: not a readable .npz file: {reason(error)}") from error
 
 
-def _checked_size(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> int:
+class _Archive(io.BufferedReader):
+    """A file that refuses to be read in pieces of more than `largest` bytes; `zipfile` reads a directory as one."""
+
+    largest = MAX_DIRECTORY
+
+    def read(self, size: int | None = -1) -> bytes:
+        """Return the next bytes; raises BadZipFile if `size` is too large."""
+        if size is not None and size > self.largest:
+            raise zipfile.BadZipFile(f"its directory has {size} bytes; at most {self.largest} are supported")
+        return super().read(size)
+
+
+def _members(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
+    """Return the members by the names of their arrays; raises WeightsError unless each name occurs once."""
+    listed = archive.infolist()
+    if len(listed) > MAX_ENTRIES:
+        raise WeightsError(f"the archive has {len(listed)} members; at most {MAX_ENTRIES} are supported")
+    members: dict[str, zipfile.ZipInfo] = {}
+    for member in listed:
+        name = member.filename.removesuffix(".npy")
+        if name in members:
+            raise WeightsError(f"the archive contains {name} twice")
+        if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise WeightsError(f"{name} is compressed by another method than deflate; save the file with NumPy")
+        members[name] = member
+    return members
+
+
+def _checked_size(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> int:
     """Return the bytes an array needs according to its header; raises WeightsError if the file holds more or fewer."""
     with archive.open(member) as stream:
-        version = np.lib.format.read_magic(stream)
-        read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
-        if version not in read:
-            raise WeightsError(f"{path}: {member.filename} has the unknown array format {version}")
-        shape, _, dtype = read[version](stream)
-        start = stream.tell()
-    if dtype.kind not in "fiubU":
-        raise WeightsError(
-            f"{path}: {member.filename} has dtype {dtype}; lrpref reads real numbers, booleans and text only"
-        )
-    size = prod(shape) * dtype.itemsize
-    if size != member.file_size - start:
-        raise WeightsError(
-            f"{path}: {member.filename} declares shape {shape} and dtype {dtype} ({size} bytes), "
-            f"but holds {member.file_size - start} bytes"
-        )
-    return int(size)
+        try:
+            shape, dtype, start = npy_header(stream)
+            if dtype.kind not in "fiubU":
+                raise WeightsError(f"has dtype {dtype}; lrpref reads real numbers, booleans and text only")
+            return checked_size(shape, dtype, member.file_size - start)
+        except WeightsError as error:
+            raise WeightsError(f"{member.filename} {error}") from error
+
+
+def _array(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> np.ndarray:
+    """Read the array of one member."""
+    with archive.open(member) as stream:
+        array: np.ndarray = np.lib.format.read_array(stream, allow_pickle=False)
+    return array
 
 
 def _architecture(path: Path, arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
@@ -300,11 +326,13 @@ def _architecture(path: Path, arrays: Mapping[str, np.ndarray]) -> dict[str, Any
     if str(arrays["format"]) != FORMAT:
         raise WeightsError(f"{path}: unknown format {str(arrays['format'])!r}; this version of lrpref reads {FORMAT!r}")
     try:
-        found = json.loads(str(arrays["architecture"]))
-    except (ValueError, RecursionError) as error:
+        found = parse_json(str(arrays["architecture"]))
+    except ValueError as error:
         raise WeightsError(f"{path}: the architecture is not valid JSON: {error}") from error
     if not isinstance(found, dict) or not {"nodes", "layers"} <= set(found):
         raise WeightsError(f'{path}: the architecture must be a JSON object with "nodes" and "layers"')
+    if not isinstance(found["nodes"], list) or len(found["nodes"]) > MAX_ENTRIES:
+        raise WeightsError(f"{path}: the nodes must be a list of at most {MAX_ENTRIES}")
     if not isinstance(found.get("metadata", {}), dict):
         raise WeightsError(f"{path}: the metadata must be a JSON object, got {type(found['metadata']).__name__}")
     return found

@@ -9,10 +9,10 @@ from typing import Any, Self
 
 import numpy as np
 
+from .._support.untrusted import read_npy
 from ..arithmetic import as_floating, as_parameter, check_finite, check_not_pixels
 from ..backend import to_numpy
 from ..errors import InputError, LrprefError, ParameterError, WeightsError, unknown
-from ..weights import UNREADABLE
 from . import pictures, samples
 
 
@@ -155,10 +155,9 @@ def read(
 def _array(path: Path, shape: Sequence[int]) -> np.ndarray:
     """An array from a .npy file, as a batch of one."""
     try:
-        with path.open("rb") as stream:
-            found: np.ndarray = np.lib.format.read_array(stream, allow_pickle=False)
-    except UNREADABLE as error:
-        raise InputError(f"{path} is not a readable .npy file: {error}") from error
+        found = read_npy(path)
+    except WeightsError as error:
+        raise InputError(str(error)) from error
     x = to_numpy(as_floating(found, str(path)))
     check_not_pixels(found, str(path))
     x = x[None] if x.shape == tuple(shape) else x

@@ -13,13 +13,17 @@ A. Krizhevsky, "Learning Multiple Layers of Features from Tiny Images", 2009, an
 
 from __future__ import annotations
 
+import io
 import tarfile
 import zlib
 from pathlib import Path, PurePosixPath
+from typing import BinaryIO
 
 import numpy as np
 
+from ..._support.untrusted import UNREADABLE, reason
 from ...errors import DataError
+from .idx import GZIP_FORMAT
 from .part import Download, Part, columns
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
@@ -29,6 +33,12 @@ RECORD = 1 + 3 * 32 * 32
 BATCH = 10_000
 MAX_BYTES = 2**26
 """The largest batch that is read; the published ones have about half as many bytes."""
+
+MAX_UNPACKED, MAX_MEMBERS, MAX_PIECE = 2**28, 1000, 2**20
+"""The most bytes that an archive may unpack to, its most members, and the most bytes of it that are read at once.
+
+The published archive unpacks to 184 MB and has 9 members. tarfile reads a member's header at once.
+"""
 
 BATCHES = {"train": [f"data_batch_{i}.bin" for i in range(1, 6)], "test": ["test_batch.bin"], "val": []}
 
@@ -149,14 +159,55 @@ def _packed(path: Path, names: list[str]) -> tuple[Path, list[bytes]] | None:
         return None
     contents: dict[str, bytes] = {}
     try:
-        with tarfile.open(path, "r:gz") as archive:
-            for member in archive:
+        with path.open("rb") as packed, tarfile.open(fileobj=_Unpacked(packed), mode="r:") as archive:
+            for count, member in enumerate(archive):
+                if count == MAX_MEMBERS:
+                    raise DataError(f"more than {MAX_MEMBERS} members")
                 name = PurePosixPath(member.name).name
-                if name in names and member.isfile() and member.size <= MAX_BYTES:
-                    stream = archive.extractfile(member)
-                    contents[name] = stream.read() if stream else b""
-    except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{path}: not a readable archive: {error}") from error
+                if name in names and member.isfile() and 0 <= member.size <= MAX_BYTES:
+                    contents[name] = _content(archive, member)
+    except UNREADABLE as error:
+        raise DataError(f"{path}: not a readable archive: {reason(error)}") from error
     if missing := [name for name in names if name not in contents]:
         raise DataError(f"{path} does not contain {', '.join(missing)}")
     return path, [contents[name] for name in names]
+
+
+def _content(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
+    """Return the content of a member, read in pieces."""
+    stream = archive.extractfile(member)
+    assert stream is not None  # it is a regular file
+    return b"".join(stream.read(min(MAX_PIECE, member.size - at)) for at in range(0, member.size, MAX_PIECE))
+
+
+class _Unpacked(io.RawIOBase):
+    """The content of a gzip file, read forwards and in pieces; raises DataError beyond the limits above."""
+
+    def __init__(self, packed: BinaryIO) -> None:
+        self.packed, self.unpacker, self.at = packed, zlib.decompressobj(GZIP_FORMAT), 0
+
+    def tell(self) -> int:
+        """Return the position."""
+        return self.at
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Skip bytes up to the position `offset`, if it lies ahead."""
+        while self.at < offset and self.read(min(offset - self.at, MAX_PIECE)):
+            pass
+        return self.at
+
+    def read(self, size: int = -1) -> bytes:
+        """Return the next `size` bytes, fewer at the end."""
+        if not 0 <= size <= MAX_PIECE:
+            raise DataError(f"a header of {size} bytes; at most {MAX_PIECE} are read")
+        found = bytearray()
+        while len(found) < size and not self.unpacker.eof:
+            packed = self.unpacker.unconsumed_tail or self.packed.read(2**14)
+            piece = self.unpacker.decompress(packed, size - len(found))
+            if not packed and not piece:
+                raise EOFError("it is cut off")
+            found += piece
+        self.at += len(found)
+        if self.at > MAX_UNPACKED:
+            raise DataError(f"it unpacks to more than {MAX_UNPACKED} bytes")
+        return bytes(found)

@@ -9,7 +9,6 @@ Y. LeCun, C. Cortes, C. Burges, "The MNIST database of handwritten digits", sect
 
 from __future__ import annotations
 
-import gzip
 import struct
 import zlib
 from math import prod
@@ -17,26 +16,36 @@ from pathlib import Path
 
 import numpy as np
 
+from ..._support.untrusted import UNREADABLE, reason
 from ...errors import DataError
 
 MAX_BYTES = 2**28
-"""The largest file that is read; those of MNIST are smaller."""
+"""The largest file that is read, packed or not: 256 MiB; those of MNIST are smaller."""
 
 UINT8 = 8
 GZIP = b"\x1f\x8b"
+GZIP_FORMAT = 16 + zlib.MAX_WBITS
 
 
 def read_idx(path: Path) -> np.ndarray:
     """Read the array of bytes in an IDX file, gzip or not; raises DataError."""
     try:
-        with path.open("rb") as raw:
-            packed = raw.read(2) == GZIP
-        with gzip.open(path) if packed else path.open("rb") as stream:
-            return parse_idx(stream.read(MAX_BYTES + 1))
+        with path.open("rb") as stream:
+            content = stream.read(MAX_BYTES + 1)
+        return parse_idx(_unpacked(content) if content[:2] == GZIP else content)
     except DataError as error:
         raise DataError(f"{path}: {error}") from error
-    except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{path}: not readable: {error}") from error
+    except UNREADABLE as error:
+        raise DataError(f"{path}: not readable: {reason(error)}") from error
+
+
+def _unpacked(content: bytes) -> bytes:
+    """Unpack gzip data of one part, with a header of any length; raises DataError if they are too large or cut off."""
+    unpacker = zlib.decompressobj(GZIP_FORMAT)
+    data = unpacker.decompress(content, MAX_BYTES)
+    if not unpacker.eof:
+        raise DataError(f"the gzip data are cut off, or hold more than {MAX_BYTES} bytes")
+    return data
 
 
 def parse_idx(data: bytes) -> np.ndarray:
@@ -56,7 +65,7 @@ def parse_idx(data: bytes) -> np.ndarray:
     if len(data) < start:
         raise DataError("the IDX file ends within its header")
     shape = struct.unpack(f">{rank}I", data[4:start])
-    if prod(shape) != len(data) - start:
+    if prod(shape) != len(data) - start or prod(max(n, 1) for n in shape) >= 2**63:
         raise DataError(
             f"the header gives shape {shape}, {prod(shape)} bytes, but the IDX file has {len(data) - start}"
         )
