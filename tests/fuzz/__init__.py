@@ -3,7 +3,7 @@
 python -m tests.fuzz                                    # every fuzzer, for ten seconds each
 python -m tests.fuzz files graphs --seconds 600         # these two, for ten minutes each
 python -m tests.fuzz files --seed 123                   # one case, with its traceback: how a failure is repeated
-python -m tests.fuzz --deep --json tests/fuzz/deep.json # hours: the run whose figures docs/trust.md states
+python -m tests.fuzz --deep --record                    # hours: the run whose figures docs/trust.md states
 
 A fuzzer is a function of a seed and an empty folder. It makes a case from the seed, tries it, and returns the outcomes
 that it counted. Anything that it raises is a failure, and so is every warning.

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import json
 import platform
 import sys
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 import lrpref
 
+from .page import update
 from .runner import Fuzzer, Tally, empty_folder, find, run
 
 DEEP = {"files": 1_000_000, "arrays": 200_000, "graphs": 4_000, "commands": 4_000, "kills": 250}
@@ -35,9 +34,9 @@ def main() -> int:
             _demand(fuzzer, tally)
         found[name] = _as_data(tally, took)
         print(_as_text(name, tally, took), flush=True)
-    if chosen.json:
+    if chosen.record:
         about = {"command": _command(), "processes": chosen.processes, "seed": chosen.seed or 0, **_versions()}
-        Path(chosen.json).write_text(json.dumps({**about, "fuzzers": found}, indent=1) + "\n")
+        update("fuzzers", {**about, "fuzzers": found})
     return int(any(each["failures"] for each in found.values()))
 
 
@@ -49,7 +48,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--deep", action="store_true", help="try as many cases as docs/trust.md states")
     parser.add_argument("--processes", type=int, default=2, help="how many run at a time (default: 2)")
     parser.add_argument("--seed", type=int, help="the first seed (default: 0); alone, it repeats this one case")
-    parser.add_argument("--json", metavar="FILE", help="also write the result to a file")
+    parser.add_argument("--record", action="store_true", help="state the result in docs/trust.json and docs/trust.md")
     return parser
 
 

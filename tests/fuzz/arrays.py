@@ -61,8 +61,8 @@ class Place:
 # ---- arrays ----------------------------------------------------------------------------------------------------------
 
 
-def array(rng: Random, shape: tuple[int, ...]) -> tuple[Any, np.ndarray | None]:
-    """An odd array and its plain copy; None where it has none."""
+def array(rng: Random, shape: tuple[int, ...]) -> tuple[Any, Any]:
+    """An odd array and its plain copy; None where it has none. Objects are floats in boxes."""
     size = int(np.prod(shape))
     numbers = [rng.uniform(-2, 2) if rng.random() < 0.9 else rng.choice(VALUES) for _ in range(size)]
     if rng.random() < 0.7:
@@ -74,9 +74,10 @@ def array(rng: Random, shape: tuple[int, ...]) -> tuple[Any, np.ndarray | None]:
         odd = rng.choice(WRAPPERS)(odd)
     if rng.random() < 0.1 and isinstance(odd, np.ndarray):
         odd.flags.writeable = False
-    native = np.array(plain, dtype=plain.dtype.newbyteorder("="), order="C", copy=True)
-    refused = plain.dtype.kind not in "fiub" or isinstance(odd, np.matrix | np.ma.MaskedArray)
-    return odd, None if refused else native
+    if plain.dtype.kind not in "fiubO" or isinstance(odd, np.matrix | np.ma.MaskedArray):
+        return odd, None
+    native = np.array(plain, dtype="f8" if dtype == "O" else plain.dtype.newbyteorder("="), order="C", copy=True)
+    return odd, native if native.ndim or isinstance(odd, np.ndarray) else native.item()
 
 
 def _cast(numbers: np.ndarray, dtype: str) -> np.ndarray:
