@@ -77,7 +77,7 @@ def array(rng: Random, shape: tuple[int, ...]) -> tuple[Any, Any]:
     if plain.dtype.kind not in "fiubO" or isinstance(odd, np.matrix | np.ma.MaskedArray):
         return odd, None
     native = np.array(plain, dtype="f8" if dtype == "O" else plain.dtype.newbyteorder("="), order="C", copy=True)
-    return odd, native if native.ndim or isinstance(odd, np.ndarray) else native.item()
+    return odd, native if native.ndim or isinstance(odd, np.ndarray) else float(native)
 
 
 def _cast(numbers: np.ndarray, dtype: str) -> np.ndarray:

@@ -24,6 +24,7 @@ import numpy as np
 
 import lrpref
 from lrpref import layers, reproduce
+from lrpref._support.files import whole
 from lrpref.cli import main
 from lrpref.reproduce import report, runner
 from lrpref.reproduce.images import Images
@@ -161,7 +162,8 @@ def _reproduce(here: Path, k: int) -> None:
         (units / f"{UNITS[k % 3].name}.jsonl").touch()
         runner.write(units / f"{UNITS[k % 3].name}.jsonl", runner._about(_study(), UNITS[k % 3], IMAGES["mnist"]), ROWS)
     found = runner.run(_study(), IMAGES, here, progress=False)
-    report.save(here / "summary.csv", report.as_csv(_study(), found))
+    with whole(here / "summary.csv") as part:
+        part.write_text(report.as_csv(_study(), found), encoding="utf-8")
 
 
 def _check_text(path: Path) -> None:
