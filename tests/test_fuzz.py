@@ -144,8 +144,38 @@ def test_the_page_has_every_figure() -> None:
     assert sorted(set(blocks) - {"end"}) == sorted(page.BLOCKS)
 
 
-def test_a_measured_figure_reaches_the_page() -> None:
-    text = "a\n<!-- coverage -->\nold\n<!-- end -->\nb\n"
-    found = page.written(text, {"coverage": {"percent": 97.25, "lines": 1000, "branches": 10}})
-    assert found.startswith("a\n<!-- coverage -->\n97.2 %")
-    assert found.endswith("10 branches).\n<!-- end -->\nb\n")
+MEASURED: dict[str, Any] = {
+    "coverage": {"percent": 97.25, "lines": 1000, "branches": 10},
+    "measures": {
+        "memory": {"explain": {"explanations": 5000, "early": 40.5, "end": 41.0}},
+        "bits": {"runs": "3 of 3", "mlp, plain": {"batches of 1": 2e-16}, "mlp, prepared": {"2 threads": 0.0}},
+    },
+    "fuzzers": {
+        **{"command": "python -m tests.fuzz", "lrpref": "1", "numpy": "2", "python": "3", "processes": 2, "seed": 5},
+        "fuzzers": {
+            name: {
+                "cases": 3000,
+                "seconds": 10,
+                "outcomes": {"npz: read": 10, "npz: WeightsError": 990, "comparisons": 77, "survived: aimed": 50},
+                "slowest": {"seconds": 0.5, "seed": 1},
+                "largest": {"mebibytes": 16.0, "seed": 1},
+                "failures": {"KeyError at x.py:1": 2},
+            }
+            for name in ("files", "graphs", "kills")
+        },
+    },
+}
+STATED = {
+    "coverage": ["97.2 % of the lines and branches", "(1,000 lines, 10 branches)"],
+    "measures": ["5,000 explanations, 41.0 MiB", "3 of 3", "| mlp, plain | 2e-16 | - |", "| mlp, prepared | - | 0 |"],
+    "fuzzers": ["| files | 3,000 | 10 | 2 | 0.50 | 16 |", "10 read", "77 maps", "and 50 while a part file existed"],
+}
+
+
+@pytest.mark.parametrize("name", STATED)
+def test_a_measured_figure_reaches_the_page(name: str) -> None:
+    found = page.written(f"a\n<!-- {name} -->\nold\n<!-- end -->\nb\n", MEASURED)
+    assert found.startswith(f"a\n<!-- {name} -->\n")
+    assert found.endswith("\n<!-- end -->\nb\n")
+    assert "old" not in found
+    assert [text for text in STATED[name] if text not in found] == []
