@@ -25,7 +25,7 @@ from fuzz.runner import Fuzzer, Tally, find, try_case
 import lrpref
 from lrpref.fast.prepared import Prepared
 
-SOME = {"files": range(2000, 2060), "arrays": range(5840, 5900), "commands": range(5), "graphs": range(4, 5)}
+SOME = {"files": range(2000, 2060), "arrays": range(5840, 5900), "commands": range(5), "graphs": range(6, 7)}
 """For each fuzzer a few cases of those that CI and the deep run try."""
 
 
