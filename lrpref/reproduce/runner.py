@@ -108,6 +108,8 @@ def read(path: Path, about: Mapping[str, Any]) -> Rows:
         first, *rest = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
         names = list(rest[0])
         rows = {name: np.asarray([np.nan if row[name] is None else row[name] for row in rest]) for name in names}
+        if strange := [name for name, values in rows.items() if values.dtype.kind not in "fi" or values.ndim != 1]:
+            raise ValueError(f"{strange[0]} is not a number everywhere")
     except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
         raise InputError(f"{path} is damaged ({error}); delete it to measure this unit again") from error
     different = [key for key, value in about.items() if not isinstance(first, dict) or first.get(key) != value]
