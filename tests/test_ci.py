@@ -80,11 +80,29 @@ def test_the_workflow_is_yaml_and_runs_on_every_supported_python() -> None:
         assert [step.get("run", "").startswith(".ci/run ") for step in job["steps"]][-1]
 
 
-def test_the_lowest_numpy_is_that_of_the_package() -> None:
-    (lowest,) = [text for text in project()["dependencies"] if text.startswith("numpy")]
-    assert (ROOT / ".ci" / "lowest.txt").read_text() == lowest.replace(">=", "==") + ".*\n"
-    job = parsed(WORKFLOW)["jobs"]["lowest"]
-    assert job["steps"][-1]["env"]["PIP_CONSTRAINT"].endswith("/.ci/lowest.txt")
+def required(extra: str) -> set[str]:
+    """What an extra asks for, extras within it included: "numpy>=2.1"."""
+    found = set(project()["dependencies"])
+    for text in project()["optional-dependencies"][extra]:
+        inner = re.fullmatch(r"lrpref\[(.*)\]", text)
+        found |= set().union(*map(required, inner[1].split(","))) if inner else {text}
+    return found
+
+
+def test_the_lowest_versions_are_those_of_the_package() -> None:
+    lowest = dict(line.split("==") for line in (ROOT / ".ci" / "lowest.txt").read_text().splitlines())
+    bounds = dict(re.sub(r"\[\w+\]", "", text).split(">=") for text in required("test"))
+    assert set(lowest) == set(bounds)
+    wrong = {name: version for name, version in bounds.items() if not f"{lowest[name]}.".startswith(f"{version}.")}
+    assert not wrong
+
+
+def test_the_locked_versions_are_allowed() -> None:
+    """Every package of the test extra is locked, and to one version."""
+    lines = (ROOT / ".ci" / "locked.txt").read_text().splitlines()
+    locked = {re.sub("[-_.]+", "-", name).lower() for name in (line.partition("==")[0] for line in lines)}
+    assert all(re.fullmatch(r"[\w.-]+==[\w.+!]+", line) for line in lines)
+    assert {re.match(r"[\w-]+", text)[0].lower() for text in required("dev")} <= locked  # type: ignore[index]
 
 
 @pytest.mark.parametrize("name", FORMS)
@@ -97,3 +115,9 @@ def test_the_forms_are_complete(name: str) -> None:
     if name == "wrong_relevance":
         assert {"network", "input", "rule", "expected", "found", "versions"} == {part["id"] for part in fields}
         assert all(part["validations"]["required"] for part in fields)
+
+
+def test_a_full_run_refuses_unknown_stages() -> None:
+    done = subprocess.run([ROOT / ".ci" / "full", "cverage"], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[1:] == ["deep fuzz", "memory and bits", "coverage", "deep hypothesis"]

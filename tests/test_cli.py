@@ -463,7 +463,10 @@ _, *LINES = cli.EXAMPLES.splitlines()
 EXAMPLES = [line[: LINES[0].index("explain a digit, and")].strip() for line in LINES]
 
 
-@pytest.mark.parametrize("example", [example for example in EXAMPLES if " conform " not in example])
+SLOW = [pytest.param(example, marks=pytest.mark.slow) for example in EXAMPLES if " reproduce " in example]
+
+
+@pytest.mark.parametrize("example", [*(e for e in EXAMPLES if not {"conform", "reproduce"} & set(e.split())), *SLOW])
 def test_the_examples_of_the_help_run(example: str, run: Run) -> None:
     np.save("mine.npy", lrpref.explain(lrpref.load("mnist-cnn"), lrpref.samples.load("digit-4")))
     if " convert " in example:

@@ -546,6 +546,14 @@ def test_a_head_alone_has_no_logits() -> None:
 # ---- bounds ------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    "nodes", [[(1, ReLU(), ["input"])], [("a", ReLU(), [float("nan")])], [("a", ReLU(), [["input"]])]]
+)
+def test_names_are_texts(nodes: list[Any]) -> None:
+    with pytest.raises(GraphError, match=r"must be a text, got 1|must be a list of names, got"):
+        Network(nodes)
+
+
 def test_many_nodes_in_any_order_are_sorted_at_once() -> None:
     """In the given order where nothing else is required; 10,000 nodes in reverse took 20 s when this was quadratic."""
     names = [f"n{i}" for i in range(10_000)]

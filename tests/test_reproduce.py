@@ -266,6 +266,14 @@ def test_results_of_another_protocol_are_refused(tmp_path: Path) -> None:
             runner.run(tiny_study([], 2), {"mnist": digits()}, tmp_path)
 
 
+@pytest.mark.parametrize("value", ["text", True, [1.0], 10**30])
+def test_results_that_are_not_numbers_are_refused(tmp_path: Path, value: Any) -> None:
+    path = tmp_path / "unit.jsonl"
+    path.write_text("\n".join(map(json.dumps, [{"format": 1}, {"abpc": value}])))
+    with pytest.raises(InputError, match=r"is damaged .abpc is not a number everywhere"):
+        runner.read(path, {"format": 1})
+
+
 def test_the_line_tells_how_far_it_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     runner.run(tiny_study([], 2), {"mnist": digits()}, tmp_path, progress=True)
     told = capsys.readouterr().err
