@@ -318,7 +318,7 @@ def rounded(x: np.ndarray, dtype: DType = np.float64) -> np.ndarray:
     try:
         high = [float(value) for value in fractions]
     except OverflowError as error:
-        raise ParameterError("exact numbers are too large for float64; use smaller numbers") from error
+        raise InputError("exact numbers are too large for float64; use smaller numbers") from error
     low = [float(value - Fraction(nearest)) for value, nearest in zip(fractions, high, strict=True)]
     wide = np.result_type(dtype, np.float64)
     sums: np.ndarray = np.asarray(high, dtype=wide) + np.asarray(low, dtype=wide)

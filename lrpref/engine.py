@@ -185,7 +185,7 @@ class Ratio:
     def __post_init__(self) -> None:
         given: tuple[object, ...] = (self.terms,) if self.denominator is None else (self.terms, self.denominator)
         for terms in given:
-            if not (isinstance(terms, tuple) and terms and all(isinstance(term, Term) for term in terms)):
+            if not (isinstance(terms, tuple) and all(isinstance(term, Term) for term in terms)):
                 raise ParameterError(f"Ratio: terms and denominator are tuples of Term, got {shown(terms)}")
         check_number(self.coefficient, "Ratio: coefficient")
 
@@ -199,6 +199,8 @@ def _sum(
     terms: Sequence[Term], layer: Any, inputs: tuple[Array, ...], w: Array, b: Array | None
 ) -> tuple[Array, Array]:
     """sum over terms (sum_i a'_i w'_ij + b'_j), and its part sum over terms b'_j."""
+    if not terms:
+        raise RuleError("a ratio needs at least one term")
     linear = [layer.linear(term.of_weight(w), *map(term.of_input, inputs)) for term in terms]
     z = sum(linear[1:], start=linear[0])
     bias: Any = sum((term.of_bias(b) for term in terms), start=zeros_like(z))

@@ -95,6 +95,8 @@ class Network:
         _check(listed)
         self.nodes: tuple[Node, ...] = tuple(_sorted(listed))
         self.input_shape = None if input_shape is None else _fixed_shape(input_shape)
+        if not isinstance(fixed_by, str):
+            raise GraphError(f"fixed_by must be a text, got {shown(fixed_by)}")
         self.fixed_by = fixed_by
 
     @classmethod
@@ -295,7 +297,7 @@ class Network:
         check_not_pixels(given, "the input")
         if x.ndim < 2:
             raise InputError(f"the input must be a batch (N, ...), got shape {tuple(x.shape)}; use x[None]")
-        if 0 in x.shape[1:]:
+        if x.shape[0] and 0 in x.shape[1:]:
             raise InputError(f"the samples of the input are empty: its shape is {tuple(x.shape)}")
         home = self.backend or backend_name(x)
         if home != backend_name(x):
@@ -394,7 +396,11 @@ class Network:
         DTypeError
             If lrpref does not compute with that dtype.
         """
-        name = dtype if isinstance(dtype, str) else getattr(dtype, "__name__", None) or shown(dtype)
+        name = (
+            dtype
+            if isinstance(dtype, str)
+            else getattr(dtype, "__name__", getattr(dtype, "name", None)) or shown(dtype)
+        )
         if name == "object":
             raise DTypeError("dtype object is reserved for exact numbers; use lrpref.exact(net)")
 
@@ -511,7 +517,7 @@ def _fixed_shape(shape: Sequence[int | None]) -> tuple[int | None, ...]:
     """The shape of one input as a tuple; raises GraphError unless each size is None or a positive integer."""
     sizes = tuple(shape) if isinstance(shape, list | tuple) else ()
     if not sizes or not all(n is None or (type(n) is int and n > 0) for n in sizes):
-        raise GraphError(f"input_shape must list positive integers, or None for any size, got {shape!r}")
+        raise GraphError(f"input_shape must list positive integers, or None for any size, got {shown(shape)}")
     return sizes
 
 

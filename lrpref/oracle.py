@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from .arithmetic import as_floating, check_finite, constant, converted, full, irrational, is_exact
+from .arithmetic import as_floating, constant, converted, full, irrational, is_exact
 from .backend import Array, as_tuple, is_array, to_numpy
 from .errors import ParameterError, RuleError, ShapeError, shown
 from .layers import (
@@ -90,8 +90,6 @@ def messages(
     R = to_numpy(as_floating(R, "the relevance"))
     if R.shape != (N, *output):
         raise ShapeError(f"relevance has shape {R.shape}, the layer's output has {(N, *output)}")
-    for a in (*arrays, R):
-        check_finite(a, "the input or the relevance")
     R = R.reshape(N, -1)
     layer.check_arithmetic(*arrays, R)
     found: list[list[np.ndarray]] = [[] for _ in arrays]

@@ -16,14 +16,13 @@ from .arithmetic import (
     full,
     is_number,
     ones_like,
-    quiet,
     zeros_like,
 )
 from .backend import Array, array_namespace, is_array, numbers, to_numpy
 from .errors import InputError, RuleError, ShapeError, TargetError, is_one_of, shown
 from .layers import Elementwise, Head, Layer, Softmax
 from .layers.base import Shape
-from .network import Network
+from .network import Network, check_network
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,6 +76,7 @@ class Start:
 
 def start_at(net: Network, node: str | None) -> Start:
     """Return where an explanation starts: at the output of `node`, or at the logits (`Network.logits`) for None."""
+    check_network(net)
     sink = net.nodes[-1]
     if node is None and net.head is None and isinstance(sink.layer, Head):
         raise RuleError(f"the network consists of a {type(sink.layer).__name__} only, so there is no layer to explain")
@@ -103,7 +103,8 @@ def check(start: Start, shape: Shape, target: int | Array | None, seed: str | fl
     """
     logits = start.net.shapes(shape)[start.node]
     if not isinstance(seed, str | Real):
-        _check_seed(tuple(numbers(seed, "the seed").shape), logits)
+        known: Any = seed if hasattr(seed, "shape") else numbers(seed, "the seed")  # values of a data set come later
+        _check_seed(tuple(known.shape), logits)
         return
     seed_relevance(start, np.zeros((0, *logits[1:])), np.zeros(0, dtype=np.int64), seed)
     if target is not None:
@@ -167,9 +168,7 @@ def seed_relevance(start: Start, logits: Array, target: Array | None, seed: str 
     elif not is_number(given):
         raise InputError(f"the seed holds NaN or infinities, or is too large: {shown(given)}")
     else:
-        with quiet():
-            values = full(logits.shape, given, like=logits)
-        check_in_range(values, "the seed")
+        values = full(logits.shape, given, like=logits)
     values = flat(values)
     chosen = xp.arange(values.shape[1])[None, :] == target[:, None]
     return xp.reshape(xp.where(chosen, values, zeros_like(values)), logits.shape)

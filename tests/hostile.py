@@ -110,7 +110,7 @@ def load_headers(path: Path) -> Any:
 
     (path.parent / "units").mkdir()
     path.rename(path.parent / "units" / path.name)
-    return list(runner.files(path.parent))
+    return runner.read(path.parent / "units" / path.name, {})
 
 
 # ---- makers ------------------------------------------------------------------------------------------------------
@@ -362,22 +362,22 @@ def json_of_30_million_characters(folder: Path) -> Path:
     return network_file(folder / "net.npz", "[" + "{}," * 10**7 + "{}]")
 
 
-@case(load_npz, "the names of nodes must be strings, got 1")
+@case(load_npz, "the name of a node must be a text, got 1")
 def json_with_a_node_called_1(folder: Path) -> Path:
     return network_file(folder / "net.npz", network_json([[1, "a", ["input"]], ["b", "a", [1]]]))
 
 
-@case(load_npz, "the names of nodes must be strings, got nan")
+@case(load_npz, "the name of a node must be a text, got nan")
 def json_with_a_node_called_nan(folder: Path) -> Path:
     return network_file(folder / "net.npz", network_json([[float("nan"), "a", ["input"]]]))
 
 
-@case(load_npz, "the names of nodes must be strings, got None")
+@case(load_npz, "the name of a node must be a text, got None")
 def json_with_a_node_called_null(folder: Path) -> Path:
     return network_file(folder / "net.npz", network_json([[None, "a", ["input"]]]))
 
 
-@case(load_npz, r"the names of nodes must be strings, got \['input'\]")
+@case(load_npz, r"inputs must be a list of names, got \[\['input'\]\]")
 def json_with_a_list_as_an_input(folder: Path) -> Path:
     return network_file(folder / "net.npz", network_json([["a", "a", [["input"]]]]))
 
@@ -425,18 +425,17 @@ def convolution_padded_by_1e8(folder: Path) -> Path:
     return one_layer(folder, "Conv2D", KERNEL, padding=10**8, stride=10**8)
 
 
-@case(forward, "")
+@case(load_npz, "stride takes 1 or 2 integers >= 1, got 1000000000000000000000000000000")
 def stride_of_1e30(folder: Path) -> Path:
-    """Nothing is wrong with it: the kernel stands once."""
     return one_layer(folder, "Conv2D", KERNEL, stride=10**30)
 
 
-@case(load_npz, "must be divisible by groups")
+@case(load_npz, "groups must be an integer >= 1, got 1000000000000000000000000000000")
 def groups_of_1e30(folder: Path) -> Path:
     return one_layer(folder, "Conv2D", KERNEL, groups=10**30)
 
 
-@case(forward, r"node 'a' \(Conv2D\): a kernel of \(2, 2\) with dilation")
+@case(load_npz, "dilation takes 1 or 2 integers >= 1, got 1000000000000000000000000000000")
 def dilation_of_1e30(folder: Path) -> Path:
     weight = {"a.weight": npy((1, 1, 2, 2), "<f4", np.ones(4, np.float32).tobytes())}
     return one_layer(folder, "Conv2D", weight, dilation=10**30)
@@ -542,7 +541,7 @@ def onnx_padding_of_1e9(folder: Path) -> Path:
     return model(folder, [node("Pad", ["x", "p"])], (1, 1, 4, 4), {"p": np.array([0, 0, 10**9, 0, 0, 0, 0, 0])})
 
 
-@case(load_onnx, "must be divisible by groups")
+@case(load_onnx, "stride takes 1 or 2 integers >= 1")
 def onnx_stride_and_group_of_1e18(folder: Path) -> Path:
     convolution = node("Conv", ["x", "w"], strides=[10**18, 10**18], group=10**18)
     return model(folder, [convolution], (1, 1, 4, 4), {"w": np.ones((1, 1, 2, 2), np.float32)})
@@ -846,7 +845,7 @@ def case_with_a_number_of_a_million_digits(folder: Path) -> Path:
     return cases(folder, conformance(number=0).replace('"number": 0', '"number": ' + "9" * 10**6))
 
 
-@case(load_cases, "the names of nodes must be strings, got 1")
+@case(load_cases, "the name of a node must be a text, got 1")
 def case_with_a_node_called_1(folder: Path) -> Path:
     network = {"nodes": [[1, "a", ["input"]]], "layers": {"a": {**DENSE, "arrays": {"weight": [["1", "1"]]}}}}
     return cases(folder, conformance(network=network))

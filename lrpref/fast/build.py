@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from math import inf, isfinite
 
 import numpy as np
 
@@ -21,7 +20,7 @@ from ..layers import Add, Conv2D, Dense, Dropout, Flatten, GlobalAvgPool2D, Laye
 from ..layers.window import Window
 from ..network import INPUT, Network, Node
 from ..rules import RULES
-from .algebra import OWN, Recipe, Surroundings, bias_of, nonnegative_nodes, recipe, stabilizer_of, unitwise, weights_of
+from .algebra import OWN, Recipe, Surroundings, bias_of, nonnegative_nodes, recipe, unitwise, weights_of
 from .kernels import FEW_CHANNELS, Direct, ForwardKernel, Kernel, Scatter, Stacked, StackedAdjoint
 from .steps import (
     CARRIED,
@@ -236,7 +235,7 @@ def _weighted(layer: Dense | Conv2D, rule: Rule, situation: Situation) -> tuple[
     varies = isinstance(layer, Conv2D) and layer.bias_taps is not None
     if [ratio.terms for ratio in rule.ratios()] == [(Term(one, one),)] and not varies:
         own, count = _forward_kernel(layer, [w], "direct", 0), _count(layer)
-        gain = _gain([w], stabilizer_of(rule, w))
+        gain = _gain([w])
         return FlatRuleStep(layer, rule, own, count, b, at.rectified, at.carried, gain), EXPLICIT
     reduced = recipe(rule, w, b, replace(at, bias_varies=varies))
     precise = varies or not (reduced.bounded or reduced.separable)
@@ -254,15 +253,15 @@ def _weighted_step(layer: Dense | Conv2D, reduced: Recipe, form: str, situation:
     back = _back_kernel(layer, [weights[quotient.part] for quotient in reduced.quotients], form, situation.rows)
     varies = isinstance(layer, Conv2D) and layer.bias_taps is not None
     biases = None if varies else tuple(_bias(layer, terms) for terms in reduced.parts)
-    at, gain = situation.at, _gain(weights, reduced.epsilon)
+    at, gain = situation.at, _gain(weights)
     return WeightedStep(layer, reduced, Products(forward, back), biases, at.rectified, at.carried, gain)
 
 
-def _gain(weights: Sequence[Array], epsilon: float) -> float:
-    """The largest sum of magnitudes of one unit's weights; infinite where the stabilizer is."""
+def _gain(weights: Sequence[Array]) -> float:
+    """The largest sum of magnitudes of one unit's weights."""
     xp = array_namespace(weights[0])
     sums = [xp.max(xp.sum(xp.abs(w), axis=tuple(range(1, w.ndim)))) for w in weights]
-    return max(map(float, sums)) if isfinite(epsilon) else inf
+    return max(map(float, sums))
 
 
 def _bias(layer: Dense | Conv2D, terms: Sequence[Term]) -> Array | None:

@@ -19,6 +19,8 @@ from lrpref.composites import Composite, EpsilonPlus, EpsilonPlusFlat
 from lrpref.layers import LinearLayer, WeightedLayer
 from lrpref.rules import AlphaBeta, Epsilon, Flat, Gamma, Pass, Rule, WSquare, ZBox, Zero, ZPlus
 
+from .pairs import on_weighted
+
 Zennit = Any
 """The module zennit_side, passed as an argument because importing it requires torch and zennit."""
 
@@ -98,7 +100,7 @@ def _attempt(run: Callable[[], np.ndarray], refuses: bool) -> Outcome:
 
 
 def _lrpref(case: Case) -> np.ndarray:
-    rule = case.ours if isinstance(case.ours, Rule | Composite) else case.ours()
+    rule = on_weighted(case.ours if isinstance(case.ours, Rule | Composite) else case.ours())
     net = lrpref.fuse(case.net) if case.fuse else case.net
     x = np.asarray(case.x, dtype=np.float64)
     return lrpref.explain(net, x, 0, rule, "one") if case.named else lrpref.explain(net, x, rule=rule)

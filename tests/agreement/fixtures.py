@@ -12,7 +12,7 @@ import numpy as np
 import lrpref
 from lrpref import Network
 
-from .pairs import Pair
+from .pairs import Pair, on_weighted
 
 HERE = Path(__file__).parent
 STORED = HERE / "stored"
@@ -53,7 +53,7 @@ def lrpref_relevance(run: str, pair: Pair) -> np.ndarray:
     about, x = settings()["runs"][run], arrays(run)["x"]
     net = network(about["network"])
     net = lrpref.fuse(net, verify=x) if about["merged"] else net
-    return np.stack([lrpref.explain(net, x, about["target"], pair.lrpref, seed) for seed in SEEDS])
+    return np.stack([lrpref.explain(net, x, about["target"], on_weighted(pair.lrpref), seed) for seed in SEEDS])
 
 
 def zennit_relevance(run: str, pair: Pair) -> np.ndarray:

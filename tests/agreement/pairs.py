@@ -56,6 +56,14 @@ class Pair:
         return not self.bias_free or all(layer.bias is None for layer in weighted)
 
 
+def on_weighted(rule: Rule | Composite) -> Composite:
+    """A rule for weighted layers, with Epsilon(1e-6) elsewhere, as zennit's Norm; composites as they are.
+
+    A bare Zero or Epsilon of lrpref would hold for joins and pools as well.
+    """
+    return rule if isinstance(rule, Composite) else Composite([(WeightedLayer, rule)], str(rule))
+
+
 def _stabilized(**arguments: Any) -> dict[str, Any]:
     return {**arguments, "stabilizer": STABILIZER}
 
