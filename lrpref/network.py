@@ -396,11 +396,8 @@ class Network:
         DTypeError
             If lrpref does not compute with that dtype.
         """
-        name = (
-            dtype
-            if isinstance(dtype, str)
-            else getattr(dtype, "__name__", getattr(dtype, "name", None)) or shown(dtype)
-        )
+        named = getattr(dtype, "__name__", getattr(dtype, "name", None))
+        name = dtype if isinstance(dtype, str) else named or shown(dtype)
         if name == "object":
             raise DTypeError("dtype object is reserved for exact numbers; use lrpref.exact(net)")
 

@@ -97,6 +97,7 @@ ACCEPTED: dict[str, set[str]] = {
     "any batch": {"an empty array", "another shape"},
     "batch or None": {"an empty array", "None"},
     "array or None": {"None"},
+    "values": {"NaN", "infinities"},
     "bound": POSITIVE | {"-1", "0", "one number as an array", "another shape"},
     "map": {"a function", "a class"},
     "map or None": {"a function", "a class", "None"},
@@ -173,7 +174,6 @@ KINDS: dict[str, str] = {
     "denominator": "object or None",
     "sign": "sign",
     "nodes": "object",
-    "input_shape": "sizes or None",
     "fixed_by": "text",
     "net": "object",
     "names": "object or None",
@@ -281,7 +281,7 @@ CALLS: dict[str, Call] = {
     "Dropout": Call(lrpref.Dropout),
     "LeakyReLU": Call(lrpref.LeakyReLU),
     "ThreshReLU": Call(lrpref.ThreshReLU, {"threshold": "number"}),
-    "Network": Call(lrpref.Network, nodes=NET.nodes),
+    "Network": Call(lrpref.Network, {"input_shape": "sizes or None"}, nodes=NET.nodes),
     "Ledger": Call(lrpref.Ledger, {"entries": "anything"}, entries=TRACE.ledger.entries),  # made by `trace`
     "Network.forward": Call(NET.forward, x=X),
     "Network.activations": Call(NET.activations, x=X),
@@ -321,7 +321,9 @@ CALLS: dict[str, Call] = {
         R_other=TRACE.relevance,
         conventions=(),
     ),
-    "messages": Call(lrpref.messages, layer=NET["dense1"], inputs=X, R=X, rule=rules.Zero()),
+    "messages": Call(
+        lrpref.messages, {"inputs": "values", "R": "values"}, layer=NET["dense1"], inputs=X, R=X, rule=rules.Zero()
+    ),
     "asarray": Call(lrpref.asarray, {"x": "anything"}, x=X),
     "to_numpy": Call(lrpref.to_numpy, {"x": "anything"}, x=X),
     "parse": Call(composites.parse, text="zero"),

@@ -597,7 +597,7 @@ MISTAKES: dict[str, tuple[str, str]] = {
     "array of objects": ("explain mnist-cnn objects.npy", "objects.npy is not a readable .npy file"),
     "array of text": ("explain mnist-cnn words.npy --invert", "words.npy has dtype <U1"),
     "array of complex numbers": ("explain mnist-cnn complex.npy", "complex.npy has dtype complex128"),
-    "array of NaN": ("explain mnist-cnn nan.npy", "the input holds 784 NaN or infinite values"),
+    "array of NaN": ("explain mnist-cnn nan.npy", "nan.npy holds 784 NaN or infinite values"),
     "array of another shape": ("explain mnist-cnn small.npy", "small.npy has shape (1, 4, 4), the network takes"),
     "unknown name of a rule": ("rules zerro", "no rule is called 'zerro'; did you mean 'zero'?"),
 }  # fmt: skip

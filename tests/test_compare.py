@@ -954,7 +954,7 @@ def test_fuse_on_the_command_line(digit: dict[str, Path]) -> None:
         ("equal", ["--rule", "zplus"], "did you mean 'z-plus'?"),
         ("equal", ["--target", "10"], "out of range"),
         ("equal", ["--seed", "lots"], "seed must be"),
-        ("equal", ["--tolerance", "-1"], "tolerance must be >= 0"),
+        ("equal", ["--tolerance", "-1"], "tolerance must be a finite number >= 0"),
     ],
 )
 def test_exit_2_for_mistakes_in_one_line(digit: dict[str, Path], name: str, more: list[str], message: str) -> None:

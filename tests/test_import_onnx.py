@@ -516,8 +516,8 @@ def test_padding_that_the_file_computes_from_the_size(tmp_path: Path) -> None:
 
 
 def test_a_second_size_that_needs_too_much_memory_is_not_tried(tmp_path: Path) -> None:
-    net = from_onnx(saved(free(CONV, *POOLED), tmp_path), numbers(1, 3, 20, 20), max_bytes=2**15)
-    with pytest.raises(ShapeError, match=r"failed: its activations need more memory than max_bytes=32768"):
+    net = from_onnx(saved(free(CONV, *POOLED), tmp_path), numbers(1, 3, 20, 20), max_bytes=2**19)
+    with pytest.raises(ShapeError, match=r"failed: its activations need more memory than max_bytes=524288"):
         net.forward(numbers(1, 3, 21, 21))
 
 

@@ -227,7 +227,7 @@ class _Importer:
         self.graph = Graph(own)
         self.at = {model.input: Activation(INPUT, own, self.input_layout)}
         self.cells = prod(own) + sum(value.size for value in self.weights.values())
-        self.work = 0
+        self.work, self.patches = 0, 0
 
     def network(self) -> tuple[Network, Layout]:
         """Return the network, and the layout of the file's output."""
@@ -260,10 +260,9 @@ class _Importer:
         return [own for k, own in enumerate(self.input_layout.axes) if own > 1 and (told is None or told[k] is None)]
 
     def check_memory(self, shape: Shape) -> None:
-        """Raise ConversionError if the activations on a larger input need more memory than allowed."""
-        before = self.graph.shapes[INPUT]
-        cells = self.cells * prod(shape) // prod(before[1:])
-        require(cells <= self.max_bytes // 8, f"its activations need more memory than max_bytes={self.max_bytes}")
+        """Raise ConversionError if activations or patches on a larger input need more memory than allowed."""
+        needed = max(8 * self.cells, self.patches) * prod(shape) // prod(self.graph.shapes[INPUT][1:])
+        require(needed <= self.max_bytes, f"its activations need more memory than max_bytes={self.max_bytes}")
 
     def _operation(self, node: Any) -> None:
         """Convert one operation, or compute it if it depends only on constants and shapes."""
@@ -328,6 +327,7 @@ class _Importer:
         """
         if isinstance(layer, Conv2D):
             needed = 8 * patches(layer, before, after) * (2 * before[0] + 2) // max(before[0], 1)
+            self.patches = max(self.patches, needed)
             require(
                 needed <= self.max_bytes,
                 f"the patches of this convolution need {needed} bytes, more than max_bytes={self.max_bytes}",
