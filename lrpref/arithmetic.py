@@ -175,10 +175,16 @@ def check_number(value: Any, what: str, least: float | None = None) -> None:
         raise ParameterError(f"{what} must be a finite number{bound}, got {shown(value)}")
 
 
+NO_NUMBERS = (bool, np.timedelta64)
+"""Types that Python counts among the integers."""
+
+
 def is_number(value: Any) -> bool:
     """Whether `value` is a finite real number in the range of float64; a boolean is not a number."""
+    if isinstance(value, NO_NUMBERS) or not isinstance(value, Real):
+        return False
     try:
-        return not isinstance(value, bool) and isinstance(value, Real) and isfinite(value)
+        return isfinite(value)
     except OverflowError:  # an integer or a fraction beyond every float
         return False
 
@@ -189,7 +195,9 @@ LARGEST = 2**31 - 1
 
 def is_integer(value: Any, least: int, most: int = LARGEST) -> bool:
     """Whether `value` is an integer from `least` to `most`; a boolean is not an integer."""
-    return not isinstance(value, bool) and isinstance(value, Integral) and least <= int(value) <= most
+    if isinstance(value, NO_NUMBERS) or not isinstance(value, Integral):
+        return False
+    return least <= int(value) <= most
 
 
 def is_shape(value: Any, least: int = 0) -> bool:

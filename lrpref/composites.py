@@ -233,7 +233,7 @@ class Composite:
         """Raise RuleError for bounds of the input that no layer uses because no weighted layer reads the input."""
         boxes = [rule for _, rule in self.pairs if isinstance(rule, ZBox)]
         unused = not any(isinstance(rule, ZBox) for rule in used)
-        if boxes and unused and found and not any(place.first for place in found):
+        if boxes and unused and _weighted(found) and not any(place.first for place in found):
             raise RuleError(
                 f"{self.name}: no layer uses {boxes[0]}, because {found[0].name!r} ({type(found[0].layer).__name__}) "
                 "comes before the first weighted layer. Apply that layer to the inputs and the bounds, and remove it "

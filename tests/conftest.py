@@ -12,16 +12,17 @@ import lrpref
 from lrpref.backend import is_array, load_backend
 from lrpref.errors import LrprefError
 
-# "ci" draws the same cases every time, so that failures are reproducible. "deep" draws new cases in every run:
+# "quick" and "ci" draw the same cases every time, so that failures are reproducible. "deep" draws new ones each time:
 #     pytest --hypothesis-profile=deep
 # Time limits are off: a busy machine must not make a test fail.
-settings.register_profile(
-    "ci", max_examples=40, derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow]
-)
+for name, examples in (("quick", 15), ("ci", 40)):
+    settings.register_profile(
+        name, max_examples=examples, derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    )
 settings.register_profile(
     "deep", max_examples=2000, derandomize=False, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
-settings.load_profile("ci")
+settings.load_profile("quick")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -43,6 +43,7 @@ with warnings.catch_warnings():
 
 BAD: dict[str, Any] = {
     "None": None,
+    "a duration": np.timedelta64(1, "s"),
     "True": True,
     "an object": Foreign(),
     "a class": Foreign,

@@ -170,7 +170,12 @@ EXECUTED = {
 }
 
 
-@pytest.mark.parametrize("name", EXECUTED)
+SLOW_PAGES = ("exact", "own-rule", "testing")
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow) if name in SLOW_PAGES else name for name in EXECUTED]
+)
 def test_a_page_shows_what_its_code_prints(name: str) -> None:
     """Each block of Python is run, and must print the block of text after it."""
     page = EXECUTED[name]

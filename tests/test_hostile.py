@@ -15,9 +15,10 @@ from hostile import CASES, MEMORY, MIB, Found
 from lrpref import errors
 from lrpref.conformance.case import CaseError
 
-pytestmark = pytest.mark.skipif(
-    sys.platform != "linux", reason="limits on a process's memory are enforced on Linux only"
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.platform != "linux", reason="limits on a process's memory are enforced on Linux only"),
+]
 
 OWN = {kind.__name__ for kind in vars(errors).values() if isinstance(kind, type)} | {CaseError.__name__}
 NEEDS = {"load_onnx": "onnx", "load_state": "safetensors"}

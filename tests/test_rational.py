@@ -660,6 +660,7 @@ def test_a_spent_budget_is_a_timeout() -> None:
 # ---- trained networks, and long doubles --------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_trained_network_is_explained_as_in_floats_but_for_rounding() -> None:
     """mnist-mlp on a real digit, in fractions of thousands of digits; the books close with ==."""
     net, x = lrpref.load("mnist-mlp"), lrpref.samples.load("digit-4")

@@ -65,5 +65,5 @@ def _is_duration(seconds: Any) -> bool:
     """Whether `seconds` is a real number >= 0; infinity is one, but an integer beyond every float is not."""
     try:
         return not isinstance(seconds, bool) and isinstance(seconds, Real) and float(seconds) >= 0
-    except OverflowError:
+    except (OverflowError, TypeError):  # Python counts NumPy's durations among the integers
         return False

@@ -365,7 +365,8 @@ class ForwardPass:
 
 def _repeated(batch: Array, target: int | Array | None) -> Array:
     """A batch of one sample, once for each of several targets; other batches as they are."""
-    several = 1 if target is None or to_numpy(target).ndim == 0 else len(target)  # type: ignore[arg-type]
+    shape = () if target is None else to_numpy(target).shape
+    several = shape[0] if shape else 1
     if len(batch) == 1 < several:
         return array_namespace(batch).broadcast_to(batch, (several, *batch.shape[1:]))
     return batch

@@ -98,6 +98,7 @@ class ThreshReLU(Elementwise):
     def forward(self, *inputs: Array) -> Array:
         """max(x, threshold), or min(x, threshold) in the channels of `below`."""
         x = as_floating(inputs[0], "the input")
+        self.check_arithmetic(x)
         if x.ndim < 2:
             raise ShapeError(f"expected (N, channels, ...), got {tuple(x.shape)}")
         xp = array_namespace(x)

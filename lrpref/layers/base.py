@@ -153,6 +153,7 @@ class LinearLayer(Layer):
     def forward(self, *inputs: Array) -> Array:
         """Return W a + b."""
         inputs = tuple(as_floating(a, "the input") for a in inputs)
+        self.check_arithmetic(*inputs)
         self.output_shape(*(tuple(a.shape) for a in inputs))
         w, b = self.parameters(*inputs)
         z = self.linear(w, *inputs)

@@ -76,8 +76,9 @@ def array(rng: Random, shape: tuple[int, ...]) -> tuple[Any, Any]:
         odd.flags.writeable = False
     if plain.dtype.kind not in "fiubO" or isinstance(odd, np.matrix | np.ma.MaskedArray):
         return odd, None
-    native = np.array(plain, dtype="f8" if dtype == "O" else plain.dtype.newbyteorder("="), order="C", copy=True)
-    return odd, native if native.ndim or isinstance(odd, np.ndarray) else float(native)
+    if isinstance(odd, list | float | int | np.generic):  # Python's numbers have no type of NumPy's
+        return odd, np.array(odd) if plain.ndim else odd
+    return odd, np.array(plain, dtype="f8" if dtype == "O" else plain.dtype.newbyteorder("="), order="C", copy=True)
 
 
 def _cast(numbers: np.ndarray, dtype: str) -> np.ndarray:
