@@ -14,7 +14,7 @@ import lrpref
 from .page import update
 from .runner import Fuzzer, Tally, empty_folder, find, run
 
-DEEP = {"files": 1_000_000, "arrays": 200_000, "graphs": 2_000, "commands": 4_000, "kills": 250}
+DEEP = {"files": 1_000_000, "arrays": 100_000, "graphs": 1_350, "commands": 600, "kills": 250}
 """The fuzzers, and how many cases of each the deep run tries."""
 
 

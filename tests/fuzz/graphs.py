@@ -86,11 +86,15 @@ def compare(net: lrpref.Network, x: np.ndarray, name: str, exact: bool, rng: np.
         except RuleError:
             return Counter({"refused by both": _refused(net, x, rule)})
         target = plain.target
+        known: dict[str, bounds.Bound | None] = {}  # forms with the same tiles have the same bound
         for form in _forms(net, rng):
             prepared = lrpref.prepare(net, rule, form=form, shape=_shape(x, rng), threads=1)
             R = prepared.explain(x, target)
             counts.update(_steps(prepared))
-            decided = agree(net, x, plain, R, _winograd(prepared), exact, f"{name}, {form}, {net.dtype}")
+            tiles = _winograd(prepared)
+            if (key := repr(sorted(tiles.items()))) not in known:
+                known[key] = derived(net, x, plain, tiles, exact)
+            decided = agree(x, plain, R, known[key], f"{name}, {form}, {net.dtype}")
             if not decided.any():
                 counts["undecided"] += 1
                 continue
@@ -100,15 +104,11 @@ def compare(net: lrpref.Network, x: np.ndarray, name: str, exact: bool, rng: np.
     return counts
 
 
-def agree(
-    net: lrpref.Network, x: np.ndarray, plain: Trace, R: np.ndarray, tiles: Mapping[str, Any], exact: bool, where: str
-) -> np.ndarray:
+def agree(x: np.ndarray, plain: Trace, R: np.ndarray, bound: bounds.Bound | None, where: str) -> np.ndarray:
     """Demand that R is the plain map up to rounding; return which samples were decided."""
     assert R.dtype == plain.relevance.dtype
     assert R.shape == x.shape
-    try:
-        bound = derived(net, x, plain, tiles, exact)
-    except bounds.NoBoundError:
+    if bound is None:
         return _agree_roughly(plain.relevance, R, where)
     axes = tuple(range(1, R.ndim))
     finite = np.isfinite(plain.relevance).all(axis=axes) & np.isfinite(bound.error).all(axis=axes)
@@ -122,8 +122,10 @@ def agree(
     return decided
 
 
-def derived(net: lrpref.Network, x: np.ndarray, plain: Trace, tiles: Mapping[str, Any], exact: bool) -> bounds.Bound:
-    """The bound for one explanation."""
+def derived(
+    net: lrpref.Network, x: np.ndarray, plain: Trace, tiles: Mapping[str, Any], exact: bool
+) -> bounds.Bound | None:
+    """The bound for one explanation; None for rules without one."""
     double = net.astype(np.float64)
     walk = bounds.forward(double, x.astype(np.float64), float(np.finfo(x.dtype).eps), exact, tiles)
     start = double.logits
@@ -131,7 +133,10 @@ def derived(net: lrpref.Network, x: np.ndarray, plain: Trace, tiles: Mapping[str
     hit = np.zeros_like(z).reshape(len(z), -1)
     hit[np.arange(len(z)), plain.target] = 1
     hit = hit.reshape(z.shape)
-    return bounds.backward(walk, plain.rules, start, z * hit, error * hit)
+    try:
+        return bounds.backward(walk, plain.rules, start, z * hit, error * hit)
+    except bounds.NoBoundError:
+        return None
 
 
 def _agree_roughly(plain: np.ndarray, R: np.ndarray, where: str) -> np.ndarray:
