@@ -14,7 +14,7 @@ import lrpref
 from lrpref import layers, rules
 from lrpref.conformance import Case, NotOffered, judge, load_adapter, load_cases
 from lrpref.conformance.adapters.lrpref import Lrpref
-from lrpref.conformance.case import FIXTURES
+from lrpref.conformance.case import FIXTURES, CaseError
 
 SCRIPT = Path(__file__).parent.parent / "scripts" / "make_cases.py"
 CASES = {case.id: case for case in load_cases()}
@@ -108,3 +108,11 @@ def test_the_script_does_not_ask_the_library_for_its_values(monkeypatch: pytest.
         import lrpref  # noqa: F401
     script = runpy.run_path(str(SCRIPT))
     assert len(script["build"]()) == len(CASES)
+
+
+@pytest.mark.parametrize("key", ["input", "expected", "output"])
+def test_arrays_of_a_case_are_lists(key: str) -> None:
+    """A text would be accepted where nothing computes with it at once."""
+    data = next(case.data for case in CASES.values() if {"network", "input", "output"} <= set(case.data))
+    with pytest.raises(CaseError, match=f"{key} must be a list of numbers, got 'hand'"):
+        Case.from_data({**data, key: "hand"})

@@ -20,7 +20,7 @@ import numpy as np
 from .. import layers as layer_types
 from .. import rules as rule_types
 from .._support.untrusted import UNREADABLE, read_json, reason
-from ..errors import LrprefError, WeightsError, unknown
+from ..errors import LrprefError, WeightsError, shown, unknown
 from ..layers import BatchNorm, Layer
 from ..network import Network
 from ..rational.conversion import exact
@@ -168,7 +168,9 @@ class Case:
         _check_about(data)
         if "network" in data:
             found["network"] = _network(data["network"], numbers)
-        for key in ("input", "expected", "output", "seed"):
+        if wrong := [key for key in _ARRAYS if not isinstance(data.get(key, []), list)]:
+            raise CaseError(f"case {data['id']!r}: {wrong[0]} must be a list of numbers, got {shown(data[wrong[0]])}")
+        for key in (*_ARRAYS, "seed"):
             if key in data:
                 found[key] = numbers(data[key]) if isinstance(data[key], list) else data[key]
         for key in ("at", "ledger"):
@@ -180,6 +182,9 @@ class Case:
         _check(case)
         return case
 
+
+_ARRAYS = ("input", "expected", "output")
+"""The keys whose values are lists of numbers; a seed may also be a name or a number."""
 
 _COLUMNS = {"policy": "dropped"}
 """Columns of the ledger that have another name in the format lrp-cases/1."""
