@@ -433,7 +433,10 @@ DAMAGE: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
     "a huge power": (lambda data: data.update(input=[["1e999999999", "1"]]), "as text"),
     "a fraction over zero": (lambda data: data.update(input=[["1/0", "1"]]), "denominator zero"),
     "a ragged array": (lambda data: data.update(input=[["1"], ["1", "2"]]), "as text"),
-    "an array that is a name": (lambda data: data.update(expected="input"), "has an input|cannot be built|nested"),
+    "an array that is a name": (
+        lambda data: data.update(expected="input"),
+        "expected must be a list of numbers, got 'input'",
+    ),
     "too large for a float": (lambda data: data.update(input=[["1" + "0" * 400, "1"]]), "too large"),
     "another shape": (lambda data: data.update(expected=[["1"]]), r"relevance of shape \(1, 1\)"),
     "no such layer": (lambda data: data["network"]["layers"]["fc"].update(type="Network"), "no layer is called"),

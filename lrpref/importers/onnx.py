@@ -23,7 +23,7 @@ import numpy as np
 
 from .._support.extras import library
 from .._support.untrusted import MAX_AXES, UNREADABLE, reason
-from ..arithmetic import as_dtype
+from ..arithmetic import quiet
 from ..backend import is_array
 from ..errors import ConversionError, LrprefError, WeightsError
 from ..layers import Conv2D, Dense, Layer
@@ -219,7 +219,8 @@ class _Importer:
 
     def __init__(self, onnx: Any, model: Model, twin: Any, shape: Shape, max_bytes: int) -> None:
         self.onnx, self.model, self.twin, self.max_bytes = onnx, model, twin, max_bytes
-        self.weights = {k: as_dtype(v, np.float64) if v.dtype.kind == "f" else v for k, v in model.constants.items()}
+        with quiet():  # NaN is refused by the layers
+            self.weights = {k: v.astype(np.float64) if v.dtype.kind == "f" else v for k, v in model.constants.items()}
         self.known = dict(self.weights)
         self.sized: set[str] = set()
         self.readers = Counter(name for node in model.nodes for name in node.input) + Counter([model.output])
