@@ -1299,8 +1299,8 @@ EDGES = [
     Mutant(
         "an import by name is not seen",
         "network.py",
-        "from .layers.base import Shape",
-        'from .layers.base import Shape\nLATE = lambda: __import__("lrpref.fast")',
+        "from .layers.base import Shape, check_size",
+        'from .layers.base import Shape, check_size\nLATE = lambda: __import__("lrpref.fast")',
         "tests/test_imports.py::test_imports_run_one_way",
         "an earlier version of lrpref: Network.prepare",
     ),
