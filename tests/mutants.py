@@ -112,7 +112,7 @@ ENGINE = [
         "engine.py",
         "R_i + term.of_input(a) * c_i",
         "R_i + term.a(a) * c_i",
-        case("zbox-closed-bias-none"),
+        "tests/test_fast.py::test_a_rule_of_ones_own_that_defines_ratios_alone_is_fast[Subtracted-0.0-chain]",
         "a slip of the pen",
     ),
     Mutant(
