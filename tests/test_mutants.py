@@ -48,6 +48,7 @@ def workshop(folder: Path) -> None:
     shutil.copytree(PACKAGE, folder / "lrpref", ignore=without)
     shutil.copytree(TESTS, folder / "tests", ignore=without)
     shutil.copy(TESTS.parent / "pyproject.toml", folder)
+    (folder / "weights").symlink_to(TESTS.parent / "weights")
     (folder / "guard.py").write_text(GUARD)
 
 
