@@ -190,7 +190,7 @@ def is_number(value: Any) -> bool:
 
 
 LARGEST = 2**31 - 1
-"""The largest integer that `check_integer` accepts unless told otherwise."""
+"""The largest integer that `check_integer` accepts by default."""
 
 
 def is_integer(value: Any, least: int, most: int = LARGEST) -> bool:

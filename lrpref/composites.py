@@ -29,7 +29,7 @@ from typing import Any
 
 from ._support.calls import UNPARSABLE, parameters
 from ._support.tables import aligned
-from .errors import LrprefError, RuleError, UnknownNameError, is_one_of, shown, unknown
+from .errors import LrprefError, RuleError, UnknownNameError, shown, unknown
 from .layers import Add, BatchNorm, Convolution, Dense, Elementwise, Layer, LinearLayer, Routing, Scale, WeightedLayer
 from .network import Network, check_network
 from .rules import RULES, AlphaBeta, Epsilon, Flat, Gamma, Pass, Rule, ZBox, Zero, ZPlus
@@ -520,8 +520,9 @@ def parse(text: str) -> Rule | Composite:
     AlphaBeta(alpha=1, beta=0, bias='keep', empty='literal', stabilizer=0.0)
     """
     known: Mapping[str, Callable[..., Rule | Composite]] = {**RULES, **PRESETS}
-    if not is_one_of(text, [text]):
-        raise unknown("rule", text, known)
+    given: object = text
+    if not isinstance(given, str):
+        raise unknown("rule", given, known)
     name, _, _ = text.strip().partition("(")
     if name not in known:
         raise unknown_rule(name)

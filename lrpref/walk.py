@@ -80,7 +80,7 @@ def trace(
         A composite, a rule, or the name of one: see `composites.resolve`.
     seed : {"logit", "one", "probability"}, float or array, default "logit"
         The relevance to start with: the value of the output, 1, its probability (what the network's Softmax,
-        LogSoftmax or Sigmoid says of it; without one, its softmax), a number, or an array shaped like the output.
+        LogSoftmax or Sigmoid gives for it; without one, its softmax), a number, or an array shaped like the output.
     node : str, optional
         The node whose output is explained; by default the one that holds the logits (`Network.logits`). The last node
         of a network with a Softmax, LogSoftmax or Sigmoid at its end explains the probability itself, whose relevance

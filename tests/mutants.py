@@ -1449,7 +1449,7 @@ NOT_FINITE = [
         "lrpref 0.2.0",
     ),
     Mutant(
-        "the law of forward passes knows no bias",
+        "the law of forward passes ignores the bias",
         "testing/laws.py",
         "expected if b is None else expected + b",
         "expected",

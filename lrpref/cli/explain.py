@@ -59,7 +59,7 @@ def run(chosen: argparse.Namespace) -> int:
         net = fused_network(net, x)
     traces = {name: trace(net, x, chosen.target, name, number(chosen.seed)) for name in chosen.rule}
     first = next(iter(traces.values()))
-    said = _prediction(net, x, about)
+    said = _prediction(net, x, first.logits, about)
     print(f"{chosen.network} says that {chosen.input} is {said}")
     assert first.target is not None  # the seed is not an array
     target = class_name(about, int(to_numpy(first.target)[0]))
@@ -103,9 +103,9 @@ def _save(R: Array, path: Path) -> None:
         np.save(stream, to_numpy(R), allow_pickle=False)
 
 
-def _prediction(net: Network, x: np.ndarray, about: dict[str, Any]) -> str:
+def _prediction(net: Network, x: np.ndarray, logits: Array, about: dict[str, Any]) -> str:
     """Describe the largest output: its class, value and probability."""
-    logits, outputs = net.without_head().forward(x), to_numpy(net.forward(x))
+    outputs = to_numpy(logits if net.head is None else net.forward(x))
     probabilities = to_numpy((net.head or Softmax()).forward(logits))
     best = int(np.argmax(to_numpy(logits)[0]))
     output, probability = (float(np.ravel(y[0])[best]) for y in (outputs, probabilities))

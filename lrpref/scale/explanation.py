@@ -60,8 +60,8 @@ def explain(
         all other linear layers (Add, average pooling, BatchNorm, Scale).
     seed : str, float or array, default "logit"
         The relevance to start with: "logit" (the output's value), "one", "probability" (what the network's Softmax,
-        LogSoftmax or Sigmoid says of it; without one, its softmax), a number, or an array of relevance shaped like the
-        output.
+        LogSoftmax or Sigmoid gives for it; without one, its softmax), a number, or an array of relevance shaped like
+        the output.
     node : str or None
         The node whose output is explained; None for the one that holds the logits (`Network.logits`). The last node of
         a network with a Softmax, LogSoftmax or Sigmoid at its end explains the probability itself, whose relevance

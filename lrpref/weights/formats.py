@@ -1,4 +1,4 @@
-"""Files that are no networks of lrpref, and what to do with them."""
+"""Files in the formats of other libraries, and what to do with them."""
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -68,7 +68,6 @@ def from_state_dict(net: Network, state: Mapping[str, Any]) -> Network:
     arrays: dict[int, dict[str, np.ndarray]] = defaultdict(dict)
     for entry in entries:
         arrays[id(entry.layer)] |= _take(entry, state, problems)
-    _check_names(state)
     problems["unexpected"] += [key for key in state if key not in known and key.rpartition(".")[2] != IGNORED]
     named = {id(layer): (name, layer) for name, layer, _ in net.nodes}
     layers = {key: _replaced(name, layer, arrays.pop(key, {}), problems) for key, (name, layer) in named.items()}
@@ -78,9 +77,11 @@ def from_state_dict(net: Network, state: Mapping[str, Any]) -> Network:
 
 
 def check_state(state: object) -> None:
-    """Raise WeightsError unless `state` is a mapping."""
+    """Raise WeightsError unless `state` is a mapping whose names are strings."""
     if not isinstance(state, Mapping):
         raise WeightsError(f"weights are given as a mapping from names to arrays, got {shown(state)}")
+    if strange := [name for name in state if not isinstance(name, str)]:
+        raise WeightsError(f"the names of arrays must be strings, got {shown(strange[0])}")
 
 
 def as_array(x: Any) -> np.ndarray:
@@ -95,13 +96,6 @@ def as_array(x: Any) -> np.ndarray:
         x = np.array(x.numpy())
     array: np.ndarray = to_numpy(x) if is_array(x) else np.asarray(x)
     return array.astype(np.float32) if str(array.dtype) in ("float16", "bfloat16") else array
-
-
-def _check_names(names: Iterable[object]) -> None:
-    """Raise WeightsError unless all names are strings."""
-    for name in names:
-        if not isinstance(name, str):
-            raise WeightsError(f"the names of arrays must be strings, got {name!r}")
 
 
 # ---- entries ---------------------------------------------------------------------------------------------------
