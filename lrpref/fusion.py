@@ -6,12 +6,13 @@ to a fully connected or convolutional layer it can be folded into that layer's w
 
     linear, then BN:   W' = diag(w) W        b' = w b_linear + b
     BN, then Dense:    W' = W diag(w)        b' = b_linear + W b
-    BN, then Conv2D:   W' = W diag(w)        b' = b_linear + conv(b everywhere in the image, W)
+    BN, then Conv:     W' = W diag(w)        b' = b_linear + conv(b everywhere in the input, W)
     BN, then BN:       w' = w_second w       b' = b_second + w_second b
 
-The bias of a Conv2D is then a map: where the kernel meets zero padding, the shift b is missing, because padding is zero
-*after* BatchNorm. So the folded convolution keeps what each tap adds (`Conv2D.bias_taps`); nothing is divided by w, and
-channels with g = 0 cause no problem.
+Conv stands for convolutions over any number of axes, transposed ones included. Their bias is then a map: where the
+kernel meets zero padding, the shift b is missing, because padding is zero *after* BatchNorm, and the cells that a
+transposed convolution computes are not reached by the same number of taps. So the folded convolution keeps what each
+tap adds (`Conv.bias_taps`); nothing is divided by w, and channels with g = 0 cause no problem.
 
 A BatchNorm that has no linear neighbour becomes a `Scale`. On request, BN before ReLU becomes a ThreshReLU before BN,
 and that BN may then be folded into what follows.
@@ -33,7 +34,12 @@ from .backend import Array, array_namespace
 from .errors import FusionError
 from .layers import (
     BatchNorm,
+    Conv1D,
     Conv2D,
+    Conv3D,
+    ConvTranspose1D,
+    ConvTranspose2D,
+    ConvTranspose3D,
     Dense,
     DiagonalLayer,
     Dropout,
@@ -44,6 +50,7 @@ from .layers import (
     Scale,
     ThreshReLU,
 )
+from .layers.conv import Conv, Kernels
 from .network import INPUT, Network, check_network
 
 
@@ -205,7 +212,7 @@ def _fold(net: Network, name: str, threshold_relu: bool) -> tuple[Network, str, 
 DIAGONAL = (BatchNorm, Scale)
 """The types that are folded away. A subclass may compute something else, so only these very types count."""
 
-FOLDABLE = (Dense, Conv2D)
+FOLDABLE = (Dense, Conv1D, Conv2D, Conv3D, ConvTranspose1D, ConvTranspose2D, ConvTranspose3D)
 """The types into which they are folded; again, no subclass."""
 
 
@@ -298,12 +305,13 @@ def _after(layer: Layer, diagonal: tuple[Array, Array]) -> LinearLayer:
     """The linear layer followed by the diagonal one: W' = diag(w) W, b' = w b_linear + b."""
     w, b = diagonal
     xp = array_namespace(w)
-    assert isinstance(layer, Dense | Conv2D)
-    weight = given_up(xp.reshape(w, (-1, *(1,) * (layer.weight.ndim - 1))) * layer.weight)
+    assert isinstance(layer, Dense | Kernels)
+    weight = layer.weight * (_per_output(w, layer) if isinstance(layer, Kernels) else w[:, None])
     bias = b if layer.bias is None else w * layer.bias + b
-    if isinstance(layer, Conv2D) and layer.bias_taps is not None:
-        return replace(layer, weight=weight, bias=bias, bias_taps=xp.reshape(w, (-1, 1, 1)) * layer.bias_taps)
-    return replace(layer, weight=weight, bias=bias)
+    if isinstance(layer, Kernels) and layer.bias_taps is not None:
+        taps = xp.reshape(w, (-1, *(1,) * layer.axes)) * layer.bias_taps
+        return replace(layer, weight=given_up(weight), bias=bias, bias_taps=taps)
+    return replace(layer, weight=given_up(weight), bias=bias)
 
 
 def _before(layer: Layer, diagonal: tuple[Array, Array]) -> LinearLayer:
@@ -319,16 +327,17 @@ def _before(layer: Layer, diagonal: tuple[Array, Array]) -> LinearLayer:
         shift = layer.weight @ b
         bias = shift if layer.bias is None else layer.bias + shift
         return replace(layer, weight=given_up(layer.weight * w), bias=bias)
-    assert isinstance(layer, Conv2D)
-    w, b = (_per_output(v, layer) for v in (w, b))
-    taps = xp.sum(layer.weight * b, axis=1)
+    assert isinstance(layer, Kernels)
+    w, b = (_per_input(v, layer) for v in (w, b))
+    taps = _sum_over_inputs(layer.weight * b, layer)
     if layer.bias_taps is not None:
         taps = taps + layer.bias_taps
-    if any(layer.window.padding):
-        return replace(layer, weight=given_up(layer.weight * w), bias_taps=taps)
-    shift = xp.sum(taps, axis=(1, 2))  # no padding: every tap always meets the image
+    weight = given_up(layer.weight * w)
+    if any(layer.window.padding) or not isinstance(layer, Conv):
+        return replace(layer, weight=weight, bias_taps=taps)
+    shift = xp.sum(taps, axis=tuple(range(1, taps.ndim)))  # no padding: every tap always meets the input
     bias = shift if layer.bias is None else layer.bias + shift
-    return replace(layer, weight=given_up(layer.weight * w), bias=bias, bias_taps=None)
+    return replace(layer, weight=weight, bias=bias, bias_taps=None)
 
 
 def _per_feature(v: Array, features: int) -> Array:
@@ -337,9 +346,37 @@ def _per_feature(v: Array, features: int) -> Array:
     return xp.reshape(xp.broadcast_to(v[:, None], (v.shape[0], features // v.shape[0])), (-1,))
 
 
-def _per_output(v: Array, layer: Conv2D) -> Array:
-    """A value per input channel in the layout of the weight: (out, in // groups, 1, 1)."""
-    xp = array_namespace(v)
-    out, channels = layer.weight.shape[:2]
-    groups = xp.reshape(v, (layer.groups, 1, channels))
-    return xp.reshape(xp.broadcast_to(groups, (layer.groups, out // layer.groups, channels)), (out, channels, 1, 1))
+# The weight of a convolution is (out, in // groups, *kernel), that of a transposed one (in, out // groups, *kernel):
+# axis 0 counts the channels of all groups, axis 1 those of one group.
+
+
+def _per_output(v: Array, layer: Kernels) -> Array:
+    """A value per output channel, shaped to broadcast over the weight."""
+    return _across(v, layer) if isinstance(layer, Conv) else _within(v, layer)
+
+
+def _per_input(v: Array, layer: Kernels) -> Array:
+    """A value per input channel, shaped to broadcast over the weight."""
+    return _within(v, layer) if isinstance(layer, Conv) else _across(v, layer)
+
+
+def _across(v: Array, layer: Kernels) -> Array:
+    """A value per entry of axis 0 of the weight."""
+    return array_namespace(v).reshape(v, (-1, *(1,) * (layer.axes + 1)))
+
+
+def _within(v: Array, layer: Kernels) -> Array:
+    """A value per channel of each group, for every entry of axis 0 of the weight."""
+    xp, ones = array_namespace(v), (1,) * layer.axes
+    first, second = layer.weight.shape[:2]
+    groups = xp.reshape(v, (layer.groups, 1, second))
+    return xp.reshape(xp.broadcast_to(groups, (layer.groups, first // layer.groups, second)), (first, second, *ones))
+
+
+def _sum_over_inputs(x: Array, layer: Kernels) -> Array:
+    """An array shaped like the weight, summed over the input channels of each group: (out, *kernel)."""
+    xp = array_namespace(x)
+    if isinstance(layer, Conv):
+        return xp.sum(x, axis=1)
+    by_group = xp.sum(xp.reshape(x, (layer.groups, -1, *x.shape[1:])), axis=1)
+    return xp.reshape(by_group, (-1, *x.shape[2:]))

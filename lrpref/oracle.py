@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import fields
 from fractions import Fraction
+from itertools import product
+from math import ceil, prod
 from typing import Any
 
 import numpy as np
@@ -19,23 +21,26 @@ from .backend import Array, as_tuple, is_array, to_numpy
 from .errors import ParameterError, RuleError, ShapeError, shown
 from .layers import (
     Add,
-    AvgPool2D,
     BatchNorm,
     Concat,
-    Conv2D,
     Dense,
     DiagonalLayer,
     Dropout,
     Elementwise,
     Flatten,
-    GlobalAvgPool2D,
     Layer,
     LinearLayer,
-    MaxPool2D,
-    Pad2D,
     Scale,
 )
+from .layers.adaptive import AdaptiveAvgPool, AdaptiveMaxPool
+from .layers.avg_pool import AvgPool
 from .layers.base import Shape
+from .layers.conv import Conv, Kernels
+from .layers.conv_transpose import ConvTranspose
+from .layers.global_pool import GlobalAvgPool, GlobalMaxPool
+from .layers.pad import Pad
+from .layers.pool import MaxPool
+from .layers.upsample import UpsampleLinear, UpsampleNearest
 from .rules import Absolute, AlphaBeta, Epsilon, Flat, Gamma, Pass, Relative, Rule, WSquare, ZBox, Zero, ZPlus
 
 Index = tuple[int, ...]
@@ -138,17 +143,12 @@ def bias(layer: LinearLayer, *shapes: Shape) -> np.ndarray:
     constant_part = np.zeros(int(np.prod(output)))
     if per_channel is not None:
         constant_part = np.asarray([to_numpy(per_channel)[j[0]] for j in np.ndindex(*output)])
-    if isinstance(layer, Conv2D) and layer.bias_taps is not None:
-        constant_part = constant_part + _tap_bias(layer, shapes[0], output)
+    if isinstance(layer, Kernels) and layer.bias_taps is not None:
+        taps = to_numpy(layer.bias_taps)
+        meet = [[tap for tap, _ in _window(layer, shapes[0], place)] for place in np.ndindex(*output[1:])]
+        sums = [sum(taps[(o, *tap)] for tap in met) for o in range(output[0]) for met in meet]
+        constant_part = constant_part + np.asarray(sums)
     return constant_part
-
-
-def _tap_bias(layer: Conv2D, shape: Shape, output: Shape) -> np.ndarray:
-    """What `bias_taps` adds: at each output, the sum over the taps that meet a cell of the image."""
-    taps = to_numpy(layer.bias_taps)
-    sums = [sum(taps[(o, *tap)] for tap, _ in _window(layer, shape, y, x)) for o, y, x in np.ndindex(*output)]
-    found: np.ndarray = np.asarray(sums)
-    return found
 
 
 # ---- layers as matrices, entry by entry ------------------------------------------------------------------------
@@ -160,21 +160,12 @@ def _entries(layer: LinearLayer, shapes: list[Shape] | tuple[Shape, ...]) -> Ite
     if type(layer) is Dense:
         w = to_numpy(layer.weight)
         yield from ((0, (j,), (i,), w[j, i]) for j, i in np.ndindex(*w.shape))
-    elif type(layer) is Conv2D:
-        w = to_numpy(layer.weight)
-        per_group = layer.weight.shape[0] // layer.groups
-        for o, y, x in np.ndindex(*output):
-            for c in range(w.shape[1]):
-                for (i, j), (row, column) in _window(layer, shapes[0], y, x):
-                    yield 0, (o, y, x), (o // per_group * w.shape[1] + c, row, column), w[o, c, i, j]
-    elif type(layer) is AvgPool2D:
-        for c, y, x in np.ndindex(*output):
-            cells = [cell for _, cell in _window(layer, shapes[0], y, x)]
-            n = layer.window.kernel[0] * layer.window.kernel[1] if layer.count_include_pad else len(cells)
-            yield from ((0, (c, y, x), (c, *cell), Fraction(1, n)) for cell in cells)
-    elif type(layer) is GlobalAvgPool2D:
-        C, H, W = shapes[0]
-        yield from ((0, (c, 0, 0), (c, y, x), Fraction(1, H * W)) for c, y, x in np.ndindex(C, H, W))
+    elif isinstance(layer, Conv | ConvTranspose) and _is_own(layer):
+        yield from _kernel_entries(layer, shapes[0], output)
+    elif isinstance(layer, AvgPool | GlobalAvgPool | AdaptiveAvgPool | UpsampleLinear) and _is_own(layer):
+        for place in np.ndindex(*output[1:]):
+            for cell, weight in _averaged(layer, shapes[0], output, place):
+                yield from ((0, (c, *place), (c, *cell), weight) for c in range(output[0]))
     elif isinstance(layer, DiagonalLayer) and type(layer) in (BatchNorm, Scale):
         w = to_numpy(layer.scale_and_shift()[0])
         yield from ((0, i, i, w[i[0]]) for i in np.ndindex(*shapes[0]))
@@ -184,15 +175,78 @@ def _entries(layer: LinearLayer, shapes: list[Shape] | tuple[Shape, ...]) -> Ite
         raise RuleError(f"the oracle has no matrix for {type(layer).__name__}; it knows lrpref's own linear layers")
 
 
-def _window(layer: Any, shape: Shape, y: int, x: int) -> Iterator[tuple[tuple[int, int], tuple[int, int]]]:
-    """Yield (tap, cell) for every tap of the window at output (y, x) that meets a cell of the image."""
+def _is_own(layer: Layer) -> bool:
+    """Whether the type of a layer is one of lrpref's own: a subclass may compute something else."""
+    return type(layer).__module__.startswith(f"{Layer.__module__.rpartition('.')[0]}.")
+
+
+def _kernel_entries(layer: Conv | ConvTranspose, shape: Shape, output: Shape) -> Iterator[Entry]:
+    """The connections of a convolution: output channel o and input channel i of its group, through each tap."""
+    w, transposed = to_numpy(layer.weight), isinstance(layer, ConvTranspose)
+    per_group_in, per_group_out = (channels // layer.groups for channels in layer.channels)
+    for o, c, place in product(range(output[0]), range(per_group_in), np.ndindex(*output[1:])):
+        i = o // per_group_out * per_group_in + c
+        for tap, cell in _window(layer, shape, place):
+            yield 0, (o, *place), (i, *cell), w[(i, o % per_group_out, *tap) if transposed else (o, c, *tap)]
+
+
+def _window(layer: Any, shape: Shape, place: Index) -> Iterator[tuple[Index, Index]]:
+    """Yield (tap, cell) for every tap that connects the output at `place` with a cell of the input."""
     window = layer.window
-    top, _, left, _ = window.padding
-    for i, j in np.ndindex(*window.kernel):
-        row = y * window.stride[0] - top + i * window.dilation[0]
-        column = x * window.stride[1] - left + j * window.dilation[1]
-        if 0 <= row < shape[-2] and 0 <= column < shape[-1]:
-            yield (i, j), (row, column)
+    for tap in np.ndindex(*window.kernel):
+        sides = zip(place, tap, window.stride, window.dilation, window.padding[::2], strict=True)
+        if isinstance(layer, ConvTranspose):  # cell * stride + tap * dilation - before = place
+            shifted = [(p + before - t * d, s) for p, t, s, d, before in sides]
+            if any(at % s for at, s in shifted):
+                continue
+            cell = tuple(at // s for at, s in shifted)
+        else:
+            cell = tuple(p * s + t * d - before for p, t, s, d, before in sides)
+        if all(0 <= k < n for k, n in zip(cell, shape[1:], strict=True)):
+            yield tap, cell
+
+
+def _averaged(layer: Layer, shape: Shape, output: Shape, place: Index) -> Iterator[tuple[Index, Fraction]]:
+    """Yield (cell, weight) for every cell of a channel that enters the weighted mean at `place`."""
+    if isinstance(layer, UpsampleLinear):
+        for cell in np.ndindex(*shape[1:]):
+            sides = zip(place, cell, shape[1:], output[1:], layer.ratios((1, *shape)), strict=True)
+            weight = prod(_hat(layer.align_corners, k, i, n, m, ratio) for k, i, n, m, ratio in sides)
+            if weight:
+                yield cell, Fraction(weight)
+        return
+    cells = list(_cells(layer, shape, place))
+    counted = len(cells)
+    if isinstance(layer, AvgPool):
+        counted = layer.divisor or (_with_padding(layer, shape, place) if layer.count_include_pad else counted)
+    yield from ((cell, Fraction(1, counted)) for cell in cells)
+
+
+def _hat(align_corners: bool, k: int, i: int, n: int, m: int, ratio: Fraction) -> Fraction:
+    """The weight of cell i of n at cell k of m: 1 at its own coordinate, falling to 0 at its neighbours'."""
+    x = Fraction(k * (n - 1), max(1, m - 1)) if align_corners else (k + Fraction(1, 2)) * ratio - Fraction(1, 2)
+    return max(Fraction(0), 1 - abs(min(max(x, Fraction(0)), Fraction(n - 1)) - i))
+
+
+def _with_padding(layer: AvgPool, shape: Shape, place: Index) -> int:
+    """How many cells of the padded input a window has."""
+    ends = zip(place, layer.window.stride, layer.window.kernel, shape[1:], *_borders(layer), strict=True)
+    return prod(min(p * s + k, before + n + after) - p * s for p, s, k, n, before, after in ends)
+
+
+def _borders(layer: Any) -> tuple[Index, Index]:
+    return layer.window.padding[::2], layer.window.padding[1::2]
+
+
+def _cells(layer: Layer, shape: Shape, place: Index) -> Iterator[Index]:
+    """The cells of a channel that a pool's window has at `place`, in reading order."""
+    if isinstance(layer, GlobalAvgPool | GlobalMaxPool):
+        yield from np.ndindex(*shape[1:])
+    elif isinstance(layer, AdaptiveAvgPool | AdaptiveMaxPool):
+        sides = zip(place, shape[1:], layer.positions, strict=True)
+        yield from product(*(range(k * n // m, ceil(Fraction((k + 1) * n, m))) for k, n, m in sides))
+    else:
+        yield from (cell for _, cell in _window(layer, shape, place))
 
 
 # ---- rules as fractions ----------------------------------------------------------------------------------------
@@ -397,13 +451,20 @@ def _routing_share(layer: Layer, sample: tuple[np.ndarray, ...], output: Shape) 
     share: Any = full((int(np.prod(output)), size), 0, like=sample[0])
     if type(layer) is Concat:
         share[np.arange(size), np.concatenate(numbered).reshape(-1)] = 1
-    elif type(layer) is Pad2D:
-        top, bottom, left, right = layer.border
-        origin = np.pad(numbered[0], ((0, 0), (top, bottom), (left, right)), constant_values=-1).reshape(-1)
+    elif isinstance(layer, Pad) and _is_own(layer):
+        sides = [(0, 0), *zip(layer.border[::2], layer.border[1::2], strict=True)]
+        how: Any = {"replicate": "edge", "circular": "wrap"}.get(layer.mode, layer.mode)
+        nothing: Any = {"constant_values": -1} if how == "constant" else {}
+        origin = np.pad(numbered[0], sides, mode=how, **nothing).reshape(-1)
         share[np.flatnonzero(origin >= 0), origin[origin >= 0]] = 1
-    elif type(layer) is MaxPool2D:
-        for row, (c, y, x) in enumerate(np.ndindex(*output)):
-            cells = [(c, *cell) for _, cell in _window(layer, sample[0].shape, y, x)]
+    elif isinstance(layer, UpsampleNearest) and _is_own(layer):
+        ratios, shift = layer.ratios((1, *sample[0].shape)), Fraction(1, 2) if layer.centred else 0
+        for row, (c, *place) in enumerate(np.ndindex(*output)):
+            sides = zip(place, ratios, sample[0].shape[1:], strict=True)
+            share[row, numbered[0][(c, *(min(int((k + shift) * ratio), n - 1) for k, ratio, n in sides))]] = 1
+    elif isinstance(layer, MaxPool | GlobalMaxPool | AdaptiveMaxPool) and _is_own(layer):
+        for row, (c, *place) in enumerate(np.ndindex(*output)):
+            cells = [(c, *cell) for cell in _cells(layer, sample[0].shape, tuple(place))]
             values = [sample[0][cell] for cell in cells]
             no_numbers = [cell for cell, v in zip(cells, values, strict=True) if v != v]
             winners = no_numbers or [cell for cell, v in zip(cells, values, strict=True) if v == max(values)]

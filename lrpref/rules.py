@@ -13,8 +13,9 @@ To write a rule of your own, subclass `Rule` and define its `ratios`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from numbers import Real
 from typing import Any, ClassVar
 
@@ -371,11 +372,10 @@ class ZBox(Rule):
                 check_number(given, f"ZBox: {name}")
             else:
                 object.__setattr__(self, name, as_parameter(given, f"ZBox {name}"))
-        try:
-            ordered = _lined_up(self.low, self.high) <= _lined_up(self.high, self.low)
-        except (TypeError, ValueError) as error:
-            raise ParameterError(f"ZBox: low and high do not broadcast against each other: {self}") from error
-        if not (bool(array_namespace(ordered).all(ordered)) if is_array(ordered) else ordered):
+        ordered = list(_ordered(self.low, self.high))
+        if not ordered:
+            raise ParameterError(f"ZBox: low and high do not broadcast against each other: {self}")
+        if not any(ordered):
             raise ParameterError(f"ZBox: low must not exceed high anywhere: {self}")
 
     def ratios(self) -> tuple[Ratio, ...]:
@@ -384,11 +384,25 @@ class ZBox(Rule):
         return (Ratio((Term(lambda a: a - low(a), positive), Term(lambda a: a - high(a), negative))),)
 
 
-def _lined_up(bound: Any, other: Any) -> Any:
-    """Reshape a bound per channel, (C,), to (C, 1, 1) where the other bound has more axes."""
-    if is_array(bound) and bound.ndim == 1 and is_array(other) and other.ndim > 2:
-        return array_namespace(bound).reshape(bound, (-1, 1, 1))
-    return bound
+def _ordered(low: Any, high: Any) -> Iterator[bool]:
+    """For each way in which the bounds may belong together, yield whether low <= high everywhere.
+
+    One number per channel, (C,), belongs to the first axis of a sample, (C, ...), or to the second of a batch.
+    """
+    for lows, highs in product(_lined_up(low, high), _lined_up(high, low)):
+        try:
+            ordered = lows <= highs
+        except (TypeError, ValueError):
+            continue
+        yield bool(array_namespace(ordered).all(ordered)) if is_array(ordered) else bool(ordered)
+
+
+def _lined_up(bound: Any, other: Any) -> list[Any]:
+    """A bound in the shapes that it may have next to another one with more axes."""
+    if not (is_array(bound) and bound.ndim == 1 and is_array(other) and other.ndim > 1):
+        return [bound]
+    xp, more = array_namespace(bound), other.ndim - 2
+    return [xp.reshape(bound, (-1, *(1,) * k)) for k in (more, more + 1)]
 
 
 def bound(value: Any) -> Map:

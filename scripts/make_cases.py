@@ -30,13 +30,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import product
+from math import prod
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 FORMAT = "lrp-cases/1"
-VERSION = "1.0.0"
+VERSION = "1.1.0"
 """Major: an expected value was wrong. Minor: new cases. Patch: wording. ERRATA.md lists the changes."""
 REVISIONS: dict[str, int] = {}
 """How often each case was corrected; its revision is one more. ERRATA.md says what changed and why."""
@@ -169,6 +170,32 @@ def conv_rows(weight: np.ndarray, shape: tuple[int, int, int], groups: int = 1, 
         for cells in window_cells(shape[1:], (kernel[0], kernel[1]), **geometry):
             met = [(c, tap, cell) for c in range(per_group) for tap, cell in cells]
             rows.append([(flat(shape, first + c, *cell), weight[(o, c, *tap)]) for c, tap, cell in met])
+    return rows
+
+
+def valid_rows(weight: np.ndarray, shape: tuple[int, ...]) -> list[Row]:
+    """A convolution over any number of axes, without padding, as rows."""
+    size = [n - k + 1 for n, k in zip(shape[1:], weight.shape[2:], strict=True)]
+    return [
+        [
+            (int(np.ravel_multi_index((c, *np.add(place, tap)), shape)), weight[(o, c, *tap)])
+            for c, *tap in np.ndindex(*weight.shape[1:])
+        ]
+        for o, *place in np.ndindex(weight.shape[0], *size)
+    ]
+
+
+def transposed_rows(weight: np.ndarray, shape: tuple[int, ...], stride: int = 1) -> list[Row]:
+    """A transposed convolution without padding as rows: cell p adds w[i, o, t] a_ip to cell stride p + t of channel o."""
+    size = [stride * (n - 1) + k for n, k in zip(shape[1:], weight.shape[2:], strict=True)]
+    output = (weight.shape[1], *size)
+    rows: list[Row] = [[] for _ in range(prod(output))]
+    for i, *place in np.ndindex(*shape):
+        for o, *tap in np.ndindex(*weight.shape[1:]):
+            at = (o, *(stride * p + t for p, t in zip(place, tap, strict=True)))
+            rows[int(np.ravel_multi_index(at, output))].append(
+                (int(np.ravel_multi_index((i, *place), shape)), weight[(i, o, *tap)])
+            )
     return rows
 
 
@@ -870,23 +897,42 @@ def batchnorm_variant_cases() -> Iterator[Case]:
         network=chain(bn=batchnorm(g, beta, mu, s), flatten=layer("Flatten"), fc=dense(w)),
         input=text(x), output=text(y),
     )  # fmt: skip
-    yield from absent_layers()
-
-
-def absent_layers() -> Iterator[Case]:
-    """Layers that these questions mention and lrpref does not have."""
-    for kind in ("Conv1D", "Conv3D", "BatchNorm1D", "BatchNorm3D"):
-        yield absent(
-            f"bn-variants-{kind.lower()}", 30, f"{kind}", "images and feature vectors only: BatchNorm takes both",
-            layer=kind,
-        )  # fmt: skip
-    for number, name in ((30, "bn-variants-transposed"), (39, "unrolled-oracle-transposed")):
-        yield absent(name, number, "transposed convolutions", "no layer for them", layer="ConvTranspose2D")
+    yield from other_ranks()
     yield absent(
         "bn-variants-no-statistics", 30, "BatchNorm without running statistics",
         "it would use those of the batch, and a sample's result would depend on its batch",
         layer="BatchNorm", without=["mean", "var"],
     )  # fmt: skip
+
+
+def other_ranks() -> Iterator[Case]:
+    """Signals, volumes and transposed convolutions: the same fold along other axes."""
+    title = "BatchNorm in its variants: fused = original"
+    cited = "zennit#63, PR 71: transposed, 1-D and 3-D convolutions were scaled along the wrong axis"
+    g, beta, mu, s = [2, -1], ["1/2", 3], [1, "-1/2"], ["3/2", 2]
+    norm, b = batchnorm(g, beta, mu, s), exact([1, -1])
+    for name, kind, shape, kernel, rows_of in (
+        ("1d", "Conv1D", (2, 5), (3,), valid_rows),
+        ("3d", "Conv3D", (2, 3, 2, 3), (2, 1, 2), valid_rows),
+        ("transposed", "ConvTranspose2D", (2, 2, 3), (2, 2), transposed_rows),
+    ):
+        x, w = dyadic(f"bn-{name}-x", 2, *shape), dyadic(f"bn-{name}-w", 2, 2, *kernel)
+        rows, conv = rows_of(w, shape), layer(kind, weight=w, bias=b)
+        size = [n + k - 1 if kind == "ConvTranspose2D" else n - k + 1 for n, k in zip(shape[1:], kernel, strict=True)]
+        bias = [b_o for b_o in b for _ in range(prod(size))]
+
+        def convolved(a: np.ndarray, rows: list[Row] = rows, bias: Any = bias, size: Any = size) -> np.ndarray:
+            return np.stack([apply(rows, sample.reshape(-1), bias).reshape(2, *size) for sample in a])
+
+        after = f"bn-variants-conv{name}" if name != "transposed" else "bn-variants-transposed"
+        yield fused(
+            after, 30, title, cited, gone=["BatchNorm"], network=chain(conv=conv, bn=norm), input=text(x),
+            output=text(normalise(convolved(x), g, beta, mu, s)),
+        )  # fmt: skip
+        yield fused(
+            f"bn-variants-batchnorm{name}", 30, title, cited, gone=["BatchNorm", "Scale"],
+            network=chain(bn=norm, conv=conv), input=text(x), output=text(convolved(normalise(x, g, beta, mu, s))),
+        )  # fmt: skip
 
 
 def batchnorm_kept_cases() -> Iterator[Case]:
@@ -1116,6 +1162,9 @@ def unrolled_others() -> Iterator[Unrolled]:
         yield Unrolled(name, layer("AvgPool2D", config), rows, none, image, (2, *size), 6)
     means = mean_rows(image, (5, 4), True)
     yield Unrolled("globalavgpool", layer("GlobalAvgPool2D"), means, none, image, (2, 1, 1), 20)
+    w, b = dyadic("unrolled-transposed", 2, 3, 3, 2), dyadic("unrolled-transposed-b", 3)
+    spread = layer("ConvTranspose2D", {"stride": 2}, weight=w, bias=b)
+    yield Unrolled("transposed", spread, transposed_rows(w, (2, 2, 3), 2), b, (2, 2, 3), (3, 5, 6), 4)
     w, b = exact([2, "-1/2"]), exact(["-1/4", 1])
     yield Unrolled("scale", layer("Scale", weight=w, bias=b), diagonal_rows(w, image), b, image, image, 1)
     bn = batchnorm([3, -1], ["1/4", 1], [1, "-1/2"], ["3/2", 2])

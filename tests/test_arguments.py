@@ -26,6 +26,11 @@ ZERO = rules.Zero()
 W, B = np.asarray([[1.0, -2.0], [0.5, 1.0]]), np.asarray([0.1, -0.1])
 BYTES = np.full((1, 1, 2, 2), 255, dtype=np.uint8)
 KERNEL = np.ones((2, 1, 2, 2))
+CONVOLUTIONS = (
+    (KERNEL[..., 0], lrpref.Conv1D, lrpref.ConvTranspose1D),
+    (KERNEL, lrpref.Conv2D, lrpref.ConvTranspose2D),
+    (KERNEL[..., None], lrpref.Conv3D, lrpref.ConvTranspose3D),
+)
 NET = lrpref.Network.sequential(lrpref.Dense(W, B), lrpref.ReLU(), lrpref.Dense(W))
 X = np.asarray([[1.0, 2.0], [0.5, -1.0]])
 IMAGES = np.linspace(0, 1, 18).reshape(1, 2, 3, 3)
@@ -113,6 +118,7 @@ ACCEPTED: dict[str, set[str]] = {
     "index": COUNTS | {"0"},
     "index or None": COUNTS | {"0", "None"},
     "width": COUNTS | {"0"},
+    "zero": {"0"},
     "place or None": COUNTS | {"0", "-1", "None"},
     "place": COUNTS | {"0", "-1"},
     "unused": set(BAD),
@@ -150,6 +156,13 @@ KINDS: dict[str, str] = {
     "padding": "width",
     "groups": "count",
     "kernel_size": "count",
+    "ceil_mode": "flag",
+    "divisor": "count or None",
+    "output_padding": "zero",
+    "output_size": "count",
+    "scale_factor": "number > 0",
+    "centred": "flag",
+    "align_corners": "flag",
     "count_include_pad": "flag",
     "ties": "choice",
     "p": "number >= 0",
@@ -273,12 +286,29 @@ SCORED = {"batch_size": "count", "x": "array"}
 
 CALLS: dict[str, Call] = {
     "Dense": Call(lrpref.Dense, weight=W),
-    "Conv2D": Call(lrpref.Conv2D, weight=KERNEL),
+    **{kind.__name__: Call(kind, weight=kernel) for kernel, *kinds in CONVOLUTIONS for kind in kinds},
     "Scale": Call(lrpref.Scale, weight=B),
     "BatchNorm": Call(lrpref.BatchNorm, {"weight": "array or None"}, weight=B, bias=B, mean=B, var=B * B),
-    "MaxPool2D": Call(lrpref.MaxPool2D, {"stride": "count or None", "padding": "index"}, kernel_size=2),
-    "AvgPool2D": Call(lrpref.AvgPool2D, {"stride": "count or None", "padding": "index"}, kernel_size=2),
-    "Pad2D": Call(lrpref.Pad2D, padding=1),
+    **{
+        f"{kind}{d}D": Call(
+            getattr(lrpref, f"{kind}{d}D"),
+            {"stride": "count or None", "padding": "index"},
+            kernel_size=2,
+        )
+        for kind in ("MaxPool", "AvgPool")
+        for d in (1, 2, 3)
+    },
+    **{
+        f"Adaptive{kind}Pool{d}D": Call(getattr(lrpref, f"Adaptive{kind}Pool{d}D"), output_size=2)
+        for kind in ("Avg", "Max")
+        for d in (1, 2, 3)
+    },
+    **{f"GlobalMaxPool{d}D": Call(getattr(lrpref, f"GlobalMaxPool{d}D")) for d in (1, 2, 3)},
+    **{f"Pad{d}D": Call(getattr(lrpref, f"Pad{d}D"), padding=1) for d in (1, 2, 3)},
+    **{
+        kind.__name__: Call(kind, {"size": "object or None"}, scale_factor=2)
+        for kind in (lrpref.UpsampleNearest, lrpref.UpsampleLinear)
+    },
     "Dropout": Call(lrpref.Dropout),
     "LeakyReLU": Call(lrpref.LeakyReLU),
     "ThreshReLU": Call(lrpref.ThreshReLU, {"threshold": "number"}),
@@ -396,15 +426,24 @@ CALLS: dict[str, Call] = {
     ),
     "EpsilonGammaBox": Call(composites.EpsilonGammaBox, low=-1.0, high=1.0),
 }
+POOLS = {
+    f"{kind}{d}D": getattr(lrpref, f"{kind}{d}D")
+    for kind in ("AvgPool", "MaxPool", "Pad", "AdaptiveAvgPool", "AdaptiveMaxPool")
+    for d in (1, 2, 3)
+}
+GLOBAL_POOLS = {
+    f"{kind}{d}D": getattr(lrpref, f"{kind}{d}D") for kind in ("GlobalAvgPool", "GlobalMaxPool") for d in (1, 2, 3)
+}
 LAYERS: dict[str, tuple[lrpref.Layer, str]] = {
     "Dense": (NET["dense1"], "features"),
     "Conv2D": (lrpref.Conv2D(KERNEL), "features"),
     "Scale": (lrpref.Scale(B), "features"),
     "BatchNorm": (lrpref.BatchNorm(None, None, B, B * B), "features"),
-    "AvgPool2D": (lrpref.AvgPool2D(2), "features"),
-    "GlobalAvgPool2D": (lrpref.GlobalAvgPool2D(), "features"),
-    "MaxPool2D": (lrpref.MaxPool2D(2), "features"),
-    "Pad2D": (lrpref.Pad2D(1), "features"),
+    **{name: (example(1), "features") for name, example in POOLS.items()},
+    **{name: (example(), "features") for name, example in GLOBAL_POOLS.items()},
+    "ConvTranspose2D": (lrpref.ConvTranspose2D(KERNEL), "features"),
+    "UpsampleLinear": (lrpref.UpsampleLinear(scale_factor=2), "features"),
+    "UpsampleNearest": (lrpref.UpsampleNearest(scale_factor=2), "features"),
     "Flatten": (lrpref.Flatten(), "features"),
     "Softmax": (lrpref.Softmax(), "features"),
     "LogSoftmax": (layers.LogSoftmax(), "features"),

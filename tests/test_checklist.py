@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import MISSING, dataclass, fields
 from fractions import Fraction
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -45,18 +46,30 @@ class Imported:
 
 IMPORTED = {
     "Add": Imported("add", "Add"),
-    "AvgPool2D": Imported("AvgPool2d", "AveragePool"),
+    **{
+        f"{kind}{d}D": Imported(f"{kind}{d}d", onnx)
+        for d in (1, 2, 3)
+        for kind, onnx in {
+            "AvgPool": "AveragePool",
+            "Conv": "Conv",
+            "ConvTranspose": "ConvTranspose",
+            "MaxPool": "MaxPool",
+        }.items()
+    },
+    **{f"AdaptiveAvgPool{d}D": Imported(f"AdaptiveAvgPool{d}d", never="ONNX has no adaptive pools") for d in (1, 2, 3)},
+    **{f"AdaptiveMaxPool{d}D": Imported(f"AdaptiveMaxPool{d}d", never="ONNX has no adaptive pools") for d in (1, 2, 3)},
+    **{f"GlobalAvgPool{d}D": Imported(f"AdaptiveAvgPool{d}d", "GlobalAveragePool") for d in (1, 2, 3)},
+    **{f"GlobalMaxPool{d}D": Imported(f"AdaptiveMaxPool{d}d", "GlobalMaxPool") for d in (1, 2, 3)},
+    **{f"Pad{d}D": Imported(f"ConstantPad{d}d", "Pad") for d in (1, 2, 3)},
+    "UpsampleLinear": Imported("Upsample", "Resize"),
+    "UpsampleNearest": Imported("Upsample", "Resize"),
     "BatchNorm": Imported("BatchNorm2d", "BatchNormalization"),
     "Concat": Imported("cat", "Concat"),
-    "Conv2D": Imported("Conv2d", "Conv"),
     "Dense": Imported("Linear", "Gemm"),
     "Dropout": Imported("Dropout", "Dropout"),
     "Flatten": Imported("Flatten", "Flatten"),
-    "GlobalAvgPool2D": Imported("AdaptiveAvgPool2d", "GlobalAveragePool"),
     "LeakyReLU": Imported("LeakyReLU", "LeakyRelu"),
     "LogSoftmax": Imported("LogSoftmax", "LogSoftmax"),
-    "MaxPool2D": Imported("MaxPool2d", "MaxPool"),
-    "Pad2D": Imported("ZeroPad2d", "Pad"),
     "ReLU": Imported("ReLU", "Relu"),
     "ReLU6": Imported("ReLU6", "Clip"),
     "Scale": Imported(
@@ -71,14 +84,34 @@ IMPORTED = {
 INPUTS = {name: (np.asarray([[[[1.0, -2.0], [0.5, 4.0]]]]),) for name in CONCRETE}
 INPUTS |= {name: 2 * INPUTS[name] for name in ("Add", "Concat")}
 INPUTS["Dense"] = (np.asarray([[1.0, -2.0]]),)
+INPUTS |= {name: (INPUTS["ReLU"][0][:, :, 0, :],) for name in CONCRETE if name.endswith("1D")}
+INPUTS |= {name: (INPUTS["ReLU"][0][..., None],) for name in CONCRETE if name.endswith("3D")}
 
-MADE = {
-    "AvgPool2D": lambda: layers.AvgPool2D(2),
+MADE: dict[str, Any] = {
+    **{
+        f"{kind}{d}D": partial(getattr(layers, f"{kind}{d}D"), 1)
+        for d in (1, 2, 3)
+        for kind in ("AvgPool", "MaxPool", "Pad")
+    },
+    **{
+        f"Adaptive{kind}Pool{d}D": partial(getattr(layers, f"Adaptive{kind}Pool{d}D"), 2)
+        for d in (1, 2, 3)
+        for kind in ("Avg", "Max")
+    },
+    **{
+        f"{kind}{d}D": partial(
+            getattr(layers, f"{kind}{d}D"), [[[1.0, -2.0]]] if d == 1 else np.ones((1, 1, 2, *(1,) * (d - 1)))
+        )
+        for d in (1, 2, 3)
+        for kind in ("Conv", "ConvTranspose")
+    },
+    "UpsampleLinear": lambda: layers.UpsampleLinear(scale_factor=2),
+    "UpsampleNearest": lambda: layers.UpsampleNearest(scale_factor=2),
     "BatchNorm": lambda: layers.BatchNorm([1.0], [0.0], [0.0], [0.25], eps=0.0),
     "Conv2D": lambda: layers.Conv2D([[[[1.0, -2.0], [0.5, 1.0]]]], [0.5]),
     "Dense": lambda: layers.Dense([[1.0, -3.0]], [0.5]),
     "MaxPool2D": lambda: layers.MaxPool2D(2),
-    "Pad2D": lambda: layers.Pad2D(1),
+    "AvgPool2D": lambda: layers.AvgPool2D(2),
     "Scale": lambda: layers.Scale([2.0], [1.0]),
 }
 """A small example of each layer whose parameters have no default."""
@@ -98,6 +131,13 @@ def example(name: str) -> Any:
 # ---- layers ------------------------------------------------------------------------------------------------------
 
 
+def schema_layers() -> Iterator[tuple[str, Any]]:
+    """Each type of layer in the schema of the conformance cases, and what the schema says about it."""
+    for described in SCHEMA["layer"]["anyOf"]:
+        kind = described["properties"]["type"]
+        yield from ((name, described) for name in kind.get("enum", [kind.get("const")]))
+
+
 def missing_places(name: str) -> Iterator[str]:
     """The places where a layer is missing."""
     if name not in IMPORTED:
@@ -108,7 +148,7 @@ def missing_places(name: str) -> Iterator[str]:
             yield f"torch importer: {origin.torch!r}"
         if origin.onnx not in onnx_operations.OPERATIONS:
             yield f"ONNX importer: {origin.onnx!r}"
-    if name not in {kind["properties"]["type"]["const"] for kind in SCHEMA["layer"]["anyOf"]}:
+    if name not in {kind for kind, _ in schema_layers()}:
         yield "schema of the conformance cases"
     page = (ROOT / "docs" / "layers.md").read_text() if (ROOT / "docs" / "layers.md").is_file() else ""
     if f"## {name}\n" not in page:
@@ -148,7 +188,7 @@ def test_the_strategies_draw_every_layer() -> None:
     """Every layer except the heads."""
     drawn = set()
     for kind in strategies.LAYERS.values():
-        for shape in ((1, 4), (1, 4, 4, 4)):
+        for shape in ((1, 4), (1, 4, 4), (1, 4, 4, 4), (1, 4, 4, 4, 4)):
             try:
                 drawn.add(type(kind.layer(shape).example()).__name__)
             except (ValueError, LrprefError):  # this kind needs the other shape

@@ -45,6 +45,8 @@ from lrpref.engine import divide, magnitude, negative, positive, square, stabili
 from lrpref.errors import InputError, LrprefError, ParameterError, RelevanceWarning
 from lrpref.fast import FORMS, build
 
+CONV_TRANSPOSE = (layers.ConvTranspose1D, layers.ConvTranspose2D, layers.ConvTranspose3D)
+
 LAYERS: list[Layer] = [
     ReLU(),
     ReLU6(),
@@ -66,6 +68,18 @@ LAYERS: list[Layer] = [
     BatchNorm([1.0, -1.0], None, [0.0, 1.0], [1.0, 2.0]),
     Conv2D(np.ones((2, 2, 3, 3)), padding=1),
     Conv2D(np.ones((2, 1, 2, 2)), [1.0, 2.0], groups=2),
+    *(kind(np.ones((2, 2, *(2,) * kind.axes)), padding=1) for kind in (layers.Conv1D, layers.Conv3D)),
+    *(kind(np.ones((2, 2, *(2,) * kind.axes)), stride=2) for kind in CONV_TRANSPOSE),
+    *(kind(2, 1, 1, dilation=1, ceil_mode=True) for kind in (layers.MaxPool1D, layers.MaxPool3D)),
+    *(kind(2, 1, 1, ceil_mode=True) for kind in (layers.AvgPool1D, layers.AvgPool3D)),
+    *(kind() for kind in (layers.GlobalAvgPool1D, layers.GlobalAvgPool3D)),
+    *(kind() for kind in (layers.GlobalMaxPool1D, layers.GlobalMaxPool2D, layers.GlobalMaxPool3D)),
+    *(kind(2) for kind in (layers.AdaptiveAvgPool1D, layers.AdaptiveAvgPool2D, layers.AdaptiveAvgPool3D)),
+    *(kind(2) for kind in (layers.AdaptiveMaxPool1D, layers.AdaptiveMaxPool2D, layers.AdaptiveMaxPool3D)),
+    *(kind(1, 0.5) for kind in (layers.Pad1D, layers.Pad3D)),
+    *(Pad2D(1, mode=mode) for mode in ("reflect", "replicate", "circular")),
+    layers.UpsampleNearest(scale_factor=2),
+    layers.UpsampleLinear(scale_factor=2),
     Dense(np.ones((3, 2))),
     Add(),
     LogSoftmax(),
@@ -73,12 +87,10 @@ LAYERS: list[Layer] = [
 ]
 
 
-ABSTRACT = (layers.DiagonalLayer, layers.Head, layers.Pool2D)
-
-
 def batch(layer: Layer, seed: int = 0) -> np.ndarray:
-    """Two samples; images of two channels, features for Dense."""
-    shape = (2, 2) if isinstance(layer, Dense) else (2, 2, 4, 4)
+    """Two samples of two channels, with as many spatial axes as the layer takes; features for Dense."""
+    cells = (3, 3, 3) if (axes := getattr(layer, "axes", 2)) == 3 else (4,) * axes
+    shape = (2, 2) if isinstance(layer, Dense) else (2, 2, *cells)
     return np.random.default_rng(seed).normal(size=shape)
 
 
@@ -92,7 +104,7 @@ def with_nan(x: np.ndarray, at: int) -> np.ndarray:
 def test_all_layers_are_here() -> None:
     made = {type(layer) for layer in LAYERS}
     own = {kind for kind in vars(layers).values() if isinstance(kind, type) and issubclass(kind, Layer)}
-    assert made == {kind for kind in own if kind.__module__ != layers.base.__name__ and kind not in ABSTRACT}
+    assert made == {kind for kind in own if kind not in layers.BASES}
 
 
 @pytest.mark.parametrize("layer", LAYERS, ids=lambda layer: type(layer).__name__)

@@ -30,6 +30,7 @@ from lrpref import (
     rules,
 )
 from lrpref.errors import RuleError
+from lrpref.layers import Conv
 from lrpref.testing.strategies import LAYERS, ROUTING, LayerCase, layer_cases, nonnegative
 
 few = settings(max_examples=settings.default.max_examples // 4)
@@ -38,20 +39,19 @@ few = settings(max_examples=settings.default.max_examples // 4)
 # ---- layers as matrices ------------------------------------------------------------------------------------------
 
 
-def correlated(a: np.ndarray, conv: Conv2D) -> np.ndarray:
-    """One sample through a convolution by scipy: dilate the kernel, correlate, keep every stride-th position."""
-    top, bottom, left, right = conv.padding
-    padded = np.pad(a, ((0, 0), (top, bottom), (left, right)))
-    (d, e), (s, t) = conv.dilation, conv.stride
-    O, C, k, l = conv.weight.shape
-    wide = np.zeros((O, C, d * (k - 1) + 1, e * (l - 1) + 1))
-    wide[:, :, ::d, ::e] = conv.weight
+def correlated(a: np.ndarray, conv: Conv) -> np.ndarray:
+    """A convolution of one sample by SciPy: pad, spread the kernel by its dilation, correlate, keep every stride-th."""
+    sides = zip(conv.padding[::2], conv.padding[1::2], strict=True)
+    padded = np.pad(a, [(0, 0), *sides])
+    O, C, *kernel = conv.weight.shape
+    wide = np.zeros((O, C, *(d * (k - 1) + 1 for d, k in zip(conv.dilation, kernel, strict=True))))
+    wide[:, :, *(slice(None, None, d) for d in conv.dilation)] = conv.weight
     size = O // conv.groups
-    out = [sum(signal.correlate2d(padded[o // size * C + c], wide[o, c], "valid") for c in range(C)) for o in range(O)]
-    return np.stack(out)[:, ::s, ::t]
+    out = [sum(signal.correlate(padded[o // size * C + c], wide[o, c], "valid") for c in range(C)) for o in range(O)]
+    return np.stack(out)[:, *(slice(None, None, s) for s in conv.stride)]
 
 
-@given(case=layer_cases("conv2d"))
+@given(case=layer_cases("conv"))
 def test_the_matrix_of_a_convolution_is_scipys_correlation(case: LayerCase) -> None:
     (matrix,) = oracle.matrix(case.layer, case.shapes[0][1:])
     assert sparse.issparse(matrix)

@@ -166,7 +166,11 @@ def test_what_public_names_hold_has_docstrings_too(name: str) -> None:
         assert (member.__doc__ or "").strip(), member
 
 
-@pytest.mark.parametrize("name", [n for n in layers.__all__ if getattr(layers, n) not in (layers.Layer, layers.Pool2D)])
+SHARED = (layers.Layer, layers.Pool, layers.AdaptivePool, layers.GlobalPool, layers.Upsample)
+"""Bases of layers of two kinds."""
+
+
+@pytest.mark.parametrize("name", [n for n in layers.__all__ if getattr(layers, n) not in SHARED])
 def test_every_layer_tells_its_own_relevance_or_is_one_of_the_three_kinds(name: str) -> None:
     """Every layer is linear, elementwise or routing, except the heads, which do not propagate relevance."""
     kind = getattr(layers, name)

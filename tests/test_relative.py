@@ -30,7 +30,7 @@ from lrpref.testing.strategies import LINEAR, arrays, kinds_for, layer_cases, ne
 
 few = settings(max_examples=settings.default.max_examples // 2)
 RELATIVE, BARE = rules.Relative(), rules.Relative(rescale=False)
-WEIGHTED = ("dense", "conv2d")
+WEIGHTED = ("dense", "conv")
 
 
 def exactly(case: Any) -> tuple[Layer, tuple[np.ndarray, ...], np.ndarray]:

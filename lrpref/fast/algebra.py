@@ -41,16 +41,27 @@ from ..rules import AlphaBeta, Epsilon, Gamma, Zero
 NEVER_NEGATIVE = (layers.ReLU, layers.ReLU6, layers.Sigmoid, layers.Softmax)
 """Layers whose output is never negative."""
 
-POOLS = (layers.MaxPool2D, layers.AvgPool2D, layers.GlobalAvgPool2D)
-KEEPS_SIGN = (*POOLS, layers.Flatten, layers.Dropout, layers.Concat, layers.Add)
+KEEPS_SIGN = (
+    *(layers.AdaptiveAvgPool1D, layers.AdaptiveAvgPool2D, layers.AdaptiveAvgPool3D),
+    *(layers.AdaptiveMaxPool1D, layers.AdaptiveMaxPool2D, layers.AdaptiveMaxPool3D),
+    *(layers.AvgPool1D, layers.AvgPool2D, layers.AvgPool3D),
+    *(layers.GlobalAvgPool1D, layers.GlobalAvgPool2D, layers.GlobalAvgPool3D),
+    *(layers.GlobalMaxPool1D, layers.GlobalMaxPool2D, layers.GlobalMaxPool3D),
+    *(layers.MaxPool1D, layers.MaxPool2D, layers.MaxPool3D),
+    *(layers.UpsampleLinear, layers.UpsampleNearest),
+    *(layers.Flatten, layers.Dropout, layers.Concat, layers.Add),
+)
 """Layers whose output is not negative where none of their inputs is."""
+
+PADS = (layers.Pad1D, layers.Pad2D, layers.Pad3D)
 
 
 def nonnegative_nodes(nodes: Sequence[tuple[str, layers.Layer, Sequence[str]]]) -> frozenset[str]:
     """The nodes whose output holds no negative number, whatever the network's input."""
     known: set[str] = set()
     for name, layer, inputs in nodes:
-        kept = type(layer) in KEEPS_SIGN or (type(layer) is layers.Pad2D and layer.value >= 0)
+        padded = isinstance(layer, layers.Pad) and type(layer) in PADS and layer.value >= 0
+        kept = padded or type(layer) in KEEPS_SIGN
         if type(layer) in NEVER_NEGATIVE or (kept and known.issuperset(inputs)):
             known.add(name)
     return frozenset(known)

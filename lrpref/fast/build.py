@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import prod
 
 import numpy as np
 
@@ -16,7 +17,7 @@ from .. import layers
 from ..backend import Array, array_namespace
 from ..engine import Rule, Term, one
 from ..errors import at_node
-from ..layers import Add, Conv2D, Dense, Dropout, Flatten, GlobalAvgPool2D, Layer, MaxPool2D, ReLU
+from ..layers import Add, Conv1D, Conv2D, Dense, Dropout, Flatten, GlobalAvgPool2D, Layer, MaxPool2D, ReLU
 from ..layers.window import Window
 from ..network import INPUT, Network, Node
 from ..rules import RULES
@@ -32,10 +33,12 @@ from .steps import (
     GlobalAvgPoolStep,
     MaxPoolStep,
     NearlyEmptyStep,
+    OneRowStep,
     PlainStep,
     Products,
     Step,
     WeightedStep,
+    of_one_row,
 )
 from .winograd import Winograd
 
@@ -169,7 +172,7 @@ def _with_relu(graph: Graph, rules: Mapping[str, Rule], relu: Node, arrives: str
     if type(relu.layer) is not ReLU or relu.inputs[0] in (INPUT, graph.start):
         return None
     node = graph.nodes[relu.inputs[0]]
-    if graph.readers[node.name] != [relu.name] or type(node.layer) not in (Dense, Conv2D, Add):
+    if graph.readers[node.name] != [relu.name] or type(node.layer) not in (Dense, Conv1D, Conv2D, Add):
         return None
     made = _make_step(node, graph.situation(node, rules.get(node.name), True, arrives, form))
     return PlacedStep((node.name, relu.name), node.layer, node.inputs, made[0], arrives, made[1]) if made else None
@@ -195,7 +198,10 @@ def _make_step(node: Node, situation: Situation) -> tuple[Step, str] | None:
     are not lrpref's.
     """
     layer, rule = node.layer, situation.rule
-    if type(layer) is MaxPool2D and layer.ties == "first" and _taps(layer.window) <= MOST_TAPS:
+    if (flat := of_one_row(layer)) is not None:
+        made = _make_step(node._replace(layer=flat), situation)
+        return made and (OneRowStep(made[0]), made[1])
+    if type(layer) is MaxPool2D and _is_simple(layer):
         return MaxPoolStep(layer), situation.arrives
     if type(layer) is Flatten:
         return FlattenStep(layer), situation.arrives
@@ -215,8 +221,11 @@ MOST_TAPS = 256
 """As many cells as a byte can number."""
 
 
-def _taps(window: Window) -> int:
-    return window.kernel[0] * window.kernel[1]
+def _is_simple(layer: MaxPool2D) -> bool:
+    """Whether `MaxPoolStep` computes a pool: the first maximum takes all, of whole windows without gaps."""
+    window = layer.window
+    whole = window.dilation == (1, 1) and not window.ceil_mode
+    return layer.ties == "first" and whole and prod(window.kernel) <= MOST_TAPS
 
 
 def _unit_weights(layer: Layer, rule: Rule, situation: Situation) -> tuple[Step, str] | None:

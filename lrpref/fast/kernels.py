@@ -304,7 +304,7 @@ class Scatter:
             c = _channel_buffer(scratch, "z", (images, last - first, left + W + right), C, dtype)
             c[...] = 0
             below = c[:, sent.start * window.stride[0] - first :]
-            for tap, (_, _, cells) in enumerate(window.taps((high, columns))):
+            for tap, (_, cells) in enumerate(window.taps((high, columns))):
                 below[:, cells[2], cells[3]] += messages[:, :, :, tap]
             finish([c[:, padded.start - first : padded.stop - first, left : left + W]], parts(job, outs), ALL)
 

@@ -191,7 +191,7 @@ class Winograd:
         W, C = source.shape[2:]
         top, _, left, _ = self.window.padding
         right = wide * m + 2 - left - W
-        reach = Window((3, 3), (1, 1), (top, 0, left, max(0, right)))
+        reach = Window((3, 3), (1, 1), (top, 0, left, max(0, right)), (1, 1))
         cells = Block(block.images, slice(block.rows.start * m, block.rows.stop * m))
         strip = gathered(source, cells, reach, scratch)
         lines = scratch.array("lines", (side, images, high, *strip.shape[2:]), strip.dtype)

@@ -33,7 +33,6 @@ from ..layers import (
     Softmax,
     Tanh,
 )
-from ..layers.window import Padding, Pair
 from .graph import Shape, require
 from .layout import Layout, plain
 
@@ -156,6 +155,10 @@ def _conv(call: Call) -> Step:
     require(told == kernel, f"kernel_shape {told} does not match its weight of shape {w.shape}")
     stride, padding, dilation = _window(call, x.shape, kernel)
     return [Conv2D(w, b, stride, padding, dilation, call.attributes.get("group", 1))], x.layout
+
+
+Pair = tuple[int, int]
+Padding = tuple[int, int, int, int]
 
 
 def _window(call: Call, shape: Shape, kernel: Pair) -> tuple[Pair, Padding, Pair]:

@@ -25,7 +25,7 @@ from ..layers import (
     LogSoftmax,
     MaxPool2D,
     Pad2D,
-    Pool2D,
+    Pool,
     ReLU,
     ReLU6,
     Sigmoid,
@@ -242,7 +242,7 @@ def _avg_pool(call: Call) -> list[Layer]:
     return [pool]
 
 
-def _note_ceil_mode(call: Call, pool: Pool2D) -> None:
+def _note_ceil_mode(call: Call, pool: Pool) -> None:
     """Note that the last window of a pool with ceil_mode is partial at some sizes; lrpref has whole windows only."""
     if call["ceil_mode"] and pool.window.stride != (1, 1):
         call.bound.append("its last windows are whole, in spite of ceil_mode=True,")

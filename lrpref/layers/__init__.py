@@ -1,39 +1,102 @@
 """Explicit layers: each has `forward`, and `relevance` under a rule."""
 
 from .activation import LeakyReLU, ReLU, ReLU6, Sigmoid, Tanh, ThreshReLU
+from .adaptive import (
+    AdaptiveAvgPool,
+    AdaptiveAvgPool1D,
+    AdaptiveAvgPool2D,
+    AdaptiveAvgPool3D,
+    AdaptiveMaxPool,
+    AdaptiveMaxPool1D,
+    AdaptiveMaxPool2D,
+    AdaptiveMaxPool3D,
+    AdaptivePool,
+)
+from .avg_pool import AvgPool, AvgPool1D, AvgPool2D, AvgPool3D
 from .base import Convolution, Elementwise, Layer, LinearLayer, Routing, WeightedLayer
-from .conv import Conv2D
+from .conv import Conv, Conv1D, Conv2D, Conv3D
+from .conv_transpose import ConvTranspose, ConvTranspose1D, ConvTranspose2D, ConvTranspose3D
 from .dense import Dense
+from .global_pool import (
+    GlobalAvgPool,
+    GlobalAvgPool1D,
+    GlobalAvgPool2D,
+    GlobalAvgPool3D,
+    GlobalMaxPool,
+    GlobalMaxPool1D,
+    GlobalMaxPool2D,
+    GlobalMaxPool3D,
+    GlobalPool,
+)
 from .head import Head, LogSoftmax, Softmax
 from .join import Add, Concat
 from .norm import BatchNorm, DiagonalLayer, Scale
-from .pool import AvgPool2D, GlobalAvgPool2D, MaxPool2D, Pool2D
-from .shape import Dropout, Flatten, Pad2D
+from .pad import Pad, Pad1D, Pad2D, Pad3D
+from .pool import MaxPool, MaxPool1D, MaxPool2D, MaxPool3D, Pool
+from .shape import Dropout, Flatten
+from .upsample import Upsample, UpsampleLinear, UpsampleNearest
 
-BASES = (Layer, LinearLayer, WeightedLayer, Convolution, DiagonalLayer, Elementwise, Head, Pool2D, Routing)
+BASES = (
+    AdaptiveAvgPool, AdaptiveMaxPool, AdaptivePool, AvgPool, Conv, ConvTranspose, Convolution, DiagonalLayer,
+    Elementwise, GlobalAvgPool, GlobalMaxPool, GlobalPool, Head, Layer, LinearLayer, MaxPool, Pad, Pool, Routing,
+    Upsample, WeightedLayer,
+)  # fmt: skip
 """The base classes: kinds of layer, not layers by themselves."""
 
 __all__ = [
+    "AdaptiveAvgPool",
+    "AdaptiveAvgPool1D",
+    "AdaptiveAvgPool2D",
+    "AdaptiveAvgPool3D",
+    "AdaptiveMaxPool",
+    "AdaptiveMaxPool1D",
+    "AdaptiveMaxPool2D",
+    "AdaptiveMaxPool3D",
+    "AdaptivePool",
     "Add",
+    "AvgPool",
+    "AvgPool1D",
     "AvgPool2D",
+    "AvgPool3D",
     "BatchNorm",
     "Concat",
+    "Conv",
+    "Conv1D",
     "Conv2D",
+    "Conv3D",
+    "ConvTranspose",
+    "ConvTranspose1D",
+    "ConvTranspose2D",
+    "ConvTranspose3D",
     "Convolution",
     "Dense",
     "DiagonalLayer",
     "Dropout",
     "Elementwise",
     "Flatten",
+    "GlobalAvgPool",
+    "GlobalAvgPool1D",
     "GlobalAvgPool2D",
+    "GlobalAvgPool3D",
+    "GlobalMaxPool",
+    "GlobalMaxPool1D",
+    "GlobalMaxPool2D",
+    "GlobalMaxPool3D",
+    "GlobalPool",
     "Head",
     "Layer",
     "LeakyReLU",
     "LinearLayer",
     "LogSoftmax",
+    "MaxPool",
+    "MaxPool1D",
     "MaxPool2D",
+    "MaxPool3D",
+    "Pad",
+    "Pad1D",
     "Pad2D",
-    "Pool2D",
+    "Pad3D",
+    "Pool",
     "ReLU",
     "ReLU6",
     "Routing",
@@ -42,5 +105,8 @@ __all__ = [
     "Softmax",
     "Tanh",
     "ThreshReLU",
+    "Upsample",
+    "UpsampleLinear",
+    "UpsampleNearest",
     "WeightedLayer",
 ]

@@ -12,7 +12,7 @@ from .base import LinearLayer, Shape
 
 @dataclass(frozen=True, eq=False)
 class DiagonalLayer(LinearLayer):
-    """z = w a + b with one w and b per channel (axis 1), on (N, C) or (N, C, H, W)."""
+    """z = w a + b with one w and b per channel (axis 1), on (N, C, ...)."""
 
     def scale_and_shift(self) -> tuple[Array, Array | None]:
         """Return w and b, each of shape (C,); b may be None."""
@@ -26,8 +26,8 @@ class DiagonalLayer(LinearLayer):
     def output_shape(self, *shapes: Shape) -> Shape:
         """The shape of the input, which must have C channels."""
         (shape,) = shapes
-        if len(shape) not in (2, 4) or shape[1] != self.channels:
-            raise ShapeError(f"expected {self.channels} channels on axis 1 of (N, C) or (N, C, H, W), got {shape}")
+        if len(shape) < 2 or shape[1] != self.channels:
+            raise ShapeError(f"expected {self.channels} channels on axis 1 of (N, C, ...), got {shape}")
         return shape
 
     def parameters(self, *inputs: Array) -> tuple[Array, Array | None]:

@@ -1,36 +1,39 @@
-"""Pooling: max-pooling routes relevance to the winner; average pooling is a linear layer like any other."""
+"""The geometry of pooling, and max-pooling, which routes relevance to the winner."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import ClassVar
 
-from ..arithmetic import as_floating, check_choice, check_flag, full, ones_like, zeros_like
+from ..arithmetic import as_floating, check_choice, check_flag, ones_like, zeros_like
 from ..backend import Array, array_namespace
-from ..errors import ParameterError
-from .base import Layer, LinearLayer, Routing, Shape
-from .window import Padding, Pair, Window, as_padding, as_pair, check_image, crop, pad
-
-Cells = tuple[slice, ...]
+from ..errors import ParameterError, ShapeError
+from .base import Layer, Routing, Shape
+from .conv import Sizes
+from .window import Cells, Window, as_padding, check_axes, crop, pad, per_axis
 
 
 @dataclass(frozen=True, eq=False)
-class Pool2D(Layer):
+class Pool(Layer):
     """The geometry that max-pooling and average pooling share: one window per output, channel by channel.
 
     Parameters
     ----------
-    kernel_size : int or (rows, columns)
+    kernel_size : int or one per axis
         The size of a window.
-    stride : int or (rows, columns), optional
+    stride : int or one per axis, optional
         None for `kernel_size`.
-    padding : int, (rows, columns) or (top, bottom, left, right), default 0
-        Cells around the image; smaller than the kernel.
+    padding : int, one per axis or (before, after) per axis, default 0
+        Cells around the input; smaller than the kernel.
+    ceil_mode : bool, default False
+        Whether there is one more window at the end of an axis where cells would be left over. It is cut off at the
+        padding.
 
     Attributes
     ----------
     window : Window
-        Kernel, stride and padding as one geometry.
+        Kernel, stride, padding and dilation as one geometry.
 
     Raises
     ------
@@ -38,49 +41,64 @@ class Pool2D(Layer):
         If a parameter is out of range.
     """
 
-    kernel_size: int | Pair
-    stride: int | Pair | None = None
-    padding: int | Pair | Padding = 0
+    axes: ClassVar[int]
+
+    kernel_size: Sizes
+    stride: Sizes | None = None
+    padding: Sizes = 0
+    ceil_mode: bool = field(default=False, kw_only=True)
     window: Window = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        kernel = as_pair(self.kernel_size, "kernel_size")
-        stride = kernel if self.stride is None else as_pair(self.stride, "stride")
-        top, bottom, left, right = padding = as_padding(self.padding)
-        if max(top, bottom) >= kernel[0] or max(left, right) >= kernel[1]:
+        axes = self.axes
+        kernel = per_axis(self.kernel_size, axes, "kernel_size")
+        stride = kernel if self.stride is None else per_axis(self.stride, axes, "stride")
+        padding = as_padding(self.padding, axes)
+        if any(p >= kernel[k // 2] for k, p in enumerate(padding)):
             raise ParameterError(
-                f"padding {padding} leaves windows of {kernel} without a cell of the image; "
+                f"padding {padding} leaves windows of {kernel} without a cell of the input; "
                 "it must be smaller than the kernel"
             )
-        values = {"kernel_size": kernel, "stride": stride, "padding": padding}
-        for name, value in (values | {"window": Window(kernel, stride, padding)}).items():
+        check_flag(self.ceil_mode, f"{type(self).__name__}: ceil_mode")
+        window = Window(kernel, stride, padding, self.steps(), self.ceil_mode)
+        for name, value in {"kernel_size": kernel, "stride": stride, "padding": padding, "window": window}.items():
             object.__setattr__(self, name, value)
 
+    def steps(self) -> tuple[int, ...]:
+        """How far the cells of a window are apart along each axis."""
+        return (1,) * self.axes
+
     def output_shape(self, *shapes: Shape) -> Shape:
-        """(N, C, H, W) -> (N, C, H', W')."""
+        """(N, C, ...) -> (N, C, ...), one cell per window."""
         (shape,) = shapes
-        check_image(shape)
+        check_axes(shape, self.axes)
         return (*shape[:2], *self.window.output_size(shape))
 
 
 @dataclass(frozen=True, eq=False)
-class MaxPool2D(Pool2D, Routing):
+class MaxPool(Pool, Routing):
     """The largest value of each window; its relevance goes to the cell that won.
 
     NaN is larger than every number, and of several the first wins, as in `numpy.argmax`.
 
     Winner-take-all is the treatment of max-pooling in Montavon et al. 2019 (LNCS 11700, ch. 10, sec. 10.3).
 
+    Use `MaxPool1D`, `MaxPool2D` or `MaxPool3D`.
+
     Parameters
     ----------
-    kernel_size : int or (rows, columns)
+    kernel_size : int or one per axis
         The size of a window.
-    stride : int or (rows, columns), optional
+    stride : int or one per axis, optional
         None for `kernel_size`.
-    padding : int, (rows, columns) or (top, bottom, left, right)
-        Cells around the image, which never win; smaller than the kernel.
+    padding : int, one per axis or (before, after) per axis, default 0
+        Cells around the input, which never win; smaller than the kernel.
     ties : {"first", "equal"}, default "first"
         "first": the first of several equal maxima, in reading order, takes all; "equal": they share equally.
+    dilation : int or one per axis, default 1
+        How far the cells of a window are apart.
+    ceil_mode : bool, default False
+        Whether there is one more window at the end of an axis where cells would be left over.
 
     Raises
     ------
@@ -89,10 +107,37 @@ class MaxPool2D(Pool2D, Routing):
     """
 
     ties: str = "first"
+    dilation: Sizes = 1
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "dilation", self.steps())
         super().__post_init__()
-        check_choice(self.ties, "MaxPool2D: ties", ("first", "equal"))
+        check_choice(self.ties, f"{type(self).__name__}: ties", ("first", "equal"))
+
+    def steps(self) -> tuple[int, ...]:
+        """The dilation."""
+        return per_axis(self.dilation, self.axes, "dilation")
+
+    def output_shape(self, *shapes: Shape) -> Shape:
+        """(N, C, ...) -> (N, C, ...), one cell per window."""
+        (shape,) = shapes
+        output = super().output_shape(shape)
+        if any(d > 1 for d in self.window.dilation) and not self._meets(shape, output[2:]):
+            raise ShapeError(
+                f"a window of {self.window.kernel} with dilation {self.window.dilation} and padding "
+                f"{self.window.padding} meets no cell of an input of shape {shape}; use less padding"
+            )
+        return output
+
+    def _meets(self, shape: Shape, output: Shape) -> bool:
+        """Whether each window meets a cell of the input."""
+        window = self.window
+        sides = zip(shape[2:], output, window.kernel, window.stride, window.dilation, window.padding[::2], strict=True)
+        return all(
+            any(0 <= p * s + t * d - before < n for t in range(k))
+            for n, positions, k, s, d, before in sides
+            for p in range(positions)
+        )
 
     def forward(self, *inputs: Array) -> Array:
         """The largest value of each window."""
@@ -113,8 +158,8 @@ class MaxPool2D(Pool2D, Routing):
         """R goes to the winning cell of each window; a cell that wins several windows gets the sum."""
         (a,) = inputs
         xp = array_namespace(a)
-        z = self.forward(a)
-        R_a = pad(zeros_like(a), self.window.padding)
+        border, z = self.window.border(tuple(a.shape)), self.forward(a)
+        R_a = pad(zeros_like(a), border)
         share = R / self._ties(a, z) if self.ties == "equal" else R
         free = xp.ones(z.shape, dtype=xp.bool)
         for cells, value, real in self._taps(a):
@@ -122,7 +167,7 @@ class MaxPool2D(Pool2D, Routing):
             R_a[cells] += xp.where(wins, share, zeros_like(R))
             if self.ties == "first":
                 free = free & ~wins
-        return (crop(R_a, self.window.padding),)
+        return (crop(R_a, border),)
 
     def _ties(self, a: Array, z: Array) -> Array:
         """How many cells of each window hold its maximum z."""
@@ -133,12 +178,12 @@ class MaxPool2D(Pool2D, Routing):
         return count
 
     def _taps(self, a: Array) -> Iterator[tuple[Cells, Array, Array]]:
-        """For each tap: its cells, their values, and whether they are image (True) or padding."""
-        xp = array_namespace(a)
-        _, _, H, W = self.output_shape(tuple(a.shape))
-        real = pad(xp.ones((1, 1, *a.shape[2:]), dtype=xp.bool), self.window.padding, value=False)
-        a = pad(a, self.window.padding)
-        for _, _, cells in self.window.taps((H, W)):
+        """For each tap: its cells, their values, and whether they are input (True) or padding."""
+        xp, shape = array_namespace(a), tuple(a.shape)
+        positions, border = self.output_shape(shape)[2:], self.window.border(shape)
+        real = pad(xp.ones((1, 1, *shape[2:]), dtype=xp.bool), border, value=False)
+        a = pad(a, border)
+        for _, cells in self.window.taps(positions):
             yield cells, a[cells], real[cells]
 
 
@@ -148,88 +193,21 @@ def _same(value: Array, z: Array) -> Array:
 
 
 @dataclass(frozen=True, eq=False)
-class AvgPool2D(Pool2D, LinearLayer):
-    """The mean of each window: a convolution with the weight 1 / (number of cells), per channel.
+class MaxPool1D(MaxPool):
+    """Max-pooling of signals: (N, C, L) -> (N, C, L'). `MaxPool` describes its parameters."""
 
-    Parameters
-    ----------
-    kernel_size : int or (rows, columns)
-        The size of a window.
-    stride : int or (rows, columns), optional
-        None for `kernel_size`.
-    padding : int, (rows, columns) or (top, bottom, left, right)
-        Zeros around the image, which never receive relevance; smaller than the kernel.
-    count_include_pad : bool, default True
-        Whether cells of the padding count in the mean.
-
-    Raises
-    ------
-    ParameterError
-        If a parameter is out of range.
-    """
-
-    count_include_pad: bool = True
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_flag(self.count_include_pad, "AvgPool2D: count_include_pad")
-
-    def parameters(self, *inputs: Array) -> tuple[Array, Array | None]:
-        """1 / (number of cells): one number, or one per window where the padding does not count."""
-        (a,) = inputs
-        unit = full((1, 1, 1, 1), 1, like=a)
-        if self.count_include_pad:
-            return unit / self.fan_in(), None
-        return 1 / self.linear(unit, full((1, 1, *a.shape[2:]), 1, like=a)), None
-
-    def linear(self, w: Array, *inputs: Array) -> Array:
-        """w times the sum of each window."""
-        (a,) = inputs
-        N, C, H, W = self.output_shape(tuple(a.shape))
-        a = pad(a, self.window.padding)
-        z = full((N, C, H, W), 0, like=a)
-        for _, _, cells in self.window.taps((H, W)):
-            z += a[cells]
-        return w * z
-
-    def adjoint(self, w: Array, s: Array, *shapes: Shape) -> Array:
-        """w s, added to every cell of the window."""
-        c = pad(full(shapes[0], 0, like=s), self.window.padding)
-        for _, _, cells in self.window.taps((s.shape[2], s.shape[3])):
-            c[cells] += w * s
-        return crop(c, self.window.padding)
-
-    def fan_in(self, *shapes: Shape) -> int:
-        """The number of cells of a window; padding counts."""
-        rows, columns = self.window.kernel
-        return rows * columns
+    axes: ClassVar[int] = 1
 
 
 @dataclass(frozen=True, eq=False)
-class GlobalAvgPool2D(LinearLayer):
-    """The mean of each channel: (N, C, H, W) -> (N, C, 1, 1)."""
+class MaxPool2D(MaxPool):
+    """Max-pooling of images: (N, C, H, W) -> (N, C, H', W'). `MaxPool` describes its parameters."""
 
-    def output_shape(self, *shapes: Shape) -> Shape:
-        """(N, C, H, W) -> (N, C, 1, 1)."""
-        (shape,) = shapes
-        check_image(shape)
-        return (*shape[:2], 1, 1)
+    axes: ClassVar[int] = 2
 
-    def parameters(self, *inputs: Array) -> tuple[Array, Array | None]:
-        """1 / (H W)."""
-        (a,) = inputs
-        return full((1, 1, 1, 1), 1, like=a) / self.fan_in(tuple(a.shape)), None
 
-    def linear(self, w: Array, *inputs: Array) -> Array:
-        """w times the sum of each channel."""
-        (a,) = inputs
-        return w * array_namespace(a).sum(a, axis=(2, 3), keepdims=True)
+@dataclass(frozen=True, eq=False)
+class MaxPool3D(MaxPool):
+    """Max-pooling of volumes: (N, C, D, H, W) -> (N, C, D', H', W'). `MaxPool` describes its parameters."""
 
-    def adjoint(self, w: Array, s: Array, *shapes: Shape) -> Array:
-        """w s, for every cell of the channel."""
-        return array_namespace(s).broadcast_to(w * s, shapes[0])
-
-    def fan_in(self, *shapes: Shape) -> int:
-        """H W."""
-        _, _, H, W = shapes[0]
-        return H * W
+    axes: ClassVar[int] = 3

@@ -4,8 +4,8 @@ The strategies follow the style of `hypothesis.extra.numpy`: the main argument c
 every argument is a value or a strategy to draw it from.
 
     arrays, nonnegative, generic    arrays of a shape
-    vectors, images                 shapes
-    dense, conv2d, ..., layers      a layer for an input of a shape
+    vectors, signals, images, ...   shapes
+    dense, conv, ..., layers        a layer for an input of a shape
     layer_cases                     a layer with inputs and relevance: a `LayerCase`
     rules, rule_cases               a rule; a rule with a `LayerCase`
     networks, relevances            a network with a batch; relevance for its output
@@ -34,25 +34,59 @@ from hypothesis import strategies as st
 
 from .. import rules as rule_types
 from ..layers import (
+    AdaptiveAvgPool,
+    AdaptiveAvgPool1D,
+    AdaptiveAvgPool2D,
+    AdaptiveAvgPool3D,
+    AdaptiveMaxPool,
+    AdaptiveMaxPool1D,
+    AdaptiveMaxPool2D,
+    AdaptiveMaxPool3D,
     Add,
+    AvgPool,
+    AvgPool1D,
     AvgPool2D,
+    AvgPool3D,
     BatchNorm,
     Concat,
+    Conv,
+    Conv1D,
     Conv2D,
+    Conv3D,
+    ConvTranspose,
+    ConvTranspose1D,
+    ConvTranspose2D,
+    ConvTranspose3D,
     Dense,
     Dropout,
     Flatten,
+    GlobalAvgPool,
+    GlobalAvgPool1D,
     GlobalAvgPool2D,
+    GlobalAvgPool3D,
+    GlobalMaxPool,
+    GlobalMaxPool1D,
+    GlobalMaxPool2D,
+    GlobalMaxPool3D,
     Layer,
     LeakyReLU,
+    MaxPool,
+    MaxPool1D,
     MaxPool2D,
+    MaxPool3D,
+    Pad,
+    Pad1D,
     Pad2D,
+    Pad3D,
     ReLU,
     ReLU6,
     Scale,
     Sigmoid,
     Tanh,
     ThreshReLU,
+    Upsample,
+    UpsampleLinear,
+    UpsampleNearest,
 )
 from ..layers.base import Shape
 from ..network import INPUT, Network
@@ -67,12 +101,17 @@ __all__ = [
     "ROUTING",
     "RULES",
     "Kind",
+    "adaptive_avg_pool",
+    "adaptive_max_pool",
     "arrays",
     "avg_pool",
     "batch_norm",
-    "conv2d",
+    "conv",
+    "conv_transpose",
     "dense",
     "generic",
+    "global_avg_pool",
+    "global_max_pool",
     "images",
     "kinds_for",
     "layer_cases",
@@ -86,8 +125,12 @@ __all__ = [
     "rule_cases",
     "rules",
     "scale",
+    "signals",
+    "spatial",
     "threshold_relu",
+    "upsample",
     "vectors",
+    "volumes",
     "z_box",
 ]
 
@@ -201,8 +244,6 @@ def maybe(strategy: Strategy[Any]) -> Strategy[Any]:
 UP_TO_2, UP_TO_3, UP_TO_4, UP_TO_5 = (st.integers(1, most) for most in (2, 3, 4, 5))
 POWERS = st.sampled_from([1, 2, 4])
 EITHER = st.booleans()
-PAIRS_TO_2, PAIRS_TO_3 = st.tuples(UP_TO_2, UP_TO_2), st.tuples(UP_TO_3, UP_TO_3)
-BORDERS = st.tuples(*[st.integers(0, 2)] * 4)
 
 
 def vectors(*, batch: Any = UP_TO_3, features: Any = UP_TO_5) -> Strategy[Shape]:
@@ -237,6 +278,58 @@ def images(
     return st.tuples(*map(_strategy, (batch, channels, rows, columns)))
 
 
+def signals(*, batch: Any = UP_TO_3, channels: Any = UP_TO_3, length: Any = UP_TO_5) -> Strategy[Shape]:
+    """Shapes (N, C, L) of signals.
+
+    Parameters
+    ----------
+    batch, channels, length : int or strategy
+        The sizes N, C and L.
+
+    Returns
+    -------
+    SearchStrategy of tuple
+    """
+    return st.tuples(*map(_strategy, (batch, channels, length)))
+
+
+def volumes(*, batch: Any = UP_TO_2, channels: Any = UP_TO_2, size: Any = UP_TO_3) -> Strategy[Shape]:
+    """Shapes (N, C, D, H, W) of volumes.
+
+    Parameters
+    ----------
+    batch, channels, size : int or strategy
+        The sizes N and C; D, H and W are drawn from `size`.
+
+    Returns
+    -------
+    SearchStrategy of tuple
+    """
+    return st.tuples(*map(_strategy, (batch, channels, size, size, size)))
+
+
+def spatial(*, channels: Any = UP_TO_3, size: Any = UP_TO_5) -> Strategy[Shape]:
+    """Shapes of inputs with one, two or three spatial axes; most have two.
+
+    Parameters
+    ----------
+    channels, size : int or strategy
+        The number of channels, and that of the cells along each axis; volumes have at most three.
+
+    Returns
+    -------
+    SearchStrategy of tuple
+    """
+    flat = images(channels=channels, rows=size, columns=size)
+    size = _strategy(size)
+    return st.one_of(
+        flat,
+        flat,
+        signals(channels=channels, length=size),
+        volumes(channels=channels, size=size.filter(lambda n: n <= 3)),
+    )
+
+
 def _strategy(x: Any) -> Strategy[Any]:
     return x if isinstance(x, Strategy) else st.just(x)
 
@@ -269,29 +362,43 @@ def dense(draw: Any, shape: Any, *, out: Any = UP_TO_4, bias: Any = EITHER, numb
     return Dense(weight, draw(numbers((out,))) if drawn(draw, bias) else None)
 
 
+def _axes(shape: Shape) -> int:
+    return len(shape) - 2
+
+
+def _per_axis(shape: Shape, numbers: Strategy[int]) -> Strategy[tuple[int, ...]]:
+    """One number for each spatial axis."""
+    return st.tuples(*[numbers] * _axes(shape))
+
+
+def _borders(shape: Shape, most: int = 2) -> Strategy[tuple[int, ...]]:
+    """(before, after) for each spatial axis."""
+    return st.tuples(*[st.integers(0, most)] * (2 * _axes(shape)))
+
+
 @st.composite
-def conv2d(
+def conv(
     draw: Any,
     shape: Any,
     *,
     out_per_group: Any = UP_TO_2,
-    stride: Any = PAIRS_TO_3,
-    padding: Any = BORDERS,
-    dilation: Any = PAIRS_TO_2,
+    stride: Any = None,
+    padding: Any = None,
+    dilation: Any = None,
     bias: Any = EITHER,
     bias_taps: Any = EITHER,
     numbers: Arrays = arrays,
-) -> Conv2D:
-    """Conv2D layers with any geometry whose kernel fits; the number of groups is a divisor of the channels.
+) -> Conv:
+    """Convolutions with any geometry whose kernel fits; the number of groups is a divisor of the channels.
 
     Parameters
     ----------
     shape : tuple of int or strategy
-        The shape of the input, including the batch.
+        The shape of the input, including the batch; it decides between `Conv1D`, `Conv2D` and `Conv3D`.
     out_per_group : int or strategy
         The number of output channels of a group.
-    stride, padding, dilation : tuple of int or strategy
-        As those of `Conv2D`; padding is (top, bottom, left, right).
+    stride, padding, dilation : tuple of int or strategy, optional
+        As those of `Conv`; padding is (before, after) per axis. None draws them.
     bias, bias_taps : bool or strategy
         Whether the layer has them.
     numbers : callable, default arrays
@@ -299,25 +406,67 @@ def conv2d(
 
     Returns
     -------
-    SearchStrategy of Conv2D
+    SearchStrategy of Conv
     """
-    _, channels, *sides = drawn(draw, shape)
-    padding, dilation = drawn(draw, padding), drawn(draw, dilation)
+    _, channels, *sides = shape = drawn(draw, shape)
+    stride = draw(_per_axis(shape, UP_TO_3)) if stride is None else drawn(draw, stride)
+    padding = draw(_borders(shape)) if padding is None else drawn(draw, padding)
+    dilation = draw(_per_axis(shape, UP_TO_2)) if dilation is None else drawn(draw, dilation)
     groups = draw(st.sampled_from([g for g in (1, 2, 3, 4) if channels % g == 0]))
     padded = [side + padding[2 * k] + padding[2 * k + 1] for k, side in enumerate(sides)]
-    kernel = tuple(draw(st.integers(1, min(3, (p - 1) // d + 1))) for p, d in zip(padded, dilation, strict=True))
+    most = 3 if len(sides) < 3 else 2
+    kernel = tuple(draw(st.integers(1, min(most, (p - 1) // d + 1))) for p, d in zip(padded, dilation, strict=True))
     out = groups * drawn(draw, out_per_group)
     weight = draw(numbers((out, channels // groups, *kernel)))
     b = draw(numbers((out,))) if drawn(draw, bias) else None
     taps = draw(numbers((out, *kernel))) if drawn(draw, bias_taps) else None
-    return Conv2D(weight, b, drawn(draw, stride), padding, dilation, groups, taps)
+    return (Conv1D, Conv2D, Conv3D)[_axes(shape) - 1](weight, b, stride, padding, dilation, groups, taps)
 
 
 @st.composite
-def _pool_geometry(draw: Any, shape: Shape, sides: tuple[int, ...]) -> tuple[tuple[int, int], tuple[int, int], Shape]:
+def conv_transpose(
+    draw: Any, shape: Any, *, bias: Any = EITHER, bias_taps: Any = EITHER, numbers: Arrays = arrays
+) -> ConvTranspose:
+    """Transposed convolutions with any geometry that leaves a cell.
+
+    Parameters
+    ----------
+    shape : tuple of int or strategy
+        The shape of the input, including the batch.
+    bias, bias_taps : bool or strategy
+        Whether the layer has them.
+    numbers : callable, default arrays
+        Draws an array of a given shape: `arrays`, `nonnegative`, `generic`, or your own function.
+
+    Returns
+    -------
+    SearchStrategy of ConvTranspose
+    """
+    _, channels, *sides = shape = drawn(draw, shape)
+    stride, dilation, kernel = (draw(_per_axis(shape, UP_TO_2)) for _ in range(3))
+    more = tuple(draw(st.integers(0, max(s, d) - 1)) for s, d in zip(stride, dilation, strict=True))
+    lengths = [
+        (n - 1) * s + d * (k - 1) + 1 + extra
+        for n, s, d, k, extra in zip(sides, stride, dilation, kernel, more, strict=True)
+    ]
+    padding: list[int] = []
+    for length in lengths:
+        before = draw(st.integers(0, min(2, length - 1)))
+        padding += [before, draw(st.integers(0, min(2, length - 1 - before)))]
+    groups = draw(st.sampled_from([g for g in (1, 2) if channels % g == 0]))
+    per_group = draw(UP_TO_2)
+    weight = draw(numbers((channels, per_group, *kernel)))
+    b = draw(numbers((groups * per_group,))) if drawn(draw, bias) else None
+    taps = draw(numbers((groups * per_group, *kernel))) if drawn(draw, bias_taps) else None
+    kind = (ConvTranspose1D, ConvTranspose2D, ConvTranspose3D)[_axes(shape) - 1]
+    return kind(weight, b, stride, tuple(padding), dilation, groups, taps, more)
+
+
+@st.composite
+def _pool_geometry(draw: Any, shape: Shape, sides: tuple[int, ...]) -> tuple[Shape, Shape, Shape]:
     """Kernel, stride and asymmetric padding; windows may overlap, leave gaps, and extend over the border."""
-    kernel = (draw(st.sampled_from(sides)), draw(st.sampled_from(sides)))
-    stride = draw(PAIRS_TO_3)
+    kernel = draw(_per_axis(shape, st.sampled_from(sides)))
+    stride = draw(_per_axis(shape, UP_TO_3))
     padding: list[int] = []
     for size, cells in zip(shape[2:], kernel, strict=True):
         before, after = draw(st.integers(0, cells - 1)), draw(st.integers(0, cells - 1))
@@ -330,42 +479,135 @@ TIES = st.sampled_from(["first", "equal"])
 
 
 @st.composite
-def max_pool(draw: Any, shape: Any, *, ties: Any = TIES) -> MaxPool2D:
-    """MaxPool2D layers.
+def max_pool(draw: Any, shape: Any, *, ties: Any = TIES) -> MaxPool:
+    """Max-pooling layers; those without padding may be dilated.
 
     Parameters
     ----------
     shape : tuple of int or strategy
         The shape of the input, including the batch.
     ties : {"first", "equal"} or strategy
-        As that of `MaxPool2D`.
+        As that of `MaxPool`.
 
     Returns
     -------
-    SearchStrategy of MaxPool2D
+    SearchStrategy of MaxPool
     """
-    kernel, stride, padding = draw(_pool_geometry(drawn(draw, shape), (1, 2, 3)))
-    return MaxPool2D(kernel, stride, padding, ties=drawn(draw, ties))
+    shape = drawn(draw, shape)
+    kernel, stride, padding = draw(_pool_geometry(shape, (1, 2, 3)))
+    wide = not any(padding) and all(2 * k - 1 <= n for k, n in zip(kernel, shape[2:], strict=True))
+    kind = (MaxPool1D, MaxPool2D, MaxPool3D)[_axes(shape) - 1]
+    dilation = draw(st.sampled_from([1, 2])) if wide else 1
+    return kind(kernel, stride, padding, drawn(draw, ties), dilation, ceil_mode=draw(EITHER))
 
 
 @st.composite
-def avg_pool(draw: Any, shape: Any, *, count_include_pad: Any = EITHER) -> AvgPool2D:
-    """AvgPool2D layers. If padding does not count, the kernel is at most 2 x 2, so that counts are powers of two.
+def avg_pool(draw: Any, shape: Any, *, count_include_pad: Any = EITHER) -> AvgPool:
+    """Average pools. Where the number of cells varies, the kernel is at most 2, so that counts are powers of two.
 
     Parameters
     ----------
     shape : tuple of int or strategy
         The shape of the input, including the batch.
     count_include_pad : bool or strategy
-        As that of `AvgPool2D`.
+        As that of `AvgPool`.
 
     Returns
     -------
-    SearchStrategy of AvgPool2D
+    SearchStrategy of AvgPool
     """
-    count = drawn(draw, count_include_pad)
-    kernel, stride, padding = draw(_pool_geometry(drawn(draw, shape), (1, 2, 4) if count else (1, 2)))
-    return AvgPool2D(kernel, stride, padding, count_include_pad=count)
+    shape, count, ceil_mode = drawn(draw, shape), drawn(draw, count_include_pad), draw(EITHER)
+    kernel, stride, padding = draw(_pool_geometry(shape, (1, 2, 4) if count and not ceil_mode else (1, 2)))
+    kind = (AvgPool1D, AvgPool2D, AvgPool3D)[_axes(shape) - 1]
+    divisor = draw(st.sampled_from([None, None, 2]))
+    return kind(kernel, stride, padding, count_include_pad=count, divisor=divisor, ceil_mode=ceil_mode)
+
+
+def global_avg_pool(shape: Shape) -> Strategy[GlobalAvgPool]:
+    """Average pools over all cells.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        The shape of the input, including the batch.
+
+    Returns
+    -------
+    SearchStrategy of GlobalAvgPool
+    """
+    return st.just((GlobalAvgPool1D, GlobalAvgPool2D, GlobalAvgPool3D)[_axes(shape) - 1]())
+
+
+def global_max_pool(shape: Shape, *, ties: Any = TIES) -> Strategy[GlobalMaxPool]:
+    """Max-pooling over all cells.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        The shape of the input, including the batch.
+    ties : {"first", "equal"} or strategy
+        As that of `MaxPool`.
+
+    Returns
+    -------
+    SearchStrategy of GlobalMaxPool
+    """
+    return _strategy(ties).map((GlobalMaxPool1D, GlobalMaxPool2D, GlobalMaxPool3D)[_axes(shape) - 1])
+
+
+def adaptive_avg_pool(shape: Shape) -> Strategy[AdaptiveAvgPool]:
+    """Adaptive average pools to at most three cells per axis.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        The shape of the input, including the batch.
+
+    Returns
+    -------
+    SearchStrategy of AdaptiveAvgPool
+    """
+    kind = (AdaptiveAvgPool1D, AdaptiveAvgPool2D, AdaptiveAvgPool3D)[_axes(shape) - 1]
+    return _per_axis(shape, UP_TO_3).map(kind)
+
+
+def adaptive_max_pool(shape: Shape, *, ties: Any = TIES) -> Strategy[AdaptiveMaxPool]:
+    """Adaptive max-pooling to at most three cells per axis.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        The shape of the input, including the batch.
+    ties : {"first", "equal"} or strategy
+        As that of `MaxPool`.
+
+    Returns
+    -------
+    SearchStrategy of AdaptiveMaxPool
+    """
+    kind = (AdaptiveMaxPool1D, AdaptiveMaxPool2D, AdaptiveMaxPool3D)[_axes(shape) - 1]
+    return st.builds(kind, _per_axis(shape, UP_TO_3), _strategy(ties))
+
+
+def upsample(shape: Shape, *, linear: bool = False) -> Strategy[Upsample]:
+    """Resizing to up to five cells per axis, or to a multiple; interpolation only to multiples, with dyadic weights.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        The shape of the input, including the batch.
+    linear : bool, default False
+        Whether to draw `UpsampleLinear` instead of `UpsampleNearest`.
+
+    Returns
+    -------
+    SearchStrategy of Upsample
+    """
+    multiple = st.sampled_from([2, 1, 4])
+    if linear:
+        return st.builds(UpsampleLinear, scale_factor=multiple)
+    size = _per_axis(shape, UP_TO_5)
+    return st.builds(UpsampleNearest, scale_factor=multiple) | st.builds(UpsampleNearest, size=size, centred=EITHER)
 
 
 @st.composite
@@ -416,8 +658,8 @@ def batch_norm(
 
 
 @st.composite
-def pad(draw: Any, shape: Any, *, value: Any = EIGHTHS) -> Pad2D:
-    """Pad2D layers with up to two cells on each side.
+def pad(draw: Any, shape: Any, *, value: Any = EIGHTHS, mode: Any = None) -> Pad:
+    """Borders of up to two cells on each side.
 
     Parameters
     ----------
@@ -425,12 +667,19 @@ def pad(draw: Any, shape: Any, *, value: Any = EIGHTHS) -> Pad2D:
         The shape of the input, including the batch.
     value : float or strategy
         The value of the border.
+    mode : str or strategy, optional
+        As that of `Pad`; None draws one that the input is large enough for.
 
     Returns
     -------
-    SearchStrategy of Pad2D
+    SearchStrategy of Pad
     """
-    return Pad2D(draw(BORDERS), drawn(draw, value))
+    shape = drawn(draw, shape)
+    padding, kind = draw(_borders(shape)), (Pad1D, Pad2D, Pad3D)[_axes(shape) - 1]
+    spare = min(n - max(padding[2 * k : 2 * k + 2]) for k, n in enumerate(shape[2:]))
+    modes = ["constant", "replicate", *["circular"] * (spare >= 0), *["reflect"] * (spare >= 1)]
+    mode = draw(st.sampled_from(modes)) if mode is None else drawn(draw, mode)
+    return kind(padding, drawn(draw, value), mode)
 
 
 @st.composite
@@ -507,13 +756,16 @@ def _side_by_side(draw: Any, shape: Strategy[Shape]) -> tuple[Shape, ...]:
     return tuple((batch, draw(UP_TO_3), *rest) for _ in range(draw(st.integers(2, 3))))
 
 
-_ANY = vectors() | images()
+_ANY = vectors() | spatial()
 
 LINEAR: dict[str, Kind] = {
     "dense": Kind(dense, _one(vectors())),
-    "conv2d": Kind(conv2d, _one(images(channels=UP_TO_4))),
-    "avg_pool": Kind(avg_pool, _one(images())),
-    "global_avg_pool": Kind(lambda shape: st.just(GlobalAvgPool2D()), _one(images(rows=POWERS, columns=POWERS))),
+    "conv": Kind(conv, _one(spatial(channels=UP_TO_4))),
+    "conv_transpose": Kind(conv_transpose, _one(spatial(channels=UP_TO_2, size=UP_TO_3))),
+    "avg_pool": Kind(avg_pool, _one(spatial())),
+    "global_avg_pool": Kind(global_avg_pool, _one(spatial(size=POWERS))),
+    "adaptive_avg_pool": Kind(adaptive_avg_pool, _one(spatial(size=POWERS))),
+    "upsample_linear": Kind(partial(upsample, linear=True), _one(spatial(channels=UP_TO_2, size=UP_TO_2))),
     "scale": Kind(scale, _one(_ANY)),
     "batch_norm": Kind(batch_norm, _one(_ANY)),
     "add": Kind(lambda shape: st.just(Add()), _alike(_ANY)),
@@ -524,9 +776,12 @@ DIAGONAL = ("batch_norm", "scale")
 """The linear layers with one weight per unit."""
 
 ROUTING: dict[str, Kind] = {
-    "max_pool": Kind(max_pool, _one(images())),
-    "flatten": Kind(lambda shape: st.just(Flatten()), _one(images())),
-    "pad": Kind(pad, _one(images())),
+    "max_pool": Kind(max_pool, _one(spatial())),
+    "global_max_pool": Kind(global_max_pool, _one(spatial())),
+    "adaptive_max_pool": Kind(adaptive_max_pool, _one(spatial())),
+    "upsample_nearest": Kind(upsample, _one(spatial(channels=UP_TO_2, size=UP_TO_3))),
+    "flatten": Kind(lambda shape: st.just(Flatten()), _one(spatial())),
+    "pad": Kind(pad, _one(spatial())),
     "dropout": Kind(lambda shape: st.just(Dropout()), _one(_ANY)),
     "concat": Kind(lambda shape: st.just(Concat()), _side_by_side(_ANY)),
 }
@@ -558,7 +813,7 @@ def layers(draw: Any, shape: Any, *, kind: Any = ANY_KIND) -> Layer:
     Parameters
     ----------
     shape : tuple of int or strategy
-        The shape of the input, (N, F) or (N, C, H, W).
+        The shape of the input, (N, F) or (N, C, ...).
     kind : str or strategy
         A key of `LAYERS`.
 
@@ -753,7 +1008,7 @@ Block = Callable[..., str]
 
 
 def _convolution(draw: Any, graph: Graph, at: str, numbers: Arrays) -> str:
-    return graph.put(ReLU(), graph.put(draw(conv2d(graph.shapes[at], stride=(1, 1), numbers=numbers)), at))
+    return graph.put(ReLU(), graph.put(draw(conv(graph.shapes[at], stride=(1, 1), numbers=numbers)), at))
 
 
 def _max(draw: Any, graph: Graph, at: str, numbers: Arrays) -> str:

@@ -15,7 +15,6 @@ import numpy as np
 
 from ... import layers
 from ...layers.base import Layer
-from ...layers.window import as_padding
 from ...network import INPUT, Network
 from ..adapter import NotOffered
 
@@ -236,7 +235,7 @@ def _concat(graph: Any, layer: layers.Concat, branches: Sequence[Torch]) -> Torc
 
 
 def _pad(graph: Any, layer: layers.Pad2D, branches: Sequence[Torch]) -> Torch:
-    top, bottom, left, right = as_padding(layer.padding)
+    top, bottom, left, right = layer.border
     sides = {"mode": "constant", "value": layer.value}
     return graph.call_function(_nn().functional.pad, (branches[0], (left, right, top, bottom)), sides)
 

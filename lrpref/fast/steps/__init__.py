@@ -10,6 +10,7 @@ from __future__ import annotations
 from .flat_rule import FlatRuleStep
 from .joins import AddStep, GlobalAvgPoolStep
 from .nearly_empty import NearlyEmptyStep
+from .one_row import OneRowStep, of_one_row
 from .plain import PlainStep
 from .routing import DropoutStep, FlattenStep, MaxPoolStep
 from .step import CARRIED, EXPLICIT, Step, channels_first, channels_last, sum_of_messages
@@ -25,11 +26,13 @@ __all__ = [
     "GlobalAvgPoolStep",
     "MaxPoolStep",
     "NearlyEmptyStep",
+    "OneRowStep",
     "PlainStep",
     "Products",
     "Step",
     "WeightedStep",
     "channels_first",
     "channels_last",
+    "of_one_row",
     "sum_of_messages",
 ]

@@ -84,7 +84,7 @@ class MaxPoolStep:
 
     def _cells(self, images: Array, size: tuple[int, ...]) -> list[Array]:
         """For each tap, in reading order, the cells that meet it, one per window."""
-        return [images[:, cells[2], cells[3]] for _, _, cells in self.layer.window.taps((size[1], size[2]))]
+        return [images[:, cells[2], cells[3]] for _, cells in self.layer.window.taps((size[1], size[2]))]
 
 
 @dataclass(frozen=True, eq=False)
