@@ -186,7 +186,7 @@ def valid_rows(weight: np.ndarray, shape: tuple[int, ...]) -> list[Row]:
 
 
 def transposed_rows(weight: np.ndarray, shape: tuple[int, ...], stride: int = 1) -> list[Row]:
-    """A transposed convolution without padding as rows: cell p adds w[i, o, t] a_ip to cell stride p + t of channel o."""
+    """A transposed convolution without padding as rows: cell p adds w[i, o, t] a_ip to cell stride p + t."""
     size = [stride * (n - 1) + k for n, k in zip(shape[1:], weight.shape[2:], strict=True)]
     output = (weight.shape[1], *size)
     rows: list[Row] = [[] for _ in range(prod(output))]
