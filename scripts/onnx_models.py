@@ -159,7 +159,7 @@ def outcome(case: Case) -> tuple[str, str]:
     half = case.answer.dtype.name in ("float16", "bfloat16")
     off = abs(found - expected) / (abs(expected) + abs(expected).max(initial=0.0) + 1e-30)
     worst = float(np.nanmax(off, initial=0.0))
-    same = np.array_equal(np.isfinite(found), np.isfinite(expected)) and worst < (1e-2 if half else 1e-4)
+    same = np.array_equal(np.isfinite(found), np.isfinite(expected)) and worst < (1e-2 if half else 1e-3)
     return ("right", "") if same else ("wrong", f"off by {worst:.2g}")
 
 

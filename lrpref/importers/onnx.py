@@ -26,7 +26,7 @@ from .._support.untrusted import MAX_AXES, UNREADABLE, reason
 from ..arithmetic import quiet
 from ..backend import is_array
 from ..errors import ConversionError, LrprefError, WeightsError
-from ..layers import Conv2D, Dense, Layer
+from ..layers import Convolution, Dense, Layer
 from ..layers.window import padded
 from ..network import INPUT, Network
 from ..weights import MAX_BYTES
@@ -327,7 +327,7 @@ class _Importer:
 
         It fills a dilated kernel with zeros first.
         """
-        if isinstance(layer, Conv2D):
+        if isinstance(layer, Convolution):
             needed = 8 * patches(layer, before, after) * (2 * before[0] + 2) // max(before[0], 1)
             self.patches = max(self.patches, needed)
             require(
@@ -369,7 +369,7 @@ class _Importer:
         return evaluated(twin, feeds, node.output[0])
 
 
-def patches(layer: Conv2D, before: Shape, after: Shape) -> int:
+def patches(layer: Any, before: Shape, after: Shape) -> int:
     """Return how many numbers all patches of a convolution have, if a dilated kernel is filled with zeros."""
     extent = (d * (k - 1) + 1 for k, d in zip(layer.window.kernel, layer.window.dilation, strict=True))
     return prod(before[:2]) * prod(extent) * prod(after[2:])
@@ -383,7 +383,7 @@ def work(layer: Layer, before: Shape, after: Shape) -> int:
     found = GATHERED * prod(after)
     if isinstance(layer, Dense):
         found += prod(before) * after[1]
-    if isinstance(layer, Conv2D):
+    if isinstance(layer, Convolution):
         found += patches(layer, before, after) * (GATHERED + after[1] // layer.groups)
     if hasattr(layer, "window"):
         found += prod(layer.window.kernel) * (TAP + GATHERED * prod(after))

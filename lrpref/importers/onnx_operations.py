@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import isinf, prod
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -33,9 +33,18 @@ from ..layers import (
     Softmax,
     Tanh,
 )
-from ..layers.window import Padding, Pair
 from .graph import Shape, require
 from .layout import Layout, plain
+
+CONVOLUTIONS: Mapping[int, type[Layer]] = {2: Conv2D}
+MAX_POOLS: Mapping[int, type[Layer]] = {2: MaxPool2D}
+AVERAGE_POOLS: Mapping[int, type[Layer]] = {2: AvgPool2D}
+GLOBAL_AVERAGE_POOLS: Mapping[int, type[Layer]] = {2: GlobalAvgPool2D}
+PADS: Mapping[int, type[Layer]] = {2: Pad2D}
+"""The layer for each number of spatial axes."""
+
+SPATIAL = {1: "signals (N, C, L)", 2: "images (N, C, H, W)", 3: "volumes (N, C, D, H, W)"}
+"""What an array with each number of spatial axes is called in messages."""
 
 LARGEST = float(np.finfo(np.float32).max)
 """The value that exporters write for "no bound"."""
@@ -122,11 +131,16 @@ class Call:
         value = self.constant(index, name)
         return None if value is None else value.tolist()
 
-    def image(self) -> Activation:
-        """Return the first input, which must be images (N, C, H, W)."""
-        require(len(self.x.shape) == 4, f"expected images (N, C, H, W), got shape {self.x.foreign}")
-        require(self.x.layout.plain, f"expected images (N, C, H, W), got {axes_in_words(self.x.layout)}")
+    def image(self, ranks: Collection[int] = (2,)) -> Activation:
+        """Return the first input, which must be (N, C, ...) with as many further axes as one of `ranks` says."""
+        expected = " or ".join(SPATIAL[rank] for rank in sorted(ranks))
+        require(len(self.x.shape) - 2 in ranks, f"expected {expected}, got shape {self.x.foreign}")
+        require(self.x.layout.plain, f"expected {expected}, got {axes_in_words(self.x.layout)}")
         return self.x
+
+    def layer(self, by_rank: Mapping[int, type[Layer]]) -> Callable[..., Layer]:
+        """Return the class for the number of spatial axes of the first input, which must be (N, C, ...)."""
+        return by_rank[len(self.image(by_rank).shape) - 2]
 
 
 Step = tuple[list[Layer], Layout]
@@ -140,7 +154,7 @@ def single(value: float) -> float:
 
 def axes_in_words(layout: Layout) -> str:
     """Return the axes of images as text, such as "(N, H, W, C)"."""
-    names = "NCHW" if len(layout.axes) == 4 else [f"axis {axis}" for axis in range(len(layout.axes))]
+    names = {3: "NCL", 4: "NCHW", 5: "NCDHW"}.get(len(layout.axes)) or [f"axis {k}" for k in range(len(layout.axes))]
     return f"({', '.join(names[axis] for axis in layout.axes)})"
 
 
@@ -149,19 +163,28 @@ def axes_in_words(layout: Layout) -> str:
 
 def _conv(call: Call) -> Step:
     """Conv2D; two-dimensional, with constant weights"""
-    x, w, b = call.image(), call.weight(1, "weight"), call.constant(2, "bias")
-    require(w.ndim == 4, f"its weight has shape {w.shape}; only two-dimensional convolutions are supported")
-    kernel = (w.shape[2], w.shape[3])
+    layer, x, w, b = call.layer(CONVOLUTIONS), call.x, call.weight(1, "weight"), call.constant(2, "bias")
+    require(w.ndim == len(x.shape), f"its weight has shape {w.shape}; it must have {len(x.shape)} axes, as its input")
+    kernel = w.shape[2:]
     told = tuple(call.attributes.get("kernel_shape", kernel))
     require(told == kernel, f"kernel_shape {told} does not match its weight of shape {w.shape}")
-    stride, padding, dilation = _window(call, x.shape, kernel)
-    return [Conv2D(w, b, stride, padding, dilation, call.attributes.get("group", 1))], x.layout
+    window = _window(call, x.shape, kernel)
+    return [layer(w, b, window.stride, window.padding, window.dilation, call.attributes.get("group", 1))], x.layout
 
 
-def _window(call: Call, shape: Shape, kernel: Pair) -> tuple[Pair, Padding, Pair]:
-    """Return stride, padding and dilation; "same" padding is computed for the size of the example."""
-    told = call.attributes
-    stride, dilation = _pair(told.get("strides", (1, 1))), _pair(told.get("dilations", (1, 1)))
+class Geometry(NamedTuple):
+    """Stride, padding (before and after, one axis after the other) and dilation of a window, for every spatial axis."""
+
+    stride: Shape
+    padding: Shape
+    dilation: Shape
+
+
+def _window(call: Call, shape: Shape, kernel: Shape) -> Geometry:
+    """Return how a kernel moves; "same" padding is computed for the size of the example."""
+    told, rank = call.attributes, len(kernel)
+    stride = _positive(told.get("strides", (1,) * rank), rank)
+    dilation = _positive(told.get("dilations", (1,) * rank), rank)
     same = told.get("auto_pad", "NOTSET")
     if same in ("SAME_UPPER", "SAME_LOWER"):
         sizes = list(zip(shape[2:], kernel, stride, dilation, strict=True))
@@ -170,20 +193,23 @@ def _window(call: Call, shape: Shape, kernel: Pair) -> tuple[Pair, Padding, Pair
             call.bound.append(f"its padding, auto_pad={same}, is computed")
         less, more = [total // 2 for total in totals], [total - total // 2 for total in totals]
         before, after = (less, more) if same == "SAME_UPPER" else (more, less)
-        return stride, (before[0], after[0], before[1], after[1]), dilation
-    pads = tuple(told.get("pads", (0,) * 4)) if same == "NOTSET" else (0,) * 4
-    require(len(pads) == 4, f"pads={pads} must have four values, for the last two axes")
-    top, left, bottom, right = pads
-    return stride, (top, bottom, left, right), dilation
+    else:
+        pads = list(told.get("pads", (0,) * 2 * rank)) if same == "NOTSET" else [0] * 2 * rank
+        require(len(pads) == 2 * rank, f"pads={tuple(pads)} must have {2 * rank} values, two for each spatial axis")
+        before, after = pads[:rank], pads[rank:]
+    return Geometry(stride, tuple(n for pair in zip(before, after, strict=True) for n in pair), dilation)
 
 
-def _pair(numbers: Sequence[int]) -> Pair:
-    """Return the two numbers of a window's kernel, stride or dilation."""
+def _positive(numbers: Sequence[int], rank: int) -> Shape:
+    """Return the numbers of a window's kernel, stride or dilation, one for each of `rank` spatial axes."""
     require(
-        len(numbers) == 2 and min(numbers) >= 1,
-        f"kernel, stride and dilation must be two positive integers each, got {tuple(numbers)}",
+        len(numbers) == rank and min(numbers) >= 1,
+        f"kernel, stride and dilation must be {_COUNT[rank]} each, got {tuple(numbers)}",
     )
-    return (numbers[0], numbers[1])
+    return tuple(numbers)
+
+
+_COUNT = {1: "one positive integer", 2: "two positive integers", 3: "three positive integers"}
 
 
 def _gemm(call: Call) -> Step:
@@ -363,53 +389,50 @@ def _require_classes(call: Call, what: str) -> None:
 
 def _max_pool(call: Call) -> Step:
     """MaxPool2D; without dilation, ceil_mode only where it changes nothing"""
-    kernel, stride, padding = _pool(call)
-    return [MaxPool2D(kernel, stride, padding)], call.x.layout
+    layer, kernel, window = call.layer(MAX_POOLS), *_pool(call)
+    return [layer(kernel, window.stride, window.padding)], call.x.layout
 
 
 def _average_pool(call: Call) -> Step:
     """AvgPool2D; without dilation, ceil_mode only where it changes nothing"""
-    kernel, stride, padding = _pool(call)
-    return [AvgPool2D(kernel, stride, padding, bool(call.attributes.get("count_include_pad", 0)))], call.x.layout
+    layer, kernel, window = call.layer(AVERAGE_POOLS), *_pool(call)
+    padding_counts = bool(call.attributes.get("count_include_pad", 0))
+    return [layer(kernel, window.stride, window.padding, padding_counts)], call.x.layout
 
 
-def _pool(call: Call) -> tuple[Pair, Pair, Padding]:
-    """Return kernel, stride and padding of a pooling operation."""
-    x = call.image()
-    kernel = _pair(call.attributes.get("kernel_shape", ()))
-    stride, padding, dilation = _window(call, x.shape, kernel)
-    require(dilation == (1, 1), f"pooling with dilation {dilation} is not supported")
-    top, bottom, left, right = padding
-    rests = [
-        (n + pads - k) % s
-        for n, pads, k, s in zip(x.shape[2:], (top + bottom, left + right), kernel, stride, strict=True)
-    ]
+def _pool(call: Call) -> tuple[Shape, Geometry]:
+    """Return the kernel of a pooling operation, and how it moves."""
+    sizes = call.x.shape[2:]
+    kernel = _positive(call.attributes.get("kernel_shape", ()), len(sizes))
+    window = _window(call, call.x.shape, kernel)
+    require(set(window.dilation) == {1}, f"pooling with dilation {window.dilation} is not supported")
+    before, after = window.padding[::2], window.padding[1::2]
+    rests = [(n + b + a - k) % s for n, b, a, k, s in zip(sizes, before, after, kernel, window.stride, strict=True)]
     require(
         not call.attributes.get("ceil_mode", 0) or not any(rests),
         "ceil_mode=1 with a partial last window is not supported",
     )
-    if call.attributes.get("ceil_mode", 0) and stride != (1, 1):
+    if call.attributes.get("ceil_mode", 0) and set(window.stride) != {1}:
         call.bound.append("its last windows are whole, in spite of ceil_mode=1,")
-    return kernel, stride, padding
+    return kernel, window
 
 
 def _global_average_pool(call: Call) -> Step:
     """GlobalAvgPool2D"""
-    return [GlobalAvgPool2D()], call.image().layout
+    return [call.layer(GLOBAL_AVERAGE_POOLS)()], call.x.layout
 
 
 def _reduce_mean(call: Call) -> Step:
     """GlobalAvgPool2D, over rows and columns; followed by Flatten without keepdims"""
     x, axes = call.x, call.setting("axes", 1)
     axes = axes if isinstance(axes, list) else []
-    over = {x.layout.own_axis(axis) for axis in axes}
+    over, rank = {x.layout.own_axis(axis) for axis in axes}, len(x.shape) - 2
     require(
-        len(x.shape) == 4 and over == {2, 3},
+        rank in GLOBAL_AVERAGE_POOLS and over == set(range(2, 2 + rank)),
         f"a mean over axes {axes} of shape {x.foreign} is not supported; only over rows and columns",
     )
-    if call.attributes.get("keepdims", 1):
-        return [GlobalAvgPool2D()], x.layout
-    return [GlobalAvgPool2D(), Flatten()], plain(2)
+    pool = GLOBAL_AVERAGE_POOLS[rank]()
+    return ([pool], x.layout) if call.attributes.get("keepdims", 1) else ([pool, Flatten()], plain(2))
 
 
 # ---- shapes ----------------------------------------------------------------------------------------------------
@@ -493,11 +516,13 @@ def _pad(call: Call) -> Step:
     sides = {x.layout.own_axis(k): (pads[i], pads[i + len(over)]) for i, k in enumerate(over)}
     if not any(any(pair) for pair in sides.values()):
         return [], x.layout
-    around = [pair for axis, pair in sides.items() if axis < 2]
-    require(len(x.shape) == 4 and not any(map(any, around)), "only rows and columns can be padded")
+    around, rank = [pair for axis, pair in sides.items() if axis < 2], len(x.shape) - 2
+    require(rank in PADS and not any(map(any, around)), "only rows and columns can be padded")
     require(min(map(min, sides.values())) >= 0, f"negative padding, pads={pads}, is not supported")
     fill = value[0] if isinstance(value, list) else value
-    return [Pad2D((*sides.get(2, (0, 0)), *sides.get(3, (0, 0))), float(fill or 0.0))], x.layout
+    border = tuple(n for axis in range(2, 2 + rank) for n in sides.get(axis, (0, 0)))
+    layer: Callable[..., Layer] = PADS[rank]
+    return [layer(border, float(fill or 0.0))], x.layout
 
 
 # ---- identity at inference -------------------------------------------------------------------------------------
