@@ -19,7 +19,12 @@ from ..errors import ConversionError
 
 
 def evaluated(twin: Any, feeds: Mapping[str, np.ndarray], output: str) -> np.ndarray:
-    """Return the output of an ONNX model for its inputs; raises ConversionError if it cannot be run."""
+    """Return an output of an ONNX model for its inputs; raises ConversionError if it cannot be run."""
+    return evaluated_all(twin, feeds, [output])[0]
+
+
+def evaluated_all(twin: Any, feeds: Mapping[str, np.ndarray], outputs: Sequence[str]) -> list[np.ndarray]:
+    """Return outputs of an ONNX model for its inputs; raises ConversionError if it cannot be run."""
     reference = library("onnx.reference", "onnx", "ONNX files")
     base = library("onnx.reference.op_run", "onnx", "ONNX files").OpRun
 
@@ -59,17 +64,17 @@ def evaluated(twin: Any, feeds: Mapping[str, np.ndarray], output: str) -> np.nda
             scale, bias, mean, var = (p.reshape(-1, *(1,) * (x.ndim - 2)) for p in parameters)
             return (scale * (x - mean) / np.sqrt(var + epsilon) + bias,)
 
-    opset = max(entry.version for entry in twin.opset_import)
+    opset = max(entry.version for entry in twin.opset_import if not entry.domain)
     replaced = [MaxPool, AveragePool]
     replaced += [Softmax, LogSoftmax] if opset < 13 else []
     replaced += [BatchNormalization] if opset < 14 else []
     try:
         with np.errstate(all="ignore"):
             session = reference.ReferenceEvaluator(twin, new_ops=replaced)
-            (found,) = session.run([output], dict(feeds))
+            found = session.run(list(outputs), dict(feeds))
     except Exception as error:  # the evaluator of an operation may raise anything
         raise ConversionError(f"onnx's reference evaluator fails on the example: {error}") from error
-    return np.asarray(found)
+    return [np.asarray(value) for value in found]
 
 
 def max_pool(x: np.ndarray, **geometry: Any) -> np.ndarray:

@@ -17,6 +17,7 @@ from ..layers import (
     BatchNorm,
     Concat,
     Conv2D,
+    Convolution,
     Dense,
     Dropout,
     Flatten,
@@ -34,7 +35,8 @@ from ..layers import (
     Tanh,
 )
 from .graph import Shape, require
-from .layout import Layout, plain
+from .layout import Layout, channels_last, plain
+from .onnx_file import FLOATING
 
 CONVOLUTIONS: Mapping[int, type[Layer]] = {2: Conv2D}
 MAX_POOLS: Mapping[int, type[Layer]] = {2: MaxPool2D}
@@ -228,15 +230,26 @@ def _gemm(call: Call) -> Step:
 
 
 def _matmul(call: Call) -> Step:
-    """Dense: (N, features) times a constant matrix"""
-    x, w = call.x, call.weight(1, "matrix")
+    """Dense: (N, features) times a constant matrix; a convolution of single cells where channels are the last axis"""
+    require(
+        isinstance(call.inputs[0], Activation),
+        "a constant matrix times activations is not supported; write it as activations times the transposed matrix",
+    )
+    x, w, rank = call.x, call.weight(1, "matrix"), len(call.x.shape) - 2
     require(w.ndim == 2, f"its matrix has shape {w.shape}; it must have two axes")
-    return [Dense(_features(x, w.T))], plain(2)
+    if rank not in CONVOLUTIONS or x.layout.axes != channels_last(2 + rank).axes:
+        return [Dense(_features(x, w.T))], plain(2)
+    require(w.shape[0] == x.shape[1], f"its matrix takes {w.shape[0]} channels, its input has {x.shape[1]}")
+    layer: Callable[..., Layer] = CONVOLUTIONS[rank]
+    return [layer(w.T.reshape(*w.T.shape, *(1,) * rank))], x.layout
+
+
+_ROUTE = "; put a Flatten before it, or a convolution with a kernel of 1 in its place"
 
 
 def _features(x: Activation, w: np.ndarray) -> np.ndarray:
     """Return weights (out, features) in the order of lrpref's features."""
-    require(len(x.shape) == 2, f"expected (N, features), got shape {x.foreign}")
+    require(len(x.shape) == 2, f"expected (N, features), got shape {x.foreign}{_ROUTE if len(x.shape) > 2 else ''}")
     require(w.shape[1] == x.shape[1], f"its weights take {w.shape[1]} features, its input has {x.shape[1]}")
     return x.layout.features(w)
 
@@ -263,16 +276,15 @@ def _add(call: Call) -> Step:
 
 
 def _sum(call: Call) -> Step:
-    """Add of activations of one shape"""
+    """Add of activations of one shape; constants per channel become a Scale"""
     first, *others = call.activations
-    require(
-        len(call.activations) == len(call.inputs),
-        "adding a constant is not supported here; all inputs must be activations",
-    )
+    constants = [first.layout.channels(c.astype(float), first.shape) for c in call.inputs if isinstance(c, np.ndarray)]
     shapes = [x.foreign for x in call.activations]
     require(len(set(shapes)) == 1, f"cannot add arrays of different shapes: {', '.join(map(str, shapes))}")
     require(all(x.layout.same(first.layout) for x in others), "cannot add arrays whose axes are in different orders")
-    return [Add()] if others else [], first.layout
+    total = sum(constants, np.zeros(first.shape[1])) if constants else None
+    shift = [] if total is None else [Scale(np.ones_like(total), total)]
+    return [*([Add()] if others else []), *shift], first.layout
 
 
 def _sub(call: Call) -> Step:
@@ -297,6 +309,22 @@ def _div(call: Call) -> Step:
     return [Scale(1 / divisor)], x.layout
 
 
+def _neg(call: Call) -> Step:
+    """Scale, by -1"""
+    return [Scale(-np.ones(call.x.shape[1]))], call.x.layout
+
+
+def _scaler(call: Call) -> Step:
+    """Scale: per feature, the offset is subtracted, then the result scaled"""
+    x, told = call.x, call.attributes
+    require(len(x.shape) == 2, f"expected (N, features), got shape {x.foreign}")
+    scale, offset = (
+        x.layout.channels(np.asarray(told.get(name, default), dtype=np.float64), x.shape)
+        for name, default in (("scale", 1.0), ("offset", 0.0))
+    )
+    return [Scale(scale, -offset * scale)], x.layout
+
+
 def _with_constant(call: Call) -> tuple[Activation, np.ndarray]:
     """Return the activation and the constant, given in either order; the constant as one number per channel."""
     constants = [value for value in call.inputs if isinstance(value, np.ndarray)]
@@ -307,7 +335,7 @@ def _with_constant(call: Call) -> tuple[Activation, np.ndarray]:
 
 def merged(before: Layer | None, scale: Layer) -> Layer | None:
     """Merge a layer without bias and the addition of a constant to its output; None if the layers are anything else."""
-    if not (isinstance(scale, Scale) and isinstance(before, Dense | Conv2D | Scale)):
+    if not (isinstance(scale, Scale) and isinstance(before, Dense | Convolution | Scale)):
         return None
     only_adds = scale.bias is not None and bool(np.all(np.asarray(scale.weight) == 1))
     return replace(before, bias=scale.bias) if only_adds and before.bias is None else None
@@ -540,6 +568,12 @@ def _identity(call: Call) -> Step:
     return [], call.x.layout
 
 
+def _cast(call: Call) -> Step:
+    """no layer, between floating-point types"""
+    require(call.attributes.get("to") in FLOATING[1:], "activations are made integers or booleans, which loses them")
+    return [], call.x.layout
+
+
 OPERATIONS: Mapping[str, Callable[[Call], Step]] = {
     "Conv": _conv,
     "Gemm": _gemm,
@@ -570,14 +604,17 @@ OPERATIONS: Mapping[str, Callable[[Call], Step]] = {
     "Pad": _pad,
     "Dropout": _dropout,
     "Identity": _identity,
-    "Cast": _identity,
+    "Cast": _cast,
+    "Neg": _neg,
+    "ai.onnx.ml.Scaler": _scaler,
 }
 """The conversion of each operation that reads an activation. The docstrings form the table in docs/import.md."""
 
-FOLDED = (
-    *("Add", "Cast", "Concat", "ConstantOfShape", "Div", "Gather", "Identity", "Mul", "Reshape", "Shape"),
-    *("Slice", "Squeeze", "Sub", "Transpose", "Unsqueeze"),
+ANY_ORDER = (
+    *("Add", "Cast", "Celu", "Clip", "Div", "Dropout", "Elu", "Gelu", "HardSigmoid", "HardSwish", "Identity"),
+    *("LeakyRelu", "Mish", "Mul", "Neg", "Pad", "Relu", "Selu", "Sigmoid", "Softplus", "Softsign", "Sub", "Swish"),
+    *("Tanh", "ThresholdedRelu", "ai.onnx.ml.Scaler"),
 )
-"""The operations that are computed during the import if they depend only on constants and shapes."""
+"""The operations on images that accept any order of the axes."""
 
 SUPPORTED = ", ".join(OPERATIONS)
