@@ -34,7 +34,7 @@ from ..weights.state_dict import as_array
 from .graph import Graph, Shape, fixed_where_unproven, require, verify
 from .layout import Layout, channels_last, plain
 from .onnx_evaluator import evaluated, evaluated_all
-from .onnx_file import CLASSICAL, FLOATING, Model, fixed_shape, in_words, read_model
+from .onnx_file import CLASSICAL, DOMAINS, FLOATING, Model, fixed_shape, in_words, read_model
 from .onnx_folding import FOLDED, check_rounding, folded_size
 from .onnx_operations import ANY_ORDER, OPERATIONS, SUPPORTED, Activation, Call, merged
 from .onnx_refusals import kind, label, place, unsupported
@@ -179,6 +179,8 @@ def _in_double(onnx: Any, node: Any) -> Any:
     """
     twin = onnx.NodeProto()
     twin.CopyFrom(node)
+    if twin.domain in DOMAINS:
+        twin.domain = ""
     if node.op_type == "ConstantOfShape" and not node.attribute:
         twin.attribute.append(onnx.helper.make_attribute("value", onnx.numpy_helper.from_array(np.zeros(1))))
     for attribute in twin.attribute:
