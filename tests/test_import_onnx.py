@@ -294,7 +294,10 @@ def test_a_batch_norm_of_the_oldest_opsets_is_told_that_it_is_not_in_training(tm
 
 def test_every_operation_is_tried() -> None:
     tried = {node[0] for nodes in CHAINS.values() for node in nodes}
-    assert set(OPERATIONS) - tried == {"Concat", "Sum", "ai.onnx.ml.Scaler"}  # these are tested below
+    assert set(OPERATIONS) - tried - {op for op in OPERATIONS if "." in op} == {
+        "Concat",
+        "Sum",
+    }  # these are tested below
 
 
 Geometry = tuple[str, dict[str, Any], tuple[int, ...]]

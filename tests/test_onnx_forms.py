@@ -275,6 +275,56 @@ def test_a_scaler_by_hand(tmp_path: Path) -> None:
         from_onnx(written(tmp_path, [scaler], ("N", 2, 3)))
 
 
+def test_linear_models_by_hand(tmp_path: Path) -> None:
+    """Rows of coefficients, one for each target or class; of a classifier, the scores are imported."""
+    told: dict[str, Any] = {"coefficients": [1.0, 2.0, -1.0, 0.0], "intercepts": [0.5, 0.0], "domain": CLASSICAL}
+    x = np.array([[1.0, 3.0]])
+    model = node("LinearRegressor", ["x"], ["y"], targets=2, **told)
+    assert_array_equal(from_onnx(written(tmp_path, [model], ("N", 2)))(x), [[7.5, -1]])
+    for transform, expected in (
+        ("NONE", [7.5, -1]),
+        ("LOGISTIC", 1 / (1 + np.exp([-7.5, 1]))),
+        ("SOFTMAX", [1 / (1 + np.exp(-8.5)), 1 / (1 + np.exp(8.5))]),
+    ):
+        model = node("LinearClassifier", ["x"], ["l", "y"], classlabels_ints=[0, 1], post_transform=transform, **told)
+        assert_allclose(from_onnx(written(tmp_path, [model], ("N", 2)))(x), [expected], rtol=1e-6)
+    softmax = node("LinearClassifier", ["x"], ["l", "p"], classlabels_ints=[0, 1], post_transform="SOFTMAX", **told)
+    nodes = [softmax, node("Normalizer", ["p"], ["y"], domain=CLASSICAL, norm="L1")]
+    net = from_onnx(written(tmp_path, nodes, ("N", 2)))
+    assert [type(layer).__name__ for _, layer, _ in net.nodes] == ["Dense", "Softmax"]
+
+
+@pytest.mark.parametrize(
+    ("op", "told", "message"),
+    [
+        (
+            "LinearRegressor",
+            {"coefficients": [1.0, 2.0, 3.0]},
+            "its 3 coefficients are not a multiple of the 2",
+        ),
+        (
+            "LinearRegressor",
+            {"coefficients": [1.0, 2.0], "post_transform": "SOFTMAX"},
+            "post_transform is not supported",
+        ),
+        ("LinearClassifier", {"coefficients": [1.0, 2.0], "post_transform": "PROBIT"}, "post_transform=PROBIT is not"),
+        ("LinearClassifier", {"coefficients": [1.0, 2.0]}, "has 1 rows of coefficients for 0 classes"),
+        ("Normalizer", {"norm": "L1"}, "it divides each sample by its own norm, which has no relevance rule here"),
+    ],
+)
+def test_classical_models_that_are_refused(op: str, told: dict[str, Any], message: str, tmp_path: Path) -> None:
+    outputs = ["l", "y"] if op == "LinearClassifier" else ["y"]
+    with pytest.raises(ConversionError, match=rf"\(ai\.onnx\.ml\.{op}\): .*{message}"):
+        from_onnx(written(tmp_path, [node(op, ["x"], outputs, domain=CLASSICAL, **told)], ("N", 2)))
+
+
+def test_labels_are_not_imported(tmp_path: Path) -> None:
+    told = {"coefficients": [1.0, 2.0, 3.0, 4.0], "classlabels_ints": [0, 1], "domain": CLASSICAL}
+    nodes = [node("LinearClassifier", ["x"], ["y", "p"], **told)]
+    with pytest.raises(ConversionError, match="its output 'y' is used; only its output 'p' is supported"):
+        from_onnx(written(tmp_path, nodes, ("N", 2)))
+
+
 def test_probabilities_in_a_dictionary_are_read_before_it(tmp_path: Path) -> None:
     """As skl2onnx writes classifiers by default: a label, and a ZipMap of the probabilities."""
     nodes = [

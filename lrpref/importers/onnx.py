@@ -36,7 +36,7 @@ from .layout import Layout, channels_last, plain
 from .onnx_evaluator import evaluated, evaluated_all
 from .onnx_file import CLASSICAL, DOMAINS, FLOATING, Model, fixed_shape, in_words, read_model
 from .onnx_folding import FOLDED, check_rounding, folded_size
-from .onnx_operations import ANY_ORDER, OPERATIONS, SUPPORTED, Activation, Call, merged
+from .onnx_operations import ANY_ORDER, OPERATIONS, OUTPUT, SUPPORTED, Activation, Call, merged
 from .onnx_refusals import kind, label, place, unsupported
 
 MAX_WORK = 2**38
@@ -272,13 +272,18 @@ class _Importer:
             if sizes or self.sized.intersection(node.input):
                 self.sized.update(node.output)
             return
-        for name in node.output[1:]:
-            require(not self.readers[name], f"its output {name!r} is used; only the first output is supported")
+        result = node.output[OUTPUT.get(kind(node), 0)]
+        for name in node.output:
+            require(
+                name == result or not self.readers[name],
+                f"its output {name!r} is used; only its output {result!r} is supported",
+            )
         if kind(node) not in OPERATIONS:
             raise ConversionError(unsupported(node, SUPPORTED).replace("operation", "operation on activations", 1))
         attributes = {a.name: _python(self.onnx.helper.get_attribute_value(a)) for a in node.attribute}
         inputs = tuple(self.at.get(name, self.known.get(name)) for name in node.input)
-        call = Call(kind(node), attributes, inputs, self.model.opset)
+        first = next(name for name in node.input if name in self.at)
+        call = Call(kind(node), attributes, inputs, self.model.opset, self.graph.layer(self.at[first].name))
         layers, layout = OPERATIONS[kind(node)](call)
         if self.sized.intersection(node.input) and node.op_type != "Reshape":
             call.bound.append("its arguments are computed")
@@ -286,7 +291,7 @@ class _Importer:
         if node.op_type == "Log":
             self.graph.take_logarithm(call.x.name, self.readers[node.input[0]] == 1)
         name = self._added(layers, [x.name for x in call.activations], node)
-        self.at[node.output[0]] = Activation(name, self.graph.shapes[name], layout)
+        self.at[result] = Activation(name, self.graph.shapes[name], layout)
 
     def _added(self, layers: Sequence[Layer], read: list[str], node: Any) -> str:
         """Add the layers to the graph; a constant added to the output of a layer without bias becomes its bias."""

@@ -90,6 +90,8 @@ class Call:
         Activations and constants; None for an optional input that is omitted.
     opset : int
         The version of ONNX's operators.
+    before : Layer or None
+        The layer that computes the first activation; None for the network's input.
     bound : list of str
         What the conversion computes for the size of the example.
     """
@@ -98,6 +100,7 @@ class Call:
     attributes: Mapping[str, Any]
     inputs: tuple[Activation | np.ndarray | None, ...]
     opset: int
+    before: Layer | None = None
     bound: list[str] = field(default_factory=list)
 
     @property
@@ -323,6 +326,44 @@ def _scaler(call: Call) -> Step:
         for name, default in (("scale", 1.0), ("offset", 0.0))
     )
     return [Scale(scale, -offset * scale)], x.layout
+
+
+def _linear_model(call: Call) -> Step:
+    """Dense"""
+    x, told = call.x, call.attributes
+    coefficients = np.asarray(told.get("coefficients", ()), dtype=np.float64)
+    intercepts = np.asarray(told.get("intercepts", ()), dtype=np.float64)
+    require(len(x.shape) == 2, f"expected (N, features), got shape {x.foreign}")
+    require(
+        coefficients.size > 0 and coefficients.size % x.shape[1] == 0,
+        f"its {coefficients.size} coefficients are not a multiple of the {x.shape[1]} features",
+    )
+    require(told.get("post_transform", "NONE") == "NONE", "its post_transform is not supported; only NONE")
+    w = coefficients.reshape(-1, x.shape[1])
+    return [Dense(_features(x, w), intercepts if intercepts.size else None)], plain(2)
+
+
+def _linear_classifier(call: Call) -> Step:
+    """Dense, followed by Sigmoid or Softmax; its scores"""
+    last: dict[str, list[Layer]] = {"NONE": [], "LOGISTIC": [Sigmoid()], "SOFTMAX": [Softmax()]}
+    told = dict(call.attributes)
+    transform = told.pop("post_transform", "NONE")
+    require(transform in last, f"post_transform={transform} is not supported; only {', '.join(last)}")
+    [dense], layout = _linear_model(replace(call, attributes=told))
+    classes = len(told.get("classlabels_ints") or told.get("classlabels_strings") or ())
+    rows = dense.output_shape(call.x.shape)[1]
+    require(rows == classes, f"it has {rows} rows of coefficients for {classes} classes; it must have one for each")
+    return [dense, *last[transform]], layout
+
+
+def _normalizer(call: Call) -> Step:
+    """no layer, after a Softmax: probabilities already sum to 1"""
+    require(
+        isinstance(call.before, Softmax) and call.attributes.get("norm", "MAX") == "L1",
+        "it divides each sample by its own norm, which has no relevance rule here; normalise the data before the "
+        "network, and export the network without it",
+    )
+    return [], call.x.layout
 
 
 def _with_constant(call: Call) -> tuple[Activation, np.ndarray]:
@@ -606,9 +647,15 @@ OPERATIONS: Mapping[str, Callable[[Call], Step]] = {
     "Identity": _identity,
     "Cast": _cast,
     "Neg": _neg,
+    "ai.onnx.ml.LinearClassifier": _linear_classifier,
+    "ai.onnx.ml.LinearRegressor": _linear_model,
+    "ai.onnx.ml.Normalizer": _normalizer,
     "ai.onnx.ml.Scaler": _scaler,
 }
 """The conversion of each operation that reads an activation. The docstrings form the table in docs/import.md."""
+
+OUTPUT = {"ai.onnx.ml.LinearClassifier": 1}
+"""Which output the layers of an operation compute, where it is not the first: the first holds labels."""
 
 ANY_ORDER = (
     *("Add", "Cast", "Celu", "Clip", "Div", "Dropout", "Elu", "Gelu", "HardSigmoid", "HardSwish", "Identity"),

@@ -38,10 +38,6 @@ REASONS: dict[str, str] = {
     **dict.fromkeys(("If", "Loop", "Scan"), _FLOW),
     **dict.fromkeys(("Gather", "GatherElements", "GatherND", "ScatterElements", "ScatterND", "Where"), _INDEXED),
     **dict.fromkeys(("Abs", "Erf", "Exp", "Pow", "Reciprocal", "Sqrt"), _FUNCTION),
-    "ai.onnx.ml.Normalizer": (
-        "it divides each sample by its own norm, which has no relevance rule here; normalise the data before the "
-        "network, and export the network without it"
-    ),
     "ai.onnx.ml.ZipMap": "it turns probabilities into dictionaries; choose the output that it reads with output=",
     "Attention": (
         "attention multiplies activations by activations; see Achtibat et al. 2024 (arXiv 2402.05602) for its rules"
