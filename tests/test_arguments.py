@@ -281,6 +281,11 @@ CALLS: dict[str, Call] = {
     "Pad2D": Call(lrpref.Pad2D, padding=1),
     "Dropout": Call(lrpref.Dropout),
     "LeakyReLU": Call(lrpref.LeakyReLU),
+    "LocalResponseNorm": Call(
+        lrpref.LocalResponseNorm,
+        {"size": "count", "alpha": "number >= 0", "beta": "number", "k": "number > 0"},
+        size=3,
+    ),
     "ThreshReLU": Call(lrpref.ThreshReLU, {"threshold": "number"}),
     "Network": Call(lrpref.Network, {"input_shape": "sizes or None"}, nodes=NET.nodes),
     "Ledger": Call(lrpref.Ledger, {"entries": "anything"}, entries=TRACE.ledger.entries),  # made by `trace`
@@ -412,6 +417,7 @@ LAYERS: dict[str, tuple[lrpref.Layer, str]] = {
     "ReLU": (lrpref.ReLU(), "numbers"),
     "ReLU6": (lrpref.ReLU6(), "numbers"),
     "LeakyReLU": (lrpref.LeakyReLU(), "numbers"),
+    "LocalResponseNorm": (lrpref.LocalResponseNorm(3), "features"),
     "Sigmoid": (lrpref.Sigmoid(), "numbers"),
     "Tanh": (lrpref.Tanh(), "numbers"),
     "Dropout": (lrpref.Dropout(), "numbers"),

@@ -54,6 +54,7 @@ IMPORTED = {
     "Flatten": Imported("Flatten", "Flatten"),
     "GlobalAvgPool2D": Imported("AdaptiveAvgPool2d", "GlobalAveragePool"),
     "LeakyReLU": Imported("LeakyReLU", "LeakyRelu"),
+    "LocalResponseNorm": Imported("LocalResponseNorm", "LRN"),
     "LogSoftmax": Imported("LogSoftmax", "LogSoftmax"),
     "MaxPool2D": Imported("MaxPool2d", "MaxPool"),
     "Pad2D": Imported("ZeroPad2d", "Pad"),
@@ -77,6 +78,7 @@ MADE = {
     "BatchNorm": lambda: layers.BatchNorm([1.0], [0.0], [0.0], [0.25], eps=0.0),
     "Conv2D": lambda: layers.Conv2D([[[[1.0, -2.0], [0.5, 1.0]]]], [0.5]),
     "Dense": lambda: layers.Dense([[1.0, -3.0]], [0.5]),
+    "LocalResponseNorm": lambda: layers.LocalResponseNorm(3),
     "MaxPool2D": lambda: layers.MaxPool2D(2),
     "Pad2D": lambda: layers.Pad2D(1),
     "Scale": lambda: layers.Scale([2.0], [1.0]),
@@ -88,7 +90,7 @@ INTERACTIVE = pytest.mark.filterwarnings("ignore::hypothesis.errors.NonInteracti
 HEADS = {"Softmax", "LogSoftmax"}
 """The layers that do not propagate relevance."""
 
-IRRATIONAL = {"Sigmoid", "Tanh", *HEADS}
+IRRATIONAL = {"LocalResponseNorm", "Sigmoid", "Tanh", *HEADS}
 
 
 def example(name: str) -> Any:

@@ -69,7 +69,7 @@ def reference(model: Any, x: np.ndarray) -> np.ndarray:
     """The output of onnx's own evaluator on x."""
     from onnx.reference import ReferenceEvaluator
 
-    if model.graph.node[0].op_type.endswith("Pool"):  # onnx's own pooling is wrong for some geometries
+    if model.graph.node[0].op_type.endswith(("Pool", "LRN")):  # onnx's own are wrong for some shapes
         return evaluated(model, {"x": x}, model.graph.output[0].name)
     found: np.ndarray = ReferenceEvaluator(model).run(None, {"x": x})[0]
     return found
@@ -188,6 +188,8 @@ CHAINS: dict[str, tuple[Node, ...]] = {
     "Clip from 0 to the largest number": (("Clip", {}, np.float64(0), np.float64(np.finfo(np.float32).max)),),
     "LeakyRelu": (("LeakyRelu", {"alpha": 0.3}),),
     "LeakyRelu as usual": (("LeakyRelu", {}),),
+    "LRN": (("LRN", {"size": 3, "alpha": 0.5, "beta": 0.6, "bias": 2.0}),),
+    "LRN as usual": (("LRN", {"size": 5}),),
     "Sigmoid": (("Sigmoid", {}),),
     "Tanh": (("Tanh", {}),),
     "Softmax": (FLAT, ("Softmax", {})),
@@ -716,6 +718,8 @@ REFUSED: dict[str, tuple[tuple[Node, ...], str]] = {
         (("Clip", {}, np.float64(-1), np.float64(1)),),
         r"clipping from -1\.0 to 1\.0 is not supported; only from 0",
     ),
+    "LRN of an even size": ((("LRN", {"size": 4}),), r"\(LRN\): LocalResponseNorm: size must be odd, got 4"),
+    "LRN along columns": ((LAST, ("LRN", {"size": 3})), r"expected channels on axis 1, got \(N, H, W, C\)"),
     "Log of anything else": (
         (("Relu", {}), ("Log", {})),
         "a logarithm is supported only of a softmax that nothing else",

@@ -162,6 +162,7 @@ MODULES: dict[str, Callable[[], Module]] = {
     "batch norm without weights": on(lambda: nn.BatchNorm2d(4, eps=1e-2, affine=False)),
     "relu6": on(nn.ReLU6),
     "leaky": on(lambda: nn.LeakyReLU(0.2, inplace=True)),
+    "local response norm": on(lambda: nn.LocalResponseNorm(3, 0.5, 0.6, 2.0)),
     "sigmoid": on(nn.Sigmoid),
     "tanh": on(nn.Tanh),
     "max pool": on(lambda: nn.MaxPool2d((3, 2), (2, 1), (1, 0))),

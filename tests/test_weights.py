@@ -68,6 +68,7 @@ EVERY_LAYER: dict[str, tuple[Layer, int]] = {
     "LeakyReLU": (LeakyReLU(0.3), 1),
     "ThreshReLU": (ThreshReLU(numbers(3), below=np.array([True, False, True])), 1),
     "ThreshReLU of a number": (ThreshReLU(0.25), 1),
+    "LocalResponseNorm": (lrpref.LocalResponseNorm(3, alpha=0.5, beta=1.5, k=2.0), 1),
     "Sigmoid": (Sigmoid(), 1),
     "Tanh": (Tanh(), 1),
     "LogSoftmax": (lrpref.LogSoftmax(), 1),

@@ -1,9 +1,10 @@
 """The reference for imported networks: onnx's reference evaluator, with some of its operations replaced.
 
 The evaluator's own pooling (onnx 1.23) fails on padding that differs from side to side, uses negative padding if
-auto_pad is SAME and the stride exceeds the kernel, and takes seconds for one layer of a large network. In old opsets,
-its softmax is that of opset 13, over one axis, the last by default, and its BatchNormalization uses the statistics of
-the batch. The functions below follow the ONNX specification and share no code with lrpref's layers.
+auto_pad is SAME and the stride exceeds the kernel, and takes seconds for one layer of a large network; its LRN takes
+the number of samples for that of channels. In old opsets, its softmax is that of opset 13, over one axis, the last by
+default, and its BatchNormalization uses the statistics of the batch. The functions below follow the ONNX specification
+and share no code with lrpref's layers.
 """
 
 from __future__ import annotations
@@ -40,6 +41,12 @@ def evaluated_all(twin: Any, feeds: Mapping[str, np.ndarray], outputs: Sequence[
         def _run(self, x: np.ndarray, **attributes: Any) -> tuple[np.ndarray]:
             return (average_pool(x, **{key: value for key, value in attributes.items() if value is not None}),)
 
+    class LRN(base):  # type: ignore[misc, valid-type]
+        """Replaces the evaluator's own class of the same name, too."""
+
+        def _run(self, x: np.ndarray, alpha: float, beta: float, bias: float, size: int) -> tuple[np.ndarray]:
+            return (local_response_norm(x, size, float(alpha), float(beta), float(bias)),)
+
     class Softmax(base):  # type: ignore[misc, valid-type]
         """Replaces the evaluator's own class in opsets below 13."""
 
@@ -65,7 +72,7 @@ def evaluated_all(twin: Any, feeds: Mapping[str, np.ndarray], outputs: Sequence[
             return (scale * (x - mean) / np.sqrt(var + epsilon) + bias,)
 
     opset = max(entry.version for entry in twin.opset_import if not entry.domain)
-    replaced = [MaxPool, AveragePool]
+    replaced = [MaxPool, AveragePool, LRN]
     replaced += [Softmax, LogSoftmax] if opset < 13 else []
     replaced += [BatchNormalization] if opset < 14 else []
     try:
@@ -100,6 +107,18 @@ def average_pool(x: np.ndarray, count_include_pad: int = 0, **geometry: Any) -> 
     windows, _ = _windows(x, [0.0, 0.0], **geometry)
     mean: np.ndarray = windows.sum(axis=over) / ones.sum(axis=over)
     return mean
+
+
+def local_response_norm(x: np.ndarray, size: int, alpha: float, beta: float, bias: float) -> np.ndarray:
+    """Return x / (bias + alpha / size * the sum of squares over the `size` channels around each) ^ beta.
+
+    >>> local_response_norm(np.array([[1.0, 2.0, 3.0]]), 3, 3.0, 1.0, 2.0)
+    array([[0.14285714, 0.125     , 0.2       ]])
+    """
+    before, after = (size - 1) // 2, size // 2
+    sums = [(x[:, max(c - before, 0) : c + after + 1] ** 2).sum(axis=1) for c in range(x.shape[1])]
+    normalised: np.ndarray = x / (bias + alpha / size * np.stack(sums, axis=1)) ** beta
+    return normalised
 
 
 def softmax(x: np.ndarray, axis: int) -> np.ndarray:

@@ -24,6 +24,7 @@ from ..layers import (
     GlobalAvgPool2D,
     Layer,
     LeakyReLU,
+    LocalResponseNorm,
     LogSoftmax,
     MaxPool2D,
     Pad2D,
@@ -412,6 +413,14 @@ def _leaky_relu(call: Call) -> Step:
     return [LeakyReLU(call.attributes.get("alpha", single(0.01)))], call.x.layout
 
 
+def _local_response_norm(call: Call) -> Step:
+    """LocalResponseNorm, over an odd number of channels"""
+    x, told = call.x, call.attributes
+    require(x.layout.own_axis(1) == 1, f"expected channels on axis 1, got {axes_in_words(x.layout)}")
+    alpha, beta, bias = told.get("alpha", single(1e-4)), told.get("beta", 0.75), told.get("bias", 1.0)
+    return [LocalResponseNorm(told["size"], alpha, beta, bias)], x.layout
+
+
 def _sigmoid(call: Call) -> Step:
     """Sigmoid"""
     return [Sigmoid()], call.x.layout
@@ -628,6 +637,7 @@ OPERATIONS: Mapping[str, Callable[[Call], Step]] = {
     "Relu": _relu,
     "Clip": _clip,
     "LeakyRelu": _leaky_relu,
+    "LRN": _local_response_norm,
     "Sigmoid": _sigmoid,
     "Tanh": _tanh,
     "LogSoftmax": _log_softmax,

@@ -22,6 +22,7 @@ from ..layers import (
     GlobalAvgPool2D,
     Layer,
     LeakyReLU,
+    LocalResponseNorm,
     LogSoftmax,
     MaxPool2D,
     Pad2D,
@@ -36,8 +37,8 @@ from ..weights.state_dict import as_array
 from .graph import Shape, require
 
 SUPPORTED = (
-    "Linear, Conv2d, BatchNorm1d/2d, ReLU, ReLU6, LeakyReLU, Sigmoid, Tanh, Softmax and LogSoftmax over axis 1, "
-    "MaxPool2d, AvgPool2d, AdaptiveAvgPool2d(1), Flatten, Dropout, Identity, ZeroPad2d/ConstantPad2d; "
+    "Linear, Conv2d, BatchNorm1d/2d, ReLU, ReLU6, LeakyReLU, LocalResponseNorm, Sigmoid, Tanh, Softmax and LogSoftmax "
+    "over axis 1, MaxPool2d, AvgPool2d, AdaptiveAvgPool2d(1), Flatten, Dropout, Identity, ZeroPad2d/ConstantPad2d; "
     "functions of those without weights; torch.log of a softmax, + and torch.add of two activations, torch.cat along "
     "axis 1, x.mean((2, 3)), x.view/reshape to (N, features)"
 )
@@ -81,6 +82,7 @@ PARAMETERS: Mapping[str, str] = {
     "relu": "input inplace",
     "relu6": "input inplace",
     "leaky_relu": "input negative_slope inplace",
+    "local_response_norm": "input size alpha beta k",
     "sigmoid": "input",
     "tanh": "input",
     "log_softmax": "input dim",
@@ -110,6 +112,7 @@ MODULES: Mapping[str, str] = {
     "ReLU": "relu",
     "ReLU6": "relu6",
     "LeakyReLU": "leaky_relu",
+    "LocalResponseNorm": "local_response_norm",
     "Sigmoid": "sigmoid",
     "Tanh": "tanh",
     "LogSoftmax": "log_softmax",
@@ -322,6 +325,7 @@ OPERATIONS: Mapping[str, Callable[[Call], list[Layer]]] = {
     "relu": lambda call: [ReLU()],
     "relu6": lambda call: [ReLU6()],
     "leaky_relu": _leaky_relu,
+    "local_response_norm": lambda call: [LocalResponseNorm(call["size"], call["alpha"], call["beta"], call["k"])],
     "sigmoid": lambda call: [Sigmoid()],
     "tanh": lambda call: [Tanh()],
     "log_softmax": _log_softmax,

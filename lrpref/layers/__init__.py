@@ -6,6 +6,7 @@ from .conv import Conv2D
 from .dense import Dense
 from .head import Head, LogSoftmax, Softmax
 from .join import Add, Concat
+from .local_norm import LocalResponseNorm
 from .norm import BatchNorm, DiagonalLayer, Scale
 from .pool import AvgPool2D, GlobalAvgPool2D, MaxPool2D, Pool2D
 from .shape import Dropout, Flatten, Pad2D
@@ -30,6 +31,7 @@ __all__ = [
     "Layer",
     "LeakyReLU",
     "LinearLayer",
+    "LocalResponseNorm",
     "LogSoftmax",
     "MaxPool2D",
     "Pad2D",

@@ -35,7 +35,7 @@ from ..arithmetic import (
 )
 from ..backend import Array, to_numpy
 from ..errors import DTypeError
-from ..layers import BatchNorm, Head, Layer, Scale, Sigmoid, Tanh
+from ..layers import BatchNorm, Head, Layer, LocalResponseNorm, Scale, Sigmoid, Tanh
 from ..network import Network
 
 MOST_DIGITS = 10_000
@@ -103,9 +103,10 @@ def convert_layers(net: Network, convert: Callable[[str, Layer], Layer]) -> Netw
 
 def exact_layer(name: str, layer: Layer, digits: int) -> Layer:
     """Convert one layer to exact arithmetic; raise DTypeError, naming its node, if it is irrational."""
-    if isinstance(layer, Sigmoid | Tanh | Head):
+    if isinstance(layer, LocalResponseNorm | Sigmoid | Tanh | Head):
         kind = type(layer).__name__
-        hint = "" if kind == "Tanh" else "; if it ends the network, use net.without_head(): explanations start there"
+        end = "; if it ends the network, use net.without_head(): explanations start there"
+        hint = "" if isinstance(layer, LocalResponseNorm | Tanh) else end
         raise DTypeError(f"node {name!r}: {kind} is irrational, so exact arithmetic cannot represent it{hint}")
     if isinstance(layer, BatchNorm) and type(layer) is not BatchNorm:
         raise DTypeError(

@@ -45,6 +45,7 @@ from ..layers import (
     GlobalAvgPool2D,
     Layer,
     LeakyReLU,
+    LocalResponseNorm,
     MaxPool2D,
     Pad2D,
     ReLU,
@@ -78,6 +79,7 @@ __all__ = [
     "layer_cases",
     "layers",
     "leaky_relu",
+    "local_response_norm",
     "max_pool",
     "networks",
     "nonnegative",
@@ -152,6 +154,7 @@ def simplest_first(low: int, high: int, step: float) -> np.ndarray:
 
 
 EIGHTHS = st.integers(-8, 8).map(lambda k: k / 8)
+ODD = st.sampled_from([1, 3, 5])
 """A number between -1 and 1."""
 
 
@@ -433,6 +436,23 @@ def pad(draw: Any, shape: Any, *, value: Any = EIGHTHS) -> Pad2D:
     return Pad2D(draw(BORDERS), drawn(draw, value))
 
 
+def local_response_norm(shape: Any, *, size: Any = ODD) -> Strategy[LocalResponseNorm]:
+    """LocalResponseNorm layers.
+
+    Parameters
+    ----------
+    shape : tuple of int or strategy
+        The shape of the input, including the batch.
+    size : int or strategy
+        How many channels a sum has.
+
+    Returns
+    -------
+    SearchStrategy of LocalResponseNorm
+    """
+    return _strategy(size).map(lambda n: LocalResponseNorm(n, alpha=0.5))
+
+
 @st.composite
 def threshold_relu(draw: Any, shape: Any, *, numbers: Arrays = arrays) -> ThreshReLU:
     """ThreshReLU layers with a single threshold, or one per channel, some of them reversed.
@@ -537,6 +557,7 @@ ELEMENTWISE: dict[str, Kind] = {
     "relu6": Kind(lambda shape: st.just(ReLU6()), _one(_ANY)),
     "leaky_relu": Kind(leaky_relu, _one(_ANY)),
     "threshold_relu": Kind(threshold_relu, _one(_ANY)),
+    "local_response_norm": Kind(local_response_norm, _one(_ANY)),
     "sigmoid": Kind(lambda shape: st.just(Sigmoid()), _one(_ANY)),
     "tanh": Kind(lambda shape: st.just(Tanh()), _one(_ANY)),
 }

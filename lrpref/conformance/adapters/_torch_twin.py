@@ -213,6 +213,7 @@ _MODULES: Mapping[type[Layer], Callable[[Any], Torch]] = {
     layers.ReLU6: lambda layer: _nn().ReLU6(),
     layers.LeakyReLU: lambda layer: _nn().LeakyReLU(layer.negative_slope),
     layers.ThreshReLU: _threshold,
+    layers.LocalResponseNorm: lambda layer: _nn().LocalResponseNorm(layer.size, layer.alpha, layer.beta, layer.k),
     layers.Sigmoid: lambda layer: _nn().Sigmoid(),
     layers.Tanh: lambda layer: _nn().Tanh(),
     layers.LogSoftmax: lambda layer: _nn().LogSoftmax(dim=1),
