@@ -13,6 +13,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 import lrpref
 from lrpref import from_onnx
 from lrpref.errors import ConversionError, WeightsError
+from lrpref.importers.onnx_evaluator import average_pool, max_pool
 from lrpref.importers.onnx_file import CLASSICAL, DOMAINS
 from lrpref.importers.onnx_operations import OPERATIONS
 from lrpref.importers.onnx_refusals import REASONS
@@ -158,6 +159,32 @@ def test_what_float32_may_round_to_another_integer_is_refused(name: str, tmp_pat
     told = {"n": np.float32(30), "tenth": np.float32(0.1)}
     with pytest.raises(ConversionError, match=message):
         from_onnx(written(tmp_path, [*nodes, *more], ("N", 1), told))
+
+
+@pytest.mark.parametrize(
+    ("pool", "x", "told", "expected"),
+    [
+        (average_pool, [1, 2, 3], {"strides": [2], "ceil_mode": 1, "count_include_pad": 1}, [1.5, 3]),
+        (average_pool, [1, 2, 3], {"pads": [1, 1], "strides": [2], "count_include_pad": 1}, [0.5, 2.5]),
+        (average_pool, [1, 2], {"pads": [1, 1], "strides": [2], "ceil_mode": 1}, [1, 2]),
+        (average_pool, [1, 2, 4], {"dilations": [2]}, [2.5]),
+        (max_pool, [-1, -2, -3], {"pads": [1, 1], "strides": [2], "ceil_mode": 1}, [-1, -2]),
+        (max_pool, [1, 2, 3, 4], {"dilations": [3]}, [4]),
+    ],
+)
+def test_the_pools_of_the_proof_by_hand(pool: Any, x: list[float], told: dict[str, Any], expected: list[float]) -> None:
+    """A kernel of 2. A window that ceil_mode adds starts before the padding; cells behind the padding never count."""
+    for shape in ((1, 1, -1), (1, 1, -1, 1), (1, 1, -1, 1, 1)):
+        rank = len(shape) - 2
+        wide = {key: value if isinstance(value, int) else _widened(key, value, rank) for key, value in told.items()}
+        found = pool(np.asarray(x, dtype=float).reshape(shape), kernel_shape=[2, *[1] * (rank - 1)], **wide)
+        assert_allclose(found.ravel(), expected)
+
+
+def _widened(key: str, value: list[int], rank: int) -> list[int]:
+    """The same along the first of several axes, and nothing along the others."""
+    rest = [0 if key == "pads" else 1] * (rank - 1)
+    return [value[0], *rest, value[1], *rest] if key == "pads" else [*value, *rest]
 
 
 def test_sizes_that_are_exact_are_rounded(tmp_path: Path) -> None:
