@@ -65,6 +65,20 @@ IMPORTED = {
     "Sigmoid": Imported("Sigmoid", "Sigmoid"),
     "Softmax": Imported("Softmax", "Softmax"),
     "Tanh": Imported("Tanh", "Tanh"),
+    "CELU": Imported("CELU", "Celu"),
+    "Clip": Imported("clamp", "Clip"),
+    "ELU": Imported("ELU", "Elu"),
+    "GELU": Imported("GELU", "Gelu"),
+    "HardSigmoid": Imported("Hardsigmoid", "HardSigmoid"),
+    "HardSwish": Imported("Hardswish", "HardSwish"),
+    "HardTanh": Imported("Hardtanh", never="ONNX has Clip instead, which becomes a Clip"),
+    "Mish": Imported("Mish", "Mish"),
+    "PReLU": Imported("PReLU", "PRelu"),
+    "SELU": Imported("SELU", "Selu"),
+    "SiLU": Imported("SiLU", never="ONNX has no such operator; x * sigmoid(x) becomes a SiLU"),
+    "Softplus": Imported("Softplus", "Softplus"),
+    "Softsign": Imported("Softsign", "Softsign"),
+    "Threshold": Imported("Threshold", "ThresholdedRelu"),
     "ThreshReLU": Imported(never="only lrpref.fuse makes it; neither library has one"),
 }
 
@@ -80,6 +94,8 @@ MADE = {
     "MaxPool2D": lambda: layers.MaxPool2D(2),
     "Pad2D": lambda: layers.Pad2D(1),
     "Scale": lambda: layers.Scale([2.0], [1.0]),
+    "Clip": lambda: layers.Clip(-0.5, 2.0),
+    "Threshold": lambda: layers.Threshold(0.75, -1.0),
 }
 """A small example of each layer whose parameters have no default."""
 
@@ -88,7 +104,7 @@ INTERACTIVE = pytest.mark.filterwarnings("ignore::hypothesis.errors.NonInteracti
 HEADS = {"Softmax", "LogSoftmax"}
 """The layers that do not propagate relevance."""
 
-IRRATIONAL = {"Sigmoid", "Tanh", *HEADS}
+IRRATIONAL = {name for name, kind in CONCRETE.items() if issubclass(kind, layers.Smooth)} | HEADS
 
 
 def example(name: str) -> Any:

@@ -44,7 +44,7 @@ NEVER_NEGATIVE = (layers.ReLU, layers.ReLU6, layers.Sigmoid, layers.Softmax, lay
 POOLS = (layers.MaxPool2D, layers.AvgPool2D, layers.GlobalAvgPool2D)
 ACTIVATIONS = (
     *(layers.CELU, layers.ELU, layers.GELU, layers.HardSwish, layers.LeakyReLU, layers.Mish, layers.PReLU),
-    *(layers.SiLU, layers.Softsign, layers.Tanh),
+    *(layers.SELU, layers.SiLU, layers.Softsign, layers.Tanh),
 )
 KEEPS_SIGN = (*POOLS, layers.Flatten, layers.Dropout, layers.Concat, layers.Add, *ACTIVATIONS)
 """Layers whose output is not negative where none of their inputs is."""

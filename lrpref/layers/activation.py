@@ -24,7 +24,7 @@ from ..arithmetic import (
     zeros_like,
 )
 from ..backend import Array, array_namespace, is_array
-from ..errors import ParameterError, ShapeError
+from ..errors import ParameterError, ShapeError, shown
 from .base import Elementwise
 
 
@@ -243,7 +243,7 @@ class HardTanh(Elementwise):
 def _check_order(name: str, low: float | None, high: float | None) -> None:
     """Raise ParameterError where the lower bound exceeds the upper one."""
     if low is not None and high is not None and low > high:
-        raise ParameterError(f"{name}: the lower bound {low} exceeds the upper bound {high}")
+        raise ParameterError(f"{name}: the lower bound {shown(low)} exceeds the upper bound {shown(high)}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -303,7 +303,7 @@ def _check_slope(shift: float, width: float, name: str) -> None:
     check_number(shift, f"{name}: shift")
     check_number(width, f"{name}: width")
     if width <= 0:
-        raise ParameterError(f"{name}: width must be positive, got {width}")
+        raise ParameterError(f"{name}: width must be positive, got {shown(width)}")
 
 
 def _slope(x: Array, shift: float, width: float) -> Array:

@@ -12,7 +12,7 @@ from decimal import Decimal
 
 from ..arithmetic import as_floating, check_choice, check_number, constant, irrational, zeros_like
 from ..backend import Array, array_namespace
-from ..errors import ParameterError
+from ..errors import ParameterError, shown
 from .activation import clipped
 from .base import Elementwise
 from .normal import clamped, normal_cdf
@@ -85,9 +85,7 @@ class CELU(Smooth):
     alpha: float = 1.0
 
     def __post_init__(self) -> None:
-        check_number(self.alpha, "CELU: alpha")
-        if self.alpha <= 0:
-            raise ParameterError(f"CELU: alpha must be positive, got {self.alpha}")
+        _check_positive(self.alpha, "CELU: alpha")
 
     def forward(self, *inputs: Array) -> Array:
         """x where x > 0, alpha * expm1(x / alpha) elsewhere."""
@@ -103,7 +101,7 @@ class SELU(Smooth):
     alpha : float, default 1.6732632423543772
         Klambauer's constant. torch.nn has no other; ONNX files state it, often rounded to float32.
     scale : float, default 1.0507009873554805
-        The other constant, lambda in the paper and gamma in ONNX.
+        The other constant, lambda in the paper and gamma in ONNX; a positive number.
     """
 
     alpha: float = 1.6732632423543772848
@@ -111,12 +109,19 @@ class SELU(Smooth):
 
     def __post_init__(self) -> None:
         check_number(self.alpha, "SELU: alpha")
-        check_number(self.scale, "SELU: scale")
+        _check_positive(self.scale, "SELU: scale")
 
     def forward(self, *inputs: Array) -> Array:
         """scale times the ELU of x."""
         x = as_floating(inputs[0], "the input")
         return constant(self.scale, like=x) * _elu(x, self.alpha, 1, "SELU")
+
+
+def _check_positive(value: float, what: str) -> None:
+    """Raise ParameterError unless `value` is a finite positive number."""
+    check_number(value, what)
+    if value <= 0:
+        raise ParameterError(f"{what} must be positive, got {shown(value)}")
 
 
 def _elu(x: Array, alpha: float, width: float, what: str) -> Array:
@@ -200,10 +205,8 @@ class Softplus(Smooth):
     threshold: float = 20.0
 
     def __post_init__(self) -> None:
-        check_number(self.beta, "Softplus: beta")
+        _check_positive(self.beta, "Softplus: beta")
         check_number(self.threshold, "Softplus: threshold")
-        if self.beta <= 0:
-            raise ParameterError(f"Softplus: beta must be positive, got {self.beta}")
 
     def forward(self, *inputs: Array) -> Array:
         """max(y, 0) + log1p(exp(-|y|)), divided by beta, with y = beta * x."""
