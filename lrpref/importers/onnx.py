@@ -36,6 +36,7 @@ from .layout import CHANNELS_LAST, Layout, plain
 from .onnx_evaluator import evaluated
 from .onnx_file import DOMAINS, FLOATING, Model, fixed_shape, in_words, read_model
 from .onnx_operations import FOLDED, OPERATIONS, SUPPORTED, Activation, Call, merged
+from .onnx_patterns import PARTS, activations, reached
 
 MAX_WORK = 2**38
 """The most work of the check on the example, in multiplications of a matrix product; about a minute on one core."""
@@ -47,6 +48,8 @@ GATHERED, TAP = 2**6, 2**19
 ANY_ORDER = (
     *("Add", "Sub", "Mul", "Div", "Pad", "Cast", "Identity", "Dropout"),
     *("Relu", "Clip", "LeakyRelu", "Sigmoid", "Tanh"),
+    *("Celu", "Elu", "Gelu", "HardSigmoid", "HardSwish", "Mish", "PRelu", "Selu", "Softplus", "Softsign"),
+    *("ThresholdedRelu", *PARTS),
 )
 """The operations on images that accept any order of the axes."""
 
@@ -130,7 +133,7 @@ def imported(
 def _check_known(model: Model) -> None:
     """Raise ConversionError for the first unsupported operation."""
     for node in model.nodes:
-        if node.domain not in DOMAINS or node.op_type not in {*OPERATIONS, *FOLDED}:
+        if node.domain not in DOMAINS or node.op_type not in {*OPERATIONS, *FOLDED, *PARTS}:
             kind = f"{node.domain}.{node.op_type}" if node.domain not in DOMAINS else node.op_type
             raise ConversionError(f"node {_label(node)!r} ({kind}): unsupported operation. Supported: {SUPPORTED}")
 
@@ -215,12 +218,17 @@ class _Importer:
         The constants computed from shapes.
     at : dict of str to Activation
         The activations.
+    patterns : dict of str to Found
+        The outputs of activation functions that are written as several operations.
     """
 
     def __init__(self, onnx: Any, model: Model, twin: Any, shape: Shape, max_bytes: int) -> None:
         self.onnx, self.model, self.twin, self.max_bytes = onnx, model, twin, max_bytes
         with quiet():  # NaN is refused by the layers
             self.weights = {k: v.astype(np.float64) if v.dtype.kind == "f" else v for k, v in model.constants.items()}
+        self.patterns = activations(onnx, twin.graph.node, self.weights, model.opset)
+        for found in self.patterns.values():
+            self.weights |= found.meant
         self.known = dict(self.weights)
         self.sized: set[str] = set()
         self.readers = Counter(name for node in model.nodes for name in node.input) + Counter([model.output])
@@ -233,7 +241,10 @@ class _Importer:
 
     def network(self) -> tuple[Network, Layout]:
         """Return the network, and the layout of the file's output."""
+        wanted = reached(self.twin.graph.node, self.model.output, self.patterns)
         for node in self.twin.graph.node:
+            if not wanted.intersection(node.output):
+                continue
             try:
                 self._operation(node)
             except (LrprefError, *UNREADABLE) as error:
@@ -268,6 +279,9 @@ class _Importer:
 
     def _operation(self, node: Any) -> None:
         """Convert one operation, or compute it if it depends only on constants and shapes."""
+        if node.output[0] in self.patterns:
+            self._pattern(node)
+            return
         for name in node.input:
             require(
                 not name or name in self.at or name in self.known,
@@ -281,7 +295,9 @@ class _Importer:
                 self.sized.add(node.output[0])
             return
         if node.op_type not in OPERATIONS:
-            raise ConversionError(f"unsupported operation on activations. Supported: {SUPPORTED}")
+            parts = "as a part of GELU, Mish, Softplus, Softsign or Threshold"
+            only = f", except {parts}" if node.op_type in PARTS else ""
+            raise ConversionError(f"unsupported operation on activations{only}. Supported: {SUPPORTED}")
         attributes = {a.name: _python(self.onnx.helper.get_attribute_value(a)) for a in node.attribute}
         inputs = tuple(self.at.get(name, self.known.get(name)) for name in node.input)
         call = Call(node.op_type, attributes, inputs, self.model.opset)
@@ -293,6 +309,14 @@ class _Importer:
             self.graph.take_logarithm(call.x.name, self.readers[node.input[0]] == 1)
         name = self._added(layers, [x.name for x in call.activations], node)
         self.at[node.output[0]] = Activation(name, self.graph.shapes[name], layout)
+
+    def _pattern(self, node: Any) -> None:
+        """Convert the last of several operations that compute an activation function together."""
+        found = self.patterns[node.output[0]]
+        x = self.at[found.read]
+        self._check_size([found.layer], [x.name])
+        name = self.graph.add([found.layer], [x.name], self._names(node))
+        self.at[node.output[0]] = Activation(name, x.shape, x.layout)
 
     def _added(self, layers: Sequence[Layer], read: list[str], node: Any) -> str:
         """Add the layers to the graph; a constant added to the output of a layer without bias becomes its bias."""

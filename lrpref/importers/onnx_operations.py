@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from math import isinf, prod
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -12,30 +12,43 @@ import numpy as np
 from .._support.untrusted import MAX_AXES
 from ..errors import ConversionError
 from ..layers import (
+    CELU,
+    ELU,
+    GELU,
+    SELU,
     Add,
     AvgPool2D,
     BatchNorm,
+    Clip,
     Concat,
     Conv2D,
     Dense,
     Dropout,
     Flatten,
     GlobalAvgPool2D,
+    HardSigmoid,
+    HardSwish,
     Layer,
     LeakyReLU,
     LogSoftmax,
     MaxPool2D,
+    Mish,
     Pad2D,
+    PReLU,
     ReLU,
     ReLU6,
     Scale,
     Sigmoid,
     Softmax,
+    Softplus,
+    Softsign,
     Tanh,
+    Threshold,
 )
 from ..layers.window import Padding, Pair
 from .graph import Shape, require
 from .layout import Layout, plain
+from .onnx_patterns import HARD_SIGMOID, UNBOUNDED
 
 LARGEST = float(np.finfo(np.float32).max)
 """The value that exporters write for "no bound"."""
@@ -296,15 +309,13 @@ def _relu(call: Call) -> Step:
 
 
 def _clip(call: Call) -> Step:
-    """ReLU from 0 without bound, ReLU6 from 0 to 6"""
+    """Clip; ReLU from 0 without bound, ReLU6 from 0 to 6"""
     low, high = _number(call.setting("min", 1)), _number(call.setting("max", 2))
-    if low == 0 and (high is None or isinf(high) or high >= LARGEST):
-        return [ReLU()], call.x.layout
-    require(
-        low == 0 and high == 6,
-        f"clipping from {low} to {high} is not supported; only from 0 without bound, or from 0 to 6",
-    )
-    return [ReLU6()], call.x.layout
+    low, high = (None if bound is None or abs(bound) >= LARGEST else float(bound) for bound in (low, high))
+    if low is high is None:
+        return [], call.x.layout
+    known: dict[tuple[float | None, float | None], Layer] = {(0, None): ReLU(), (0, 6): ReLU6()}
+    return [known.get((low, high)) or Clip(low, high)], call.x.layout
 
 
 def _number(value: Any) -> Any:
@@ -315,6 +326,69 @@ def _number(value: Any) -> Any:
 def _leaky_relu(call: Call) -> Step:
     """LeakyReLU"""
     return [LeakyReLU(call.attributes.get("alpha", single(0.01)))], call.x.layout
+
+
+def _celu(call: Call) -> Step:
+    """CELU"""
+    return [CELU(call.attributes.get("alpha", 1.0))], call.x.layout
+
+
+def _elu(call: Call) -> Step:
+    """ELU"""
+    return [ELU(call.attributes.get("alpha", 1.0))], call.x.layout
+
+
+def _gelu(call: Call) -> Step:
+    """GELU"""
+    return [GELU(call.attributes.get("approximate", "none"))], call.x.layout
+
+
+def _hard_sigmoid(call: Call) -> Step:
+    """HardSigmoid, with a positive alpha"""
+    alpha, beta = (call.attributes.get(name, default) for name, default in HARD_SIGMOID.items())
+    require(alpha > 0, f"alpha={alpha} is not supported; only a positive slope")
+    return [HardSigmoid(beta / alpha, 1 / alpha)], call.x.layout
+
+
+def _hard_swish(call: Call) -> Step:
+    """HardSwish"""
+    return [HardSwish()], call.x.layout
+
+
+def _mish(call: Call) -> Step:
+    """Mish"""
+    return [Mish()], call.x.layout
+
+
+def _prelu(call: Call) -> Step:
+    """PReLU, with a constant slope, one number or one per channel"""
+    x, slope = call.x, call.weight(1, "slope")
+    if slope.size == 1:
+        return [PReLU(float(slope.item()))], x.layout
+    if call.opset < 7:  # one per channel, before the rules of broadcasting
+        slope = slope.reshape(-1, *(1,) * (len(x.shape) - 2))
+    return [PReLU(x.layout.channels(slope, x.shape))], x.layout
+
+
+def _selu(call: Call) -> Step:
+    """SELU"""
+    constants = {"alpha": 1.67326319217681884765625, "gamma": 1.05070102214813232421875}  # the operator's, in float32
+    return [SELU(*(call.attributes.get(name, value) for name, value in constants.items()))], call.x.layout
+
+
+def _softplus(call: Call) -> Step:
+    """Softplus, without a threshold"""
+    return [Softplus(1.0, UNBOUNDED)], call.x.layout
+
+
+def _softsign(call: Call) -> Step:
+    """Softsign"""
+    return [Softsign()], call.x.layout
+
+
+def _thresholded_relu(call: Call) -> Step:
+    """Threshold, with the value 0"""
+    return [Threshold(call.attributes.get("alpha", 1.0), 0.0)], call.x.layout
 
 
 def _sigmoid(call: Call) -> Step:
@@ -528,6 +602,17 @@ OPERATIONS: Mapping[str, Callable[[Call], Step]] = {
     "Relu": _relu,
     "Clip": _clip,
     "LeakyRelu": _leaky_relu,
+    "Celu": _celu,
+    "Elu": _elu,
+    "Gelu": _gelu,
+    "HardSigmoid": _hard_sigmoid,
+    "HardSwish": _hard_swish,
+    "Mish": _mish,
+    "PRelu": _prelu,
+    "Selu": _selu,
+    "Softplus": _softplus,
+    "Softsign": _softsign,
+    "ThresholdedRelu": _thresholded_relu,
     "Sigmoid": _sigmoid,
     "Tanh": _tanh,
     "LogSoftmax": _log_softmax,

@@ -51,7 +51,8 @@ from .graph import Shape, require
 
 SUPPORTED = (
     "Linear, Conv2d, BatchNorm1d/2d, CELU, ELU, GELU, Hardsigmoid, Hardswish, Hardtanh, LeakyReLU, Mish, PReLU, "
-    "ReLU, ReLU6, RReLU, SELU, SiLU, Sigmoid, Softplus, Softsign, Tanh, Threshold, torch.clamp, Softmax and LogSoftmax over axis 1, "
+    "ReLU, ReLU6, RReLU, SELU, SiLU, Sigmoid, Softplus, Softsign, Tanh, Threshold, torch.clamp, "
+    "Softmax and LogSoftmax over axis 1, "
     "MaxPool2d, AvgPool2d, AdaptiveAvgPool2d(1), Flatten, Dropout, Identity, ZeroPad2d/ConstantPad2d; "
     "functions of those without weights; torch.log of a softmax, + and torch.add of two activations, torch.cat along "
     "axis 1, x.mean((2, 3)), x.view/reshape to (N, features)"
