@@ -495,7 +495,15 @@ def functional(run: Callable[[Any], Any]) -> Callable[[], Module]:
 
 
 REFUSED: dict[str, tuple[Callable[[], Module], str]] = {
-    "gelu": (on(nn.GELU), r"node 'part' \(GELU\): unsupported operation\. Supported: Linear, Conv2d, .*torch\.cat"),
+    "prelu as a function": (
+        on(lambda: nn.PReLU(), lambda m, x: F.prelu(x, m.part.weight)),
+        r"\(prelu\): unsupported operation",
+    ),
+    "random rrelu": (on(None, lambda m, x: F.rrelu(x, training=True)), "this rrelu is random in eval mode"),
+    "hardshrink": (
+        on(nn.Hardshrink),
+        r"node 'part' \(Hardshrink\): unsupported operation\. Supported: Linear, Conv2d, .*torch\.cat",
+    ),
     "lstm": (
         lambda: Forward(lambda m, x: m.lstm(x.flatten(1))[0], lstm=nn.LSTM(192, 2)),
         r"node 'lstm' \(LSTM\): unsupported operation",

@@ -36,7 +36,7 @@ from .layout import CHANNELS_LAST, Layout, plain
 from .onnx_evaluator import evaluated
 from .onnx_file import DOMAINS, FLOATING, Model, fixed_shape, in_words, read_model
 from .onnx_operations import FOLDED, OPERATIONS, SUPPORTED, Activation, Call, merged
-from .onnx_patterns import PARTS, activations, reached
+from .onnx_patterns import PARTS, Found, activations, reached
 
 MAX_WORK = 2**38
 """The most work of the check on the example, in multiplications of a matrix product; about a minute on one core."""
@@ -279,8 +279,8 @@ class _Importer:
 
     def _operation(self, node: Any) -> None:
         """Convert one operation, or compute it if it depends only on constants and shapes."""
-        if node.output[0] in self.patterns:
-            self._pattern(node)
+        if (found := self.patterns.get(node.output[0])) and found.read in self.at:
+            self._pattern(node, found)
             return
         for name in node.input:
             require(
@@ -310,9 +310,8 @@ class _Importer:
         name = self._added(layers, [x.name for x in call.activations], node)
         self.at[node.output[0]] = Activation(name, self.graph.shapes[name], layout)
 
-    def _pattern(self, node: Any) -> None:
+    def _pattern(self, node: Any, found: Found) -> None:
         """Convert the last of several operations that compute an activation function together."""
-        found = self.patterns[node.output[0]]
         x = self.at[found.read]
         self._check_size([found.layer], [x.name])
         name = self.graph.add([found.layer], [x.name], self._names(node))

@@ -19,6 +19,12 @@ from numpy.lib.stride_tricks import sliding_window_view
 from .._support.extras import library
 from ..errors import ConversionError
 
+MEANT = {
+    float(np.float32(number)): number
+    for number in (sqrt(2), 1 / sqrt(2), sqrt(2 / pi), 0.044715, 1 / 6, 1.6732632423543772, 1.0507009873554805)
+}
+"""Constants of activations, as files have them in float32, and the numbers that they stand for."""
+
 
 def evaluated(twin: Any, feeds: Mapping[str, np.ndarray], output: str) -> np.ndarray:
     """Return the output of an ONNX model for its inputs; raises ConversionError if it cannot be run."""
@@ -74,6 +80,18 @@ def evaluated(twin: Any, feeds: Mapping[str, np.ndarray], output: str) -> np.nda
             inner = sqrt(2 / pi) * (x + 0.044715 * x**3)
             return (x / 2 * (1 + (np.tanh(inner) if approximate == "tanh" else erf(x / sqrt(2)))),)
 
+    class HardSigmoid(base):  # type: ignore[misc, valid-type]
+        """Replaces the evaluator's own class, with a slope of one sixth as it is meant."""
+
+        def _run(self, x: np.ndarray, alpha: float, beta: float) -> tuple[np.ndarray]:
+            return (np.clip(meant(alpha) * x + beta, 0, 1),)
+
+    class Selu(base):  # type: ignore[misc, valid-type]
+        """Replaces the evaluator's own class, with the constants as they are meant."""
+
+        def _run(self, x: np.ndarray, alpha: float, gamma: float) -> tuple[np.ndarray]:
+            return (meant(gamma) * np.where(x > 0, x, meant(alpha) * np.expm1(x)),)
+
     class HardSwish(base):  # type: ignore[misc, valid-type]
         """Replaces the evaluator's own form of it, whose slope of one sixth is rounded to float32."""
 
@@ -81,7 +99,7 @@ def evaluated(twin: Any, feeds: Mapping[str, np.ndarray], output: str) -> np.nda
             return (x * np.clip(x / 6 + 0.5, 0, 1),)
 
     opset = max(entry.version for entry in twin.opset_import)
-    replaced = [MaxPool, AveragePool, Erf, Gelu, HardSwish]
+    replaced = [MaxPool, AveragePool, Erf, Gelu, HardSigmoid, HardSwish, Selu]
     replaced += [Softmax, LogSoftmax] if opset < 13 else []
     replaced += [BatchNormalization] if opset < 14 else []
     try:
@@ -112,6 +130,15 @@ def average_pool(x: np.ndarray, count_include_pad: int = 0, **geometry: Any) -> 
     cells = _windows(np.ones_like(x[:1, :1]), float(count_include_pad), **geometry).sum(axis=(-2, -1))
     mean: np.ndarray = _windows(x, 0.0, **geometry).sum(axis=(-2, -1)) / cells
     return mean
+
+
+def meant(value: float) -> float:
+    """Return the number that a constant in float32 stands for, if it is one of `MEANT`, else the constant.
+
+    >>> meant(0.1666666716337204), meant(0.25)
+    (0.16666666666666666, 0.25)
+    """
+    return MEANT.get(value, value)
 
 
 def erf(x: np.ndarray) -> np.ndarray:

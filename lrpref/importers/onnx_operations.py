@@ -48,7 +48,8 @@ from ..layers import (
 from ..layers.window import Padding, Pair
 from .graph import Shape, require
 from .layout import Layout, plain
-from .onnx_patterns import HARD_SIGMOID, UNBOUNDED
+from .onnx_evaluator import meant
+from .onnx_patterns import UNBOUNDED
 
 LARGEST = float(np.finfo(np.float32).max)
 """The value that exporters write for "no bound"."""
@@ -345,7 +346,7 @@ def _gelu(call: Call) -> Step:
 
 def _hard_sigmoid(call: Call) -> Step:
     """HardSigmoid, with a positive alpha"""
-    alpha, beta = (call.attributes.get(name, default) for name, default in HARD_SIGMOID.items())
+    alpha, beta = meant(call.attributes.get("alpha", single(0.2))), call.attributes.get("beta", 0.5)
     require(alpha > 0, f"alpha={alpha} is not supported; only a positive slope")
     return [HardSigmoid(beta / alpha, 1 / alpha)], call.x.layout
 
@@ -365,15 +366,13 @@ def _prelu(call: Call) -> Step:
     x, slope = call.x, call.weight(1, "slope")
     if slope.size == 1:
         return [PReLU(float(slope.item()))], x.layout
-    if call.opset < 7:  # one per channel, before the rules of broadcasting
-        slope = slope.reshape(-1, *(1,) * (len(x.shape) - 2))
     return [PReLU(x.layout.channels(slope, x.shape))], x.layout
 
 
 def _selu(call: Call) -> Step:
     """SELU"""
-    constants = {"alpha": 1.67326319217681884765625, "gamma": 1.05070102214813232421875}  # the operator's, in float32
-    return [SELU(*(call.attributes.get(name, value) for name, value in constants.items()))], call.x.layout
+    told = call.attributes
+    return [SELU(meant(told.get("alpha", SELU.alpha)), meant(told.get("gamma", SELU.scale)))], call.x.layout
 
 
 def _softplus(call: Call) -> Step:

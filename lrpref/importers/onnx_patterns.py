@@ -13,14 +13,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
-from math import pi, sqrt
 from typing import Any
 
 import numpy as np
 
 from ..errors import LrprefError
 from ..layers import GELU, HardSigmoid, HardSwish, Layer, Mish, SiLU, Softplus, Softsign, Threshold
-from .onnx_evaluator import evaluated
+from .onnx_evaluator import MEANT, evaluated, meant
 
 CURVED = (
     *("Abs", "Clip", "Erf", "Exp", "Greater", "HardSigmoid", "LessOrEqual", "Log", "Pow", "Relu", "Sigmoid"),
@@ -38,8 +37,11 @@ LONGEST = 12
 UNBOUNDED = 1e6
 """The threshold of a Softplus that has none."""
 
-MEANT = {float(np.float32(v)): v for v in (sqrt(2), 1 / sqrt(2), sqrt(2 / pi), 0.044715, 1 / 6)}
-"""The numbers that constants in float32 stand for."""
+MAX_TRIES = 1000
+"""The most expressions of a file that are tried, in about three seconds."""
+
+LARGEST, MAX_NUMBERS = 1e6, 4
+"""The largest constants that are looked at, and the most of them, for activations with parameters of their own."""
 
 
 @dataclass(frozen=True)
@@ -64,12 +66,14 @@ class Found:
 def activations(onnx: Any, nodes: Sequence[Any], constants: Mapping[str, np.ndarray], opset: int) -> dict[str, Found]:
     """Return the activations that consist of several operations, by the name of their output."""
     makers = {name: k for k, node in enumerate(nodes) for name in node.output}
-    found = {}
+    found: dict[str, Found] = {}
+    tries = 0
     for k, node in enumerate(nodes):
         for read, parts in _expressions(k, nodes, makers, constants) if node.op_type in LAST else ():
-            layer = _recognised(onnx, [nodes[i] for i in parts], read, constants, opset)
-            if layer is not None:
-                found[node.output[0]] = layer
+            tries += 1
+            one = _recognised(onnx, [nodes[i] for i in parts], read, constants, opset) if tries <= MAX_TRIES else None
+            if one is not None:
+                found[node.output[0]] = one
                 break
     return found
 
@@ -91,7 +95,8 @@ def _expressions(
     while len(parts) <= LONGEST:
         made = {name for k in parts for name in nodes[k].output}
         read = {name for k in parts for name in nodes[k].input if name} - made
-        if any(constants[name].size != 1 for name in read & constants.keys()):
+        held = [constants[name] for name in read & constants.keys()]
+        if any(value.size != 1 or value.dtype.kind not in "fiu" for value in held):
             return
         variables = read - constants.keys()
         if len(variables) == 1 and any(nodes[k].op_type in CURVED for k in parts):
@@ -107,35 +112,33 @@ def _recognised(
 ) -> Found | None:
     """Return the activation that the operations compute, if there is one."""
     used = {name: constants[name] for node in parts for name in node.input if name in constants}
-    meant = {name: np.full(v.shape, MEANT[v.item()]) for name, v in used.items() if v.item() in MEANT}
-    used |= meant
-    numbers = sorted({float(value.item()) for value in used.values()})
+    used = {name: np.full(value.shape, meant(float(value.item()))) for name, value in used.items()}
+    numbers = sorted({float(value.item()) for value in used.values() if abs(value.item()) <= LARGEST})
     x = np.concatenate([np.linspace(-30, 30, 241), numbers, np.add(numbers, 1e-3)])
     try:
         y = evaluated(_model(onnx, parts, read, used, opset), {**used, read: x}, parts[-1].output[0])
     except LrprefError:
         return None
     for layer in _candidates(parts, numbers):
-        if y.shape == x.shape and np.all(abs(layer.forward(x) - y) <= 1e-12 * np.maximum(1, abs(x))):
-            return Found(read, layer, meant)
+        with np.errstate(all="ignore"):
+            agrees = y.shape == x.shape and np.all(abs(layer.forward(x) - y) <= 1e-12 * np.maximum(1, abs(x)))
+        if agrees:
+            rounded = {name: value for name, value in used.items() if constants[name].item() in MEANT}
+            return Found(read, layer, rounded)
     return None
 
 
 def _candidates(parts: Sequence[Any], numbers: Sequence[float]) -> Iterator[Layer]:
     """Yield the activations that operations with these constants may be."""
     yield from (SiLU(), GELU(), GELU("tanh"), Mish(), Softsign(), HardSwish(), HardSigmoid())
-    for node in parts:
-        if node.op_type == "HardSigmoid":
-            alpha, beta = ({a.name: a.f for a in node.attribute}.get(k, v) for k, v in HARD_SIGMOID.items())
-            if alpha > 0:
-                yield HardSwish(beta / alpha, 1 / alpha)
-    yield from (Threshold(*pair) for pair in product(numbers, repeat=2))
-    sharpness = {1.0, *(n for n in numbers if n > 0)}
-    yield from (Softplus(*pair) for pair in product(sharpness, (*numbers, UNBOUNDED)))
-
-
-HARD_SIGMOID = {"alpha": float(np.float32(0.2)), "beta": 0.5}
-"""The attributes of ONNX's operator and their defaults."""
+    kinds = {node.op_type for node in parts}
+    if len(numbers) > MAX_NUMBERS:
+        return
+    if "Where" in kinds:
+        yield from (Threshold(*pair) for pair in product(numbers, repeat=2))
+    if "Softplus" in kinds:
+        sharpness = {1.0, *(n for n in numbers if n > 0)}
+        yield from (Softplus(*pair) for pair in product(sharpness, (*numbers, UNBOUNDED)))
 
 
 def _model(onnx: Any, parts: Sequence[Any], read: str, used: Mapping[str, np.ndarray], opset: int) -> Any:
