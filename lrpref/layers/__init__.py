@@ -1,21 +1,10 @@
 """Explicit layers: each has `forward`, and `relevance` under a rule."""
 
-from .activation import (
-    Clip,
-    HardSigmoid,
-    HardSwish,
-    HardTanh,
-    LeakyReLU,
-    PReLU,
-    ReLU,
-    ReLU6,
-    Softsign,
-    Threshold,
-    ThreshReLU,
-)
+from .activation import LeakyReLU, PReLU, ReLU, ReLU6, Threshold, ThreshReLU
 from .base import Convolution, Elementwise, Layer, LinearLayer, Routing, WeightedLayer
 from .conv import Conv2D
 from .dense import Dense
+from .hard import Clip, HardSigmoid, HardSwish, HardTanh, Softsign
 from .head import Head, LogSoftmax, Softmax
 from .join import Add, Concat
 from .norm import BatchNorm, DiagonalLayer, Scale
