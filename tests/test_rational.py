@@ -48,7 +48,7 @@ from lrpref.backend import as_tuple
 from lrpref.composites import Composite
 from lrpref.errors import BudgetError, DTypeError, InputError, ParameterError, RuleError
 from lrpref.layers import LinearLayer
-from lrpref.testing.strategies import LAYERS, LINEAR, RULES, layer_cases, networks, rule_cases
+from lrpref.testing.strategies import LAYERS, LINEAR, RULES, SMOOTH, layer_cases, networks, rule_cases
 
 few = settings(max_examples=settings.default.max_examples // 4)
 
@@ -365,7 +365,7 @@ def test_relevance_is_the_sum_of_the_messages(name: str, data: st.DataObject) ->
         assert {type(value) for value in (*R_i.flat, *m.flat)} <= {NUMBER}
 
 
-@pytest.mark.parametrize("kind", [kind for kind in LAYERS if kind not in (*LINEAR, "sigmoid", "tanh")])
+@pytest.mark.parametrize("kind", [kind for kind in LAYERS if kind not in (*LINEAR, *SMOOTH)])
 @few
 @given(data=st.data())
 def test_a_route_is_the_sum_of_the_messages(kind: str, data: st.DataObject) -> None:
@@ -376,7 +376,7 @@ def test_a_route_is_the_sum_of_the_messages(kind: str, data: st.DataObject) -> N
         assert_array_equal(R_i, m.reshape(*a_i.shape, -1).sum(axis=-1))
 
 
-@pytest.mark.parametrize("kind", [kind for kind in LAYERS if kind not in ("sigmoid", "tanh")])
+@pytest.mark.parametrize("kind", [kind for kind in LAYERS if kind not in SMOOTH])
 @few
 @given(data=st.data())
 def test_forward_is_that_of_floats_where_floats_are_exact(kind: str, data: st.DataObject) -> None:

@@ -159,7 +159,7 @@ BY_HAND = [
 ]
 
 
-@pytest.mark.parametrize(("layer", "expected"), BY_HAND, ids=repr)
+@pytest.mark.parametrize(("layer", "expected"), BY_HAND, ids=[repr(layer) for layer, _ in BY_HAND])
 def test_activations_without_exponentials_in_fractions(layer: lrpref.Layer, expected: list[Fraction]) -> None:
     """At -4, 0 and 2."""
     assert layer.forward(exact([[-4, 0, 2]])).tolist() == [expected]

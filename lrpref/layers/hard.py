@@ -43,7 +43,7 @@ class Clip(Elementwise):
 
 @dataclass(frozen=True, eq=False)
 class HardTanh(Elementwise):
-    """min(max(x, min_val), max_val).
+    """min(max(x, a), b) between the bounds a = `min_val` and b = `max_val`.
 
     Parameters
     ----------

@@ -54,7 +54,7 @@ class Tanh(Smooth):
 
 @dataclass(frozen=True, eq=False)
 class ELU(Smooth):
-    """x where x > 0, else alpha * (exp(x) - 1) (Clevert et al. 2016, ICLR, eq. 15).
+    """x where x > 0, else alpha * (exp(x) - 1) (Clevert et al. 2016, ICLR).
 
     Parameters
     ----------
@@ -132,7 +132,7 @@ def _elu(x: Array, alpha: float, width: float, what: str) -> Array:
 
 @dataclass(frozen=True, eq=False)
 class SiLU(Smooth):
-    """x / (1 + exp(-x)): x times its sigmoid, also called swish (Elfwing et al. 2018, Neural Networks 107, eq. 11)."""
+    """x / (1 + exp(-x)): x times its sigmoid, also called swish (Elfwing et al. 2018, Neural Networks 107, 3-11)."""
 
     def forward(self, *inputs: Array) -> Array:
         """x times its sigmoid; 0 at minus infinity."""
@@ -178,7 +178,7 @@ ROOT_2_OVER_PI, CUBIC = Decimal("0.797884560802865355879892119868763736951717"),
 
 @dataclass(frozen=True, eq=False)
 class Mish(Smooth):
-    """x * tanh(log(1 + exp(x))) (Misra 2020, BMVC, eq. 1)."""
+    """x * tanh(log(1 + exp(x))) (Misra 2020, BMVC)."""
 
     def forward(self, *inputs: Array) -> Array:
         """x n / (n + 2) with n = e (e + 2) and e = exp(x); where x > 0, n and n + 2 are divided by e^2."""

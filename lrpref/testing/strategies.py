@@ -80,6 +80,7 @@ __all__ = [
     "LINEAR",
     "ROUTING",
     "RULES",
+    "SMOOTH",
     "Kind",
     "arrays",
     "avg_pool",
@@ -606,6 +607,9 @@ ELEMENTWISE: dict[str, Kind] = {
     "threshold": Kind(lambda shape: st.builds(Threshold, EIGHTHS, EIGHTHS), _one(_ANY)),
 }
 """The activations."""
+
+SMOOTH = ("celu", "elu", "gelu", "mish", "selu", "sigmoid", "silu", "softplus", "tanh")
+"""The activations with exponentials, which exact arithmetic refuses."""
 
 LAYERS = {**LINEAR, **ROUTING, **ELEMENTWISE}
 
