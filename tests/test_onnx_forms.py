@@ -433,7 +433,7 @@ def test_a_refusal_names_the_line_of_the_users_code(tmp_path: Path) -> None:
     assert str(error.value).endswith(
         "(it computes 'a'; it comes from /home/me/model.py, line 42: return torch.special.erf(x) + 1)"
     )
-    assert "node 'odd' (Erf): unsupported operation: a mathematical function of activations" in str(error.value)
+    assert "node 'odd' (Erf): unsupported operation on activations, except as a part of GELU" in str(error.value)
 
 
 def test_a_place_in_the_code_is_cut_to_a_line(tmp_path: Path) -> None:
@@ -477,6 +477,14 @@ def test_domains_are_told_apart(tmp_path: Path) -> None:
         assert from_onnx(written(tmp_path, nodes, ("N", 3))).names == ["y"]
     with pytest.raises(ConversionError, match=r"\(com\.microsoft\.Relu\): unsupported operation\."):
         from_onnx(written(tmp_path, [node("Relu", ["x"], ["y"], domain="com.microsoft")], ("N", 3)))
+
+
+def test_swish_is_silu(tmp_path: Path) -> None:
+    """From opset 24 on."""
+    net = from_onnx(written(tmp_path, [node("Swish", ["x"], ["y"])], ("N", 2), opset=24))
+    assert isinstance(net["y"], lrpref.SiLU)
+    with pytest.raises(ConversionError, match=r"\(Swish\): alpha=2\.0 is not supported; only 1, which is SiLU"):
+        from_onnx(written(tmp_path, [node("Swish", ["x"], ["y"], alpha=2.0)], ("N", 2), opset=24))
 
 
 @pytest.mark.parametrize("kind", [kinds.FLOAT16, kinds.BFLOAT16, FLOAT, DOUBLE])

@@ -37,6 +37,7 @@ from .onnx_evaluator import evaluated, evaluated_all
 from .onnx_file import CLASSICAL, DOMAINS, FLOATING, Model, fixed_shape, in_words, read_model
 from .onnx_folding import FOLDED, check_rounding, folded_size
 from .onnx_operations import ANY_ORDER, OPERATIONS, OUTPUT, SUPPORTED, Activation, Call, merged
+from .onnx_patterns import PARTS, Found, activations, reached
 from .onnx_refusals import kind, label, place, unsupported
 
 MAX_WORK = 2**38
@@ -125,7 +126,7 @@ def imported(
 def _check_known(model: Model) -> None:
     """Raise ConversionError for the first unsupported operation."""
     for node in model.nodes:
-        if kind(node) not in {*OPERATIONS, *FOLDED}:
+        if kind(node) not in {*OPERATIONS, *FOLDED, *PARTS}:
             raise ConversionError(f"node {label(node)!r} ({kind(node)}): {unsupported(node, SUPPORTED)}{place(node)}")
 
 
@@ -208,12 +209,17 @@ class _Importer:
         The constants computed from shapes.
     at : dict of str to Activation
         The activations.
+    patterns : dict of str to Found
+        The outputs of activation functions that are written as several operations.
     """
 
     def __init__(self, onnx: Any, model: Model, twin: Any, shape: Shape, max_bytes: int) -> None:
         self.onnx, self.model, self.twin, self.max_bytes = onnx, model, twin, max_bytes
         with quiet():  # NaN is refused by the layers
             self.weights = {k: v.astype(np.float64) if v.dtype.kind == "f" else v for k, v in model.constants.items()}
+        self.patterns = activations(onnx, twin.graph.node, self.weights, model.opset)
+        for found in self.patterns.values():
+            self.weights |= found.meant
         self.known = dict(self.weights)
         self.sized: set[str] = set()
         self.readers = Counter(name for node in model.nodes for name in node.input) + Counter([model.output])
@@ -226,7 +232,10 @@ class _Importer:
 
     def network(self) -> tuple[Network, Layout]:
         """Return the network, and the layout of the file's output."""
+        wanted = reached(self.twin.graph.node, self.model.output, self.patterns)
         for node in self.twin.graph.node:
+            if not wanted.intersection(node.output):
+                continue
             try:
                 self._operation(node)
             except (LrprefError, *UNREADABLE) as error:
@@ -261,6 +270,9 @@ class _Importer:
 
     def _operation(self, node: Any) -> None:
         """Convert one operation, or compute it if it depends only on constants and shapes."""
+        if (found := self.patterns.get(node.output[0])) and found.read in self.at:
+            self._pattern(node, found)
+            return
         for name in node.input:
             require(
                 not name or name in self.at or name in self.known,
@@ -279,7 +291,7 @@ class _Importer:
                 f"its output {name!r} is used; only its output {result!r} is supported",
             )
         if kind(node) not in OPERATIONS:
-            raise ConversionError(unsupported(node, SUPPORTED).replace("operation", "operation on activations", 1))
+            raise ConversionError(unsupported(node, SUPPORTED, on_activations=True))
         attributes = {a.name: _python(self.onnx.helper.get_attribute_value(a)) for a in node.attribute}
         inputs = tuple(self.at.get(name, self.known.get(name)) for name in node.input)
         first = next(name for name in node.input if name in self.at)
@@ -292,6 +304,13 @@ class _Importer:
             self.graph.take_logarithm(call.x.name, self.readers[node.input[0]] == 1)
         name = self._added(layers, [x.name for x in call.activations], node)
         self.at[result] = Activation(name, self.graph.shapes[name], layout)
+
+    def _pattern(self, node: Any, found: Found) -> None:
+        """Convert the last of several operations that compute an activation function together."""
+        x = self.at[found.read]
+        self._check_size([found.layer], [x.name])
+        name = self.graph.add([found.layer], [x.name], self._names(node))
+        self.at[node.output[0]] = Activation(name, x.shape, x.layout)
 
     def _added(self, layers: Sequence[Layer], read: list[str], node: Any) -> str:
         """Add the layers to the graph; a constant added to the output of a layer without bias becomes its bias."""

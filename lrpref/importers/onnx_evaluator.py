@@ -9,7 +9,9 @@ and share no code with lrpref's layers.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
+from math import pi, sqrt
 from typing import Any
 
 import numpy as np
@@ -17,6 +19,12 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from .._support.extras import library
 from ..errors import ConversionError
+
+MEANT = {
+    float(np.float32(number)): number
+    for number in (sqrt(2), 1 / sqrt(2), sqrt(2 / pi), 0.044715, 1 / 6, 1.6732632423543772, 1.0507009873554805)
+}
+"""Constants of activations, as files have them in float32, and the numbers that they stand for."""
 
 
 def evaluated(twin: Any, feeds: Mapping[str, np.ndarray], output: str) -> np.ndarray:
@@ -71,8 +79,39 @@ def evaluated_all(twin: Any, feeds: Mapping[str, np.ndarray], outputs: Sequence[
             scale, bias, mean, var = (p.reshape(-1, *(1,) * (x.ndim - 2)) for p in parameters)
             return (scale * (x - mean) / np.sqrt(var + epsilon) + bias,)
 
+    class Erf(base):  # type: ignore[misc, valid-type]
+        """Replaces the evaluator's own class, which rounds to float32."""
+
+        def _run(self, x: np.ndarray) -> tuple[np.ndarray]:
+            return (erf(x),)
+
+    class Gelu(base):  # type: ignore[misc, valid-type]
+        """Replaces the evaluator's own form of it, which is made of its Erf and of constants in float32."""
+
+        def _run(self, x: np.ndarray, approximate: str) -> tuple[np.ndarray]:
+            inner = sqrt(2 / pi) * (x + 0.044715 * x**3)
+            return (x / 2 * (1 + (np.tanh(inner) if approximate == "tanh" else erf(x / sqrt(2)))),)
+
+    class HardSigmoid(base):  # type: ignore[misc, valid-type]
+        """Replaces the evaluator's own class, with a slope of one sixth as it is meant."""
+
+        def _run(self, x: np.ndarray, alpha: float, beta: float) -> tuple[np.ndarray]:
+            return (np.clip(meant(alpha) * x + beta, 0, 1),)
+
+    class Selu(base):  # type: ignore[misc, valid-type]
+        """Replaces the evaluator's own class, with the constants as they are meant."""
+
+        def _run(self, x: np.ndarray, alpha: float, gamma: float) -> tuple[np.ndarray]:
+            return (meant(gamma) * np.where(x > 0, x, meant(alpha) * np.expm1(x)),)
+
+    class HardSwish(base):  # type: ignore[misc, valid-type]
+        """Replaces the evaluator's own form of it, whose slope of one sixth is rounded to float32."""
+
+        def _run(self, x: np.ndarray) -> tuple[np.ndarray]:
+            return (x * np.clip(x / 6 + 0.5, 0, 1),)
+
     opset = max(entry.version for entry in twin.opset_import if not entry.domain)
-    replaced = [MaxPool, AveragePool, LRN]
+    replaced = [MaxPool, AveragePool, LRN, Erf, Gelu, HardSigmoid, HardSwish, Selu]
     replaced += [Softmax, LogSoftmax] if opset < 13 else []
     replaced += [BatchNormalization] if opset < 14 else []
     try:
@@ -119,6 +158,24 @@ def local_response_norm(x: np.ndarray, size: int, alpha: float, beta: float, bia
     sums = [(x[:, max(c - before, 0) : c + after + 1] ** 2).sum(axis=1) for c in range(x.shape[1])]
     normalised: np.ndarray = x / (bias + alpha / size * np.stack(sums, axis=1)) ** beta
     return normalised
+
+
+def meant(value: float) -> float:
+    """Return the number that a constant in float32 stands for, if it is one of `MEANT`, else the constant.
+
+    >>> meant(0.1666666716337204), meant(0.25)
+    (0.16666666666666666, 0.25)
+    """
+    return MEANT.get(value, value)
+
+
+def erf(x: np.ndarray) -> np.ndarray:
+    """Return the error function in float64, number by number.
+
+    >>> erf(np.array([0.0, np.inf]))
+    array([0., 1.])
+    """
+    return np.asarray(np.vectorize(math.erf, otypes=[np.float64])(x))
 
 
 def softmax(x: np.ndarray, axis: int) -> np.ndarray:

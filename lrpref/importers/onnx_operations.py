@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from math import isinf, prod
+from math import prod
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,9 +12,14 @@ import numpy as np
 from .._support.untrusted import MAX_AXES
 from ..errors import ConversionError
 from ..layers import (
+    CELU,
+    ELU,
+    GELU,
+    SELU,
     Add,
     AvgPool2D,
     BatchNorm,
+    Clip,
     Concat,
     Conv2D,
     Convolution,
@@ -22,22 +27,32 @@ from ..layers import (
     Dropout,
     Flatten,
     GlobalAvgPool2D,
+    HardSigmoid,
+    HardSwish,
     Layer,
     LeakyReLU,
     LocalResponseNorm,
     LogSoftmax,
     MaxPool2D,
+    Mish,
     Pad2D,
+    PReLU,
     ReLU,
     ReLU6,
     Scale,
     Sigmoid,
+    SiLU,
     Softmax,
+    Softplus,
+    Softsign,
     Tanh,
+    Threshold,
 )
 from .graph import Shape, require
 from .layout import Layout, channels_last, plain
+from .onnx_evaluator import meant
 from .onnx_file import FLOATING
+from .onnx_patterns import PARTS, UNBOUNDED
 
 CONVOLUTIONS: Mapping[int, type[Layer]] = {2: Conv2D}
 MAX_POOLS: Mapping[int, type[Layer]] = {2: MaxPool2D}
@@ -392,15 +407,38 @@ def _relu(call: Call) -> Step:
 
 
 def _clip(call: Call) -> Step:
-    """ReLU from 0 without bound, ReLU6 from 0 to 6"""
-    low, high = _number(call.setting("min", 1)), _number(call.setting("max", 2))
-    if low == 0 and (high is None or isinf(high) or high >= LARGEST):
-        return [ReLU()], call.x.layout
+    """Clip; ReLU from 0 without bound, ReLU6 from 0 to 6"""
+    return _clipped(call.x, _number(call.setting("min", 1)), _number(call.setting("max", 2)))
+
+
+def _clipped(x: Activation, low: Any, high: Any) -> Step:
+    """Convert clipping between two numbers, either of which may be None."""
+    low, high = (None if bound is None or abs(bound) >= LARGEST else float(bound) for bound in (low, high))
+    if low is high is None:
+        return [], x.layout
+    known: dict[tuple[float | None, float | None], Layer] = {(0, None): ReLU(), (0, 6): ReLU6()}
+    return [known.get((low, high)) or Clip(low, high)], x.layout
+
+
+def _max(call: Call) -> Step:
+    """Clip from below by a constant; ReLU from 0"""
+    return _clipped(*_with_number(call), None)
+
+
+def _min(call: Call) -> Step:
+    """Clip from above by a constant"""
+    x, bound = _with_number(call)
+    return _clipped(x, None, bound)
+
+
+def _with_number(call: Call) -> tuple[Activation, float]:
+    """Return the activation and the constant number of a comparison, given in either order."""
+    constants = [value for value in call.inputs if isinstance(value, np.ndarray)]
     require(
-        low == 0 and high == 6,
-        f"clipping from {low} to {high} is not supported; only from 0 without bound, or from 0 to 6",
+        len(call.activations) == 1 and len(constants) == 1 and constants[0].size == 1,
+        "only the comparison of an activation with one constant number is supported",
     )
-    return [ReLU6()], call.x.layout
+    return call.activations[0], float(constants[0].item())
 
 
 def _number(value: Any) -> Any:
@@ -419,6 +457,74 @@ def _local_response_norm(call: Call) -> Step:
     require(x.layout.own_axis(1) == 1, f"expected channels on axis 1, got {axes_in_words(x.layout)}")
     alpha, beta, bias = told.get("alpha", single(1e-4)), told.get("beta", 0.75), told.get("bias", 1.0)
     return [LocalResponseNorm(told["size"], alpha, beta, bias)], x.layout
+
+
+def _celu(call: Call) -> Step:
+    """CELU"""
+    return [CELU(call.attributes.get("alpha", 1.0))], call.x.layout
+
+
+def _elu(call: Call) -> Step:
+    """ELU"""
+    return [ELU(call.attributes.get("alpha", 1.0))], call.x.layout
+
+
+def _gelu(call: Call) -> Step:
+    """GELU"""
+    return [GELU(call.attributes.get("approximate", "none"))], call.x.layout
+
+
+def _hard_sigmoid(call: Call) -> Step:
+    """HardSigmoid, with a positive alpha"""
+    alpha, beta = meant(call.attributes.get("alpha", single(0.2))), call.attributes.get("beta", 0.5)
+    require(alpha > 0, f"alpha={alpha} is not supported; only a positive slope")
+    return [HardSigmoid(beta / alpha, 1 / alpha)], call.x.layout
+
+
+def _hard_swish(call: Call) -> Step:
+    """HardSwish"""
+    return [HardSwish()], call.x.layout
+
+
+def _mish(call: Call) -> Step:
+    """Mish"""
+    return [Mish()], call.x.layout
+
+
+def _prelu(call: Call) -> Step:
+    """PReLU, with a constant slope, one number or one per channel"""
+    x, slope = call.x, call.weight(1, "slope")
+    if slope.size == 1:
+        return [PReLU(float(slope.item()))], x.layout
+    return [PReLU(x.layout.channels(slope, x.shape))], x.layout
+
+
+def _selu(call: Call) -> Step:
+    """SELU"""
+    told = call.attributes
+    return [SELU(meant(told.get("alpha", SELU.alpha)), meant(told.get("gamma", SELU.scale)))], call.x.layout
+
+
+def _softplus(call: Call) -> Step:
+    """Softplus, without a threshold"""
+    return [Softplus(1.0, UNBOUNDED)], call.x.layout
+
+
+def _softsign(call: Call) -> Step:
+    """Softsign"""
+    return [Softsign()], call.x.layout
+
+
+def _swish(call: Call) -> Step:
+    """SiLU, with alpha 1"""
+    alpha = call.attributes.get("alpha", 1.0)
+    require(alpha == 1, f"alpha={alpha} is not supported; only 1, which is SiLU")
+    return [SiLU()], call.x.layout
+
+
+def _thresholded_relu(call: Call) -> Step:
+    """Threshold, with the value 0"""
+    return [Threshold(call.attributes.get("alpha", 1.0), 0.0)], call.x.layout
 
 
 def _sigmoid(call: Call) -> Step:
@@ -638,6 +744,20 @@ OPERATIONS: Mapping[str, Callable[[Call], Step]] = {
     "Clip": _clip,
     "LeakyRelu": _leaky_relu,
     "LRN": _local_response_norm,
+    "Celu": _celu,
+    "Elu": _elu,
+    "Gelu": _gelu,
+    "HardSigmoid": _hard_sigmoid,
+    "HardSwish": _hard_swish,
+    "Mish": _mish,
+    "PRelu": _prelu,
+    "Selu": _selu,
+    "Softplus": _softplus,
+    "Softsign": _softsign,
+    "Swish": _swish,
+    "ThresholdedRelu": _thresholded_relu,
+    "Max": _max,
+    "Min": _min,
     "Sigmoid": _sigmoid,
     "Tanh": _tanh,
     "LogSoftmax": _log_softmax,
@@ -669,8 +789,23 @@ OUTPUT = {"ai.onnx.ml.LinearClassifier": 1}
 
 ANY_ORDER = (
     *("Add", "Cast", "Celu", "Clip", "Div", "Dropout", "Elu", "Gelu", "HardSigmoid", "HardSwish", "Identity"),
-    *("LeakyRelu", "Mish", "Mul", "Neg", "Pad", "Relu", "Selu", "Sigmoid", "Softplus", "Softsign", "Sub", "Swish"),
-    *("Tanh", "ThresholdedRelu", "ai.onnx.ml.Scaler"),
+    *(
+        "LeakyRelu",
+        "Max",
+        "Min",
+        "Mish",
+        "Mul",
+        "Neg",
+        "PRelu",
+        "Pad",
+        "Relu",
+        "Selu",
+        "Sigmoid",
+        "Softplus",
+        "Softsign",
+        "Sub",
+    ),
+    *("Swish", "Tanh", "ThresholdedRelu", "ai.onnx.ml.Scaler", *PARTS),
 )
 """The operations on images that accept any order of the axes."""
 

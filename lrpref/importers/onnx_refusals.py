@@ -9,6 +9,7 @@ import re
 from typing import Any
 
 from .onnx_file import DOMAINS
+from .onnx_patterns import PARTS
 
 _ROUNDS = (
     "it rounds numbers, as a quantised network does, for which there is no published rule; import the network before "
@@ -56,10 +57,12 @@ def kind(node: Any) -> str:
     return str(node.op_type if node.domain in DOMAINS else f"{node.domain}.{node.op_type}")
 
 
-def unsupported(node: Any, supported: str) -> str:
-    """Return why an operation is not supported, and the operations that are."""
-    reason = REASONS.get(kind(node))
-    return f"unsupported operation{f': {reason}' if reason else ''}. Supported: {supported}"
+def unsupported(node: Any, supported: str, on_activations: bool = False) -> str:
+    """Return why an operation is not supported, perhaps `on_activations` only, and the operations that are."""
+    reason = f": {REASONS[kind(node)]}" if kind(node) in REASONS else ""
+    where = " on activations" if on_activations else ""
+    only = ", except as a part of GELU, Mish, Softplus, Softsign or Threshold" if kind(node) in PARTS else ""
+    return f"unsupported operation{where}{only}{reason}. Supported: {supported}"
 
 
 def label(node: Any) -> str:

@@ -34,25 +34,39 @@ from hypothesis import strategies as st
 
 from .. import rules as rule_types
 from ..layers import (
+    CELU,
+    ELU,
+    GELU,
+    SELU,
     Add,
     AvgPool2D,
     BatchNorm,
+    Clip,
     Concat,
     Conv2D,
     Dense,
     Dropout,
     Flatten,
     GlobalAvgPool2D,
+    HardSigmoid,
+    HardSwish,
+    HardTanh,
     Layer,
     LeakyReLU,
     LocalResponseNorm,
     MaxPool2D,
+    Mish,
     Pad2D,
+    PReLU,
     ReLU,
     ReLU6,
     Scale,
     Sigmoid,
+    SiLU,
+    Softplus,
+    Softsign,
     Tanh,
+    Threshold,
     ThreshReLU,
 )
 from ..layers.base import Shape
@@ -67,6 +81,7 @@ __all__ = [
     "LINEAR",
     "ROUTING",
     "RULES",
+    "SMOOTH",
     "Kind",
     "arrays",
     "avg_pool",
@@ -80,6 +95,8 @@ __all__ = [
     "layers",
     "leaky_relu",
     "local_response_norm",
+    "prelu",
+    "clip",
     "max_pool",
     "networks",
     "nonnegative",
@@ -492,6 +509,41 @@ def leaky_relu(shape: Any, *, slope: Any = EIGHTHS) -> Strategy[LeakyReLU]:
     return _strategy(slope).map(LeakyReLU)
 
 
+@st.composite
+def prelu(draw: Any, shape: Any, *, numbers: Arrays = arrays) -> PReLU:
+    """PReLU layers with a single weight, or one per channel.
+
+    Parameters
+    ----------
+    shape : tuple of int or strategy
+        The shape of the input, including the batch.
+    numbers : callable, default arrays
+        Draws an array of a given shape: `arrays`, `nonnegative`, `generic`, or your own function.
+
+    Returns
+    -------
+    SearchStrategy of PReLU
+    """
+    channels = drawn(draw, shape)[1]
+    return PReLU(draw(EIGHTHS) if draw(st.booleans()) else draw(numbers((channels,))))
+
+
+def _bounds() -> Strategy[tuple[float, float]]:
+    """A lower and an upper bound."""
+    return st.tuples(EIGHTHS, EIGHTHS).map(lambda pair: (min(pair), max(pair)))
+
+
+def clip() -> Strategy[Clip]:
+    """Clip layers with one bound or two.
+
+    Returns
+    -------
+    SearchStrategy of Clip
+    """
+    both = _bounds().map(lambda bounds: Clip(*bounds))
+    return both | EIGHTHS.map(lambda low: Clip(low)) | EIGHTHS.map(lambda high: Clip(None, high))
+
+
 # ---- every kind of layer, with the inputs it takes -------------------------------------------------------------
 
 
@@ -560,8 +612,25 @@ ELEMENTWISE: dict[str, Kind] = {
     "local_response_norm": Kind(local_response_norm, _one(_ANY)),
     "sigmoid": Kind(lambda shape: st.just(Sigmoid()), _one(_ANY)),
     "tanh": Kind(lambda shape: st.just(Tanh()), _one(_ANY)),
+    "celu": Kind(lambda shape: POWERS.map(CELU), _one(_ANY)),
+    "clip": Kind(lambda shape: clip(), _one(_ANY)),
+    "elu": Kind(lambda shape: EIGHTHS.map(ELU), _one(_ANY)),
+    "gelu": Kind(lambda shape: st.sampled_from(["none", "tanh"]).map(GELU), _one(_ANY)),
+    "hard_sigmoid": Kind(lambda shape: st.builds(HardSigmoid, EIGHTHS, POWERS), _one(_ANY)),
+    "hard_swish": Kind(lambda shape: st.builds(HardSwish, EIGHTHS, POWERS), _one(_ANY)),
+    "hard_tanh": Kind(lambda shape: _bounds().map(lambda bounds: HardTanh(*bounds)), _one(_ANY)),
+    "mish": Kind(lambda shape: st.just(Mish()), _one(_ANY)),
+    "prelu": Kind(prelu, _one(_ANY)),
+    "selu": Kind(lambda shape: st.just(SELU()), _one(_ANY)),
+    "silu": Kind(lambda shape: st.just(SiLU()), _one(_ANY)),
+    "softplus": Kind(lambda shape: st.builds(Softplus, POWERS, EIGHTHS), _one(_ANY)),
+    "softsign": Kind(lambda shape: st.just(Softsign()), _one(_ANY)),
+    "threshold": Kind(lambda shape: st.builds(Threshold, EIGHTHS, EIGHTHS), _one(_ANY)),
 }
 """The activations."""
+
+SMOOTH = ("celu", "elu", "gelu", "mish", "selu", "sigmoid", "silu", "softplus", "tanh")
+"""The activations with exponentials, which exact arithmetic refuses."""
 
 LAYERS = {**LINEAR, **ROUTING, **ELEMENTWISE}
 
