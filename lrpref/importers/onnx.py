@@ -402,13 +402,13 @@ def work(layer: Layer, before: Shape, after: Shape) -> int:
 
     Numbers that are gathered, compared or added one by one count GATHERED each; a tap of a window counts TAP.
     """
-    found = GATHERED * prod(after)
+    found, held = GATHERED * prod(after), vars(layer) | {"window": getattr(layer, "window", None)}
     if isinstance(layer, Dense):
         found += prod(before) * after[1]
     if isinstance(layer, Convolution):
-        found += patches(layer, before, after) * (GATHERED + after[1] // layer.groups)
-    if hasattr(layer, "window"):
-        found += prod(layer.window.kernel) * (TAP + GATHERED * prod(after))
+        found += patches(layer, before, after) * (GATHERED + after[1] // held["groups"])
+    if held["window"] is not None:
+        found += prod(held["window"].kernel) * (TAP + GATHERED * prod(after))
     return found
 
 

@@ -395,7 +395,8 @@ def merged(before: Layer | None, scale: Layer) -> Layer | None:
     if not (isinstance(scale, Scale) and isinstance(before, Dense | Convolution | Scale)):
         return None
     only_adds = scale.bias is not None and bool(np.all(np.asarray(scale.weight) == 1))
-    return replace(before, bias=scale.bias) if only_adds and before.bias is None else None
+    held: Any = before
+    return replace(held, bias=scale.bias) if only_adds and held.bias is None else None
 
 
 # ---- activations -----------------------------------------------------------------------------------------------
