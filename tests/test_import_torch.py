@@ -498,7 +498,7 @@ def functional(run: Callable[[Any], Any]) -> Callable[[], Module]:
 
 REFUSED: dict[str, tuple[Callable[[], Module], str]] = {
     "prelu as a function": (
-        on(lambda: nn.PReLU(), lambda m, x: F.prelu(x, m.part.weight)),
+        lambda: Forward(lambda m, x: F.prelu(m.fc(x.flatten(1)), m.part.weight), fc=nn.Linear(192, 2), part=nn.PReLU()),
         r"\(prelu\): unsupported operation",
     ),
     "random rrelu": (on(None, lambda m, x: F.rrelu(x, training=True)), "this rrelu is random in eval mode"),
