@@ -125,7 +125,7 @@ def missing_places(name: str) -> Iterator[str]:
         known = {**torch_operations.MODULES, **torch_operations.OPERATIONS}
         if origin.torch not in known and not origin.never:
             yield f"torch importer: {origin.torch!r}"
-        if origin.onnx not in onnx_operations.OPERATIONS and not origin.never:
+        if (origin.onnx or not origin.never) and origin.onnx not in onnx_operations.OPERATIONS:
             yield f"ONNX importer: {origin.onnx!r}"
     if name not in {kind["properties"]["type"]["const"] for kind in SCHEMA["layer"]["anyOf"]}:
         yield "schema of the conformance cases"

@@ -14,6 +14,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import lrpref
 from lrpref import from_torch
+from lrpref.conformance.adapter import NotOffered
+from lrpref.conformance.adapters._torch_twin import twin
 from lrpref.errors import ConversionError, LrprefError, ShapeError
 from lrpref.importers.torch_operations import OPERATIONS, SUPPORTED
 from lrpref.layers import WeightedLayer
@@ -497,7 +499,7 @@ def functional(run: Callable[[Any], Any]) -> Callable[[], Module]:
 
 REFUSED: dict[str, tuple[Callable[[], Module], str]] = {
     "prelu as a function": (
-        on(lambda: nn.PReLU(), lambda m, x: F.prelu(x, m.part.weight)),
+        lambda: Forward(lambda m, x: F.prelu(m.fc(x.flatten(1)), m.part.weight), fc=nn.Linear(192, 2), part=nn.PReLU()),
         r"\(prelu\): unsupported operation",
     ),
     "random rrelu": (on(None, lambda m, x: F.rrelu(x, training=True)), "this rrelu is random in eval mode"),
@@ -655,3 +657,30 @@ def test_the_page_lists_what_is_supported() -> None:
 def test_an_example_that_is_not_a_tensor(example: Any) -> None:
     with pytest.raises(ConversionError, match="the example must be one tensor or array"):
         from_torch(nn.ReLU(), example)
+
+
+# ---- and back ----------------------------------------------------------------------------------------------------
+
+ACTIVATIONS = [
+    *(lrpref.CELU(0.5), lrpref.Clip(-0.5, 1.0), lrpref.Clip(-0.5), lrpref.Clip(None, 0.5), lrpref.ELU(0.5)),
+    *(lrpref.GELU(), lrpref.GELU("tanh"), lrpref.HardSigmoid(), lrpref.HardSwish(), lrpref.HardTanh(-0.5, 1.0)),
+    *(lrpref.LeakyReLU(0.3), lrpref.Mish(), lrpref.PReLU(0.5), lrpref.PReLU([0.5, -0.25, 1.0]), lrpref.ReLU()),
+    *(lrpref.ReLU6(), lrpref.SELU(), lrpref.SiLU(), lrpref.Sigmoid(), lrpref.Softplus(2.0, 1.0), lrpref.Softsign()),
+    *(lrpref.Tanh(), lrpref.Threshold(0.5, -1.0)),
+]
+
+
+@pytest.mark.parametrize("layer", ACTIVATIONS, ids=repr)
+def test_an_activation_has_torchs_values(layer: lrpref.Layer) -> None:
+    """Its module computes the same on either side of every bend, and is imported as the same layer."""
+    net = lrpref.Network([("act", layer, ["input"])])
+    module, x = twin(net).double(), np.linspace(-25, 25, 303).reshape(-1, 3)
+    assert_allclose(net.forward(x), module(torch.tensor(x)).detach().numpy(), rtol=1e-14, atol=2e-15)
+    (node,) = from_torch(module, x).nodes
+    assert type(node.layer) is (lrpref.HardTanh if layer is ACTIVATIONS[1] else type(layer))  # of two bounds
+
+
+@pytest.mark.parametrize("layer", [lrpref.HardSwish(2.0), lrpref.HardSigmoid(width=5.0), lrpref.SELU(1.5)], ids=repr)
+def test_torch_has_no_parameters_for_these(layer: lrpref.Layer) -> None:
+    with pytest.raises(NotOffered, match="has no parameters"):
+        twin(lrpref.Network([("act", layer, ["input"])]))

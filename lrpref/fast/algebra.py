@@ -46,7 +46,7 @@ ACTIVATIONS = (
     *(layers.CELU, layers.ELU, layers.GELU, layers.HardSwish, layers.LeakyReLU, layers.Mish, layers.PReLU),
     *(layers.SELU, layers.SiLU, layers.Softsign, layers.Tanh),
 )
-KEEPS_SIGN = (*POOLS, layers.Flatten, layers.Dropout, layers.Concat, layers.Add, *ACTIVATIONS)
+KEEPS_SIGN = (*POOLS, layers.Flatten, layers.Dropout, layers.Concat, layers.Add, layers.LocalResponseNorm, *ACTIVATIONS)
 """Layers whose output is not negative where none of their inputs is."""
 
 
@@ -64,8 +64,9 @@ def _clips_above(layer: layers.Layer) -> bool:
     """Whether a layer with bounds returns no negative number for one that is not negative."""
     if type(layer) is layers.Threshold:
         return layer.value >= 0
-    high = {layers.Clip: "high", layers.HardTanh: "max_val"}.get(type(layer))
-    return high is not None and (getattr(layer, high) is None or getattr(layer, high) >= 0)
+    if type(layer) is layers.Clip:
+        return layer.high is None or layer.high >= 0
+    return type(layer) is layers.HardTanh and layer.max_val >= 0
 
 
 def unitwise(rule: Rule) -> bool:

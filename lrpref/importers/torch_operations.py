@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import isinf, prod
 from typing import Any
 
@@ -277,6 +277,17 @@ def _clamp(call: Call) -> list[Layer]:
     return [] if low is high is None else [Clip(low, high)]
 
 
+def _hardtanh(call: Call) -> list[Layer]:
+    low, high = (fallback if call[name] is None else call[name] for name, fallback in HARDTANH.items())
+    if isinf(low) or isinf(high):
+        return _clamp(replace(call, arguments={"min": low, "max": high}))
+    return [HardTanh(float(low), float(high))]
+
+
+HARDTANH = {"min_val": -1.0, "max_val": 1.0}
+"""The bounds of torch's hardtanh."""
+
+
 def _prelu(call: Call) -> list[Layer]:
     weight = as_array(call.module.weight)
     return [PReLU(weight if weight.size > 1 else float(weight[0]))]
@@ -420,7 +431,7 @@ OPERATIONS: Mapping[str, Callable[[Call], list[Layer]]] = {
     "gelu": _activation(GELU, approximate="none"),
     "hardsigmoid": _activation(HardSigmoid),
     "hardswish": _activation(HardSwish),
-    "hardtanh": _activation(HardTanh, min_val=-1.0, max_val=1.0),
+    "hardtanh": _hardtanh,
     "mish": _activation(Mish),
     "prelu": _prelu,
     "rrelu": _rrelu,
