@@ -470,6 +470,11 @@ def test_a_matrix_before_its_activations(tmp_path: Path) -> None:
         from_onnx(written(tmp_path, [node("MatMul", ["x", "w"], ["y"])], ("N", 4, 3), {"w": floats(3, 3)}))
 
 
+def test_one_axis_holds_no_channels(tmp_path: Path) -> None:
+    with pytest.raises(ConversionError, match=r"\(Add\): an array of shape \(3,\) has no axis of channels"):
+        from_onnx(written(tmp_path, [node("Add", ["x", "c"], ["y"])], (3,), {"c": floats(3)}))
+
+
 def test_domains_are_told_apart(tmp_path: Path) -> None:
     assert "" in DOMAINS
     for domain in ("", "ai.onnx"):

@@ -110,6 +110,8 @@ class Layout:
 
         Raises ConversionError if the constant varies along another axis or would change the shape.
         """
+        if len(shape) < 2:
+            raise ConversionError(f"an array of shape {shape} has no axis of channels; expected (N, channels, ...)")
         foreign = self.shape(shape)
         aligned = constant.reshape((1,) * max(len(foreign) - constant.ndim, 0) + constant.shape)
         axis = self.axes.index(1)
