@@ -107,7 +107,6 @@ HEADS = {"Softmax", "LogSoftmax"}
 """The layers that do not propagate relevance."""
 
 IRRATIONAL = {name for name, kind in CONCRETE.items() if issubclass(kind, layers.Smooth)} | HEADS
-IRRATIONAL |= {"LocalResponseNorm"}
 
 
 def example(name: str) -> Any:

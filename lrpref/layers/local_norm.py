@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from ..arithmetic import as_floating, check_integer, check_number, constant, irrational, zeros_like
 from ..backend import Array
 from ..errors import ParameterError, ShapeError, shown
-from .base import Elementwise, Shape
+from .base import Shape
+from .smooth import Smooth
 
 
 @dataclass(frozen=True, eq=False)
-class LocalResponseNorm(Elementwise):
+class LocalResponseNorm(Smooth):
     """x_c / (k + alpha / size * sum_d x_d^2) ^ beta, where d are the `size` channels around c, and c itself.
 
     Channels outside the image count as zero (Krizhevsky et al. 2012, NIPS 25, sec. 3.3; alpha is divided by the size as

@@ -35,7 +35,7 @@ from ..arithmetic import (
 )
 from ..backend import Array, to_numpy
 from ..errors import DTypeError
-from ..layers import BatchNorm, Head, Layer, LocalResponseNorm, Scale, Sigmoid, Smooth
+from ..layers import BatchNorm, Head, Layer, Scale, Sigmoid, Smooth
 from ..network import Network
 
 MOST_DIGITS = 10_000
@@ -103,7 +103,7 @@ def convert_layers(net: Network, convert: Callable[[str, Layer], Layer]) -> Netw
 
 def exact_layer(name: str, layer: Layer, digits: int) -> Layer:
     """Convert one layer to exact arithmetic; raise DTypeError, naming its node, if it is irrational."""
-    if isinstance(layer, LocalResponseNorm | Smooth | Head):
+    if isinstance(layer, Smooth | Head):
         kind = type(layer).__name__
         ends = "; if it ends the network, use net.without_head(): explanations start there"
         hint = ends if isinstance(layer, Sigmoid | Head) else ""

@@ -629,7 +629,7 @@ ELEMENTWISE: dict[str, Kind] = {
 }
 """The activations."""
 
-SMOOTH = ("celu", "elu", "gelu", "mish", "selu", "sigmoid", "silu", "softplus", "tanh")
+SMOOTH = ("celu", "elu", "gelu", "local_response_norm", "mish", "selu", "sigmoid", "silu", "softplus", "tanh")
 """The activations with exponentials, which exact arithmetic refuses."""
 
 LAYERS = {**LINEAR, **ROUTING, **ELEMENTWISE}
