@@ -14,6 +14,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import lrpref
 from lrpref import from_torch
+from lrpref.conformance.adapter import NotOffered
+from lrpref.conformance.adapters._torch_twin import twin
 from lrpref.errors import ConversionError, LrprefError, ShapeError
 from lrpref.importers.torch_operations import OPERATIONS, SUPPORTED
 from lrpref.layers import WeightedLayer
@@ -146,6 +148,12 @@ def on(part: Module | Callable[[], Module], run: Callable[[Any, Any], Any] | Non
     return make
 
 
+def channelwise(prelu: Module) -> Module:
+    """The module with another weight in every channel."""
+    prelu.weight.data = torch.linspace(-0.5, 1.0, prelu.num_parameters)
+    return prelu
+
+
 MODULES: dict[str, Callable[[], Module]] = {
     "residual": Residual,
     "functional": Functional,
@@ -162,8 +170,43 @@ MODULES: dict[str, Callable[[], Module]] = {
     "batch norm without weights": on(lambda: nn.BatchNorm2d(4, eps=1e-2, affine=False)),
     "relu6": on(nn.ReLU6),
     "leaky": on(lambda: nn.LeakyReLU(0.2, inplace=True)),
+    "local response norm": on(lambda: nn.LocalResponseNorm(3, 0.5, 0.6, 2.0)),
     "sigmoid": on(nn.Sigmoid),
     "tanh": on(nn.Tanh),
+    "celu": on(lambda: nn.CELU(0.5)),
+    "elu": on(lambda: nn.ELU(0.5, inplace=True)),
+    "gelu": on(nn.GELU),
+    "gelu by tanh": on(lambda: nn.GELU("tanh")),
+    "hard sigmoid": on(nn.Hardsigmoid),
+    "hard swish": on(nn.Hardswish),
+    "hard tanh": on(lambda: nn.Hardtanh(-0.25, 0.5)),
+    "mish": on(nn.Mish),
+    "prelu": on(lambda: nn.PReLU(init=0.125)),
+    "prelu per channel": on(lambda: channelwise(nn.PReLU(4))),
+    "rrelu": on(nn.RReLU),
+    "rrelu with bounds": on(lambda: nn.RReLU(0.25, 0.5)),
+    "selu": on(nn.SELU),
+    "silu": on(nn.SiLU),
+    "softplus": on(nn.Softplus),
+    "softplus, bent early": on(lambda: nn.Softplus(2, 0.5)),
+    "softsign": on(nn.Softsign),
+    "threshold": on(lambda: nn.Threshold(0.25, 1)),
+    "F.celu": on(None, lambda m, x: F.celu(x, 0.5) + torch.celu(x) + F.celu_(x, alpha=2.0)),
+    "F.elu": on(None, lambda m, x: F.elu(x, alpha=0.5) + F.elu(x)),
+    "F.gelu": on(None, lambda m, x: F.gelu(x, approximate="tanh") + F.gelu(x)),
+    "F.hardsigmoid": on(None, lambda m, x: F.hardsigmoid(x)),
+    "F.hardswish": on(None, lambda m, x: F.hardswish(x)),
+    "F.hardtanh": on(None, lambda m, x: F.hardtanh(x) + F.hardtanh(x, max_val=0.5)),
+    "F.mish": on(None, lambda m, x: F.mish(x)),
+    "F.rrelu": on(None, lambda m, x: F.rrelu(x)),
+    "F.selu": on(None, lambda m, x: F.selu(x) + torch.selu(x)),
+    "F.silu": on(None, lambda m, x: F.silu(x, inplace=True)),
+    "F.softplus": on(None, lambda m, x: F.softplus(x) + F.softplus(x, 2.0, 0.25)),
+    "F.softsign": on(None, lambda m, x: F.softsign(x)),
+    "F.threshold": on(None, lambda m, x: F.threshold(x, 0.5, -1.0)),
+    "torch.clamp": on(None, lambda m, x: torch.clamp(x, -0.25, 0.5) + torch.clip(x, max=0.25)),
+    "x.clamp": on(None, lambda m, x: x.clamp(min=-0.25) + x.clip(-1, 1)),
+    "x.clamp_min": on(None, lambda m, x: x.clamp_min(0.125) + torch.clamp_max(x, 0.25) + x.clamp_(0, float("inf"))),
     "max pool": on(lambda: nn.MaxPool2d((3, 2), (2, 1), (1, 0))),
     "max pool up": on(lambda: nn.MaxPool2d(2, ceil_mode=True)),  # 6 is divisible by 2, so ceil_mode has no effect
     "average pool": on(lambda: nn.AvgPool2d(3, 2, 1, count_include_pad=False)),
@@ -455,7 +498,15 @@ def functional(run: Callable[[Any], Any]) -> Callable[[], Module]:
 
 
 REFUSED: dict[str, tuple[Callable[[], Module], str]] = {
-    "gelu": (on(nn.GELU), r"node 'part' \(GELU\): unsupported operation\. Supported: Linear, Conv2d, .*torch\.cat"),
+    "prelu as a function": (
+        lambda: Forward(lambda m, x: F.prelu(m.fc(x.flatten(1)), m.part.weight), fc=nn.Linear(192, 2), part=nn.PReLU()),
+        r"\(prelu\): unsupported operation",
+    ),
+    "random rrelu": (on(None, lambda m, x: F.rrelu(x, training=True)), "this rrelu is random in eval mode"),
+    "hardshrink": (
+        on(nn.Hardshrink),
+        r"node 'part' \(Hardshrink\): unsupported operation\. Supported: Linear, Conv2d, .*torch\.cat",
+    ),
     "lstm": (
         lambda: Forward(lambda m, x: m.lstm(x.flatten(1))[0], lstm=nn.LSTM(192, 2)),
         r"node 'lstm' \(LSTM\): unsupported operation",
@@ -606,3 +657,30 @@ def test_the_page_lists_what_is_supported() -> None:
 def test_an_example_that_is_not_a_tensor(example: Any) -> None:
     with pytest.raises(ConversionError, match="the example must be one tensor or array"):
         from_torch(nn.ReLU(), example)
+
+
+# ---- and back ----------------------------------------------------------------------------------------------------
+
+ACTIVATIONS = [
+    *(lrpref.CELU(0.5), lrpref.Clip(-0.5, 1.0), lrpref.Clip(-0.5), lrpref.Clip(None, 0.5), lrpref.ELU(0.5)),
+    *(lrpref.GELU(), lrpref.GELU("tanh"), lrpref.HardSigmoid(), lrpref.HardSwish(), lrpref.HardTanh(-0.5, 1.0)),
+    *(lrpref.LeakyReLU(0.3), lrpref.Mish(), lrpref.PReLU(0.5), lrpref.PReLU([0.5, -0.25, 1.0]), lrpref.ReLU()),
+    *(lrpref.ReLU6(), lrpref.SELU(), lrpref.SiLU(), lrpref.Sigmoid(), lrpref.Softplus(2.0, 1.0), lrpref.Softsign()),
+    *(lrpref.Tanh(), lrpref.Threshold(0.5, -1.0)),
+]
+
+
+@pytest.mark.parametrize("layer", ACTIVATIONS, ids=repr)
+def test_an_activation_has_torchs_values(layer: lrpref.Layer) -> None:
+    """Its module computes the same on either side of every bend, and is imported as the same layer."""
+    net = lrpref.Network([("act", layer, ["input"])])
+    module, x = twin(net).double(), np.linspace(-25, 25, 303).reshape(-1, 3)
+    assert_allclose(net.forward(x), module(torch.tensor(x)).detach().numpy(), rtol=1e-14, atol=2e-15)
+    (node,) = from_torch(module, x).nodes
+    assert type(node.layer) is (lrpref.HardTanh if layer is ACTIVATIONS[1] else type(layer))  # of two bounds
+
+
+@pytest.mark.parametrize("layer", [lrpref.HardSwish(2.0), lrpref.HardSigmoid(width=5.0), lrpref.SELU(1.5)], ids=repr)
+def test_torch_has_no_parameters_for_these(layer: lrpref.Layer) -> None:
+    with pytest.raises(NotOffered, match="has no parameters"):
+        twin(lrpref.Network([("act", layer, ["input"])]))

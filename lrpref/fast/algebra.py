@@ -38,7 +38,7 @@ from ..rules import AlphaBeta, Epsilon, Gamma, Zero
 
 # ---- what is known of layers and rules -------------------------------------------------------------------------
 
-NEVER_NEGATIVE = (layers.ReLU, layers.ReLU6, layers.Sigmoid, layers.Softmax)
+NEVER_NEGATIVE = (layers.ReLU, layers.ReLU6, layers.Sigmoid, layers.Softmax, layers.HardSigmoid, layers.Softplus)
 """Layers whose output is never negative."""
 
 KEEPS_SIGN = (
@@ -49,7 +49,9 @@ KEEPS_SIGN = (
     *(layers.GlobalMaxPool1D, layers.GlobalMaxPool2D, layers.GlobalMaxPool3D),
     *(layers.MaxPool1D, layers.MaxPool2D, layers.MaxPool3D),
     *(layers.UpsampleLinear, layers.UpsampleNearest),
-    *(layers.Flatten, layers.Dropout, layers.Concat, layers.Add),
+    *(layers.CELU, layers.ELU, layers.GELU, layers.HardSwish, layers.LeakyReLU, layers.Mish, layers.PReLU),
+    *(layers.SELU, layers.SiLU, layers.Softsign, layers.Tanh),
+    *(layers.Flatten, layers.Dropout, layers.Concat, layers.Add, layers.LocalResponseNorm),
 )
 """Layers whose output is not negative where none of their inputs is."""
 
@@ -61,10 +63,19 @@ def nonnegative_nodes(nodes: Sequence[tuple[str, layers.Layer, Sequence[str]]]) 
     known: set[str] = set()
     for name, layer, inputs in nodes:
         padded = isinstance(layer, layers.Pad) and type(layer) in PADS and layer.value >= 0
-        kept = padded or type(layer) in KEEPS_SIGN
+        kept = padded or type(layer) in KEEPS_SIGN or _clips_above(layer)
         if type(layer) in NEVER_NEGATIVE or (kept and known.issuperset(inputs)):
             known.add(name)
     return frozenset(known)
+
+
+def _clips_above(layer: layers.Layer) -> bool:
+    """Whether a layer with bounds returns no negative number for one that is not negative."""
+    if type(layer) is layers.Threshold:
+        return layer.value >= 0
+    if type(layer) is layers.Clip:
+        return layer.high is None or layer.high >= 0
+    return type(layer) is layers.HardTanh and layer.max_val >= 0
 
 
 def unitwise(rule: Rule) -> bool:

@@ -110,6 +110,8 @@ class Layout:
 
         Raises ConversionError if the constant varies along another axis or would change the shape.
         """
+        if len(shape) < 2:
+            raise ConversionError(f"an array of shape {shape} has no axis of channels; expected (N, channels, ...)")
         foreign = self.shape(shape)
         aligned = constant.reshape((1,) * max(len(foreign) - constant.ndim, 0) + constant.shape)
         axis = self.axes.index(1)
@@ -119,6 +121,11 @@ class Layout:
                 f"a constant of shape {constant.shape} is not supported; it must be one number, or one per channel"
             )
         return self.features(np.broadcast_to(aligned.ravel(), (shape[1],)).copy())
+
+
+def channels_last(rank: int) -> Layout:
+    """Return the layout of (N, ..., C), whose last axis is that of the channels."""
+    return Layout((0, *range(2, rank), 1))
 
 
 def plain(rank: int) -> Layout:

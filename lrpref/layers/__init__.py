@@ -1,6 +1,6 @@
 """Explicit layers: each has `forward`, and `relevance` under a rule."""
 
-from .activation import LeakyReLU, ReLU, ReLU6, Sigmoid, Tanh, ThreshReLU
+from .activation import LeakyReLU, PReLU, ReLU, ReLU6, Threshold, ThreshReLU
 from .adaptive import (
     AdaptiveAvgPool,
     AdaptiveAvgPool1D,
@@ -28,18 +28,21 @@ from .global_pool import (
     GlobalMaxPool3D,
     GlobalPool,
 )
+from .hard import Clip, HardSigmoid, HardSwish, HardTanh, Softsign
 from .head import Head, LogSoftmax, Softmax
 from .join import Add, Concat
+from .local_norm import LocalResponseNorm
 from .norm import BatchNorm, DiagonalLayer, Scale
 from .pad import Pad, Pad1D, Pad2D, Pad3D
 from .pool import MaxPool, MaxPool1D, MaxPool2D, MaxPool3D, Pool
 from .shape import Dropout, Flatten
+from .smooth import CELU, ELU, GELU, SELU, Mish, Sigmoid, SiLU, Smooth, Softplus, Tanh
 from .upsample import Upsample, UpsampleLinear, UpsampleNearest
 
 BASES = (
     AdaptiveAvgPool, AdaptiveMaxPool, AdaptivePool, AvgPool, Conv, ConvTranspose, Convolution, DiagonalLayer,
     Elementwise, GlobalAvgPool, GlobalMaxPool, GlobalPool, Head, Layer, LinearLayer, MaxPool, Pad, Pool, Routing,
-    Upsample, WeightedLayer,
+    Smooth, Upsample, WeightedLayer,
 )  # fmt: skip
 """The base classes: kinds of layer, not layers by themselves."""
 
@@ -59,6 +62,8 @@ __all__ = [
     "AvgPool2D",
     "AvgPool3D",
     "BatchNorm",
+    "CELU",
+    "Clip",
     "Concat",
     "Conv",
     "Conv1D",
@@ -72,6 +77,7 @@ __all__ = [
     "Dense",
     "DiagonalLayer",
     "Dropout",
+    "ELU",
     "Elementwise",
     "Flatten",
     "GlobalAvgPool",
@@ -83,10 +89,15 @@ __all__ = [
     "GlobalMaxPool2D",
     "GlobalMaxPool3D",
     "GlobalPool",
+    "GELU",
+    "HardSigmoid",
+    "HardSwish",
+    "HardTanh",
     "Head",
     "Layer",
     "LeakyReLU",
     "LinearLayer",
+    "LocalResponseNorm",
     "LogSoftmax",
     "MaxPool",
     "MaxPool1D",
@@ -94,19 +105,27 @@ __all__ = [
     "MaxPool3D",
     "Pad",
     "Pad1D",
+    "Mish",
+    "PReLU",
     "Pad2D",
     "Pad3D",
     "Pool",
     "ReLU",
     "ReLU6",
     "Routing",
+    "SELU",
     "Scale",
+    "SiLU",
     "Sigmoid",
+    "Smooth",
     "Softmax",
+    "Softplus",
+    "Softsign",
     "Tanh",
     "ThreshReLU",
     "Upsample",
     "UpsampleLinear",
     "UpsampleNearest",
+    "Threshold",
     "WeightedLayer",
 ]
