@@ -13,7 +13,7 @@ from .backend import asarray, to_numpy
 from .differences import compare, crosscheck, explain_difference
 from .fast import prepare
 from .fusion import fuse, fusion_plan
-from .importers import from_onnx, from_torch
+from .importers import from_onnx, from_sklearn, from_torch
 from .layers import (
     CELU,
     ELU,
@@ -164,6 +164,7 @@ __all__ = [
     "explain",
     "explain_difference",
     "from_onnx",
+    "from_sklearn",
     "from_torch",
     "fuse",
     "fusion_plan",
