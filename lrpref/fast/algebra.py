@@ -42,7 +42,11 @@ NEVER_NEGATIVE = (layers.ReLU, layers.ReLU6, layers.Sigmoid, layers.Softmax)
 """Layers whose output is never negative."""
 
 POOLS = (layers.MaxPool2D, layers.AvgPool2D, layers.GlobalAvgPool2D)
-KEEPS_SIGN = (*POOLS, layers.Flatten, layers.Dropout, layers.Concat, layers.Add)
+MOVES = (
+    *(layers.Flatten, layers.Dropout, layers.Concat, layers.Reshape, layers.Permute, layers.Slice),
+    *(layers.PixelShuffle, layers.PixelUnshuffle, layers.ChannelShuffle),
+)
+KEEPS_SIGN = (*POOLS, *MOVES, layers.Add, layers.Multiply, layers.Sum, layers.Mean, layers.Max)
 """Layers whose output is not negative where none of their inputs is."""
 
 

@@ -5,10 +5,13 @@ from .base import Convolution, Elementwise, Layer, LinearLayer, Routing, Weighte
 from .conv import Conv2D
 from .dense import Dense
 from .head import Head, LogSoftmax, Softmax
-from .join import Add, Concat
+from .join import Add, Concat, Subtract
 from .norm import BatchNorm, DiagonalLayer, Scale
 from .pool import AvgPool2D, GlobalAvgPool2D, MaxPool2D, Pool2D
-from .shape import Dropout, Flatten, Pad2D
+from .product import Multiply
+from .reduce import Max, Mean, Sum
+from .shape import Dropout, Flatten, Pad2D, Permute, Reshape, Slice
+from .shuffle import ChannelShuffle, PixelShuffle, PixelUnshuffle
 
 BASES = (Layer, LinearLayer, WeightedLayer, Convolution, DiagonalLayer, Elementwise, Head, Pool2D, Routing)
 """The base classes: kinds of layer, not layers by themselves."""
@@ -17,6 +20,7 @@ __all__ = [
     "Add",
     "AvgPool2D",
     "BatchNorm",
+    "ChannelShuffle",
     "Concat",
     "Conv2D",
     "Convolution",
@@ -31,15 +35,25 @@ __all__ = [
     "LeakyReLU",
     "LinearLayer",
     "LogSoftmax",
+    "Max",
     "MaxPool2D",
+    "Mean",
+    "Multiply",
     "Pad2D",
+    "Permute",
+    "PixelShuffle",
+    "PixelUnshuffle",
     "Pool2D",
     "ReLU",
     "ReLU6",
+    "Reshape",
     "Routing",
     "Scale",
     "Sigmoid",
+    "Slice",
     "Softmax",
+    "Subtract",
+    "Sum",
     "Tanh",
     "ThreshReLU",
     "WeightedLayer",

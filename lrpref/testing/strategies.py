@@ -4,7 +4,7 @@ The strategies follow the style of `hypothesis.extra.numpy`: the main argument c
 every argument is a value or a strategy to draw it from.
 
     arrays, nonnegative, generic    arrays of a shape
-    vectors, images                 shapes
+    vectors, images, samples        shapes
     dense, conv2d, ..., layers      a layer for an input of a shape
     layer_cases                     a layer with inputs and relevance: a `LayerCase`
     rules, rule_cases               a rule; a rule with a `LayerCase`
@@ -37,6 +37,7 @@ from ..layers import (
     Add,
     AvgPool2D,
     BatchNorm,
+    ChannelShuffle,
     Concat,
     Conv2D,
     Dense,
@@ -45,12 +46,22 @@ from ..layers import (
     GlobalAvgPool2D,
     Layer,
     LeakyReLU,
+    Max,
     MaxPool2D,
+    Mean,
+    Multiply,
     Pad2D,
+    Permute,
+    PixelShuffle,
+    PixelUnshuffle,
     ReLU,
     ReLU6,
+    Reshape,
     Scale,
     Sigmoid,
+    Slice,
+    Subtract,
+    Sum,
     Tanh,
     ThreshReLU,
 )
@@ -64,12 +75,14 @@ __all__ = [
     "ELEMENTWISE",
     "LAYERS",
     "LINEAR",
+    "PRODUCTS",
     "ROUTING",
     "RULES",
     "Kind",
     "arrays",
     "avg_pool",
     "batch_norm",
+    "channel_shuffle",
     "conv2d",
     "dense",
     "generic",
@@ -79,13 +92,23 @@ __all__ = [
     "layers",
     "leaky_relu",
     "max_pool",
+    "maxima",
+    "means",
+    "multiply",
     "networks",
     "nonnegative",
     "pad",
+    "permute",
+    "pixel_shuffle",
+    "pixel_unshuffle",
     "relevances",
+    "reshape",
     "rule_cases",
     "rules",
+    "samples",
     "scale",
+    "slices",
+    "sums",
     "threshold_relu",
     "vectors",
     "z_box",
@@ -235,6 +258,24 @@ def images(
     SearchStrategy of tuple
     """
     return st.tuples(*map(_strategy, (batch, channels, rows, columns)))
+
+
+def samples(*, batch: Any = UP_TO_3, sizes: Any = UP_TO_3, most: int = 4) -> Strategy[Shape]:
+    """Shapes (N, ...) of any rank: vectors, sequences, images and volumes.
+
+    Parameters
+    ----------
+    batch, sizes : int or strategy
+        The size N, and that of every other axis.
+    most : int, default 4
+        The largest number of axes of a sample.
+
+    Returns
+    -------
+    SearchStrategy of tuple
+    """
+    lists = st.lists(_strategy(sizes), min_size=1, max_size=most)
+    return st.builds(lambda n, found: (n, *found), _strategy(batch), lists)
 
 
 def _strategy(x: Any) -> Strategy[Any]:
@@ -472,6 +513,180 @@ def leaky_relu(shape: Any, *, slope: Any = EIGHTHS) -> Strategy[LeakyReLU]:
     return _strategy(slope).map(LeakyReLU)
 
 
+def _axes(shape: Shape) -> Strategy[tuple[int, ...]]:
+    """Some axes of a sample, each once, counted from either end."""
+    found = st.lists(st.integers(1, len(shape) - 1), min_size=1, max_size=len(shape) - 1, unique=True)
+    return st.builds(lambda axes, back: tuple(a - len(shape) if back else a for a in axes), found, EITHER)
+
+
+def sums(shape: Shape) -> Strategy[Sum]:
+    """Sum layers over any axes of a sample.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        The shape of the input, including the batch.
+
+    Returns
+    -------
+    SearchStrategy of Sum
+    """
+    return st.builds(Sum, _axes(shape), EITHER)
+
+
+def means(shape: Shape) -> Strategy[Mean]:
+    """Mean layers over any axes of a sample, whose sizes should be powers of two.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        The shape of the input, including the batch.
+
+    Returns
+    -------
+    SearchStrategy of Mean
+    """
+    return st.builds(Mean, _axes(shape), EITHER)
+
+
+def maxima(shape: Shape, *, ties: Any = TIES) -> Strategy[Max]:
+    """Max layers over any axes of a sample.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        The shape of the input, including the batch.
+    ties : {"first", "equal"} or strategy
+        As that of `Max`.
+
+    Returns
+    -------
+    SearchStrategy of Max
+    """
+    return st.builds(Max, _axes(shape), EITHER, _strategy(ties))
+
+
+@st.composite
+def slices(draw: Any, shape: Any) -> Slice:
+    """Slice layers that read at least one cell; bounds may be negative, or beyond the array.
+
+    Parameters
+    ----------
+    shape : tuple of int or strategy
+        The shape of the input, including the batch.
+
+    Returns
+    -------
+    SearchStrategy of Slice
+    """
+    shape = drawn(draw, shape)
+    axis = draw(st.integers(1, len(shape) - 1))
+    n = shape[axis]
+    step, bound = draw(st.sampled_from([1, 2, -1, -2])), maybe(st.integers(-n - 1, n + 1))
+    start, stop = draw(bound), draw(bound)
+    axis -= len(shape) if draw(EITHER) else 0
+    return Slice(axis, start, stop, step) if range(n)[start:stop:step] else Slice(axis, None, None, step)
+
+
+@st.composite
+def reshape(draw: Any, shape: Any) -> Reshape:
+    """Reshape layers to as many axes as there are sizes, in another order, or with two of them merged.
+
+    Parameters
+    ----------
+    shape : tuple of int or strategy
+        The shape of the input, including the batch.
+
+    Returns
+    -------
+    SearchStrategy of Reshape
+    """
+    _, *sizes = drawn(draw, shape)
+    if len(sizes) > 1 and draw(EITHER):
+        sizes = [sizes[0] * sizes[1], *sizes[2:]]
+    sizes = draw(st.permutations(sizes))
+    if draw(EITHER):
+        sizes[draw(st.integers(0, len(sizes) - 1))] = -1
+    return Reshape(tuple(sizes))
+
+
+@st.composite
+def permute(draw: Any, shape: Any) -> Permute:
+    """Permute layers with any order of the axes of a sample.
+
+    Parameters
+    ----------
+    shape : tuple of int or strategy
+        The shape of the input, including the batch.
+
+    Returns
+    -------
+    SearchStrategy of Permute
+    """
+    return Permute((0, *draw(st.permutations(range(1, len(drawn(draw, shape)))))))
+
+
+def pixel_shuffle(shape: Shape) -> Strategy[PixelShuffle]:
+    """PixelShuffle layers with a factor that the channels allow.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        The shape of the input, including the batch.
+
+    Returns
+    -------
+    SearchStrategy of PixelShuffle
+    """
+    return st.sampled_from([PixelShuffle(r) for r in (1, 2) if shape[1] % r**2 == 0])
+
+
+def pixel_unshuffle(shape: Shape) -> Strategy[PixelUnshuffle]:
+    """PixelUnshuffle layers with a factor that rows and columns allow.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        The shape of the input, including the batch.
+
+    Returns
+    -------
+    SearchStrategy of PixelUnshuffle
+    """
+    _, _, H, W = shape
+    return st.sampled_from([PixelUnshuffle(r) for r in (1, 2, 3) if H % r == W % r == 0])
+
+
+def channel_shuffle(shape: Shape) -> Strategy[ChannelShuffle]:
+    """ChannelShuffle layers with a number of groups that divides the channels.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        The shape of the input, including the batch.
+
+    Returns
+    -------
+    SearchStrategy of ChannelShuffle
+    """
+    return st.sampled_from([ChannelShuffle(g) for g in range(1, shape[1] + 1) if shape[1] % g == 0])
+
+
+def multiply(shape: Shape) -> Strategy[Multiply]:
+    """Multiply layers of either split.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        The shape of the input, including the batch.
+
+    Returns
+    -------
+    SearchStrategy of Multiply
+    """
+    return st.builds(Multiply, st.sampled_from(["half", "signal"]), st.integers(0, 1))
+
+
 # ---- every kind of layer, with the inputs it takes -------------------------------------------------------------
 
 
@@ -507,6 +722,14 @@ def _side_by_side(draw: Any, shape: Strategy[Shape]) -> tuple[Shape, ...]:
     return tuple((batch, draw(UP_TO_3), *rest) for _ in range(draw(st.integers(2, 3))))
 
 
+@st.composite
+def _factors(draw: Any, shape: Strategy[Shape]) -> tuple[Shape, Shape]:
+    """The shapes of two inputs that are equal, except where one of them has size 1."""
+    batch, *sizes = draw(shape)
+    ones = [draw(st.sampled_from([(n, n), (1, n), (n, 1)])) for n in sizes]
+    return (batch, *(n for n, _ in ones)), (batch, *(n for _, n in ones))
+
+
 _ANY = vectors() | images()
 
 LINEAR: dict[str, Kind] = {
@@ -517,6 +740,9 @@ LINEAR: dict[str, Kind] = {
     "scale": Kind(scale, _one(_ANY)),
     "batch_norm": Kind(batch_norm, _one(_ANY)),
     "add": Kind(lambda shape: st.just(Add()), _alike(_ANY)),
+    "mean": Kind(means, _one(samples(sizes=st.sampled_from([1, 2]) | POWERS, most=3))),
+    "subtract": Kind(lambda shape: st.just(Subtract()), st.builds(lambda shape: (shape,) * 2, samples())),
+    "sum": Kind(sums, _one(samples())),
 }
 """The layers that redistribute relevance by a rule."""
 
@@ -529,6 +755,13 @@ ROUTING: dict[str, Kind] = {
     "pad": Kind(pad, _one(images())),
     "dropout": Kind(lambda shape: st.just(Dropout()), _one(_ANY)),
     "concat": Kind(lambda shape: st.just(Concat()), _side_by_side(_ANY)),
+    "channel_shuffle": Kind(channel_shuffle, _one(samples(sizes=UP_TO_4, most=3))),
+    "max": Kind(maxima, _one(samples())),
+    "permute": Kind(permute, _one(samples())),
+    "pixel_shuffle": Kind(pixel_shuffle, _one(images(channels=st.sampled_from([1, 4, 8]), rows=UP_TO_3))),
+    "pixel_unshuffle": Kind(pixel_unshuffle, _one(images(rows=POWERS, columns=st.sampled_from([2, 4, 6])))),
+    "reshape": Kind(reshape, _one(samples())),
+    "slice": Kind(slices, _one(samples(sizes=UP_TO_4, most=3))),
 }
 """The layers that send relevance back to where each value came from."""
 
@@ -542,7 +775,10 @@ ELEMENTWISE: dict[str, Kind] = {
 }
 """The activations."""
 
-LAYERS = {**LINEAR, **ROUTING, **ELEMENTWISE}
+PRODUCTS: dict[str, Kind] = {"multiply": Kind(multiply, _factors(samples()))}
+"""The products of activations, which share relevance between their factors."""
+
+LAYERS = {**LINEAR, **ROUTING, **ELEMENTWISE, **PRODUCTS}
 
 
 # ---- a layer with inputs and relevance ------------------------------------------------------------------------
