@@ -47,6 +47,7 @@ IMPORTED = {
     "Add": Imported("add", "Add"),
     "AvgPool2D": Imported("AvgPool2d", "AveragePool"),
     "BatchNorm": Imported("BatchNorm2d", "BatchNormalization"),
+    "ChannelShuffle": Imported("ChannelShuffle", "DepthToSpace"),
     "Concat": Imported("cat", "Concat"),
     "Conv2D": Imported("Conv2d", "Conv"),
     "Dense": Imported("Linear", "Gemm"),
@@ -55,21 +56,29 @@ IMPORTED = {
     "GlobalAvgPool2D": Imported("AdaptiveAvgPool2d", "GlobalAveragePool"),
     "LeakyReLU": Imported("LeakyReLU", "LeakyRelu"),
     "LogSoftmax": Imported("LogSoftmax", "LogSoftmax"),
+    "Max": Imported("amax", "ReduceMax"),
     "MaxPool2D": Imported("MaxPool2d", "MaxPool"),
+    "Mean": Imported("mean", "ReduceMean"),
+    "Multiply": Imported("mul", "Mul"),
     "Pad2D": Imported("ZeroPad2d", "Pad"),
+    "Permute": Imported("permute", "Transpose"),
+    "PixelShuffle": Imported("PixelShuffle", "DepthToSpace"),
+    "PixelUnshuffle": Imported("PixelUnshuffle", "SpaceToDepth"),
     "ReLU": Imported("ReLU", "Relu"),
     "ReLU6": Imported("ReLU6", "Clip"),
-    "Scale": Imported(
-        "", "Mul", never="torch has no module of that kind; multiplication by a constant is refused by name"
-    ),
+    "Reshape": Imported("reshape", "Reshape"),
+    "Scale": Imported("mul", "Mul"),
     "Sigmoid": Imported("Sigmoid", "Sigmoid"),
+    "Slice": Imported("getitem", "Slice"),
     "Softmax": Imported("Softmax", "Softmax"),
+    "Subtract": Imported("sub", "Sub"),
+    "Sum": Imported("sum", "ReduceSum"),
     "Tanh": Imported("Tanh", "Tanh"),
     "ThreshReLU": Imported(never="only lrpref.fuse makes it; neither library has one"),
 }
 
 INPUTS = {name: (np.asarray([[[[1.0, -2.0], [0.5, 4.0]]]]),) for name in CONCRETE}
-INPUTS |= {name: 2 * INPUTS[name] for name in ("Add", "Concat")}
+INPUTS |= {name: 2 * INPUTS[name] for name in ("Add", "Concat", "Multiply", "Subtract")}
 INPUTS["Dense"] = (np.asarray([[1.0, -2.0]]),)
 
 MADE = {
@@ -77,9 +86,18 @@ MADE = {
     "BatchNorm": lambda: layers.BatchNorm([1.0], [0.0], [0.0], [0.25], eps=0.0),
     "Conv2D": lambda: layers.Conv2D([[[[1.0, -2.0], [0.5, 1.0]]]], [0.5]),
     "Dense": lambda: layers.Dense([[1.0, -3.0]], [0.5]),
+    "ChannelShuffle": lambda: layers.ChannelShuffle(1),
+    "Max": lambda: layers.Max(2),
     "MaxPool2D": lambda: layers.MaxPool2D(2),
+    "Mean": lambda: layers.Mean((2, 3)),
     "Pad2D": lambda: layers.Pad2D(1),
+    "Permute": lambda: layers.Permute((0, 2, 3, 1)),
+    "PixelShuffle": lambda: layers.PixelShuffle(1),
+    "PixelUnshuffle": lambda: layers.PixelUnshuffle(2),
+    "Reshape": lambda: layers.Reshape((4, -1)),
     "Scale": lambda: layers.Scale([2.0], [1.0]),
+    "Slice": lambda: layers.Slice(3, -1),
+    "Sum": lambda: layers.Sum((1, 3), keepdims=True),
 }
 """A small example of each layer whose parameters have no default."""
 

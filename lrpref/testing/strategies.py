@@ -880,7 +880,8 @@ def z_box(
     SearchStrategy of ZBox
     """
     shape = shapes[0]
-    choices = [(), (shape[1],), shape[1:], *([shape] if whole_batch else [])]
+    per_channel = [(shape[1],)] if len(shape) in (2, 4) else []  # ZBox lines these up with whole images only
+    choices = [(), *per_channel, shape[1:], *([shape] if whole_batch else [])]
     low, high = (draw(nonnegative(draw(st.sampled_from(choices)))) for _ in range(2))
     low, high = (float(v) if v.ndim == 0 else v for v in (-low, high))
     return rule_types.ZBox(low, high, drawn(draw, stabilizer))
@@ -1025,6 +1026,39 @@ def _branches(draw: Any, graph: Graph, at: str, numbers: Arrays) -> str:
     return graph.put(Concat(), side, at)
 
 
+def _gate(draw: Any, graph: Graph, at: str, numbers: Arrays) -> str:
+    """Squeeze and excite: every channel times a number computed from all channels, in either order."""
+    C = graph.shapes[at][1]
+    squeezed = graph.put(draw(st.sampled_from([GlobalAvgPool2D(), Max((2, 3), keepdims=True)])), at)
+    gate = graph.put(ReLU(), graph.put(Conv2D(draw(numbers((C, C, 1, 1)))), squeezed))
+    ends = [at, gate] if draw(EITHER) else [gate, at]
+    return graph.put(draw(multiply(graph.shapes[at])), *ends)
+
+
+def _difference(draw: Any, graph: Graph, at: str, numbers: Arrays) -> str:
+    """A convolution, subtracted from its own input, or its input from it."""
+    C = graph.shapes[at][1]
+    side = graph.put(Conv2D(draw(numbers((C, C, 1, 1))), draw(maybe(numbers((C,))))), at)
+    return graph.put(Subtract(), *((side, at) if draw(EITHER) else (at, side)))
+
+
+def _halves(draw: Any, graph: Graph, at: str, numbers: Arrays) -> str:
+    """The image cut along an axis, and its parts put together as channels; or the first part alone."""
+    axis = draw(st.sampled_from([1, 2, 3]))
+    n = graph.shapes[at][axis]
+    first = graph.put(Slice(axis, None, (n + 1) // 2), at)
+    if n % 2 or draw(EITHER):
+        return first
+    return graph.put(Concat(), graph.put(Slice(axis, n // 2), at), first)
+
+
+def _moves(draw: Any, graph: Graph, at: str, numbers: Arrays) -> str:
+    """The same cells in another order."""
+    shape = graph.shapes[at]
+    made = [pixel_unshuffle(shape), pixel_shuffle(shape), channel_shuffle(shape), permute(shape)]
+    return graph.put(draw(st.one_of(*made, st.just(Reshape((shape[1], -1, 1))))), at)
+
+
 BLOCKS: dict[str, Block] = {
     "convolution": _convolution,
     "max_pool": _max,
@@ -1033,6 +1067,10 @@ BLOCKS: dict[str, Block] = {
     "border": _border,
     "residual": _residual,
     "branches": _branches,
+    "gate": _gate,
+    "difference": _difference,
+    "halves": _halves,
+    "moves": _moves,
 }
 """The blocks of random networks by name."""
 
