@@ -83,7 +83,7 @@ class Reshape(Routing):
 
 @dataclass(frozen=True, eq=False)
 class Permute(Routing):
-    """The axes in another order: axis k of the output is axis axes[k] of the input.
+    """The axes in another order: axis k of the output is axis `axes[k]` of the input.
 
     Parameters
     ----------
@@ -201,8 +201,8 @@ def sample_axes(axes: tuple[int, ...], shape: Shape, what: str) -> tuple[int, ..
     """The axes counted from 0; raises ShapeError unless they are different axes of `shape` other than the batch."""
     found = tuple(axis % max(len(shape), 1) for axis in axes)
     if any(not -len(shape) <= axis < len(shape) for axis in axes) or len({0, *found}) != len(found) + 1:
-        named = f"axis {axes[0]}" if len(axes) == 1 else f"axes {axes}"
-        raise ShapeError(f"{what}: {named} must be axes of {shape} other than the batch, each once")
+        named = f"axis {axes[0]} must be an axis" if len(axes) == 1 else f"axes {axes} must be different axes"
+        raise ShapeError(f"{what}: {named} of {shape} other than the batch")
     return found
 
 
