@@ -26,6 +26,7 @@ from ..layers import (
     LeakyReLU,
     LogSoftmax,
     MaxPool2D,
+    Mean,
     Pad2D,
     ReLU,
     ReLU6,
@@ -34,6 +35,7 @@ from ..layers import (
     Softmax,
     Tanh,
 )
+from . import onnx_moves as moves
 from .graph import Shape, require
 from .layout import Layout, channels_last, plain
 from .onnx_file import FLOATING
@@ -92,6 +94,8 @@ class Call:
         The version of ONNX's operators.
     before : Layer or None
         The layer that computes the first activation; None for the network's input.
+    part, parts : int
+        Which of the operation's results is converted, and how many it has.
     bound : list of str
         What the conversion computes for the size of the example.
     """
@@ -101,6 +105,8 @@ class Call:
     inputs: tuple[Activation | np.ndarray | None, ...]
     opset: int
     before: Layer | None = None
+    part: int = 0
+    parts: int = 1
     bound: list[str] = field(default_factory=list)
 
     @property
@@ -291,7 +297,9 @@ def _sum(call: Call) -> Step:
 
 
 def _sub(call: Call) -> Step:
-    """Scale, with a constant per channel"""
+    """Subtract of activations of one shape; Scale, with a constant per channel"""
+    if len(call.activations) == len(call.inputs) == 2:
+        return moves.difference(call)
     x, constant = _with_constant(call)
     first = call.inputs[0] is x
     ones = np.ones_like(constant)
@@ -299,7 +307,9 @@ def _sub(call: Call) -> Step:
 
 
 def _mul(call: Call) -> Step:
-    """Scale, by a constant per channel"""
+    """Multiply of activations, which broadcasts; Scale, by a constant per channel"""
+    if len(call.activations) == len(call.inputs) == 2:
+        return moves.product(call)
     x, factor = _with_constant(call)
     return [Scale(factor)], x.layout
 
@@ -492,14 +502,12 @@ def _global_average_pool(call: Call) -> Step:
 
 
 def _reduce_mean(call: Call) -> Step:
-    """GlobalAvgPool2D, over rows and columns; followed by Flatten without keepdims"""
+    """Mean over axes; over rows and columns GlobalAvgPool2D, followed by Flatten without keepdims"""
     x, axes = call.x, call.setting("axes", 1)
     axes = axes if isinstance(axes, list) else []
     over, rank = {x.layout.own_axis(axis) for axis in axes}, len(x.shape) - 2
-    require(
-        rank in GLOBAL_AVERAGE_POOLS and over == set(range(2, 2 + rank)),
-        f"a mean over axes {axes} of shape {x.foreign} is not supported; only over rows and columns",
-    )
+    if rank not in GLOBAL_AVERAGE_POOLS or over != set(range(2, 2 + rank)):
+        return moves.reduced(call, Mean)
     pool = GLOBAL_AVERAGE_POOLS[rank]()
     return ([pool], x.layout) if call.attributes.get("keepdims", 1) else ([pool, Flatten()], plain(2))
 
@@ -511,11 +519,11 @@ def _flatten(call: Call) -> Step:
     """Flatten, from axis 1"""
     axis, rank = call.attributes.get("axis", 1), len(call.x.shape)
     require(axis in (1, 1 - rank), f"flattening from axis {axis} is not supported; only from axis 1")
-    return _to_shape(call.x, (call.x.foreign[0], prod(call.x.foreign[1:])))
+    return moves.to_shape(call.x, (call.x.foreign[0], prod(call.x.foreign[1:])))
 
 
 def _reshape(call: Call) -> Step:
-    """Flatten to (N, features); no layer where only axes of size 1 move"""
+    """Flatten to (N, features); Reshape; no layer where only axes of size 1 move"""
     before = call.x.foreign
     told = [int(n) for n in call.weight(1, "shape").ravel()]
     copied = not call.attributes.get("allowzero", 0)
@@ -525,24 +533,14 @@ def _reshape(call: Call) -> Step:
         known = -prod(target)
         require(known > 0 and prod(before) % known == 0, f"cannot reshape {before} to {tuple(told)}")
         target[target.index(-1)] = prod(before) // known
-    return _to_shape(call.x, tuple(target))
+    return moves.to_shape(call.x, tuple(target))
 
 
 def _squeeze(call: Call) -> Step:
-    """Flatten, where rows and columns are removed"""
+    """Flatten, where rows and columns are removed; Reshape"""
     before, axes = call.x.foreign, call.setting("axes", 1)
     axes = list(range(1, len(before))) if axes is None else [axis % len(before) for axis in axes]
-    return _to_shape(call.x, tuple(n for k, n in enumerate(before) if k not in axes or n != 1))
-
-
-def _to_shape(x: Activation, target: Shape) -> Step:
-    """Convert a change of the shape of the file's array to `target`."""
-    if target == (x.foreign[0], prod(x.foreign[1:])):
-        return [Flatten()] if len(x.shape) > 2 else [], x.layout.flattened(x.shape)
-    layout = x.layout.reshaped(x.shape, target)
-    if layout is None:
-        raise ConversionError(f"reshaping {x.foreign} to {target} is not supported; only to (N, features)")
-    return [], layout
+    return moves.to_shape(call.x, tuple(n for k, n in enumerate(before) if k not in axes or n != 1))
 
 
 def _transpose(call: Call) -> Step:
@@ -647,6 +645,7 @@ OPERATIONS: Mapping[str, Callable[[Call], Step]] = {
     "Identity": _identity,
     "Cast": _cast,
     "Neg": _neg,
+    **moves.OPERATIONS,
     "ai.onnx.ml.LinearClassifier": _linear_classifier,
     "ai.onnx.ml.LinearRegressor": _linear_model,
     "ai.onnx.ml.Normalizer": _normalizer,

@@ -283,7 +283,7 @@ class _Importer:
         names = PARAMETERS.get(_spelling(node), PARAMETERS[name]).split()
         if isinstance(node.target, self.torch._ops.OpOverload):
             names = [RENAMED.get(each.name, each.name) for each in node.target._schema.arguments]
-        told = dict(zip(names, node.args, strict=False))
+        told = _named(names, node.args)
         told |= {RENAMED.get(key, key): value for key, value in node.kwargs.items()}
         if module is not None:
             told = {key: getattr(module, key) for key in names if hasattr(module, key)} | {names[0]: told[names[0]]}
@@ -361,6 +361,15 @@ def _functions(torch: Any) -> dict[Any, str]:
             if callable(function) and (name := operation(spelling)) is not None:
                 known[function] = name
     return known
+
+
+def _named(names: Sequence[str], given: Sequence[Any]) -> dict[str, Any]:
+    """Return positional arguments by name; a last name with a star takes all that are left: x.permute(0, 2, 1)."""
+    if not names[-1].startswith("*"):
+        return dict(zip(names, given, strict=False))
+    told, rest = dict(zip(names[:-1], given, strict=False)), list(given[len(names) - 1 :])
+    nested = len(rest) == 1 and isinstance(rest[0], tuple | list)
+    return told | ({names[-1][1:]: list(rest[0]) if nested else rest} if rest else {})
 
 
 def _tensors(torch: Any, value: Any) -> list[Any]:

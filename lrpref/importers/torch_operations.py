@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from math import prod
 from typing import Any
 
 import numpy as np
@@ -37,17 +36,20 @@ from ..layers import (
     Scale,
     Sigmoid,
     Softmax,
+    Subtract,
     Tanh,
 )
 from ..weights.state_dict import as_array
+from . import torch_moves as moves
 from .graph import Shape, require
 
 SUPPORTED = (
     "Linear, Conv2d, BatchNorm1d/2d, ReLU, ReLU6, LeakyReLU, Sigmoid, Tanh, Softmax and LogSoftmax over axis 1, "
     "MaxPool2d, AvgPool2d, AdaptiveAvgPool2d(1), Flatten, Dropout, Identity, ZeroPad2d/ConstantPad2d; "
     "the functions, methods and operators of all those; torch.log of a softmax; clamp from 0, or from 0 to 6; "
-    "+ of two activations; +, -, * and / with a constant per channel; x @ weight; torch.cat along axis 1; "
-    "x.mean((2, 3)); x.view, reshape and squeeze to (N, features)"
+    "+, - and * of two activations; +, -, * and / with a constant per channel; x @ weight; torch.cat along axis 1; "
+    "sum, mean and amax over axes; slices such as x[:, 1:], chunk, split, select, unbind, flip; view, reshape, "
+    "squeeze, unsqueeze, permute, transpose; PixelShuffle, PixelUnshuffle, ChannelShuffle"
 )
 
 
@@ -147,16 +149,20 @@ PARAMETERS: Mapping[str, str] = {
     "softmax": "input dim",
     "sub": "input other alpha",
     "tanh": "input",
+    **moves.PARAMETERS,
 }
 """The operations, and the names of their positional arguments in order; those of a module are its attributes.
 
-A spelling with other positional arguments has a line of its own.
+A spelling with other positional arguments has a line of its own. A name with a star takes all arguments that are left.
 """
 
 ACTIVATIONS = ("input", "other", "tensors")
 """The arguments that may be activations; all others must be constants."""
 
-RENAMED: Mapping[str, str] = {"self": "input", "axis": "dim", "keepdims": "keepdim", "train": "training"}
+RENAMED: Mapping[str, str] = {
+    **{"self": "input", "axis": "dim", "keepdims": "keepdim", "train": "training"},
+    **moves.RENAMED,
+}
 """Other names of keyword arguments."""
 
 MODULES: Mapping[str, str] = {
@@ -182,6 +188,7 @@ MODULES: Mapping[str, str] = {
     "Tanh": "tanh",
     "Unflatten": "reshape",
     "ZeroPad2d": "pad",
+    **moves.MODULES,
 }
 """The classes of torch.nn, and the operation of each."""
 
@@ -222,6 +229,7 @@ SPELLINGS: Mapping[str, str] = {
     "unsqueeze": "reshape",
     "view": "reshape",
     "view_as": "reshape",
+    **moves.SPELLINGS,
 }
 """The functions, methods and operators, and the operation of each; one that has the operation's name needs no line.
 
@@ -323,15 +331,23 @@ def _rsub(call: Call) -> list[Layer]:
 
 def _difference(call: Call, first: str, second: str) -> list[Layer]:
     """Convert first - alpha * second."""
-    require(len(call.shapes) == 1, "a difference of two activations is not supported; only with a constant")
     alpha = 1 if call["alpha"] is None else call["alpha"]
+    if len(call.shapes) == 2:
+        require(alpha == 1, f"a difference with alpha = {alpha} is not supported")
+        require(first == "input", "torch.rsub of two activations is not supported; write other - input")
+        require(
+            call.shapes[0] == call.shapes[1],
+            f"cannot subtract activations of shapes {call.shapes[0]} and {call.shapes[1]}; lrpref does not broadcast",
+        )
+        return [Subtract()]
     if call.reads(first):
         return _affine(call, 1.0, -alpha * call.weight(second))
     return _affine(call, -alpha, call.weight(first))
 
 
 def _mul(call: Call) -> list[Layer]:
-    require(len(call.shapes) == 1, "a product of two activations is not supported; only with a constant")
+    if len(call.shapes) == 2:
+        return moves.product(call.shapes)
     return _affine(call, call.weight("other" if call.reads("input") else "input"), 0.0)
 
 
@@ -452,27 +468,12 @@ def _mean(call: Call) -> list[Layer]:
     rank = len(call.shapes[0])
     dims = call["dim"] if isinstance(call["dim"], Sequence) else [call["dim"]]
     over = {d % rank for d in dims if isinstance(d, int)}
-    require(rank == 4 and over == {2, 3}, f"a mean over {call['dim']} is not supported; only over (2, 3), of images")
+    if rank != 4 or over != {2, 3}:
+        return moves.mean(call)
     return [GlobalAvgPool2D()] if call["keepdim"] else [GlobalAvgPool2D(), Flatten()]
 
 
 # ---- shapes --------------------------------------------------------------------------------------------------------
-
-
-def _reshape(call: Call) -> list[Layer]:
-    (before,) = call.shapes
-    if call.result == before:
-        return []
-    require(
-        call.result[:1] == before[:1] or before[0] != 1 or len(call.result) > 1,
-        f"from {before} to {call.result}, it removes the axis of the samples when there is one sample; "
-        "use x.flatten(1) instead",
-    )
-    require(
-        call.result == (before[0], prod(before[1:])),
-        f"reshaping from {before} to {call.result} is not supported; only to (N, features)",
-    )
-    return [Flatten()]
 
 
 def _dropout(call: Call) -> list[Layer]:
@@ -523,16 +524,17 @@ OPERATIONS: Mapping[str, Callable[[Call], list[Layer]]] = {
     "pad": _pad,
     "relu": lambda call: [ReLU()],
     "relu6": lambda call: [ReLU6()],
-    "reshape": _reshape,
     "rsub": _rsub,
     "sigmoid": lambda call: [Sigmoid()],
     "softmax": _softmax,
     "sub": _sub,
     "tanh": lambda call: [Tanh()],
+    **moves.OPERATIONS,
 }
 """The conversion of each operation to a chain of layers, empty for an identity."""
 
 REASONS: Mapping[str, str] = {
+    **moves.REASONS,
     **dict.fromkeys(("LSTM", "GRU", "RNN", "LSTMCell", "GRUCell", "RNNCell"), "lrpref has no recurrent layers"),
     **dict.fromkeys(
         ("MultiheadAttention", "scaled_dot_product_attention", "multi_head_attention_forward"),
