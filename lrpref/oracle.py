@@ -195,9 +195,9 @@ def _entries(layer: LinearLayer, shapes: list[Shape] | tuple[Shape, ...]) -> Ite
     elif type(layer) is Subtract:
         yield from ((k, i, i, (1, -1)[k]) for k in range(2) for i in np.ndindex(*output))
     elif type(layer) in (Sum, Mean):
-        for j, cells in _reduced(layer, shapes[0]):
-            weight = Fraction(1, len(cells)) if type(layer) is Mean else 1
-            yield from ((0, j, i, weight) for i in cells)
+        for unit, among in _reduced(layer, shapes[0]):
+            weight = Fraction(1, len(among)) if type(layer) is Mean else 1
+            yield from ((0, unit, i, weight) for i in among)
     else:
         raise RuleError(f"the oracle has no matrix for {type(layer).__name__}; it knows lrpref's own linear layers")
 
@@ -430,7 +430,7 @@ def _routing_share(layer: Layer, sample: tuple[np.ndarray, ...], output: Shape) 
         share[np.flatnonzero(origin >= 0), origin[origin >= 0]] = 1
     elif type(layer) is MaxPool2D:
         for row, (c, y, x) in enumerate(np.ndindex(*output)):
-            among = [(c, *cell) for _, cell in _window(layer, sample[0].shape, y, x)]
+            among: list[Index] = [(c, *cell) for _, cell in _window(layer, sample[0].shape, y, x)]
             _send_to_winners(share[row], layer.ties, among, sample[0], numbered[0])
     elif type(layer) is Max:
         for row, (_, among) in enumerate(_reduced(layer, sample[0].shape)):
