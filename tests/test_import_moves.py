@@ -113,7 +113,7 @@ def test_an_exported_program_slices_too() -> None:
         lambda m, torch, F, x: x[:, 1:].permute(0, 2, 3, 1).sum((1, 2)) * x[:, 1:].amax((2, 3))
     )
     x = torch.randn(2, 3, 6, 6)
-    net = lrpref.from_torch(torch.export.export(last.eval(), (x,)), x)
+    net = lrpref.from_torch(torch.export.export(module.eval(), (x,)), x)
     kinds = [type(layer).__name__ for _, layer, _ in net.nodes if type(layer).__name__ != "Slice"]
     assert kinds == ["Conv2D", "Permute", "Sum", "Max", "Multiply"]
 
