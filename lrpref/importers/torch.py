@@ -12,7 +12,8 @@ the parameter "layer1.0.conv1.weight". Other nodes have the names that torch.fx 
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,7 @@ from ..errors import ConversionError, LrprefError
 from ..layers import Layer
 from ..network import INPUT, Network
 from ..weights.state_dict import as_array
-from .graph import Graph, Shape, fixed_where_unproven, require, verify
+from .graph import Graph, Shape, fixed_where_unproven, merged, require, verify
 from .torch_operations import (
     ACTIVATIONS,
     MODULES,
@@ -38,7 +39,10 @@ from .torch_operations import (
 
 RETURNS = "the module must return one tensor that depends on its input"
 ORIGINAL = "the module"
-HINT = "a possible cause is a hook, or a module that changes from call to call"
+HINT = (
+    "possible causes are hooks, modules that change from call to call, and isinstance(x, torch.Tensor), which is False "
+    "in a trace. For the latter, import torch.export.export(module.eval(), (example,)) instead of the module"
+)
 
 
 def from_torch(module: Any, example: Any) -> Network:
@@ -84,10 +88,21 @@ def from_torch(module: Any, example: Any) -> Network:
             verify(net, as_array(z), as_array(_computed(twin, z)), ORIGINAL, HINT)
 
         if importer.decided_by_samples:
-            prove(tuple(x.shape[1:]), 1 if len(x) > 1 else 2)
+            _require_same(prove, tuple(x.shape[1:]), 1 if len(x) > 1 else 2)
         net = fixed_where_unproven(net, tuple(x.shape), (2, 3), importer.graph.bound, prove)
     double = any(tensor.dtype == torch.float64 for tensor in module.state_dict().values())
     return net if double else net.astype(np.float32)
+
+
+def _require_same(prove: Callable[[Shape, int], None], shape: Shape, samples: int) -> None:
+    """Raise ConversionError unless the network is right for another number of samples."""
+    try:
+        prove(shape, samples)
+    except LrprefError as error:
+        raise ConversionError(
+            f"forward computes with the number of samples, and for {samples} of them, {error}. The output of a sample "
+            "must depend on that sample only"
+        ) from error
 
 
 # ---- the module --------------------------------------------------------------------------------------------------
@@ -119,6 +134,8 @@ def _module(torch: Any, module: Any) -> Any:
 
 def _twin(torch: Any, module: Any) -> Any:
     """Return a copy of the module in eval mode, on the CPU, in float64, without wrappers."""
+    from .torch_trace import is_one_operation
+
     for part in module.modules():
         require(
             not isinstance(part, torch.jit.ScriptModule),
@@ -138,7 +155,7 @@ def _twin(torch: Any, module: Any) -> Any:
     for part in twin.modules():
         tensors = {name: value for name, value in vars(part).items() if isinstance(value, torch.Tensor)}
         vars(part).update((name, t.cpu().double() if t.is_floating_point() else t.cpu()) for name, t in tensors.items())
-    return torch.nn.Sequential(twin) if type(twin).__module__.startswith("torch.nn.modules.") else twin
+    return torch.nn.Sequential(twin) if is_one_operation(twin) else twin
 
 
 def _copy(torch: Any, module: Any) -> Any:
@@ -164,13 +181,15 @@ def _inner(torch: Any, module: Any) -> Any:
 
 def _computed(twin: Any, x: Any) -> Any:
     """Return what the module computes."""
-    from .torch_trace import Doubles, called_in, place_of
+    from .torch_trace import Doubles, located, place_of
 
     try:
-        with Doubles():
+        with Doubles(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about the code of the module
             return twin(x.clone())
     except Exception as error:
-        raise ConversionError(f"the module does not run on the example: {error}{called_in(place_of(error))}") from error
+        why = f"the module does not run on the example: {error}"
+        raise ConversionError(located(place_of(error), why)) from error
 
 
 # ---- the graph -------------------------------------------------------------------------------------------------
@@ -187,7 +206,7 @@ class _Importer:
         self.layers: dict[str, list[Layer]] = {}
         self.at: dict[Any, str] = {}
         self.graph.bound += [
-            f"forward decides by the sizes{' at ' * bool(where)}{where}; what it decided holds"
+            f"forward computes with the sizes of images{f' ({where})' if where else ''}, and was followed"
             for kinds, where in tracer.decisions
             if "sizes" in kinds
         ]
@@ -195,16 +214,25 @@ class _Importer:
 
     def network(self) -> Network:
         """Return the network; raises ConversionError."""
-        output = None
+        output, needed = None, self._needed()
         for node in self.fx_nodes:
             if node.op == "placeholder":
                 self.at[node] = INPUT
             elif node.op == "output":
                 output = self._output(node)
-            elif self._is_activation(node) and (read := self._read(node)) is not None:
+            elif node in needed and self._is_activation(node) and (read := self._read(node)) is not None:
                 self._convert(node, *read)
         assert output is not None
         return self.graph.network(output)
+
+    def _needed(self) -> set[Any]:
+        """Return the nodes that the output depends on, through tensors, and those that overwrite others."""
+        needed: set[Any] = set()
+        for node in reversed(self.fx_nodes):
+            if node.op == "output" or node in needed or self.tracer.overwritten[node]:
+                needed.add(node)
+                needed.update(i for i in node.all_input_nodes if _tensors(self.torch, self.values[i]))
+        return needed
 
     def _output(self, node: Any) -> str:
         """Return the name of the network's output."""
@@ -240,25 +268,40 @@ class _Importer:
 
     def _explained(self, node: Any, do: Any, *arguments: Any) -> None:
         """Do something, and let errors name a node, its operation and the line that calls it."""
-        from .torch_trace import called_in
+        from .torch_trace import located
 
         try:
             do(*arguments)
         except LrprefError as error:
-            raise ConversionError(f"{self._label(node)}: {error}{called_in(self.tracer.places[node])}") from error
+            why = located(self.tracer.places[node], f"{self._label(node)}: {error}")
+            raise ConversionError(why) from error
 
     def _add(self, node: Any, source: Any, part: int | None) -> None:
         """Add the layers of the operation `source`, of which `node` is the result or a part."""
         call, inputs = self._call(source, self.values[node], part)
         if call.name == "log":
             self.graph.take_logarithm(inputs[0], len(source.all_input_nodes[0].users) == 1)
-        name = self.graph.add(self._layers(source, call), inputs, self._names(node))
+        name = self._added(self._layers(source, call), inputs, self._names(node))
         shape = self.graph.shapes[name]
         require(shape == call.result, f"its output has shape {call.result}, that of lrpref's layer has {shape}")
         self.graph.bound += [f"{self._label(source)}: {note}" for note in call.bound]
         self.at[node] = name
-        if _in_place(source, call):
-            self._overwrite(source.all_input_nodes[0], name)
+        for overwritten in self.tracer.overwritten[source]:
+            self._overwrite(overwritten, name)
+
+    def _added(self, layers: Sequence[Layer], read: list[str], names: list[str]) -> str:
+        """Add the layers to the graph; a constant added to the output of a layer without bias becomes its bias."""
+        if len(layers) == 1:
+            combined = merged(self.graph.layer(read[0]), layers[0])
+            if combined is not None and self._readers(read[0]) == 1:
+                self.graph.replace(read[0], combined)
+                return read[0]
+        return self.graph.add(layers, read, names)
+
+    def _readers(self, name: str) -> int:
+        """Return how many operations read the value of a node of the network."""
+        same = [node for node, at in self.at.items() if at == name]
+        return len({user for node in same for user in node.users if user not in same})
 
     def _label(self, node: Any) -> str:
         """Return the node's name and operation as text."""
@@ -322,16 +365,18 @@ class _Importer:
         """Return the note that arguments are computed from the sizes of images."""
         found: list[Any] = []
         self.torch.fx.node.map_arg(dict(told), found.append)
-        numbers = [node for node in found if not _tensors(self.torch, self.values[node])]
-        sizes = any("sizes" in self.tracer.whole(node) for node in numbers)
-        return ["its arguments are computed"] if sizes else []
+        kinds = [self.tracer.whole(node) for node in found if node not in self.at]
+        self.decided_by_samples |= any("samples" in each for each in kinds)
+        return ["its arguments are computed"] if any("sizes" in each for each in kinds) else []
 
     def _known(self, node: Any) -> tuple[str, Any]:
         """Return the name of the operation, and the submodule if it is one."""
+        from .torch_trace import OPERATORS
+
         if node.op == "call_module":
             module = self.modules[node.target]
             for kind in type(module).__mro__:
-                if kind.__module__.startswith("torch.nn.") and kind.__name__ in MODULES:
+                if kind.__module__.startswith(OPERATORS) and kind.__name__ in MODULES:
                     return MODULES[kind.__name__], module
         elif node.op == "call_method" or isinstance(node.target, self.torch._ops.OpOverload):
             if (name := operation(_spelling(node))) is not None:
@@ -384,13 +429,6 @@ def _spelling(node: Any) -> str:
     if hasattr(node.target, "_schema"):  # an operation of torch.export, such as "aten::relu"
         return str(node.target._schema.name.rpartition("::")[2])
     return str(getattr(node.target, "__name__", node.target))
-
-
-def _in_place(node: Any, call: Call) -> bool:
-    """Whether the operation overwrites its first input."""
-    spelling = _spelling(node)
-    marked = node.op != "call_module" and (spelling in ("iadd", "isub", "imul", "itruediv") or spelling.endswith("_"))
-    return call.name != "dropout" and (bool(call["inplace"]) or marked)
 
 
 def _what(node: Any, modules: Mapping[str, Any]) -> str:
