@@ -15,7 +15,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 import lrpref
 from lrpref import from_torch
 from lrpref.errors import ConversionError, LrprefError, ShapeError
-from lrpref.importers.torch_operations import OPERATIONS, SUPPORTED
+from lrpref.importers.torch_operations import OPERATIONS, PARAMETERS, SUPPORTED
 from lrpref.layers import WeightedLayer
 from lrpref.weights.state_dict import as_array
 
@@ -304,7 +304,7 @@ BOUND: dict[str, tuple[Callable[[], Module], str]] = {
         pooled(lambda m, x: F.avg_pool2d(x, 2, ceil_mode=True)), r"node 'avg_pool2d' \(avg_pool2d\): its last windows",
     ),
     "a kernel as large as the image": (
-        pooled(lambda m, x: F.avg_pool2d(x, x.size()[2:])), r"forward computes with the sizes of images \(.*\.py:\d+\), and was followed at that",
+        pooled(lambda m, x: F.avg_pool2d(x, x.size()[2:])), r"forward computes with the sizes of images \(.*\.py:\d+\)",
     ),
     "padding to even sizes": (
         pooled(lambda m, x: F.pad(x, (0, x.shape[3] % 2))), r"node 'pad' \(pad\): its arguments are computed at that",
@@ -548,6 +548,30 @@ def test_a_program_of_torch_export_is_a_module(make: Callable[[], Module]) -> No
     expected = from_torch(module, images()).forward(images().numpy())
     for given in (program, program.module()):
         assert_allclose(from_torch(given, images()).forward(images().numpy()), expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "run",
+    [
+        lambda m, x: (lambda a, b: torch.cat([b, a], 1))(*x.chunk(2, 1)),
+        lambda m, x: torch.cat(torch.chunk(x, 2, dim=1)[::-1], 1),
+        lambda m, x: torch.cat(x.chunk(2, dim=-3), 1),
+        lambda m, x: x.chunk(2, 1)[-1],
+    ],
+)
+def test_operations_that_return_several_tensors(
+    run: Callable[[Any, Any], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One layer for each part that is used."""
+
+    def cut(call: Any) -> list[lrpref.layers.Layer]:
+        half = np.eye(4)[2 * call.part : 2 * call.part + 2]
+        return [lrpref.Conv2D(half[:, :, None, None])]
+
+    monkeypatch.setitem(OPERATIONS, "chunk", cut)
+    monkeypatch.setitem(PARAMETERS, "chunk", "input chunks dim")
+    module, x = Forward(run), images(2, 4, 3, 3)
+    assert_allclose(from_torch(module, x).forward(x.numpy()), module(x).numpy(), rtol=1e-6)
 
 
 def test_layers_have_the_names_of_their_weights() -> None:

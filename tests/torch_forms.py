@@ -13,12 +13,13 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import nn
 from torch.nn.utils import parametrizations, parametrize, prune
 from torch.utils.checkpoint import checkpoint, checkpoint_sequential
 
+F = nn.functional
 Module = Any
+torch.set_num_threads(1)  # for tensors this small, threads cost more than they save
 MEAN = torch.tensor([0.5, 0.4, 0.3])
 
 
@@ -385,7 +386,7 @@ FORMS: dict[str, Callable[[], Module]] = {
     "a module called twice": images_of(looped, mix=nn.Conv2d(4, 4, 1)),
     "no_grad": images_of(lambda m, x: torch.no_grad()(lambda: m.mix(x))(), mix=nn.Conv2d(4, 4, 1)),
     "a list of activations": images_of(lambda m, x: [x, F.relu(x)][-1]),
-    "a formatted value": images_of(lambda m, x: x if f"{x.shape} {x.mean():.2f} {x}" else x),
+    "a formatted value": images_of(lambda m, x: F.relu(x) if f"{x.shape} {x.mean():.2f} {x}" else x),
     "an assertion on values": images_of(lambda m, x: asserted(x)),
     "an alias of what is overwritten": images_of(lambda m, x: aliased(x)),
     "a layer of one's own": features_of(lambda m, x: m.mine(x), mine=MyLinear(4, 3)),
@@ -413,7 +414,7 @@ FORMS: dict[str, Callable[[], Module]] = {
 
 
 def asserted(x: Any) -> Any:
-    assert torch.isfinite(x).all() and (x.abs() < 1e6).all(), "not finite"
+    assert torch.isfinite(x).all(), "not finite"
     return F.relu(x)
 
 
@@ -461,7 +462,7 @@ REFUSED: dict[str, tuple[Callable[[], Module], str]] = {
         images_of(lambda m, x: x / x.mean().item()),
         "is a number that depends on the network's input",
     ),
-    "a loop by values": (images_of(lambda m, x: [F.relu(x) for _ in range(int(x.max()) + 1)][0]), "by the values"),
+    "a loop by values": (images_of(lambda m, x: next(F.relu(x) for _ in range(int(x.max()) + 1))), "by the values"),
     "NumPy": (
         images_of(lambda m, x: torch.as_tensor(np.tanh(x.numpy()))),
         r"at .*torch_forms\.py:\d+: torch\.fx could not trace the module: .*those of NumPy",

@@ -1,6 +1,6 @@
 """Import PyTorch modules.
 
-`from_torch` traces a copy of the module with torch.fx (`torch_trace.py`), converts its operations in order
+`from_torch` traces a copy of the module with torch.fx (`_torch_trace.py`), converts its operations in order
 (`torch_operations.py`), and refuses the first unsupported one by name. It then checks on an example that network and
 module compute the same in float64. The module is left unchanged, including its training mode. torch is imported when
 `from_torch` is called.
@@ -72,7 +72,7 @@ def from_torch(module: Any, example: Any) -> Network:
         If torch is not installed.
     """
     torch = library("torch", "torch", "PyTorch modules")
-    from .torch_trace import traced
+    from ._torch_trace import traced
 
     module = _module(torch, module)
     twin, x = _twin(torch, module), _example(torch, example)
@@ -134,7 +134,7 @@ def _module(torch: Any, module: Any) -> Any:
 
 def _twin(torch: Any, module: Any) -> Any:
     """Return a copy of the module in eval mode, on the CPU, in float64, without wrappers."""
-    from .torch_trace import is_one_operation
+    from ._torch_trace import is_one_operation
 
     for part in module.modules():
         require(
@@ -181,7 +181,7 @@ def _inner(torch: Any, module: Any) -> Any:
 
 def _computed(twin: Any, x: Any) -> Any:
     """Return what the module computes."""
-    from .torch_trace import Doubles, located, place_of
+    from ._torch_trace import Doubles, located, place_of
 
     try:
         with Doubles(), warnings.catch_warnings():
@@ -205,6 +205,7 @@ class _Importer:
         self.graph = Graph(tuple(tracer.example.shape))
         self.layers: dict[str, list[Layer]] = {}
         self.at: dict[Any, str] = {}
+        self.parts: dict[tuple[Any, int], str] = {}
         self.graph.bound += [
             f"forward computes with the sizes of images{f' ({where})' if where else ''}, and was followed"
             for kinds, where in tracer.decisions
@@ -268,7 +269,7 @@ class _Importer:
 
     def _explained(self, node: Any, do: Any, *arguments: Any) -> None:
         """Do something, and let errors name a node, its operation and the line that calls it."""
-        from .torch_trace import located
+        from ._torch_trace import located
 
         try:
             do(*arguments)
@@ -278,16 +279,20 @@ class _Importer:
 
     def _add(self, node: Any, source: Any, part: int | None) -> None:
         """Add the layers of the operation `source`, of which `node` is the result or a part."""
-        call, inputs = self._call(source, self.values[node], part)
+        self.at[node] = self._layered(source, self.values[node], part, self._names(node))
+        for overwritten in self.tracer.overwritten[source]:
+            self._overwrite(overwritten, self.at[node])
+
+    def _layered(self, source: Any, result: Any, part: int | None, names: list[str]) -> str:
+        """Return the name of a new node of the network that computes the result of an operation, or a part of it."""
+        call, inputs = self._call(source, result, part)
         if call.name == "log":
-            self.graph.take_logarithm(inputs[0], len(source.all_input_nodes[0].users) == 1)
-        name = self._added(self._layers(source, call), inputs, self._names(node))
+            self.graph.take_logarithm(inputs[0], self._readers(inputs[0]) == 1)
+        name = self._added(self._layers(source, call), inputs, names)
         shape = self.graph.shapes[name]
         require(shape == call.result, f"its output has shape {call.result}, that of lrpref's layer has {shape}")
         self.graph.bound += [f"{self._label(source)}: {note}" for note in call.bound]
-        self.at[node] = name
-        for overwritten in self.tracer.overwritten[source]:
-            self._overwrite(overwritten, name)
+        return name
 
     def _added(self, layers: Sequence[Layer], read: list[str], names: list[str]) -> str:
         """Add the layers to the graph; a constant added to the output of a layer without bias becomes its bias."""
@@ -358,8 +363,11 @@ class _Importer:
         return value
 
     def _part(self, node: Any, index: int) -> Activation:
-        """Return one of the results of an operation that returns several, such as a chunk."""
-        raise ConversionError(f"all results of {node.name!r} are used at once; take them apart first, as in a, b = ...")
+        """Return one of the results of an operation that returns several, where all are passed on together."""
+        value = self.values[node][index]
+        if (node, index) not in self.parts:
+            self.parts[node, index] = self._layered(node, value, index, [f"{node.name}_{index}"])
+        return Activation(self.parts[node, index], tuple(value.shape))
 
     def _computed_arguments(self, told: Mapping[str, Any]) -> list[str]:
         """Return the note that arguments are computed from the sizes of images."""
@@ -371,7 +379,7 @@ class _Importer:
 
     def _known(self, node: Any) -> tuple[str, Any]:
         """Return the name of the operation, and the submodule if it is one."""
-        from .torch_trace import OPERATORS
+        from ._torch_trace import OPERATORS
 
         if node.op == "call_module":
             module = self.modules[node.target]

@@ -4,6 +4,8 @@ torch.fx replaces the tensors in the module's forward pass by proxies, which rec
 proxy also knows its value on the example. Python code that computes with sizes, loops over them or decides by them
 therefore runs as it does without tracing. What it decided holds for that size only, so it is noted. Decisions by the
 values of activations are refused, since they differ from input to input.
+
+This file imports torch, unlike all others of the package, and is itself imported when `from_torch` is called.
 """
 
 from __future__ import annotations
@@ -75,9 +77,16 @@ class Value(torch.fx.Proxy):  # type: ignore[misc]
 
     def __getattr__(self, name: str) -> Any:
         value = getattr(self.value, name)
+        if isinstance(self.value, tuple) and isinstance(value, torch.Tensor):  # such as x.max(1).values
+            return self[next(i for i, part in enumerate(self.value) if part is value)]
         if isinstance(value, torch.Tensor | torch.Size):
             return self.tracer.create_proxy("call_function", getattr, (self, name), {})
         return torch.fx.proxy.Attribute(self, name) if isinstance(value, MethodType | BuiltinMethodType) else value
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(self.value, tuple | list) and isinstance(index, slice) and _holds_tensors(self.value):
+            return [self[i] for i in range(len(self.value))[index]]
+        return self.tracer.create_proxy("call_function", operator.getitem, (self, index), {})
 
     def __iter__(self) -> Iterator[Any]:
         return iter([self[i] for i in range(len(self))])
@@ -190,7 +199,7 @@ class Tracer(torch.fx.Tracer):  # type: ignore[misc]
             name = next(name for i in range(len(taken) + 1) if (name := f"{kind.lower()}_{i}") not in taken)
             self.root.add_module(name, mod)
             found = {part: f"{name}.{path}".rstrip(".") for path, part in mod.named_modules()}
-            self.submodule_paths = {**(self.submodule_paths or {}), **found}
+            self.submodule_paths: dict[Any, str] = {**(self.submodule_paths or {}), **found}
             return name
 
     def call_module(self, m: Any, forward: Any, args: Any, kwargs: Any) -> Any:
