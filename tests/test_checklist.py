@@ -59,9 +59,7 @@ IMPORTED = {
     "Pad2D": Imported("ZeroPad2d", "Pad"),
     "ReLU": Imported("ReLU", "Relu"),
     "ReLU6": Imported("ReLU6", "Clip"),
-    "Scale": Imported(
-        "", "Mul", never="torch has no module of that kind; multiplication by a constant is refused by name"
-    ),
+    "Scale": Imported("mul", "Mul"),
     "Sigmoid": Imported("Sigmoid", "Sigmoid"),
     "Softmax": Imported("Softmax", "Softmax"),
     "Tanh": Imported("Tanh", "Tanh"),

@@ -488,7 +488,10 @@ REFUSED: dict[str, tuple[Callable[[], Module], str]] = REFUSED_FORMS | {
     "two outputs": (functional(lambda x: (x, F.relu(x))), "must return one tensor"),
     "its input": (lambda: Forward(lambda m, x: x), "returns its input"),
     "control flow": (Branching, r"test_import_torch\.py:\d+: forward decides by the values of activations"),
-    "a sum of sizes": (functional(lambda x: sum(x.shape) + x), "computes with the number of samples, .* differs"),
+    "a sum of sizes": (
+        functional(lambda x: sum(x.shape) + x),
+        "computes with the number of samples, .* random numbers of shape .* differs",
+    ),
     "scripted": (lambda: torch.jit.script(nn.Sequential(nn.ReLU())), "TorchScript modules cannot be traced"),
     "a scripted part": (lambda: nn.Sequential(torch.jit.script(nn.ReLU())), "TorchScript modules cannot be traced"),
     "features in rows": (lambda: nn.Linear(8, 2), r"node '0' \(Linear\): expected \(N, 8\), got \(2, 3, 8, 8\)"),
@@ -622,7 +625,9 @@ def test_decisions_by_the_number_of_samples_are_tried_with_another_number() -> N
     harmless = Forward(lambda m, x: F.relu(x if len(x) > 1 else x.clone()))
     assert from_torch(harmless, images()).names == ["relu"]
     harmful = Forward(lambda m, x: F.relu(x) if x.shape[0] > 1 else torch.tanh(x))
-    with pytest.raises(ConversionError, match=r"computes with the number of samples, .* differs"):
+    with pytest.raises(
+        ConversionError, match=r"computes with the number of samples, .* random numbers of shape .* differs"
+    ):
         from_torch(harmful, images())
 
 
@@ -631,6 +636,14 @@ def test_the_wrong_kind_of_thing_comes_with_its_remedy() -> None:
         from_torch(small().state_dict(), images())
     with pytest.raises(ConversionError, match="got type; make an instance of the class"):
         from_torch(Optional, images())
+
+
+def test_what_happens_to_be_right_on_the_example_is_tried_on_random_numbers() -> None:
+    whole = torch.arange(12.0).view(2, 6)
+    with pytest.raises(ConversionError, match=r"node 'to' \(x\.to\): its result has the dtype torch\.int32"):
+        from_torch(Forward(lambda m, x: F.relu(x.to(torch.int32).float())), whole)
+    with pytest.raises(ConversionError, match=r"on random numbers of shape \(2, 6\), .* differs from the module"):
+        from_torch(Forward(lambda m, x: F.relu(x if isinstance(x, torch.fx.Proxy) else x.abs())), whole)
 
 
 def test_half_precision_is_computed_in_float64() -> None:

@@ -21,6 +21,7 @@ from pathlib import Path
 from types import BuiltinMethodType, MethodType, TracebackType
 from typing import Any
 
+import numpy as np
 import torch
 from torch.overrides import TorchFunctionMode
 
@@ -48,8 +49,11 @@ OPERATORS = ("torch.nn.", "torchvision.transforms.")
 
 CASTS = ("half", "float", "bfloat16", "double", "to", "type", "type_as")
 
-OWN = tuple(f"{Path(file).parent}{os.sep}" for file in (torch.__file__, __file__))
+OWN = tuple(f"{Path(file).parent}{os.sep}" for file in (torch.__file__, np.__file__, __file__))
 """The folders whose files are no place in the user's code."""
+
+PYTHON = f"{Path(os.__file__).parent}{os.sep}"
+"""The folder of Python's own library, which may hold those of installed packages."""
 
 HERE = str(Path(__file__))
 
@@ -138,8 +142,6 @@ class Number(Value):
         return round(self._number(), digits)
 
     def __array__(self, *args: Any, **kwargs: Any) -> Any:
-        import numpy as np
-
         return np.asarray(self._number(), *args)
 
 
@@ -334,7 +336,8 @@ def place_of(error: BaseException) -> str:
 
 def _is_theirs(file: str) -> bool:
     """Whether a file belongs to the user, or to a library of models."""
-    return not file.startswith(("<", *OWN))
+    own = file.startswith(("<", *OWN)) or (file.startswith(PYTHON) and "site-packages" not in file)
+    return not own
 
 
 def _asserts(where: str) -> bool:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import copy
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -87,22 +87,34 @@ def from_torch(module: Any, example: Any) -> Network:
             z = torch.randn((samples, *shape), generator=torch.Generator().manual_seed(0), dtype=torch.float64)
             verify(net, as_array(z), as_array(_computed(twin, z)), ORIGINAL, HINT)
 
-        if importer.decided_by_samples:
-            _require_same(prove, tuple(x.shape[1:]), 1 if len(x) > 1 else 2)
-        net = fixed_where_unproven(net, tuple(x.shape), (2, 3), importer.graph.bound, prove)
+        proven = fixed_where_unproven(net, tuple(x.shape), (2, 3), importer.graph.bound, prove)
+        if proven.input_shape is not None or x.ndim != 4 or importer.decided_by_samples:
+            _prove_again(torch, net, twin, x, importer.decided_by_samples)
+        net = proven
     double = any(tensor.dtype == torch.float64 for tensor in module.state_dict().values())
     return net if double else net.astype(np.float32)
 
 
-def _require_same(prove: Callable[[Shape, int], None], shape: Shape, samples: int) -> None:
-    """Raise ConversionError unless the network is right for another number of samples."""
+def _prove_again(torch: Any, net: Network, twin: Any, x: Any, otherwise: bool) -> None:
+    """Compare the network and the module on random samples of the example's size, if the module runs on them.
+
+    Their number differs from that of the example if forward computes `otherwise` for another number. Raises
+    ConversionError.
+    """
+    samples = len(x) if not otherwise else 1 if len(x) > 1 else 2
+    z = torch.randn((samples, *x.shape[1:]), generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     try:
-        prove(shape, samples)
-    except LrprefError as error:
-        raise ConversionError(
-            f"forward computes with the number of samples, and for {samples} of them, {error}. The output of a sample "
-            "must depend on that sample only"
-        ) from error
+        expected = as_array(_computed(twin, z))
+    except ConversionError:
+        return
+    if not np.isfinite(expected).all():
+        return
+    try:
+        verify(net, as_array(z), expected, ORIGINAL, HINT)
+    except ConversionError as error:
+        why = f"on random numbers of shape {tuple(z.shape)}, instead of the example: {error}"
+        reason = "forward computes with the number of samples, but each sample must count by itself; "
+        raise ConversionError(f"{reason if otherwise else ''}{why}") from error
 
 
 # ---- the module --------------------------------------------------------------------------------------------------
@@ -291,6 +303,9 @@ class _Importer:
         name = self._added(self._layers(source, call), inputs, names)
         shape = self.graph.shapes[name]
         require(shape == call.result, f"its output has shape {call.result}, that of lrpref's layer has {shape}")
+        require(
+            result.is_floating_point(), f"its result has the dtype {result.dtype}; only floating point is supported"
+        )
         self.graph.bound += [f"{self._label(source)}: {note}" for note in call.bound]
         return name
 
