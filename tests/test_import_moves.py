@@ -55,6 +55,7 @@ TORCH: dict[str, tuple[Forward, list[str]]] = {
     "torch.flip": (lambda m, torch, F, x: torch.flip(x, (3,)), ["Slice"]),
     "chunk": (lambda m, torch, F, x: torch.chunk(x, 3, dim=1)[2], ["Slice"]),
     "both chunks": (lambda m, torch, F, x: torch.cat([*x.chunk(2, 1)][::-1], 1), ["Slice", "Slice", "Concat"]),
+    "all chunks": (lambda m, torch, F, x: torch.cat(x.chunk(2, 1), 1), ["Slice", "Slice", "Concat"]),
     "split": (lambda m, torch, F, x: x.split([2, 5, 1], 1)[1], ["Slice"]),
     "torch.split": (lambda m, torch, F, x: torch.split(tensor=x, split_size_or_sections=3, dim=1)[2], ["Slice"]),
     "unbind": (lambda m, torch, F, x: x.unbind(1)[2], ["Slice", "Reshape"]),

@@ -1,6 +1,6 @@
 """Import PyTorch modules.
 
-`from_torch` traces a copy of the module with torch.fx (`torch_trace.py`), converts its operations in order
+`from_torch` traces a copy of the module with torch.fx (`_torch_trace.py`), converts its operations in order
 (`torch_operations.py`), and refuses the first unsupported one by name. It then checks on an example that network and
 module compute the same in float64. The module is left unchanged, including its training mode. torch is imported when
 `from_torch` is called.
@@ -12,6 +12,7 @@ the parameter "layer1.0.conv1.weight". Other nodes have the names that torch.fx 
 from __future__ import annotations
 
 import copy
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -22,7 +23,7 @@ from ..errors import ConversionError, LrprefError
 from ..layers import Layer
 from ..network import INPUT, Network
 from ..weights.state_dict import as_array
-from .graph import Graph, Shape, fixed_where_unproven, require, verify
+from .graph import Graph, Shape, fixed_where_unproven, merged, require, verify
 from .torch_operations import (
     ACTIVATIONS,
     MODULES,
@@ -38,7 +39,10 @@ from .torch_operations import (
 
 RETURNS = "the module must return one tensor that depends on its input"
 ORIGINAL = "the module"
-HINT = "a possible cause is a hook, or a module that changes from call to call"
+HINT = (
+    "possible causes are hooks, modules that change from call to call, and isinstance(x, torch.Tensor), which is False "
+    "in a trace. For the latter, import torch.export.export(module.eval(), (example,)) instead of the module"
+)
 
 
 def from_torch(module: Any, example: Any) -> Network:
@@ -68,7 +72,7 @@ def from_torch(module: Any, example: Any) -> Network:
         If torch is not installed.
     """
     torch = library("torch", "torch", "PyTorch modules")
-    from .torch_trace import traced
+    from ._torch_trace import traced
 
     module = _module(torch, module)
     twin, x = _twin(torch, module), _example(torch, example)
@@ -83,11 +87,34 @@ def from_torch(module: Any, example: Any) -> Network:
             z = torch.randn((samples, *shape), generator=torch.Generator().manual_seed(0), dtype=torch.float64)
             verify(net, as_array(z), as_array(_computed(twin, z)), ORIGINAL, HINT)
 
-        if importer.decided_by_samples:
-            prove(tuple(x.shape[1:]), 1 if len(x) > 1 else 2)
-        net = fixed_where_unproven(net, tuple(x.shape), (2, 3), importer.graph.bound, prove)
+        proven = fixed_where_unproven(net, tuple(x.shape), (2, 3), importer.graph.bound, prove)
+        if proven.input_shape is not None or x.ndim != 4 or importer.decided_by_samples:
+            _prove_again(torch, net, twin, x, importer.decided_by_samples)
+        net = proven
     double = any(tensor.dtype == torch.float64 for tensor in module.state_dict().values())
     return net if double else net.astype(np.float32)
+
+
+def _prove_again(torch: Any, net: Network, twin: Any, x: Any, otherwise: bool) -> None:
+    """Compare the network and the module on random samples of the example's size, if the module runs on them.
+
+    Their number differs from that of the example if forward computes `otherwise` for another number. Raises
+    ConversionError.
+    """
+    samples = len(x) if not otherwise else 1 if len(x) > 1 else 2
+    z = torch.randn((samples, *x.shape[1:]), generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    try:
+        expected = as_array(_computed(twin, z))
+    except ConversionError:
+        return
+    if not np.isfinite(expected).all():
+        return
+    try:
+        verify(net, as_array(z), expected, ORIGINAL, HINT)
+    except ConversionError as error:
+        why = f"on random numbers of shape {tuple(z.shape)}, instead of the example: {error}"
+        reason = "forward computes with the number of samples, but each sample must count by itself; "
+        raise ConversionError(f"{reason if otherwise else ''}{why}") from error
 
 
 # ---- the module --------------------------------------------------------------------------------------------------
@@ -119,6 +146,8 @@ def _module(torch: Any, module: Any) -> Any:
 
 def _twin(torch: Any, module: Any) -> Any:
     """Return a copy of the module in eval mode, on the CPU, in float64, without wrappers."""
+    from ._torch_trace import is_one_operation
+
     for part in module.modules():
         require(
             not isinstance(part, torch.jit.ScriptModule),
@@ -138,7 +167,7 @@ def _twin(torch: Any, module: Any) -> Any:
     for part in twin.modules():
         tensors = {name: value for name, value in vars(part).items() if isinstance(value, torch.Tensor)}
         vars(part).update((name, t.cpu().double() if t.is_floating_point() else t.cpu()) for name, t in tensors.items())
-    return torch.nn.Sequential(twin) if type(twin).__module__.startswith("torch.nn.modules.") else twin
+    return torch.nn.Sequential(twin) if is_one_operation(twin) else twin
 
 
 def _copy(torch: Any, module: Any) -> Any:
@@ -164,13 +193,15 @@ def _inner(torch: Any, module: Any) -> Any:
 
 def _computed(twin: Any, x: Any) -> Any:
     """Return what the module computes."""
-    from .torch_trace import Doubles, called_in, place_of
+    from ._torch_trace import Doubles, located, place_of
 
     try:
-        with Doubles():
+        with Doubles(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about the code of the module
             return twin(x.clone())
     except Exception as error:
-        raise ConversionError(f"the module does not run on the example: {error}{called_in(place_of(error))}") from error
+        why = f"the module does not run on the example: {error}"
+        raise ConversionError(located(place_of(error), why)) from error
 
 
 # ---- the graph -------------------------------------------------------------------------------------------------
@@ -186,8 +217,9 @@ class _Importer:
         self.graph = Graph(tuple(tracer.example.shape))
         self.layers: dict[str, list[Layer]] = {}
         self.at: dict[Any, str] = {}
+        self.parts: dict[tuple[Any, int], str] = {}
         self.graph.bound += [
-            f"forward decides by the sizes{' at ' * bool(where)}{where}; what it decided holds"
+            f"forward computes with the sizes of images{f' ({where})' if where else ''}, and was followed"
             for kinds, where in tracer.decisions
             if "sizes" in kinds
         ]
@@ -195,16 +227,25 @@ class _Importer:
 
     def network(self) -> Network:
         """Return the network; raises ConversionError."""
-        output = None
+        output, needed = None, self._needed()
         for node in self.fx_nodes:
             if node.op == "placeholder":
                 self.at[node] = INPUT
             elif node.op == "output":
                 output = self._output(node)
-            elif self._is_activation(node) and (read := self._read(node)) is not None:
+            elif node in needed and self._is_activation(node) and (read := self._read(node)) is not None:
                 self._convert(node, *read)
         assert output is not None
         return self.graph.network(output)
+
+    def _needed(self) -> set[Any]:
+        """Return the nodes that the output depends on, through tensors, and those that overwrite others."""
+        needed: set[Any] = set()
+        for node in reversed(self.fx_nodes):
+            if node.op == "output" or node in needed or self.tracer.overwritten[node]:
+                needed.add(node)
+                needed.update(i for i in node.all_input_nodes if _tensors(self.torch, self.values[i]))
+        return needed
 
     def _output(self, node: Any) -> str:
         """Return the name of the network's output."""
@@ -240,25 +281,47 @@ class _Importer:
 
     def _explained(self, node: Any, do: Any, *arguments: Any) -> None:
         """Do something, and let errors name a node, its operation and the line that calls it."""
-        from .torch_trace import called_in
+        from ._torch_trace import located
 
         try:
             do(*arguments)
         except LrprefError as error:
-            raise ConversionError(f"{self._label(node)}: {error}{called_in(self.tracer.places[node])}") from error
+            why = located(self.tracer.places[node], f"{self._label(node)}: {error}")
+            raise ConversionError(why) from error
 
     def _add(self, node: Any, source: Any, part: int | None) -> None:
         """Add the layers of the operation `source`, of which `node` is the result or a part."""
-        call, inputs = self._call(source, self.values[node], part)
+        self.at[node] = self._layered(source, self.values[node], part, self._names(node))
+        for overwritten in self.tracer.overwritten[source]:
+            self._overwrite(overwritten, self.at[node])
+
+    def _layered(self, source: Any, result: Any, part: int | None, names: list[str]) -> str:
+        """Return the name of a new node of the network that computes the result of an operation, or a part of it."""
+        call, inputs = self._call(source, result, part)
         if call.name == "log":
-            self.graph.take_logarithm(inputs[0], len(source.all_input_nodes[0].users) == 1)
-        name = self.graph.add(self._layers(source, call), inputs, self._names(node))
+            self.graph.take_logarithm(inputs[0], self._readers(inputs[0]) == 1)
+        name = self._added(self._layers(source, call), inputs, names)
         shape = self.graph.shapes[name]
         require(shape == call.result, f"its output has shape {call.result}, that of lrpref's layer has {shape}")
+        require(
+            result.is_floating_point(), f"its result has the dtype {result.dtype}; only floating point is supported"
+        )
         self.graph.bound += [f"{self._label(source)}: {note}" for note in call.bound]
-        self.at[node] = name
-        if _in_place(source, call):
-            self._overwrite(source.all_input_nodes[0], name)
+        return name
+
+    def _added(self, layers: Sequence[Layer], read: list[str], names: list[str]) -> str:
+        """Add the layers to the graph; a constant added to the output of a layer without bias becomes its bias."""
+        if len(layers) == 1:
+            combined = merged(self.graph.layer(read[0]), layers[0])
+            if combined is not None and self._readers(read[0]) == 1:
+                self.graph.replace(read[0], combined)
+                return read[0]
+        return self.graph.add(layers, read, names)
+
+    def _readers(self, name: str) -> int:
+        """Return how many operations read the value of a node of the network."""
+        same = [node for node, at in self.at.items() if at == name]
+        return len({user for node in same for user in node.users if user not in same})
 
     def _label(self, node: Any) -> str:
         """Return the node's name and operation as text."""
@@ -315,23 +378,28 @@ class _Importer:
         return value
 
     def _part(self, node: Any, index: int) -> Activation:
-        """Return one of the results of an operation that returns several, such as a chunk."""
-        raise ConversionError(f"all results of {node.name!r} are used at once; take them apart first, as in a, b = ...")
+        """Return one of the results of an operation that returns several, where all are passed on together."""
+        value = self.values[node][index]
+        if (node, index) not in self.parts:
+            self.parts[node, index] = self._layered(node, value, index, [f"{node.name}_{index}"])
+        return Activation(self.parts[node, index], tuple(value.shape))
 
     def _computed_arguments(self, told: Mapping[str, Any]) -> list[str]:
         """Return the note that arguments are computed from the sizes of images."""
         found: list[Any] = []
         self.torch.fx.node.map_arg(dict(told), found.append)
-        numbers = [node for node in found if not _tensors(self.torch, self.values[node])]
-        sizes = any("sizes" in self.tracer.whole(node) for node in numbers)
-        return ["its arguments are computed"] if sizes else []
+        kinds = [self.tracer.whole(node) for node in found if node not in self.at]
+        self.decided_by_samples |= any("samples" in each for each in kinds)
+        return ["its arguments are computed"] if any("sizes" in each for each in kinds) else []
 
     def _known(self, node: Any) -> tuple[str, Any]:
         """Return the name of the operation, and the submodule if it is one."""
+        from ._torch_trace import OPERATORS
+
         if node.op == "call_module":
             module = self.modules[node.target]
             for kind in type(module).__mro__:
-                if kind.__module__.startswith("torch.nn.") and kind.__name__ in MODULES:
+                if kind.__module__.startswith(OPERATORS) and kind.__name__ in MODULES:
                     return MODULES[kind.__name__], module
         elif node.op == "call_method" or isinstance(node.target, self.torch._ops.OpOverload):
             if (name := operation(_spelling(node))) is not None:
@@ -393,13 +461,6 @@ def _spelling(node: Any) -> str:
     if hasattr(node.target, "_schema"):  # an operation of torch.export, such as "aten::relu"
         return str(node.target._schema.name.rpartition("::")[2])
     return str(getattr(node.target, "__name__", node.target))
-
-
-def _in_place(node: Any, call: Call) -> bool:
-    """Whether the operation overwrites its first input."""
-    spelling = _spelling(node)
-    marked = node.op != "call_module" and (spelling in ("iadd", "isub", "imul", "itruediv") or spelling.endswith("_"))
-    return call.name != "dropout" and (bool(call["inplace"]) or marked)
 
 
 def _what(node: Any, modules: Mapping[str, Any]) -> str:

@@ -147,6 +147,7 @@ PARAMETERS: Mapping[str, str] = {
     "rsub": "input other alpha",
     "sigmoid": "input",
     "softmax": "input dim",
+    "standardize": "input mean std",
     "sub": "input other alpha",
     "tanh": "input",
     **moves.PARAMETERS,
@@ -180,6 +181,7 @@ MODULES: Mapping[str, str] = {
     "Linear": "linear",
     "LogSoftmax": "log_softmax",
     "MaxPool2d": "max_pool",
+    "Normalize": "standardize",  # of torchvision.transforms
     "ReLU": "relu",
     "ReLU6": "relu6",
     "Sigmoid": "sigmoid",
@@ -195,6 +197,7 @@ MODULES: Mapping[str, str] = {
 SPELLINGS: Mapping[str, str] = {
     "adaptive_avg_pool2d": "adaptive_avg_pool",
     "avg_pool2d": "avg_pool",
+    "bfloat16": "identity",
     "clamp_max": "clamp",
     "clamp_min": "clamp",
     "clip": "clamp",
@@ -203,6 +206,8 @@ SPELLINGS: Mapping[str, str] = {
     "concatenate": "cat",
     "contiguous": "identity",
     "conv2d": "conv",
+    "cpu": "identity",
+    "cuda": "identity",
     "detach": "identity",
     "divide": "div",
     "double": "identity",
@@ -211,6 +216,7 @@ SPELLINGS: Mapping[str, str] = {
     "dropout3d": "dropout",
     "flatten": "reshape",
     "float": "identity",
+    "half": "identity",
     "iadd": "add",
     "imul": "mul",
     "isub": "sub",
@@ -225,6 +231,8 @@ SPELLINGS: Mapping[str, str] = {
     "to": "identity",
     "true_divide": "div",
     "truediv": "div",
+    "type": "identity",
+    "type_as": "identity",
     "unflatten": "reshape",
     "unsqueeze": "reshape",
     "view": "reshape",
@@ -363,6 +371,11 @@ def _neg(call: Call) -> list[Layer]:
     return _affine(call, -1.0, 0.0)
 
 
+def _standardize(call: Call) -> list[Layer]:
+    w = 1 / call.weight("std").astype(np.float64)
+    return [Scale(w, -w * call.weight("mean"))]
+
+
 def _affine(call: Call, weight: Any, bias: Any) -> list[Layer]:
     """Return weight * activation + bias as a layer, none for the identity."""
     w, b = _per_channel(call, weight), _per_channel(call, bias)
@@ -375,18 +388,17 @@ def _per_channel(call: Call, constant: Any) -> np.ndarray:
     """Return a constant operand as one number per channel, or refuse it."""
     (shape,) = call.shapes
     c = np.asarray(constant, np.float64)
-    require(
-        len(shape) > 1 and call.result == shape,
-        f"the constant of shape {c.shape} changes the activation's shape {shape}",
-    )
+    fits = len(shape) > 1 and np.broadcast_shapes(c.shape, shape) == shape
+    require(fits, f"a constant of shape {c.shape} changes the activation's shape {shape}; lrpref does not broadcast")
     c = c.reshape((1,) * (len(shape) - c.ndim) + c.shape)
-    axes = [axis for axis, n in enumerate(c.shape) if n > 1 and axis != 1]
-    where = {0: "sample", 1: "channel"}
-    require(
-        not axes,
-        f"a constant of shape {c.shape} has one number per {where.get(axes[0], 'position') if axes else ''}; only one "
-        "number, or one per channel (axis 1), is supported",
-    )
+    for axis in (axis for axis in range(c.ndim) if axis != 1):
+        first = c.take([0], axis)
+        require(
+            bool((c == first).all()),
+            f"a constant of shape {c.shape} has one number per {'position' if axis else 'sample'}; only one number, or "
+            "one per channel (axis 1), is supported",
+        )
+        c = first
     return np.broadcast_to(c.ravel(), (shape[1],)).copy()
 
 
@@ -527,6 +539,7 @@ OPERATIONS: Mapping[str, Callable[[Call], list[Layer]]] = {
     "rsub": _rsub,
     "sigmoid": lambda call: [Sigmoid()],
     "softmax": _softmax,
+    "standardize": _standardize,
     "sub": _sub,
     "tanh": lambda call: [Tanh()],
     **moves.OPERATIONS,

@@ -4,6 +4,8 @@ torch.fx replaces the tensors in the module's forward pass by proxies, which rec
 proxy also knows its value on the example. Python code that computes with sizes, loops over them or decides by them
 therefore runs as it does without tracing. What it decided holds for that size only, so it is noted. Decisions by the
 values of activations are refused, since they differ from input to input.
+
+This file imports torch, unlike all others of the package, and is itself imported when `from_torch` is called.
 """
 
 from __future__ import annotations
@@ -13,11 +15,13 @@ import math
 import operator
 import os
 import sys
+import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import BuiltinMethodType, MethodType, TracebackType
 from typing import Any
 
+import numpy as np
 import torch
 from torch.overrides import TorchFunctionMode
 
@@ -31,13 +35,25 @@ NOTHING: Kinds = frozenset()
 READ_SIZES = ("shape", "size", "numel", "nelement", "stride", "storage_offset")
 """The attributes and methods of tensors whose result depends on the tensor's shape only."""
 
+CREATE_LIKE = ("zeros_like", "ones_like", "full_like", "new_zeros", "new_ones", "new_full", "new_tensor")
+"""The functions and methods that create a tensor of another one's size, whatever its values."""
+
+FACTORIES = (torch.zeros, torch.ones, torch.full, torch.arange, torch.linspace, torch.eye)
+"""The functions that create tensors of given sizes."""
+
 READ_STRUCTURE = ("dim", "ndimension", "is_floating_point", "is_complex", "is_contiguous", "get_device")
 """The methods of tensors whose result is the same for all inputs."""
 
+OPERATORS = ("torch.nn.", "torchvision.transforms.")
+"""The packages whose modules are single operations."""
+
 CASTS = ("half", "float", "bfloat16", "double", "to", "type", "type_as")
 
-OWN = tuple(f"{Path(file).parent}{os.sep}" for file in (torch.__file__, __file__))
+OWN = tuple(f"{Path(file).parent}{os.sep}" for file in (torch.__file__, np.__file__, __file__))
 """The folders whose files are no place in the user's code."""
+
+PYTHON = f"{Path(os.__file__).parent}{os.sep}"
+"""The folder of Python's own library, which may hold those of installed packages."""
 
 HERE = str(Path(__file__))
 
@@ -65,9 +81,16 @@ class Value(torch.fx.Proxy):  # type: ignore[misc]
 
     def __getattr__(self, name: str) -> Any:
         value = getattr(self.value, name)
+        if isinstance(self.value, tuple) and isinstance(value, torch.Tensor):  # such as x.max(1).values
+            return self[next(i for i, part in enumerate(self.value) if part is value)]
         if isinstance(value, torch.Tensor | torch.Size):
             return self.tracer.create_proxy("call_function", getattr, (self, name), {})
         return torch.fx.proxy.Attribute(self, name) if isinstance(value, MethodType | BuiltinMethodType) else value
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(self.value, tuple | list) and isinstance(index, slice) and _holds_tensors(self.value):
+            return [self[i] for i in range(len(self.value))[index]]
+        return self.tracer.create_proxy("call_function", operator.getitem, (self, index), {})
 
     def __iter__(self) -> Iterator[Any]:
         return iter([self[i] for i in range(len(self))])
@@ -78,8 +101,17 @@ class Value(torch.fx.Proxy):  # type: ignore[misc]
         return len(self.value)
 
     def __bool__(self) -> bool:
+        return bool(self._number())
+
+    def __int__(self) -> int:
+        return int(self._number())
+
+    def __float__(self) -> float:
+        return float(self._number())
+
+    def _number(self) -> Any:
         self.tracer.decide(self.tracer.whole(self.node))
-        return bool(self.value)
+        return self.value
 
     def __format__(self, spec: str) -> str:
         return format(self.value, spec)
@@ -106,23 +138,11 @@ class Number(Value):
     def __index__(self) -> int:
         return operator.index(self._number())
 
-    def __int__(self) -> int:
-        return int(self._number())
-
-    def __float__(self) -> float:
-        return float(self._number())
-
     def __round__(self, digits: int | None = None) -> Any:
         return round(self._number(), digits)
 
     def __array__(self, *args: Any, **kwargs: Any) -> Any:
-        import numpy as np
-
         return np.asarray(self._number(), *args)
-
-    def _number(self) -> Any:
-        self.tracer.decide(self.tracer.whole(self.node))
-        return self.value
 
 
 class Tracer(torch.fx.Tracer):  # type: ignore[misc]
@@ -134,6 +154,8 @@ class Tracer(torch.fx.Tracer):  # type: ignore[misc]
         The value of every node on the example; all are kept alive, so that their addresses differ.
     kinds : dict of fx.Node to Kinds or list of Kinds
         What every number depends on; for several numbers, one entry each.
+    overwritten : dict of fx.Node to list of fx.Node
+        The nodes whose values an operation overwrites.
     places : dict of fx.Node to str
         The file and line of the user's code where the operation was called, or "".
     decisions : list of (Kinds, str)
@@ -141,10 +163,12 @@ class Tracer(torch.fx.Tracer):  # type: ignore[misc]
     """
 
     def __init__(self, example: torch.Tensor) -> None:
-        super().__init__(autowrap_modules=(math,))
+        super().__init__(autowrap_modules=(math,), autowrap_functions=FACTORIES)
+        self._autowrap_search.append(torch)  # where torch.fx looks for the functions, besides the user's globals
         self.example = example
         self.values: dict[Any, Any] = {}
         self.kinds: dict[Any, Any] = {}
+        self.overwritten: dict[Any, list[Any]] = {}
         self.places: dict[Any, str] = {}
         self.decisions: list[tuple[Kinds, str]] = []
         self.evaluating = False
@@ -156,9 +180,8 @@ class Tracer(torch.fx.Tracer):  # type: ignore[misc]
         return root_fn, [self.root, self.create_proxy("placeholder", "input", (), {})]
 
     def is_leaf_module(self, m: Any, module_qualified_name: str) -> bool:
-        """Whether a module is one operation: its forward is that of a class in torch.nn, other than a container."""
-        home = getattr(type(m).forward, "__module__", "") or ""
-        return home.startswith("torch.nn.") and not home.endswith(".container")
+        """Whether a module is one operation."""
+        return is_one_operation(m)
 
     def getattr(self, attr: str, attr_val: Any, parameter_proxy_cache: Any) -> Any:
         """Return an attribute of a module; parameters are tensors, so what is computed from them alone is computed."""
@@ -177,7 +200,8 @@ class Tracer(torch.fx.Tracer):  # type: ignore[misc]
             taken = dict(self.root.named_children())
             name = next(name for i in range(len(taken) + 1) if (name := f"{kind.lower()}_{i}") not in taken)
             self.root.add_module(name, mod)
-            self.submodule_paths = {**(self.submodule_paths or {}), mod: name}
+            found = {part: f"{name}.{path}".rstrip(".") for path, part in mod.named_modules()}
+            self.submodule_paths: dict[Any, str] = {**(self.submodule_paths or {}), **found}
             return name
 
     def call_module(self, m: Any, forward: Any, args: Any, kwargs: Any) -> Any:
@@ -189,9 +213,16 @@ class Tracer(torch.fx.Tracer):  # type: ignore[misc]
         node = super().create_node(kind, target, args, kwargs, *rest, **named)
         self.places[node] = place(sys._getframe())
         if kind != "output":
+            before = self._versions(node)
             self.values[node] = self._evaluate(node)
             self.kinds[node] = self._depends_on(node)
+            self.overwritten[node] = [i for i, version in self._versions(node).items() if version != before[i]]
         return node
+
+    def _versions(self, node: Any) -> dict[Any, int]:
+        """Return the version of each tensor that an operation reads; operations in place change it."""
+        read = ((i, self.values[i]) for i in node.all_input_nodes)
+        return {i: value._version for i, value in read if isinstance(value, torch.Tensor)}
 
     def proxy(self, node: Any) -> Any:
         """Return what stands for the value of a node in forward; the value itself if all inputs have the same."""
@@ -239,6 +270,10 @@ class Tracer(torch.fx.Tracer):  # type: ignore[misc]
             if name in ("shape", "size"):
                 return sizes[axis] if isinstance(axis, int) else sizes
             return frozenset().union(*sizes)
+        if getattr(name, "__name__", name) in CREATE_LIKE:
+            others = [each for each in node.all_input_nodes if each is not source]
+            like = [_kind_of_axis(a) for a in range(self.values[node].ndim)] if "like" in str(name) else []
+            return frozenset().union(*like, *map(self.whole, others))
         if source is not None and node.target is operator.getitem and isinstance(self.kinds[source], list):
             index = node.args[1]
             if isinstance(index, int | slice):
@@ -271,6 +306,12 @@ def _holds_tensors(value: Any) -> bool:
     )
 
 
+def is_one_operation(module: Any) -> bool:
+    """Whether a module is one operation: its forward is that of a class in `OPERATORS`, other than a container."""
+    home = getattr(type(module).forward, "__module__", None) or ""
+    return home.startswith(OPERATORS) and not home.endswith(".container")
+
+
 # ---- places in the user's code -------------------------------------------------------------------------------------
 
 
@@ -295,7 +336,8 @@ def place_of(error: BaseException) -> str:
 
 def _is_theirs(file: str) -> bool:
     """Whether a file belongs to the user, or to a library of models."""
-    return not file.startswith(("<", *OWN))
+    own = file.startswith(("<", *OWN)) or (file.startswith(PYTHON) and "site-packages" not in file)
+    return not own
 
 
 def _asserts(where: str) -> bool:
@@ -311,18 +353,20 @@ def traced(module: Any, example: torch.Tensor) -> tuple[Tracer, Sequence[Any]]:
     """Trace a module on an example; return the tracer and the nodes in order. Raises ConversionError."""
     tracer = Tracer(example)
     try:
-        with Doubles():
+        with Doubles(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch issued them when the module ran
             return tracer, list(tracer.trace(module).nodes)
     except ConversionError as error:
-        raise ConversionError(f"{error}{called_in(place_of(error))}") from error
+        raise ConversionError(located(place_of(error), str(error))) from error
     except Exception as error:
-        raise ConversionError(
-            f"torch.fx could not trace the module: {error}{called_in(place_of(error))}. A function outside torch was "
-            "given a tensor or its size, for example; import the part of the module without it, or export the module "
-            "with torch.onnx.export and use lrpref.importers.read"
-        ) from error
+        why = (
+            f"torch.fx could not trace the module: {error}. Functions that are not torch's, such as those of NumPy or "
+            "torch.jit.script, cannot be traced where they take tensors; call torch's instead, or import "
+            "torch.export.export(module.eval(), (example,)) instead of the module"
+        )
+        raise ConversionError(located(place_of(error), why)) from error
 
 
-def called_in(where: str) -> str:
-    """Return a place as the end of a message."""
-    return f" (called at {where})" if where else ""
+def located(where: str, message: str) -> str:
+    """Return a message that begins with a place in the user's code, if there is one."""
+    return f"at {where}: {message}" if where else message
