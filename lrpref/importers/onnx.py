@@ -33,11 +33,12 @@ from ..weights import MAX_BYTES
 from ..weights.state_dict import as_array
 from .graph import Graph, Shape, fixed_where_unproven, merged, require, verify
 from .layout import Layout, channels_last, plain
+from .onnx_call import Activation, Call
 from .onnx_evaluator import evaluated, evaluated_all
 from .onnx_file import CLASSICAL, DOMAINS, FLOATING, Model, fixed_shape, in_words, read_model
 from .onnx_folding import FOLDED, check_rounding, folded_size
 from .onnx_moves import PARTED
-from .onnx_operations import ANY_ORDER, OPERATIONS, OUTPUT, SUPPORTED, Activation, Call
+from .onnx_operations import ANY_ORDER, OPERATIONS, OUTPUT, SUPPORTED
 from .onnx_refusals import kind, label, place, unsupported
 
 MAX_WORK = 2**38

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from itertools import accumulate
 from math import prod
-from typing import TYPE_CHECKING
 
 from .._support.untrusted import MAX_AXES
 from ..arithmetic import LARGEST
@@ -24,10 +23,7 @@ from ..layers import (
 )
 from .graph import Shape, cells, require, reshaped
 from .layout import Layout, plain
-
-if TYPE_CHECKING:
-    from .onnx_operations import Activation, Call, Step
-
+from .onnx_call import Activation, Call, Step
 
 # ---- parts -------------------------------------------------------------------------------------------------------
 

@@ -24,6 +24,7 @@ from ..layers import Layer
 from ..network import INPUT, Network
 from ..weights.state_dict import as_array
 from .graph import Graph, Shape, fixed_where_unproven, merged, require, verify
+from .torch_call import Activation, Call
 from .torch_operations import (
     ACTIVATIONS,
     MODULES,
@@ -32,8 +33,6 @@ from .torch_operations import (
     REASONS,
     RENAMED,
     SUPPORTED,
-    Activation,
-    Call,
     operation,
 )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from itertools import accumulate
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..arithmetic import LARGEST
 from ..layers import (
@@ -21,10 +21,7 @@ from ..layers import (
 )
 from ..weights.state_dict import as_array
 from .graph import Shape, cells, require, reshaped
-
-if TYPE_CHECKING:
-    from .torch_operations import Call
-
+from .torch_call import Call
 
 # ---- parts -------------------------------------------------------------------------------------------------------
 
