@@ -478,6 +478,22 @@ MOVES = [
         "a slip of the pen",
     ),
     Mutant(
+        "depth to space in the order of the other mode",
+        "importers/onnx_moves.py",
+        'if call.attributes.get("mode", "DCR") == "DCR" and r > 1 else []',
+        'if call.attributes.get("mode", "DCR") != "DCR" and r > 1 else []',
+        "tests/test_import_moves.py::test_what_an_operation_of_onnx_becomes[DepthToSpace]",
+        "a slip of the pen: both modes are in use, and the shapes are the same",
+    ),
+    Mutant(
+        "every part of a split is the first one",
+        "importers/onnx_moves.py",
+        "start = list(accumulate(sizes, initial=0))[call.part]",
+        "start = list(accumulate(sizes, initial=0))[0]",
+        "tests/test_import_moves.py::test_what_an_operation_of_onnx_becomes[Split]",
+        "a slip of the pen",
+    ),
+    Mutant(
         "a product keeps the bounds of the input",
         "composites.py",
         "if isinstance(layer, Routing | Elementwise):",

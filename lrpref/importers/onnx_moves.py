@@ -51,11 +51,11 @@ def _bound(n: int, above: bool) -> int | None:
     return None
 
 
-def _numbers(call: Call, name: str, index: int) -> list[int]:
-    """Return a setting that is a list of integers; an empty list if it is omitted."""
+def _numbers(call: Call, name: str, index: int, most: int = MAX_AXES) -> list[int]:
+    """Return a setting that is a list of at most `most` integers; an empty list if it is omitted."""
     value = call.setting(name, index)
     found = [] if value is None else value if isinstance(value, list) else [value]
-    require(len(found) <= MAX_AXES, f"its {name} are {len(found)} numbers; at most {MAX_AXES} are supported")
+    require(len(found) <= most, f"its {name} are {len(found)} numbers; at most {most} are supported")
     return [int(n) for n in found]
 
 
@@ -71,7 +71,7 @@ def _split(call: Call) -> Step:
     """Slice, one for each part"""
     x, axis = call.x, call.attributes.get("axis", 0)
     own, n = _own(x, axis), call.x.foreign[axis]
-    sizes = _numbers(call, "split", 1)
+    sizes = _numbers(call, "split", 1, most=call.parts)
     if not sizes:
         size = -(-n // call.parts)
         sizes = [min(size, n - start) for start in range(0, n, size)]
