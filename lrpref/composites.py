@@ -7,9 +7,9 @@ A composite is a list of (selector, rule); the first selector that matches a lay
     0, -1                  a position among the weighted layers (Dense, Conv2D), in order
     a function             of a `Place`, returning True or False
 
-Only linear layers take a rule; activations and routing layers treat relevance the same way with every rule. Add,
-average pooling, BatchNorm and Scale use Epsilon(1e-6) if no selector matches them; a weighted layer that none matches
-is an error. Print the assignment before anything runs:
+Only linear layers take a rule; activations, routing layers and products treat relevance the same way with every rule.
+Joins (Add, Subtract), sums, means, average pooling, BatchNorm and Scale use Epsilon(1e-6) if no selector matches them;
+a weighted layer that none matches is an error. Print the assignment before anything runs:
 
     print(composites.EpsilonPlusFlat().assign(net))
 
@@ -30,7 +30,19 @@ from typing import Any
 from ._support.calls import UNPARSABLE, parameters
 from ._support.tables import aligned
 from .errors import LrprefError, RuleError, UnknownNameError, shown, unknown
-from .layers import Add, BatchNorm, Convolution, Dense, Elementwise, Layer, LinearLayer, Routing, Scale, WeightedLayer
+from .layers import (
+    Add,
+    BatchNorm,
+    Convolution,
+    Dense,
+    Elementwise,
+    Layer,
+    LinearLayer,
+    Routing,
+    Scale,
+    Subtract,
+    WeightedLayer,
+)
 from .network import Network, check_network
 from .rules import RULES, AlphaBeta, Epsilon, Flat, Gamma, Pass, Rule, ZBox, Zero, ZPlus
 from .rules import Relative as RelativeRule
@@ -287,7 +299,7 @@ def first_convolution(place: Place) -> bool:
 
 
 def joins_and_pooling(place: Place) -> bool:
-    """Select every linear layer that is not a WeightedLayer: Add, average pooling, BatchNorm, Scale."""
+    """Select every linear layer that is not a WeightedLayer: joins, sums, means, average pools, BatchNorm, Scale."""
     return not isinstance(place.layer, WeightedLayer)
 
 
@@ -424,7 +436,7 @@ def Relative(rescale: bool = True) -> Composite:  # noqa: N802
 
 
 def _relative(rule: RelativeRule) -> Composite:
-    return Composite([(unfused, Zero()), (Add, Zero()), (LinearLayer, rule)], "Relative")
+    return Composite([(unfused, Zero()), ((Add, Subtract), Zero()), (LinearLayer, rule)], "Relative")
 
 
 def unfused(place: Place) -> bool:

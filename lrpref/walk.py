@@ -19,7 +19,7 @@ from .arithmetic import all_finite, check_still_exact, is_exact, is_rational, qu
 from .backend import Array, array_namespace, sum_per_sample, to_numpy
 from .composites import Assignment, Composite, resolve
 from .errors import InputError, RuleError, at_node, listed, warn
-from .layers import Elementwise, Layer
+from .layers import Elementwise, Layer, Multiply
 from .ledger import Entry, Ledger
 from .network import INPUT, Network
 from .rules import Rule
@@ -192,7 +192,9 @@ def _walk(
 
 def label(layer: Layer, rule: Rule | None) -> str:
     """What the ledger calls the treatment of a layer."""
-    return str(rule) if rule is not None else "passes" if isinstance(layer, Elementwise) else "routes"
+    if rule is not None:
+        return str(rule)
+    return "passes" if isinstance(layer, Elementwise) else "shares" if isinstance(layer, Multiply) else "routes"
 
 
 # ---- is it sound -----------------------------------------------------------------------------------------------

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import chain, count
+from math import prod
 
 import numpy as np
 
 from ..backend import to_numpy
 from ..errors import ConversionError, LrprefError
-from ..layers import Layer, LogSoftmax, Softmax
+from ..layers import Conv2D, Dense, Flatten, Layer, LogSoftmax, Reshape, Scale, Slice, Softmax
 from ..network import INPUT, Network
 
 Shape = tuple[int, ...]
@@ -22,6 +24,35 @@ def require(condition: bool, why: str) -> None:
     """Raise ConversionError with the reason `why` unless the condition holds."""
     if not condition:
         raise ConversionError(why)
+
+
+def reshaped(before: Shape, after: Shape) -> list[Layer]:
+    """Return the layer for a change of the samples' shape, none if it stays; refuse to move values between samples.
+
+    Sizes of images are left open where that is possible: an image whose rows and columns become one axis may have any.
+    """
+    require(
+        before[:1] == after[:1] and prod(before) == prod(after),
+        f"reshaping from {before} to {after} is not supported: it would move values from one sample to another",
+    )
+    if before == after:
+        return []
+    if len(after) == 2:
+        return [Flatten()]
+    return [Reshape((after[1], -1) if len(after) == 3 and after[1] == before[1] else after[1:])]
+
+
+def cells(axis: int, numbers: Sequence[int], n: int) -> list[Layer]:
+    """Return the layer that reads these cells, counted from 0, of `n` along an axis; none for all of them in order."""
+    if list(numbers) == list(range(n)):
+        return []
+    step = numbers[1] - numbers[0] if len(numbers) > 1 else 1
+    found = range(numbers[0], numbers[0] + step * len(numbers), step) if numbers and step else range(0)
+    require(
+        bool(numbers) and list(found) == list(numbers),
+        f"it reads the cells {list(numbers)[:8]} along axis {axis}; only evenly spaced cells are supported",
+    )
+    return [Slice(axis, found.start, found.stop if found.stop >= 0 else None, step)]
 
 
 class Graph:
@@ -94,6 +125,14 @@ class Graph:
             if name in wanted:
                 wanted.update(inputs)
         return (node for node in self.nodes if node[0] in wanted)
+
+
+def merged(before: Layer | None, scale: Layer) -> Layer | None:
+    """Merge a layer without bias and the addition of a constant to its output; None if the layers are anything else."""
+    if not (isinstance(scale, Scale) and isinstance(before, Dense | Conv2D | Scale)):
+        return None
+    only_adds = scale.bias is not None and bool(np.all(np.asarray(scale.weight) == 1))
+    return replace(before, bias=scale.bias) if only_adds and before.bias is None else None
 
 
 def verify(net: Network, x: np.ndarray, expected: np.ndarray, original: str, hint: str = "") -> None:

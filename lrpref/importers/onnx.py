@@ -31,12 +31,14 @@ from ..layers.window import padded
 from ..network import INPUT, Network
 from ..weights import MAX_BYTES
 from ..weights.state_dict import as_array
-from .graph import Graph, Shape, fixed_where_unproven, require, verify
+from .graph import Graph, Shape, fixed_where_unproven, merged, require, verify
 from .layout import Layout, channels_last, plain
+from .onnx_call import Activation, Call
 from .onnx_evaluator import evaluated, evaluated_all
 from .onnx_file import CLASSICAL, DOMAINS, FLOATING, Model, fixed_shape, in_words, read_model
 from .onnx_folding import FOLDED, check_rounding, folded_size
-from .onnx_operations import ANY_ORDER, OPERATIONS, OUTPUT, SUPPORTED, Activation, Call, merged
+from .onnx_moves import PARTED
+from .onnx_operations import ANY_ORDER, OPERATIONS, OUTPUT, SUPPORTED
 from .onnx_patterns import PARTS, Found, activations, reached
 from .onnx_refusals import kind, label, place, unsupported
 
@@ -284,18 +286,27 @@ class _Importer:
             if sizes or self.sized.intersection(node.input):
                 self.sized.update(node.output)
             return
-        result = node.output[OUTPUT.get(kind(node), 0)]
-        for name in node.output:
-            require(
-                name == result or not self.readers[name],
-                f"its output {name!r} is used; only its output {result!r} is supported",
-            )
         if kind(node) not in OPERATIONS:
             raise ConversionError(unsupported(node, SUPPORTED, on_activations=True))
+        if kind(node) in PARTED:
+            for part in (part for part, name in enumerate(node.output) if self.readers[name]):
+                self._result(node, part)
+            return
+        result = OUTPUT.get(kind(node), 0)
+        for name in node.output:
+            require(
+                name == node.output[result] or not self.readers[name],
+                f"its output {name!r} is used; only its output {node.output[result]!r} is supported",
+            )
+        self._result(node, result)
+
+    def _result(self, node: Any, part: int) -> None:
+        """Convert one of an operation's results."""
         attributes = {a.name: _python(self.onnx.helper.get_attribute_value(a)) for a in node.attribute}
         inputs = tuple(self.at.get(name, self.known.get(name)) for name in node.input)
         first = next(name for name in node.input if name in self.at)
-        call = Call(kind(node), attributes, inputs, self.model.opset, self.graph.layer(self.at[first].name))
+        before = self.graph.layer(self.at[first].name)
+        call = Call(kind(node), attributes, inputs, self.model.opset, before, part, len(node.output))
         layers, layout = OPERATIONS[kind(node)](call)
         if self.sized.intersection(node.input) and node.op_type != "Reshape":
             call.bound.append("its arguments are computed")
@@ -303,7 +314,7 @@ class _Importer:
         if node.op_type == "Log":
             self.graph.take_logarithm(call.x.name, self.readers[node.input[0]] == 1)
         name = self._added(layers, [x.name for x in call.activations], node)
-        self.at[result] = Activation(name, self.graph.shapes[name], layout)
+        self.at[node.output[part]] = Activation(name, self.graph.shapes[name], layout)
 
     def _pattern(self, node: Any, found: Found) -> None:
         """Convert the last of several operations that compute an activation function together."""
