@@ -549,7 +549,7 @@ def test_a_program_of_torch_export_is_a_module(make: Callable[[], Module]) -> No
     module = seeded(make)
     program = torch.export.export(module, (images(),))
     expected = from_torch(module, images()).forward(images().numpy())
-    for given in (program, program.module()):
+    for given in (program, program.module(), program.run_decompositions()):
         assert_allclose(from_torch(given, images()).forward(images().numpy()), expected, rtol=1e-5, atol=1e-6)
 
 

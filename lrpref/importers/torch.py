@@ -148,7 +148,9 @@ def _twin(torch: Any, module: Any) -> Any:
     """Return a copy of the module in eval mode, on the CPU, in float64, without wrappers."""
     from ._torch_trace import is_one_operation
 
-    for part in module.modules():
+    for name, part in module.named_modules():
+        words = isinstance(part, torch.nn.Embedding | torch.nn.EmbeddingBag)
+        require(not words, f"node {name!r} ({type(part).__name__}): {REASONS['Embedding']}")
         require(
             not isinstance(part, torch.jit.ScriptModule),
             "TorchScript modules cannot be traced; import the module before torch.jit.script or torch.jit.trace. If "

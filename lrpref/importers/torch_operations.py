@@ -120,6 +120,7 @@ class Activation:
 PARAMETERS: Mapping[str, str] = {
     "add": "input other alpha",
     "adaptive_avg_pool": "input output_size",
+    "addmm": "input mat1 mat2 beta alpha",
     "avg_pool": "input kernel_size stride padding ceil_mode count_include_pad divisor_override",
     "batch_norm": "input running_mean running_var weight bias training momentum eps",
     "cat": "tensors dim",
@@ -154,7 +155,7 @@ PARAMETERS: Mapping[str, str] = {
 A spelling with other positional arguments has a line of its own.
 """
 
-ACTIVATIONS = ("input", "other", "tensors")
+ACTIVATIONS = ("input", "other", "mat1", "tensors")
 """The arguments that may be activations; all others must be constants."""
 
 RENAMED: Mapping[str, str] = {"self": "input", "axis": "dim", "keepdims": "keepdim", "train": "training"}
@@ -167,8 +168,12 @@ MODULES: Mapping[str, str] = {
     "BatchNorm2d": "batch_norm",
     "ConstantPad2d": "pad",
     "Conv2d": "conv",
+    "AlphaDropout": "dropout",
     "Dropout": "dropout",
+    "Dropout1d": "dropout",
     "Dropout2d": "dropout",
+    "Dropout3d": "dropout",
+    "FeatureAlphaDropout": "dropout",
     "Flatten": "reshape",
     "Identity": "identity",
     "LeakyReLU": "leaky_relu",
@@ -180,6 +185,7 @@ MODULES: Mapping[str, str] = {
     "ReLU6": "relu6",
     "Sigmoid": "sigmoid",
     "Softmax": "softmax",
+    "Softmax2d": "softmax",
     "SyncBatchNorm": "batch_norm",
     "Tanh": "tanh",
     "Unflatten": "reshape",
@@ -188,7 +194,12 @@ MODULES: Mapping[str, str] = {
 """The classes of torch.nn, and the operation of each."""
 
 SPELLINGS: Mapping[str, str] = {
+    "_adaptive_avg_pool2d": "adaptive_avg_pool",
+    "_log_softmax": "log_softmax",
+    "_native_batch_norm_legit_no_training": "batch_norm",
+    "_softmax": "softmax",
     "adaptive_avg_pool2d": "adaptive_avg_pool",
+    "alpha_dropout": "dropout",
     "avg_pool2d": "avg_pool",
     "bfloat16": "identity",
     "clamp_max": "clamp",
@@ -199,6 +210,7 @@ SPELLINGS: Mapping[str, str] = {
     "concatenate": "cat",
     "contiguous": "identity",
     "conv2d": "conv",
+    "convolution": "conv",
     "cpu": "identity",
     "cuda": "identity",
     "detach": "identity",
@@ -207,6 +219,8 @@ SPELLINGS: Mapping[str, str] = {
     "dropout1d": "dropout",
     "dropout2d": "dropout",
     "dropout3d": "dropout",
+    "feature_alpha_dropout": "dropout",
+    "feature_dropout": "dropout",
     "flatten": "reshape",
     "float": "identity",
     "half": "identity",
@@ -219,6 +233,7 @@ SPELLINGS: Mapping[str, str] = {
     "mm": "matmul",
     "multiply": "mul",
     "negative": "neg",
+    "ravel": "reshape",
     "squeeze": "reshape",
     "subtract": "sub",
     "to": "identity",
@@ -259,6 +274,16 @@ def _matmul(call: Call) -> list[Layer]:
     return [Dense(w.T)]
 
 
+def _addmm(call: Call) -> list[Layer]:
+    require(call["alpha"] in (None, 1) and call["beta"] in (None, 1), "addmm is supported with alpha = beta = 1 only")
+    w, b = call.weight("mat2"), call.weight("input")
+    require(
+        call.reads("mat1") and b.size in (1, w.shape[1]),
+        "addmm is supported as (bias per feature) + (activation) @ (weight)",
+    )
+    return [Dense(w.T, np.broadcast_to(b.ravel(), (w.shape[1],)).copy())]
+
+
 CONVOLUTIONS: Mapping[int, Callable[..., Layer]] = {2: Conv2D}
 """The convolution of each number of dimensions."""
 
@@ -267,6 +292,7 @@ def _conv(call: Call) -> list[Layer]:
     w = call.weight("weight")
     kernel = w.shape[2:]
     mode = call["padding_mode"]
+    require(not call["transposed"], "transposed convolutions are not supported")
     require(mode in (None, "zeros"), f"padding_mode {mode!r} is not supported; only 'zeros'")
     stride, dilation = _each(call["stride"], 1, kernel), _each(call["dilation"], 1, kernel)
     made = _of_rank(CONVOLUTIONS, len(kernel), "convolutions")
@@ -515,6 +541,7 @@ def _cat(call: Call) -> list[Layer]:
 OPERATIONS: Mapping[str, Callable[[Call], list[Layer]]] = {
     "adaptive_avg_pool": _adaptive_pool,
     "add": _add,
+    "addmm": _addmm,
     "avg_pool": _avg_pool,
     "batch_norm": _batch_norm,
     "cat": _cat,
@@ -548,7 +575,14 @@ OPERATIONS: Mapping[str, Callable[[Call], list[Layer]]] = {
 REASONS: Mapping[str, str] = {
     **dict.fromkeys(("LSTM", "GRU", "RNN", "LSTMCell", "GRUCell", "RNNCell"), "lrpref has no recurrent layers"),
     **dict.fromkeys(
-        ("MultiheadAttention", "scaled_dot_product_attention", "multi_head_attention_forward"),
+        (
+            "MultiheadAttention",
+            "Transformer",
+            "TransformerEncoderLayer",
+            "TransformerDecoderLayer",
+            "scaled_dot_product_attention",
+            "multi_head_attention_forward",
+        ),
         "lrpref has no attention, which multiplies activations by activations",
     ),
     **dict.fromkeys(("Embedding", "EmbeddingBag", "embedding"), "lrpref has no layers for indices, such as words"),
