@@ -152,7 +152,8 @@ PARAMETERS: Mapping[str, str] = {
 }
 """The operations, and the names of their positional arguments in order; those of a module are its attributes.
 
-A spelling with other positional arguments has a line of its own.
+A spelling with other positional arguments has a line of its own. A last name with a star, as in "input *dims", takes
+all arguments that are left.
 """
 
 ACTIVATIONS = ("input", "other", "mat1", "tensors")
