@@ -514,6 +514,10 @@ REFUSED: dict[str, tuple[Callable[[], Module], str]] = {
         images_of(lambda m, x: F.max_pool2d(x, 2, return_indices=True)[1].float()),
         r"the indices of the maxima",
     ),
+    "statistics of the batch": (
+        images_of(lambda m, x: F.batch_norm(x, m.mu, m.var, training=True), mu=random(4), var=random(4)),
+        r"\(batch_norm\): it is in training mode",
+    ),
     "weights made in forward": (images_of(lambda m, x: nn.Conv2d(4, 4, 1)(x)), r"creates a Conv2d with new parameters"),
     "dropout made in forward": (images_of(lambda m, x: nn.Dropout()(x)), "active in eval mode"),
     "a dictionary": (
