@@ -17,6 +17,7 @@ from lrpref import from_torch
 from lrpref.conformance.adapter import NotOffered
 from lrpref.conformance.adapters._torch_twin import twin
 from lrpref.errors import ConversionError, LrprefError, ShapeError
+from lrpref.importers.torch import _by_position
 from lrpref.importers.torch_operations import OPERATIONS, PARAMETERS, SUPPORTED
 from lrpref.layers import WeightedLayer
 from lrpref.weights.state_dict import as_array
@@ -589,7 +590,7 @@ def test_a_program_of_torch_export_is_a_module(make: Callable[[], Module]) -> No
     module = seeded(make)
     program = torch.export.export(module, (images(),))
     expected = from_torch(module, images()).forward(images().numpy())
-    for given in (program, program.module()):
+    for given in (program, program.module(), program.run_decompositions()):
         assert_allclose(from_torch(given, images()).forward(images().numpy()), expected, rtol=1e-5, atol=1e-6)
 
 
@@ -615,6 +616,31 @@ def test_operations_that_return_several_tensors(
     monkeypatch.setitem(PARAMETERS, "chunk", "input chunks dim")
     module, x = Forward(run), images(2, 4, 3, 3)
     assert_allclose(from_torch(module, x).forward(x.numpy()), module(x).numpy(), rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("names", "given", "told"),
+    [
+        ("input dim", ("x", 1), {"input": "x", "dim": 1}),
+        ("input dim keepdim", ("x",), {"input": "x"}),
+        ("input", ("x", 2, 3), {"input": "x"}),
+        ("input *dims", ("x", 0, 2, 1), {"input": "x", "dims": (0, 2, 1)}),
+        ("input *dims", ("x", [0, 2, 1]), {"input": "x", "dims": [0, 2, 1]}),
+        ("input *dims", ("x", 2), {"input": "x", "dims": (2,)}),
+        ("input *dims", ("x",), {"input": "x"}),
+    ],
+)
+def test_positional_arguments_get_their_names(names: str, given: tuple[Any, ...], told: dict[str, Any]) -> None:
+    assert _by_position(names.split(), given) == told
+
+
+def test_a_module_that_is_used_twice_may_differ_in_its_layers() -> None:
+    pool = nn.AdaptiveAvgPool2d((4, 4))
+    module = Forward(lambda m, x: m.pool(F.relu(m.pool(x))) + m.pool(x), pool=pool)
+    assert from_torch(module, images(2, 3, 4, 4)).names == ["relu", "add"]
+    norm = Forward(lambda m, x: m.drop(F.relu(m.drop(x))), drop=nn.Dropout(0.25))
+    net = from_torch(norm, images(2, 3))
+    assert net.names == ["drop", "relu", "drop_1"]
 
 
 def test_layers_have_the_names_of_their_weights() -> None:

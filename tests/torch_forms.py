@@ -391,6 +391,10 @@ FORMS: dict[str, Callable[[], Module]] = {
     "an alias of what is overwritten": images_of(lambda m, x: aliased(x)),
     "a layer of one's own": features_of(lambda m, x: m.mine(x), mine=MyLinear(4, 3)),
     "weight standardisation": lambda: nn.Sequential(ConvBlock(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 3)),
+    "a slice of a Sequential": lambda: Forward(lambda m, x: m.parts[2:](m.parts[:2](x)), parts=small()),
+    "addmm": features_of(lambda m, x: torch.addmm(m.b, x, m.w), w=parameter(4, 3), b=parameter(3)),
+    "NumPy's integers": flattened(lambda m, x: x.view(-1, np.prod(x.shape[1:]))),
+    "divided by the number of channels": images_of(lambda m, x: x / math.sqrt(x.shape[1])),
     "a partial": images_of(functools.partial(lambda m, x, k: F.max_pool2d(x, k), k=2)),
     # wrappers and states
     "DataParallel": lambda: nn.DataParallel(small()),
@@ -411,6 +415,15 @@ FORMS: dict[str, Callable[[], Module]] = {
         nn.Sequential(nn.LazyConv2d(4, 3), nn.Flatten(), nn.LazyLinear(3))
     ),
 }
+
+
+def rectified(x: torch.Tensor) -> torch.Tensor:
+    return torch.relu(x)
+
+
+def with_a_script() -> Module:
+    scripted = torch.jit.script(rectified)
+    return images_of(lambda m, x: scripted(x))()
 
 
 def asserted(x: Any) -> Any:
@@ -452,7 +465,15 @@ REFUSED: dict[str, tuple[Callable[[], Module], str]] = {
     "scaled dot products": (features_of(lambda m, x: F.scaled_dot_product_attention(x, x, x)), "has no attention"),
     "words": (
         lambda: Forward(lambda m, x: m.words(x.flatten(1).long()), words=nn.Embedding(9, 2)),
-        "(long|Embedding|does not run)",
+        r"node 'words' \(Embedding\): lrpref has no layers for indices",
+    ),
+    "a transformer": (
+        lambda: Forward(lambda m, x: m.block(x[:, 0]), block=nn.TransformerEncoderLayer(8, 2)),
+        "(getitem|has no attention)",
+    ),
+    "torch.jit.script in forward": (
+        with_a_script,
+        r"could not trace the module: .* torch\.jit\.script, cannot be traced",
     ),
     "a branch by a maximum": (
         images_of(by_maximum),
@@ -492,6 +513,10 @@ REFUSED: dict[str, tuple[Callable[[], Module], str]] = {
     "indices": (
         images_of(lambda m, x: F.max_pool2d(x, 2, return_indices=True)[1].float()),
         r"the indices of the maxima",
+    ),
+    "statistics of the batch": (
+        images_of(lambda m, x: F.batch_norm(x, m.mu, m.var, training=True), mu=random(4), var=random(4)),
+        r"\(batch_norm\): it is in training mode",
     ),
     "weights made in forward": (images_of(lambda m, x: nn.Conv2d(4, 4, 1)(x)), r"creates a Conv2d with new parameters"),
     "dropout made in forward": (images_of(lambda m, x: nn.Dropout()(x)), "active in eval mode"),

@@ -192,8 +192,8 @@ class Tracer(torch.fx.Tracer):  # type: ignore[misc]
         try:
             return super().path_of_module(mod)
         except NameError:
-            kind = type(mod).__name__
-            if any(True for _ in mod.parameters()):
+            kind, known = type(mod).__name__, set(self.root.parameters())
+            if any(parameter not in known for parameter in mod.parameters()):
                 raise ConversionError(
                     f"forward creates a {kind} with new parameters in every call; create it in __init__"
                 ) from None
@@ -201,12 +201,16 @@ class Tracer(torch.fx.Tracer):  # type: ignore[misc]
             name = next(name for i in range(len(taken) + 1) if (name := f"{kind.lower()}_{i}") not in taken)
             self.root.add_module(name, mod)
             found = {part: f"{name}.{path}".rstrip(".") for path, part in mod.named_modules()}
-            self.submodule_paths: dict[Any, str] = {**(self.submodule_paths or {}), **found}
+            self.submodule_paths: dict[Any, str] = {**found, **(self.submodule_paths or {})}
             return name
 
     def call_module(self, m: Any, forward: Any, args: Any, kwargs: Any) -> Any:
         """Record the call of a module, unless a recorded operation is being computed."""
         return forward(*args, **kwargs) if self.evaluating else super().call_module(m, forward, args, kwargs)
+
+    def create_arg(self, a: Any) -> Any:
+        """Return an argument as torch.fx takes it; it does not take the numbers of NumPy."""
+        return super().create_arg(a.item() if isinstance(a, np.generic) else a)
 
     def create_node(self, kind: str, target: Any, args: Any, kwargs: Any, *rest: Any, **named: Any) -> Any:
         """Record an operation with its value, and the place in the user's code."""
@@ -359,8 +363,9 @@ def traced(module: Any, example: torch.Tensor) -> tuple[Tracer, Sequence[Any]]:
     except ConversionError as error:
         raise ConversionError(located(place_of(error), str(error))) from error
     except Exception as error:
+        said = (str(error).splitlines() or [type(error).__name__])[0]
         why = (
-            f"torch.fx could not trace the module: {error}. Functions that are not torch's, such as those of NumPy or "
+            f"torch.fx could not trace the module: {said}. Functions that are not torch's, such as those of NumPy or "
             "torch.jit.script, cannot be traced where they take tensors; call torch's instead, or import "
             "torch.export.export(module.eval(), (example,)) instead of the module"
         )

@@ -100,7 +100,8 @@ def _prove_again(torch: Any, net: Network, twin: Any, x: Any, otherwise: bool) -
     Their number differs from that of the example if forward computes `otherwise` for another number. Raises
     ConversionError.
     """
-    samples = len(x) if not otherwise else 1 if len(x) > 1 else 2
+    another = 1 if len(x) > 1 else 2
+    samples = another if otherwise else len(x)
     z = torch.randn((samples, *x.shape[1:]), generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     try:
         expected = as_array(_computed(twin, z))
@@ -147,7 +148,9 @@ def _twin(torch: Any, module: Any) -> Any:
     """Return a copy of the module in eval mode, on the CPU, in float64, without wrappers."""
     from ._torch_trace import is_one_operation
 
-    for part in module.modules():
+    for name, part in module.named_modules():
+        words = isinstance(part, torch.nn.Embedding | torch.nn.EmbeddingBag)
+        require(not words, f"node {name!r} ({type(part).__name__}): {REASONS['Embedding']}")
         require(
             not isinstance(part, torch.jit.ScriptModule),
             "TorchScript modules cannot be traced; import the module before torch.jit.script or torch.jit.trace. If "
@@ -337,7 +340,8 @@ class _Importer:
     def _layers(self, node: Any, call: Call) -> list[Layer]:
         """Return the layers of one operation; a module that is used twice has the same layers."""
         layers = OPERATIONS[call.name](call)
-        return self.layers.setdefault(node.target, layers) if node.op == "call_module" else layers
+        shared = node.op == "call_module" and "weight" in call.arguments
+        return self.layers.setdefault(node.target, layers) if shared else layers
 
     def _call(self, node: Any, result: Any, part: int | None) -> tuple[Call, list[str]]:
         """Return the operation with its arguments, and the names of the activations that it reads."""
@@ -345,13 +349,12 @@ class _Importer:
         names = PARAMETERS.get(_spelling(node), PARAMETERS[name]).split()
         if isinstance(node.target, self.torch._ops.OpOverload):
             names = [RENAMED.get(each.name, each.name) for each in node.target._schema.arguments]
-        told = _named(names, node.args)
-        told |= {RENAMED.get(key, key): value for key, value in node.kwargs.items()}
+        told = _by_position(names, node.args) | {RENAMED.get(key, key): value for key, value in node.kwargs.items()}
+        names = [each.removeprefix("*") for each in names]
         if module is not None:
-            told = {key: getattr(module, key) for key in names if hasattr(module, key)} | {names[0]: told[names[0]]}
-        told = {
-            key: told[key] for key in sorted(told, key=lambda key: names.index(key) if key in names else len(names))
-        }
+            x = next(iter(told.values()))
+            told = {key: getattr(module, key) for key in names if hasattr(module, key)} | {names[0]: x}
+        told = {key: told[key] for key in [*names, *told] if key in told}  # in the order of the parameters
         computed = self._computed_arguments(told) if name != "reshape" else []
         arguments = self.torch.fx.node.map_arg(told, self._argument)
         for key, value in arguments.items():
@@ -430,20 +433,14 @@ def _functions(torch: Any) -> dict[Any, str]:
     return known
 
 
-def _named(names: Sequence[str], given: Sequence[Any]) -> dict[str, Any]:
-    """Return positional arguments by name; a last name with a star takes all that are left: x.permute(0, 2, 1)."""
-    if not names[-1].startswith("*"):
-        return dict(zip(names, given, strict=False))
-    told, rest = dict(zip(names[:-1], given, strict=False)), list(given[len(names) - 1 :])
-    nested = len(rest) == 1 and isinstance(rest[0], tuple | list)
-    return told | ({names[-1][1:]: list(rest[0]) if nested else rest} if rest else {})
-
-
-def _tensors(torch: Any, value: Any) -> list[Any]:
-    """Return the tensors in a value: itself, or those in a tuple or list."""
-    if isinstance(value, tuple | list):
-        return [tensor for each in value for tensor in _tensors(torch, each)]
-    return [value] if isinstance(value, torch.Tensor) else []
+def _by_position(names: Sequence[str], arguments: Sequence[Any]) -> dict[str, Any]:
+    """Return positional arguments by name; a last name with a star, as in "*dims", takes all that are left."""
+    told = {name: value for name, value in zip(names, arguments, strict=False) if not name.startswith("*")}
+    left = tuple(arguments[len(told) :])
+    if left and names[-1].startswith("*"):
+        alone = len(left) == 1 and not isinstance(left[0], int)  # x.permute(dims) for x.permute(*dims)
+        told[names[-1].removeprefix("*")] = left[0] if alone else left
+    return told
 
 
 def _activations(value: Any) -> list[Activation]:
