@@ -433,6 +433,13 @@ def _functions(torch: Any) -> dict[Any, str]:
     return known
 
 
+def _tensors(torch: Any, value: Any) -> list[Any]:
+    """Return the tensors in a value: itself, or those in a tuple or list."""
+    if isinstance(value, tuple | list):
+        return [tensor for each in value for tensor in _tensors(torch, each)]
+    return [value] if isinstance(value, torch.Tensor) else []
+
+
 def _by_position(names: Sequence[str], arguments: Sequence[Any]) -> dict[str, Any]:
     """Return positional arguments by name; a last name with a star, as in "*dims", takes all that are left."""
     told = {name: value for name, value in zip(names, arguments, strict=False) if not name.startswith("*")}
