@@ -72,7 +72,8 @@ class Place:
     weighted : int
         How many weighted layers the network has.
     first : bool
-        Whether it is a weighted layer that is reached from the input through routing and activation layers only.
+        Whether it is a weighted layer that is reached from the inputs through routing and activation layers only. Each
+        of several inputs has first layers of its own.
     """
 
     name: str
@@ -94,8 +95,8 @@ def places(net: Network) -> Iterator[Place]:
 
 
 def _first_layers(net: Network) -> set[str]:
-    """The weighted layers that are reached from the input through routing and activation layers only."""
-    clear, first = {"input"}, set()
+    """The weighted layers that are reached from the inputs through routing and activation layers only."""
+    clear, first = set(net.inputs), set()
     for name, layer, inputs in net.nodes:
         if clear.issuperset(inputs):
             if isinstance(layer, Routing | Elementwise):
@@ -230,7 +231,7 @@ class Composite:
         return assigned
 
     def _require_boxes(self, found: Sequence[Place], used: Sequence[Rule]) -> None:
-        """Raise RuleError for bounds of the input that no layer uses because no weighted layer reads the input."""
+        """Raise RuleError for bounds of the input that no layer uses because no weighted layer reads an input."""
         boxes = [rule for _, rule in self.pairs if isinstance(rule, ZBox)]
         unused = not any(isinstance(rule, ZBox) for rule in used)
         if boxes and unused and _weighted(found) and not any(place.first for place in found):

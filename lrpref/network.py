@@ -440,11 +440,7 @@ class Network:
         InputError, DTypeError
             If it cannot be computed with; the message names one of several inputs.
         """
-        several = len(self.inputs) > 1
-        batches = {
-            name: self._cast(batch, f"input {name!r}" if several else "the input")
-            for name, batch in self.by_name(x).items()
-        }
+        batches = {name: self._cast(batch, called(self, name)) for name, batch in self.by_name(x).items()}
         if len({(backend_name(batch), str(batch.dtype)) for batch in batches.values()}) > 1:  # nothing to cast to
             kinds = ", ".join(f"{name} is {v.dtype} on {backend_name(v)}" for name, v in batches.items())
             raise DTypeError(f"the network has no parameters, so its inputs must have one dtype and backend: {kinds}")
@@ -718,6 +714,11 @@ def check_network(net: object) -> None:
     if not isinstance(net, Network):
         hint = "; read one from a file with lrpref.load(...)" if isinstance(net, str) else ""
         raise GraphError(f"expected a Network, got {shown(net)}{hint}")
+
+
+def called(net: Network, name: str) -> str:
+    """What messages call an input: "the input", or its name if there are several."""
+    return "the input" if len(net.inputs) == 1 else f"input {name!r}"
 
 
 def check_one_input(net: Network, what: str) -> None:
