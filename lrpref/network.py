@@ -294,7 +294,8 @@ class Network:
         """
         if len(self.inputs) == 1:
             return values[self.inputs[0]]
-        return dict(values) if isinstance(like, Mapping) else tuple(values[name] for name in self.inputs)
+        named = {name: values[name] for name in self.inputs}
+        return named if isinstance(like, Mapping) else tuple(named.values())
 
     def shape_of(self, x: Any) -> Any:
         """Return the shape of a batch; of several inputs, their shapes in the form in which `x` was given."""
