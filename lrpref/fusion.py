@@ -24,6 +24,7 @@ Only layers whose type is exactly one of lrpref's own take part: a subclass may 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 

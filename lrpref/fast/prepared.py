@@ -339,7 +339,7 @@ class ForwardPass:
         seen: dict[str, Array] | None = None,
         budget: Budget = UNLIMITED,
     ) -> dict[str, Array] | None:
-        """The relevance of every input by its name, with the warning for the first problem; None if it may not be finite.
+        """The relevance of every input, with the warning for the first problem; None if it may not be finite.
 
         `seen` receives the relevance at every node on the way.
         """
