@@ -95,11 +95,7 @@ class Ledger:
     """
 
     entries: Sequence[Entry]
-    starts: Mapping[str, Array] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        if not self.starts and self.entries:
-            object.__setattr__(self, "starts", {self.entries[0].node: self.entries[0].columns["out"]})
+    starts: Mapping[str, Array] | None = None
 
     def __getitem__(self, column: str) -> Array:
         """One of `COLUMNS` as an array of shape (layers, N)."""
@@ -113,6 +109,11 @@ class Ledger:
         """The nodes in the order of the rows: from the explained output down to the input."""
         return [entry.node for entry in self.entries]
 
+    def started(self) -> Mapping[str, Array]:
+        """The relevance that the explanation started with at each explained node, shape (N,)."""
+        first = self.entries[0]
+        return {first.node: first.columns["out"]} if self.starts is None else self.starts
+
     def residual(self) -> Array:
         """out - in - bias - stabilizer - dropped - factor, shape (layers, N): zero to rounding.
 
@@ -125,7 +126,7 @@ class Ledger:
         """The relevance that arrived at the inputs of the network, shape (N,): what layers sent, less what they got."""
         sent, got = self["in"], self["out"]
         beyond = array_namespace(got).sum(sent[:-1, ...] - got[1:, ...], axis=0)  # zero in a chain
-        return sent[-1, ...] + beyond + (sum(self.starts.values()) - got[0, ...])
+        return sent[-1, ...] + beyond + (sum(self.started().values()) - got[0, ...])
 
     def table(self, sample: int | None = None) -> str:
         """Return the ledger as text.
@@ -170,14 +171,14 @@ class Ledger:
 
     def _summary(self) -> str:
         """One sentence: what started at the top, what was lost on the way, and what is unaccounted for."""
-        start = sum(float(to_numpy(R).sum()) for R in self.starts.values())
+        start = sum(float(to_numpy(R).sum()) for R in self.started().values())
         lost = {name: float(to_numpy(self[name]).sum()) for name in LOSSES}
         named = ", ".join(f"{_OF_LOSS[name]} {value:.5g}" for name, value in lost.items() if value != 0)
         residual = to_numpy(self.residual()).astype(float)
         attributed = np.asarray([entry.attributed for entry in self.entries])
         worst = float(np.max(np.abs(residual[attributed]), initial=0.0))
         rest = float(residual[~attributed].sum())
-        facts = [f"{start:.5g} started at {', '.join(self.starts)}", named]
+        facts = [f"{start:.5g} started at {', '.join(self.started())}", named]
         if not attributed.all():
             facts.append(f"{rest:.5g} of it is unaccounted for")
         elif not named:

@@ -86,8 +86,8 @@ def start_at(net: Network, node: str | None) -> Start:
         part = net.without_head()
         return Start(part, part.output, net.head)
     is_head = is_one_of(node, net.outputs) and net.up_to(node).head is not None
-    if is_head and isinstance(net[node], Head):
-        net = net.replace(node, PassedHead(net[node]))
+    if is_head and isinstance(head := net[node], Head):
+        net = net.replace(node, PassedHead(head))
     return Start(net, net.node(node).name, is_head=is_head)
 
 

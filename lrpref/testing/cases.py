@@ -142,8 +142,8 @@ def smaller(case: LayerCase | NetworkCase) -> Iterator[LayerCase | NetworkCase]:
     if isinstance(case, NetworkCase):
         parts = as_tuple(case.x)
         for n in range(len(parts[0]) if len(parts[0]) > 1 else 0):
-            fewer = dict(zip(case.net.inputs, (np.delete(part, n, 0) for part in parts), strict=True))
-            yield case._replace(x=case.net.as_given(fewer, like=case.x))
+            kept = dict(zip(case.net.inputs, (np.delete(part, n, 0) for part in parts), strict=True))
+            yield case._replace(x=case.net.as_given(kept, like=case.x))
         return
     layer, inputs, R = case
     for n, fewer in enumerate(_without_one(R, 0)):

@@ -23,7 +23,7 @@ Needs Hypothesis: pip install "lrpref[testing]".
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cache, lru_cache, partial
 from math import prod
