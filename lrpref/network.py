@@ -800,9 +800,7 @@ def _check_outputs(outputs: Sequence[str], nodes: Sequence[Node], sinks: Sequenc
     if strange := [name for name in outputs if name not in {node.name for node in nodes}]:
         raise GraphError(f"the output {strange[0]!r} is not a node. Nodes: {', '.join(node.name for node in nodes)}")
     if unread := [name for name in sinks if name not in outputs]:
-        raise GraphError(
-            f"{unread[0]!r} is neither an output nor read by another node; remove it, or name it in outputs"
-        )
+        raise GraphError(f"node {unread[0]!r} is not read by any other; remove it, or name it in outputs")
 
 
 def _sorted(nodes: Sequence[Node], network_inputs: Sequence[str]) -> list[Node]:
