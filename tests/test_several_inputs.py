@@ -187,7 +187,7 @@ def test_each_input_has_first_layers() -> None:
     boxed = EpsilonGammaBox(-3, 3).assign(IMAGE_AND_TABLE)
     assert [type(boxed[name]) for name in ("conv", "fc")] == [rules.ZBox, rules.Epsilon]
     own = Composite([("conv", rules.ZBox(-3, 3)), ("fc", rules.ZBox(-1, 2)), (Dense, rules.Epsilon())])
-    image, table = lrpref.explain(IMAGE_AND_TABLE, BOTH, rule=own, form="plain")
+    _, table = lrpref.explain(IMAGE_AND_TABLE, BOTH, rule=own, form="plain")
     at = lrpref.trace(IMAGE_AND_TABLE, BOTH, rule=own).at
     w = np.array([[1.0, -2.0, 0.5], [0.0, 1.0, -1.0]])
     z = TABLE[:, None, :] * w + np.maximum(w, 0) - 2 * np.minimum(w, 0)  # x w - l w+ - h w-
