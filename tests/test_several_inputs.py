@@ -283,7 +283,6 @@ def test_a_case_of_two_inputs_is_described_and_made_smaller() -> None:
         ((IMAGE,), InputError, "or a dict by these names; got 1"),
         ({"image": IMAGE}, InputError, "got a dict without 'table'"),
         ({"image": IMAGE, "tabel": TABLE}, InputError, "got a dict with 'tabel', which is not an input"),
-        ((IMAGE, TABLE[:1]), ShapeError, r"different numbers of samples .* image has shape \(2, 2, 3, 3\), table has"),
         ((IMAGE, TABLE[0]), InputError, "input 'table' must be a batch"),
         ((IMAGE, TABLE * np.nan), InputError, "input 'table' holds 6 NaN"),
         ((IMAGE, TABLE + 0j), DTypeError, "input 'table'"),
@@ -298,6 +297,13 @@ def test_bad_inputs_are_refused_by_name(x: Any, error: type[LrprefError], messag
             use(x)
     with pytest.raises(error, match=message):
         lrpref.explain(IMAGE_AND_TABLE, x, form="plain")
+
+
+def test_all_inputs_hold_the_same_number_of_samples() -> None:
+    """Also where NumPy would repeat the one sample of an input."""
+    net = Network([("sum", ReLU(), "a"), ("fc", Dense([[1.0, 2.0]]), "sum")], inputs=["a", "unread"])
+    with pytest.raises(ShapeError, match=r"different numbers of samples .*: a has shape \(2, 2\), unread has shape"):
+        net((X, X[:1]))
 
 
 def test_inputs_without_parameters_must_be_of_one_kind() -> None:
@@ -379,6 +385,13 @@ def test_an_output_may_be_read_by_another_node() -> None:
     alone = [lrpref.trace(net, X, seed=s, rule="zero").relevance for s in ((R, None, None), (None, R[:, :1], None))]
     assert_allclose(found.relevance, sum(alone), rtol=1e-12)
     assert_allclose(found.ledger.arrived(), found.relevance.sum(axis=1), rtol=1e-12)
+
+
+def test_seeds_at_one_node_add_up() -> None:
+    """The logits and their probabilities are both outputs, and both are explained from the logits."""
+    net = Network(ENDS.nodes, outputs=["size", "logits", "class"])
+    found = lrpref.trace(net, X, seed={"logits": 2.0, "class": 1.0}, target={"logits": 1, "class": 1}, rule="zero")
+    assert_allclose(found.relevance, lrpref.explain(net, X, 1, "zero", 3.0, "logits"), rtol=1e-12)
 
 
 @pytest.mark.parametrize("rule", ["epsilon-plus-flat", "zero", "z-plus"])
