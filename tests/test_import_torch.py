@@ -22,38 +22,10 @@ from lrpref.weights.state_dict import as_array
 torch = pytest.importorskip("torch", reason="torch is not installed: pip install 'lrpref[torch]'")
 nn, F = torch.nn, torch.nn.functional
 
+from torch_forms import FORMS, Forward, Gates, Lists, Optional, Tutorial, images, seeded, small  # noqa: E402
+from torch_forms import REFUSED as REFUSED_FORMS  # noqa: E402
+
 Module = Any
-
-
-def seeded(make: Callable[[], Module], seed: int = 0) -> Module:
-    """The module in eval mode, with random weights and BatchNorm statistics that differ from their initial values."""
-    torch.manual_seed(seed)
-    module = make()
-    for part in module.modules():
-        if isinstance(part, nn.BatchNorm1d | nn.BatchNorm2d) and part.running_mean is not None:
-            part.running_mean.normal_()
-            part.running_var.uniform_(0.2, 2.0)
-            if part.affine:
-                nn.init.normal_(part.weight)
-                nn.init.normal_(part.bias)
-    return module.eval()
-
-
-def images(*shape: int) -> Any:
-    return torch.randn(*(shape or (2, 3, 8, 8)), generator=torch.Generator().manual_seed(7))
-
-
-class Forward(nn.Module):
-    """A module with the given parts, whose forward pass is a function of the parts and x."""
-
-    def __init__(self, run: Callable[[Any, Any], Any], **parts: Module) -> None:
-        super().__init__()
-        self.run = run
-        for name, part in parts.items():
-            self.add_module(name, part)
-
-    def forward(self, x: Any) -> Any:
-        return self.run(self, x)
 
 
 class Block(nn.Module):
@@ -196,6 +168,17 @@ MODULES: dict[str, Callable[[], Module]] = {
 }
 
 
+@pytest.mark.parametrize("name", FORMS)
+@pytest.mark.filterwarnings("ignore:.*")
+def test_the_network_computes_what_the_module_does_however_it_is_written(name: str) -> None:
+    module = seeded(FORMS[name])
+    net = from_torch(module, images())
+    other = images(5, 3, 8, 8)
+    with torch.no_grad():
+        expected = module.eval()(other.clone()).numpy()
+    assert_allclose(net.forward(other.numpy()), expected, rtol=2e-4, atol=2e-5)
+
+
 @pytest.mark.parametrize("name", MODULES)
 @pytest.mark.filterwarnings("ignore::UserWarning:torch", "ignore::DeprecationWarning")
 def test_the_network_computes_what_the_module_does(name: str) -> None:
@@ -321,7 +304,7 @@ BOUND: dict[str, tuple[Callable[[], Module], str]] = {
         pooled(lambda m, x: F.avg_pool2d(x, 2, ceil_mode=True)), r"node 'avg_pool2d' \(avg_pool2d\): its last windows",
     ),
     "a kernel as large as the image": (
-        pooled(lambda m, x: F.avg_pool2d(x, x.size()[2:])), r"\(avg_pool2d\): its arguments are computed at that size",
+        pooled(lambda m, x: F.avg_pool2d(x, x.size()[2:])), r"forward computes with the sizes of images \(.*\.py:\d+\), and was followed at that",
     ),
     "padding to even sizes": (
         pooled(lambda m, x: F.pad(x, (0, x.shape[3] % 2))), r"node 'pad' \(pad\): its arguments are computed at that",
@@ -422,17 +405,26 @@ def test_a_module_that_writes_over_its_input_does_not_spoil_the_example() -> Non
     assert_allclose(net.forward(kept.numpy()), module(x).detach().numpy(), rtol=1e-12)
 
 
-def test_the_proof_refuses_what_the_trace_cannot_see() -> None:
-    """torch.fx records `z += x` as an addition, so `y`, which shares its memory, keeps the old value in the trace."""
-
+def test_an_assignment_in_place_changes_what_shares_the_memory() -> None:
     def run(m: Any, x: Any) -> Any:
         z = y = m.fc(x)
         z += x
         return z + y
 
     module, x = in_place(run)
-    with pytest.raises(ConversionError, match=r"differs from the module by .* in-place operation"):
+    assert_allclose(from_torch(module, x).forward(x.numpy()), module(x).detach().numpy(), rtol=1e-5, atol=1e-6)
+
+
+def test_the_proof_refuses_what_the_trace_cannot_see() -> None:
+    """A view shares the memory that is overwritten, and has another shape."""
+    module, x = in_place(lambda m, x: (lambda z: (lambda y: m.relu(z) + y.view(4, 3))(z.view(4, 1, 3)))(m.fc(x)))
+    with pytest.raises(ConversionError, match=r"is not supported|differs from the module by .* hooks"):
         from_torch(module, x)
+
+    hooked = small().eval()
+    hooked[2].register_forward_hook(lambda part, x, y: y * 2)
+    with pytest.raises(ConversionError, match=r"differs from the module by .* hooks"):
+        from_torch(hooked, images())
 
 
 def test_the_proof_refuses_a_network_that_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -454,28 +446,20 @@ def functional(run: Callable[[Any], Any]) -> Callable[[], Module]:
     return lambda: Forward(lambda m, x: run(m.conv(x)), conv=nn.Conv2d(3, 4, 3))
 
 
-REFUSED: dict[str, tuple[Callable[[], Module], str]] = {
+REFUSED: dict[str, tuple[Callable[[], Module], str]] = REFUSED_FORMS | {
     "gelu": (on(nn.GELU), r"node 'part' \(GELU\): unsupported operation\. Supported: Linear, Conv2d, .*torch\.cat"),
     "lstm": (
         lambda: Forward(lambda m, x: m.lstm(x.flatten(1))[0], lstm=nn.LSTM(192, 2)),
         r"node 'lstm' \(LSTM\): unsupported operation",
     ),
-    "indices": (
-        functional(lambda x: F.max_pool2d(x, 2, return_indices=True)[0]),
-        r"\(max_pool2d_with_indices\): unsupported operation",
-    ),
     "group norm": (on(lambda: nn.GroupNorm(2, 4)), r"\(GroupNorm\): unsupported operation"),
     "transposed": (on(lambda: nn.ConvTranspose2d(4, 2, 3)), r"\(ConvTranspose2d\): unsupported operation"),
-    "product": (functional(lambda x: x * x), r"node 'mul' \(mul\): unsupported operation"),
+    "product": (functional(lambda x: x * x), r"node 'mul' \(mul\): a product of two activations"),
     "subtraction": (functional(lambda x: x - F.relu(x)), r"node 'sub' \(sub\)"),
     "log of anything else": (functional(lambda x: torch.log(F.relu(x) + x)), r"node 'log' \(log\): a logarithm is"),
     "log of a softmax that is read twice": (
         functional(lambda x: (lambda p: torch.log(p) + p)(F.softmax(x, 1))),
         r"node 'log' \(log\): a logarithm is",
-    ),
-    "a constant": (
-        functional(lambda x: x + 1),
-        r"node 'add' \(add\): both operands of an addition must be activations",
     ),
     "alpha": (functional(lambda x: torch.add(x, F.relu(x), alpha=2)), r"alpha = 2"),
     "broadcast": (functional(lambda x: x + x.mean((2, 3), keepdim=True)), r"activations of shapes .*6, 6.* and .*1, 1"),
@@ -501,16 +485,10 @@ REFUSED: dict[str, tuple[Callable[[], Module], str]] = {
     "divisor": (on(lambda: nn.AvgPool2d(2, divisor_override=3)), "divisor_override"),
     "no statistics": (on(lambda: nn.BatchNorm2d(4, track_running_stats=False)), "no running statistics"),
     "dropout for ever": (functional(lambda x: F.dropout(x)), "this dropout is active in eval mode"),
-    "a function with weights": (
-        lambda: Forward(lambda m, x: F.conv2d(x, m.conv.weight), conv=nn.Conv2d(3, 2, 3)),
-        r"node 'conv2d' \(conv2d\): unsupported operation",
-    ),
     "two outputs": (functional(lambda x: (x, F.relu(x))), "must return one tensor"),
     "its input": (lambda: Forward(lambda m, x: x), "returns its input"),
-    "control flow": (Branching, r"torch\.fx could not trace the module: .*control flow"),
-    "a loop over sizes": (functional(lambda x: sum(x.shape) + x), r"could not trace the module: .*if, for, int\(\)"),
-    "a module made in forward": (functional(lambda x: nn.ReLU()(x)), r"modules that forward creates, as in nn\.ReLU"),
-    "compiled": (lambda: torch.compile(nn.Sequential(nn.ReLU())), r"compiled by torch\.compile; import .*_orig_mod"),
+    "control flow": (Branching, r"test_import_torch\.py:\d+: forward decides by the values of activations"),
+    "a sum of sizes": (functional(lambda x: sum(x.shape) + x), "computes with the number of samples, .* differs"),
     "scripted": (lambda: torch.jit.script(nn.Sequential(nn.ReLU())), "TorchScript modules cannot be traced"),
     "a scripted part": (lambda: nn.Sequential(torch.jit.script(nn.ReLU())), "TorchScript modules cannot be traced"),
     "features in rows": (lambda: nn.Linear(8, 2), r"node '0' \(Linear\): expected \(N, 8\), got \(2, 3, 8, 8\)"),
@@ -531,16 +509,10 @@ class Two(nn.Module):
         return x + y
 
 
-class Default(nn.Module):
-    def forward(self, x: Any, y: float = 2.0, z: Any = None) -> Any:
-        return F.relu(x) + y
-
-
 @pytest.mark.parametrize(
     ("module", "message"),
     [
         (Two(), "does not run on the example: .*'y'"),
-        (Default(), r"node 'add' \(add\): both operands of an addition must be activations"),
     ],
 )
 def test_a_network_has_one_input(module: Module, message: str) -> None:
@@ -568,13 +540,82 @@ def test_a_lazy_module_is_asked_to_run_first() -> None:
         from_torch(nn.LazyLinear(2), images(1, 3))
 
 
+@pytest.mark.parametrize("make", [small, Lists, Tutorial, Gates, Residual, Functional, Dense2])
 @pytest.mark.filterwarnings("ignore:.*")
-def test_an_exported_program_is_refused_by_name() -> None:
-    program = torch.export.export(nn.Sequential(nn.Conv2d(3, 2, 3)), (images(),))
-    with pytest.raises(ConversionError, match=r"programs of torch\.export are not supported; import the module before"):
-        from_torch(program.module(), images())
-    with pytest.raises(ConversionError, match=r"expected a torch\.nn\.Module, got ExportedProgram"):
-        from_torch(program, images())
+def test_a_program_of_torch_export_is_a_module(make: Callable[[], Module]) -> None:
+    module = seeded(make)
+    program = torch.export.export(module, (images(),))
+    expected = from_torch(module, images()).forward(images().numpy())
+    for given in (program, program.module()):
+        assert_allclose(from_torch(given, images()).forward(images().numpy()), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_layers_have_the_names_of_their_weights() -> None:
+    module = Forward(lambda m, x: F.linear(m.mine(x), m.mine.weight), mine=torch.nn.Linear(3, 3))
+    assert from_torch(module, images(2, 3)).names == ["mine", "linear"]
+
+
+def test_a_constant_added_to_a_product_becomes_its_bias() -> None:
+    net = from_torch(seeded(FORMS["matrix product"]), images())
+    assert [type(layer) for _, layer, _ in net.nodes] == [lrpref.Flatten, lrpref.Dense, lrpref.Dense]
+    assert net["matmul"].bias is not None
+
+
+def test_a_product_that_is_read_twice_stays_without_bias() -> None:
+    run = lambda m, x: (lambda z: (z.clone() + m.b) + z)(x @ m.w)  # noqa: E731
+    module = Forward(run, w=images(3, 3), b=images(3))
+    net = from_torch(module, images(2, 3))
+    assert net["matmul"].bias is None
+    assert_allclose(net.forward(images(2, 3).numpy()), module(images(2, 3)).numpy(), rtol=1e-5, atol=1e-6)
+
+
+def test_a_squeeze_that_removes_the_samples_is_named() -> None:
+    module = Forward(lambda m, x: F.adaptive_avg_pool2d(x, 1).squeeze())
+    with pytest.raises(ConversionError, match=r"removes the axis of the samples when there is one sample; use x\.flat"):
+        from_torch(module, images(1, 3, 8, 8))
+
+
+def test_decisions_by_sizes_hold_at_that_size_only() -> None:
+    net = from_torch(seeded(Gates), images())
+    assert net.input_shape == (3, 8, 8)
+    assert "torch_forms.py:" in net.fixed_by
+
+
+def test_decisions_by_channels_and_assertions_hold_at_every_size() -> None:
+    def run(m: Any, x: Any) -> Any:
+        assert x.shape[2] > 1
+        assert x.shape[1] == 3, "three channels"
+        if x.size(1) != 3 or x.dim() != 4 or x.ndim != 4 or len(x.shape) != 4:
+            return F.relu(x)
+        return torch.tanh(x)
+
+    net = from_torch(Forward(run), images())
+    assert net.names == ["tanh"]
+    assert net.input_shape is None
+
+
+def test_decisions_by_the_number_of_samples_are_tried_with_another_number() -> None:
+    harmless = Forward(lambda m, x: F.relu(x if len(x) > 1 else x.clone()))
+    assert from_torch(harmless, images()).names == ["relu"]
+    harmful = Forward(lambda m, x: F.relu(x) if x.shape[0] > 1 else torch.tanh(x))
+    with pytest.raises(ConversionError, match=r"computes with the number of samples, .* differs"):
+        from_torch(harmful, images())
+
+
+def test_the_wrong_kind_of_thing_comes_with_its_remedy() -> None:
+    with pytest.raises(ConversionError, match="got OrderedDict; a state dict has no graph: build the module"):
+        from_torch(small().state_dict(), images())
+    with pytest.raises(ConversionError, match="got type; make an instance of the class"):
+        from_torch(Optional, images())
+
+
+def test_half_precision_is_computed_in_float64() -> None:
+    for dtype in (torch.float16, torch.bfloat16):
+        module = seeded(small).to(dtype)
+        net = from_torch(module, images().to(dtype))
+        assert net.dtype == np.float32
+        expected = copy.deepcopy(module).float()(images()).detach().numpy()
+        assert_allclose(net.forward(images().numpy()), expected, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("example", ["one", (images(), images()), None])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import chain, count
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 
 from ..backend import to_numpy
 from ..errors import ConversionError, LrprefError
-from ..layers import Layer, LogSoftmax, Softmax
+from ..layers import Conv2D, Dense, Layer, LogSoftmax, Scale, Softmax
 from ..network import INPUT, Network
 
 Shape = tuple[int, ...]
@@ -100,6 +101,14 @@ class Graph:
             if name in wanted:
                 wanted.update(inputs)
         return (node for node in self.nodes if node[0] in wanted)
+
+
+def merged(before: Layer | None, scale: Layer) -> Layer | None:
+    """Merge a layer without bias and the addition of a constant to its output; None if the layers are anything else."""
+    if not (isinstance(scale, Scale) and isinstance(before, Dense | Conv2D | Scale)):
+        return None
+    only_adds = scale.bias is not None and bool(np.all(np.asarray(scale.weight) == 1))
+    return replace(before, bias=scale.bias) if only_adds and before.bias is None else None
 
 
 def verify(net: Network, x: Any, expected: np.ndarray, original: str, hint: str = "") -> None:

@@ -31,11 +31,11 @@ from ..layers.window import padded
 from ..network import INPUT, Network
 from ..weights import MAX_BYTES
 from ..weights.state_dict import as_array
-from .graph import Graph, Shape, fixed_where_unproven, require, verify
+from .graph import Graph, Shape, fixed_where_unproven, merged, require, verify
 from .layout import CHANNELS_LAST, Layout, plain
 from .onnx_evaluator import evaluated
 from .onnx_file import DOMAINS, FLOATING, Model, fixed_shape, in_words, read_model
-from .onnx_operations import FOLDED, OPERATIONS, SUPPORTED, Activation, Call, merged
+from .onnx_operations import FOLDED, OPERATIONS, SUPPORTED, Activation, Call
 
 MAX_WORK = 2**38
 """The most work of the check on the example, in multiplications of a matrix product; about a minute on one core."""

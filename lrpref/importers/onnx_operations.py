@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from math import isinf, prod
 from typing import Any
 
@@ -277,14 +277,6 @@ def _with_constant(call: Call) -> tuple[Activation, np.ndarray]:
     require(len(call.activations) == 1 and len(constants) == 1, "expected one activation and one constant")
     x, constant = call.activations[0], constants[0]
     return x, x.layout.channels(constant.astype(np.float64), x.shape)
-
-
-def merged(before: Layer | None, scale: Layer) -> Layer | None:
-    """Merge a layer without bias and the addition of a constant to its output; None if the layers are anything else."""
-    if not (isinstance(scale, Scale) and isinstance(before, Dense | Conv2D | Scale)):
-        return None
-    only_adds = scale.bias is not None and bool(np.all(np.asarray(scale.weight) == 1))
-    return replace(before, bias=scale.bias) if only_adds and before.bias is None else None
 
 
 # ---- activations -----------------------------------------------------------------------------------------------
