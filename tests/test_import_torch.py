@@ -618,7 +618,7 @@ def test_half_precision_is_computed_in_float64() -> None:
         assert_allclose(net.forward(images().numpy()), expected, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("example", ["one", (images(), images()), None])
+@pytest.mark.parametrize("example", ["one", None])
 def test_the_example_is_one_tensor(example: Any) -> None:
     with pytest.raises(ConversionError, match="the example must be one tensor or array"):
         from_torch(nn.ReLU(), example)
@@ -679,7 +679,7 @@ def test_several_tensors_become_several_inputs() -> None:
     gradients = torch.autograd.grad(module(*(part.requires_grad_() for part in x))[:, 1].sum(), x)
     for part, relevance, gradient in zip(given, R, gradients, strict=True):
         assert_allclose(relevance, part * as_array(gradient), rtol=1e-7, atol=1e-12)
-    with pytest.raises(ShapeError, match="input 'image' of shape .* checked at one size"):
+    with pytest.raises(ShapeError, match=r"input 'image' of shape .* checked at one size"):
         net((np.zeros((2, 3, 9, 9)), given[1]))
 
 
