@@ -84,7 +84,8 @@ class Place:
     weighted : int
         How many weighted layers the network has.
     first : bool
-        Whether it is a weighted layer that is reached from the input through routing and activation layers only.
+        Whether it is a weighted layer that is reached from the inputs through routing and activation layers only. Each
+        of several inputs has first layers of its own.
     """
 
     name: str
@@ -106,15 +107,19 @@ def places(net: Network) -> Iterator[Place]:
 
 
 def _first_layers(net: Network) -> set[str]:
-    """The weighted layers that are reached from the input through routing and activation layers only."""
-    clear, first = {"input"}, set()
+    """The weighted layers that are reached from the inputs through routing and activation layers only."""
+    return {name for name in _first_linear(net) if isinstance(net[name], WeightedLayer)}
+
+
+def _first_linear(net: Network) -> dict[str, frozenset[str]]:
+    """The linear layers that are reached through routing and activation layers only, each with the inputs it reads."""
+    clear = {name: frozenset([name]) for name in net.inputs}
+    found: dict[str, frozenset[str]] = {}
     for name, layer, inputs in net.nodes:
-        if clear.issuperset(inputs):
-            if isinstance(layer, Routing | Elementwise):
-                clear.add(name)
-            elif isinstance(layer, WeightedLayer):
-                first.add(name)
-    return first
+        if clear.keys() >= set(inputs):
+            sources: frozenset[str] = frozenset().union(*(clear[i] for i in inputs))
+            (clear if isinstance(layer, Routing | Elementwise) else found)[name] = sources
+    return found
 
 
 def matches(selector: Selector, place: Place, names: Collection[str] = ()) -> bool:
@@ -238,16 +243,19 @@ class Composite:
                 valid = f"{-len(weighted)} to {len(weighted) - 1}" if weighted else "none"
                 raise RuleError(f"there is no weighted layer at position {selector} (valid: {valid})")
         assigned = Assignment(tuple((place, *self._rule(place, names)) for place in found))
-        self._require_boxes(found, list(assigned.values()))
+        self._require_boxes(net, found, list(assigned.values()))
         return assigned
 
-    def _require_boxes(self, found: Sequence[Place], used: Sequence[Rule]) -> None:
-        """Raise RuleError for bounds of the input that no layer uses because no weighted layer reads the input."""
+    def _require_boxes(self, net: Network, found: Sequence[Place], used: Sequence[Rule]) -> None:
+        """Raise RuleError for bounds that no layer uses because, for some input, no weighted layer reads it."""
         boxes = [rule for _, rule in self.pairs if isinstance(rule, ZBox)]
-        unused = not any(isinstance(rule, ZBox) for rule in used)
-        if boxes and unused and _weighted(found) and not any(place.first for place in found):
+        if not boxes or not _weighted(found) or any(isinstance(rule, ZBox) for rule in used):
+            return
+        reached = _first_linear(net)
+        covered: frozenset[str] = frozenset().union(*(reached[place.name] for place in found if place.first))
+        for name in (name for name, sources in reached.items() if not sources <= covered):
             raise RuleError(
-                f"{self.name}: no layer uses {boxes[0]}, because {found[0].name!r} ({type(found[0].layer).__name__}) "
+                f"{self.name}: no layer uses {boxes[0]}, because {name!r} ({type(net[name]).__name__}) "
                 "comes before the first weighted layer. Apply that layer to the inputs and the bounds, and remove it "
                 "with net.remove(...); or assign a box by the name of a layer, with bounds for that layer's input"
             )

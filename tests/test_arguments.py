@@ -34,6 +34,8 @@ CONVOLUTIONS = (
 NET = lrpref.Network.sequential(lrpref.Dense(W, B), lrpref.ReLU(), lrpref.Dense(W))
 X = np.asarray([[1.0, 2.0], [0.5, -1.0]])
 IMAGES = np.linspace(0, 1, 18).reshape(1, 2, 3, 3)
+TWO = lrpref.Network([("sum", lrpref.Add(), ["a", "b"]), ("dense1", lrpref.Dense(W), "sum")], inputs=["a", "b"])
+ENDS = lrpref.Network([(name, lrpref.Dense(W), "input") for name in ("left", "right")], outputs=["left", "right"])
 TRACE = lrpref.trace(NET, X)
 PREPARED = lrpref.prepare(NET)
 
@@ -143,6 +145,7 @@ ACCEPTED: dict[str, set[str]] = {
     "number > 0": POSITIVE,
     "mapping": {"a dict"},
     "axis": {"1", "-1"},
+    "one per output": {"None", "a dict", "a list of None"},
 }
 """For each kind of parameter, the values of `BAD` that are good ones."""
 
@@ -349,8 +352,26 @@ CALLS: dict[str, Call] = {
     "Softplus": Call(lrpref.Softplus, {"beta": "number > 0", "threshold": "number"}),
     "Threshold": Call(lrpref.Threshold, {"threshold": "number"}, threshold=0.5, value=-1.0),
     "ThreshReLU": Call(lrpref.ThreshReLU, {"threshold": "number"}),
-    "Network": Call(lrpref.Network, {"input_shape": "sizes or None"}, nodes=NET.nodes),
-    "Ledger": Call(lrpref.Ledger, {"entries": "anything"}, entries=TRACE.ledger.entries),  # made by `trace`
+    "Network": Call(
+        lrpref.Network,
+        {"input_shape": "sizes or None", "inputs": "object", "outputs": "object or None"},
+        nodes=NET.nodes,
+    ),
+    "Network of two inputs": Call(
+        lrpref.Network,
+        {"input_shape": "sizes or None", "inputs": "object", "outputs": "object or None"},
+        nodes=TWO.nodes,
+        inputs=["a", "b"],
+    ),
+    "Network of two outputs": Call(
+        lrpref.Network,
+        {"input_shape": "sizes or None", "inputs": "object", "outputs": "object"},
+        nodes=ENDS.nodes,
+        outputs=["left", "right"],
+    ),
+    "Ledger": Call(  # made by `trace`
+        lrpref.Ledger, {"entries": "anything", "starts": "anything"}, entries=TRACE.ledger.entries
+    ),
     "Network.forward": Call(NET.forward, x=X),
     "Network.activations": Call(NET.activations, x=X),
     "Network.astype": Call(NET.astype, dtype="float32"),
@@ -376,6 +397,22 @@ CALLS: dict[str, Call] = {
     "Prepared.trace": Call(PREPARED.trace, x=X),
     "Prepared.run": Call(PREPARED.run, x=X),
     "ForwardPass.explain": Call(PREPARED.run(X).explain),
+    **{
+        f"{name} of two inputs": Call(function, {"x": "object", "out": "sizes or None"}, x=(X, X))
+        for name, function in {
+            "Network.forward": TWO.forward,
+            "Network.cast": TWO.cast,
+            "explain": lambda x, out=None: lrpref.explain(TWO, x, out=out),
+            "trace": lambda x: lrpref.trace(TWO, x),
+            "Prepared.explain": lrpref.prepare(TWO).explain,
+        }.items()
+    },
+    "prepare for two inputs": Call(lambda shape=None: lrpref.prepare(TWO, shape=shape), {"shape": "object or None"}),
+    "explain two outputs": Call(
+        lambda seed, target=None: lrpref.explain(ENDS, X, target, seed=seed),
+        {"seed": "object", "target": "one per output"},
+        seed=("one", None),
+    ),
     "fuse": Call(lrpref.fuse, net=NET),
     "fusion_plan": Call(lrpref.fusion_plan, net=NET),
     "exact": Call(lrpref.exact, {"x": "anything"}, x=NET),

@@ -721,7 +721,7 @@ def test_half_precision_is_computed_in_float64() -> None:
         assert_allclose(net.forward(images().numpy()), expected, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("example", ["one", (images(), images()), None])
+@pytest.mark.parametrize("example", ["one", None])
 def test_the_example_is_one_tensor(example: Any) -> None:
     with pytest.raises(ConversionError, match="the example must be one tensor or array"):
         from_torch(nn.ReLU(), example)
@@ -777,3 +777,54 @@ def test_an_activation_has_torchs_values(layer: lrpref.Layer) -> None:
 def test_torch_has_no_parameters_for_these(layer: lrpref.Layer) -> None:
     with pytest.raises(NotOffered, match="has no parameters"):
         twin(lrpref.Network([("act", layer, ["input"])]))
+
+
+# ---- several inputs ----------------------------------------------------------------------------------------------
+
+
+class ImageAndTable(nn.Module):
+    """Features of an image beside those of a table; the submodule and the argument are both called "table"."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 3, padding=1)
+        self.table = nn.Linear(5, 6)
+        self.fc = nn.Linear(10, 3)
+
+    def forward(self, image: Any, table: Any, scale: float = 2.0) -> Any:
+        features = F.adaptive_avg_pool2d(torch.relu(self.conv(image)), 1).flatten(1)
+        return self.fc(torch.cat([features, F.relu(self.table(table))], 1))
+
+
+def test_several_tensors_become_several_inputs() -> None:
+    """They have the names that forward gives them; images are held to the size of the example."""
+    torch.manual_seed(0)
+    module, x = ImageAndTable().double().eval(), (torch.randn(2, 3, 8, 8).double(), torch.randn(2, 5).double())
+    net = from_torch(module, x)
+    assert (net.inputs, net.input_shape) == (("image", "table"), ((3, 8, 8), None))
+    assert net.node("table_1").inputs == ("table",)
+    given = tuple(as_array(part) for part in x)
+    assert_allclose(net(given), as_array(module(*x)), rtol=1e-9)
+    R = lrpref.explain(net, given, 1, rule="zero")
+    gradients = torch.autograd.grad(module(*(part.requires_grad_() for part in x))[:, 1].sum(), x)
+    for part, relevance, gradient in zip(given, R, gradients, strict=True):
+        assert_allclose(relevance, part * as_array(gradient), rtol=1e-7, atol=1e-12)
+    with pytest.raises(ShapeError, match=r"input 'image' of shape .* checked at one size"):
+        net((np.zeros((2, 3, 9, 9)), given[1]))
+
+
+def test_a_tuple_of_one_tensor_is_one_input() -> None:
+    assert from_torch(nn.Linear(3, 2), (torch.ones(2, 3),)).inputs == ("input",)
+
+
+def test_a_wrong_number_of_tensors_is_refused() -> None:
+    x = torch.randn(2, 3, 8, 8), torch.randn(2, 5)
+    for example in (x[0], x[:1], (*x, x[1], x[1])):
+        with pytest.raises(ConversionError, match="does not run on the example"):
+            from_torch(ImageAndTable(), example)
+
+
+def test_an_exported_program_of_several_inputs() -> None:
+    x = torch.randn(2, 3, 8, 8), torch.randn(2, 5)
+    program = torch.export.export(ImageAndTable().eval(), x)
+    assert from_torch(program, x).inputs == ("image", "table")

@@ -16,7 +16,7 @@ import operator
 import os
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import BuiltinMethodType, MethodType, TracebackType
 from typing import Any
@@ -162,10 +162,10 @@ class Tracer(torch.fx.Tracer):  # type: ignore[misc]
         The decisions that Python took by a number: what it depends on, and the place.
     """
 
-    def __init__(self, example: torch.Tensor) -> None:
+    def __init__(self, examples: Mapping[str, torch.Tensor]) -> None:
         super().__init__(autowrap_modules=(math,), autowrap_functions=FACTORIES)
         self._autowrap_search.append(torch)  # where torch.fx looks for the functions, besides the user's globals
-        self.example = example
+        self.examples = examples
         self.values: dict[Any, Any] = {}
         self.kinds: dict[Any, Any] = {}
         self.overwritten: dict[Any, list[Any]] = {}
@@ -176,8 +176,8 @@ class Tracer(torch.fx.Tracer):  # type: ignore[misc]
     # ---- what torch.fx asks for ----------------------------------------------------------------------------------
 
     def create_args_for_root(self, root_fn: Any, is_module: bool, concrete_args: Any = None) -> Any:
-        """Pass one activation to forward; further arguments keep their default values."""
-        return root_fn, [self.root, self.create_proxy("placeholder", "input", (), {})]
+        """Pass one activation for each example to forward; further arguments keep their default values."""
+        return root_fn, [self.root, *(self.create_proxy("placeholder", name, (), {}) for name in self.examples)]
 
     def is_leaf_module(self, m: Any, module_qualified_name: str) -> bool:
         """Whether a module is one operation."""
@@ -241,7 +241,7 @@ class Tracer(torch.fx.Tracer):  # type: ignore[misc]
     def _evaluate(self, node: Any) -> Any:
         """Compute the value of a node on the example."""
         if node.op == "placeholder":
-            return self.example.clone()
+            return self.examples[node.target].clone()
         if node.op == "get_attr":
             return operator.attrgetter(node.target)(self.root)
         args, kwargs = torch.fx.node.map_arg((node.args, node.kwargs), self.values.__getitem__)
@@ -353,9 +353,9 @@ def _asserts(where: str) -> bool:
 # ---- the trace -----------------------------------------------------------------------------------------------------
 
 
-def traced(module: Any, example: torch.Tensor) -> tuple[Tracer, Sequence[Any]]:
-    """Trace a module on an example; return the tracer and the nodes in order. Raises ConversionError."""
-    tracer = Tracer(example)
+def traced(module: Any, examples: Mapping[str, torch.Tensor]) -> tuple[Tracer, Sequence[Any]]:
+    """Trace a module on the example of each input; return the tracer and the nodes in order. Raises ConversionError."""
+    tracer = Tracer(examples)
     try:
         with Doubles(), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch issued them when the module ran

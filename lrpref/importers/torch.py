@@ -12,6 +12,7 @@ the parameter "layer1.0.conv1.weight". Other nodes have the names that torch.fx 
 from __future__ import annotations
 
 import copy
+import inspect
 import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -23,7 +24,7 @@ from ..errors import ConversionError, LrprefError
 from ..layers import Layer
 from ..network import INPUT, Network
 from ..weights.state_dict import as_array
-from .graph import Graph, Shape, fixed_where_unproven, merged, require, verify
+from .graph import Graph, Shape, fixed_for_several, fixed_where_unproven, merged, require, verify
 from .torch_call import Activation, Call
 from .torch_operations import (
     ACTIVATIONS,
@@ -54,8 +55,9 @@ def from_torch(module: Any, example: Any) -> Network:
     module : torch.nn.Module or torch.export.ExportedProgram
         The module, imported in eval mode; it is left unchanged. Wrappers such as those of torch.compile and
         nn.DataParallel are taken off.
-    example : tensor or array, shape (N, ...)
-        An input, on which the network is checked.
+    example : tensor or array, shape (N, ...), or tuple of them
+        An input, on which the network is checked. For a forward of several tensors, a tuple of them, in order; the
+        network then has an input for each, called as in forward.
 
     Returns
     -------
@@ -74,35 +76,44 @@ def from_torch(module: Any, example: Any) -> Network:
     from ._torch_trace import traced
 
     module = _module(torch, module)
-    twin, x = _twin(torch, module), _example(torch, example)
+    twin = _twin(torch, module)
+    x = _examples(torch, twin, example)
+    shapes = {name: tuple(part.shape) for name, part in x.items()}
     with torch.no_grad():
         expected = _computed(twin, x)
         importer = _Importer(torch, *traced(twin, x))
         require(isinstance(expected, torch.Tensor), f"{RETURNS}, not {type(expected).__name__}")
         net = importer.network()
-        verify(net, as_array(x), as_array(expected), ORIGINAL, HINT)
+        verify(net, _arrays(net, x), as_array(expected), ORIGINAL, HINT)
 
-        def prove(shape: Shape, samples: int = 1) -> None:
-            z = torch.randn((samples, *shape), generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-            verify(net, as_array(z), as_array(_computed(twin, z)), ORIGINAL, HINT)
+        def prove(shapes: Mapping[str, Shape]) -> None:
+            random = torch.Generator().manual_seed(0)
+            z = {name: torch.randn(shape, generator=random, dtype=torch.float64) for name, shape in shapes.items()}
+            verify(net, _arrays(net, z), as_array(_computed(twin, z)), ORIGINAL, HINT)
 
-        proven = fixed_where_unproven(net, tuple(x.shape), (2, 3), importer.graph.bound, prove)
-        if proven.input_shape is not None or x.ndim != 4 or importer.decided_by_samples:
+        if len(x) > 1:
+            proven = fixed_for_several(net, shapes)
+        else:
+            bound = importer.graph.bound
+            proven = fixed_where_unproven(net, shapes[INPUT], (2, 3), bound, lambda shape: prove({INPUT: (1, *shape)}))
+        images = any(len(shape) == 4 for shape in shapes.values())
+        if proven.input_shape is not None or not images or importer.decided_by_samples:
             _prove_again(torch, net, twin, x, importer.decided_by_samples)
         net = proven
     double = any(tensor.dtype == torch.float64 for tensor in module.state_dict().values())
     return net if double else net.astype(np.float32)
 
 
-def _prove_again(torch: Any, net: Network, twin: Any, x: Any, otherwise: bool) -> None:
+def _prove_again(torch: Any, net: Network, twin: Any, x: Mapping[str, Any], otherwise: bool) -> None:
     """Compare the network and the module on random samples of the example's size, if the module runs on them.
 
     Their number differs from that of the example if forward computes `otherwise` for another number. Raises
     ConversionError.
     """
-    another = 1 if len(x) > 1 else 2
-    samples = another if otherwise else len(x)
-    z = torch.randn((samples, *x.shape[1:]), generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    several = all(len(part) > 1 for part in x.values())
+    random = torch.Generator().manual_seed(0)
+    shapes = {name: (((1 if several else 2) if otherwise else len(part)), *part.shape[1:]) for name, part in x.items()}
+    z = {name: torch.randn(shape, generator=random, dtype=torch.float64) for name, shape in shapes.items()}
     try:
         expected = as_array(_computed(twin, z))
     except ConversionError:
@@ -110,9 +121,10 @@ def _prove_again(torch: Any, net: Network, twin: Any, x: Any, otherwise: bool) -
     if not np.isfinite(expected).all():
         return
     try:
-        verify(net, as_array(z), expected, ORIGINAL, HINT)
+        verify(net, _arrays(net, z), expected, ORIGINAL, HINT)
     except ConversionError as error:
-        why = f"on random numbers of shape {tuple(z.shape)}, instead of the example: {error}"
+        told = " and ".join(map(str, shapes.values()))
+        why = f"on random numbers of shape {told}, instead of the example: {error}"
         reason = "forward computes with the number of samples, but each sample must count by itself; "
         raise ConversionError(f"{reason if otherwise else ''}{why}") from error
 
@@ -120,14 +132,30 @@ def _prove_again(torch: Any, net: Network, twin: Any, x: Any, otherwise: bool) -
 # ---- the module --------------------------------------------------------------------------------------------------
 
 
+def _examples(torch: Any, twin: Any, example: Any) -> dict[str, Any]:
+    """Return the example of each input as a tensor in float64, by the name of the input."""
+    if not (isinstance(example, tuple) and all(hasattr(part, "shape") for part in example)):
+        return {INPUT: _example(torch, example)}
+    if len(example) == 1:
+        return {INPUT: _example(torch, example[0])}
+    known = list(inspect.signature(twin.forward).parameters)
+    names = known if len(known) >= len(example) else [f"input_{k + 1}" for k in range(len(example))]
+    return {name: _example(torch, part) for name, part in zip(names, example, strict=False)}
+
+
 def _example(torch: Any, example: Any) -> Any:
-    """Return the example as a tensor in float64."""
+    """Return the example of one input as a tensor in float64."""
     try:
         return torch.as_tensor(example).detach().cpu().double()
     except Exception as error:
         raise ConversionError(
-            f"the example must be one tensor or array, not {type(example).__name__}: {error}"
+            f"the example must be one tensor or array, or a tuple of them, not {type(example).__name__}: {error}"
         ) from error
+
+
+def _arrays(net: Network, x: Mapping[str, Any]) -> Any:
+    """Return the tensors by name as the network takes them."""
+    return net.as_given({name: as_array(part) for name, part in x.items()}, like=())
 
 
 def _module(torch: Any, module: Any) -> Any:
@@ -193,14 +221,14 @@ def _inner(torch: Any, module: Any) -> Any:
     return dict(module.named_children()).get(inside)
 
 
-def _computed(twin: Any, x: Any) -> Any:
-    """Return what the module computes."""
+def _computed(twin: Any, x: Mapping[str, Any]) -> Any:
+    """Return what the module computes of its inputs, which are in order."""
     from ._torch_trace import Doubles, located, place_of
 
     try:
         with Doubles(), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about the code of the module
-            return twin(x.clone())
+            return twin(*(part.clone() for part in x.values()))
     except Exception as error:
         why = f"the module does not run on the example: {error}"
         raise ConversionError(located(place_of(error), why)) from error
@@ -216,7 +244,7 @@ class _Importer:
         self.torch, self.tracer, self.values, self.fx_nodes = torch, tracer, tracer.values, fx_nodes
         self.modules = dict(tracer.root.named_modules())
         self.functions = _functions(torch)
-        self.graph = Graph(tuple(tracer.example.shape))
+        self.graph = Graph({name: tuple(x.shape) for name, x in tracer.examples.items()})
         self.layers: dict[str, list[Layer]] = {}
         self.at: dict[Any, str] = {}
         self.parts: dict[tuple[Any, int], str] = {}
@@ -232,7 +260,7 @@ class _Importer:
         output, needed = None, self._needed()
         for node in self.fx_nodes:
             if node.op == "placeholder":
-                self.at[node] = INPUT
+                self.at[node] = node.target
             elif node.op == "output":
                 output = self._output(node)
             elif node in needed and self._is_activation(node) and (read := self._read(node)) is not None:
@@ -253,7 +281,7 @@ class _Importer:
         """Return the name of the network's output."""
         value = node.args[0]
         require(isinstance(value, self.torch.fx.Node) and value in self.at, RETURNS)
-        require(self.at[value] != INPUT, "the module returns its input; there is no layer to import")
+        require(self.at[value] not in self.graph.inputs, "the module returns its input; there is no layer to import")
         return self.at[value]
 
     def _is_activation(self, node: Any) -> bool:

@@ -23,7 +23,7 @@ Needs Hypothesis: pip install "lrpref[testing]".
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cache, lru_cache, partial
 from math import prod
@@ -170,6 +170,7 @@ __all__ = [
     "slices",
     "sums",
     "threshold_relu",
+    "two_inputs",
     "upsample",
     "vectors",
     "volumes",
@@ -1424,6 +1425,13 @@ UP_TO_3_BLOCKS = st.lists(st.sampled_from(list(BLOCKS)), max_size=3)
 SMALL_IMAGES = images(batch=UP_TO_2, channels=UP_TO_2, rows=POWERS, columns=POWERS)
 
 
+def _features(draw: Any, graph: Graph, at: str, blocks: Sequence[str], numbers: Arrays) -> str:
+    """The features of an image: some blocks, then a vector per sample."""
+    for block in blocks:
+        at = BLOCKS[block](draw, graph, at, numbers)
+    return graph.put(Flatten(), graph.put(GlobalAvgPool2D(), at) if draw(EITHER) else at)
+
+
 @st.composite
 def networks(
     draw: Any,
@@ -1448,11 +1456,48 @@ def networks(
     SearchStrategy of NetworkCase
     """
     shape = drawn(draw, shape)
-    graph, at = Graph({INPUT: shape}), INPUT
-    for block in drawn(draw, blocks):
-        at = BLOCKS[block](draw, graph, at, numbers)
-    at = graph.put(Flatten(), graph.put(GlobalAvgPool2D(), at) if draw(EITHER) else at)
+    graph = Graph({INPUT: shape})
+    at = _features(draw, graph, INPUT, drawn(draw, blocks), numbers)
     if draw(EITHER):
         at = graph.put(ReLU(), graph.put(draw(dense(graph.shapes[at], numbers=numbers)), at))
     graph.put(draw(dense(graph.shapes[at], numbers=numbers)), at)
     return NetworkCase(Network(graph.nodes), draw(numbers(shape)))
+
+
+@st.composite
+def two_inputs(
+    draw: Any,
+    *,
+    blocks: Any = UP_TO_3_BLOCKS,
+    shape: Any = SMALL_IMAGES,
+    columns: Any = POWERS,
+    numbers: Arrays = arrays,
+) -> NetworkCase:
+    """Small networks that read an "image" and a "table", and join the features of both before a Dense layer.
+
+    Parameters
+    ----------
+    blocks : list of str, or strategy
+        Names from `BLOCKS`, in order: what the image passes through.
+    shape : tuple of int or strategy
+        The shape (N, C, H, W) of the image.
+    columns : int or strategy
+        The columns of the table.
+    numbers : callable, default arrays
+        Draws an array of a given shape: `arrays`, `nonnegative`, `generic`, or your own function.
+
+    Returns
+    -------
+    SearchStrategy of NetworkCase
+        Its `x` is a tuple of two arrays.
+    """
+    shape = drawn(draw, shape)
+    table = (shape[0], drawn(draw, columns))
+    graph, side = Graph({"image": shape, "table": table}), "table"
+    at = _features(draw, graph, "image", drawn(draw, blocks), numbers)
+    if draw(EITHER):
+        side = graph.put(ReLU(), graph.put(draw(dense(table, numbers=numbers)), side))
+    joined = graph.put(Concat(), *((at, side) if draw(EITHER) else (side, at)))
+    graph.put(draw(dense(graph.shapes[joined], numbers=numbers)), joined)
+    net = Network(graph.nodes, inputs=["image", "table"])
+    return NetworkCase(net, (draw(numbers(shape)), draw(numbers(table))))
