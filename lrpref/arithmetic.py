@@ -349,12 +349,18 @@ def check_still_exact(y: Array, like: Array, what: str = "a map of the rule") ->
 
 
 def irrational(function: str, x: Array, what: str) -> Array:
-    """Return "sqrt", "exp", "log" or "tanh" of `x`; raise DTypeError, naming `what`, where `x` is exact."""
+    """Return "sqrt", "exp", "expm1", "log", "log1p" or "tanh" of `x`, as NumPy names them.
+
+    Raises DTypeError, naming `what`, where `x` is exact. Objects of other kinds compute it by a method of that name;
+    those of `lrpref.digits` also have "ncdf", the normal distribution function.
+    """
     if is_rational(x):
         kind = "a square root" if function == "sqrt" else "an exponential"
         raise DTypeError(
             f"{what} needs {kind}, which is irrational, so exact arithmetic cannot represent it; use floats"
         )
+    if is_exact(x):
+        return np.asarray(np.frompyfunc(lambda number: getattr(number, function)(), 1, 1)(x), dtype=object)
     return getattr(array_namespace(x), function)(x)
 
 

@@ -54,6 +54,7 @@ IMPORTED = {
     "Flatten": Imported("Flatten", "Flatten"),
     "GlobalAvgPool2D": Imported("AdaptiveAvgPool2d", "GlobalAveragePool"),
     "LeakyReLU": Imported("LeakyReLU", "LeakyRelu"),
+    "LocalResponseNorm": Imported("LocalResponseNorm", "LRN"),
     "LogSoftmax": Imported("LogSoftmax", "LogSoftmax"),
     "MaxPool2D": Imported("MaxPool2d", "MaxPool"),
     "Pad2D": Imported("ZeroPad2d", "Pad"),
@@ -65,6 +66,20 @@ IMPORTED = {
     "Sigmoid": Imported("Sigmoid", "Sigmoid"),
     "Softmax": Imported("Softmax", "Softmax"),
     "Tanh": Imported("Tanh", "Tanh"),
+    "CELU": Imported("CELU", "Celu"),
+    "Clip": Imported("clamp", "Clip"),
+    "ELU": Imported("ELU", "Elu"),
+    "GELU": Imported("GELU", "Gelu"),
+    "HardSigmoid": Imported("Hardsigmoid", "HardSigmoid"),
+    "HardSwish": Imported("Hardswish", "HardSwish"),
+    "HardTanh": Imported("Hardtanh", never="ONNX has Clip instead, which becomes a Clip"),
+    "Mish": Imported("Mish", "Mish"),
+    "PReLU": Imported("PReLU", "PRelu"),
+    "SELU": Imported("SELU", "Selu"),
+    "SiLU": Imported("SiLU", "Swish"),
+    "Softplus": Imported("Softplus", "Softplus"),
+    "Softsign": Imported("Softsign", "Softsign"),
+    "Threshold": Imported("Threshold", "ThresholdedRelu"),
     "ThreshReLU": Imported(never="only lrpref.fuse makes it; neither library has one"),
 }
 
@@ -77,9 +92,12 @@ MADE = {
     "BatchNorm": lambda: layers.BatchNorm([1.0], [0.0], [0.0], [0.25], eps=0.0),
     "Conv2D": lambda: layers.Conv2D([[[[1.0, -2.0], [0.5, 1.0]]]], [0.5]),
     "Dense": lambda: layers.Dense([[1.0, -3.0]], [0.5]),
+    "LocalResponseNorm": lambda: layers.LocalResponseNorm(3),
     "MaxPool2D": lambda: layers.MaxPool2D(2),
     "Pad2D": lambda: layers.Pad2D(1),
     "Scale": lambda: layers.Scale([2.0], [1.0]),
+    "Clip": lambda: layers.Clip(-0.5, 2.0),
+    "Threshold": lambda: layers.Threshold(0.75, -1.0),
 }
 """A small example of each layer whose parameters have no default."""
 
@@ -88,7 +106,8 @@ INTERACTIVE = pytest.mark.filterwarnings("ignore::hypothesis.errors.NonInteracti
 HEADS = {"Softmax", "LogSoftmax"}
 """The layers that do not propagate relevance."""
 
-IRRATIONAL = {"Sigmoid", "Tanh", *HEADS}
+IRRATIONAL = {name for name, kind in CONCRETE.items() if issubclass(kind, layers.Smooth)} | HEADS
+IRRATIONAL |= {"LocalResponseNorm"}
 
 
 def example(name: str) -> Any:
@@ -106,7 +125,7 @@ def missing_places(name: str) -> Iterator[str]:
         known = {**torch_operations.MODULES, **torch_operations.OPERATIONS}
         if origin.torch not in known and not origin.never:
             yield f"torch importer: {origin.torch!r}"
-        if origin.onnx not in onnx_operations.OPERATIONS:
+        if origin.onnx not in onnx_operations.OPERATIONS and not origin.never:
             yield f"ONNX importer: {origin.onnx!r}"
     if name not in {kind["properties"]["type"]["const"] for kind in SCHEMA["layer"]["anyOf"]}:
         yield "schema of the conformance cases"

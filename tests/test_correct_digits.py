@@ -247,8 +247,20 @@ def test_both_references_say_the_same(rule: str) -> None:
         assert by_mpmath.summary[name].values == by_fractions.summary[name].values
 
 
+SMOOTH = [
+    Sigmoid(),
+    Tanh(),
+    lrpref.ELU(),
+    lrpref.CELU(),
+    lrpref.SELU(),
+    lrpref.SiLU(),
+    lrpref.Mish(),
+    lrpref.Softplus(),
+]
+
+
 @needs_mpmath
-@pytest.mark.parametrize("activation", [Sigmoid(), Tanh()])
+@pytest.mark.parametrize("activation", [*SMOOTH, lrpref.Softplus(), lrpref.GELU(), lrpref.GELU("tanh")], ids=repr)
 def test_exponentials_are_measured_against_mpmath(activation: lrpref.Layer) -> None:
     net = Network.sequential(Dense(random(4, 3), random(4)), activation, Dense(random(2, 4)))
     found = digits(net, np.asarray([[0.3, -0.2, 0.9]]), "epsilon")

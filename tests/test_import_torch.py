@@ -146,6 +146,12 @@ def on(part: Module | Callable[[], Module], run: Callable[[Any, Any], Any] | Non
     return make
 
 
+def channelwise(prelu: Module) -> Module:
+    """The module with another weight in every channel."""
+    prelu.weight.data = torch.linspace(-0.5, 1.0, prelu.num_parameters)
+    return prelu
+
+
 MODULES: dict[str, Callable[[], Module]] = {
     "residual": Residual,
     "functional": Functional,
@@ -162,8 +168,43 @@ MODULES: dict[str, Callable[[], Module]] = {
     "batch norm without weights": on(lambda: nn.BatchNorm2d(4, eps=1e-2, affine=False)),
     "relu6": on(nn.ReLU6),
     "leaky": on(lambda: nn.LeakyReLU(0.2, inplace=True)),
+    "local response norm": on(lambda: nn.LocalResponseNorm(3, 0.5, 0.6, 2.0)),
     "sigmoid": on(nn.Sigmoid),
     "tanh": on(nn.Tanh),
+    "celu": on(lambda: nn.CELU(0.5)),
+    "elu": on(lambda: nn.ELU(0.5, inplace=True)),
+    "gelu": on(nn.GELU),
+    "gelu by tanh": on(lambda: nn.GELU("tanh")),
+    "hard sigmoid": on(nn.Hardsigmoid),
+    "hard swish": on(nn.Hardswish),
+    "hard tanh": on(lambda: nn.Hardtanh(-0.25, 0.5)),
+    "mish": on(nn.Mish),
+    "prelu": on(lambda: nn.PReLU(init=0.125)),
+    "prelu per channel": on(lambda: channelwise(nn.PReLU(4))),
+    "rrelu": on(nn.RReLU),
+    "rrelu with bounds": on(lambda: nn.RReLU(0.25, 0.5)),
+    "selu": on(nn.SELU),
+    "silu": on(nn.SiLU),
+    "softplus": on(nn.Softplus),
+    "softplus, bent early": on(lambda: nn.Softplus(2, 0.5)),
+    "softsign": on(nn.Softsign),
+    "threshold": on(lambda: nn.Threshold(0.25, 1)),
+    "F.celu": on(None, lambda m, x: F.celu(x, 0.5) + torch.celu(x) + F.celu_(x, alpha=2.0)),
+    "F.elu": on(None, lambda m, x: F.elu(x, alpha=0.5) + F.elu(x)),
+    "F.gelu": on(None, lambda m, x: F.gelu(x, approximate="tanh") + F.gelu(x)),
+    "F.hardsigmoid": on(None, lambda m, x: F.hardsigmoid(x)),
+    "F.hardswish": on(None, lambda m, x: F.hardswish(x)),
+    "F.hardtanh": on(None, lambda m, x: F.hardtanh(x) + F.hardtanh(x, max_val=0.5)),
+    "F.mish": on(None, lambda m, x: F.mish(x)),
+    "F.rrelu": on(None, lambda m, x: F.rrelu(x)),
+    "F.selu": on(None, lambda m, x: F.selu(x) + torch.selu(x)),
+    "F.silu": on(None, lambda m, x: F.silu(x, inplace=True)),
+    "F.softplus": on(None, lambda m, x: F.softplus(x) + F.softplus(x, 2.0, 0.25)),
+    "F.softsign": on(None, lambda m, x: F.softsign(x)),
+    "F.threshold": on(None, lambda m, x: F.threshold(x, 0.5, -1.0)),
+    "torch.clamp": on(None, lambda m, x: torch.clamp(x, -0.25, 0.5) + torch.clip(x, max=0.25)),
+    "x.clamp": on(None, lambda m, x: x.clamp(min=-0.25) + x.clip(-1, 1)),
+    "x.clamp_min": on(None, lambda m, x: x.clamp_min(0.125) + torch.clamp_max(x, 0.25) + x.clamp_(0, float("inf"))),
     "max pool": on(lambda: nn.MaxPool2d((3, 2), (2, 1), (1, 0))),
     "max pool up": on(lambda: nn.MaxPool2d(2, ceil_mode=True)),  # 6 is divisible by 2, so ceil_mode has no effect
     "average pool": on(lambda: nn.AvgPool2d(3, 2, 1, count_include_pad=False)),
@@ -455,7 +496,15 @@ def functional(run: Callable[[Any], Any]) -> Callable[[], Module]:
 
 
 REFUSED: dict[str, tuple[Callable[[], Module], str]] = {
-    "gelu": (on(nn.GELU), r"node 'part' \(GELU\): unsupported operation\. Supported: Linear, Conv2d, .*torch\.cat"),
+    "prelu as a function": (
+        on(lambda: nn.PReLU(), lambda m, x: F.prelu(x, m.part.weight)),
+        r"\(prelu\): unsupported operation",
+    ),
+    "random rrelu": (on(None, lambda m, x: F.rrelu(x, training=True)), "this rrelu is random in eval mode"),
+    "hardshrink": (
+        on(nn.Hardshrink),
+        r"node 'part' \(Hardshrink\): unsupported operation\. Supported: Linear, Conv2d, .*torch\.cat",
+    ),
     "lstm": (
         lambda: Forward(lambda m, x: m.lstm(x.flatten(1))[0], lstm=nn.LSTM(192, 2)),
         r"node 'lstm' \(LSTM\): unsupported operation",

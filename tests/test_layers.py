@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import FrozenInstanceError, fields
 from functools import partial
@@ -49,6 +50,7 @@ from lrpref.testing.strategies import (
     LAYERS,
     LINEAR,
     ROUTING,
+    SMOOTH,
     LayerCase,
     arrays,
     conv2d,
@@ -196,7 +198,7 @@ def test_a_sample_does_not_depend_on_its_batch(kind: str, backend: Any, data: st
     layer, inputs, _ = backend(case)
     together = to_numpy(layer.forward(*inputs))
     alone = [to_numpy(layer.forward(*backend(case.at(n).inputs))) for n in range(len(case.R))]
-    assert_allclose(together, np.concatenate(alone), rtol=1e-15 if kind in ("sigmoid", "tanh") else 0)
+    assert_allclose(together, np.concatenate(alone), rtol=1e-14 if kind in SMOOTH else 0)
 
 
 @every_layer
@@ -409,6 +411,20 @@ X = np.asarray([[-7.0, -1.0, 0.0, 5.5, 7.0]])
         (ThreshReLU([-8.0] * 3 + [6.0, 5.0], np.asarray([True, False] * 2 + [True])), [-8.0, -1.0, -8.0, 6.0, 5.0]),
         (Tanh(), np.tanh(X[0])),
         (Sigmoid(), 1 / (1 + np.exp(-X[0]))),
+        (lrpref.CELU(2.0), [2 * math.expm1(-3.5), 2 * math.expm1(-0.5), 0.0, 5.5, 7.0]),
+        (lrpref.Clip(-2.0, 6.0), [-2.0, -1.0, 0.0, 5.5, 6.0]),
+        (lrpref.ELU(0.5), [0.5 * math.expm1(-7), 0.5 * math.expm1(-1), 0.0, 5.5, 7.0]),
+        (lrpref.GELU(), [x * math.erfc(-x / math.sqrt(2)) / 2 for x in X[0]]),
+        (lrpref.HardSigmoid(), [0.0, 1 / 3, 0.5, 1.0, 1.0]),
+        (lrpref.HardSwish(), [0.0, -1 / 3, 0.0, 5.5, 7.0]),
+        (lrpref.HardTanh(-2.0, 6.0), [-2.0, -1.0, 0.0, 5.5, 6.0]),
+        (lrpref.Mish(), X[0] * np.tanh(np.log1p(np.exp(X[0])))),
+        (lrpref.PReLU(0.5), [-3.5, -0.5, 0.0, 5.5, 7.0]),
+        (lrpref.PReLU([0.5, -2.0, 3.0, 3.0, 3.0]), [-3.5, 2.0, 0.0, 5.5, 7.0]),
+        (lrpref.SiLU(), X[0] / (1 + np.exp(-X[0]))),
+        (lrpref.Softplus(2.0), np.log1p(np.exp(2 * X[0])) / 2),
+        (lrpref.Softsign(), [-7 / 8, -1 / 2, 0.0, 11 / 13, 7 / 8]),
+        (lrpref.Threshold(-1.0, 3.0), [3.0, 3.0, 0.0, 5.5, 7.0]),
         (Softmax(), np.exp(X[0]) / np.exp(X[0]).sum()),
     ],
 )
@@ -425,7 +441,10 @@ def test_thresholds_are_per_channel_of_an_image(backend: Any, a: np.ndarray) -> 
     assert_array_equal(to_numpy(backend(layer).forward(backend(a))), expected)
 
 
-@pytest.mark.parametrize("layer", [Sigmoid(), Tanh(), Softmax()])
+@pytest.mark.parametrize(
+    "layer",
+    [Sigmoid(), Tanh(), Softmax(), lrpref.ELU(), lrpref.GELU(), lrpref.GELU("tanh"), lrpref.Mish(), lrpref.SiLU()],
+)
 def test_large_numbers_do_not_overflow(layer: lrpref.Layer) -> None:
     """Warnings are errors in this test suite, so an intermediate overflow would fail the test."""
     assert np.isfinite(layer.forward(np.asarray([[-1e4, 0.0, 1e4]]))).all()

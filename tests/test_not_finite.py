@@ -14,27 +14,42 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import lrpref
 from lrpref import (
+    CELU,
+    ELU,
+    GELU,
+    SELU,
     Add,
     AvgPool2D,
     BatchNorm,
+    Clip,
     Concat,
     Conv2D,
     Dense,
     Dropout,
     Flatten,
     GlobalAvgPool2D,
+    HardSigmoid,
+    HardSwish,
+    HardTanh,
     Layer,
     LeakyReLU,
+    LocalResponseNorm,
     LogSoftmax,
     MaxPool2D,
+    Mish,
     Network,
     Pad2D,
+    PReLU,
     ReLU,
     ReLU6,
     Scale,
     Sigmoid,
+    SiLU,
     Softmax,
+    Softplus,
+    Softsign,
     Tanh,
+    Threshold,
     ThreshReLU,
     composites,
     layers,
@@ -51,8 +66,26 @@ LAYERS: list[Layer] = [
     LeakyReLU(),
     ThreshReLU(0.5),
     ThreshReLU([0.1, 0.2], below=[True, False]),
+    LocalResponseNorm(3),
     Sigmoid(),
     Tanh(),
+    CELU(0.5),
+    Clip(-0.5, 0.5),
+    Clip(high=0.25),
+    ELU(0.5),
+    GELU(),
+    GELU("tanh"),
+    HardSigmoid(),
+    HardSwish(),
+    HardTanh(-0.5, 0.5),
+    Mish(),
+    PReLU(),
+    PReLU([0.25, -0.5]),
+    SELU(),
+    SiLU(),
+    Softplus(2.0, 0.5),
+    Softsign(),
+    Threshold(0.5, -1.0),
     Softmax(),
     MaxPool2D(2),
     MaxPool2D(3, 1, 1, ties="equal"),
@@ -73,7 +106,7 @@ LAYERS: list[Layer] = [
 ]
 
 
-ABSTRACT = (layers.DiagonalLayer, layers.Head, layers.Pool2D)
+ABSTRACT = (layers.DiagonalLayer, layers.Head, layers.Pool2D, layers.Smooth)
 
 
 def batch(layer: Layer, seed: int = 0) -> np.ndarray:
@@ -109,12 +142,17 @@ def test_a_layer_passes_nan_on_within_its_sample(layer: Layer) -> None:
         assert_array_equal(found[1][same], expected[1][same])
 
 
-@pytest.mark.parametrize("layer", [ReLU(), ReLU6(), LeakyReLU(), ThreshReLU(0.5), Sigmoid(), Tanh()], ids=repr)
+ACTIVATIONS = [layer for layer in LAYERS if isinstance(layer, layers.Elementwise)]
+FAR = np.array([[-np.inf, np.inf], [-1e300, 1e300]])
+
+
+@pytest.mark.parametrize("layer", ACTIVATIONS, ids=repr)
 def test_an_activation_keeps_infinities_in_order(layer: Layer) -> None:
-    """Its value at infinity is its limit."""
-    low, high = layer.forward(np.array([[-np.inf, np.inf]]))[0]
-    assert low <= high
-    assert not np.isnan([low, high]).any()
+    """Its value at infinity is its limit, that is its value far away, where an unbounded one is still finite."""
+    at_infinity, far = layer.forward(FAR)
+    assert not np.isnan(at_infinity).any()
+    assert_array_equal(at_infinity, np.where(abs(far) > 1e100, np.copysign(np.inf, far), far))
+    assert at_infinity[0] <= at_infinity[1] or isinstance(layer, PReLU)  # a negative weight turns minus infinity round
 
 
 @pytest.mark.parametrize("at", range(4))

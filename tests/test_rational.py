@@ -48,7 +48,7 @@ from lrpref.backend import as_tuple
 from lrpref.composites import Composite
 from lrpref.errors import BudgetError, DTypeError, InputError, ParameterError, RuleError
 from lrpref.layers import LinearLayer
-from lrpref.testing.strategies import LAYERS, LINEAR, RULES, layer_cases, networks, rule_cases
+from lrpref.testing.strategies import LAYERS, LINEAR, RULES, SMOOTH, layer_cases, networks, rule_cases
 
 few = settings(max_examples=settings.default.max_examples // 4)
 
@@ -188,6 +188,14 @@ def test_to_float() -> None:
 CHANNELWISE: dict[str, lrpref.Layer] = {
     "ReLU": ReLU(),
     "ReLU6": ReLU6(),
+    "Clip": lrpref.Clip(-0.1, 0.1),
+    "HardSigmoid": lrpref.HardSigmoid(),
+    "HardSwish": lrpref.HardSwish(0.1, 0.3),
+    "HardTanh": lrpref.HardTanh(-0.1, 0.1),
+    "PReLU": lrpref.PReLU(0.1),
+    "PReLU per channel": lrpref.PReLU(random(3)),
+    "Softsign": lrpref.Softsign(),
+    "Threshold": lrpref.Threshold(0.1, -0.1),
     "LeakyReLU": LeakyReLU(0.1),
     "LeakyReLU with a NumPy scalar": LeakyReLU(np.float64(0.1)),
     "ThreshReLU": ThreshReLU(0.1),
@@ -357,7 +365,7 @@ def test_relevance_is_the_sum_of_the_messages(name: str, data: st.DataObject) ->
         assert {type(value) for value in (*R_i.flat, *m.flat)} <= {NUMBER}
 
 
-@pytest.mark.parametrize("kind", [kind for kind in LAYERS if kind not in (*LINEAR, "sigmoid", "tanh")])
+@pytest.mark.parametrize("kind", [kind for kind in LAYERS if kind not in (*LINEAR, *SMOOTH)])
 @few
 @given(data=st.data())
 def test_a_route_is_the_sum_of_the_messages(kind: str, data: st.DataObject) -> None:
@@ -368,7 +376,7 @@ def test_a_route_is_the_sum_of_the_messages(kind: str, data: st.DataObject) -> N
         assert_array_equal(R_i, m.reshape(*a_i.shape, -1).sum(axis=-1))
 
 
-@pytest.mark.parametrize("kind", [kind for kind in LAYERS if kind not in ("sigmoid", "tanh")])
+@pytest.mark.parametrize("kind", [kind for kind in LAYERS if kind not in SMOOTH])
 @few
 @given(data=st.data())
 def test_forward_is_that_of_floats_where_floats_are_exact(kind: str, data: st.DataObject) -> None:
@@ -487,7 +495,10 @@ def test_a_root_without_digits() -> None:
 # ---- what cannot be exact is refused -----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("layer", [Sigmoid(), Tanh(), Softmax(), LogSoftmax()])
+IRRATIONAL = [Sigmoid(), Tanh(), Softmax(), LogSoftmax(), lrpref.ELU(), lrpref.GELU(), lrpref.SiLU(), lrpref.Softplus()]
+
+
+@pytest.mark.parametrize("layer", IRRATIONAL)
 def test_exponentials_are_refused_by_name(layer: lrpref.Layer) -> None:
     kind = type(layer).__name__
     net = Network.sequential(Dense([[1.0]]), layer, names=["fc", "last"])
@@ -497,7 +508,7 @@ def test_exponentials_are_refused_by_name(layer: lrpref.Layer) -> None:
         exact(net)
 
 
-@pytest.mark.parametrize("layer", [Sigmoid(), Tanh(), Softmax(), LogSoftmax()])
+@pytest.mark.parametrize("layer", IRRATIONAL)
 def test_exponentials_of_exact_numbers_are_refused_too(layer: lrpref.Layer) -> None:
     """Both in a network built from exact layers and in a layer called on its own."""
     net, kind = Network.sequential(Dense(exact([[1]])), layer, names=["fc", "last"]), type(layer).__name__

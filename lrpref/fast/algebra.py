@@ -38,11 +38,15 @@ from ..rules import AlphaBeta, Epsilon, Gamma, Zero
 
 # ---- what is known of layers and rules -------------------------------------------------------------------------
 
-NEVER_NEGATIVE = (layers.ReLU, layers.ReLU6, layers.Sigmoid, layers.Softmax)
+NEVER_NEGATIVE = (layers.ReLU, layers.ReLU6, layers.Sigmoid, layers.Softmax, layers.HardSigmoid, layers.Softplus)
 """Layers whose output is never negative."""
 
 POOLS = (layers.MaxPool2D, layers.AvgPool2D, layers.GlobalAvgPool2D)
-KEEPS_SIGN = (*POOLS, layers.Flatten, layers.Dropout, layers.Concat, layers.Add)
+ACTIVATIONS = (
+    *(layers.CELU, layers.ELU, layers.GELU, layers.HardSwish, layers.LeakyReLU, layers.Mish, layers.PReLU),
+    *(layers.SELU, layers.SiLU, layers.Softsign, layers.Tanh),
+)
+KEEPS_SIGN = (*POOLS, layers.Flatten, layers.Dropout, layers.Concat, layers.Add, *ACTIVATIONS)
 """Layers whose output is not negative where none of their inputs is."""
 
 
@@ -50,10 +54,18 @@ def nonnegative_nodes(nodes: Sequence[tuple[str, layers.Layer, Sequence[str]]]) 
     """The nodes whose output holds no negative number, whatever the network's input."""
     known: set[str] = set()
     for name, layer, inputs in nodes:
-        kept = type(layer) in KEEPS_SIGN or (type(layer) is layers.Pad2D and layer.value >= 0)
+        kept = type(layer) in KEEPS_SIGN or (type(layer) is layers.Pad2D and layer.value >= 0) or _clips_above(layer)
         if type(layer) in NEVER_NEGATIVE or (kept and known.issuperset(inputs)):
             known.add(name)
     return frozenset(known)
+
+
+def _clips_above(layer: layers.Layer) -> bool:
+    """Whether a layer with bounds returns no negative number for one that is not negative."""
+    if type(layer) is layers.Threshold:
+        return layer.value >= 0
+    high = {layers.Clip: "high", layers.HardTanh: "max_val"}.get(type(layer))
+    return high is not None and (getattr(layer, high) is None or getattr(layer, high) >= 0)
 
 
 def unitwise(rule: Rule) -> bool:

@@ -121,6 +121,11 @@ class Layout:
         return self.features(np.broadcast_to(aligned.ravel(), (shape[1],)).copy())
 
 
+def channels_last(rank: int) -> Layout:
+    """Return the layout of (N, ..., C), whose last axis is that of the channels."""
+    return Layout((0, *range(2, rank), 1))
+
+
 def plain(rank: int) -> Layout:
     """Return the layout of an array with the same order of axes and features as lrpref's."""
     return Layout(tuple(range(rank)))

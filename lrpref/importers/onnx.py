@@ -22,33 +22,29 @@ from typing import Any
 import numpy as np
 
 from .._support.extras import library
-from .._support.untrusted import MAX_AXES, UNREADABLE, reason
+from .._support.untrusted import UNREADABLE, reason
 from ..arithmetic import quiet
 from ..backend import is_array
 from ..errors import ConversionError, LrprefError, WeightsError
-from ..layers import Conv2D, Dense, Layer
+from ..layers import Convolution, Dense, Layer
 from ..layers.window import padded
 from ..network import INPUT, Network
 from ..weights import MAX_BYTES
 from ..weights.state_dict import as_array
 from .graph import Graph, Shape, fixed_where_unproven, require, verify
-from .layout import CHANNELS_LAST, Layout, plain
-from .onnx_evaluator import evaluated
-from .onnx_file import DOMAINS, FLOATING, Model, fixed_shape, in_words, read_model
-from .onnx_operations import FOLDED, OPERATIONS, SUPPORTED, Activation, Call, merged
+from .layout import Layout, channels_last, plain
+from .onnx_evaluator import evaluated, evaluated_all
+from .onnx_file import CLASSICAL, DOMAINS, FLOATING, Model, fixed_shape, in_words, read_model
+from .onnx_folding import FOLDED, check_rounding, folded_size
+from .onnx_operations import ANY_ORDER, OPERATIONS, OUTPUT, SUPPORTED, Activation, Call, merged
+from .onnx_patterns import PARTS, Found, activations, reached
+from .onnx_refusals import kind, label, place, unsupported
 
 MAX_WORK = 2**38
 """The most work of the check on the example, in multiplications of a matrix product; about a minute on one core."""
 
 GATHERED, TAP = 2**6, 2**19
 """What a number that is gathered or compared, and a tap of a window, count as work."""
-
-
-ANY_ORDER = (
-    *("Add", "Sub", "Mul", "Div", "Pad", "Cast", "Identity", "Dropout"),
-    *("Relu", "Clip", "LeakyRelu", "Sigmoid", "Tanh"),
-)
-"""The operations on images that accept any order of the axes."""
 
 
 def from_onnx(
@@ -130,9 +126,8 @@ def imported(
 def _check_known(model: Model) -> None:
     """Raise ConversionError for the first unsupported operation."""
     for node in model.nodes:
-        if node.domain not in DOMAINS or node.op_type not in {*OPERATIONS, *FOLDED}:
-            kind = f"{node.domain}.{node.op_type}" if node.domain not in DOMAINS else node.op_type
-            raise ConversionError(f"node {_label(node)!r} ({kind}): unsupported operation. Supported: {SUPPORTED}")
+        if kind(node) not in {*OPERATIONS, *FOLDED, *PARTS}:
+            raise ConversionError(f"node {label(node)!r} ({kind(node)}): {unsupported(node, SUPPORTED)}{place(node)}")
 
 
 def _example(model: Model, example: Any, given: Shape | None, max_bytes: int) -> np.ndarray:
@@ -156,11 +151,6 @@ def _as_float64(example: Any) -> np.ndarray:
         raise ConversionError(f"the example must be an array of numbers: {error}") from error
 
 
-def _label(node: Any) -> str:
-    """Return the name of an operation, or that of its output if it has none."""
-    return str(node.name or next((name for name in node.output if name), node.op_type))
-
-
 # ---- the file in float64, for the reference evaluator ----------------------------------------------------------
 
 
@@ -174,7 +164,8 @@ def _twin(onnx: Any, model: Model, shape: Shape) -> Any:
             values.append(kinds.make_tensor_value_info(name, kind, value.shape))
         output = kinds.make_tensor_value_info(model.output, double, ())  # the checker requires a shape, and ignores it
         graph = kinds.make_graph([_in_double(onnx, node) for node in model.nodes], "lrpref", values, [output])
-        twin = kinds.make_model(graph, opset_imports=[kinds.make_opsetid("", model.opset)])
+        versions = [("", model.opset), *([(CLASSICAL, model.classical)] if model.classical else [])]
+        twin = kinds.make_model(graph, opset_imports=[kinds.make_opsetid(*version) for version in versions])
         onnx.checker.check_model(twin)
     except (onnx.checker.ValidationError, *UNREADABLE) as error:
         raise WeightsError(f"not valid ONNX: {reason(error).strip().splitlines()[0]}") from error
@@ -184,14 +175,17 @@ def _twin(onnx: Any, model: Model, shape: Shape) -> Any:
 def _in_double(onnx: Any, node: Any) -> Any:
     """Return the operation; floating-point numbers of any type that it makes become float64.
 
-    These are casts, and the value of ConstantOfShape, which is zero in float32 if it is not given.
+    These are casts and other operations that are given a type, and the value of ConstantOfShape, which is zero in
+    float32 if it is not given.
     """
     twin = onnx.NodeProto()
     twin.CopyFrom(node)
+    if twin.domain in DOMAINS:
+        twin.domain = ""
     if node.op_type == "ConstantOfShape" and not node.attribute:
         twin.attribute.append(onnx.helper.make_attribute("value", onnx.numpy_helper.from_array(np.zeros(1))))
     for attribute in twin.attribute:
-        if attribute.name == "to" and attribute.i in FLOATING:
+        if attribute.name in ("to", "dtype", "output_dtype") and attribute.i in FLOATING[1:]:
             attribute.i = onnx.TensorProto.DOUBLE
         elif attribute.t.data_type in FLOATING[1:] and prod(attribute.t.dims) == 1:
             value = as_array(onnx.numpy_helper.to_array(attribute.t)).astype(np.float64)
@@ -215,16 +209,21 @@ class _Importer:
         The constants computed from shapes.
     at : dict of str to Activation
         The activations.
+    patterns : dict of str to Found
+        The outputs of activation functions that are written as several operations.
     """
 
     def __init__(self, onnx: Any, model: Model, twin: Any, shape: Shape, max_bytes: int) -> None:
         self.onnx, self.model, self.twin, self.max_bytes = onnx, model, twin, max_bytes
         with quiet():  # NaN is refused by the layers
             self.weights = {k: v.astype(np.float64) if v.dtype.kind == "f" else v for k, v in model.constants.items()}
+        self.patterns = activations(onnx, twin.graph.node, self.weights, model.opset)
+        for found in self.patterns.values():
+            self.weights |= found.meant
         self.known = dict(self.weights)
         self.sized: set[str] = set()
         self.readers = Counter(name for node in model.nodes for name in node.input) + Counter([model.output])
-        self.input_layout = Layout(CHANNELS_LAST) if _channels_last(model, shape) else plain(len(shape))
+        self.input_layout = (channels_last if _channels_last(model, shape) else plain)(len(shape))
         own = tuple(int(shape[k]) for k in np.argsort(self.input_layout.axes))
         self.graph = Graph(own)
         self.at = {model.input: Activation(INPUT, own, self.input_layout)}
@@ -233,12 +232,15 @@ class _Importer:
 
     def network(self) -> tuple[Network, Layout]:
         """Return the network, and the layout of the file's output."""
+        wanted = reached(self.twin.graph.node, self.model.output, self.patterns)
         for node in self.twin.graph.node:
+            if not wanted.intersection(node.output):
+                continue
             try:
                 self._operation(node)
             except (LrprefError, *UNREADABLE) as error:
                 what = error if isinstance(error, LrprefError) else f"invalid attributes or inputs: {reason(error)}"
-                raise ConversionError(f"node {_label(node)!r} ({node.op_type}): {what}") from error
+                raise ConversionError(f"node {label(node)!r} ({kind(node)}): {what}{place(node)}") from error
         require(self.model.output in self.at, "the output of the file does not depend on its input")
         last = self.at[self.model.output]
         require(last.name != INPUT, "the output of the file is its input; there is no layer to import")
@@ -268,31 +270,47 @@ class _Importer:
 
     def _operation(self, node: Any) -> None:
         """Convert one operation, or compute it if it depends only on constants and shapes."""
+        if (found := self.patterns.get(node.output[0])) and found.read in self.at:
+            self._pattern(node, found)
+            return
         for name in node.input:
             require(
                 not name or name in self.at or name in self.known,
                 f"its input {name!r} is neither computed nor stored in the file",
             )
-        for name in node.output[1:]:
-            require(not self.readers[name], f"its output {name!r} is used; only the first output is supported")
-        if node.op_type == "Shape" or not any(name in self.at for name in node.input):
-            self.known[node.output[0]] = self._folded(node)
-            if node.op_type == "Shape" or self.sized.intersection(node.input):
-                self.sized.add(node.output[0])
+        sizes = node.op_type in ("Shape", "Size")
+        if sizes or not any(name in self.at for name in node.input):
+            self.known |= self._folded(node)
+            if sizes or self.sized.intersection(node.input):
+                self.sized.update(node.output)
             return
-        if node.op_type not in OPERATIONS:
-            raise ConversionError(f"unsupported operation on activations. Supported: {SUPPORTED}")
+        result = node.output[OUTPUT.get(kind(node), 0)]
+        for name in node.output:
+            require(
+                name == result or not self.readers[name],
+                f"its output {name!r} is used; only its output {result!r} is supported",
+            )
+        if kind(node) not in OPERATIONS:
+            raise ConversionError(unsupported(node, SUPPORTED, on_activations=True))
         attributes = {a.name: _python(self.onnx.helper.get_attribute_value(a)) for a in node.attribute}
         inputs = tuple(self.at.get(name, self.known.get(name)) for name in node.input)
-        call = Call(node.op_type, attributes, inputs, self.model.opset)
-        layers, layout = OPERATIONS[node.op_type](call)
+        first = next(name for name in node.input if name in self.at)
+        call = Call(kind(node), attributes, inputs, self.model.opset, self.graph.layer(self.at[first].name))
+        layers, layout = OPERATIONS[kind(node)](call)
         if self.sized.intersection(node.input) and node.op_type != "Reshape":
             call.bound.append("its arguments are computed")
-        self.graph.bound += [f"node {_label(node)!r} ({node.op_type}): {note}" for note in call.bound]
+        self.graph.bound += [f"node {label(node)!r} ({node.op_type}): {note}" for note in call.bound]
         if node.op_type == "Log":
             self.graph.take_logarithm(call.x.name, self.readers[node.input[0]] == 1)
         name = self._added(layers, [x.name for x in call.activations], node)
-        self.at[node.output[0]] = Activation(name, self.graph.shapes[name], layout)
+        self.at[result] = Activation(name, self.graph.shapes[name], layout)
+
+    def _pattern(self, node: Any, found: Found) -> None:
+        """Convert the last of several operations that compute an activation function together."""
+        x = self.at[found.read]
+        self._check_size([found.layer], [x.name])
+        name = self.graph.add([found.layer], [x.name], self._names(node))
+        self.at[node.output[0]] = Activation(name, x.shape, x.layout)
 
     def _added(self, layers: Sequence[Layer], read: list[str], node: Any) -> str:
         """Add the layers to the graph; a constant added to the output of a layer without bias becomes its bias."""
@@ -327,7 +345,7 @@ class _Importer:
 
         It fills a dilated kernel with zeros first.
         """
-        if isinstance(layer, Conv2D):
+        if isinstance(layer, Convolution):
             needed = 8 * patches(layer, before, after) * (2 * before[0] + 2) // max(before[0], 1)
             self.patches = max(self.patches, needed)
             require(
@@ -350,26 +368,30 @@ class _Importer:
         stems = [
             name.removesuffix(".weight") for name in node.input if name.endswith(".weight") and name in self.weights
         ]
-        return [*stems[:1], _label(node).strip("/") or node.op_type]
+        return [*stems[:1], label(node).strip("/") or node.op_type]
 
-    def _folded(self, node: Any) -> np.ndarray:
-        """Compute an operation that depends only on constants and shapes."""
-        if node.op_type not in FOLDED:
+    def _folded(self, node: Any) -> dict[str, np.ndarray]:
+        """Compute an operation that depends only on constants and shapes; return its outputs by name."""
+        if kind(node) not in FOLDED:
             raise ConversionError(f"all of its inputs are constants, which is supported only for {', '.join(FOLDED)}")
         feeds = {k: self.known[k] for k in node.input if k in self.known}
         feeds |= {k: np.broadcast_to(0.0, self.at[k].foreign) for k in node.input if k in self.at}
-        self._count((folded_size(node, list(feeds.values())),))
+        values = [feeds[k] for k in node.input if k]
+        self._count((folded_size(node, values),))
+        if not self.model.double:
+            check_rounding(node, values)
+        outputs = [name for name in node.output if name]
         graph = self.onnx.helper.make_graph(
             [node],
             "lrpref",
             [self.onnx.helper.make_value_info(k, _type(self.onnx, v)) for k, v in feeds.items()],
-            [self.onnx.helper.make_value_info(node.output[0], self.onnx.TypeProto())],
+            [self.onnx.helper.make_value_info(name, self.onnx.TypeProto()) for name in outputs],
         )
         twin = self.onnx.helper.make_model(graph, opset_imports=self.twin.opset_import)
-        return evaluated(twin, feeds, node.output[0])
+        return dict(zip(outputs, evaluated_all(twin, feeds, outputs), strict=True))
 
 
-def patches(layer: Conv2D, before: Shape, after: Shape) -> int:
+def patches(layer: Any, before: Shape, after: Shape) -> int:
     """Return how many numbers all patches of a convolution have, if a dilated kernel is filled with zeros."""
     extent = (d * (k - 1) + 1 for k, d in zip(layer.window.kernel, layer.window.dilation, strict=True))
     return prod(before[:2]) * prod(extent) * prod(after[2:])
@@ -383,25 +405,11 @@ def work(layer: Layer, before: Shape, after: Shape) -> int:
     found = GATHERED * prod(after)
     if isinstance(layer, Dense):
         found += prod(before) * after[1]
-    if isinstance(layer, Conv2D):
+    if isinstance(layer, Convolution):
         found += patches(layer, before, after) * (GATHERED + after[1] // layer.groups)
     if hasattr(layer, "window"):
         found += prod(layer.window.kernel) * (TAP + GATHERED * prod(after))
     return found
-
-
-def folded_size(node: Any, values: list[np.ndarray]) -> int:
-    """Return how many elements, at most, an operation on constants has; raises for inputs that do not fit."""
-    if node.op_type == "ConstantOfShape":
-        shape = values[0].ravel().tolist()
-        require(len(shape) <= MAX_AXES, f"a shape of {len(shape)} axes; at most {MAX_AXES} are supported")
-        return prod(map(abs, shape))
-    if node.op_type in ("Add", "Sub", "Mul", "Div"):
-        return prod(np.broadcast_shapes(*(value.shape for value in values)))
-    if node.op_type == "Gather":
-        axis = next((attribute.i for attribute in node.attribute if attribute.name == "axis"), 0)
-        return values[0].size // max(values[0].shape[axis], 1) * values[1].size
-    return MAX_AXES if node.op_type == "Shape" else sum(value.size for value in values)
 
 
 def _type(onnx: Any, value: np.ndarray) -> Any:
@@ -418,17 +426,18 @@ def _channels_last(model: Model, shape: Shape) -> bool:
     """Whether the file takes images as (N, H, W, C), to judge by the first operation that depends on the order of axes.
 
     The input is followed through operations that accept any order, up to a transposition to (N, C, H, W), or a reshape
-    that amounts to one because C is 1, or up to any other operation.
+    that amounts to one because C is 1, or up to any other operation. Signals (N, L, C) and volumes are recognised too.
     """
-    follow = {model.input}
-    for node in model.nodes if len(shape) == 4 else ():
-        if not follow.intersection(node.input) or node.op_type == "Shape":
+    follow, rank = {model.input}, len(shape)
+    first = (0, rank - 1, *range(1, rank - 1))
+    for node in model.nodes if rank in (3, 4, 5) else ():
+        if not follow.intersection(node.input) or node.op_type in ("Shape", "Size"):
             continue
         if node.op_type == "Transpose":
-            return [tuple(a.ints) for a in node.attribute if a.name == "perm"] == [(0, 3, 1, 2)]
+            return [tuple(a.ints) for a in node.attribute if a.name == "perm"] == [first]
         if node.op_type == "Reshape":
             target = model.constants.get(node.input[1], np.zeros(0)).ravel().tolist() if len(node.input) > 1 else []
-            return shape[3] == 1 and len(target) == 4 and target[1] == 1 and target[3] != 1
+            return rank == 4 and shape[3] == 1 and len(target) == 4 and target[1] == 1 and target[3] != 1
         if node.op_type not in ANY_ORDER:
             return False
         follow.update(node.output)

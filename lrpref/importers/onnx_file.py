@@ -21,9 +21,13 @@ from .._support.untrusted import MAX_AXES, MAX_ENTRIES, reason
 from ..errors import ConversionError, LrprefError, WeightsError
 from ..weights.state_dict import as_array
 from .graph import Shape, require
+from .onnx_inlining import inlined
 
 DOMAINS = ("", "ai.onnx")
-"""The domains of ONNX's own operators; those of other domains are not supported."""
+"""The domains of ONNX's own operators."""
+
+CLASSICAL = "ai.onnx.ml"
+"""The domain of the operators of classical machine learning."""
 
 FLOATING = (0, 1, 10, 11, 16)
 """The codes in onnx.TensorProto of undefined, float32, float16, float64 and bfloat16."""
@@ -41,6 +45,8 @@ class Model:
         The weights, and the values of Constants; half precision is already converted to float32.
     opset : int
         The version of ONNX's operators.
+    classical : int
+        The version of the operators of classical machine learning; 0 if the file uses none.
     input : str
         The name of the input.
     shape : tuple of int or None, or None
@@ -54,6 +60,7 @@ class Model:
     nodes: tuple[Any, ...]
     constants: dict[str, np.ndarray]
     opset: int
+    classical: int
     input: str
     shape: tuple[int | None, ...] | None
     output: str
@@ -71,7 +78,7 @@ def read_model(path: Path, output: str | None, max_bytes: int) -> Model:
         content = path.read_bytes()
         _check_structure(memoryview(content), _TENSORS)
         proto = onnx.load_model_from_string(content, format="protobuf")
-        return _model(onnx, proto, path, output, max_bytes)
+        return _model(onnx, inlined(onnx, proto), path, output, max_bytes)
     except LrprefError as error:
         raise type(error)(f"{path}: {error}") from error
     except Exception as error:  # the parser of protocol buffers may raise anything
@@ -87,7 +94,8 @@ def _model(onnx: Any, proto: Any, path: Path, output: str | None, max_bytes: int
     output = _output(graph, output)
     nodes = _reaching(graph.node, output)
     stored = {tensor.name: tensor for tensor in graph.initializer}
-    given = [value for value in graph.input if value.name not in stored]
+    stored_sparse = {tensor.values.name for tensor in graph.sparse_initializer}
+    given = [value for value in graph.input if value.name not in stored and value.name not in stored_sparse]
     require(
         len(given) == 1,
         f"lrpref supports one input; the file has {len(given)}: {', '.join(v.name for v in given)}",
@@ -99,12 +107,12 @@ def _model(onnx: Any, proto: Any, path: Path, output: str | None, max_bytes: int
     versions = [entry.version for entry in proto.opset_import if entry.domain in DOMAINS]
     require(bool(versions), "the file does not declare the version of ONNX's operators (opset) that it uses")
     read = {name for node in nodes for name in node.input}
-    for sparse in graph.sparse_initializer:
-        require(sparse.values.name not in read, f"the weights {sparse.values.name!r} are sparse; store all numbers")
+    sparse = {tensor.values.name: tensor for tensor in graph.sparse_initializer if tensor.values.name in read}
     return Model(
         nodes=tuple(node for node in nodes if node.op_type != "Constant"),
-        constants=_constants(onnx, {k: t for k, t in stored.items() if k in read}, nodes, path.parent, max_bytes),
+        constants=_constants(onnx, {k: t for k, t in stored.items() if k in read}, sparse, nodes, path, max_bytes),
         opset=max(versions),
+        classical=max((entry.version for entry in proto.opset_import if entry.domain == CLASSICAL), default=0),
         input=given[0].name,
         shape=tuple(dims) if kind.HasField("shape") else None,
         output=output,
@@ -113,18 +121,29 @@ def _model(onnx: Any, proto: Any, path: Path, output: str | None, max_bytes: int
 
 
 def _output(graph: Any, output: str | None) -> str:
-    """Return the name of the output to import: the requested one, or the only one."""
+    """Return the name of the output to import: the requested one, the only one, or the only one of numbers.
+
+    Classifiers of scikit-learn return labels beside probabilities, and those in a ZipMap, which is passed over.
+    """
     names = [value.name for value in graph.output]
     require(bool(names), "the file has no output")
+    zipped = {node.output[0]: node.input[0] for node in graph.node if node.op_type == "ZipMap" and node.input}
     if output is None:
+        numbers = [value.name for value in graph.output if _holds_numbers(value) or value.name in zipped]
+        choices = numbers if len(numbers) == 1 else names
         require(
-            len(names) == 1,
+            len(choices) == 1,
             f"the file has {len(names)} outputs; choose one with output= (--result of lrpref convert): "
             f"{', '.join(names)}",
         )
-        return str(names[0])
+        output = choices[0]
     require(output in names, f"the file has no output {output!r}; its outputs are: {', '.join(names)}")
-    return output
+    return str(zipped.get(output, output))
+
+
+def _holds_numbers(value: Any) -> bool:
+    """Whether an output is declared as an array of floating-point numbers."""
+    return value.type.WhichOneof("value") == "tensor_type" and value.type.tensor_type.elem_type in FLOATING[1:]
 
 
 def _reaching(nodes: Any, output: str) -> list[Any]:
@@ -141,22 +160,54 @@ def _reaching(nodes: Any, output: str) -> list[Any]:
 
 
 def _constants(
-    onnx: Any, stored: dict[str, Any], nodes: list[Any], folder: Path, max_bytes: int
+    onnx: Any, stored: dict[str, Any], sparse: dict[str, Any], nodes: list[Any], path: Path, max_bytes: int
 ) -> dict[str, np.ndarray]:
     """Return the constants by name: the stored weights, and the values of Constant operations."""
-    tensors, values = dict(stored), {}
+    tensors, sparse, values, folder = dict(stored), dict(sparse), {}, path.parent
     for node in nodes:
         for attribute in node.attribute if node.op_type == "Constant" and node.domain in DOMAINS else ():
             value = onnx.helper.get_attribute_value(attribute)
             if attribute.name == "value":
                 tensors[node.output[0]] = value
+            elif attribute.name == "sparse_value":
+                sparse[node.output[0]] = value
             else:  # value_float, value_ints and so on
                 values[node.output[0]] = _numbers(attribute.name, value)
-    require(len(tensors) <= MAX_ENTRIES, f"it has {len(tensors)} arrays; at most {MAX_ENTRIES} are supported")
+    arrays = len(tensors) + len(sparse)
+    require(arrays <= MAX_ENTRIES, f"it has {arrays} arrays; at most {MAX_ENTRIES} are supported")
     total = sum(_checked_size(onnx, tensor, folder) for tensor in tensors.values())
+    total += sum(_checked_sparse(onnx, name, tensor, folder) for name, tensor in sparse.items())
     if total > max_bytes:
         raise WeightsError(f"the weights need {total} bytes in float64, more than max_bytes={max_bytes}")
-    return values | {k: as_array(onnx.numpy_helper.to_array(t, str(folder))) for k, t in tensors.items()}
+    values |= {k: as_array(onnx.numpy_helper.to_array(t, str(folder))) for k, t in tensors.items()}
+    return values | {k: _dense(onnx, t, folder) for k, t in sparse.items()}
+
+
+def _checked_sparse(onnx: Any, name: str, sparse: Any, folder: Path) -> int:
+    """Return the bytes that a sparse array needs in float64 once all numbers are stored; raises WeightsError."""
+    for tensor in (sparse.values, sparse.indices):
+        _checked_size(onnx, tensor, folder)
+    count = prod(sparse.values.dims)
+    if (
+        not 0 < len(sparse.dims) <= MAX_AXES
+        or min(sparse.dims) < 0
+        or sparse.indices.data_type != onnx.TensorProto.INT64
+        or list(sparse.values.dims) != [count]
+        or list(sparse.indices.dims) not in ([count], [count, len(sparse.dims)])
+    ):
+        raise WeightsError(f"the sparse weights {name!r} have values or indices that do not fit their shape")
+    return int(prod(sparse.dims) * 8)
+
+
+def _dense(onnx: Any, sparse: Any, folder: Path) -> np.ndarray:
+    """Return a sparse array with all of its numbers."""
+    values = as_array(onnx.numpy_helper.to_array(sparse.values, str(folder)))
+    places = onnx.numpy_helper.to_array(sparse.indices, str(folder))
+    dense = np.zeros(tuple(sparse.dims), dtype=values.dtype)
+    if places.size and (places.min() < 0 or np.any(places >= (dense.size if places.ndim == 1 else dense.shape))):
+        raise WeightsError(f"the sparse weights {sparse.values.name!r} have an index outside their shape")
+    dense[np.unravel_index(places, dense.shape) if places.ndim == 1 else tuple(places.T)] = values
+    return dense
 
 
 def _numbers(name: str, value: Any) -> np.ndarray:

@@ -2,40 +2,67 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from math import isinf, prod
-from typing import Any
+from math import prod
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from .._support.untrusted import MAX_AXES
 from ..errors import ConversionError
 from ..layers import (
+    CELU,
+    ELU,
+    GELU,
+    SELU,
     Add,
     AvgPool2D,
     BatchNorm,
+    Clip,
     Concat,
     Conv2D,
+    Convolution,
     Dense,
     Dropout,
     Flatten,
     GlobalAvgPool2D,
+    HardSigmoid,
+    HardSwish,
     Layer,
     LeakyReLU,
+    LocalResponseNorm,
     LogSoftmax,
     MaxPool2D,
+    Mish,
     Pad2D,
+    PReLU,
     ReLU,
     ReLU6,
     Scale,
     Sigmoid,
+    SiLU,
     Softmax,
+    Softplus,
+    Softsign,
     Tanh,
+    Threshold,
 )
-from ..layers.window import Padding, Pair
 from .graph import Shape, require
-from .layout import Layout, plain
+from .layout import Layout, channels_last, plain
+from .onnx_evaluator import meant
+from .onnx_file import FLOATING
+from .onnx_patterns import PARTS, UNBOUNDED
+
+CONVOLUTIONS: Mapping[int, type[Layer]] = {2: Conv2D}
+MAX_POOLS: Mapping[int, type[Layer]] = {2: MaxPool2D}
+AVERAGE_POOLS: Mapping[int, type[Layer]] = {2: AvgPool2D}
+GLOBAL_AVERAGE_POOLS: Mapping[int, type[Layer]] = {2: GlobalAvgPool2D}
+PADS: Mapping[int, type[Layer]] = {2: Pad2D}
+"""The layer for each number of spatial axes."""
+
+SPATIAL = {1: "signals (N, C, L)", 2: "images (N, C, H, W)", 3: "volumes (N, C, D, H, W)"}
+"""What an array with each number of spatial axes is called in messages."""
 
 LARGEST = float(np.finfo(np.float32).max)
 """The value that exporters write for "no bound"."""
@@ -79,6 +106,8 @@ class Call:
         Activations and constants; None for an optional input that is omitted.
     opset : int
         The version of ONNX's operators.
+    before : Layer or None
+        The layer that computes the first activation; None for the network's input.
     bound : list of str
         What the conversion computes for the size of the example.
     """
@@ -87,6 +116,7 @@ class Call:
     attributes: Mapping[str, Any]
     inputs: tuple[Activation | np.ndarray | None, ...]
     opset: int
+    before: Layer | None = None
     bound: list[str] = field(default_factory=list)
 
     @property
@@ -122,11 +152,16 @@ class Call:
         value = self.constant(index, name)
         return None if value is None else value.tolist()
 
-    def image(self) -> Activation:
-        """Return the first input, which must be images (N, C, H, W)."""
-        require(len(self.x.shape) == 4, f"expected images (N, C, H, W), got shape {self.x.foreign}")
-        require(self.x.layout.plain, f"expected images (N, C, H, W), got {axes_in_words(self.x.layout)}")
+    def image(self, ranks: Collection[int] = (2,)) -> Activation:
+        """Return the first input, which must be (N, C, ...) with as many further axes as one of `ranks` says."""
+        expected = " or ".join(SPATIAL[rank] for rank in sorted(ranks))
+        require(len(self.x.shape) - 2 in ranks, f"expected {expected}, got shape {self.x.foreign}")
+        require(self.x.layout.plain, f"expected {expected}, got {axes_in_words(self.x.layout)}")
         return self.x
+
+    def layer(self, by_rank: Mapping[int, type[Layer]]) -> Callable[..., Layer]:
+        """Return the class for the number of spatial axes of the first input, which must be (N, C, ...)."""
+        return by_rank[len(self.image(by_rank).shape) - 2]
 
 
 Step = tuple[list[Layer], Layout]
@@ -140,7 +175,7 @@ def single(value: float) -> float:
 
 def axes_in_words(layout: Layout) -> str:
     """Return the axes of images as text, such as "(N, H, W, C)"."""
-    names = "NCHW" if len(layout.axes) == 4 else [f"axis {axis}" for axis in range(len(layout.axes))]
+    names = {3: "NCL", 4: "NCHW", 5: "NCDHW"}.get(len(layout.axes)) or [f"axis {k}" for k in range(len(layout.axes))]
     return f"({', '.join(names[axis] for axis in layout.axes)})"
 
 
@@ -149,19 +184,28 @@ def axes_in_words(layout: Layout) -> str:
 
 def _conv(call: Call) -> Step:
     """Conv2D; two-dimensional, with constant weights"""
-    x, w, b = call.image(), call.weight(1, "weight"), call.constant(2, "bias")
-    require(w.ndim == 4, f"its weight has shape {w.shape}; only two-dimensional convolutions are supported")
-    kernel = (w.shape[2], w.shape[3])
+    layer, x, w, b = call.layer(CONVOLUTIONS), call.x, call.weight(1, "weight"), call.constant(2, "bias")
+    require(w.ndim == len(x.shape), f"its weight has shape {w.shape}; it must have {len(x.shape)} axes, as its input")
+    kernel = w.shape[2:]
     told = tuple(call.attributes.get("kernel_shape", kernel))
     require(told == kernel, f"kernel_shape {told} does not match its weight of shape {w.shape}")
-    stride, padding, dilation = _window(call, x.shape, kernel)
-    return [Conv2D(w, b, stride, padding, dilation, call.attributes.get("group", 1))], x.layout
+    window = _window(call, x.shape, kernel)
+    return [layer(w, b, window.stride, window.padding, window.dilation, call.attributes.get("group", 1))], x.layout
 
 
-def _window(call: Call, shape: Shape, kernel: Pair) -> tuple[Pair, Padding, Pair]:
-    """Return stride, padding and dilation; "same" padding is computed for the size of the example."""
-    told = call.attributes
-    stride, dilation = _pair(told.get("strides", (1, 1))), _pair(told.get("dilations", (1, 1)))
+class Geometry(NamedTuple):
+    """Stride, padding (before and after, one axis after the other) and dilation of a window, for every spatial axis."""
+
+    stride: Shape
+    padding: Shape
+    dilation: Shape
+
+
+def _window(call: Call, shape: Shape, kernel: Shape) -> Geometry:
+    """Return how a kernel moves; "same" padding is computed for the size of the example."""
+    told, rank = call.attributes, len(kernel)
+    stride = _positive(told.get("strides", (1,) * rank), rank)
+    dilation = _positive(told.get("dilations", (1,) * rank), rank)
     same = told.get("auto_pad", "NOTSET")
     if same in ("SAME_UPPER", "SAME_LOWER"):
         sizes = list(zip(shape[2:], kernel, stride, dilation, strict=True))
@@ -170,20 +214,23 @@ def _window(call: Call, shape: Shape, kernel: Pair) -> tuple[Pair, Padding, Pair
             call.bound.append(f"its padding, auto_pad={same}, is computed")
         less, more = [total // 2 for total in totals], [total - total // 2 for total in totals]
         before, after = (less, more) if same == "SAME_UPPER" else (more, less)
-        return stride, (before[0], after[0], before[1], after[1]), dilation
-    pads = tuple(told.get("pads", (0,) * 4)) if same == "NOTSET" else (0,) * 4
-    require(len(pads) == 4, f"pads={pads} must have four values, for the last two axes")
-    top, left, bottom, right = pads
-    return stride, (top, bottom, left, right), dilation
+    else:
+        pads = list(told.get("pads", (0,) * 2 * rank)) if same == "NOTSET" else [0] * 2 * rank
+        require(len(pads) == 2 * rank, f"pads={tuple(pads)} must have {2 * rank} values, two for each spatial axis")
+        before, after = pads[:rank], pads[rank:]
+    return Geometry(stride, tuple(n for pair in zip(before, after, strict=True) for n in pair), dilation)
 
 
-def _pair(numbers: Sequence[int]) -> Pair:
-    """Return the two numbers of a window's kernel, stride or dilation."""
+def _positive(numbers: Sequence[int], rank: int) -> Shape:
+    """Return the numbers of a window's kernel, stride or dilation, one for each of `rank` spatial axes."""
     require(
-        len(numbers) == 2 and min(numbers) >= 1,
-        f"kernel, stride and dilation must be two positive integers each, got {tuple(numbers)}",
+        len(numbers) == rank and min(numbers) >= 1,
+        f"kernel, stride and dilation must be {_COUNT[rank]} each, got {tuple(numbers)}",
     )
-    return (numbers[0], numbers[1])
+    return tuple(numbers)
+
+
+_COUNT = {1: "one positive integer", 2: "two positive integers", 3: "three positive integers"}
 
 
 def _gemm(call: Call) -> Step:
@@ -202,15 +249,26 @@ def _gemm(call: Call) -> Step:
 
 
 def _matmul(call: Call) -> Step:
-    """Dense: (N, features) times a constant matrix"""
-    x, w = call.x, call.weight(1, "matrix")
+    """Dense: (N, features) times a constant matrix; a convolution of single cells where channels are the last axis"""
+    require(
+        isinstance(call.inputs[0], Activation),
+        "a constant matrix times activations is not supported; write it as activations times the transposed matrix",
+    )
+    x, w, rank = call.x, call.weight(1, "matrix"), len(call.x.shape) - 2
     require(w.ndim == 2, f"its matrix has shape {w.shape}; it must have two axes")
-    return [Dense(_features(x, w.T))], plain(2)
+    if rank not in CONVOLUTIONS or x.layout.axes != channels_last(2 + rank).axes:
+        return [Dense(_features(x, w.T))], plain(2)
+    require(w.shape[0] == x.shape[1], f"its matrix takes {w.shape[0]} channels, its input has {x.shape[1]}")
+    layer: Callable[..., Layer] = CONVOLUTIONS[rank]
+    return [layer(w.T.reshape(*w.T.shape, *(1,) * rank))], x.layout
+
+
+_ROUTE = "; put a Flatten before it, or a convolution with a kernel of 1 in its place"
 
 
 def _features(x: Activation, w: np.ndarray) -> np.ndarray:
     """Return weights (out, features) in the order of lrpref's features."""
-    require(len(x.shape) == 2, f"expected (N, features), got shape {x.foreign}")
+    require(len(x.shape) == 2, f"expected (N, features), got shape {x.foreign}{_ROUTE if len(x.shape) > 2 else ''}")
     require(w.shape[1] == x.shape[1], f"its weights take {w.shape[1]} features, its input has {x.shape[1]}")
     return x.layout.features(w)
 
@@ -237,16 +295,15 @@ def _add(call: Call) -> Step:
 
 
 def _sum(call: Call) -> Step:
-    """Add of activations of one shape"""
+    """Add of activations of one shape; constants per channel become a Scale"""
     first, *others = call.activations
-    require(
-        len(call.activations) == len(call.inputs),
-        "adding a constant is not supported here; all inputs must be activations",
-    )
+    constants = [first.layout.channels(c.astype(float), first.shape) for c in call.inputs if isinstance(c, np.ndarray)]
     shapes = [x.foreign for x in call.activations]
     require(len(set(shapes)) == 1, f"cannot add arrays of different shapes: {', '.join(map(str, shapes))}")
     require(all(x.layout.same(first.layout) for x in others), "cannot add arrays whose axes are in different orders")
-    return [Add()] if others else [], first.layout
+    total = sum(constants, np.zeros(first.shape[1])) if constants else None
+    shift = [] if total is None else [Scale(np.ones_like(total), total)]
+    return [*([Add()] if others else []), *shift], first.layout
 
 
 def _sub(call: Call) -> Step:
@@ -271,6 +328,60 @@ def _div(call: Call) -> Step:
     return [Scale(1 / divisor)], x.layout
 
 
+def _neg(call: Call) -> Step:
+    """Scale, by -1"""
+    return [Scale(-np.ones(call.x.shape[1]))], call.x.layout
+
+
+def _scaler(call: Call) -> Step:
+    """Scale: per feature, the offset is subtracted, then the result scaled"""
+    x, told = call.x, call.attributes
+    require(len(x.shape) == 2, f"expected (N, features), got shape {x.foreign}")
+    scale, offset = (
+        x.layout.channels(np.asarray(told.get(name, default), dtype=np.float64), x.shape)
+        for name, default in (("scale", 1.0), ("offset", 0.0))
+    )
+    return [Scale(scale, -offset * scale)], x.layout
+
+
+def _linear_model(call: Call) -> Step:
+    """Dense"""
+    x, told = call.x, call.attributes
+    coefficients = np.asarray(told.get("coefficients", ()), dtype=np.float64)
+    intercepts = np.asarray(told.get("intercepts", ()), dtype=np.float64)
+    require(len(x.shape) == 2, f"expected (N, features), got shape {x.foreign}")
+    require(
+        coefficients.size > 0 and coefficients.size % x.shape[1] == 0,
+        f"its {coefficients.size} coefficients are not a multiple of the {x.shape[1]} features",
+    )
+    require(told.get("post_transform", "NONE") == "NONE", "its post_transform is not supported; only NONE")
+    w = coefficients.reshape(-1, x.shape[1])
+    return [Dense(_features(x, w), intercepts if intercepts.size else None)], plain(2)
+
+
+def _linear_classifier(call: Call) -> Step:
+    """Dense, followed by Sigmoid or Softmax; its scores"""
+    last: dict[str, list[Layer]] = {"NONE": [], "LOGISTIC": [Sigmoid()], "SOFTMAX": [Softmax()]}
+    told = dict(call.attributes)
+    transform = told.pop("post_transform", "NONE")
+    require(transform in last, f"post_transform={transform} is not supported; only {', '.join(last)}")
+    [dense], layout = _linear_model(replace(call, attributes=told))
+    classes = len(told.get("classlabels_ints") or told.get("classlabels_strings") or ())
+    rows = dense.output_shape(call.x.shape)[1]
+    require(rows == classes, f"it has {rows} rows of coefficients for {classes} classes; it must have one for each")
+    return [dense, *last[transform]], layout
+
+
+def _normalizer(call: Call) -> Step:
+    """no layer, after a Softmax: probabilities already sum to 1"""
+    require(
+        isinstance(call.before, Softmax) and call.attributes.get("norm", "MAX") == "L1",
+        "it divides each sample by its own norm, which has no relevance rule here; normalise the data before the "
+        "network, and export the network without it",
+    )
+    return [], call.x.layout
+
+
 def _with_constant(call: Call) -> tuple[Activation, np.ndarray]:
     """Return the activation and the constant, given in either order; the constant as one number per channel."""
     constants = [value for value in call.inputs if isinstance(value, np.ndarray)]
@@ -281,7 +392,7 @@ def _with_constant(call: Call) -> tuple[Activation, np.ndarray]:
 
 def merged(before: Layer | None, scale: Layer) -> Layer | None:
     """Merge a layer without bias and the addition of a constant to its output; None if the layers are anything else."""
-    if not (isinstance(scale, Scale) and isinstance(before, Dense | Conv2D | Scale)):
+    if not (isinstance(scale, Scale) and isinstance(before, Dense | Convolution | Scale)):
         return None
     only_adds = scale.bias is not None and bool(np.all(np.asarray(scale.weight) == 1))
     return replace(before, bias=scale.bias) if only_adds and before.bias is None else None
@@ -296,15 +407,38 @@ def _relu(call: Call) -> Step:
 
 
 def _clip(call: Call) -> Step:
-    """ReLU from 0 without bound, ReLU6 from 0 to 6"""
-    low, high = _number(call.setting("min", 1)), _number(call.setting("max", 2))
-    if low == 0 and (high is None or isinf(high) or high >= LARGEST):
-        return [ReLU()], call.x.layout
+    """Clip; ReLU from 0 without bound, ReLU6 from 0 to 6"""
+    return _clipped(call.x, _number(call.setting("min", 1)), _number(call.setting("max", 2)))
+
+
+def _clipped(x: Activation, low: Any, high: Any) -> Step:
+    """Convert clipping between two numbers, either of which may be None."""
+    low, high = (None if bound is None or abs(bound) >= LARGEST else float(bound) for bound in (low, high))
+    if low is high is None:
+        return [], x.layout
+    known: dict[tuple[float | None, float | None], Layer] = {(0, None): ReLU(), (0, 6): ReLU6()}
+    return [known.get((low, high)) or Clip(low, high)], x.layout
+
+
+def _max(call: Call) -> Step:
+    """Clip from below by a constant; ReLU from 0"""
+    return _clipped(*_with_number(call), None)
+
+
+def _min(call: Call) -> Step:
+    """Clip from above by a constant"""
+    x, bound = _with_number(call)
+    return _clipped(x, None, bound)
+
+
+def _with_number(call: Call) -> tuple[Activation, float]:
+    """Return the activation and the constant number of a comparison, given in either order."""
+    constants = [value for value in call.inputs if isinstance(value, np.ndarray)]
     require(
-        low == 0 and high == 6,
-        f"clipping from {low} to {high} is not supported; only from 0 without bound, or from 0 to 6",
+        len(call.activations) == 1 and len(constants) == 1 and constants[0].size == 1,
+        "only the comparison of an activation with one constant number is supported",
     )
-    return [ReLU6()], call.x.layout
+    return call.activations[0], float(constants[0].item())
 
 
 def _number(value: Any) -> Any:
@@ -315,6 +449,82 @@ def _number(value: Any) -> Any:
 def _leaky_relu(call: Call) -> Step:
     """LeakyReLU"""
     return [LeakyReLU(call.attributes.get("alpha", single(0.01)))], call.x.layout
+
+
+def _local_response_norm(call: Call) -> Step:
+    """LocalResponseNorm, over an odd number of channels"""
+    x, told = call.x, call.attributes
+    require(x.layout.own_axis(1) == 1, f"expected channels on axis 1, got {axes_in_words(x.layout)}")
+    alpha, beta, bias = told.get("alpha", single(1e-4)), told.get("beta", 0.75), told.get("bias", 1.0)
+    return [LocalResponseNorm(told["size"], alpha, beta, bias)], x.layout
+
+
+def _celu(call: Call) -> Step:
+    """CELU"""
+    return [CELU(call.attributes.get("alpha", 1.0))], call.x.layout
+
+
+def _elu(call: Call) -> Step:
+    """ELU"""
+    return [ELU(call.attributes.get("alpha", 1.0))], call.x.layout
+
+
+def _gelu(call: Call) -> Step:
+    """GELU"""
+    return [GELU(call.attributes.get("approximate", "none"))], call.x.layout
+
+
+def _hard_sigmoid(call: Call) -> Step:
+    """HardSigmoid, with a positive alpha"""
+    alpha, beta = meant(call.attributes.get("alpha", single(0.2))), call.attributes.get("beta", 0.5)
+    require(alpha > 0, f"alpha={alpha} is not supported; only a positive slope")
+    return [HardSigmoid(beta / alpha, 1 / alpha)], call.x.layout
+
+
+def _hard_swish(call: Call) -> Step:
+    """HardSwish"""
+    return [HardSwish()], call.x.layout
+
+
+def _mish(call: Call) -> Step:
+    """Mish"""
+    return [Mish()], call.x.layout
+
+
+def _prelu(call: Call) -> Step:
+    """PReLU, with a constant slope, one number or one per channel"""
+    x, slope = call.x, call.weight(1, "slope")
+    if slope.size == 1:
+        return [PReLU(float(slope.item()))], x.layout
+    return [PReLU(x.layout.channels(slope, x.shape))], x.layout
+
+
+def _selu(call: Call) -> Step:
+    """SELU"""
+    told = call.attributes
+    return [SELU(meant(told.get("alpha", SELU.alpha)), meant(told.get("gamma", SELU.scale)))], call.x.layout
+
+
+def _softplus(call: Call) -> Step:
+    """Softplus, without a threshold"""
+    return [Softplus(1.0, UNBOUNDED)], call.x.layout
+
+
+def _softsign(call: Call) -> Step:
+    """Softsign"""
+    return [Softsign()], call.x.layout
+
+
+def _swish(call: Call) -> Step:
+    """SiLU, with alpha 1"""
+    alpha = call.attributes.get("alpha", 1.0)
+    require(alpha == 1, f"alpha={alpha} is not supported; only 1, which is SiLU")
+    return [SiLU()], call.x.layout
+
+
+def _thresholded_relu(call: Call) -> Step:
+    """Threshold, with the value 0"""
+    return [Threshold(call.attributes.get("alpha", 1.0), 0.0)], call.x.layout
 
 
 def _sigmoid(call: Call) -> Step:
@@ -363,53 +573,50 @@ def _require_classes(call: Call, what: str) -> None:
 
 def _max_pool(call: Call) -> Step:
     """MaxPool2D; without dilation, ceil_mode only where it changes nothing"""
-    kernel, stride, padding = _pool(call)
-    return [MaxPool2D(kernel, stride, padding)], call.x.layout
+    layer, kernel, window = call.layer(MAX_POOLS), *_pool(call)
+    return [layer(kernel, window.stride, window.padding)], call.x.layout
 
 
 def _average_pool(call: Call) -> Step:
     """AvgPool2D; without dilation, ceil_mode only where it changes nothing"""
-    kernel, stride, padding = _pool(call)
-    return [AvgPool2D(kernel, stride, padding, bool(call.attributes.get("count_include_pad", 0)))], call.x.layout
+    layer, kernel, window = call.layer(AVERAGE_POOLS), *_pool(call)
+    padding_counts = bool(call.attributes.get("count_include_pad", 0))
+    return [layer(kernel, window.stride, window.padding, padding_counts)], call.x.layout
 
 
-def _pool(call: Call) -> tuple[Pair, Pair, Padding]:
-    """Return kernel, stride and padding of a pooling operation."""
-    x = call.image()
-    kernel = _pair(call.attributes.get("kernel_shape", ()))
-    stride, padding, dilation = _window(call, x.shape, kernel)
-    require(dilation == (1, 1), f"pooling with dilation {dilation} is not supported")
-    top, bottom, left, right = padding
-    rests = [
-        (n + pads - k) % s
-        for n, pads, k, s in zip(x.shape[2:], (top + bottom, left + right), kernel, stride, strict=True)
-    ]
+def _pool(call: Call) -> tuple[Shape, Geometry]:
+    """Return the kernel of a pooling operation, and how it moves."""
+    sizes = call.x.shape[2:]
+    kernel = _positive(call.attributes.get("kernel_shape", ()), len(sizes))
+    window = _window(call, call.x.shape, kernel)
+    require(set(window.dilation) == {1}, f"pooling with dilation {window.dilation} is not supported")
+    before, after = window.padding[::2], window.padding[1::2]
+    rests = [(n + b + a - k) % s for n, b, a, k, s in zip(sizes, before, after, kernel, window.stride, strict=True)]
     require(
         not call.attributes.get("ceil_mode", 0) or not any(rests),
         "ceil_mode=1 with a partial last window is not supported",
     )
-    if call.attributes.get("ceil_mode", 0) and stride != (1, 1):
+    if call.attributes.get("ceil_mode", 0) and set(window.stride) != {1}:
         call.bound.append("its last windows are whole, in spite of ceil_mode=1,")
-    return kernel, stride, padding
+    return kernel, window
 
 
 def _global_average_pool(call: Call) -> Step:
     """GlobalAvgPool2D"""
-    return [GlobalAvgPool2D()], call.image().layout
+    return [call.layer(GLOBAL_AVERAGE_POOLS)()], call.x.layout
 
 
 def _reduce_mean(call: Call) -> Step:
     """GlobalAvgPool2D, over rows and columns; followed by Flatten without keepdims"""
     x, axes = call.x, call.setting("axes", 1)
     axes = axes if isinstance(axes, list) else []
-    over = {x.layout.own_axis(axis) for axis in axes}
+    over, rank = {x.layout.own_axis(axis) for axis in axes}, len(x.shape) - 2
     require(
-        len(x.shape) == 4 and over == {2, 3},
+        rank in GLOBAL_AVERAGE_POOLS and over == set(range(2, 2 + rank)),
         f"a mean over axes {axes} of shape {x.foreign} is not supported; only over rows and columns",
     )
-    if call.attributes.get("keepdims", 1):
-        return [GlobalAvgPool2D()], x.layout
-    return [GlobalAvgPool2D(), Flatten()], plain(2)
+    pool = GLOBAL_AVERAGE_POOLS[rank]()
+    return ([pool], x.layout) if call.attributes.get("keepdims", 1) else ([pool, Flatten()], plain(2))
 
 
 # ---- shapes ----------------------------------------------------------------------------------------------------
@@ -493,11 +700,13 @@ def _pad(call: Call) -> Step:
     sides = {x.layout.own_axis(k): (pads[i], pads[i + len(over)]) for i, k in enumerate(over)}
     if not any(any(pair) for pair in sides.values()):
         return [], x.layout
-    around = [pair for axis, pair in sides.items() if axis < 2]
-    require(len(x.shape) == 4 and not any(map(any, around)), "only rows and columns can be padded")
+    around, rank = [pair for axis, pair in sides.items() if axis < 2], len(x.shape) - 2
+    require(rank in PADS and not any(map(any, around)), "only rows and columns can be padded")
     require(min(map(min, sides.values())) >= 0, f"negative padding, pads={pads}, is not supported")
     fill = value[0] if isinstance(value, list) else value
-    return [Pad2D((*sides.get(2, (0, 0)), *sides.get(3, (0, 0))), float(fill or 0.0))], x.layout
+    border = tuple(n for axis in range(2, 2 + rank) for n in sides.get(axis, (0, 0)))
+    layer: Callable[..., Layer] = PADS[rank]
+    return [layer(border, float(fill or 0.0))], x.layout
 
 
 # ---- identity at inference -------------------------------------------------------------------------------------
@@ -515,6 +724,12 @@ def _identity(call: Call) -> Step:
     return [], call.x.layout
 
 
+def _cast(call: Call) -> Step:
+    """no layer, between floating-point types"""
+    require(call.attributes.get("to") in FLOATING[1:], "activations are made integers or booleans, which loses them")
+    return [], call.x.layout
+
+
 OPERATIONS: Mapping[str, Callable[[Call], Step]] = {
     "Conv": _conv,
     "Gemm": _gemm,
@@ -528,6 +743,21 @@ OPERATIONS: Mapping[str, Callable[[Call], Step]] = {
     "Relu": _relu,
     "Clip": _clip,
     "LeakyRelu": _leaky_relu,
+    "LRN": _local_response_norm,
+    "Celu": _celu,
+    "Elu": _elu,
+    "Gelu": _gelu,
+    "HardSigmoid": _hard_sigmoid,
+    "HardSwish": _hard_swish,
+    "Mish": _mish,
+    "PRelu": _prelu,
+    "Selu": _selu,
+    "Softplus": _softplus,
+    "Softsign": _softsign,
+    "Swish": _swish,
+    "ThresholdedRelu": _thresholded_relu,
+    "Max": _max,
+    "Min": _min,
     "Sigmoid": _sigmoid,
     "Tanh": _tanh,
     "LogSoftmax": _log_softmax,
@@ -545,14 +775,38 @@ OPERATIONS: Mapping[str, Callable[[Call], Step]] = {
     "Pad": _pad,
     "Dropout": _dropout,
     "Identity": _identity,
-    "Cast": _identity,
+    "Cast": _cast,
+    "Neg": _neg,
+    "ai.onnx.ml.LinearClassifier": _linear_classifier,
+    "ai.onnx.ml.LinearRegressor": _linear_model,
+    "ai.onnx.ml.Normalizer": _normalizer,
+    "ai.onnx.ml.Scaler": _scaler,
 }
 """The conversion of each operation that reads an activation. The docstrings form the table in docs/import.md."""
 
-FOLDED = (
-    *("Add", "Cast", "Concat", "ConstantOfShape", "Div", "Gather", "Identity", "Mul", "Reshape", "Shape"),
-    *("Slice", "Squeeze", "Sub", "Transpose", "Unsqueeze"),
+OUTPUT = {"ai.onnx.ml.LinearClassifier": 1}
+"""Which output the layers of an operation compute, where it is not the first: the first holds labels."""
+
+ANY_ORDER = (
+    *("Add", "Cast", "Celu", "Clip", "Div", "Dropout", "Elu", "Gelu", "HardSigmoid", "HardSwish", "Identity"),
+    *(
+        "LeakyRelu",
+        "Max",
+        "Min",
+        "Mish",
+        "Mul",
+        "Neg",
+        "PRelu",
+        "Pad",
+        "Relu",
+        "Selu",
+        "Sigmoid",
+        "Softplus",
+        "Softsign",
+        "Sub",
+    ),
+    *("Swish", "Tanh", "ThresholdedRelu", "ai.onnx.ml.Scaler", *PARTS),
 )
-"""The operations that are computed during the import if they depend only on constants and shapes."""
+"""The operations on images that accept any order of the axes."""
 
 SUPPORTED = ", ".join(OPERATIONS)

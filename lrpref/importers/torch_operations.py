@@ -4,39 +4,56 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from math import prod
+from math import isinf, prod
 from typing import Any
 
 import numpy as np
 
 from ..errors import ConversionError
 from ..layers import (
+    CELU,
+    ELU,
+    GELU,
+    SELU,
     Add,
     AvgPool2D,
     BatchNorm,
+    Clip,
     Concat,
     Conv2D,
     Dense,
     Dropout,
     Flatten,
     GlobalAvgPool2D,
+    HardSigmoid,
+    HardSwish,
+    HardTanh,
     Layer,
     LeakyReLU,
+    LocalResponseNorm,
     LogSoftmax,
     MaxPool2D,
+    Mish,
     Pad2D,
     Pool2D,
+    PReLU,
     ReLU,
     ReLU6,
     Sigmoid,
+    SiLU,
     Softmax,
+    Softplus,
+    Softsign,
     Tanh,
+    Threshold,
 )
 from ..weights.state_dict import as_array
 from .graph import Shape, require
 
 SUPPORTED = (
-    "Linear, Conv2d, BatchNorm1d/2d, ReLU, ReLU6, LeakyReLU, Sigmoid, Tanh, Softmax and LogSoftmax over axis 1, "
+    "Linear, Conv2d, BatchNorm1d/2d, CELU, ELU, GELU, Hardsigmoid, Hardswish, Hardtanh, LeakyReLU, LocalResponseNorm, "
+    "Mish, PReLU, ReLU, ReLU6, RReLU, SELU, SiLU, Sigmoid, Softplus, Softsign, Tanh, Threshold, torch.clamp, "
+    "Softmax and LogSoftmax over axis 1, "
     "MaxPool2d, AvgPool2d, AdaptiveAvgPool2d(1), Flatten, Dropout, Identity, ZeroPad2d/ConstantPad2d; "
     "functions of those without weights; torch.log of a softmax, + and torch.add of two activations, torch.cat along "
     "axis 1, x.mean((2, 3)), x.view/reshape to (N, features)"
@@ -81,6 +98,7 @@ PARAMETERS: Mapping[str, str] = {
     "relu": "input inplace",
     "relu6": "input inplace",
     "leaky_relu": "input negative_slope inplace",
+    "local_response_norm": "input size alpha beta k",
     "sigmoid": "input",
     "tanh": "input",
     "log_softmax": "input dim",
@@ -94,6 +112,23 @@ PARAMETERS: Mapping[str, str] = {
     "dropout": "input p training inplace",
     "identity": "input",
     "pad": "input pad mode value",
+    "celu": "input alpha inplace",
+    "clamp": "input min max",
+    "clamp_max": "input max",
+    "clamp_min": "input min",
+    "elu": "input alpha inplace",
+    "gelu": "input approximate",
+    "hardsigmoid": "input inplace",
+    "hardswish": "input inplace",
+    "hardtanh": "input min_val max_val inplace",
+    "mish": "input inplace",
+    "prelu": "input",
+    "rrelu": "input lower upper training inplace",
+    "selu": "input inplace",
+    "silu": "input inplace",
+    "softplus": "input beta threshold",
+    "softsign": "input",
+    "threshold": "input threshold value inplace",
     "add": "input other",
     "cat": "tensors dim",
 }
@@ -110,8 +145,23 @@ MODULES: Mapping[str, str] = {
     "ReLU": "relu",
     "ReLU6": "relu6",
     "LeakyReLU": "leaky_relu",
+    "LocalResponseNorm": "local_response_norm",
     "Sigmoid": "sigmoid",
     "Tanh": "tanh",
+    "CELU": "celu",
+    "ELU": "elu",
+    "GELU": "gelu",
+    "Hardsigmoid": "hardsigmoid",
+    "Hardswish": "hardswish",
+    "Hardtanh": "hardtanh",
+    "Mish": "mish",
+    "PReLU": "prelu",
+    "RReLU": "rrelu",
+    "SELU": "selu",
+    "SiLU": "silu",
+    "Softplus": "softplus",
+    "Softsign": "softsign",
+    "Threshold": "threshold",
     "LogSoftmax": "log_softmax",
     "Softmax": "softmax",
     "MaxPool2d": "max_pool2d",
@@ -126,10 +176,14 @@ MODULES: Mapping[str, str] = {
 }
 """The classes of torch.nn, and the operation of each, whose arguments are the attributes."""
 
-WEIGHTED = ("linear", "conv2d", "batch_norm")
+WEIGHTED = ("linear", "conv2d", "batch_norm", "prelu")
 """The operations that are supported as modules only, not as functions."""
 
 METHODS = {
+    "clamp",
+    "clamp_max",
+    "clamp_min",
+    "clip",
     "relu",
     "sigmoid",
     "tanh",
@@ -145,7 +199,7 @@ METHODS = {
 }
 """The methods of tensors that are supported."""
 
-RESHAPES = {"view": "flatten", "reshape": "flatten", "contiguous": "identity"}
+RESHAPES = {"view": "flatten", "reshape": "flatten", "contiguous": "identity", "clip": "clamp"}
 """The methods whose operation has another name."""
 
 
@@ -162,6 +216,9 @@ def functions(torch: Any) -> dict[Any, str]:
     }
     known |= {torch.cat: "cat", torch.concat: "cat", torch.concatenate: "cat", torch.relu_: "relu", F.relu_: "relu"}
     known |= {F.dropout2d: "dropout"}
+    known |= {getattr(torch, name): name for name in ("celu", "clamp", "clamp_max", "clamp_min", "rrelu", "selu")}
+    known |= {torch.clip: "clamp", torch.threshold: "threshold", torch.celu_: "celu", torch.selu_: "selu"}
+    known |= {getattr(F, f"{name}_"): name for name in ("celu", "elu", "hardtanh", "rrelu", "selu", "threshold")}
     return {function: name for function, name in known.items() if name not in WEIGHTED}
 
 
@@ -203,6 +260,36 @@ def _optional(tensor: Any) -> np.ndarray | None:
 
 def _leaky_relu(call: Call) -> list[Layer]:
     return [LeakyReLU(0.01 if call["negative_slope"] is None else float(call["negative_slope"]))]
+
+
+def _activation(kind: type[Layer], **defaults: Any) -> Callable[[Call], list[Layer]]:
+    """Return the conversion to a layer whose parameters are the operation's arguments of these names, in order."""
+
+    def convert(call: Call) -> list[Layer]:
+        given = {name: default if call[name] is None else call[name] for name, default in defaults.items()}
+        return [kind(*(float(value) if isinstance(value, int) else value for value in given.values()))]
+
+    return convert
+
+
+def _clamp(call: Call) -> list[Layer]:
+    low, high = (None if call[name] is None or isinf(call[name]) else float(call[name]) for name in ("min", "max"))
+    return [] if low is high is None else [Clip(low, high)]
+
+
+def _prelu(call: Call) -> list[Layer]:
+    weight = as_array(call.module.weight)
+    return [PReLU(weight if weight.size > 1 else float(weight[0]))]
+
+
+def _rrelu(call: Call) -> list[Layer]:
+    require(not call["training"], "this rrelu is random in eval mode; pass training=self.training")
+    lower, upper = (fallback if call[name] is None else call[name] for name, fallback in RRELU.items())
+    return [LeakyReLU((lower + upper) / 2)]
+
+
+RRELU = {"lower": 1 / 8, "upper": 1 / 3}
+"""The bounds of torch's random slope; in eval mode it is their mean."""
 
 
 def _softmax(call: Call) -> list[Layer]:
@@ -322,8 +409,26 @@ OPERATIONS: Mapping[str, Callable[[Call], list[Layer]]] = {
     "relu": lambda call: [ReLU()],
     "relu6": lambda call: [ReLU6()],
     "leaky_relu": _leaky_relu,
+    "local_response_norm": lambda call: [LocalResponseNorm(call["size"], call["alpha"], call["beta"], call["k"])],
     "sigmoid": lambda call: [Sigmoid()],
     "tanh": lambda call: [Tanh()],
+    "celu": _activation(CELU, alpha=1.0),
+    "clamp": _clamp,
+    "clamp_max": _clamp,
+    "clamp_min": _clamp,
+    "elu": _activation(ELU, alpha=1.0),
+    "gelu": _activation(GELU, approximate="none"),
+    "hardsigmoid": _activation(HardSigmoid),
+    "hardswish": _activation(HardSwish),
+    "hardtanh": _activation(HardTanh, min_val=-1.0, max_val=1.0),
+    "mish": _activation(Mish),
+    "prelu": _prelu,
+    "rrelu": _rrelu,
+    "selu": _activation(SELU),
+    "silu": _activation(SiLU),
+    "softplus": _activation(Softplus, beta=1.0, threshold=20.0),
+    "softsign": _activation(Softsign),
+    "threshold": _activation(Threshold, threshold=None, value=None),
     "log_softmax": _log_softmax,
     "log": lambda call: [],  # of a softmax, which becomes a LogSoftmax
     "softmax": _softmax,

@@ -1,13 +1,16 @@
-"""Activations. All of them pass relevance unchanged.
+"""Activations that bend at one place: ReLU and its relatives.
 
-An activation has one input per output, so the output's relevance can only be attributed to that input (Montavon et al.
-2019, LNCS 11700, ch. 10, sec. 10.3). NaN stays NaN: comparisons are written so that it is never replaced by a bound.
+Activations between bounds are in hard.py, those with exponentials in smooth.py. All of them pass relevance unchanged:
+an activation has one input per output, so the output's relevance can only be attributed to that input (Montavon et al.
+2019, LNCS 11700, ch. 10, sec. 10.3). Names, parameters and defaults are those of torch.nn. NaN stays NaN: comparisons
+are written so that it is never replaced by a bound.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from numbers import Real
+from typing import Any
 
 from ..arithmetic import (
     as_floating,
@@ -16,12 +19,19 @@ from ..arithmetic import (
     check_number,
     constant,
     full,
-    irrational,
     zeros_like,
 )
 from ..backend import Array, array_namespace, is_array
 from ..errors import ShapeError
 from .base import Elementwise
+
+
+def clipped(x: Array, low: Any, high: Any) -> Array:
+    """Return min(max(x, low), high); None for either bound means that there is none."""
+    xp = array_namespace(x)
+    if low is not None:
+        x = xp.where(x <= low, full(x.shape, low, like=x), x)
+    return x if high is None else xp.where(x >= high, full(x.shape, high, like=x), x)
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,9 +51,7 @@ class ReLU6(Elementwise):
 
     def forward(self, *inputs: Array) -> Array:
         """min(max(x, 0), 6)."""
-        x = as_floating(inputs[0], "the input")
-        xp = array_namespace(x)
-        return xp.where(x <= 0, zeros_like(x), xp.where(x >= 6, full(x.shape, 6, like=x), x))
+        return clipped(as_floating(inputs[0], "the input"), 0, 6)
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,11 +95,7 @@ class ThreshReLU(Elementwise):
     below: Array | None = None
 
     def __post_init__(self) -> None:
-        given: object = self.threshold
-        if isinstance(given, Real):
-            check_number(given, "ThreshReLU: threshold")
-        else:
-            object.__setattr__(self, "threshold", as_parameter(given, "ThreshReLU threshold", ndim=1))
+        object.__setattr__(self, "threshold", _number_or_channels(self.threshold, "ThreshReLU", "threshold"))
         if self.below is not None:
             object.__setattr__(self, "below", as_mask(self.below, "ThreshReLU below"))
 
@@ -99,39 +103,85 @@ class ThreshReLU(Elementwise):
         """max(x, threshold), or min(x, threshold) in the channels of `below`."""
         x = as_floating(inputs[0], "the input")
         self.check_arithmetic(x)
-        if x.ndim < 2:
-            raise ShapeError(f"expected (N, channels, ...), got {tuple(x.shape)}")
+        axes = _check_channels(x, self)
         xp = array_namespace(x)
-        per_channel = (1, -1, *(1,) * (x.ndim - 2))
-        channels = {int(held.shape[0]) for held in vars(self).values() if is_array(held)}
-        if not channels <= {x.shape[1]}:
-            own = " and ".join(map(str, sorted(channels)))
-            raise ShapeError(f"ThreshReLU has {own} channels, the input has {x.shape[1]} on axis 1 of {tuple(x.shape)}")
         if is_array(self.threshold):
-            t = zeros_like(x) + xp.reshape(self.threshold, per_channel)
+            t = zeros_like(x) + xp.reshape(self.threshold, axes)
         else:
             t = full(x.shape, self.threshold, like=x)
         upper = xp.where(x <= t, t, x)
         if self.below is None:
             return upper
-        return xp.where(xp.reshape(self.below, per_channel), xp.where(x >= t, t, x), upper)
+        return xp.where(xp.reshape(self.below, axes), xp.where(x >= t, t, x), upper)
+
+
+def _number_or_channels(value: Any, name: str, field: str) -> Any:
+    """Return a parameter that is one finite number, or an array of one per channel."""
+    if isinstance(value, Real):
+        check_number(value, f"{name}: {field}")
+        return value
+    return as_parameter(value, f"{name} {field}", ndim=1)
+
+
+def _check_channels(x: Array, layer: Elementwise) -> tuple[int, ...]:
+    """Return the shape that broadcasts numbers per channel to `x`; raise ShapeError if the layer has other channels."""
+    if x.ndim < 2:
+        raise ShapeError(f"expected (N, channels, ...), got {tuple(x.shape)}")
+    channels = {int(held.shape[0]) for held in vars(layer).values() if is_array(held)}
+    if not channels <= {x.shape[1]}:
+        own, name = " and ".join(map(str, sorted(channels))), type(layer).__name__
+        raise ShapeError(f"{name} has {own} channels, the input has {x.shape[1]} on axis 1 of {tuple(x.shape)}")
+    return (1, -1, *(1,) * (x.ndim - 2))
 
 
 @dataclass(frozen=True, eq=False)
-class Sigmoid(Elementwise):
-    """1 / (1 + exp(-x))."""
+class PReLU(Elementwise):
+    """x where x > 0, else weight * x, with a learned weight (He et al. 2015, ICCV, eq. 1).
+
+    Parameters
+    ----------
+    weight : float or array, shape (C,), default 0.25
+        One number, or one per channel (axis 1).
+    """
+
+    weight: float | Array = 0.25
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "weight", _number_or_channels(self.weight, "PReLU", "weight"))
 
     def forward(self, *inputs: Array) -> Array:
-        """(1 + tanh(x / 2)) / 2, which is the same function and never overflows."""
+        """x where x > 0, weight * x elsewhere."""
         x = as_floating(inputs[0], "the input")
-        return (1 + irrational("tanh", x / 2, "Sigmoid")) / 2
+        self.check_arithmetic(x)
+        xp = array_namespace(x)
+        if is_array(self.weight):
+            w = xp.reshape(self.weight, _check_channels(x, self))
+        else:
+            w = constant(self.weight, like=x)
+        return xp.where(x > 0, x, w * x)
 
 
 @dataclass(frozen=True, eq=False)
-class Tanh(Elementwise):
-    """tanh(x)."""
+class Threshold(Elementwise):
+    """x where x > threshold, else `value`.
+
+    Parameters
+    ----------
+    threshold : float
+        The bound that x must exceed.
+    value : float
+        The output where it does not.
+    """
+
+    threshold: float
+    value: float
+
+    def __post_init__(self) -> None:
+        check_number(self.threshold, "Threshold: threshold")
+        check_number(self.value, "Threshold: value")
 
     def forward(self, *inputs: Array) -> Array:
-        """tanh(x)."""
+        """x where x > threshold, value elsewhere."""
         x = as_floating(inputs[0], "the input")
-        return irrational("tanh", x, "Tanh")
+        below = x <= constant(self.threshold, like=x)
+        return array_namespace(x).where(below, full(x.shape, self.value, like=x), x)

@@ -6,8 +6,8 @@ neither in the forward pass, nor in the relevance, nor in the ledger. Constants 
 fraction of the decimal as written: 0.1 is one tenth. Arrays of floats become the binary fractions that they hold.
 
 Two things are irrational. The square root of BatchNorm is computed once, to `digits` decimal digits, and everything
-after it is exact again; such a BatchNorm becomes a `Scale`. Layers with exponentials (Sigmoid, Tanh, Softmax,
-LogSoftmax) are refused by name, and so is the root in `Epsilon(scale="rms")`.
+after it is exact again; such a BatchNorm becomes a `Scale`. Layers with exponentials (`layers.Smooth`,
+Softmax, LogSoftmax) are refused by name, and so is the root in `Epsilon(scale="rms")`.
 
 Fractions grow. A relevance is a sum over units j of terms with the denominators z_j, so its own denominator is about
 their product, and the time to add two fractions grows with the square of their length. The size of a network does not
@@ -35,7 +35,7 @@ from ..arithmetic import (
 )
 from ..backend import Array, to_numpy
 from ..errors import DTypeError
-from ..layers import BatchNorm, Head, Layer, Scale, Sigmoid, Tanh
+from ..layers import BatchNorm, Head, Layer, LocalResponseNorm, Scale, Sigmoid, Smooth
 from ..network import Network
 
 MOST_DIGITS = 10_000
@@ -103,9 +103,10 @@ def convert_layers(net: Network, convert: Callable[[str, Layer], Layer]) -> Netw
 
 def exact_layer(name: str, layer: Layer, digits: int) -> Layer:
     """Convert one layer to exact arithmetic; raise DTypeError, naming its node, if it is irrational."""
-    if isinstance(layer, Sigmoid | Tanh | Head):
+    if isinstance(layer, LocalResponseNorm | Smooth | Head):
         kind = type(layer).__name__
-        hint = "" if kind == "Tanh" else "; if it ends the network, use net.without_head(): explanations start there"
+        ends = "; if it ends the network, use net.without_head(): explanations start there"
+        hint = ends if isinstance(layer, Sigmoid | Head) else ""
         raise DTypeError(f"node {name!r}: {kind} is irrational, so exact arithmetic cannot represent it{hint}")
     if isinstance(layer, BatchNorm) and type(layer) is not BatchNorm:
         raise DTypeError(

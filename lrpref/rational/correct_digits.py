@@ -296,14 +296,14 @@ def _arithmetic(way: str, precision: int) -> tuple[Callable[[str, Layer], Layer]
 
 
 def mpmath_numbers(precision: int) -> Any:
-    """Return mpmath's number type at its own precision, extended by what NumPy calls on objects in an array.
+    """Return mpmath's number type at its own precision, extended by the methods that layers call on its numbers.
 
-    NumPy computes sqrt, exp and tanh of Python objects by their methods of that name, of which mpmath's numbers have
-    only `sqrt`; lrpref makes constants by `from_fraction`.
+    `lrpref.arithmetic.irrational` computes functions of Python objects by their methods of that name, of which mpmath's
+    numbers have only `sqrt`; lrpref makes constants by `from_fraction`.
     """
     context = library("mpmath", "exact", "references beyond exact arithmetic").MPContext()  # mpmath.mp stays as it is
     context.dps = precision
-    for name in ("exp", "tanh"):
+    for name in ("exp", "expm1", "log", "log1p", "ncdf", "tanh"):
         setattr(context.mpf, name, _as_method(getattr(context, name)))
     context.mpf.from_fraction = staticmethod(context.convert)
     return context.mpf

@@ -34,24 +34,39 @@ from hypothesis import strategies as st
 
 from .. import rules as rule_types
 from ..layers import (
+    CELU,
+    ELU,
+    GELU,
+    SELU,
     Add,
     AvgPool2D,
     BatchNorm,
+    Clip,
     Concat,
     Conv2D,
     Dense,
     Dropout,
     Flatten,
     GlobalAvgPool2D,
+    HardSigmoid,
+    HardSwish,
+    HardTanh,
     Layer,
     LeakyReLU,
+    LocalResponseNorm,
     MaxPool2D,
+    Mish,
     Pad2D,
+    PReLU,
     ReLU,
     ReLU6,
     Scale,
     Sigmoid,
+    SiLU,
+    Softplus,
+    Softsign,
     Tanh,
+    Threshold,
     ThreshReLU,
 )
 from ..layers.base import Shape
@@ -66,6 +81,7 @@ __all__ = [
     "LINEAR",
     "ROUTING",
     "RULES",
+    "SMOOTH",
     "Kind",
     "arrays",
     "avg_pool",
@@ -78,6 +94,9 @@ __all__ = [
     "layer_cases",
     "layers",
     "leaky_relu",
+    "local_response_norm",
+    "prelu",
+    "clip",
     "max_pool",
     "networks",
     "nonnegative",
@@ -153,6 +172,7 @@ def simplest_first(low: int, high: int, step: float) -> np.ndarray:
 
 
 EIGHTHS = st.integers(-8, 8).map(lambda k: k / 8)
+ODD = st.sampled_from([1, 3, 5])
 """A number between -1 and 1."""
 
 
@@ -434,6 +454,23 @@ def pad(draw: Any, shape: Any, *, value: Any = EIGHTHS) -> Pad2D:
     return Pad2D(draw(BORDERS), drawn(draw, value))
 
 
+def local_response_norm(shape: Any, *, size: Any = ODD) -> Strategy[LocalResponseNorm]:
+    """LocalResponseNorm layers.
+
+    Parameters
+    ----------
+    shape : tuple of int or strategy
+        The shape of the input, including the batch.
+    size : int or strategy
+        How many channels a sum has.
+
+    Returns
+    -------
+    SearchStrategy of LocalResponseNorm
+    """
+    return _strategy(size).map(lambda n: LocalResponseNorm(n, alpha=0.5))
+
+
 @st.composite
 def threshold_relu(draw: Any, shape: Any, *, numbers: Arrays = arrays) -> ThreshReLU:
     """ThreshReLU layers with a single threshold, or one per channel, some of them reversed.
@@ -471,6 +508,41 @@ def leaky_relu(shape: Any, *, slope: Any = EIGHTHS) -> Strategy[LeakyReLU]:
     SearchStrategy of LeakyReLU
     """
     return _strategy(slope).map(LeakyReLU)
+
+
+@st.composite
+def prelu(draw: Any, shape: Any, *, numbers: Arrays = arrays) -> PReLU:
+    """PReLU layers with a single weight, or one per channel.
+
+    Parameters
+    ----------
+    shape : tuple of int or strategy
+        The shape of the input, including the batch.
+    numbers : callable, default arrays
+        Draws an array of a given shape: `arrays`, `nonnegative`, `generic`, or your own function.
+
+    Returns
+    -------
+    SearchStrategy of PReLU
+    """
+    channels = drawn(draw, shape)[1]
+    return PReLU(draw(EIGHTHS) if draw(st.booleans()) else draw(numbers((channels,))))
+
+
+def _bounds() -> Strategy[tuple[float, float]]:
+    """A lower and an upper bound."""
+    return st.tuples(EIGHTHS, EIGHTHS).map(lambda pair: (min(pair), max(pair)))
+
+
+def clip() -> Strategy[Clip]:
+    """Clip layers with one bound or two.
+
+    Returns
+    -------
+    SearchStrategy of Clip
+    """
+    both = _bounds().map(lambda bounds: Clip(*bounds))
+    return both | EIGHTHS.map(lambda low: Clip(low)) | EIGHTHS.map(lambda high: Clip(None, high))
 
 
 # ---- every kind of layer, with the inputs it takes -------------------------------------------------------------
@@ -538,10 +610,28 @@ ELEMENTWISE: dict[str, Kind] = {
     "relu6": Kind(lambda shape: st.just(ReLU6()), _one(_ANY)),
     "leaky_relu": Kind(leaky_relu, _one(_ANY)),
     "threshold_relu": Kind(threshold_relu, _one(_ANY)),
+    "local_response_norm": Kind(local_response_norm, _one(_ANY)),
     "sigmoid": Kind(lambda shape: st.just(Sigmoid()), _one(_ANY)),
     "tanh": Kind(lambda shape: st.just(Tanh()), _one(_ANY)),
+    "celu": Kind(lambda shape: POWERS.map(CELU), _one(_ANY)),
+    "clip": Kind(lambda shape: clip(), _one(_ANY)),
+    "elu": Kind(lambda shape: EIGHTHS.map(ELU), _one(_ANY)),
+    "gelu": Kind(lambda shape: st.sampled_from(["none", "tanh"]).map(GELU), _one(_ANY)),
+    "hard_sigmoid": Kind(lambda shape: st.builds(HardSigmoid, EIGHTHS, POWERS), _one(_ANY)),
+    "hard_swish": Kind(lambda shape: st.builds(HardSwish, EIGHTHS, POWERS), _one(_ANY)),
+    "hard_tanh": Kind(lambda shape: _bounds().map(lambda bounds: HardTanh(*bounds)), _one(_ANY)),
+    "mish": Kind(lambda shape: st.just(Mish()), _one(_ANY)),
+    "prelu": Kind(prelu, _one(_ANY)),
+    "selu": Kind(lambda shape: st.just(SELU()), _one(_ANY)),
+    "silu": Kind(lambda shape: st.just(SiLU()), _one(_ANY)),
+    "softplus": Kind(lambda shape: st.builds(Softplus, POWERS, EIGHTHS), _one(_ANY)),
+    "softsign": Kind(lambda shape: st.just(Softsign()), _one(_ANY)),
+    "threshold": Kind(lambda shape: st.builds(Threshold, EIGHTHS, EIGHTHS), _one(_ANY)),
 }
 """The activations."""
+
+SMOOTH = ("celu", "elu", "gelu", "mish", "selu", "sigmoid", "silu", "softplus", "tanh")
+"""The activations with exponentials, which exact arithmetic refuses."""
 
 LAYERS = {**LINEAR, **ROUTING, **ELEMENTWISE}
 

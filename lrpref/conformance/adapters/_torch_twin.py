@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields
 from functools import cache, reduce
 from importlib import import_module
+from math import inf
 from typing import Any
 
 import numpy as np
@@ -185,6 +187,23 @@ def _threshold(layer: layers.ThreshReLU) -> Torch:
     return _nn().Threshold(layer.threshold, layer.threshold)
 
 
+def _with_defaults(layer: Layer, name: str) -> Torch:
+    """The module of torch without parameters, for a layer whose parameters have their defaults."""
+    if any(getattr(layer, field.name) != field.default for field in fields(layer)):
+        raise NotOffered(f"torch's {name} has no parameters")
+    return getattr(_nn(), name)()
+
+
+def _clip(layer: layers.Clip) -> Torch:
+    """A Hardtanh, whose bounds may be infinite."""
+    return _nn().Hardtanh(-inf if layer.low is None else layer.low, inf if layer.high is None else layer.high)
+
+
+def _prelu(layer: layers.PReLU) -> Torch:
+    weight = np.atleast_1d(np.asarray(layer.weight))
+    return _filled(_nn().PReLU(weight.size), weight=weight)
+
+
 def _symmetric(layer: layers.MaxPool2D | layers.AvgPool2D) -> tuple[int, int]:
     """The padding of a pool, which must be the same on opposite sides in torch."""
     top, bottom, left, right = layer.window.padding
@@ -213,8 +232,23 @@ _MODULES: Mapping[type[Layer], Callable[[Any], Torch]] = {
     layers.ReLU6: lambda layer: _nn().ReLU6(),
     layers.LeakyReLU: lambda layer: _nn().LeakyReLU(layer.negative_slope),
     layers.ThreshReLU: _threshold,
+    layers.LocalResponseNorm: lambda layer: _nn().LocalResponseNorm(layer.size, layer.alpha, layer.beta, layer.k),
     layers.Sigmoid: lambda layer: _nn().Sigmoid(),
     layers.Tanh: lambda layer: _nn().Tanh(),
+    layers.CELU: lambda layer: _nn().CELU(layer.alpha),
+    layers.Clip: _clip,
+    layers.ELU: lambda layer: _nn().ELU(layer.alpha),
+    layers.GELU: lambda layer: _nn().GELU(layer.approximate),
+    layers.HardSigmoid: lambda layer: _with_defaults(layer, "Hardsigmoid"),
+    layers.HardSwish: lambda layer: _with_defaults(layer, "Hardswish"),
+    layers.HardTanh: lambda layer: _nn().Hardtanh(layer.min_val, layer.max_val),
+    layers.Mish: lambda layer: _nn().Mish(),
+    layers.PReLU: _prelu,
+    layers.SELU: lambda layer: _with_defaults(layer, "SELU"),
+    layers.SiLU: lambda layer: _nn().SiLU(),
+    layers.Softplus: lambda layer: _nn().Softplus(layer.beta, layer.threshold),
+    layers.Softsign: lambda layer: _nn().Softsign(),
+    layers.Threshold: lambda layer: _nn().Threshold(layer.threshold, layer.value),
     layers.LogSoftmax: lambda layer: _nn().LogSoftmax(dim=1),
     layers.Softmax: lambda layer: _nn().Softmax(dim=1),
     layers.MaxPool2D: _max_pool,
