@@ -101,10 +101,11 @@ def _first_layers(net: Network) -> set[str]:
 
 def _first_linear(net: Network) -> dict[str, frozenset[str]]:
     """The linear layers that are reached through routing and activation layers only, each with the inputs it reads."""
-    clear, found = {name: frozenset([name]) for name in net.inputs}, {}
+    clear = {name: frozenset([name]) for name in net.inputs}
+    found: dict[str, frozenset[str]] = {}
     for name, layer, inputs in net.nodes:
         if clear.keys() >= set(inputs):
-            sources = frozenset().union(*(clear[i] for i in inputs))
+            sources: frozenset[str] = frozenset().union(*(clear[i] for i in inputs))
             (clear if isinstance(layer, Routing | Elementwise) else found)[name] = sources
     return found
 
@@ -239,7 +240,7 @@ class Composite:
         if not boxes or not _weighted(found) or any(isinstance(rule, ZBox) for rule in used):
             return
         reached = _first_linear(net)
-        covered = frozenset().union(*(reached[place.name] for place in found if place.first))
+        covered: frozenset[str] = frozenset().union(*(reached[place.name] for place in found if place.first))
         for name in (name for name, sources in reached.items() if not sources <= covered):
             raise RuleError(
                 f"{self.name}: no layer uses {boxes[0]}, because {name!r} ({type(net[name]).__name__}) "

@@ -526,8 +526,8 @@ SEVERAL = [
     Mutant(
         "only the first input has a first layer",
         "composites.py",
-        "for name in net.inputs}, {}",
-        "for name in net.inputs[:1]}, {}",
+        "frozenset([name]) for name in net.inputs}",
+        "frozenset([name]) for name in net.inputs[:1]}",
         "tests/test_several_inputs.py::test_each_input_has_first_layers",
         "a slip of the pen",
     ),

@@ -6,6 +6,7 @@ the same relevance, to the last bit, as the network that reads the joined input.
 
 from __future__ import annotations
 
+import json
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,18 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import lrpref
 from lrpref import Add, BatchNorm, Concat, Conv2D, Dense, Flatten, Network, ReLU, Sigmoid, Softmax, rules
+from lrpref.cli import main
 from lrpref.composites import Composite, EpsilonGammaBox, EpsilonPlusFlat
-from lrpref.errors import DTypeError, GraphError, InputError, LrprefError, ParameterError, RuleError, ShapeError
+from lrpref.errors import (
+    DTypeError,
+    GraphError,
+    InputError,
+    LrprefError,
+    ParameterError,
+    RuleError,
+    ShapeError,
+    WeightsError,
+)
 from lrpref.testing import describe
 from lrpref.testing.cases import NetworkCase, smaller
 from lrpref.testing.strategies import generic, images, networks, two_inputs
@@ -265,6 +276,29 @@ def test_files_keep_the_names(net: Network, tmp_path: Path) -> None:
     assert str(np.load(tmp_path / "net.npz")["format"]) == "lrpref-network/2"
     lrpref.save(net.up_to("relu") if net is ENDS else in_pieces(ENDS.up_to("size")), tmp_path / "net.npz")
     assert str(np.load(tmp_path / "net.npz")["format"]) == f"lrpref-network/{1 if net is ENDS else 2}"
+
+
+@pytest.mark.parametrize("names", [{"inputs": 5}, {"inputs": [["a"]]}, {"outputs": {}}, {"inputs": ["image"] * 2}])
+def test_files_with_bad_names_are_refused(names: dict[str, Any], tmp_path: Path) -> None:
+    lrpref.save(IMAGE_AND_TABLE, tmp_path / "net.npz")
+    arrays = dict(np.load(tmp_path / "net.npz"))
+    arrays["architecture"] = np.asarray(json.dumps(json.loads(str(arrays["architecture"])) | names))
+    np.savez(tmp_path / "bad.npz", **arrays)
+    with pytest.raises(WeightsError, match="puts must list different names"):
+        lrpref.load(tmp_path / "bad.npz")
+
+
+def test_the_command_line_takes_one_input(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lrpref.save(IMAGE_AND_TABLE, tmp_path / "net.npz")
+    for command in (["show"], ["fuse"], ["explain", "digit-4"], ["compare", "digit-4", "--against", "no.npy"]):
+        assert main([command[0], str(tmp_path / "net.npz"), *command[1:]]) == 2
+        assert f"lrpref {command[0]} takes networks of one input, but this one has" in capsys.readouterr().err
+
+
+def test_dask_takes_one_input() -> None:
+    pytest.importorskip("dask.array", reason="dask is not installed: pip install 'lrpref[dask]'")
+    with pytest.raises(GraphError, match=r"lrpref.distributed takes networks of one input"):
+        lrpref.distributed.explain(IMAGE_AND_TABLE, BOTH)
 
 
 def test_a_case_of_two_inputs_is_described_and_made_smaller() -> None:
