@@ -702,6 +702,14 @@ SEVERAL = [
         "tests/test_several_inputs.py::test_results_are_written_for_each_input",
         "a slip of the pen",
     ),
+    Mutant(
+        "random examples of several inputs are alike",
+        "importers/onnx.py",
+        "_drawn(rng, ",
+        "_drawn(np.random.default_rng(0), ",
+        "tests/test_import_onnx.py::test_random_examples_of_several_inputs_differ",
+        "a proof that cannot tell a - b from b - a",
+    ),
 ]
 
 
