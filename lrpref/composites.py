@@ -7,9 +7,9 @@ A composite is a list of (selector, rule); the first selector that matches a lay
     0, -1                  a position among the weighted layers (Dense, Conv2D), in order
     a function             of a `Place`, returning True or False
 
-Only linear layers take a rule; activations and routing layers treat relevance the same way with every rule. Add,
-average pooling, BatchNorm and Scale use Epsilon(1e-6) if no selector matches them; a weighted layer that none matches
-is an error. Print the assignment before anything runs:
+Only linear layers take a rule; activations, routing layers and products treat relevance the same way with every rule.
+Joins (Add, Subtract), sums, means, average pooling, BatchNorm and Scale use Epsilon(1e-6) if no selector matches them;
+a weighted layer that none matches is an error. Print the assignment before anything runs:
 
     print(composites.EpsilonPlusFlat().assign(net))
 
@@ -30,7 +30,19 @@ from typing import Any
 from ._support.calls import UNPARSABLE, parameters
 from ._support.tables import aligned
 from .errors import LrprefError, RuleError, UnknownNameError, shown, unknown
-from .layers import Add, BatchNorm, Convolution, Dense, Elementwise, Layer, LinearLayer, Routing, Scale, WeightedLayer
+from .layers import (
+    Add,
+    BatchNorm,
+    Convolution,
+    Dense,
+    Elementwise,
+    Layer,
+    LinearLayer,
+    Routing,
+    Scale,
+    Subtract,
+    WeightedLayer,
+)
 from .network import Network, check_network
 from .rules import RULES, AlphaBeta, Epsilon, Flat, Gamma, Pass, Rule, ZBox, Zero, ZPlus
 from .rules import Relative as RelativeRule
@@ -72,7 +84,8 @@ class Place:
     weighted : int
         How many weighted layers the network has.
     first : bool
-        Whether it is a weighted layer that is reached from the input through routing and activation layers only.
+        Whether it is a weighted layer that is reached from the inputs through routing and activation layers only. Each
+        of several inputs has first layers of its own.
     """
 
     name: str
@@ -94,15 +107,19 @@ def places(net: Network) -> Iterator[Place]:
 
 
 def _first_layers(net: Network) -> set[str]:
-    """The weighted layers that are reached from the input through routing and activation layers only."""
-    clear, first = {"input"}, set()
+    """The weighted layers that are reached from the inputs through routing and activation layers only."""
+    return {name for name in _first_linear(net) if isinstance(net[name], WeightedLayer)}
+
+
+def _first_linear(net: Network) -> dict[str, frozenset[str]]:
+    """The linear layers that are reached through routing and activation layers only, each with the inputs it reads."""
+    clear = {name: frozenset([name]) for name in net.inputs}
+    found: dict[str, frozenset[str]] = {}
     for name, layer, inputs in net.nodes:
-        if clear.issuperset(inputs):
-            if isinstance(layer, Routing | Elementwise):
-                clear.add(name)
-            elif isinstance(layer, WeightedLayer):
-                first.add(name)
-    return first
+        if clear.keys() >= set(inputs):
+            sources: frozenset[str] = frozenset().union(*(clear[i] for i in inputs))
+            (clear if isinstance(layer, Routing | Elementwise) else found)[name] = sources
+    return found
 
 
 def matches(selector: Selector, place: Place, names: Collection[str] = ()) -> bool:
@@ -226,16 +243,19 @@ class Composite:
                 valid = f"{-len(weighted)} to {len(weighted) - 1}" if weighted else "none"
                 raise RuleError(f"there is no weighted layer at position {selector} (valid: {valid})")
         assigned = Assignment(tuple((place, *self._rule(place, names)) for place in found))
-        self._require_boxes(found, list(assigned.values()))
+        self._require_boxes(net, found, list(assigned.values()))
         return assigned
 
-    def _require_boxes(self, found: Sequence[Place], used: Sequence[Rule]) -> None:
-        """Raise RuleError for bounds of the input that no layer uses because no weighted layer reads the input."""
+    def _require_boxes(self, net: Network, found: Sequence[Place], used: Sequence[Rule]) -> None:
+        """Raise RuleError for bounds that no layer uses because, for some input, no weighted layer reads it."""
         boxes = [rule for _, rule in self.pairs if isinstance(rule, ZBox)]
-        unused = not any(isinstance(rule, ZBox) for rule in used)
-        if boxes and unused and _weighted(found) and not any(place.first for place in found):
+        if not boxes or not _weighted(found) or any(isinstance(rule, ZBox) for rule in used):
+            return
+        reached = _first_linear(net)
+        covered: frozenset[str] = frozenset().union(*(reached[place.name] for place in found if place.first))
+        for name in (name for name, sources in reached.items() if not sources <= covered):
             raise RuleError(
-                f"{self.name}: no layer uses {boxes[0]}, because {found[0].name!r} ({type(found[0].layer).__name__}) "
+                f"{self.name}: no layer uses {boxes[0]}, because {name!r} ({type(net[name]).__name__}) "
                 "comes before the first weighted layer. Apply that layer to the inputs and the bounds, and remove it "
                 "with net.remove(...); or assign a box by the name of a layer, with bounds for that layer's input"
             )
@@ -287,7 +307,7 @@ def first_convolution(place: Place) -> bool:
 
 
 def joins_and_pooling(place: Place) -> bool:
-    """Select every linear layer that is not a WeightedLayer: Add, average pooling, BatchNorm, Scale."""
+    """Select every linear layer that is not a WeightedLayer: joins, sums, means, average pools, BatchNorm, Scale."""
     return not isinstance(place.layer, WeightedLayer)
 
 
@@ -424,7 +444,7 @@ def Relative(rescale: bool = True) -> Composite:  # noqa: N802
 
 
 def _relative(rule: RelativeRule) -> Composite:
-    return Composite([(unfused, Zero()), (Add, Zero()), (LinearLayer, rule)], "Relative")
+    return Composite([(unfused, Zero()), ((Add, Subtract), Zero()), (LinearLayer, rule)], "Relative")
 
 
 def unfused(place: Place) -> bool:

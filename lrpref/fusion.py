@@ -25,6 +25,7 @@ Only layers whose type is exactly one of lrpref's own take part: a subclass may 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -51,7 +52,7 @@ from .layers import (
     ThreshReLU,
 )
 from .layers.conv import Conv, Kernels
-from .network import INPUT, Network, check_network
+from .network import Network, check_network
 
 
 @dataclass(frozen=True)
@@ -89,14 +90,14 @@ class Plan:
         return aligned(rows)
 
 
-def fuse(net: Network, verify: Array | None = None, threshold_relu: bool = False) -> Network:
+def fuse(net: Network, verify: Any = None, threshold_relu: bool = False) -> Network:
     """Fold every BatchNorm and Scale into a neighbouring layer where possible; the others become a `Scale`.
 
     Parameters
     ----------
     net : Network
         Left untouched.
-    verify : array, shape (N, ...), optional
+    verify : array, shape (N, ...), or tuple or dict of arrays, optional
         A batch on which the two forward passes must agree before the result is returned: to 1e4 times the eps of the
         dtype, relative to the largest output; exactly in exact arithmetic.
     threshold_relu : bool, default False
@@ -127,7 +128,7 @@ def fuse(net: Network, verify: Array | None = None, threshold_relu: bool = False
     """
     fused, _ = _rewrite(net, threshold_relu)
     if verify is not None:
-        error, allowed = forward_difference(net, fused, verify), _tolerance(net.cast(verify))
+        error, allowed = forward_difference(net, fused, verify), _tolerance(net, verify)
         if not error <= allowed:  # so that NaN is refused
             raise FusionError(
                 f"the fused network differs from the original by {error:.3g} of its largest output; {allowed:.3g} is "
@@ -154,9 +155,19 @@ def fusion_plan(net: Network, threshold_relu: bool = False) -> Plan:
     return Plan(tuple(_rewrite(net, threshold_relu)[1]))
 
 
-def forward_difference(net: Network, other: Network, x: Array) -> float:
-    """Return the largest difference between two networks' outputs on `x`, relative to the largest output."""
+def forward_difference(net: Network, other: Network, x: Any) -> float:
+    """Return the largest difference between two networks' outputs on `x`, relative to the largest output.
+
+    For several outputs it is that of the output which differs most.
+    """
     y, y_other = net.forward(x), other.forward(x)
+    if isinstance(y, tuple):
+        return max(map(_difference, y, y_other))
+    return _difference(y, y_other)
+
+
+def _difference(y: Array, y_other: Array) -> float:
+    """The largest difference between two arrays, relative to the largest number of the first."""
     xp = array_namespace(y)
     if y.shape[0] == 0:
         return 0.0
@@ -165,8 +176,9 @@ def forward_difference(net: Network, other: Network, x: Array) -> float:
     return difference / largest if largest else difference
 
 
-def _tolerance(x: Array) -> float:
+def _tolerance(net: Network, x: Any) -> float:
     """The rounding error allowed in a forward pass: none if exact, else four digits of the dtype."""
+    x, *_ = net.by_name(net.cast(x)).values()
     return 0.0 if is_exact(x) else 1e4 * float(array_namespace(x).finfo(x.dtype).eps)
 
 
@@ -236,10 +248,12 @@ def _backward_target(net: Network, name: str) -> tuple[str | None, str]:
     here = net.node(name)
     while True:
         above = here.inputs[0]
-        if above == INPUT:
+        if above in net.inputs:
             return None, "it follows the input"
         if len(readers := net.readers(above)) > 1:
             return None, f"{above} is also read by {', '.join(r for r in readers if r != here.name)}"
+        if above in net.outputs:
+            return None, f"{above} is an output"
         here = net.node(above)
         if _is_foldable(here.layer):
             return above, ""
@@ -252,6 +266,8 @@ def _forward_targets(net: Network, name: str) -> tuple[list[str], str]:
     targets: list[str] = []
     if not (readers := net.readers(name)):
         return [], "nothing follows it"
+    if name in net.outputs:
+        return [], f"{name} is an output"
     for reader in readers:
         layer = net[reader]
         if type(layer) in PASSED:
@@ -267,8 +283,8 @@ def _forward_targets(net: Network, name: str) -> tuple[list[str], str]:
 
 
 def _relu_after(net: Network, name: str) -> str | None:
-    """The ReLU that is the only reader of `name`."""
-    readers = net.readers(name)
+    """The ReLU that is the only reader of `name`, which is no output itself."""
+    readers = [] if name in net.outputs else net.readers(name)
     return readers[0] if len(readers) == 1 and type(net[readers[0]]) is ReLU else None
 
 

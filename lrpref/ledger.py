@@ -81,7 +81,7 @@ class Entry:
 
 @dataclass(frozen=True, eq=False)
 class Ledger:
-    """The ledger of one trace, from the explained output down to the input.
+    """The ledger of one trace, from the explained output down to the input; several inputs share it.
 
     `ledger[column]` is an array of shape (layers, N); `print(ledger)` shows the totals over the batch, and
     `ledger.table(sample)` one sample.
@@ -90,9 +90,12 @@ class Ledger:
     ----------
     entries : sequence of Entry
         One for every layer that received relevance.
+    starts : mapping of str to array, shape (N,), optional
+        The relevance that the explanation started with at each explained node; by default, that of the first entry.
     """
 
     entries: Sequence[Entry]
+    starts: Mapping[str, Array] | None = None
 
     def __getitem__(self, column: str) -> Array:
         """One of `COLUMNS` as an array of shape (layers, N)."""
@@ -106,6 +109,11 @@ class Ledger:
         """The nodes in the order of the rows: from the explained output down to the input."""
         return [entry.node for entry in self.entries]
 
+    def started(self) -> Mapping[str, Array]:
+        """The relevance that the explanation started with at each explained node, shape (N,)."""
+        first = self.entries[0]
+        return {first.node: first.columns["out"]} if self.starts is None else self.starts
+
     def residual(self) -> Array:
         """out - in - bias - stabilizer - dropped - factor, shape (layers, N): zero to rounding.
 
@@ -113,6 +121,12 @@ class Ledger:
         """
         rows = [entry.residual() for entry in self.entries]
         return array_namespace(rows[0]).stack(rows)
+
+    def arrived(self) -> Array:
+        """The relevance that arrived at the inputs of the network, shape (N,): what layers sent, less what they got."""
+        sent, got = self["in"], self["out"]
+        beyond = array_namespace(got).sum(sent[:-1, ...] - got[1:, ...], axis=0)  # zero in a chain
+        return sent[-1, ...] + beyond + (sum(self.started().values()) - got[0, ...])
 
     def table(self, sample: int | None = None) -> str:
         """Return the ledger as text.
@@ -157,14 +171,14 @@ class Ledger:
 
     def _summary(self) -> str:
         """One sentence: what started at the top, what was lost on the way, and what is unaccounted for."""
-        start = float(to_numpy(self["out"])[0].sum())
+        start = sum(float(to_numpy(R).sum()) for R in self.started().values())
         lost = {name: float(to_numpy(self[name]).sum()) for name in LOSSES}
         named = ", ".join(f"{_OF_LOSS[name]} {value:.5g}" for name, value in lost.items() if value != 0)
         residual = to_numpy(self.residual()).astype(float)
         attributed = np.asarray([entry.attributed for entry in self.entries])
         worst = float(np.max(np.abs(residual[attributed]), initial=0.0))
         rest = float(residual[~attributed].sum())
-        facts = [f"{start:.5g} started at {self.nodes[0]}", named]
+        facts = [f"{start:.5g} started at {', '.join(self.started())}", named]
         if not attributed.all():
             facts.append(f"{rest:.5g} of it is unaccounted for")
         elif not named:

@@ -1,7 +1,10 @@
 """A network: a graph of named layers. It runs forward, and can be rebuilt with other layers.
 
-Nodes may be given in any order; they are sorted once, here, and checked: every name known, no cycle, one sink.
-A layer may be used at several nodes (shared weights), and a node may feed several others.
+Nodes may be given in any order; they are sorted once, here, and checked: every name known, no cycle, one sink unless
+several outputs are named. A layer may be used at several nodes (shared weights), and a node may feed several others.
+
+Inside, a batch is a dict from the names of the inputs to arrays. `Network.by_name` opens the batch that a caller gave,
+and `Network.as_given` closes a result in the same form: an array for a network of one input, else a tuple or a dict.
 """
 
 from __future__ import annotations
@@ -36,7 +39,7 @@ from .layers import Concat, Dropout, Flatten, Head, Layer, LogSoftmax, Scale, Si
 from .layers.base import Shape, check_size
 
 INPUT = "input"
-"""The name of the network's input, for nodes to refer to."""
+"""The name of a network's only input, for nodes to refer to, unless `inputs` names it otherwise."""
 
 
 class Node(NamedTuple):
@@ -48,28 +51,42 @@ class Node(NamedTuple):
 
 
 class Network:
-    """A graph of layers with one input, called "input", and one sink.
+    """A graph of layers with one input, called "input", and one sink; or with several inputs and outputs, by name.
 
     Networks are not changed after construction: every method that edits the graph returns a new one.
+
+    A network of several inputs takes a tuple of batches in the order of `inputs`, or a dict by their names, wherever a
+    network of one input takes a batch; relevance comes back in the same form.
 
     Parameters
     ----------
     nodes : sequence of (name, layer, inputs)
         The nodes in any order; `inputs` lists the names of the nodes that a node reads.
     input_shape : sequence of int or None, optional
-        The only shape of one input, such as (3, 32, 32), that the network is valid for; None along an axis for any
-        size. Importers set it. None, the default, accepts whatever the layers accept.
+        The only shape of one sample, such as (3, 32, 32), that the network is valid for; None along an axis for any
+        size. Importers set it. None, the default, accepts whatever the layers accept. For several inputs, a sequence of
+        these, one for each.
     fixed_by : str, default ""
         Why the input shape is fixed, for the error message.
+    inputs : sequence of str, default ("input",)
+        The names of the inputs, for nodes to read.
+    outputs : sequence of str, optional
+        The names of the nodes whose outputs the network returns; by default the one node that no other node reads.
+        Every node that no other node reads must be one of them.
 
     Attributes
     ----------
     nodes : tuple of Node
         The same triples, sorted so that each node comes after those that it reads.
     input_shape : tuple of int or None, or None
-        As given. Every method that edits the graph keeps it; `Network(net.nodes)` lifts it.
+        As given. Every method that edits the graph keeps it; `Network(net.nodes)` lifts it. For several inputs, a tuple
+        of these.
     fixed_by : str
         As given.
+    inputs : tuple of str
+        As given. Every method that edits the graph keeps them, even those that no node reads any more.
+    outputs : tuple of str
+        The names of the outputs.
 
     Raises
     ------
@@ -83,18 +100,31 @@ class Network:
     >>> import numpy as np
     >>> net.forward(np.array([[1.5]]))
     array([[4.5]])
+
+    Two inputs, which may differ in shape:
+
+    >>> net = Network([("sum", Add(), ["left", "right"])], inputs=["left", "right"])
+    >>> net.forward((np.array([[1.0]]), np.array([[2.0]])))
+    array([[3.]])
+    >>> net.forward({"right": np.array([[2.0]]), "left": np.array([[1.0]])})
+    array([[3.]])
     """
 
     def __init__(
         self,
         nodes: Sequence[tuple[str, Layer, Sequence[str]]],
-        input_shape: Sequence[int | None] | None = None,
+        input_shape: Sequence[Any] | None = None,
         fixed_by: str = "",
+        inputs: Sequence[str] = (INPUT,),
+        outputs: Sequence[str] | None = None,
     ) -> None:
         listed = [_node(given) for given in _listed(nodes, "nodes must be a sequence of (name, layer, inputs)")]
-        _check(listed)
-        self.nodes: tuple[Node, ...] = tuple(_sorted(listed))
-        self.input_shape = None if input_shape is None else _fixed_shape(input_shape)
+        self.inputs = _names(inputs, "inputs")
+        sinks = _check(listed, self.inputs)
+        self.nodes: tuple[Node, ...] = tuple(_sorted(listed, self.inputs))
+        self.outputs = _only(sinks) if outputs is None else _names(outputs, "outputs")
+        _check_outputs(self.outputs, listed, sinks)
+        self.input_shape = None if input_shape is None else _fixed_shapes(input_shape, self.inputs)
         if not isinstance(fixed_by, str):
             raise GraphError(f"fixed_by must be a text, got {shown(fixed_by)}")
         self.fixed_by = fixed_by
@@ -140,8 +170,14 @@ class Network:
 
     @property
     def output(self) -> str:
-        """The name of the sink."""
-        return self.nodes[-1].name
+        """The name of the sink; raises GraphError if the network has several outputs."""
+        if len(self.outputs) > 1:
+            raise GraphError(
+                f"the network has {len(self.outputs)} outputs: {', '.join(self.outputs)}. Explain one of them with "
+                f"node={self.outputs[0]!r}, or all of them with one seed per output; net.up_to({self.outputs[0]!r}) "
+                "is the network of one"
+            )
+        return self.outputs[0]
 
     @property
     def logits(self) -> str:
@@ -153,9 +189,16 @@ class Network:
 
     @property
     def head(self) -> Layer | None:
-        """The function that turns the logits into probabilities; None if the network ends with its logits."""
-        found = _split(self.nodes)
+        """The function that turns the logits into probabilities; None if the network ends with its logits.
+
+        None for a network of several outputs; `net.up_to(output).head` is that of one of them.
+        """
+        found = self._split()
         return None if found is None else found.head
+
+    def _split(self) -> _Split | None:
+        """The head and the network without it; None if there is no head, or several outputs."""
+        return None if len(self.outputs) > 1 else _split(self.nodes)
 
     def node(self, name: str) -> Node:
         """Return the node of a name; raise GraphError if there is none."""
@@ -195,42 +238,130 @@ class Network:
             raise GraphError(f"the parameters are on several backends: {', '.join(sorted(homes))}; use net.to(...)")
         return homes.pop() if homes else None
 
-    def shapes(self, input_shape: Shape) -> dict[str, Shape]:
-        """Return the shape of every node's output, and of "input"; a ShapeError names the node or the reason."""
-        if not is_shape(input_shape):
-            raise ShapeError(f"expected the shape of a batch, such as (1, 3, 224, 224), got {shown(input_shape)}")
-        self._check_size(input_shape)
-        shapes = {INPUT: tuple(input_shape)}
+    def by_name(self, x: Any, each: str = "array") -> dict[str, Any]:
+        """Return what was given for each input, by the name of the input.
+
+        Parameters
+        ----------
+        x : any, or tuple or dict of them
+            For a network of one input, what was given for it; for several, a tuple in the order of `inputs`, or a dict
+            by their names.
+        each : str, default "array"
+            What is expected for each input, for the error message.
+
+        Returns
+        -------
+        dict of str to any
+            In the order of `inputs`.
+
+        Raises
+        ------
+        InputError
+            If `x` does not have one entry for each of several inputs; the message names them.
+        """
+        if len(self.inputs) == 1:
+            return {self.inputs[0]: x}
+        expected = (
+            f"the network has {len(self.inputs)} inputs: expected a tuple with one {each} for each of "
+            f"{', '.join(self.inputs)}, in this order, or a dict by these names; got"
+        )
+        if isinstance(x, Mapping):
+            if strange := [name for name in x if not is_one_of(name, self.inputs)]:
+                raise InputError(f"{expected} a dict with {shown(strange[0])}, which is not an input")
+            if missing := [name for name in self.inputs if name not in x]:
+                raise InputError(f"{expected} a dict without {missing[0]!r}")
+            return {name: x[name] for name in self.inputs}
+        if not isinstance(x, tuple | list):
+            raise InputError(f"{expected} {type(x).__name__}")
+        if len(x) != len(self.inputs):
+            raise InputError(f"{expected} {len(x)}")
+        return dict(zip(self.inputs, x, strict=True))
+
+    def as_given(self, values: Mapping[str, Any], like: Any) -> Any:
+        """Return one value per input in the form in which a batch was given: the inverse of `by_name`.
+
+        Parameters
+        ----------
+        values : mapping of str to any
+            A value for each input, by its name.
+        like : any
+            The batch: a dict, or else anything for which a tuple is returned.
+
+        Returns
+        -------
+        any, or tuple or dict of them
+            The value itself for a network of one input; for several, a dict if `like` is one, else a tuple.
+        """
+        if len(self.inputs) == 1:
+            return values[self.inputs[0]]
+        named = {name: values[name] for name in self.inputs}
+        return named if isinstance(like, Mapping) else tuple(named.values())
+
+    def shape_of(self, x: Any) -> Any:
+        """Return the shape of a batch; of several inputs, their shapes in the form in which `x` was given."""
+        return self.as_given({name: tuple(batch.shape) for name, batch in self.by_name(x).items()}, x)
+
+    def shapes(self, input_shape: Any) -> dict[str, Shape]:
+        """Return the shape of every node's output, and of every input, by name.
+
+        Parameters
+        ----------
+        input_shape : tuple of int, or tuple or dict of them
+            The shape of a batch; for several inputs, the shape of each.
+
+        Returns
+        -------
+        dict of str to tuple of int
+            The shapes of the inputs, then of the nodes in order.
+
+        Raises
+        ------
+        ShapeError, InputError
+            If it is not the shape of a batch that the network takes; the message names the node, or the reason.
+        """
+        shapes: dict[str, Shape] = {}
+        for name, shape in self.by_name(input_shape, "shape").items():
+            if not is_shape(shape):
+                hint = "" if len(self.inputs) == 1 else f" for input {name!r}"
+                raise ShapeError(f"expected the shape of a batch{hint}, such as (1, 3, 224, 224), got {shown(shape)}")
+            shapes[name] = tuple(shape)
+        if len({shape[:1] for shape in shapes.values()}) > 1:
+            sizes = ", ".join(f"{name} has shape {shape}" for name, shape in shapes.items())
+            raise ShapeError(f"the inputs hold different numbers of samples along their first axis: {sizes}")
+        self._check_sizes(shapes)
         for name, layer, inputs in self.nodes:
             with at_node(name, layer):
                 shapes[name] = layer.output_shape(*(shapes[i] for i in inputs))
                 check_size(shapes[name])
         return shapes
 
-    def _check_size(self, shape: Shape) -> None:
-        """Raise ShapeError if the network is not valid for inputs of this shape."""
-        fixed = self.input_shape
-        if fixed is None or (
-            len(shape) == 1 + len(fixed) and all(n in (None, m) for n, m in zip(fixed, shape[1:], strict=True))
-        ):
+    def _check_sizes(self, shapes: Mapping[str, Shape]) -> None:
+        """Raise ShapeError if the network is not valid for inputs of these shapes."""
+        if self.input_shape is None:
             return
-        wanted = ", ".join("any" if n is None else str(n) for n in fixed)
-        raise ShapeError(f"the network accepts inputs of shape (N, {wanted}), got {tuple(shape)}: {self.fixed_by}")
+        for (name, shape), fixed in zip(shapes.items(), self.by_name(self.input_shape).values(), strict=True):
+            if fixed is None or (
+                len(shape) == 1 + len(fixed) and all(n in (None, m) for n, m in zip(fixed, shape[1:], strict=True))
+            ):
+                continue
+            wanted = ", ".join("any" if n is None else str(n) for n in fixed)
+            what = "inputs" if len(self.inputs) == 1 else f"input {name!r}"
+            raise ShapeError(f"the network accepts {what} of shape (N, {wanted}), got {shape}: {self.fixed_by}")
 
     # ---- what it does ------------------------------------------------------------------------------------------
 
-    def forward(self, x: Array) -> Array:
+    def forward(self, x: Any) -> Any:
         """Return the network's output.
 
         Parameters
         ----------
-        x : array, shape (N, ...)
-            A batch, cast to the network's dtype.
+        x : array, shape (N, ...), or tuple or dict of arrays
+            A batch, cast to the network's dtype; for several inputs, one batch for each, in order or by name.
 
         Returns
         -------
-        array, shape (N, ...)
-            The output of the sink.
+        array, shape (N, ...), or tuple of arrays
+            The output of the sink; for several outputs, one array for each, in the order of `outputs`.
 
         Raises
         ------
@@ -249,19 +380,20 @@ class Network:
         for problem in self.not_finite(outputs):
             warn(problem)
             break
-        return outputs[self.output]
+        found = tuple(outputs[name] for name in self.outputs)
+        return found[0] if len(found) == 1 else found
 
     __call__ = forward
 
-    def activations(self, x: Array, before: Callable[[str], None] | None = None) -> dict[str, Array]:
-        """Return the output of every node, and the cast input as "input".
+    def activations(self, x: Any, before: Callable[[str], None] | None = None) -> dict[str, Array]:
+        """Return the output of every node, and every cast input, by name.
 
         NaN and infinities, which occur where numbers are too large for the dtype, are passed on.
 
         Parameters
         ----------
-        x : array, shape (N, ...)
-            A batch, cast to the network's dtype.
+        x : array, shape (N, ...), or tuple or dict of arrays
+            As in `forward`.
         before : callable, optional
             Called with the name of each node before its layer is computed; may raise to stop.
 
@@ -271,8 +403,8 @@ class Network:
             Node name -> output.
         """
         x = self.cast(x)
-        self.shapes(tuple(x.shape))
-        outputs = {INPUT: x}
+        self.shapes(self.shape_of(x))
+        outputs = self.by_name(x)
         for name, layer, inputs in self.nodes:
             if before is not None:
                 before(name)
@@ -291,30 +423,59 @@ class Network:
                     f"represent its values; {smaller(x.dtype)}"
                 )
 
-    def cast(self, x: Any) -> Array:
-        """Return `x` in the network's dtype; raise InputError or DTypeError if it cannot be computed with."""
-        given, x = x, as_floating(x, "the input")
-        check_not_pixels(given, "the input")
+    def cast(self, x: Any) -> Any:
+        """Return a batch in the network's dtype, in the form in which it was given.
+
+        Parameters
+        ----------
+        x : array-like, shape (N, ...), or tuple or dict of them
+            A batch; for several inputs, one batch for each, in order or by name.
+
+        Returns
+        -------
+        array, shape (N, ...), or tuple or dict of arrays
+            The same numbers.
+
+        Raises
+        ------
+        InputError, DTypeError
+            If it cannot be computed with; the message names one of several inputs.
+        """
+        batches = {name: self._cast(batch, called(self, name)) for name, batch in self.by_name(x).items()}
+        if len({(backend_name(batch), str(batch.dtype)) for batch in batches.values()}) > 1:  # nothing to cast to
+            kinds = ", ".join(f"{name} is {v.dtype} on {backend_name(v)}" for name, v in batches.items())
+            raise DTypeError(f"the network has no parameters, so its inputs must have one dtype and backend: {kinds}")
+        return self.as_given(batches, x)
+
+    def _cast(self, x: Any, what: str) -> Array:
+        """The batch of one input in the network's dtype; raises InputError or DTypeError, which say `what` it is."""
+        given, x = x, as_floating(x, what)
+        check_not_pixels(given, what)
         if x.ndim < 2:
-            raise InputError(f"the input must be a batch (N, ...), got shape {tuple(x.shape)}; use x[None]")
+            raise InputError(f"{what} must be a batch (N, ...), got shape {tuple(x.shape)}; use x[None]")
         if x.shape[0] and 0 in x.shape[1:]:
-            raise InputError(f"the samples of the input are empty: its shape is {tuple(x.shape)}")
+            raise InputError(f"the samples of {what} are empty: its shape is {tuple(x.shape)}")
         home = self.backend or backend_name(x)
         if home != backend_name(x):
-            raise InputError(
-                f"the network is on {home}, the input on {backend_name(x)}; use lrpref.asarray(x, {home!r})"
-            )
-        check_finite(x, "the input")
+            raise InputError(f"the network is on {home}, {what} on {backend_name(x)}; use lrpref.asarray(x, {home!r})")
+        check_finite(x, what)
         dtype = x.dtype if self.dtype is None else self.dtype
         x = as_dtype(x, dtype)
-        check_in_range(x, "the input")
+        check_in_range(x, what)
         return x
 
     # ---- the same graph with other layers --------------------------------------------------------------------------
 
     def with_nodes(self, nodes: Sequence[tuple[str, Layer, Sequence[str]]]) -> Network:
-        """Return a network of these nodes that is valid for the same input shape."""
-        return Network(nodes, self.input_shape, self.fixed_by)
+        """Return a network of these nodes with the same inputs, and the same outputs if there are several.
+
+        It is valid for the same input shape.
+        """
+        return self._with(nodes, self.outputs if len(self.outputs) > 1 else None)
+
+    def _with(self, nodes: Sequence[tuple[str, Layer, Sequence[str]]], outputs: Sequence[str] | None) -> Network:
+        """A network of these nodes and outputs with the same inputs."""
+        return Network(nodes, self.input_shape, self.fixed_by, self.inputs, outputs)
 
     def replace(self, name: str, layer: Layer) -> Network:
         """Return the network with another layer at `name`; other nodes that share the old layer keep it."""
@@ -327,18 +488,26 @@ class Network:
         if len(inputs) != 1:
             raise GraphError(f"node {name!r} ({type(layer).__name__}) reads {len(inputs)} nodes and cannot be removed")
         (source,) = inputs
-        return self.with_nodes([_reading(node, name, source) for node in self.nodes if node.name != name])
+        return self._with(
+            [_reading(node, name, source) for node in self.nodes if node.name != name], self._outputs(name, source)
+        )
 
     def insert_after(self, name: str, new_name: str, layer: Layer) -> Network:
         """Return the network with a new node that reads `name`; the former readers of `name` read the new node.
 
-        `name` may be "input".
+        `name` may be that of an input. If it is an output, the new node is the output in its place.
         """
-        if not is_one_of(name, [INPUT]):
+        if not is_one_of(name, self.inputs):
             self.node(name)
-        return self.with_nodes(
-            [*(_reading(node, name, new_name) for node in self.nodes), Node(new_name, layer, (name,))]
+        return self._with(
+            [*(_reading(node, name, new_name) for node in self.nodes), Node(new_name, layer, (name,))],
+            self._outputs(name, new_name),
         )
+
+    def _outputs(self, old: str, new: str) -> tuple[str, ...] | None:
+        """The outputs with `new` in place of `old`; None for a network of one output, which the graph tells."""
+        renamed = tuple(dict.fromkeys(new if name == old else name for name in self.outputs))
+        return renamed if len(self.outputs) > 1 else None
 
     def map_layers(self, convert: Callable[[Layer], Layer]) -> Network:
         """Return the network with `convert` applied to every layer; a shared layer stays shared."""
@@ -346,8 +515,8 @@ class Network:
         return self.with_nodes([(name, done[id(layer)], inputs) for name, layer, inputs in self.nodes])
 
     def up_to(self, name: str) -> Network:
-        """Return the part of the network that computes `name`, which becomes its output."""
-        return self.with_nodes(_needed(self.nodes, self.node(name).name))
+        """Return the part of the network that computes `name`, which becomes its output; all inputs stay."""
+        return self._with(_needed(self.nodes, self.node(name).name), None)
 
     def without_head(self) -> Network:
         """Return the part of the network that computes the logits; the network itself if it has no head.
@@ -368,7 +537,7 @@ class Network:
         Network
           dense1: Dense <- input
         """
-        found = _split(self.nodes)
+        found = self._split()
         return self if found is None else self.with_nodes(_needed(found.nodes, found.logits))
 
     # ---- the same network elsewhere ----------------------------------------------------------------------------
@@ -425,8 +594,10 @@ class Network:
 
     def __repr__(self) -> str:
         lines = [f"  {name}: {type(layer).__name__} <- {', '.join(inputs)}" for name, layer, inputs in self.nodes]
+        named = "" if self.inputs == (INPUT,) else f" of {', '.join(self.inputs)}"
         fixed = "" if self.input_shape is None else f" for inputs of shape {self.input_shape}"
-        return "\n".join([f"Network{fixed}", *lines])
+        ends = "" if len(self.outputs) == 1 else f" with outputs {', '.join(self.outputs)}"
+        return "\n".join([f"Network{named}{fixed}{ends}", *lines])
 
 
 def _reading(node: Node, old: str, new: str) -> Node:
@@ -510,11 +681,33 @@ def _is_one_minus(scale: Scale) -> bool:
 
 
 # ---- what is checked at construction ------------------------------------------------------------------------------
-def _fixed_shape(shape: Sequence[int | None]) -> tuple[int | None, ...]:
-    """The shape of one input as a tuple; raises GraphError unless each size is None or a positive integer."""
+
+
+def _names(given: Any, what: str) -> tuple[str, ...]:
+    """Names of inputs or outputs as a tuple, a single one too; raises GraphError unless they are distinct texts."""
+    names = (given,) if isinstance(given, str) else tuple(given) if isinstance(given, tuple | list) else ()
+    if not names or not all(isinstance(name, str) and name for name in names) or len(set(names)) < len(names):
+        raise GraphError(f"{what} must list different names, got {shown(given)}")
+    return names
+
+
+def _fixed_shapes(shape: Sequence[Any], inputs: Sequence[str]) -> tuple[Any, ...]:
+    """The shape of one sample as a tuple; for several inputs, a tuple with the shape of each, or None."""
+    if len(inputs) == 1:
+        return _fixed_shape(shape, "input_shape")
+    if not isinstance(shape, tuple | list) or len(shape) != len(inputs):
+        raise GraphError(f"input_shape must list one shape, or None, for each of {', '.join(inputs)}: {shown(shape)}")
+    return tuple(
+        None if one is None else _fixed_shape(one, f"input_shape of {name!r}")
+        for name, one in zip(inputs, shape, strict=True)
+    )
+
+
+def _fixed_shape(shape: Any, what: str) -> tuple[int | None, ...]:
+    """The shape of one sample as a tuple; raises GraphError unless each size is None or a positive integer."""
     sizes = tuple(shape) if isinstance(shape, list | tuple) else ()
     if not sizes or not all(n is None or (type(n) is int and n > 0) for n in sizes):
-        raise GraphError(f"input_shape must list positive integers, or None for any size, got {shown(shape)}")
+        raise GraphError(f"{what} must list positive integers, or None for any size, got {shown(shape)}")
     return sizes
 
 
@@ -523,6 +716,21 @@ def check_network(net: object) -> None:
     if not isinstance(net, Network):
         hint = "; read one from a file with lrpref.load(...)" if isinstance(net, str) else ""
         raise GraphError(f"expected a Network, got {shown(net)}{hint}")
+
+
+def called(net: Network, name: str) -> str:
+    """What messages call an input: "the input", or its name if there are several."""
+    return "the input" if len(net.inputs) == 1 else f"input {name!r}"
+
+
+def check_one_input(net: Network, what: str) -> None:
+    """Raise GraphError unless `net` has one input and one output; `what` needs that."""
+    for kind, names in (("input", net.inputs), ("output", net.outputs)):
+        if len(names) > 1:
+            raise GraphError(
+                f"{what} takes networks of one {kind}, but this one has the {kind}s {', '.join(names)}; "
+                "lrpref.explain and lrpref.trace take networks of several"
+            )
 
 
 def _listed(given: Any, expected: str) -> list[Any]:
@@ -555,31 +763,49 @@ def _count_by_type(layers: Sequence[Layer]) -> list[str]:
     return [f"{kind}{types[: i + 1].count(kind)}" for i, kind in enumerate(types)]
 
 
-def _check(nodes: Sequence[Node]) -> None:
-    """Raise GraphError unless names are unique and known, and each layer has the number of inputs that it takes."""
+def _check(nodes: Sequence[Node], network_inputs: Sequence[str]) -> list[str]:
+    """Raise GraphError unless names are unique and known, and each layer has the number of inputs that it takes.
+
+    Return the names of the sinks.
+    """
     if not nodes:
         raise GraphError("a network needs at least one node")
     names = Counter(node.name for node in nodes)
-    if INPUT in names:
-        raise GraphError(f"{INPUT!r} is the name of the network's input; call the node something else")
+    if taken := [name for name in network_inputs if name in names]:
+        raise GraphError(f"{taken[0]!r} is the name of the network's input; call the node something else")
     if twice := sorted(name for name, count in names.items() if count > 1):
         raise GraphError(f"node names must be unique; used more than once: {', '.join(twice)}")
     for name, layer, inputs in nodes:
-        if missing := [i for i in inputs if i != INPUT and i not in names]:
-            raise GraphError(f"node {name!r} reads {missing[0]!r}, which is neither a node nor {INPUT!r}")
+        if missing := [i for i in inputs if i not in network_inputs and i not in names]:
+            known = " nor ".join(map(repr, network_inputs))
+            raise GraphError(f"node {name!r} reads {missing[0]!r}, which is neither a node nor {known}")
         if problem := layer.takes(len(inputs)):
             raise GraphError(f"node {name!r} ({type(layer).__name__}) {problem}")
     read = {i for node in nodes for i in node.inputs}
-    if len(sinks := [name for name in names if name not in read]) > 1:
+    return [name for name in names if name not in read]
+
+
+def _only(sinks: Sequence[str]) -> tuple[str, ...]:
+    """The output of a network that does not name its outputs; raises GraphError for several sinks."""
+    if len(sinks) > 1:
         raise GraphError(
-            f"a network has one output, but no other node reads these: {', '.join(sinks)}; remove all but one, or join "
-            "them with Add or Concat"
+            f"a network has one output, but no other node reads these: {', '.join(sinks)}; remove all but one, join "
+            f"them with Add or Concat, or name several outputs: Network(..., outputs={list(sinks)})"
         )
+    return tuple(sinks)
 
 
-def _sorted(nodes: Sequence[Node]) -> list[Node]:
+def _check_outputs(outputs: Sequence[str], nodes: Sequence[Node], sinks: Sequence[str]) -> None:
+    """Raise GraphError unless the outputs are nodes and all sinks are among them."""
+    if strange := [name for name in outputs if name not in {node.name for node in nodes}]:
+        raise GraphError(f"the output {strange[0]!r} is not a node. Nodes: {', '.join(node.name for node in nodes)}")
+    if unread := [name for name in sinks if name not in outputs]:
+        raise GraphError(f"node {unread[0]!r} is not read by any other; remove it, or name it in outputs")
+
+
+def _sorted(nodes: Sequence[Node], network_inputs: Sequence[str]) -> list[Node]:
     """The nodes, each after those that it reads, otherwise in the given order; raises GraphError on a cycle."""
-    unread = [set(node.inputs) - {INPUT} for node in nodes]
+    unread = [set(node.inputs) - set(network_inputs) for node in nodes]
     readers: dict[str, list[int]] = {node.name: [] for node in nodes}
     for k, names in enumerate(unread):
         for name in names:

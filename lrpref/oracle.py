@@ -22,6 +22,7 @@ from .errors import ParameterError, RuleError, ShapeError, shown
 from .layers import (
     Add,
     BatchNorm,
+    ChannelShuffle,
     Concat,
     Dense,
     DiagonalLayer,
@@ -30,7 +31,17 @@ from .layers import (
     Flatten,
     Layer,
     LinearLayer,
+    Max,
+    Mean,
+    Multiply,
+    Permute,
+    PixelShuffle,
+    PixelUnshuffle,
+    Reshape,
     Scale,
+    Slice,
+    Subtract,
+    Sum,
 )
 from .layers.adaptive import AdaptiveAvgPool, AdaptiveMaxPool
 from .layers.avg_pool import AvgPool
@@ -171,6 +182,12 @@ def _entries(layer: LinearLayer, shapes: list[Shape] | tuple[Shape, ...]) -> Ite
         yield from ((0, i, i, w[i[0]]) for i in np.ndindex(*shapes[0]))
     elif type(layer) is Add:
         yield from ((k, i, i, 1) for k in range(len(shapes)) for i in np.ndindex(*output))
+    elif type(layer) is Subtract:
+        yield from ((k, i, i, (1, -1)[k]) for k in range(2) for i in np.ndindex(*output))
+    elif type(layer) in (Sum, Mean):
+        for unit, among in _reduced(layer, shapes[0]):
+            weight = Fraction(1, len(among)) if type(layer) is Mean else 1
+            yield from ((0, unit, i, weight) for i in among)
     else:
         raise RuleError(f"the oracle has no matrix for {type(layer).__name__}; it knows lrpref's own linear layers")
 
@@ -247,6 +264,15 @@ def _cells(layer: Layer, shape: Shape, place: Index) -> Iterator[Index]:
         yield from product(*(range(k * n // m, ceil(Fraction((k + 1) * n, m))) for k, n, m in sides))
     else:
         yield from (cell for _, cell in _window(layer, shape, place))
+
+
+def _reduced(layer: Any, shape: Shape) -> Iterator[tuple[Index, list[Index]]]:
+    """Yield (output index, the cells that it is made of, in reading order) for a reduction over axes of a sample."""
+    over = {axis % (len(shape) + 1) - 1 for axis in layer.axes}
+    outer = [range(1) if axis in over else range(n) for axis, n in enumerate(shape)]
+    for base in product(*outer):
+        cells = list(product(*(range(n) if axis in over else [base[axis]] for axis, n in enumerate(shape))))
+        yield tuple(k for axis, k in enumerate(base) if layer.keepdims or axis not in over), cells
 
 
 # ---- rules as fractions ----------------------------------------------------------------------------------------
@@ -440,10 +466,10 @@ PARAMETERS: dict[type[Rule], frozenset[str]] = {
 
 
 def _routing_share(layer: Layer, sample: tuple[np.ndarray, ...], output: Shape) -> np.ndarray:
-    """The fraction of R_j that each input receives: a matrix of ones and zeros, except for shared ties."""
+    """The fraction of R_j that each input receives: a matrix of ones and zeros, except for shared ties and products."""
     size = sum(a.size for a in sample)
     passes = isinstance(layer, Elementwise) and type(layer).flow is Elementwise.flow
-    if passes or type(layer) in (Flatten, Dropout):
+    if passes or type(layer) in (Flatten, Dropout, Reshape):
         return to_numpy(converted(np.eye(size), like=sample[0]))
     numbers = np.arange(size)
     parts = np.split(numbers, np.cumsum([a.size for a in sample])[:-1])
@@ -465,12 +491,68 @@ def _routing_share(layer: Layer, sample: tuple[np.ndarray, ...], output: Shape) 
     elif isinstance(layer, MaxPool | GlobalMaxPool | AdaptiveMaxPool) and _is_own(layer):
         for row, (c, *place) in enumerate(np.ndindex(*output)):
             cells = [(c, *cell) for cell in _cells(layer, sample[0].shape, tuple(place))]
-            values = [sample[0][cell] for cell in cells]
-            no_numbers = [cell for cell, v in zip(cells, values, strict=True) if v != v]
-            winners = no_numbers or [cell for cell, v in zip(cells, values, strict=True) if v == max(values)]
-            winners = winners[:1] if layer.ties == "first" else winners
-            for cell in winners:
-                share[row, numbered[0][cell]] = constant(Fraction(1, len(winners)), like=share)
+            _send_to_winners(share[row], layer.ties, cells, sample[0], numbered[0])
+    elif type(layer) is Max:
+        for row, (_, among) in enumerate(_reduced(layer, sample[0].shape)):
+            _send_to_winners(share[row], layer.ties, among, sample[0], numbered[0])
+    elif type(layer) is Multiply:
+        parts_of = {"half": (Fraction(1, 2), Fraction(1, 2)), "signal": (1 - layer.signal, layer.signal)}[layer.split]
+        for row, j in enumerate(np.ndindex(*output)):
+            for places, part in zip(numbered, parts_of, strict=True):
+                share[row, places[tuple(np.minimum(j, np.array(places.shape) - 1))]] = constant(part, like=share)
+    elif type(layer) in _ORIGIN:
+        for row, j in enumerate(np.ndindex(*output)):
+            share[row, numbered[0][_ORIGIN[type(layer)](layer, j, sample[0].shape)]] = 1
     else:
         raise RuleError(f"the oracle has no route through {type(layer).__name__}; it knows lrpref's own routing layers")
     return share
+
+
+def _send_to_winners(share: Any, ties: str, cells: list[Index], a: np.ndarray, numbered: np.ndarray) -> None:
+    """Share one output among the largest of the cells, or the first of them; NaN is larger than every number."""
+    values = [a[cell] for cell in cells]
+    no_numbers = [cell for cell, v in zip(cells, values, strict=True) if v != v]
+    winners = no_numbers or [cell for cell, v in zip(cells, values, strict=True) if v == max(values)]
+    winners = winners[:1] if ties == "first" else winners
+    for cell in winners:
+        share[numbered[cell]] = constant(Fraction(1, len(winners)), like=share)
+
+
+def _of_slice(layer: Slice, j: Index, shape: Shape) -> Index:
+    """The cell that a slice reads at j: the k-th of those along its axis."""
+    axis = layer.axis % (len(shape) + 1) - 1
+    read = list(range(shape[axis]))[layer.start : layer.stop : layer.step]
+    return (*j[:axis], read[j[axis]], *j[axis + 1 :])
+
+
+def _of_permute(layer: Permute, j: Index, shape: Shape) -> Index:
+    """The cell whose index along axis axes[k] is the output's along axis k."""
+    return tuple(j[layer.axes.index(axis) - 1] for axis in range(1, len(shape) + 1))
+
+
+def _of_pixel_shuffle(layer: PixelShuffle, j: Index, shape: Shape) -> Index:
+    """The cell (r r c + r i + l, y, x) for the pixel (c, r y + i, r x + l)."""
+    (c, row, column), r = j, layer.upscale_factor
+    return r * r * c + r * (row % r) + column % r, row // r, column // r
+
+
+def _of_pixel_unshuffle(layer: PixelUnshuffle, j: Index, shape: Shape) -> Index:
+    """The pixel (c, r y + i, r x + l) for the cell (r r c + r i + l, y, x)."""
+    (k, y, x), r = j, layer.downscale_factor
+    return k // (r * r), r * y + k % (r * r) // r, r * x + k % r
+
+
+def _of_channel_shuffle(layer: ChannelShuffle, j: Index, shape: Shape) -> Index:
+    """Channel (C / g) i + k for channel g k + i."""
+    k, i = divmod(j[0], layer.groups)
+    return (shape[0] // layer.groups * i + k, *j[1:])
+
+
+_ORIGIN: dict[type[Layer], Callable[..., Index]] = {
+    Slice: _of_slice,
+    Permute: _of_permute,
+    PixelShuffle: _of_pixel_shuffle,
+    PixelUnshuffle: _of_pixel_unshuffle,
+    ChannelShuffle: _of_channel_shuffle,
+}
+"""For each layer that moves cells: the index of the input's cell that becomes the output's cell j."""

@@ -133,7 +133,7 @@ def waterfall(ledger: Ledger, sample: int = 0, title: str = "where the relevance
     _check_title(title)
     sample = ledger.checked(sample)
     out = to_numpy(ledger["out"])[:, sample].astype(float)
-    end = float(to_numpy(ledger["in"])[-1, sample])
+    end = float(to_numpy(ledger.arrived())[sample])
     figure = _figure(7.0, 0.32 * len(out) + 1.6)
     ax = figure.subplots()
     places = np.arange(len(out) + 1)

@@ -1,7 +1,11 @@
-"""Where an explanation starts: at which node, at which of its outputs, and with how much relevance."""
+"""Where an explanation starts: at which node, at which of its outputs, and with how much relevance.
+
+It starts at one node, or, in a network of several outputs, at all of them at once, each with a seed of its own.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from numbers import Real
 from typing import Any
@@ -20,7 +24,7 @@ from .arithmetic import (
 )
 from .backend import Array, array_namespace, is_array, numbers, to_numpy
 from .errors import InputError, RuleError, ShapeError, TargetError, is_one_of, shown
-from .layers import Elementwise, Head, Layer, Softmax
+from .layers import Elementwise, Head, Layer, Sigmoid, Softmax
 from .layers.base import Shape
 from .network import Network, check_network
 
@@ -77,19 +81,72 @@ class Start:
 def start_at(net: Network, node: str | None) -> Start:
     """Return where an explanation starts: at the output of `node`, or at the logits (`Network.logits`) for None."""
     check_network(net)
-    sink = net.nodes[-1]
-    if node is None and net.head is None and isinstance(sink.layer, Head):
-        raise RuleError(f"the network consists of a {type(sink.layer).__name__} only, so there is no layer to explain")
     if node is None:
+        _check_layers(net, net.output)
         part = net.without_head()
         return Start(part, part.output, net.head)
-    is_head = is_one_of(node, [sink.name]) and net.head is not None
-    if is_head and isinstance(sink.layer, Head):
-        net = net.replace(node, PassedHead(sink.layer))
+    is_head = is_one_of(node, net.outputs) and net.up_to(node).head is not None
+    if is_head and isinstance(head := net[node], Head):
+        net = net.replace(node, PassedHead(head))
     return Start(net, net.node(node).name, is_head=is_head)
 
 
-def check(start: Start, shape: Shape, target: int | Array | None, seed: str | float | Array) -> None:
+def _check_layers(net: Network, output: str) -> None:
+    """Raise RuleError if an output is that of a Softmax or LogSoftmax of an input."""
+    if isinstance(net[output], Head) and net.node(output).inputs[0] in net.inputs:
+        raise RuleError(f"the network consists of a {type(net[output]).__name__} only, so there is no layer to explain")
+
+
+# ---- several outputs ---------------------------------------------------------------------------------------------
+
+
+def per_output(net: Network, node: str | None, seed: object) -> bool:
+    """Whether the seed is a tuple or dict with one seed for each of several outputs."""
+    check_network(net)
+    return node is None and len(net.outputs) > 1 and isinstance(seed, tuple | list | Mapping)
+
+
+def of_outputs(net: Network, given: Any, what: str) -> dict[str, Any]:
+    """Return what was given for each output, a tuple in their order or a dict by their names, by name; None for None.
+
+    Outputs that a dict leaves out have None. Raises InputError, which says `what` was given.
+    """
+    if given is None:
+        return dict.fromkeys(net.outputs)
+    if isinstance(given, Mapping):
+        if strange := [name for name in given if not is_one_of(name, net.outputs)]:
+            raise InputError(f"{what} names {shown(strange[0])}, which is not an output: {', '.join(net.outputs)}")
+        return {name: given.get(name) for name in net.outputs}
+    if not isinstance(given, tuple | list) or len(given) != len(net.outputs):
+        raise InputError(
+            f"{what} must be a tuple with one entry for each output, {', '.join(net.outputs)}, or a dict by these "
+            f"names; got {shown(given)}"
+        )
+    return dict(zip(net.outputs, given, strict=True))
+
+
+def starts_at(net: Network, seeds: Mapping[str, Any]) -> dict[str, Start]:
+    """Return where an explanation of several outputs at once starts, for each output that has a seed.
+
+    An output of a Softmax, LogSoftmax or Sigmoid is explained from its logits, as in a network of one output.
+    """
+    if not any(seed is not None for seed in seeds.values()):
+        raise InputError(f"at least one output needs a seed; all of {', '.join(seeds)} have None")
+    found = {}
+    for output in (output for output, seed in seeds.items() if seed is not None):
+        _check_layers(net, output)
+        head = net.up_to(output).head
+        if head is not None and isinstance(net[output], Head | Sigmoid):
+            found[output] = Start(net, net.node(output).inputs[0], head)
+        else:
+            found[output] = Start(net, output, is_head=head is not None)
+    return found
+
+
+# ---- how much relevance ------------------------------------------------------------------------------------------
+
+
+def check(start: Start, shape: Any, target: int | Array | None, seed: str | float | Array) -> None:
     """Raise what the functions below would raise for an input of this shape, from shapes alone.
 
     Examples

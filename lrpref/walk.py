@@ -7,23 +7,33 @@ the graph backwards. At each node it sums the relevance that the node's readers 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from itertools import chain
 from math import inf
+from typing import Any
 
 import numpy as np
 
 from ._support.budget import EXACT_SECONDS, Budget
-from .arithmetic import all_finite, check_still_exact, is_exact, is_rational, quiet, samples_not_finite, smaller
+from .arithmetic import (
+    all_finite,
+    check_still_exact,
+    is_exact,
+    is_rational,
+    quiet,
+    samples_not_finite,
+    smaller,
+    zeros_like,
+)
 from .backend import Array, array_namespace, sum_per_sample, to_numpy
 from .composites import Assignment, Composite, resolve
 from .errors import InputError, RuleError, at_node, listed, warn
-from .layers import Elementwise, Layer
+from .layers import Elementwise, Layer, Multiply
 from .ledger import Entry, Ledger
-from .network import INPUT, Network
+from .network import Network
 from .rules import Rule
-from .seeds import Start, seed_relevance, start_at, target_index
+from .seeds import Start, of_outputs, per_output, seed_relevance, start_at, starts_at, target_index
 
 DEFAULT_RULE = "epsilon-plus-flat"
 
@@ -34,23 +44,25 @@ class Trace:
 
     Parameters
     ----------
-    relevance : array, shape (N, ...)
-        The relevance of the input, shaped like it.
-    logits : array, shape (N, ...)
-        The output that was explained: the logits, unless another node was named.
-    target : array of int, shape (N,), or None
-        The index into each sample's flattened logits that was explained; None for a seed array.
+    relevance : array, shape (N, ...), or tuple or dict of arrays
+        The relevance of the input, shaped like it; for several inputs, in the form in which they were given.
+    logits : array, shape (N, ...), or dict of arrays
+        The output that was explained: the logits, unless another node was named. With one seed per output, a dict from
+        the name of each output that has a seed.
+    target : array of int, shape (N,), or None, or dict of them
+        The index into each sample's flattened logits that was explained; None for a seed array. With one seed per
+        output, a dict like that of the logits.
     at : mapping of str to array
-        Node name -> relevance of that node's output; includes "input".
+        Node name -> relevance of that node's output; includes every input by its name ("input").
     ledger : Ledger
         Where the relevance went.
     rules : Assignment
         Node name -> rule; prints as a table.
     """
 
-    relevance: Array
-    logits: Array
-    target: Array | None
+    relevance: Any
+    logits: Any
+    target: Any
     at: Mapping[str, Array]
     ledger: Ledger
     rules: Assignment
@@ -58,10 +70,10 @@ class Trace:
 
 def trace(
     net: Network,
-    x: Array,
-    target: int | Array | None = None,
+    x: Any,
+    target: Any = None,
     rule: str | Rule | Composite = DEFAULT_RULE,
-    seed: str | float | Array = "logit",
+    seed: Any = "logit",
     node: str | None = None,
     budget: float | Budget | None = None,
 ) -> Trace:
@@ -71,16 +83,18 @@ def trace(
     ----------
     net : Network
         The network.
-    x : array, shape (N, ...)
-        A batch, cast to the network's dtype.
+    x : array, shape (N, ...), or tuple or dict of arrays
+        A batch, cast to the network's dtype; for several inputs, one batch for each, in order or by name.
     target : int, array of int, or None
         The output to explain: an index, one index per sample, or None for the largest output. Ignored if `seed` is an
-        array.
+        array. With one seed per output, a tuple or dict of these, or None.
     rule : str, Rule or Composite
         A composite, a rule, or the name of one: see `composites.resolve`.
     seed : {"logit", "one", "probability"}, float or array, default "logit"
         The relevance to start with: the value of the output, 1, its probability (what the network's Softmax,
         LogSoftmax or Sigmoid gives for it; without one, its softmax), a number, or an array shaped like the output.
+        For a network of several outputs, a tuple with one of these for each, or a dict by their names, starts from all
+        of them at once; None starts with nothing at that output.
     node : str, optional
         The node whose output is explained; by default the one that holds the logits (`Network.logits`). The last node
         of a network with a Softmax, LogSoftmax or Sigmoid at its end explains the probability itself, whose relevance
@@ -119,39 +133,61 @@ def trace(
     >>> tr.relevance, tr.ledger["bias"]
     (array([[ 6., -1.]]), array([[1.]]))
     """
-    return walk(start_at(net, node), resolve(rule).assign(net), net.cast(x), target, seed, budget)
+    if not per_output(net, node, seed):
+        return walk(start_at(net, node), resolve(rule).assign(net), net.cast(x), target, seed, budget)
+    seeds, targets = of_outputs(net, seed, "the seed"), of_outputs(net, target, "the target")
+    return _walk_from(starts_at(net, seeds), resolve(rule).assign(net), net.cast(x), targets, seeds, budget)
 
 
 def walk(
     start: Start,
     rules: Assignment,
-    x: Array,
+    x: Any,
     target: int | Array | None,
     seed: str | float | Array,
     budget: float | Budget | None,
 ) -> Trace:
-    """`trace` with the start found, the rules assigned, and the batch cast."""
-    if is_rational(x):
-        _check_rational(rules, seed)
-    budget = _budget(budget, x)
-    activations = start.net.activations(x, before=lambda name: budget.check(name, "forward pass"))
-    logits = activations[start.node]
-    chosen = target_index(logits, target, seed)
+    """`trace` from one node, with the start found, the rules assigned, and the batch cast."""
+    name = start.node
+    found = _walk_from({name: start}, rules, x, {name: target}, {name: seed}, budget)
+    return replace(found, logits=found.logits[name], target=found.target[name])
+
+
+def _walk_from(
+    starts: Mapping[str, Start],
+    rules: Assignment,
+    x: Any,
+    targets: Mapping[str, Any],
+    seeds: Mapping[str, Any],
+    budget: float | Budget | None,
+) -> Trace:
+    """The walk from every start at once, each with a target and a seed of the same name."""
+    net = next(iter(starts.values())).net
+    given = list(net.by_name(x).values())
+    if any(map(is_rational, given)):
+        _check_rational(rules, seeds.values())
+    budget = _budget(budget, given[0])
+    activations = net.activations(x, before=lambda name: budget.check(name, "forward pass"))
+    logits = {name: activations[start.node] for name, start in starts.items()}
+    chosen = {name: target_index(logits[name], targets[name], seeds[name]) for name in starts}
     with quiet():
-        R = seed_relevance(start, logits, chosen, seed)
-        at, ledger = _walk(start.net, activations, rules, start.node, R, budget)
-        problem = next(chain(start.net.up_to(start.node).not_finite(activations), _problems(at, ledger)), None)
+        R: dict[str, Array] = {}
+        for name, start in starts.items():
+            _add(R, start.node, seed_relevance(start, logits[name], chosen[name], seeds[name]))
+        at, ledger = _walk(net, activations, rules, R, budget)
+        unsound = chain.from_iterable(net.up_to(name).not_finite(activations) for name in R)
+        problem = next(chain(unsound, _problems(at, ledger)), None)
     if problem is not None:
         warn(problem)
-    return Trace(at[INPUT], logits, chosen, at, ledger, rules)
+    return Trace(net.as_given({name: at[name] for name in net.inputs}, x), logits, chosen, at, ledger, rules)
 
 
-def _check_rational(rules: Mapping[str, Rule], seed: object) -> None:
+def _check_rational(rules: Mapping[str, Rule], seeds: Iterable[object]) -> None:
     """Raise RuleError or InputError, before anything is computed, for what exact arithmetic cannot represent."""
     for name, rule in rules.items():
         if not rule.exact:
             raise RuleError(f"node {name!r}: {rule} is irrational, so exact arithmetic cannot represent it; use floats")
-    if isinstance(seed, str) and seed == "probability":
+    if any(isinstance(seed, str) and seed == "probability" for seed in seeds):
         raise InputError(
             'seed "probability" is irrational, so exact arithmetic cannot represent it; use "logit" or a number'
         )
@@ -170,10 +206,10 @@ def _budget(budget: float | Budget | None, x: Array) -> Budget:
 
 
 def _walk(
-    net: Network, activations: Mapping[str, Array], rules: Assignment, start: str, R: Array, budget: Budget
+    net: Network, activations: Mapping[str, Array], rules: Assignment, starts: Mapping[str, Array], budget: Budget
 ) -> tuple[dict[str, Array], Ledger]:
-    """Relevance at every node that `start` depends on, and the ledger."""
-    at, entries = {start: R}, []
+    """From the relevance at each start to that at every input and every node that they depend on, and the ledger."""
+    at, entries = dict(starts), []
     for name, layer, inputs in reversed(net.nodes):
         if name not in at:
             continue
@@ -186,13 +222,22 @@ def _walk(
                 check_still_exact(R_i, like=at[name], what="flow(...)")
         entries.append(Entry.of(name, layer, applied, at[name], flow))
         for i, R_i in zip(inputs, flow.inputs, strict=True):
-            at[i] = at[i] + R_i if i in at else R_i
-    return at, Ledger(entries)
+            _add(at, i, R_i)
+    for i in net.inputs:
+        at.setdefault(i, zeros_like(activations[i]))  # an input that the explained output does not depend on
+    return at, Ledger(entries, {name: sum_per_sample(R) for name, R in starts.items()})
+
+
+def _add(at: dict[str, Array], name: str, R: Array) -> None:
+    """Add relevance at a node to what has arrived there."""
+    at[name] = at[name] + R if name in at else R
 
 
 def label(layer: Layer, rule: Rule | None) -> str:
     """What the ledger calls the treatment of a layer."""
-    return str(rule) if rule is not None else "passes" if isinstance(layer, Elementwise) else "routes"
+    if rule is not None:
+        return str(rule)
+    return "passes" if isinstance(layer, Elementwise) else "shares" if isinstance(layer, Multiply) else "routes"
 
 
 # ---- is it sound -----------------------------------------------------------------------------------------------

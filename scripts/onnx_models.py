@@ -26,6 +26,7 @@ import onnx
 from onnx.backend.test.loader import load_model_tests
 
 import lrpref
+from lrpref._support.files import write_text
 from lrpref.errors import LrprefError
 
 ROOT = Path(__file__).parent.parent
@@ -152,15 +153,15 @@ def outcome(case: Case) -> tuple[str, str]:
         model.graph.input[0].type.tensor_type.shape.dim.insert(0, onnx.TensorShapeProto.Dimension(dim_value=1))
         inputs = [inputs[0][None]]
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "model.onnx"
-        path.write_bytes(model.SerializeToString())
+        part = Path(folder) / "model.onnx"
+        part.write_bytes(model.SerializeToString())
         inputs = [x.astype(np.float32) if x.dtype.name != "float64" else x for x in inputs]
         example = inputs[0] if len(inputs) == 1 else tuple(inputs)
         try:
-            net = lrpref.from_onnx(path, example)
+            net = lrpref.from_onnx(part, example)
             found = np.asarray(net.forward(example))
         except LrprefError as error:
-            return "refused", str(error).removeprefix(f"{path}: ")
+            return "refused", str(error).removeprefix(f"{part}: ")
     expected = case.answer.astype(np.float64)[None] if alone else case.answer.astype(np.float64)
     if found.shape != expected.shape:
         return "wrong", f"shape {found.shape}, expected {expected.shape}"
@@ -246,7 +247,7 @@ def main() -> int:
     warnings.filterwarnings("ignore")
     if told.list:
         names = sorted(case.name for case in candidates() if wanted(case))
-        NAMES.write_text("\n".join(names) + "\n")
+        write_text(NAMES, "\n".join(names) + "\n")
         print(f"{len(names)} models")
         return 0
     cases = [case for case in chosen() if not told.names or case.name in told.names]
@@ -260,7 +261,7 @@ def main() -> int:
     for name, result, why in light():
         architectures.append((name, result, why))
         print(f"{result:8} {name:60} {why[:300]}  ({time.process_time():.0f} s)", flush=True)
-    PAGE.write_text(page(found, architectures))
+    write_text(PAGE, page(found, architectures))
     print(Counter(result for _, result, _ in found), Counter(result for _, result, _ in architectures))
     return int(any(result == "wrong" for _, result, _ in (*found, *architectures)))
 

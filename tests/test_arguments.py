@@ -34,6 +34,8 @@ CONVOLUTIONS = (
 NET = lrpref.Network.sequential(lrpref.Dense(W, B), lrpref.ReLU(), lrpref.Dense(W))
 X = np.asarray([[1.0, 2.0], [0.5, -1.0]])
 IMAGES = np.linspace(0, 1, 18).reshape(1, 2, 3, 3)
+TWO = lrpref.Network([("sum", lrpref.Add(), ["a", "b"]), ("dense1", lrpref.Dense(W), "sum")], inputs=["a", "b"])
+ENDS = lrpref.Network([(name, lrpref.Dense(W), "input") for name in ("left", "right")], outputs=["left", "right"])
 TRACE = lrpref.trace(NET, X)
 PREPARED = lrpref.prepare(NET)
 
@@ -142,6 +144,8 @@ ACCEPTED: dict[str, set[str]] = {
     "share": {"1", "0.5"},
     "number > 0": POSITIVE,
     "mapping": {"a dict"},
+    "axis": {"1", "-1"},
+    "one per output": {"None", "a dict", "a list of None"},
 }
 """For each kind of parameter, the values of `BAD` that are good ones."""
 
@@ -166,6 +170,15 @@ KINDS: dict[str, str] = {
     "align_corners": "flag",
     "count_include_pad": "flag",
     "ties": "choice",
+    "axis": "axis",
+    "axes": "axis",
+    "keepdims": "flag",
+    "start": "place or None",
+    "stop": "place or None",
+    "split": "choice",
+    "signal": "index",
+    "upscale_factor": "count",
+    "downscale_factor": "count",
     "p": "number >= 0",
     "value": "number",
     "negative_slope": "number",
@@ -311,6 +324,16 @@ CALLS: dict[str, Call] = {
         for kind in (lrpref.UpsampleNearest, lrpref.UpsampleLinear)
     },
     "Dropout": Call(lrpref.Dropout),
+    "Sum": Call(lrpref.Sum, axes=1),
+    "Mean": Call(lrpref.Mean, axes=(1, -1)),
+    "Max": Call(lrpref.Max, axes=1),
+    "Multiply": Call(lrpref.Multiply),
+    "Reshape": Call(lrpref.Reshape, {"shape": "pairs"}, shape=(2, -1)),
+    "Permute": Call(lrpref.Permute, {"axes": "object"}, axes=(0, 2, 1)),
+    "Slice": Call(lrpref.Slice, {"step": "sign"}, axis=1),
+    "PixelShuffle": Call(lrpref.PixelShuffle, upscale_factor=2),
+    "PixelUnshuffle": Call(lrpref.PixelUnshuffle, downscale_factor=2),
+    "ChannelShuffle": Call(lrpref.ChannelShuffle, groups=2),
     "LeakyReLU": Call(lrpref.LeakyReLU),
     "LocalResponseNorm": Call(
         lrpref.LocalResponseNorm,
@@ -329,8 +352,26 @@ CALLS: dict[str, Call] = {
     "Softplus": Call(lrpref.Softplus, {"beta": "number > 0", "threshold": "number"}),
     "Threshold": Call(lrpref.Threshold, {"threshold": "number"}, threshold=0.5, value=-1.0),
     "ThreshReLU": Call(lrpref.ThreshReLU, {"threshold": "number"}),
-    "Network": Call(lrpref.Network, {"input_shape": "sizes or None"}, nodes=NET.nodes),
-    "Ledger": Call(lrpref.Ledger, {"entries": "anything"}, entries=TRACE.ledger.entries),  # made by `trace`
+    "Network": Call(
+        lrpref.Network,
+        {"input_shape": "sizes or None", "inputs": "object", "outputs": "object or None"},
+        nodes=NET.nodes,
+    ),
+    "Network of two inputs": Call(
+        lrpref.Network,
+        {"input_shape": "sizes or None", "inputs": "object", "outputs": "object or None"},
+        nodes=TWO.nodes,
+        inputs=["a", "b"],
+    ),
+    "Network of two outputs": Call(
+        lrpref.Network,
+        {"input_shape": "sizes or None", "inputs": "object", "outputs": "object"},
+        nodes=ENDS.nodes,
+        outputs=["left", "right"],
+    ),
+    "Ledger": Call(  # made by `trace`
+        lrpref.Ledger, {"entries": "anything", "starts": "anything"}, entries=TRACE.ledger.entries
+    ),
     "Network.forward": Call(NET.forward, x=X),
     "Network.activations": Call(NET.activations, x=X),
     "Network.astype": Call(NET.astype, dtype="float32"),
@@ -356,6 +397,22 @@ CALLS: dict[str, Call] = {
     "Prepared.trace": Call(PREPARED.trace, x=X),
     "Prepared.run": Call(PREPARED.run, x=X),
     "ForwardPass.explain": Call(PREPARED.run(X).explain),
+    **{
+        f"{name} of two inputs": Call(function, {"x": "object", "out": "sizes or None"}, x=(X, X))
+        for name, function in {
+            "Network.forward": TWO.forward,
+            "Network.cast": TWO.cast,
+            "explain": lambda x, out=None: lrpref.explain(TWO, x, out=out),
+            "trace": lambda x: lrpref.trace(TWO, x),
+            "Prepared.explain": lrpref.prepare(TWO).explain,
+        }.items()
+    },
+    "prepare for two inputs": Call(lambda shape=None: lrpref.prepare(TWO, shape=shape), {"shape": "object or None"}),
+    "explain two outputs": Call(
+        lambda seed, target=None: lrpref.explain(ENDS, X, target, seed=seed),
+        {"seed": "object", "target": "one per output"},
+        seed=("one", None),
+    ),
     "fuse": Call(lrpref.fuse, net=NET),
     "fusion_plan": Call(lrpref.fusion_plan, net=NET),
     "exact": Call(lrpref.exact, {"x": "anything"}, x=NET),
@@ -462,6 +519,15 @@ LAYERS: dict[str, tuple[lrpref.Layer, str]] = {
     "UpsampleLinear": (lrpref.UpsampleLinear(scale_factor=2), "features"),
     "UpsampleNearest": (lrpref.UpsampleNearest(scale_factor=2), "features"),
     "Flatten": (lrpref.Flatten(), "features"),
+    "Sum": (lrpref.Sum(1), "features"),
+    "Mean": (lrpref.Mean(-1, keepdims=True), "features"),
+    "Max": (lrpref.Max(1), "features"),
+    "Reshape": (lrpref.Reshape((1, -1)), "features"),
+    "Permute": (lrpref.Permute((0, 1)), "features"),
+    "Slice": (lrpref.Slice(1, 1), "features"),
+    "PixelShuffle": (lrpref.PixelShuffle(1), "features"),
+    "PixelUnshuffle": (lrpref.PixelUnshuffle(2), "features"),
+    "ChannelShuffle": (lrpref.ChannelShuffle(2), "features"),
     "Softmax": (lrpref.Softmax(), "features"),
     "LogSoftmax": (layers.LogSoftmax(), "features"),
     "ThreshReLU": (lrpref.ThreshReLU(B), "features"),

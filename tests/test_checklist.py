@@ -64,6 +64,7 @@ IMPORTED = {
     "UpsampleLinear": Imported("Upsample", "Resize"),
     "UpsampleNearest": Imported("Upsample", "Resize"),
     "BatchNorm": Imported("BatchNorm2d", "BatchNormalization"),
+    "ChannelShuffle": Imported("ChannelShuffle", "DepthToSpace"),
     "Concat": Imported("cat", "Concat"),
     "Dense": Imported("Linear", "Gemm"),
     "Dropout": Imported("Dropout", "Dropout"),
@@ -71,13 +72,21 @@ IMPORTED = {
     "LeakyReLU": Imported("LeakyReLU", "LeakyRelu"),
     "LocalResponseNorm": Imported("LocalResponseNorm", "LRN"),
     "LogSoftmax": Imported("LogSoftmax", "LogSoftmax"),
+    "Max": Imported("amax", "ReduceMax"),
+    "Mean": Imported("mean", "ReduceMean"),
+    "Multiply": Imported("mul", "Mul"),
+    "Permute": Imported("permute", "Transpose"),
+    "PixelShuffle": Imported("PixelShuffle", "DepthToSpace"),
+    "PixelUnshuffle": Imported("PixelUnshuffle", "SpaceToDepth"),
     "ReLU": Imported("ReLU", "Relu"),
     "ReLU6": Imported("ReLU6", "Clip"),
-    "Scale": Imported(
-        "", "Mul", never="torch has no module of that kind; multiplication by a constant is refused by name"
-    ),
+    "Reshape": Imported("reshape", "Reshape"),
+    "Scale": Imported("mul", "Mul"),
     "Sigmoid": Imported("Sigmoid", "Sigmoid"),
+    "Slice": Imported("getitem", "Slice"),
     "Softmax": Imported("Softmax", "Softmax"),
+    "Subtract": Imported("sub", "Sub"),
+    "Sum": Imported("sum", "ReduceSum"),
     "Tanh": Imported("Tanh", "Tanh"),
     "CELU": Imported("CELU", "Celu"),
     "Clip": Imported("clamp", "Clip"),
@@ -97,7 +106,7 @@ IMPORTED = {
 }
 
 INPUTS = {name: (np.asarray([[[[1.0, -2.0], [0.5, 4.0]]]]),) for name in CONCRETE}
-INPUTS |= {name: 2 * INPUTS[name] for name in ("Add", "Concat")}
+INPUTS |= {name: 2 * INPUTS[name] for name in ("Add", "Concat", "Multiply", "Subtract")}
 INPUTS["Dense"] = (np.asarray([[1.0, -2.0]]),)
 INPUTS |= {name: (INPUTS["ReLU"][0][:, :, 0, :],) for name in CONCRETE if name.endswith("1D")}
 INPUTS |= {name: (INPUTS["ReLU"][0][..., None],) for name in CONCRETE if name.endswith("3D")}
@@ -131,6 +140,15 @@ MADE: dict[str, Any] = {
     "Scale": lambda: layers.Scale([2.0], [1.0]),
     "Clip": lambda: layers.Clip(-0.5, 2.0),
     "Threshold": lambda: layers.Threshold(0.75, -1.0),
+    "ChannelShuffle": lambda: layers.ChannelShuffle(1),
+    "Max": lambda: layers.Max(2),
+    "Mean": lambda: layers.Mean((2, 3)),
+    "Permute": lambda: layers.Permute((0, 2, 3, 1)),
+    "PixelShuffle": lambda: layers.PixelShuffle(1),
+    "PixelUnshuffle": lambda: layers.PixelUnshuffle(2),
+    "Reshape": lambda: layers.Reshape((4, -1)),
+    "Slice": lambda: layers.Slice(3, -1),
+    "Sum": lambda: layers.Sum((1, 3), keepdims=True),
 }
 """A small example of each layer whose parameters have no default."""
 

@@ -382,7 +382,7 @@ LAYERS: dict[str, list[tuple[lrpref.Layer, int]]] = {
     "Dense, Conv2D": [(Conv2D(np.ones((1, 1, 2, 2))), 1)],
     "average pools": [(AvgPool2D(2), 1), (GlobalAvgPool2D(), 1)],
     "BatchNorm, Scale": [(Scale([2.0]), 1), (BatchNorm([1.0], [0.0], [0.0], [1.0]), 1)],
-    "Add": [(Add(), 2)],
+    "joins, sums": [(Add(), 2), (lrpref.Subtract(), 2), (lrpref.Sum(1), 1), (lrpref.Mean((2, 3)), 1)],
 }
 
 

@@ -165,6 +165,7 @@ EXECUTED = {
     "exact": ROOT / "docs" / "exact.md",
     "own-layer": ROOT / "docs" / "own-layer.md",
     "own-rule": ROOT / "docs" / "own-rule.md",
+    "several": ROOT / "docs" / "several.md",
     "testing": ROOT / "docs" / "testing.md",
     "lrpref": ROOT / "lrpref" / "README.md",
 }

@@ -17,45 +17,18 @@ from lrpref import from_torch
 from lrpref.conformance.adapter import NotOffered
 from lrpref.conformance.adapters._torch_twin import twin
 from lrpref.errors import ConversionError, LrprefError, ShapeError
-from lrpref.importers.torch_operations import OPERATIONS, SUPPORTED
+from lrpref.importers.torch import _by_position
+from lrpref.importers.torch_operations import OPERATIONS, PARAMETERS, SUPPORTED
 from lrpref.layers import WeightedLayer
 from lrpref.weights.state_dict import as_array
 
 torch = pytest.importorskip("torch", reason="torch is not installed: pip install 'lrpref[torch]'")
 nn, F = torch.nn, torch.nn.functional
 
+from torch_forms import FORMS, Forward, Gates, Lists, Optional, Tutorial, images, seeded, small  # noqa: E402
+from torch_forms import REFUSED as REFUSED_FORMS  # noqa: E402
+
 Module = Any
-
-
-def seeded(make: Callable[[], Module], seed: int = 0) -> Module:
-    """The module in eval mode, with random weights and BatchNorm statistics that differ from their initial values."""
-    torch.manual_seed(seed)
-    module = make()
-    for part in module.modules():
-        if isinstance(part, nn.BatchNorm1d | nn.BatchNorm2d) and part.running_mean is not None:
-            part.running_mean.normal_()
-            part.running_var.uniform_(0.2, 2.0)
-            if part.affine:
-                nn.init.normal_(part.weight)
-                nn.init.normal_(part.bias)
-    return module.eval()
-
-
-def images(*shape: int) -> Any:
-    return torch.randn(*(shape or (2, 3, 8, 8)), generator=torch.Generator().manual_seed(7))
-
-
-class Forward(nn.Module):
-    """A module with the given parts, whose forward pass is a function of the parts and x."""
-
-    def __init__(self, run: Callable[[Any, Any], Any], **parts: Module) -> None:
-        super().__init__()
-        self.run = run
-        for name, part in parts.items():
-            self.add_module(name, part)
-
-    def forward(self, x: Any) -> Any:
-        return self.run(self, x)
 
 
 class Block(nn.Module):
@@ -239,6 +212,17 @@ MODULES: dict[str, Callable[[], Module]] = {
 }
 
 
+@pytest.mark.parametrize("name", FORMS)
+@pytest.mark.filterwarnings("ignore:.*")
+def test_the_network_computes_what_the_module_does_however_it_is_written(name: str) -> None:
+    module = seeded(FORMS[name])
+    net = from_torch(module, images())
+    other = images(5, 3, 8, 8)
+    with torch.no_grad():
+        expected = module.eval()(other.clone()).numpy()
+    assert_allclose(net.forward(other.numpy()), expected, rtol=2e-4, atol=2e-5)
+
+
 @pytest.mark.parametrize("name", MODULES)
 @pytest.mark.filterwarnings("ignore::UserWarning:torch", "ignore::DeprecationWarning")
 def test_the_network_computes_what_the_module_does(name: str) -> None:
@@ -364,7 +348,7 @@ BOUND: dict[str, tuple[Callable[[], Module], str]] = {
         pooled(lambda m, x: F.avg_pool2d(x, 2, ceil_mode=True)), r"node 'avg_pool2d' \(avg_pool2d\): its last windows",
     ),
     "a kernel as large as the image": (
-        pooled(lambda m, x: F.avg_pool2d(x, x.size()[2:])), r"\(avg_pool2d\): its arguments are computed at that size",
+        pooled(lambda m, x: F.avg_pool2d(x, x.size()[2:])), r"forward computes with the sizes of images \(.*\.py:\d+\)",
     ),
     "padding to even sizes": (
         pooled(lambda m, x: F.pad(x, (0, x.shape[3] % 2))), r"node 'pad' \(pad\): its arguments are computed at that",
@@ -465,17 +449,26 @@ def test_a_module_that_writes_over_its_input_does_not_spoil_the_example() -> Non
     assert_allclose(net.forward(kept.numpy()), module(x).detach().numpy(), rtol=1e-12)
 
 
-def test_the_proof_refuses_what_the_trace_cannot_see() -> None:
-    """torch.fx records `z += x` as an addition, so `y`, which shares its memory, keeps the old value in the trace."""
-
+def test_an_assignment_in_place_changes_what_shares_the_memory() -> None:
     def run(m: Any, x: Any) -> Any:
         z = y = m.fc(x)
         z += x
         return z + y
 
     module, x = in_place(run)
-    with pytest.raises(ConversionError, match=r"differs from the module by .* in-place operation"):
+    assert_allclose(from_torch(module, x).forward(x.numpy()), module(x).detach().numpy(), rtol=1e-5, atol=1e-6)
+
+
+def test_the_proof_refuses_what_the_trace_cannot_see() -> None:
+    """A view shares the memory that is overwritten, and has another shape."""
+    module, x = in_place(lambda m, x: (lambda z: (lambda y: m.relu(z) + y.view(4, 3))(z.view(4, 1, 3)))(m.fc(x)))
+    with pytest.raises(ConversionError, match=r"is not supported|differs from the module by .* hooks"):
         from_torch(module, x)
+
+    hooked = small().eval()
+    hooked[2].register_forward_hook(lambda part, x, y: y * 2)
+    with pytest.raises(ConversionError, match=r"differs from the module by .* hooks"):
+        from_torch(hooked, images())
 
 
 def test_the_proof_refuses_a_network_that_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -497,44 +490,25 @@ def functional(run: Callable[[Any], Any]) -> Callable[[], Module]:
     return lambda: Forward(lambda m, x: run(m.conv(x)), conv=nn.Conv2d(3, 4, 3))
 
 
-REFUSED: dict[str, tuple[Callable[[], Module], str]] = {
-    "prelu as a function": (
-        lambda: Forward(lambda m, x: F.prelu(m.fc(x.flatten(1)), m.part.weight), fc=nn.Linear(192, 2), part=nn.PReLU()),
-        r"\(prelu\): unsupported operation",
-    ),
+REFUSED: dict[str, tuple[Callable[[], Module], str]] = REFUSED_FORMS | {
     "random rrelu": (on(None, lambda m, x: F.rrelu(x, training=True)), "this rrelu is random in eval mode"),
     "hardshrink": (
         on(nn.Hardshrink),
-        r"node 'part' \(Hardshrink\): unsupported operation\. Supported: Linear, Conv2d, .*torch\.cat",
+        r"node 'part' \(Hardshrink\): unsupported operation\. Supported: Linear, Conv1d.*torch\.cat",
     ),
     "lstm": (
         lambda: Forward(lambda m, x: m.lstm(x.flatten(1))[0], lstm=nn.LSTM(192, 2)),
         r"node 'lstm' \(LSTM\): unsupported operation",
     ),
-    "indices": (
-        functional(lambda x: F.max_pool2d(x, 2, return_indices=True)[0]),
-        r"\(max_pool2d_with_indices\): unsupported operation",
-    ),
     "group norm": (on(lambda: nn.GroupNorm(2, 4)), r"\(GroupNorm\): unsupported operation"),
     "transposed": (on(lambda: nn.ConvTranspose2d(4, 2, 3)), r"\(ConvTranspose2d\): unsupported operation"),
-    "product": (functional(lambda x: x * x), r"node 'mul' \(mul\): unsupported operation"),
-    "subtraction": (functional(lambda x: x - F.relu(x)), r"node 'sub' \(sub\)"),
     "log of anything else": (functional(lambda x: torch.log(F.relu(x) + x)), r"node 'log' \(log\): a logarithm is"),
     "log of a softmax that is read twice": (
         functional(lambda x: (lambda p: torch.log(p) + p)(F.softmax(x, 1))),
         r"node 'log' \(log\): a logarithm is",
     ),
-    "a constant": (
-        functional(lambda x: x + 1),
-        r"node 'add' \(add\): both operands of an addition must be activations",
-    ),
     "alpha": (functional(lambda x: torch.add(x, F.relu(x), alpha=2)), r"alpha = 2"),
     "broadcast": (functional(lambda x: x + x.mean((2, 3), keepdim=True)), r"activations of shapes .*6, 6.* and .*1, 1"),
-    "cut": (functional(lambda x: x[:, :2]), r"node 'getitem' \(getitem\)"),
-    "chunks": (functional(lambda x: torch.chunk(x, 2, 1)[0]), r"node 'chunk' \(chunk\): unsupported operation"),
-    "permuted": (functional(lambda x: x.permute(0, 2, 3, 1)), r"\(x\.permute\)"),
-    "square": (functional(lambda x: x.view(x.size(0), 2, 2, 36)), r"from \(2, 4, 6, 6\) to \(2, 2, 2, 36\)"),
-    "mean of channels": (functional(lambda x: x.mean(1)), r"a mean over 1 is not supported; only over \(2, 3\)"),
     "cat of rows": (functional(lambda x: torch.cat([x, x], 2)), r"torch\.cat along axis 2"),
     "softmax over rows": (functional(lambda x: F.softmax(x, dim=-1)), r"softmax over axis -1"),
     "reflection": (functional(lambda x: F.pad(x, (1, 1, 1, 1), "reflect")), r"mode 'reflect'"),
@@ -552,16 +526,13 @@ REFUSED: dict[str, tuple[Callable[[], Module], str]] = {
     "divisor": (on(lambda: nn.AvgPool2d(2, divisor_override=3)), "divisor_override"),
     "no statistics": (on(lambda: nn.BatchNorm2d(4, track_running_stats=False)), "no running statistics"),
     "dropout for ever": (functional(lambda x: F.dropout(x)), "this dropout is active in eval mode"),
-    "a function with weights": (
-        lambda: Forward(lambda m, x: F.conv2d(x, m.conv.weight), conv=nn.Conv2d(3, 2, 3)),
-        r"node 'conv2d' \(conv2d\): unsupported operation",
-    ),
     "two outputs": (functional(lambda x: (x, F.relu(x))), "must return one tensor"),
     "its input": (lambda: Forward(lambda m, x: x), "returns its input"),
-    "control flow": (Branching, r"torch\.fx could not trace the module: .*control flow"),
-    "a loop over sizes": (functional(lambda x: sum(x.shape) + x), r"could not trace the module: .*if, for, int\(\)"),
-    "a module made in forward": (functional(lambda x: nn.ReLU()(x)), r"modules that forward creates, as in nn\.ReLU"),
-    "compiled": (lambda: torch.compile(nn.Sequential(nn.ReLU())), r"compiled by torch\.compile; import .*_orig_mod"),
+    "control flow": (Branching, r"test_import_torch\.py:\d+: forward decides by the values of activations"),
+    "a sum of sizes": (
+        functional(lambda x: sum(x.shape) + x),
+        "computes with the number of samples, .* random numbers of shape .* differs",
+    ),
     "scripted": (lambda: torch.jit.script(nn.Sequential(nn.ReLU())), "TorchScript modules cannot be traced"),
     "a scripted part": (lambda: nn.Sequential(torch.jit.script(nn.ReLU())), "TorchScript modules cannot be traced"),
     "features in rows": (lambda: nn.Linear(8, 2), r"node '0' \(Linear\): expected \(N, 8\), got \(2, 3, 8, 8\)"),
@@ -582,16 +553,10 @@ class Two(nn.Module):
         return x + y
 
 
-class Default(nn.Module):
-    def forward(self, x: Any, y: float = 2.0, z: Any = None) -> Any:
-        return F.relu(x) + y
-
-
 @pytest.mark.parametrize(
     ("module", "message"),
     [
         (Two(), "does not run on the example: .*'y'"),
-        (Default(), r"node 'add' \(add\): both operands of an addition must be activations"),
     ],
 )
 def test_a_network_has_one_input(module: Module, message: str) -> None:
@@ -619,16 +584,144 @@ def test_a_lazy_module_is_asked_to_run_first() -> None:
         from_torch(nn.LazyLinear(2), images(1, 3))
 
 
+@pytest.mark.parametrize("make", [small, Lists, Tutorial, Gates, Residual, Functional, Dense2])
 @pytest.mark.filterwarnings("ignore:.*")
-def test_an_exported_program_is_refused_by_name() -> None:
-    program = torch.export.export(nn.Sequential(nn.Conv2d(3, 2, 3)), (images(),))
-    with pytest.raises(ConversionError, match=r"programs of torch\.export are not supported; import the module before"):
-        from_torch(program.module(), images())
-    with pytest.raises(ConversionError, match=r"expected a torch\.nn\.Module, got ExportedProgram"):
-        from_torch(program, images())
+def test_a_program_of_torch_export_is_a_module(make: Callable[[], Module]) -> None:
+    module = seeded(make)
+    program = torch.export.export(module, (images(),))
+    expected = from_torch(module, images()).forward(images().numpy())
+    for given in (program, program.module(), program.run_decompositions()):
+        assert_allclose(from_torch(given, images()).forward(images().numpy()), expected, rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("example", ["one", (images(), images()), None])
+@pytest.mark.parametrize(
+    "run",
+    [
+        lambda m, x: (lambda a, b: torch.cat([b, a], 1))(*x.chunk(2, 1)),
+        lambda m, x: torch.cat(torch.chunk(x, 2, dim=1)[::-1], 1),
+        lambda m, x: torch.cat(x.chunk(2, dim=-3), 1),
+        lambda m, x: x.chunk(2, 1)[-1],
+    ],
+)
+def test_operations_that_return_several_tensors(
+    run: Callable[[Any, Any], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One layer for each part that is used."""
+
+    def cut(call: Any) -> list[lrpref.layers.Layer]:
+        half = np.eye(4)[2 * call.part : 2 * call.part + 2]
+        return [lrpref.Conv2D(half[:, :, None, None])]
+
+    monkeypatch.setitem(OPERATIONS, "chunk", cut)
+    monkeypatch.setitem(PARAMETERS, "chunk", "input chunks dim")
+    module, x = Forward(run), images(2, 4, 3, 3)
+    assert_allclose(from_torch(module, x).forward(x.numpy()), module(x).numpy(), rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("names", "given", "told"),
+    [
+        ("input dim", ("x", 1), {"input": "x", "dim": 1}),
+        ("input dim keepdim", ("x",), {"input": "x"}),
+        ("input", ("x", 2, 3), {"input": "x"}),
+        ("input *dims", ("x", 0, 2, 1), {"input": "x", "dims": (0, 2, 1)}),
+        ("input *dims", ("x", [0, 2, 1]), {"input": "x", "dims": [0, 2, 1]}),
+        ("input *dims", ("x", 2), {"input": "x", "dims": (2,)}),
+        ("input *dims", ("x",), {"input": "x"}),
+    ],
+)
+def test_positional_arguments_get_their_names(names: str, given: tuple[Any, ...], told: dict[str, Any]) -> None:
+    assert _by_position(names.split(), given) == told
+
+
+def test_a_module_that_is_used_twice_may_differ_in_its_layers() -> None:
+    pool = nn.AdaptiveAvgPool2d((4, 4))
+    module = Forward(lambda m, x: m.pool(F.relu(m.pool(x))) + m.pool(x), pool=pool)
+    assert from_torch(module, images(2, 3, 4, 4)).names == ["relu", "add"]
+    norm = Forward(lambda m, x: m.drop(F.relu(m.drop(x))), drop=nn.Dropout(0.25))
+    net = from_torch(norm, images(2, 3))
+    assert net.names == ["drop", "relu", "drop_1"]
+
+
+def test_layers_have_the_names_of_their_weights() -> None:
+    module = Forward(lambda m, x: F.linear(m.mine(x), m.mine.weight), mine=torch.nn.Linear(3, 3))
+    assert from_torch(module, images(2, 3)).names == ["mine", "linear"]
+
+
+def test_a_constant_added_to_a_product_becomes_its_bias() -> None:
+    net = from_torch(seeded(FORMS["matrix product"]), images())
+    assert [type(layer) for _, layer, _ in net.nodes] == [lrpref.Flatten, lrpref.Dense, lrpref.Dense]
+    assert net["matmul"].bias is not None
+
+
+def test_a_product_that_is_read_twice_stays_without_bias() -> None:
+    run = lambda m, x: (lambda z: (z.clone() + m.b) + z)(x @ m.w)  # noqa: E731
+    module = Forward(run, w=images(3, 3), b=images(3))
+    net = from_torch(module, images(2, 3))
+    assert net["matmul"].bias is None
+    assert_allclose(net.forward(images(2, 3).numpy()), module(images(2, 3)).numpy(), rtol=1e-5, atol=1e-6)
+
+
+def test_a_squeeze_that_removes_the_samples_is_named() -> None:
+    module = Forward(lambda m, x: F.adaptive_avg_pool2d(x, 1).squeeze())
+    with pytest.raises(ConversionError, match=r"removes the axis of the samples when there is one sample; use x\.flat"):
+        from_torch(module, images(1, 3, 8, 8))
+
+
+def test_decisions_by_sizes_hold_at_that_size_only() -> None:
+    net = from_torch(seeded(Gates), images())
+    assert net.input_shape == (3, 8, 8)
+    assert "torch_forms.py:" in net.fixed_by
+
+
+def test_decisions_by_channels_and_assertions_hold_at_every_size() -> None:
+    def run(m: Any, x: Any) -> Any:
+        assert x.shape[2] > 1
+        assert x.shape[1] == 3, "three channels"
+        if x.size(1) != 3 or x.dim() != 4 or x.ndim != 4 or len(x.shape) != 4:
+            return F.relu(x)
+        return torch.tanh(x)
+
+    net = from_torch(Forward(run), images())
+    assert net.names == ["tanh"]
+    assert net.input_shape is None
+
+
+def test_decisions_by_the_number_of_samples_are_tried_with_another_number() -> None:
+    harmless = Forward(lambda m, x: F.relu(x if len(x) > 1 else x.clone()))
+    assert from_torch(harmless, images()).names == ["relu"]
+    harmful = Forward(lambda m, x: F.relu(x) if x.shape[0] > 1 else torch.tanh(x))
+    with pytest.raises(
+        ConversionError, match=r"computes with the number of samples, .* random numbers of shape .* differs"
+    ):
+        from_torch(harmful, images())
+
+
+def test_the_wrong_kind_of_thing_comes_with_its_remedy() -> None:
+    with pytest.raises(ConversionError, match="got OrderedDict; a state dict has no graph: build the module"):
+        from_torch(small().state_dict(), images())
+    with pytest.raises(ConversionError, match="got type; make an instance of the class"):
+        from_torch(Optional, images())
+
+
+def test_what_happens_to_be_right_on_the_example_is_tried_on_random_numbers() -> None:
+    whole = torch.arange(12.0).view(2, 6)
+    with pytest.raises(ConversionError, match=r"node 'to' \(x\.to\): its result has the dtype torch\.int32"):
+        from_torch(Forward(lambda m, x: F.relu(x.to(torch.int32).float())), whole)
+    with pytest.raises(ConversionError, match=r"on random numbers of shape \(2, 6\), .* differs from the module"):
+        from_torch(Forward(lambda m, x: F.relu(x if isinstance(x, torch.fx.Proxy) else x.abs())), whole)
+
+
+def test_half_precision_is_computed_in_float64() -> None:
+    for dtype in (torch.float16, torch.bfloat16):
+        module = seeded(small).to(dtype)
+        net = from_torch(module, images().to(dtype))
+        assert net.dtype == np.float32
+        expected = copy.deepcopy(module).float()(images()).detach().numpy()
+        assert_allclose(net.forward(images().numpy()), expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("example", ["one", None])
 def test_the_example_is_one_tensor(example: Any) -> None:
     with pytest.raises(ConversionError, match="the example must be one tensor or array"):
         from_torch(nn.ReLU(), example)
@@ -684,3 +777,54 @@ def test_an_activation_has_torchs_values(layer: lrpref.Layer) -> None:
 def test_torch_has_no_parameters_for_these(layer: lrpref.Layer) -> None:
     with pytest.raises(NotOffered, match="has no parameters"):
         twin(lrpref.Network([("act", layer, ["input"])]))
+
+
+# ---- several inputs ----------------------------------------------------------------------------------------------
+
+
+class ImageAndTable(nn.Module):
+    """Features of an image beside those of a table; the submodule and the argument are both called "table"."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 3, padding=1)
+        self.table = nn.Linear(5, 6)
+        self.fc = nn.Linear(10, 3)
+
+    def forward(self, image: Any, table: Any, scale: float = 2.0) -> Any:
+        features = F.adaptive_avg_pool2d(torch.relu(self.conv(image)), 1).flatten(1)
+        return self.fc(torch.cat([features, F.relu(self.table(table))], 1))
+
+
+def test_several_tensors_become_several_inputs() -> None:
+    """They have the names that forward gives them; images are held to the size of the example."""
+    torch.manual_seed(0)
+    module, x = ImageAndTable().double().eval(), (torch.randn(2, 3, 8, 8).double(), torch.randn(2, 5).double())
+    net = from_torch(module, x)
+    assert (net.inputs, net.input_shape) == (("image", "table"), ((3, 8, 8), None))
+    assert net.node("table_1").inputs == ("table",)
+    given = tuple(as_array(part) for part in x)
+    assert_allclose(net(given), as_array(module(*x)), rtol=1e-9)
+    R = lrpref.explain(net, given, 1, rule="zero")
+    gradients = torch.autograd.grad(module(*(part.requires_grad_() for part in x))[:, 1].sum(), x)
+    for part, relevance, gradient in zip(given, R, gradients, strict=True):
+        assert_allclose(relevance, part * as_array(gradient), rtol=1e-7, atol=1e-12)
+    with pytest.raises(ShapeError, match=r"input 'image' of shape .* checked at one size"):
+        net((np.zeros((2, 3, 9, 9)), given[1]))
+
+
+def test_a_tuple_of_one_tensor_is_one_input() -> None:
+    assert from_torch(nn.Linear(3, 2), (torch.ones(2, 3),)).inputs == ("input",)
+
+
+def test_a_wrong_number_of_tensors_is_refused() -> None:
+    x = torch.randn(2, 3, 8, 8), torch.randn(2, 5)
+    for example in (x[0], x[:1], (*x, x[1], x[1])):
+        with pytest.raises(ConversionError, match="does not run on the example"):
+            from_torch(ImageAndTable(), example)
+
+
+def test_an_exported_program_of_several_inputs() -> None:
+    x = torch.randn(2, 3, 8, 8), torch.randn(2, 5)
+    program = torch.export.export(ImageAndTable().eval(), x)
+    assert from_torch(program, x).inputs == ("image", "table")

@@ -49,6 +49,7 @@ from lrpref.testing.strategies import (
     ELEMENTWISE,
     LAYERS,
     LINEAR,
+    PRODUCTS,
     ROUTING,
     SMOOTH,
     LayerCase,
@@ -304,7 +305,7 @@ def test_max_pool_is_the_largest_real_cell(backend: Any, case: LayerCase) -> Non
     assert_array_equal(to_numpy(backend(layer).forward(backend(case.inputs[0]))), expected)
 
 
-@pytest.mark.parametrize("kind", ROUTING)
+@pytest.mark.parametrize("kind", [*ROUTING, *PRODUCTS])
 @few
 @given(data=st.data())
 def test_routes_are_the_messages(kind: str, backend: Any, data: st.DataObject) -> None:
@@ -315,7 +316,7 @@ def test_routes_are_the_messages(kind: str, backend: Any, data: st.DataObject) -
     for shared, message in zip(numpy_tuple(layer.relevance(inputs, R, rules.Zero())), messages, strict=True):
         expected = message.sum(axis=tuple(range(shared.ndim, message.ndim)))
         # A cell is the maximum of at most 9 windows with relevance up to 4, each rounded once.
-        assert_allclose(shared, expected, rtol=0, atol=1e-14 if kind == "max_pool" else 0)
+        assert_allclose(shared, expected, rtol=0, atol=1e-14 if kind in ("max", "max_pool") else 0)
 
 
 @pytest.mark.parametrize(

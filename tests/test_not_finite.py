@@ -117,6 +117,18 @@ LAYERS: list[Layer] = [
     Add(),
     LogSoftmax(),
     Concat(),
+    lrpref.Subtract(),
+    lrpref.Multiply(),
+    lrpref.Sum((1, 2)),
+    lrpref.Mean(3, keepdims=True),
+    lrpref.Max((2, 3)),
+    lrpref.Max(1, ties="equal"),
+    lrpref.Reshape((4, -1)),
+    lrpref.Permute((0, 3, 1, 2)),
+    lrpref.Slice(1, step=-1),
+    lrpref.PixelShuffle(1),
+    lrpref.PixelUnshuffle(2),
+    lrpref.ChannelShuffle(2),
 ]
 
 
@@ -144,7 +156,7 @@ def test_all_layers_are_here() -> None:
 def test_a_layer_passes_nan_on_within_its_sample(layer: Layer) -> None:
     """Wherever it is; every other sample is as without it, and so are the cells that do not depend on it."""
     x = batch(layer)
-    others = [x] if isinstance(layer, Add | Concat) else []
+    others = [x] * (layer.min_inputs - 1)
     expected = layer.forward(x, *others)
     for at in range(x[0].size):
         found = layer.forward(with_nan(x, at), *others)

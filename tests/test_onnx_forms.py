@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -503,3 +504,16 @@ def test_activations_of_every_type(kind: int, tmp_path: Path) -> None:
     net = from_onnx(written(tmp_path, nodes, ("N", 2), {"b": np.float32([1, 2])}, kind=kind))
     assert net.dtype == (np.float64 if kind == DOUBLE else np.float32)
     assert_array_equal(net(np.array([[3.0, 4.0]])), [[7, 10]])
+
+
+def test_the_page_of_the_packages_own_models_is_of_the_listed_ones() -> None:
+    """scripts/onnx_models.py writes it; a model that imports as something else is a mistake of the importer."""
+    here = Path(__file__).parent
+    page = (here.parent / "docs" / "onnx-models.md").read_text()
+    names = (here / "onnx-models.txt").read_text().split()
+    count = re.search(r"Of (\d+) models, (\d+) import, (\d+) of them with the stored answer; (\d+) are refused", page)
+    assert count is not None
+    models, imported, right, refused = map(int, count.groups())
+    assert models == len(names) == len(set(names)) == imported + refused
+    assert imported == right
+    assert "| wrong |" not in page.split("## The light architectures")[1]

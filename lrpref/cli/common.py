@@ -14,7 +14,7 @@ from ..errors import LrprefError
 from ..fusion import forward_difference, fuse, fusion_plan
 from ..layers import BatchNorm
 from ..layers.base import check_size
-from ..network import Network
+from ..network import Network, check_one_input
 from ..zoo import inputs, samples
 
 
@@ -28,6 +28,13 @@ def command(commands: Any, name: str, run: Callable[[argparse.Namespace], int], 
 def add_network(parser: argparse.ArgumentParser) -> None:
     """Add the argument for a network."""
     parser.add_argument("network", help=f"an .npz file, or one of: {', '.join(weights.names())}")
+
+
+def read_network(name: str, what: str) -> tuple[Network, dict[str, Any]]:
+    """Return a network of one input and one output, and its metadata; raises GraphError, naming the command `what`."""
+    net = weights.load(name)
+    check_one_input(net, f"lrpref {what}")
+    return net, weights.metadata(name)
 
 
 def add_input(parser: argparse.ArgumentParser, name: str, **more: Any) -> None:

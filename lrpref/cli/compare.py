@@ -7,12 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from .. import weights
 from .._support.untrusted import read_npy
 from ..differences import TOLERANCE, explain_difference
 from ..errors import InputError, WeightsError
 from ..walk import DEFAULT_RULE
-from .common import add_input, add_network, command, fused_network, number, read_input
+from .common import add_input, add_network, command, fused_network, number, read_input, read_network
 
 
 def add(commands: Any) -> None:
@@ -40,7 +39,7 @@ def add(commands: Any) -> None:
 
 def run(chosen: argparse.Namespace) -> int:
     """Compare, and print the result; return 1 if the heatmaps differ."""
-    net, about = weights.load(chosen.network), weights.metadata(chosen.network)
+    net, about = read_network(chosen.network, "compare")
     x = read_input(chosen.input, about, chosen)
     theirs = _heatmap(chosen.against)
     net = fused_network(net, x) if chosen.fuse else net

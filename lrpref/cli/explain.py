@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import plot, weights
+from .. import plot
 from .._support.files import check_writable, whole
 from ..backend import Array, to_numpy
 from ..errors import InputError
@@ -16,7 +16,7 @@ from ..layers import Softmax
 from ..network import Network
 from ..walk import DEFAULT_RULE, trace
 from ..zoo import inputs
-from .common import add_input, add_network, class_name, command, fused_network, number, read_input
+from .common import add_input, add_network, class_name, command, fused_network, number, read_input, read_network
 
 
 def add(commands: Any) -> None:
@@ -53,7 +53,7 @@ def add(commands: Any) -> None:
 def run(chosen: argparse.Namespace) -> int:
     """Explain, print the ledgers, and draw the heatmaps."""
     _check_outputs(chosen)
-    net, about = weights.load(chosen.network), weights.metadata(chosen.network)
+    net, about = read_network(chosen.network, "explain")
     x = read_input(chosen.input, about, chosen)
     if not chosen.no_fuse:
         net = fused_network(net, x)

@@ -10,7 +10,7 @@ from ..composites import resolve
 from ..differences import compare
 from ..fusion import forward_difference, fuse, fusion_plan
 from ..walk import DEFAULT_RULE, trace
-from .common import add_input, add_network, command, fitting_sample, input_shape, read_input
+from .common import add_input, add_network, command, fitting_sample, input_shape, read_input, read_network
 
 
 def add(commands: Any) -> None:
@@ -32,7 +32,7 @@ def run(chosen: argparse.Namespace) -> int:
     if chosen.output:
         weights.check_path(chosen.output)  # before the work, not after it
     rule = resolve(chosen.rule)
-    net, about = weights.load(chosen.network), weights.metadata(chosen.network)
+    net, about = read_network(chosen.network, "fuse")
     name = chosen.input or fitting_sample(input_shape(about))
     x = read_input(name, about, chosen)
     plan = fusion_plan(net, chosen.threshold_relu)

@@ -7,10 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from .. import weights
 from ..composites import resolve
 from ..walk import DEFAULT_RULE
-from .common import add_network, as_table, command, input_shape
+from .common import add_network, as_table, command, input_shape, read_network
 
 
 def add(commands: Any) -> None:
@@ -22,7 +21,7 @@ def add(commands: Any) -> None:
 
 def run(chosen: argparse.Namespace) -> int:
     """Print the table of layers."""
-    net, about = weights.load(chosen.network), weights.metadata(chosen.network)
+    net, about = read_network(chosen.network, "show")
     rules = resolve(chosen.rule).assign(net)
     shapes = net.shapes((1, *input_shape(about)))
     rows = [("node", "layer", "reads", "output", "parameters", f"rule ({chosen.rule})")]

@@ -27,7 +27,7 @@ from ..composites import Composite, Place, resolve
 from ..engine import Rule
 from ..errors import ParameterError, RelevanceWarning, ShapeError, shown
 from ..evaluation import maps
-from ..network import Network, check_network
+from ..network import Network, check_network, check_one_input
 from ..rational.conversion import to_float
 from ..scale.explanation import explain
 from ..walk import DEFAULT_RULE
@@ -347,6 +347,7 @@ def explain_difference(
     check_number(tolerance, "the tolerance", least=0)
     check_flag(pairs, "pairs")
     check_network(net)
+    check_one_input(net, "explain_difference")
     if not (isinstance(conventions, tuple | list) and all(isinstance(c, Convention) for c in conventions)):
         raise ParameterError(f"conventions must be a sequence of Convention, got {shown(conventions)}")
     bench = _Bench(net, x, rule, target, seed)

@@ -20,7 +20,7 @@ from ..backend import Array, asarray, backend_name, is_array, to_numpy
 from ..composites import Composite
 from ..errors import RuleError, ShapeError, unknown
 from ..layers import Elementwise, LeakyReLU, LinearLayer, ReLU
-from ..network import Network, check_network
+from ..network import Network, check_network, check_one_input
 from ..rules import Zero
 from ..scale.explanation import explain
 from .scores import generators
@@ -60,6 +60,7 @@ def gradient_x_input(net: Network, x: Array, target: int | Array | None = None, 
     Shrikumar et al. 2016, arXiv 1605.01713.
     """
     check_network(net)
+    check_one_input(net, "lrpref.evaluation")
     for name, layer, _ in net.nodes:
         if isinstance(layer, Elementwise) and type(layer) not in (ReLU, LeakyReLU):
             raise RuleError(f"node {name!r}: with {type(layer).__name__}, LRP-0 is not gradient x input")

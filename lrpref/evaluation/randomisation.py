@@ -24,7 +24,7 @@ from ..backend import Array, asarray, backend_name, to_numpy
 from ..composites import Composite
 from ..errors import GraphError, InputError, RuleError, is_one_of, shown, unknown
 from ..layers import Layer
-from ..network import Network, check_network
+from ..network import Network, check_network, check_one_input
 from ..rules import Rule
 from ..scale.explanation import explain
 from ..walk import DEFAULT_RULE, trace
@@ -133,6 +133,8 @@ def parameter_randomisation(
     check_integer(seed, "seed", least=0)
     if not is_one_of(similarity, SIMILARITIES):
         raise unknown("similarity", similarity, SIMILARITIES)
+    check_network(net)
+    check_one_input(net, "lrpref.evaluation")
     chosen = trace(net, x, target).target
     assert chosen is not None  # only a seed array leaves the target open
     if not chosen.shape[0]:

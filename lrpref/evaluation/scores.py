@@ -14,7 +14,7 @@ import numpy as np
 from ..backend import Array, asarray, backend_name, is_array, numbers, to_numpy
 from ..errors import DTypeError, InputError, ParameterError, ShapeError, shown
 from ..layers import Layer, Softmax
-from ..network import Network
+from ..network import Network, check_one_input
 from ..seeds import target_index
 
 Scorer = Callable[[Array], Array]
@@ -26,7 +26,10 @@ def as_scorer(scorer: Scorer) -> Scorer:
     given: object = scorer
     if not callable(given) or isinstance(given, type):
         raise ParameterError(f"a scorer must be a network or a function of a batch, got {shown(scorer)}")
-    return scorer.without_head() if isinstance(scorer, Network) else scorer
+    if isinstance(scorer, Network):
+        check_one_input(scorer, "lrpref.evaluation")
+        return scorer.without_head()
+    return scorer
 
 
 def head_of(scorer: Scorer) -> Layer:

@@ -51,7 +51,9 @@ KEEPS_SIGN = (
     *(layers.UpsampleLinear, layers.UpsampleNearest),
     *(layers.CELU, layers.ELU, layers.GELU, layers.HardSwish, layers.LeakyReLU, layers.Mish, layers.PReLU),
     *(layers.SELU, layers.SiLU, layers.Softsign, layers.Tanh),
-    *(layers.Flatten, layers.Dropout, layers.Concat, layers.Add, layers.LocalResponseNorm),
+    *(layers.Flatten, layers.Dropout, layers.Concat, layers.Reshape, layers.Permute, layers.Slice),
+    *(layers.PixelShuffle, layers.PixelUnshuffle, layers.ChannelShuffle, layers.LocalResponseNorm),
+    *(layers.Add, layers.Multiply, layers.Sum, layers.Mean, layers.Max),
 )
 """Layers whose output is not negative where none of their inputs is."""
 

@@ -19,7 +19,7 @@ from ..engine import Rule, Term, one
 from ..errors import at_node
 from ..layers import Add, Conv1D, Conv2D, Dense, Dropout, Flatten, GlobalAvgPool2D, Layer, MaxPool2D, ReLU
 from ..layers.window import Window
-from ..network import INPUT, Network, Node
+from ..network import Network, Node
 from ..rules import RULES
 from .algebra import OWN, Recipe, Surroundings, bias_of, nonnegative_nodes, recipe, unitwise, weights_of
 from .kernels import FEW_CHANNELS, Direct, ForwardKernel, Kernel, Scatter, Stacked, StackedAdjoint
@@ -113,10 +113,10 @@ class Situation:
 
 
 def build(
-    net: Network, rules: Mapping[str, Rule], start: str, form: str, shape: tuple[int, ...] | None
+    net: Network, rules: Mapping[str, Rule], start: str, form: str, shapes: Mapping[str, tuple[int, ...]]
 ) -> list[PlacedStep]:
-    """The steps that compute `start`, in the order of the network."""
-    graph = Graph(net, start, shape)
+    """The steps that compute `start`, in the order of the network; `shapes` holds those that are known, by name."""
+    graph = Graph(net, start, shapes)
     wanted: dict[str, list[str]] = {start: [EXPLICIT]}
     placed: list[PlacedStep] = []
     done: set[str] = set()
@@ -135,7 +135,7 @@ def build(
 class Graph:
     """A network's nodes by name, their readers, which of them are never negative, and their shapes where known."""
 
-    def __init__(self, net: Network, start: str, shape: tuple[int, ...] | None) -> None:
+    def __init__(self, net: Network, start: str, shapes: Mapping[str, tuple[int, ...]]) -> None:
         self.start = start
         self.nodes = {node.name: node for node in net.nodes}
         self.readers: dict[str, list[str]] = defaultdict(list)
@@ -143,7 +143,7 @@ class Graph:
             for read in node.inputs:
                 self.readers[read].append(node.name)
         self.nonnegative = nonnegative_nodes(net.nodes)
-        self.shapes = {} if shape is None else net.shapes((1, *shape))
+        self.shapes = shapes
 
     def situation(self, node: Node, rule: Rule | None, rectified: bool, arrives: str, form: str) -> Situation:
         """The situation of a node."""
@@ -169,7 +169,7 @@ def _is_ours(layer: Layer, rule: Rule | None) -> bool:
 
 def _with_relu(graph: Graph, rules: Mapping[str, Rule], relu: Node, arrives: str, form: str) -> PlacedStep | None:
     """One step for a ReLU and the layer before it, if no other node reads that layer and there is such a step."""
-    if type(relu.layer) is not ReLU or relu.inputs[0] in (INPUT, graph.start):
+    if type(relu.layer) is not ReLU or relu.inputs[0] == graph.start or relu.inputs[0] not in graph.nodes:
         return None
     node = graph.nodes[relu.inputs[0]]
     if graph.readers[node.name] != [relu.name] or type(node.layer) not in (Dense, Conv1D, Conv2D, Add):
@@ -179,13 +179,13 @@ def _with_relu(graph: Graph, rules: Mapping[str, Rule], relu: Node, arrives: str
 
 
 def arrivals(placed: Sequence[PlacedStep]) -> dict[str, str]:
-    """The form in which relevance arrives at every node: CARRIED only if all steps that send it there carry it."""
+    """The form in which relevance arrives at every node and input: CARRIED only if all steps that send it carry it."""
     sent: dict[str, set[str]] = defaultdict(set)
     for step in placed:
         for read in step.inputs:
             sent[read].add(step.sends)
-    found = {step.output: step.arrives for step in placed}
-    return {**found, INPUT: CARRIED if sent[INPUT] == {CARRIED} else EXPLICIT}
+    found = {read: CARRIED if forms == {CARRIED} else EXPLICIT for read, forms in sent.items()}
+    return {**found, **{step.output: step.arrives for step in placed}}
 
 
 # ---- the step for a layer --------------------------------------------------------------------------------------

@@ -21,7 +21,7 @@ from ..arithmetic import all_finite, check_integer, is_shape, quiet
 from ..backend import TAKES_OUT, Array, array_namespace, is_array, to_numpy
 from ..composites import Assignment, Composite, resolve
 from ..errors import DTypeError, ParameterError, at_node, is_one_of, shown, unknown, warn
-from ..network import INPUT, Network, check_network
+from ..network import Network, check_network
 from ..rules import Rule
 from ..seeds import Start, check, seed_relevance, start_at, target_index
 from ..walk import DEFAULT_RULE, Trace, walk
@@ -77,13 +77,13 @@ class Prepared:
         held = {id(array): array.nbytes for placed in self.steps for array in _arrays(placed.step)}
         return sum(size for key, size in held.items() if key not in own)
 
-    def forward(self, x: Array) -> Array:
+    def forward(self, x: Any) -> Array:
         """Return the explained output: the logits. What only relevance needs is not computed.
 
         Parameters
         ----------
-        x : array, shape (N, ...)
-            A batch, cast to the network's number type.
+        x : array, shape (N, ...), or tuple or dict of arrays
+            A batch, cast to the network's number type; for several inputs, one batch for each, in order or by name.
 
         Returns
         -------
@@ -103,11 +103,11 @@ class Prepared:
 
     def explain(
         self,
-        x: Array,
+        x: Any,
         target: int | Array | None = None,
         seed: str | float | Array = "logit",
         budget: float | Budget | None = None,
-    ) -> Array:
+    ) -> Any:
         """Return the relevance of each value of `x`.
 
         Where numbers may become too large for the dtype, or relevance is not finite, the result is that of
@@ -115,8 +115,8 @@ class Prepared:
 
         Parameters
         ----------
-        x : array, shape (N, ...)
-            A batch, cast to the network's number type.
+        x : array, shape (N, ...), or tuple or dict of arrays
+            A batch, cast to the network's number type; for several inputs, one batch for each, in order or by name.
         target : int, array of int, or None
             As in `lrpref.explain`.
         seed : str, float or array, default "logit"
@@ -126,8 +126,8 @@ class Prepared:
 
         Returns
         -------
-        array, shape (N, ...)
-            The relevance of the input.
+        array, shape (N, ...), or tuple or dict of arrays
+            The relevance of the input; of several inputs, in the form in which they were given.
 
         Raises
         ------
@@ -141,17 +141,17 @@ class Prepared:
         """
         budget = budget if isinstance(budget, Budget) else Budget(inf if budget is None else budget)
         x = self.net.cast(x)
-        check(self.start, tuple(x.shape), target, seed)
+        check(self.start, self.net.shape_of(x), target, seed)
         with self._at_work(x) as workers:
             return self._pass(x, workers, budget=budget)._explained(target, seed, workers, budget)
 
-    def run(self, x: Array) -> ForwardPass:
+    def run(self, x: Any) -> ForwardPass:
         """Return one forward pass, from which any number of targets can be explained.
 
         Parameters
         ----------
-        x : array, shape (N, ...)
-            A batch, cast to the network's number type.
+        x : array, shape (N, ...), or tuple or dict of arrays
+            As in `explain`.
 
         Returns
         -------
@@ -162,14 +162,14 @@ class Prepared:
         with self._at_work(x) as workers:
             return self._pass(x, workers)
 
-    def trace(self, x: Array, target: int | Array | None = None, seed: str | float | Array = "logit") -> FastTrace:
+    def trace(self, x: Any, target: int | Array | None = None, seed: str | float | Array = "logit") -> FastTrace:
         """Explain, and return also the relevance at every node and the form in which each was computed.
 
         No ledger is kept: use `lrpref.trace` for one.
 
         Parameters
         ----------
-        x : array, shape (N, ...)
+        x : array, shape (N, ...), or tuple or dict of arrays
             As in `explain`.
         target : int, array of int, or None
             As in `explain`.
@@ -182,24 +182,25 @@ class Prepared:
             The explanation and the relevance at every node.
         """
         x = self.net.cast(x)
-        check(self.start, tuple(x.shape), target, seed)
+        check(self.start, self.net.shape_of(x), target, seed)
         with self._at_work(x) as workers:
             return self._pass(x, workers, everything=True)._trace(target, seed, workers)
 
-    def _fitting(self, x: Array) -> Array:
+    def _fitting(self, x: Any) -> Any:
         """The batch, cast; raises ShapeError or InputError."""
         x = self.net.cast(x)
-        self.net.shapes(tuple(x.shape))
+        self.net.shapes(self.net.shape_of(x))
         return x
 
-    def _at_work(self, x: Array) -> AbstractContextManager[Workers]:
+    def _at_work(self, x: Any) -> AbstractContextManager[Workers]:
         """Workers for inputs like `x`: one for inputs so small that a second would slow it down."""
-        threads = 1 if self.threads is None and x.size < SMALL else self.threads
-        return at_work(array_namespace(x), threads, self.store)
+        batches = list(self.net.by_name(x).values())
+        threads = 1 if self.threads is None and sum(batch.size for batch in batches) < SMALL else self.threads
+        return at_work(array_namespace(batches[0]), threads, self.store)
 
     def _pass(
         self,
-        x: Array,
+        x: Any,
         workers: Workers,
         remember: bool = True,
         everything: bool = False,
@@ -210,10 +211,10 @@ class Prepared:
         `remember` keeps what relevance needs, else only the explained output is kept; `everything` keeps the value of
         every step.
         """
-        wanted = self._wanted() if remember else {INPUT, self.start.node}
+        wanted = self._wanted() if remember else {*self.net.inputs, self.start.node}
         if everything:
             wanted |= {placed.output for placed in self.steps}
-        values, kept = {INPUT: channels_last(x)}, {}
+        values, kept = {name: channels_last(batch) for name, batch in self.net.by_name(x).items()}, {}
         last_read = {read: k for k, placed in enumerate(self.steps) for read in placed.inputs}
         for k, placed in enumerate(self.steps):
             budget.check(placed.nodes[0], "forward pass")
@@ -223,12 +224,12 @@ class Prepared:
             for read in placed.inputs:
                 if last_read[read] == k and read not in wanted:
                     values.pop(read, None)
-        return ForwardPass(self, values, kept, workers.in_range())
+        return ForwardPass(self, values, kept, workers.in_range(), by_name=isinstance(x, Mapping))
 
     def _wanted(self) -> set[str]:
-        """The nodes whose values the way back needs, and the explained one."""
+        """The nodes whose values the way back needs, the inputs, and the explained one."""
         forms = arrivals(self.steps)
-        wanted = {INPUT, self.start.node}
+        wanted = {*self.net.inputs, self.start.node}
         for placed in self.steps:
             mixed = {read for read in placed.inputs if placed.sends == CARRIED and forms[read] != CARRIED}
             wanted |= set(placed.inputs) if placed.step.needs_inputs else mixed
@@ -253,12 +254,24 @@ class ForwardPass:
         Node -> what its step remembers.
     in_range : bool
         Whether every sum is certain to be finite. If not, the plain walk computes everything.
+    by_name : bool, default False
+        Whether several inputs were given as a dict, so that their relevance is returned as one.
     """
 
     prepared: Prepared
     values: Mapping[str, Array]
     kept: dict[str, Any]
     in_range: bool
+    by_name: bool = False
+
+    @property
+    def batch(self) -> Any:
+        """The batch, cast, in the form in which it was given."""
+        return self._as_given({name: channels_first(self.values[name]) for name in self.prepared.net.inputs})
+
+    def _as_given(self, values: Mapping[str, Any]) -> Any:
+        """One value per input in the form in which the batch was given."""
+        return self.prepared.net.as_given(values, like={} if self.by_name else ())
 
     @property
     def logits(self) -> Array:
@@ -266,9 +279,9 @@ class ForwardPass:
         start = self.prepared.start
         if self.in_range:
             return channels_first(self.values[start.node])
-        return start.net.up_to(start.node).forward(channels_first(self.values[INPUT]))
+        return start.net.up_to(start.node).forward(self.batch)
 
-    def explain(self, target: int | Array | None = None, seed: str | float | Array = "logit") -> Array:
+    def explain(self, target: int | Array | None = None, seed: str | float | Array = "logit") -> Any:
         """Return the relevance of the input for one output per sample.
 
         Parameters
@@ -280,15 +293,16 @@ class ForwardPass:
 
         Returns
         -------
-        array, shape (N, ...) or (K, ...)
-            The relevance of the input, one map per sample or per target.
+        array, shape (N, ...) or (K, ...), or tuple or dict of arrays
+            The relevance of the input, one map per sample or per target; of several inputs, in the form in which they
+            were given.
 
         Raises
         ------
         InputError, ShapeError, TargetError
             As `lrpref.explain` does.
         """
-        with self.prepared._at_work(self.values[INPUT]) as workers:
+        with self.prepared._at_work(self._as_given(self.values)) as workers:
             return replace(self, kept=dict(self.kept))._explained(target, seed, workers)
 
     def _explained(
@@ -297,10 +311,10 @@ class ForwardPass:
         seed: str | float | Array,
         workers: Workers,
         budget: Budget = UNLIMITED,
-    ) -> Array:
+    ) -> Any:
         """The relevance of the input. Empties `kept`, so that what has been used is released at once."""
         R = self._relevance(target, seed, workers, None, budget)
-        return self._walk(target, seed, budget).relevance if R is None else R
+        return self._walk(target, seed, budget).relevance if R is None else self._as_given(R)
 
     def _trace(self, target: int | Array | None, seed: str | float | Array, workers: Workers) -> FastTrace:
         """The relevance at every node; for a pass that kept the value of every step. Empties `kept`."""
@@ -309,11 +323,12 @@ class ForwardPass:
         if R is None:
             walked = self._walk(target, seed)
             return FastTrace(walked.relevance, walked.logits, walked.at, self.prepared.forms)
-        return FastTrace(R, self.logits, {**at, INPUT: R}, self.prepared.forms)
+        return FastTrace(self._as_given(R), self.logits, {**at, **R}, self.prepared.forms)
 
     def _walk(self, target: int | Array | None, seed: str | float | Array, budget: Budget = UNLIMITED) -> Trace:
         """The plain walk, which names the nodes and samples where something is not finite."""
-        x = _repeated(channels_first(self.values[INPUT]), target)
+        net = self.prepared.net
+        x = self._as_given({name: _repeated(batch, target) for name, batch in net.by_name(self.batch).items()})
         return walk(self.prepared.start, self.prepared.rules, x, target, seed, budget)
 
     def _relevance(
@@ -323,8 +338,8 @@ class ForwardPass:
         workers: Workers,
         seen: dict[str, Array] | None = None,
         budget: Budget = UNLIMITED,
-    ) -> Array | None:
-        """The relevance of the input, with the warning for the first problem; None if it may not be finite.
+    ) -> dict[str, Array] | None:
+        """The relevance of every input, with the warning for the first problem; None if it may not be finite.
 
         `seen` receives the relevance at every node on the way.
         """
@@ -333,17 +348,18 @@ class ForwardPass:
         start, logits = self.prepared.start, _repeated(self.logits, target)
         with quiet():
             R = seed_relevance(start, logits, target_index(logits, target, seed), seed)
-            R = channels_first(self._back(channels_last(R), workers, seen, self.kept, budget))
-        if not (workers.in_range() and all_finite(R)):
+            found = self._back(channels_last(R), workers, seen, self.kept, budget)
+            relevance = {name: channels_first(R_i) for name, R_i in found.items()}
+        if not (workers.in_range() and all(map(all_finite, relevance.values()))):
             return None
         for problem in workers.problems[:1]:
             warn(problem)
-        return R
+        return relevance
 
     def _back(
         self, R: Array, workers: Workers, seen: dict[str, Array] | None, kept: dict[str, Any], budget: Budget
-    ) -> Array:
-        """From relevance at the explained node to relevance at the input, both with channels last. Empties `kept`."""
+    ) -> dict[str, Array]:
+        """From relevance at the explained node to that at the inputs, all with channels last. Empties `kept`."""
         steps, forms = self.prepared.steps, arrivals(self.prepared.steps)
         at = {self.prepared.start.node: R}
         for placed in reversed(steps):
@@ -359,8 +375,14 @@ class ForwardPass:
                 if placed.sends == CARRIED and forms[read] != CARRIED:
                     sent = self.values[read] * sent
                 at[read] = sum_of_messages(at[read], sent, workers) if read in at else sent
-        found = at[INPUT]
-        return self.values[INPUT] * found if forms[INPUT] == CARRIED else found
+        return {name: self._arrived(name, at.get(name), forms, len(R)) for name in self.prepared.net.inputs}
+
+    def _arrived(self, name: str, found: Array | None, forms: Mapping[str, str], N: int) -> Array:
+        """The relevance at an input; zeros if the explained output does not depend on it."""
+        value = self.values[name]
+        if found is None:
+            return array_namespace(value).zeros((N, *value.shape[1:]), dtype=value.dtype)
+        return value * found if forms[name] == CARRIED else found
 
 
 def _repeated(batch: Array, target: int | Array | None) -> Array:
@@ -378,17 +400,17 @@ class FastTrace:
 
     Parameters
     ----------
-    relevance : array, shape (N, ...)
-        Shaped like the input.
+    relevance : array, shape (N, ...), or tuple or dict of arrays
+        Shaped like the input; for several inputs, in the form in which they were given.
     logits : array, shape (N, ...)
         The output that was explained.
     at : mapping
-        Node name -> relevance at that node's output ("input" included).
+        Node name -> relevance at that node's output; includes every input by its name ("input").
     forms : mapping
         Node name -> the form in which it was computed.
     """
 
-    relevance: Array
+    relevance: Any
     logits: Array
     at: Mapping[str, Array]
     forms: Mapping[str, str]
@@ -399,7 +421,7 @@ def prepare(
     rule: str | Rule | Composite = DEFAULT_RULE,
     form: str = "direct",
     node: str | None = None,
-    shape: tuple[int, ...] | None = None,
+    shape: Any = None,
     threads: int | None = None,
 ) -> Prepared:
     """Prepare a network to explain inputs under one composite, fast.
@@ -424,7 +446,8 @@ def prepare(
     node : str or None
         The node whose output is explained; None for the one that holds the logits, as in `lrpref.trace`.
     shape : tuple of int, or None
-        The shape of one input, such as (3, 224, 224), so that small images get small tiles. Not required.
+        The shape of one sample, such as (3, 224, 224), so that small images get small tiles. Not required. For several
+        inputs, a tuple or dict with the shape of each.
     threads : int or None
         The number of threads, from 1 to 1024; None for one per core.
 
@@ -455,8 +478,9 @@ def prepare(
     check_network(net)
     if threads is not None:
         check_integer(threads, "threads", least=1, most=MOST_THREADS)
-    if shape is not None and not is_shape(shape):
-        raise ParameterError(f"shape must be that of one input, such as (3, 224, 224), got {shown(shape)}")
+    for one in () if shape is None else net.by_name(shape, "shape").values():
+        if not is_shape(one):
+            raise ParameterError(f"shape must be that of one sample, such as (3, 224, 224), got {shown(one)}")
     if is_one_of(form, ["plain"]):
         raise ParameterError(
             "a prepared network has no form 'plain'; use lrpref.explain(..., form='plain') or lrpref.trace"
@@ -469,13 +493,19 @@ def prepare(
             f"{net.dtype} on {net.backend}: use lrpref.explain(..., form='plain')"
         )
     rules, start = resolve(rule).assign(net), start_at(net, node)
+    shapes = {} if shape is None else start.net.shapes(_one_sample(net, shape))
     with quiet():
-        steps = tuple(build(start.net, rules, start.node, form, shape))
+        steps = tuple(build(start.net, rules, start.node, form, shapes))
     return Prepared(net, rules, start, steps, threads)
 
 
 MOST_THREADS = 1024
 """The largest number of threads that `prepare` accepts."""
+
+
+def _one_sample(net: Network, shape: Any) -> Any:
+    """The shape of a batch of one sample, for the shape of one sample."""
+    return net.as_given({name: (1, *one) for name, one in net.by_name(shape).items()}, like=shape)
 
 
 def can_prepare(net: Network) -> bool:

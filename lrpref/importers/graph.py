@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import chain, count
+from math import prod
+from typing import Any
 
 import numpy as np
 
 from ..backend import to_numpy
 from ..errors import ConversionError, LrprefError
-from ..layers import Layer, LogSoftmax, Softmax
+from ..layers import Conv2D, Dense, Flatten, Layer, LogSoftmax, Reshape, Scale, Slice, Softmax
 from ..network import INPUT, Network
 
 Shape = tuple[int, ...]
@@ -24,22 +27,56 @@ def require(condition: bool, why: str) -> None:
         raise ConversionError(why)
 
 
+def reshaped(before: Shape, after: Shape) -> list[Layer]:
+    """Return the layer for a change of the samples' shape, none if it stays; refuse to move values between samples.
+
+    Sizes of images are left open where that is possible: an image whose rows and columns become one axis may have any.
+    """
+    require(
+        before[:1] == after[:1] and prod(before) == prod(after),
+        f"reshaping from {before} to {after} is not supported: it would move values from one sample to another",
+    )
+    if before == after:
+        return []
+    if len(after) == 2:
+        return [Flatten()]
+    return [Reshape((after[1], -1) if len(after) == 3 and after[1] == before[1] else after[1:])]
+
+
+def cells(axis: int, numbers: Sequence[int], n: int) -> list[Layer]:
+    """Return the layer that reads these cells, counted from 0, of `n` along an axis; none for all of them in order."""
+    if list(numbers) == list(range(n)):
+        return []
+    step = numbers[1] - numbers[0] if len(numbers) > 1 else 1
+    found = range(numbers[0], numbers[0] + step * len(numbers), step) if numbers and step else range(0)
+    require(
+        bool(numbers) and list(found) == list(numbers),
+        f"it reads the cells {list(numbers)[:8]} along axis {axis}; only evenly spaced cells are supported",
+    )
+    return [Slice(axis, found.start, found.stop if found.stop >= 0 else None, step)]
+
+
 class Graph:
     """The nodes of a network under construction; each operation adds a chain of layers, empty for an identity.
+
+    It begins with the shape of the example, or with that of the example of every input by its name.
 
     Attributes
     ----------
     nodes : list of (str, Layer, list of str)
         Name, layer and names of inputs, as `Network` takes them.
     shapes : dict of str to tuple
-        The shape of every node's output, and of "input".
+        The shape of every node's output, and of every input.
+    inputs : tuple of str
+        The names of the inputs.
     bound : list of str
         What was computed for the size of the example, so that the network is valid for that size only.
     """
 
-    def __init__(self, input_shape: Shape) -> None:
+    def __init__(self, input_shape: Shape | Mapping[str, Shape]) -> None:
         self.nodes: list[tuple[str, Layer, list[str]]] = []
-        self.shapes: dict[str, Shape] = {INPUT: input_shape}
+        self.shapes: dict[str, Shape] = {INPUT: input_shape} if isinstance(input_shape, tuple) else {**input_shape}
+        self.inputs = tuple(self.shapes)
         self.bound: list[str] = []
 
     def add(self, layers: Sequence[Layer], inputs: Sequence[str], names: Sequence[str]) -> str:
@@ -70,13 +107,13 @@ class Graph:
         self.replace(name, LogSoftmax())
 
     def layer(self, name: str) -> Layer | None:
-        """Return the layer at a node; None for the input."""
+        """Return the layer at a node; None for an input."""
         return next((layer for node, layer, _ in self.nodes if node == name), None)
 
     def network(self, output: str) -> Network:
         """Return the network up to the node `output`, without unused nodes; raises ConversionError."""
         try:
-            return Network(list(self._reaching(output)))
+            return Network(list(self._reaching(output)), inputs=self.inputs)
         except LrprefError as error:
             raise ConversionError(f"the operations do not form a valid network: {error}") from error
 
@@ -96,7 +133,15 @@ class Graph:
         return (node for node in self.nodes if node[0] in wanted)
 
 
-def verify(net: Network, x: np.ndarray, expected: np.ndarray, original: str, hint: str = "") -> None:
+def merged(before: Layer | None, scale: Layer) -> Layer | None:
+    """Merge a layer without bias and the addition of a constant to its output; None if the layers are anything else."""
+    if not (isinstance(scale, Scale) and isinstance(before, Dense | Conv2D | Scale)):
+        return None
+    only_adds = scale.bias is not None and bool(np.all(np.asarray(scale.weight) == 1))
+    return replace(before, bias=scale.bias) if only_adds and before.bias is None else None
+
+
+def verify(net: Network, x: Any, expected: np.ndarray, original: str, hint: str = "") -> None:
     """Raise ConversionError unless the network computes `expected` on `x`; the message gives the largest difference.
 
     `original` names what computed `expected`, as in "the module"; `hint` is a possible cause for the message.
@@ -163,6 +208,18 @@ def fixed_where_unproven(
         return net
     sizes = [None if axis in free else n for axis, n in enumerate(shape)]
     return Network(net.nodes, sizes[1:], "the file declares that size; export it with free axes for other sizes")
+
+
+def fixed_for_several(net: Network, shapes: Mapping[str, Shape]) -> Network:
+    """Return a network of several inputs that was verified at these shapes, fixed to those of more than two axes.
+
+    The sizes of several images may depend on one another, so no other size is tried.
+    """
+    sizes = [None if len(shape) < 3 else shape[1:] for shape in shapes.values()]
+    if not any(sizes):
+        return net
+    why = "a network of several inputs is checked at one size; import again with an example of your size"
+    return Network(net.nodes, sizes, why, net.inputs)
 
 
 def larger(shape: Shape, free: Collection[int]) -> Shape:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -31,12 +31,14 @@ from ..layers.window import padded
 from ..network import INPUT, Network
 from ..weights import MAX_BYTES
 from ..weights.state_dict import as_array
-from .graph import Graph, Shape, fixed_where_unproven, require, verify
+from .graph import Graph, Shape, fixed_for_several, fixed_where_unproven, merged, require, verify
 from .layout import Layout, channels_last, plain
+from .onnx_call import Activation, Call
 from .onnx_evaluator import evaluated, evaluated_all
-from .onnx_file import CLASSICAL, DOMAINS, FLOATING, Model, fixed_shape, in_words, read_model
+from .onnx_file import CLASSICAL, DOMAINS, FLOATING, Declared, Model, fixed_shape, in_words, read_model
 from .onnx_folding import FOLDED, check_rounding, folded_size
-from .onnx_operations import ANY_ORDER, OPERATIONS, OUTPUT, SUPPORTED, Activation, Call, merged
+from .onnx_moves import PARTED
+from .onnx_operations import ANY_ORDER, OPERATIONS, OUTPUT, SUPPORTED
 from .onnx_patterns import PARTS, Found, activations, reached
 from .onnx_refusals import kind, label, place, unsupported
 
@@ -58,9 +60,10 @@ def from_onnx(
     ----------
     path : str or path-like
         An .onnx file. Weights stored in separate files must be inside its folder.
-    example : array or None
-        An input in the file's layout, on which the network is checked. None draws one at random; the file must then
-        declare the shape of its input.
+    example : array, tuple or dict of arrays, or None
+        An input in the file's layout, on which the network is checked; for several inputs, one for each, in the order
+        of the file or by their names in it. None draws one at random; the file must then declare the shape of its
+        input.
     output : str or None
         The output to import, if the file has several.
     max_bytes : int
@@ -71,13 +74,13 @@ def from_onnx(
     -------
     Network
         The network, in float64 if the file's input is, otherwise in float32. It takes images as (N, C, H, W), whatever
-        their layout in the file.
+        their layout in the file. Several inputs have the names and the order that they have in the file.
 
     Raises
     ------
     ConversionError
-        If an operation is not supported, the file has several inputs, the output or the input's shape is missing, or
-        the network does not compute the same function. The message names the node.
+        If an operation is not supported, an input holds no floating-point numbers, the output or the input's shape is
+        missing, or the network does not compute the same function. The message names the node.
     WeightsError
         If the file does not exist, is damaged or inconsistent, or too large.
     LrprefError
@@ -92,8 +95,8 @@ def imported(
     output: str | None = None,
     max_bytes: int = MAX_BYTES,
     shape: Shape | None = None,
-) -> tuple[Network, Shape]:
-    """Import a file as `from_onnx` does; return the network and the shape of one of its inputs.
+) -> tuple[Network, Shape | None]:
+    """Import a file as `from_onnx` does; return the network and the shape of one sample, None for several inputs.
 
     `shape` is that of one input in the file's layout; it is needed if there is no example and the file does not declare
     the shape.
@@ -103,24 +106,29 @@ def imported(
     model = read_model(path, output, max_bytes)
     try:
         _check_known(model)
-        x = _example(model, example, shape, max_bytes)
-        twin = _twin(onnx, model, x.shape)
-        importer = _Importer(onnx, model, twin, x.shape, max_bytes)
+        x = _examples(model, example, shape, max_bytes)
+        shapes = {name: part.shape for name, part in x.items()}
+        twin = _twin(onnx, model, shapes)
+        importer = _Importer(onnx, model, twin, shapes, max_bytes)
         net, last = importer.network()
         own = importer.compare(net, last, twin, x)
 
         def prove(shape: Shape) -> None:
             importer.check_memory(shape)
-            batch = model.shape[0] if model.shape and model.shape[0] else 1
-            z = np.random.default_rng(1).normal(size=importer.input_layout.shape((batch, *shape)))
-            importer.compare(net, last, _twin(onnx, model, z.shape), z)
+            [(name, told)] = model.inputs.items()
+            batch = told[0] if told and told[0] else 1
+            z = np.random.default_rng(1).normal(size=importer.layouts[name].shape((batch, *shape)))
+            importer.compare(net, last, _twin(onnx, model, {name: z.shape}), {name: z})
 
-        net = fixed_where_unproven(net, own.shape, importer.free_axes(), importer.graph.bound, prove)
+        if len(own) == 1:
+            net = fixed_where_unproven(net, own[INPUT], importer.free_axes(), importer.graph.bound, prove)
+        else:
+            net = fixed_for_several(net, own)
     except (ConversionError, WeightsError) as error:
         raise type(error)(f"{path}: {error}") from error
     except MemoryError as error:
         raise ConversionError(f"{path}: {reason(error)}; give a smaller example, or a lower max_bytes") from error
-    return net if model.double else net.astype(np.float32), own.shape[1:]
+    return net if model.double else net.astype(np.float32), own[INPUT][1:] if len(own) == 1 else None
 
 
 def _check_known(model: Model) -> None:
@@ -130,14 +138,43 @@ def _check_known(model: Model) -> None:
             raise ConversionError(f"node {label(node)!r} ({kind(node)}): {unsupported(node, SUPPORTED)}{place(node)}")
 
 
-def _example(model: Model, example: Any, given: Shape | None, max_bytes: int) -> np.ndarray:
-    """Return the input for the final check, in float64; raises ConversionError if its shape does not fit the file."""
-    if example is None:
-        shape = fixed_shape(model, given)
-        require(prod(shape) * 8 <= max_bytes, f"an input of shape {shape} needs more memory than max_bytes={max_bytes}")
-        return np.random.default_rng(0).normal(size=shape)
+def _examples(model: Model, example: Any, given: Shape | None, max_bytes: int) -> dict[str, np.ndarray]:
+    """Return the example of each input, in float64, by its name in the file."""
+    names = list(model.inputs)
+    if len(names) == 1:
+        examples = {names[0]: example}
+    elif example is None:
+        require(given is None, f"the file has {len(names)} inputs; give an example of each, not one shape")
+        examples = dict.fromkeys(names)
+    elif isinstance(example, Mapping) and set(example) == set(names):
+        examples = {name: example[name] for name in names}
+    else:
+        require(
+            isinstance(example, tuple | list) and len(example) == len(names),
+            f"the file has {len(names)} inputs; the example must be a tuple of arrays for {', '.join(names)}, in this "
+            "order, or a dict by these names",
+        )
+        examples = dict(zip(names, example, strict=True))
+    batch = next((told[0] for told in model.inputs.values() if told and told[0]), 2)
+    rng = np.random.default_rng(0)  # one for all: equal numbers would hide inputs that are mixed up
+    return {
+        name: _drawn(rng, fixed_shape(model.inputs[name], given, batch), max_bytes)
+        if part is None
+        else _checked(part, model.inputs[name])
+        for name, part in examples.items()
+    }
+
+
+def _drawn(rng: np.random.Generator, shape: Shape, max_bytes: int) -> np.ndarray:
+    """Return a random example of one input; raises ConversionError if it needs more memory than allowed."""
+    require(prod(shape) * 8 <= max_bytes, f"an input of shape {shape} needs more memory than max_bytes={max_bytes}")
+    return rng.normal(size=shape)
+
+
+def _checked(example: Any, declared: Declared) -> np.ndarray:
+    """Return the example of one input, in float64; raises ConversionError if its shape does not fit the file."""
     x = _as_float64(example)
-    told = model.shape or (None,) * x.ndim
+    told = declared or (None,) * x.ndim
     fits = len(told) == x.ndim and all(n in (None, m) for n, m in zip(told, x.shape, strict=True))
     require(fits, f"the example has shape {x.shape}, the file expects {in_words(told)}")
     return x
@@ -154,11 +191,11 @@ def _as_float64(example: Any) -> np.ndarray:
 # ---- the file in float64, for the reference evaluator ----------------------------------------------------------
 
 
-def _twin(onnx: Any, model: Model, shape: Shape) -> Any:
+def _twin(onnx: Any, model: Model, shapes: Mapping[str, Shape]) -> Any:
     """Return the model in float64, with its weights as further inputs; raises WeightsError if it is invalid."""
     double, kinds = onnx.TensorProto.DOUBLE, onnx.helper
     try:
-        values = [kinds.make_tensor_value_info(model.input, double, shape)]
+        values = [kinds.make_tensor_value_info(name, double, shape) for name, shape in shapes.items()]
         for name, value in model.constants.items():
             kind = double if value.dtype.kind == "f" else kinds.np_dtype_to_tensor_dtype(value.dtype)
             values.append(kinds.make_tensor_value_info(name, kind, value.shape))
@@ -207,13 +244,15 @@ class _Importer:
         These, and the constants computed from them.
     sized : set of str
         The constants computed from shapes.
+    layouts : dict of str to Layout
+        The layout of every input.
     at : dict of str to Activation
         The activations.
     patterns : dict of str to Found
         The outputs of activation functions that are written as several operations.
     """
 
-    def __init__(self, onnx: Any, model: Model, twin: Any, shape: Shape, max_bytes: int) -> None:
+    def __init__(self, onnx: Any, model: Model, twin: Any, shapes: Mapping[str, Shape], max_bytes: int) -> None:
         self.onnx, self.model, self.twin, self.max_bytes = onnx, model, twin, max_bytes
         with quiet():  # NaN is refused by the layers
             self.weights = {k: v.astype(np.float64) if v.dtype.kind == "f" else v for k, v in model.constants.items()}
@@ -223,11 +262,15 @@ class _Importer:
         self.known = dict(self.weights)
         self.sized: set[str] = set()
         self.readers = Counter(name for node in model.nodes for name in node.input) + Counter([model.output])
-        self.input_layout = (channels_last if _channels_last(model, shape) else plain)(len(shape))
-        own = tuple(int(shape[k]) for k in np.argsort(self.input_layout.axes))
-        self.graph = Graph(own)
-        self.at = {model.input: Activation(INPUT, own, self.input_layout)}
-        self.cells = prod(own) + sum(value.size for value in self.weights.values())
+        self.layouts = {
+            name: (channels_last if _channels_last(model, name, shape) else plain)(len(shape))
+            for name, shape in shapes.items()
+        }
+        self.own_names = {name: name if len(shapes) > 1 else INPUT for name in shapes}
+        own = {name: tuple(shape[k] for k in np.argsort(self.layouts[name].axes)) for name, shape in shapes.items()}
+        self.graph = Graph({self.own_names[name]: shape for name, shape in own.items()})
+        self.at = {name: Activation(self.own_names[name], own[name], self.layouts[name]) for name in own}
+        self.cells = sum(map(prod, own.values())) + sum(value.size for value in self.weights.values())
         self.work, self.patches = 0, 0
 
     def network(self) -> tuple[Network, Layout]:
@@ -243,25 +286,28 @@ class _Importer:
                 raise ConversionError(f"node {label(node)!r} ({kind(node)}): {what}{place(node)}") from error
         require(self.model.output in self.at, "the output of the file does not depend on its input")
         last = self.at[self.model.output]
-        require(last.name != INPUT, "the output of the file is its input; there is no layer to import")
+        require(last.name not in self.graph.inputs, "the output of the file is its input; there is no layer to import")
         require(
             last.layout.order is None,
             "the output is a flattened (N, H, W, C) image; the network would return its features in another order",
         )
         return self.graph.network(last.name), last.layout
 
-    def compare(self, net: Network, last: Layout, twin: Any, x: np.ndarray) -> np.ndarray:
-        """Return `x` in lrpref's layout; raises ConversionError unless network and file agree on it."""
-        expected = evaluated(twin, {**self.weights, self.model.input: x}, self.model.output)
-        own = np.transpose(x, np.argsort(self.input_layout.axes))
+    def compare(self, net: Network, last: Layout, twin: Any, x: Mapping[str, np.ndarray]) -> dict[str, Shape]:
+        """Return the shapes of `x` in lrpref's layout, by the names of the network's inputs.
+
+        Raises ConversionError unless network and file agree on it.
+        """
+        expected = evaluated(twin, {**self.weights, **x}, self.model.output)
+        own = {self.own_names[k]: np.transpose(part, np.argsort(self.layouts[k].axes)) for k, part in x.items()}
         expected = np.transpose(expected, np.argsort(last.axes)) if expected.ndim == len(last.axes) else expected
-        verify(net, own, expected, "the file", "docs/import.md describes the limits of the import")
-        return own
+        verify(net, net.as_given(own, ()), expected, "the file", "docs/import.md describes the limits of the import")
+        return {name: tuple(part.shape) for name, part in own.items()}
 
     def free_axes(self) -> list[int]:
-        """Return the axes of rows and columns that the file leaves free, in lrpref's layout."""
-        told = self.model.shape
-        return [own for k, own in enumerate(self.input_layout.axes) if own > 1 and (told is None or told[k] is None)]
+        """Return the axes of rows and columns that the file leaves free for its only input, in lrpref's layout."""
+        [(name, told)] = self.model.inputs.items()
+        return [own for k, own in enumerate(self.layouts[name].axes) if own > 1 and (told is None or told[k] is None)]
 
     def check_memory(self, shape: Shape) -> None:
         """Raise ConversionError if activations or patches on a larger input need more memory than allowed."""
@@ -284,18 +330,27 @@ class _Importer:
             if sizes or self.sized.intersection(node.input):
                 self.sized.update(node.output)
             return
-        result = node.output[OUTPUT.get(kind(node), 0)]
-        for name in node.output:
-            require(
-                name == result or not self.readers[name],
-                f"its output {name!r} is used; only its output {result!r} is supported",
-            )
         if kind(node) not in OPERATIONS:
             raise ConversionError(unsupported(node, SUPPORTED, on_activations=True))
+        if kind(node) in PARTED:
+            for part in (part for part, name in enumerate(node.output) if self.readers[name]):
+                self._result(node, part)
+            return
+        result = OUTPUT.get(kind(node), 0)
+        for name in node.output:
+            require(
+                name == node.output[result] or not self.readers[name],
+                f"its output {name!r} is used; only its output {node.output[result]!r} is supported",
+            )
+        self._result(node, result)
+
+    def _result(self, node: Any, part: int) -> None:
+        """Convert one of an operation's results."""
         attributes = {a.name: _python(self.onnx.helper.get_attribute_value(a)) for a in node.attribute}
         inputs = tuple(self.at.get(name, self.known.get(name)) for name in node.input)
         first = next(name for name in node.input if name in self.at)
-        call = Call(kind(node), attributes, inputs, self.model.opset, self.graph.layer(self.at[first].name))
+        before = self.graph.layer(self.at[first].name)
+        call = Call(kind(node), attributes, inputs, self.model.opset, before, part, len(node.output))
         layers, layout = OPERATIONS[kind(node)](call)
         if self.sized.intersection(node.input) and node.op_type != "Reshape":
             call.bound.append("its arguments are computed")
@@ -303,7 +358,7 @@ class _Importer:
         if node.op_type == "Log":
             self.graph.take_logarithm(call.x.name, self.readers[node.input[0]] == 1)
         name = self._added(layers, [x.name for x in call.activations], node)
-        self.at[result] = Activation(name, self.graph.shapes[name], layout)
+        self.at[node.output[part]] = Activation(name, self.graph.shapes[name], layout)
 
     def _pattern(self, node: Any, found: Found) -> None:
         """Convert the last of several operations that compute an activation function together."""
@@ -422,13 +477,13 @@ def _python(value: Any) -> Any:
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
 
 
-def _channels_last(model: Model, shape: Shape) -> bool:
-    """Whether the file takes images as (N, H, W, C), to judge by the first operation that depends on the order of axes.
+def _channels_last(model: Model, name: str, shape: Shape) -> bool:
+    """Whether an input takes images as (N, H, W, C), to judge by the first operation that depends on the order of axes.
 
     The input is followed through operations that accept any order, up to a transposition to (N, C, H, W), or a reshape
     that amounts to one because C is 1, or up to any other operation. Signals (N, L, C) and volumes are recognised too.
     """
-    follow, rank = {model.input}, len(shape)
+    follow, rank = {name}, len(shape)
     first = (0, rank - 1, *range(1, rank - 1))
     for node in model.nodes if rank in (3, 4, 5) else ():
         if not follow.intersection(node.input) or node.op_type in ("Shape", "Size"):

@@ -33,6 +33,10 @@ FLOATING = (0, 1, 10, 11, 16)
 """The codes in onnx.TensorProto of undefined, float32, float16, float64 and bfloat16."""
 
 
+Declared = tuple[int | None, ...] | None
+"""The declared shape of an input."""
+
+
 @dataclass(frozen=True)
 class Model:
     """The content of a file that one of its outputs depends on.
@@ -47,22 +51,20 @@ class Model:
         The version of ONNX's operators.
     classical : int
         The version of the operators of classical machine learning; 0 if the file uses none.
-    input : str
-        The name of the input.
-    shape : tuple of int or None, or None
-        The declared shape of the input, None for each axis that is not fixed; None if no shape is declared.
+    inputs : dict of str to (tuple of int or None) or None
+        The names of the inputs and their declared shapes, None for each axis that is not fixed; None if no shape is
+        declared.
     output : str
         The name of the output.
     double : bool
-        Whether the input is declared as float64.
+        Whether an input is declared as float64.
     """
 
     nodes: tuple[Any, ...]
     constants: dict[str, np.ndarray]
     opset: int
     classical: int
-    input: str
-    shape: tuple[int | None, ...] | None
+    inputs: dict[str, Declared]
     output: str
     double: bool
 
@@ -96,14 +98,8 @@ def _model(onnx: Any, proto: Any, path: Path, output: str | None, max_bytes: int
     stored = {tensor.name: tensor for tensor in graph.initializer}
     stored_sparse = {tensor.values.name for tensor in graph.sparse_initializer}
     given = [value for value in graph.input if value.name not in stored and value.name not in stored_sparse]
-    require(
-        len(given) == 1,
-        f"lrpref supports one input; the file has {len(given)}: {', '.join(v.name for v in given)}",
-    )
-    kind = given[0].type.tensor_type
-    require(len(kind.shape.dim) <= MAX_AXES, f"the input {given[0].name!r} has more than {MAX_AXES} axes")
-    require(kind.elem_type in FLOATING, f"the input {given[0].name!r} must have a floating-point type")
-    dims = [d.dim_value if d.HasField("dim_value") and d.dim_value > 0 else None for d in kind.shape.dim]
+    require(bool(given), "the file has no input")
+    require(len(given) <= MAX_AXES, f"the file has {len(given)} inputs; at most {MAX_AXES} are supported")
     versions = [entry.version for entry in proto.opset_import if entry.domain in DOMAINS]
     require(bool(versions), "the file does not declare the version of ONNX's operators (opset) that it uses")
     read = {name for node in nodes for name in node.input}
@@ -113,11 +109,19 @@ def _model(onnx: Any, proto: Any, path: Path, output: str | None, max_bytes: int
         constants=_constants(onnx, {k: t for k, t in stored.items() if k in read}, sparse, nodes, path, max_bytes),
         opset=max(versions),
         classical=max((entry.version for entry in proto.opset_import if entry.domain == CLASSICAL), default=0),
-        input=given[0].name,
-        shape=tuple(dims) if kind.HasField("shape") else None,
+        inputs={value.name: _declared(value) for value in given},
         output=output,
-        double=kind.elem_type == onnx.TensorProto.DOUBLE,
+        double=any(value.type.tensor_type.elem_type == onnx.TensorProto.DOUBLE for value in given),
     )
+
+
+def _declared(value: Any) -> Declared:
+    """Return the declared shape of an input; raises ConversionError for one that holds no floating-point numbers."""
+    kind = value.type.tensor_type
+    require(len(kind.shape.dim) <= MAX_AXES, f"the input {value.name!r} has more than {MAX_AXES} axes")
+    require(kind.elem_type in FLOATING, f"the input {value.name!r} must have a floating-point type")
+    dims = [d.dim_value if d.HasField("dim_value") and d.dim_value > 0 else None for d in kind.shape.dim]
+    return tuple(dims) if kind.HasField("shape") else None
 
 
 def _output(graph: Any, output: str | None) -> str:
@@ -311,18 +315,18 @@ def _varint(message: memoryview, at: int) -> tuple[int, int]:
     raise ValueError("the file ends within a number")
 
 
-def fixed_shape(model: Model, given: Shape | None) -> Shape:
-    """Return the shape of an input: what the file declares, completed by the shape `given` of one input.
+def fixed_shape(declared: Declared, given: Shape | None, batch: int) -> Shape:
+    """Return the shape of an input: what the file declares, completed by the shape `given` of one sample.
 
-    A free batch axis becomes 2. Raises ConversionError if the two shapes differ or leave an axis undetermined.
+    A free batch axis becomes `batch`. Raises ConversionError if the two shapes differ or leave an axis undetermined.
     """
-    told = model.shape or (None,) * (1 + len(given or ()))
-    shape = tuple(n or m for n, m in zip(told, (2, *(given or told[1:])), strict=False))
+    told = declared or (None,) * (1 + len(given or ()))
+    shape = tuple(n or m for n, m in zip(told, (batch, *(given or told[1:])), strict=False))
     fits = given is None or (len(given) == len(told) - 1 and shape[1:] == given)
     require(fits, f"the input shape {given} does not fit; the file expects {in_words(told[1:])}")
-    if (model.shape is None and given is None) or None in shape:
+    if (declared is None and given is None) or None in shape:
         raise ConversionError(
-            f"the file does not determine the shape of its input, {in_words(model.shape)}; give an example, "
+            f"the file does not determine the shape of its input, {in_words(declared)}; give an example, "
             "or the shape (--input-shape of lrpref convert)"
         )
     return tuple(n for n in shape if n is not None)

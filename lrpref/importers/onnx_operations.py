@@ -2,40 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from math import prod
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from .._support.untrusted import MAX_AXES
-from ..errors import ConversionError
 from ..layers import (
     CELU,
     ELU,
     GELU,
     SELU,
     Add,
-    AvgPool2D,
     BatchNorm,
     Clip,
     Concat,
-    Conv2D,
-    Convolution,
     Dense,
     Dropout,
     Flatten,
-    GlobalAvgPool2D,
     HardSigmoid,
     HardSwish,
     Layer,
     LeakyReLU,
     LocalResponseNorm,
     LogSoftmax,
-    MaxPool2D,
+    Mean,
     Mish,
-    Pad2D,
     PReLU,
     ReLU,
     ReLU6,
@@ -48,124 +42,17 @@ from ..layers import (
     Tanh,
     Threshold,
 )
-from .graph import Shape, require
+from . import onnx_moves as moves
+from . import onnx_spatial as spatial
+from .graph import require
 from .layout import Layout, channels_last, plain
+from .onnx_call import Activation, Call, Step, axes_in_words
 from .onnx_evaluator import meant
 from .onnx_file import FLOATING
 from .onnx_patterns import PARTS, UNBOUNDED
 
-CONVOLUTIONS: Mapping[int, type[Layer]] = {2: Conv2D}
-MAX_POOLS: Mapping[int, type[Layer]] = {2: MaxPool2D}
-AVERAGE_POOLS: Mapping[int, type[Layer]] = {2: AvgPool2D}
-GLOBAL_AVERAGE_POOLS: Mapping[int, type[Layer]] = {2: GlobalAvgPool2D}
-PADS: Mapping[int, type[Layer]] = {2: Pad2D}
-"""The layer for each number of spatial axes."""
-
-SPATIAL = {1: "signals (N, C, L)", 2: "images (N, C, H, W)", 3: "volumes (N, C, D, H, W)"}
-"""What an array with each number of spatial axes is called in messages."""
-
 LARGEST = float(np.finfo(np.float32).max)
 """The value that exporters write for "no bound"."""
-
-
-@dataclass(frozen=True)
-class Activation:
-    """A value that depends on the input.
-
-    Parameters
-    ----------
-    name : str
-        The node of the imported network that computes it, or "input".
-    shape : tuple of int
-        The shape of that node's output.
-    layout : Layout
-        The layout of the file's array relative to that output.
-    """
-
-    name: str
-    shape: Shape
-    layout: Layout
-
-    @property
-    def foreign(self) -> Shape:
-        """The shape of the array in the file."""
-        return self.layout.shape(self.shape)
-
-
-@dataclass(frozen=True)
-class Call:
-    """One operation of the file.
-
-    Parameters
-    ----------
-    op : str
-        Its type.
-    attributes : mapping of str to value
-        Its attributes as Python values.
-    inputs : tuple of Activation, array or None
-        Activations and constants; None for an optional input that is omitted.
-    opset : int
-        The version of ONNX's operators.
-    before : Layer or None
-        The layer that computes the first activation; None for the network's input.
-    bound : list of str
-        What the conversion computes for the size of the example.
-    """
-
-    op: str
-    attributes: Mapping[str, Any]
-    inputs: tuple[Activation | np.ndarray | None, ...]
-    opset: int
-    before: Layer | None = None
-    bound: list[str] = field(default_factory=list)
-
-    @property
-    def x(self) -> Activation:
-        """The first input, which must be an activation."""
-        if not self.inputs or not isinstance(self.inputs[0], Activation):
-            raise ConversionError("the first input must be an activation, not a constant")
-        return self.inputs[0]
-
-    @property
-    def activations(self) -> list[Activation]:
-        """All inputs that are activations."""
-        return [value for value in self.inputs if isinstance(value, Activation)]
-
-    def constant(self, index: int, what: str) -> np.ndarray | None:
-        """Return an optional input that must be a constant; None if it is omitted. `what` names it in the message."""
-        value = self.inputs[index] if index < len(self.inputs) else None
-        if isinstance(value, Activation):
-            raise ConversionError(f"its {what} depends on the network's input; it must be a constant")
-        return value
-
-    def weight(self, index: int, what: str) -> np.ndarray:
-        """Return a required input that must be a constant."""
-        value = self.constant(index, what)
-        if value is None:
-            raise ConversionError(f"the input for its {what} is missing")
-        return value
-
-    def setting(self, name: str, index: int) -> Any:
-        """Return an attribute, which later versions of ONNX pass as an input, as Python numbers; None if omitted."""
-        if name in self.attributes:
-            return self.attributes[name]
-        value = self.constant(index, name)
-        return None if value is None else value.tolist()
-
-    def image(self, ranks: Collection[int] = (2,)) -> Activation:
-        """Return the first input, which must be (N, C, ...) with as many further axes as one of `ranks` says."""
-        expected = " or ".join(SPATIAL[rank] for rank in sorted(ranks))
-        require(len(self.x.shape) - 2 in ranks, f"expected {expected}, got shape {self.x.foreign}")
-        require(self.x.layout.plain, f"expected {expected}, got {axes_in_words(self.x.layout)}")
-        return self.x
-
-    def layer(self, by_rank: Mapping[int, type[Layer]]) -> Callable[..., Layer]:
-        """Return the class for the number of spatial axes of the first input, which must be (N, C, ...)."""
-        return by_rank[len(self.image(by_rank).shape) - 2]
-
-
-Step = tuple[list[Layer], Layout]
-"""The layers of an operation, and the layout of its result in the file."""
 
 
 def single(value: float) -> float:
@@ -173,64 +60,7 @@ def single(value: float) -> float:
     return float(np.float32(value))
 
 
-def axes_in_words(layout: Layout) -> str:
-    """Return the axes of images as text, such as "(N, H, W, C)"."""
-    names = {3: "NCL", 4: "NCHW", 5: "NCDHW"}.get(len(layout.axes)) or [f"axis {k}" for k in range(len(layout.axes))]
-    return f"({', '.join(names[axis] for axis in layout.axes)})"
-
-
 # ---- linear ----------------------------------------------------------------------------------------------------
-
-
-def _conv(call: Call) -> Step:
-    """Conv2D; two-dimensional, with constant weights"""
-    layer, x, w, b = call.layer(CONVOLUTIONS), call.x, call.weight(1, "weight"), call.constant(2, "bias")
-    require(w.ndim == len(x.shape), f"its weight has shape {w.shape}; it must have {len(x.shape)} axes, as its input")
-    kernel = w.shape[2:]
-    told = tuple(call.attributes.get("kernel_shape", kernel))
-    require(told == kernel, f"kernel_shape {told} does not match its weight of shape {w.shape}")
-    window = _window(call, x.shape, kernel)
-    return [layer(w, b, window.stride, window.padding, window.dilation, call.attributes.get("group", 1))], x.layout
-
-
-class Geometry(NamedTuple):
-    """Stride, padding (before and after, one axis after the other) and dilation of a window, for every spatial axis."""
-
-    stride: Shape
-    padding: Shape
-    dilation: Shape
-
-
-def _window(call: Call, shape: Shape, kernel: Shape) -> Geometry:
-    """Return how a kernel moves; "same" padding is computed for the size of the example."""
-    told, rank = call.attributes, len(kernel)
-    stride = _positive(told.get("strides", (1,) * rank), rank)
-    dilation = _positive(told.get("dilations", (1,) * rank), rank)
-    same = told.get("auto_pad", "NOTSET")
-    if same in ("SAME_UPPER", "SAME_LOWER"):
-        sizes = list(zip(shape[2:], kernel, stride, dilation, strict=True))
-        totals = [max((-(-n // s) - 1) * s + d * (k - 1) + 1 - n, 0) for n, k, s, d in sizes]
-        if any(k > 1 and s > 1 for _, k, s, _ in sizes):  # otherwise the padding is the same at every size
-            call.bound.append(f"its padding, auto_pad={same}, is computed")
-        less, more = [total // 2 for total in totals], [total - total // 2 for total in totals]
-        before, after = (less, more) if same == "SAME_UPPER" else (more, less)
-    else:
-        pads = list(told.get("pads", (0,) * 2 * rank)) if same == "NOTSET" else [0] * 2 * rank
-        require(len(pads) == 2 * rank, f"pads={tuple(pads)} must have {2 * rank} values, two for each spatial axis")
-        before, after = pads[:rank], pads[rank:]
-    return Geometry(stride, tuple(n for pair in zip(before, after, strict=True) for n in pair), dilation)
-
-
-def _positive(numbers: Sequence[int], rank: int) -> Shape:
-    """Return the numbers of a window's kernel, stride or dilation, one for each of `rank` spatial axes."""
-    require(
-        len(numbers) == rank and min(numbers) >= 1,
-        f"kernel, stride and dilation must be {_COUNT[rank]} each, got {tuple(numbers)}",
-    )
-    return tuple(numbers)
-
-
-_COUNT = {1: "one positive integer", 2: "two positive integers", 3: "three positive integers"}
 
 
 def _gemm(call: Call) -> Step:
@@ -256,10 +86,10 @@ def _matmul(call: Call) -> Step:
     )
     x, w, rank = call.x, call.weight(1, "matrix"), len(call.x.shape) - 2
     require(w.ndim == 2, f"its matrix has shape {w.shape}; it must have two axes")
-    if rank not in CONVOLUTIONS or x.layout.axes != channels_last(2 + rank).axes:
+    if rank not in spatial.CONVOLUTIONS or x.layout.axes != channels_last(2 + rank).axes:
         return [Dense(_features(x, w.T))], plain(2)
     require(w.shape[0] == x.shape[1], f"its matrix takes {w.shape[0]} channels, its input has {x.shape[1]}")
-    layer: Callable[..., Layer] = CONVOLUTIONS[rank]
+    layer: Callable[..., Layer] = spatial.CONVOLUTIONS[rank]
     return [layer(w.T.reshape(*w.T.shape, *(1,) * rank))], x.layout
 
 
@@ -278,7 +108,7 @@ def _batch_norm(call: Call) -> Step:
     x = call.x
     require(not call.attributes.get("training_mode", 0), "training_mode=1; export the model in inference mode")
     require(call.attributes.get("spatial", 1) == 1, "spatial=0, statistics per pixel, is not supported")
-    require(x.layout.own_axis(1) == 1, f"expected images (N, C, H, W), got {axes_in_words(x.layout)}")
+    require(x.layout.own_axis(1) == 1, f"expected channels on axis 1, got {axes_in_words(x.layout)}")
     weight, bias, mean, var = (
         x.layout.channels(call.weight(i, name).reshape(-1, *(1,) * (len(x.shape) - 2)), x.shape)
         for i, name in enumerate(("scale", "bias", "mean", "variance"), 1)
@@ -307,7 +137,9 @@ def _sum(call: Call) -> Step:
 
 
 def _sub(call: Call) -> Step:
-    """Scale, with a constant per channel"""
+    """Subtract of activations of one shape; Scale, with a constant per channel"""
+    if len(call.activations) == len(call.inputs) == 2:
+        return moves.difference(call)
     x, constant = _with_constant(call)
     first = call.inputs[0] is x
     ones = np.ones_like(constant)
@@ -315,7 +147,9 @@ def _sub(call: Call) -> Step:
 
 
 def _mul(call: Call) -> Step:
-    """Scale, by a constant per channel"""
+    """Multiply of activations, which broadcasts; Scale, by a constant per channel"""
+    if len(call.activations) == len(call.inputs) == 2:
+        return moves.product(call)
     x, factor = _with_constant(call)
     return [Scale(factor)], x.layout
 
@@ -388,15 +222,6 @@ def _with_constant(call: Call) -> tuple[Activation, np.ndarray]:
     require(len(call.activations) == 1 and len(constants) == 1, "expected one activation and one constant")
     x, constant = call.activations[0], constants[0]
     return x, x.layout.channels(constant.astype(np.float64), x.shape)
-
-
-def merged(before: Layer | None, scale: Layer) -> Layer | None:
-    """Merge a layer without bias and the addition of a constant to its output; None if the layers are anything else."""
-    if not (isinstance(scale, Scale) and isinstance(before, Dense | Convolution | Scale)):
-        return None
-    only_adds = scale.bias is not None and bool(np.all(np.asarray(scale.weight) == 1))
-    held: Any = before
-    return replace(held, bias=scale.bias) if only_adds and held.bias is None else None
 
 
 # ---- activations -----------------------------------------------------------------------------------------------
@@ -572,51 +397,14 @@ def _require_classes(call: Call, what: str) -> None:
 # ---- pools -----------------------------------------------------------------------------------------------------
 
 
-def _max_pool(call: Call) -> Step:
-    """MaxPool2D; without dilation, ceil_mode only where it changes nothing"""
-    layer, kernel, window = call.layer(MAX_POOLS), *_pool(call)
-    return [layer(kernel, window.stride, window.padding)], call.x.layout
-
-
-def _average_pool(call: Call) -> Step:
-    """AvgPool2D; without dilation, ceil_mode only where it changes nothing"""
-    layer, kernel, window = call.layer(AVERAGE_POOLS), *_pool(call)
-    padding_counts = bool(call.attributes.get("count_include_pad", 0))
-    return [layer(kernel, window.stride, window.padding, padding_counts)], call.x.layout
-
-
-def _pool(call: Call) -> tuple[Shape, Geometry]:
-    """Return the kernel of a pooling operation, and how it moves."""
-    sizes = call.x.shape[2:]
-    kernel = _positive(call.attributes.get("kernel_shape", ()), len(sizes))
-    window = _window(call, call.x.shape, kernel)
-    require(set(window.dilation) == {1}, f"pooling with dilation {window.dilation} is not supported")
-    before, after = window.padding[::2], window.padding[1::2]
-    rests = [(n + b + a - k) % s for n, b, a, k, s in zip(sizes, before, after, kernel, window.stride, strict=True)]
-    require(
-        not call.attributes.get("ceil_mode", 0) or not any(rests),
-        "ceil_mode=1 with a partial last window is not supported",
-    )
-    if call.attributes.get("ceil_mode", 0) and set(window.stride) != {1}:
-        call.bound.append("its last windows are whole, in spite of ceil_mode=1,")
-    return kernel, window
-
-
-def _global_average_pool(call: Call) -> Step:
-    """GlobalAvgPool2D"""
-    return [call.layer(GLOBAL_AVERAGE_POOLS)()], call.x.layout
-
-
 def _reduce_mean(call: Call) -> Step:
-    """GlobalAvgPool2D, over rows and columns; followed by Flatten without keepdims"""
+    """Mean over axes; over rows and columns GlobalAvgPool2D, followed by Flatten without keepdims"""
     x, axes = call.x, call.setting("axes", 1)
     axes = axes if isinstance(axes, list) else []
     over, rank = {x.layout.own_axis(axis) for axis in axes}, len(x.shape) - 2
-    require(
-        rank in GLOBAL_AVERAGE_POOLS and over == set(range(2, 2 + rank)),
-        f"a mean over axes {axes} of shape {x.foreign} is not supported; only over rows and columns",
-    )
-    pool = GLOBAL_AVERAGE_POOLS[rank]()
+    if rank not in spatial.GLOBAL_AVERAGE_POOLS or over != set(range(2, 2 + rank)):
+        return moves.reduced(call, Mean)
+    pool = spatial.GLOBAL_AVERAGE_POOLS[rank]()
     return ([pool], x.layout) if call.attributes.get("keepdims", 1) else ([pool, Flatten()], plain(2))
 
 
@@ -627,11 +415,11 @@ def _flatten(call: Call) -> Step:
     """Flatten, from axis 1"""
     axis, rank = call.attributes.get("axis", 1), len(call.x.shape)
     require(axis in (1, 1 - rank), f"flattening from axis {axis} is not supported; only from axis 1")
-    return _to_shape(call.x, (call.x.foreign[0], prod(call.x.foreign[1:])))
+    return moves.to_shape(call.x, (call.x.foreign[0], prod(call.x.foreign[1:])))
 
 
 def _reshape(call: Call) -> Step:
-    """Flatten to (N, features); no layer where only axes of size 1 move"""
+    """Flatten to (N, features); Reshape; no layer where only axes of size 1 move"""
     before = call.x.foreign
     told = [int(n) for n in call.weight(1, "shape").ravel()]
     copied = not call.attributes.get("allowzero", 0)
@@ -641,24 +429,14 @@ def _reshape(call: Call) -> Step:
         known = -prod(target)
         require(known > 0 and prod(before) % known == 0, f"cannot reshape {before} to {tuple(told)}")
         target[target.index(-1)] = prod(before) // known
-    return _to_shape(call.x, tuple(target))
+    return moves.to_shape(call.x, tuple(target))
 
 
 def _squeeze(call: Call) -> Step:
-    """Flatten, where rows and columns are removed"""
+    """Flatten, where rows and columns are removed; Reshape"""
     before, axes = call.x.foreign, call.setting("axes", 1)
     axes = list(range(1, len(before))) if axes is None else [axis % len(before) for axis in axes]
-    return _to_shape(call.x, tuple(n for k, n in enumerate(before) if k not in axes or n != 1))
-
-
-def _to_shape(x: Activation, target: Shape) -> Step:
-    """Convert a change of the shape of the file's array to `target`."""
-    if target == (x.foreign[0], prod(x.foreign[1:])):
-        return [Flatten()] if len(x.shape) > 2 else [], x.layout.flattened(x.shape)
-    layout = x.layout.reshaped(x.shape, target)
-    if layout is None:
-        raise ConversionError(f"reshaping {x.foreign} to {target} is not supported; only to (N, features)")
-    return [], layout
+    return moves.to_shape(call.x, tuple(n for k, n in enumerate(before) if k not in axes or n != 1))
 
 
 def _transpose(call: Call) -> Step:
@@ -688,28 +466,6 @@ def _concat(call: Call) -> Step:
     return [Concat()] if len(layouts) > 1 else [], layout
 
 
-def _pad(call: Call) -> Step:
-    """Pad2D: a constant around rows and columns"""
-    x, mode = call.x, call.attributes.get("mode", "constant")
-    require(mode == "constant", f"padding in mode {mode!r} is not supported; only 'constant'")
-    pads, value, axes = call.setting("pads", 1), call.setting("value", 2), call.constant(3, "axes")
-    over = list(range(len(x.shape))) if axes is None else axes.ravel().tolist()
-    require(
-        isinstance(pads, list) and len(pads) == 2 * len(over),
-        f"pads={pads} must have two values for each of {len(over)} axes",
-    )
-    sides = {x.layout.own_axis(k): (pads[i], pads[i + len(over)]) for i, k in enumerate(over)}
-    if not any(any(pair) for pair in sides.values()):
-        return [], x.layout
-    around, rank = [pair for axis, pair in sides.items() if axis < 2], len(x.shape) - 2
-    require(rank in PADS and not any(map(any, around)), "only rows and columns can be padded")
-    require(min(map(min, sides.values())) >= 0, f"negative padding, pads={pads}, is not supported")
-    fill = value[0] if isinstance(value, list) else value
-    border = tuple(n for axis in range(2, 2 + rank) for n in sides.get(axis, (0, 0)))
-    layer: Callable[..., Layer] = PADS[rank]
-    return [layer(border, float(fill or 0.0))], x.layout
-
-
 # ---- identity at inference -------------------------------------------------------------------------------------
 
 
@@ -732,7 +488,6 @@ def _cast(call: Call) -> Step:
 
 
 OPERATIONS: Mapping[str, Callable[[Call], Step]] = {
-    "Conv": _conv,
     "Gemm": _gemm,
     "MatMul": _matmul,
     "BatchNormalization": _batch_norm,
@@ -764,20 +519,18 @@ OPERATIONS: Mapping[str, Callable[[Call], Step]] = {
     "LogSoftmax": _log_softmax,
     "Log": _log,
     "Softmax": _softmax,
-    "MaxPool": _max_pool,
-    "AveragePool": _average_pool,
-    "GlobalAveragePool": _global_average_pool,
     "ReduceMean": _reduce_mean,
     "Flatten": _flatten,
     "Reshape": _reshape,
     "Squeeze": _squeeze,
     "Transpose": _transpose,
     "Concat": _concat,
-    "Pad": _pad,
     "Dropout": _dropout,
     "Identity": _identity,
     "Cast": _cast,
     "Neg": _neg,
+    **moves.OPERATIONS,
+    **spatial.OPERATIONS,
     "ai.onnx.ml.LinearClassifier": _linear_classifier,
     "ai.onnx.ml.LinearRegressor": _linear_model,
     "ai.onnx.ml.Normalizer": _normalizer,
@@ -799,6 +552,8 @@ ANY_ORDER = (
         "Neg",
         "PRelu",
         "Pad",
+        "Resize",
+        "Upsample",
         "Relu",
         "Selu",
         "Sigmoid",

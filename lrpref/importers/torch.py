@@ -1,17 +1,20 @@
 """Import PyTorch modules.
 
-`from_torch` traces a copy of the module with torch.fx, converts its operations in order, and refuses the first
-unsupported one by name. It then checks on an example that network and module compute the same in float64. The module
-is left unchanged, including its training mode. torch is imported when `from_torch` is called.
+`from_torch` traces a copy of the module with torch.fx (`_torch_trace.py`), converts its operations in order
+(`torch_operations.py`), and refuses the first unsupported one by name. It then checks on an example that network and
+module compute the same in float64. The module is left unchanged, including its training mode. torch is imported when
+`from_torch` is called.
 
-Names: the node of a submodule has its path in the module, such as "layer1.0.conv1"; other nodes have the names that
-torch.fx gives them.
+Names: the node of a submodule has its path in the module, such as "layer1.0.conv1"; so has a function whose weight is
+the parameter "layer1.0.conv1.weight". Other nodes have the names that torch.fx gives them.
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+import inspect
+import warnings
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,22 +24,25 @@ from ..errors import ConversionError, LrprefError
 from ..layers import Layer
 from ..network import INPUT, Network
 from ..weights.state_dict import as_array
-from .graph import Graph, Shape, fixed_where_unproven, require, verify
+from .graph import Graph, Shape, fixed_for_several, fixed_where_unproven, merged, require, verify
+from .torch_call import Activation, Call
 from .torch_operations import (
-    ATTRIBUTES,
-    METHODS,
+    ACTIVATIONS,
     MODULES,
     OPERATIONS,
     PARAMETERS,
-    RESHAPES,
+    REASONS,
+    RENAMED,
     SUPPORTED,
-    WEIGHTED,
-    Call,
-    functions,
+    operation,
 )
 
 RETURNS = "the module must return one tensor that depends on its input"
-IN_PLACE = "a possible cause is an in-place operation on a value that is used again"
+ORIGINAL = "the module"
+HINT = (
+    "possible causes are hooks, modules that change from call to call, and isinstance(x, torch.Tensor), which is False "
+    "in a trace. For the latter, import torch.export.export(module.eval(), (example,)) instead of the module"
+)
 
 
 def from_torch(module: Any, example: Any) -> Network:
@@ -46,10 +52,12 @@ def from_torch(module: Any, example: Any) -> Network:
 
     Parameters
     ----------
-    module : torch.nn.Module
-        The module, imported in eval mode; it is left unchanged.
-    example : tensor or array, shape (N, ...)
-        An input, on which the network is checked.
+    module : torch.nn.Module or torch.export.ExportedProgram
+        The module, imported in eval mode; it is left unchanged. Wrappers such as those of torch.compile and
+        nn.DataParallel are taken off.
+    example : tensor or array, shape (N, ...), or tuple of them
+        An input, on which the network is checked. For a forward of several tensors, a tuple of them, in order; the
+        network then has an input for each, called as in forward.
 
     Returns
     -------
@@ -60,212 +68,376 @@ def from_torch(module: Any, example: Any) -> Network:
     ------
     ConversionError
         If torch.fx cannot trace the module, an operation is not supported, or the network does not compute the same
-        function. The message names the node.
+        function. The message names the node, and the line of code that calls it.
     LrprefError
         If torch is not installed.
     """
     torch = library("torch", "torch", "PyTorch modules")
-    twin, x = _twin(torch, module), _example(torch, example)
+    from ._torch_trace import traced
+
+    module = _module(torch, module)
+    twin = _twin(torch, module)
+    x = _examples(torch, twin, example)
+    shapes = {name: tuple(part.shape) for name, part in x.items()}
     with torch.no_grad():
         expected = _computed(twin, x)
-        graph_module = _trace(torch, twin)
-        importer = _Importer(torch, graph_module, _run(torch, graph_module, x), tuple(x.shape))
+        importer = _Importer(torch, *traced(twin, x))
+        require(isinstance(expected, torch.Tensor), f"{RETURNS}, not {type(expected).__name__}")
         net = importer.network()
-        require(isinstance(expected, torch.Tensor), RETURNS)
-        verify(net, as_array(x), as_array(expected), "the module", IN_PLACE)
+        verify(net, _arrays(net, x), as_array(expected), ORIGINAL, HINT)
 
-        def prove(shape: Shape) -> None:
-            z = torch.randn((1, *shape), generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-            verify(net, as_array(z), as_array(_computed(twin, z)), "the module", IN_PLACE)
+        def prove(shapes: Mapping[str, Shape]) -> None:
+            random = torch.Generator().manual_seed(0)
+            z = {name: torch.randn(shape, generator=random, dtype=torch.float64) for name, shape in shapes.items()}
+            verify(net, _arrays(net, z), as_array(_computed(twin, z)), ORIGINAL, HINT)
 
-        net = fixed_where_unproven(net, tuple(x.shape), (2, 3), importer.graph.bound, prove)
+        if len(x) > 1:
+            proven = fixed_for_several(net, shapes)
+        else:
+            bound = importer.graph.bound
+            proven = fixed_where_unproven(net, shapes[INPUT], (2, 3), bound, lambda shape: prove({INPUT: (1, *shape)}))
+        images = any(len(shape) == 4 for shape in shapes.values())
+        if proven.input_shape is not None or not images or importer.decided_by_samples:
+            _prove_again(torch, net, twin, x, importer.decided_by_samples)
+        net = proven
     double = any(tensor.dtype == torch.float64 for tensor in module.state_dict().values())
     return net if double else net.astype(np.float32)
 
 
-# ---- the module, traced ----------------------------------------------------------------------------------------
+def _prove_again(torch: Any, net: Network, twin: Any, x: Mapping[str, Any], otherwise: bool) -> None:
+    """Compare the network and the module on random samples of the example's size, if the module runs on them.
+
+    Their number differs from that of the example if forward computes `otherwise` for another number. Raises
+    ConversionError.
+    """
+    several = all(len(part) > 1 for part in x.values())
+    random = torch.Generator().manual_seed(0)
+    shapes = {name: (((1 if several else 2) if otherwise else len(part)), *part.shape[1:]) for name, part in x.items()}
+    z = {name: torch.randn(shape, generator=random, dtype=torch.float64) for name, shape in shapes.items()}
+    try:
+        expected = as_array(_computed(twin, z))
+    except ConversionError:
+        return
+    if not np.isfinite(expected).all():
+        return
+    try:
+        verify(net, _arrays(net, z), expected, ORIGINAL, HINT)
+    except ConversionError as error:
+        told = " and ".join(map(str, shapes.values()))
+        why = f"on random numbers of shape {told}, instead of the example: {error}"
+        reason = "forward computes with the number of samples, but each sample must count by itself; "
+        raise ConversionError(f"{reason if otherwise else ''}{why}") from error
+
+
+# ---- the module --------------------------------------------------------------------------------------------------
+
+
+def _examples(torch: Any, twin: Any, example: Any) -> dict[str, Any]:
+    """Return the example of each input as a tensor in float64, by the name of the input."""
+    if not (isinstance(example, tuple) and all(hasattr(part, "shape") for part in example)):
+        return {INPUT: _example(torch, example)}
+    if len(example) == 1:
+        return {INPUT: _example(torch, example[0])}
+    known = list(inspect.signature(twin.forward).parameters)
+    names = known if len(known) >= len(example) else [f"input_{k + 1}" for k in range(len(example))]
+    return {name: _example(torch, part) for name, part in zip(names, example, strict=False)}
 
 
 def _example(torch: Any, example: Any) -> Any:
-    """Return the example as a tensor in float64."""
+    """Return the example of one input as a tensor in float64."""
     try:
         return torch.as_tensor(example).detach().cpu().double()
     except Exception as error:
         raise ConversionError(
-            f"the example must be one tensor or array, not {type(example).__name__}: {error}"
+            f"the example must be one tensor or array, or a tuple of them, not {type(example).__name__}: {error}"
         ) from error
 
 
+def _arrays(net: Network, x: Mapping[str, Any]) -> Any:
+    """Return the tensors by name as the network takes them."""
+    return net.as_given({name: as_array(part) for name, part in x.items()}, like=())
+
+
+def _module(torch: Any, module: Any) -> Any:
+    """Return the module of a program of torch.export; a module as it is."""
+    if isinstance(module, torch.export.ExportedProgram):
+        return module.module()
+    if isinstance(module, torch.nn.Module):
+        return module
+    remedy = ""
+    if isinstance(module, Mapping):
+        remedy = "; a state dict has no graph: build the module, and call its load_state_dict"
+    elif isinstance(module, type) and issubclass(module, torch.nn.Module):
+        remedy = "; make an instance of the class"
+    raise ConversionError(f"expected a torch.nn.Module, got {type(module).__name__}{remedy}")
+
+
 def _twin(torch: Any, module: Any) -> Any:
-    """Return a copy of the module in eval mode, on the CPU, in float64."""
-    if not isinstance(module, torch.nn.Module):
-        raise ConversionError(f"expected a torch.nn.Module, got {type(module).__name__}")
-    for part in module.modules():
-        require(
-            not hasattr(part, "_orig_mod"), "the module was compiled by torch.compile; import the original, ._orig_mod"
-        )
+    """Return a copy of the module in eval mode, on the CPU, in float64, without wrappers."""
+    from ._torch_trace import is_one_operation
+
+    for name, part in module.named_modules():
+        words = isinstance(part, torch.nn.Embedding | torch.nn.EmbeddingBag)
+        require(not words, f"node {name!r} ({type(part).__name__}): {REASONS['Embedding']}")
         require(
             not isinstance(part, torch.jit.ScriptModule),
-            "TorchScript modules cannot be traced; import the module before torch.jit, or export it with torch.onnx",
+            "TorchScript modules cannot be traced; import the module before torch.jit.script or torch.jit.trace. If "
+            "you have only the TorchScript file, export it with torch.onnx.export(..., dynamo=False) and use "
+            "lrpref.importers.read",
         )
     try:
-        twin = copy.deepcopy(module)
+        twin = _copy(torch, module)
     except Exception as error:
         raise ConversionError(f"the module cannot be copied: {error}") from error
     if any(isinstance(tensor, torch.nn.UninitializedParameter) for tensor in twin.parameters()):
         raise ConversionError("the module has lazy parameters; run it once before the import")
-    twin = twin.eval().cpu().double()
-    return torch.nn.Sequential(twin) if torch.fx.Tracer().is_leaf_module(twin, "") else twin
+    if not isinstance(twin, torch.fx.GraphModule):  # that of an exported program has no other mode
+        twin.eval()
+    twin = twin.cpu().double()
+    for part in twin.modules():
+        tensors = {name: value for name, value in vars(part).items() if isinstance(value, torch.Tensor)}
+        vars(part).update((name, t.cpu().double() if t.is_floating_point() else t.cpu()) for name, t in tensors.items())
+    return torch.nn.Sequential(twin) if is_one_operation(twin) else twin
 
 
-def _computed(twin: Any, x: Any) -> Any:
-    """Return what the module computes."""
-    try:
-        return twin(x.clone())
-    except Exception as error:
-        raise ConversionError(f"the module does not run on the example: {error}") from error
+def _copy(torch: Any, module: Any) -> Any:
+    """Copy a module without its wrappers; tensors that hooks computed lose their history, which forbids copies."""
+    done: dict[int, Any] = {}
+    parts = list(module.modules())
+    for part in parts:
+        computed = (t for t in vars(part).values() if isinstance(t, torch.Tensor) and not t.is_leaf)
+        done.update((id(t), t.detach().clone()) for t in computed)
+    for part in reversed(parts):
+        inner = _inner(torch, part)
+        if inner is not None:
+            done[id(part)] = copy.deepcopy(inner, done)
+    return copy.deepcopy(module, done)
 
 
-def _trace(torch: Any, twin: Any) -> Any:
-    """Trace the module with torch.fx."""
-    try:
-        return torch.fx.symbolic_trace(twin)
-    except NameError as error:  # as torch.fx reports it; also a misspelt name in forward
-        raise ConversionError(
-            f"torch.fx could not trace the module: {error}; modules that forward creates, as in nn.ReLU()(x), cannot "
-            "be traced. Create them in __init__, or call functions such as F.relu(x)"
-        ) from error
-    except Exception as error:
-        raise ConversionError(
-            f"torch.fx could not trace the module: {error}. Python's if, for, int() and len(), and NumPy functions, "
-            "cannot be traced where they are applied to tensors or their sizes; import the part of the module without "
-            "them, or export the module with torch.onnx"
-        ) from error
+def _inner(torch: Any, module: Any) -> Any:
+    """Return the module in a wrapper of torch.compile, nn.DataParallel or their like; None if it is none."""
+    parallel = (torch.nn.DataParallel, torch.nn.parallel.DistributedDataParallel)
+    inside = "module" if isinstance(module, parallel) else "_orig_mod"
+    return dict(module.named_children()).get(inside)
 
 
-def _run(torch: Any, graph_module: Any, x: Any) -> dict[Any, Any]:
-    """Return the value of every fx node on the example; all are kept alive, so that their addresses differ."""
-    values: dict[Any, Any] = {}
-
-    class Recorder(torch.fx.Interpreter):  # type: ignore[misc]
-        def run_node(self, node: Any) -> Any:
-            values[node] = super().run_node(node)
-            return values[node]
+def _computed(twin: Any, x: Mapping[str, Any]) -> Any:
+    """Return what the module computes of its inputs, which are in order."""
+    from ._torch_trace import Doubles, located, place_of
 
     try:
-        Recorder(graph_module).run(x.clone())
+        with Doubles(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about the code of the module
+            return twin(*(part.clone() for part in x.values()))
     except Exception as error:
-        raise ConversionError(f"the traced module does not run on the example: {error}") from error
-    return values
+        why = f"the module does not run on the example: {error}"
+        raise ConversionError(located(place_of(error), why)) from error
 
 
 # ---- the graph -------------------------------------------------------------------------------------------------
 
 
 class _Importer:
-    """Converts the traced graph in order; `at` maps each fx node to the node of the network with its value."""
+    """Converts the traced nodes in order; `at` maps each fx node to the node of the network with its value."""
 
-    def __init__(self, torch: Any, graph_module: Any, values: Mapping[Any, Any], shape: tuple[int, ...]) -> None:
-        self.torch, self.values = torch, values
-        self.modules = dict(graph_module.named_modules())
-        self.functions = functions(torch)
-        self.fx_nodes = graph_module.graph.nodes
-        self.graph = Graph(shape)
+    def __init__(self, torch: Any, tracer: Any, fx_nodes: Sequence[Any]) -> None:
+        self.torch, self.tracer, self.values, self.fx_nodes = torch, tracer, tracer.values, fx_nodes
+        self.modules = dict(tracer.root.named_modules())
+        self.functions = _functions(torch)
+        self.graph = Graph({name: tuple(x.shape) for name, x in tracer.examples.items()})
         self.layers: dict[str, list[Layer]] = {}
         self.at: dict[Any, str] = {}
+        self.parts: dict[tuple[Any, int], str] = {}
+        self.graph.bound += [
+            f"forward computes with the sizes of images{f' ({where})' if where else ''}, and was followed"
+            for kinds, where in tracer.decisions
+            if "sizes" in kinds
+        ]
+        self.decided_by_samples = any("samples" in kinds for kinds, _ in tracer.decisions)
 
     def network(self) -> Network:
         """Return the network; raises ConversionError."""
-        output = None
+        output, needed = None, self._needed()
         for node in self.fx_nodes:
             if node.op == "placeholder":
-                # only the first argument is an activation; any further one has a default value
-                self.at |= {} if self.at else {node: INPUT}
+                self.at[node] = node.target
             elif node.op == "output":
                 output = self._output(node)
-            elif node.op != "get_attr" and self._holds_tensors(self.values[node]):
-                self._operation(node)
+            elif node in needed and self._is_activation(node) and (read := self._read(node)) is not None:
+                self._convert(node, *read)
         assert output is not None
         return self.graph.network(output)
+
+    def _needed(self) -> set[Any]:
+        """Return the nodes that the output depends on, through tensors, and those that overwrite others."""
+        needed: set[Any] = set()
+        for node in reversed(self.fx_nodes):
+            if node.op == "output" or node in needed or self.tracer.overwritten[node]:
+                needed.add(node)
+                needed.update(i for i in node.all_input_nodes if _tensors(self.torch, self.values[i]))
+        return needed
 
     def _output(self, node: Any) -> str:
         """Return the name of the network's output."""
         value = node.args[0]
         require(isinstance(value, self.torch.fx.Node) and value in self.at, RETURNS)
-        require(self.at[value] != INPUT, "the module returns its input; there is no layer to import")
+        require(self.at[value] not in self.graph.inputs, "the module returns its input; there is no layer to import")
         return self.at[value]
 
-    def _operation(self, node: Any) -> None:
-        """Convert one operation: add its layers, and record the node that has its value."""
-        try:
-            call, inputs = self._call(node)
-            if call.name == "log":
-                self.graph.take_logarithm(self.at[inputs[0]], len(inputs[0].users) == 1)
-            name = self.graph.add(self._layers(node, call), [self.at[i] for i in inputs], _names(node))
-            shape = self.graph.shapes[name]
-            require(shape == call.result, f"its output has shape {call.result}, that of lrpref's layer has {shape}")
-        except LrprefError as error:
-            raise ConversionError(f"{self._label(node)}: {error}") from error
-        self.graph.bound += [f"{self._label(node)}: {note}" for note in call.bound]
-        self.at[node] = name
-        if _in_place(node, call):
-            self._overwrite(inputs[0], name)
+    def _is_activation(self, node: Any) -> bool:
+        """Whether a node is a tensor, or several, that may depend on the input; sizes and other numbers are not."""
+        tensors = _tensors(self.torch, self.values[node])
+        return bool(tensors) and "values" in self.tracer.whole(node)
 
-    def _holds_tensors(self, value: Any) -> bool:
-        """Whether a value is a tensor, or a tuple or list of some; sizes and other numbers are not."""
-        if isinstance(value, tuple | list):
-            return any(map(self._holds_tensors, value))
-        return isinstance(value, self.torch.Tensor)
+    def _read(self, node: Any) -> tuple[Any, int | None] | None:
+        """Return the operation whose result is converted at a node, and which part of it; None for several results.
+
+        What an operation returns in several parts is converted where a part is taken.
+        """
+        import operator
+
+        if node.target is operator.getitem:
+            source, index = node.args
+            if isinstance(self.values[source], tuple | list) and isinstance(index, int):
+                return source, index % len(self.values[source])
+        if isinstance(self.values[node], self.torch.Tensor):
+            return node, None
+        self._explained(node, self._known, node)
+        return None
+
+    def _convert(self, node: Any, source: Any, part: int | None) -> None:
+        """Convert one operation: add its layers, and record the node that has its value."""
+        self._explained(source, self._add, node, source, part)
+
+    def _explained(self, node: Any, do: Any, *arguments: Any) -> None:
+        """Do something, and let errors name a node, its operation and the line that calls it."""
+        from ._torch_trace import located
+
+        try:
+            do(*arguments)
+        except LrprefError as error:
+            why = located(self.tracer.places[node], f"{self._label(node)}: {error}")
+            raise ConversionError(why) from error
+
+    def _add(self, node: Any, source: Any, part: int | None) -> None:
+        """Add the layers of the operation `source`, of which `node` is the result or a part."""
+        self.at[node] = self._layered(source, self.values[node], part, self._names(node))
+        for overwritten in self.tracer.overwritten[source]:
+            self._overwrite(overwritten, self.at[node])
+
+    def _layered(self, source: Any, result: Any, part: int | None, names: list[str]) -> str:
+        """Return the name of a new node of the network that computes the result of an operation, or a part of it."""
+        call, inputs = self._call(source, result, part)
+        if call.name == "log":
+            self.graph.take_logarithm(inputs[0], self._readers(inputs[0]) == 1)
+        name = self._added(self._layers(source, call), inputs, names)
+        shape = self.graph.shapes[name]
+        require(shape == call.result, f"its output has shape {call.result}, that of lrpref's layer has {shape}")
+        require(
+            result.is_floating_point(), f"its result has the dtype {result.dtype}; only floating point is supported"
+        )
+        self.graph.bound += [f"{self._label(source)}: {note}" for note in call.bound]
+        return name
+
+    def _added(self, layers: Sequence[Layer], read: list[str], names: list[str]) -> str:
+        """Add the layers to the graph; a constant added to the output of a layer without bias becomes its bias."""
+        if len(layers) == 1:
+            combined = merged(self.graph.layer(read[0]), layers[0])
+            if combined is not None and self._readers(read[0]) == 1:
+                self.graph.replace(read[0], combined)
+                return read[0]
+        return self.graph.add(layers, read, names)
+
+    def _readers(self, name: str) -> int:
+        """Return how many operations read the value of a node of the network."""
+        same = [node for node, at in self.at.items() if at == name]
+        return len({user for node in same for user in node.users if user not in same})
 
     def _label(self, node: Any) -> str:
         """Return the node's name and operation as text."""
         called = node.target if node.op == "call_module" else node.name
         return f"node {called!r} ({_what(node, self.modules)})"
 
+    def _names(self, node: Any) -> list[str]:
+        """Return the preferred names of an operation's layers, best first."""
+        if node.op == "call_module":
+            return [str(node.target), str(node.name)]
+        weights = [i.target for i in node.all_input_nodes if i.op == "get_attr" and i.target.endswith(".weight")]
+        return [*(target.removesuffix(".weight") for target in weights[:1]), str(node.name)]
+
     def _layers(self, node: Any, call: Call) -> list[Layer]:
         """Return the layers of one operation; a module that is used twice has the same layers."""
         layers = OPERATIONS[call.name](call)
-        return self.layers.setdefault(node.target, layers) if call.name in WEIGHTED else layers
+        shared = node.op == "call_module" and "weight" in call.arguments
+        return self.layers.setdefault(node.target, layers) if shared else layers
 
-    def _call(self, node: Any) -> tuple[Call, list[Any]]:
-        """Return the operation with its arguments, and the fx nodes of the activations that it reads."""
+    def _call(self, node: Any, result: Any, part: int | None) -> tuple[Call, list[str]]:
+        """Return the operation with its arguments, and the names of the activations that it reads."""
         name, module = self._known(node)
+        names = PARAMETERS.get(_spelling(node), PARAMETERS[name]).split()
+        if isinstance(node.target, self.torch._ops.OpOverload):
+            names = [RENAMED.get(each.name, each.name) for each in node.target._schema.arguments]
+        told = _by_position(names, node.args) | {RENAMED.get(key, key): value for key, value in node.kwargs.items()}
+        names = [each.removeprefix("*") for each in names]
         if module is not None:
-            arguments = {"input": node.args[0] if node.args else node.kwargs["input"]}
-            arguments |= {key: getattr(module, key) for key in ATTRIBUTES if hasattr(module, key)}
-        else:
-            arguments = dict(zip(PARAMETERS[name].split(), node.args, strict=False)) | dict(node.kwargs)
-        told, arguments = arguments, self._with_numbers(arguments)
-        read = arguments["tensors"] if name == "cat" else [arguments.get("input"), arguments.get("other")]
-        inputs = [i for i in read if isinstance(i, self.torch.fx.Node)]
-        for i in inputs:
-            require(
-                i in self.at, f"its input {i.name!r} is not an activation but a parameter, a constant or a part of one"
-            )
-        shapes = tuple(tuple(self.values[i].shape) for i in inputs)
-        computed = ["its arguments are computed"] if told != arguments and name != "flatten" else []
-        return Call(name, arguments, module, shapes, tuple(getattr(self.values[node], "shape", ())), computed), inputs
+            x = next(iter(told.values()))
+            told = {key: getattr(module, key) for key in names if hasattr(module, key)} | {names[0]: x}
+        told = {key: told[key] for key in [*names, *told] if key in told}  # in the order of the parameters
+        computed = self._computed_arguments(told) if name != "reshape" else []
+        arguments = self.torch.fx.node.map_arg(told, self._argument)
+        for key, value in arguments.items():
+            if key not in ACTIVATIONS:
+                require(not _activations(value), f"its {key} depends on the network's input; it must be a constant")
+        read = _activations(list(arguments.values()))
+        require(bool(read), "none of its arguments depends on the network's input")
+        shapes = tuple(each.shape for each in read)
+        call = Call(name, arguments, module, shapes, tuple(result.shape), part, computed)
+        return call, [each.node for each in read]
 
-    def _with_numbers(self, arguments: Any) -> Any:
-        """Replace fx nodes that are numbers, such as the sizes of an image, by their values on the example."""
-        return self.torch.fx.node.map_arg(
-            arguments, lambda node: node if isinstance(self.values[node], self.torch.Tensor) else self.values[node]
+    def _argument(self, node: Any) -> Any:
+        """Return what stands for an fx node in the arguments of an operation."""
+        value = self.values[node]
+        if node in self.at:
+            return Activation(self.at[node], tuple(value.shape))
+        if isinstance(value, tuple | list) and _tensors(self.torch, value):
+            return [self._part(node, i) for i in range(len(value))]
+        require(
+            "values" not in self.tracer.whole(node),
+            f"its argument {node.name!r} is a number that depends on the network's input; it must be a constant",
         )
+        return value
+
+    def _part(self, node: Any, index: int) -> Activation:
+        """Return one of the results of an operation that returns several, where all are passed on together."""
+        value = self.values[node][index]
+        if (node, index) not in self.parts:
+            self.parts[node, index] = self._layered(node, value, index, [f"{node.name}_{index}"])
+        return Activation(self.parts[node, index], tuple(value.shape))
+
+    def _computed_arguments(self, told: Mapping[str, Any]) -> list[str]:
+        """Return the note that arguments are computed from the sizes of images."""
+        found: list[Any] = []
+        self.torch.fx.node.map_arg(dict(told), found.append)
+        kinds = [self.tracer.whole(node) for node in found if node not in self.at]
+        self.decided_by_samples |= any("samples" in each for each in kinds)
+        return ["its arguments are computed"] if any("sizes" in each for each in kinds) else []
 
     def _known(self, node: Any) -> tuple[str, Any]:
         """Return the name of the operation, and the submodule if it is one."""
+        from ._torch_trace import OPERATORS
+
         if node.op == "call_module":
             module = self.modules[node.target]
             for kind in type(module).__mro__:
-                if kind.__module__.startswith("torch.nn.modules.") and kind.__name__ in MODULES:
+                if kind.__module__.startswith(OPERATORS) and kind.__name__ in MODULES:
                     return MODULES[kind.__name__], module
-        elif node.op == "call_method" and (name := node.target.removesuffix("_")) in METHODS:
-            return RESHAPES.get(name, name), None
-        elif node.op == "call_function" and node.target in self.functions:
+        elif node.op == "call_method" or isinstance(node.target, self.torch._ops.OpOverload):
+            if (name := operation(_spelling(node))) is not None:
+                return name, None
+        elif node.target in self.functions:
             return self.functions[node.target], None
-        if isinstance(node.target, self.torch._ops.OpOverload):
-            raise ConversionError("programs of torch.export are not supported; import the module before torch.export")
-        raise ConversionError(f"unsupported operation. Supported: {SUPPORTED}")
+        reason = REASONS.get(_what(node, self.modules).removeprefix("x."))
+        raise ConversionError(f"unsupported operation{f': {reason}' if reason else ''}. Supported: {SUPPORTED}")
 
     def _overwrite(self, node: Any, name: str) -> None:
         """After an in-place operation, give the new value to every node that shares the memory of `node`."""
@@ -277,20 +449,53 @@ class _Importer:
                 self.at[other] = name
 
 
-def _names(node: Any) -> list[str]:
-    """Return the preferred names of an operation's layers, best first."""
-    return [str(node.target), str(node.name)] if node.op == "call_module" else [str(node.name)]
+def _functions(torch: Any) -> dict[Any, str]:
+    """Return the functions and operators of PyTorch and Python that are supported, and the operation of each."""
+    import operator
+
+    known = {}
+    for home in (operator, torch, torch.nn.functional):
+        for spelling, function in vars(home).items():
+            if callable(function) and (name := operation(spelling)) is not None:
+                known[function] = name
+    return known
 
 
-def _in_place(node: Any, call: Call) -> bool:
-    """Whether the operation overwrites its first input."""
-    called = node.target if isinstance(node.target, str) else getattr(node.target, "__name__", "")
-    marked = node.op != "call_module" and (called == "iadd" or called.endswith("_"))
-    return call.name != "dropout" and (bool(call["inplace"]) or marked)
+def _tensors(torch: Any, value: Any) -> list[Any]:
+    """Return the tensors in a value: itself, or those in a tuple or list."""
+    if isinstance(value, tuple | list):
+        return [tensor for each in value for tensor in _tensors(torch, each)]
+    return [value] if isinstance(value, torch.Tensor) else []
+
+
+def _by_position(names: Sequence[str], arguments: Sequence[Any]) -> dict[str, Any]:
+    """Return positional arguments by name; a last name with a star, as in "*dims", takes all that are left."""
+    told = {name: value for name, value in zip(names, arguments, strict=False) if not name.startswith("*")}
+    left = tuple(arguments[len(told) :])
+    if left and names[-1].startswith("*"):
+        alone = len(left) == 1 and not isinstance(left[0], int)  # x.permute(dims) for x.permute(*dims)
+        told[names[-1].removeprefix("*")] = left[0] if alone else left
+    return told
+
+
+def _activations(value: Any) -> list[Activation]:
+    """Return the activations in an argument: itself, or those in a tuple or list."""
+    if isinstance(value, tuple | list):
+        return [activation for each in value for activation in _activations(each)]
+    return [value] if isinstance(value, Activation) else []
+
+
+def _spelling(node: Any) -> str:
+    """Return the name under which a function or method is called."""
+    if isinstance(node.target, str):
+        return node.target
+    if hasattr(node.target, "_schema"):  # an operation of torch.export, such as "aten::relu"
+        return str(node.target._schema.name.rpartition("::")[2])
+    return str(getattr(node.target, "__name__", node.target))
 
 
 def _what(node: Any, modules: Mapping[str, Any]) -> str:
     """Return the operation as text."""
     if node.op == "call_module":
         return type(modules[node.target]).__name__
-    return f"x.{node.target}" if node.op == "call_method" else getattr(node.target, "__name__", str(node.target))
+    return f"x.{node.target}" if node.op == "call_method" else _spelling(node)

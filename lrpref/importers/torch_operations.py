@@ -1,306 +1,293 @@
-"""Convert each operation of PyTorch to a chain of layers, or refuse it with a reason."""
+"""Convert each operation of PyTorch to a chain of layers, or refuse it with a reason.
+
+PyTorch has several spellings of one operation: a module, functions, methods, operators, in place or not, for one, two
+or three dimensions, and those of torch.export. `MODULES` and `SPELLINGS` reduce them to one name, `PARAMETERS` gives
+the names of its arguments, and `OPERATIONS` its conversion. A new operation needs a line in `PARAMETERS` and in
+`OPERATIONS`, and one in `MODULES` or `SPELLINGS` for each further spelling.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from math import isinf, prod
 from typing import Any
 
 import numpy as np
 
-from ..errors import ConversionError
 from ..layers import (
-    CELU,
-    ELU,
-    GELU,
-    SELU,
     Add,
-    AvgPool2D,
     BatchNorm,
-    Clip,
     Concat,
-    Conv2D,
     Dense,
     Dropout,
     Flatten,
-    GlobalAvgPool2D,
-    HardSigmoid,
-    HardSwish,
-    HardTanh,
     Layer,
-    LeakyReLU,
-    LocalResponseNorm,
     LogSoftmax,
-    MaxPool2D,
-    Mish,
-    Pad2D,
-    Pool,
-    PReLU,
-    ReLU,
-    ReLU6,
-    Sigmoid,
-    SiLU,
+    Scale,
     Softmax,
-    Softplus,
-    Softsign,
-    Tanh,
-    Threshold,
+    Subtract,
 )
-from ..weights.state_dict import as_array
-from .graph import Shape, require
+from . import torch_activations as activations
+from . import torch_moves as moves
+from . import torch_spatial as spatial
+from .graph import require
+from .torch_call import Activation, Call
 
 SUPPORTED = (
-    "Linear, Conv2d, BatchNorm1d/2d, CELU, ELU, GELU, Hardsigmoid, Hardswish, Hardtanh, LeakyReLU, LocalResponseNorm, "
-    "Mish, PReLU, ReLU, ReLU6, RReLU, SELU, SiLU, Sigmoid, Softplus, Softsign, Tanh, Threshold, torch.clamp, "
-    "Softmax and LogSoftmax over axis 1, "
-    "MaxPool2d, AvgPool2d, AdaptiveAvgPool2d(1), Flatten, Dropout, Identity, ZeroPad2d/ConstantPad2d; "
-    "functions of those without weights; torch.log of a softmax, + and torch.add of two activations, torch.cat along "
-    "axis 1, x.mean((2, 3)), x.view/reshape to (N, features)"
+    "Linear, Conv1d/2d/3d, ConvTranspose1d/2d/3d, BatchNorm1d/2d/3d, LocalResponseNorm, CELU, ELU, GELU, Hardsigmoid, "
+    "Hardswish, Hardtanh, LeakyReLU, Mish, PReLU, ReLU, ReLU6, RReLU, SELU, SiLU, Sigmoid, Softplus, Softsign, Tanh, "
+    "Threshold, clamp, Softmax and LogSoftmax over axis 1, MaxPool, AvgPool, AdaptiveAvgPool and AdaptiveMaxPool of "
+    "one to three axes, padding in every mode, Upsample and interpolate (nearest and linear), Flatten, Dropout, "
+    "Identity; the functions, methods and operators of all those; torch.log of a softmax; +, - and * of two "
+    "activations; +, -, * and / with a constant per channel; x @ weight; torch.cat along axis 1; sum, mean and amax "
+    "over axes; slices such as x[:, 1:], chunk, split, select, unbind, flip; view, reshape, squeeze, unsqueeze, "
+    "permute, transpose; PixelShuffle, PixelUnshuffle, ChannelShuffle"
 )
-
-
-@dataclass(frozen=True)
-class Call:
-    """One operation of the traced module.
-
-    Parameters
-    ----------
-    name : str
-        The name of PyTorch's function for it.
-    arguments : mapping of str to value
-        Its arguments by name; tensors are fx nodes.
-    module : torch.nn.Module or None
-        The submodule, if the operation is one.
-    shapes : tuple of tuple of int
-        The shapes of the tensors that it reads.
-    result : tuple of int
-        The shape of the tensor that it returns.
-    bound : list of str
-        What the conversion computes for the size of the example.
-    """
-
-    name: str
-    arguments: Mapping[str, Any]
-    module: Any
-    shapes: tuple[Shape, ...]
-    result: Shape
-    bound: list[str] = field(default_factory=list)
-
-    def __getitem__(self, name: str) -> Any:
-        return self.arguments.get(name)
 
 
 PARAMETERS: Mapping[str, str] = {
-    "linear": "input",
-    "conv2d": "input",
-    "batch_norm": "input",
-    "relu": "input inplace",
-    "relu6": "input inplace",
-    "leaky_relu": "input negative_slope inplace",
-    "local_response_norm": "input size alpha beta k",
-    "sigmoid": "input",
-    "tanh": "input",
-    "log_softmax": "input dim",
-    "log": "input",
-    "softmax": "input dim",
-    "max_pool2d": "input kernel_size stride padding dilation ceil_mode return_indices",
-    "avg_pool2d": "input kernel_size stride padding ceil_mode count_include_pad divisor_override",
-    "adaptive_avg_pool2d": "input output_size",
-    "mean": "input dim keepdim",
-    "flatten": "input start_dim end_dim",
+    "add": "input other alpha",
+    "addmm": "input mat1 mat2 beta alpha",
+    "batch_norm": "input running_mean running_var weight bias training momentum eps",
+    "cat": "tensors dim",
+    "div": "input other rounding_mode",
     "dropout": "input p training inplace",
     "identity": "input",
-    "pad": "input pad mode value",
-    "celu": "input alpha inplace",
-    "clamp": "input min max",
-    "clamp_max": "input max",
-    "clamp_min": "input min",
-    "elu": "input alpha inplace",
-    "gelu": "input approximate",
-    "hardsigmoid": "input inplace",
-    "hardswish": "input inplace",
-    "hardtanh": "input min_val max_val inplace",
-    "mish": "input inplace",
-    "prelu": "input",
-    "rrelu": "input lower upper training inplace",
-    "selu": "input inplace",
-    "silu": "input inplace",
-    "softplus": "input beta threshold",
-    "softsign": "input",
-    "threshold": "input threshold value inplace",
-    "add": "input other",
-    "cat": "tensors dim",
+    "linear": "input weight bias",
+    "log": "input",
+    "log_softmax": "input dim",
+    "matmul": "input other",
+    "mean": "input dim keepdim",
+    "mul": "input other",
+    "neg": "input",
+    "reshape": "input",
+    "rsub": "input other alpha",
+    "softmax": "input dim",
+    "standardize": "input mean std",
+    "sub": "input other alpha",
+    **activations.PARAMETERS,
+    **moves.PARAMETERS,
+    **spatial.PARAMETERS,
 }
-"""The operations, and the names of their positional arguments in order."""
+"""The operations, and the names of their positional arguments in order; those of a module are its attributes.
 
-ATTRIBUTES = {name for names in PARAMETERS.values() for name in names.split()} - {"training"}
-"""The attributes of modules that are arguments of the operation."""
+A spelling with other positional arguments has a line of its own. A last name with a star, as in "input *dims", takes
+all arguments that are left.
+"""
+
+ACTIVATIONS = ("input", "other", "mat1", "tensors")
+"""The arguments that may be activations; all others must be constants."""
+
+RENAMED: Mapping[str, str] = {
+    **{"self": "input", "axis": "dim", "keepdims": "keepdim", "train": "training"},
+    **moves.RENAMED,
+}
+"""Other names of keyword arguments."""
 
 MODULES: Mapping[str, str] = {
-    "Linear": "linear",
-    "Conv2d": "conv2d",
+    "AlphaDropout": "dropout",
     "BatchNorm1d": "batch_norm",
     "BatchNorm2d": "batch_norm",
-    "ReLU": "relu",
-    "ReLU6": "relu6",
-    "LeakyReLU": "leaky_relu",
-    "LocalResponseNorm": "local_response_norm",
-    "Sigmoid": "sigmoid",
-    "Tanh": "tanh",
-    "CELU": "celu",
-    "ELU": "elu",
-    "GELU": "gelu",
-    "Hardsigmoid": "hardsigmoid",
-    "Hardswish": "hardswish",
-    "Hardtanh": "hardtanh",
-    "Mish": "mish",
-    "PReLU": "prelu",
-    "RReLU": "rrelu",
-    "SELU": "selu",
-    "SiLU": "silu",
-    "Softplus": "softplus",
-    "Softsign": "softsign",
-    "Threshold": "threshold",
-    "LogSoftmax": "log_softmax",
-    "Softmax": "softmax",
-    "MaxPool2d": "max_pool2d",
-    "AvgPool2d": "avg_pool2d",
-    "AdaptiveAvgPool2d": "adaptive_avg_pool2d",
-    "Flatten": "flatten",
+    "BatchNorm3d": "batch_norm",
     "Dropout": "dropout",
+    "Dropout1d": "dropout",
     "Dropout2d": "dropout",
+    "Dropout3d": "dropout",
+    "FeatureAlphaDropout": "dropout",
+    "Flatten": "reshape",
     "Identity": "identity",
-    "ZeroPad2d": "pad",
-    "ConstantPad2d": "pad",
+    "Linear": "linear",
+    "LogSoftmax": "log_softmax",
+    "Normalize": "standardize",  # of torchvision.transforms
+    "Softmax": "softmax",
+    "Softmax2d": "softmax",
+    "SyncBatchNorm": "batch_norm",
+    "Unflatten": "reshape",
+    **activations.MODULES,
+    **moves.MODULES,
+    **spatial.MODULES,
 }
-"""The classes of torch.nn, and the operation of each, whose arguments are the attributes."""
+"""The classes of torch.nn, and the operation of each."""
 
-WEIGHTED = ("linear", "conv2d", "batch_norm", "prelu")
-"""The operations that are supported as modules only, not as functions."""
-
-METHODS = {
-    "clamp",
-    "clamp_max",
-    "clamp_min",
-    "clip",
-    "relu",
-    "sigmoid",
-    "tanh",
-    "softmax",
-    "log_softmax",
-    "log",
-    "mean",
-    "add",
-    "flatten",
-    "view",
-    "reshape",
-    "contiguous",
+SPELLINGS: Mapping[str, str] = {
+    "_log_softmax": "log_softmax",
+    "_native_batch_norm_legit_no_training": "batch_norm",
+    "_softmax": "softmax",
+    "alpha_dropout": "dropout",
+    "bfloat16": "identity",
+    "clone": "identity",
+    "concat": "cat",
+    "concatenate": "cat",
+    "contiguous": "identity",
+    "cpu": "identity",
+    "cuda": "identity",
+    "detach": "identity",
+    "divide": "div",
+    "double": "identity",
+    "dropout1d": "dropout",
+    "dropout2d": "dropout",
+    "dropout3d": "dropout",
+    "feature_alpha_dropout": "dropout",
+    "feature_dropout": "dropout",
+    "flatten": "reshape",
+    "float": "identity",
+    "half": "identity",
+    "iadd": "add",
+    "imul": "mul",
+    "isub": "sub",
+    "itruediv": "div",
+    "mm": "matmul",
+    "multiply": "mul",
+    "negative": "neg",
+    "ravel": "reshape",
+    "squeeze": "reshape",
+    "subtract": "sub",
+    "to": "identity",
+    "true_divide": "div",
+    "truediv": "div",
+    "type": "identity",
+    "type_as": "identity",
+    "unflatten": "reshape",
+    "unsqueeze": "reshape",
+    "view": "reshape",
+    "view_as": "reshape",
+    **activations.SPELLINGS,
+    **moves.SPELLINGS,
+    **spatial.SPELLINGS,
 }
-"""The methods of tensors that are supported."""
+"""The functions, methods and operators, and the operation of each; one that has the operation's name needs no line.
 
-RESHAPES = {"view": "flatten", "reshape": "flatten", "contiguous": "identity", "clip": "clamp"}
-"""The methods whose operation has another name."""
-
-
-def functions(torch: Any) -> dict[Any, str]:
-    """Return the functions that torch.fx may record, and the operation of each."""
-    import operator
-
-    F = torch.nn.functional
-    known = {operator.add: "add", operator.iadd: "add", torch.reshape: "flatten"}
-    known |= {getattr(F, name): name for name in PARAMETERS if hasattr(F, name)}
-    known |= {
-        getattr(torch, name): name
-        for name in ("relu", "sigmoid", "tanh", "softmax", "log_softmax", "log", "mean", "flatten", "add")
-    }
-    known |= {torch.cat: "cat", torch.concat: "cat", torch.concatenate: "cat", torch.relu_: "relu", F.relu_: "relu"}
-    known |= {F.dropout2d: "dropout"}
-    known |= {getattr(torch, name): name for name in ("celu", "clamp", "clamp_max", "clamp_min", "rrelu", "selu")}
-    known |= {torch.clip: "clamp", torch.threshold: "threshold", torch.celu_: "celu", torch.selu_: "selu"}
-    known |= {getattr(F, f"{name}_"): name for name in ("celu", "elu", "hardtanh", "rrelu", "selu", "threshold")}
-    return {function: name for function, name in known.items() if name not in WEIGHTED}
+An underscore at the end, for in place, is ignored.
+"""
 
 
-# ---- each operation ----------------------------------------------------------------------------------------------
+def operation(spelling: str) -> str | None:
+    """Return the operation of a function, method or operator of this name; None for an unknown one."""
+    name = spelling.removesuffix("_")
+    name = SPELLINGS.get(name, name)
+    return name if name in OPERATIONS else None
+
+
+# ---- linear --------------------------------------------------------------------------------------------------------
 
 
 def _linear(call: Call) -> list[Layer]:
-    return [Dense(as_array(call.module.weight), _optional(call.module.bias))]
+    return [Dense(call.weight("weight"), call.constant("bias"))]
 
 
-def _conv2d(call: Call) -> list[Layer]:
-    m = call.module
-    require(m.padding_mode == "zeros", f"padding_mode {m.padding_mode!r} is not supported; only 'zeros'")
-    return [Conv2D(as_array(m.weight), _optional(m.bias), m.stride, _conv_padding(m), m.dilation, m.groups)]
+def _matmul(call: Call) -> list[Layer]:
+    require(not (call.reads("input") and call.reads("other")), "a product of two activations is not supported")
+    require(call.reads("input"), "only (activation) @ (constant) is supported, not (constant) @ (activation)")
+    w = call.weight("other")
+    require(w.ndim == 2, f"its constant has shape {w.shape}; it must be a matrix")
+    return [Dense(w.T)]
 
 
-def _conv_padding(module: Any) -> tuple[int, int, int, int]:
-    """Return padding as (top, bottom, left, right); "same" puts the odd cell at the end."""
-    if module.padding == "valid":
-        return (0, 0, 0, 0)
-    if module.padding == "same":
-        totals = [d * (k - 1) for d, k in zip(module.dilation, module.kernel_size, strict=True)]
-        (top, bottom), (left, right) = ((total // 2, total - total // 2) for total in totals)
-        return (top, bottom, left, right)
-    rows, columns = module.padding
-    return (rows, rows, columns, columns)
+def _addmm(call: Call) -> list[Layer]:
+    require(call["alpha"] in (None, 1) and call["beta"] in (None, 1), "addmm is supported with alpha = beta = 1 only")
+    w, b = call.weight("mat2"), call.weight("input")
+    require(
+        call.reads("mat1") and b.size in (1, w.shape[1]),
+        "addmm is supported as (bias per feature) + (activation) @ (weight)",
+    )
+    return [Dense(w.T, np.broadcast_to(b.ravel(), (w.shape[1],)).copy())]
 
 
 def _batch_norm(call: Call) -> list[Layer]:
-    m = call.module
-    require(m.running_mean is not None, "it has no running statistics, so a sample's output depends on its batch")
-    return [BatchNorm(_optional(m.weight), _optional(m.bias), as_array(m.running_mean), as_array(m.running_var), m.eps)]
+    require(not call["training"], "it is in training mode, so a sample's output depends on its batch")
+    require(call["running_mean"] is not None, "it has no running statistics, so a sample's output depends on its batch")
+    eps = 1e-5 if call["eps"] is None else call["eps"]
+    weight, bias = call.constant("weight"), call.constant("bias")
+    return [BatchNorm(weight, bias, call.weight("running_mean"), call.weight("running_var"), eps)]
 
 
-def _optional(tensor: Any) -> np.ndarray | None:
-    """Convert a tensor to an array; None stays None."""
-    return None if tensor is None else as_array(tensor)
+# ---- arithmetic ----------------------------------------------------------------------------------------------------
 
 
-def _leaky_relu(call: Call) -> list[Layer]:
-    return [LeakyReLU(0.01 if call["negative_slope"] is None else float(call["negative_slope"]))]
+def _add(call: Call) -> list[Layer]:
+    if len(call.shapes) == 2:
+        require(call["alpha"] in (None, 1), f"addition with alpha = {call['alpha']} is not supported")
+        require(
+            call.shapes[0] == call.shapes[1],
+            f"cannot add activations of shapes {call.shapes[0]} and {call.shapes[1]}; lrpref does not broadcast",
+        )
+        return [Add()]
+    alpha = 1 if call["alpha"] is None else call["alpha"]
+    if call.reads("input"):
+        return _affine(call, 1.0, alpha * call.weight("other"))
+    return _affine(call, alpha, call.weight("input"))
 
 
-def _activation(kind: type[Layer], **defaults: Any) -> Callable[[Call], list[Layer]]:
-    """Return the conversion to a layer whose parameters are the operation's arguments of these names, in order."""
-
-    def convert(call: Call) -> list[Layer]:
-        given = {name: default if call[name] is None else call[name] for name, default in defaults.items()}
-        return [kind(*(float(value) if isinstance(value, int) else value for value in given.values()))]
-
-    return convert
+def _sub(call: Call) -> list[Layer]:
+    return _difference(call, "input", "other")
 
 
-def _clamp(call: Call) -> list[Layer]:
-    low, high = (None if call[name] is None or isinf(call[name]) else float(call[name]) for name in ("min", "max"))
-    return [] if low is high is None else [Clip(low, high)]
+def _rsub(call: Call) -> list[Layer]:
+    return _difference(call, "other", "input")
 
 
-def _hardtanh(call: Call) -> list[Layer]:
-    low, high = (fallback if call[name] is None else call[name] for name, fallback in HARDTANH.items())
-    if isinf(low) or isinf(high):
-        return _clamp(replace(call, arguments={"min": low, "max": high}))
-    return [HardTanh(float(low), float(high))]
+def _difference(call: Call, first: str, second: str) -> list[Layer]:
+    """Convert first - alpha * second."""
+    alpha = 1 if call["alpha"] is None else call["alpha"]
+    if len(call.shapes) == 2:
+        require(alpha == 1, f"a difference with alpha = {alpha} is not supported")
+        require(first == "input", "torch.rsub of two activations is not supported; write other - input")
+        require(
+            call.shapes[0] == call.shapes[1],
+            f"cannot subtract activations of shapes {call.shapes[0]} and {call.shapes[1]}; lrpref does not broadcast",
+        )
+        return [Subtract()]
+    if call.reads(first):
+        return _affine(call, 1.0, -alpha * call.weight(second))
+    return _affine(call, -alpha, call.weight(first))
 
 
-HARDTANH = {"min_val": -1.0, "max_val": 1.0}
-"""The bounds of torch's hardtanh."""
+def _mul(call: Call) -> list[Layer]:
+    if len(call.shapes) == 2:
+        return moves.product(call.shapes)
+    return _affine(call, call.weight("other" if call.reads("input") else "input"), 0.0)
 
 
-def _prelu(call: Call) -> list[Layer]:
-    weight = as_array(call.module.weight)
-    return [PReLU(weight if weight.size > 1 else float(weight[0]))]
+def _div(call: Call) -> list[Layer]:
+    require(call["rounding_mode"] is None, f"division with rounding_mode={call['rounding_mode']!r} is not supported")
+    require(not call.reads("other"), "division by an activation is not supported; only by a constant")
+    divisor = call.weight("other")
+    require(bool(np.all(divisor)), "its divisor has zeros")
+    return _affine(call, 1 / divisor.astype(np.float64), 0.0)
 
 
-def _rrelu(call: Call) -> list[Layer]:
-    require(not call["training"], "this rrelu is random in eval mode; pass training=self.training")
-    lower, upper = (fallback if call[name] is None else call[name] for name, fallback in RRELU.items())
-    return [LeakyReLU((lower + upper) / 2)]
+def _neg(call: Call) -> list[Layer]:
+    return _affine(call, -1.0, 0.0)
 
 
-RRELU = {"lower": 1 / 8, "upper": 1 / 3}
-"""The bounds of torch's random slope; in eval mode it is their mean."""
+def _standardize(call: Call) -> list[Layer]:
+    w = 1 / call.weight("std").astype(np.float64)
+    return [Scale(w, -w * call.weight("mean"))]
+
+
+def _affine(call: Call, weight: Any, bias: Any) -> list[Layer]:
+    """Return weight * activation + bias as a layer, none for the identity."""
+    w, b = _per_channel(call, weight), _per_channel(call, bias)
+    if not b.any():
+        return [] if (w == 1).all() else [Scale(w)]
+    return [Scale(w, b)]
+
+
+def _per_channel(call: Call, constant: Any) -> np.ndarray:
+    """Return a constant operand as one number per channel, or refuse it."""
+    (shape,) = call.shapes
+    c = np.asarray(constant, np.float64)
+    fits = len(shape) > 1 and np.broadcast_shapes(c.shape, shape) == shape
+    require(fits, f"a constant of shape {c.shape} changes the activation's shape {shape}; lrpref does not broadcast")
+    c = c.reshape((1,) * (len(shape) - c.ndim) + c.shape)
+    for axis in (axis for axis in range(c.ndim) if axis != 1):
+        first = c.take([0], axis)
+        require(
+            bool((c == first).all()),
+            f"a constant of shape {c.shape} has one number per {'position' if axis else 'sample'}; only one number, or "
+            "one per channel (axis 1), is supported",
+        )
+        c = first
+    return np.broadcast_to(c.ravel(), (shape[1],)).copy()
 
 
 def _softmax(call: Call) -> list[Layer]:
@@ -317,95 +304,33 @@ def _require_classes(call: Call, what: str) -> None:
     rank = len(call.shapes[0])
     dim = call["dim"] if call["dim"] is not None else 1 if rank in (2, 4) else None
     require(
-        dim is not None and dim % rank == 1,
+        isinstance(dim, int) and rank > 1 and dim % rank == 1,
         f"{what} over axis {dim} is not supported; only over axis 1, the classes or channels",
     )
-
-
-def _max_pool(call: Call) -> list[Layer]:
-    require(
-        call["dilation"] in (None, 1, (1, 1), [1, 1]), f"max-pooling with dilation {call['dilation']} is not supported"
-    )
-    require(not call["return_indices"], "return_indices=True is not supported")
-    pool = MaxPool2D(call["kernel_size"], call["stride"] or None, call["padding"] or 0)
-    _note_ceil_mode(call, pool)
-    return [pool]
-
-
-def _avg_pool(call: Call) -> list[Layer]:
-    require(call["divisor_override"] is None, f"divisor_override={call['divisor_override']} is not supported")
-    counted = call["count_include_pad"]
-    pool = AvgPool2D(call["kernel_size"], call["stride"] or None, call["padding"] or 0, counted is not False)
-    _note_ceil_mode(call, pool)
-    return [pool]
-
-
-def _note_ceil_mode(call: Call, pool: Pool) -> None:
-    """Note that the last window of a pool with ceil_mode is partial at some sizes; lrpref has whole windows only."""
-    if call["ceil_mode"] and pool.window.stride != (1, 1):
-        call.bound.append("its last windows are whole, in spite of ceil_mode=True,")
-
-
-def _adaptive_pool(call: Call) -> list[Layer]:
-    size = call["output_size"]
-    rows, columns = size if isinstance(size, Sequence) else (size, size)
-    if rows is columns is None:
-        return []
-    if rows == columns == 1:
-        return [GlobalAvgPool2D()]
-    if call.shapes[0] == call.result:  # one cell per window
-        call.bound.append("its windows have one cell each")
-        return []
-    raise ConversionError(f"adaptive pooling to size {call.result[-2:]} is not supported; only to size 1")
 
 
 def _mean(call: Call) -> list[Layer]:
     rank = len(call.shapes[0])
     dims = call["dim"] if isinstance(call["dim"], Sequence) else [call["dim"]]
     over = {d % rank for d in dims if isinstance(d, int)}
-    require(rank == 4 and over == {2, 3}, f"a mean over {call['dim']} is not supported; only over (2, 3), of images")
-    return [GlobalAvgPool2D()] if call["keepdim"] else [GlobalAvgPool2D(), Flatten()]
+    if rank not in (3, 4, 5) or over != set(range(2, rank)):
+        return moves.mean(call)
+    pool = spatial.global_average(call)
+    return [pool] if call["keepdim"] else [pool, Flatten()]
 
 
-def _reshape(call: Call) -> list[Layer]:
-    (before,) = call.shapes
-    if call.result == before:
-        return []
-    require(
-        call.result == (before[0], prod(before[1:])),
-        f"reshaping from {before} to {call.result} is not supported; only to (N, features)",
-    )
-    return [Flatten()]
+# ---- shapes --------------------------------------------------------------------------------------------------------
 
 
 def _dropout(call: Call) -> list[Layer]:
-    require(
-        call.module is not None or call["training"] is False,
-        "this dropout is active in eval mode; pass training=self.training",
-    )
+    require(call["training"] is False, "this dropout is active in eval mode; pass training=self.training")
     return [Dropout(0.5 if call["p"] is None else float(call["p"]))]
 
 
-def _pad(call: Call) -> list[Layer]:
-    require(call["mode"] in (None, "constant"), f"padding in mode {call['mode']!r} is not supported; only 'constant'")
-    given = call["padding" if call.module is not None else "pad"]
-    require(len(given) in (2, 4), f"padding of {len(given) // 2} axes is not supported; only of the last one or two")
-    left, right, top, bottom = (*given, 0, 0)[:4]
-    require(min(left, right, top, bottom) >= 0, f"negative padding, {tuple(given)}, is not supported")
-    return [Pad2D((top, bottom, left, right), float(call["value"] or 0.0))]
-
-
-def _add(call: Call) -> list[Layer]:
-    require(call["alpha"] in (None, 1), f"addition with alpha = {call['alpha']} is not supported")
-    require(len(call.shapes) == 2, "both operands of an addition must be activations")
-    require(
-        call.shapes[0] == call.shapes[1],
-        f"cannot add activations of shapes {call.shapes[0]} and {call.shapes[1]}; lrpref does not broadcast",
-    )
-    return [Add()]
-
-
 def _cat(call: Call) -> list[Layer]:
+    require(
+        all(isinstance(each, Activation) for each in call["tensors"]), "concatenation with a constant is not supported"
+    )
     require(
         (call["dim"] or 0) % len(call.result) == 1,
         f"torch.cat along axis {call['dim'] or 0} is not supported; only along axis 1",
@@ -414,44 +339,44 @@ def _cat(call: Call) -> list[Layer]:
 
 
 OPERATIONS: Mapping[str, Callable[[Call], list[Layer]]] = {
-    "linear": _linear,
-    "conv2d": _conv2d,
+    "add": _add,
+    "addmm": _addmm,
     "batch_norm": _batch_norm,
-    "relu": lambda call: [ReLU()],
-    "relu6": lambda call: [ReLU6()],
-    "leaky_relu": _leaky_relu,
-    "local_response_norm": lambda call: [LocalResponseNorm(call["size"], call["alpha"], call["beta"], call["k"])],
-    "sigmoid": lambda call: [Sigmoid()],
-    "tanh": lambda call: [Tanh()],
-    "celu": _activation(CELU, alpha=1.0),
-    "clamp": _clamp,
-    "clamp_max": _clamp,
-    "clamp_min": _clamp,
-    "elu": _activation(ELU, alpha=1.0),
-    "gelu": _activation(GELU, approximate="none"),
-    "hardsigmoid": _activation(HardSigmoid),
-    "hardswish": _activation(HardSwish),
-    "hardtanh": _hardtanh,
-    "mish": _activation(Mish),
-    "prelu": _prelu,
-    "rrelu": _rrelu,
-    "selu": _activation(SELU),
-    "silu": _activation(SiLU),
-    "softplus": _activation(Softplus, beta=1.0, threshold=20.0),
-    "softsign": _activation(Softsign),
-    "threshold": _activation(Threshold, threshold=None, value=None),
-    "log_softmax": _log_softmax,
-    "log": lambda call: [],  # of a softmax, which becomes a LogSoftmax
-    "softmax": _softmax,
-    "max_pool2d": _max_pool,
-    "avg_pool2d": _avg_pool,
-    "adaptive_avg_pool2d": _adaptive_pool,
-    "mean": _mean,
-    "flatten": _reshape,
+    "cat": _cat,
+    "div": _div,
     "dropout": _dropout,
     "identity": lambda call: [],
-    "pad": _pad,
-    "add": _add,
-    "cat": _cat,
+    "linear": _linear,
+    "log": lambda call: [],  # of a softmax, which becomes a LogSoftmax
+    "log_softmax": _log_softmax,
+    "matmul": _matmul,
+    "mean": _mean,
+    "mul": _mul,
+    "neg": _neg,
+    "rsub": _rsub,
+    "softmax": _softmax,
+    "standardize": _standardize,
+    "sub": _sub,
+    **activations.OPERATIONS,
+    **moves.OPERATIONS,
+    **spatial.OPERATIONS,
 }
 """The conversion of each operation to a chain of layers, empty for an identity."""
+
+REASONS: Mapping[str, str] = {
+    **moves.REASONS,
+    **dict.fromkeys(("LSTM", "GRU", "RNN", "LSTMCell", "GRUCell", "RNNCell"), "lrpref has no recurrent layers"),
+    **dict.fromkeys(
+        (
+            "MultiheadAttention",
+            "Transformer",
+            "TransformerEncoderLayer",
+            "TransformerDecoderLayer",
+            "scaled_dot_product_attention",
+            "multi_head_attention_forward",
+        ),
+        "lrpref has no attention, which multiplies activations by activations",
+    ),
+    **dict.fromkeys(("Embedding", "EmbeddingBag", "embedding"), "lrpref has no layers for indices, such as words"),
+}
+"""Why operations that people will ask for are not supported."""

@@ -30,12 +30,15 @@ from .global_pool import (
 )
 from .hard import Clip, HardSigmoid, HardSwish, HardTanh, Softsign
 from .head import Head, LogSoftmax, Softmax
-from .join import Add, Concat
+from .join import Add, Concat, Subtract
 from .local_norm import LocalResponseNorm
 from .norm import BatchNorm, DiagonalLayer, Scale
 from .pad import Pad, Pad1D, Pad2D, Pad3D
 from .pool import MaxPool, MaxPool1D, MaxPool2D, MaxPool3D, Pool
-from .shape import Dropout, Flatten
+from .product import Multiply
+from .reduce import Max, Mean, Sum
+from .shape import Dropout, Flatten, Permute, Reshape, Slice
+from .shuffle import ChannelShuffle, PixelShuffle, PixelUnshuffle
 from .smooth import CELU, ELU, GELU, SELU, Mish, Sigmoid, SiLU, Smooth, Softplus, Tanh
 from .upsample import Upsample, UpsampleLinear, UpsampleNearest
 
@@ -64,6 +67,7 @@ __all__ = [
     "BatchNorm",
     "CELU",
     "Clip",
+    "ChannelShuffle",
     "Concat",
     "Conv",
     "Conv1D",
@@ -110,8 +114,15 @@ __all__ = [
     "Pad2D",
     "Pad3D",
     "Pool",
+    "Max",
+    "Mean",
+    "Multiply",
+    "Permute",
+    "PixelShuffle",
+    "PixelUnshuffle",
     "ReLU",
     "ReLU6",
+    "Reshape",
     "Routing",
     "SELU",
     "Scale",
@@ -121,6 +132,9 @@ __all__ = [
     "Softmax",
     "Softplus",
     "Softsign",
+    "Slice",
+    "Subtract",
+    "Sum",
     "Tanh",
     "ThreshReLU",
     "Upsample",

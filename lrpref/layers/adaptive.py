@@ -12,7 +12,7 @@ from ..arithmetic import as_floating, check_choice, full, zeros_like
 from ..backend import Array, array_namespace
 from .base import Layer, LinearLayer, Routing, Shape
 from .conv import Sizes
-from .global_pool import to_winners
+from .reduce import to_winners
 from .window import Cells, check_axes, per_axis
 
 

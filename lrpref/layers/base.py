@@ -1,10 +1,11 @@
 """What a layer is: `forward`, and `relevance` under a rule.
 
-Every layer but Softmax and LogSoftmax is one of three kinds:
+Every layer but Softmax and LogSoftmax is one of four kinds:
 
     LinearLayer   z = W a + b. The rule determines its relevance; the layer provides W, its transpose, and b.
     Elementwise   an activation: relevance passes unchanged.
     Routing       moves values: relevance returns to where each value came from.
+    Multiply      the product of two activations: the layer itself says how its factors share relevance.
 
 Layers are frozen, cache nothing, change none of their arguments, and do not know which rules exist. They pass NaN on.
 """
@@ -82,7 +83,7 @@ class Layer:
         Parameters
         ----------
         inputs : array or tuple of array
-            The layer's input, or a tuple of inputs (Add, Concat).
+            The layer's input, or a tuple of inputs (Add, Concat, Multiply, Subtract).
         R : array
             The relevance of the output, shaped like the output.
         rule : Rule

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from math import prod
 from typing import ClassVar
 
-from ..arithmetic import as_floating, check_choice, full, ones_like, zeros_like
+from ..arithmetic import as_floating, check_choice, full
 from ..backend import Array, array_namespace
 from .base import Layer, LinearLayer, Routing, Shape
+from .reduce import to_winners
 from .window import check_axes
 
 
@@ -110,22 +111,6 @@ class GlobalMaxPool(GlobalPool, Routing):
 def _in_a_row(a: Array) -> Array:
     """(N, C, ...) -> (N, C, cells)."""
     return array_namespace(a).reshape(a, (*a.shape[:2], prod(a.shape[2:])))
-
-
-def to_winners(a: Array, R: Array, ties: str) -> Array:
-    """Return R, of shape (..., 1), at the largest of the values a along the last axis, and 0 at the others.
-
-    NaN is larger than every number. `ties` says what several equal maxima receive, as in `MaxPool`.
-    """
-    xp = array_namespace(a)
-    z = xp.max(a, axis=-1, keepdims=True)
-    wins = (a == z) | ((a != a) & (z != z))
-    if ties == "first":
-        first = xp.argmax(xp.astype(wins, xp.int8), axis=-1, keepdims=True)
-        wins = xp.arange(a.shape[-1]) == first
-    else:
-        R = R / xp.sum(xp.where(wins, ones_like(a), zeros_like(a)), axis=-1, keepdims=True)
-    return xp.where(wins, R + zeros_like(a), zeros_like(a))
 
 
 @dataclass(frozen=True, eq=False)

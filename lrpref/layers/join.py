@@ -1,4 +1,4 @@
-"""Joins of branches: Add is a linear layer with unit weights and several inputs; Concat routes."""
+"""Joins of branches: Add and Subtract are linear layers with weights 1 and -1 and several inputs; Concat routes."""
 
 from __future__ import annotations
 
@@ -47,6 +47,41 @@ class Add(LinearLayer):
     def fan_in(self, *shapes: Shape) -> int:
         """The number of branches."""
         return len(shapes)
+
+
+@dataclass(frozen=True, eq=False)
+class Subtract(LinearLayer):
+    """z = a_1 - a_2: a linear layer with the weights 1 and -1.
+
+    The rule on this layer determines how relevance is split, as on `Add`.
+    """
+
+    min_inputs: ClassVar[int] = 2
+    max_inputs: ClassVar[int | None] = 2
+
+    def output_shape(self, *shapes: Shape) -> Shape:
+        """The inputs and the output all have the same shape."""
+        if len(set(shapes)) != 1:
+            raise ShapeError(f"Subtract needs inputs of equal shape, got {', '.join(map(str, shapes))}")
+        return shapes[0]
+
+    def parameters(self, *inputs: Array) -> tuple[Array, Array | None]:
+        """The weights 1 and -1, along an axis of their own, which comes first."""
+        a = inputs[0]
+        unit = full((1,) * (a.ndim + 1), 1, like=a)
+        return array_namespace(a).concat((unit, -unit), axis=0), None
+
+    def linear(self, w: Array, *inputs: Array) -> Array:
+        """w_1 a_1 + w_2 a_2."""
+        return w[0, ...] * inputs[0] + w[1, ...] * inputs[1]
+
+    def adjoint(self, w: Array, s: Array, *shapes: Shape) -> tuple[Array, ...]:
+        """w_1 s and w_2 s."""
+        return w[0, ...] * s, w[1, ...] * s
+
+    def fan_in(self, *shapes: Shape) -> int:
+        """2."""
+        return 2
 
 
 @dataclass(frozen=True, eq=False)

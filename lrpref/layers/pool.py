@@ -163,7 +163,7 @@ class MaxPool(Pool, Routing):
         share = R / self._ties(a, z) if self.ties == "equal" else R
         free = xp.ones(z.shape, dtype=xp.bool)
         for cells, value, real in self._taps(a):
-            wins = real & free & _same(value, z)
+            wins = real & free & same(value, z)
             R_a[cells] += xp.where(wins, share, zeros_like(R))
             if self.ties == "first":
                 free = free & ~wins
@@ -174,7 +174,7 @@ class MaxPool(Pool, Routing):
         xp = array_namespace(a)
         count = zeros_like(z)
         for _, value, real in self._taps(a):
-            count = count + xp.where(real & _same(value, z), ones_like(z), zeros_like(z))
+            count = count + xp.where(real & same(value, z), ones_like(z), zeros_like(z))
         return count
 
     def _taps(self, a: Array) -> Iterator[tuple[Cells, Array, Array]]:
@@ -187,7 +187,7 @@ class MaxPool(Pool, Routing):
             yield cells, a[cells], real[cells]
 
 
-def _same(value: Array, z: Array) -> Array:
+def same(value: Array, z: Array) -> Array:
     """Whether two values are equal, or both NaN."""
     return (value == z) | ((value != value) & (z != z))
 

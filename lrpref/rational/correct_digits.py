@@ -46,7 +46,7 @@ from ..backend import Array, to_numpy
 from ..composites import Composite, resolve
 from ..errors import BudgetError, DTypeError, LrprefError, RelevanceWarning, shown
 from ..layers import Layer
-from ..network import Network, check_network
+from ..network import Network, check_network, check_one_input
 from ..rules import Rule
 from ..walk import DEFAULT_RULE, Trace, trace
 from .conversion import MOST_DIGITS, convert_layers, exact, exact_layer
@@ -190,6 +190,7 @@ def digits(
     {'float32': True, 'float64': True}
     """
     check_network(net)
+    check_one_input(net, "lrpref.digits")
     check_choice(reference, "reference", REFERENCES)
     check_integer(precision, "precision, in decimal digits,", least=30, most=MOST_DIGITS)
     if progress is not None:

@@ -7,8 +7,8 @@ blocks, moves them between backends and assembles the result. It runs in one pro
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from ..network import Network
 
 
 def map_blocks(
-    work: Callable[..., Array],
+    work: Callable[..., Any],
     net: Network,
     x: Any,
     along: tuple[Any, ...] = (),
@@ -33,19 +33,22 @@ def map_blocks(
 ) -> Any:
     """Compute `work(x[i:j], *(v[i:j] for v in along))` for every block, and return one array shaped like `x`.
 
+    For a network of several inputs, `x` and `out` are tuples or dicts, and so is what `work` takes and returns.
+
     Parameters
     ----------
     work : callable
         Returns an array shaped like its first argument, in the network's number type.
     net : Network
         Each block is moved to its backend, and the result back to that of `x`.
-    x : array, shape (N, ...)
+    x : array, shape (N, ...), or tuple or dict of arrays
         An array, a `numpy.memmap`, or any object that has a shape and returns an array for a slice of samples.
     along : tuple
-        Arrays of N entries, cut as `x` is. Values without axes (None, a number, a string) are passed to every block.
+        Arrays of N entries, or dicts of them, cut as `x` is. Values without axes (None, a number, a string) are passed
+        to every block.
     batch_size : int or None
         The samples in a block; None for all.
-    out : array, path or None
+    out : array, path or None, or tuple or dict of them
         An array, any other object that supports assignment to a slice, or the path of a .npy file, which is written
         atomically; None for a new array.
     progress : bool or None
@@ -53,7 +56,7 @@ def map_blocks(
 
     Returns
     -------
-    array, shape (N, ...)
+    array, shape (N, ...), or tuple or dict of arrays
         `out`; for a path, the file as a read-only `numpy.memmap`.
 
     Raises
@@ -61,15 +64,37 @@ def map_blocks(
     ParameterError, ShapeError, DTypeError
         Before anything is computed. Errors of `work` are raised with the block's position in front.
     """
-    N, like = x.shape[0], no_samples(net, x)
+    parts, likes = net.by_name(x), net.by_name(no_samples(net, x))
+    outs = dict.fromkeys(parts) if out is None else net.by_name(out, "array or path")
+    _check_distinct(outs)
+    N = next(iter(parts.values())).shape[0]
     size = _checked_size(batch_size, N)
-    with _filled(out, tuple(x.shape), like) as result, Bar(f"explaining {N} samples", progress) as bar:
+    with ExitStack() as stack:
+        results = {
+            name: stack.enter_context(_filled(outs[name], tuple(part.shape), likes[name]))
+            for name, part in parts.items()
+        }
+        bar = stack.enter_context(Bar(f"explaining {N} samples", progress))
         for i in range(0, max(N, 1), size):
             j = min(i + size, N)
             with at_block(i, j) if size < N else nullcontext():
-                R = work(*(_block(values, i, j, net.backend) for values in (x, *along)))
-            result[i:j, ...] = _moved(R, _home(result))
+                block = net.as_given(_block(parts, i, j, net.backend), like=x)
+                found = net.by_name(work(block, *(_block(values, i, j, net.backend) for values in along)))
+            for name, R in found.items():
+                results[name][i:j, ...] = _moved(R, _home(results[name]))
             bar.tick((j - i) / max(N, 1))
+    return net.as_given({name: _opened(outs[name], result) for name, result in results.items()}, like=x)
+
+
+def _check_distinct(outs: Mapping[str, Any]) -> None:
+    """Raise ParameterError if the results of two inputs would be written to the same place."""
+    places = [os.path.abspath(out) if _is_path(out) else id(out) for out in outs.values() if out is not None]
+    if len(set(places)) < len(places):
+        raise ParameterError(f"out must be a different array or file for each of {', '.join(outs)}")
+
+
+def _opened(out: Any, result: Any) -> Any:
+    """The result; for a path, the file that now holds it."""
     return np.load(out, mmap_mode="r", allow_pickle=False) if _is_path(out) else result
 
 
@@ -88,7 +113,9 @@ def _checked_size(batch_size: int | None, N: int) -> int:
 
 
 def _block(values: Any, i: int, j: int, backend: str | None) -> Any:
-    """Samples i to j, on a backend; values without axes as they are."""
+    """Samples i to j, on a backend; values without axes as they are; the entries of a dict one by one."""
+    if isinstance(values, Mapping):
+        return {name: _block(value, i, j, backend) for name, value in values.items()}
     return _moved(_cut(values, i, j), backend) if np.shape(values) else values
 
 
@@ -114,10 +141,11 @@ def _home(values: Any) -> str:
 # ---- the result ------------------------------------------------------------------------------------------------
 
 
-def no_samples(net: Network, x: Any) -> Array:
+def no_samples(net: Network, x: Any) -> Any:
     """An empty result, of zero samples: on the backend of `x`, in the network's number type."""
-    none = _cut(x, 0, 0)
-    return _moved(net.cast(_moved(none, net.backend)), backend_name(none))
+    none = {name: _cut(part, 0, 0) for name, part in net.by_name(x).items()}
+    cast = net.cast(net.as_given({name: _moved(part, net.backend) for name, part in none.items()}, like=x))
+    return net.as_given({name: _moved(v, backend_name(none[name])) for name, v in net.by_name(cast).items()}, like=x)
 
 
 @contextmanager

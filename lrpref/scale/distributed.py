@@ -24,7 +24,7 @@ from .._support.progress import PATIENCE, on_terminal
 from ..backend import Array, to_numpy
 from ..composites import Composite, resolve
 from ..errors import DTypeError, ShapeError, at_block
-from ..network import Network
+from ..network import Network, check_one_input
 from ..rules import Rule
 from ..seeds import check, start_at
 from ..walk import DEFAULT_RULE
@@ -88,10 +88,11 @@ def explain(
         values of `x` are raised when they are computed.
     """
     da = _dask("dask.array")
+    loaded = net if isinstance(net, Network) else load(net)
+    check_one_input(loaded, "lrpref.distributed")
     if not isinstance(x, da.Array):
         raise DTypeError(f"x must be a dask array, got {type(x).__name__}; use dask.array.from_array(x, chunks=...)")
     _check_chunks(x)
-    loaded = net if isinstance(net, Network) else load(net)
     known = np.zeros(target.shape, target.dtype) if isinstance(target, da.Array) else target  # values come later
     resolve(rule).assign(loaded)
     check(start_at(loaded, node), tuple(x.shape), known, seed)

@@ -11,31 +11,35 @@ from typing import Any
 
 from .._support.budget import Budget
 from ..arithmetic import check_flag
-from ..backend import Array, numbers
+from ..backend import numbers
 from ..composites import Composite, resolve
-from ..errors import is_one_of, unknown
+from ..errors import ParameterError, is_one_of, unknown
 from ..fast import FORMS, can_prepare, prepare
-from ..network import Network, check_network
+from ..network import Network, called, check_network
 from ..rules import Rule
-from ..seeds import check, start_at
+from ..seeds import check, of_outputs, per_output, start_at, starts_at
 from ..walk import DEFAULT_RULE, trace
 from .blocks import map_blocks
 
 
 def explain(
     net: Network,
-    x: Array,
-    target: int | Array | None = None,
+    x: Any,
+    target: Any = None,
     rule: str | Rule | Composite = DEFAULT_RULE,
-    seed: str | float | Array = "logit",
+    seed: Any = "logit",
     node: str | None = None,
     batch_size: int | None = None,
     progress: bool | None = None,
     out: Any = None,
     form: str = "direct",
     budget: float | Budget | None = None,
-) -> Array:
+) -> Any:
     """Return the relevance of each value of `x` for one output of a network.
+
+    For a network of several inputs, `x` is a tuple of batches in the order of `net.inputs`, or a dict by their names,
+    and relevance is returned in the same form. The relevance of all inputs together is conserved, and an input that the
+    output does not depend on gets zeros.
 
     With `batch_size`, a data set is explained in blocks, so that it may be larger than memory: `x`, and a seed array,
     may then be any object that has a shape and returns an array for a slice, such as a `numpy.memmap`. Each block is
@@ -50,10 +54,11 @@ def explain(
     ----------
     net : Network
         The network.
-    x : array, shape (N, ...)
-        A batch, cast to the network's number type.
+    x : array, shape (N, ...), or tuple or dict of arrays
+        A batch, cast to the network's number type; for several inputs, one batch for each, in order or by name.
     target : int, array of int with shape (N,), or None
-        The output to explain: one index, or one per sample; None for the largest. Ignored if `seed` is an array.
+        The output to explain: one index, or one per sample; None for the largest. Ignored if `seed` is an array. With
+        one seed per output, a tuple or dict of these, or None.
     rule : str, Rule or Composite
         A composite, a rule, or the name of one ("epsilon-plus-flat", "epsilon", "z-plus", ...). A single `Zero`
         or `Epsilon` is applied to all linear layers; any other single rule to all weighted layers, and Epsilon(1e-6) to
@@ -61,7 +66,8 @@ def explain(
     seed : str, float or array, default "logit"
         The relevance to start with: "logit" (the output's value), "one", "probability" (what the network's Softmax,
         LogSoftmax or Sigmoid gives for it; without one, its softmax), a number, or an array of relevance shaped like
-        the output.
+        the output. For a network of several outputs, a tuple with one of these for each, or a dict by their names,
+        starts from all of them at once; None starts with nothing at that output.
     node : str or None
         The node whose output is explained; None for the one that holds the logits (`Network.logits`). The last node of
         a network with a Softmax, LogSoftmax or Sigmoid at its end explains the probability itself, whose relevance
@@ -71,19 +77,20 @@ def explain(
     progress : bool or None
         Whether to show a progress bar on stderr if this takes longer than two seconds; None for terminals only.
     out : array, path or None
-        An array to write to, or the path of a .npy file, which is written atomically; None for a new array.
+        An array to write to, or the path of a .npy file, which is written atomically; None for a new array. For
+        several inputs, a tuple or dict of these.
     form : str, default "direct"
         How relevance is computed. "plain" is the readable engine: the walk of `lrpref.trace`, for numbers of any kind.
         The other forms are those of the fast engine, for float32 and float64 on NumPy and CuPy; `lrpref.prepare` lists
-        them. With "direct", the default, other dtypes and backends fall back to "plain". To explain many batches,
-        prepare once: `lrpref.prepare(net, rule).explain(x)`.
+        them. With "direct", the default, other dtypes and backends, and one seed per output, fall back to "plain". To
+        explain many batches, prepare once: `lrpref.prepare(net, rule).explain(x)`.
     budget : float, Budget or None
         Seconds that the whole call may take, checked at every layer, forward and back, in every form. None: no limit
         for floating-point numbers, 600 seconds per block for exact ones.
 
     Returns
     -------
-    array, shape (N, ...)
+    array, shape (N, ...), or tuple or dict of arrays
         The relevance, shaped like `x`. If `out` is given, that array; for a path, the file as a read-only
         `numpy.memmap`.
 
@@ -112,37 +119,62 @@ def explain(
     check_network(net)
     if progress is not None:
         check_flag(progress, "progress")
-    x = x if hasattr(x, "shape") else numbers(x, "the input")
+    x = net.as_given({name: _shaped(part, called(net, name)) for name, part in net.by_name(x).items()}, like=x)
     if budget is not None and not isinstance(budget, Budget):
         budget = Budget(budget)  # one clock for all blocks
-    work = _explainer(net, tuple(x.shape), rule, node, form, budget)
+    if several := per_output(net, node, seed):
+        seed, target = of_outputs(net, seed, "the seed"), of_outputs(net, target, "the target")
+    work = _explainer(net, net.shape_of(x), rule, node, form, budget, several)
     if batch_size is None and out is None:
         return work(x, target, seed)
-    check(start_at(net, node), tuple(x.shape), target, seed)
+    if several:
+        for name, start in starts_at(net, seed).items():
+            check(start, net.shape_of(x), target[name], seed[name])
+    else:
+        check(start_at(net, node), net.shape_of(x), target, seed)
     return map_blocks(work, net, x, (target, seed), batch_size, out, progress)
+
+
+def _shaped(x: Any, what: str) -> Any:
+    """Nested lists as an array; anything that has a shape as it is."""
+    return x if hasattr(x, "shape") else numbers(x, what)
 
 
 def _explainer(
     net: Network,
-    shape: tuple[int, ...],
+    shape: Any,
     rule: str | Rule | Composite,
     node: str | None,
     form: str,
     budget: Budget | None,
-) -> Callable[[Array, Any, Any], Array]:
-    """The function from (x, target, seed) to relevance: the walk, or a network prepared once for all blocks."""
+    several: bool,
+) -> Callable[[Any, Any, Any], Any]:
+    """The function from (x, target, seed) to relevance: the walk, or a network prepared once for all blocks.
 
-    def plain(x: Array, target: Any, seed: Any) -> Array:
+    `several` is whether there is one seed per output.
+    """
+
+    def plain(x: Any, target: Any, seed: Any) -> Any:
         return trace(net, x, target, rule, seed, node, budget).relevance
 
     if not is_one_of(form, ("plain", *FORMS)):
         raise unknown("form", form, ("plain", *FORMS))
     resolve(rule).assign(net)  # raises before any block is computed
-    if form == "plain" or (form == "direct" and not can_prepare(net)):
+    if form == "plain" or (form == "direct" and (several or not can_prepare(net))):
         return plain
-    prepared = prepare(net, rule, form, node, shape[1:] if len(shape) == 4 else None)
+    if several:
+        raise ParameterError(f"the form {form!r} starts at one output; with one seed per output use form='plain'")
+    prepared = prepare(net, rule, form, node, _sample_shape(net, shape))
 
-    def fast(x: Array, target: Any, seed: Any) -> Array:
+    def fast(x: Any, target: Any, seed: Any) -> Any:
         return prepared.explain(x, target, seed, budget)
 
     return fast
+
+
+def _sample_shape(net: Network, shape: Any) -> Any:
+    """The shape of one sample, if it tells how large an image is; else None."""
+    shapes = net.by_name(shape, "shape")
+    if not any(len(one) == 4 for one in shapes.values()) or not all(map(len, shapes.values())):
+        return None
+    return net.as_given({name: one[1:] for name, one in shapes.items()}, like=shape)

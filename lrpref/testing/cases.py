@@ -49,12 +49,12 @@ class NetworkCase(NamedTuple):
     ----------
     net : Network
         The network.
-    x : array, shape (N, ...)
-        The inputs.
+    x : array, shape (N, ...), or tuple of arrays
+        The input; for a network of several inputs, one array for each, in order.
     """
 
     net: Network
-    x: np.ndarray
+    x: Any
 
 
 def describe(case: LayerCase | NetworkCase) -> str:
@@ -79,7 +79,8 @@ def describe(case: LayerCase | NetworkCase) -> str:
     """
     if isinstance(case, NetworkCase):
         nodes = [f"{name} = {describe_layer(layer)} <- {', '.join(inputs)}" for name, layer, inputs in case.net.nodes]
-        return "\n".join([*nodes, f"x = {brief(case.x)}"])
+        given = [f"{name} = {brief(x)}" for name, x in case.net.by_name(case.x).items()]
+        return "\n".join([*nodes, *(given if len(given) > 1 else [f"x = {brief(case.x)}"])])
     return f"{describe_layer(case.layer)}\na = {', '.join(map(brief, case.inputs))}\nR = {brief(case.R)}"
 
 
@@ -139,7 +140,10 @@ def smaller(case: LayerCase | NetworkCase) -> Iterator[LayerCase | NetworkCase]:
     Hypothesis changes one array at a time, but a row of the weights and its relevance must be removed together.
     """
     if isinstance(case, NetworkCase):
-        yield from (case._replace(x=x) for x in _without_one(case.x, 0))
+        parts = as_tuple(case.x)
+        for n in range(len(parts[0]) if len(parts[0]) > 1 else 0):
+            kept = dict(zip(case.net.inputs, (np.delete(part, n, 0) for part in parts), strict=True))
+            yield case._replace(x=case.net.as_given(kept, like=case.x))
         return
     layer, inputs, R = case
     for n, fewer in enumerate(_without_one(R, 0)):

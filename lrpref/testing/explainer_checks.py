@@ -55,7 +55,7 @@ def check_explainer(
     folds : bool, default False
         Whether the explainer folds BatchNorm itself, or is LRP-0 on every layer.
     networks : hypothesis.strategies.SearchStrategy, optional
-        A strategy for `NetworkCase`, if lrpref's random networks do not suit the explainer.
+        A strategy for `NetworkCase`, if lrpref's random networks do not suit the explainer; for networks of one input.
     tolerance : float, optional
         The absolute difference allowed; see `lrpref.testing.laws`.
     max_examples : int, default 20

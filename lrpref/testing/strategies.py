@@ -4,7 +4,7 @@ The strategies follow the style of `hypothesis.extra.numpy`: the main argument c
 every argument is a value or a strategy to draw it from.
 
     arrays, nonnegative, generic    arrays of a shape
-    vectors, signals, images, ...   shapes
+    vectors, images, samples, ...   shapes
     dense, conv, ..., layers        a layer for an input of a shape
     layer_cases                     a layer with inputs and relevance: a `LayerCase`
     rules, rule_cases               a rule; a rule with a `LayerCase`
@@ -23,7 +23,7 @@ Needs Hypothesis: pip install "lrpref[testing]".
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cache, lru_cache, partial
 from math import prod
@@ -52,6 +52,7 @@ from ..layers import (
     AvgPool2D,
     AvgPool3D,
     BatchNorm,
+    ChannelShuffle,
     Clip,
     Concat,
     Conv,
@@ -79,23 +80,33 @@ from ..layers import (
     Layer,
     LeakyReLU,
     LocalResponseNorm,
+    Max,
     MaxPool,
     MaxPool1D,
     MaxPool2D,
     MaxPool3D,
+    Mean,
     Mish,
+    Multiply,
     Pad,
     Pad1D,
     Pad2D,
     Pad3D,
+    Permute,
+    PixelShuffle,
+    PixelUnshuffle,
     PReLU,
     ReLU,
     ReLU6,
+    Reshape,
     Scale,
     Sigmoid,
     SiLU,
+    Slice,
     Softplus,
     Softsign,
+    Subtract,
+    Sum,
     Tanh,
     Threshold,
     ThreshReLU,
@@ -113,6 +124,7 @@ __all__ = [
     "ELEMENTWISE",
     "LAYERS",
     "LINEAR",
+    "PRODUCTS",
     "ROUTING",
     "RULES",
     "SMOOTH",
@@ -124,6 +136,7 @@ __all__ = [
     "batch_norm",
     "conv",
     "conv_transpose",
+    "channel_shuffle",
     "dense",
     "generic",
     "global_avg_pool",
@@ -137,16 +150,27 @@ __all__ = [
     "prelu",
     "clip",
     "max_pool",
+    "maxima",
+    "means",
+    "multiply",
     "networks",
     "nonnegative",
     "pad",
+    "permute",
+    "pixel_shuffle",
+    "pixel_unshuffle",
     "relevances",
+    "reshape",
     "rule_cases",
     "rules",
+    "samples",
     "scale",
     "signals",
     "spatial",
+    "slices",
+    "sums",
     "threshold_relu",
+    "two_inputs",
     "upsample",
     "vectors",
     "volumes",
@@ -298,6 +322,24 @@ def images(
     return st.tuples(*map(_strategy, (batch, channels, rows, columns)))
 
 
+def samples(*, batch: Any = UP_TO_3, sizes: Any = UP_TO_3, most: int = 4) -> Strategy[Shape]:
+    """Shapes (N, ...) of any rank: vectors, sequences, images and volumes.
+
+    Parameters
+    ----------
+    batch, sizes : int or strategy
+        The size N, and that of every other axis.
+    most : int, default 4
+        The largest number of axes of a sample.
+
+    Returns
+    -------
+    SearchStrategy of tuple
+    """
+    lists = st.lists(_strategy(sizes), min_size=1, max_size=most)
+    return st.builds(lambda n, found: (n, *found), _strategy(batch), lists)
+
+
 def signals(*, batch: Any = UP_TO_3, channels: Any = UP_TO_3, length: Any = UP_TO_5) -> Strategy[Shape]:
     """Shapes (N, C, L) of signals.
 
@@ -382,18 +424,18 @@ def dense(draw: Any, shape: Any, *, out: Any = UP_TO_4, bias: Any = EITHER, numb
     return Dense(weight, draw(numbers((out,))) if drawn(draw, bias) else None)
 
 
-def _axes(shape: Shape) -> int:
+def _spatial_axes(shape: Shape) -> int:
     return len(shape) - 2
 
 
 def _per_axis(shape: Shape, numbers: Strategy[int]) -> Strategy[tuple[int, ...]]:
     """One number for each spatial axis."""
-    return st.tuples(*[numbers] * _axes(shape))
+    return st.tuples(*[numbers] * _spatial_axes(shape))
 
 
 def _borders(shape: Shape, most: int = 2) -> Strategy[tuple[int, ...]]:
     """(before, after) for each spatial axis."""
-    return st.tuples(*[st.integers(0, most)] * (2 * _axes(shape)))
+    return st.tuples(*[st.integers(0, most)] * (2 * _spatial_axes(shape)))
 
 
 @st.composite
@@ -440,7 +482,7 @@ def conv(
     weight = draw(numbers((out, channels // groups, *kernel)))
     b = draw(numbers((out,))) if drawn(draw, bias) else None
     taps = draw(numbers((out, *kernel))) if drawn(draw, bias_taps) else None
-    return (Conv1D, Conv2D, Conv3D)[_axes(shape) - 1](weight, b, stride, padding, dilation, groups, taps)
+    return (Conv1D, Conv2D, Conv3D)[_spatial_axes(shape) - 1](weight, b, stride, padding, dilation, groups, taps)
 
 
 @st.composite
@@ -478,7 +520,7 @@ def conv_transpose(
     weight = draw(numbers((channels, per_group, *kernel)))
     b = draw(numbers((groups * per_group,))) if drawn(draw, bias) else None
     taps = draw(numbers((groups * per_group, *kernel))) if drawn(draw, bias_taps) else None
-    kind = (ConvTranspose1D, ConvTranspose2D, ConvTranspose3D)[_axes(shape) - 1]
+    kind = (ConvTranspose1D, ConvTranspose2D, ConvTranspose3D)[_spatial_axes(shape) - 1]
     return kind(weight, b, stride, tuple(padding), dilation, groups, taps, more)
 
 
@@ -516,7 +558,7 @@ def max_pool(draw: Any, shape: Any, *, ties: Any = TIES) -> MaxPool:
     shape = drawn(draw, shape)
     kernel, stride, padding = draw(_pool_geometry(shape, (1, 2, 3)))
     wide = not any(padding) and all(2 * k - 1 <= n for k, n in zip(kernel, shape[2:], strict=True))
-    kind = (MaxPool1D, MaxPool2D, MaxPool3D)[_axes(shape) - 1]
+    kind = (MaxPool1D, MaxPool2D, MaxPool3D)[_spatial_axes(shape) - 1]
     dilation = draw(st.sampled_from([1, 2])) if wide else 1
     return kind(kernel, stride, padding, drawn(draw, ties), dilation, ceil_mode=draw(EITHER))
 
@@ -538,7 +580,7 @@ def avg_pool(draw: Any, shape: Any, *, count_include_pad: Any = EITHER) -> AvgPo
     """
     shape, count, ceil_mode = drawn(draw, shape), drawn(draw, count_include_pad), draw(EITHER)
     kernel, stride, padding = draw(_pool_geometry(shape, (1, 2, 4) if count and not ceil_mode else (1, 2)))
-    kind = (AvgPool1D, AvgPool2D, AvgPool3D)[_axes(shape) - 1]
+    kind = (AvgPool1D, AvgPool2D, AvgPool3D)[_spatial_axes(shape) - 1]
     divisor = draw(st.sampled_from([None, None, 2]))
     return kind(kernel, stride, padding, count_include_pad=count, divisor=divisor, ceil_mode=ceil_mode)
 
@@ -555,7 +597,7 @@ def global_avg_pool(shape: Shape) -> Strategy[GlobalAvgPool]:
     -------
     SearchStrategy of GlobalAvgPool
     """
-    return st.just((GlobalAvgPool1D, GlobalAvgPool2D, GlobalAvgPool3D)[_axes(shape) - 1]())
+    return st.just((GlobalAvgPool1D, GlobalAvgPool2D, GlobalAvgPool3D)[_spatial_axes(shape) - 1]())
 
 
 def global_max_pool(shape: Shape, *, ties: Any = TIES) -> Strategy[GlobalMaxPool]:
@@ -572,7 +614,7 @@ def global_max_pool(shape: Shape, *, ties: Any = TIES) -> Strategy[GlobalMaxPool
     -------
     SearchStrategy of GlobalMaxPool
     """
-    return _strategy(ties).map((GlobalMaxPool1D, GlobalMaxPool2D, GlobalMaxPool3D)[_axes(shape) - 1])
+    return _strategy(ties).map((GlobalMaxPool1D, GlobalMaxPool2D, GlobalMaxPool3D)[_spatial_axes(shape) - 1])
 
 
 def adaptive_avg_pool(shape: Shape) -> Strategy[AdaptiveAvgPool]:
@@ -587,7 +629,7 @@ def adaptive_avg_pool(shape: Shape) -> Strategy[AdaptiveAvgPool]:
     -------
     SearchStrategy of AdaptiveAvgPool
     """
-    kind = (AdaptiveAvgPool1D, AdaptiveAvgPool2D, AdaptiveAvgPool3D)[_axes(shape) - 1]
+    kind = (AdaptiveAvgPool1D, AdaptiveAvgPool2D, AdaptiveAvgPool3D)[_spatial_axes(shape) - 1]
     return _per_axis(shape, UP_TO_3).map(kind)
 
 
@@ -605,7 +647,7 @@ def adaptive_max_pool(shape: Shape, *, ties: Any = TIES) -> Strategy[AdaptiveMax
     -------
     SearchStrategy of AdaptiveMaxPool
     """
-    kind = (AdaptiveMaxPool1D, AdaptiveMaxPool2D, AdaptiveMaxPool3D)[_axes(shape) - 1]
+    kind = (AdaptiveMaxPool1D, AdaptiveMaxPool2D, AdaptiveMaxPool3D)[_spatial_axes(shape) - 1]
     return st.builds(kind, _per_axis(shape, UP_TO_3), _strategy(ties))
 
 
@@ -695,7 +737,7 @@ def pad(draw: Any, shape: Any, *, value: Any = EIGHTHS, mode: Any = None) -> Pad
     SearchStrategy of Pad
     """
     shape = drawn(draw, shape)
-    padding, kind = draw(_borders(shape)), (Pad1D, Pad2D, Pad3D)[_axes(shape) - 1]
+    padding, kind = draw(_borders(shape)), (Pad1D, Pad2D, Pad3D)[_spatial_axes(shape) - 1]
     spare = min(n - max(padding[2 * k : 2 * k + 2]) for k, n in enumerate(shape[2:]))
     modes = ["constant", "replicate", *["circular"] * (spare >= 0), *["reflect"] * (spare >= 1)]
     mode = draw(st.sampled_from(modes)) if mode is None else drawn(draw, mode)
@@ -756,6 +798,180 @@ def leaky_relu(shape: Any, *, slope: Any = EIGHTHS) -> Strategy[LeakyReLU]:
     SearchStrategy of LeakyReLU
     """
     return _strategy(slope).map(LeakyReLU)
+
+
+def _axes(shape: Shape) -> Strategy[tuple[int, ...]]:
+    """Some axes of a sample, each once, counted from either end."""
+    found = st.lists(st.integers(1, len(shape) - 1), min_size=1, max_size=len(shape) - 1, unique=True)
+    return st.builds(lambda axes, back: tuple(a - len(shape) if back else a for a in axes), found, EITHER)
+
+
+def sums(shape: Shape) -> Strategy[Sum]:
+    """Sum layers over any axes of a sample.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        The shape of the input, including the batch.
+
+    Returns
+    -------
+    SearchStrategy of Sum
+    """
+    return st.builds(Sum, _axes(shape), EITHER)
+
+
+def means(shape: Shape) -> Strategy[Mean]:
+    """Mean layers over any axes of a sample, whose sizes should be powers of two.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        The shape of the input, including the batch.
+
+    Returns
+    -------
+    SearchStrategy of Mean
+    """
+    return st.builds(Mean, _axes(shape), EITHER)
+
+
+def maxima(shape: Shape, *, ties: Any = TIES) -> Strategy[Max]:
+    """Max layers over any axes of a sample.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        The shape of the input, including the batch.
+    ties : {"first", "equal"} or strategy
+        As that of `Max`.
+
+    Returns
+    -------
+    SearchStrategy of Max
+    """
+    return st.builds(Max, _axes(shape), EITHER, _strategy(ties))
+
+
+@st.composite
+def slices(draw: Any, shape: Any) -> Slice:
+    """Slice layers that read at least one cell; bounds may be negative, or beyond the array.
+
+    Parameters
+    ----------
+    shape : tuple of int or strategy
+        The shape of the input, including the batch.
+
+    Returns
+    -------
+    SearchStrategy of Slice
+    """
+    shape = drawn(draw, shape)
+    axis = draw(st.integers(1, len(shape) - 1))
+    n = shape[axis]
+    step, bound = draw(st.sampled_from([1, 2, -1, -2])), maybe(st.integers(-n - 1, n + 1))
+    start, stop = draw(bound), draw(bound)
+    axis -= len(shape) if draw(EITHER) else 0
+    return Slice(axis, start, stop, step) if range(n)[start:stop:step] else Slice(axis, None, None, step)
+
+
+@st.composite
+def reshape(draw: Any, shape: Any) -> Reshape:
+    """Reshape layers to as many axes as there are sizes, in another order, or with two of them merged.
+
+    Parameters
+    ----------
+    shape : tuple of int or strategy
+        The shape of the input, including the batch.
+
+    Returns
+    -------
+    SearchStrategy of Reshape
+    """
+    _, *sizes = drawn(draw, shape)
+    if len(sizes) > 1 and draw(EITHER):
+        sizes = [sizes[0] * sizes[1], *sizes[2:]]
+    sizes = draw(st.permutations(sizes))
+    if draw(EITHER):
+        sizes[draw(st.integers(0, len(sizes) - 1))] = -1
+    return Reshape(tuple(sizes))
+
+
+@st.composite
+def permute(draw: Any, shape: Any) -> Permute:
+    """Permute layers with any order of the axes of a sample.
+
+    Parameters
+    ----------
+    shape : tuple of int or strategy
+        The shape of the input, including the batch.
+
+    Returns
+    -------
+    SearchStrategy of Permute
+    """
+    return Permute((0, *draw(st.permutations(range(1, len(drawn(draw, shape)))))))
+
+
+def pixel_shuffle(shape: Shape) -> Strategy[PixelShuffle]:
+    """PixelShuffle layers with a factor that the channels allow.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        The shape of the input, including the batch.
+
+    Returns
+    -------
+    SearchStrategy of PixelShuffle
+    """
+    return st.sampled_from([PixelShuffle(r) for r in (1, 2) if shape[1] % r**2 == 0])
+
+
+def pixel_unshuffle(shape: Shape) -> Strategy[PixelUnshuffle]:
+    """PixelUnshuffle layers with a factor that rows and columns allow.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        The shape of the input, including the batch.
+
+    Returns
+    -------
+    SearchStrategy of PixelUnshuffle
+    """
+    _, _, H, W = shape
+    return st.sampled_from([PixelUnshuffle(r) for r in (1, 2, 3) if H % r == W % r == 0])
+
+
+def channel_shuffle(shape: Shape) -> Strategy[ChannelShuffle]:
+    """ChannelShuffle layers with a number of groups that divides the channels.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        The shape of the input, including the batch.
+
+    Returns
+    -------
+    SearchStrategy of ChannelShuffle
+    """
+    return st.sampled_from([ChannelShuffle(g) for g in range(1, shape[1] + 1) if shape[1] % g == 0])
+
+
+def multiply(shape: Shape) -> Strategy[Multiply]:
+    """Multiply layers of either split.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        The shape of the input, including the batch.
+
+    Returns
+    -------
+    SearchStrategy of Multiply
+    """
+    return st.builds(Multiply, st.sampled_from(["half", "signal"]), st.integers(0, 1))
 
 
 @st.composite
@@ -828,6 +1044,14 @@ def _side_by_side(draw: Any, shape: Strategy[Shape]) -> tuple[Shape, ...]:
     return tuple((batch, draw(UP_TO_3), *rest) for _ in range(draw(st.integers(2, 3))))
 
 
+@st.composite
+def _factors(draw: Any, shape: Strategy[Shape]) -> tuple[Shape, Shape]:
+    """The shapes of two inputs that are equal, except where one of them has size 1."""
+    batch, *sizes = draw(shape)
+    ones = [draw(st.sampled_from([(n, n), (1, n), (n, 1)])) for n in sizes]
+    return (batch, *(n for n, _ in ones)), (batch, *(n for _, n in ones))
+
+
 _ANY = vectors() | spatial()
 
 LINEAR: dict[str, Kind] = {
@@ -841,6 +1065,9 @@ LINEAR: dict[str, Kind] = {
     "scale": Kind(scale, _one(_ANY)),
     "batch_norm": Kind(batch_norm, _one(_ANY)),
     "add": Kind(lambda shape: st.just(Add()), _alike(_ANY)),
+    "mean": Kind(means, _one(samples(sizes=st.sampled_from([1, 2]) | POWERS, most=3))),
+    "subtract": Kind(lambda shape: st.just(Subtract()), st.builds(lambda shape: (shape,) * 2, samples())),
+    "sum": Kind(sums, _one(samples())),
 }
 """The layers that redistribute relevance by a rule."""
 
@@ -856,6 +1083,13 @@ ROUTING: dict[str, Kind] = {
     "pad": Kind(pad, _one(spatial())),
     "dropout": Kind(lambda shape: st.just(Dropout()), _one(_ANY)),
     "concat": Kind(lambda shape: st.just(Concat()), _side_by_side(_ANY)),
+    "channel_shuffle": Kind(channel_shuffle, _one(samples(sizes=UP_TO_4, most=3))),
+    "max": Kind(maxima, _one(samples())),
+    "permute": Kind(permute, _one(samples())),
+    "pixel_shuffle": Kind(pixel_shuffle, _one(images(channels=st.sampled_from([1, 4, 8]), rows=UP_TO_3))),
+    "pixel_unshuffle": Kind(pixel_unshuffle, _one(images(rows=POWERS, columns=st.sampled_from([2, 4, 6])))),
+    "reshape": Kind(reshape, _one(samples())),
+    "slice": Kind(slices, _one(samples(sizes=UP_TO_4, most=3))),
 }
 """The layers that send relevance back to where each value came from."""
 
@@ -887,7 +1121,10 @@ ELEMENTWISE: dict[str, Kind] = {
 SMOOTH = ("celu", "elu", "gelu", "local_response_norm", "mish", "selu", "sigmoid", "silu", "softplus", "tanh")
 """The activations with exponentials, which exact arithmetic refuses."""
 
-LAYERS = {**LINEAR, **ROUTING, **ELEMENTWISE}
+PRODUCTS: dict[str, Kind] = {"multiply": Kind(multiply, _factors(samples()))}
+"""The products of activations, which share relevance between their factors."""
+
+LAYERS = {**LINEAR, **ROUTING, **ELEMENTWISE, **PRODUCTS}
 
 
 # ---- a layer with inputs and relevance ------------------------------------------------------------------------
@@ -989,7 +1226,8 @@ def z_box(
     SearchStrategy of ZBox
     """
     shape = shapes[0]
-    choices = [(), (shape[1],), shape[1:], *([shape] if whole_batch else [])]
+    per_channel = [(shape[1],)] if len(shape) in (2, 4) else []  # ZBox lines these up with whole images only
+    choices = [(), *per_channel, shape[1:], *([shape] if whole_batch else [])]
     low, high = (draw(nonnegative(draw(st.sampled_from(choices)))) for _ in range(2))
     low, high = (float(v) if v.ndim == 0 else v for v in (-low, high))
     return rule_types.ZBox(low, high, drawn(draw, stabilizer))
@@ -1134,6 +1372,39 @@ def _branches(draw: Any, graph: Graph, at: str, numbers: Arrays) -> str:
     return graph.put(Concat(), side, at)
 
 
+def _gate(draw: Any, graph: Graph, at: str, numbers: Arrays) -> str:
+    """Squeeze and excite: every channel times a number computed from all channels, in either order."""
+    C = graph.shapes[at][1]
+    squeezed = graph.put(draw(st.sampled_from([GlobalAvgPool2D(), Max((2, 3), keepdims=True)])), at)
+    gate = graph.put(ReLU(), graph.put(Conv2D(draw(numbers((C, C, 1, 1)))), squeezed))
+    ends = [at, gate] if draw(EITHER) else [gate, at]
+    return graph.put(draw(multiply(graph.shapes[at])), *ends)
+
+
+def _difference(draw: Any, graph: Graph, at: str, numbers: Arrays) -> str:
+    """A convolution, subtracted from its own input, or its input from it."""
+    C = graph.shapes[at][1]
+    side = graph.put(Conv2D(draw(numbers((C, C, 1, 1))), draw(maybe(numbers((C,))))), at)
+    return graph.put(Subtract(), *((side, at) if draw(EITHER) else (at, side)))
+
+
+def _halves(draw: Any, graph: Graph, at: str, numbers: Arrays) -> str:
+    """The image cut along an axis, and its parts put together as channels; or the first part alone."""
+    axis = draw(st.sampled_from([1, 2, 3]))
+    n = graph.shapes[at][axis]
+    first = graph.put(Slice(axis, None, (n + 1) // 2), at)
+    if n % 2 or draw(EITHER):
+        return first
+    return graph.put(Concat(), graph.put(Slice(axis, n // 2), at), first)
+
+
+def _moves(draw: Any, graph: Graph, at: str, numbers: Arrays) -> str:
+    """The same cells in another order."""
+    shape = graph.shapes[at]
+    made = [pixel_unshuffle(shape), pixel_shuffle(shape), channel_shuffle(shape), permute(shape)]
+    return graph.put(draw(st.one_of(*made, st.just(Reshape((shape[1], -1, 1))))), at)
+
+
 BLOCKS: dict[str, Block] = {
     "convolution": _convolution,
     "max_pool": _max,
@@ -1142,12 +1413,23 @@ BLOCKS: dict[str, Block] = {
     "border": _border,
     "residual": _residual,
     "branches": _branches,
+    "gate": _gate,
+    "difference": _difference,
+    "halves": _halves,
+    "moves": _moves,
 }
 """The blocks of random networks by name."""
 
 
 UP_TO_3_BLOCKS = st.lists(st.sampled_from(list(BLOCKS)), max_size=3)
 SMALL_IMAGES = images(batch=UP_TO_2, channels=UP_TO_2, rows=POWERS, columns=POWERS)
+
+
+def _features(draw: Any, graph: Graph, at: str, blocks: Sequence[str], numbers: Arrays) -> str:
+    """The features of an image: some blocks, then a vector per sample."""
+    for block in blocks:
+        at = BLOCKS[block](draw, graph, at, numbers)
+    return graph.put(Flatten(), graph.put(GlobalAvgPool2D(), at) if draw(EITHER) else at)
 
 
 @st.composite
@@ -1174,11 +1456,48 @@ def networks(
     SearchStrategy of NetworkCase
     """
     shape = drawn(draw, shape)
-    graph, at = Graph({INPUT: shape}), INPUT
-    for block in drawn(draw, blocks):
-        at = BLOCKS[block](draw, graph, at, numbers)
-    at = graph.put(Flatten(), graph.put(GlobalAvgPool2D(), at) if draw(EITHER) else at)
+    graph = Graph({INPUT: shape})
+    at = _features(draw, graph, INPUT, drawn(draw, blocks), numbers)
     if draw(EITHER):
         at = graph.put(ReLU(), graph.put(draw(dense(graph.shapes[at], numbers=numbers)), at))
     graph.put(draw(dense(graph.shapes[at], numbers=numbers)), at)
     return NetworkCase(Network(graph.nodes), draw(numbers(shape)))
+
+
+@st.composite
+def two_inputs(
+    draw: Any,
+    *,
+    blocks: Any = UP_TO_3_BLOCKS,
+    shape: Any = SMALL_IMAGES,
+    columns: Any = POWERS,
+    numbers: Arrays = arrays,
+) -> NetworkCase:
+    """Small networks that read an "image" and a "table", and join the features of both before a Dense layer.
+
+    Parameters
+    ----------
+    blocks : list of str, or strategy
+        Names from `BLOCKS`, in order: what the image passes through.
+    shape : tuple of int or strategy
+        The shape (N, C, H, W) of the image.
+    columns : int or strategy
+        The columns of the table.
+    numbers : callable, default arrays
+        Draws an array of a given shape: `arrays`, `nonnegative`, `generic`, or your own function.
+
+    Returns
+    -------
+    SearchStrategy of NetworkCase
+        Its `x` is a tuple of two arrays.
+    """
+    shape = drawn(draw, shape)
+    table = (shape[0], drawn(draw, columns))
+    graph, side = Graph({"image": shape, "table": table}), "table"
+    at = _features(draw, graph, "image", drawn(draw, blocks), numbers)
+    if draw(EITHER):
+        side = graph.put(ReLU(), graph.put(draw(dense(table, numbers=numbers)), side))
+    joined = graph.put(Concat(), *((at, side) if draw(EITHER) else (side, at)))
+    graph.put(draw(dense(graph.shapes[joined], numbers=numbers)), joined)
+    net = Network(graph.nodes, inputs=["image", "table"])
+    return NetworkCase(net, (draw(numbers(shape)), draw(numbers(table))))

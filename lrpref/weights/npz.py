@@ -6,6 +6,9 @@ A file holds one array per parameter, named "node.field", and two strings:
     architecture  JSON: {"nodes": [[name, layer, [inputs]], ...], "layers": {layer: {"type", "config", "arrays"}},
                   "metadata": {...}}, and "input_shape" and "fixed_by" if the network is valid for one input shape only
 
+The format is "lrpref-network/2" if the network has several inputs or outputs, or an input of another name than "input".
+The architecture then also lists the names of its "inputs" and "outputs".
+
 A layer that is shared by several nodes is stored once. Sizes are read from the headers and checked before any memory
 is allocated. File writes are atomic: an error leaves the previous file intact.
 """
@@ -38,10 +41,11 @@ from ..arithmetic import all_finite, given_up
 from ..backend import is_array, to_numpy
 from ..errors import LrprefError, WeightsError, shown, unknown
 from ..layers import BASES, Layer
-from ..network import Network, check_network
+from ..network import INPUT, Network, check_network
 from .formats import CONVERTED, REFUSED, what_to_do
 
 FORMAT = "lrpref-network/1"
+FORMAT_OF_SEVERAL = "lrpref-network/2"
 MAX_DIRECTORY = 2**22
 """The most bytes of an archive's directory, the list of its members: 4 MiB."""
 
@@ -124,7 +128,8 @@ def load(name: str | os.PathLike[str], max_bytes: int = MAX_BYTES) -> Network:
     try:
         built = {key: _build(key, spec, arrays) for key, spec in architecture["layers"].items()}
         nodes = [(node, built[layer], inputs) for node, layer, inputs in architecture["nodes"]]
-        return Network(nodes, architecture.get("input_shape"), str(architecture.get("fixed_by", "")))
+        names = (architecture.get("inputs", [INPUT]), architecture.get("outputs"))
+        return Network(nodes, architecture.get("input_shape"), str(architecture.get("fixed_by", "")), *names)
     except WeightsError as error:
         raise WeightsError(f"{path}: {error}") from error
     except (LrprefError, *UNREADABLE) as error:
@@ -174,11 +179,14 @@ def save(
             specs[name] = _describe(name, layer, arrays, dtype)
     nodes = [[name, keys[id(layer)], list(inputs)] for name, layer, inputs in net.nodes]
     fixed = {} if net.input_shape is None else {"input_shape": net.input_shape, "fixed_by": net.fixed_by}
+    plain = net.inputs == (INPUT,) and len(net.outputs) == 1
+    ends = {} if plain else {"inputs": net.inputs, "outputs": net.outputs}
     try:
-        text = json.dumps({"nodes": nodes, "layers": specs, "metadata": dict(metadata or {}), **fixed})
+        text = json.dumps({"nodes": nodes, "layers": specs, "metadata": dict(metadata or {}), **fixed, **ends})
     except TypeError as error:
         raise WeightsError(f"metadata must be representable as JSON: {error}") from error
-    _write(Path(path), {"format": np.asarray(FORMAT), "architecture": np.asarray(text), **arrays})
+    written = FORMAT if plain else FORMAT_OF_SEVERAL
+    _write(Path(path), {"format": np.asarray(written), "architecture": np.asarray(text), **arrays})
 
 
 # ---- layers as data --------------------------------------------------------------------------------------------
@@ -323,8 +331,11 @@ def _architecture(path: Path, arrays: Mapping[str, np.ndarray]) -> dict[str, Any
         raise WeightsError(
             f"{path}: not written by lrpref.save; read weights alone with lrpref.importers.read(path, architecture=...)"
         )
-    if str(arrays["format"]) != FORMAT:
-        raise WeightsError(f"{path}: unknown format {str(arrays['format'])!r}; this version of lrpref reads {FORMAT!r}")
+    if str(arrays["format"]) not in (FORMAT, FORMAT_OF_SEVERAL):
+        raise WeightsError(
+            f"{path}: unknown format {str(arrays['format'])!r}; this version of lrpref reads {FORMAT!r} and "
+            f"{FORMAT_OF_SEVERAL!r}"
+        )
     try:
         found = parse_json(str(arrays["architecture"]))
     except ValueError as error:

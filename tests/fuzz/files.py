@@ -85,7 +85,20 @@ def small_networks() -> list[lrpref.Network]:
             ("add", layers.Add(), ["act", "scale"]),
             ("cat", layers.Concat(), ["add", "act"]),
             ("leaky", layers.LeakyReLU(0.1), ["cat"]),
-            ("fc", layers.Dense(random(2, 4)), ["leaky"]),
+            ("shuffle", layers.ChannelShuffle(2), ["leaky"]),
+            ("gate", layers.Multiply("signal"), ["shuffle", "cat"]),
+            ("minus", layers.Subtract(), ["gate", "cat"]),
+            ("part", layers.Slice(1, None, None, -1), ["minus"]),
+            ("rows", layers.Reshape((2, -1, 1)), ["part"]),
+            ("up", layers.PixelUnshuffle(1), ["rows"]),
+            ("down", layers.PixelShuffle(1), ["up"]),
+            ("turn", layers.Permute((0, 2, 1, 3)), ["down"]),
+            ("mean", layers.Mean(-1, keepdims=True), ["turn"]),
+            ("max", layers.Max((2, 3)), ["mean"]),
+            ("sum", layers.Sum(3), ["turn"]),
+            ("flat", layers.Flatten(), ["sum"]),
+            ("both", layers.Concat(), ["max", "flat"]),
+            ("fc", layers.Dense(random(2, 6)), ["both"]),
         ]
     )
     return [first, skip]

@@ -27,8 +27,8 @@ Torch = Any
 def twin(net: Network, add: Callable[[], Torch] | None = None, stacked: bool = False, shared: bool = False) -> Torch:
     """Return a torch module that computes the same as an lrpref network, in its number type, with a module per node.
 
-    The modules have the names of the nodes, as `module_name` converts them. Layers that only move values (Flatten,
-    Concat, Pad2D) become functions, whose gradients route relevance.
+    The modules have the names of the nodes, as `module_name` converts them. Layers that only move values
+    (Flatten, Concat, Pad2D, Slice, ...) become functions, whose gradients route relevance.
 
     Parameters
     ----------
@@ -274,8 +274,42 @@ def _pad(graph: Any, layer: layers.Pad2D, branches: Sequence[Torch]) -> Torch:
     return graph.call_function(_nn().functional.pad, (branches[0], (left, right, top, bottom)), sides)
 
 
+def _reshape(graph: Any, layer: layers.Reshape, branches: Sequence[Torch]) -> Torch:
+    batch = graph.call_method("size", (branches[0], 0))
+    return graph.call_method("reshape", (branches[0], (batch, *layer.shape)))
+
+
+def _slice(graph: Any, layer: layers.Slice, branches: Sequence[Torch]) -> Torch:
+    if layer.step < 0:
+        raise NotOffered("torch cannot read a tensor backwards")
+    before = (slice(None),) * layer.axis if layer.axis > 0 else (Ellipsis,)
+    after = (slice(None),) * (-1 - layer.axis) if layer.axis < 0 else ()
+    cells = (*before, slice(layer.start, layer.stop, layer.step), *after)
+    return graph.call_function(operator.getitem, (branches[0], cells))
+
+
+def _max(graph: Any, layer: layers.Max, branches: Sequence[Torch]) -> Torch:
+    if layer.ties != "equal":
+        raise NotOffered("torch.amax has no single winner; tied maxima share")
+    return graph.call_function(import_module("torch").amax, (branches[0], layer.axes, layer.keepdims))
+
+
+def _calls(name: str, *fields: str) -> Callable[[Any, Any, Sequence[Torch]], Torch]:
+    """A function of torch.nn.functional, called with these fields of the layer."""
+    return lambda graph, layer, branches: graph.call_function(
+        getattr(_nn().functional, name), (branches[0], *(getattr(layer, field) for field in fields))
+    )
+
+
 _FUNCTIONS: Mapping[type[Layer], Callable[[Any, Any, Sequence[Torch]], Torch]] = {
     layers.Flatten: _flatten,
     layers.Concat: _concat,
     layers.Pad2D: _pad,
+    layers.Reshape: _reshape,
+    layers.Permute: lambda graph, layer, branches: graph.call_method("permute", (branches[0], layer.axes)),
+    layers.Slice: _slice,
+    layers.PixelShuffle: _calls("pixel_shuffle", "upscale_factor"),
+    layers.PixelUnshuffle: _calls("pixel_unshuffle", "downscale_factor"),
+    layers.ChannelShuffle: _calls("channel_shuffle", "groups"),
+    layers.Max: _max,
 }

@@ -1,0 +1,294 @@
+"""Convert PyTorch's operations that move, sum and multiply activations."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from itertools import accumulate
+from typing import Any
+
+from ..arithmetic import LARGEST
+from ..layers import (
+    ChannelShuffle,
+    Layer,
+    Max,
+    Mean,
+    Multiply,
+    Permute,
+    PixelShuffle,
+    PixelUnshuffle,
+    Slice,
+    Sum,
+)
+from ..weights.state_dict import as_array
+from .graph import Shape, cells, require, reshaped
+from .torch_call import Call
+
+# ---- parts -------------------------------------------------------------------------------------------------------
+
+
+def _getitem(call: Call) -> list[Layer]:
+    """Convert x[index]: each slice is a Slice, and integers and None change the shape afterwards."""
+    index = [entry for entry in _full_index(call["index"], len(call.shapes[0])) if entry is not None]
+    layers = [layer for k, entry in enumerate(index) for layer in _along(k, entry, call.shapes[0][k])]
+    return layers + _to_result(layers, call)
+
+
+def _full_index(index: Any, rank: int) -> list[Any]:
+    """Return the index with an entry for every axis, in place of an ellipsis and of what is left out at the end."""
+    entries = list(index) if isinstance(index, tuple) else [index]
+    missing = [slice(None)] * (rank - sum(entry is not None and entry is not Ellipsis for entry in entries))
+    for k, entry in enumerate(entries):
+        if entry is Ellipsis:
+            return [*entries[:k], *missing, *entries[k + 1 :]]
+    return entries + missing
+
+
+def _along(axis: int, entry: Any, n: int) -> list[Layer]:
+    """Return the layer that reads one entry of an index along an axis, none for all of it."""
+    if isinstance(entry, slice):
+        start, stop, step = (_bounded(bound) for bound in (entry.start, entry.stop, entry.step))
+        if start in (None, 0) and stop is None and step in (None, 1):
+            return []
+        if axis == 0:
+            require(range(n)[entry] == range(n), "it takes samples out of the batch")
+            return []
+        return [Slice(axis, start, stop, 1 if step is None else step)]
+    require(axis != 0, "it takes a sample out of the batch")
+    return cells(axis, _numbers(entry, n), n)
+
+
+def _bounded(bound: Any) -> int | None:
+    """Return a bound of a slice; the numbers that torch.export writes for "to the end" become None."""
+    return None if bound is None or bound > LARGEST else int(bound)
+
+
+def _numbers(entry: Any, n: int) -> list[int]:
+    """Return an integer, or a list or tensor of them, as indices from 0."""
+    found = as_array(entry)
+    require(found.dtype.kind in "iu" and found.ndim <= 1, "masks, and indices with several axes, are not supported")
+    numbers = [int(k) for k in found.reshape(-1)]
+    require(all(-n <= k < n for k in numbers), f"an index is out of range for {n} cells")
+    return [k % n for k in numbers]
+
+
+def _to_result(layers: Sequence[Layer], call: Call) -> list[Layer]:
+    """Return the layer for the axes that an index removes or adds."""
+    shape = call.shapes[0]
+    for layer in layers:
+        shape = layer.output_shape(shape)
+    return reshaped(shape, call.result)
+
+
+def _axis(call: Call, name: str = "dim") -> int:
+    """Return an axis counted from 0; that of the samples is refused."""
+    rank, given = len(call.shapes[0]), 0 if call[name] is None else call[name]
+    axis = given % rank
+    require(axis != 0, f"it is along axis {given}, which is that of the samples")
+    return int(axis)
+
+
+def _chunk(call: Call) -> list[Layer]:
+    axis = _axis(call)
+    size = -(-call.shapes[0][axis] // call["chunks"])
+    if axis > 1:
+        call.bound.append("its parts are computed")
+    return _piece(call, axis, size * (call.part or 0))
+
+
+def _split(call: Call) -> list[Layer]:
+    axis, told, part = _axis(call), call["split_size"], call.part or 0
+    sizes = [told] * (part + 1) if isinstance(told, int) else list(told)
+    return _piece(call, axis, list(accumulate(sizes, initial=0))[part])
+
+
+def _piece(call: Call, axis: int, start: int) -> list[Layer]:
+    """Return the layer for a part that begins at `start` and is as long as the result."""
+    return [Slice(axis, start, start + call.result[axis])]
+
+
+def _unbind(call: Call) -> list[Layer]:
+    return _selected(call, _axis(call), call.part or 0)
+
+
+def _select(call: Call) -> list[Layer]:
+    axis = _axis(call)
+    return _selected(call, axis, _numbers(call["index"], call.shapes[0][axis])[0])
+
+
+def _selected(call: Call, axis: int, index: int) -> list[Layer]:
+    """Return the layers for one cell along an axis, and for the axis removed."""
+    layers = cells(axis, [index], call.shapes[0][axis])
+    return layers + _to_result(layers, call)
+
+
+def _slice(call: Call) -> list[Layer]:
+    axis = (call["dim"] or 0) % len(call.shapes[0])
+    return _along(axis, slice(call["start"], call["end"], call["step"]), call.shapes[0][axis])
+
+
+def _narrow(call: Call) -> list[Layer]:
+    axis = _axis(call)
+    return _piece(call, axis, call["start"] % call.shapes[0][axis])
+
+
+def _index_select(call: Call) -> list[Layer]:
+    axis = _axis(call)
+    return _along(axis, call["index"], call.shapes[0][axis])
+
+
+def _flip(call: Call) -> list[Layer]:
+    return [Slice(axis, step=-1) for axis in _dims(call, "dims")]
+
+
+# ---- order and shape ---------------------------------------------------------------------------------------------
+
+
+def _reshape(call: Call) -> list[Layer]:
+    (before,) = call.shapes
+    require(
+        call.result[:1] == before[:1] or before[0] != 1 or len(call.result) > 1,
+        f"from {before} to {call.result}, it removes the axis of the samples when there is one sample; "
+        "use x.flatten(1) instead",
+    )
+    return reshaped(before, call.result)
+
+
+def _permute(call: Call) -> list[Layer]:
+    rank = len(call.shapes[0])
+    return _permuted([d % rank for d in call["dims"]])
+
+
+def _transpose(call: Call) -> list[Layer]:
+    axes = list(range(len(call.shapes[0])))
+    first, second = call["dim0"], call["dim1"]
+    axes[first], axes[second] = axes[second], axes[first]
+    return _permuted(axes)
+
+
+def _movedim(call: Call) -> list[Layer]:
+    rank = len(call.shapes[0])
+    source, target = ([d % rank for d in _sequence(call[name])] for name in ("source", "destination"))
+    axes = [axis for axis in range(rank) if axis not in source]
+    for to, axis in sorted(zip(target, source, strict=True)):
+        axes.insert(to, axis)
+    return _permuted(axes)
+
+
+def _permuted(axes: Sequence[int]) -> list[Layer]:
+    """Return the layer for an order of the axes, none for their own."""
+    return [] if list(axes) == list(range(len(axes))) else [Permute(tuple(axes))]
+
+
+# ---- reductions --------------------------------------------------------------------------------------------------
+
+
+def _dims(call: Call, name: str = "dim") -> Shape:
+    """Return the axes of a reduction, counted from 0; all of them together, or that of the samples, are refused."""
+    given = call[name]
+    require(given is not None and _sequence(given) != [], "it is over all axes, those of the samples included")
+    axes = tuple(sorted(d % len(call.shapes[0]) for d in _sequence(given)))
+    require(0 not in axes, f"it is over axes {given}, which include that of the samples")
+    return axes
+
+
+def _sequence(value: Any) -> list[int]:
+    """Return one number or several as a list."""
+    return list(value) if isinstance(value, Sequence) else [value]
+
+
+def _sum(call: Call) -> list[Layer]:
+    return [Sum(_dims(call), bool(call["keepdim"]))]
+
+
+def mean(call: Call) -> list[Layer]:
+    """Return the layer for a mean over axes."""
+    return [Mean(_dims(call), bool(call["keepdim"]))]
+
+
+def _max(call: Call) -> list[Layer]:
+    require(not call.part, "the indices of the maxima are not activations; only the maxima are supported")
+    return [Max(_dims(call), bool(call["keepdim"]))]
+
+
+# ---- products ----------------------------------------------------------------------------------------------------
+
+
+def product(shapes: Sequence[Shape]) -> list[Layer]:
+    """Return the layer for the product of two activations."""
+    first, second = shapes
+    require(
+        len(first) == len(second) and first[0] == second[0],
+        f"cannot multiply activations of shapes {first} and {second}; both need the same number of axes",
+    )
+    return [Multiply()]
+
+
+PARAMETERS: Mapping[str, str] = {
+    "amax": "input dim keepdim",
+    "channel_shuffle": "input groups",
+    "chunk": "input chunks dim",
+    "flip": "input *dims",
+    "getitem": "input index",
+    "index_select": "input dim index",
+    "max": "input dim keepdim",
+    "movedim": "input source destination",
+    "narrow": "input dim start length",
+    "permute": "input *dims",
+    "pixel_shuffle": "input upscale_factor",
+    "pixel_unshuffle": "input downscale_factor",
+    "select": "input dim index",
+    "slice": "input dim start end step",
+    "split": "input split_size dim",
+    "sum": "input dim keepdim",
+    "transpose": "input dim0 dim1",
+    "unbind": "input dim",
+}
+
+MODULES: Mapping[str, str] = {
+    "ChannelShuffle": "channel_shuffle",
+    "PixelShuffle": "pixel_shuffle",
+    "PixelUnshuffle": "pixel_unshuffle",
+}
+
+SPELLINGS: Mapping[str, str] = {
+    "moveaxis": "movedim",
+    "native_channel_shuffle": "channel_shuffle",
+    "split_with_sizes": "split",
+    "swapaxes": "transpose",
+    "swapdims": "transpose",
+}
+
+RENAMED: Mapping[str, str] = {
+    "tensor": "input",
+    "split_size_or_sections": "split_size",
+    "split_sizes": "split_size",
+    "axis0": "dim0",
+    "axis1": "dim1",
+}
+
+OPERATIONS: Mapping[str, Callable[[Call], list[Layer]]] = {
+    "amax": _max,
+    "channel_shuffle": lambda call: [ChannelShuffle(call["groups"])],
+    "chunk": _chunk,
+    "flip": _flip,
+    "getitem": _getitem,
+    "index_select": _index_select,
+    "max": _max,
+    "movedim": _movedim,
+    "narrow": _narrow,
+    "permute": _permute,
+    "pixel_shuffle": lambda call: [PixelShuffle(call["upscale_factor"])],
+    "pixel_unshuffle": lambda call: [PixelUnshuffle(call["downscale_factor"])],
+    "reshape": _reshape,
+    "select": _select,
+    "slice": _slice,
+    "split": _split,
+    "sum": _sum,
+    "transpose": _transpose,
+    "unbind": _unbind,
+}
+
+REASONS: Mapping[str, str] = dict.fromkeys(
+    ("expand", "expand_as", "repeat", "broadcast_to"),
+    "products broadcast by themselves, so x * y needs no expand; elsewhere, no layer repeats activations",
+)
