@@ -8,15 +8,18 @@ from .head import Head, LogSoftmax, Softmax
 from .join import Add, Concat
 from .norm import BatchNorm, DiagonalLayer, Scale
 from .pool import AvgPool2D, GlobalAvgPool2D, MaxPool2D, Pool2D
+from .sample_norm import ChannelNorm, GroupNorm, InstanceNorm, LastAxesNorm, LayerNorm, RMSNorm, SampleNorm
 from .shape import Dropout, Flatten, Pad2D
 
 BASES = (Layer, LinearLayer, WeightedLayer, Convolution, DiagonalLayer, Elementwise, Head, Pool2D, Routing)
+BASES += (ChannelNorm, LastAxesNorm, SampleNorm)
 """The base classes: kinds of layer, not layers by themselves."""
 
 __all__ = [
     "Add",
     "AvgPool2D",
     "BatchNorm",
+    "ChannelNorm",
     "Concat",
     "Conv2D",
     "Convolution",
@@ -26,17 +29,23 @@ __all__ = [
     "Elementwise",
     "Flatten",
     "GlobalAvgPool2D",
+    "GroupNorm",
     "Head",
+    "InstanceNorm",
+    "LastAxesNorm",
     "Layer",
+    "LayerNorm",
     "LeakyReLU",
     "LinearLayer",
     "LogSoftmax",
     "MaxPool2D",
     "Pad2D",
     "Pool2D",
+    "RMSNorm",
     "ReLU",
     "ReLU6",
     "Routing",
+    "SampleNorm",
     "Scale",
     "Sigmoid",
     "Softmax",
