@@ -187,6 +187,8 @@ def _entries(layer: LinearLayer, shapes: list[Shape] | tuple[Shape, ...]) -> Ite
         yield from ((0, i, i, w[i[0]]) for i in np.ndindex(*shapes[0]))
     elif type(layer) is Add:
         yield from ((k, i, i, 1) for k in range(len(shapes)) for i in np.ndindex(*output))
+    elif isinstance(layer, SampleNorm):
+        raise RuleError(f"the weights of {type(layer).__name__} depend on the values of its input: use oracle.messages")
     else:
         raise RuleError(f"the oracle has no matrix for {type(layer).__name__}; it knows lrpref's own linear layers")
 

@@ -53,12 +53,16 @@ IMPORTED = {
     "Dropout": Imported("Dropout", "Dropout"),
     "Flatten": Imported("Flatten", "Flatten"),
     "GlobalAvgPool2D": Imported("AdaptiveAvgPool2d", "GlobalAveragePool"),
+    "GroupNorm": Imported("GroupNorm", "GroupNormalization"),
+    "InstanceNorm": Imported("InstanceNorm2d", "InstanceNormalization"),
+    "LayerNorm": Imported("LayerNorm", "LayerNormalization"),
     "LeakyReLU": Imported("LeakyReLU", "LeakyRelu"),
     "LogSoftmax": Imported("LogSoftmax", "LogSoftmax"),
     "MaxPool2D": Imported("MaxPool2d", "MaxPool"),
     "Pad2D": Imported("ZeroPad2d", "Pad"),
     "ReLU": Imported("ReLU", "Relu"),
     "ReLU6": Imported("ReLU6", "Clip"),
+    "RMSNorm": Imported("RMSNorm", "RMSNormalization"),
     "Scale": Imported(
         "", "Mul", never="torch has no module of that kind; multiplication by a constant is refused by name"
     ),
@@ -70,6 +74,7 @@ IMPORTED = {
 
 INPUTS = {name: (np.asarray([[[[1.0, -2.0], [0.5, 4.0]]]]),) for name in CONCRETE}
 INPUTS |= {name: 2 * INPUTS[name] for name in ("Add", "Concat")}
+INPUTS["RMSNorm"] = (np.asarray([[[[1.0, -7.0], [0.5, 0.5]]]]),)
 INPUTS["Dense"] = (np.asarray([[1.0, -2.0]]),)
 
 MADE = {
@@ -77,8 +82,12 @@ MADE = {
     "BatchNorm": lambda: layers.BatchNorm([1.0], [0.0], [0.0], [0.25], eps=0.0),
     "Conv2D": lambda: layers.Conv2D([[[[1.0, -2.0], [0.5, 1.0]]]], [0.5]),
     "Dense": lambda: layers.Dense([[1.0, -3.0]], [0.5]),
+    "GroupNorm": lambda: layers.GroupNorm(1, [3.0], [1.0], eps=4.453125),
+    "InstanceNorm": lambda: layers.InstanceNorm([3.0], [1.0], eps=4.453125),
+    "LayerNorm": lambda: layers.LayerNorm(2, [3.0, 4.0], [1.0, 2.0], eps=0.0),
     "MaxPool2D": lambda: layers.MaxPool2D(2),
     "Pad2D": lambda: layers.Pad2D(1),
+    "RMSNorm": lambda: layers.RMSNorm(2, [3.0, 4.0], eps=0.0),
     "Scale": lambda: layers.Scale([2.0], [1.0]),
 }
 """A small example of each layer whose parameters have no default."""

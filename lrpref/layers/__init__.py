@@ -6,9 +6,10 @@ from .conv import Conv2D
 from .dense import Dense
 from .head import Head, LogSoftmax, Softmax
 from .join import Add, Concat
+from .layer_norm import LastAxesNorm, LayerNorm, RMSNorm
 from .norm import BatchNorm, DiagonalLayer, Scale
 from .pool import AvgPool2D, GlobalAvgPool2D, MaxPool2D, Pool2D
-from .sample_norm import ChannelNorm, GroupNorm, InstanceNorm, LastAxesNorm, LayerNorm, RMSNorm, SampleNorm
+from .sample_norm import ChannelNorm, GroupNorm, InstanceNorm, SampleNorm
 from .shape import Dropout, Flatten, Pad2D
 
 BASES = (Layer, LinearLayer, WeightedLayer, Convolution, DiagonalLayer, Elementwise, Head, Pool2D, Routing)
