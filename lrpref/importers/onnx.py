@@ -36,6 +36,7 @@ from .layout import CHANNELS_LAST, Layout, plain
 from .onnx_evaluator import evaluated
 from .onnx_file import DOMAINS, FLOATING, Model, fixed_shape, in_words, read_model
 from .onnx_operations import FOLDED, OPERATIONS, SUPPORTED, Activation, Call, merged
+from .onnx_patterns import recognised
 
 MAX_WORK = 2**38
 """The most work of the check on the example, in multiplications of a matrix product; about a minute on one core."""
@@ -106,7 +107,7 @@ def imported(
     path = Path(path)
     model = read_model(path, output, max_bytes)
     try:
-        _check_known(model)
+        _check_known(onnx, model)
         x = _example(model, example, shape, max_bytes)
         twin = _twin(onnx, model, x.shape)
         importer = _Importer(onnx, model, twin, x.shape, max_bytes)
@@ -127,9 +128,9 @@ def imported(
     return net if model.double else net.astype(np.float32), own.shape[1:]
 
 
-def _check_known(model: Model) -> None:
+def _check_known(onnx: Any, model: Model) -> None:
     """Raise ConversionError for the first unsupported operation."""
-    for node in model.nodes:
+    for node in recognised(onnx, model.nodes, model.constants, model.output):
         if node.domain not in DOMAINS or node.op_type not in {*OPERATIONS, *FOLDED}:
             kind = f"{node.domain}.{node.op_type}" if node.domain not in DOMAINS else node.op_type
             raise ConversionError(f"node {_label(node)!r} ({kind}): unsupported operation. Supported: {SUPPORTED}")
@@ -233,7 +234,7 @@ class _Importer:
 
     def network(self) -> tuple[Network, Layout]:
         """Return the network, and the layout of the file's output."""
-        for node in self.twin.graph.node:
+        for node in recognised(self.onnx, self.twin.graph.node, self.weights, self.model.output):
             try:
                 self._operation(node)
             except (LrprefError, *UNREADABLE) as error:

@@ -1,9 +1,10 @@
 """The reference for imported networks: onnx's reference evaluator, with some of its operations replaced.
 
 The evaluator's own pooling (onnx 1.23) fails on padding that differs from side to side, uses negative padding if
-auto_pad is SAME and the stride exceeds the kernel, and takes seconds for one layer of a large network. In old opsets,
-its softmax is that of opset 13, over one axis, the last by default, and its BatchNormalization uses the statistics of
-the batch. The functions below follow the ONNX specification and share no code with lrpref's layers.
+auto_pad is SAME and the stride exceeds the kernel, and takes seconds for one layer of a large network. Its
+GroupNormalization computes in float32. In old opsets, its softmax is that of opset 13, over one axis, the last by
+default, and its BatchNormalization uses the statistics of the batch. The functions below follow the ONNX specification
+and share no code with lrpref's layers.
 """
 
 from __future__ import annotations
@@ -59,8 +60,21 @@ def evaluated(twin: Any, feeds: Mapping[str, np.ndarray], output: str) -> np.nda
             scale, bias, mean, var = (p.reshape(-1, *(1,) * (x.ndim - 2)) for p in parameters)
             return (scale * (x - mean) / np.sqrt(var + epsilon) + bias,)
 
+    class GroupNormalization(base):  # type: ignore[misc, valid-type]
+        """Replaces the evaluator's own function."""
+
+        def _run(
+            self, x: np.ndarray, scale: np.ndarray, bias: np.ndarray, num_groups: int, epsilon: float, **_: Any
+        ) -> tuple[np.ndarray]:
+            groups = x.reshape(len(x), num_groups, -1)
+            centred = groups - groups.mean(axis=2, keepdims=True)
+            normal = centred / np.sqrt((centred * centred).mean(axis=2, keepdims=True) + epsilon)
+            per = (scale, bias) if opset >= 21 else (np.repeat(v, x.shape[1] // num_groups) for v in (scale, bias))
+            g, beta = (v.reshape(-1, *(1,) * (x.ndim - 2)) for v in per)
+            return (g * normal.reshape(x.shape) + beta,)
+
     opset = max(entry.version for entry in twin.opset_import)
-    replaced = [MaxPool, AveragePool]
+    replaced = [MaxPool, AveragePool, GroupNormalization]
     replaced += [Softmax, LogSoftmax] if opset < 13 else []
     replaced += [BatchNormalization] if opset < 14 else []
     try:

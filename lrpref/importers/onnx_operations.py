@@ -21,13 +21,17 @@ from ..layers import (
     Dropout,
     Flatten,
     GlobalAvgPool2D,
+    GroupNorm,
+    InstanceNorm,
     Layer,
+    LayerNorm,
     LeakyReLU,
     LogSoftmax,
     MaxPool2D,
     Pad2D,
     ReLU,
     ReLU6,
+    RMSNorm,
     Scale,
     Sigmoid,
     Softmax,
@@ -225,7 +229,77 @@ def _batch_norm(call: Call) -> Step:
         x.layout.channels(call.weight(i, name).reshape(-1, *(1,) * (len(x.shape) - 2)), x.shape)
         for i, name in enumerate(("scale", "bias", "mean", "variance"), 1)
     )
-    return [BatchNorm(weight, bias, mean, var, call.attributes.get("epsilon", single(1e-5)))], x.layout
+    return [BatchNorm(weight, bias, mean, var, _epsilon(call))], x.layout
+
+
+def _group_norm(call: Call) -> Step:
+    """GroupNorm; before opset 21, scale and bias are given per group"""
+    x, groups = _normalised(call), int(call.attributes["num_groups"])
+    require(groups >= 1 and x.shape[1] % groups == 0, f"{x.shape[1]} channels do not form {groups} groups")
+
+    def per_channel(v: np.ndarray | None) -> np.ndarray | None:
+        if v is None:
+            return None
+        if v.ndim != 1 or v.size == 1:  # by a Mul or an Add, see lrpref.importers.onnx_patterns
+            return x.layout.channels(v, x.shape)
+        return np.repeat(v, x.shape[1] // groups) if v.size == groups else v
+
+    weight, bias = (per_channel(call.constant(i, name)) for i, name in enumerate(("scale", "bias"), 1))
+    return [GroupNorm(groups, weight, bias, _epsilon(call))], x.layout
+
+
+def _instance_norm(call: Call) -> Step:
+    """InstanceNorm"""
+    x = _normalised(call)
+    return [InstanceNorm(call.weight(1, "scale"), call.weight(2, "bias"), _epsilon(call))], x.layout
+
+
+def _layer_norm(call: Call) -> Step:
+    """LayerNorm, over the last axes"""
+    x, last = _last_axes(call)
+    weight, bias = (call.constant(i, name) for i, name in enumerate(("scale", "bias"), 1))
+    return [LayerNorm(last, _spread(weight, last), _spread(bias, last), _epsilon(call))], x.layout
+
+
+def _rms_norm(call: Call) -> Step:
+    """RMSNorm, over the last axes"""
+    x, last = _last_axes(call)
+    return [RMSNorm(last, _spread(call.constant(1, "scale"), last), _epsilon(call))], x.layout
+
+
+def _normalised(call: Call) -> Activation:
+    """Return the first input, whose axes must be in lrpref's order."""
+    require(call.x.layout.plain, f"expected axes in the order (N, C, ...), got {axes_in_words(call.x.layout)}")
+    return call.x
+
+
+def _last_axes(call: Call) -> tuple[Activation, Shape]:
+    """Return the first input, whose axes must be in lrpref's order, and the sizes of the last axes, as the file says.
+
+    It names the first of them, or all of them where the norm was recognised (lrpref.importers.onnx_patterns).
+    """
+    x, rank = _normalised(call), len(call.x.shape)
+    first = x.layout.own_axis(int(call.attributes.get("axis", -1)))
+    axes = sorted(map(x.layout.own_axis, call.attributes.get("axes", range(first, rank))))
+    require(
+        axes == list(range(rank - len(axes), rank)) and axes[0] > 0,
+        f"normalisation over axes {axes} of shape {x.foreign} is not supported; only over the last ones",
+    )
+    return x, x.shape[axes[0] :]
+
+
+def _spread(v: np.ndarray | None, last: Shape) -> np.ndarray | None:
+    """Return a factor or a shift for every cell of the last axes; raises ConversionError for one of another shape."""
+    if v is None:
+        return None
+    own = v[(0,) * max(v.ndim - len(last), 0)]
+    require(bool(np.all(v == own)), f"a constant of shape {v.shape} that varies along other axes than {last}")
+    return np.broadcast_to(own, last)
+
+
+def _epsilon(call: Call) -> float:
+    """Return what is added under the root."""
+    return float(call.attributes.get("epsilon", single(1e-5)))
 
 
 def _add(call: Call) -> Step:
@@ -520,6 +594,10 @@ OPERATIONS: Mapping[str, Callable[[Call], Step]] = {
     "Gemm": _gemm,
     "MatMul": _matmul,
     "BatchNormalization": _batch_norm,
+    "GroupNormalization": _group_norm,
+    "InstanceNormalization": _instance_norm,
+    "LayerNormalization": _layer_norm,
+    "RMSNormalization": _rms_norm,
     "Add": _add,
     "Sum": _sum,
     "Sub": _sub,

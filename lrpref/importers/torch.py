@@ -114,8 +114,17 @@ def _twin(torch: Any, module: Any) -> Any:
         raise ConversionError(f"the module cannot be copied: {error}") from error
     if any(isinstance(tensor, torch.nn.UninitializedParameter) for tensor in twin.parameters()):
         raise ConversionError("the module has lazy parameters; run it once before the import")
+    _fix_eps(torch, twin)
     twin = twin.eval().cpu().double()
     return torch.nn.Sequential(twin) if torch.fx.Tracer().is_leaf_module(twin, "") else twin
+
+
+def _fix_eps(torch: Any, twin: Any) -> None:
+    """Give every RMSNorm with eps=None the number that torch uses in its place: the eps of the module's dtype."""
+    double = any(tensor.dtype == torch.float64 for tensor in twin.state_dict().values())
+    for part in twin.modules():
+        if type(part).__name__ == "RMSNorm" and part.eps is None:
+            part.eps = torch.finfo(torch.float64 if double else torch.float32).eps
 
 
 def _computed(twin: Any, x: Any) -> Any:

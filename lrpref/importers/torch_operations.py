@@ -20,7 +20,10 @@ from ..layers import (
     Dropout,
     Flatten,
     GlobalAvgPool2D,
+    GroupNorm,
+    InstanceNorm,
     Layer,
+    LayerNorm,
     LeakyReLU,
     LogSoftmax,
     MaxPool2D,
@@ -28,6 +31,7 @@ from ..layers import (
     Pool2D,
     ReLU,
     ReLU6,
+    RMSNorm,
     Sigmoid,
     Softmax,
     Tanh,
@@ -36,10 +40,10 @@ from ..weights.state_dict import as_array
 from .graph import Shape, require
 
 SUPPORTED = (
-    "Linear, Conv2d, BatchNorm1d/2d, ReLU, ReLU6, LeakyReLU, Sigmoid, Tanh, Softmax and LogSoftmax over axis 1, "
-    "MaxPool2d, AvgPool2d, AdaptiveAvgPool2d(1), Flatten, Dropout, Identity, ZeroPad2d/ConstantPad2d; "
-    "functions of those without weights; torch.log of a softmax, + and torch.add of two activations, torch.cat along "
-    "axis 1, x.mean((2, 3)), x.view/reshape to (N, features)"
+    "Linear, Conv2d, BatchNorm1d/2d, GroupNorm, InstanceNorm1d/2d/3d, LayerNorm, RMSNorm, ReLU, ReLU6, LeakyReLU, "
+    "Sigmoid, Tanh, Softmax and LogSoftmax over axis 1, MaxPool2d, AvgPool2d, AdaptiveAvgPool2d(1), Flatten, Dropout, "
+    "Identity, ZeroPad2d/ConstantPad2d; functions of those without weights; torch.log of a softmax, + and torch.add of "
+    "two activations, torch.cat along axis 1, x.mean((2, 3)), x.view/reshape to (N, features)"
 )
 
 
@@ -78,6 +82,10 @@ PARAMETERS: Mapping[str, str] = {
     "linear": "input",
     "conv2d": "input",
     "batch_norm": "input",
+    "group_norm": "input",
+    "instance_norm": "input",
+    "layer_norm": "input",
+    "rms_norm": "input",
     "relu": "input inplace",
     "relu6": "input inplace",
     "leaky_relu": "input negative_slope inplace",
@@ -107,6 +115,12 @@ MODULES: Mapping[str, str] = {
     "Conv2d": "conv2d",
     "BatchNorm1d": "batch_norm",
     "BatchNorm2d": "batch_norm",
+    "GroupNorm": "group_norm",
+    "InstanceNorm1d": "instance_norm",
+    "InstanceNorm2d": "instance_norm",
+    "InstanceNorm3d": "instance_norm",
+    "LayerNorm": "layer_norm",
+    "RMSNorm": "rms_norm",
     "ReLU": "relu",
     "ReLU6": "relu6",
     "LeakyReLU": "leaky_relu",
@@ -126,7 +140,7 @@ MODULES: Mapping[str, str] = {
 }
 """The classes of torch.nn, and the operation of each, whose arguments are the attributes."""
 
-WEIGHTED = ("linear", "conv2d", "batch_norm")
+WEIGHTED = ("linear", "conv2d", "batch_norm", "group_norm", "instance_norm", "layer_norm", "rms_norm")
 """The operations that are supported as modules only, not as functions."""
 
 METHODS = {
@@ -194,6 +208,29 @@ def _batch_norm(call: Call) -> list[Layer]:
     m = call.module
     require(m.running_mean is not None, "it has no running statistics, so a sample's output depends on its batch")
     return [BatchNorm(_optional(m.weight), _optional(m.bias), as_array(m.running_mean), as_array(m.running_var), m.eps)]
+
+
+def _group_norm(call: Call) -> list[Layer]:
+    m = call.module
+    return [GroupNorm(m.num_groups, _optional(m.weight), _optional(m.bias), m.eps)]
+
+
+def _instance_norm(call: Call) -> list[Layer]:
+    m = call.module
+    require(len(call.shapes[0]) != m._get_no_batch_dim(), f"its input {call.shapes[0]} has no batch axis; give it one")
+    if m.track_running_stats:
+        return _batch_norm(call)  # at inference, that is all it does
+    return [InstanceNorm(_optional(m.weight), _optional(m.bias), m.eps)]
+
+
+def _layer_norm(call: Call) -> list[Layer]:
+    m = call.module
+    return [LayerNorm(tuple(m.normalized_shape), _optional(m.weight), _optional(m.bias), m.eps)]
+
+
+def _rms_norm(call: Call) -> list[Layer]:
+    m = call.module
+    return [RMSNorm(tuple(m.normalized_shape), _optional(m.weight), m.eps)]
 
 
 def _optional(tensor: Any) -> np.ndarray | None:
@@ -319,6 +356,10 @@ OPERATIONS: Mapping[str, Callable[[Call], list[Layer]]] = {
     "linear": _linear,
     "conv2d": _conv2d,
     "batch_norm": _batch_norm,
+    "group_norm": _group_norm,
+    "instance_norm": _instance_norm,
+    "layer_norm": _layer_norm,
+    "rms_norm": _rms_norm,
     "relu": lambda call: [ReLU()],
     "relu6": lambda call: [ReLU6()],
     "leaky_relu": _leaky_relu,
