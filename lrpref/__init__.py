@@ -12,6 +12,7 @@ from ._support.version import __version__ as __version__
 from .backend import asarray, to_numpy
 from .differences import compare, crosscheck, explain_difference
 from .fast import prepare
+from .freezing import frozen
 from .fusion import fuse, fusion_plan
 from .importers import from_onnx, from_torch
 from .layers import (
@@ -95,6 +96,7 @@ __all__ = [
     "explain_difference",
     "from_onnx",
     "from_torch",
+    "frozen",
     "fuse",
     "fusion_plan",
     "importers",

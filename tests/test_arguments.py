@@ -269,6 +269,7 @@ def _forward(layer: lrpref.Layer, *more: np.ndarray) -> Callable[..., Any]:
 
 
 UNUSED = {"seed": "unused", "net": "unused", "target": "unused"}
+NORM = {"weight": "array or None", "bias": "array or None", "mean": "choice"}
 SCORED = {"batch_size": "count", "x": "array"}
 
 CALLS: dict[str, Call] = {
@@ -276,12 +277,17 @@ CALLS: dict[str, Call] = {
     "Conv2D": Call(lrpref.Conv2D, weight=KERNEL),
     "Scale": Call(lrpref.Scale, weight=B),
     "BatchNorm": Call(lrpref.BatchNorm, {"weight": "array or None"}, weight=B, bias=B, mean=B, var=B * B),
+    "GroupNorm": Call(lrpref.GroupNorm, NORM | {"num_groups": "count"}, num_groups=1),
+    "InstanceNorm": Call(lrpref.InstanceNorm, NORM),
+    "LayerNorm": Call(lrpref.LayerNorm, NORM | {"normalized_shape": "count"}, normalized_shape=2),
+    "RMSNorm": Call(lrpref.RMSNorm, NORM | {"normalized_shape": "count"}, normalized_shape=2),
     "MaxPool2D": Call(lrpref.MaxPool2D, {"stride": "count or None", "padding": "index"}, kernel_size=2),
     "AvgPool2D": Call(lrpref.AvgPool2D, {"stride": "count or None", "padding": "index"}, kernel_size=2),
     "Pad2D": Call(lrpref.Pad2D, padding=1),
     "Dropout": Call(lrpref.Dropout),
     "LeakyReLU": Call(lrpref.LeakyReLU),
     "ThreshReLU": Call(lrpref.ThreshReLU, {"threshold": "number"}),
+    "frozen": Call(lrpref.frozen, {"x": "object"}, net=NET, x=X[:1]),
     "Network": Call(lrpref.Network, {"input_shape": "sizes or None"}, nodes=NET.nodes),
     "Ledger": Call(lrpref.Ledger, {"entries": "anything"}, entries=TRACE.ledger.entries),  # made by `trace`
     "Network.forward": Call(NET.forward, x=X),
@@ -401,6 +407,10 @@ LAYERS: dict[str, tuple[lrpref.Layer, str]] = {
     "Conv2D": (lrpref.Conv2D(KERNEL), "features"),
     "Scale": (lrpref.Scale(B), "features"),
     "BatchNorm": (lrpref.BatchNorm(None, None, B, B * B), "features"),
+    "GroupNorm": (lrpref.GroupNorm(1, B, B), "features"),
+    "InstanceNorm": (lrpref.InstanceNorm(B, B), "features"),
+    "LayerNorm": (lrpref.LayerNorm(2, B, B), "features"),
+    "RMSNorm": (lrpref.RMSNorm(2, B), "features"),
     "AvgPool2D": (lrpref.AvgPool2D(2), "features"),
     "GlobalAvgPool2D": (lrpref.GlobalAvgPool2D(), "features"),
     "MaxPool2D": (lrpref.MaxPool2D(2), "features"),

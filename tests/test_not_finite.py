@@ -23,7 +23,10 @@ from lrpref import (
     Dropout,
     Flatten,
     GlobalAvgPool2D,
+    GroupNorm,
+    InstanceNorm,
     Layer,
+    LayerNorm,
     LeakyReLU,
     LogSoftmax,
     MaxPool2D,
@@ -31,6 +34,7 @@ from lrpref import (
     Pad2D,
     ReLU,
     ReLU6,
+    RMSNorm,
     Scale,
     Sigmoid,
     Softmax,
@@ -70,10 +74,15 @@ LAYERS: list[Layer] = [
     Add(),
     LogSoftmax(),
     Concat(),
+    GroupNorm(1, [1.0, -1.0]),
+    InstanceNorm(),
+    LayerNorm(4),
+    LayerNorm((4, 4), mean="constant"),
+    RMSNorm(4),
 ]
 
 
-ABSTRACT = (layers.DiagonalLayer, layers.Head, layers.Pool2D)
+ABSTRACT = (layers.DiagonalLayer, layers.Head, layers.Pool2D, *layers.BASES[-3:])
 
 
 def batch(layer: Layer, seed: int = 0) -> np.ndarray:

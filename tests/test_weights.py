@@ -80,6 +80,11 @@ EVERY_LAYER: dict[str, tuple[Layer, int]] = {
     "Pad2D": (Pad2D((1, 2, 3, 4), value=-0.5), 1),
     "Flatten": (Flatten(), 1),
     "Dropout": (Dropout(0.1), 1),
+    "GroupNorm": (lrpref.GroupNorm(2, numbers(4), numbers(4), eps=1e-3, mean="constant"), 1),
+    "GroupNorm affine off": (lrpref.GroupNorm(2), 1),
+    "InstanceNorm": (lrpref.InstanceNorm(numbers(3), numbers(3), mean="centred"), 1),
+    "LayerNorm": (lrpref.LayerNorm((2, 3), numbers(2, 3), numbers(2, 3)), 1),
+    "RMSNorm": (lrpref.RMSNorm(4, numbers(4), eps=1e-6), 1),
 }
 ABSTRACT = {kind.__name__ for kind in layers.BASES}
 
