@@ -42,7 +42,7 @@ def frozen(net: Network, x: Any) -> Network:
     InputError
         If `x` is not one sample.
     FusionError
-        If a norm has different weights within a channel (axis 1), which a `Scale` cannot have, or is a type of your own.
+        If a norm has different weights within a channel (axis 1), unlike a `Scale`, or is a type of your own.
 
     Examples
     --------
@@ -79,11 +79,11 @@ def _scale(layer: SampleNorm, a: Array) -> Scale:
 
 
 def _per_channel(v: Array) -> Array:
-    """One number per channel from one for every cell, (1, C, ...); raises FusionError where cells of a channel differ."""
+    """One number per channel from one for every cell, (1, C, ...); FusionError where cells of a channel differ."""
     cells = array_namespace(v).reshape(v, (v.shape[1], -1))
     if not bool(array_namespace(v).all(cells == cells[:, :1])):
         raise FusionError(
-            "its weights or statistics differ within a channel (axis 1), but a Scale has one weight per channel; for the "
-            'same explanation, give the layer mean="constant" instead'
+            "its weights or statistics differ within a channel (axis 1), but a Scale has one weight per channel; for "
+            'the same explanation, give the layer mean="constant" instead'
         )
     return cells[:, 0]

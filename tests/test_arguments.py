@@ -494,6 +494,7 @@ EXEMPT = {
     "Place": "made by places",
     "first": "takes a place",
     "first_convolution": "takes a place",
+    "diagonal_norms": "takes a place",
     "joins_and_pooling": "takes a place",
     "constant": "computes inside a rule",
     "divide": "computes inside a rule",

@@ -163,6 +163,7 @@ def test_every_equation_of_a_rule_is_set_as_mathematics() -> None:
 EXECUTED = {
     "compare": ROOT / "docs" / "compare.md",
     "exact": ROOT / "docs" / "exact.md",
+    "normalisation": ROOT / "docs" / "normalisation.md",
     "own-layer": ROOT / "docs" / "own-layer.md",
     "own-rule": ROOT / "docs" / "own-rule.md",
     "testing": ROOT / "docs" / "testing.md",

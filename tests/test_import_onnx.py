@@ -178,6 +178,9 @@ CHAINS: dict[str, tuple[Node, ...]] = {
     "MatMul": (FLAT, ("MatMul", {}, numbers(108, 4)), ("Add", {}, numbers(1, 4))),
     "BatchNormalization": (("BatchNormalization", {"epsilon": 1e-2}, *NORM),),
     "BatchNormalization of features": (FLAT, ("MatMul", {}, numbers(108, 3)), ("BatchNormalization", {}, *NORM)),
+    "InstanceNormalization": (("InstanceNormalization", {"epsilon": 1e-2}, numbers(3), numbers(3)),),
+    "LayerNormalization": (("LayerNormalization", {}, numbers(6), numbers(6)),),
+    "LayerNormalization of images": (("LayerNormalization", {"axis": 1}, numbers(3, 6, 6)),),
     "Mul and Add": (("Mul", {}, numbers(3, 1, 1)), ("Add", {}, numbers(1, 3, 1, 1))),
     "Sub and Div": (("Sub", {}, numbers(3, 1, 1)), ("Div", {}, np.float64(2.5))),
     "Relu": (("Relu", {}),),
@@ -292,7 +295,129 @@ def test_a_batch_norm_of_the_oldest_opsets_is_told_that_it_is_not_in_training(tm
 
 def test_every_operation_is_tried() -> None:
     tried = {node[0] for nodes in CHAINS.values() for node in nodes}
-    assert set(OPERATIONS) - tried == {"Concat", "Sum"}  # these have several inputs and are tested below
+    assert set(OPERATIONS) - tried == {"Concat", "Sum", "GroupNormalization", "RMSNormalization"}  # tested below
+
+
+# ---- norms -------------------------------------------------------------------------------------------------------
+
+
+def own_norm(model: Any, folder: Path, x: np.ndarray) -> Any:
+    """The only layer of the imported network, which computes what onnx says on `x`."""
+    net = from_onnx(saved(model, folder), np.random.default_rng(1).normal(size=x.shape))
+    (node,) = net.nodes
+    assert_allclose(net.forward(x), evaluated(model, {"x": x}, model.graph.output[0].name), rtol=1e-10, atol=1e-11)
+    return node.layer
+
+
+@pytest.mark.skipif(onnx.defs.onnx_opset_version() < 23, reason="this onnx has no RMSNormalization")
+@pytest.mark.parametrize("shape", [(6,), (1, 4, 6), (2, 4, 6)])
+def test_rms_normalization(shape: tuple[int, ...], tmp_path: Path) -> None:
+    """The scale may have further axes, along which it must not vary."""
+    scale = np.broadcast_to(numbers(6), shape)
+    model = chain(("RMSNormalization", {"epsilon": 0.5}, scale), shape=(2, 4, 6), opset=23)
+    layer = own_norm(model, tmp_path, numbers(2, 4, 6))
+    assert (type(layer), layer.normalized_shape, layer.eps) == (lrpref.RMSNorm, (6,), 0.5)
+    varying = chain(("RMSNormalization", {}, numbers(2, 4, 6)), shape=(2, 4, 6), opset=23)
+    with pytest.raises(ConversionError, match=r"a constant of shape \(2, 4, 6\) that varies along other axes"):
+        from_onnx(saved(varying, tmp_path))
+
+
+def test_group_normalization(tmp_path: Path) -> None:
+    """With a factor per channel; the version with one per group, before opset 21, is withdrawn by onnx itself."""
+    scale, bias = numbers(4), numbers(4)
+    model = chain(("GroupNormalization", {"num_groups": 2}, scale, bias), shape=("N", 4, 3), opset=21)
+    layer = own_norm(model, tmp_path, numbers(2, 4, 3))
+    assert (type(layer), layer.num_groups) == (lrpref.GroupNorm, 2)
+    assert_array_equal(layer.weight, scale)
+    old = chain(("GroupNormalization", {"num_groups": 2}, scale[:2], bias[:2]), shape=("N", 4, 3), opset=18)
+    with pytest.raises(WeightsError, match="GroupNormalization is deprecated"):
+        from_onnx(saved(old, tmp_path))
+
+
+@pytest.mark.parametrize("affine", [True, False])
+def test_a_group_norm_in_three_parts(affine: bool, tmp_path: Path) -> None:
+    """As torch.onnx writes it below opset 21."""
+    constants = {
+        "groups": np.array([0, 2, -1]),
+        "ones": np.ones(2),
+        "zeros": np.zeros(2),
+        "g": numbers(4, 1, 1),
+        "b": numbers(4, 1, 1),
+    }
+    nodes = [
+        helper.make_node("Reshape", ["x", "groups"], ["r"]),
+        helper.make_node("InstanceNormalization", ["r", "ones", "zeros"], ["i"], epsilon=0.25),
+        helper.make_node("Shape", ["x"], ["s"]),
+        helper.make_node("Reshape", ["i", "s"], ["y"]),
+        helper.make_node("Mul", ["y", "g"], ["m"]),
+        helper.make_node("Add", ["b", "m"], ["z"]),
+    ]
+    model = proto(nodes if affine else nodes[:4], constants, ("N", 4, 3, 5), "z" if affine else "y", 17)
+    layer = own_norm(model, tmp_path, numbers(2, 4, 3, 5))
+    assert (type(layer), layer.num_groups, layer.eps) == (lrpref.GroupNorm, 2, 0.25)
+    assert (layer.weight is None) == (not affine)
+
+
+def layer_norm_in_parts(axes: list[int], square: str, affine: bool) -> Any:
+    """As torch.onnx writes a LayerNorm below opset 17."""
+    constants = {"two": np.array(2.0), "eps": np.array(0.25), "g": numbers(4), "b": numbers(4)}
+    nodes = [
+        helper.make_node("ReduceMean", ["x"], ["mean"], axes=axes),
+        helper.make_node("Sub", ["x", "mean"], ["c"]),
+        helper.make_node(square, ["c", "two" if square == "Pow" else "c"], ["q"]),
+        helper.make_node("ReduceMean", ["q"], ["var"], axes=axes),
+        helper.make_node("Add", ["var", "eps"], ["v"]),
+        helper.make_node("Sqrt", ["v"], ["s"]),
+        helper.make_node("Div", ["c", "s"], ["y"]),
+        helper.make_node("Mul", ["y", "g"], ["m"]),
+        helper.make_node("Add", ["m", "b"], ["z"]),
+    ]
+    return proto(nodes if affine else nodes[:7], constants, ("N", 3, 4), "z" if affine else "y", 13)
+
+
+@pytest.mark.parametrize(("axes", "last"), [([-1], (4,)), ([2], (4,)), ([-2, -1], (3, 4)), ([1, 2], (3, 4))])
+@pytest.mark.parametrize("square", ["Pow", "Mul"])
+@pytest.mark.parametrize("affine", [True, False])
+def test_a_layer_norm_in_parts(
+    axes: list[int], last: tuple[int, ...], square: str, affine: bool, tmp_path: Path
+) -> None:
+    layer = own_norm(layer_norm_in_parts(axes, square, affine), tmp_path, numbers(2, 3, 4))
+    assert (type(layer), layer.normalized_shape, layer.eps) == (lrpref.LayerNorm, last, 0.25)
+
+
+@pytest.mark.parametrize("inverse", ["Reciprocal", "Div"])
+def test_an_rms_norm_in_parts(inverse: str, tmp_path: Path) -> None:
+    """As torch.onnx writes it below opset 23."""
+    constants = {"two": np.array(2.0), "eps": np.array(0.25), "axes": np.array([2]), "g": numbers(4)}
+    nodes = [
+        helper.make_node("Pow", ["x", "two"], ["q"]),
+        helper.make_node("ReduceMean", ["q", "axes"], ["var"]),
+        helper.make_node("Add", ["var", "eps"], ["v"]),
+        helper.make_node("Sqrt", ["v"], ["s"]),
+        *([helper.make_node("Reciprocal", ["s"], ["r"]), helper.make_node("Mul", ["x", "r"], ["y"])]
+          if inverse == "Reciprocal" else [helper.make_node("Div", ["x", "s"], ["y"])]),
+        helper.make_node("Mul", ["g", "y"], ["z"]),
+    ]  # fmt: skip
+    layer = own_norm(proto(nodes, constants, ("N", 3, 4), "z", 18), tmp_path, numbers(2, 3, 4))
+    assert (type(layer), layer.normalized_shape, layer.eps) == (lrpref.RMSNorm, (4,), 0.25)
+
+
+def test_what_only_resembles_a_norm_is_refused_by_name(tmp_path: Path) -> None:
+    """A mean over other axes than the last, the square of something else, and a part that something else reads."""
+    with pytest.raises(ConversionError, match=r"normalisation over axes \[1\] of shape \(2, 3, 4\) is not supported"):
+        from_onnx(saved(layer_norm_in_parts([1], "Pow", False), tmp_path))
+    other = layer_norm_in_parts([-1], "Pow", False)
+    other.graph.node[2].input[0] = "x"
+    with pytest.raises(ConversionError, match=r"\(Pow\): unsupported operation"):
+        from_onnx(saved(other, tmp_path))
+    read = layer_norm_in_parts([-1], "Pow", False)
+    read.graph.node.append(helper.make_node("Sub", ["y", "q"], ["z"]))
+    read.graph.output[0].name = "z"
+    with pytest.raises(ConversionError, match=r"\(Pow\): unsupported operation"):
+        from_onnx(saved(read, tmp_path))
+    turned = (("Transpose", {"perm": [0, 2, 3, 1]}), ("LayerNormalization", {}, numbers(3)))
+    with pytest.raises(ConversionError, match=r"expected axes in the order \(N, C, \.\.\.\), got \(N, H, W, C\)"):
+        from_onnx(saved(chain(*turned, shape=("N", 3, 5, 5)), tmp_path))
 
 
 Geometry = tuple[str, dict[str, Any], tuple[int, ...]]

@@ -36,6 +36,9 @@ def seeded(make: Callable[[], Module], seed: int = 0) -> Module:
             if part.affine:
                 nn.init.normal_(part.weight)
                 nn.init.normal_(part.bias)
+        if isinstance(part, nn.GroupNorm | nn.LayerNorm | nn.InstanceNorm2d):
+            for parameter in part.parameters():
+                nn.init.normal_(parameter)
     return module.eval()
 
 
@@ -160,6 +163,11 @@ MODULES: dict[str, Callable[[], Module]] = {
     "valid padding": lambda: nn.Sequential(nn.Conv2d(3, 2, 3, padding="valid"), nn.Flatten(), nn.Linear(72, 2)),
     "without bias": lambda: nn.Sequential(nn.Conv2d(3, 2, 8, bias=False), nn.Flatten(), nn.Linear(2, 2, bias=False)),
     "batch norm without weights": on(lambda: nn.BatchNorm2d(4, eps=1e-2, affine=False)),
+    "group norm": on(lambda: nn.GroupNorm(2, 4, eps=1e-2)),
+    "instance norm": on(lambda: nn.InstanceNorm2d(4, affine=True)),
+    "instance norm without weights": on(lambda: nn.InstanceNorm2d(4)),
+    "layer norm": on(lambda: nn.LayerNorm(6)),
+    "layer norm of images": on(lambda: nn.LayerNorm((4, 6, 6), bias=False)),
     "relu6": on(nn.ReLU6),
     "leaky": on(lambda: nn.LeakyReLU(0.2, inplace=True)),
     "sigmoid": on(nn.Sigmoid),
@@ -225,6 +233,39 @@ def test_features_through_batch_norm_1d() -> None:
     module = seeded(lambda: nn.Sequential(nn.Linear(4, 5), nn.BatchNorm1d(5), nn.ReLU(), nn.Linear(5, 2)))
     x = images(3, 4)
     assert_allclose(from_torch(module, x).forward(x.numpy()), module(x).detach().numpy(), rtol=1e-5, atol=1e-6)
+
+
+def test_an_instance_norm_with_running_statistics_is_a_batch_norm() -> None:
+    module = nn.Sequential(nn.InstanceNorm2d(3, affine=True, track_running_stats=True))
+    module[0].running_mean.normal_()
+    module[0].running_var.uniform_(0.2, 2.0)
+    net = from_torch(module.eval(), images())
+    assert [type(layer) for _, layer, _ in net.nodes] == [lrpref.BatchNorm]
+    assert_allclose(net.forward(images().numpy()), module(images()).detach().numpy(), rtol=1e-5, atol=1e-6)
+
+
+def test_norms_of_sequences() -> None:
+    """(N, L, D) for a LayerNorm, (N, C, L) and (N, C, D, H, W) for an InstanceNorm; an axis for the batch is needed."""
+    for module, shape in (
+        (nn.LayerNorm(4), (2, 3, 4)),
+        (nn.InstanceNorm1d(3), (2, 3, 4)),
+        (nn.InstanceNorm3d(3), (2, 3, 2, 2, 2)),
+    ):
+        net, x = from_torch(module, images(*shape)), images(*shape)
+        assert_allclose(net.forward(x.numpy()), module(x).detach().numpy(), rtol=1e-5, atol=1e-6)
+    with pytest.raises(ConversionError, match=r"its input \(3, 4\) has no batch axis; give it one"):
+        from_torch(nn.InstanceNorm1d(3), images(3, 4))
+
+
+@pytest.mark.skipif(not hasattr(nn, "RMSNorm"), reason="this torch has no RMSNorm")
+@pytest.mark.parametrize(("dtype", "eps"), [(torch.float32, 2.0**-23), (torch.float64, 2.0**-52)])
+def test_an_rms_norm_without_eps_has_that_of_its_dtype(dtype: Any, eps: float) -> None:
+    """Also for inputs so small that it matters."""
+    module, x = nn.RMSNorm(4).to(dtype), (1e-4 * images(2, 3, 4)).to(dtype)
+    net = from_torch(module, images(2, 3, 4))
+    assert net.nodes[0].layer.eps == eps
+    assert module.eps is None
+    assert_allclose(net.forward(x.numpy()), module(x).detach().numpy(), rtol=1e-5)
 
 
 def test_one_layer_alone_is_a_network() -> None:
@@ -464,7 +505,7 @@ REFUSED: dict[str, tuple[Callable[[], Module], str]] = {
         functional(lambda x: F.max_pool2d(x, 2, return_indices=True)[0]),
         r"\(max_pool2d_with_indices\): unsupported operation",
     ),
-    "group norm": (on(lambda: nn.GroupNorm(2, 4)), r"\(GroupNorm\): unsupported operation"),
+    "local response norm": (on(lambda: nn.LocalResponseNorm(2)), "unsupported operation"),
     "transposed": (on(lambda: nn.ConvTranspose2d(4, 2, 3)), r"\(ConvTranspose2d\): unsupported operation"),
     "product": (functional(lambda x: x * x), r"node 'mul' \(mul\): unsupported operation"),
     "subtraction": (functional(lambda x: x - F.relu(x)), r"node 'sub' \(sub\)"),

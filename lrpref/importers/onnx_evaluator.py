@@ -69,8 +69,7 @@ def evaluated(twin: Any, feeds: Mapping[str, np.ndarray], output: str) -> np.nda
             groups = x.reshape(len(x), num_groups, -1)
             centred = groups - groups.mean(axis=2, keepdims=True)
             normal = centred / np.sqrt((centred * centred).mean(axis=2, keepdims=True) + epsilon)
-            per = (scale, bias) if opset >= 21 else (np.repeat(v, x.shape[1] // num_groups) for v in (scale, bias))
-            g, beta = (v.reshape(-1, *(1,) * (x.ndim - 2)) for v in per)
+            g, beta = (v.reshape(-1, *(1,) * (x.ndim - 2)) for v in (scale, bias))
             return (g * normal.reshape(x.shape) + beta,)
 
     opset = max(entry.version for entry in twin.opset_import)

@@ -233,16 +233,12 @@ def _batch_norm(call: Call) -> Step:
 
 
 def _group_norm(call: Call) -> Step:
-    """GroupNorm; before opset 21, scale and bias are given per group"""
+    """GroupNorm, from opset 21 on"""
     x, groups = _normalised(call), int(call.attributes["num_groups"])
-    require(groups >= 1 and x.shape[1] % groups == 0, f"{x.shape[1]} channels do not form {groups} groups")
 
     def per_channel(v: np.ndarray | None) -> np.ndarray | None:
-        if v is None:
-            return None
-        if v.ndim != 1 or v.size == 1:  # by a Mul or an Add, see lrpref.importers.onnx_patterns
-            return x.layout.channels(v, x.shape)
-        return np.repeat(v, x.shape[1] // groups) if v.size == groups else v
+        """One number per channel; by a Mul or an Add it comes in any shape (lrpref.importers.onnx_patterns)."""
+        return v if v is None or (v.ndim == 1 and v.size > 1) else x.layout.channels(v, x.shape)
 
     weight, bias = (per_channel(call.constant(i, name)) for i, name in enumerate(("scale", "bias"), 1))
     return [GroupNorm(groups, weight, bias, _epsilon(call))], x.layout

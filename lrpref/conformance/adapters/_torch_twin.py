@@ -182,7 +182,7 @@ def _scale(layer: layers.Scale) -> Torch:
 def _sample_norm(layer: layers.SampleNorm) -> Torch:
     """GroupNorm, LayerNorm or RMSNorm; an InstanceNorm is a GroupNorm with one group per channel."""
     if layer.weight is None:
-        raise NotOffered(f"a {type(layer).__name__} without weights does not tell torch its channels or its number type")
+        raise NotOffered(f"a {type(layer).__name__} without weights does not tell its channels or its number type")
     C = layer.weight.shape[0]
     if isinstance(layer, layers.GroupNorm | layers.InstanceNorm):
         groups = layer.num_groups if isinstance(layer, layers.GroupNorm) else C
