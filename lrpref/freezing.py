@@ -72,7 +72,8 @@ def _scale(layer: SampleNorm, a: Array) -> Scale:
     """The layer at the input `a` of one sample: w = g / s, b = beta - g mu / s."""
     if type(layer) not in OWN:
         raise FusionError("it is a type of your own, which may compute something else than a diagonal layer")
-    diagonal = layer if layer.diagonal else replace(layer, mean="constant")
+    constant: Any = {"mean": "constant"}
+    diagonal = layer if layer.diagonal else replace(layer, **constant)
     w, b = diagonal.parameters(a)
     w = diagonal.linear(w, ones_like(a))  # one for every cell
     return Scale(_per_channel(w), None if b is None else _per_channel(zeros_like(a) + b))

@@ -199,7 +199,7 @@ def _of_norm(layer: SampleNorm, a: np.ndarray) -> tuple[list[Entry], np.ndarray]
     for i in np.ndindex(*a.shape):
         groups[_group(layer, i, a.shape)].append(i)
     entries: list[Entry] = []
-    shift = full(a.shape, 0, like=a)
+    shift: Any = full(a.shape, 0, like=a)
     eps = constant(layer.eps, like=a)
     for cells in groups.values():
         values, n = [a[i] for i in cells], len(cells)
@@ -258,6 +258,7 @@ def _linear_share(layer: LinearLayer, sample: tuple[np.ndarray, ...], rule: Rule
     a = np.concatenate([x.reshape(-1) for x in sample])
     w = full((int(np.prod(output)), int(starts[-1])), 0, like=a)
     connected = np.zeros(w.shape, dtype=bool)
+    b: Any
     entries, b = _of_norm(layer, sample[0]) if isinstance(layer, SampleNorm) else (_entries(layer, shapes), None)
     for k, j, i, weight in entries:
         place = np.ravel_multi_index(j, output), starts[k] + np.ravel_multi_index(i, shapes[k])

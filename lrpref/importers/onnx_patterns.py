@@ -77,8 +77,9 @@ class _Patterns:
             return None
         shape = self.constant(before, 1)
         plain = [self.constant(node, k) for k in (1, 2)]
-        fits = shape is not None and shape.size == 3 and shape[1] > 0 and shape[2] == -1
-        if not fits or any(v is None or np.any(v != one) for v, one in zip(plain, (1, 0), strict=True)):
+        if shape is None or shape.size != 3 or shape[1] < 1 or shape[2] != -1:
+            return None
+        if any(v is None or np.any(v != one) for v, one in zip(plain, (1, 0), strict=True)):
             return None
         return Found("GroupNormalization", before.input[0], after, {"num_groups": int(shape[1]), **_epsilon_of(node)})
 

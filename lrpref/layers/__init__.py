@@ -12,8 +12,10 @@ from .pool import AvgPool2D, GlobalAvgPool2D, MaxPool2D, Pool2D
 from .sample_norm import ChannelNorm, GroupNorm, InstanceNorm, SampleNorm
 from .shape import Dropout, Flatten, Pad2D
 
-BASES = (Layer, LinearLayer, WeightedLayer, Convolution, DiagonalLayer, Elementwise, Head, Pool2D, Routing)
-BASES += (ChannelNorm, LastAxesNorm, SampleNorm)
+BASES = (
+    *(Layer, LinearLayer, WeightedLayer, Convolution, DiagonalLayer, Elementwise, Head, Pool2D, Routing),
+    *(ChannelNorm, LastAxesNorm, SampleNorm),
+)
 """The base classes: kinds of layer, not layers by themselves."""
 
 __all__ = [

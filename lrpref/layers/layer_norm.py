@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import prod
-from typing import ClassVar
+from typing import Any
 
 from ..arithmetic import is_shape
 from ..backend import Array
@@ -20,7 +20,8 @@ class LastAxesNorm(SampleNorm):
 
     def _check_shape(self) -> None:
         """Check the shape of the last axes, given as a tuple or as one integer, and that of g and beta."""
-        given = self.normalized_shape if isinstance(self.normalized_shape, tuple | list) else (self.normalized_shape,)
+        given: Any = self.normalized_shape
+        given = given if isinstance(given, tuple | list) else (given,)
         if not given or not is_shape(given, least=1):
             kind = type(self).__name__
             raise ParameterError(f"{kind} normalized_shape must be sizes >= 1, got {shown(self.normalized_shape)}")
@@ -109,9 +110,6 @@ class RMSNorm(LastAxesNorm):
     >>> RMSNorm(2, eps=0.0).forward(np.array([[1.0, -7.0]]))
     array([[ 0.2, -1.4]])
     """
-
-    bias: ClassVar[None] = None
-    mean: ClassVar[str] = "constant"
 
     normalized_shape: tuple[int, ...]
     weight: Array | None = None

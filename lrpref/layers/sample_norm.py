@@ -21,6 +21,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import nan, prod
+from typing import Any
 
 from ..arithmetic import (
     as_parameter,
@@ -47,9 +48,17 @@ class SampleNorm(LinearLayer):
     """
 
     weight: Array | None
-    bias: Array | None
     eps: float
-    mean: str
+
+    @property
+    def bias(self) -> Array | None:
+        """beta; None for a norm that has none."""
+        return None
+
+    @property
+    def mean(self) -> str:
+        """What the mean is for relevance; a norm that subtracts none has the constant 0."""
+        return "constant"
 
     def groups(self, shape: Shape) -> tuple[int, int]:
         """Return how many groups a sample has, and how many cells each of them, n; a group's cells are contiguous."""
@@ -98,7 +107,8 @@ class SampleNorm(LinearLayer):
     def flow(self, inputs: tuple[Array, ...], R: Array, rule: SupportsFlow | None) -> Flow:
         """Delegate to the rule; with mean="centred", g and beta pass R unchanged, so the rule sees 1 and 0 instead."""
         if self.mean == "centred":
-            return replace(self, weight=None, bias=None, mean="linear").flow(inputs, R, rule)
+            plain: Any = {"weight": None, "bias": None, "mean": "linear"}
+            return replace(self, **plain).flow(inputs, R, rule)
         return super().flow(inputs, R, rule)
 
     def _check(self, ndim: int = 1) -> None:
