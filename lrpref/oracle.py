@@ -138,6 +138,7 @@ def matrix(layer: LinearLayer, *shapes: Shape) -> tuple[Any, ...]:
 
 def bias(layer: LinearLayer, *shapes: Shape) -> np.ndarray:
     """Return the layer's bias, one number per output, flattened."""
+    _check_fixed(layer)
     output = layer.output_shape(*((1, *shape) for shape in shapes))[1:]
     per_channel = getattr(layer, "bias", None)
     if isinstance(layer, DiagonalLayer):
@@ -187,10 +188,15 @@ def _entries(layer: LinearLayer, shapes: list[Shape] | tuple[Shape, ...]) -> Ite
         yield from ((0, i, i, w[i[0]]) for i in np.ndindex(*shapes[0]))
     elif type(layer) is Add:
         yield from ((k, i, i, 1) for k in range(len(shapes)) for i in np.ndindex(*output))
-    elif isinstance(layer, SampleNorm):
-        raise RuleError(f"the weights of {type(layer).__name__} depend on the values of its input: use oracle.messages")
     else:
+        _check_fixed(layer)
         raise RuleError(f"the oracle has no matrix for {type(layer).__name__}; it knows lrpref's own linear layers")
+
+
+def _check_fixed(layer: LinearLayer) -> None:
+    """Raise RuleError for a layer whose weights and bias depend on the values of the input."""
+    if isinstance(layer, SampleNorm):
+        raise RuleError(f"the weights of {type(layer).__name__} depend on the values of its input: use oracle.messages")
 
 
 def _of_norm(layer: SampleNorm, a: np.ndarray) -> tuple[list[Entry], np.ndarray]:

@@ -335,3 +335,5 @@ def test_parameters_out_of_range_are_refused() -> None:
         LayerNorm(3, None, G)
     with pytest.raises(RuleError, match="weights of LayerNorm depend on the values of its input"):
         oracle.matrix(LayerNorm(2), (2,))
+    with pytest.raises(RuleError, match="weights of LayerNorm depend on the values of its input"):
+        oracle.bias(LayerNorm(2, None, [1.0, 2.0]), (2,))
