@@ -446,7 +446,7 @@ def group_norm(
     shape : tuple of int or strategy
         The shape of the input, including the batch.
     weight, bias : bool or strategy
-        Whether the layer has them.
+        Whether the layer has them; a bias only with a weight.
     mean : {"linear", "constant", "centred"} or strategy
         As that of the layer.
     eps : float or strategy, default 1e-05
@@ -482,7 +482,7 @@ def instance_norm(
     shape : tuple of int or strategy
         The shape of the input, including the batch.
     weight, bias : bool or strategy
-        Whether the layer has them.
+        Whether the layer has them; a bias only with a weight.
     mean : {"linear", "constant", "centred"} or strategy
         As that of the layer.
     eps : float or strategy, default 1e-05
@@ -516,7 +516,7 @@ def layer_norm(
     shape : tuple of int or strategy
         The shape of the input, including the batch.
     weight, bias : bool or strategy
-        Whether the layer has them.
+        Whether the layer has them; a bias only with a weight.
     mean : {"linear", "constant", "centred"} or strategy
         As that of the layer.
     eps : float or strategy, default 1e-05
@@ -559,9 +559,9 @@ def rms_norm(draw: Any, shape: Any, *, weight: Any = EITHER, eps: Any = 1e-5, nu
 
 @st.composite
 def _affine(draw: Any, shape: Shape, weight: Any, bias: Any, numbers: Arrays) -> tuple[Any, Any]:
-    """g and beta of a norm, each an array or None."""
+    """g and beta of a norm, each an array or None; beta only with g, so that twice its arrays is twice the layer."""
     g = draw(numbers(shape)) if drawn(draw, weight) else None
-    return g, draw(numbers(shape)) if drawn(draw, bias) else None
+    return g, draw(numbers(shape)) if drawn(draw, bias) and g is not None else None
 
 
 def _last_axes(shape: Shape) -> Strategy[Shape]:
