@@ -255,7 +255,8 @@ def test_z_plus_keeps_what_is_not_negative(backend: Any, case: LayerCase) -> Non
 @half
 @given(data=st.data())
 def test_w_square_and_flat_ignore_the_input(backend: Any, rule: Rule, data: st.DataObject) -> None:
-    case = data.draw(LINEAR_CASES)
+    """Except in norms by the sample's own statistics, whose weights depend on the input."""
+    case = data.draw(layer_cases(st.sampled_from([kind for kind in LINEAR if LINEAR[kind].fitted is None])))
     other = case._replace(inputs=tuple(data.draw(arrays(shape)) for shape in case.shapes))
     for one, two in zip(relevance(rule, backend(case)), relevance(rule, backend(other)), strict=True):
         assert_array_equal(one, two)
