@@ -12,6 +12,7 @@ from ._support.version import __version__ as __version__
 from .backend import asarray, to_numpy
 from .differences import compare, crosscheck, explain_difference
 from .fast import prepare
+from .freezing import frozen
 from .fusion import fuse, fusion_plan
 from .importers import from_onnx, from_sklearn, from_torch
 from .layers import (
@@ -48,10 +49,13 @@ from .layers import (
     GlobalMaxPool1D,
     GlobalMaxPool2D,
     GlobalMaxPool3D,
+    GroupNorm,
     HardSigmoid,
     HardSwish,
     HardTanh,
+    InstanceNorm,
     Layer,
+    LayerNorm,
     LeakyReLU,
     LinearLayer,
     LocalResponseNorm,
@@ -73,6 +77,7 @@ from .layers import (
     ReLU,
     ReLU6,
     Reshape,
+    RMSNorm,
     Scale,
     Sigmoid,
     SiLU,
@@ -140,7 +145,10 @@ __all__ = [
     "GlobalMaxPool1D",
     "GlobalMaxPool2D",
     "GlobalMaxPool3D",
+    "GroupNorm",
+    "InstanceNorm",
     "Layer",
+    "LayerNorm",
     "LeakyReLU",
     "Ledger",
     "LinearLayer",
@@ -162,6 +170,7 @@ __all__ = [
     "ReLU",
     "ReLU6",
     "Reshape",
+    "RMSNorm",
     "Scale",
     "Sigmoid",
     "Slice",
@@ -188,6 +197,7 @@ __all__ = [
     "from_onnx",
     "from_sklearn",
     "from_torch",
+    "frozen",
     "fuse",
     "fusion_plan",
     "importers",

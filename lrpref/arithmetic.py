@@ -10,7 +10,7 @@ import importlib
 from collections.abc import Callable, Iterable
 from fractions import Fraction
 from functools import cache
-from math import inf, isfinite
+from math import inf, isfinite, isqrt
 from numbers import Integral, Rational, Real
 from typing import Any, TypeGuard
 
@@ -362,6 +362,21 @@ def irrational(function: str, x: Array, what: str) -> Array:
     if is_exact(x):
         return np.asarray(np.frompyfunc(lambda number: getattr(number, function)(), 1, 1)(x), dtype=object)
     return getattr(array_namespace(x), function)(x)
+
+
+def square_root(x: Array, what: str) -> Array:
+    """Return the square root of `x`; raise DTypeError, naming `what`, where `x` is exact and has no rational root.
+
+    Examples
+    --------
+    >>> square_root(np.asarray([Fraction(4, 9)], dtype=object), "the example")[0] == Fraction(2, 3)
+    True
+    """
+    if not is_rational(x):
+        return irrational("sqrt", x, what)
+    roots = exact_array([Fraction(isqrt(v.numerator), isqrt(v.denominator)) for v in map(as_fraction, x.flat)])
+    roots = roots.reshape(x.shape)
+    return roots if bool(np.all(roots * roots == x)) else irrational("sqrt", x, what)
 
 
 def constant(value: Any, like: Array) -> Any:

@@ -8,8 +8,9 @@ A composite is a list of (selector, rule); the first selector that matches a lay
     a function             of a `Place`, returning True or False
 
 Only linear layers take a rule; activations, routing layers and products treat relevance the same way with every rule.
-Joins (Add, Subtract), sums, means, average pooling, BatchNorm and Scale use Epsilon(1e-6) if no selector matches them;
-a weighted layer that none matches is an error. Print the assignment before anything runs:
+Joins (Add, Subtract), sums, means, average pooling, BatchNorm, Scale and the norms of `layers.SampleNorm` use
+Epsilon(1e-6) if no selector matches them; a weighted layer that none matches is an error. Print the assignment before
+anything runs:
 
     print(composites.EpsilonPlusFlat().assign(net))
 
@@ -39,6 +40,7 @@ from .layers import (
     Layer,
     LinearLayer,
     Routing,
+    SampleNorm,
     Scale,
     Subtract,
     WeightedLayer,
@@ -58,6 +60,7 @@ __all__ = [
     "EpsilonPlusFlat",
     "Place",
     "Relative",
+    "diagonal_norms",
     "first",
     "first_convolution",
     "joins_and_pooling",
@@ -306,18 +309,25 @@ def first_convolution(place: Place) -> bool:
     return place.first and isinstance(place.layer, Convolution)
 
 
+def diagonal_norms(place: Place) -> bool:
+    """Select GroupNorm, InstanceNorm and LayerNorm whose mean is held constant, and RMSNorm: one input per unit."""
+    return isinstance(place.layer, SampleNorm) and place.layer.diagonal
+
+
 def joins_and_pooling(place: Place) -> bool:
-    """Select every linear layer that is not a WeightedLayer: joins, sums, means, average pools, BatchNorm, Scale."""
+    """Select every linear layer that is not a WeightedLayer: joins, sums, means, average pools, norms."""
     return not isinstance(place.layer, WeightedLayer)
 
 
 def _preset(name: str, convolution: Rule, epsilon: float, stabilizer: float) -> Composite:
     """What all presets share: a rule for convolutions; epsilon for Dense, joins and pooling; BatchNorm passes.
 
+    Norms by the sample's own statistics pass too if each unit has one input; otherwise they take epsilon, like pooling.
     A weighted layer that is neither a Dense nor a Convolution matches none of these, so it is an error.
     """
     pairs: list[tuple[Selector, Rule]] = [(Convolution, convolution), (Dense, Epsilon(epsilon))]
-    return Composite([*pairs, ((BatchNorm, Scale), Pass()), (joins_and_pooling, Epsilon(stabilizer))], name)
+    pairs += [((BatchNorm, Scale), Pass()), (diagonal_norms, Pass()), (joins_and_pooling, Epsilon(stabilizer))]
+    return Composite(pairs, name)
 
 
 def _with_first(name: str, selector: Selector, rule: Rule, rest: Composite) -> Composite:

@@ -7,6 +7,7 @@ test the engine, and to be read next to it. Use it on small layers: it holds inp
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import fields
 from fractions import Fraction
@@ -16,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from .arithmetic import as_floating, constant, converted, full, irrational, is_exact
+from .arithmetic import as_floating, constant, converted, full, irrational, is_exact, square_root
 from .backend import Array, as_tuple, is_array, to_numpy
 from .errors import ParameterError, RuleError, ShapeError, shown
 from .layers import (
@@ -29,7 +30,10 @@ from .layers import (
     Dropout,
     Elementwise,
     Flatten,
+    GroupNorm,
+    InstanceNorm,
     Layer,
+    LayerNorm,
     LinearLayer,
     Max,
     Mean,
@@ -38,6 +42,8 @@ from .layers import (
     PixelShuffle,
     PixelUnshuffle,
     Reshape,
+    RMSNorm,
+    SampleNorm,
     Scale,
     Slice,
     Subtract,
@@ -129,7 +135,8 @@ def messages(
 def matrix(layer: LinearLayer, *shapes: Shape) -> tuple[Any, ...]:
     """Return the layer as `scipy.sparse` matrices (outputs, inputs), one per input, without the bias (see `bias`).
 
-    `shapes` are those of the inputs, without the batch axis.
+    `shapes` are those of the inputs, without the batch axis. The matrix of a GroupNorm and its like depends on the
+    values of the input, so it has none of this kind.
     """
     from scipy import sparse
 
@@ -147,6 +154,7 @@ def matrix(layer: LinearLayer, *shapes: Shape) -> tuple[Any, ...]:
 
 def bias(layer: LinearLayer, *shapes: Shape) -> np.ndarray:
     """Return the layer's bias, one number per output, flattened."""
+    _check_fixed(layer)
     output = layer.output_shape(*((1, *shape) for shape in shapes))[1:]
     per_channel = getattr(layer, "bias", None)
     if isinstance(layer, DiagonalLayer):
@@ -189,6 +197,7 @@ def _entries(layer: LinearLayer, shapes: list[Shape] | tuple[Shape, ...]) -> Ite
             weight = Fraction(1, len(among)) if type(layer) is Mean else 1
             yield from ((0, unit, i, weight) for i in among)
     else:
+        _check_fixed(layer)
         raise RuleError(f"the oracle has no matrix for {type(layer).__name__}; it knows lrpref's own linear layers")
 
 
@@ -205,6 +214,56 @@ def _kernel_entries(layer: Conv | ConvTranspose, shape: Shape, output: Shape) ->
         i = o // per_group_out * per_group_in + c
         for tap, cell in _window(layer, shape, place):
             yield 0, (o, *place), (i, *cell), w[(i, o % per_group_out, *tap) if transposed else (o, c, *tap)]
+
+
+def _check_fixed(layer: LinearLayer) -> None:
+    """Raise RuleError for a layer whose weights and bias depend on the values of the input."""
+    if isinstance(layer, SampleNorm):
+        raise RuleError(f"the weights of {type(layer).__name__} depend on the values of its input: use oracle.messages")
+
+
+def _of_norm(layer: SampleNorm, a: np.ndarray) -> tuple[list[Entry], np.ndarray]:
+    """The connections of GroupNorm and its like for a sample, and the bias; g and beta are left out if "centred"."""
+    groups: dict[Any, list[Index]] = defaultdict(list)
+    for i in np.ndindex(*a.shape):
+        groups[_group(layer, i, a.shape)].append(i)
+    entries: list[Entry] = []
+    shift: Any = full(a.shape, 0, like=a)
+    eps = constant(layer.eps, like=a)
+    for cells in groups.values():
+        values, n = [a[i] for i in cells], len(cells)
+        mu = 0 * values[0] if isinstance(layer, RMSNorm) else sum(values) / n
+        variance = np.asarray([sum((v - mu) * (v - mu) for v in values) / n + eps], dtype=a.dtype)
+        s = square_root(variance, type(layer).__name__)[0]
+        for j in cells:
+            g = _affine(layer, layer.weight, 1, j)
+            beta = _affine(layer, layer.bias, 0, j)
+            if layer.mean == "constant":
+                entries.append((0, j, j, g / s))
+                shift[j] = beta - g * mu / s
+            else:
+                entries += [(0, j, i, g * ((i == j) - constant(Fraction(1, n), like=a)) / s) for i in cells]
+                shift[j] = beta
+    return entries, shift.reshape(-1)
+
+
+def _group(layer: SampleNorm, i: Index, shape: Shape) -> Any:
+    """What the cells that are normalised together have in common."""
+    if type(layer) is GroupNorm:
+        return i[0] // (shape[0] // layer.num_groups)
+    if type(layer) is InstanceNorm:
+        return i[0]
+    if isinstance(layer, LayerNorm | RMSNorm) and type(layer) in (LayerNorm, RMSNorm):
+        return i[: len(shape) - len(layer.normalized_shape)]
+    raise RuleError(f"the oracle has no matrix for {type(layer).__name__}; it knows lrpref's own linear layers")
+
+
+def _affine(layer: SampleNorm, v: Array | None, default: int, j: Index) -> Any:
+    """g or beta at a cell: per channel, or per cell of the last axes."""
+    if v is None or layer.mean == "centred":
+        return default
+    values = to_numpy(v)
+    return values[j[0]] if isinstance(layer, GroupNorm | InstanceNorm) else values[j[len(j) - values.ndim :]]
 
 
 def _window(layer: Any, shape: Shape, place: Index) -> Iterator[tuple[Index, Index]]:
@@ -285,11 +344,13 @@ def _linear_share(layer: LinearLayer, sample: tuple[np.ndarray, ...], rule: Rule
     a = np.concatenate([x.reshape(-1) for x in sample])
     w = full((int(np.prod(output)), int(starts[-1])), 0, like=a)
     connected = np.zeros(w.shape, dtype=bool)
-    for k, j, i, weight in _entries(layer, shapes):
+    b: Any
+    entries, b = _of_norm(layer, sample[0]) if isinstance(layer, SampleNorm) else (_entries(layer, shapes), None)
+    for k, j, i, weight in entries:
         place = np.ravel_multi_index(j, output), starts[k] + np.ravel_multi_index(i, shapes[k])
         w[place], connected[place] = constant(weight, like=a) if isinstance(weight, Fraction) else weight, True
     _check_known(rule)
-    b = converted(bias(layer, *shapes), like=a)
+    b = converted(bias(layer, *shapes) if b is None else b, like=a)
     if isinstance(rule, Relative):
         return _relative(a, w, b, layer.fan_in(*((1, *shape) for shape in shapes)))
     return _LITERAL[type(rule)](rule, a, w, b, connected, sample)

@@ -564,7 +564,10 @@ class Pass(Rule):
         """R, unchanged."""
         shapes = [tuple(a.shape) for a in inputs]
         if len(inputs) != 1 or layer.fan_in(*shapes) != 1 or shapes[0] != tuple(R.shape):
-            raise RuleError("Pass applies to layers with one weight per unit (BatchNorm, Scale); use Epsilon() here")
+            raise RuleError(
+                "Pass applies to layers with one weight per unit (BatchNorm, Scale, RMSNorm, other norms with "
+                'mean="constant"); use Epsilon() here'
+            )
         return Flow((R,))
 
 

@@ -2218,6 +2218,106 @@ ONNX_FORMS = [
 ]
 
 
+SAMPLE_NORMS = [
+    Mutant(
+        "a norm's mean over one cell less",
+        "layers/sample_norm.py",
+        "sum(x, axis=2, keepdims=True) / x.shape[2]",
+        "sum(x, axis=2, keepdims=True) / (x.shape[2] - 1)",
+        "tests/test_sample_norm.py::test_groups_of_channels_by_hand",
+        "torch.var, whose default divides by n - 1",
+    ),
+    Mutant(
+        "a norm's other inputs weigh as much as its own",
+        "layers/sample_norm.py",
+        "like=a), -w / n]), b",
+        "like=a), -w]), b",
+        "tests/test_sample_norm.py::test_forward_is_the_formula[LayerNorm-linear-2]",
+        "a slip of the pen",
+    ),
+    Mutant(
+        "a norm's adjoint is not transposed",
+        "layers/sample_norm.py",
+        "(xp.sum(others, axis=2, keepdims=True) - others)",
+        "w[1, ...] * (xp.sum(x, axis=2, keepdims=True) - x)",
+        "tests/test_sample_norm.py::test_all_laws_of_a_layer[LayerNorm-linear-2]",
+        "a slip of the pen",
+    ),
+    Mutant(
+        "a norm's constant mean is added",
+        "layers/sample_norm.py",
+        "zeros_like(x) - w * mu",
+        "zeros_like(x) + w * mu",
+        "tests/test_sample_norm.py::test_forward_is_the_formula[LayerNorm-constant-2]",
+        "a slip of the pen",
+    ),
+    Mutant(
+        "a centred norm under a rule with g and beta",
+        "layers/sample_norm.py",
+        '{"weight": None, "bias": None, "mean": "linear"}',
+        '{"mean": "linear"}',
+        "tests/test_sample_norm.py::test_the_rule_for_layer_norm_of_ali_et_al",
+        "a slip of the pen",
+    ),
+    Mutant(
+        "a deviation of zero becomes one",
+        "layers/sample_norm.py",
+        "full(s.shape, nan, like=s)",
+        "full(s.shape, 1, like=s)",
+        "tests/test_sample_norm.py::test_a_deviation_of_zero_gives_nan[layer0]",
+        "a slip of the pen",
+    ),
+    Mutant(
+        "a root rounded in exact arithmetic",
+        "arithmetic.py",
+        "return roots if bool(np.all(roots * roots == x)) else",
+        "return roots if True else",
+        "tests/test_sample_norm.py::test_exact_where_the_root_is_a_fraction",
+        "a slip of the pen",
+    ),
+    Mutant(
+        "presets pass through norms with several inputs per unit",
+        "composites.py",
+        "isinstance(place.layer, SampleNorm) and place.layer.diagonal",
+        "isinstance(place.layer, SampleNorm)",
+        "tests/test_sample_norm.py::test_presets_pass_through_norms_with_one_input_per_unit",
+        "a slip of the pen",
+    ),
+    Mutant(
+        "a frozen norm has the weights of the first cells",
+        "freezing.py",
+        "if not bool(array_namespace(v).all(cells == cells[:, :1])):",
+        "if False:",
+        "tests/test_sample_norm.py::test_what_cannot_be_frozen",
+        "a slip of the pen",
+    ),
+    Mutant(
+        "an InstanceNorm ignores its running statistics",
+        "importers/torch_operations.py",
+        "if m.track_running_stats:",
+        "if False:",
+        "tests/test_import_torch.py::test_an_instance_norm_with_running_statistics_is_a_batch_norm",
+        "a slip of the pen",
+    ),
+    Mutant(
+        "an RMSNorm without eps takes that of float64",
+        "importers/torch.py",
+        "torch.finfo(torch.float64 if double else torch.float32).eps",
+        "torch.finfo(torch.float64).eps",
+        "tests/test_import_torch.py::test_an_rms_norm_without_eps_has_that_of_its_dtype[dtype0-1.1920928955078125e-07]",
+        "a slip of the pen",
+    ),
+    Mutant(
+        "a norm recognised by the square of anything",
+        "importers/onnx_patterns.py",
+        'node.op_type not in ("Mul", "Pow") or node.input[0] != x:',
+        'node.op_type not in ("Mul", "Pow"):',
+        "tests/test_import_onnx.py::test_what_only_resembles_a_norm_is_refused_by_name",
+        "a slip of the pen",
+    ),
+]
+
+
 MUTANTS = [
     *NOT_FINITE,
     *CORNERS,
@@ -2241,6 +2341,7 @@ MUTANTS = [
     *EVALUATION,
     *REPRODUCTION,
     *FAST,
+    *SAMPLE_NORMS,
 ]
 
 

@@ -296,6 +296,7 @@ def _forward(layer: lrpref.Layer, *more: np.ndarray) -> Callable[..., Any]:
 
 
 UNUSED = {"seed": "unused", "net": "unused", "target": "unused"}
+NORM = {"weight": "array or None", "bias": "array or None", "mean": "choice"}
 SCORED = {"batch_size": "count", "x": "array"}
 
 CALLS: dict[str, Call] = {
@@ -323,6 +324,10 @@ CALLS: dict[str, Call] = {
         kind.__name__: Call(kind, {"size": "object or None"}, scale_factor=2)
         for kind in (lrpref.UpsampleNearest, lrpref.UpsampleLinear)
     },
+    "GroupNorm": Call(lrpref.GroupNorm, NORM | {"num_groups": "count"}, num_groups=1),
+    "InstanceNorm": Call(lrpref.InstanceNorm, NORM),
+    "LayerNorm": Call(lrpref.LayerNorm, NORM | {"normalized_shape": "count"}, normalized_shape=2),
+    "RMSNorm": Call(lrpref.RMSNorm, NORM | {"normalized_shape": "count"}, normalized_shape=2),
     "Dropout": Call(lrpref.Dropout),
     "Sum": Call(lrpref.Sum, axes=1),
     "Mean": Call(lrpref.Mean, axes=(1, -1)),
@@ -372,6 +377,7 @@ CALLS: dict[str, Call] = {
     "Ledger": Call(  # made by `trace`
         lrpref.Ledger, {"entries": "anything", "starts": "anything"}, entries=TRACE.ledger.entries
     ),
+    "frozen": Call(lrpref.frozen, {"x": "object"}, net=NET, x=X[:1]),
     "Network.forward": Call(NET.forward, x=X),
     "Network.activations": Call(NET.activations, x=X),
     "Network.astype": Call(NET.astype, dtype="float32"),
@@ -518,6 +524,10 @@ LAYERS: dict[str, tuple[lrpref.Layer, str]] = {
     "ConvTranspose2D": (lrpref.ConvTranspose2D(KERNEL), "features"),
     "UpsampleLinear": (lrpref.UpsampleLinear(scale_factor=2), "features"),
     "UpsampleNearest": (lrpref.UpsampleNearest(scale_factor=2), "features"),
+    "GroupNorm": (lrpref.GroupNorm(1, B, B), "features"),
+    "InstanceNorm": (lrpref.InstanceNorm(B, B), "features"),
+    "LayerNorm": (lrpref.LayerNorm(2, B, B), "features"),
+    "RMSNorm": (lrpref.RMSNorm(2, B), "features"),
     "Flatten": (lrpref.Flatten(), "features"),
     "Sum": (lrpref.Sum(1), "features"),
     "Mean": (lrpref.Mean(-1, keepdims=True), "features"),
@@ -622,6 +632,7 @@ EXEMPT = {
     "Place": "made by places",
     "first": "takes a place",
     "first_convolution": "takes a place",
+    "diagonal_norms": "takes a place",
     "joins_and_pooling": "takes a place",
     "constant": "computes inside a rule",
     "divide": "computes inside a rule",

@@ -69,6 +69,9 @@ IMPORTED = {
     "Dense": Imported("Linear", "Gemm"),
     "Dropout": Imported("Dropout", "Dropout"),
     "Flatten": Imported("Flatten", "Flatten"),
+    "GroupNorm": Imported("GroupNorm", "GroupNormalization"),
+    "InstanceNorm": Imported("InstanceNorm2d", "InstanceNormalization"),
+    "LayerNorm": Imported("LayerNorm", "LayerNormalization"),
     "LeakyReLU": Imported("LeakyReLU", "LeakyRelu"),
     "LocalResponseNorm": Imported("LocalResponseNorm", "LRN"),
     "LogSoftmax": Imported("LogSoftmax", "LogSoftmax"),
@@ -82,6 +85,7 @@ IMPORTED = {
     "ReLU6": Imported("ReLU6", "Clip"),
     "Reshape": Imported("reshape", "Reshape"),
     "Scale": Imported("mul", "Mul"),
+    "RMSNorm": Imported("RMSNorm", "RMSNormalization"),
     "Sigmoid": Imported("Sigmoid", "Sigmoid"),
     "Slice": Imported("getitem", "Slice"),
     "Softmax": Imported("Softmax", "Softmax"),
@@ -107,6 +111,7 @@ IMPORTED = {
 
 INPUTS = {name: (np.asarray([[[[1.0, -2.0], [0.5, 4.0]]]]),) for name in CONCRETE}
 INPUTS |= {name: 2 * INPUTS[name] for name in ("Add", "Concat", "Multiply", "Subtract")}
+INPUTS["RMSNorm"] = (np.asarray([[[[1.0, -7.0], [0.5, 0.5]]]]),)
 INPUTS["Dense"] = (np.asarray([[1.0, -2.0]]),)
 INPUTS |= {name: (INPUTS["ReLU"][0][:, :, 0, :],) for name in CONCRETE if name.endswith("1D")}
 INPUTS |= {name: (INPUTS["ReLU"][0][..., None],) for name in CONCRETE if name.endswith("3D")}
@@ -137,6 +142,10 @@ MADE: dict[str, Any] = {
     "LocalResponseNorm": lambda: layers.LocalResponseNorm(3),
     "MaxPool2D": lambda: layers.MaxPool2D(2),
     "AvgPool2D": lambda: layers.AvgPool2D(2),
+    "GroupNorm": lambda: layers.GroupNorm(1, [3.0], [1.0], eps=4.453125),
+    "InstanceNorm": lambda: layers.InstanceNorm([3.0], [1.0], eps=4.453125),
+    "LayerNorm": lambda: layers.LayerNorm(2, [3.0, 4.0], [1.0, 2.0], eps=0.0),
+    "RMSNorm": lambda: layers.RMSNorm(2, [3.0, 4.0], eps=0.0),
     "Scale": lambda: layers.Scale([2.0], [1.0]),
     "Clip": lambda: layers.Clip(-0.5, 2.0),
     "Threshold": lambda: layers.Threshold(0.75, -1.0),

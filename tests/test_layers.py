@@ -60,6 +60,8 @@ from lrpref.testing.strategies import (
 )
 
 every_linear_layer = pytest.mark.parametrize("kind", LINEAR)
+every_layer_with_a_matrix = pytest.mark.parametrize("kind", [kind for kind in LINEAR if LINEAR[kind].fitted is None])
+"""The weights of the other layers depend on the input; tests/test_sample_norm.py writes their matrices out."""
 every_layer = pytest.mark.parametrize("kind", LAYERS)
 
 few = settings(max_examples=settings.default.max_examples // 4)
@@ -111,7 +113,7 @@ def test_the_adjoint_is_shaped_like_the_inputs(kind: str, data: st.DataObject) -
     assert tuple(c.shape for c in numpy_tuple(layer.adjoint(w, s, *case.shapes))) == case.shapes
 
 
-@every_linear_layer
+@every_layer_with_a_matrix
 @few
 @given(data=st.data())
 def test_forward_is_the_explicit_matrix_plus_bias(kind: str, backend: Any, data: st.DataObject) -> None:
@@ -124,7 +126,7 @@ def test_forward_is_the_explicit_matrix_plus_bias(kind: str, backend: Any, data:
     assert_array_equal(to_numpy(layer.forward(*inputs)).reshape(z.shape), z)
 
 
-@every_linear_layer
+@every_layer_with_a_matrix
 @few
 @given(data=st.data())
 def test_fan_in_counts_the_connections_of_a_unit(kind: str, data: st.DataObject) -> None:

@@ -28,10 +28,13 @@ from lrpref import (
     Dropout,
     Flatten,
     GlobalAvgPool2D,
+    GroupNorm,
     HardSigmoid,
     HardSwish,
     HardTanh,
+    InstanceNorm,
     Layer,
+    LayerNorm,
     LeakyReLU,
     LocalResponseNorm,
     LogSoftmax,
@@ -42,6 +45,7 @@ from lrpref import (
     PReLU,
     ReLU,
     ReLU6,
+    RMSNorm,
     Scale,
     Sigmoid,
     SiLU,
@@ -129,6 +133,11 @@ LAYERS: list[Layer] = [
     lrpref.PixelShuffle(1),
     lrpref.PixelUnshuffle(2),
     lrpref.ChannelShuffle(2),
+    GroupNorm(1, [1.0, -1.0]),
+    InstanceNorm(),
+    LayerNorm(4),
+    LayerNorm((4, 4), mean="constant"),
+    RMSNorm(4),
 ]
 
 

@@ -127,6 +127,11 @@ EVERY_LAYER: dict[str, tuple[Layer, int]] = {
     "UpsampleNearest": (layers.UpsampleNearest(scale_factor=(2.0, 1.5), centred=True), 1),
     "Flatten": (Flatten(), 1),
     "Dropout": (Dropout(0.1), 1),
+    "GroupNorm": (lrpref.GroupNorm(2, numbers(4), numbers(4), eps=1e-3, mean="constant"), 1),
+    "GroupNorm affine off": (lrpref.GroupNorm(2), 1),
+    "InstanceNorm": (lrpref.InstanceNorm(numbers(3), numbers(3), mean="centred"), 1),
+    "LayerNorm": (lrpref.LayerNorm((2, 3), numbers(2, 3), numbers(2, 3)), 1),
+    "RMSNorm": (lrpref.RMSNorm(4, numbers(4), eps=1e-6), 1),
 }
 ABSTRACT = {kind.__name__ for kind in layers.BASES}
 

@@ -31,21 +31,23 @@ from .global_pool import (
 from .hard import Clip, HardSigmoid, HardSwish, HardTanh, Softsign
 from .head import Head, LogSoftmax, Softmax
 from .join import Add, Concat, Subtract
+from .layer_norm import LastAxesNorm, LayerNorm, RMSNorm
 from .local_norm import LocalResponseNorm
 from .norm import BatchNorm, DiagonalLayer, Scale
 from .pad import Pad, Pad1D, Pad2D, Pad3D
 from .pool import MaxPool, MaxPool1D, MaxPool2D, MaxPool3D, Pool
 from .product import Multiply
 from .reduce import Max, Mean, Sum
+from .sample_norm import ChannelNorm, GroupNorm, InstanceNorm, SampleNorm
 from .shape import Dropout, Flatten, Permute, Reshape, Slice
 from .shuffle import ChannelShuffle, PixelShuffle, PixelUnshuffle
 from .smooth import CELU, ELU, GELU, SELU, Mish, Sigmoid, SiLU, Smooth, Softplus, Tanh
 from .upsample import Upsample, UpsampleLinear, UpsampleNearest
 
 BASES = (
-    AdaptiveAvgPool, AdaptiveMaxPool, AdaptivePool, AvgPool, Conv, ConvTranspose, Convolution, DiagonalLayer,
-    Elementwise, GlobalAvgPool, GlobalMaxPool, GlobalPool, Head, Layer, LinearLayer, MaxPool, Pad, Pool, Routing,
-    Smooth, Upsample, WeightedLayer,
+    AdaptiveAvgPool, AdaptiveMaxPool, AdaptivePool, AvgPool, ChannelNorm, Conv, ConvTranspose, Convolution,
+    DiagonalLayer, Elementwise, GlobalAvgPool, GlobalMaxPool, GlobalPool, Head, LastAxesNorm, Layer, LinearLayer,
+    MaxPool, Pad, Pool, Routing, SampleNorm, Smooth, Upsample, WeightedLayer,
 )  # fmt: skip
 """The base classes: kinds of layer, not layers by themselves."""
 
@@ -68,6 +70,7 @@ __all__ = [
     "CELU",
     "Clip",
     "ChannelShuffle",
+    "ChannelNorm",
     "Concat",
     "Conv",
     "Conv1D",
@@ -97,8 +100,12 @@ __all__ = [
     "HardSigmoid",
     "HardSwish",
     "HardTanh",
+    "GroupNorm",
     "Head",
+    "InstanceNorm",
+    "LastAxesNorm",
     "Layer",
+    "LayerNorm",
     "LeakyReLU",
     "LinearLayer",
     "LocalResponseNorm",
@@ -120,11 +127,13 @@ __all__ = [
     "Permute",
     "PixelShuffle",
     "PixelUnshuffle",
+    "RMSNorm",
     "ReLU",
     "ReLU6",
     "Reshape",
     "Routing",
     "SELU",
+    "SampleNorm",
     "Scale",
     "SiLU",
     "Sigmoid",

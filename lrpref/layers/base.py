@@ -136,7 +136,10 @@ class LinearLayer(Layer):
     """
 
     def parameters(self, *inputs: Array) -> tuple[Array, Array | None]:
-        """Return (w, b) for these inputs, of which only the shapes matter; b is None or broadcasts to the output."""
+        """Return (w, b) for these inputs; b is None or broadcasts to the output.
+
+        Only the shapes of the inputs matter, except in `SampleNorm`, where w depends on their values.
+        """
         raise NotImplementedError
 
     def linear(self, w: Array, *inputs: Array) -> Array:

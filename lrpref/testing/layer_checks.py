@@ -124,12 +124,12 @@ def _layer_conservation(layer: Layer, relevance: Explain, inputs: tuple[Array, .
 
 def _adjoint(layer: LinearLayer, inputs: tuple[Array, ...]) -> Iterator[Pair]:
     """Check the transpose on small integers shaped like the inputs, and if that fails, on unit vectors."""
-    w, _ = layer.parameters(*inputs)
     shapes = [tuple(a.shape) for a in inputs]
     rng = np.random.default_rng(0)
     *x, s = (_integers(rng, shape, like=inputs[0]) for shape in (*shapes, layer.output_shape(*shapes)))
 
     def law(x: tuple[Array, ...], s: Array) -> Iterator[Pair]:
+        w, _ = layer.parameters(*(a[: s.shape[0]] for a in inputs))
         linear, adjoint = partial(layer.linear, w), lambda s: layer.adjoint(w, s, *(tuple(a.shape) for a in x))
         return check_adjoint.pairs(linear, adjoint, x, s)
 

@@ -101,7 +101,8 @@ def rule_cases(rule: Rule) -> list[Any]:
 
     from .strategies import LINEAR, arrays, layer_cases, nonnegative
 
-    kinds = ["scale"] if rule.diagonal_only else [kind for kind in LINEAR if kind != "batch_norm"]
+    plain = [kind for kind in LINEAR if kind != "batch_norm" and LINEAR[kind].fitted is None]  # on any input
+    kinds = ["scale"] if rule.diagonal_only else plain
     numbers = nonnegative if rule.needs_nonnegative else arrays
     return [layer_cases(kind, inputs=numbers) for kind in (kinds[0], st.sampled_from(kinds))]
 

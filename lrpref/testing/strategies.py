@@ -13,7 +13,8 @@ every argument is a value or a strategy to draw it from.
 Shapes are drawn first, then a layer that fits them, then the numbers. Numbers are *dyadic*: multiples of 1/8 between -4
 and 4. Products and sums of a few such numbers are exact in floating point. A denominator z = 0 is therefore exactly 0,
 any two orders of summation agree to the last bit, and tests can demand equality instead of a tolerance. The geometry
-preserves this: average pools have 1, 2, 4, 8 or 16 cells, BatchNorms have standard deviations of 1/2, 1 or 2.
+preserves this: average pools have 1, 2, 4, 8 or 16 cells, BatchNorms have standard deviations of 1/2, 1 or 2, and
+the groups of norms by the sample's own statistics have deviations of 1/2, 1 or 2.
 
 Everything shrinks towards one sample, one channel, one cell, no padding, stride 1, and zeros: the smallest network is
 Flatten followed by a Dense layer with one weight.
@@ -24,7 +25,7 @@ Needs Hypothesis: pip install "lrpref[testing]".
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache, lru_cache, partial
 from math import prod
 from typing import Any
@@ -74,10 +75,13 @@ from ..layers import (
     GlobalMaxPool1D,
     GlobalMaxPool2D,
     GlobalMaxPool3D,
+    GroupNorm,
     HardSigmoid,
     HardSwish,
     HardTanh,
+    InstanceNorm,
     Layer,
+    LayerNorm,
     LeakyReLU,
     LocalResponseNorm,
     Max,
@@ -99,6 +103,7 @@ from ..layers import (
     ReLU,
     ReLU6,
     Reshape,
+    RMSNorm,
     Scale,
     Sigmoid,
     SiLU,
@@ -141,9 +146,12 @@ __all__ = [
     "generic",
     "global_avg_pool",
     "global_max_pool",
+    "group_norm",
     "images",
+    "instance_norm",
     "kinds_for",
     "layer_cases",
+    "layer_norm",
     "layers",
     "leaky_relu",
     "local_response_norm",
@@ -161,6 +169,7 @@ __all__ = [
     "pixel_unshuffle",
     "relevances",
     "reshape",
+    "rms_norm",
     "rule_cases",
     "rules",
     "samples",
@@ -719,6 +728,151 @@ def batch_norm(
     return BatchNorm(g, beta, draw(numbers((channels,))), s**2 - 0.5, eps=0.5)  # var may be below zero
 
 
+MEANS = st.sampled_from(["linear", "constant"])
+"""The readings of the mean with which a rule sees the layer's own weights; with "centred" it sees other ones."""
+
+
+@st.composite
+def group_norm(
+    draw: Any,
+    shape: Any,
+    *,
+    weight: Any = EITHER,
+    bias: Any = EITHER,
+    mean: Any = MEANS,
+    eps: Any = 1e-5,
+    numbers: Arrays = arrays,
+) -> GroupNorm:
+    """GroupNorm layers; the number of groups is a divisor of the channels, and a group has two cells if it can.
+
+    Parameters
+    ----------
+    shape : tuple of int or strategy
+        The shape of the input, including the batch.
+    weight, bias : bool or strategy
+        Whether the layer has them; a bias only with a weight.
+    mean : {"linear", "constant", "centred"} or strategy
+        As that of the layer.
+    eps : float or strategy, default 1e-05
+        As that of the layer.
+    numbers : callable, default arrays
+        Draws an array of a given shape: `arrays`, `nonnegative`, `generic`, or your own function.
+
+    Returns
+    -------
+    SearchStrategy of GroupNorm
+    """
+    _, channels, *sides = drawn(draw, shape)
+    groups = [g for g in (1, 2, 3, 4) if channels % g == 0 and (g == 1 or channels * prod(sides) > g)]
+    g, beta = draw(_affine((channels,), weight, bias, numbers))
+    return GroupNorm(draw(st.sampled_from(groups)), g, beta, drawn(draw, eps), drawn(draw, mean))
+
+
+@st.composite
+def instance_norm(
+    draw: Any,
+    shape: Any,
+    *,
+    weight: Any = EITHER,
+    bias: Any = EITHER,
+    mean: Any = MEANS,
+    eps: Any = 1e-5,
+    numbers: Arrays = arrays,
+) -> InstanceNorm:
+    """InstanceNorm layers.
+
+    Parameters
+    ----------
+    shape : tuple of int or strategy
+        The shape of the input, including the batch.
+    weight, bias : bool or strategy
+        Whether the layer has them; a bias only with a weight.
+    mean : {"linear", "constant", "centred"} or strategy
+        As that of the layer.
+    eps : float or strategy, default 1e-05
+        As that of the layer.
+    numbers : callable, default arrays
+        Draws an array of a given shape: `arrays`, `nonnegative`, `generic`, or your own function.
+
+    Returns
+    -------
+    SearchStrategy of InstanceNorm
+    """
+    g, beta = draw(_affine((drawn(draw, shape)[1],), weight, bias, numbers))
+    return InstanceNorm(g, beta, drawn(draw, eps), drawn(draw, mean))
+
+
+@st.composite
+def layer_norm(
+    draw: Any,
+    shape: Any,
+    *,
+    weight: Any = EITHER,
+    bias: Any = EITHER,
+    mean: Any = MEANS,
+    eps: Any = 1e-5,
+    numbers: Arrays = arrays,
+) -> LayerNorm:
+    """LayerNorm layers over one or more of the last axes.
+
+    Parameters
+    ----------
+    shape : tuple of int or strategy
+        The shape of the input, including the batch.
+    weight, bias : bool or strategy
+        Whether the layer has them; a bias only with a weight.
+    mean : {"linear", "constant", "centred"} or strategy
+        As that of the layer.
+    eps : float or strategy, default 1e-05
+        As that of the layer.
+    numbers : callable, default arrays
+        Draws an array of a given shape: `arrays`, `nonnegative`, `generic`, or your own function.
+
+    Returns
+    -------
+    SearchStrategy of LayerNorm
+    """
+    last = draw(_last_axes(drawn(draw, shape)))
+    g, beta = draw(_affine(last, weight, bias, numbers))
+    return LayerNorm(last, g, beta, drawn(draw, eps), drawn(draw, mean))
+
+
+@st.composite
+def rms_norm(draw: Any, shape: Any, *, weight: Any = EITHER, eps: Any = 1e-5, numbers: Arrays = arrays) -> RMSNorm:
+    """RMSNorm layers over one or more of the last axes.
+
+    Parameters
+    ----------
+    shape : tuple of int or strategy
+        The shape of the input, including the batch.
+    weight : bool or strategy
+        Whether the layer has one.
+    eps : float or strategy, default 1e-05
+        As that of the layer.
+    numbers : callable, default arrays
+        Draws an array of a given shape: `arrays`, `nonnegative`, `generic`, or your own function.
+
+    Returns
+    -------
+    SearchStrategy of RMSNorm
+    """
+    last = draw(_last_axes(drawn(draw, shape)))
+    g, _ = draw(_affine(last, weight, False, numbers))
+    return RMSNorm(last, g, drawn(draw, eps))
+
+
+@st.composite
+def _affine(draw: Any, shape: Shape, weight: Any, bias: Any, numbers: Arrays) -> tuple[Any, Any]:
+    """g and beta of a norm, each an array or None; beta only with g, so that twice its arrays is twice the layer."""
+    g = draw(numbers(shape)) if drawn(draw, weight) else None
+    return g, draw(numbers(shape)) if drawn(draw, bias) and g is not None else None
+
+
+def _last_axes(shape: Shape) -> Strategy[Shape]:
+    """The sizes of the last one or more axes, the batch excluded."""
+    return st.integers(1, len(shape) - 1).map(lambda k: shape[-k:])
+
+
 @st.composite
 def pad(draw: Any, shape: Any, *, value: Any = EIGHTHS, mode: Any = None) -> Pad:
     """Borders of up to two cells on each side.
@@ -1022,10 +1176,13 @@ class Kind:
         Maps the shape of the (first) input to a strategy for the layer.
     shapes : SearchStrategy of tuple
         Draws the shapes of all inputs.
+    fitted : callable, optional
+        Maps a layer and its (first) input to a layer and an input on which the numbers stay dyadic.
     """
 
     layer: Callable[[Shape], Strategy[Layer]]
     shapes: Strategy[tuple[Shape, ...]]
+    fitted: Callable[[Any, np.ndarray], tuple[Layer, np.ndarray]] | None = None
 
 
 def _one(shape: Strategy[Shape]) -> Strategy[tuple[Shape, ...]]:
@@ -1054,6 +1211,26 @@ def _factors(draw: Any, shape: Strategy[Shape]) -> tuple[Shape, Shape]:
 
 _ANY = vectors() | spatial()
 
+
+def _with_rational_root(layer: Any, a: np.ndarray) -> tuple[Layer, np.ndarray]:
+    """The norm without eps, and an input whose groups have deviations of 1/2, 1 or 2: m - d or m + d, equally often.
+
+    The order of the numbers, and whether there are negative ones, are those of `a`. For RMSNorm m is 0.
+    """
+    x = a.reshape(len(a), *layer.groups(a.shape))
+    d = np.asarray([1.0, 0.5, 2.0])[abs(x[..., -1:]).astype(int) % 3]
+    if isinstance(layer, RMSNorm):
+        found = np.where(x < 0, -d, d)
+    else:
+        upper = 2 * x.argsort(axis=2, kind="stable").argsort(axis=2) >= x.shape[2]
+        found = x[..., :1] + np.where(upper, d, -d) + (d if np.all(a >= 0) else 0)
+    return replace(layer, eps=0.0), found.reshape(a.shape)
+
+
+_TWO_OR_FOUR = st.sampled_from([2, 4])
+_IMAGES_OF_POWERS = images(channels=POWERS, rows=POWERS, columns=_TWO_OR_FOUR)
+_OF_POWERS = vectors(features=_TWO_OR_FOUR) | _IMAGES_OF_POWERS
+
 LINEAR: dict[str, Kind] = {
     "dense": Kind(dense, _one(vectors())),
     "conv": Kind(conv, _one(spatial(channels=UP_TO_4))),
@@ -1064,6 +1241,10 @@ LINEAR: dict[str, Kind] = {
     "upsample_linear": Kind(partial(upsample, linear=True), _one(spatial(channels=UP_TO_2, size=UP_TO_2))),
     "scale": Kind(scale, _one(_ANY)),
     "batch_norm": Kind(batch_norm, _one(_ANY)),
+    "group_norm": Kind(group_norm, _one(_OF_POWERS), _with_rational_root),
+    "instance_norm": Kind(instance_norm, _one(_IMAGES_OF_POWERS), _with_rational_root),
+    "layer_norm": Kind(layer_norm, _one(_OF_POWERS), _with_rational_root),
+    "rms_norm": Kind(rms_norm, _one(_OF_POWERS), _with_rational_root),
     "add": Kind(lambda shape: st.just(Add()), _alike(_ANY)),
     "mean": Kind(means, _one(samples(sizes=st.sampled_from([1, 2]) | POWERS, most=3))),
     "subtract": Kind(lambda shape: st.just(Subtract()), st.builds(lambda shape: (shape,) * 2, samples())),
@@ -1071,7 +1252,7 @@ LINEAR: dict[str, Kind] = {
 }
 """The layers that redistribute relevance by a rule."""
 
-DIAGONAL = ("batch_norm", "scale")
+DIAGONAL = ("batch_norm", "scale", "rms_norm")
 """The linear layers with one weight per unit."""
 
 ROUTING: dict[str, Kind] = {
@@ -1175,6 +1356,9 @@ def layer_cases(
     shapes = draw(found.shapes) if shapes is None else drawn(draw, shapes)
     layer = draw(found.layer(shapes[0]))
     a = tuple(draw(inputs(shape)) for shape in shapes)
+    if found.fitted is not None:
+        layer, fitted = found.fitted(layer, a[0])
+        a = (fitted, *a[1:])
     return LayerCase(layer, a, draw(relevance(layer.output_shape(*shapes))))
 
 

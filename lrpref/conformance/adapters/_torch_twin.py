@@ -180,6 +180,20 @@ def _scale(layer: layers.Scale) -> Torch:
     return _norm(layers.BatchNorm(layer.weight, layer.bias, zeros, ones, eps=0.0))
 
 
+def _sample_norm(layer: layers.SampleNorm) -> Torch:
+    """GroupNorm, LayerNorm or RMSNorm; an InstanceNorm is a GroupNorm with one group per channel."""
+    if layer.weight is None:
+        raise NotOffered(f"a {type(layer).__name__} without weights does not tell its channels or its number type")
+    C = layer.weight.shape[0]
+    if isinstance(layer, layers.GroupNorm | layers.InstanceNorm):
+        groups = layer.num_groups if isinstance(layer, layers.GroupNorm) else C
+        module = _nn().GroupNorm(groups, C, layer.eps)
+    else:
+        kind = _nn().RMSNorm if isinstance(layer, layers.RMSNorm) else _nn().LayerNorm
+        module = kind(tuple(layer.weight.shape), layer.eps)
+    return _filled(module, weight=layer.weight, bias=layer.bias)
+
+
 def _threshold(layer: layers.ThreshReLU) -> Torch:
     if layer.below is not None or not isinstance(layer.threshold, int | float):
         raise NotOffered("torch's Threshold has one threshold for all channels, and only a lower one")
@@ -227,6 +241,10 @@ _MODULES: Mapping[type[Layer], Callable[[Any], Torch]] = {
     layers.Conv2D: _conv,
     layers.BatchNorm: _norm,
     layers.Scale: _scale,
+    layers.GroupNorm: _sample_norm,
+    layers.InstanceNorm: _sample_norm,
+    layers.LayerNorm: _sample_norm,
+    layers.RMSNorm: _sample_norm,
     layers.ReLU: lambda layer: _nn().ReLU(),
     layers.ReLU6: lambda layer: _nn().ReLU6(),
     layers.LeakyReLU: lambda layer: _nn().LeakyReLU(layer.negative_slope),
