@@ -488,6 +488,7 @@ def _cast(call: Call) -> Step:
 
 
 OPERATIONS: Mapping[str, Callable[[Call], Step]] = {
+    **spatial.OPERATIONS,
     "Gemm": _gemm,
     "MatMul": _matmul,
     "BatchNormalization": _batch_norm,
@@ -530,7 +531,6 @@ OPERATIONS: Mapping[str, Callable[[Call], Step]] = {
     "Cast": _cast,
     "Neg": _neg,
     **moves.OPERATIONS,
-    **spatial.OPERATIONS,
     "ai.onnx.ml.LinearClassifier": _linear_classifier,
     "ai.onnx.ml.LinearRegressor": _linear_model,
     "ai.onnx.ml.Normalizer": _normalizer,
