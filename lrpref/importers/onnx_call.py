@@ -117,6 +117,11 @@ class Call:
         return by_rank[len(self.image(by_rank).shape) - 2]
 
 
+def single(value: float) -> float:
+    """Round a number to float32, as a file stores it."""
+    return float(np.float32(value))
+
+
 Step = tuple[list[Layer], Layout]
 """The layers of an operation, and the layout of its result in the file."""
 
