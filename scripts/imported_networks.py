@@ -31,6 +31,7 @@ sys.path.insert(0, str(ROOT))
 
 import lrpref  # noqa: E402
 from lrpref import Network  # noqa: E402
+from lrpref._support.files import write_text  # noqa: E402
 from lrpref.errors import LrprefError  # noqa: E402
 from tests.written_networks import NETWORKS, lasting, made  # noqa: E402
 
@@ -129,7 +130,9 @@ def outcome(name: str, route: str) -> Outcome:
     return Outcome("", forward, gradient, books)
 
 
-def relevance(net: Network, batch: Any, x: Sequence[torch.Tensor], y: torch.Tensor, law: bool) -> tuple[float | None, float]:
+def relevance(
+    net: Network, batch: Any, x: Sequence[torch.Tensor], y: torch.Tensor, law: bool
+) -> tuple[float | None, float]:
     """Return how far LRP-0 is from gradient times input, None if they need not be equal, and the residual of the books.
 
     A random combination of the logits, sum_k c_k z_k, is explained, so R_k = c_k z_k at the logits. With a Softmax, its
@@ -229,9 +232,13 @@ def main(names: Sequence[str]) -> int:
     print("\n".join(["", *messages, "", str(right)]))
     if not names:
         counts = ", ".join(f"{count} of {len(NETWORKS)} by {route}" for route, count in right.items())
-        versions = {"version": lrpref.__version__, "torch": torch.__version__.partition("+")[0], "onnx": onnx.__version__}
+        versions = {
+            "version": lrpref.__version__,
+            "torch": torch.__version__.partition("+")[0],
+            "onnx": onnx.__version__,
+        }
         header = HEADER.format(date=datetime.date.today().isoformat(), counts=counts, **versions)
-        PAGE.write_text(header + "\n".join(table) + "\n" + REFUSALS + "\n".join(messages) + "\n")
+        write_text(PAGE, header + "\n".join(table) + "\n" + REFUSALS + "\n".join(messages) + "\n")
     return int(wrong)
 
 

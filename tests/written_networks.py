@@ -88,9 +88,7 @@ class SmallVGG(nn.Module):
     def __init__(self):
         super().__init__()
         self.features = vgg_layers([8, "M", 12, "M"], 1)
-        self.classifier = nn.Sequential(
-            nn.Linear(12 * 7 * 7, 20), nn.ReLU(True), nn.Dropout(), nn.Linear(20, 10)
-        )
+        self.classifier = nn.Sequential(nn.Linear(12 * 7 * 7, 20), nn.ReLU(True), nn.Dropout(), nn.Linear(20, 10))
 
     def forward(self, x):
         x = self.features(x)
@@ -174,9 +172,7 @@ class MBConvNet(nn.Module):
     def __init__(self):
         super().__init__()
         self.expand = nn.Sequential(nn.Conv2d(3, 12, 1, bias=False), nn.BatchNorm2d(12), nn.SiLU())
-        self.depthwise = nn.Sequential(
-            nn.Conv2d(12, 12, 3, 1, 1, groups=12, bias=False), nn.BatchNorm2d(12), nn.SiLU()
-        )
+        self.depthwise = nn.Sequential(nn.Conv2d(12, 12, 3, 1, 1, groups=12, bias=False), nn.BatchNorm2d(12), nn.SiLU())
         self.se = SqueezeExcite(12, 3, nn.Sigmoid, nn.SiLU)
         self.project = nn.Sequential(nn.Conv2d(12, 3, 1, bias=False), nn.BatchNorm2d(3))
         self.head = nn.Linear(3, 4)
@@ -676,7 +672,9 @@ def group_norm():
 
 
 def layer_norm():
-    return nn.Sequential(nn.Linear(10, 16), nn.LayerNorm(16), nn.ReLU(), nn.Linear(16, 8), nn.LayerNorm(8), nn.Linear(8, 3))
+    return nn.Sequential(
+        nn.Linear(10, 16), nn.LayerNorm(16), nn.ReLU(), nn.Linear(16, 8), nn.LayerNorm(8), nn.Linear(8, 3)
+    )
 
 
 def instance_norm():
