@@ -14,7 +14,7 @@ from .differences import compare, crosscheck, explain_difference
 from .fast import prepare
 from .freezing import frozen
 from .fusion import fuse, fusion_plan
-from .importers import from_onnx, from_torch
+from .importers import from_onnx, from_sklearn, from_torch
 from .layers import (
     CELU,
     ELU,
@@ -195,6 +195,7 @@ __all__ = [
     "explain",
     "explain_difference",
     "from_onnx",
+    "from_sklearn",
     "from_torch",
     "frozen",
     "fuse",

@@ -41,5 +41,5 @@ def library(module: str, extra: str, what: str) -> Any:
         importlib.import_module(root)
         return importlib.import_module(module)
     except ImportError as error:
-        name = {"PIL": "pillow"}.get(root, root)
+        name = {"PIL": "pillow", "sklearn": "scikit-learn"}.get(root, root)
         raise LrprefError(f'{what} need {name}: pip install "lrpref[{extra}]"') from error

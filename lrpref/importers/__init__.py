@@ -3,6 +3,7 @@
 from .files import read
 from .onnx import from_onnx
 from .safetensors import read_safetensors
+from .sklearn import from_sklearn
 from .torch import from_torch
 
-__all__ = ["from_onnx", "from_torch", "read", "read_safetensors"]
+__all__ = ["from_onnx", "from_sklearn", "from_torch", "read", "read_safetensors"]

@@ -8,7 +8,8 @@ from pathlib import Path
 PICKLE = (
     "it is a pickle, and reading a pickle runs code chosen by its author. If you trust the file, load it in PyTorch, "
     'and save the weights with safetensors.torch.save_file(module.state_dict(), "weights.safetensors"), or the network '
-    "with torch.onnx.export"
+    "with torch.onnx.export; for an estimator of scikit-learn, load it there and call lrpref.from_sklearn(estimator, "
+    "example)"
 )
 KERAS = 'Keras files are not supported; in Keras, use model.export("network.onnx", format="onnx")'
 
