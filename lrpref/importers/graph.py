@@ -102,8 +102,9 @@ class Graph:
 
         A permutation that undoes the one before it is left out, and a constant added to the output of a layer without
         bias becomes its bias, if nothing else reads that output; `readers` returns how many operations read a node.
-        `names` are the preferred names of the new nodes, best first; names already in use are skipped. The first layer
-        with weights comes first. Raises ShapeError if a layer does not accept its input.
+        `names` are the preferred names of the new nodes, best first; names already in use are skipped. They are for the
+        first layer with weights, or the first one; the others are named after it. Raises ShapeError if a layer does not
+        accept its input.
         """
         read, alone = list(inputs), True
         main = next((k for k, layer in enumerate(layers) if hasattr(layer, "weight")), 0)
@@ -118,7 +119,7 @@ class Graph:
             if combined is not None and alone and readers(read[0]) <= 1:
                 self.replace(read[0], combined)
                 continue
-            name = self._free(names if k >= main else (), names[-1], layer)
+            name = self._free(names if k == main else (), names[-1], layer)
             self.nodes.append((name, layer, read))
             self.shapes[name] = shape
             read = [name]

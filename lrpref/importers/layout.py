@@ -113,9 +113,7 @@ class Layout:
         foreign = self.shape(shape)
         whole = constant.reshape((1,) * max(len(foreign) - constant.ndim, 0) + constant.shape)
         if whole.ndim != len(foreign) or any(n not in (1, m) for n, m in zip(whole.shape, foreign, strict=True)):
-            raise ConversionError(
-                f"a constant of shape {constant.shape} changes the shape of the activation, {foreign}"
-            )
+            raise ConversionError(f"a constant of shape {constant.shape} changes the activation's shape {foreign}")
         own = np.transpose(whole, np.argsort(self.axes))
         return own if self.order is None or own.shape[1] == 1 else self.features(own)
 

@@ -374,7 +374,8 @@ class _Importer:
     def _call(self, node: Any, result: Any, part: int | None) -> tuple[Call, list[str]]:
         """Return the operation with its arguments, and the names of the activations that it reads."""
         name, module = self._known(node)
-        names = PARAMETERS.get(_spelling(node), PARAMETERS[name]).split()
+        spelling = name if module is not None else _spelling(node)
+        names = PARAMETERS.get(spelling, PARAMETERS[name]).split()
         if isinstance(node.target, self.torch._ops.OpOverload):
             names = [RENAMED.get(each.name, each.name) for each in node.target._schema.arguments]
         told = _by_position(names, node.args) | {RENAMED.get(key, key): value for key, value in node.kwargs.items()}

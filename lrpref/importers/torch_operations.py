@@ -99,6 +99,7 @@ MODULES: Mapping[str, str] = {
     "Normalize": "standardize",  # of torchvision.transforms
     "Softmax": "softmax",
     "Softmax2d": "softmax",
+    "StochasticDepth": "dropout",  # of torchvision.ops
     "Unflatten": "reshape",
     **activations.MODULES,
     **moves.MODULES,
