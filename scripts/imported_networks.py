@@ -31,6 +31,7 @@ sys.path.insert(0, str(ROOT))
 
 import lrpref  # noqa: E402
 from lrpref import Network  # noqa: E402
+from lrpref._support.files import write_text  # noqa: E402
 from lrpref.errors import LrprefError  # noqa: E402
 from tests.written_networks import NETWORKS, lasting, made  # noqa: E402
 
@@ -38,12 +39,12 @@ PAGE = ROOT / "docs" / "reach.md"
 FORWARD = {"torch": 1e-9, "TorchScript": 1e-5, "dynamo": 1e-5}
 GRADIENT = {"torch": 1e-10, "TorchScript": 1e-4, "dynamo": 1e-4}
 BOOKS = 1e-9
-"""The largest differences, relative to the largest number. The exporters round the weights that they combine to float32;
-`from_onnx` itself requires 1e-9 between the network and the file."""
+"""The largest differences, relative to the largest number. The exporters round the weights that they combine to
+float32; `from_onnx` itself requires 1e-9 between the network and the file."""
 
 
 class Outcome(NamedTuple):
-    """What came of one import: an error of lrpref or of the exporter, or how far the numbers are off (None: not asked)."""
+    """What came of one import: an error, of lrpref or of the exporter, or how far numbers are off (None: not asked)."""
 
     error: str = ""
     exporter: bool = False
@@ -179,9 +180,10 @@ def relative(a: np.ndarray, b: np.ndarray) -> float:
 
 HEADER = """# Which networks can be imported
 
-Sixty small networks, written as people write them in PyTorch ([`tests/written_networks.py`](../tests/written_networks.py)),
-imported on three routes: `lrpref.from_torch`, and `lrpref.from_onnx` on what PyTorch's two exporters write, the older one
-by TorchScript (`dynamo=False`) and the newer one (`dynamo=True`).
+Sixty small networks, written as people write them in PyTorch
+([`tests/written_networks.py`](../tests/written_networks.py)), imported on three routes: `lrpref.from_torch`, and
+`lrpref.from_onnx` on what PyTorch's two exporters write, the older one by TorchScript (`dynamo=False`) and the newer one
+(`dynamo=True`).
 
 - **✓** means that the network was imported, and that all checks hold: the forward pass equals PyTorch's in float64; the
   relevance of LRP-0, started from a random combination of all outputs, equals gradient times input by PyTorch's
@@ -222,7 +224,7 @@ def refusals(name: str, outcomes: dict[str, Outcome]) -> Iterator[str]:
 
 
 def portable(message: str) -> str:
-    """Return a message on one line, without folders and line numbers of this machine, and without the list of what is supported."""
+    """Return a message on one line, without folders, line numbers, and the list of what is supported."""
     text = re.sub(r"\S*/(\w+\.py)", r"\1", " ".join(message.split()))
     text = re.sub(r"(\.py)[:\"]?,? ?(?:line )?\d+", r"\1", text)
     text = re.sub(r"/\S+/network\.onnx", "network.onnx", text)
@@ -247,9 +249,13 @@ def main(names: Sequence[str]) -> int:
     print("\n".join(["", *messages, "", str(right)]))
     if not names:
         counts = ", ".join(f"{count} of {len(NETWORKS)} by {route}" for route, count in right.items())
-        versions = {"version": lrpref.__version__, "torch": torch.__version__.partition("+")[0], "onnx": onnx.__version__}
+        versions = {
+            "version": lrpref.__version__,
+            "torch": torch.__version__.partition("+")[0],
+            "onnx": onnx.__version__,
+        }
         header = HEADER.format(date=datetime.date.today().isoformat(), counts=counts, **versions)
-        PAGE.write_text(header + "\n".join(table) + "\n" + REFUSALS + "\n".join(messages) + "\n")
+        write_text(PAGE, header + "\n".join(table) + "\n" + REFUSALS + "\n".join(messages) + "\n")
     return int(wrong)
 
 

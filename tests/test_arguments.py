@@ -100,6 +100,7 @@ POSITIVE = {"1", "0.5", "1e300", "2**70"}
 COUNTS = {"1"}
 ACCEPTED: dict[str, set[str]] = {
     "array": set(),
+    "kernels of signals": {"another shape"},
     "batch": {"an empty array"},
     "drawn for": {"no list", "NaN", "infinities", "an empty array", "empty rows", "another shape"},
     "any batch": {"an empty array", "another shape"},
@@ -301,7 +302,11 @@ SCORED = {"batch_size": "count", "x": "array"}
 
 CALLS: dict[str, Call] = {
     "Dense": Call(lrpref.Dense, weight=W),
-    **{kind.__name__: Call(kind, weight=kernel) for kernel, *kinds in CONVOLUTIONS for kind in kinds},
+    **{
+        kind.__name__: Call(kind, {"weight": "kernels of signals"} if kind.axes == 1 else None, weight=kernel)
+        for kernel, *kinds in CONVOLUTIONS
+        for kind in kinds
+    },
     "Scale": Call(lrpref.Scale, weight=B),
     "BatchNorm": Call(lrpref.BatchNorm, {"weight": "array or None"}, weight=B, bias=B, mean=B, var=B * B),
     **{

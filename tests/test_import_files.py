@@ -278,11 +278,10 @@ def test_convert_an_onnx_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     assert "the file expects (12, 12, 3)" in capsys.readouterr().err
 
 
-def test_convert_one_of_several_results(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_convert_one_of_several_results(tmp_path: Path) -> None:
     pytest.importorskip("onnx", reason="onnx is not installed: pip install 'lrpref[onnx]'")
     source = str(Path(__file__).parent / "exported" / "sklearn-mlp.onnx")
-    assert main(["convert", source, "-o", str(tmp_path / "net.npz")]) == 2
-    assert "choose one with output= (--result of lrpref convert): " in capsys.readouterr().err
+    assert main(["convert", source, "-o", str(tmp_path / "net.npz")]) == 0  # labels are no numbers to explain
     assert main(["convert", source, "-o", str(tmp_path / "net.npz"), "--result", "probabilities"]) == 0
 
 
@@ -318,6 +317,6 @@ def test_nothing_is_imported_before_it_is_asked_for() -> None:
     for name in ("onnx", "safetensors", "files"):
         importlib.import_module(f"lrpref.importers.{name}")
     source = (Path(lrpref.__file__).parent / "importers").glob("*.py")
-    for path in source:
+    for path in (path for path in source if not path.name.startswith("_")):  # those are imported by from_torch itself
         for line in path.read_text().splitlines():
             assert not line.startswith(("import onnx", "import torch", "import safetensors", "from onnx", "from torch"))

@@ -139,6 +139,7 @@ MODULES: dict[str, Callable[[], Module]] = {
     ),
     "same padding": lambda: nn.Sequential(nn.Conv2d(3, 2, (4, 3), padding="same"), nn.Flatten(), nn.Linear(128, 2)),
     "valid padding": lambda: nn.Sequential(nn.Conv2d(3, 2, 3, padding="valid"), nn.Flatten(), nn.Linear(72, 2)),
+    "features in rows": on(lambda: nn.Linear(6, 2)),
     "without bias": lambda: nn.Sequential(nn.Conv2d(3, 2, 8, bias=False), nn.Flatten(), nn.Linear(2, 2, bias=False)),
     "batch norm without weights": on(lambda: nn.BatchNorm2d(4, eps=1e-2, affine=False)),
     "relu6": on(nn.ReLU6),
@@ -182,10 +183,17 @@ MODULES: dict[str, Callable[[], Module]] = {
     "x.clamp_min": on(None, lambda m, x: x.clamp_min(0.125) + torch.clamp_max(x, 0.25) + x.clamp_(0, float("inf"))),
     "max pool": on(lambda: nn.MaxPool2d((3, 2), (2, 1), (1, 0))),
     "max pool up": on(lambda: nn.MaxPool2d(2, ceil_mode=True)),  # 6 is divisible by 2, so ceil_mode has no effect
+    "max pool with a rest": on(lambda: nn.MaxPool2d(4, 4, ceil_mode=True)),
+    "max pool with dilation": on(lambda: nn.MaxPool2d(2, dilation=2)),
     "average pool": on(lambda: nn.AvgPool2d(3, 2, 1, count_include_pad=False)),
+    "average pool by another divisor": on(lambda: nn.AvgPool2d(2, divisor_override=3)),
     "average pool with padding": on(lambda: nn.AvgPool2d(3, 2, 1)),
     "zero pad": on(lambda: nn.ZeroPad2d((1, 2, 0, 3))),
+    "reflection": on(None, lambda m, x: F.pad(x, (1, 0, 2, 1), "reflect")),
+    "reflection in a convolution": on(lambda: nn.Conv2d(4, 2, 3, padding=1, padding_mode="reflect")),
+    "transposed": on(lambda: nn.ConvTranspose2d(4, 2, 3, 2, 1, output_padding=1)),
     "constant pad": on(lambda: nn.ConstantPad2d((1, 0, 2, 1), 0.5)),
+    "adaptive pool to 4": on(lambda: nn.AdaptiveAvgPool2d(4)),
     "adaptive pool to its own size": on(lambda: nn.AdaptiveAvgPool2d(6)),
     "spectral norm": on(lambda: nn.utils.parametrizations.spectral_norm(nn.Conv2d(4, 2, 3))),
     "F.relu6": on(None, lambda m, x: F.relu6(x)),
@@ -336,16 +344,9 @@ def pooled(step: Callable[[Any, Any], Any], **parts: Module) -> Callable[[], Mod
 
 
 BOUND: dict[str, tuple[Callable[[], Module], str]] = {
-    "ceil_mode": (
-        pooled(lambda m, x: m.pool(x), pool=nn.MaxPool2d(2, ceil_mode=True)),
-        r"node 'pool' \(MaxPool2d\): its last windows are whole, in spite of ceil_mode=True, at that size",
-    ),
     "adaptive pooling to its own size": (
         pooled(lambda m, x: m.pool(x), pool=nn.AdaptiveAvgPool2d(4)),
         r"node 'pool' \(AdaptiveAvgPool2d\): its windows have one cell each at that size; import again",
-    ),
-    "ceil_mode of a function": (
-        pooled(lambda m, x: F.avg_pool2d(x, 2, ceil_mode=True)), r"node 'avg_pool2d' \(avg_pool2d\): its last windows",
     ),
     "a kernel as large as the image": (
         pooled(lambda m, x: F.avg_pool2d(x, x.size()[2:])), r"forward computes with the sizes of images \(.*\.py:\d+\)",
@@ -384,6 +385,8 @@ UNBOUND: dict[str, Callable[[], Module]] = {
     ),
     "adaptive pooling of one cell": pooled(lambda m, x: F.adaptive_avg_pool2d(F.max_pool2d(x, 4), (1, 1))),
     "adaptive pooling to no size": pooled(lambda m, x: F.adaptive_avg_pool2d(x, (None, None))),
+    "ceil_mode": pooled(lambda m, x: m.pool(x), pool=nn.MaxPool2d(2, ceil_mode=True)),
+    "ceil_mode of a function": pooled(lambda m, x: F.avg_pool2d(x, 2, ceil_mode=True)),
     "ceil_mode without stride": pooled(lambda m, x: F.max_pool2d(x, 2, 1, ceil_mode=True)),
 }
 
@@ -500,8 +503,7 @@ REFUSED: dict[str, tuple[Callable[[], Module], str]] = REFUSED_FORMS | {
         lambda: Forward(lambda m, x: m.lstm(x.flatten(1))[0], lstm=nn.LSTM(192, 2)),
         r"node 'lstm' \(LSTM\): unsupported operation",
     ),
-    "group norm": (on(lambda: nn.GroupNorm(2, 4)), r"\(GroupNorm\): unsupported operation"),
-    "transposed": (on(lambda: nn.ConvTranspose2d(4, 2, 3)), r"\(ConvTranspose2d\): unsupported operation"),
+    "norm of a length": (functional(lambda x: F.normalize(x, dim=1)), "unsupported operation"),
     "log of anything else": (functional(lambda x: torch.log(F.relu(x) + x)), r"node 'log' \(log\): a logarithm is"),
     "log of a softmax that is read twice": (
         functional(lambda x: (lambda p: torch.log(p) + p)(F.softmax(x, 1))),
@@ -511,19 +513,8 @@ REFUSED: dict[str, tuple[Callable[[], Module], str]] = REFUSED_FORMS | {
     "broadcast": (functional(lambda x: x + x.mean((2, 3), keepdim=True)), r"activations of shapes .*6, 6.* and .*1, 1"),
     "cat of rows": (functional(lambda x: torch.cat([x, x], 2)), r"torch\.cat along axis 2"),
     "softmax over rows": (functional(lambda x: F.softmax(x, dim=-1)), r"softmax over axis -1"),
-    "reflection": (functional(lambda x: F.pad(x, (1, 1, 1, 1), "reflect")), r"mode 'reflect'"),
+    "bicubic": (functional(lambda x: F.interpolate(x, scale_factor=2, mode="bicubic")), "in mode 'bicubic' is not"),
     "cropping": (functional(lambda x: F.pad(x, (-1, 0, 0, 0))), r"negative padding"),
-    "reflection in a convolution": (
-        lambda: nn.Sequential(nn.Conv2d(3, 2, 3, padding=1, padding_mode="reflect")),
-        "zeros",
-    ),
-    "pool to 2": (on(lambda: nn.AdaptiveAvgPool2d(2)), r"adaptive pooling to size \(2, 2\)"),
-    "pool with a rest": (
-        on(lambda: nn.MaxPool2d(4, 4, ceil_mode=True)),
-        r"its output has shape .*2, 2\), that of lrpref's layer has .*1, 1\)",
-    ),
-    "pool with dilation": (on(lambda: nn.MaxPool2d(2, dilation=2)), "dilation"),
-    "divisor": (on(lambda: nn.AvgPool2d(2, divisor_override=3)), "divisor_override"),
     "no statistics": (on(lambda: nn.BatchNorm2d(4, track_running_stats=False)), "no running statistics"),
     "dropout for ever": (functional(lambda x: F.dropout(x)), "this dropout is active in eval mode"),
     "its input among others": (lambda: Forward(lambda m, x: (F.relu(x), x)), "returns its input"),
@@ -535,7 +526,6 @@ REFUSED: dict[str, tuple[Callable[[], Module], str]] = REFUSED_FORMS | {
     ),
     "scripted": (lambda: torch.jit.script(nn.Sequential(nn.ReLU())), "TorchScript modules cannot be traced"),
     "a scripted part": (lambda: nn.Sequential(torch.jit.script(nn.ReLU())), "TorchScript modules cannot be traced"),
-    "features in rows": (lambda: nn.Linear(8, 2), r"node '0' \(Linear\): expected \(N, 8\), got \(2, 3, 8, 8\)"),
     "another shape": (lambda: nn.Linear(5, 2), "the module does not run on the example"),
 }
 

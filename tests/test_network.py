@@ -526,9 +526,9 @@ def test_the_logits_precede_the_head(name: str) -> None:
     if net.head is None:
         assert net.without_head() is net
     elif not isinstance(net.nodes[-1].layer, LogSoftmax):
-        assert_allclose(net.head.forward(found), net.forward(x), rtol=1e-15)
+        assert_allclose(net.head.forward(found), net.forward(x), rtol=1e-15, atol=1e-15)
     else:
-        assert_allclose(net.head.forward(found), np.exp(net.forward(x)), rtol=1e-15)
+        assert_allclose(net.head.forward(found), np.exp(net.forward(x)), rtol=1e-15, atol=1e-15)
 
 
 def test_the_logits_of_two_columns_are_opposite() -> None:

@@ -143,7 +143,8 @@ LAYERS: list[Layer] = [
 
 def batch(layer: Layer, seed: int = 0) -> np.ndarray:
     """Two samples of two channels, with as many spatial axes as the layer takes; features for Dense."""
-    cells = (3, 3, 3) if (axes := getattr(layer, "axes", 2)) == 3 else (4,) * axes
+    axes = getattr(type(layer), "axes", 2)  # of the classes of one rank
+    cells = (4,) * axes if axes in (1, 2) else (3, 3, 3) if axes == 3 else (4, 4)
     shape = (2, 2) if isinstance(layer, Dense) else (2, 2, *cells)
     return np.random.default_rng(seed).normal(size=shape)
 

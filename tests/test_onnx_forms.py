@@ -468,7 +468,7 @@ def test_a_matrix_before_its_activations(tmp_path: Path) -> None:
     ):
         from_onnx(written(tmp_path, [node("MatMul", ["w", "x"], ["y"])], (3, 3), {"w": floats(3, 3)}))
     with pytest.raises(ConversionError, match=r"expected \(N, features\), got shape \(2, 4, 3\); put a Flatten before"):
-        from_onnx(written(tmp_path, [node("MatMul", ["x", "w"], ["y"])], ("N", 4, 3), {"w": floats(3, 3)}))
+        from_onnx(written(tmp_path, [node("Gemm", ["x", "w"], ["y"])], (2, 4, 3), {"w": floats(3, 3)}))
 
 
 def test_one_axis_holds_no_channels(tmp_path: Path) -> None:

@@ -204,5 +204,9 @@ def test_by_hand() -> None:
     assert_array_equal(adaptive.forward(np.array([[[1.0, 3.0, 5.0]]])), [[[2.0, 4.0]]])
     shared = adaptive.relevance(np.array([[[1.0, 3.0, 5.0]]]), np.array([[[4.0, 8.0]]]), rules.Zero())
     assert_array_equal(shared, [[[1.0, 3.0 + 3.0, 5.0]]])
+    three = np.array([[[1.0, 3.0, 5.0]]])  # the last window of ceil_mode has one cell
+    assert_array_equal(layers.AvgPool1D(2, ceil_mode=True).forward(three), [[[2.0, 5.0]]])
+    assert_array_equal(layers.AvgPool1D(2, divisor=4, ceil_mode=True).forward(three), [[[1.0, 1.25]]])
+    assert_array_equal(layers.AvgPool1D(2, 2, (0, 1), ceil_mode=True).forward(three), [[[2.0, 2.5]]])
     most = layers.AdaptiveMaxPool1D(2).relevance(np.array([[[1.0, 3.0, 2.0]]]), np.array([[[4.0, 8.0]]]), rules.Zero())
     assert_array_equal(most, [[[0.0, 12.0, 0.0]]])

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
-import torch.nn.functional as F
+import torch.nn.functional as F  # noqa: N812
 from torch import nn
 
 
@@ -88,9 +88,7 @@ class SmallVGG(nn.Module):
     def __init__(self):
         super().__init__()
         self.features = vgg_layers([8, "M", 12, "M"], 1)
-        self.classifier = nn.Sequential(
-            nn.Linear(12 * 7 * 7, 20), nn.ReLU(True), nn.Dropout(), nn.Linear(20, 10)
-        )
+        self.classifier = nn.Sequential(nn.Linear(12 * 7 * 7, 20), nn.ReLU(True), nn.Dropout(), nn.Linear(20, 10))
 
     def forward(self, x):
         x = self.features(x)
@@ -174,9 +172,7 @@ class MBConvNet(nn.Module):
     def __init__(self):
         super().__init__()
         self.expand = nn.Sequential(nn.Conv2d(3, 12, 1, bias=False), nn.BatchNorm2d(12), nn.SiLU())
-        self.depthwise = nn.Sequential(
-            nn.Conv2d(12, 12, 3, 1, 1, groups=12, bias=False), nn.BatchNorm2d(12), nn.SiLU()
-        )
+        self.depthwise = nn.Sequential(nn.Conv2d(12, 12, 3, 1, 1, groups=12, bias=False), nn.BatchNorm2d(12), nn.SiLU())
         self.se = SqueezeExcite(12, 3, nn.Sigmoid, nn.SiLU)
         self.project = nn.Sequential(nn.Conv2d(12, 3, 1, bias=False), nn.BatchNorm2d(3))
         self.head = nn.Linear(3, 4)
@@ -648,7 +644,7 @@ class WaveNet(nn.Module):
 
     def forward(self, x):
         x = self.start(x)
-        for i, (f, g, r) in enumerate(zip(self.filters, self.gates, self.residual)):
+        for i, (f, g, r) in enumerate(zip(self.filters, self.gates, self.residual, strict=True)):
             padded = F.pad(x, (2**i, 0))
             h = torch.tanh(f(padded)) * torch.sigmoid(g(padded))
             x = x + r(h)
@@ -676,7 +672,9 @@ def group_norm():
 
 
 def layer_norm():
-    return nn.Sequential(nn.Linear(10, 16), nn.LayerNorm(16), nn.ReLU(), nn.Linear(16, 8), nn.LayerNorm(8), nn.Linear(8, 3))
+    return nn.Sequential(
+        nn.Linear(10, 16), nn.LayerNorm(16), nn.ReLU(), nn.Linear(16, 8), nn.LayerNorm(8), nn.Linear(8, 3)
+    )
 
 
 def instance_norm():

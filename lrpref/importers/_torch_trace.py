@@ -44,8 +44,8 @@ FACTORIES = (torch.zeros, torch.ones, torch.full, torch.arange, torch.linspace, 
 READ_STRUCTURE = ("dim", "ndimension", "is_floating_point", "is_complex", "is_contiguous", "get_device")
 """The methods of tensors whose result is the same for all inputs."""
 
-OPERATORS = ("torch.nn.", "torchvision.transforms.")
-"""The packages whose modules are single operations."""
+OPERATORS = ("torch.nn.", "torchvision.transforms.", "torchvision.ops.stochastic_depth")
+"""The packages and files whose modules are single operations."""
 
 CASTS = ("half", "float", "bfloat16", "double", "to", "type", "type_as")
 

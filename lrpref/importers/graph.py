@@ -12,7 +12,7 @@ import numpy as np
 
 from ..backend import to_numpy
 from ..errors import ConversionError, LrprefError
-from ..layers import Conv2D, Dense, Flatten, Layer, LogSoftmax, Reshape, Scale, Slice, Softmax
+from ..layers import Convolution, Dense, Flatten, Layer, LogSoftmax, Permute, Reshape, Scale, Slice, Softmax
 from ..network import INPUT, Network
 
 Shape = tuple[int, ...]
@@ -56,6 +56,22 @@ def cells(axis: int, numbers: Sequence[int], n: int) -> list[Layer]:
     return [Slice(axis, found.start, found.stop if found.stop >= 0 else None, step)]
 
 
+def along(axis: int, rank: int, layers: Sequence[Layer]) -> list[Layer]:
+    """Return layers that work along axis 1, between permutations that make them work along another axis.
+
+    >>> along(2, 3, [])
+    [Permute(axes=(0, 2, 1)), Permute(axes=(0, 2, 1))]
+    """
+    return permuted((0, axis, *(k for k in range(1, rank) if k != axis)), layers)
+
+
+def permuted(axes: Shape, layers: Sequence[Layer]) -> list[Layer]:
+    """Return layers between a permutation of the axes and the one that undoes it; alone if the order stays."""
+    if axes == tuple(range(len(axes))):
+        return list(layers)
+    return [Permute(axes), *layers, Permute(tuple(sorted(range(len(axes)), key=lambda k: axes[k])))]
+
+
 class Graph:
     """The nodes of a network under construction; each operation adds a chain of layers, empty for an identity.
 
@@ -79,20 +95,39 @@ class Graph:
         self.inputs = tuple(self.shapes)
         self.bound: list[str] = []
 
-    def add(self, layers: Sequence[Layer], inputs: Sequence[str], names: Sequence[str]) -> str:
+    def add(
+        self, layers: Sequence[Layer], inputs: Sequence[str], names: Sequence[str], readers: Callable[[str], int]
+    ) -> str:
         """Append a chain of layers that reads `inputs`; return the name of its last node.
 
-        `names` are the preferred names of the new nodes, best first; names already in use are skipped. Raises
-        ShapeError if a layer does not accept its input.
+        A permutation that undoes the one before it is left out, and a constant added to the output of a layer without
+        bias becomes its bias, if nothing else reads that output; `readers` returns how many operations read a node.
+        `names` are the preferred names of the new nodes, best first; names already in use are skipped. They are for the
+        first layer with weights, or the first one; the others are named after it. Raises ShapeError if a layer does not
+        accept its input.
         """
-        read = list(inputs)
-        for layer in layers:
+        read, alone = list(inputs), True
+        main = next((k for k, layer in enumerate(layers) if hasattr(layer, "weight")), 0)
+        for k, layer in enumerate(layers):
             shape = layer.output_shape(*(self.shapes[name] for name in read))
-            name = self._free(names, layer)
+            before = self.layer(read[0])
+            if isinstance(layer, Permute) and isinstance(before, Permute) and _undone(before, layer):
+                alone = alone and readers(read[0]) <= 1
+                read = self._inputs(read[0])
+                continue
+            combined = merged(before, layer)
+            if combined is not None and alone and readers(read[0]) <= 1:
+                self.replace(read[0], combined)
+                continue
+            name = self._free(names if k == main else (), names[-1], layer)
             self.nodes.append((name, layer, read))
             self.shapes[name] = shape
             read = [name]
         return read[0]
+
+    def _inputs(self, name: str) -> list[str]:
+        """Return the inputs of a node."""
+        return next(inputs for node, _, inputs in self.nodes if node == name)
 
     def replace(self, name: str, layer: Layer) -> None:
         """Replace the layer at a node by another one with the same output shape."""
@@ -118,9 +153,8 @@ class Graph:
         except LrprefError as error:
             raise ConversionError(f"the operations do not form a valid network: {error}") from error
 
-    def _free(self, names: Sequence[str], layer: Layer) -> str:
-        """Return the first of the preferred names that is not in use."""
-        last = names[-1]
+    def _free(self, names: Sequence[str], last: str, layer: Layer) -> str:
+        """Return the first of the preferred names that is not in use, or a further one, which begins with the last."""
         further = (f"{last}_{i}" for i in count(2))
         wanted: Iterable[str] = chain(names, [f"{last}_{type(layer).__name__.lower()}"], further)
         return next(name for name in wanted if name not in self.shapes)
@@ -136,10 +170,15 @@ class Graph:
 
 def merged(before: Layer | None, scale: Layer) -> Layer | None:
     """Merge a layer without bias and the addition of a constant to its output; None if the layers are anything else."""
-    if not (isinstance(scale, Scale) and isinstance(before, Dense | Conv2D | Scale)):
+    if not (isinstance(scale, Scale) and isinstance(before, Dense | Convolution | Scale)):
         return None
     only_adds = scale.bias is not None and bool(np.all(np.asarray(scale.weight) == 1))
     return replace(before, bias=scale.bias) if only_adds and before.bias is None else None
+
+
+def _undone(first: Permute, second: Permute) -> bool:
+    """Whether the second permutation undoes the first."""
+    return [first.axes[axis] for axis in second.axes] == list(range(len(first.axes)))
 
 
 def verify(net: Network, x: Any, expected: np.ndarray, original: str, hint: str = "") -> None:

@@ -1,8 +1,8 @@
 """Import Keras models.
 
-`from_keras` follows the graph of a functional or sequential model, converts its layers in order (`keras_layers.py`), and
-refuses the first unsupported one by name. It then checks on an example that network and model compute the same, in a
-copy of the model in float64. Keras, with whatever backend it has, is imported when `from_keras` is called.
+`from_keras` follows the graph of a functional or sequential model, converts its layers in order (`keras_layers.py`),
+and refuses the first unsupported one by name. It then checks on an example that network and model compute the same, in
+a copy of the model in float64. Keras, with whatever backend it has, is imported when `from_keras` is called.
 
 Keras keeps images as (N, H, W, C), lrpref as (N, C, H, W). The last axis of every array with more than two axes becomes
 axis 1, also of inputs and outputs; a flattened image keeps Keras's order of features.
@@ -112,8 +112,8 @@ def _twin(keras: Any, model: Any) -> Any:
     require(isinstance(model, keras.Model), f"expected a keras.Model or its file, got {type(model).__name__}")
     require(
         bool(getattr(model, "inputs", None)) and bool(getattr(model, "outputs", None)),
-        f"{type(model).__name__} {model.name!r} has no graph of layers: a Sequential needs an Input or a first call, and "
-        "a subclass of Model must be rewritten as keras.Model(inputs, outputs)",
+        f"{type(model).__name__} {model.name!r} has no graph of layers: a Sequential needs an Input or a first call, "
+        "and a subclass of Model must be rewritten as keras.Model(inputs, outputs)",
     )
     try:
         twin = type(model).from_config(_in_double(model.get_config()))
@@ -186,9 +186,7 @@ def _channels_first(x: np.ndarray) -> np.ndarray:
     return np.moveaxis(x, -1, 1) if x.ndim > 2 else x
 
 
-def _verify(
-    net: Network, outputs: Sequence[str], x: Mapping[str, np.ndarray], expected: Sequence[np.ndarray]
-) -> None:
+def _verify(net: Network, outputs: Sequence[str], x: Mapping[str, np.ndarray], expected: Sequence[np.ndarray]) -> None:
     """Raise ConversionError unless the network computes each of the expected arrays at the output of that name."""
     given = net.as_given({name: _channels_first(each) for name, each in x.items()}, like=())
     for output, y in zip(outputs, expected, strict=True):
@@ -241,9 +239,15 @@ class _Importer:
             layers = converted(call)
             if call.is_layer:  # a layer that is used twice, with inputs of one shape, has the same weights
                 layers = self.layers.setdefault((id(operation), shapes), layers)
-            name = self.graph.add(layers, read, [operation.name])
+            name = self.graph.add(layers, read, [operation.name], _several)
         except LrprefError as error:
             raise ConversionError(f"{label}: {error}") from error
         self.graph.bound += [f"{label}: {note}" for note in call.bound]
-        require(len(node.output_tensors) == 1, f"{label}: it returns {len(node.output_tensors)} arrays; one is supported")
+        several = len(node.output_tensors)
+        require(several == 1, f"{label}: it returns {several} arrays; only one is supported")
         return [name]
+
+
+def _several(name: str) -> int:
+    """Return how many layers read a node: perhaps several, so that no layers are merged."""
+    return 2

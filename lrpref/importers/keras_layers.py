@@ -1,7 +1,7 @@
 """Convert each of Keras's layers to a chain of layers, or refuse it with a reason.
 
-Keras's arrays with more than two axes have their channels last, lrpref's have them on axis 1. A new layer needs a line in
-`LAYERS`, a new activation function one in `ACTIVATIONS`.
+Keras's arrays with more than two axes have their channels last, lrpref's have them on axis 1. A new layer needs a line
+in `LAYERS`, a new activation function one in `ACTIVATIONS`.
 """
 
 from __future__ import annotations
@@ -120,7 +120,7 @@ class Call:
     def axes(self) -> int:
         """The number of spatial axes."""
         axes = len(self.shape) - 2
-        require(axes in (1, 2, 3), f"its input has {len(self.shape)} axes; expected one to three between N and channels")
+        require(axes in (1, 2, 3), f"its input has {axes} axes between N and channels; expected one to three")
         return axes
 
     def weight(self, name: str) -> np.ndarray | None:
@@ -232,9 +232,7 @@ def _padding(call: Call, reach: Sequence[int], stride: Shape) -> tuple[int, ...]
         return (reach[0] - 1, 0)
     if any(s > 1 for s in stride):
         call.bound.append("its padding is computed")
-    totals = [
-        max((-(-n // s) - 1) * s + r - n, 0) for n, r, s in zip(call.shape[2:], reach, stride, strict=True)
-    ]
+    totals = [max((-(-n // s) - 1) * s + r - n, 0) for n, r, s in zip(call.shape[2:], reach, stride, strict=True)]
     return tuple(side for total in totals for side in (total // 2, total - total // 2))
 
 
@@ -468,7 +466,7 @@ def _subtract(call: Call) -> list[Layer]:
 
 
 def _multiply(call: Call) -> list[Layer]:
-    require(len(call.shapes) == 2, f"a product of {len(call.shapes)} activations is not supported; multiply two at a time")
+    require(len(call.shapes) == 2, f"{len(call.shapes)} factors are not supported; multiply two at a time")
     require(len({len(shape) for shape in call.shapes}) == 1, "both factors need the same number of axes")
     return [Multiply()]
 
@@ -564,7 +562,7 @@ OPERATIONS: Mapping[str, Callable[[Call], list[Layer]]] = {
 """The conversion of operators such as `x + 3.0`, which are not layers."""
 
 REASONS: Mapping[str, str] = {
-    **dict.fromkeys(("LSTM", "GRU", "SimpleRNN", "Bidirectional", "RNN", "ConvLSTM2D"), "lrpref has no recurrent layers"),
+    **dict.fromkeys(("LSTM", "GRU", "SimpleRNN", "Bidirectional", "RNN"), "lrpref has no recurrent layers"),
     **dict.fromkeys(("MultiHeadAttention", "GroupQueryAttention", "Attention"), "lrpref has no attention"),
     "Embedding": "lrpref has no layers for indices, such as words",
     "Lambda": "it runs code of its own; write it with layers",

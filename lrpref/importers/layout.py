@@ -105,22 +105,47 @@ class Layout:
         """Permute weights whose last axis runs along the array's features into lrpref's order."""
         return weight if self.order is None else weight[..., np.argsort(self.order)]
 
+    def aligned(self, constant: np.ndarray, shape: Shape) -> np.ndarray:
+        """Return a constant that is broadcast against the foreign array in a shape that is broadcast against lrpref's.
+
+        Raises ConversionError if it would change the shape.
+        """
+        foreign = self.shape(shape)
+        whole = constant.reshape((1,) * max(len(foreign) - constant.ndim, 0) + constant.shape)
+        if whole.ndim != len(foreign) or any(n not in (1, m) for n, m in zip(whole.shape, foreign, strict=True)):
+            raise ConversionError(f"a constant of shape {constant.shape} changes the activation's shape {foreign}")
+        own = np.transpose(whole, np.argsort(self.axes))
+        return own if self.order is None or own.shape[1] == 1 else self.features(own)
+
+    def one_axis(self, constant: np.ndarray, shape: Shape) -> tuple[int, np.ndarray]:
+        """Return a constant that is broadcast against the foreign array as an axis of lrpref's, and a number per cell.
+
+        One number counts as one per channel. Raises ConversionError if the constant has several axes, or that of the
+        samples, or would change the shape.
+        """
+        if len(shape) < 2:
+            raise ConversionError(f"an array of shape {shape} has no axis of channels; expected (N, channels, ...)")
+        own = self.aligned(constant, shape)
+        long = [axis for axis, n in enumerate(own.shape) if n != 1]
+        if len(long) > 1 or 0 in long:
+            raise ConversionError(
+                f"a constant of shape {constant.shape} is not supported; it must be one number, or one per channel, or "
+                "one per cell of another axis"
+            )
+        axis = long[0] if long else 1
+        return axis, np.broadcast_to(own.ravel(), (shape[axis],)).copy()
+
     def channels(self, constant: np.ndarray, shape: Shape) -> np.ndarray:
         """Return a constant that is broadcast against the foreign array as one number per channel of lrpref's array.
 
         Raises ConversionError if the constant varies along another axis or would change the shape.
         """
-        if len(shape) < 2:
-            raise ConversionError(f"an array of shape {shape} has no axis of channels; expected (N, channels, ...)")
-        foreign = self.shape(shape)
-        aligned = constant.reshape((1,) * max(len(foreign) - constant.ndim, 0) + constant.shape)
-        axis = self.axes.index(1)
-        allowed = tuple({1, n} if k == axis else {1} for k, n in enumerate(foreign))
-        if len(aligned.shape) != len(foreign) or any(n not in ns for n, ns in zip(aligned.shape, allowed, strict=True)):
+        axis, numbers = self.one_axis(constant, shape)
+        if axis != 1:
             raise ConversionError(
                 f"a constant of shape {constant.shape} is not supported; it must be one number, or one per channel"
             )
-        return self.features(np.broadcast_to(aligned.ravel(), (shape[1],)).copy())
+        return numbers
 
 
 def channels_last(rank: int) -> Layout:

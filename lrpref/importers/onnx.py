@@ -31,13 +31,14 @@ from ..layers.window import padded
 from ..network import INPUT, Network
 from ..weights import MAX_BYTES
 from ..weights.state_dict import as_array
-from .graph import Graph, Shape, fixed_for_several, fixed_where_unproven, merged, require, verify
+from .graph import Graph, Shape, fixed_for_several, fixed_where_unproven, require, verify
 from .layout import Layout, channels_last, plain
 from .onnx_call import Activation, Call
 from .onnx_evaluator import evaluated, evaluated_all
 from .onnx_file import CLASSICAL, DOMAINS, FLOATING, Declared, Model, fixed_shape, in_words, read_model
 from .onnx_folding import FOLDED, check_rounding, folded_size
 from .onnx_moves import PARTED
+from .onnx_norm_patterns import norms
 from .onnx_operations import ANY_ORDER, OPERATIONS, OUTPUT, SUPPORTED
 from .onnx_patterns import PARTS, Found, activations, reached
 from .onnx_refusals import kind, label, place, unsupported
@@ -248,6 +249,8 @@ class _Importer:
         The layout of every input.
     at : dict of str to Activation
         The activations.
+    nodes : list of node
+        The operations, with one in place of each norm that is written as several.
     patterns : dict of str to Found
         The outputs of activation functions that are written as several operations.
     """
@@ -256,7 +259,8 @@ class _Importer:
         self.onnx, self.model, self.twin, self.max_bytes = onnx, model, twin, max_bytes
         with quiet():  # NaN is refused by the layers
             self.weights = {k: v.astype(np.float64) if v.dtype.kind == "f" else v for k, v in model.constants.items()}
-        self.patterns = activations(onnx, twin.graph.node, self.weights, model.opset)
+        self.nodes = norms(onnx, twin.graph.node, self.weights)
+        self.patterns = activations(onnx, self.nodes, self.weights, model.opset)
         for found in self.patterns.values():
             self.weights |= found.meant
         self.known = dict(self.weights)
@@ -275,8 +279,8 @@ class _Importer:
 
     def network(self) -> tuple[Network, Layout]:
         """Return the network, and the layout of the file's output."""
-        wanted = reached(self.twin.graph.node, self.model.output, self.patterns)
-        for node in self.twin.graph.node:
+        wanted = reached(self.nodes, self.model.output, self.patterns)
+        for node in self.nodes:
             if not wanted.intersection(node.output):
                 continue
             try:
@@ -357,26 +361,23 @@ class _Importer:
         self.graph.bound += [f"node {label(node)!r} ({node.op_type}): {note}" for note in call.bound]
         if node.op_type == "Log":
             self.graph.take_logarithm(call.x.name, self.readers[node.input[0]] == 1)
-        name = self._added(layers, [x.name for x in call.activations], node)
+        read = [x.name for x in call.activations]
+        self._check_size(layers, read)
+        name = self.graph.add(layers, read, self._names(node), self._readers)
         self.at[node.output[part]] = Activation(name, self.graph.shapes[name], layout)
 
     def _pattern(self, node: Any, found: Found) -> None:
         """Convert the last of several operations that compute an activation function together."""
         x = self.at[found.read]
         self._check_size([found.layer], [x.name])
-        name = self.graph.add([found.layer], [x.name], self._names(node))
+        name = self.graph.add([found.layer], [x.name], self._names(node), self._readers)
         self.at[node.output[0]] = Activation(name, x.shape, x.layout)
 
-    def _added(self, layers: Sequence[Layer], read: list[str], node: Any) -> str:
-        """Add the layers to the graph; a constant added to the output of a layer without bias becomes its bias."""
-        self._check_size(layers, read)
-        source = next(name for name in node.input if name in self.at)
-        if len(layers) == 1 and self.readers[source] == 1:
-            combined = merged(self.graph.layer(read[0]), layers[0])
-            if combined is not None:
-                self.graph.replace(read[0], combined)
-                return read[0]
-        return self.graph.add(layers, read, self._names(node))
+    def _readers(self, name: str) -> int:
+        """Return how many operations read the value of a node of the network."""
+        same = {value for value, activation in self.at.items() if activation.name == name}
+        readers = [node for node in self.nodes if same.intersection(node.input) and not same.intersection(node.output)]
+        return len(readers) + (self.model.output in same)
 
     def _check_size(self, layers: Sequence[Layer], read: Sequence[str]) -> None:
         """Raise ConversionError if the layers or their outputs, including padding, need too much memory or time."""

@@ -107,14 +107,19 @@ class Call:
 
     def image(self, ranks: Collection[int] = (2,)) -> Activation:
         """Return the first input, which must be (N, C, ...) with as many further axes as one of `ranks` says."""
-        expected = " or ".join(SPATIAL[rank] for rank in sorted(ranks))
-        require(len(self.x.shape) - 2 in ranks, f"expected {expected}, got shape {self.x.foreign}")
-        require(self.x.layout.plain, f"expected {expected}, got {axes_in_words(self.x.layout)}")
+        expected, rank = " or ".join(SPATIAL[rank] for rank in sorted(ranks)), len(self.x.shape) - 2
+        require(rank in ranks, f"expected {expected}, got shape {self.x.foreign}")
+        require(self.x.layout.plain, f"expected {SPATIAL[rank]}, got {axes_in_words(self.x.layout)}")
         return self.x
 
     def layer(self, by_rank: Mapping[int, type[Layer]]) -> Callable[..., Layer]:
         """Return the class for the number of spatial axes of the first input, which must be (N, C, ...)."""
         return by_rank[len(self.image(by_rank).shape) - 2]
+
+
+def single(value: float) -> float:
+    """Round a number to float32, as a file stores it."""
+    return float(np.float32(value))
 
 
 Step = tuple[list[Layer], Layout]

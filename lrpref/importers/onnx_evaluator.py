@@ -2,9 +2,9 @@
 
 The evaluator's own pooling (onnx 1.23) fails on padding that differs from side to side, uses negative padding if
 auto_pad is SAME and the stride exceeds the kernel, and takes seconds for one layer of a large network; its LRN takes
-the number of samples for that of channels. In old opsets, its softmax is that of opset 13, over one axis, the last by
-default, and its BatchNormalization uses the statistics of the batch. The functions below follow the ONNX specification
-and share no code with lrpref's layers.
+the number of samples for that of channels. Its GroupNormalization computes in float32. In old opsets, its softmax is
+that of opset 13, over one axis, the last by default, and its BatchNormalization uses the statistics of the batch. The
+functions below follow the ONNX specification and share no code with lrpref's layers.
 """
 
 from __future__ import annotations
@@ -79,6 +79,18 @@ def evaluated_all(twin: Any, feeds: Mapping[str, np.ndarray], outputs: Sequence[
             scale, bias, mean, var = (p.reshape(-1, *(1,) * (x.ndim - 2)) for p in parameters)
             return (scale * (x - mean) / np.sqrt(var + epsilon) + bias,)
 
+    class GroupNormalization(base):  # type: ignore[misc, valid-type]
+        """Replaces the evaluator's own form of it."""
+
+        def _run(
+            self, x: np.ndarray, scale: np.ndarray, bias: np.ndarray, num_groups: int, epsilon: float, **_: Any
+        ) -> tuple[np.ndarray]:
+            groups = x.reshape(len(x), num_groups, -1)
+            centred = groups - groups.mean(axis=2, keepdims=True)
+            normal = centred / np.sqrt((centred * centred).mean(axis=2, keepdims=True) + epsilon)
+            g, beta = (v.reshape(-1, *(1,) * (x.ndim - 2)) for v in (scale, bias))
+            return (g * normal.reshape(x.shape) + beta,)
+
     class Erf(base):  # type: ignore[misc, valid-type]
         """Replaces the evaluator's own class, which rounds to float32."""
 
@@ -111,7 +123,7 @@ def evaluated_all(twin: Any, feeds: Mapping[str, np.ndarray], outputs: Sequence[
             return (x * np.clip(x / 6 + 0.5, 0, 1),)
 
     opset = max(entry.version for entry in twin.opset_import if not entry.domain)
-    replaced = [MaxPool, AveragePool, LRN, Erf, Gelu, HardSigmoid, HardSwish, Selu]
+    replaced = [MaxPool, AveragePool, LRN, GroupNormalization, Erf, Gelu, HardSigmoid, HardSwish, Selu]
     replaced += [Softmax, LogSoftmax] if opset < 13 else []
     replaced += [BatchNormalization] if opset < 14 else []
     try:

@@ -16,7 +16,6 @@ from ..layers import (
     GELU,
     SELU,
     Add,
-    BatchNorm,
     Clip,
     Concat,
     Dense,
@@ -43,21 +42,17 @@ from ..layers import (
     Threshold,
 )
 from . import onnx_moves as moves
+from . import onnx_norms as norms
 from . import onnx_spatial as spatial
-from .graph import require
-from .layout import Layout, channels_last, plain
-from .onnx_call import Activation, Call, Step, axes_in_words
+from .graph import along, require
+from .layout import Layout, plain
+from .onnx_call import Activation, Call, Step, axes_in_words, single
 from .onnx_evaluator import meant
 from .onnx_file import FLOATING
 from .onnx_patterns import PARTS, UNBOUNDED
 
 LARGEST = float(np.finfo(np.float32).max)
 """The value that exporters write for "no bound"."""
-
-
-def single(value: float) -> float:
-    """Round a number to float32, as a file stores it."""
-    return float(np.float32(value))
 
 
 # ---- linear ----------------------------------------------------------------------------------------------------
@@ -79,21 +74,22 @@ def _gemm(call: Call) -> Step:
 
 
 def _matmul(call: Call) -> Step:
-    """Dense: (N, features) times a constant matrix; a convolution of single cells where channels are the last axis"""
+    """Dense: (N, features) times a constant matrix; a convolution of single cells where there are more axes"""
     require(
         isinstance(call.inputs[0], Activation),
         "a constant matrix times activations is not supported; write it as activations times the transposed matrix",
     )
     x, w, rank = call.x, call.weight(1, "matrix"), len(call.x.shape) - 2
     require(w.ndim == 2, f"its matrix has shape {w.shape}; it must have two axes")
-    if rank not in spatial.CONVOLUTIONS or x.layout.axes != channels_last(2 + rank).axes:
+    if rank not in spatial.CONVOLUTIONS:
         return [Dense(_features(x, w.T))], plain(2)
-    require(w.shape[0] == x.shape[1], f"its matrix takes {w.shape[0]} channels, its input has {x.shape[1]}")
-    layer: Callable[..., Layer] = spatial.CONVOLUTIONS[rank]
-    return [layer(w.T.reshape(*w.T.shape, *(1,) * rank))], x.layout
+    axis, layer = x.layout.own_axis(-1), spatial.CONVOLUTIONS[rank]
+    require(w.shape[0] == x.shape[axis], f"its matrix takes {w.shape[0]} features, its input has {x.shape[axis]}")
+    kernel = w.T.reshape(*w.T.shape, *(1,) * rank)
+    return along(axis, 2 + rank, [layer(kernel)]), x.layout  # type: ignore[call-arg]
 
 
-_ROUTE = "; put a Flatten before it, or a convolution with a kernel of 1 in its place"
+_ROUTE = "; put a Flatten before it, or a MatMul and an Add in its place"
 
 
 def _features(x: Activation, w: np.ndarray) -> np.ndarray:
@@ -103,25 +99,12 @@ def _features(x: Activation, w: np.ndarray) -> np.ndarray:
     return x.layout.features(w)
 
 
-def _batch_norm(call: Call) -> Step:
-    """BatchNorm at inference"""
-    x = call.x
-    require(not call.attributes.get("training_mode", 0), "training_mode=1; export the model in inference mode")
-    require(call.attributes.get("spatial", 1) == 1, "spatial=0, statistics per pixel, is not supported")
-    require(x.layout.own_axis(1) == 1, f"expected channels on axis 1, got {axes_in_words(x.layout)}")
-    weight, bias, mean, var = (
-        x.layout.channels(call.weight(i, name).reshape(-1, *(1,) * (len(x.shape) - 2)), x.shape)
-        for i, name in enumerate(("scale", "bias", "mean", "variance"), 1)
-    )
-    return [BatchNorm(weight, bias, mean, var, call.attributes.get("epsilon", single(1e-5)))], x.layout
-
-
 def _add(call: Call) -> Step:
-    """Add of activations of one shape; a constant per channel becomes a bias, or a Scale"""
+    """Add of activations of one shape; a constant along one axis becomes a bias, or a Scale"""
     if len(call.activations) == len(call.inputs):
         return _sum(call)
-    x, shift = _with_constant(call)
-    return [Scale(np.ones_like(shift), shift)], x.layout
+    x, axis, shift = _with_constant(call)
+    return along(axis, len(x.shape), [Scale(np.ones_like(shift), shift)]), x.layout
 
 
 def _sum(call: Call) -> Step:
@@ -137,29 +120,29 @@ def _sum(call: Call) -> Step:
 
 
 def _sub(call: Call) -> Step:
-    """Subtract of activations of one shape; Scale, with a constant per channel"""
+    """Subtract of activations of one shape; Scale, with a constant along one axis"""
     if len(call.activations) == len(call.inputs) == 2:
         return moves.difference(call)
-    x, constant = _with_constant(call)
+    x, axis, constant = _with_constant(call)
     first = call.inputs[0] is x
     ones = np.ones_like(constant)
-    return [Scale(ones, -constant) if first else Scale(-ones, constant)], x.layout
+    return along(axis, len(x.shape), [Scale(ones, -constant) if first else Scale(-ones, constant)]), x.layout
 
 
 def _mul(call: Call) -> Step:
-    """Multiply of activations, which broadcasts; Scale, by a constant per channel"""
+    """Multiply of activations, which broadcasts; Scale, by a constant along one axis"""
     if len(call.activations) == len(call.inputs) == 2:
         return moves.product(call)
-    x, factor = _with_constant(call)
-    return [Scale(factor)], x.layout
+    x, axis, factor = _with_constant(call)
+    return along(axis, len(x.shape), [Scale(factor)]), x.layout
 
 
 def _div(call: Call) -> Step:
-    """Scale, by a constant per channel"""
-    x, divisor = _with_constant(call)
+    """Scale, by a constant along one axis"""
+    x, axis, divisor = _with_constant(call)
     require(call.inputs[0] is x, "dividing by an activation is not supported")
     require(bool(np.all(divisor)), "its divisor has zeros")
-    return [Scale(1 / divisor)], x.layout
+    return along(axis, len(x.shape), [Scale(1 / divisor)]), x.layout
 
 
 def _neg(call: Call) -> Step:
@@ -216,12 +199,12 @@ def _normalizer(call: Call) -> Step:
     return [], call.x.layout
 
 
-def _with_constant(call: Call) -> tuple[Activation, np.ndarray]:
-    """Return the activation and the constant, given in either order; the constant as one number per channel."""
+def _with_constant(call: Call) -> tuple[Activation, int, np.ndarray]:
+    """Return the activation, and the constant as an axis and one number per cell along it, given in either order."""
     constants = [value for value in call.inputs if isinstance(value, np.ndarray)]
     require(len(call.activations) == 1 and len(constants) == 1, "expected one activation and one constant")
     x, constant = call.activations[0], constants[0]
-    return x, x.layout.channels(constant.astype(np.float64), x.shape)
+    return x, *x.layout.one_axis(constant.astype(np.float64), x.shape)
 
 
 # ---- activations -----------------------------------------------------------------------------------------------
@@ -488,9 +471,10 @@ def _cast(call: Call) -> Step:
 
 
 OPERATIONS: Mapping[str, Callable[[Call], Step]] = {
+    **spatial.OPERATIONS,
     "Gemm": _gemm,
     "MatMul": _matmul,
-    "BatchNormalization": _batch_norm,
+    **norms.OPERATIONS,
     "Add": _add,
     "Sum": _sum,
     "Sub": _sub,
@@ -530,7 +514,6 @@ OPERATIONS: Mapping[str, Callable[[Call], Step]] = {
     "Cast": _cast,
     "Neg": _neg,
     **moves.OPERATIONS,
-    **spatial.OPERATIONS,
     "ai.onnx.ml.LinearClassifier": _linear_classifier,
     "ai.onnx.ml.LinearRegressor": _linear_model,
     "ai.onnx.ml.Normalizer": _normalizer,

@@ -9,6 +9,7 @@ import re
 from typing import Any
 
 from .onnx_file import DOMAINS
+from .onnx_norm_patterns import NORM_PARTS
 from .onnx_patterns import PARTS
 
 _ROUNDS = (
@@ -61,7 +62,9 @@ def unsupported(node: Any, supported: str, on_activations: bool = False) -> str:
     """Return why an operation is not supported, perhaps `on_activations` only, and the operations that are."""
     reason = f": {REASONS[kind(node)]}" if kind(node) in REASONS else ""
     where = " on activations" if on_activations else ""
-    only = ", except as a part of GELU, Mish, Softplus, Softsign or Threshold" if kind(node) in PARTS else ""
+    parts = ["GELU, Mish, Softplus, Softsign or Threshold"] if kind(node) in PARTS else []
+    parts += ["LayerNorm or RMSNorm"] if kind(node) in NORM_PARTS else []
+    only = f", except as a part of {' or of '.join(parts)}" if parts else ""
     return f"unsupported operation{where}{only}{reason}. Supported: {supported}"
 
 

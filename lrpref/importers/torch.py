@@ -24,7 +24,7 @@ from ..errors import ConversionError, LrprefError
 from ..layers import Layer
 from ..network import INPUT, Network
 from ..weights.state_dict import as_array
-from .graph import Graph, Shape, fixed_for_several, fixed_where_unproven, merged, require, verify
+from .graph import Graph, Shape, fixed_for_several, fixed_where_unproven, require, verify
 from .torch_call import Activation, Call
 from .torch_operations import (
     ACTIVATIONS,
@@ -203,11 +203,20 @@ def _twin(torch: Any, module: Any) -> Any:
         raise ConversionError("the module has lazy parameters; run it once before the import")
     if not isinstance(twin, torch.fx.GraphModule):  # that of an exported program has no other mode
         twin.eval()
+    _fix_eps(torch, twin)
     twin = twin.cpu().double()
     for part in twin.modules():
         tensors = {name: value for name, value in vars(part).items() if isinstance(value, torch.Tensor)}
         vars(part).update((name, t.cpu().double() if t.is_floating_point() else t.cpu()) for name, t in tensors.items())
     return torch.nn.Sequential(twin) if is_one_operation(twin) else twin
+
+
+def _fix_eps(torch: Any, twin: Any) -> None:
+    """Give every RMSNorm without an eps the number that torch uses in its place: that of the module's dtype."""
+    double = any(tensor.dtype == torch.float64 for tensor in twin.state_dict().values())
+    for part in twin.modules():
+        if type(part).__name__ == "RMSNorm" and getattr(part, "eps", 0) is None:
+            part.eps = torch.finfo(torch.float64 if double else torch.float32).eps
 
 
 def _copy(torch: Any, module: Any) -> Any:
@@ -354,7 +363,7 @@ class _Importer:
         call, inputs = self._call(source, result, part)
         if call.name == "log":
             self.graph.take_logarithm(inputs[0], self._readers(inputs[0]) == 1)
-        name = self._added(self._layers(source, call), inputs, names)
+        name = self.graph.add(self._layers(source, call), inputs, names, self._readers)
         shape = self.graph.shapes[name]
         require(shape == call.result, f"its output has shape {call.result}, that of lrpref's layer has {shape}")
         require(
@@ -362,15 +371,6 @@ class _Importer:
         )
         self.graph.bound += [f"{self._label(source)}: {note}" for note in call.bound]
         return name
-
-    def _added(self, layers: Sequence[Layer], read: list[str], names: list[str]) -> str:
-        """Add the layers to the graph; a constant added to the output of a layer without bias becomes its bias."""
-        if len(layers) == 1:
-            combined = merged(self.graph.layer(read[0]), layers[0])
-            if combined is not None and self._readers(read[0]) == 1:
-                self.graph.replace(read[0], combined)
-                return read[0]
-        return self.graph.add(layers, read, names)
 
     def _readers(self, name: str) -> int:
         """Return how many operations read the value of a node of the network."""
@@ -398,7 +398,8 @@ class _Importer:
     def _call(self, node: Any, result: Any, part: int | None) -> tuple[Call, list[str]]:
         """Return the operation with its arguments, and the names of the activations that it reads."""
         name, module = self._known(node)
-        names = PARAMETERS.get(_spelling(node), PARAMETERS[name]).split()
+        spelling = name if module is not None else _spelling(node)
+        names = PARAMETERS.get(spelling, PARAMETERS[name]).split()
         if isinstance(node.target, self.torch._ops.OpOverload):
             names = [RENAMED.get(each.name, each.name) for each in node.target._schema.arguments]
         told = _by_position(names, node.args) | {RENAMED.get(key, key): value for key, value in node.kwargs.items()}

@@ -15,7 +15,6 @@ import numpy as np
 
 from ..layers import (
     Add,
-    BatchNorm,
     Concat,
     Dense,
     Dropout,
@@ -28,26 +27,27 @@ from ..layers import (
 )
 from . import torch_activations as activations
 from . import torch_moves as moves
+from . import torch_norms as norms
 from . import torch_spatial as spatial
-from .graph import require
+from .graph import along, require
 from .torch_call import Activation, Call
 
 SUPPORTED = (
-    "Linear, Conv1d/2d/3d, ConvTranspose1d/2d/3d, BatchNorm1d/2d/3d, LocalResponseNorm, CELU, ELU, GELU, Hardsigmoid, "
-    "Hardswish, Hardtanh, LeakyReLU, Mish, PReLU, ReLU, ReLU6, RReLU, SELU, SiLU, Sigmoid, Softplus, Softsign, Tanh, "
-    "Threshold, clamp, Softmax and LogSoftmax over axis 1, MaxPool, AvgPool, AdaptiveAvgPool and AdaptiveMaxPool of "
-    "one to three axes, padding in every mode, Upsample and interpolate (nearest and linear), Flatten, Dropout, "
-    "Identity; the functions, methods and operators of all those; torch.log of a softmax; +, - and * of two "
-    "activations; +, -, * and / with a constant per channel; x @ weight; torch.cat along axis 1; sum, mean and amax "
-    "over axes; slices such as x[:, 1:], chunk, split, select, unbind, flip; view, reshape, squeeze, unsqueeze, "
-    "permute, transpose; PixelShuffle, PixelUnshuffle, ChannelShuffle"
+    "Linear, Conv1d/2d/3d, ConvTranspose1d/2d/3d, BatchNorm1d/2d/3d, GroupNorm, InstanceNorm1d/2d/3d, LayerNorm, "
+    "RMSNorm, LocalResponseNorm, CELU, ELU, GELU, Hardsigmoid, Hardswish, Hardtanh, LeakyReLU, Mish, PReLU, ReLU, "
+    "ReLU6, RReLU, SELU, SiLU, Sigmoid, Softplus, Softsign, Tanh, Threshold, clamp, Softmax and LogSoftmax over axis "
+    "1, MaxPool, AvgPool, AdaptiveAvgPool and AdaptiveMaxPool of one to three axes, padding in every mode, Upsample "
+    "and interpolate (nearest and linear), Flatten, Dropout, Identity; the functions, methods and operators of all "
+    "those; torch.log of a softmax; +, - and * of two activations; +, -, * and / with one number, or one per channel "
+    "or along another axis; x @ weight; torch.cat along axis 1; sum, mean and amax over axes; slices such as x[:, 1:], "
+    "chunk, split, select, unbind, flip; view, reshape, squeeze, unsqueeze, permute, transpose; PixelShuffle, "
+    "PixelUnshuffle, ChannelShuffle"
 )
 
 
 PARAMETERS: Mapping[str, str] = {
     "add": "input other alpha",
     "addmm": "input mat1 mat2 beta alpha",
-    "batch_norm": "input running_mean running_var weight bias training momentum eps",
     "cat": "tensors dim",
     "div": "input other rounding_mode",
     "dropout": "input p training inplace",
@@ -66,6 +66,7 @@ PARAMETERS: Mapping[str, str] = {
     "sub": "input other alpha",
     **activations.PARAMETERS,
     **moves.PARAMETERS,
+    **norms.PARAMETERS,
     **spatial.PARAMETERS,
 }
 """The operations, and the names of their positional arguments in order; those of a module are its attributes.
@@ -80,14 +81,12 @@ ACTIVATIONS = ("input", "other", "mat1", "tensors")
 RENAMED: Mapping[str, str] = {
     **{"self": "input", "axis": "dim", "keepdims": "keepdim", "train": "training"},
     **moves.RENAMED,
+    **norms.RENAMED,
 }
 """Other names of keyword arguments."""
 
 MODULES: Mapping[str, str] = {
     "AlphaDropout": "dropout",
-    "BatchNorm1d": "batch_norm",
-    "BatchNorm2d": "batch_norm",
-    "BatchNorm3d": "batch_norm",
     "Dropout": "dropout",
     "Dropout1d": "dropout",
     "Dropout2d": "dropout",
@@ -100,17 +99,17 @@ MODULES: Mapping[str, str] = {
     "Normalize": "standardize",  # of torchvision.transforms
     "Softmax": "softmax",
     "Softmax2d": "softmax",
-    "SyncBatchNorm": "batch_norm",
+    "StochasticDepth": "dropout",  # of torchvision.ops
     "Unflatten": "reshape",
     **activations.MODULES,
     **moves.MODULES,
+    **norms.MODULES,
     **spatial.MODULES,
 }
 """The classes of torch.nn, and the operation of each."""
 
 SPELLINGS: Mapping[str, str] = {
     "_log_softmax": "log_softmax",
-    "_native_batch_norm_legit_no_training": "batch_norm",
     "_softmax": "softmax",
     "alpha_dropout": "dropout",
     "bfloat16": "identity",
@@ -152,6 +151,7 @@ SPELLINGS: Mapping[str, str] = {
     "view_as": "reshape",
     **activations.SPELLINGS,
     **moves.SPELLINGS,
+    **norms.SPELLINGS,
     **spatial.SPELLINGS,
 }
 """The functions, methods and operators, and the operation of each; one that has the operation's name needs no line.
@@ -171,7 +171,7 @@ def operation(spelling: str) -> str | None:
 
 
 def _linear(call: Call) -> list[Layer]:
-    return [Dense(call.weight("weight"), call.constant("bias"))]
+    return spatial.product(call, call.weight("weight"), call.constant("bias"))
 
 
 def _matmul(call: Call) -> list[Layer]:
@@ -179,7 +179,7 @@ def _matmul(call: Call) -> list[Layer]:
     require(call.reads("input"), "only (activation) @ (constant) is supported, not (constant) @ (activation)")
     w = call.weight("other")
     require(w.ndim == 2, f"its constant has shape {w.shape}; it must be a matrix")
-    return [Dense(w.T)]
+    return spatial.product(call, w.T, None)
 
 
 def _addmm(call: Call) -> list[Layer]:
@@ -190,14 +190,6 @@ def _addmm(call: Call) -> list[Layer]:
         "addmm is supported as (bias per feature) + (activation) @ (weight)",
     )
     return [Dense(w.T, np.broadcast_to(b.ravel(), (w.shape[1],)).copy())]
-
-
-def _batch_norm(call: Call) -> list[Layer]:
-    require(not call["training"], "it is in training mode, so a sample's output depends on its batch")
-    require(call["running_mean"] is not None, "it has no running statistics, so a sample's output depends on its batch")
-    eps = 1e-5 if call["eps"] is None else call["eps"]
-    weight, bias = call.constant("weight"), call.constant("bias")
-    return [BatchNorm(weight, bias, call.weight("running_mean"), call.weight("running_var"), eps)]
 
 
 # ---- arithmetic ----------------------------------------------------------------------------------------------------
@@ -265,29 +257,25 @@ def _standardize(call: Call) -> list[Layer]:
 
 
 def _affine(call: Call, weight: Any, bias: Any) -> list[Layer]:
-    """Return weight * activation + bias as a layer, none for the identity."""
-    w, b = _per_channel(call, weight), _per_channel(call, bias)
-    if not b.any():
-        return [] if (w == 1).all() else [Scale(w)]
-    return [Scale(w, b)]
-
-
-def _per_channel(call: Call, constant: Any) -> np.ndarray:
-    """Return a constant operand as one number per channel, or refuse it."""
+    """Return weight * activation + bias as a layer, none for the identity; along any one axis but the samples."""
     (shape,) = call.shapes
-    c = np.asarray(constant, np.float64)
-    fits = len(shape) > 1 and np.broadcast_shapes(c.shape, shape) == shape
-    require(fits, f"a constant of shape {c.shape} changes the activation's shape {shape}; lrpref does not broadcast")
-    c = c.reshape((1,) * (len(shape) - c.ndim) + c.shape)
-    for axis in (axis for axis in range(c.ndim) if axis != 1):
-        first = c.take([0], axis)
-        require(
-            bool((c == first).all()),
-            f"a constant of shape {c.shape} has one number per {'position' if axis else 'sample'}; only one number, or "
-            "one per channel (axis 1), is supported",
-        )
-        c = first
-    return np.broadcast_to(c.ravel(), (shape[1],)).copy()
+    both = np.stack(np.broadcast_arrays(*(np.asarray(each, np.float64) for each in (weight, bias))))
+    told = both.shape[1:]
+    fits = len(shape) > 1 and np.broadcast_shapes(told, shape) == shape
+    require(fits, f"a constant of shape {told} changes the activation's shape {shape}; lrpref does not broadcast")
+    both = both.reshape(2, *(1,) * (len(shape) - len(told)), *told)
+    varying = [axis for axis in range(len(shape)) if (both != both.take([0], axis + 1)).any()]
+    require(
+        len(varying) < 2 and 0 not in varying,
+        f"a constant of shape {told} has one number per {'sample' if 0 in varying else 'position'}; only one number, "
+        "or one per channel, or per cell of another axis, is supported",
+    )
+    axis = varying[0] if varying else 1
+    first = tuple(slice(None) if k == axis else 0 for k in range(len(shape)))
+    w, b = np.broadcast_to(both[(slice(None), *first)], (2, shape[axis])).copy()
+    if not b.any():
+        return [] if (w == 1).all() else along(axis, len(shape), [Scale(w)])
+    return along(axis, len(shape), [Scale(w, b)])
 
 
 def _softmax(call: Call) -> list[Layer]:
@@ -341,7 +329,6 @@ def _cat(call: Call) -> list[Layer]:
 OPERATIONS: Mapping[str, Callable[[Call], list[Layer]]] = {
     "add": _add,
     "addmm": _addmm,
-    "batch_norm": _batch_norm,
     "cat": _cat,
     "div": _div,
     "dropout": _dropout,
@@ -359,6 +346,7 @@ OPERATIONS: Mapping[str, Callable[[Call], list[Layer]]] = {
     "sub": _sub,
     **activations.OPERATIONS,
     **moves.OPERATIONS,
+    **norms.OPERATIONS,
     **spatial.OPERATIONS,
 }
 """The conversion of each operation to a chain of layers, empty for an identity."""
