@@ -182,8 +182,8 @@ HEADER = """# Which networks can be imported
 
 Sixty small networks, written as people write them in PyTorch
 ([`tests/written_networks.py`](../tests/written_networks.py)), imported on three routes: `lrpref.from_torch`, and
-`lrpref.from_onnx` on what PyTorch's two exporters write, the older one by TorchScript (`dynamo=False`) and the newer one
-(`dynamo=True`).
+`lrpref.from_onnx` on what PyTorch's two exporters write, the older one by TorchScript (`dynamo=False`) and the newer
+one (`dynamo=True`).
 
 - **✓** means that the network was imported, and that all checks hold: the forward pass equals PyTorch's in float64; the
   relevance of LRP-0, started from a random combination of all outputs, equals gradient times input by PyTorch's

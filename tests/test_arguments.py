@@ -629,6 +629,7 @@ def test_valid_arguments_are_accepted() -> None:
 EXEMPT = {
     "crosscheck": "takes a PyTorch module; checked by explain_difference",
     "from_onnx": "reads a file",
+    "from_keras": "takes a model of Keras",
     "from_sklearn": "takes an estimator of scikit-learn",
     "from_torch": "takes a PyTorch module",
     "Map": "a type",

@@ -535,6 +535,7 @@ LAYERS: Mapping[str, Callable[[Call], list[Layer]]] = {
     "GroupNormalization": _group_norm,
     "Identity": _identity,
     "LayerNormalization": _layer_norm,
+    "LayerScale": lambda call: _affine(call, call.weight("gamma"), 0.0),  # of keras.applications
     "LeakyReLU": lambda call: [LeakyReLU(float(call.layer.negative_slope))],
     **dict.fromkeys(("MaxPooling1D", "MaxPooling2D", "MaxPooling3D"), _max_pool),
     "Multiply": _multiply,
