@@ -1154,8 +1154,8 @@ IMPORTERS = [
     Mutant(
         "a constant becomes the bias of a layer that others read too",
         "importers/onnx.py",
-        "if len(layers) == 1 and self.readers[source] == 1:",
-        "if len(layers) == 1:",
+        "self.uses[activation.name] += self.readers[value] - (activation.name in self.uses)",
+        "self.uses[activation.name] = 1",
         "tests/test_import_onnx.py::test_a_constant_becomes_the_bias_only_of_what_is_read_by_nothing_else",
         "peephole optimisers",
     ),

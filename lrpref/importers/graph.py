@@ -96,15 +96,19 @@ class Graph:
         self.bound: list[str] = []
 
     def add(
-        self, layers: Sequence[Layer], inputs: Sequence[str], names: Sequence[str], readers: Callable[[str], int]
+        self,
+        layers: Sequence[Layer],
+        inputs: Sequence[str],
+        names: Sequence[str],
+        readers: Callable[[str], int] = lambda name: 2,
     ) -> str:
         """Append a chain of layers that reads `inputs`; return the name of its last node.
 
         A permutation that undoes the one before it is left out, and a constant added to the output of a layer without
-        bias becomes its bias, if nothing else reads that output; `readers` returns how many operations read a node.
-        `names` are the preferred names of the new nodes, best first; names already in use are skipped. They are for the
-        first layer with weights, or the first one; the others are named after it. Raises ShapeError if a layer does not
-        accept its input.
+        bias becomes its bias, if nothing else reads that output; `readers` returns how many operations read a node, by
+        default more than one. `names` are the preferred names of the first layer with weights, or of the first one,
+        best first; names already in use are skipped, and other layers are named after the last. Raises ShapeError if a
+        layer does not accept its input.
         """
         read, alone = list(inputs), True
         main = next((k for k, layer in enumerate(layers) if hasattr(layer, "weight")), 0)

@@ -249,8 +249,10 @@ class _Importer:
         The layout of every input.
     at : dict of str to Activation
         The activations.
+    uses : Counter of str
+        How many operations read each node of the network.
     nodes : list of node
-        The operations, with one in place of each norm that is written as several.
+        The operations that the output depends on, with one in place of each norm that is written as several.
     patterns : dict of str to Found
         The outputs of activation functions that are written as several operations.
     """
@@ -259,13 +261,16 @@ class _Importer:
         self.onnx, self.model, self.twin, self.max_bytes = onnx, model, twin, max_bytes
         with quiet():  # NaN is refused by the layers
             self.weights = {k: v.astype(np.float64) if v.dtype.kind == "f" else v for k, v in model.constants.items()}
-        self.nodes = norms(onnx, twin.graph.node, self.weights)
-        self.patterns = activations(onnx, self.nodes, self.weights, model.opset)
+        nodes = norms(onnx, twin.graph.node, self.weights)
+        self.patterns = activations(onnx, nodes, self.weights, model.opset)
+        wanted = reached(nodes, model.output, self.patterns)
+        self.nodes = [node for node in nodes if wanted.intersection(node.output)]
         for found in self.patterns.values():
             self.weights |= found.meant
         self.known = dict(self.weights)
         self.sized: set[str] = set()
-        self.readers = Counter(name for node in model.nodes for name in node.input) + Counter([model.output])
+        self.readers = Counter(name for node in self.nodes for name in self._reads(node)) + Counter([model.output])
+        self.uses: Counter[str] = Counter()
         self.layouts = {
             name: (channels_last if _channels_last(model, name, shape) else plain)(len(shape))
             for name, shape in shapes.items()
@@ -273,16 +278,15 @@ class _Importer:
         self.own_names = {name: name if len(shapes) > 1 else INPUT for name in shapes}
         own = {name: tuple(shape[k] for k in np.argsort(self.layouts[name].axes)) for name, shape in shapes.items()}
         self.graph = Graph({self.own_names[name]: shape for name, shape in own.items()})
-        self.at = {name: Activation(self.own_names[name], own[name], self.layouts[name]) for name in own}
+        self.at: dict[str, Activation] = {}
+        for name in own:
+            self._know(name, Activation(self.own_names[name], own[name], self.layouts[name]))
         self.cells = sum(map(prod, own.values())) + sum(value.size for value in self.weights.values())
         self.work, self.patches = 0, 0
 
     def network(self) -> tuple[Network, Layout]:
         """Return the network, and the layout of the file's output."""
-        wanted = reached(self.nodes, self.model.output, self.patterns)
         for node in self.nodes:
-            if not wanted.intersection(node.output):
-                continue
             try:
                 self._operation(node)
             except (LrprefError, *UNREADABLE) as error:
@@ -363,21 +367,25 @@ class _Importer:
             self.graph.take_logarithm(call.x.name, self.readers[node.input[0]] == 1)
         read = [x.name for x in call.activations]
         self._check_size(layers, read)
-        name = self.graph.add(layers, read, self._names(node), self._readers)
-        self.at[node.output[part]] = Activation(name, self.graph.shapes[name], layout)
+        name = self.graph.add(layers, read, self._names(node), self.uses.__getitem__)
+        self._know(node.output[part], Activation(name, self.graph.shapes[name], layout))
 
     def _pattern(self, node: Any, found: Found) -> None:
         """Convert the last of several operations that compute an activation function together."""
         x = self.at[found.read]
         self._check_size([found.layer], [x.name])
-        name = self.graph.add([found.layer], [x.name], self._names(node), self._readers)
-        self.at[node.output[0]] = Activation(name, x.shape, x.layout)
+        name = self.graph.add([found.layer], [x.name], self._names(node))
+        self._know(node.output[0], Activation(name, x.shape, x.layout))
 
-    def _readers(self, name: str) -> int:
-        """Return how many operations read the value of a node of the network."""
-        same = {value for value, activation in self.at.items() if activation.name == name}
-        readers = [node for node in self.nodes if same.intersection(node.input) and not same.intersection(node.output)]
-        return len(readers) + (self.model.output in same)
+    def _reads(self, node: Any) -> Sequence[str]:
+        """Return the values that an operation reads; one that ends an activation in several operations reads one."""
+        found = self.patterns.get(node.output[0])
+        return list(node.input) if found is None else [found.read]
+
+    def _know(self, value: str, activation: Activation) -> None:
+        """Note which node computes a value of the file, and its readers; an operation without a layer is none."""
+        self.at[value] = activation
+        self.uses[activation.name] += self.readers[value] - (activation.name in self.uses)
 
     def _check_size(self, layers: Sequence[Layer], read: Sequence[str]) -> None:
         """Raise ConversionError if the layers or their outputs, including padding, need too much memory or time."""
