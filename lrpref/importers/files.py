@@ -84,8 +84,8 @@ def find_network(
 ) -> Found:
     """Read a network as `read` does, together with its metadata.
 
-    `input_shape` is the shape of one input in the file's layout, for .onnx, .keras and .h5 files without an example. For
-    a builder, it replaces the default input shape.
+    `input_shape` is the shape of one input in the file's layout, for .onnx, .keras and .h5 files without an example.
+    For a builder, it replaces the default input shape.
     """
     path = Path(path)
     if path.is_dir() or path.suffix in REFUSED:

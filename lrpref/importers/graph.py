@@ -190,8 +190,8 @@ def verify(
 ) -> None:
     """Raise ConversionError unless the network computes `expected` on `x`; the message gives the largest difference.
 
-    `original` names what computed `expected`, as in "the module"; `hint` is a possible cause for the message. `tolerance`
-    is relative to the largest output.
+    `original` names what computed `expected`, as in "the module"; `hint` is a possible cause for the message.
+    `tolerance` is relative to the largest output.
     """
     try:
         y = to_numpy(net.forward(x))

@@ -28,7 +28,7 @@ from ..errors import ConversionError, LrprefError
 from ..layers import Layer
 from ..network import INPUT, Network
 from .graph import TOLERANCE, Graph, Shape, fixed_for_several, fixed_where_unproven, require, verify
-from .keras_layers import Call, array, converted, own_axis, own_shape
+from .keras_layers import Call, array, check_known, converted, own_axis, own_shape
 
 SUFFIXES = (".keras", ".h5", ".hdf5")
 """The files that Keras reads."""
@@ -46,8 +46,8 @@ HINT = (
 def from_keras(model: Any, example: Any = None) -> Network:
     """Import a Keras model, or the model in a .keras or .h5 file.
 
-    The two forward passes must agree on an example in float64, to 1e-9 of the largest output; to 1e-4 if Keras's backend
-    computes in float32 only, as JAX does unless it is told otherwise.
+    The two forward passes must agree on an example in float64, to 1e-9 of the largest output; to 1e-4 if Keras's
+    backend computes in float32 only, as JAX does unless it is told otherwise.
 
     Parameters
     ----------
@@ -126,6 +126,11 @@ def _twin(keras: Any, model: Any) -> Any:
         f"{type(model).__name__} {model.name!r} has no graph of layers: a Sequential needs an Input or a first call, "
         "and a subclass of Model must be rewritten as keras.Model(inputs, outputs)",
     )
+    for layer in _layers(keras, model):
+        try:
+            check_known(layer)
+        except ConversionError as error:
+            raise ConversionError(f"{_label(layer)}: {error}") from error
     try:
         twin = type(model).from_config(_in_double(model.get_config()))
         twin.set_weights([array(weight).astype(np.float64) for weight in model.weights])
@@ -133,6 +138,20 @@ def _twin(keras: Any, model: Any) -> Any:
         said = (str(error).splitlines() or [type(error).__name__])[0]
         raise ConversionError(f"the model cannot be copied in float64: {said}") from error
     return twin
+
+
+def _layers(keras: Any, model: Any) -> Iterator[Any]:
+    """Yield the layers of a model, and of the models inside it, without those models."""
+    for layer in model.layers:
+        if isinstance(layer, keras.Model):
+            yield from _layers(keras, layer)
+        else:
+            yield layer
+
+
+def _label(operation: Any) -> str:
+    """Return the name and the type of a layer or operation as text."""
+    return f"layer {operation.name!r} ({type(operation).__name__})"
 
 
 def _in_double(config: Any) -> Any:
@@ -195,7 +214,7 @@ def _computed(keras: Any, model: Any, x: Mapping[str, np.ndarray]) -> list[np.nd
 
 @contextlib.contextmanager
 def _no_float32() -> Iterator[None]:
-    """Let Keras's normalisations compute in float64; they compute in float32 by a table of dtypes, whatever is asked."""
+    """Let Keras's normalisations compute in float64; a table of dtypes makes them compute in float32."""
     table = getattr(importlib.import_module("keras.src.backend.common.dtypes"), "BIT64_TO_BIT32_DTYPE", {})
     kept = dict(table)
     table.clear()
@@ -257,7 +276,7 @@ class _Importer:
         """Convert a layer, or all layers of a model that is one; return the names of the nodes with its outputs."""
         if isinstance(operation, self.keras.Model) and getattr(operation, "inputs", None):
             return self._followed(operation, read)
-        label = f"layer {operation.name!r} ({type(operation).__name__})"
+        label = _label(operation)
         try:
             shapes = tuple(self.graph.shapes[name] for name in read)
             call = Call(operation, shapes, tuple(node.arguments.args), isinstance(operation, self.keras.Layer))
