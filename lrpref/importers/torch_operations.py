@@ -367,9 +367,14 @@ OPERATIONS: Mapping[str, Callable[[Call], list[Layer]]] = {
 }
 """The conversion of each operation to a chain of layers, empty for an identity."""
 
+RECURRENT = (
+    "lrpref has no recurrent layers; for those, see Arras et al. 2017 (arXiv 1706.07206), or explain the part of the "
+    "network behind them"
+)
+
 REASONS: Mapping[str, str] = {
     **moves.REASONS,
-    **dict.fromkeys(("LSTM", "GRU", "RNN", "LSTMCell", "GRUCell", "RNNCell"), "lrpref has no recurrent layers"),
+    **dict.fromkeys(("LSTM", "GRU", "RNN", "LSTMCell", "GRUCell", "RNNCell"), RECURRENT),
     **dict.fromkeys(
         (
             "MultiheadAttention",
