@@ -313,6 +313,7 @@ def _place(coordinates: str, k: int, n: int, m: int, ratio: Fraction) -> Fractio
         "align_corners": Fraction(k * (n - 1), m - 1 if m > 1 else 1),
         "half_pixel": middle,
         "half_pixel_symmetric": middle + (n - m * ratio) / 2,
+        "pytorch_half_pixel": Fraction(0) if m == 1 else middle,
     }[coordinates]
     return min(max(x, Fraction(0)), Fraction(n - 1))
 
@@ -547,7 +548,8 @@ def _routing_share(layer: Layer, sample: tuple[np.ndarray, ...], output: Shape) 
     numbered = [part.reshape(a.shape) for part, a in zip(parts, sample, strict=True)]
     share: Any = full((int(np.prod(output)), size), 0, like=sample[0])
     if type(layer) is Concat:
-        share[np.arange(size), np.concatenate(numbered).reshape(-1)] = 1
+        axis = layer.axis - 1 if layer.axis > 0 else layer.axis
+        share[np.arange(size), np.concatenate(numbered, axis=axis).reshape(-1)] = 1
     elif isinstance(layer, Pad) and _is_own(layer):
         sides = [(0, 0), *zip(layer.border[::2], layer.border[1::2], strict=True)]
         how: Any = {"replicate": "edge", "circular": "wrap"}.get(layer.mode, layer.mode)

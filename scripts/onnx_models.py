@@ -63,8 +63,8 @@ FLOATS = ("float16", "bfloat16", "float32", "float64")
 SEVERAL = ("Add", "Concat", "Div", "Max", "Mean", "Min", "Mul", "Sub", "Sum")
 """Operators all of whose inputs are activations; of any other operator, the first is, and the others are weights."""
 
-ANY_AXES = {*OPERATORS["activations"], "Dropout", "Neg"} - {"LogSoftmax", "Softmax"}
-"""Operators on numbers one by one: an input of one axis, which networks do not take, becomes one sample."""
+ANY_AXES = {*OPERATORS["activations"], *SEVERAL, "Dropout", "Neg"} - {"Concat", "LogSoftmax", "Softmax"}
+"""Operators on numbers one by one: inputs of one axis, which networks do not take, become one sample."""
 
 
 class Case(NamedTuple):
@@ -148,10 +148,11 @@ def with_weights(case: Case) -> tuple[Any, list[np.ndarray]]:
 def outcome(case: Case) -> tuple[str, str]:
     """Return "right", "wrong" or "refused", and the reason."""
     model, inputs = with_weights(case)
-    alone = len(inputs) == 1 and inputs[0].ndim == 1 and {node.op_type for node in model.graph.node} <= ANY_AXES
+    alone = {x.ndim for x in inputs} == {1} and {node.op_type for node in model.graph.node} <= {*ANY_AXES, "Constant"}
     if alone:
-        model.graph.input[0].type.tensor_type.shape.dim.insert(0, onnx.TensorShapeProto.Dimension(dim_value=1))
-        inputs = [inputs[0][None]]
+        for value in model.graph.input:
+            value.type.tensor_type.shape.dim.insert(0, onnx.TensorShapeProto.Dimension(dim_value=1))
+        inputs = [x[None] for x in inputs]
     with tempfile.TemporaryDirectory() as folder:
         part = Path(folder) / "model.onnx"
         part.write_bytes(model.SerializeToString())

@@ -337,6 +337,7 @@ CALLS: dict[str, Call] = {
     "Sum": Call(lrpref.Sum, axes=1),
     "Mean": Call(lrpref.Mean, axes=(1, -1)),
     "Max": Call(lrpref.Max, axes=1),
+    "Concat": Call(lrpref.Concat),
     "Maximum": Call(lrpref.Maximum),
     "Minimum": Call(lrpref.Minimum),
     "Multiply": Call(lrpref.Multiply),

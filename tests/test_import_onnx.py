@@ -522,7 +522,7 @@ def test_graphs_with_branches(tmp_path: Path) -> None:
     ]
     model = proto(nodes, {"w": numbers(2, 3, 3, 3), "v": numbers(2, 3, 3, 3)}, ("N", 3, 5, 5), "all", 20)
     net = agrees(model, tmp_path, numbers(3, 3, 5, 5))
-    assert net.names == ["a", "b", "sum", "r", "three", "mean", "mean_scale", "max", "min", "all"]
+    assert net.names == ["a", "b", "sum", "r", "three", "mean_add", "mean", "max", "min", "all"]
 
 
 def test_a_constant_becomes_the_bias_only_of_what_is_read_by_nothing_else(tmp_path: Path) -> None:
@@ -1211,7 +1211,7 @@ def test_arrays_of_five_axes_are_named_in_full(tmp_path: Path) -> None:
     with pytest.raises(ConversionError, match=r"got \(N, D, H, W, C\)"):
         from_onnx(saved(chain(moved, ("BatchNormalization", {}, *ones), shape=("N", 3, 1, 2, 2)), tmp_path))
     model = chain(("Reshape", {}, np.array([0, -1] + [1] * 10)), shape=("N", *[1] * 11))
-    assert from_onnx(saved(model, tmp_path), shape=(1,) * 11).forward(np.ones((2, *(1,) * 11))).ndim == 12
+    assert from_onnx(saved(model, tmp_path)).forward(np.ones((2, *(1,) * 11))).ndim == 12
 
 
 @pytest.mark.parametrize("example", [(np.ones((2, 3)), np.ones(2)), "x", [[1.0], [2.0, 3.0]], [object()]])

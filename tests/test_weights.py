@@ -91,6 +91,7 @@ EVERY_LAYER: dict[str, tuple[Layer, int]] = {
     "Softmax": (Softmax(), 1),
     "Add": (Add(), 3),
     "Concat": (Concat(), 2),
+    "Concat along rows": (Concat(-2), 3),
     "Maximum": (layers.Maximum("equal"), 3),
     "Minimum": (layers.Minimum(), 2),
     "Subtract": (lrpref.Subtract(), 2),

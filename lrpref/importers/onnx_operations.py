@@ -326,11 +326,12 @@ def _mish(call: Call) -> Step:
 
 
 def _prelu(call: Call) -> Step:
-    """PReLU, with a constant slope, one number or one per channel"""
+    """PReLU, with a constant slope, one number or one per cell of an axis"""
     x, slope = call.x, call.weight(1, "slope")
     if slope.size == 1:
         return [PReLU(float(slope.item()))], x.layout
-    return [PReLU(x.layout.channels(slope, x.shape))], x.layout
+    axis, slopes = x.layout.one_axis(slope, x.shape)
+    return along(axis, len(x.shape), [PReLU(slopes)]), x.layout
 
 
 def _selu(call: Call) -> Step:
@@ -455,23 +456,20 @@ def _transpose(call: Call) -> Step:
 
 
 def _concat(call: Call) -> Step:
-    """Concat along channels or features"""
+    """Concat along any axis but that of the samples"""
     require(len(call.activations) == len(call.inputs), "concatenation with a constant is not supported")
     layouts = [x.layout for x in call.activations]
     axis = call.attributes["axis"]
     require(
         len({layout.axes for layout in layouts}) == 1, "cannot concatenate arrays whose axes are in different orders"
     )
-    require(
-        layouts[0].own_axis(axis) == 1,
-        f"concatenation along axis {axis} is not supported; only along channels or features",
-    )
-    layout = layouts[0]
+    layout, own = layouts[0], layouts[0].own_axis(axis)
+    require(own != 0, f"concatenation along axis {axis}, that of the samples, is not supported")
     if any(each.order is not None for each in layouts):
         sizes = [x.shape[1] for x in call.activations]
         orders = [np.arange(n) if each.order is None else each.order for n, each in zip(sizes, layouts, strict=True)]
         layout = Layout((0, 1), np.concatenate([o + sum(sizes[:k]) for k, o in enumerate(orders)]))
-    return [Concat()] if len(layouts) > 1 else [], layout
+    return [Concat(own)] if len(layouts) > 1 else [], layout
 
 
 # ---- identity at inference -------------------------------------------------------------------------------------

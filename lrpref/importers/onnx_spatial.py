@@ -206,7 +206,6 @@ def _resize(call: Call) -> Step:
     require(mode in ("nearest", "linear"), f"resizing in mode {mode!r} is not supported; only nearest and linear")
     require(not told.get("antialias", 0), "antialias=1 is not supported")
     where = told.get("coordinate_transformation_mode", "half_pixel" if call.opset > 10 else "asymmetric")
-    where = "half_pixel" if where == "pytorch_half_pixel" else where  # they differ where the output has one cell
     require(where in COORDINATES, f"resizing with coordinates {where!r} is not supported")
     sizes, factors = _sizes(call)
     given: dict[str, Any] = {"size": sizes} if factors is None else {"scale_factor": factors}

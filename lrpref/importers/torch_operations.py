@@ -41,7 +41,7 @@ SUPPORTED = (
     "axis, MaxPool, AvgPool, AdaptiveAvgPool and AdaptiveMaxPool of one to three axes, padding in every mode, Upsample "
     "and interpolate (nearest and linear), Flatten, Dropout, Identity; the functions, methods and operators of all "
     "those; torch.log of a softmax; +, - and * of two activations; +, -, * and / with one number, or one per channel "
-    "or along another axis; x @ weight; torch.cat along axis 1; sum, mean and amax over axes; slices such as x[:, 1:], "
+    "or along another axis; x @ weight; torch.cat; sum, mean and amax over axes; slices such as x[:, 1:], "
     "chunk, split, select, unbind, flip; view, reshape, squeeze, unsqueeze, permute, transpose; PixelShuffle, "
     "PixelUnshuffle, ChannelShuffle"
 )
@@ -333,11 +333,9 @@ def _cat(call: Call) -> list[Layer]:
     require(
         all(isinstance(each, Activation) for each in call["tensors"]), "concatenation with a constant is not supported"
     )
-    require(
-        (call["dim"] or 0) % len(call.result) == 1,
-        f"torch.cat along axis {call['dim'] or 0} is not supported; only along axis 1",
-    )
-    return [Concat()] if len(call.shapes) > 1 else []
+    axis = (call["dim"] or 0) % len(call.result)
+    require(axis != 0, "torch.cat along axis 0, that of the samples, is not supported")
+    return [Concat(axis)] if len(call.shapes) > 1 else []
 
 
 OPERATIONS: Mapping[str, Callable[[Call], list[Layer]]] = {

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from ..arithmetic import as_floating, check_choice, full
+from ..arithmetic import LARGEST, as_floating, check_choice, check_integer, full
 from ..backend import Array, array_namespace
-from ..errors import ShapeError
+from ..errors import ParameterError, ShapeError
 from .base import LinearLayer, Routing, Shape
 from .reduce import to_winners
 
@@ -87,27 +87,57 @@ class Subtract(LinearLayer):
 
 @dataclass(frozen=True, eq=False)
 class Concat(Routing):
-    """The inputs concatenated along axis 1 (channels or features)."""
+    """The inputs concatenated along an axis.
+
+    Parameters
+    ----------
+    axis : int, default 1
+        The axis, counted from the batch, which is axis 0 and cannot be concatenated: 1 for channels or features;
+        negative ones count from the end.
+
+    Raises
+    ------
+    ParameterError
+        If it is the axis of the batch, or not an integer.
+    """
 
     min_inputs: ClassVar[int] = 2
     max_inputs: ClassVar[int | None] = None
 
+    axis: int = 1
+
+    def __post_init__(self) -> None:
+        check_integer(self.axis, "Concat: axis", least=-LARGEST)
+        if self.axis == 0:
+            raise ParameterError("Concat: axis 0 is that of the samples; choose another one")
+
     def output_shape(self, *shapes: Shape) -> Shape:
-        """The inputs may differ in axis 1 only; the output has their sum there."""
-        if len({(shape[:1], shape[2:]) for shape in shapes}) != 1 or len(shapes[0]) < 2:
-            raise ShapeError(f"Concat: all dimensions except axis 1 must match, got {', '.join(map(str, shapes))}")
-        return (shapes[0][0], sum(shape[1] for shape in shapes), *shapes[0][2:])
+        """The inputs may differ in that axis only; the output has their sum there."""
+        axis, told = self._place(len(shapes[0])), ", ".join(map(str, shapes))
+        if len({(*shape[:axis], None, *shape[axis + 1 :]) for shape in shapes}) != 1:
+            raise ShapeError(f"Concat: all dimensions except axis {self.axis} must match, got {told}")
+        total = sum(shape[axis] for shape in shapes)
+        return (*shapes[0][:axis], total, *shapes[0][axis + 1 :])
+
+    def _place(self, rank: int) -> int:
+        """The axis, counted from 0, of arrays with this many axes; raises ShapeError if they do not have it."""
+        axis = self.axis + rank if self.axis < 0 else self.axis
+        if not 0 < axis < rank:
+            raise ShapeError(f"Concat: inputs with {rank} axes have no axis {self.axis} besides that of the samples")
+        return axis
 
     def forward(self, *inputs: Array) -> Array:
         """The concatenated inputs."""
         inputs = tuple(as_floating(a, "the input") for a in inputs)
         self.output_shape(*(tuple(a.shape) for a in inputs))
-        return array_namespace(inputs[0]).concat(inputs, axis=1)
+        return array_namespace(inputs[0]).concat(inputs, axis=self._place(inputs[0].ndim))
 
     def route(self, inputs: tuple[Array, ...], R: Array) -> tuple[Array, ...]:
         """The part of R that belongs to each input."""
-        ends = [sum(a.shape[1] for a in inputs[: k + 1]) for k in range(len(inputs))]
-        return tuple(R[:, end - a.shape[1] : end, ...] for a, end in zip(inputs, ends, strict=True))
+        axis = self._place(R.ndim)
+        ends = [sum(a.shape[axis] for a in inputs[: k + 1]) for k in range(len(inputs))]
+        before = (slice(None),) * axis
+        return tuple(R[(*before, slice(end - a.shape[axis], end), ...)] for a, end in zip(inputs, ends, strict=True))
 
 
 @dataclass(frozen=True, eq=False)

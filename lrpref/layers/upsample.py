@@ -14,7 +14,7 @@ from ..errors import ParameterError, ShapeError, shown
 from .base import Layer, LinearLayer, Routing, Shape, check_size
 from .pad import fold
 
-COORDINATES = ("half_pixel", "asymmetric", "align_corners", "half_pixel_symmetric")
+COORDINATES = ("half_pixel", "asymmetric", "align_corners", "half_pixel_symmetric", "pytorch_half_pixel")
 
 ROUNDINGS: Mapping[str, Callable[[Fraction], int]] = {
     "floor": floor,
@@ -34,7 +34,7 @@ class Upsample(Layer):
         The size of the output.
     scale_factor : float or one per axis, optional
         The size of the output divided by that of the input, which is rounded down. Give either this or `size`.
-    coordinates : {"half_pixel", "asymmetric", "align_corners", "half_pixel_symmetric"}, default "half_pixel"
+    coordinates : {"half_pixel", "asymmetric", "align_corners", ...}, default "half_pixel"
         Where the cells of the output lie on an axis of the input.
 
     Raises
@@ -107,6 +107,8 @@ def coordinate(convention: str, k: int, n: int, m: int, ratio: Fraction) -> Frac
         return k * ratio
     if convention == "align_corners":
         return Fraction(k * (n - 1), max(m - 1, 1))
+    if convention == "pytorch_half_pixel" and m == 1:
+        return Fraction(0)
     shift = Fraction(n, 2) * (1 - m * ratio / n) if convention == "half_pixel_symmetric" else 0
     return shift + (k + HALF) * ratio - HALF
 
@@ -117,7 +119,8 @@ class UpsampleNearest(Upsample, Routing):
 
     Along an axis with n cells, cell k of m lies at the coordinate k r ("asymmetric"), (k + 1/2) r - 1/2 ("half_pixel")
     or k (n - 1) / (m - 1) ("align_corners"), where r = n / m or 1 / scale_factor. "half_pixel_symmetric" centres the
-    output of a fractional scale_factor on the input. The names are those of the operator Resize of ONNX.
+    output of a fractional scale_factor on the input, and "pytorch_half_pixel" puts a single cell at 0. The names are
+    those of the operator Resize of ONNX.
 
     Parameters
     ----------
@@ -125,7 +128,7 @@ class UpsampleNearest(Upsample, Routing):
         The size of the output.
     scale_factor : float or one per axis, optional
         The size of the output divided by that of the input, which is rounded down. Give either this or `size`.
-    coordinates : {"asymmetric", "half_pixel", "align_corners", "half_pixel_symmetric"}, default "asymmetric"
+    coordinates : {"asymmetric", "half_pixel", "align_corners", ...}, default "asymmetric"
         Where the cells of the output lie.
     rounding : {"floor", "ceil", "round_prefer_floor", "round_prefer_ceil"}, default "floor"
         Which cell is nearest. The defaults are PyTorch's mode "nearest"; its mode "nearest-exact" is "half_pixel" with
@@ -184,7 +187,7 @@ class UpsampleLinear(Upsample, LinearLayer):
         The size of the output.
     scale_factor : float or one per axis, optional
         The size of the output divided by that of the input, which is rounded down. Give either this or `size`.
-    coordinates : {"half_pixel", "asymmetric", "align_corners", "half_pixel_symmetric"}, default "half_pixel"
+    coordinates : {"half_pixel", "asymmetric", "align_corners", ...}, default "half_pixel"
         Where the cells of the output lie. The default is PyTorch's; "align_corners" is its align_corners=True.
 
     Raises

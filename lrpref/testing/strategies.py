@@ -1277,7 +1277,7 @@ ROUTING: dict[str, Kind] = {
     "dropout": Kind(lambda shape: st.just(Dropout()), _one(_ANY)),
     "maximum": Kind(lambda shape: st.builds(Maximum, TIES), _alike(_ANY)),
     "minimum": Kind(lambda shape: st.builds(Minimum, TIES), _alike(_ANY)),
-    "concat": Kind(lambda shape: st.just(Concat()), _side_by_side(_ANY)),
+    "concat": Kind(lambda shape: st.sampled_from([Concat(), Concat(1 - len(shape))]), _side_by_side(_ANY)),
     "channel_shuffle": Kind(channel_shuffle, _one(samples(sizes=UP_TO_4, most=3))),
     "max": Kind(maxima, _one(samples())),
     "permute": Kind(permute, _one(samples())),
