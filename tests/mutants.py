@@ -2457,6 +2457,82 @@ SAMPLE_NORMS = [
 ]
 
 
+REACH = [
+    Mutant(
+        "a depthwise kernel of Keras in the wrong order of channels",
+        "importers/keras_layers.py",
+        "(-2, -1), (0, 1))",
+        "(-1, -2), (0, 1))",
+        "tests/test_import_keras.py::test_a_layer_computes_the_same[DepthwiseConv2D]",
+        "a slip of the pen",
+    ),
+    Mutant(
+        "an average pool of Keras counts its padding",
+        "importers/keras_layers.py",
+        "_padding(call, kernel, stride), False)",
+        "_padding(call, kernel, stride), True)",
+        "tests/test_import_keras.py::test_a_layer_computes_the_same[AveragePooling2D same]",
+        "PyTorch's average pools count it",
+    ),
+    Mutant(
+        "a flattened image of Keras has lrpref's order of features",
+        "importers/keras_layers.py",
+        "return [Permute((0, *range(2, rank), 1))] if rank > 2 else []",
+        "return []",
+        "tests/test_import_keras.py::test_names_and_the_order_of_a_flattened_image",
+        "channels last, as in TensorFlow",
+    ),
+    Mutant(
+        "the odd cell of Keras's padding comes first",
+        "importers/keras_layers.py",
+        "(total // 2, total - total // 2)",
+        "(total - total // 2, total // 2)",
+        "tests/test_import_keras.py::test_a_layer_computes_the_same[Conv2D even]",
+        "a slip of the pen",
+    ),
+    Mutant(
+        "Keras's padding of one size is kept for others",
+        "importers/keras_layers.py",
+        "if any(s > 1 for s in stride):",
+        "if False:",
+        "tests/test_import_keras.py::test_padding_that_depends_on_the_size_holds_for_that_size",
+        "a slip of the pen",
+    ),
+    Mutant(
+        "Keras's normalisations are compared in float32",
+        "importers/keras.py",
+        "table.clear()",
+        "pass",
+        "tests/test_import_keras.py::test_a_layer_computes_the_same[BatchNormalization]",
+        "Keras computes them in float32, whatever the dtype of the layer",
+    ),
+    Mutant(
+        "a StandardScaler that keeps the mean subtracts it",
+        "importers/sklearn.py",
+        "if step.with_mean else None",
+        "if step.mean_ is not None else None",
+        "tests/test_import_sklearn.py::test_the_network_computes_what_the_estimator_does[standard without mean]",
+        "an earlier version of this library",
+    ),
+    Mutant(
+        "two labels are taken for two classes",
+        "importers/sklearn.py",
+        "graph.shapes[at][1] == 1",
+        "len(model.classes_) == 2",
+        "tests/test_import_sklearn.py::test_the_network_computes_what_the_estimator_does[classifier of two labels]",
+        "an earlier version of this library",
+    ),
+    Mutant(
+        "a network of signals holds for every length",
+        "importers/graph.py",
+        "if len(shape) < 3:",
+        "if len(shape) != 4:",
+        "tests/test_import_torch.py::test_several_outputs_and_sizes[1]",
+        "an earlier version of this library",
+    ),
+]
+
+
 MUTANTS = [
     *NOT_FINITE,
     *CORNERS,
@@ -2477,6 +2553,7 @@ MUTANTS = [
     *JUDGES,
     *IMPORTERS,
     *ONNX_FORMS,
+    *REACH,
     *RELATIVE,
     *EVALUATION,
     *REPRODUCTION,

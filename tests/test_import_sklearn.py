@@ -42,6 +42,7 @@ ESTIMATORS = {
     **{f"classifier, {f}": fitted(small(activation=f)) for f in ("identity", "logistic", "relu", "tanh")},
     "binary classifier": fitted(small(), CLASSES > 0),
     "multi-label classifier": fitted(small(), np.eye(4)[np.arange(40) % 4] + np.eye(4)[(np.arange(40) + 1) % 4]),
+    "classifier of two labels": fitted(small(), np.eye(3)[CLASSES][:, :2]),
     "no hidden layer": fitted(small(hidden_layer_sizes=())),
     "regressor": fitted(small(MLPRegressor), X[:, 0]),
     "regressor of several targets": fitted(small(MLPRegressor), X[:, :2]),

@@ -884,7 +884,7 @@ def test_several_outputs_and_sizes(axes: int) -> None:
 
 @pytest.mark.parametrize("axis", [1, 2, -1])
 def test_a_softmax_along_any_axis(axis: int) -> None:
-    """Along axis 1, it is the network's head; along another one, the axes move and the logits are a node by themselves."""
+    """Along axis 1, it is the head of the network; along another one, the axes move, and there is none."""
     module = Forward(lambda m, x: F.log_softmax(m.conv(x), dim=axis), conv=nn.Conv2d(3, 4, 3))
     net = from_torch(module, torch.randn(2, 3, 6, 6))
     assert (net.head is not None) == (axis == 1)

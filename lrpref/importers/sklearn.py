@@ -77,7 +77,7 @@ def from_sklearn(estimator: Any, example: Any) -> Network:
                 at = graph.add(layers, [at], names or [name], _once)
         except LrprefError as error:
             raise ConversionError(f"{_label(name, step)}: {error}") from error
-    if _is_binary(model):
+    if hasattr(model, "predict_proba") and graph.shapes[at][1] == 1:  # p, where [1 - p, p] is returned
         one = np.ones(1, np.float32)  # exact, and no wider than the other parameters
         one_minus = graph.add([Scale(-one, one)], [at], ["one_minus"], _once)
         at = graph.add([Concat()], [one_minus, at], ["probabilities"], _once)
@@ -221,11 +221,6 @@ def _layers(function: str) -> list[Layer]:
     """Return the layers of a function's name."""
     layer = ACTIVATIONS[function]
     return [] if layer is None else [layer()]
-
-
-def _is_binary(model: Any) -> bool:
-    """Whether a classifier computes one probability p and returns [1 - p, p]."""
-    return hasattr(model, "predict_proba") and len(model.classes_) == 2
 
 
 def _hint(model: Any) -> str:
