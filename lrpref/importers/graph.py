@@ -12,7 +12,8 @@ import numpy as np
 
 from ..backend import to_numpy
 from ..errors import ConversionError, LrprefError
-from ..layers import Convolution, Dense, Flatten, Layer, LogSoftmax, Permute, Reshape, Scale, Slice, Softmax
+from ..layers import Dense, Flatten, Layer, LogSoftmax, Permute, Reshape, Scale, Slice, Softmax
+from ..layers.conv import Kernels
 from ..network import INPUT, Network
 
 Shape = tuple[int, ...]
@@ -173,7 +174,7 @@ class Graph:
 
 def merged(before: Layer | None, scale: Layer) -> Layer | None:
     """Merge a layer without bias and the addition of a constant to its output; None if the layers are anything else."""
-    if not (isinstance(scale, Scale) and isinstance(before, Dense | Convolution | Scale)):
+    if not (isinstance(scale, Scale) and isinstance(before, Dense | Kernels | Scale)):
         return None
     only_adds = scale.bias is not None and bool(np.all(np.asarray(scale.weight) == 1))
     return replace(before, bias=scale.bias) if only_adds and before.bias is None else None
