@@ -14,7 +14,7 @@ from .differences import compare, crosscheck, explain_difference
 from .fast import prepare
 from .freezing import frozen
 from .fusion import fuse, fusion_plan
-from .importers import from_onnx, from_sklearn, from_torch
+from .importers import from_keras, from_onnx, from_sklearn, from_torch
 from .layers import (
     CELU,
     ELU,
@@ -194,6 +194,7 @@ __all__ = [
     "exact",
     "explain",
     "explain_difference",
+    "from_keras",
     "from_onnx",
     "from_sklearn",
     "from_torch",

@@ -39,14 +39,15 @@ PAGE = ROOT / "docs" / "reach.md"
 FORWARD = {"torch": 1e-9, "TorchScript": 1e-5, "dynamo": 1e-5}
 GRADIENT = {"torch": 1e-10, "TorchScript": 1e-4, "dynamo": 1e-4}
 BOOKS = 1e-9
-"""The largest differences, relative to the largest number. The exporters round the weights that they combine to float32;
-`from_onnx` itself requires 1e-9 between the network and the file."""
+"""The largest differences, relative to the largest number. The exporters round the weights that they combine to
+float32; `from_onnx` itself requires 1e-9 between the network and the file."""
 
 
 class Outcome(NamedTuple):
-    """What came of one import: a refusal or another error as text, or how far the numbers are off; None if not asked."""
+    """What came of one import: an error, of lrpref or of the exporter, or how far numbers are off (None: not asked)."""
 
     error: str = ""
+    exporter: bool = False
     forward: float = 0.0
     gradient: float | None = None
     books: float = 0.0
@@ -59,7 +60,7 @@ class Outcome(NamedTuple):
     def text(self, route: str) -> str:
         """The cell of the table."""
         if self.error:
-            return "refused"
+            return "not exported" if self.exporter else "refused"
         if self.right(route):
             return "✓"
         gradient = "" if self.gradient is None else f", LRP-0 {self.gradient:.0e}"
@@ -120,39 +121,54 @@ def outcome(name: str, route: str) -> Outcome:
     except LrprefError as error:
         return Outcome(str(error))
     except Exception as error:
-        return Outcome(f"{type(error).__name__}: {error}")  # of the exporter
+        return Outcome(f"{type(error).__name__}: {error}", exporter=True)
     module, x = module.double(), tuple(each.double().requires_grad_() for each in x)
     y = lasting(module)(*x)
+    expected = y if isinstance(y, tuple) else (y,)
     given = [each.detach().numpy() for each in x]
     batch = given[0] if len(given) == 1 else tuple(given)
-    forward = relative(net(batch).reshape(y.shape), y.detach().numpy())
-    gradient, books = relevance(net, batch, x, y, not NETWORKS[name].law)
-    return Outcome("", forward, gradient, books)
+    found = net(batch) if len(expected) > 1 else (net(batch),)
+    pairs = zip(found, expected, strict=True)
+    forward = max(relative(a.reshape(b.shape), b.detach().numpy()) for a, b in pairs)
+    gradient, books = relevance(net, batch, x, expected)
+    return Outcome(forward=forward, gradient=None if NETWORKS[name].law else gradient, books=books)
 
 
-def relevance(
-    net: Network, batch: Any, x: Sequence[torch.Tensor], y: torch.Tensor, law: bool
-) -> tuple[float | None, float]:
-    """Return how far LRP-0 is from gradient times input, None if they need not be equal, and the residual of the books.
+def relevance(net: Network, batch: Any, x: Sequence[torch.Tensor], y: Sequence[torch.Tensor]) -> tuple[float, float]:
+    """Return how far LRP-0 is from gradient times input, and the residual of the books.
 
     A random combination of the logits, sum_k c_k z_k, is explained, so R_k = c_k z_k at the logits. With a Softmax, its
     gradient is that of sum_k c_k log p_k if the c_k sum to zero.
     """
-    z = net.without_head()(batch)
-    c = np.random.default_rng(20).normal(size=z.shape)
-    if isinstance(net.head, lrpref.Softmax):
-        c -= c.mean(axis=1, keepdims=True)
-        is_probability = bool(((y >= 0) & (y <= 1)).all())
-        y = y.log() if is_probability else y
-    tr = lrpref.trace(net, batch, rule="zero", seed=c * z, node=net.logits)
+    at, rng = net.activations(batch), np.random.default_rng(20)
+    seeds, nodes, combined = [], [], torch.zeros(())
+    for output, tensor in zip(net.outputs, y, strict=True):
+        node, head = logits(net, output)
+        c = rng.normal(size=at[node].shape)
+        if head is not None:
+            c -= c.mean(axis=1, keepdims=True)
+            tensor = tensor if isinstance(head, lrpref.LogSoftmax) else tensor.log()
+        seeds.append(c * at[node])
+        nodes.append(node)
+        combined = combined + (torch.from_numpy(c).reshape(tensor.shape) * tensor).sum()
+    several = {"seed": tuple(seeds)} if len(seeds) > 1 else {"seed": seeds[0], "node": nodes[0]}
+    tr = lrpref.trace(net, batch, rule="zero", **several)
     found = tr.relevance if isinstance(tr.relevance, tuple) else (tr.relevance,)
-    books = float(abs(tr.ledger.residual()).max()) / float(abs(c * z).sum())
-    if not law:
-        return None, books
-    gradients = torch.autograd.grad((torch.from_numpy(c).reshape(y.shape) * y).sum(), x)
-    expected = [(a * g).detach().numpy() for a, g in zip(x, gradients, strict=True)]
+    books = float(abs(tr.ledger.residual()).max()) / sum(float(abs(seed).sum()) for seed in seeds)
+    expected = [(a * g).detach().numpy() for a, g in zip(x, torch.autograd.grad(combined, x), strict=True)]
     largest = max(float(abs(R).max()) for R in expected)
     return max(float(abs(R - E).max()) for R, E in zip(found, expected, strict=True)) / largest, books
+
+
+def logits(net: Network, output: str) -> tuple[str, lrpref.Layer | None]:
+    """Return the node with the logits of an output, and the head after them; axes of length one may move behind it."""
+    name = output
+    while isinstance(net[name], lrpref.Flatten | lrpref.Permute | lrpref.Reshape):
+        (name,) = net.node(name).inputs
+        if isinstance(net[name], lrpref.Softmax | lrpref.LogSoftmax):
+            output = name
+    head = net[output] if isinstance(net[output], lrpref.Softmax | lrpref.LogSoftmax) else None
+    return (output, None) if head is None else (net.node(output).inputs[0], head)
 
 
 def relative(a: np.ndarray, b: np.ndarray) -> float:
@@ -164,9 +180,10 @@ def relative(a: np.ndarray, b: np.ndarray) -> float:
 
 HEADER = """# Which networks can be imported
 
-Sixty small networks, written as people write them in PyTorch ([`tests/written_networks.py`](../tests/written_networks.py)),
-imported on three routes: `lrpref.from_torch`, and `lrpref.from_onnx` on what PyTorch's two exporters write, the older one
-by TorchScript (`dynamo=False`) and the newer one (`dynamo=True`).
+Sixty small networks, written as people write them in PyTorch
+([`tests/written_networks.py`](../tests/written_networks.py)), imported on three routes: `lrpref.from_torch`, and
+`lrpref.from_onnx` on what PyTorch's two exporters write, the older one by TorchScript (`dynamo=False`) and the newer one
+(`dynamo=True`).
 
 - **✓** means that the network was imported, and that all checks hold: the forward pass equals PyTorch's in float64; the
   relevance of LRP-0, started from a random combination of all outputs, equals gradient times input by PyTorch's
@@ -207,7 +224,7 @@ def refusals(name: str, outcomes: dict[str, Outcome]) -> Iterator[str]:
 
 
 def portable(message: str) -> str:
-    """Return a message on one line, without folders and line numbers of this machine, and without the list of what is supported."""
+    """Return a message on one line, without folders, line numbers, and the list of what is supported."""
     text = re.sub(r"\S*/(\w+\.py)", r"\1", " ".join(message.split()))
     text = re.sub(r"(\.py)[:\"]?,? ?(?:line )?\d+", r"\1", text)
     text = re.sub(r"/\S+/network\.onnx", "network.onnx", text)

@@ -517,7 +517,7 @@ REFUSED: dict[str, tuple[Callable[[], Module], str]] = REFUSED_FORMS | {
     "cropping": (functional(lambda x: F.pad(x, (-1, 0, 0, 0))), r"negative padding"),
     "no statistics": (on(lambda: nn.BatchNorm2d(4, track_running_stats=False)), "no running statistics"),
     "dropout for ever": (functional(lambda x: F.dropout(x)), "this dropout is active in eval mode"),
-    "two outputs": (functional(lambda x: (x, F.relu(x))), "must return one tensor"),
+    "its input among others": (lambda: Forward(lambda m, x: (F.relu(x), x)), "returns its input"),
     "its input": (lambda: Forward(lambda m, x: x), "returns its input"),
     "control flow": (Branching, r"test_import_torch\.py:\d+: forward decides by the values of activations"),
     "a sum of sizes": (
@@ -818,3 +818,65 @@ def test_an_exported_program_of_several_inputs() -> None:
     x = torch.randn(2, 3, 8, 8), torch.randn(2, 5)
     program = torch.export.export(ImageAndTable().eval(), x)
     assert from_torch(program, x).inputs == ("image", "table")
+
+
+# ---- several outputs, and sizes of signals -------------------------------------------------------------------------
+
+
+RETURNED: dict[str, Callable[[Any, Any], Any]] = {
+    "tuple": lambda a, b: (a, b),
+    "list in a tuple": lambda a, b: (a, [b]),
+    "dict": lambda a, b: {"box": a, "class": b},
+    "twice": lambda a, b: (a, b, a),
+    "one after the other": lambda a, b: (a, F.relu(a)),
+    "chunks": lambda a, b: torch.chunk(a, 2, dim=1),
+}
+
+
+@pytest.mark.parametrize("name", RETURNED)
+def test_several_results_become_several_outputs(name: str) -> None:
+    run = RETURNED[name]
+    module = seeded(
+        lambda: Forward(
+            lambda m, x: run(m.a(F.relu(m.fc(x))), m.b(F.relu(m.fc(x)))),
+            fc=nn.Linear(5, 6), a=nn.Linear(6, 4), b=nn.Linear(6, 3),
+        )
+    )  # fmt: skip
+    x = torch.randn(4, 5)
+    net, twin = from_torch(module, x).astype(np.float64), copy.deepcopy(module).double()
+    returned = twin(x.double())
+    flat = (
+        returned.values()
+        if isinstance(returned, dict)
+        else [*returned[:1], *returned[1]]
+        if "list" in name
+        else returned
+    )
+    expected = [as_array(each) for each in dict.fromkeys(flat)]
+    found = net(as_array(x))
+    assert len(found) == len(expected) == 2
+    for a, b in zip(found, expected, strict=True):
+        assert_allclose(a, b, rtol=1e-5, atol=1e-6)
+
+
+def test_a_result_that_is_one_tensor_in_a_tuple_is_one_output() -> None:
+    net = from_torch(Forward(lambda m, x: (m.fc(x),), fc=nn.Linear(5, 2)), torch.randn(3, 5))
+    assert net.outputs == ("fc",)
+    assert net(np.ones((3, 5))).shape == (3, 2)
+
+
+@pytest.mark.parametrize("axes", [1, 2, 3])
+def test_several_outputs_and_sizes(axes: int) -> None:
+    """A kernel that is computed from the size holds for that size only, however many axes and outputs there are."""
+    pool = (None, F.avg_pool1d, F.avg_pool2d, F.avg_pool3d)[axes]
+    conv = (None, nn.Conv1d, nn.Conv2d, nn.Conv3d)[axes]
+    x = torch.randn(2, 3, *(6,) * axes)
+    fixed = Forward(lambda m, x: (pool(m.conv(x), x.shape[2:]), m.conv(x)), conv=conv(3, 4, 3, padding=1))
+    net = from_torch(fixed, x)
+    assert net.input_shape == (3, *(6,) * axes)
+    with pytest.raises(ShapeError, match="at that size; import again"):
+        net(np.ones((1, 3, *(12,) * axes)))
+    free = Forward(lambda m, x: (m.conv(x).mean(tuple(range(2, 2 + axes))), m.conv(x)), conv=conv(3, 4, 3, padding=1))
+    net = from_torch(free, x)
+    assert net.input_shape is None
+    assert net(np.ones((1, 3, *(7,) * axes)))[1].shape == (1, 4, *(7,) * axes)

@@ -520,10 +520,11 @@ REFUSED: dict[str, tuple[Callable[[], Module], str]] = {
     ),
     "weights made in forward": (images_of(lambda m, x: nn.Conv2d(4, 4, 1)(x)), r"creates a Conv2d with new parameters"),
     "dropout made in forward": (images_of(lambda m, x: nn.Dropout()(x)), "active in eval mode"),
-    "a dictionary": (
-        lambda: Forward(lambda m, x: {"out": F.relu(x)}),
-        "must return one tensor that depends on its input, not dict",
+    "a number": (
+        lambda: Forward(lambda m, x: {"out": F.relu(x), "scale": 3}),
+        "must return tensors that depend on its input: one, or several in a tuple, list or dict, not int",
     ),
+    "nothing": (lambda: Forward(lambda m, x: None), "must return tensors that depend on its input.*, not NoneType"),
     "scripted": (lambda: torch.jit.script(small()), r"before torch\.jit\.script .*torch\.onnx\.export"),
     "traced": (lambda: torch.jit.trace(small().eval(), images()), r"before torch\.jit\.script"),
 }

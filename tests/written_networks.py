@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
-import torch.nn.functional as F
+import torch.nn.functional as F  # noqa: N812
 from torch import nn
 
 
@@ -644,7 +644,7 @@ class WaveNet(nn.Module):
 
     def forward(self, x):
         x = self.start(x)
-        for i, (f, g, r) in enumerate(zip(self.filters, self.gates, self.residual)):
+        for i, (f, g, r) in enumerate(zip(self.filters, self.gates, self.residual, strict=True)):
             padded = F.pad(x, (2**i, 0))
             h = torch.tanh(f(padded)) * torch.sigmoid(g(padded))
             x = x + r(h)

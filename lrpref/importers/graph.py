@@ -150,10 +150,11 @@ class Graph:
         """Return the layer at a node; None for an input."""
         return next((layer for node, layer, _ in self.nodes if node == name), None)
 
-    def network(self, output: str) -> Network:
-        """Return the network up to the node `output`, without unused nodes; raises ConversionError."""
+    def network(self, *outputs: str) -> Network:
+        """Return the network up to these nodes, without unused nodes; raises ConversionError."""
+        several = outputs if len(outputs) > 1 else None
         try:
-            return Network(list(self._reaching(output)), inputs=self.inputs)
+            return Network(list(self._reaching(outputs)), inputs=self.inputs, outputs=several)
         except LrprefError as error:
             raise ConversionError(f"the operations do not form a valid network: {error}") from error
 
@@ -163,9 +164,9 @@ class Graph:
         wanted: Iterable[str] = chain(names, [f"{last}_{type(layer).__name__.lower()}"], further)
         return next(name for name in wanted if name not in self.shapes)
 
-    def _reaching(self, output: str) -> Iterator[tuple[str, Layer, list[str]]]:
-        """Yield the nodes that `output` depends on."""
-        wanted = {output}
+    def _reaching(self, outputs: Collection[str]) -> Iterator[tuple[str, Layer, list[str]]]:
+        """Yield the nodes that the outputs depend on."""
+        wanted = set(outputs)
         for name, _, inputs in reversed(self.nodes):
             if name in wanted:
                 wanted.update(inputs)
@@ -223,9 +224,9 @@ def fixed_where_unproven(
     net : Network
         The imported network.
     shape : tuple of int
-        The shape of the example; only images (N, C, H, W) come in several sizes.
+        The shape of the example; only signals, images and volumes (N, C, ...) come in several sizes.
     free : collection of int
-        The axes among 2 and 3 that the original leaves free.
+        The axes after the channels that the original leaves free.
     bound : sequence of str
         What was computed for the size of the example.
     prove : callable
@@ -237,21 +238,25 @@ def fixed_where_unproven(
     Network
         The same nodes; `input_shape` is set unless every size is valid.
     """
-    if len(shape) != 4:
+    if len(shape) < 3:
         return net
+
+    def fixed(sizes: Sequence[int | None], why: str) -> Network:
+        return Network(net.nodes, sizes, why, net.inputs, net.outputs if len(net.outputs) > 1 else None)
+
     if free and bound:
-        return Network(net.nodes, shape[1:], f"{bound[0]} at that size; import again with an example of your size")
+        return fixed(shape[1:], f"{bound[0]} at that size; import again with an example of your size")
     if free:
         other = larger(shape, free)
         try:
             prove(other)
         except LrprefError as error:
             why = (str(error).splitlines() or [""])[0][:200]
-            return Network(net.nodes, shape[1:], f"a check on inputs of shape {other} failed: {why}")
-    if len(free) == 2:
+            return fixed(shape[1:], f"a check on inputs of shape {other} failed: {why}")
+    if len(free) == len(shape) - 2:
         return net
     sizes = [None if axis in free else n for axis, n in enumerate(shape)]
-    return Network(net.nodes, sizes[1:], "the file declares that size; export it with free axes for other sizes")
+    return fixed(sizes[1:], "the file declares that size; export it with free axes for other sizes")
 
 
 def fixed_for_several(net: Network, shapes: Mapping[str, Shape]) -> Network:
@@ -263,11 +268,11 @@ def fixed_for_several(net: Network, shapes: Mapping[str, Shape]) -> Network:
     if not any(sizes):
         return net
     why = "a network of several inputs is checked at one size; import again with an example of your size"
-    return Network(net.nodes, sizes, why, net.inputs)
+    return Network(net.nodes, sizes, why, net.inputs, net.outputs if len(net.outputs) > 1 else None)
 
 
 def larger(shape: Shape, free: Collection[int]) -> Shape:
-    """Return the shape of one input that is more than twice as long along a free axis, and larger along the other.
+    """Return the shape of one input that is more than twice as long along a free axis, and larger along the others.
 
     >>> larger((2, 3, 8, 8), (2, 3))
     (3, 17, 10)

@@ -74,13 +74,13 @@ def from_sklearn(estimator: Any, example: Any) -> Network:
     for (name, step), chain in zip(steps, converted, strict=True):
         try:
             for names, layers in chain:
-                at = graph.add(layers, [at], names or [name])
+                at = graph.add(layers, [at], names or [name], _once)
         except LrprefError as error:
             raise ConversionError(f"{_label(name, step)}: {error}") from error
     if _is_binary(model):
         one = np.ones(1, np.float32)  # exact, and no wider than the other parameters
-        one_minus = graph.add([Scale(-one, one)], [at], ["one_minus"])
-        at = graph.add([Concat()], [one_minus, at], ["probabilities"])
+        one_minus = graph.add([Scale(-one, one)], [at], ["one_minus"], _once)
+        at = graph.add([Concat()], [one_minus, at], ["probabilities"], _once)
     net = graph.network(at)
     verify(net.astype(np.float64), x, expected, "the estimator", _hint(model))
     return net.astype(net.dtype)
@@ -115,6 +115,11 @@ def _converted(sklearn: Any, name: str, step: Any, last: bool) -> Chain:
         return convert(step)
     except LrprefError as error:
         raise ConversionError(f"{_label(name, step)}: {error}") from error
+
+
+def _once(name: str) -> int:
+    """Return how many layers read a node: the steps form a chain."""
+    return 1
 
 
 def _label(name: str, step: Any) -> str:

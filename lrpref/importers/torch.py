@@ -37,7 +37,7 @@ from .torch_operations import (
     operation,
 )
 
-RETURNS = "the module must return one tensor that depends on its input"
+RETURNS = "the module must return tensors that depend on its input: one, or several in a tuple, list or dict"
 ORIGINAL = "the module"
 HINT = (
     "possible causes are hooks, modules that change from call to call, and isinstance(x, torch.Tensor), which is False "
@@ -80,31 +80,41 @@ def from_torch(module: Any, example: Any) -> Network:
     x = _examples(torch, twin, example)
     shapes = {name: tuple(part.shape) for name, part in x.items()}
     with torch.no_grad():
-        expected = _computed(twin, x)
+        expected = _computed(torch, twin, x)
         importer = _Importer(torch, *traced(twin, x))
-        require(isinstance(expected, torch.Tensor), f"{RETURNS}, not {type(expected).__name__}")
-        net = importer.network()
-        verify(net, _arrays(net, x), as_array(expected), ORIGINAL, HINT)
+        outputs = importer.outputs()
+        net = importer.graph.network(*dict.fromkeys(outputs))
+        _verify(net, outputs, x, expected)
 
         def prove(shapes: Mapping[str, Shape]) -> None:
             random = torch.Generator().manual_seed(0)
             z = {name: torch.randn(shape, generator=random, dtype=torch.float64) for name, shape in shapes.items()}
-            verify(net, _arrays(net, z), as_array(_computed(twin, z)), ORIGINAL, HINT)
+            _verify(net, outputs, z, _computed(torch, twin, z))
 
         if len(x) > 1:
             proven = fixed_for_several(net, shapes)
         else:
-            bound = importer.graph.bound
-            proven = fixed_where_unproven(net, shapes[INPUT], (2, 3), bound, lambda shape: prove({INPUT: (1, *shape)}))
-        images = any(len(shape) == 4 for shape in shapes.values())
-        if proven.input_shape is not None or not images or importer.decided_by_samples:
-            _prove_again(torch, net, twin, x, importer.decided_by_samples)
+            bound, free = importer.graph.bound, range(2, x[INPUT].ndim)
+            proven = fixed_where_unproven(net, shapes[INPUT], free, bound, lambda shape: prove({INPUT: (1, *shape)}))
+        of_any_size = any(len(shape) > 2 for shape in shapes.values())
+        if proven.input_shape is not None or not of_any_size or importer.decided_by_samples:
+            _prove_again(torch, net, outputs, twin, x, importer.decided_by_samples)
         net = proven
     double = any(tensor.dtype == torch.float64 for tensor in module.state_dict().values())
     return net if double else net.astype(np.float32)
 
 
-def _prove_again(torch: Any, net: Network, twin: Any, x: Mapping[str, Any], otherwise: bool) -> None:
+def _verify(net: Network, outputs: Sequence[str], x: Mapping[str, Any], expected: Sequence[Any]) -> None:
+    """Raise ConversionError unless the network computes each of the expected tensors at the output of that name."""
+    require(len(outputs) == len(expected), f"the module returns {len(expected)} tensors, its trace {len(outputs)}")
+    for output, tensor in zip(outputs, expected, strict=True):
+        part = net if len(net.outputs) == 1 else net.up_to(output)
+        verify(part, _arrays(net, x), as_array(tensor), ORIGINAL, HINT)
+
+
+def _prove_again(
+    torch: Any, net: Network, outputs: Sequence[str], twin: Any, x: Mapping[str, Any], otherwise: bool
+) -> None:
     """Compare the network and the module on random samples of the example's size, if the module runs on them.
 
     Their number differs from that of the example if forward computes `otherwise` for another number. Raises
@@ -115,13 +125,13 @@ def _prove_again(torch: Any, net: Network, twin: Any, x: Mapping[str, Any], othe
     shapes = {name: (((1 if several else 2) if otherwise else len(part)), *part.shape[1:]) for name, part in x.items()}
     z = {name: torch.randn(shape, generator=random, dtype=torch.float64) for name, shape in shapes.items()}
     try:
-        expected = as_array(_computed(twin, z))
+        expected = _computed(torch, twin, z)
     except ConversionError:
         return
-    if not np.isfinite(expected).all():
+    if not all(tensor.isfinite().all() for tensor in expected):
         return
     try:
-        verify(net, _arrays(net, z), expected, ORIGINAL, HINT)
+        _verify(net, outputs, z, expected)
     except ConversionError as error:
         told = " and ".join(map(str, shapes.values()))
         why = f"on random numbers of shape {told}, instead of the example: {error}"
@@ -177,8 +187,8 @@ def _twin(torch: Any, module: Any) -> Any:
     from ._torch_trace import is_one_operation
 
     for name, part in module.named_modules():
-        words = isinstance(part, torch.nn.Embedding | torch.nn.EmbeddingBag)
-        require(not words, f"node {name!r} ({type(part).__name__}): {REASONS['Embedding']}")
+        beyond = isinstance(part, torch.nn.Embedding | torch.nn.EmbeddingBag | torch.nn.MultiheadAttention)
+        require(not beyond, f"node {name!r} ({type(part).__name__}): {REASONS.get(type(part).__name__)}")
         require(
             not isinstance(part, torch.jit.ScriptModule),
             "TorchScript modules cannot be traced; import the module before torch.jit.script or torch.jit.trace. If "
@@ -230,17 +240,28 @@ def _inner(torch: Any, module: Any) -> Any:
     return dict(module.named_children()).get(inside)
 
 
-def _computed(twin: Any, x: Mapping[str, Any]) -> Any:
-    """Return what the module computes of its inputs, which are in order."""
+def _computed(torch: Any, twin: Any, x: Mapping[str, Any]) -> list[Any]:
+    """Return the tensors that the module computes of its inputs, which are in order."""
     from ._torch_trace import Doubles, located, place_of
 
     try:
         with Doubles(), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about the code of the module
-            return twin(*(part.clone() for part in x.values()))
+            returned = twin(*(part.clone() for part in x.values()))
     except Exception as error:
         why = f"the module does not run on the example: {error}"
         raise ConversionError(located(place_of(error), why)) from error
+    tensors = _leaves(returned)
+    strange = [each for each in tensors if not isinstance(each, torch.Tensor)] or ([] if tensors else [returned])
+    require(not strange, f"{RETURNS}, not {type([*strange, None][0]).__name__}")
+    return tensors
+
+
+def _leaves(value: Any) -> list[Any]:
+    """Return what is in a value: itself, or what is in a tuple, list or dict, in order."""
+    if isinstance(value, Mapping):
+        value = list(value.values())
+    return [leaf for each in value for leaf in _leaves(each)] if isinstance(value, tuple | list) else [value]
 
 
 # ---- the graph -------------------------------------------------------------------------------------------------
@@ -264,18 +285,18 @@ class _Importer:
         ]
         self.decided_by_samples = any("samples" in kinds for kinds, _ in tracer.decisions)
 
-    def network(self) -> Network:
-        """Return the network; raises ConversionError."""
-        output, needed = None, self._needed()
+    def outputs(self) -> list[str]:
+        """Convert all nodes, and return the names of the network's nodes that hold what the module returns."""
+        found: list[str] = []
+        needed = self._needed()
         for node in self.fx_nodes:
             if node.op == "placeholder":
                 self.at[node] = node.target
             elif node.op == "output":
-                output = self._output(node)
+                found = [name for value in _leaves(node.args[0]) for name in self._output(value)]
             elif node in needed and self._is_activation(node) and (read := self._read(node)) is not None:
                 self._convert(node, *read)
-        assert output is not None
-        return self.graph.network(output)
+        return found
 
     def _needed(self) -> set[Any]:
         """Return the nodes that the output depends on, through tensors, and those that overwrite others."""
@@ -286,12 +307,15 @@ class _Importer:
                 needed.update(i for i in node.all_input_nodes if _tensors(self.torch, self.values[i]))
         return needed
 
-    def _output(self, node: Any) -> str:
-        """Return the name of the network's output."""
-        value = node.args[0]
-        require(isinstance(value, self.torch.fx.Node) and value in self.at, RETURNS)
-        require(self.at[value] not in self.graph.inputs, "the module returns its input; there is no layer to import")
-        return self.at[value]
+    def _output(self, value: Any) -> list[str]:
+        """Return the names of the nodes that hold one of the values that forward returns; several for a tuple."""
+        if isinstance(value, self.torch.fx.Node) and isinstance(self.values[value], tuple | list):
+            names = [self._part(value, i).node for i in range(len(self.values[value]))]
+        else:
+            require(isinstance(value, self.torch.fx.Node) and value in self.at, RETURNS)
+            names = [self.at[value]]
+        require(not {*names} & {*self.graph.inputs}, "the module returns its input; there is no layer to import")
+        return names
 
     def _is_activation(self, node: Any) -> bool:
         """Whether a node is a tensor, or several, that may depend on the input; sizes and other numbers are not."""
