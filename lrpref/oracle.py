@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import fields
 from fractions import Fraction
 from itertools import product
-from math import ceil, prod
+from math import ceil, floor, prod
 from typing import Any
 
 import numpy as np
@@ -29,6 +29,7 @@ from .layers import (
     DiagonalLayer,
     Dropout,
     Elementwise,
+    Extreme,
     Flatten,
     GroupNorm,
     InstanceNorm,
@@ -287,7 +288,7 @@ def _averaged(layer: Layer, shape: Shape, output: Shape, place: Index) -> Iterat
     if isinstance(layer, UpsampleLinear):
         for cell in np.ndindex(*shape[1:]):
             sides = zip(place, cell, shape[1:], output[1:], layer.ratios((1, *shape)), strict=True)
-            weight = prod(_hat(layer.align_corners, k, i, n, m, ratio) for k, i, n, m, ratio in sides)
+            weight = prod(_hat(layer.coordinates, k, i, n, m, ratio) for k, i, n, m, ratio in sides)
             if weight:
                 yield cell, Fraction(weight)
         return
@@ -298,20 +299,29 @@ def _averaged(layer: Layer, shape: Shape, output: Shape, place: Index) -> Iterat
     yield from ((cell, Fraction(1, counted)) for cell in cells)
 
 
-def _hat(align_corners: bool, k: int, i: int, n: int, m: int, ratio: Fraction) -> Fraction:
+def _hat(coordinates: str, k: int, i: int, n: int, m: int, ratio: Fraction) -> Fraction:
     """The weight of cell i of n at cell k of m: 1 at its own coordinate, falling to 0 at its neighbours'."""
-    x = Fraction(k * (n - 1), max(1, m - 1)) if align_corners else (k + Fraction(1, 2)) * ratio - Fraction(1, 2)
-    return max(Fraction(0), 1 - abs(min(max(x, Fraction(0)), Fraction(n - 1)) - i))
+    return max(Fraction(0), 1 - abs(_place(coordinates, k, n, m, ratio) - i))
+
+
+def _place(coordinates: str, k: int, n: int, m: int, ratio: Fraction) -> Fraction:
+    """The coordinate of cell k of m on an axis of n cells."""
+    half = Fraction(1, 2)
+    middle = (k + half) * ratio - half
+    x = {
+        "asymmetric": k * ratio,
+        "align_corners": Fraction(k * (n - 1), m - 1 if m > 1 else 1),
+        "half_pixel": middle,
+        "half_pixel_symmetric": middle + (n - m * ratio) / 2,
+    }[coordinates]
+    return min(max(x, Fraction(0)), Fraction(n - 1))
 
 
 def _with_padding(layer: AvgPool, shape: Shape, place: Index) -> int:
     """How many cells of the padded input a window has."""
-    ends = zip(place, layer.window.stride, layer.window.kernel, shape[1:], *_borders(layer), strict=True)
-    return prod(min(p * s + k, before + n + after) - p * s for p, s, k, n, before, after in ends)
-
-
-def _borders(layer: Any) -> tuple[Index, Index]:
-    return layer.window.padding[::2], layer.window.padding[1::2]
+    w = layer.window
+    sides = zip(place, w.kernel, w.stride, w.dilation, shape[1:], w.padding[::2], w.padding[1::2], strict=True)
+    return prod(sum(p * s + t * d < before + n + after for t in range(k)) for p, k, s, d, n, before, after in sides)
 
 
 def _cells(layer: Layer, shape: Shape, place: Index) -> Iterator[Index]:
@@ -545,14 +555,19 @@ def _routing_share(layer: Layer, sample: tuple[np.ndarray, ...], output: Shape) 
         origin = np.pad(numbered[0], sides, mode=how, **nothing).reshape(-1)
         share[np.flatnonzero(origin >= 0), origin[origin >= 0]] = 1
     elif isinstance(layer, UpsampleNearest) and _is_own(layer):
-        ratios, shift = layer.ratios((1, *sample[0].shape)), Fraction(1, 2) if layer.centred else 0
         for row, (c, *place) in enumerate(np.ndindex(*output)):
-            sides = zip(place, ratios, sample[0].shape[1:], strict=True)
-            share[row, numbered[0][(c, *(min(int((k + shift) * ratio), n - 1) for k, ratio, n in sides))]] = 1
+            sides = zip(place, sample[0].shape[1:], output[1:], layer.ratios((1, *sample[0].shape)), strict=True)
+            cell = [_rounded(layer.rounding, _place(layer.coordinates, *side)) for side in sides]
+            share[row, numbered[0][(c, *cell)]] = 1
     elif isinstance(layer, MaxPool | GlobalMaxPool | AdaptiveMaxPool) and _is_own(layer):
         for row, (c, *place) in enumerate(np.ndindex(*output)):
             cells = [(c, *cell) for cell in _cells(layer, sample[0].shape, tuple(place))]
             _send_to_winners(share[row], layer.ties, cells, sample[0], numbered[0])
+    elif isinstance(layer, Extreme) and _is_own(layer):
+        values, size = np.concatenate([layer.sign * a.reshape(-1) for a in sample]), sample[0].size
+        for row in range(size):
+            among = [(row + k * size,) for k in range(len(sample))]
+            _send_to_winners(share[row], layer.ties, among, values, np.arange(len(values)))
     elif type(layer) is Max:
         for row, (_, among) in enumerate(_reduced(layer, sample[0].shape)):
             _send_to_winners(share[row], layer.ties, among, sample[0], numbered[0])
@@ -577,6 +592,14 @@ def _send_to_winners(share: Any, ties: str, cells: list[Index], a: np.ndarray, n
     winners = winners[:1] if ties == "first" else winners
     for cell in winners:
         share[numbered[cell]] = constant(Fraction(1, len(winners)), like=share)
+
+
+def _rounded(rounding: str, x: Fraction) -> int:
+    """The cell next to the coordinate x; a half goes where the name says."""
+    if rounding in ("floor", "ceil"):
+        return floor(x) if rounding == "floor" else ceil(x)
+    down = x - floor(x) < Fraction(1, 2) or (x - floor(x) == Fraction(1, 2) and rounding == "round_prefer_floor")
+    return floor(x) if down else ceil(x)
 
 
 def _of_slice(layer: Slice, j: Index, shape: Shape) -> Index:

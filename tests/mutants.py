@@ -454,10 +454,10 @@ RANKS = [
         "tangermeme PR 95",
     ),
     Mutant(
-        "corners aligned when they should not be",
+        "cells lie where their corners are",
         "layers/upsample.py",
-        "if self.align_corners else (k + half) * ratio - half",
-        "",
+        "return shift + (k + HALF) * ratio - HALF",
+        "return k * ratio",
         "tests/test_ranks.py::test_by_hand",
         "the most frequent confusion about interpolation",
     ),

@@ -76,6 +76,8 @@ IMPORTED = {
     "LocalResponseNorm": Imported("LocalResponseNorm", "LRN"),
     "LogSoftmax": Imported("LogSoftmax", "LogSoftmax"),
     "Max": Imported("amax", "ReduceMax"),
+    "Maximum": Imported("maximum", "Max"),
+    "Minimum": Imported("minimum", "Min"),
     "Mean": Imported("mean", "ReduceMean"),
     "Multiply": Imported("mul", "Mul"),
     "Permute": Imported("permute", "Transpose"),
@@ -110,7 +112,7 @@ IMPORTED = {
 }
 
 INPUTS = {name: (np.asarray([[[[1.0, -2.0], [0.5, 4.0]]]]),) for name in CONCRETE}
-INPUTS |= {name: 2 * INPUTS[name] for name in ("Add", "Concat", "Multiply", "Subtract")}
+INPUTS |= {name: 2 * INPUTS[name] for name in ("Add", "Concat", "Maximum", "Minimum", "Multiply", "Subtract")}
 INPUTS["RMSNorm"] = (np.asarray([[[[1.0, -7.0], [0.5, 0.5]]]]),)
 INPUTS["Dense"] = (np.asarray([[1.0, -2.0]]),)
 INPUTS |= {name: (INPUTS["ReLU"][0][:, :, 0, :],) for name in CONCRETE if name.endswith("1D")}

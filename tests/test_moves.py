@@ -357,3 +357,19 @@ def test_what_is_refused(name: str) -> None:
     call, kind, message = REFUSED[name]
     with pytest.raises(kind, match=message):
         call()
+
+
+@pytest.mark.parametrize(
+    ("kind", "ties", "won"),
+    [
+        ("Maximum", "first", ([4.0, 0.0, 0.0], [0.0, 8.0, 2.0])),
+        ("Maximum", "equal", ([2.0, 0.0, 0.0], [2.0, 8.0, 2.0])),
+        ("Minimum", "first", ([4.0, 8.0, 2.0], [0.0, 0.0, 0.0])),
+        ("Minimum", "equal", ([2.0, 8.0, 2.0], [2.0, 0.0, 0.0])),
+    ],
+)
+def test_extremes_by_hand(kind: str, ties: str, won: tuple[list[float], list[float]]) -> None:
+    """Cell by cell: a tie, and twice the second input is larger, or NaN and therefore the winner of a maximum."""
+    a, b = np.array([[1.0, -1.0, 2.0]]), np.array([[1.0, 3.0, 5.0]])
+    shared = getattr(lrpref, kind)(ties).relevance((a, b), np.array([[4.0, 8.0, 2.0]]), None)
+    assert_array_equal(shared, [[won[0]], [won[1]]])

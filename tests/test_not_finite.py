@@ -122,6 +122,8 @@ LAYERS: list[Layer] = [
     LogSoftmax(),
     Concat(),
     lrpref.Subtract(),
+    lrpref.Maximum("equal"),
+    lrpref.Minimum(),
     lrpref.Multiply(),
     lrpref.Sum((1, 2)),
     lrpref.Mean(3, keepdims=True),

@@ -36,7 +36,8 @@ def as_one_row(layer: Any) -> Any:
         sizes = ((1, *w.stride), (0, 0, *w.padding), (1, *w.dilation))
         return layers.Conv2D(layer.weight[:, :, None], layer.bias, *sizes, layer.groups, taps)
     return layers.MaxPool2D(
-        (1, *w.kernel), (1, *w.stride), (0, 0, *w.padding), layer.ties, (1, *w.dilation), ceil_mode=w.ceil_mode
+        *((1, *w.kernel), (1, *w.stride), (0, 0, *w.padding), layer.ties),
+        **{"dilation": (1, *w.dilation), "ceil_mode": w.ceil_mode},
     )
 
 

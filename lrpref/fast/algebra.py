@@ -53,7 +53,7 @@ KEEPS_SIGN = (
     *(layers.SELU, layers.SiLU, layers.Softsign, layers.Tanh),
     *(layers.Flatten, layers.Dropout, layers.Concat, layers.Reshape, layers.Permute, layers.Slice),
     *(layers.PixelShuffle, layers.PixelUnshuffle, layers.ChannelShuffle, layers.LocalResponseNorm),
-    *(layers.Add, layers.Multiply, layers.Sum, layers.Mean, layers.Max),
+    *(layers.Maximum, layers.Minimum, layers.Add, layers.Multiply, layers.Sum, layers.Mean, layers.Max),
 )
 """Layers whose output is not negative where none of their inputs is."""
 

@@ -26,7 +26,7 @@ from .._support.untrusted import UNREADABLE, reason
 from ..arithmetic import quiet
 from ..backend import is_array
 from ..errors import ConversionError, LrprefError, WeightsError
-from ..layers import Convolution, Dense, Layer
+from ..layers import Convolution, Dense, Dropout, Layer
 from ..layers.window import padded
 from ..network import INPUT, Network
 from ..weights import MAX_BYTES
@@ -294,7 +294,9 @@ class _Importer:
                 raise ConversionError(f"node {label(node)!r} ({kind(node)}): {what}{place(node)}") from error
         require(self.model.output in self.at, "the output of the file does not depend on its input")
         last = self.at[self.model.output]
-        require(last.name not in self.graph.inputs, "the output of the file is its input; there is no layer to import")
+        if last.name in self.graph.inputs:  # a file of casts, or of other identities at inference
+            name = self.graph.add([Dropout(0.0)], [last.name], ["identity"])
+            last = Activation(name, last.shape, last.layout)
         require(
             last.layout.order is None,
             "the output is a flattened (N, H, W, C) image; the network would return its features in another order",

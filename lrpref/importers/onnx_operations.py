@@ -27,7 +27,9 @@ from ..layers import (
     LeakyReLU,
     LocalResponseNorm,
     LogSoftmax,
+    Maximum,
     Mean,
+    Minimum,
     Mish,
     PReLU,
     ReLU,
@@ -110,13 +112,19 @@ def _add(call: Call) -> Step:
 def _sum(call: Call) -> Step:
     """Add of activations of one shape; constants per channel become a Scale"""
     first, *others = call.activations
+    _check_alike(call)
     constants = [first.layout.channels(c.astype(float), first.shape) for c in call.inputs if isinstance(c, np.ndarray)]
-    shapes = [x.foreign for x in call.activations]
-    require(len(set(shapes)) == 1, f"cannot add arrays of different shapes: {', '.join(map(str, shapes))}")
-    require(all(x.layout.same(first.layout) for x in others), "cannot add arrays whose axes are in different orders")
     total = sum(constants, np.zeros(first.shape[1])) if constants else None
     shift = [] if total is None else [Scale(np.ones_like(total), total)]
     return [*([Add()] if others else []), *shift], first.layout
+
+
+def _check_alike(call: Call) -> None:
+    """Raise ConversionError unless the activations have one shape and one order of axes."""
+    shapes, verb = [x.foreign for x in call.activations], "add" if call.op in ("Add", "Sum", "Mean") else "compare"
+    require(len(set(shapes)) == 1, f"cannot {verb} arrays of different shapes: {', '.join(map(str, shapes))}")
+    alike = all(x.layout.same(call.activations[0].layout) for x in call.activations)
+    require(alike, f"cannot {verb} arrays whose axes are in different orders")
 
 
 def _sub(call: Call) -> Step:
@@ -230,14 +238,31 @@ def _clipped(x: Activation, low: Any, high: Any) -> Step:
 
 
 def _max(call: Call) -> Step:
-    """Clip from below by a constant; ReLU from 0"""
+    """Maximum of activations of one shape; Clip from below by a constant; ReLU from 0"""
+    if len(call.activations) == len(call.inputs):
+        return _compared(call, Maximum)
     return _clipped(*_with_number(call), None)
 
 
 def _min(call: Call) -> Step:
-    """Clip from above by a constant"""
+    """Minimum of activations of one shape; Clip from above by a constant"""
+    if len(call.activations) == len(call.inputs):
+        return _compared(call, Minimum)
     x, bound = _with_number(call)
     return _clipped(x, None, bound)
+
+
+def _compared(call: Call, layer: type[Layer]) -> Step:
+    """Return the layer that compares activations of one shape, none for a single one."""
+    _check_alike(call)
+    return [layer()] if len(call.inputs) > 1 else [], call.x.layout
+
+
+def _mean_of_several(call: Call) -> Step:
+    """Add of activations of one shape, and a Scale"""
+    layers, layout = _sum(call)
+    n = len(call.inputs)
+    return ([*layers, Scale(np.full(call.x.shape[1], 1 / n))] if n > 1 else layers), layout
 
 
 def _with_number(call: Call) -> tuple[Activation, float]:
@@ -497,6 +522,7 @@ OPERATIONS: Mapping[str, Callable[[Call], Step]] = {
     "Swish": _swish,
     "ThresholdedRelu": _thresholded_relu,
     "Max": _max,
+    "Mean": _mean_of_several,
     "Min": _min,
     "Sigmoid": _sigmoid,
     "Tanh": _tanh,

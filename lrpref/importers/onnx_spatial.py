@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from fractions import Fraction
+from math import floor
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -33,6 +35,7 @@ from ..layers import (
     UpsampleLinear,
     UpsampleNearest,
 )
+from ..layers.upsample import COORDINATES, HALF
 from .graph import Shape, require
 from .onnx_call import Call, Step
 
@@ -142,11 +145,11 @@ def _max_pool(call: Call) -> Step:
 
 
 def _average_pool(call: Call) -> Step:
-    """AvgPool of one to three axes, without dilation"""
+    """AvgPool of one to three axes"""
     layer, kernel, window = call.layer(AVERAGE_POOLS), *_pool(call)
-    require(set(window.dilation) == {1}, f"average pooling with dilation {window.dilation} is not supported")
     counts, ceil_mode = (bool(call.attributes.get(name, 0)) for name in ("count_include_pad", "ceil_mode"))
-    return [layer(kernel, window.stride, window.padding, counts, ceil_mode=ceil_mode)], call.x.layout
+    made = layer(kernel, window.stride, window.padding, counts, dilation=window.dilation, ceil_mode=ceil_mode)
+    return [made], call.x.layout
 
 
 def _pool(call: Call) -> tuple[Shape, Geometry]:
@@ -202,28 +205,15 @@ def _resize(call: Call) -> Step:
     mode = told.get("mode", "nearest")
     require(mode in ("nearest", "linear"), f"resizing in mode {mode!r} is not supported; only nearest and linear")
     require(not told.get("antialias", 0), "antialias=1 is not supported")
-    policy = told.get("keep_aspect_ratio_policy", "stretch")
-    require(policy == "stretch", f"keep_aspect_ratio_policy={policy!r} is not supported")
     where = told.get("coordinate_transformation_mode", "half_pixel" if call.opset > 10 else "asymmetric")
+    where = "half_pixel" if where == "pytorch_half_pixel" else where  # they differ where the output has one cell
+    require(where in COORDINATES, f"resizing with coordinates {where!r} is not supported")
     sizes, factors = _sizes(call)
     given: dict[str, Any] = {"size": sizes} if factors is None else {"scale_factor": factors}
     if mode == "linear":
-        require(
-            where in ("half_pixel", "pytorch_half_pixel", "align_corners"),
-            f"linear resizing with coordinates {where!r} is not supported",
-        )
-        return [UpsampleLinear(**given, align_corners=where == "align_corners")], x.layout
+        return [UpsampleLinear(**given, coordinates=where)], x.layout
     rounding = told.get("nearest_mode", "round_prefer_floor" if call.opset > 10 else "floor")
-    whole = all(m % n == 0 for n, m in zip(x.shape[2:], sizes, strict=True))
-    centred = where == "half_pixel" and rounding.startswith("round")
-    plainly = where == "asymmetric" and rounding == "floor"
-    require(
-        centred or plainly or (whole and where in ("half_pixel", "asymmetric") and rounding == "floor"),
-        f"nearest resizing with coordinates {where!r} and rounding {rounding!r} is not supported",
-    )
-    if not whole:
-        call.bound.append("which cells are nearest is computed")
-    return [UpsampleNearest(**given, centred=centred and not whole)], x.layout
+    return [UpsampleNearest(**given, coordinates=where, rounding=rounding)], x.layout
 
 
 def _sizes(call: Call) -> tuple[tuple[int, ...], tuple[float, ...] | None]:
@@ -245,6 +235,12 @@ def _sizes(call: Call) -> tuple[tuple[int, ...], tuple[float, ...] | None]:
     found = tuple(int(by_axis.get(axis, n)) for axis, n in enumerate(x.shape))
     require(found[:2] == x.shape[:2], "it resizes samples or channels; only spatial axes are supported")
     call.bound.append("the size of its output is computed")
+    policy = call.attributes.get("keep_aspect_ratio_policy", "stretch")
+    if policy != "stretch":
+        told_axes = [axis for axis in sorted(by_axis) if axis > 1]
+        factors_of = [Fraction(found[axis], x.shape[axis]) for axis in told_axes]
+        scale = min(factors_of) if policy == "not_larger" else max(factors_of)
+        found = tuple(floor(n * scale + HALF) if axis in told_axes else n for axis, n in enumerate(x.shape))
     return found[2:], None
 
 

@@ -21,6 +21,8 @@ from ..layers import (
     Flatten,
     Layer,
     LogSoftmax,
+    Maximum,
+    Minimum,
     Scale,
     Softmax,
     Subtract,
@@ -56,7 +58,9 @@ PARAMETERS: Mapping[str, str] = {
     "log": "input",
     "log_softmax": "input dim",
     "matmul": "input other",
+    "maximum": "input other",
     "mean": "input dim keepdim",
+    "minimum": "input other",
     "mul": "input other",
     "neg": "input",
     "reshape": "input",
@@ -247,6 +251,19 @@ def _div(call: Call) -> list[Layer]:
     return _affine(call, 1 / divisor.astype(np.float64), 0.0)
 
 
+def _compared(layer: type[Layer]) -> Callable[[Call], list[Layer]]:
+    """Return the conversion of a comparison of two activations."""
+
+    def convert(call: Call) -> list[Layer]:
+        require(
+            len(call.shapes) == 2 and call.shapes[0] == call.shapes[1],
+            "only two activations of one shape can be compared; use torch.clamp to compare with a number",
+        )
+        return [layer()]
+
+    return convert
+
+
 def _neg(call: Call) -> list[Layer]:
     return _affine(call, -1.0, 0.0)
 
@@ -337,7 +354,9 @@ OPERATIONS: Mapping[str, Callable[[Call], list[Layer]]] = {
     "log": lambda call: [],  # of a softmax, which becomes a LogSoftmax
     "log_softmax": _log_softmax,
     "matmul": _matmul,
+    "maximum": _compared(Maximum),
     "mean": _mean,
+    "minimum": _compared(Minimum),
     "mul": _mul,
     "neg": _neg,
     "rsub": _rsub,

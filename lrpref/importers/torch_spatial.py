@@ -217,12 +217,13 @@ def _interpolate(call: Call) -> list[Layer]:
     elif factor is not None:
         sizes = {"scale_factor": tuple(map(float, factor)) if isinstance(factor, Sequence) else float(factor)}
     if mode in ("nearest", "nearest-exact"):
-        return [UpsampleNearest(**sizes, centred=mode == "nearest-exact")]
+        exactly: dict[str, Any] = {"coordinates": "half_pixel", "rounding": "round_prefer_ceil"}
+        return [UpsampleNearest(**sizes, **(exactly if mode == "nearest-exact" else {}))]
     require(
         mode in ("linear", "bilinear", "trilinear"),
         f"interpolation in mode {mode!r} is not supported; only nearest and linear ones",
     )
-    return [UpsampleLinear(**sizes, align_corners=bool(call["align_corners"]))]
+    return [UpsampleLinear(**sizes, coordinates="align_corners" if call["align_corners"] else "half_pixel")]
 
 
 PARAMETERS: Mapping[str, str] = {

@@ -30,7 +30,7 @@ from .global_pool import (
 )
 from .hard import Clip, HardSigmoid, HardSwish, HardTanh, Softsign
 from .head import Head, LogSoftmax, Softmax
-from .join import Add, Concat, Subtract
+from .join import Add, Concat, Extreme, Maximum, Minimum, Subtract
 from .layer_norm import LastAxesNorm, LayerNorm, RMSNorm
 from .local_norm import LocalResponseNorm
 from .norm import BatchNorm, DiagonalLayer, Scale
@@ -46,8 +46,8 @@ from .upsample import Upsample, UpsampleLinear, UpsampleNearest
 
 BASES = (
     AdaptiveAvgPool, AdaptiveMaxPool, AdaptivePool, AvgPool, ChannelNorm, Conv, ConvTranspose, Convolution,
-    DiagonalLayer, Elementwise, GlobalAvgPool, GlobalMaxPool, GlobalPool, Head, LastAxesNorm, Layer, LinearLayer,
-    MaxPool, Pad, Pool, Routing, SampleNorm, Smooth, Upsample, WeightedLayer,
+    DiagonalLayer, Elementwise, Extreme, GlobalAvgPool, GlobalMaxPool, GlobalPool, Head, LastAxesNorm, Layer,
+    LinearLayer, MaxPool, Pad, Pool, Routing, SampleNorm, Smooth, Upsample, WeightedLayer,
 )  # fmt: skip
 """The base classes: kinds of layer, not layers by themselves."""
 
@@ -86,6 +86,7 @@ __all__ = [
     "Dropout",
     "ELU",
     "Elementwise",
+    "Extreme",
     "Flatten",
     "GlobalAvgPool",
     "GlobalAvgPool1D",
@@ -122,7 +123,9 @@ __all__ = [
     "Pad3D",
     "Pool",
     "Max",
+    "Maximum",
     "Mean",
+    "Minimum",
     "Multiply",
     "Permute",
     "PixelShuffle",

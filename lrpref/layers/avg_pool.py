@@ -31,6 +31,8 @@ class AvgPool(Pool, LinearLayer):
         Whether cells of the padding count in the mean.
     divisor : int, optional
         What the sum of a window is divided by; None for the number of its cells.
+    dilation : int or one per axis, default 1
+        How far the cells of a window are apart.
     ceil_mode : bool, default False
         Whether there is one more window at the end of an axis where cells would be left over. It is cut off at the
         padding, so it has fewer cells.

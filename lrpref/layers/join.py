@@ -1,14 +1,15 @@
-"""Joins of branches: Add and Subtract are linear layers with weights 1 and -1 and several inputs; Concat routes."""
+"""Joins of branches: Add and Subtract are linear layers with weights 1 and -1; Concat, Maximum and Minimum route."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import ClassVar
 
-from ..arithmetic import as_floating, full
+from ..arithmetic import as_floating, check_choice, full
 from ..backend import Array, array_namespace
 from ..errors import ShapeError
 from .base import LinearLayer, Routing, Shape
+from .reduce import to_winners
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,3 +108,83 @@ class Concat(Routing):
         """The part of R that belongs to each input."""
         ends = [sum(a.shape[1] for a in inputs[: k + 1]) for k in range(len(inputs))]
         return tuple(R[:, end - a.shape[1] : end, ...] for a, end in zip(inputs, ends, strict=True))
+
+
+@dataclass(frozen=True, eq=False)
+class Extreme(Routing):
+    """What `Maximum` and `Minimum` share: the inputs are compared cell by cell, and one of them wins.
+
+    Parameters
+    ----------
+    ties : {"first", "equal"}, default "first"
+        "first": the first of several equal inputs takes all; "equal": they share equally.
+
+    Raises
+    ------
+    ParameterError
+        If a parameter is out of range.
+    """
+
+    min_inputs: ClassVar[int] = 2
+    max_inputs: ClassVar[int | None] = None
+    sign: ClassVar[int]
+
+    ties: str = "first"
+
+    def __post_init__(self) -> None:
+        check_choice(self.ties, f"{type(self).__name__}: ties", ("first", "equal"))
+
+    def output_shape(self, *shapes: Shape) -> Shape:
+        """The inputs and the output all have the same shape."""
+        if len(set(shapes)) != 1:
+            raise ShapeError(f"{type(self).__name__} needs inputs of equal shape, got {', '.join(map(str, shapes))}")
+        return shapes[0]
+
+    def forward(self, *inputs: Array) -> Array:
+        """The winner of each cell; NaN wins against every number."""
+        inputs = tuple(as_floating(a, "the input") for a in inputs)
+        self.output_shape(*(tuple(a.shape) for a in inputs))
+        xp = array_namespace(inputs[0])
+        return self.sign * xp.max(xp.stack([self.sign * a for a in inputs], axis=-1), axis=-1)
+
+    def route(self, inputs: tuple[Array, ...], R: Array) -> tuple[Array, ...]:
+        """R goes to the input that won."""
+        rows = array_namespace(R).stack([self.sign * a for a in inputs], axis=-1)
+        shared = to_winners(rows, R[..., None], self.ties)
+        return tuple(shared[..., k] for k in range(len(inputs)))
+
+
+@dataclass(frozen=True, eq=False)
+class Maximum(Extreme):
+    """max(a_1, a_2, ...), cell by cell: relevance goes to the input that won, as in `MaxPool`.
+
+    Parameters
+    ----------
+    ties : {"first", "equal"}, default "first"
+        "first": the first of several equal inputs takes all; "equal": they share equally.
+
+    Raises
+    ------
+    ParameterError
+        If a parameter is out of range.
+    """
+
+    sign: ClassVar[int] = 1
+
+
+@dataclass(frozen=True, eq=False)
+class Minimum(Extreme):
+    """min(a_1, a_2, ...), cell by cell: relevance goes to the input that won, as in `MaxPool`.
+
+    Parameters
+    ----------
+    ties : {"first", "equal"}, default "first"
+        "first": the first of several equal inputs takes all; "equal": they share equally.
+
+    Raises
+    ------
+    ParameterError
+        If a parameter is out of range.
+    """
+
+    sign: ClassVar[int] = -1

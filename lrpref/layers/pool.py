@@ -26,6 +26,8 @@ class Pool(Layer):
         None for `kernel_size`.
     padding : int, one per axis or (before, after) per axis, default 0
         Cells around the input; smaller than the kernel.
+    dilation : int or one per axis, default 1
+        How far the cells of a window are apart.
     ceil_mode : bool, default False
         Whether there is one more window at the end of an axis where cells would be left over. It is cut off at the
         padding.
@@ -46,6 +48,7 @@ class Pool(Layer):
     kernel_size: Sizes
     stride: Sizes | None = None
     padding: Sizes = 0
+    dilation: Sizes = field(default=1, kw_only=True)
     ceil_mode: bool = field(default=False, kw_only=True)
     window: Window = field(init=False, repr=False)
 
@@ -60,19 +63,32 @@ class Pool(Layer):
                 "it must be smaller than the kernel"
             )
         check_flag(self.ceil_mode, f"{type(self).__name__}: ceil_mode")
-        window = Window(kernel, stride, padding, self.steps(), self.ceil_mode)
-        for name, value in {"kernel_size": kernel, "stride": stride, "padding": padding, "window": window}.items():
+        window = Window(kernel, stride, padding, per_axis(self.dilation, axes, "dilation"), self.ceil_mode)
+        values = {"kernel_size": kernel, "stride": stride, "padding": padding, "dilation": window.dilation}
+        for name, value in (values | {"window": window}).items():
             object.__setattr__(self, name, value)
-
-    def steps(self) -> tuple[int, ...]:
-        """How far the cells of a window are apart along each axis."""
-        return (1,) * self.axes
 
     def output_shape(self, *shapes: Shape) -> Shape:
         """(N, C, ...) -> (N, C, ...), one cell per window."""
         (shape,) = shapes
         check_axes(shape, self.axes)
-        return (*shape[:2], *self.window.output_size(shape))
+        output = self.window.output_size(shape)
+        if any(d > 1 for d in self.window.dilation) and not self._meets(shape, output):
+            raise ShapeError(
+                f"a window of {self.window.kernel} with dilation {self.window.dilation} and padding "
+                f"{self.window.padding} meets no cell of an input of shape {shape}; use less padding"
+            )
+        return (*shape[:2], *output)
+
+    def _meets(self, shape: Shape, output: Shape) -> bool:
+        """Whether each window meets a cell of the input."""
+        window = self.window
+        sides = zip(shape[2:], output, window.kernel, window.stride, window.dilation, window.padding[::2], strict=True)
+        return all(
+            any(0 <= p * s + t * d - before < n for t in range(k))
+            for n, positions, k, s, d, before in sides
+            for p in range(positions)
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,37 +123,10 @@ class MaxPool(Pool, Routing):
     """
 
     ties: str = "first"
-    dilation: Sizes = 1
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "dilation", self.steps())
         super().__post_init__()
         check_choice(self.ties, f"{type(self).__name__}: ties", ("first", "equal"))
-
-    def steps(self) -> tuple[int, ...]:
-        """The dilation."""
-        return per_axis(self.dilation, self.axes, "dilation")
-
-    def output_shape(self, *shapes: Shape) -> Shape:
-        """(N, C, ...) -> (N, C, ...), one cell per window."""
-        (shape,) = shapes
-        output = super().output_shape(shape)
-        if any(d > 1 for d in self.window.dilation) and not self._meets(shape, output[2:]):
-            raise ShapeError(
-                f"a window of {self.window.kernel} with dilation {self.window.dilation} and padding "
-                f"{self.window.padding} meets no cell of an input of shape {shape}; use less padding"
-            )
-        return output
-
-    def _meets(self, shape: Shape, output: Shape) -> bool:
-        """Whether each window meets a cell of the input."""
-        window = self.window
-        sides = zip(shape[2:], output, window.kernel, window.stride, window.dilation, window.padding[::2], strict=True)
-        return all(
-            any(0 <= p * s + t * d - before < n for t in range(k))
-            for n, positions, k, s, d, before in sides
-            for p in range(positions)
-        )
 
     def forward(self, *inputs: Array) -> Array:
         """The largest value of each window."""

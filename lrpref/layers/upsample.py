@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import product
-from math import floor
+from math import ceil, floor
 
-from ..arithmetic import as_floating, as_fraction, check_flag, constant, full, is_integer, is_number, zeros_like
+from ..arithmetic import as_floating, as_fraction, check_choice, constant, full, is_integer, is_number, zeros_like
 from ..backend import Array, array_namespace
 from ..errors import ParameterError, ShapeError, shown
 from .base import Layer, LinearLayer, Routing, Shape, check_size
 from .pad import fold
+
+COORDINATES = ("half_pixel", "asymmetric", "align_corners", "half_pixel_symmetric")
+
+ROUNDINGS: Mapping[str, Callable[[Fraction], int]] = {
+    "floor": floor,
+    "ceil": ceil,
+    "round_prefer_floor": lambda x: ceil(x - HALF),
+    "round_prefer_ceil": lambda x: floor(x + HALF),
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,18 +34,22 @@ class Upsample(Layer):
         The size of the output.
     scale_factor : float or one per axis, optional
         The size of the output divided by that of the input, which is rounded down. Give either this or `size`.
+    coordinates : {"half_pixel", "asymmetric", "align_corners", "half_pixel_symmetric"}, default "half_pixel"
+        Where the cells of the output lie on an axis of the input.
 
     Raises
     ------
     ParameterError
-        If a parameter is out of range, or not exactly one of the two is given.
+        If a parameter is out of range, or not exactly one of the first two is given.
     """
 
     size: int | tuple[int, ...] | None = None
     scale_factor: float | tuple[float, ...] | None = None
+    coordinates: str = "half_pixel"
 
     def __post_init__(self) -> None:
         name = type(self).__name__
+        check_choice(self.coordinates, f"{name}: coordinates", COORDINATES)
         if (self.size is None) == (self.scale_factor is None):
             raise ParameterError(f"{name} takes either size or scale_factor")
         for what in ("size", "scale_factor"):
@@ -77,13 +90,34 @@ class Upsample(Layer):
             raise ShapeError(f"{type(self).__name__} is for {len(values)} spatial axes, the input has shape {shape}")
         return values  # type: ignore[return-value]
 
+    def sides(self, shape: Shape) -> Iterator[tuple[int, int, list[Fraction]]]:
+        """For each spatial axis, yield it, its size n, and where the cells of the output lie on it, in [0, n - 1]."""
+        sizes = zip(shape[2:], self.output_shape(shape)[2:], self.ratios(shape), strict=True)
+        for axis, (n, m, ratio) in enumerate(sizes, 2):
+            places = (coordinate(self.coordinates, k, n, m, ratio) for k in range(m))
+            yield axis, n, [min(max(x, Fraction(0)), Fraction(n - 1)) for x in places]
+
+
+HALF = Fraction(1, 2)
+
+
+def coordinate(convention: str, k: int, n: int, m: int, ratio: Fraction) -> Fraction:
+    """Return where cell k of an axis of m cells lies on the axis of n cells that is resized, which may be beyond it."""
+    if convention == "asymmetric":
+        return k * ratio
+    if convention == "align_corners":
+        return Fraction(k * (n - 1), max(m - 1, 1))
+    shift = Fraction(n, 2) * (1 - m * ratio / n) if convention == "half_pixel_symmetric" else 0
+    return shift + (k + HALF) * ratio - HALF
+
 
 @dataclass(frozen=True, eq=False)
 class UpsampleNearest(Upsample, Routing):
     """Each cell of the output is a copy of the nearest cell of the input, to which its relevance returns.
 
-    Along an axis, cell k copies cell floor(k ratio), where the ratio is the size of the input over that of the output,
-    or 1 / scale_factor (PyTorch's mode "nearest").
+    Along an axis with n cells, cell k of m lies at the coordinate k r ("asymmetric"), (k + 1/2) r - 1/2 ("half_pixel")
+    or k (n - 1) / (m - 1) ("align_corners"), where r = n / m or 1 / scale_factor. "half_pixel_symmetric" centres the
+    output of a fractional scale_factor on the input. The names are those of the operator Resize of ONNX.
 
     Parameters
     ----------
@@ -91,8 +125,11 @@ class UpsampleNearest(Upsample, Routing):
         The size of the output.
     scale_factor : float or one per axis, optional
         The size of the output divided by that of the input, which is rounded down. Give either this or `size`.
-    centred : bool, default False
-        Whether cell k copies floor((k + 1/2) ratio) instead (PyTorch's mode "nearest-exact").
+    coordinates : {"asymmetric", "half_pixel", "align_corners", "half_pixel_symmetric"}, default "asymmetric"
+        Where the cells of the output lie.
+    rounding : {"floor", "ceil", "round_prefer_floor", "round_prefer_ceil"}, default "floor"
+        Which cell is nearest. The defaults are PyTorch's mode "nearest"; its mode "nearest-exact" is "half_pixel" with
+        "round_prefer_ceil".
 
     Raises
     ------
@@ -106,11 +143,12 @@ class UpsampleNearest(Upsample, Routing):
     array([[[1., 1., 2., 2.]]])
     """
 
-    centred: bool = False
+    coordinates: str = "asymmetric"
+    rounding: str = "floor"
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_flag(self.centred, "UpsampleNearest: centred")
+        check_choice(self.rounding, "UpsampleNearest: rounding", tuple(ROUNDINGS))
 
     def forward(self, *inputs: Array) -> Array:
         """The copies."""
@@ -129,18 +167,16 @@ class UpsampleNearest(Upsample, Routing):
 
     def _sources(self, shape: Shape) -> Iterator[tuple[int, list[int]]]:
         """For each spatial axis, yield it and the cell that each output cell copies."""
-        sides = zip(shape[2:], self.output_shape(shape)[2:], self.ratios(shape), strict=True)
-        shift = Fraction(1, 2) if self.centred else 0
-        for axis, (n, m, ratio) in enumerate(sides):
-            yield axis + 2, [min(floor((k + shift) * ratio), n - 1) for k in range(m)]
+        for axis, _, places in self.sides(shape):
+            yield axis, [ROUNDINGS[self.rounding](x) for x in places]
 
 
 @dataclass(frozen=True, eq=False)
 class UpsampleLinear(Upsample, LinearLayer):
     """Linear interpolation along each spatial axis: "linear", "bilinear" and "trilinear" in PyTorch.
 
-    Along an axis with n cells, cell k of the output lies at the coordinate x = (k + 1/2) ratio - 1/2, at least 0, and
-    is (1 - t) a_i + t a_(i+1) with i = floor(x) and t = x - i. With `align_corners` it lies at k (n - 1) / (m - 1).
+    A cell of the output that lies at the coordinate x of an axis is (1 - t) a_i + t a_(i+1) with i = floor(x) and
+    t = x - i; coordinates beyond the first and the last cell are moved to these. `UpsampleNearest` describes them.
 
     Parameters
     ----------
@@ -148,8 +184,8 @@ class UpsampleLinear(Upsample, LinearLayer):
         The size of the output.
     scale_factor : float or one per axis, optional
         The size of the output divided by that of the input, which is rounded down. Give either this or `size`.
-    align_corners : bool, default False
-        Whether the first and the last cell of the output lie at those of the input.
+    coordinates : {"half_pixel", "asymmetric", "align_corners", "half_pixel_symmetric"}, default "half_pixel"
+        Where the cells of the output lie. The default is PyTorch's; "align_corners" is its align_corners=True.
 
     Raises
     ------
@@ -162,12 +198,6 @@ class UpsampleLinear(Upsample, LinearLayer):
     >>> UpsampleLinear(scale_factor=2).forward(np.array([[[0.0, 4.0]]]))
     array([[[0., 1., 3., 4.]]])
     """
-
-    align_corners: bool = False
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_flag(self.align_corners, "UpsampleLinear: align_corners")
 
     def parameters(self, *inputs: Array) -> tuple[Array, Array | None]:
         """The weight of each neighbour of each output cell: shape (neighbours, *size); 0 where there is none."""
@@ -217,17 +247,12 @@ class UpsampleLinear(Upsample, LinearLayer):
 
     def _corners(self, shape: Shape) -> Iterator[tuple[list[tuple[int, Fraction]], ...]]:
         """For each neighbour of a cell, yield along each axis the (source, weight) of every output cell."""
-        output, ratios = self.output_shape(shape)[2:], self.ratios(shape)
-        sides = [self._along(n, m, ratio) for n, m, ratio in zip(shape[2:], output, ratios, strict=True)]
+        sides = [[_neighbours(x, n) for x in places] for _, n, places in self.sides(shape)]
         for which in product((0, 1), repeat=len(sides)):
             yield tuple([pair[k] for pair in side] for k, side in zip(which, sides, strict=True))
 
-    def _along(self, n: int, m: int, ratio: Fraction) -> list[tuple[tuple[int, Fraction], tuple[int, Fraction]]]:
-        """The two neighbours of each of m output cells along an axis with n cells, and their weights."""
-        found, half = [], Fraction(1, 2)
-        for k in range(m):
-            x = Fraction(k * (n - 1), max(m - 1, 1)) if self.align_corners else (k + half) * ratio - half
-            x = min(max(x, Fraction(0)), Fraction(n - 1))
-            i = floor(x)
-            found.append(((i, 1 - x + i), (min(i + 1, n - 1), x - i)))
-        return found
+
+def _neighbours(x: Fraction, n: int) -> tuple[tuple[int, Fraction], tuple[int, Fraction]]:
+    """The cells of an axis with n cells on either side of the coordinate x, and their weights."""
+    i = floor(x)
+    return (i, 1 - x + i), (min(i + 1, n - 1), x - i)

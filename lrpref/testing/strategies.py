@@ -85,11 +85,13 @@ from ..layers import (
     LeakyReLU,
     LocalResponseNorm,
     Max,
+    Maximum,
     MaxPool,
     MaxPool1D,
     MaxPool2D,
     MaxPool3D,
     Mean,
+    Minimum,
     Mish,
     Multiply,
     Pad,
@@ -120,6 +122,7 @@ from ..layers import (
     UpsampleNearest,
 )
 from ..layers.base import Shape
+from ..layers.upsample import COORDINATES, ROUNDINGS
 from ..network import INPUT, Network
 from ..rules import Rule
 from .cases import LayerCase, NetworkCase
@@ -566,10 +569,15 @@ def max_pool(draw: Any, shape: Any, *, ties: Any = TIES) -> MaxPool:
     """
     shape = drawn(draw, shape)
     kernel, stride, padding = draw(_pool_geometry(shape, (1, 2, 3)))
-    wide = not any(padding) and all(2 * k - 1 <= n for k, n in zip(kernel, shape[2:], strict=True))
     kind = (MaxPool1D, MaxPool2D, MaxPool3D)[_spatial_axes(shape) - 1]
-    dilation = draw(st.sampled_from([1, 2])) if wide else 1
-    return kind(kernel, stride, padding, drawn(draw, ties), dilation, ceil_mode=draw(EITHER))
+    dilation, ceil_mode = draw(_gaps(shape, kernel, padding)), draw(EITHER)
+    return kind(kernel, stride, padding, drawn(draw, ties), dilation=dilation, ceil_mode=ceil_mode)
+
+
+def _gaps(shape: Shape, kernel: Shape, padding: Shape) -> Strategy[int]:
+    """A dilation of a pool: 1, or 2 where windows without padding fit."""
+    wide = not any(padding) and all(2 * k - 1 <= n for k, n in zip(kernel, shape[2:], strict=True))
+    return st.sampled_from([1, 2] if wide else [1])
 
 
 @st.composite
@@ -591,7 +599,8 @@ def avg_pool(draw: Any, shape: Any, *, count_include_pad: Any = EITHER) -> AvgPo
     kernel, stride, padding = draw(_pool_geometry(shape, (1, 2, 4) if count and not ceil_mode else (1, 2)))
     kind = (AvgPool1D, AvgPool2D, AvgPool3D)[_spatial_axes(shape) - 1]
     divisor = draw(st.sampled_from([None, None, 2]))
-    return kind(kernel, stride, padding, count_include_pad=count, divisor=divisor, ceil_mode=ceil_mode)
+    dilation = 1 if ceil_mode else draw(_gaps(shape, kernel, padding))
+    return kind(kernel, stride, padding, count, divisor, dilation=dilation, ceil_mode=ceil_mode)
 
 
 def global_avg_pool(shape: Shape) -> Strategy[GlobalAvgPool]:
@@ -660,6 +669,9 @@ def adaptive_max_pool(shape: Shape, *, ties: Any = TIES) -> Strategy[AdaptiveMax
     return st.builds(kind, _per_axis(shape, UP_TO_3), _strategy(ties))
 
 
+ROUNDED = st.sampled_from(list(ROUNDINGS))
+
+
 def upsample(shape: Shape, *, linear: bool = False) -> Strategy[Upsample]:
     """Resizing to up to five cells per axis, or to a multiple; interpolation only to multiples, with dyadic weights.
 
@@ -677,8 +689,8 @@ def upsample(shape: Shape, *, linear: bool = False) -> Strategy[Upsample]:
     multiple = st.sampled_from([2, 1, 4])
     if linear:
         return st.builds(UpsampleLinear, scale_factor=multiple)
-    size = _per_axis(shape, UP_TO_5)
-    return st.builds(UpsampleNearest, scale_factor=multiple) | st.builds(UpsampleNearest, size=size, centred=EITHER)
+    size, how = _per_axis(shape, UP_TO_5), {"coordinates": st.sampled_from(COORDINATES), "rounding": ROUNDED}
+    return st.builds(UpsampleNearest, scale_factor=multiple) | st.builds(UpsampleNearest, size=size, **how)
 
 
 @st.composite
@@ -1263,6 +1275,8 @@ ROUTING: dict[str, Kind] = {
     "flatten": Kind(lambda shape: st.just(Flatten()), _one(spatial())),
     "pad": Kind(pad, _one(spatial())),
     "dropout": Kind(lambda shape: st.just(Dropout()), _one(_ANY)),
+    "maximum": Kind(lambda shape: st.builds(Maximum, TIES), _alike(_ANY)),
+    "minimum": Kind(lambda shape: st.builds(Minimum, TIES), _alike(_ANY)),
     "concat": Kind(lambda shape: st.just(Concat()), _side_by_side(_ANY)),
     "channel_shuffle": Kind(channel_shuffle, _one(samples(sizes=UP_TO_4, most=3))),
     "max": Kind(maxima, _one(samples())),

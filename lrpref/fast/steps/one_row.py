@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from ...backend import Array, array_namespace
@@ -21,8 +21,8 @@ def of_one_row(layer: Layer) -> Layer | None:
         return Conv2D(weight, layer.bias, stride, (0, 0, *w.padding), dilation, layer.groups, taps)
     if type(layer) is MaxPool1D:
         w = layer.window
-        pool = MaxPool2D((1, *w.kernel), (1, *w.stride), (0, 0, *w.padding), layer.ties, (1, *w.dilation))
-        return replace(pool, ceil_mode=layer.ceil_mode)
+        sizes, dilation = ((1, *w.kernel), (1, *w.stride), (0, 0, *w.padding)), (1, *w.dilation)
+        return MaxPool2D(*sizes, layer.ties, dilation=dilation, ceil_mode=layer.ceil_mode)
     return GlobalAvgPool2D() if type(layer) is GlobalAvgPool1D else None
 
 
