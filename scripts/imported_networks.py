@@ -182,8 +182,8 @@ HEADER = """# Which networks can be imported
 
 Sixty small networks, written as people write them in PyTorch
 ([`tests/written_networks.py`](../tests/written_networks.py)), imported on three routes: `lrpref.from_torch`, and
-`lrpref.from_onnx` on what PyTorch's two exporters write, the older one by TorchScript (`dynamo=False`) and the newer one
-(`dynamo=True`).
+`lrpref.from_onnx` on what PyTorch's two exporters write, the older one by TorchScript (`dynamo=False`) and the newer
+one (`dynamo=True`).
 
 - **✓** means that the network was imported, and that all checks hold: the forward pass equals PyTorch's in float64; the
   relevance of LRP-0, started from a random combination of all outputs, equals gradient times input by PyTorch's
@@ -192,7 +192,8 @@ Sixty small networks, written as people write them in PyTorch
   import itself proves 1e-9 between the network and the file.
 - **LRP-0 = gradient times input** is a law of networks whose functions are linear or have a constant slope around the
   input and pass through zero. The column says "yes", or why it is not one; then forward pass and books are checked.
-- **refused** means that no network was returned. The [messages](#refusals) are below.
+- **refused** means that lrpref returned no network, **not exported** that PyTorch could not write the file. The
+  [messages](#refusals) are below.
 
 `python scripts/imported_networks.py` writes this page. {date}, lrpref {version}, torch {torch}, onnx {onnx}: {counts}.
 
@@ -225,10 +226,12 @@ def refusals(name: str, outcomes: dict[str, Outcome]) -> Iterator[str]:
 
 def portable(message: str) -> str:
     """Return a message on one line, without folders, line numbers, and the list of what is supported."""
-    text = re.sub(r"\S*/(\w+\.py)", r"\1", " ".join(message.split()))
+    text = re.sub(r"\x1b\[\d*m", "", " ".join(message.split()))  # colours
+    text = re.sub(r"\S*/(\w+\.py)", r"\1", text)
     text = re.sub(r"(\.py)[:\"]?,? ?(?:line )?\d+", r"\1", text)
     text = re.sub(r"/\S+/network\.onnx", "network.onnx", text)
-    return text.partition(" Supported: ")[0][:500]
+    text = text.partition(" Supported: ")[0]
+    return text if len(text) <= 300 else f"{text[:300]} ..."
 
 
 def main(names: Sequence[str]) -> int:
@@ -248,7 +251,8 @@ def main(names: Sequence[str]) -> int:
         print(table[-1], flush=True)
     print("\n".join(["", *messages, "", str(right)]))
     if not names:
-        counts = ", ".join(f"{count} of {len(NETWORKS)} by {route}" for route, count in right.items())
+        told = {"torch": "from_torch", "TorchScript": "ONNX with TorchScript", "dynamo": "ONNX with dynamo"}
+        counts = ", ".join(f"{count} of {len(NETWORKS)} by {told[route]}" for route, count in right.items())
         versions = {
             "version": lrpref.__version__,
             "torch": torch.__version__.partition("+")[0],

@@ -512,7 +512,7 @@ REFUSED: dict[str, tuple[Callable[[], Module], str]] = REFUSED_FORMS | {
     "alpha": (functional(lambda x: torch.add(x, F.relu(x), alpha=2)), r"alpha = 2"),
     "broadcast": (functional(lambda x: x + x.mean((2, 3), keepdim=True)), r"activations of shapes .*6, 6.* and .*1, 1"),
     "cat of rows": (functional(lambda x: torch.cat([x, x], 2)), r"torch\.cat along axis 2"),
-    "softmax over rows": (functional(lambda x: F.softmax(x, dim=-1)), r"softmax over axis -1"),
+    "softmax over samples": (functional(lambda x: F.softmax(x, dim=0)), "a softmax over axis 0 mixes the samples"),
     "bicubic": (functional(lambda x: F.interpolate(x, scale_factor=2, mode="bicubic")), "in mode 'bicubic' is not"),
     "cropping": (functional(lambda x: F.pad(x, (-1, 0, 0, 0))), r"negative padding"),
     "no statistics": (on(lambda: nn.BatchNorm2d(4, track_running_stats=False)), "no running statistics"),
@@ -897,3 +897,12 @@ def test_several_outputs_and_sizes(axes: int) -> None:
     net = from_torch(free, x)
     assert net.input_shape is None
     assert net(np.ones((1, 3, *(7,) * axes)))[1].shape == (1, 4, *(7,) * axes)
+
+
+@pytest.mark.parametrize("axis", [1, 2, -1])
+def test_a_softmax_along_any_axis(axis: int) -> None:
+    """Along axis 1, it is the network's head; along another one, the axes move and the logits are a node by themselves."""
+    module = Forward(lambda m, x: F.log_softmax(m.conv(x), dim=axis), conv=nn.Conv2d(3, 4, 3))
+    net = from_torch(module, torch.randn(2, 3, 6, 6))
+    assert (net.head is not None) == (axis == 1)
+    assert "conv" in net.names

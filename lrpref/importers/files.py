@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from .._support.calls import UNPARSABLE, parameters
 from ..errors import ConversionError, LrprefError, UnknownNameError, unknown
 from ..network import Network
@@ -15,12 +17,12 @@ from ..weights import find, load, metadata, read_arrays
 from ..weights.formats import REFUSED, what_to_do
 from ..weights.state_dict import from_state_dict
 from ..zoo import models
-from .onnx import imported
+from . import keras, onnx
 from .safetensors import read_safetensors
 
 Architecture = Network | Callable[..., Network] | str
 
-READ = (".onnx", ".safetensors", ".npz")
+READ = (".onnx", *keras.SUFFIXES, ".safetensors", ".npz")
 """The suffixes of the files that `read` supports."""
 
 
@@ -37,15 +39,15 @@ def read(
     architecture: Architecture | None = None,
     output: str | None = None,
 ) -> Network:
-    """Read a network from an .onnx, .safetensors or .npz file.
+    """Read a network from an .onnx, .keras, .h5, .safetensors or .npz file.
 
     Parameters
     ----------
     path : str or path-like
         The file; its suffix determines the format.
     example : array or None
-        For .onnx files: an input in the file's layout, on which the network and the file must agree. None draws one at
-        random.
+        For .onnx, .keras and .h5 files: an input in the file's layout, on which the network and the file must agree.
+        None draws one at random.
     architecture : Network, callable, str or None
         For files that hold weights alone (.safetensors, and .npz not written by `lrpref.save`): a network whose nodes
         have the names of the weights, a builder of `lrpref.models`, or the name of one, such as "vgg16" or
@@ -82,8 +84,8 @@ def find_network(
 ) -> Found:
     """Read a network as `read` does, together with its metadata.
 
-    `input_shape` is the shape of one input in the file's layout, for .onnx files without an example. For a builder, it
-    replaces the default input shape.
+    `input_shape` is the shape of one input in the file's layout, for .onnx, .keras and .h5 files without an example.
+    For a builder, it replaces the default input shape.
     """
     path = Path(path)
     if path.is_dir() or path.suffix in REFUSED:
@@ -93,7 +95,12 @@ def find_network(
             f"{path}: lrpref reads {', '.join(READ)} files, not {path.suffix or 'files without a suffix'}"
         )
     if path.suffix == ".onnx":
-        net, shape = imported(path, example, output, shape=None if input_shape is None else tuple(input_shape))
+        net, shape = onnx.imported(path, example, output, shape=None if input_shape is None else tuple(input_shape))
+        return Found(net, _about(shape))
+    if path.suffix in keras.SUFFIXES:
+        if example is None and input_shape is not None:
+            example = np.random.default_rng(0).uniform(size=(2, *input_shape))
+        net, shape = keras.imported(path, example)
         return Found(net, _about(shape))
     state: Mapping[str, Any] = read_safetensors(path) if path.suffix == ".safetensors" else read_arrays(find(path))
     if path.suffix == ".npz" and "architecture" in state:

@@ -183,10 +183,13 @@ def _undone(first: Permute, second: Permute) -> bool:
     return [first.axes[axis] for axis in second.axes] == list(range(len(first.axes)))
 
 
-def verify(net: Network, x: Any, expected: np.ndarray, original: str, hint: str = "") -> None:
+def verify(
+    net: Network, x: Any, expected: np.ndarray, original: str, hint: str = "", tolerance: float = TOLERANCE
+) -> None:
     """Raise ConversionError unless the network computes `expected` on `x`; the message gives the largest difference.
 
     `original` names what computed `expected`, as in "the module"; `hint` is a possible cause for the message.
+    `tolerance` is relative to the largest output.
     """
     try:
         y = to_numpy(net.forward(x))
@@ -203,7 +206,7 @@ def verify(net: Network, x: Any, expected: np.ndarray, original: str, hint: str 
     largest = float(abs(expected).max(initial=0.0)) or 1.0
     off = abs(y - expected) / largest
     difference = float(off.max(initial=0.0))
-    if not difference <= TOLERANCE:  # written this way so that NaN is refused
+    if not difference <= tolerance:  # written this way so that NaN is refused
         where = tuple(int(i) for i in np.unravel_index(int(off.argmax()), off.shape))
         raise ConversionError(
             f"the imported network differs from {original} by {difference:.3g} of the largest output on the example, "

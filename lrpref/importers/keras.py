@@ -13,9 +13,11 @@ Names: a node has the name of its layer, such as "block1_conv1"; the function af
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import os
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +27,14 @@ from .._support.extras import library
 from ..errors import ConversionError, LrprefError
 from ..layers import Layer
 from ..network import INPUT, Network
-from .graph import Graph, Shape, fixed_for_several, fixed_where_unproven, require, verify
-from .keras_layers import Call, array, converted, own_axis, own_shape
+from .graph import TOLERANCE, Graph, Shape, fixed_for_several, fixed_where_unproven, require, verify
+from .keras_layers import Call, array, check_known, converted, own_axis, own_shape
 
 SUFFIXES = (".keras", ".h5", ".hdf5")
 """The files that Keras reads."""
+
+IN_FLOAT32 = 1e-4
+"""The largest difference, relative to the largest output, where Keras's backend computes in float32 only."""
 
 ORIGINAL = "the model"
 HINT = (
@@ -41,7 +46,8 @@ HINT = (
 def from_keras(model: Any, example: Any = None) -> Network:
     """Import a Keras model, or the model in a .keras or .h5 file.
 
-    The two forward passes must agree on an example in float64, to 1e-9 of the largest output.
+    The two forward passes must agree on an example in float64, to 1e-9 of the largest output; to 1e-4 if Keras's
+    backend computes in float32 only, as JAX does unless it is told otherwise.
 
     Parameters
     ----------
@@ -64,6 +70,11 @@ def from_keras(model: Any, example: Any = None) -> Network:
     LrprefError
         If Keras is not installed.
     """
+    return imported(model, example)[0]
+
+
+def imported(model: Any, example: Any = None) -> tuple[Network, Shape | None]:
+    """Import a model as `from_keras` does; return also the shape of one input, None if there are several inputs."""
     keras = library("keras", "keras", "Keras models")
     if isinstance(model, str | os.PathLike):
         model = _loaded(keras, Path(model))
@@ -87,7 +98,7 @@ def from_keras(model: Any, example: Any = None) -> Network:
         free = [own_axis(k, len(told.shape)) for k, n in enumerate(told.shape[1:-1], 1) if n is None]
         net = fixed_where_unproven(net, shapes[INPUT], free, importer.graph.bound, prove)
     double = any(array(weight).dtype == np.float64 for weight in model.weights)
-    return net if double else net.astype(np.float32)
+    return net if double else net.astype(np.float32), shapes[INPUT][1:] if len(x) == 1 else None
 
 
 # ---- the model -----------------------------------------------------------------------------------------------------
@@ -115,6 +126,11 @@ def _twin(keras: Any, model: Any) -> Any:
         f"{type(model).__name__} {model.name!r} has no graph of layers: a Sequential needs an Input or a first call, "
         "and a subclass of Model must be rewritten as keras.Model(inputs, outputs)",
     )
+    for layer in _layers(keras, model):
+        try:
+            check_known(layer)
+        except ConversionError as error:
+            raise ConversionError(f"{_label(layer)}: {error}") from error
     try:
         twin = type(model).from_config(_in_double(model.get_config()))
         twin.set_weights([array(weight).astype(np.float64) for weight in model.weights])
@@ -122,6 +138,20 @@ def _twin(keras: Any, model: Any) -> Any:
         said = (str(error).splitlines() or [type(error).__name__])[0]
         raise ConversionError(f"the model cannot be copied in float64: {said}") from error
     return twin
+
+
+def _layers(keras: Any, model: Any) -> Iterator[Any]:
+    """Yield the layers of a model, and of the models inside it, without those models."""
+    for layer in model.layers:
+        if isinstance(layer, keras.Model):
+            yield from _layers(keras, layer)
+        else:
+            yield layer
+
+
+def _label(operation: Any) -> str:
+    """Return the name and the type of a layer or operation as text."""
+    return f"layer {operation.name!r} ({type(operation).__name__})"
 
 
 def _in_double(config: Any) -> Any:
@@ -174,11 +204,24 @@ def _computed(keras: Any, model: Any, x: Mapping[str, np.ndarray]) -> list[np.nd
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of Keras and its backend
             given = [keras.ops.convert_to_tensor(each, "float64") for each in x.values()]
-            y = keras.tree.flatten(model(given[0] if len(given) == 1 else given, training=False))
+            with _no_float32():
+                y = keras.tree.flatten(model(given[0] if len(given) == 1 else given, training=False))
             arrays = [np.asarray(keras.ops.convert_to_numpy(keras.ops.stop_gradient(each))) for each in y]
     except Exception as error:
         raise ConversionError(f"the model does not run on the example: {error}") from error
     return [_channels_first(each) for each in arrays]
+
+
+@contextlib.contextmanager
+def _no_float32() -> Iterator[None]:
+    """Let Keras's normalisations compute in float64; a table of dtypes makes them compute in float32."""
+    table = getattr(importlib.import_module("keras.src.backend.common.dtypes"), "BIT64_TO_BIT32_DTYPE", {})
+    kept = dict(table)
+    table.clear()
+    try:
+        yield
+    finally:
+        table.update(kept)
 
 
 def _channels_first(x: np.ndarray) -> np.ndarray:
@@ -190,7 +233,8 @@ def _verify(net: Network, outputs: Sequence[str], x: Mapping[str, np.ndarray], e
     """Raise ConversionError unless the network computes each of the expected arrays at the output of that name."""
     given = net.as_given({name: _channels_first(each) for name, each in x.items()}, like=())
     for output, y in zip(outputs, expected, strict=True):
-        verify(net if len(net.outputs) == 1 else net.up_to(output), given, y, ORIGINAL, HINT)
+        part = net if len(net.outputs) == 1 else net.up_to(output)
+        verify(part, given, y, ORIGINAL, HINT, TOLERANCE if y.dtype == np.float64 else IN_FLOAT32)
 
 
 # ---- the graph -----------------------------------------------------------------------------------------------------
@@ -232,7 +276,7 @@ class _Importer:
         """Convert a layer, or all layers of a model that is one; return the names of the nodes with its outputs."""
         if isinstance(operation, self.keras.Model) and getattr(operation, "inputs", None):
             return self._followed(operation, read)
-        label = f"layer {operation.name!r} ({type(operation).__name__})"
+        label = _label(operation)
         try:
             shapes = tuple(self.graph.shapes[name] for name in read)
             call = Call(operation, shapes, tuple(node.arguments.args), isinstance(operation, self.keras.Layer))

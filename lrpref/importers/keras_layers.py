@@ -155,13 +155,25 @@ def own_shape(shape: Sequence[int]) -> Shape:
     return tuple(shape) if len(shape) < 3 else (shape[0], shape[-1], *shape[1:-1])
 
 
+def check_known(layer: Any) -> None:
+    """Raise ConversionError if a layer, or its activation function, is not one of Keras's own."""
+    ours = type(layer).__module__.startswith("keras.")
+    require(ours, f"layers with code of their own cannot be converted. Supported: {', '.join(LAYERS)}")
+    if (function := getattr(layer, "activation", None)) is not None:
+        name = getattr(function, "__name__", type(function).__name__)
+        ours = str(getattr(function, "__module__", "")).startswith("keras.")
+        require(
+            name in ACTIVATIONS and ours,
+            f"its activation function {name!r} is not supported: {', '.join(ACTIVATIONS)} are",
+        )
+
+
 def converted(call: Call) -> list[Layer]:
     """Return the layers for a call, none for an identity; raises ConversionError."""
-    kind = type(call.layer).__name__
-    ours = type(call.layer).__module__.startswith("keras.")
-    known = LAYERS if call.is_layer else OPERATIONS
-    if kind not in known or not ours:
-        reason = REASONS.get(kind, "") if ours else "layers with code of their own cannot be converted"
+    kind, known = type(call.layer).__name__, LAYERS if call.is_layer else OPERATIONS
+    check_known(call.layer)
+    if kind not in known:
+        reason = REASONS.get(kind, "")
         raise ConversionError(f"unsupported layer{reason and ': ' + reason}. Supported: {', '.join(LAYERS)}")
     require(
         getattr(call.layer, "data_format", "channels_last") in (None, "channels_last"),
@@ -237,7 +249,7 @@ def _padding(call: Call, reach: Sequence[int], stride: Shape) -> tuple[int, ...]
 
 
 def _conv_transpose(call: Call) -> list[Layer]:
-    w = np.moveaxis(_kernel(call, "kernel"), (-1, -2), (1, 0))
+    w = np.moveaxis(_kernel(call, "kernel"), (-1, -2), (0, 1))
     stride, dilation = (_each(getattr(call.layer, name), call.axes) for name in ("strides", "dilation_rate"))
     require(getattr(call.layer, "output_padding", None) is None, "output_padding is not supported")
     spare = [d * (k - 1) + 1 - s for d, k, s in zip(dilation, w.shape[2:], stride, strict=True)]
@@ -339,13 +351,7 @@ ACTIVATIONS: Mapping[str, Callable[[], Layer] | None] = {
 def _activation(call: Call) -> list[Layer]:
     """Return the layer for the activation function of a layer."""
     function = call.layer.activation
-    name = getattr(function, "__name__", type(function).__name__)
-    ours = str(getattr(function, "__module__", "")).startswith("keras.")
-    require(
-        name in ACTIVATIONS and ours,
-        f"its activation function {name!r} is not supported: {', '.join(ACTIVATIONS)} are",
-    )
-    layer = ACTIVATIONS[name]
+    layer = ACTIVATIONS[getattr(function, "__name__", type(function).__name__)]
     return [] if layer is None else [layer()]
 
 
@@ -535,6 +541,7 @@ LAYERS: Mapping[str, Callable[[Call], list[Layer]]] = {
     "GroupNormalization": _group_norm,
     "Identity": _identity,
     "LayerNormalization": _layer_norm,
+    "LayerScale": lambda call: _affine(call, call.weight("gamma"), 0.0),  # of keras.applications
     "LeakyReLU": lambda call: [LeakyReLU(float(call.layer.negative_slope))],
     **dict.fromkeys(("MaxPooling1D", "MaxPooling2D", "MaxPooling3D"), _max_pool),
     "Multiply": _multiply,

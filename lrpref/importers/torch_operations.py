@@ -37,8 +37,8 @@ from .torch_call import Activation, Call
 SUPPORTED = (
     "Linear, Conv1d/2d/3d, ConvTranspose1d/2d/3d, BatchNorm1d/2d/3d, GroupNorm, InstanceNorm1d/2d/3d, LayerNorm, "
     "RMSNorm, LocalResponseNorm, CELU, ELU, GELU, Hardsigmoid, Hardswish, Hardtanh, LeakyReLU, Mish, PReLU, ReLU, "
-    "ReLU6, RReLU, SELU, SiLU, Sigmoid, Softplus, Softsign, Tanh, Threshold, clamp, Softmax and LogSoftmax over axis "
-    "1, MaxPool, AvgPool, AdaptiveAvgPool and AdaptiveMaxPool of one to three axes, padding in every mode, Upsample "
+    "ReLU6, RReLU, SELU, SiLU, Sigmoid, Softplus, Softsign, Tanh, Threshold, clamp, Softmax and LogSoftmax over one "
+    "axis, MaxPool, AvgPool, AdaptiveAvgPool and AdaptiveMaxPool of one to three axes, padding in every mode, Upsample "
     "and interpolate (nearest and linear), Flatten, Dropout, Identity; the functions, methods and operators of all "
     "those; torch.log of a softmax; +, - and * of two activations; +, -, * and / with one number, or one per channel "
     "or along another axis; x @ weight; torch.cat; sum, mean and amax over axes; slices such as x[:, 1:], "
@@ -296,22 +296,19 @@ def _affine(call: Call, weight: Any, bias: Any) -> list[Layer]:
 
 
 def _softmax(call: Call) -> list[Layer]:
-    _require_classes(call, "softmax")
-    return [Softmax()]
+    return along(_classes(call), len(call.shapes[0]), [Softmax()])
 
 
 def _log_softmax(call: Call) -> list[Layer]:
-    _require_classes(call, "log_softmax")
-    return [LogSoftmax()]
+    return along(_classes(call), len(call.shapes[0]), [LogSoftmax()])
 
 
-def _require_classes(call: Call, what: str) -> None:
+def _classes(call: Call) -> int:
+    """Return the axis of a softmax, counted from 0."""
     rank = len(call.shapes[0])
-    dim = call["dim"] if call["dim"] is not None else 1 if rank in (2, 4) else None
-    require(
-        isinstance(dim, int) and rank > 1 and dim % rank == 1,
-        f"{what} over axis {dim} is not supported; only over axis 1, the classes or channels",
-    )
+    dim = call["dim"] if call["dim"] is not None else 1 if rank in (2, 4) else 0  # as in torch
+    require(rank > 1 and dim % rank != 0, f"a softmax over axis {dim} mixes the samples; it must be over the classes")
+    return int(dim % rank)
 
 
 def _mean(call: Call) -> list[Layer]:
@@ -368,9 +365,14 @@ OPERATIONS: Mapping[str, Callable[[Call], list[Layer]]] = {
 }
 """The conversion of each operation to a chain of layers, empty for an identity."""
 
+RECURRENT = (
+    "lrpref has no recurrent layers; for those, see Arras et al. 2017 (arXiv 1706.07206), or explain the part of the "
+    "network behind them"
+)
+
 REASONS: Mapping[str, str] = {
     **moves.REASONS,
-    **dict.fromkeys(("LSTM", "GRU", "RNN", "LSTMCell", "GRUCell", "RNNCell"), "lrpref has no recurrent layers"),
+    **dict.fromkeys(("LSTM", "GRU", "RNN", "LSTMCell", "GRUCell", "RNNCell"), RECURRENT),
     **dict.fromkeys(
         (
             "MultiheadAttention",

@@ -11,15 +11,13 @@ PICKLE = (
     "with torch.onnx.export; for an estimator of scikit-learn, load it there and call lrpref.from_sklearn(estimator, "
     "example)"
 )
-KERAS = 'Keras files are not supported; in Keras, use model.export("network.onnx", format="onnx")'
-
 REFUSED: Mapping[str, str] = {
     **dict.fromkeys((".pt", ".pth", ".bin", ".ckpt", ".pkl", ".pickle", ".joblib"), PICKLE),
-    **dict.fromkeys((".h5", ".hdf5", ".keras"), KERAS),
 }
 """Suffixes of files that lrpref does not read, and the reason."""
 
 CONVERTED: Mapping[str, str] = {
+    **dict.fromkeys((".keras", ".h5", ".hdf5"), "lrpref convert {path} -o {path.stem}.npz"),
     ".onnx": "lrpref convert {path} -o {path.stem}.npz",
     ".safetensors": "lrpref convert {path} --architecture NAME -o {path.stem}.npz",
 }
