@@ -195,7 +195,7 @@ def _entries(layer: LinearLayer, shapes: list[Shape] | tuple[Shape, ...]) -> Ite
         yield from ((k, i, i, (1, -1)[k]) for k in range(2) for i in np.ndindex(*output))
     elif type(layer) in (Sum, Mean):
         for unit, among in _reduced(layer, shapes[0]):
-            weight = Fraction(1, len(among)) if type(layer) is Mean else 1
+            weight = Fraction(1, len(among) if type(layer) is Mean else 1)
             yield from ((0, unit, i, weight) for i in among)
     else:
         _check_fixed(layer)
@@ -558,8 +558,8 @@ def _routing_share(layer: Layer, sample: tuple[np.ndarray, ...], output: Shape) 
         share[np.flatnonzero(origin >= 0), origin[origin >= 0]] = 1
     elif isinstance(layer, UpsampleNearest) and _is_own(layer):
         for row, (c, *place) in enumerate(np.ndindex(*output)):
-            sides = zip(place, sample[0].shape[1:], output[1:], layer.ratios((1, *sample[0].shape)), strict=True)
-            cell = [_rounded(layer.rounding, _place(layer.coordinates, *side)) for side in sides]
+            axes = zip(place, sample[0].shape[1:], output[1:], layer.ratios((1, *sample[0].shape)), strict=True)
+            cell = [_rounded(layer.rounding, _place(layer.coordinates, k, n, m, ratio)) for k, n, m, ratio in axes]
             share[row, numbered[0][(c, *cell)]] = 1
     elif isinstance(layer, MaxPool | GlobalMaxPool | AdaptiveMaxPool) and _is_own(layer):
         for row, (c, *place) in enumerate(np.ndindex(*output)):
@@ -568,8 +568,8 @@ def _routing_share(layer: Layer, sample: tuple[np.ndarray, ...], output: Shape) 
     elif isinstance(layer, Extreme) and _is_own(layer):
         values, size = np.concatenate([layer.sign * a.reshape(-1) for a in sample]), sample[0].size
         for row in range(size):
-            among = [(row + k * size,) for k in range(len(sample))]
-            _send_to_winners(share[row], layer.ties, among, values, np.arange(len(values)))
+            rivals: list[Index] = [(row + k * size,) for k in range(len(sample))]
+            _send_to_winners(share[row], layer.ties, rivals, values, np.arange(len(values)))
     elif type(layer) is Max:
         for row, (_, among) in enumerate(_reduced(layer, sample[0].shape)):
             _send_to_winners(share[row], layer.ties, among, sample[0], numbered[0])

@@ -633,6 +633,23 @@ def test_a_module_that_is_used_twice_may_differ_in_its_layers() -> None:
     assert net.names == ["drop", "relu", "drop_1"]
 
 
+def test_stochastic_depth_of_torchvision_is_a_dropout(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stand-in for the module of that name, whose function torch.fx does not follow."""
+
+    class StochasticDepth(nn.Module):
+        p = 0.25
+
+        def forward(self, x: Any) -> Any:
+            assert not isinstance(x, torch.fx.Proxy)
+            return x
+
+    for part in (StochasticDepth, StochasticDepth.forward):
+        monkeypatch.setattr(part, "__module__", "torchvision.ops.stochastic_depth")
+    (layer,) = [layer for _, layer, _ in from_torch(nn.Sequential(StochasticDepth()), images()).nodes]
+    assert isinstance(layer, lrpref.Dropout)
+    assert layer.p == 0.25
+
+
 def test_layers_have_the_names_of_their_weights() -> None:
     module = Forward(lambda m, x: F.linear(m.mine(x), m.mine.weight), mine=torch.nn.Linear(3, 3))
     assert from_torch(module, images(2, 3)).names == ["mine", "linear"]

@@ -1,4 +1,4 @@
-"""The inputs that come with lrpref: digits, and a photograph."""
+"""The inputs that come with lrpref: digits, a photograph, heartbeats, and a brain."""
 
 from __future__ import annotations
 
@@ -14,15 +14,19 @@ LABELS = {f"digit-{k}": k for k in range(10)} | {"hard-1": 9, "hard-2": 1, "hard
 
 
 DIGIT, SMALL, LARGE = (1, 28, 28), (3, 32, 32), (3, 224, 224)
+BEATS, BRAIN = {"beat-narrow": "narrow", "beat-wide": "wide", "beat-between": "wide"}, (1, 48, 40, 96)
 
 
 def test_names_and_labels() -> None:
-    assert samples.names() == [*LABELS, "chelsea"]
+    assert samples.names() == [*LABELS, "chelsea", *BEATS, "brain"]
     assert samples.names(DIGIT) == list(LABELS)
     assert samples.names([3, 32, 32]) == samples.names(LARGE) == ["chelsea"]
     assert samples.names((3, 28, 28)) == []
     assert {name: samples.label(name) for name in LABELS} == LABELS
     assert samples.label("chelsea") == "cat"
+    assert samples.names((1, 128)) == list(BEATS)
+    assert {name: samples.label(name) for name in BEATS} == BEATS
+    assert samples.names(BRAIN) == [samples.label("brain")] == ["brain"]
 
 
 @pytest.mark.parametrize("name", LABELS)
@@ -72,6 +76,23 @@ def test_both_sizes_of_the_photograph_show_the_same() -> None:
 def test_a_shape_that_there_is_not_is_refused(name: str, shape: tuple[int, ...], message: str) -> None:
     with pytest.raises(ShapeError, match=message):
         samples.load(name, shape)
+
+
+@pytest.mark.parametrize("name", BEATS)
+def test_a_beat_has_its_peak_in_place_and_its_median_at_zero(name: str) -> None:
+    x = samples.load(name)
+    assert (x.shape, x.dtype) == ((1, 1, 128), np.float32)
+    assert abs(int(x.argmax()) - 48) <= 1
+    assert 1 < x.max() < 3  # mV
+    assert abs(np.median(x)) < 0.002  # a step and a half of the stored unit
+
+
+def test_the_brain_is_in_an_empty_box() -> None:
+    x = samples.load("brain")
+    assert (x.shape, x.dtype) == ((1, *BRAIN), np.float32)
+    assert x.min() == 0
+    assert 0.8 < x.max() <= 1
+    assert 0.1 < (x > 0).mean() < 0.15
 
 
 def test_samples_differ_and_each_is_loaded_anew() -> None:

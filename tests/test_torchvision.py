@@ -17,7 +17,9 @@ except Exception as error:  # absent, replaced by empty classes for zennit, or b
 
 ARCHITECTURES: dict[str, tuple[int, dict[str, Any]]] = {
     "alexnet": (224, {}),
+    "convnext_tiny": (64, {}),
     "densenet121": (64, {}),
+    "efficientnet_b0": (64, {}),
     "inception_v3": (128, {"aux_logits": False, "init_weights": False}),
     "mnasnet0_5": (64, {}),
     "mobilenet_v2": (64, {}),

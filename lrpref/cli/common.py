@@ -71,7 +71,7 @@ def read_input(name: str, about: dict[str, Any], chosen: argparse.Namespace) -> 
 
 def fitting_sample(shape: Sequence[int]) -> str:
     """Return the name of an embedded sample of this shape; raises LrprefError if there is none."""
-    fits = [name for name in ("digit-4", "chelsea") if name in samples.names(shape)]
+    fits = [name for name in ("digit-4", "chelsea", "beat-wide", "brain") if name in samples.names(shape)]
     if not fits:
         raise LrprefError(
             f"no embedded sample has the shape {tuple(shape)} of the network's input; give one with --input"

@@ -12,7 +12,9 @@ import numpy as np
 
 from ..backend import to_numpy
 from ..errors import ConversionError, LrprefError
-from ..layers import Convolution, Dense, Flatten, Layer, LogSoftmax, Permute, Reshape, Scale, Slice, Softmax
+from ..layers import Dense, Flatten, Layer, LogSoftmax, Permute, Reshape, Scale, Slice, Softmax
+from ..layers.conv import Kernels
+from ..layers.pad import Pad
 from ..network import INPUT, Network
 
 Shape = tuple[int, ...]
@@ -79,8 +81,8 @@ class Graph:
 
     Attributes
     ----------
-    nodes : list of (str, Layer, list of str)
-        Name, layer and names of inputs, as `Network` takes them.
+    nodes : dict of str to (Layer, list of str)
+        The layer and the names of the inputs of each node, in order.
     shapes : dict of str to tuple
         The shape of every node's output, and of every input.
     inputs : tuple of str
@@ -90,7 +92,7 @@ class Graph:
     """
 
     def __init__(self, input_shape: Shape | Mapping[str, Shape]) -> None:
-        self.nodes: list[tuple[str, Layer, list[str]]] = []
+        self.nodes: dict[str, tuple[Layer, list[str]]] = {}
         self.shapes: dict[str, Shape] = {INPUT: input_shape} if isinstance(input_shape, tuple) else {**input_shape}
         self.inputs = tuple(self.shapes)
         self.bound: list[str] = []
@@ -106,36 +108,32 @@ class Graph:
 
         A permutation that undoes the one before it is left out, and a constant added to the output of a layer without
         bias becomes its bias, if nothing else reads that output; `readers` returns how many operations read a node, by
-        default more than one. `names` are the preferred names of the first layer with weights, or of the first one,
-        best first; names already in use are skipped, and other layers are named after the last. Raises ShapeError if a
-        layer does not accept its input.
+        default more than one. `names` are the preferred names of the first layer that is not only there for another one
+        (permutations and borders), best first; names already in use are skipped, and other layers are named after the
+        last. Raises ShapeError if a layer does not accept its input.
         """
         read, alone = list(inputs), True
-        main = next((k for k, layer in enumerate(layers) if hasattr(layer, "weight")), 0)
+        main = next((k for k, layer in enumerate(layers) if not isinstance(layer, Permute | Pad)), 0)
         for k, layer in enumerate(layers):
             shape = layer.output_shape(*(self.shapes[name] for name in read))
             before = self.layer(read[0])
             if isinstance(layer, Permute) and isinstance(before, Permute) and _undone(before, layer):
                 alone = alone and readers(read[0]) <= 1
-                read = self._inputs(read[0])
+                read = self.nodes[read[0]][1]
                 continue
             combined = merged(before, layer)
             if combined is not None and alone and readers(read[0]) <= 1:
                 self.replace(read[0], combined)
                 continue
             name = self._free(names if k == main else (), names[-1], layer)
-            self.nodes.append((name, layer, read))
+            self.nodes[name] = layer, read
             self.shapes[name] = shape
             read = [name]
         return read[0]
 
-    def _inputs(self, name: str) -> list[str]:
-        """Return the inputs of a node."""
-        return next(inputs for node, _, inputs in self.nodes if node == name)
-
     def replace(self, name: str, layer: Layer) -> None:
         """Replace the layer at a node by another one with the same output shape."""
-        self.nodes = [(node, layer if node == name else old, inputs) for node, old, inputs in self.nodes]
+        self.nodes[name] = layer, self.nodes[name][1]
 
     def take_logarithm(self, name: str, alone: bool) -> None:
         """Replace the Softmax at a node by LogSoftmax, for a logarithm that is `alone` in reading it, or refuse it."""
@@ -147,7 +145,7 @@ class Graph:
 
     def layer(self, name: str) -> Layer | None:
         """Return the layer at a node; None for an input."""
-        return next((layer for node, layer, _ in self.nodes if node == name), None)
+        return self.nodes[name][0] if name in self.nodes else None
 
     def network(self, *outputs: str) -> Network:
         """Return the network up to these nodes, without unused nodes; raises ConversionError."""
@@ -166,15 +164,15 @@ class Graph:
     def _reaching(self, outputs: Collection[str]) -> Iterator[tuple[str, Layer, list[str]]]:
         """Yield the nodes that the outputs depend on."""
         wanted = set(outputs)
-        for name, _, inputs in reversed(self.nodes):
+        for name, (_, inputs) in reversed(self.nodes.items()):
             if name in wanted:
                 wanted.update(inputs)
-        return (node for node in self.nodes if node[0] in wanted)
+        return ((name, *node) for name, node in self.nodes.items() if name in wanted)
 
 
 def merged(before: Layer | None, scale: Layer) -> Layer | None:
     """Merge a layer without bias and the addition of a constant to its output; None if the layers are anything else."""
-    if not (isinstance(scale, Scale) and isinstance(before, Dense | Convolution | Scale)):
+    if not (isinstance(scale, Scale) and isinstance(before, Dense | Kernels | Scale)):
         return None
     only_adds = scale.bias is not None and bool(np.all(np.asarray(scale.weight) == 1))
     return replace(before, bias=scale.bias) if only_adds and before.bias is None else None

@@ -16,6 +16,8 @@ from .pad import fold
 
 COORDINATES = ("half_pixel", "asymmetric", "align_corners", "half_pixel_symmetric", "pytorch_half_pixel")
 
+HALF = Fraction(1, 2)
+
 ROUNDINGS: Mapping[str, Callable[[Fraction], int]] = {
     "floor": floor,
     "ceil": ceil,
@@ -96,9 +98,6 @@ class Upsample(Layer):
         for axis, (n, m, ratio) in enumerate(sizes, 2):
             places = (coordinate(self.coordinates, k, n, m, ratio) for k in range(m))
             yield axis, n, [min(max(x, Fraction(0)), Fraction(n - 1)) for x in places]
-
-
-HALF = Fraction(1, 2)
 
 
 def coordinate(convention: str, k: int, n: int, m: int, ratio: Fraction) -> Fraction:

@@ -144,7 +144,8 @@ def read(
         raise unknown("sample", name, samples.names())
     pixels = 1 - pixels if invert else pixels
     light = normalisation is not None and normalisation.mean[0] > 0.5  # the mean of what the network was trained on
-    if report is not None and shape[0] == 1 and not light and pictures.looks_dark_on_light(pixels):
+    drawing = len(shape) == 3 and shape[0] == 1 and not light
+    if report is not None and drawing and pictures.looks_dark_on_light(pixels):
         report(
             f"{name}: looks like dark ink on light paper; for a network trained on light ink on dark, as MNIST's is, "
             f"{'leave out' if invert else 'use'} --invert"

@@ -1,4 +1,4 @@
-"""A few real inputs that are included in lrpref: handwritten digits, and a photograph of a cat at two sizes.
+"""A few real inputs that are included in lrpref: digits, a photograph of a cat at two sizes, heartbeats, and a brain.
 
 For origin and licence see README.md beside this file.
 
@@ -6,6 +6,8 @@ For origin and licence see README.md beside this file.
 (['digit-0', 'digit-1', 'digit-2'], ['chelsea'])
 >>> load("digit-4").shape, load("chelsea", (3, 224, 224)).shape
 ((1, 1, 28, 28), (1, 3, 224, 224))
+>>> load("beat-wide").shape, load("brain").shape
+((1, 1, 128), (1, 1, 48, 40, 96))
 """
 
 from __future__ import annotations
@@ -24,6 +26,15 @@ DIGIT = (1, 28, 28)
 PHOTOGRAPH = ((3, 32, 32), (3, 224, 224))
 """The shapes (C, H, W) in which the photograph is available."""
 
+BEAT = (1, 128)
+BEATS = {"beat-narrow": 100, "beat-wide": 125, "beat-between": 67}
+"""The index of each heartbeat among those of `beats.npz`."""
+
+BRAIN = (1, 48, 40, 96)
+
+WORDS = {"chelsea": "cat", "beat-narrow": "narrow", "beat-wide": "wide", "beat-between": "wide", "brain": "brain"}
+"""The labels of the samples that are not digits."""
+
 
 def names(shape: Sequence[int] | None = None) -> list[str]:
     """Return the names of the samples.
@@ -31,14 +42,14 @@ def names(shape: Sequence[int] | None = None) -> list[str]:
     Parameters
     ----------
     shape : sequence of int or None
-        Only the samples that are available in this shape (C, H, W); None for all.
+        Only the samples that are available in this shape, such as (C, H, W); None for all.
 
     Returns
     -------
     list of str
     """
     if shape is not None and not is_shape(shape):
-        raise ShapeError(f"expected a shape (C, H, W), got {shown(shape)}")
+        raise ShapeError(f"expected a shape such as (C, H, W), got {shown(shape)}")
     return [name for name, shapes in _shapes().items() if shape is None or tuple(shape) in shapes]
 
 
@@ -50,12 +61,12 @@ def load(name: str, shape: Sequence[int] | None = None) -> np.ndarray:
     name : str
         One of `names()`.
     shape : sequence of int or None
-        One of the shapes (C, H, W) in which the sample is available; None for the smallest.
+        One of the shapes in which the sample is available, such as (C, H, W); None for the smallest.
 
     Returns
     -------
-    numpy.ndarray, shape (1, C, H, W)
-        float32 in [0, 1].
+    numpy.ndarray, shape (1, C, H, W), (1, C, L) or (1, C, D, H, W)
+        float32: images and the brain in [0, 1], heartbeats in millivolt, minus the median of the beat.
 
     Raises
     ------
@@ -69,6 +80,10 @@ def load(name: str, shape: Sequence[int] | None = None) -> np.ndarray:
     if wanted not in shapes:
         available = " and ".join(map(str, shapes))
         raise ShapeError(f"sample {name!r} is available in shape {available}, not in {shown(shape)}")
+    if wanted == BEAT:
+        return _beat(name)[None]
+    if wanted == BRAIN:
+        return _brain()[None]
     pixels = _digit(name) if shapes == (DIGIT,) else _photograph(name, wanted[-1])
     image: np.ndarray = np.moveaxis(pixels, -1, 0).astype(np.float32, order="C") / 255
     return image[None]
@@ -97,7 +112,7 @@ def label(name: str) -> int | str:
     (4, 'cat')
     """
     if _known(name) != (DIGIT,):
-        return "cat"
+        return WORDS[name]
     with np.load(_HERE / "digits.npz", allow_pickle=False) as data:
         return int(data["labels"][_digits().index(name)])
 
@@ -110,7 +125,8 @@ def _digits() -> list[str]:
 
 def _shapes() -> dict[str, tuple[tuple[int, ...], ...]]:
     """Every sample and the shapes in which it is available, the smallest first."""
-    return {**dict.fromkeys(_digits(), (DIGIT,)), "chelsea": PHOTOGRAPH}
+    others = {"chelsea": PHOTOGRAPH, **dict.fromkeys(BEATS, (BEAT,)), "brain": (BRAIN,)}
+    return {**dict.fromkeys(_digits(), (DIGIT,)), **others}
 
 
 def _known(name: str) -> tuple[tuple[int, ...], ...]:
@@ -133,3 +149,17 @@ def _photograph(name: str, size: int) -> np.ndarray:
     with np.load(_HERE / f"{name}.npz", allow_pickle=False) as data:
         pixels: np.ndarray = data[f"pixels_{size}"]
     return pixels
+
+
+def _beat(name: str) -> np.ndarray:
+    """Measurements (1, 128) in millivolt."""
+    with np.load(_HERE / "beats.npz", allow_pickle=False) as data:
+        beat: np.ndarray = data["beats"][BEATS[name]].astype(np.float32) * np.float32(0.00125)
+    return beat
+
+
+def _brain() -> np.ndarray:
+    """Voxels (1, 48, 40, 96)."""
+    with np.load(_HERE / "brain.npz", allow_pickle=False) as data:
+        scan: np.ndarray = data["scan"].astype(np.float32) / 255
+    return scan[None]
