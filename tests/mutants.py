@@ -1162,7 +1162,7 @@ IMPORTERS = [
     Mutant(
         "no proof",
         "importers/graph.py",
-        "if not difference <= TOLERANCE:",
+        "if not difference <= tolerance:",
         "if False:",
         "tests/test_import_onnx.py::test_the_proof_refuses_a_network_that_is_wrong",
         "importers that never check their result",

@@ -318,3 +318,13 @@ def test_nothing_is_imported_before_it_is_asked_for() -> None:
     for path in (path for path in source if not path.name.startswith("_")):  # those are imported by from_torch itself
         for line in path.read_text().splitlines():
             assert not line.startswith(("import onnx", "import torch", "import safetensors", "from onnx", "from torch"))
+
+
+@pytest.mark.parametrize(
+    ("importer", "library"), [("from_keras", "keras"), ("from_sklearn", "scikit-learn"), ("from_torch", "torch")]
+)
+def test_a_missing_library_is_named(importer: str, library: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, {"scikit-learn": "sklearn"}.get(library, library), None)
+    extra = {"scikit-learn": "sklearn"}.get(library, library)
+    with pytest.raises(LrprefError, match=rf'need {library}: pip install "lrpref\[{extra}\]"'):
+        getattr(lrpref, importer)(None, np.ones((1, 2)))
