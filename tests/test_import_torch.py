@@ -511,7 +511,7 @@ REFUSED: dict[str, tuple[Callable[[], Module], str]] = REFUSED_FORMS | {
     ),
     "alpha": (functional(lambda x: torch.add(x, F.relu(x), alpha=2)), r"alpha = 2"),
     "broadcast": (functional(lambda x: x + x.mean((2, 3), keepdim=True)), r"activations of shapes .*6, 6.* and .*1, 1"),
-    "cat of rows": (functional(lambda x: torch.cat([x, x], 2)), r"torch\.cat along axis 2"),
+    "cat of samples": (functional(lambda x: torch.cat([x, x])), r"torch\.cat along axis 0, that of the samples"),
     "softmax over samples": (functional(lambda x: F.softmax(x, dim=0)), "a softmax over axis 0 mixes the samples"),
     "bicubic": (functional(lambda x: F.interpolate(x, scale_factor=2, mode="bicubic")), "in mode 'bicubic' is not"),
     "cropping": (functional(lambda x: F.pad(x, (-1, 0, 0, 0))), r"negative padding"),

@@ -478,8 +478,9 @@ def _multiply(call: Call) -> list[Layer]:
 
 
 def _concat(call: Call) -> list[Layer]:
-    _require_channels(Call(call.layer, call.shapes[:1]))
-    return [Concat()] if len(call.shapes) > 1 else []
+    axis = own_axis(call.layer.axis, len(call.shapes[0]))
+    require(axis != 0, "axis=0, that of the samples, is not supported")
+    return [Concat(axis)] if len(call.shapes) > 1 else []
 
 
 def _operands(call: Call) -> tuple[bool, Any]:
