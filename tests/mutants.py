@@ -1008,6 +1008,22 @@ ZOO = [
         "OpenCV's order",
     ),
     Mutant(
+        "a beat in steps of 2.5 microvolt",
+        "zoo/samples/__init__.py",
+        "np.float32(0.00125)",
+        "np.float32(0.0025)",
+        "tests/test_samples.py::test_a_beat_has_its_peak_in_place_and_its_median_at_zero[beat-narrow]",
+        "the step of the mean of two measurements, not of that minus the median",
+    ),
+    Mutant(
+        "a signal is asked for its paper",
+        "zoo/inputs.py",
+        "drawing = len(shape) == 3 and shape[0] == 1",
+        "drawing = shape[0] == 1",
+        "tests/test_inputs.py::test_signals_and_volumes_are_samples_too[beat-wide]",
+        "every input of one channel was an image",
+    ),
+    Mutant(
         "std multiplies",
         "zoo/inputs.py",
         "(p - self._shaped(self.mean, p)) / self",

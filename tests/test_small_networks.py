@@ -109,7 +109,7 @@ def test_the_network_reads_the_qrs_complex_more_than_the_t_wave(
     net, x, labels = ecg
     R = abs(lrpref.explain(net, x, rule="epsilon-plus", target=labels)[:, 0])
     share = R / R.sum(axis=1, keepdims=True)
-    for label, (least_qrs, most_t) in enumerate([(0.8, 0.1), (0.65, 0.3)]):
+    for label, (least_qrs, most_t) in enumerate([(0.8, 0.15), (0.65, 0.3)]):
         mean = share[labels == label].mean(axis=0)
         assert mean[abs(SECONDS) < 0.1].sum() > least_qrs
         assert mean[SECONDS >= 0.1].sum() < most_t
@@ -179,18 +179,22 @@ def test_a_region_is_explained_and_the_books_close(
     brain: tuple[Network, np.ndarray, dict[str, np.ndarray]],
 ) -> None:
     net, found, data = brain
-    x = lrpref.samples.load("brain")
-    region = np.zeros(found.shape, bool)
-    region[38:47, 0:12, 30:46] = True  # a box around the ventricle
-    region &= (found == 0) & (data["t1"] > 0)
-    assert (data["tissue"][region] == 0).mean() > 0.8  # the atlas agrees
-    seed = np.zeros((1, 3, *found.shape), np.float32)
+    around = np.s_[24:, :16, 16:64]
+    x = lrpref.samples.load("brain")[0, 0][around][None, None]
+    region = np.zeros(x.shape[2:], bool)
+    region[14:23, 0:12, 14:30] = True  # a box around the ventricle
+    region &= (found[around] == 0) & (data["t1"][around] > 0)
+    assert (data["tissue"][around][region] == 0).mean() > 0.8  # the atlas agrees
+    seed = np.zeros((1, 3, *region.shape), np.float32)
     seed[0, 0][region] = 1
     tr = lrpref.trace(net, x, rule="epsilon-plus", seed=seed)
     assert abs(tr.ledger.residual()).max() < 1e-4 * abs(tr.ledger["out"]).max()  # float32, sums over a volume
     share = abs(tr.relevance[0, 0]) / abs(tr.relevance).sum()
     assert share[region].sum() < 0.3  # a dark voxel has little to give
-    assert share[36:48, 0:14, 28:48].sum() > 0.9  # two voxels around the box
+    assert share[12:24, 0:14, 12:32].sum() > 0.9  # two voxels around the box
+    box = [("down1.conv1", lrpref.rules.ZBox(0, 1)), *lrpref.composites.EpsilonPlus().pairs]
+    R = abs(lrpref.explain(net, x, rule=lrpref.composites.Composite(box), seed=seed)[0, 0])
+    assert R[region].sum() / R.sum() > 1.5 * share[region].sum()  # to z-box, darkness is evidence too
 
 
 # ---- weights/README.md -----------------------------------------------------------------------------------------
