@@ -171,7 +171,7 @@ def scanned(t1: np.ndarray, random: np.random.Generator) -> np.ndarray:
     """What a worse scanner would record: the volume (in [0, 1]) times a field that varies slowly, plus noise.
 
     The volume itself is clean, as an average is: two thresholds find its tissues. The field changes the brightness by
-    up to a fifth, over about a hundred voxels, and the noise is 3 % of the largest brightness: levels of simulated scans
+    up to a fifth, over about a hundred voxels, and the noise is 3 % of the largest brightness, as in simulated scans
     (Collins et al. 1998, IEEE Trans. Med. Imaging 17(3):463).
     """
     place = np.stack(np.meshgrid(*map(np.arange, t1.shape), indexing="ij"), axis=-1)
@@ -213,6 +213,7 @@ class UNet(nn.Module):
         self.tissue = nn.Conv3d(6, 3, 1)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return the logits of every voxel."""
         fine = self.down1(x)
         middle = self.down2(self.pool1(fine))
         coarse = self.bottom(self.pool2(middle))
