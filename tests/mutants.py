@@ -1008,6 +1008,22 @@ ZOO = [
         "OpenCV's order",
     ),
     Mutant(
+        "a beat in steps of 2.5 microvolt",
+        "zoo/samples/__init__.py",
+        "np.float32(0.00125)",
+        "np.float32(0.0025)",
+        "tests/test_samples.py::test_a_beat_has_its_peak_in_place_and_its_median_at_zero[beat-narrow]",
+        "the step of the mean of two measurements, not of that minus the median",
+    ),
+    Mutant(
+        "a signal is asked for its paper",
+        "zoo/inputs.py",
+        "drawing = len(shape) == 3 and shape[0] == 1",
+        "drawing = shape[0] == 1",
+        "tests/test_inputs.py::test_signals_and_volumes_are_samples_too[beat-wide]",
+        "every input of one channel was an image",
+    ),
+    Mutant(
         "std multiplies",
         "zoo/inputs.py",
         "(p - self._shaped(self.mean, p)) / self",
@@ -1162,7 +1178,7 @@ IMPORTERS = [
     Mutant(
         "no proof",
         "importers/graph.py",
-        "if not difference <= TOLERANCE:",
+        "if not difference <= tolerance:",
         "if False:",
         "tests/test_import_onnx.py::test_the_proof_refuses_a_network_that_is_wrong",
         "importers that never check their result",
