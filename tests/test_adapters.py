@@ -241,8 +241,9 @@ def test_captum_without_the_adapter_makes_the_same_errors():
 
 # ---- the torch twin ----------------------------------------------------------------------------------------------
 
-KINDS = sorted({*strategies.LINEAR, *strategies.ROUTING} - {"add", "subtract", "concat", "channel_shuffle"})
-"""The layers with one input; torch's channel_shuffle takes no vectors."""
+SEVERAL_INPUTS = {"add", "concat", "maximum", "minimum", "subtract"}
+KINDS = sorted({*strategies.LINEAR, *strategies.ROUTING} - SEVERAL_INPUTS - {"channel_shuffle"})
+"""The layers with one input, except ChannelShuffle: torch's function takes no vectors."""
 
 
 def alone(layer: lrpref.Layer) -> lrpref.Network:
@@ -286,6 +287,9 @@ TWINS = [
     (lrpref.GlobalMaxPool3D(), (1, 2, 2, 3, 2), "AdaptiveMaxPool3d"),
     (lrpref.AdaptiveAvgPool1D(3), (1, 2, 5), "AdaptiveAvgPool1d"),
     (lrpref.UpsampleLinear(scale_factor=2), (1, 1, 2, 3, 2), "Interpolate"),
+    (lrpref.UpsampleLinear(size=(5, 4), coordinates="align_corners"), (1, 1, 2, 3), "Interpolate"),
+    (lrpref.UpsampleNearest(scale_factor=2), (1, 1, 2, 3, 2), None),
+    (lrpref.UpsampleNearest(5, coordinates="half_pixel", rounding="round_prefer_ceil"), (1, 1, 3), None),
     (lrpref.BatchNorm(np.ones(2), None, np.ones(2), np.ones(2)), (1, 2, 2, 3, 2), "EitherBatchNorm2d"),
     *(
         (lrpref.Pad3D((0, 1, 1, 0, 2, 1), mode=mode), (1, 1, 3, 3, 3), None)
@@ -294,7 +298,7 @@ TWINS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("layer", "shape", "name"), TWINS, ids=lambda v: type(v).__name__)
+@pytest.mark.parametrize(("layer", "shape", "name"), TWINS, ids=[type(layer).__name__ for layer, *_ in TWINS])
 def test_the_twin_of_a_layer_is_torchs_module_of_its_rank(layer, shape, name):
     torch = pytest.importorskip("torch", reason="torch is not installed")
     module, x = twin(alone(layer)), np.random.default_rng(0).normal(size=shape)
@@ -312,6 +316,9 @@ def test_the_twin_of_a_layer_is_torchs_module_of_its_rank(layer, shape, name):
         (lrpref.MaxPool1D(2, padding=(0, 1)), "the same padding on opposite sides"),
         (lrpref.AvgPool3D(3, padding=2), "at most half the kernel"),
         (lrpref.AvgPool1D(2, divisor=3), "AvgPool1d has no divisor"),
+        (lrpref.AvgPool2D(2, dilation=2), "average pools have no dilation"),
+        (lrpref.UpsampleLinear(2, coordinates="asymmetric"), "half_pixel or align_corners"),
+        (lrpref.UpsampleNearest(2, rounding="ceil"), "no nearest cell by asymmetric and ceil"),
         (lrpref.MaxPool3D(2, ties="equal"), "one winner"),
         (lrpref.GlobalMaxPool1D("equal"), "one winner"),
         (lrpref.AdaptiveMaxPool2D(2, "equal"), "one winner"),

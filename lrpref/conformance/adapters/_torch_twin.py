@@ -265,6 +265,8 @@ def _average_pool(layer: layers.AvgPool) -> Torch:
     divisor = {} if layer.divisor is None else {"divisor_override": layer.divisor}
     if divisor and layer.axes == 1:
         raise NotOffered("torch's AvgPool1d has no divisor")
+    if set(layer.window.dilation) != {1}:
+        raise NotOffered("torch's average pools have no dilation")
     return _pool("AvgPool", layer, count_include_pad=layer.count_include_pad, **divisor)
 
 
@@ -279,7 +281,9 @@ def _adaptive_max_pool(layer: layers.AdaptiveMaxPool) -> Torch:
 
 
 def _interpolation(layer: layers.UpsampleLinear) -> Torch:
-    return _interpolate()(layer.size, layer.scale_factor, align_corners=layer.align_corners)
+    if layer.coordinates not in ("half_pixel", "align_corners"):
+        raise NotOffered(f"torch interpolates linearly with half_pixel or align_corners, not {layer.coordinates}")
+    return _interpolate()(layer.size, layer.scale_factor, align_corners=layer.coordinates == "align_corners")
 
 
 @cache
@@ -362,8 +366,12 @@ def _pad(graph: Any, layer: layers.Pad, branches: Sequence[Torch]) -> Torch:
 
 
 def _nearest(graph: Any, layer: layers.UpsampleNearest, branches: Sequence[Torch]) -> Torch:
-    how = {"mode": "nearest-exact" if layer.centred else "nearest"}
-    return graph.call_function(_nn().functional.interpolate, (branches[0], layer.size, layer.scale_factor), how)
+    modes = {("asymmetric", "floor"): "nearest", ("half_pixel", "round_prefer_ceil"): "nearest-exact"}
+    mode = modes.get((layer.coordinates, layer.rounding))
+    if mode is None:
+        raise NotOffered(f"torch has no nearest cell by {layer.coordinates} and {layer.rounding}")
+    sizes = (branches[0], layer.size, layer.scale_factor, mode)
+    return graph.call_function(_nn().functional.interpolate, sizes)
 
 
 def _reshape(graph: Any, layer: layers.Reshape, branches: Sequence[Torch]) -> Torch:
