@@ -225,7 +225,8 @@ def _image(x: Array) -> np.ndarray:
     image = to_numpy(x)
     image = image[0] if image.ndim == 4 and len(image) == 1 else image
     if image.ndim != 3:
-        hint = "add the channel axis with x[None]" if image.ndim == 2 else "select one with x[0]"
+        hints = {2: "add the channel axis with x[None]", 5: "draw the planes of a volume, such as x[:, :, 0]"}
+        hint = hints.get(image.ndim, "select one with x[0]")
         raise ShapeError(f"a picture shows one sample of shape (C, H, W), got {image.shape}; {hint}")
     return image
 

@@ -8,8 +8,8 @@ a magnetic resonance volume. Both are trained in a few minutes on one core, on d
     python scripts/train_small_networks.py ecg-cnn     # weights/ecg-cnn.npz
     python scripts/train_small_networks.py brain-unet  # weights/brain-unet.npz
 
-The held-out parts of the data, which are what ``samples`` writes, are used once, after training.
-lrpref/zoo/samples/README.md says where the data come from and how the labels are made.
+The held-out parts of the data, which are what ``samples`` writes, are used after training only; weights/README.md says
+how often. lrpref/zoo/samples/README.md says where the data come from and how the labels are made.
 """
 
 from __future__ import annotations
@@ -171,7 +171,7 @@ def scanned(t1: np.ndarray, random: np.random.Generator) -> np.ndarray:
     """What a worse scanner would record: the volume (in [0, 1]) times a field that varies slowly, plus noise.
 
     The volume itself is clean, as an average is: two thresholds find its tissues. The field changes the brightness by
-    up to a fifth, over about a hundred voxels, and the noise is 3 % of the largest brightness: levels of simulated scans
+    up to a fifth, over about a hundred voxels, and the noise is 3 % of the largest brightness, as in simulated scans
     (Collins et al. 1998, IEEE Trans. Med. Imaging 17(3):463).
     """
     place = np.stack(np.meshgrid(*map(np.arange, t1.shape), indexing="ij"), axis=-1)
@@ -195,7 +195,7 @@ class Stage(nn.Sequential):
         super().__init__()
         for i, channels in enumerate((inputs, outputs), start=1):
             self.add_module(f"conv{i}", nn.Conv3d(channels, outputs, 3, padding=1))
-            self.add_module(f"bn{i}", nn.BatchNorm3d(outputs, momentum=0.02))
+            self.add_module(f"bn{i}", nn.BatchNorm3d(outputs))
             self.add_module(f"relu{i}", nn.ReLU())
 
 
@@ -213,6 +213,7 @@ class UNet(nn.Module):
         self.tissue = nn.Conv3d(6, 3, 1)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return the logits of every voxel."""
         fine = self.down1(x)
         middle = self.down2(self.pool1(fine))
         coarse = self.bottom(self.pool2(middle))
@@ -227,7 +228,7 @@ def train_brain(seed: int) -> tuple[nn.Module, dict[str, Any]]:
     random = np.random.default_rng(seed + 1)
     t1, tissue = (part[:, : CUT[0]] for part in brain())
     y = np.where(t1 > 0, tissue.astype(np.int64), -100)  # outside the brain nothing is learnt
-    model, epochs, size = UNet(), 40, 24
+    model, epochs, size = UNet(), 36, 24
 
     def batch() -> tuple[Tensor, Tensor]:
         blocks = []
@@ -268,10 +269,6 @@ def fit(
     model.train()
     for epoch in range(1, epochs + 1):
         losses = []
-        if epoch == epochs // 10 + 1:  # from here on with the statistics that the network will be used with
-            for module in model.modules():
-                if isinstance(module, nn.modules.batchnorm._BatchNorm):
-                    module.eval()
         for x, y in batches():
             loss = F.cross_entropy(model(x), y)
             optimiser.zero_grad()

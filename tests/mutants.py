@@ -1008,6 +1008,22 @@ ZOO = [
         "OpenCV's order",
     ),
     Mutant(
+        "a beat in steps of 2.5 microvolt",
+        "zoo/samples/__init__.py",
+        "np.float32(0.00125)",
+        "np.float32(0.0025)",
+        "tests/test_samples.py::test_a_beat_has_its_peak_in_place_and_its_median_at_zero[beat-narrow]",
+        "the step of the mean of two measurements, not of that minus the median",
+    ),
+    Mutant(
+        "a signal is asked for its paper",
+        "zoo/inputs.py",
+        "drawing = len(shape) == 3 and shape[0] == 1",
+        "drawing = shape[0] == 1",
+        "tests/test_inputs.py::test_signals_and_volumes_are_samples_too[beat-wide]",
+        "every input of one channel was an image",
+    ),
+    Mutant(
         "std multiplies",
         "zoo/inputs.py",
         "(p - self._shaped(self.mean, p)) / self",
@@ -2533,6 +2549,42 @@ REACH = [
 ]
 
 
+TWIN = [
+    Mutant(
+        "the twin pads the first axis by the last axis's padding",
+        "conformance/adapters/_torch_twin.py",
+        "for k in range(len(border) - 2, -1, -2)",
+        "for k in range(0, len(border), 2)",
+        "tests/test_adapters.py::test_the_twin_of_a_layer_computes_the_same[conv]",
+        "torch.nn.functional.pad takes the last axis first",
+    ),
+    Mutant(
+        "the twin of a transposed convolution has no output_padding",
+        "conformance/adapters/_torch_twin.py",
+        "padding=padding, output_padding=layer.output_padding",
+        "padding=padding",
+        "tests/test_adapters.py::test_the_twin_of_a_layer_is_torchs_module_of_its_rank[ConvTranspose3D]",
+        "a slip of the pen",
+    ),
+    Mutant(
+        "the twin of a pool has the first of two paddings on both sides",
+        "conformance/adapters/_torch_twin.py",
+        "if border[::2] != border[1::2]:",
+        "if False:",
+        "tests/test_adapters.py::test_torch_has_no_such_layer[MaxPool1D-str]",
+        "a slip of the pen",
+    ),
+    Mutant(
+        "the twin pads every border with a constant",
+        "conformance/adapters/_torch_twin.py",
+        "sides = (branches[0], _sides(layer.border), layer.mode)",
+        'sides = (branches[0], _sides(layer.border), "constant")',
+        "tests/test_adapters.py::test_the_twin_of_a_layer_computes_the_same[pad]",
+        "a slip of the pen",
+    ),
+]
+
+
 MUTANTS = [
     *NOT_FINITE,
     *CORNERS,
@@ -2559,6 +2611,7 @@ MUTANTS = [
     *REPRODUCTION,
     *FAST,
     *SAMPLE_NORMS,
+    *TWIN,
 ]
 
 

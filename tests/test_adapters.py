@@ -6,6 +6,7 @@ docs/adapters.md describes an environment with torch, zennit and captum. Without
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from functools import cache
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -14,10 +15,20 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose
 
+import lrpref
 from lrpref.conformance import Report, load_adapter, load_cases, run
-from lrpref.conformance.adapter import AdapterError, known_adapters
+from lrpref.conformance.adapter import AdapterError, NotOffered, known_adapters
+from lrpref.conformance.adapters._torch_twin import twin
 from lrpref.conformance.suite import VERDICTS
+from lrpref.layers import ConvTranspose, LinearLayer, Routing
+from lrpref.layers.conv import Kernels
+from lrpref.layers.sample_norm import SampleNorm
+from lrpref.rules import Zero
+from lrpref.testing import strategies
 
 RECORDED = Path(__file__).parent.parent / "lrpref" / "conformance" / "adapters" / "recorded"
 PAGE = Path(__file__).parent.parent / "docs" / "adapters.md"
@@ -228,3 +239,104 @@ def test_captum_without_the_adapter_makes_the_same_errors():
         inputs = torch.tensor([x], dtype=torch.float64, requires_grad=True)
         relevance = LRP(torch.nn.Sequential(layer)).attribute(inputs, target=0)
         np.testing.assert_allclose(relevance.detach().numpy(), [got], atol=1e-8)
+
+
+# ---- the torch twin ----------------------------------------------------------------------------------------------
+
+SEVERAL_INPUTS = {"add", "concat", "maximum", "minimum", "subtract"}
+KINDS = sorted({*strategies.LINEAR, *strategies.ROUTING} - SEVERAL_INPUTS - {"channel_shuffle"})
+"""The layers with one input, except ChannelShuffle: torch's function takes no vectors."""
+
+
+def alone(layer: lrpref.Layer) -> lrpref.Network:
+    """Return the network of this layer."""
+    return lrpref.Network([("layer", layer, ["input"])])
+
+
+def offered(layer: lrpref.Layer) -> lrpref.Layer:
+    """Return a drawn layer without what torch's convolutions lack: a bias per tap, and cutting off unequal sides."""
+    if isinstance(layer, ConvTranspose):
+        layer = replace(layer, padding=tuple(map(min, layer.padding[::2], layer.padding[1::2])))
+    return replace(layer, bias_taps=None) if isinstance(layer, Kernels) else layer
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@given(data=st.data())
+def test_the_twin_of_a_layer_computes_the_same(kind, data):
+    """Forward; and its gradient g routes relevance: R_i = g_i, or R_i = a_i g_i under Zero where the layer is linear.
+
+    For the latter, R / z is drawn instead of R, so that no z divides.
+    """
+    torch = pytest.importorskip("torch", reason="torch is not installed")
+    layer, (a,), _ = data.draw(strategies.layer_cases(kind))
+    layer = offered(layer)
+    R = data.draw(strategies.relevances(layer, a))
+    try:
+        module = twin(alone(layer))
+    except NotOffered:
+        return
+    x = torch.tensor(a, requires_grad=True)
+    output, z = module(x), layer.forward(a)
+    assert_allclose(output.detach().numpy(), z, rtol=1e-13, atol=1e-13)
+    if isinstance(layer, Routing):
+        output.backward(torch.tensor(R))
+        assert_allclose(x.grad.numpy(), layer.relevance(a, R, Zero()), rtol=1e-13, atol=1e-13)
+    elif isinstance(layer, LinearLayer) and not isinstance(layer, SampleNorm):  # whose statistics torch differentiates
+        s = np.where(np.abs(z) < 1e-9, 0.0, R)
+        output.backward(torch.tensor(s))
+        assert_allclose(a * x.grad.numpy(), layer.relevance(a, z * s, Zero()), rtol=1e-12, atol=1e-12)
+
+
+TWINS = [
+    (lrpref.Conv1D(np.ones((2, 1, 2)), padding=(1, 0)), (1, 1, 4), "PaddedConv"),
+    (lrpref.Conv1D(np.ones((2, 1, 2)), padding=1), (1, 1, 4), "Conv1d"),
+    (lrpref.Conv3D(np.ones((2, 1, 1, 2, 2)), padding=(0, 1, 2, 3, 4, 5)), (1, 1, 2, 2, 2), "PaddedConv"),
+    (lrpref.ConvTranspose3D(np.ones((1, 2, 2, 2, 2)), stride=2, output_padding=1), (1, 1, 2, 2, 2), "ConvTranspose3d"),
+    (lrpref.MaxPool1D(2, dilation=2, ceil_mode=True), (1, 1, 6), "MaxPool1d"),
+    (lrpref.AvgPool3D(2, padding=1, count_include_pad=False, ceil_mode=True), (1, 1, 3, 3, 3), "AvgPool3d"),
+    (lrpref.AvgPool3D(2, divisor=5), (1, 1, 3, 3, 3), "AvgPool3d"),
+    (lrpref.GlobalMaxPool3D(), (1, 2, 2, 3, 2), "AdaptiveMaxPool3d"),
+    (lrpref.AdaptiveAvgPool1D(3), (1, 2, 5), "AdaptiveAvgPool1d"),
+    (lrpref.UpsampleLinear(scale_factor=2), (1, 1, 2, 3, 2), "Interpolate"),
+    (lrpref.UpsampleLinear(size=(5, 4), coordinates="align_corners"), (1, 1, 2, 3), "Interpolate"),
+    (lrpref.UpsampleNearest(scale_factor=2), (1, 1, 2, 3, 2), None),
+    (lrpref.UpsampleNearest(5, coordinates="half_pixel", rounding="round_prefer_ceil"), (1, 1, 3), None),
+    (lrpref.BatchNorm(np.ones(2), None, np.ones(2), np.ones(2)), (1, 2, 2, 3, 2), "EitherBatchNorm2d"),
+    *(
+        (lrpref.Pad3D((0, 1, 1, 0, 2, 1), mode=mode), (1, 1, 3, 3, 3), None)
+        for mode in ("constant", "reflect", "replicate", "circular")
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("layer", "shape", "name"), TWINS, ids=[type(layer).__name__ for layer, *_ in TWINS])
+def test_the_twin_of_a_layer_is_torchs_module_of_its_rank(layer, shape, name):
+    torch = pytest.importorskip("torch", reason="torch is not installed")
+    module, x = twin(alone(layer)), np.random.default_rng(0).normal(size=shape)
+    assert [type(child).__name__ for child in module.children()] == ([name] if name else [])
+    found = module(torch.tensor(x)).detach().numpy()
+    assert_allclose(found, layer.forward(x), rtol=1e-13, atol=1e-13)
+
+
+@pytest.mark.parametrize(
+    ("layer", "reason"),
+    [
+        (lrpref.ConvTranspose1D(np.ones((1, 1, 2)), padding=(1, 0)), "the same padding on opposite sides"),
+        (lrpref.ConvTranspose2D(np.ones((1, 1, 2, 2)), bias_taps=np.ones((1, 2, 2))), "no bias per tap"),
+        (lrpref.Conv3D(np.ones((1, 1, 2, 2, 2)), bias_taps=np.ones((1, 2, 2, 2))), "no bias per tap"),
+        (lrpref.MaxPool1D(2, padding=(0, 1)), "the same padding on opposite sides"),
+        (lrpref.AvgPool3D(3, padding=2), "at most half the kernel"),
+        (lrpref.AvgPool1D(2, divisor=3), "AvgPool1d has no divisor"),
+        (lrpref.AvgPool2D(2, dilation=2), "average pools have no dilation"),
+        (lrpref.UpsampleLinear(2, coordinates="asymmetric"), "half_pixel or align_corners"),
+        (lrpref.UpsampleNearest(2, rounding="ceil"), "no nearest cell by asymmetric and ceil"),
+        (lrpref.MaxPool3D(2, ties="equal"), "one winner"),
+        (lrpref.GlobalMaxPool1D("equal"), "one winner"),
+        (lrpref.AdaptiveMaxPool2D(2, "equal"), "one winner"),
+    ],
+    ids=lambda v: type(v).__name__,
+)
+def test_torch_has_no_such_layer(layer, reason):
+    pytest.importorskip("torch", reason="torch is not installed")
+    with pytest.raises(NotOffered, match=reason):
+        twin(alone(layer))

@@ -167,6 +167,7 @@ EXECUTED = {
     "own-layer": ROOT / "docs" / "own-layer.md",
     "own-rule": ROOT / "docs" / "own-rule.md",
     "several": ROOT / "docs" / "several.md",
+    "signals": ROOT / "docs" / "signals.md",
     "testing": ROOT / "docs" / "testing.md",
     "lrpref": ROOT / "lrpref" / "README.md",
 }
@@ -189,6 +190,17 @@ def test_a_page_shows_what_its_code_prints(name: str) -> None:
         with redirect_stdout(out):
             exec(compile(code, str(page), "exec", dont_inherit=True), scope)  # without this file's future import
         assert out.getvalue() == expected
+
+
+def test_the_page_on_signals_brings_a_module_from_pytorch(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Its blocks marked `py` need PyTorch; they are run where it is installed."""
+    pytest.importorskip("torch")
+    monkeypatch.chdir(tmp_path)
+    [code] = re.findall(r"```py\n(.*?)```", EXECUTED["signals"].read_text(encoding="utf-8"), re.DOTALL)
+    scope: dict[str, Any] = {"__name__": "signals"}
+    exec(compile(code, "signals.md", "exec", dont_inherit=True), scope)
+    assert scope["R"].shape == scope["x"].shape
+    assert (tmp_path / "mine.npz").is_file()
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

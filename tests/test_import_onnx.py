@@ -522,7 +522,7 @@ def test_graphs_with_branches(tmp_path: Path) -> None:
     ]
     model = proto(nodes, {"w": numbers(2, 3, 3, 3), "v": numbers(2, 3, 3, 3)}, ("N", 3, 5, 5), "all", 20)
     net = agrees(model, tmp_path, numbers(3, 3, 5, 5))
-    assert net.names == ["a", "b", "sum", "r", "three", "mean_add", "mean", "max", "min", "all"]
+    assert net.names == ["a", "b", "sum", "r", "three", "mean", "mean_scale", "max", "min", "all"]
 
 
 def test_a_constant_becomes_the_bias_only_of_what_is_read_by_nothing_else(tmp_path: Path) -> None:

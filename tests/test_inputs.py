@@ -35,6 +35,14 @@ def test_a_sample_comes_in_the_size_that_the_network_takes(shape: Sequence[int])
     assert_array_equal(inputs.read("chelsea", shape), lrpref.samples.load("chelsea", shape))
 
 
+@pytest.mark.parametrize("name", ["beat-wide", "brain"])
+def test_signals_and_volumes_are_samples_too(name: str) -> None:
+    x = lrpref.samples.load(name)
+    said: list[str] = []
+    assert_array_equal(inputs.read(name, x.shape[1:], report=said.append), x)
+    assert said == []
+
+
 def test_invert_turns_light_into_dark() -> None:
     assert_array_equal(inputs.read("digit-4", DIGIT, invert=True), 1 - lrpref.samples.load("digit-4"))
 

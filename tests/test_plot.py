@@ -165,6 +165,13 @@ def test_shapes_that_do_not_fit_are_refused(x: np.ndarray, R: np.ndarray) -> Non
         plot.explanation(x, R)
 
 
+def test_a_volume_is_drawn_by_its_planes() -> None:
+    x = np.zeros((1, 1, 4, 5, 6))
+    with pytest.raises(ShapeError, match=r"got \(1, 1, 4, 5, 6\); draw the planes of a volume"):
+        plot.explanation(x, x)
+    assert panels(plot.explanation(x[:, :, 0], x[:, :, 0]))["relevance"].images[0].get_array().shape == (5, 6)
+
+
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_relevance_without_a_colour_is_refused(value: float) -> None:
     with pytest.raises(InputError, match="cannot be drawn"):

@@ -14,7 +14,20 @@ from typing import Any
 import numpy as np
 
 import lrpref
-from lrpref import Add, AvgPool2D, BatchNorm, Conv2D, Dense, Flatten, MaxPool2D, Network, ReLU, Scale, Softmax
+from lrpref import (
+    Add,
+    AvgPool2D,
+    BatchNorm,
+    Conv2D,
+    ConvTranspose1D,
+    Dense,
+    Flatten,
+    MaxPool2D,
+    Network,
+    ReLU,
+    Scale,
+    Softmax,
+)
 from lrpref.composites import Composite, EpsilonPlus, EpsilonPlusFlat
 from lrpref.layers import LinearLayer, WeightedLayer
 from lrpref.rules import AlphaBeta, Epsilon, Flat, Gamma, Pass, Rule, WSquare, ZBox, Zero, ZPlus
@@ -390,6 +403,24 @@ DIFFERENCES = [
         refuses="zennit",
     ),
     Case(
+        "merging a BatchNorm into a transposed convolution with groups",
+        Network.sequential(
+            ConvTranspose1D([[[2.0]], [[3.0]]], groups=2),
+            BatchNorm([0.5, 1.0], [0.0, 0.0], [0.0, 0.0], [1.0, 1.0], eps=0.0),
+            Flatten(),
+            dense([1.0, 1.0]),
+        ),
+        [[[1.0], [1.0]]],
+        Zero(),
+        lambda z: z.make("Epsilon", {"epsilon": 0}, merge=True),
+        "The weight of a transposed convolution has shape (in, out // groups, ...), and zennit's canonizer multiplies "
+        "axis 1 by all output channels. `lrpref.fuse` splits the channels by group.",
+        "do not merge",
+        {"theirs": lambda z: z.make("Epsilon", {"epsilon": 0}), "fuse": False},
+        fuse=True,
+        refuses="zennit",
+    ),
+    Case(
         "alpha - beta = 1, but for rounding",
         CANCELLING,
         [[2.0, 1.0]],
@@ -573,7 +604,7 @@ Other libraries differ on these points; lrpref and zennit agree, which is also t
 ## Offered by only one of the two
 
 Only zennit: `zero_params` for epsilon, gamma and z-plus (in lrpref, a layer without that bias); a stabilizer that
-clips; transposed, one- and three-dimensional convolutions; rules for activations that change gradients.
+clips; rules for activations that change gradients.
 
 Only lrpref: the plain gamma rule, `Absolute` and `Relative`, `AlphaBeta(empty="renormalise")`, max-pooling with shared
 ties, rules that distinguish signs on an addition, and folding a BatchNorm into the convolution after it.

@@ -25,7 +25,7 @@ from .fixtures import ARRAYS, DOCUMENT, SEEDS, SETTINGS, STORED, describe, dista
 from .networks import NETWORKS
 from .pairs import PAIRS
 
-MERGED = ("residual",)
+MERGED = ("residual", "signals", "volumes")
 """Networks also compared with their BatchNorm merged, by `lrpref.fuse` here and by a canonizer in zennit."""
 
 

@@ -12,17 +12,27 @@ import numpy as np
 
 from lrpref import (
     Add,
+    AvgPool1D,
     AvgPool2D,
+    AvgPool3D,
     BatchNorm,
     Concat,
+    Conv1D,
     Conv2D,
+    Conv3D,
+    ConvTranspose1D,
+    ConvTranspose3D,
     Dense,
     Dropout,
     Flatten,
+    GlobalAvgPool1D,
     GlobalAvgPool2D,
     LeakyReLU,
+    MaxPool1D,
     MaxPool2D,
+    MaxPool3D,
     Network,
+    Pad1D,
     Pad2D,
     ReLU,
     ReLU6,
@@ -49,6 +59,23 @@ class Random:
         fan_in = channels // groups * kernel**2
         weight = self.rng.normal(size=(out, channels // groups, kernel, kernel)) / fan_in**0.5
         return Conv2D(weight, self.rng.normal(size=out) / 4 if bias else None, groups=groups, **geometry)
+
+    def conv1d(
+        self, channels: int, out: int, kernel: int = 3, bias: bool = True, groups: int = 1, **geometry
+    ) -> Conv1D:
+        shape = out, channels // groups, kernel
+        return Conv1D(*self.kernels(shape, out, bias), groups=groups, **geometry)
+
+    def conv3d(
+        self, channels: int, out: int, kernel: int = 2, bias: bool = True, groups: int = 1, **geometry
+    ) -> Conv3D:
+        shape = out, channels // groups, kernel, kernel, kernel
+        return Conv3D(*self.kernels(shape, out, bias), groups=groups, **geometry)
+
+    def kernels(self, shape: tuple[int, ...], out: int, bias: bool = True) -> tuple[np.ndarray, np.ndarray | None]:
+        """Kernels and biases."""
+        weight = self.rng.normal(size=shape) / np.prod(shape[1:]) ** 0.5
+        return weight, self.rng.normal(size=out) / 4 if bias else None
 
     def norm(self, channels: int, affine: bool = True) -> BatchNorm:
         mean, var = self.rng.normal(size=channels) / 4, self.rng.uniform(0.5, 2, channels)
@@ -220,6 +247,49 @@ def vgg() -> Built:
     return net, r.input(1, 3, 8, 8)
 
 
+def signals() -> Built:
+    """Signals: convolutions with stride, dilation, groups and two paddings; pools; BatchNorm; a transposed one."""
+    r = Random(10)
+    net = Network.sequential(
+        Pad1D((1, 2), mode="reflect"),
+        r.conv1d(2, 4, padding=(0, 1)),
+        r.norm(4),
+        ReLU(),
+        MaxPool1D(3, stride=2, padding=1, ceil_mode=True),
+        r.conv1d(4, 6, dilation=2, padding=2, groups=2),
+        LeakyReLU(0.1),
+        ConvTranspose1D(*r.kernels((6, 4, 3), 4), stride=2, padding=1, output_padding=1),
+        r.norm(4),
+        ReLU(),
+        AvgPool1D(3, stride=2, padding=1, count_include_pad=False, ceil_mode=True),
+        r.conv1d(4, 5, stride=2),
+        ReLU(),
+        GlobalAvgPool1D(),
+        Flatten(),
+        r.dense(5, 3),
+    )
+    return net, r.input(2, 2, 13)
+
+
+def volumes() -> Built:
+    """Volumes: convolutions, pools, BatchNorm and a transposed convolution, with another geometry along each axis."""
+    r = Random(11)
+    net = Network.sequential(
+        r.conv3d(1, 3, padding=(0, 1, 1, 0, 1, 1)),
+        r.norm(3),
+        ReLU(),
+        MaxPool3D((1, 2, 2), stride=(1, 2, 1), dilation=(1, 1, 2), padding=(0, 1, 1)),
+        r.conv3d(3, 4, stride=(1, 1, 2), padding=(0, 0, 1)),
+        ReLU(),
+        ConvTranspose3D(*r.kernels((4, 2, 2, 2, 1), 4), stride=(1, 2, 1), padding=(0, 1, 0), groups=2),
+        LeakyReLU(0.1),
+        AvgPool3D((2, 1, 2), stride=1, divisor=3),
+        Flatten(),
+        r.dense(48, 3),
+    )
+    return net, r.input(2, 1, 3, 4, 5)
+
+
 NETWORKS: dict[str, Callable[[], Built]] = {
     "mlp": mlp,
     "mlp-signed": mlp_signed,
@@ -230,5 +300,7 @@ NETWORKS: dict[str, Callable[[], Built]] = {
     "residual": residual,
     "branches": branches,
     "vgg": vgg,
+    "signals": signals,
+    "volumes": volumes,
 }
 """Name -> a function that returns the network and a batch for it."""

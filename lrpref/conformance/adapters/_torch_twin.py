@@ -28,7 +28,7 @@ def twin(net: Network, add: Callable[[], Torch] | None = None, stacked: bool = F
     """Return a torch module that computes the same as an lrpref network, in its number type, with a module per node.
 
     The modules have the names of the nodes, as `module_name` converts them. Layers that only move values
-    (Flatten, Concat, Pad2D, Slice, ...) become functions, whose gradients route relevance.
+    (Flatten, Concat, Pad, Slice, ...) become functions, whose gradients route relevance.
 
     Parameters
     ----------
@@ -98,7 +98,7 @@ def _modules(net: Network, add: Callable[[], Torch] | None, shared: bool) -> dic
             found[name] = first[id(layer)]
             continue
         if type(layer) not in _MODULES and not isinstance(layer, layers.Add):
-            raise NotOffered(f"torch has no {type(layer).__name__}")
+            raise NotOffered(f"torch has no module for {type(layer).__name__}")
         module = add() if isinstance(layer, layers.Add) and add is not None else _MODULES[type(layer)](layer)
         found[name] = first[id(layer)] = (module_name(name), module)
     return found
@@ -125,41 +125,66 @@ def _dense(layer: layers.Dense) -> Torch:
     return _filled(_nn().Linear(features, out, layer.bias is not None), weight=layer.weight, bias=layer.bias)
 
 
-def _conv(layer: layers.Conv2D) -> Torch:
+def _of_rank(name: str, layer: Any) -> Any:
+    """torch's class for as many spatial axes as the layer has: Conv1d, Conv2d or Conv3d."""
+    return getattr(_nn(), f"{name}{layer.axes}d")
+
+
+def _before(border: Sequence[int], what: str) -> tuple[int, ...]:
+    """The padding before each axis, which must be the same after it in torch."""
+    if border[::2] != border[1::2]:
+        raise NotOffered(f"torch's {what} have the same padding on opposite sides")
+    return tuple(border[::2])
+
+
+def _kernels(layer: layers.Conv | layers.ConvTranspose, kind: Any, **geometry: Any) -> Torch:
+    """A convolution with the layer's kernels."""
     if layer.bias_taps is not None:
         raise NotOffered("torch's convolution has no bias per tap, which a folded BatchNorm leaves behind at borders")
-    out, channels = layer.weight.shape[:2]
-    top, bottom, left, right = layer.window.padding
-    even = (top, left) == (bottom, right)
-    sides = {"padding": (top, left)} if even else {"sides": layer.window.padding}
-    kind = _nn().Conv2d if even else _padded_conv()
+    w, (channels, out) = layer.window, layer.channels
     module = kind(
-        channels * layer.groups, out, layer.window.kernel, bias=layer.bias is not None, stride=layer.window.stride,
-        dilation=layer.window.dilation, groups=layer.groups, **sides,
+        channels, out, w.kernel, bias=layer.bias is not None, stride=w.stride, dilation=w.dilation,
+        groups=layer.groups, **geometry,
     )  # fmt: skip
     return _filled(module, weight=layer.weight, bias=layer.bias)
 
 
-@cache
-def _padded_conv() -> Any:
-    """A Conv2d with a different padding on each side; the padding is part of the layer, as in lrpref."""
-    nn: Any = _nn()
+def _conv(layer: layers.Conv) -> Torch:
+    border = layer.window.padding
+    if border[::2] == border[1::2]:
+        return _kernels(layer, _of_rank("Conv", layer), padding=border[::2])
+    return _kernels(layer, _padded_conv(_of_rank("Conv", layer)), sides=_sides(border))
 
-    class PaddedConv2d(nn.Conv2d):  # type: ignore[misc]
-        def __init__(self, *args: Any, sides: tuple[int, int, int, int], **kwargs: Any) -> None:
+
+def _conv_transpose(layer: layers.ConvTranspose) -> Torch:
+    padding = _before(layer.window.padding, "transposed convolutions")
+    kind = _of_rank("ConvTranspose", layer)
+    return _kernels(layer, kind, padding=padding, output_padding=layer.output_padding)
+
+
+def _sides(border: Sequence[int]) -> tuple[int, ...]:
+    """(before, after) for each axis as torch's function `pad` takes them, the last axis first."""
+    return tuple(n for k in range(len(border) - 2, -1, -2) for n in border[k : k + 2])
+
+
+@cache
+def _padded_conv(base: Any) -> Any:
+    """A convolution with a different padding on each side; the padding is part of the layer, as in lrpref."""
+
+    class PaddedConv(base):  # type: ignore[misc]
+        def __init__(self, *args: Any, sides: tuple[int, ...], **kwargs: Any) -> None:
             super().__init__(*args, **kwargs)
             self.sides = sides
 
         def forward(self, input: Torch) -> Torch:
-            top, bottom, left, right = self.sides
-            return super().forward(nn.functional.pad(input, (left, right, top, bottom)))
+            return super().forward(_nn().functional.pad(input, self.sides))
 
-    return PaddedConv2d
+    return PaddedConv
 
 
 @cache
 def _either_norm() -> Any:
-    """A BatchNorm2d for both (N, C) and (N, C, H, W), because lrpref's layer takes either."""
+    """A BatchNorm2d for (N, C) and any number of spatial axes, because lrpref's layer takes all of them."""
 
     class EitherBatchNorm2d(_nn().BatchNorm2d):  # type: ignore[misc]
         def _check_input_dim(self, input: Torch) -> None:
@@ -217,28 +242,66 @@ def _prelu(layer: layers.PReLU) -> Torch:
     return _filled(_nn().PReLU(weight.size), weight=weight)
 
 
-def _symmetric(layer: layers.MaxPool2D | layers.AvgPool2D) -> tuple[int, int]:
-    """The padding of a pool, which must be the same on opposite sides in torch."""
-    top, bottom, left, right = layer.window.padding
-    if (top, left) != (bottom, right):
-        raise NotOffered("torch's pools have the same padding on opposite sides")
-    return top, left
+def _pool(name: str, layer: layers.Pool, **parameters: Any) -> Torch:
+    """A pool with the layer's windows."""
+    w = layer.window
+    padding = _before(w.padding, "pools")
+    if any(2 * p > k for p, k in zip(padding, w.kernel, strict=True)):
+        raise NotOffered("torch's pools have a padding of at most half the kernel")
+    return _of_rank(name, layer)(w.kernel, w.stride, padding, ceil_mode=w.ceil_mode, **parameters)
 
 
-def _max_pool(layer: layers.MaxPool2D) -> Torch:
+def _max_pool(layer: layers.MaxPool) -> Torch:
+    _one_winner(layer)
+    return _pool("MaxPool", layer, dilation=layer.window.dilation)
+
+
+def _one_winner(layer: layers.MaxPool | layers.GlobalMaxPool | layers.AdaptiveMaxPool) -> None:
     if layer.ties != "first":
         raise NotOffered("torch's max-pooling has one winner per window; tied maxima do not share")
-    return _nn().MaxPool2d(layer.window.kernel, layer.window.stride, _symmetric(layer))
 
 
-def _average_pool(layer: layers.AvgPool2D) -> Torch:
-    w = layer.window
-    return _nn().AvgPool2d(w.kernel, w.stride, _symmetric(layer), count_include_pad=layer.count_include_pad)
+def _average_pool(layer: layers.AvgPool) -> Torch:
+    divisor = {} if layer.divisor is None else {"divisor_override": layer.divisor}
+    if divisor and layer.axes == 1:
+        raise NotOffered("torch's AvgPool1d has no divisor")
+    if set(layer.window.dilation) != {1}:
+        raise NotOffered("torch's average pools have no dilation")
+    return _pool("AvgPool", layer, count_include_pad=layer.count_include_pad, **divisor)
+
+
+def _global_max_pool(layer: layers.GlobalMaxPool) -> Torch:
+    _one_winner(layer)
+    return _of_rank("AdaptiveMaxPool", layer)(1)
+
+
+def _adaptive_max_pool(layer: layers.AdaptiveMaxPool) -> Torch:
+    _one_winner(layer)
+    return _of_rank("AdaptiveMaxPool", layer)(layer.positions)
+
+
+def _interpolation(layer: layers.UpsampleLinear) -> Torch:
+    if layer.coordinates not in ("half_pixel", "align_corners"):
+        raise NotOffered(f"torch interpolates linearly with half_pixel or align_corners, not {layer.coordinates}")
+    return _interpolate()(layer.size, layer.scale_factor, align_corners=layer.coordinates == "align_corners")
+
+
+@cache
+def _interpolate() -> Any:
+    """An Upsample for any number of spatial axes; torch's mode has another name for each of them."""
+
+    class Interpolate(_nn().Upsample):  # type: ignore[misc]
+        def forward(self, input: Torch) -> Torch:
+            self.mode = {3: "linear", 4: "bilinear", 5: "trilinear"}[input.ndim]
+            return super().forward(input)
+
+    return Interpolate
 
 
 _MODULES: Mapping[type[Layer], Callable[[Any], Torch]] = {
     layers.Dense: _dense,
-    layers.Conv2D: _conv,
+    **dict.fromkeys((layers.Conv1D, layers.Conv2D, layers.Conv3D), _conv),
+    **dict.fromkeys((layers.ConvTranspose1D, layers.ConvTranspose2D, layers.ConvTranspose3D), _conv_transpose),
     layers.BatchNorm: _norm,
     layers.Scale: _scale,
     layers.GroupNorm: _sample_norm,
@@ -268,9 +331,19 @@ _MODULES: Mapping[type[Layer], Callable[[Any], Torch]] = {
     layers.Threshold: lambda layer: _nn().Threshold(layer.threshold, layer.value),
     layers.LogSoftmax: lambda layer: _nn().LogSoftmax(dim=1),
     layers.Softmax: lambda layer: _nn().Softmax(dim=1),
-    layers.MaxPool2D: _max_pool,
-    layers.AvgPool2D: _average_pool,
-    layers.GlobalAvgPool2D: lambda layer: _nn().AdaptiveAvgPool2d(1),
+    **dict.fromkeys((layers.MaxPool1D, layers.MaxPool2D, layers.MaxPool3D), _max_pool),
+    **dict.fromkeys((layers.AvgPool1D, layers.AvgPool2D, layers.AvgPool3D), _average_pool),
+    **dict.fromkeys(
+        (layers.GlobalAvgPool1D, layers.GlobalAvgPool2D, layers.GlobalAvgPool3D),
+        lambda layer: _of_rank("AdaptiveAvgPool", layer)(1),
+    ),
+    **dict.fromkeys((layers.GlobalMaxPool1D, layers.GlobalMaxPool2D, layers.GlobalMaxPool3D), _global_max_pool),
+    **dict.fromkeys(
+        (layers.AdaptiveAvgPool1D, layers.AdaptiveAvgPool2D, layers.AdaptiveAvgPool3D),
+        lambda layer: _of_rank("AdaptiveAvgPool", layer)(layer.positions),
+    ),
+    **dict.fromkeys((layers.AdaptiveMaxPool1D, layers.AdaptiveMaxPool2D, layers.AdaptiveMaxPool3D), _adaptive_max_pool),
+    layers.UpsampleLinear: _interpolation,
     layers.Dropout: lambda layer: _nn().Dropout(layer.p),
 }
 
@@ -286,10 +359,19 @@ def _concat(graph: Any, layer: layers.Concat, branches: Sequence[Torch]) -> Torc
     return graph.call_function(import_module("torch").cat, (list(branches),), {"dim": 1})
 
 
-def _pad(graph: Any, layer: layers.Pad2D, branches: Sequence[Torch]) -> Torch:
-    top, bottom, left, right = layer.border
-    sides = {"mode": "constant", "value": layer.value}
-    return graph.call_function(_nn().functional.pad, (branches[0], (left, right, top, bottom)), sides)
+def _pad(graph: Any, layer: layers.Pad, branches: Sequence[Torch]) -> Torch:
+    constant = {"value": layer.value} if layer.mode == "constant" else {}
+    sides = (branches[0], _sides(layer.border), layer.mode)
+    return graph.call_function(_nn().functional.pad, sides, constant)
+
+
+def _nearest(graph: Any, layer: layers.UpsampleNearest, branches: Sequence[Torch]) -> Torch:
+    modes = {("asymmetric", "floor"): "nearest", ("half_pixel", "round_prefer_ceil"): "nearest-exact"}
+    mode = modes.get((layer.coordinates, layer.rounding))
+    if mode is None:
+        raise NotOffered(f"torch has no nearest cell by {layer.coordinates} and {layer.rounding}")
+    sizes = (branches[0], layer.size, layer.scale_factor, mode)
+    return graph.call_function(_nn().functional.interpolate, sizes)
 
 
 def _reshape(graph: Any, layer: layers.Reshape, branches: Sequence[Torch]) -> Torch:
@@ -322,7 +404,8 @@ def _calls(name: str, *fields: str) -> Callable[[Any, Any, Sequence[Torch]], Tor
 _FUNCTIONS: Mapping[type[Layer], Callable[[Any, Any, Sequence[Torch]], Torch]] = {
     layers.Flatten: _flatten,
     layers.Concat: _concat,
-    layers.Pad2D: _pad,
+    **dict.fromkeys((layers.Pad1D, layers.Pad2D, layers.Pad3D), _pad),
+    layers.UpsampleNearest: _nearest,
     layers.Reshape: _reshape,
     layers.Permute: lambda graph, layer, branches: graph.call_method("permute", (branches[0], layer.axes)),
     layers.Slice: _slice,

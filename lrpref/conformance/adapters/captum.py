@@ -83,7 +83,7 @@ class Captum:
     def _rule(self, case: Case, node: Node) -> Made:
         """captum's rule for a node, or None."""
         captum = import_module("captum.attr._utils.lrp_rules")
-        if isinstance(node.layer, layers.MaxPool2D):
+        if isinstance(node.layer, layers.MaxPool):
             return captum.EpsilonRule(asking.tiny(case.network))
         if not isinstance(node.layer, LinearLayer):
             return None
@@ -97,8 +97,8 @@ class Captum:
 
 
 _TAKEN = (
-    LinearLayer, layers.ReLU, layers.Tanh, layers.Dropout, layers.MaxPool2D, layers.Flatten, layers.Concat,
-    layers.Pad2D,
+    LinearLayer, layers.ReLU, layers.Tanh, layers.Dropout, layers.MaxPool, layers.Flatten, layers.Concat,
+    layers.Pad,
 )  # fmt: skip
 """Layers for which captum's LRP has a rule, or which become functions instead of modules of torch."""
 
