@@ -164,7 +164,7 @@ def best_thresholds(scan: np.ndarray, tissue: np.ndarray) -> float:
 def test_the_accuracy_on_the_brain_is_what_the_file_and_the_pages_say(
     brain: tuple[Network, np.ndarray, dict[str, np.ndarray]],
 ) -> None:
-    _, found, data = brain
+    net, found, data = brain
     inside = data["t1"] > 0
     share, error = by_cubes(found == data["tissue"], inside)
     told = lrpref.weights.metadata("brain-unet")["accuracy"]
@@ -174,7 +174,10 @@ def test_the_accuracy_on_the_brain_is_what_the_file_and_the_pages_say(
     interval = f"{100 * share:.1f} % ({low:.1f} to {high:.1f} %)"
     thresholds = f"{100 * best_thresholds(data['scan'][inside], data['tissue'][inside]):.1f} %"
     clean = f"{100 * best_thresholds(data['t1'][inside], data['tissue'][inside]):.1f} %"
+    found = net.forward(data["t1"][None, None].astype(np.float32) / np.float32(1.3 * 255))[0].argmax(axis=0)
+    without_faults = f"{100 * (found == data['tissue'])[inside].mean():.1f} %"  # brightness as the scans have it
     for page in map(flat, (README, PAGE)):
+        assert f"network {without_faults}" in page
         assert interval in page
         assert thresholds in page
         assert clean in page
@@ -210,6 +213,10 @@ def test_the_page_of_the_weights_tells_the_truth(name: str) -> None:
     net, about, file = lrpref.load(name), lrpref.weights.metadata(name), lrpref.weights.find(name)
     numbers = sum(array.size for array in net.parameters.values())
     assert f"| {numbers:,} | {file.stat().st_size / 1000:.0f} kB | {about['seed']} | {about['epochs']} |" in README
+    kinds = [type(layer).__name__ for _, layer, _ in net.nodes]
+    if name == "brain-unet":
+        words = f"{kinds.count('Conv3D')} conv, {kinds.count('ConvTranspose3D')} transposed conv, "
+        assert words + f"{kinds.count('BatchNorm')} BN" in README
     assert f"\n{about['command']}\n" in README
     assert f"\n### {name}\n" in README
     assert (ROOT / about["script"]).is_file()
