@@ -578,7 +578,7 @@ MOVES = [
     ),
     Mutant(
         "depth to space in the order of the other mode",
-        "importers/onnx_moves.py",
+        "importers/onnx/moves.py",
         'if call.attributes.get("mode", "DCR") == "DCR" and r > 1 else []',
         'if call.attributes.get("mode", "DCR") != "DCR" and r > 1 else []',
         "tests/test_import_moves.py::test_what_an_operation_of_onnx_becomes[DepthToSpace]",
@@ -586,7 +586,7 @@ MOVES = [
     ),
     Mutant(
         "every part of a split is the first one",
-        "importers/onnx_moves.py",
+        "importers/onnx/moves.py",
         "start = list(accumulate(sizes, initial=0))[call.part]",
         "start = list(accumulate(sizes, initial=0))[0]",
         "tests/test_import_moves.py::test_what_an_operation_of_onnx_becomes[Split]",
@@ -803,7 +803,7 @@ SEVERAL = [
     ),
     Mutant(
         "random examples of several inputs are alike",
-        "importers/onnx.py",
+        "importers/onnx/importer.py",
         "_drawn(rng, ",
         "_drawn(np.random.default_rng(0), ",
         "tests/test_import_onnx.py::test_random_examples_of_several_inputs_differ",
@@ -1145,7 +1145,7 @@ JUDGES = [
 IMPORTERS = [
     Mutant(
         "a reader of ONNX that forgets the order of flattened channels-last features",
-        "importers/layout.py",
+        "importers/onnx/layout.py",
         "weight[..., np.argsort(self.order)]",
         "weight",
         "tests/test_import_onnx.py::test_transpositions_add_up",
@@ -1153,7 +1153,7 @@ IMPORTERS = [
     ),
     Mutant(
         "the order of features turned the wrong way round",
-        "importers/layout.py",
+        "importers/onnx/layout.py",
         "weight[..., np.argsort(self.order)]",
         "weight[..., self.order]",
         "tests/test_import_onnx.py::test_transpositions_add_up",
@@ -1161,7 +1161,7 @@ IMPORTERS = [
     ),
     Mutant(
         "SAME_LOWER as SAME_UPPER",
-        "importers/onnx_spatial.py",
+        "importers/onnx/spatial.py",
         'before, after = (less, more) if same == "SAME_UPPER" else (more, less)',
         'before, after = (less, more) if same == "SAME_UPPER" else (less, more)',
         "tests/test_import_onnx.py::test_windows_of_all_geometries",
@@ -1169,7 +1169,7 @@ IMPORTERS = [
     ),
     Mutant(
         "a constant becomes the bias of a layer that others read too",
-        "importers/onnx.py",
+        "importers/onnx/importer.py",
         "self.uses[activation.name] += self.readers[value] - (activation.name in self.uses)",
         "self.uses[activation.name] = 1",
         "tests/test_import_onnx.py::test_a_constant_becomes_the_bias_only_of_what_is_read_by_nothing_else",
@@ -1185,7 +1185,7 @@ IMPORTERS = [
     ),
     Mutant(
         "auto_pad with a stride said to be the same at every size",
-        "importers/onnx_spatial.py",
+        "importers/onnx/spatial.py",
         "if any(k > 1 and s > 1 for _, k, s, _ in sizes):",
         "if any(k > 1 and s > 3 for _, k, s, _ in sizes):",
         "tests/test_import_onnx.py::test_a_network_is_held_to_the_size_that_it_was_computed_for",
@@ -1193,7 +1193,7 @@ IMPORTERS = [
     ),
     Mutant(
         "padding that the file computes from the size taken for a constant",
-        "importers/onnx.py",
+        "importers/onnx/importer.py",
         "if sizes or self.sized.intersection(node.input):",
         "if sizes:",
         "tests/test_import_onnx.py::test_padding_that_the_file_computes_from_the_size",
@@ -1233,7 +1233,7 @@ IMPORTERS = [
     ),
     Mutant(
         "a softmax of old opsets over one axis",
-        "importers/onnx_operations.py",
+        "importers/onnx/operations.py",
         "over = [axis] if call.opset >= 13 else list(range(axis % rank, rank))",
         "over = [axis]",
         "tests/test_import_onnx.py::test_an_old_softmax_by_hand",
@@ -1241,7 +1241,7 @@ IMPORTERS = [
     ),
     Mutant(
         "weights outside the model's folder",
-        "importers/onnx_file.py",
+        "importers/onnx/file.py",
         "if not file.is_relative_to(os.path.realpath(folder)):",
         "if False:",
         "tests/test_import_onnx.py::test_weights_elsewhere",
@@ -1704,7 +1704,7 @@ CORNERS = [
     ),
     Mutant(
         "constant - x is x - constant",
-        "importers/onnx_operations.py",
+        "importers/onnx/operations.py",
         "first = call.inputs[0] is x",
         "first = True",
         "tests/test_import_onnx.py::test_a_constant_minus_an_activation",
@@ -1916,7 +1916,7 @@ NOT_FINITE = [
     ),
     Mutant(
         "a rounded constant of an activation stays rounded",
-        "importers/onnx_patterns.py",
+        "importers/onnx/patterns.py",
         "return Found(read, layer, rounded)",
         "return Found(read, layer)",
         "tests/test_import_onnx.py::test_an_activation_of_several_operations_becomes_one_layer[GELU of torch]",
@@ -1924,7 +1924,7 @@ NOT_FINITE = [
     ),
     Mutant(
         "a random slope is taken at its lower bound",
-        "importers/torch_activations.py",
+        "importers/torch/activations.py",
         "(lower + upper) / 2",
         "lower",
         "tests/test_import_torch.py::test_the_network_computes_what_the_module_does[rrelu]",
@@ -2201,7 +2201,7 @@ BOUNDS = [
     ),
     Mutant(
         "layers that copy a shared weight take no memory",
-        "importers/onnx.py",
+        "importers/onnx/importer.py",
         "self._count(*held, *border, shapes[0])",
         "self._count(*border, shapes[0])",
         "tests/test_import_onnx.py::test_a_shared_weight_counts_for_each_copy",
@@ -2209,7 +2209,7 @@ BOUNDS = [
     ),
     Mutant(
         "the patches of a convolution take no memory",
-        "importers/onnx.py",
+        "importers/onnx/importer.py",
         "self._check_patches(layer, before[0], shapes[0])",
         "pass",
         hostile("onnx_convolution_of_500_by_500"),
@@ -2217,7 +2217,7 @@ BOUNDS = [
     ),
     Mutant(
         "the positions of a kernel take no time",
-        "importers/onnx.py",
+        "importers/onnx/importer.py",
         "(TAP + GATHERED * prod(after))",
         "GATHERED * prod(after)",
         hostile("onnx_pool_of_1000_by_1000"),
@@ -2244,7 +2244,7 @@ BOUNDS = [
 ONNX_FORMS = [
     Mutant(
         "what float32 rounds to another integer is folded in float64",
-        "importers/onnx.py",
+        "importers/onnx/importer.py",
         "        if not self.model.double:\n            check_rounding(node, values)\n",
         "",
         "tests/test_onnx_forms.py::test_what_float32_may_round_to_another_integer_is_refused[Floor]",
@@ -2252,7 +2252,7 @@ ONNX_FORMS = [
     ),
     Mutant(
         "the other branch of an If",
-        "importers/onnx_inlining.py",
+        "importers/onnx/inlining.py",
         '"then_branch" if _truth(onnx, known[node.input[0]]) else "else_branch"',
         '"else_branch" if _truth(onnx, known[node.input[0]]) else "then_branch"',
         "tests/test_onnx_forms.py::test_the_branch_of_a_constant_condition_is_taken[weights-True]",
@@ -2260,7 +2260,7 @@ ONNX_FORMS = [
     ),
     Mutant(
         "calls of functions are counted once",
-        "importers/onnx_inlining.py",
+        "importers/onnx/inlining.py",
         "count + more, total",
         "count + 1, total",
         hostile("onnx_functions_that_double"),
@@ -2268,7 +2268,7 @@ ONNX_FORMS = [
     ),
     Mutant(
         "the columns of sparse weights are their rows",
-        "importers/onnx_file.py",
+        "importers/onnx/file.py",
         "tuple(places.T)]",
         "tuple(places.T[::-1])]",
         "tests/test_import_onnx.py::test_sparse_weights_by_hand[Constant-places1]",
@@ -2276,7 +2276,7 @@ ONNX_FORMS = [
     ),
     Mutant(
         "a scaler subtracts the offset after it scales",
-        "importers/onnx_operations.py",
+        "importers/onnx/operations.py",
         "[Scale(scale, -offset * scale)]",
         "[Scale(scale, -offset)]",
         "tests/test_onnx_forms.py::test_a_scaler_by_hand",
@@ -2284,7 +2284,7 @@ ONNX_FORMS = [
     ),
     Mutant(
         "the outermost call of a stack trace",
-        "importers/onnx_refusals.py",
+        "importers/onnx/refusals.py",
         "file, line, code = lines[-1]",
         "file, line, code = lines[0]",
         "tests/test_onnx_forms.py::test_a_refusal_names_the_line_of_the_users_code",
@@ -2292,7 +2292,7 @@ ONNX_FORMS = [
     ),
     Mutant(
         "operations that name ONNX's own domain are of an unknown one",
-        "importers/onnx.py",
+        "importers/onnx/importer.py",
         '    if twin.domain in DOMAINS:\n        twin.domain = ""\n',
         "",
         "tests/test_onnx_forms.py::test_domains_are_told_apart",
@@ -2300,7 +2300,7 @@ ONNX_FORMS = [
     ),
     Mutant(
         "cells behind the padding count in the proof's average",
-        "importers/onnx_evaluator.py",
+        "importers/onnx/evaluator.py",
         "[float(count_include_pad), 0.0]",
         "[float(count_include_pad)] * 2",
         "tests/test_onnx_forms.py::test_the_pools_of_the_proof_by_hand[average_pool-x0-told0-expected0]",
@@ -2308,7 +2308,7 @@ ONNX_FORMS = [
     ),
     Mutant(
         "local response normalization over as many channels as there are samples",
-        "importers/onnx_evaluator.py",
+        "importers/onnx/evaluator.py",
         "for c in range(x.shape[1])]",
         "for c in range(x.shape[0])]",
         "tests/test_import_onnx.py::test_an_operation_computes_what_onnx_says[LRN]",
@@ -2408,7 +2408,7 @@ SAMPLE_NORMS = [
     ),
     Mutant(
         "an InstanceNorm ignores its running statistics",
-        "importers/torch_norms.py",
+        "importers/torch/norms.py",
         "if not own:",
         "if False:",
         "tests/test_import_norms.py::test_an_instance_norm_with_running_statistics_is_a_batch_norm",
@@ -2416,7 +2416,7 @@ SAMPLE_NORMS = [
     ),
     Mutant(
         "an RMSNorm without eps takes that of float64",
-        "importers/torch.py",
+        "importers/torch/importer.py",
         "torch.finfo(torch.float64 if double else torch.float32).eps",
         "torch.finfo(torch.float64).eps",
         "tests/test_import_norms.py::test_an_rms_norm_without_eps_has_that_of_its_dtype[float32-1.1920928955078125e-07]",
@@ -2424,7 +2424,7 @@ SAMPLE_NORMS = [
     ),
     Mutant(
         "a norm recognised by the square of anything",
-        "importers/onnx_norm_patterns.py",
+        "importers/onnx/norm_patterns.py",
         'node.op_type not in ("Mul", "Pow") or node.input[0] != x:',
         'node.op_type not in ("Mul", "Pow"):',
         "tests/test_import_norms.py::test_what_only_resembles_a_norm_is_refused_by_name",
@@ -2432,7 +2432,7 @@ SAMPLE_NORMS = [
     ),
     Mutant(
         "a norm of weights is taken for one of activations",
-        "importers/onnx_norm_patterns.py",
+        "importers/onnx/norm_patterns.py",
         "fixed.issuperset(name for name in node.input if name)",
         "False",
         "tests/test_import_norms.py::test_a_norm_of_weights_is_computed",
@@ -2440,7 +2440,7 @@ SAMPLE_NORMS = [
     ),
     Mutant(
         "a factor along rows of a norm in parts is one per channel",
-        "importers/onnx_norms.py",
+        "importers/onnx/norms.py",
         'if call.attributes.get("broadcast", 0):',
         "if False:",
         "tests/test_import_norms.py::test_a_group_norm_in_parts[True]",
@@ -2464,7 +2464,7 @@ SAMPLE_NORMS = [
     ),
     Mutant(
         "a module has the arguments of an operation that is called as it is",
-        "importers/torch.py",
+        "importers/torch/importer.py",
         "spelling = name if module is not None else _spelling(node)",
         "spelling = _spelling(node)",
         "tests/test_import_norms.py::test_a_block_of_convnext",
@@ -2476,7 +2476,7 @@ SAMPLE_NORMS = [
 REACH = [
     Mutant(
         "a depthwise kernel of Keras in the wrong order of channels",
-        "importers/keras_layers.py",
+        "importers/keras/layers.py",
         "(-2, -1), (0, 1))",
         "(-1, -2), (0, 1))",
         "tests/test_import_keras.py::test_a_layer_computes_the_same[DepthwiseConv2D]",
@@ -2484,7 +2484,7 @@ REACH = [
     ),
     Mutant(
         "an average pool of Keras counts its padding",
-        "importers/keras_layers.py",
+        "importers/keras/layers.py",
         "_padding(call, kernel, stride), False)",
         "_padding(call, kernel, stride), True)",
         "tests/test_import_keras.py::test_a_layer_computes_the_same[AveragePooling2D same]",
@@ -2492,7 +2492,7 @@ REACH = [
     ),
     Mutant(
         "a flattened image of Keras has lrpref's order of features",
-        "importers/keras_layers.py",
+        "importers/keras/layers.py",
         "return [Permute((0, *range(2, rank), 1))] if rank > 2 else []",
         "return []",
         "tests/test_import_keras.py::test_names_and_the_order_of_a_flattened_image",
@@ -2500,7 +2500,7 @@ REACH = [
     ),
     Mutant(
         "the odd cell of Keras's padding comes first",
-        "importers/keras_layers.py",
+        "importers/keras/layers.py",
         "(total // 2, total - total // 2)",
         "(total - total // 2, total // 2)",
         "tests/test_import_keras.py::test_a_layer_computes_the_same[Conv2D even]",
@@ -2508,7 +2508,7 @@ REACH = [
     ),
     Mutant(
         "Keras's padding of one size is kept for others",
-        "importers/keras_layers.py",
+        "importers/keras/layers.py",
         "if any(s > 1 for s in stride):",
         "if False:",
         "tests/test_import_keras.py::test_padding_that_depends_on_the_size_holds_for_that_size",
@@ -2516,7 +2516,7 @@ REACH = [
     ),
     Mutant(
         "Keras's normalisations are compared in float32",
-        "importers/keras.py",
+        "importers/keras/importer.py",
         "table.clear()",
         "pass",
         "tests/test_import_keras.py::test_a_layer_computes_the_same[BatchNormalization]",

@@ -25,7 +25,8 @@ from numpy.testing import assert_array_equal
 import lrpref
 from lrpref import layers, oracle, rules
 from lrpref.errors import DTypeError, LrprefError, RuleError
-from lrpref.importers import onnx_operations, torch_operations
+from lrpref.importers.onnx import operations as onnx_operations
+from lrpref.importers.torch import operations as torch_operations
 from lrpref.rational import exact
 from lrpref.testing import strategies
 

@@ -446,7 +446,7 @@ import lrpref
 
 def modules():
     for found in pkgutil.walk_packages(lrpref.__path__, "lrpref."):
-        if not (".adapters." in found.name or found.name.endswith(("__main__", "_torch_trace"))):  # which import torch
+        if not (".adapters." in found.name or found.name.endswith(("__main__", "torch._trace"))):  # which import torch
             try:
                 yield importlib.import_module(found.name)
             except lrpref.errors.LrprefError:  # needs a library that is not installed

@@ -314,7 +314,7 @@ def test_nothing_is_imported_before_it_is_asked_for() -> None:
     """Importing the importer modules does not load the optional libraries."""
     for name in ("onnx", "safetensors", "files"):
         importlib.import_module(f"lrpref.importers.{name}")
-    source = (Path(lrpref.__file__).parent / "importers").glob("*.py")
+    source = (Path(lrpref.__file__).parent / "importers").rglob("*.py")
     for path in (path for path in source if not path.name.startswith("_")):  # those are imported by from_torch itself
         for line in path.read_text().splitlines():
             assert not line.startswith(("import onnx", "import torch", "import safetensors", "from onnx", "from torch"))

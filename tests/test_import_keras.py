@@ -16,7 +16,7 @@ import lrpref
 from lrpref import from_keras
 from lrpref.cli import main
 from lrpref.errors import ConversionError, ShapeError
-from lrpref.importers.keras_layers import ACTIVATIONS, LAYERS, OPERATIONS
+from lrpref.importers.keras.layers import ACTIVATIONS, LAYERS, OPERATIONS
 
 if importlib.util.find_spec("torch") is not None:
     os.environ.setdefault("KERAS_BACKEND", "torch")  # otherwise TensorFlow

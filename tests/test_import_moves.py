@@ -12,7 +12,8 @@ from numpy.testing import assert_allclose
 
 import lrpref
 from lrpref.errors import ConversionError
-from lrpref.importers import onnx_moves, torch_moves
+from lrpref.importers.onnx import moves as onnx_moves
+from lrpref.importers.torch import moves as torch_moves
 
 # ---- PyTorch -----------------------------------------------------------------------------------------------------
 

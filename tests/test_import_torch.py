@@ -17,8 +17,8 @@ from lrpref import from_torch
 from lrpref.conformance.adapter import NotOffered
 from lrpref.conformance.adapters._torch_twin import twin
 from lrpref.errors import ConversionError, LrprefError, ShapeError
-from lrpref.importers.torch import _by_position
-from lrpref.importers.torch_operations import OPERATIONS, PARAMETERS, SUPPORTED
+from lrpref.importers.torch.importer import _by_position
+from lrpref.importers.torch.operations import OPERATIONS, PARAMETERS, SUPPORTED
 from lrpref.layers import WeightedLayer
 from lrpref.weights.state_dict import as_array
 

@@ -14,10 +14,10 @@ from numpy.testing import assert_allclose, assert_array_equal
 import lrpref
 from lrpref import from_onnx
 from lrpref.errors import ConversionError, WeightsError
-from lrpref.importers.onnx_evaluator import average_pool, max_pool
-from lrpref.importers.onnx_file import CLASSICAL, DOMAINS
-from lrpref.importers.onnx_operations import OPERATIONS
-from lrpref.importers.onnx_refusals import REASONS
+from lrpref.importers.onnx.evaluator import average_pool, max_pool
+from lrpref.importers.onnx.file import CLASSICAL, DOMAINS
+from lrpref.importers.onnx.operations import OPERATIONS
+from lrpref.importers.onnx.refusals import REASONS
 
 onnx = pytest.importorskip("onnx", reason="onnx is not installed: pip install 'lrpref[onnx]'")
 helper, kinds = onnx.helper, onnx.TensorProto

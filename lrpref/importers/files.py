@@ -17,7 +17,8 @@ from ..weights import find, load, metadata, read_arrays
 from ..weights.formats import REFUSED, what_to_do
 from ..weights.state_dict import from_state_dict
 from ..zoo import models
-from . import keras, onnx
+from .keras import importer as keras
+from .onnx import importer as onnx
 from .safetensors import read_safetensors
 
 Architecture = Network | Callable[..., Network] | str

@@ -25,7 +25,7 @@ import numpy as np
 import torch
 from torch.overrides import TorchFunctionMode
 
-from ..errors import ConversionError
+from ...errors import ConversionError
 
 Kinds = frozenset[str]
 """What a number depends on: "samples" (how many there are), "sizes" (of the image), "values" (of activations)."""

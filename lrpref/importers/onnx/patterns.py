@@ -17,9 +17,9 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import LrprefError
-from ..layers import GELU, HardSigmoid, HardSwish, Layer, Mish, SiLU, Softplus, Softsign, Threshold
-from .onnx_evaluator import MEANT, evaluated, meant
+from ...errors import LrprefError
+from ...layers import GELU, HardSigmoid, HardSwish, Layer, Mish, SiLU, Softplus, Softsign, Threshold
+from .evaluator import MEANT, evaluated, meant
 
 CURVED = (
     *("Abs", "Clip", "Erf", "Exp", "Greater", "HardSigmoid", "LessOrEqual", "Log", "Pow", "Relu", "Sigmoid"),

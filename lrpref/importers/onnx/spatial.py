@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..layers import (
+from ...layers import (
     AvgPool1D,
     AvgPool2D,
     AvgPool3D,
@@ -35,9 +35,9 @@ from ..layers import (
     UpsampleLinear,
     UpsampleNearest,
 )
-from ..layers.upsample import COORDINATES, HALF
-from .graph import Shape, require
-from .onnx_call import Call, Step
+from ...layers.upsample import COORDINATES, HALF
+from ..graph import Shape, require
+from .call import Call, Step
 
 CONVOLUTIONS: Mapping[int, type[Layer]] = {1: Conv1D, 2: Conv2D, 3: Conv3D}
 TRANSPOSED: Mapping[int, type[Layer]] = {1: ConvTranspose1D, 2: ConvTranspose2D, 3: ConvTranspose3D}

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from .._support.untrusted import MAX_AXES
-from .graph import Shape, require
+from ..._support.untrusted import MAX_AXES
+from ..graph import Shape, require
 
 _BROADCAST = (
     *("Add", "And", "Div", "Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual", "Max", "Min", "Mod", "Mul"),

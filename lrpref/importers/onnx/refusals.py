@@ -8,9 +8,9 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from .onnx_file import DOMAINS
-from .onnx_norm_patterns import NORM_PARTS
-from .onnx_patterns import PARTS
+from .file import DOMAINS
+from .norm_patterns import NORM_PARTS
+from .patterns import PARTS
 
 _ROUNDS = (
     "it rounds numbers, as a quantised network does, for which there is no published rule; import the network before "

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import ConversionError
-from ..layers import (
+from ...errors import ConversionError
+from ...layers import (
     CELU,
     ELU,
     GELU,
@@ -72,7 +72,7 @@ from ..layers import (
     UpsampleLinear,
     UpsampleNearest,
 )
-from .graph import Shape, require, reshaped
+from ..graph import Shape, require, reshaped
 
 Classes = tuple[Callable[..., Layer], Callable[..., Layer], Callable[..., Layer]]
 """The layers for one, two and three spatial axes."""

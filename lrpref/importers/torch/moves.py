@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import accumulate
 from typing import Any
 
-from ..arithmetic import LARGEST
-from ..layers import (
+from ...arithmetic import LARGEST
+from ...layers import (
     ChannelShuffle,
     Layer,
     Max,
@@ -19,9 +19,9 @@ from ..layers import (
     Slice,
     Sum,
 )
-from ..weights.state_dict import as_array
-from .graph import Shape, cells, require, reshaped
-from .torch_call import Call
+from ...weights.state_dict import as_array
+from ..graph import Shape, cells, require, reshaped
+from .call import Call
 
 # ---- parts -------------------------------------------------------------------------------------------------------
 

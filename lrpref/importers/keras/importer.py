@@ -23,12 +23,12 @@ from typing import Any
 
 import numpy as np
 
-from .._support.extras import library
-from ..errors import ConversionError, LrprefError
-from ..layers import Layer
-from ..network import INPUT, Network
-from .graph import TOLERANCE, Graph, Shape, fixed_for_several, fixed_where_unproven, require, verify
-from .keras_layers import Call, array, check_known, converted, own_axis, own_shape
+from ..._support.extras import library
+from ...errors import ConversionError, LrprefError
+from ...layers import Layer
+from ...network import INPUT, Network
+from ..graph import TOLERANCE, Graph, Shape, fixed_for_several, fixed_where_unproven, require, verify
+from .layers import Call, array, check_known, converted, own_axis, own_shape
 
 SUFFIXES = (".keras", ".h5", ".hdf5")
 """The files that Keras reads."""

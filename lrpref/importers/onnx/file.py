@@ -16,12 +16,12 @@ from typing import Any
 
 import numpy as np
 
-from .._support.extras import library
-from .._support.untrusted import MAX_AXES, MAX_ENTRIES, reason
-from ..errors import ConversionError, LrprefError, WeightsError
-from ..weights.state_dict import as_array
-from .graph import Shape, require
-from .onnx_inlining import inlined
+from ..._support.extras import library
+from ..._support.untrusted import MAX_AXES, MAX_ENTRIES, reason
+from ...errors import ConversionError, LrprefError, WeightsError
+from ...weights.state_dict import as_array
+from ..graph import Shape, require
+from .inlining import inlined
 
 DOMAINS = ("", "ai.onnx")
 """The domains of ONNX's own operators."""

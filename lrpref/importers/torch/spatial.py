@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..layers import (
+from ...layers import (
     AdaptiveAvgPool1D,
     AdaptiveAvgPool2D,
     AdaptiveAvgPool3D,
@@ -40,8 +40,8 @@ from ..layers import (
     UpsampleLinear,
     UpsampleNearest,
 )
-from .graph import Shape, along, require
-from .torch_call import Call
+from ..graph import Shape, along, require
+from .call import Call
 
 Classes = tuple[Callable[..., Layer], Callable[..., Layer], Callable[..., Layer]]
 

@@ -21,27 +21,27 @@ from typing import Any
 
 import numpy as np
 
-from .._support.extras import library
-from .._support.untrusted import UNREADABLE, reason
-from ..arithmetic import quiet
-from ..backend import is_array
-from ..errors import ConversionError, LrprefError, WeightsError
-from ..layers import Convolution, Dense, Dropout, Layer
-from ..layers.window import padded
-from ..network import INPUT, Network
-from ..weights import MAX_BYTES
-from ..weights.state_dict import as_array
-from .graph import Graph, Shape, fixed_for_several, fixed_where_unproven, require, verify
+from ..._support.extras import library
+from ..._support.untrusted import UNREADABLE, reason
+from ...arithmetic import quiet
+from ...backend import is_array
+from ...errors import ConversionError, LrprefError, WeightsError
+from ...layers import Convolution, Dense, Dropout, Layer
+from ...layers.window import padded
+from ...network import INPUT, Network
+from ...weights import MAX_BYTES
+from ...weights.state_dict import as_array
+from ..graph import Graph, Shape, fixed_for_several, fixed_where_unproven, require, verify
+from .call import Activation, Call
+from .evaluator import evaluated, evaluated_all
+from .file import CLASSICAL, DOMAINS, FLOATING, Declared, Model, fixed_shape, in_words, read_model
+from .folding import FOLDED, check_rounding, folded_size
 from .layout import Layout, channels_last, plain
-from .onnx_call import Activation, Call
-from .onnx_evaluator import evaluated, evaluated_all
-from .onnx_file import CLASSICAL, DOMAINS, FLOATING, Declared, Model, fixed_shape, in_words, read_model
-from .onnx_folding import FOLDED, check_rounding, folded_size
-from .onnx_moves import PARTED
-from .onnx_norm_patterns import norms
-from .onnx_operations import ANY_ORDER, OPERATIONS, OUTPUT, SUPPORTED
-from .onnx_patterns import PARTS, Found, activations, reached
-from .onnx_refusals import kind, label, place, unsupported
+from .moves import PARTED
+from .norm_patterns import norms
+from .operations import ANY_ORDER, OPERATIONS, OUTPUT, SUPPORTED
+from .patterns import PARTS, Found, activations, reached
+from .refusals import kind, label, place, unsupported
 
 MAX_WORK = 2**38
 """The most work of the check on the example, in multiplications of a matrix product; about a minute on one core."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from ..errors import ConversionError
-from ..layers import BatchNorm, GroupNorm, InstanceNorm, Layer, LayerNorm, RMSNorm
-from .graph import Shape, require
-from .torch_call import Call
+from ...errors import ConversionError
+from ...layers import BatchNorm, GroupNorm, InstanceNorm, Layer, LayerNorm, RMSNorm
+from ..graph import Shape, require
+from .call import Call
 
 
 def _batch_norm(call: Call) -> list[Layer]:

@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..layers import BatchNorm, GroupNorm, InstanceNorm, LayerNorm, RMSNorm
-from .graph import Shape, permuted, require
-from .onnx_call import Activation, Call, Step, axes_in_words, single
+from ...layers import BatchNorm, GroupNorm, InstanceNorm, LayerNorm, RMSNorm
+from ..graph import Shape, permuted, require
+from .call import Activation, Call, Step, axes_in_words, single
 
 # ---- channels ----------------------------------------------------------------------------------------------------
 

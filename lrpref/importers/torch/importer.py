@@ -1,6 +1,6 @@
 """Import PyTorch modules.
 
-`from_torch` traces a copy of the module with torch.fx (`_torch_trace.py`), converts its operations in order
+`from_torch` traces a copy of the module with torch.fx (`_trace.py`), converts its operations in order
 (`torch_operations.py`), and refuses the first unsupported one by name. It then checks on an example that network and
 module compute the same in float64. The module is left unchanged, including its training mode. torch is imported when
 `from_torch` is called.
@@ -19,14 +19,14 @@ from typing import Any
 
 import numpy as np
 
-from .._support.extras import library
-from ..errors import ConversionError, LrprefError
-from ..layers import Layer
-from ..network import INPUT, Network
-from ..weights.state_dict import as_array
-from .graph import Graph, Shape, fixed_for_several, fixed_where_unproven, require, verify
-from .torch_call import Activation, Call
-from .torch_operations import (
+from ..._support.extras import library
+from ...errors import ConversionError, LrprefError
+from ...layers import Layer
+from ...network import INPUT, Network
+from ...weights.state_dict import as_array
+from ..graph import Graph, Shape, fixed_for_several, fixed_where_unproven, require, verify
+from .call import Activation, Call
+from .operations import (
     ACTIVATIONS,
     MODULES,
     OPERATIONS,
@@ -73,7 +73,7 @@ def from_torch(module: Any, example: Any) -> Network:
         If torch is not installed.
     """
     torch = library("torch", "torch", "PyTorch modules")
-    from ._torch_trace import traced
+    from ._trace import traced
 
     module = _module(torch, module)
     twin = _twin(torch, module)
@@ -184,7 +184,7 @@ def _module(torch: Any, module: Any) -> Any:
 
 def _twin(torch: Any, module: Any) -> Any:
     """Return a copy of the module in eval mode, on the CPU, in float64, without wrappers."""
-    from ._torch_trace import is_one_operation
+    from ._trace import is_one_operation
 
     for name, part in module.named_modules():
         beyond = isinstance(part, torch.nn.Embedding | torch.nn.EmbeddingBag | torch.nn.MultiheadAttention)
@@ -242,7 +242,7 @@ def _inner(torch: Any, module: Any) -> Any:
 
 def _computed(torch: Any, twin: Any, x: Mapping[str, Any]) -> list[Any]:
     """Return the tensors that the module computes of its inputs, which are in order."""
-    from ._torch_trace import Doubles, located, place_of
+    from ._trace import Doubles, located, place_of
 
     try:
         with Doubles(), warnings.catch_warnings():
@@ -344,7 +344,7 @@ class _Importer:
 
     def _explained(self, node: Any, do: Any, *arguments: Any) -> None:
         """Do something, and let errors name a node, its operation and the line that calls it."""
-        from ._torch_trace import located
+        from ._trace import located
 
         try:
             do(*arguments)
@@ -449,7 +449,7 @@ class _Importer:
 
     def _known(self, node: Any) -> tuple[str, Any]:
         """Return the name of the operation, and the submodule if it is one."""
-        from ._torch_trace import OPERATORS
+        from ._trace import OPERATORS
 
         if node.op == "call_module":
             module = self.modules[node.target]

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from ..layers import (
+from ...layers import (
     Add,
     Concat,
     Dense,
@@ -27,12 +27,9 @@ from ..layers import (
     Softmax,
     Subtract,
 )
-from . import torch_activations as activations
-from . import torch_moves as moves
-from . import torch_norms as norms
-from . import torch_spatial as spatial
-from .graph import along, require
-from .torch_call import Activation, Call
+from ..graph import along, require
+from . import activations, moves, norms, spatial
+from .call import Activation, Call
 
 SUPPORTED = (
     "Linear, Conv1d/2d/3d, ConvTranspose1d/2d/3d, BatchNorm1d/2d/3d, GroupNorm, InstanceNorm1d/2d/3d, LayerNorm, "

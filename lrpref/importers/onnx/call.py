@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import ConversionError
-from ..layers import Layer
-from .graph import Shape, require
+from ...errors import ConversionError
+from ...layers import Layer
+from ..graph import Shape, require
 from .layout import Layout
 
 SPATIAL = {1: "signals (N, C, L)", 2: "images (N, C, H, W)", 3: "volumes (N, C, D, H, W)"}

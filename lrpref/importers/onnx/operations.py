@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from .._support.untrusted import MAX_AXES
-from ..layers import (
+from ..._support.untrusted import MAX_AXES
+from ...layers import (
     CELU,
     ELU,
     GELU,
@@ -43,15 +43,13 @@ from ..layers import (
     Tanh,
     Threshold,
 )
-from . import onnx_moves as moves
-from . import onnx_norms as norms
-from . import onnx_spatial as spatial
-from .graph import along, require
+from ..graph import along, require
+from . import moves, norms, spatial
+from .call import Activation, Call, Step, axes_in_words, single
+from .evaluator import meant
+from .file import FLOATING
 from .layout import Layout, plain
-from .onnx_call import Activation, Call, Step, axes_in_words, single
-from .onnx_evaluator import meant
-from .onnx_file import FLOATING
-from .onnx_patterns import PARTS, UNBOUNDED
+from .patterns import PARTS, UNBOUNDED
 
 LARGEST = float(np.finfo(np.float32).max)
 """The value that exporters write for "no bound"."""

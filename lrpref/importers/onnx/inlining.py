@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from .._support.extras import library
-from .._support.untrusted import MAX_DEPTH, MAX_ENTRIES
-from ..errors import ConversionError, WeightsError
-from .graph import require
+from ..._support.extras import library
+from ..._support.untrusted import MAX_DEPTH, MAX_ENTRIES
+from ...errors import ConversionError, WeightsError
+from ..graph import require
 
 Key = tuple[str, str, str]
 """A function's domain, name and overload."""

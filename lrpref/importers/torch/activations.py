@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from math import isinf
 from typing import Any
 
-from ..layers import (
+from ...layers import (
     CELU,
     ELU,
     GELU,
@@ -29,8 +29,8 @@ from ..layers import (
     Tanh,
     Threshold,
 )
-from .graph import require
-from .torch_call import Call
+from ..graph import require
+from .call import Call
 
 
 def _activation(kind: type[Layer], **defaults: Any) -> Callable[[Call], list[Layer]]:

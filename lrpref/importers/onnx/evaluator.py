@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from .._support.extras import library
-from ..errors import ConversionError
+from ..._support.extras import library
+from ...errors import ConversionError
 
 MEANT = {
     float(np.float32(number)): number

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import ConversionError
-from ..weights.state_dict import as_array
-from .graph import Shape, require
+from ...errors import ConversionError
+from ...weights.state_dict import as_array
+from ..graph import Shape, require
 
 
 @dataclass(frozen=True)

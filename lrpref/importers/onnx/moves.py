@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import accumulate
 from math import prod
 
-from .._support.untrusted import MAX_AXES
-from ..arithmetic import LARGEST
-from ..layers import (
+from ..._support.untrusted import MAX_AXES
+from ...arithmetic import LARGEST
+from ...layers import (
     ChannelShuffle,
     Flatten,
     Layer,
@@ -21,9 +21,9 @@ from ..layers import (
     Subtract,
     Sum,
 )
-from .graph import Shape, cells, require, reshaped
+from ..graph import Shape, cells, require, reshaped
+from .call import Activation, Call, Step
 from .layout import Layout, plain
-from .onnx_call import Activation, Call, Step
 
 # ---- parts -------------------------------------------------------------------------------------------------------
 
