@@ -18,6 +18,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import lrpref
 from lrpref import AvgPool2D, Conv2D, Dense, MaxPool2D, Pad2D, messages, oracle, plot, rules
+from lrpref.layers.conv import gather, scatter
 
 kernel = np.array([[1.0, 2, -1], [0, 3, 1], [-2, 1, 1]])
 conv = Conv2D(kernel[None, None], [1.0], stride=2, padding=1)
@@ -107,11 +108,12 @@ assert_array_equal(flipped.forward(apart)[0, 0, 1:, 1:], c)
 # %% [markdown]
 # The library needs no flipped kernels. It goes through the kernel one weight (one *tap*) at a time. Forward, it
 # gathers the pixels that meet this tap. Backward, it scatters the values back onto the same pixels. Both use the same
-# `cells`, so strides, borders and dilations cannot differ.
+# `cells`, so strides, borders and dilations cannot differ. Nothing here depends on the number of axes: these two
+# functions are the convolutions of signals, images and volumes, and, with the roles exchanged, the transposed ones.
 
 # %%
-print(inspect.getsource(Conv2D.linear))
-print(inspect.getsource(Conv2D.adjoint))
+print(inspect.getsource(gather))
+print(inspect.getsource(scatter))
 
 # %% [markdown]
 # ## Every rule comes for free
