@@ -46,7 +46,7 @@ class SupportsFlow(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Layer:
-    """One step of a network. Arrays have shape (N, features) or (N, C, H, W); N is the batch size.
+    """One step of a network. Arrays have shape (N, features) or (N, C, ...); N is the batch size.
 
     Attributes
     ----------

@@ -47,7 +47,7 @@ def check_layer(layer: Layer, *inputs: Array) -> None:
     ----------
     layer : Layer
         A layer of lrpref, or your own.
-    *inputs : array, shape (N, features) or (N, C, H, W)
+    *inputs : array, shape (N, features) or (N, C, ...)
         A batch for each input of the layer.
 
     Raises
