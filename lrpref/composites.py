@@ -4,7 +4,7 @@ A composite is a list of (selector, rule); the first selector that matches a lay
 
     "conv1", "block2.*"    a node's name, wildcards allowed
     Conv2D, (Dense, Add)   a layer type, or several
-    0, -1                  a position among the weighted layers (Dense, Conv2D), in order
+    0, -1                  a position among the weighted layers (Dense, convolutions), in order
     a function             of a `Place`, returning True or False
 
 Only linear layers take a rule; activations, routing layers and products treat relevance the same way with every rule.

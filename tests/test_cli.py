@@ -379,7 +379,7 @@ def test_rules_lists_every_rule_with_what_it_says_of_itself(run: Run) -> None:
 
 TAGS = {"needs a >= 0": "needs_nonnegative", "conserves": "conserves", "linear in R": "linear", "exact": "exact"}
 LAYERS: dict[str, list[tuple[lrpref.Layer, int]]] = {
-    "Dense, Conv2D": [(Conv2D(np.ones((1, 1, 2, 2))), 1)],
+    "Dense, Conv": [(Conv2D(np.ones((1, 1, 2, 2))), 1)],
     "average pools": [(AvgPool2D(2), 1), (GlobalAvgPool2D(), 1)],
     "BatchNorm, Scale": [(Scale([2.0]), 1), (BatchNorm([1.0], [0.0], [0.0], [1.0]), 1)],
     "joins, sums": [(Add(), 2), (lrpref.Subtract(), 2), (lrpref.Sum(1), 1), (lrpref.Mean((2, 3)), 1)],

@@ -32,7 +32,7 @@ def run(chosen: argparse.Namespace) -> int:
     print(
         "conserves: without biases, stabilizers and zero denominators. exact: rational, so it works with lrpref.exact."
     )
-    print("Under every rule, activations pass relevance on; Multiply shares it; MaxPool2D, Flatten, ... route it.")
+    print("Under every rule, activations pass relevance on; Multiply shares it; MaxPool, Flatten, ... route it.")
     print("\ncomposites (a rule for each kind of layer): " + ", ".join(PRESETS))
     print("`lrpref rules NAME` describes one; `lrpref show NETWORK --rule NAME` prints the rule of each layer")
     return 0
@@ -45,7 +45,7 @@ def _description(rule: Any) -> str:
 
 
 TAGS = {"needs_nonnegative": "needs a >= 0", "conserves": "conserves", "linear": "linear in R", "exact": "exact"}
-KINDS = ("Dense, Conv2D", "average pools", "BatchNorm, Scale", "joins, sums")
+KINDS = ("Dense, Conv", "average pools", "BatchNorm, Scale", "joins, sums")
 
 
 def rule_table() -> list[tuple[str, ...]]:
