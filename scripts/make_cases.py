@@ -37,13 +37,13 @@ from typing import Any
 import numpy as np
 
 FORMAT = "lrp-cases/1"
-VERSION = "1.1.0"
+VERSION = "1.2.0"
 """Major: an expected value was wrong. Minor: new cases. Patch: wording. ERRATA.md lists the changes."""
 REVISIONS: dict[str, int] = {}
 """How often each case was corrected; its revision is one more. ERRATA.md says what changed and why."""
 ABOUT = (
     "Cases every LRP implementation must get right. Built by scripts/make_cases.py of lrpref; do not edit by hand. "
-    "Numbers 1 to 40 are the questions; several cases may answer one."
+    "Numbers 1 to 41 are the questions; several cases may answer one."
 )
 FIXTURES = Path(__file__).parent.parent / "lrpref" / "conformance" / "fixtures"
 TOLERANCE = 1e-10
@@ -1367,6 +1367,245 @@ def relative_laws() -> Iterator[Case]:
     )  # fmt: skip
 
 
+# ---- 41: layers that networks have had since -------------------------------------------------------------------
+
+
+def since_cases() -> Iterator[Case]:
+    """One small network per layer, each with a relevance that takes a line of arithmetic."""
+    yield from product_cases()
+    yield from join_cases()
+    yield from reduction_cases()
+    yield from movement_cases()
+    yield from resizing_cases()
+    yield from border_cases()
+    yield from further_pool_cases()
+    yield from sample_norm_cases()
+    yield from activation_cases()
+
+
+def since(id_: str, title: str, spec: Any, x: Any, R: Any, expected: Any, by: Any = None, **rest: Any) -> Case:
+    """A case with one layer, or one before a Dense unit; x, R and `expected` lack the axis of the samples."""
+    layers = {"layer": spec} | ({"fc": dense([rest.pop("w")])} if "w" in rest else {})
+    rules = ({} if by is None else {"layer": by}) | ({"fc": rule("Zero")} if "fc" in layers else {})
+    return case(
+        id_, 41, title, rest.pop("cited", ""), network=chain(**layers), input=text([x]), seed=text([R]), rules=rules,
+        expected=text([expected]), **rest,
+    )  # fmt: skip
+
+
+def joined(id_: str, title: str, spec: Any, x: Any, R: Any, expected: Any, by: Any = None, cited: str = "") -> Case:
+    """A case with a layer of two inputs: x[0] and the rest of x, along the last axis if x has several."""
+    axis = np.ndim(np.asarray(x, dtype=object))
+    at = 1 if axis > 1 else len(x) // 2
+    parts = {"first": layer("Slice", {"axis": axis, "stop": at}), "rest": layer("Slice", {"axis": axis, "start": at})}
+    nodes = [["first", "first", ["input"]], ["rest", "rest", ["input"]], ["join", "join", ["first", "rest"]]]
+    return case(
+        id_, 41, title, cited, network=graph(parts | {"join": spec}, nodes), input=text([x]), seed=text([R]),
+        rules={} if by is None else {"join": by}, expected=text([expected]),
+    )  # fmt: skip
+
+
+def product_cases() -> Iterator[Case]:
+    """A product is not linear: its relevance is shared by a convention, whatever the values of the factors are."""
+    half = "Achtibat et al. 2024 (arXiv 2402.05602), prop. 3.2; Arras et al. 2019, LRP-half"
+    signal = "Arras et al. 2017 (arXiv 1706.07206); Arras et al. 2019, LRP-all"
+    for name, config, title, cited, expected in (
+        ("half", {"split": "half"}, "2 x 3 with R = 6: each factor receives R / 2", half, [3, 3]),
+        ("signal", {"split": "signal"}, "2 x 3 with R = 6: the signal receives all, the gate 0", signal, [6, 0]),
+        ("signal-second", {"split": "signal", "signal": 1}, "the second factor is the signal", signal, [0, 6]),
+    ):
+        yield joined(f"multiply-{name}", title, layer("Multiply", config), [2, 3], [6], expected, cited=cited)
+    # The gates, of shape (N, 2, 1), are the first column: (6 + 10) / 2 and (4 + 8) / 2.
+    yield joined(
+        "multiply-broadcast", "a gate used for all cells of its channel receives the sum of their halves",
+        layer("Multiply"), [[2, 3, 5], [1, 4, 6]], [[6, 10], [4, 8]], [[8, 3, 5], [6, 2, 4]], cited=half,
+    )  # fmt: skip
+
+
+def join_cases() -> Iterator[Case]:
+    """A difference has the weights 1 and -1; a maximum routes; a concatenation returns every part."""
+    for name, by, title, expected in (
+        ("zero", rule("Zero"), "3 - 1 with R = 4: 4 (3, -1) / 2", [6, -2]),
+        ("absolute", rule("Absolute"), "3 - 1 with R = 4: 4 (3, 1) / 4", [3, 1]),
+        ("flat", rule("Flat"), "3 - 1 with R = 4: equal parts", [2, 2]),
+        ("zplus", rule("ZPlus"), "3 - 1 with R = 4: the only positive contribution is that of 3", [4, 0]),
+    ):
+        yield joined(f"subtract-{name}", title, layer("Subtract"), [3, 1], [4], expected, by)
+    for kind, expected in (("Maximum", [0, 7, 3, 0]), ("Minimum", [3, 0, 0, 7])):
+        title = f"{kind} of (1, 5) and (2, 4): each cell's relevance goes to the input that won"
+        yield joined(kind.lower(), title, layer(kind), [1, 5, 2, 4], [3, 7], expected)
+    for ties, expected in (("first", [6, 0]), ("equal", [3, 3])):
+        title = "equal inputs: all to the first, or equal parts; the sum is kept"
+        yield joined(f"maximum-ties-{ties}", title, layer("Maximum", {"ties": ties}), [2, 2], [6], expected)
+    # Of each channel (a, b, c), "rest" is (b, c), and the concatenation (b, c, a).
+    found = joined(
+        "concat-axis-2", "a concatenation of signals along their positions, in another order",
+        layer("Concat", {"axis": 2}), [[1, 2, 3], [4, 5, 6]], [[7, 8, 9], [10, 11, 12]], [[9, 7, 8], [12, 10, 11]],
+    )  # fmt: skip
+    found["network"]["nodes"][-1][-1].reverse()
+    yield found | {"output": text([[[2, 3, 1], [5, 6, 4]]])}
+
+
+def reduction_cases() -> Iterator[Case]:
+    """Sums and means over axes are linear layers with the weights 1 and 1/n; a maximum routes."""
+    x = [[1, 2], [3, -4]]
+    yield since(
+        "sum-over-axes-zero", "sums 3 and -1: 3 (1, 2) / 3 and 2 (3, -4) / -1", layer("Sum", {"axes": 2}), x, [3, 2],
+        [[1, 2], [-6, 8]], rule("Zero"),
+    )  # fmt: skip
+    yield since(
+        "mean-over-axes-zero", "the mean of all cells is 2/4: 2 (1/4, 2/4, 3/4, -4/4) / (2/4)",
+        layer("Mean", {"axes": [1, 2]}), x, 2, x, rule("Zero"),
+    )  # fmt: skip
+    yield since(
+        "mean-over-axes-epsilon", "means 3/2 and -1/2: 2 (1/2, 1) / (3/2 + 1/2) and 2 (3/2, -2) / (-1/2 - 1/2)",
+        layer("Mean", {"axes": 2}), x, [2, 2], [["1/2", 1], [-3, 4]], rule("Epsilon", epsilon=0.5),
+    )  # fmt: skip
+    for ties, tied in (("first", [8, 0]), ("equal", [4, 4])):
+        yield since(
+            f"max-over-axis-{ties}", "the largest cell takes all; of equal ones the first, or each its part",
+            layer("Max", {"axes": 2, "ties": ties}), [[1, 5], [4, 4]], [6, 8], [[0, 6], tied],
+        )  # fmt: skip
+
+
+def movement_cases() -> Iterator[Case]:
+    """What only moves values moves relevance back."""
+    yield since(
+        "slice-step", "every second cell is read; the others receive 0", layer("Slice", {"axis": 1, "step": 2}),
+        [1, 2, 3, 4, 5], [7, 8, 9], [7, 0, 8, 0, 9],
+    )  # fmt: skip
+    # (1, 2), (3, 4) is read as (1, 3, 2, 4): the contributions 1, 3, 4, -4 of the sum 4.
+    yield case(
+        "permute-reshape-dense", 41, "axes swapped, then flattened: 4 (1, 3, 2 x 2, -1 x 4) / 4, each to its cell", "",
+        network=chain(
+            permute=layer("Permute", {"axes": [0, 2, 1]}), reshape=layer("Reshape", {"shape": [-1]}),
+            fc=dense([[1, 1, 2, -1]]),
+        ),
+        input=text([[[1, 2], [3, 4]]]), seed=text([[4]]), rules={"fc": rule("Zero")},
+        expected=text([[[1, 4], [3, -4]]]), output=text([[4]]),
+    )  # fmt: skip
+    yield since(
+        "pixel-shuffle", "four channels of one cell become the four cells of one channel, row by row",
+        layer("PixelShuffle", {"upscale_factor": 2}), [[[5]], [[6]], [[7]], [[8]]], [[[1, 2], [3, 4]]],
+        [[[1]], [[2]], [[3]], [[4]]], output=text([[[[5, 6], [7, 8]]]]),
+    )  # fmt: skip
+    yield since(
+        "channel-shuffle", "two groups (a, b), (c, d) are dealt as (a, c, b, d)",
+        layer("ChannelShuffle", {"groups": 2}), [[5], [6], [7], [8]], [[1], [2], [3], [4]], [[1], [3], [2], [4]], output=text([[[5], [7], [6], [8]]]),
+    )  # fmt: skip
+
+
+def resizing_cases() -> Iterator[Case]:
+    """Copies return their relevance; an interpolation is a linear layer."""
+    for name, config, R, expected in (
+        ("twice", {"scale_factor": 2}, [1, 2, 3, 4], [3, 7]),  # copies of a, a, b, b
+        ("size-3", {"size": 3}, [1, 2, 4], [3, 4]),  # cell k copies floor(2 k / 3): a, a, b
+    ):
+        title = "each cell receives the sum over its copies"
+        yield since(f"upsample-nearest-{name}", title, layer("UpsampleNearest", config), [[5, 6]], [R], [expected])
+    # a = 4, b = 12: a, 3/4 a + 1/4 b = 3 + 3, 1/4 a + 3/4 b = 1 + 9, b; the first and the last have one neighbour.
+    for name, by, expected in (("zero", rule("Zero"), [3, 13]), ("flat", rule("Flat"), [7, 9])):
+        yield since(
+            f"upsample-linear-{name}", "twice the cells: (4, 3 + 3, 1 + 9, 12), whose ends have one neighbour each",
+            layer("UpsampleLinear", {"scale_factor": 2}), [[4, 12]], [[1, 2, 10, 3]], [expected], by,
+            output=text([[[4, 6, 10, 12]]]),
+        )  # fmt: skip
+    yield since(
+        "upsample-linear-align-corners-zero", "corners aligned: (4, 2 + 6, 12)",
+        layer("UpsampleLinear", {"size": 3, "coordinates": "align_corners"}), [[4, 12]], [[1, 4, 2]], [[2, 5]],
+        rule("Zero"), output=text([[[4, 8, 12]]]),
+    )  # fmt: skip
+
+
+def border_cases() -> Iterator[Case]:
+    """Copies on a border return their relevance; a constant border keeps what falls on it."""
+    for mode, held, expected in (
+        ("reflect", "b, a, b, c, b", [2, 1 + 3 + 5, 4]),
+        ("replicate", "a, a, b, c, c", [1 + 2, 3, 4 + 5]),
+        ("circular", "c, a, b, c, a", [2 + 5, 3, 1 + 4]),
+    ):
+        yield since(
+            f"pad-{mode}", f"(a, b, c) with a border is ({held}): each receives the sum over its copies",
+            layer("Pad1D", {"padding": 1, "mode": mode}), [[5, 6, 7]], [[1, 2, 3, 4, 5]], [expected],
+        )  # fmt: skip
+    yield since(
+        "pad-constant", "what falls on a border of constants, 1 + 5, stays there",
+        layer("Pad1D", {"padding": 1, "value": 1.0}), [[5, 6, 7]], [[1, 2, 3, 4, 5]], [[2, 3, 4]], ledger={"bias": ["6"]},
+    )  # fmt: skip
+
+
+def further_pool_cases() -> Iterator[Case]:
+    """Adaptive windows may overlap; a global maximum is one window."""
+    # Windows of 5 cells for 3 outputs: cells 0-1, 1-3 and 3-4, with the sums 2, 6 and 4.
+    for name, by, expected in (
+        ("zero", rule("Zero"), [1, 1 + 1, 2, 3 + 3, 1]),
+        ("flat", rule("Flat"), [1, 1 + 2, 2, 2 + 2, 2]),
+    ):
+        yield since(
+            f"adaptive-avg-pool-{name}", "5 cells, 3 windows that overlap: (1, 1), (1, 2, 3) and (3, 1)",
+            layer("AdaptiveAvgPool1D", {"output_size": 3}), [[1, 1, 2, 3, 1]], [[2, 6, 4]], [expected], by,
+        )  # fmt: skip
+    for ties, tied in (("first", [8, 0, 0]), ("equal", [4, 4, 0])):
+        yield since(
+            f"global-max-pool-{ties}", "the largest cell takes all; of equal ones the first, or each its part",
+            layer("GlobalMaxPool1D", {"ties": ties}), [[1, 5, 2], [4, 4, -1]], [[6], [8]], [[0, 6, 0], tied],
+        )  # fmt: skip
+
+
+def sample_norm_cases() -> Iterator[Case]:
+    """The deviation is held constant, s = 1 for (1, 3); the mean is linear, a constant, or apart from g and beta.
+
+    With g = (1, 2), beta = (0, 2) and R = (2, 8):
+
+        linear     z = (1/2 - 3/2, -1 + 3 + 2)      R = 2 (1/2, -3/2) / -1 + 8 (-1, 3) / 4
+        constant   z = (1 - 2, 6 - 4 + 2)           R = (2 x 1 / -1, 8 x 6 / 4)
+        centred    z = (1/2 - 3/2, -1/2 + 3/2)      R = 2 (1/2, -3/2) / -1 + 8 (-1/2, 3/2) / 1
+    """
+    cited = "Ali et al. 2022 (arXiv 2202.07304)"
+    forms = {
+        "linear": ("z = (1/2 - 3/2, -1 + 3 + 2): 2 (1/2, -3/2) / -1 + 8 (-1, 3) / 4", [-3, 9], 4),
+        "constant": ("z = (1 - 2, 6 - 4 + 2): (2 x 1 / -1, 8 x 6 / 4)", [-2, 12], 0),
+        "centred": ("z = (1/2 - 3/2, -1/2 + 3/2): 2 (1/2, -3/2) / -1 + 8 (-1/2, 3/2) / 1", [-5, 15], 0),
+    }
+    g, beta, x, R = [1, 2], [0, 2], [1, 3], [2, 8]
+    for kind, over in (("group", {"num_groups": 1}), ("layer", {"normalized_shape": 2})):
+        for mean, (how, expected, kept) in forms.items():
+            config = over | {"eps": 0.0, "mean": mean}
+            yield since(
+                f"{kind}-norm-{mean}", f"the mean is {mean}: {how}",
+                layer(f"{kind.title()}Norm", config, weight=g, bias=beta), x, R, expected, rule("Zero"),
+                cited=cited, ledger={"bias": [str(kept)]},
+            )  # fmt: skip
+    config = {"normalized_shape": 2, "eps": 0.0, "mean": "constant"}
+    yield since(
+        "layer-norm-pass", "the rule of AttnLRP: relevance passes", layer("LayerNorm", config, weight=g, bias=beta),
+        x, R, R, rule("Pass"), cited="Achtibat et al. 2024 (arXiv 2402.05602), prop. 3.4",
+    )  # fmt: skip
+    # s is 1 for (1, 3) and 2 for (2, 6): z = (1/2 - 3/2, -1/2 + 3/2) in both channels.
+    yield since(
+        "instance-norm-zero", "each channel has its own mean and deviation: R_1 (1/2, -3/2) / -1 + R_2 (-1/2, 3/2) / 1",
+        layer("InstanceNorm", {"eps": 0.0}), [[1, 3], [2, 6]], [[2, 8], [1, 1]], [[-5, 15], [-1, 3]], rule("Zero"),
+        cited=cited,
+    )  # fmt: skip
+    yield since(
+        "rms-norm-epsilon", "s^2 = (1 + 49) / 2 = 25: z = (1, 14), R = (2 x 1 / (1 + 1), 15 x 14 / (14 + 1))",
+        layer("RMSNorm", {"normalized_shape": 2, "eps": 0.0}, weight=[5, 10]), [1, 7], [2, 15], [1, 14],
+        rule("Epsilon", epsilon=1), output=text([[1, 14]]), ledger={"stabilizer": ["2"]},
+    )  # fmt: skip
+
+
+def activation_cases() -> Iterator[Case]:
+    """An activation passes relevance, whatever its slope is."""
+    yield since(
+        "prelu-dense", "slope 1/4: z = 2 x -1/2 + 3, R = 2 (-1, 3) / 2", layer("PReLU", {"weight": 0.25}), [-2, 3], [2],
+        [-1, 3], w=[2, 1], output=text([[2]]),
+    )  # fmt: skip
+    yield since(
+        "clip-dense", "(-1, 1, 5) is clipped to (0, 1, 2): relevance passes through a cell whose value was cut",
+        layer("Clip", {"low": 0.0, "high": 2.0}), [-1, 1, 5], [4], [0, 2, 2], w=[1, 2, 1], output=text([[4]]),
+    )  # fmt: skip
+
+
 # ---- files -----------------------------------------------------------------------------------------------------
 
 
@@ -1375,6 +1614,7 @@ def build() -> list[Case]:
     makers = (
         alpha_beta_cases, gamma_cases, epsilon_cases, gradient_cases, batch_cases, input_rule_cases, pool_cases,
         fusion_cases, graph_cases, head_cases, unrolled_cases, precision_cases, relative_cases,
+        since_cases,
     )  # fmt: skip
     return sorted((found for maker in makers for found in maker()), key=lambda found: found["number"])
 

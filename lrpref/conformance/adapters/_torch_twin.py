@@ -356,7 +356,7 @@ def _flatten(graph: Any, layer: layers.Flatten, branches: Sequence[Torch]) -> To
 
 
 def _concat(graph: Any, layer: layers.Concat, branches: Sequence[Torch]) -> Torch:
-    return graph.call_function(import_module("torch").cat, (list(branches),), {"dim": 1})
+    return graph.call_function(import_module("torch").cat, (list(branches),), {"dim": layer.axis})
 
 
 def _pad(graph: Any, layer: layers.Pad, branches: Sequence[Torch]) -> Torch:
