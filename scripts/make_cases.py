@@ -1491,7 +1491,8 @@ def movement_cases() -> Iterator[Case]:
     )  # fmt: skip
     yield since(
         "channel-shuffle", "two groups (a, b), (c, d) are dealt as (a, c, b, d)",
-        layer("ChannelShuffle", {"groups": 2}), [[5], [6], [7], [8]], [[1], [2], [3], [4]], [[1], [3], [2], [4]], output=text([[[5], [7], [6], [8]]]),
+        layer("ChannelShuffle", {"groups": 2}), [[5], [6], [7], [8]], [[1], [2], [3], [4]], [[1], [3], [2], [4]],
+        output=text([[[5], [7], [6], [8]]]),
     )  # fmt: skip
 
 
@@ -1530,7 +1531,8 @@ def border_cases() -> Iterator[Case]:
         )  # fmt: skip
     yield since(
         "pad-constant", "what falls on a border of constants, 1 + 5, stays there",
-        layer("Pad1D", {"padding": 1, "value": 1.0}), [[5, 6, 7]], [[1, 2, 3, 4, 5]], [[2, 3, 4]], ledger={"bias": ["6"]},
+        layer("Pad1D", {"padding": 1, "value": 1.0}), [[5, 6, 7]], [[1, 2, 3, 4, 5]], [[2, 3, 4]],
+        ledger={"bias": ["6"]},
     )  # fmt: skip
 
 
@@ -1584,8 +1586,8 @@ def sample_norm_cases() -> Iterator[Case]:
     # s is 1 for (1, 3) and 2 for (2, 6): z = (1/2 - 3/2, -1/2 + 3/2) in both channels.
     yield since(
         "instance-norm-zero", "each channel has its own mean and deviation: R_1 (1/2, -3/2) / -1 + R_2 (-1/2, 3/2) / 1",
-        layer("InstanceNorm", {"eps": 0.0}), [[1, 3], [2, 6]], [[2, 8], [1, 1]], [[-5, 15], [-1, 3]], rule("Zero"),
-        cited=cited,
+        layer("InstanceNorm", {"eps": 0.0}, weight=[1, 1]), [[1, 3], [2, 6]], [[2, 8], [1, 1]], [[-5, 15], [-1, 3]],
+        rule("Zero"), cited=cited,
     )  # fmt: skip
     yield since(
         "rms-norm-epsilon", "s^2 = (1 + 49) / 2 = 25: z = (1, 14), R = (2 x 1 / (1 + 1), 15 x 14 / (14 + 1))",

@@ -2582,6 +2582,22 @@ TWIN = [
         "tests/test_adapters.py::test_the_twin_of_a_layer_computes_the_same[pad]",
         "a slip of the pen",
     ),
+    Mutant(
+        "the twin concatenates channels, whatever the axis",
+        "conformance/adapters/_torch_twin.py",
+        '{"dim": layer.axis}',
+        '{"dim": 1}',
+        "tests/test_adapters.py::test_the_twin_of_a_concatenation_has_its_axis[2]",
+        "an earlier version of this library",
+    ),
+    Mutant(
+        "a promise about linear layers counts for a norm of the sample",
+        "conformance/adapters/_asking.py",
+        "None if _normalises(case, node) else quote(case, node)",
+        "quote(case, node)",
+        "tests/test_adapters.py::test_a_promise_about_linear_layers_is_none_about_a_norm_of_the_sample[group-norm-linear-None]",
+        "an earlier version of this library",
+    ),
 ]
 
 

@@ -22,6 +22,7 @@ from numpy.testing import assert_allclose
 import lrpref
 from lrpref.conformance import Report, load_adapter, load_cases, run
 from lrpref.conformance.adapter import AdapterError, NotOffered, known_adapters
+from lrpref.conformance.adapters import _asking as asking
 from lrpref.conformance.adapters._torch_twin import twin
 from lrpref.conformance.suite import VERDICTS
 from lrpref.layers import ConvTranspose, LinearLayer, Routing
@@ -47,7 +48,7 @@ AGREES = {
         "ab-neg-input", "ab-neg-input-zplus", "ab-shared-fixture-alpha1beta0", "ab-shared-fixture-alpha2beta1",
         "ab-neg-bias", "ab-joint-denominator-conv", "gamma-bias", "gamma-bias-generalised", "eps-sign-zero-tenth",
         "eps-negative-z-below", "zbox-closed-bias-7", "zbox-per-channel-and-pad-cell", "flat-padding-all",
-        "maxpool-overlap-first", "zero-is-gxi-conv", "add-conservation-0",
+        "maxpool-overlap-first", "zero-is-gxi-conv", "add-conservation-0", "concat-axis-2", "layer-norm-pass",
     ],
     "captum": ["ab-bias-mode-keep", "ab-bias-mode-ignore", "gamma-linear", "zero-is-gxi-conv", "add-conservation-0"],
     "innvestigate": ["ab-neg-input", "ab-neg-input-zplus", "ab-joint-denominator-conv", "wsquare-bias",
@@ -64,13 +65,22 @@ DIFFERS = {
     "torchlrp": ["gamma-linear", "eps-sign-zero-tenth", "ab-joint-denominator-conv"],
 }  # fmt: skip
 CONVENTION = {
-    "zennit": ["wsquare-bias", "graph-hygiene-shared", "ab-all-zero-zplus", "avgpool-zplus", "head-and-seed-one"],
-    "captum": ["gamma-bias", "avgpool-zplus"],
+    "zennit": [
+        "wsquare-bias",
+        "graph-hygiene-shared",
+        "ab-all-zero-zplus",
+        "avgpool-zplus",
+        "head-and-seed-one",
+        "group-norm-linear",
+        "group-norm-constant",
+        "group-norm-centred",
+    ],
+    "captum": ["gamma-bias", "avgpool-zplus", "group-norm-linear"],
     "innvestigate": ["unrolled-oracle-conv-zplus"],
     "lxt": ["eps-negative-z-below", "eps-negative-z-at-minus-epsilon", "ab-all-zero-zero"],
 }
 NOT_OFFERED = {
-    "zennit": ["ab-all-zero-absolute", "maxpool-ties-equal", "ab-one-pool-empty-renormalise"],
+    "zennit": ["ab-all-zero-absolute", "maxpool-ties-equal", "ab-one-pool-empty-renormalise", "multiply-half"],
     "captum": ["ab-shared-fixture-alpha2beta1", "wsquare-bias", "graph-hygiene-shared", "head-and-seed-logit"],
     "lxt": ["gamma-linear", "ab-neg-input", "wsquare-bias"],
     "torchlrp": ["ab-bias-mode-keep", "add-conservation-0", "zero-is-gxi-conv"],
@@ -241,6 +251,12 @@ def test_captum_without_the_adapter_makes_the_same_errors():
         np.testing.assert_allclose(relevance.detach().numpy(), [got], atol=1e-8)
 
 
+@pytest.mark.parametrize(("id_", "words"), [("group-norm-linear", None), ("layer-norm-pass", "words")])
+def test_a_promise_about_linear_layers_is_none_about_a_norm_of_the_sample(id_, words):
+    (case,) = load_cases(only=id_)
+    assert asking.quotations(case, lambda case, node: "words") == words
+
+
 # ---- the torch twin ----------------------------------------------------------------------------------------------
 
 SEVERAL_INPUTS = {"add", "concat", "maximum", "minimum", "subtract"}
@@ -340,3 +356,11 @@ def test_torch_has_no_such_layer(layer, reason):
     pytest.importorskip("torch", reason="torch is not installed")
     with pytest.raises(NotOffered, match=reason):
         twin(alone(layer))
+
+
+@pytest.mark.parametrize("axis", [1, 2, -1])
+def test_the_twin_of_a_concatenation_has_its_axis(axis):
+    torch = pytest.importorskip("torch", reason="torch is not installed")
+    nodes = [("relu", lrpref.ReLU(), ["input"]), ("concat", lrpref.Concat(axis), ["input", "relu"])]
+    net, a = lrpref.Network(nodes), np.arange(-4.0, 4.0).reshape(1, 2, 2, 2)
+    assert_allclose(twin(net)(torch.tensor(a)).numpy(), net(a), rtol=0, atol=0)

@@ -54,12 +54,19 @@ def scaled(case: Case, explain_output: Callable[[tuple[int, ...]], np.ndarray]) 
 def quotations(case: Case, quote: Callable[[Case, Node], str | None]) -> str | None:
     """The quotations for all linear nodes of a case with expected relevance; None if one node is not covered.
 
-    `quote` returns the quotation for a node, "" if none is needed, or None if the documentation does not cover it.
+    `quote` returns the quotation for a node, "" if none is needed, or None if the documentation does not cover it. A
+    norm by the sample's own statistics is not linear, so a rule for linear layers does not cover it, whoever states it.
     """
     if case.kind != "relevance":
         return None
-    found = {quote(case, node) for node in case.network.nodes if isinstance(node.layer, layers.LinearLayer)}
+    linear = [node for node in case.network.nodes if isinstance(node.layer, layers.LinearLayer)]
+    found = {None if _normalises(case, node) else quote(case, node) for node in linear}
     return None if None in found else "; ".join(sorted(words for words in found if words)) or None
+
+
+def _normalises(case: Case, node: Node) -> bool:
+    """Whether a rule divides up a norm by the sample's own statistics."""
+    return isinstance(node.layer, layers.SampleNorm) and not isinstance(case.rules[node.name], rules.Pass)
 
 
 # ---- stabilizers of zero ---------------------------------------------------------------------------------------
