@@ -54,7 +54,8 @@ AGREES = {
     "innvestigate": ["ab-neg-input", "ab-neg-input-zplus", "ab-joint-denominator-conv", "wsquare-bias",
                      "zero-is-gxi-skip", "add-conservation-0"],
     "lxt": ["eps-sign-zero-tenth", "eps-negative-z-positive", "zero-is-gxi-conv", "zero-is-gxi-skip",
-            "add-cancellation-signed-2pow20", "avgpool-zero", "maxpool-overlap-first"],
+            "add-cancellation-signed-2pow20", "avgpool-zero", "maxpool-overlap-first", "multiply-half",
+            "multiply-broadcast", "layer-norm-linear"],
     "torchlrp": ["ab-neg-input-zplus", "ab-bias-mode-ignore", "ab-joint-denominator-dense", "ab-signed-R"],
 }  # fmt: skip
 DIFFERS = {
@@ -82,7 +83,7 @@ CONVENTION = {
 NOT_OFFERED = {
     "zennit": ["ab-all-zero-absolute", "maxpool-ties-equal", "ab-one-pool-empty-renormalise", "multiply-half"],
     "captum": ["ab-shared-fixture-alpha2beta1", "wsquare-bias", "graph-hygiene-shared", "head-and-seed-logit"],
-    "lxt": ["gamma-linear", "ab-neg-input", "wsquare-bias"],
+    "lxt": ["gamma-linear", "ab-neg-input", "wsquare-bias", "multiply-signal", "rms-norm-epsilon"],
     "torchlrp": ["ab-bias-mode-keep", "add-conservation-0", "zero-is-gxi-conv"],
 }
 EXPECTED = [

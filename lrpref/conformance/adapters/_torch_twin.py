@@ -24,7 +24,13 @@ Torch = Any
 """An object of torch: a module, a tensor, a node of its graph. The types must check without torch installed."""
 
 
-def twin(net: Network, add: Callable[[], Torch] | None = None, stacked: bool = False, shared: bool = False) -> Torch:
+def twin(
+    net: Network,
+    add: Callable[[], Torch] | None = None,
+    stacked: bool = False,
+    shared: bool = False,
+    further: Mapping[type[Layer], Callable[[Any], Torch]] | None = None,
+) -> Torch:
     """Return a torch module that computes the same as an lrpref network, in its number type, with a module per node.
 
     The modules have the names of the nodes, as `module_name` converts them. Layers that only move values
@@ -41,6 +47,8 @@ def twin(net: Network, add: Callable[[], Torch] | None = None, stacked: bool = F
     shared : bool
         Whether a layer at several nodes becomes one module, whose hooks meet several inputs, instead of several modules
         with the same parameters.
+    further : mapping of type to callable, optional
+        Makes the modules of layers that torch has no module for.
 
     Returns
     -------
@@ -53,7 +61,7 @@ def twin(net: Network, add: Callable[[], Torch] | None = None, stacked: bool = F
         If torch lacks a layer.
     """
     fx = import_module("torch.fx")
-    graph, made = fx.Graph(), _modules(net, add, shared)
+    graph, made = fx.Graph(), _modules(net, add, shared, _MODULES | (further or {}))
     outputs = {INPUT: graph.placeholder("x")}
     for name, layer, inputs in net.nodes:
         branches = [outputs[i] for i in inputs]
@@ -87,7 +95,9 @@ def tensor(array: np.ndarray, like: Network | None = None) -> Torch:
 # ---- modules ---------------------------------------------------------------------------------------------------
 
 
-def _modules(net: Network, add: Callable[[], Torch] | None, shared: bool) -> dict[str, tuple[str, Torch]]:
+def _modules(
+    net: Network, add: Callable[[], Torch] | None, shared: bool, kinds: Mapping[type[Layer], Callable[[Any], Torch]]
+) -> dict[str, tuple[str, Torch]]:
     """The name and the module of every node that does not become a function."""
     found: dict[str, tuple[str, Torch]] = {}
     first: dict[int, tuple[str, Torch]] = {}
@@ -97,9 +107,9 @@ def _modules(net: Network, add: Callable[[], Torch] | None, shared: bool) -> dic
         if shared and id(layer) in first:
             found[name] = first[id(layer)]
             continue
-        if type(layer) not in _MODULES and not isinstance(layer, layers.Add):
+        if type(layer) not in kinds and not isinstance(layer, layers.Add):
             raise NotOffered(f"torch has no module for {type(layer).__name__}")
-        module = add() if isinstance(layer, layers.Add) and add is not None else _MODULES[type(layer)](layer)
+        module = add() if isinstance(layer, layers.Add) and add is not None else kinds[type(layer)](layer)
         found[name] = first[id(layer)] = (module_name(name), module)
     return found
 
@@ -298,7 +308,7 @@ def _interpolate() -> Any:
     return Interpolate
 
 
-_MODULES: Mapping[type[Layer], Callable[[Any], Torch]] = {
+_MODULES: dict[type[Layer], Callable[[Any], Torch]] = {
     layers.Dense: _dense,
     **dict.fromkeys((layers.Conv1D, layers.Conv2D, layers.Conv3D), _conv),
     **dict.fromkeys((layers.ConvTranspose1D, layers.ConvTranspose2D, layers.ConvTranspose3D), _conv_transpose),

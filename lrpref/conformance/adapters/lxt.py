@@ -3,7 +3,8 @@
 LXT is made for transformers. Of the rules in the table, it has epsilon for any linear module; the identity; and the
 uniform rule, which splits relevance equally among the inputs of an operation, as Flat does at an addition. As the
 documentation describes, every module is wrapped in the rule of its node, activations in the identity, and `add2` adds
-two branches. Relevance is the gradient that `backward` leaves at the input.
+two branches. Products, means and LayerNorm have functions of their own: `mul2`, `mean` and `layer_norm`. Relevance is
+the gradient that `backward` leaves at the input.
 
 The other dependencies of LXT (transformers, accelerate, bitsandbytes) are for language models. Besides torch,
 `pip install --no-deps lxt` is enough here.
@@ -50,7 +51,8 @@ class Lxt:
         if asking.is_shared(net):
             raise NotOffered("this adapter does not ask about layers shared by several nodes")
         made = {node.name: self._wrapped(case, node) for node in net.nodes}
-        module = torch_twin.twin(net, _addition())
+        replaced = dict.fromkeys((layers.Multiply, layers.Mean), lambda layer: _calls()(None))
+        module = torch_twin.twin(net, _addition(), further=replaced)
         for name, wrap in made.items():
             if wrap is not None:
                 place = torch_twin.module_name(name)
@@ -76,9 +78,15 @@ class Lxt:
             raise NotOffered("LXT explains the output of a softmax; lrpref explains its input")
         if isinstance(layer, Elementwise):
             return lambda module: lxt.IdentityRule(module)
+        if isinstance(layer, layers.Multiply):
+            return _multiplied(layer)
         if not isinstance(layer, LinearLayer):
             return None
         rule = case.rules[node.name]
+        if isinstance(layer, layers.Mean):
+            return _averaged(layer, rule)
+        if isinstance(layer, layers.SampleNorm) and not isinstance(rule, rules.Pass):
+            return _normalised(layer, rule)
         if isinstance(rule, rules.Flat) and isinstance(layer, layers.Add):
             return lambda module: lxt.UniformRule(module)
         if isinstance(rule, rules.Flat):
@@ -123,10 +131,57 @@ def _added(rule: Rule, branches: int) -> Callable[[Made], Made]:
     """The function that makes an addition of two branches under epsilon."""
     if branches > 2:
         raise NotOffered("LXT's add2 adds two branches")
+    epsilon = _only_epsilon(rule, "add2")
+    return lambda module: _add2()(epsilon)
+
+
+def _only_epsilon(rule: Rule, function: str) -> float:
+    """The epsilon of a rule, for a function that has no other rule."""
     epsilon = 0.0 if isinstance(rule, rules.Zero) else getattr(rule, "epsilon", None)
     if epsilon is None or getattr(rule, "scale", None) is not None:
-        raise NotOffered("LXT's add2 uses epsilon without a scale")
-    return lambda module: _add2()(epsilon)
+        raise NotOffered(f"LXT's {function} uses epsilon without a scale")
+    return float(epsilon)
+
+
+@cache
+def _calls() -> Any:
+    """A module that calls a function."""
+    nn: Any = import_module("torch.nn")
+
+    class Calls(nn.Module):  # type: ignore[misc]
+        def __init__(self, function: Callable[..., Any]) -> None:
+            super().__init__()
+            self.function = function
+
+        def forward(self, *inputs: Any) -> Any:
+            return self.function(*inputs)
+
+    return Calls
+
+
+def _multiplied(layer: layers.Multiply) -> Callable[[Made], Made]:
+    """The function that makes a product of two branches."""
+    if layer.split != "half":
+        raise NotOffered("LXT's mul2 divides relevance equally among the factors")
+    return lambda module: _calls()(import_module("lxt.explicit.functional").mul2)
+
+
+def _averaged(layer: layers.Mean, rule: Rule) -> Callable[[Made], Made]:
+    """The function that makes a mean over an axis under epsilon."""
+    epsilon, axes = _only_epsilon(rule, "mean"), np.atleast_1d(layer.axes).tolist()
+    if len(axes) > 1:
+        raise NotOffered("LXT's mean is over one axis")
+    mean = import_module("lxt.explicit.functional").mean
+    return lambda module: _calls()(lambda x: mean(x, axes[0], layer.keepdims, epsilon))
+
+
+def _normalised(layer: layers.SampleNorm, rule: Rule) -> Callable[[Made], Made]:
+    """The function that makes a LayerNorm under epsilon: LXT holds the deviation constant, and the mean is linear."""
+    if not isinstance(layer, layers.LayerNorm) or layer.mean != "linear" or len(layer.normalized_shape) > 1:
+        raise NotOffered("LXT's rule for norms besides the identity is for LayerNorm over one axis with a linear mean")
+    epsilon = _only_epsilon(rule, "layer_norm")
+    norm = import_module("lxt.explicit.functional").layer_norm_grad_fn
+    return lambda module: _calls()(lambda x: norm.apply(x, module.weight, module.bias, module.eps, epsilon))
 
 
 def _epsilon(lxt: Any, rule: rules.Epsilon) -> Callable[[Made], Made]:
