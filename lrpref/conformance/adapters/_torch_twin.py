@@ -61,7 +61,7 @@ def twin(
         If torch lacks a layer.
     """
     fx = import_module("torch.fx")
-    graph, made = fx.Graph(), _modules(net, add, shared, _MODULES | (further or {}))
+    graph, made = fx.Graph(), _modules(net, add, shared, {**_MODULES, **(further or {})})
     outputs = {INPUT: graph.placeholder("x")}
     for name, layer, inputs in net.nodes:
         branches = [outputs[i] for i in inputs]
@@ -308,7 +308,7 @@ def _interpolate() -> Any:
     return Interpolate
 
 
-_MODULES: dict[type[Layer], Callable[[Any], Torch]] = {
+_MODULES: Mapping[type[Layer], Callable[[Any], Torch]] = {
     layers.Dense: _dense,
     **dict.fromkeys((layers.Conv1D, layers.Conv2D, layers.Conv3D), _conv),
     **dict.fromkeys((layers.ConvTranspose1D, layers.ConvTranspose2D, layers.ConvTranspose3D), _conv_transpose),
