@@ -20,7 +20,7 @@ from lrpref.arithmetic import constant
 from lrpref.backend import as_tuple
 from lrpref.composites import Composite
 from lrpref.errors import LrprefError
-from lrpref.layers import MaxPool
+from lrpref.layers import MaxPool, ThreshReLU
 from lrpref.ledger import Flow
 from lrpref.rules import Ratio, Rule, Term, identity, positive
 from lrpref.testing import ChecksFailed, LawBroken, LayerCase, NetworkCase, check_explainer, check_layer, check_rule
@@ -318,6 +318,11 @@ def test_a_wrong_layer_is_told_what_is_wrong(layer: Any, x: np.ndarray, law: str
     with pytest.raises(ChecksFailed, match=message) as caught:
         check_layer(layer, x)
     assert law in {failure.law for failure in caught.value.failures}
+
+
+def test_a_layer_with_a_mask_is_checked_like_any_other() -> None:
+    check_layer(ThreshReLU([0.5, 1.0], below=[True, False]), np.array([[0.0, 2.0], [1.0, -1.0]]))
+    assert not testing.Pair("a mask, afterwards", np.asarray([True, False]), np.asarray([True, True])).agrees
 
 
 @given(case=lrp.layer_cases())

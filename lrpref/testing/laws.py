@@ -78,7 +78,7 @@ class Pair:
     @property
     def agrees(self) -> bool:
         """Whether both sides agree. Different shapes never do, and neither does a NaN on either side."""
-        got, expected = (np.asarray(to_numpy(v) if is_array(v) else v) for v in (self.got, self.expected))
+        got, expected = (_numbers(v) for v in (self.got, self.expected))
         if got.shape != expected.shape:
             return False
         with np.errstate(all="ignore"):
@@ -88,6 +88,12 @@ class Pair:
         if self.condition:
             return f"expected: {self.what}"
         return f"{self.what}: got {brief(self.got)}, expected {brief(self.expected)}"
+
+
+def _numbers(value: Any) -> np.ndarray:
+    """Return a value as a NumPy array; masks as 0 and 1, which can be subtracted."""
+    array = np.asarray(to_numpy(value) if is_array(value) else value)
+    return array.astype(np.int8) if array.dtype == bool else array
 
 
 def near(what: str, got: Any, expected: Any, tolerance: Any = 0.0) -> Pair:
@@ -103,7 +109,7 @@ def holds(what: str, condition: object) -> Pair:
 
 def brief(value: Any) -> str:
     """Return an array as text on one line: fractions without their type, a long array abbreviated."""
-    array = np.asarray(to_numpy(value) if is_array(value) else value)
+    array = _numbers(value)
     if array.size == 0:
         return f"no values, shape {array.shape}"
     text = str if array.dtype == object else lambda v: f"{v:.6g}"
