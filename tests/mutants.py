@@ -1160,6 +1160,14 @@ IMPORTERS = [
         "a slip of the pen",
     ),
     Mutant(
+        "features become the rows of one channel",
+        "importers/onnx/moves.py",
+        "*(1,) * (len(target) - 2), x.shape[-1]) and len(x.shape) == 2:",
+        "*(1,) * (len(target) - 2), x.shape[-1]) and len(x.shape) == 7:",
+        "tests/test_import_onnx.py::test_features_become_the_channels_of_one_cell",
+        "found in lrpref: EfficientNetB0 by Keras and ONNX was refused",
+    ),
+    Mutant(
         "SAME_LOWER as SAME_UPPER",
         "importers/onnx/spatial.py",
         'before, after = (less, more) if same == "SAME_UPPER" else (more, less)',

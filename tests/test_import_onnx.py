@@ -762,6 +762,17 @@ def test_an_output_of_images_is_turned_as_well(tmp_path: Path) -> None:
     assert_allclose(net(np.moveaxis(x, 3, 1)), np.moveaxis(reference(model, x), 3, 1), rtol=1e-11)
 
 
+def test_features_become_the_channels_of_one_cell(tmp_path: Path) -> None:
+    """As Keras writes the gates of squeeze-and-excitation: (N, C) is reshaped to (N, 1, 1, C), and transposed."""
+    nodes: list[Node] = [
+        *(FIRST, ("Conv", {}, numbers(4, 3, 2, 2)), LAST, ("ReduceMean", {"keepdims": 0}, np.array([1, 2]))),
+        *(("Reshape", {}, np.array([-1, 1, 1, 4])), FIRST, ("Conv", {}, numbers(5, 4, 1, 1)), LAST),
+        *(("Add", {}, numbers(1, 1, 1, 5)), ("Relu", {}), ("Flatten", {})),
+    ]
+    net = agrees(chain(*nodes, shape=("N", 5, 5, 3)), tmp_path, numbers(2, 5, 5, 3), channels_last=True)
+    assert "Permute" not in {type(layer).__name__ for _, layer, _ in net.nodes}
+
+
 @given(st.permutations([1, 2, 3]), st.permutations([1, 2, 3]))
 def test_transpositions_add_up(one: list[int], two: list[int]) -> None:
     x = np.arange(2 * 3 * 4 * 5).reshape(2, 3, 4, 5)

@@ -17,13 +17,14 @@ from ...layers import (
     Permute,
     PixelShuffle,
     PixelUnshuffle,
+    Reshape,
     Slice,
     Subtract,
     Sum,
 )
 from ..graph import Shape, cells, require, reshaped
 from .call import Activation, Call, Step
-from .layout import Layout, plain
+from .layout import Layout, channels_last, plain
 
 # ---- parts -------------------------------------------------------------------------------------------------------
 
@@ -122,6 +123,9 @@ def to_shape(x: Activation, target: Shape) -> Step:
     layout = x.layout.reshaped(x.shape, target)
     if layout is not None:
         return [], layout
+    if len(target) in (4, 5) and target == (x.foreign[0], *(1,) * (len(target) - 2), x.shape[-1]) and len(x.shape) == 2:
+        cells = (1,) * (len(target) - 2)  # Keras's gates: features become the channels of one cell, (N, 1, 1, C)
+        return [*_as_in_the_file(x), Reshape((x.shape[1], *cells))], channels_last(len(target))
     layers = _as_in_the_file(x)
     return layers + reshaped(x.foreign, target), plain(len(target))
 
