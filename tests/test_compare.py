@@ -459,6 +459,7 @@ PAIRS: dict[tuple[str, str], Scene] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("names", PAIRS, ids="+".join)
 def test_pairs_are_named_and_nothing_else(names: tuple[str, str]) -> None:
     found = diagnose(PAIRS[names], tolerance=1e-10)

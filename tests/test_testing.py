@@ -27,7 +27,7 @@ from lrpref.testing import ChecksFailed, LawBroken, LayerCase, NetworkCase, chec
 from lrpref.testing import strategies as lrp
 from lrpref.testing.cases import smaller
 
-FEW = 20
+FEW = 12
 """The number of cases to try, enough to find every mistake below."""
 
 # ---- mistakes in rules -------------------------------------------------------------------------------------------
