@@ -848,7 +848,7 @@ BLOCKS = [
     Mutant(
         "a sweep deletes what others are writing",
         "_support/files.py",
-        "                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)  # raises as long as its writer holds it\n",
+        "            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)  # raises as long as its writer holds it\n",
         "",
         "tests/test_files.py::test_a_writer_that_lives_is_left_alone",
         "a slip of the pen",
@@ -860,6 +860,14 @@ BLOCKS = [
         "if True:",
         "tests/test_files.py::test_a_sweep_between_creation_and_lock_does_no_harm",
         "a slip of the pen",
+    ),
+    Mutant(
+        "a resumed study keeps the temporary files of units that are complete",
+        "reproduce/runner.py",
+        "    sweep(folder)\n",
+        "",
+        "tests/test_reproduce.py::test_a_resumed_run_deletes_what_a_killed_one_left",
+        "lrpref 0.2; found by the fuzzer of kills in CI",
     ),
     Mutant(
         "SIGTERM leaves the temporary file",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import re
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -248,6 +249,17 @@ def test_a_run_is_taken_up_again(tmp_path: Path) -> None:
     assert json.loads(first)["protocol"]["images"] == 3
     assert len(rows) == 3
     assert sum(header["seconds"] for header in runner.headers(tmp_path, found)) < 5
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows does not lock the files that a killed writer leaves")
+def test_a_resumed_run_deletes_what_a_killed_one_left(tmp_path: Path) -> None:
+    """Also beside the results of a unit that is complete, and is not written again."""
+    runner.run(tiny_study([], 2), {"mnist": digits()}, tmp_path)
+    units = set((tmp_path / "units").iterdir())
+    for unit in units:
+        part_path(unit).write_text("half of i")
+    runner.run(tiny_study([], 2), {"mnist": digits()}, tmp_path)
+    assert set((tmp_path / "units").iterdir()) == units
 
 
 def test_results_of_another_protocol_are_refused(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import signal
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from importlib import import_module
 from pathlib import Path
@@ -126,6 +126,16 @@ def part_paths(path: Path) -> list[Path]:
     return [found for found in path.parent.iterdir() if name.fullmatch(found.name)]
 
 
+def sweep(folder: Path) -> None:
+    """Delete the temporary files of all files in `folder` that killed writers left behind, except on Windows.
+
+    A write to the same path does the same. A program that resumes its work calls this, because it does not write again
+    what is complete.
+    """
+    name = re.compile(r"\..+\.[0-9a-f]{16}\.part(\..*)?")
+    _sweep(found for found in folder.iterdir() if name.fullmatch(found.name))
+
+
 # ---- temporary files ---------------------------------------------------------------------------------------------
 #
 # A writer locks its temporary file. The lock ends with the process, so a file that can be locked is a leftover.
@@ -139,7 +149,8 @@ def _part(path: Path, mode: int | None) -> Iterator[Path]:
     def delete() -> None:
         part.unlink(missing_ok=True)
 
-    _sweep(path)
+    with suppress(OSError):
+        _sweep(part_paths(path))
     with _before_the_end(delete):
         try:
             while (claim := _claimed(part, mode)) is None:
@@ -171,15 +182,14 @@ def _claimed(part: Path, mode: int | None) -> IO[bytes] | None:
     return None
 
 
-def _sweep(path: Path) -> None:
-    """Delete the temporary files of `path` whose writers are gone."""
+def _sweep(parts: Iterable[Path]) -> None:
+    """Delete those of the temporary files whose writers are gone."""
     if fcntl is None:
         return
-    with suppress(OSError):
-        for part in part_paths(path):
-            with suppress(OSError), part.open("r+b") as stream:
-                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)  # raises as long as its writer holds it
-                part.unlink()
+    for part in parts:
+        with suppress(OSError), part.open("r+b") as stream:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)  # raises as long as its writer holds it
+            part.unlink()
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from .._support.files import write_text
+from .._support.files import sweep, write_text
 from .._support.progress import on_terminal
 from .._support.untrusted import MAX_JSON, UNREADABLE, parse_json, reason
 from .._support.version import __version__
@@ -49,6 +49,7 @@ def run(study: Study, images: Mapping[str, Images], out: Path, progress: bool | 
     """
     folder = out / "units"
     folder.mkdir(parents=True, exist_ok=True)
+    sweep(folder)
     units = [unit for unit in study.units if unit.dataset in images]
     found: dict[Unit, Rows] = {}
     waiting = []
