@@ -2617,6 +2617,18 @@ TWIN = [
 ]
 
 
+AREAS = [
+    Mutant(
+        "the area between the curves is a mean over their points",
+        "evaluation/flipping.py",
+        "return self.lerf.area - self.morf.area",
+        "return self.abpc",
+        "tests/test_evaluation.py::test_an_area_has_no_extra_points[4-4.0]",
+        "lrpref called ABPC the area between the curves",
+    ),
+]
+
+
 MUTANTS = [
     *NOT_FINITE,
     *CORNERS,
@@ -2644,6 +2656,7 @@ MUTANTS = [
     *FAST,
     *SAMPLE_NORMS,
     *TWIN,
+    *AREAS,
 ]
 
 

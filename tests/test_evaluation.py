@@ -60,6 +60,20 @@ def test_a_curve_by_hand() -> None:
     assert_allclose(both.morf.aopc, [(0 + 6 + 8 + 8 + 7) / 5])
     assert_allclose(both.abpc, [(0 + 7 + 9 + 7 + 0) / 5])
     assert_allclose(both.morf.area, [(8 / 2 + 2 + 0 + 0 + 1 / 2) / 4])
+    assert_allclose(both.area, [(0 / 2 + 7 + 9 + 7 + 0 / 2) / 4])
+
+
+@pytest.mark.parametrize(("step", "mean"), [(1, 48 / 9), (2, 24 / 5), (4, 12 / 3)])
+def test_an_area_has_no_extra_points(step: int, mean: float) -> None:
+    """Four contributions of 2, four of -1: the gap rises to 12 at k = 4 and falls again, so its area is 6.
+
+    ABPC is the mean over the points of the curves, and the fewer there are, the more the two zeros at the ends weigh.
+    """
+    x, w = np.ones((1, 8)), np.array([2.0, 2, 2, 2, -1, -1, -1, -1])
+    both = abpc(additive(w), x, w * x, step=step)
+    assert_allclose(both.area, [6])
+    assert_allclose(both.abpc, [mean])
+    assert "area between 6," in str(both)
 
 
 @given(x=arrays((2, 5)), w=arrays((5,)))
@@ -172,7 +186,9 @@ def test_ties_go_by_position(order: str) -> None:
 def test_a_constant_map_has_nothing_between_its_curves() -> None:
     """Ties are broken by position in both orders. If LeRF were MoRF reversed, the corner would look important."""
     x, w = generator().normal(size=(2, 1, 4, 4)), generator(1).normal(size=(1, 4, 4))
-    assert_array_equal(abpc(additive(w), x, np.zeros_like(x)).abpc, [0, 0])
+    both = abpc(additive(w), x, np.zeros_like(x))
+    assert_array_equal(both.abpc, [0, 0])
+    assert_array_equal(both.area, [0, 0])
     x, w = np.ones((4000, 3)), np.array([1.0, 2.0, 4.0])
     x = x * (1 + np.arange(4000)[:, None])  # distinct samples get distinct random draws
     shuffled = pixel_flipping(additive(w), x, np.zeros_like(x), ties="random", normalise="start").scores

@@ -59,7 +59,10 @@ for name, (z, R) in found.items():
 #
 # **The small number cancels.** What is left, $c_j$, is the slope of the output: this is why LRP-0 is gradient times
 # input in such a network (step 4). Its maps are noisy because gradients are noisy, and not because of any division.
-# The same cancellation helps every rule that ends in "$a_i$ times something", such as z-plus and gamma.
+#
+# Other rules profit from it, but less exactly. z-plus and gamma, too, send $a_i$ times something, but they divide by a
+# sum of their own. Where inputs are positive or zero and $z_j > 0$, that sum is at least $z_j$, so their quotient is at
+# most $c_j$. For them the argument gives a bound, and no more than that.
 
 # %%
 at_fc1, (z, R) = net.activations(x), found["fc1"]
@@ -118,6 +121,7 @@ def left_in(rule):
 
 bypassed, found_bn = denominators(normalised, x, left_in(rules.Zero()), ["fc2", "fc1"])
 for name, (z, R) in found_bn.items():
+    assert abs(z).min() > 1e-6
     least = abs(z).argmin()
     row = [z[least], R[least], abs(R / z).max()]
     print(f"{name}: the z nearest to zero is {row[0]:.3f}, its R is {row[1]:.3f}; the largest |R / z| is {row[2]:.1f}")
@@ -210,11 +214,14 @@ figure
 # %%
 usable = epsilons[(np.array(sizes) < 5) & (np.array(taken) < 0.5)]
 print(f"less than 5 times the logit, and less than half taken: epsilon from {usable.min():.2g} to {usable.max():.2g}")
+typical = {name: np.median(abs(z)) for name, (z, R) in found_bn.items()}
+print("median |z| of the units that hold relevance:", *(f"{name} {z:.2f}" for name, z in typical.items()))
 assert_allclose([usable.min(), usable.max()], [0.1, 1.0], rtol=1e-6)
+assert_allclose(list(typical.values()), [1.75, 1.91], atol=0.006)
 
 # %% [markdown]
-# One decade out of ten. On the network *without* BatchNorm the question does not arise: there, LRP-0 itself stays
-# small.
+# One decade out of ten, a little below the size of a typical $z$. On the network *without* BatchNorm the question does
+# not arise: there, LRP-0 itself stays small.
 #
 # ## What you know now
 #

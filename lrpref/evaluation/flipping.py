@@ -10,8 +10,13 @@ the output fall fast; with the *least* relevant first (LeRF), it keeps the outpu
     ABPC = 1/(L+1) sum_{k=0..L} ( f(x_LeRF(k)) - f(x_MoRF(k)) )              higher is better
     area = the integral of the curve over the fraction of changed regions, divided by the largest fraction
 
-(Samek et al. 2017, IEEE TNNLS 28(11):2660: AOPC, and the area between the two curves.) ABPC cancels what any change
-of the image does to the output, in whatever order.
+(AOPC, and ABPC, the "area between perturbation curves": Samek et al. 2017, IEEE TNNLS 28(11):2660.) The difference of
+both orders cancels what any change of the image does to the output, in whatever order.
+
+Despite their names, AOPC and ABPC are means over the L+1 points of a curve, not areas. The point k = 0 adds a zero to
+both. ABPC has another zero where everything has been replaced, because both orders meet there. The larger the steps,
+the more these zeros weigh. `Curve.area` and `BetweenCurves.area` are areas, by trapezoids. If the two orders meet at
+both ends and all steps are equal, area = ABPC (L+1) / L.
 """
 
 from __future__ import annotations
@@ -82,7 +87,7 @@ class Curve:
 
 @dataclass(frozen=True, eq=False)
 class BetweenCurves:
-    """Both orders on the same fill, and the area between them; prints as a table.
+    """Both orders on the same fill, and how far they are apart; prints as a table.
 
     Parameters
     ----------
@@ -95,9 +100,14 @@ class BetweenCurves:
 
     @property
     def abpc(self) -> np.ndarray:
-        """1/(L+1) sum_k ( f(x_LeRF(k)) - f(x_MoRF(k)) ) per sample, (N,)."""
+        """1/(L+1) sum_k ( f(x_LeRF(k)) - f(x_MoRF(k)) ) per sample, (N,): a mean over points, not an area."""
         between: np.ndarray = (self.lerf.scores - self.morf.scores).mean(axis=1)
         return between
+
+    @property
+    def area(self) -> np.ndarray:
+        """The area between both curves by trapezoids, divided by their width, per sample, (N,), in the units of f."""
+        return self.lerf.area - self.morf.area
 
     def __str__(self) -> str:
         lines = [f"pixel flipping, both orders, {len(self.abpc)} samples", f"({self.morf.conventions})"]
@@ -105,7 +115,8 @@ class BetweenCurves:
         for k in _shown(len(self.morf.changed)):
             most, least = mean(self.morf.scores[:, k]), mean(self.lerf.scores[:, k])
             lines.append(f"{self.morf.changed[k]:9.1%}{most:11.4g}{least:12.4g}{least - most:12.4g}")
-        return "\n".join([*lines, _with_error("ABPC", self.abpc), _with_error("AOPC of MoRF", self.morf.aopc)])
+        scores = {"area between": self.area, "ABPC": self.abpc, "AOPC of MoRF": self.morf.aopc}
+        return "\n".join([*lines, *(_with_error(name, values) for name, values in scores.items())])
 
 
 def pixel_flipping(
@@ -181,7 +192,7 @@ def abpc(
     batch_size: int = 64,
     **changes: Any,
 ) -> BetweenCurves:
-    """Measure the output in both orders, and the area between their curves.
+    """Measure the output in both orders, and how far their curves are apart.
 
     Parameters
     ----------
@@ -202,8 +213,11 @@ def abpc(
     --------
     >>> linear = lambda x: x @ np.array([[1.0], [2.0]])
     >>> x = np.array([[1.0, 1.0]])
-    >>> abpc(linear, x, x * [1.0, 2.0]).abpc  # (0 + (2 - 1) + 0) / 3
+    >>> both = abpc(linear, x, x * [1.0, 2.0])
+    >>> both.abpc  # the mean over three points, (0 + (2 - 1) + 0) / 3
     array([0.33333333])
+    >>> both.area  # a triangle of width 1 and height 1
+    array([0.5])
     """
     return BetweenCurves(*curves(scorer, x, R, target, ORDERS, conventions, batch_size, changes))
 
