@@ -181,6 +181,9 @@ shown = ["zero", "epsilon, 0.1", "epsilon, 1", "gamma", "alpha 2, beta 1", "z-pl
 plot.grid(x, {name: maps[name] for name in shown}, "BatchNorm bypassed: seven rules")
 
 # %% [markdown]
+# (Zero, epsilon 0.1 and alpha-beta go beyond the colour scale, which ends at the middle one of the seven largest
+# values.)
+#
 # - **Epsilon** keeps denominators away from zero, and has to be told how far. At $10^{-6}$, the default here and in
 #   zennit (iNNvestigate has $10^{-7}$, captum $10^{-9}$), it does nothing at all: no $z$ is that small. At 0.1 it
 #   helps. At 10 it takes 96 % for itself, and next to nothing arrives. The right value is about the size of the $z$
