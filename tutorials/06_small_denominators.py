@@ -1,10 +1,9 @@
 # %% [markdown]
 # # 6. What do small denominators do to a map?
 #
-# In step 1, LRP-0 divided 1 by a $z$ of 1/1000, and thousands came out. "Division by small values" is the charge most
-# often brought against LRP (for example by Nyiri and Gibaru 2025, arXiv 2501.14322, as the main drawback of its
-# rules). A network has thousands of units, and some of them are close to zero. **So is every map made of such
-# explosions?**
+# In step 1, LRP-0 divided 1 by a $z$ of 1/1000, and thousands came out. "Division by small values" is a charge brought
+# against LRP (by Nyiri and Gibaru 2025, arXiv 2501.14322, as the main drawback of its rules). A network has thousands
+# of units, and some of them are close to zero. **So is every map made of such explosions?**
 #
 # Let us look for one.
 

@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 7. Why does batch normalisation break it?
 #
-# Most modern networks normalise. In step 6, relevance bypassed the normalisation, and the map was ruined. Step 4
+# Many modern networks normalise. In step 6, relevance bypassed the normalisation, and the map was ruined. Step 4
 # folded it away without giving a reason. **What is wrong with leaving it in, and is folding it away allowed?**
 
 # %%

@@ -246,7 +246,6 @@ figure
 #   magnitude**.
 # - An **equal** split ignores what the branches contributed, and may hand a layer relevance that it cannot divide.
 #
-# Most of the literature uses the signed split; Otsuki et al. (2024, arXiv 2407.09115) compare splitting in proportion
-# to magnitudes with splitting in halves.
+# Otsuki et al. (2024, arXiv 2407.09115) compare splitting in proportion to magnitudes with splitting in halves.
 #
 # Next: a rule designed never to divide by anything small, skips excepted.

@@ -123,7 +123,7 @@ figure
 #
 # **And now we know what the digits had in common**: no pixel is negative, and after a ReLU no activation is. On such
 # inputs the sign of the weight *is* the sign of the product. Feed the network a digit whose background was normalised
-# to a negative number, as most training code does, and the two maps part company:
+# to a negative number, as PyTorch's MNIST example does, and the two maps part company:
 
 # %%
 normalised = (x - 0.1307) / 0.3081

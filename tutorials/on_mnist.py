@@ -6,8 +6,8 @@
 A clone holds thirteen digits, which are enough to show an effect and too few for a general claim. The tutorials
 therefore print both: what they measure on the thirteen, and what this script has recorded. The record also holds the
 thirteen digits, measured by this script, and every tutorial asserts that it finds the same. FOLDER holds MNIST in one
-of the forms that `lrpref.zoo.datasets` reads; `docs/import.md` describes them. All steps together take about ten minutes
-of processor time; `--every 1` measures the whole test set, which takes hours.
+of the forms that `lrpref.zoo.datasets` reads; `docs/import.md` describes them. All steps together take about ten
+minutes of processor time; `--every 1` measures the whole test set, which takes hours.
 
 For every quantity and every population the record has, over images, the mean, the standard deviation, and the
 quantiles at QUANTILES.
