@@ -140,7 +140,7 @@ thirteen = {name: on_mnist.spread(area) for name, area in areas.items()}
 for where, of in {"thirteen digits": thirteen, f"{count} test digits": test}.items():
     print(f"{where:18}" + "".join(f"{way:>9}" for way in ways))
     for name in maps:
-        print(f"{name:18}" + "".join(f"{of[f'{way}, {key[name]}']['mean']:9.1f}" for way in ways))
+        print(f"{name:18}" + "".join(f"{round(of[f'{way}, {key[name]}']['mean'], 1) + 0.0:9.1f}" for way in ways))
 
 # %% [markdown]
 # On the thirteen digits, each column has another map at its head. But is that order more than chance? A digit that is

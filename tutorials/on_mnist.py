@@ -82,7 +82,7 @@ def median(of: dict, digits: int = 2) -> str:
 
 def mean(of: dict, count: int, digits: int = 2, sign: str = "+") -> str:
     """A mean and its standard error over `count` images."""
-    return f"{of['mean']:{sign}.{digits}f} +- {of['sd'] / count**0.5:.{digits}f}"
+    return f"{round(of['mean'], digits) + 0.0:{sign}.{digits}f} +- {of['sd'] / count**0.5:.{digits}f}"
 
 
 def samples() -> np.ndarray:
