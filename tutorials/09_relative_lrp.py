@@ -194,9 +194,11 @@ for name in ("mnist-cnn", "mnist-cnn-bn"):
     low, high = (test[f"zero, {name}"]["quantiles"][k] for k in (2, 4))
     assert high - low > np.ptp([middle[f"{rule}, {name}"] for rule in tried])
 for k in (0, 1):  # the convolutional networks
-    assert apart["zero"][k] > 5 and apart["epsilon(epsilon=0.1)"][k] > 5
+    assert apart["zero"][k] > 5
+    assert apart["epsilon(epsilon=0.1)"][k] > 5
     assert abs(apart["gamma"][k]) < 3
-    assert apart["absolute"][k] < -5 and apart["z-plus"][k] < -5
+    assert apart["absolute"][k] < -5
+    assert apart["z-plus"][k] < -5
 assert sorted(tried, key=lambda rule: middle[f"{rule}, mnist-mlp"])[:2] == ["gamma", "zero"]
 assert middle["relative, mnist-mlp"] > 1.5 * middle["zero, mnist-mlp"]
 assert max(tried, key=lambda rule: test[f"{rule}, mnist-mlp"]["mean"]) == "zero"
