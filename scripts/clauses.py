@@ -12,7 +12,7 @@ from fnmatch import fnmatchcase
 from fractions import Fraction
 from typing import Any
 
-from spec import order
+from spec import Clause, number_of, order, profiles
 
 Case = Mapping[str, Any]
 
@@ -23,7 +23,7 @@ LAYERS = {
     "ReLU": "11.2", "PReLU": "11.3", "Clip": "11.3", "Flatten": "11.4", "Reshape": "11.5", "Permute": "11.5",
     "Slice": "11.5", "PixelShuffle": "11.5", "ChannelShuffle": "11.5", "MaxPool2D": "11.6", "GlobalMaxPool1D": "11.6",
     "Max": "11.6", "UpsampleNearest": "11.9", "Pad1D": "11.10", "BatchNorm": "12.1", "Scale": "12.3",
-    "LayerNorm": "12.8", "GroupNorm": "12.8", "InstanceNorm": "12.8", "RMSNorm": "12.8", "Softmax": "2.5",
+    "LayerNorm": "12.9", "GroupNorm": "12.9", "InstanceNorm": "12.9", "RMSNorm": "12.9", "Softmax": "2.5",
 }  # fmt: skip
 RULES = {
     "Zero": "4.1", "Epsilon": "4.2", "Gamma": "5.1", "AlphaBeta": "6.1", "ZPlus": "6.2", "ZBox": "7.1",
@@ -37,8 +37,10 @@ QUESTIONS = {
 
 LAWS = {
     "float32_precision": ["1.6"], "leaves_no_trace": ["1.7"], "epsilon_absorption": ["3.1a", "4.4a"],
-    "rule_is_refused": ["6.1", "6.7a"], "identity_passed": ["12.7"], "zero_rule_unfused": ["12.7"],
-    "differs_from_passed": ["12.7"], "constants_cancel": ["8.4"], "relative_refuses_batchnorm": ["8.4"],
+    "rule_is_refused": ["6.1", "6.7a"], "fused_forward": ["12.8"], "convolution_unchanged": ["12.8"],
+    "identity_passed": ["8.1", "12.3", "12.7", "13.1"], "zero_rule_unfused": ["12.7"],
+    "differs_from_passed": ["8.1", "12.2b", "12.7", "13.1"], "constants_cancel": ["8.4"],
+    "relative_refuses_batchnorm": ["8.4"],
 }  # fmt: skip
 ANSWERS = {
     "2.6": ["eps-absorption-*"],
@@ -98,6 +100,7 @@ def clauses_of(case: Case) -> list[str]:
     found |= {"2.5a"} if any(spec["type"] == "Softmax" for spec in layers(case).values()) else set()
     found |= {"2.4"} if "target" in case else set()
     found |= {"2.6"} if "ledger" in case else set()
+    found |= {"13.1"} if len({str(sorted(by.items())) for by in case.get("rules", {}).values()}) > 1 else set()
     for node, key, inputs in case.get("network", {}).get("nodes", []):
         found.update(of_layer(case, node, layers(case)[key], inputs))
         if node in case.get("rules", {}):
@@ -105,6 +108,14 @@ def clauses_of(case: Case) -> list[str]:
     # an answer says more than its question
     found -= {cited[:-1] for cited in found if cited[-1].isalpha()}
     return sorted(found, key=order)
+
+
+def profile_of(case: Case, clauses: Mapping[str, Clause]) -> str:
+    """Return the profile of a case: the last one that lists one of its citations; the last of all if it asks nothing."""
+    names = list(profiles(clauses))
+    home = {listed: name for name, numbers in profiles(clauses).items() for listed in numbers}
+    found = {home.get(cited) or home[number_of(cited)] for cited in case["clauses"]}
+    return names[-1] if case["kind"] == "not-offered" else [name for name in names if name in found][-1]
 
 
 def layers(case: Case) -> Mapping[str, Any]:
@@ -117,6 +128,8 @@ def of_layer(case: Case, node: str, spec: Mapping[str, Any], inputs: Iterable[st
     kind, config = spec["type"], spec["config"]
     if kind == "Multiply":
         yield "10.6b" if config.get("split") == "signal" else "10.6a"
+    if kind.endswith(("1D", "3D")):
+        yield "9.3"
     if kind == "Add" and case["kind"] == "relevance":
         yield "10.2a"
     if case.get("check") in FOLDED and case["number"] == 30:
@@ -142,9 +155,9 @@ def of_rule(case: Case, by: Mapping[str, Any], spec: Mapping[str, Any]) -> Itera
     if kind == "BatchNorm":
         yield "12.2b" if rule == "Pass" else "12.2a"
     if kind in SAMPLE_NORMS:
-        yield "12.10b" if rule == "Pass" else "12.10a"
+        yield "12.11b" if rule == "Pass" else "12.11a"
         if kind != "RMSNorm":
-            yield {"linear": "12.9a", "constant": "12.9b", "centred": "12.9c"}[spec["config"].get("mean", "linear")]
+            yield {"linear": "12.10a", "constant": "12.10b", "centred": "12.10c"}[spec["config"].get("mean", "linear")]
     if case["kind"] == "relevance":
         yield from of_value(case, by, spec)
 

@@ -10,8 +10,8 @@ requires the two independent results to be equal. The output is byte-identical o
 
 The format, for readers in any language, is described in ``cases/lrp_cases/data/README.md``:
 
-    index.json     {"format", "version", "about", "cases": [id, ...]}
-    cases/ID.json  format, id, revision, number, title, citation, kind, and by kind
+    index.json     {"format", "version", "specification", "about", "cases": [id, ...]}
+    cases/ID.json  format, id, revision, number, title, citation, clauses, kind, and by kind
       "relevance"    network, input, seed, [target], rules, expected, [output], [at], [ledger], derivation, exact,
                      tolerance
       "relation"     check, arguments, [network, input, seed, target, rules, output], tolerance
@@ -35,6 +35,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from clauses import clauses_of
+from spec import version as specification
 
 FORMAT = "lrp-cases/1"
 VERSION = "1.2.0"
@@ -1618,12 +1620,21 @@ def build() -> list[Case]:
         fusion_cases, graph_cases, head_cases, unrolled_cases, precision_cases, relative_cases,
         since_cases,
     )  # fmt: skip
-    return sorted((found for maker in makers for found in maker()), key=lambda found: found["number"])
+    found = (with_clauses(case) for maker in makers for case in maker())
+    return sorted(found, key=lambda case: case["number"])
+
+
+def with_clauses(case: Case) -> Case:
+    """The case with the clauses of cases/SPEC.md that it cites, after its citation."""
+    place = list(case).index("citation") + 1
+    fields = list(case.items())
+    return dict([*fields[:place], ("clauses", clauses_of(case)), *fields[place:]])
 
 
 def texts(cases: list[Case]) -> dict[str, str]:
     """Path -> content of every JSON file, with one field per line for readable diffs."""
-    index = {"format": FORMAT, "version": VERSION, "about": ABOUT, "cases": [found["id"] for found in cases]}
+    index = {"format": FORMAT, "version": VERSION, "specification": specification(), "about": ABOUT}
+    index["cases"] = [found["id"] for found in cases]
     files = {"index.json": json.dumps(index, indent=1) + "\n"}
     for found in cases:
         lines = [f"  {json.dumps(key)}: {json.dumps(value)}" for key, value in found.items()]

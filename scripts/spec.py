@@ -13,7 +13,9 @@ from pathlib import Path
 SPEC = Path(__file__).parent.parent / "cases" / "SPEC.md"
 
 CLAUSE = re.compile(r'^### <a id="(?P<number>\d+\.\d+)"></a>(?P=number) (?P<title>.+)\n(?P<text>(?:(?!##).*\n)*)', re.M)
-ANSWER = re.compile(r"^- \*\*(?P<number>\d+\.\d+)(?P<letter>[a-z])\*\* `(?P<name>[a-z0-9-]+)`: (?P<text>.+(?:\n  .+)*)", re.M)
+ANSWER = re.compile(
+    r"^- \*\*(?P<number>\d+\.\d+)(?P<letter>[a-z])\*\* `(?P<name>[a-z0-9-]+)`: (?P<text>.+(?:\n  .+)*)", re.M
+)
 RESTS = "Every case rests on this clause; none cites it."
 UNTESTED = re.compile(r"No\s+case\s+tests\s+this\s+clause")
 
@@ -42,6 +44,12 @@ class Clause:
     title: str
     text: str
     answers: Mapping[str, Answer]
+
+    @property
+    def question(self) -> str:
+        """The first question of the text, on one line; empty for a clause that asks nothing."""
+        found = re.search(r"(?:^|(?<=[.] )|(?<=[.]\n))[A-Z][^.?]*\?", self.text)
+        return " ".join(found[0].split()) if found else ""
 
     @property
     def uncited(self) -> bool:
@@ -87,8 +95,10 @@ def version(page: str | None = None) -> str:
 
 
 def profiles(clauses: Mapping[str, Clause]) -> dict[str, tuple[str, ...]]:
-    """Return the profiles: name -> the numbers of its clauses."""
-    listed = {c.title: re.search(r"^Clauses: ((?:[\d.]+,?\s+)*[\d.]+)$", c.text, re.M) for c in clauses.values()}
+    """Return the profiles in their order: name -> the clauses, and the answers, that it lists."""
+    listed = {
+        c.title: re.search(r"^Clauses: ((?:[\d.]+[a-z]?,\s+)*[\d.]+[a-z]?)$", c.text, re.M) for c in clauses.values()
+    }
     return {title.strip("`"): tuple(re.split(r",\s+", found[1])) for title, found in listed.items() if found}
 
 

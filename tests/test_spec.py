@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -9,15 +11,18 @@ from typing import Any
 
 import numpy as np
 import pytest
+import spec
+from clauses import profile_of
 
 from lrpref import engine, layers, rules, trace
 from lrpref.backend import array_namespace
 from lrpref.composites import Composite
 from lrpref.conformance import Case, load_cases
+from lrpref.conformance.case import FIXTURES
 from lrpref.differences import conventions as other
-from lrpref.engine import Ratio, Rule, Term, negative, one, positive
+from lrpref.engine import Ratio, Rule, Term, negative, positive
 from lrpref.errors import RelevanceWarning
-from lrpref.layers import Add, AvgPool2D, Elementwise, LinearLayer, MaxPool2D, WeightedLayer
+from lrpref.layers import Add, Elementwise, LinearLayer, MaxPool2D, WeightedLayer
 from lrpref.ledger import Flow
 
 CASES = {case.id: case for case in load_cases()}
@@ -124,7 +129,9 @@ def sloped(layer: Any) -> Any:
 
 def weightless(layer: Any) -> bool:
     """Whether a linear layer is a pool, a sum or a join."""
-    return isinstance(layer, LinearLayer) and not isinstance(layer, WeightedLayer | layers.DiagonalLayer | layers.SampleNorm)
+    return isinstance(layer, LinearLayer) and not isinstance(
+        layer, WeightedLayer | layers.DiagonalLayer | layers.SampleNorm
+    )
 
 
 def epsilon_where_weightless(case: Case) -> Case:
@@ -199,10 +206,126 @@ def resting(number: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """The ids of the cases whose expected value another answer to a question would change."""
     for target, name, value in PATCHED.get(number, []):
         monkeypatch.setattr(target, name, value)
-    alternatives = OTHERWISE.get(number, [lambda case: case])
     for case in CASES.values():
         if case.kind == "relevance":
+            others = [change(case) for change in OTHERWISE.get(number, [])]
+            others = [case] if number in PATCHED else [another for another in others if asks_otherwise(case, another)]
             with np.errstate(all="ignore"), warnings.catch_warnings():
                 warnings.simplefilter("ignore", RelevanceWarning)
-                if any(changed(case, explained(change(case))) for change in alternatives):
+                if any(changed(case, explained(another)) for another in others):
                     yield case.id
+
+
+def asks_otherwise(case: Case, another: Case) -> bool:
+    """Whether a case has another rule or layer."""
+    pairs = zip(case.network.nodes, another.network.nodes, strict=True)
+    return case.rules != another.rules or any(node.layer is not new.layer for node, new in pairs)
+
+
+# ---- cases and clauses -----------------------------------------------------------------------------------------
+
+CLAUSES = spec.read()
+PROFILES = spec.profiles(CLAUSES)
+CITED = {cited for case in CASES.values() for cited in case.clauses}
+STATED = {
+    "2.5": "the network has a head",
+    "4.3": "a parameter of the rule",
+    "5.2": "a parameter of the rule",
+    "6.7": "the parameters of the rule are given in this form",
+    "10.6": "a parameter of the layer",
+    "12.2": "the rule of the layer",
+    "12.10": "a parameter of the layer",
+    "12.11": "the rule of the layer",
+}
+"""The questions that a case answers itself, and where."""
+
+COINCIDENCES = {"relative-skip-signed-bare": "10.2"}
+"""Cases that cite an answer, and whose expected value happens to be the same with another one."""
+
+
+@pytest.mark.parametrize("number", [*OTHERWISE, *PATCHED])
+def test_cases_cite_the_answers_that_their_values_depend_on(number: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No case depends on an answer that it does not cite, and none cites one that does not matter."""
+    citing = {
+        case.id
+        for case in CASES.values()
+        if case.kind == "relevance" and any(cited[:-1] == number and cited[-1].isalpha() for cited in case.clauses)
+    }
+    unaffected = {name for name, question in COINCIDENCES.items() if question == number}
+    assert set(resting(number, monkeypatch)) == citing - unaffected
+    assert citing
+
+
+def test_every_question_that_a_case_depends_on_is_computed_or_answered_by_the_case() -> None:
+    questions = {cited[:-1] for case in CASES.values() for cited in case.clauses if cited[-1].isalpha()}
+    assert questions == {*OTHERWISE, *PATCHED, *STATED}
+    assert not {*OTHERWISE, *PATCHED} & set(STATED)
+
+
+def test_cases_cite_clauses_and_answers_that_exist() -> None:
+    for cited in CITED:
+        clause = CLAUSES[spec.number_of(cited)]
+        assert not cited[-1].isalpha() or cited[-1] in clause.answers, cited
+
+
+def test_every_case_cites_a_clause() -> None:
+    assert all(case.clauses for case in CASES.values())
+    for case in CASES.values():
+        assert list(case.clauses) == sorted(set(case.clauses), key=spec.order)
+    assert json.loads((FIXTURES / "index.json").read_text())["specification"] == spec.version()
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_every_clause_of_a_profile_has_a_case_or_says_that_it_has_none(profile: str) -> None:
+    cited = CITED | {spec.number_of(each) for each in CITED}
+    for listed in PROFILES[profile]:
+        assert (listed in cited) is not CLAUSES[spec.number_of(listed)].uncited, listed
+    assert profile in {profile_of(case.data, CLAUSES) for case in CASES.values()}
+
+
+def test_every_clause_belongs_to_one_profile() -> None:
+    listed = [number for numbers in PROFILES.values() for number in numbers]
+    assert len(listed) == len(set(listed))
+    assert {each for each in listed if each in CLAUSES} == {each for each in CLAUSES if not each.startswith("14.")}
+    for answer in set(listed) - set(CLAUSES):
+        assert answer[-1] in CLAUSES[spec.number_of(answer)].answers
+    assert all(list(numbers) == sorted(numbers, key=spec.order) for numbers in PROFILES.values())
+
+
+def test_clauses_are_numbered_in_order() -> None:
+    assert list(CLAUSES) == sorted(CLAUSES, key=spec.order)
+    headings = re.findall(r"^#{2,} .*", spec.SPEC.read_text(encoding="utf-8"), re.MULTILINE)
+    assert len([heading for heading in headings if heading.startswith("###")]) == len(CLAUSES)
+
+
+def test_clauses_with_answers_ask_a_question() -> None:
+    for clause in CLAUSES.values():
+        assert bool(clause.answers) is (clause.question != ""), clause.number
+        assert len(clause.answers) != 1, clause.number
+
+
+def test_the_line_that_declares_core_answers_each_of_its_questions() -> None:
+    """The example of the introduction, which others will copy."""
+    quoted = re.search(r"^(?:> .*\n)+", spec.SPEC.read_text(encoding="utf-8"), re.MULTILINE)
+    assert quoted is not None
+    found = re.search(r"implements LRP (\S+), core, with (.*)", " ".join(quoted[0].replace(">", "").split()))
+    assert found is not None
+    assert found[1] == spec.version()
+    answered = dict(re.findall(r"(\d+\.\d+)([a-z]+)", found[2]))
+    assert set(answered) == {number for number in PROFILES["core"] if CLAUSES[number].answers}
+    assert all(set(letters) <= set(CLAUSES[number].answers) for number, letters in answered.items())
+
+
+def test_the_conventions_answer_every_question() -> None:
+    page = (spec.SPEC.parents[1] / "docs" / "conventions.md").read_text(encoding="utf-8")
+    answered = re.findall(r"^\| \[(\d+\.\d+)([a-z])\]\(\.\./cases/SPEC\.md#\1\)", page, re.MULTILINE)
+    assert {number for number, _ in answered} == {number for number, clause in CLAUSES.items() if clause.answers}
+
+
+def test_a_number_is_never_used_twice() -> None:
+    twice = '### <a id="1.1"></a>1.1 One\n\nText.\n\n### <a id="1.1"></a>1.1 Two\n\nText.\n'
+    with pytest.raises(ValueError, match=r"clause 1\.1 is defined twice"):
+        spec.read(twice)
+    strange = '### <a id="1.1"></a>1.1 One\n\nWhat?\n\n- **1.2a** `yes`: Yes.\n'
+    with pytest.raises(ValueError, match=r"clause 1\.1 lists the answer 1\.2a"):
+        spec.read(strange)

@@ -8,7 +8,7 @@ anything: text is parsed into fractions, and names are looked up.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from fnmatch import fnmatchcase
 from fractions import Fraction
@@ -34,7 +34,7 @@ KINDS = ("relevance", "relation", "not-offered")
 _NUMBER = re.compile(r"-?[0-9]{1,1000}(/[0-9]{1,1000})?")
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]*")
 _ABOUT = ("id", "number", "title", "citation", "kind", "derivation", "revision")
-_MORE = ("target", "tolerance", "check", "arguments", "reason", "absent")
+_MORE = ("clauses", "target", "tolerance", "check", "arguments", "reason", "absent")
 
 
 class CaseError(WeightsError):
@@ -55,6 +55,8 @@ class Case:
         The statement.
     citation : str
         Who is known to answer otherwise.
+    clauses : list of str
+        The clauses of the specification that the case rests on: "9.1", or "6.5a" for an answer to a question.
     kind : str
         "relevance": `expected` is the relevance of the input. "relation": the law `check` must hold (see `laws`).
         "not-offered": there is nothing to compute, for the `reason` given.
@@ -103,6 +105,7 @@ class Case:
     title: str
     citation: str
     kind: str
+    clauses: Sequence[str] = ()
     network: Network = None  # type: ignore[assignment]
     input: np.ndarray = None  # type: ignore[assignment]
     seed: np.ndarray | str | float = "logit"
