@@ -111,7 +111,7 @@ def clauses_of(case: Case) -> list[str]:
 
 
 def profile_of(case: Case, clauses: Mapping[str, Clause]) -> str:
-    """Return the profile of a case: the last one that lists one of its citations; the last of all if it asks nothing."""
+    """Return the profile of a case: the last that lists a citation of it; the last of all if it expects nothing."""
     names = list(profiles(clauses))
     home = {listed: name for name, numbers in profiles(clauses).items() for listed in numbers}
     found = {home.get(cited) or home[number_of(cited)] for cited in case["clauses"]}

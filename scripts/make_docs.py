@@ -479,8 +479,11 @@ ROW = re.compile(
 
 
 def clause_of(name: str) -> str:
-    """The number of the clause whose title defines this layer or rule."""
-    return next(clause.number for clause in spec.read().values() if f"`{name}`" in clause.title)
+    """The number of the clause whose title defines this layer or rule; raises ValueError if none does."""
+    for clause in spec.read().values():
+        if f"`{name}`" in clause.title:
+            return clause.number
+    raise ValueError(f"cases/SPEC.md has no clause whose title names `{name}`: write one")
 
 
 def link(citation: str) -> str:
@@ -531,6 +534,8 @@ def pages() -> dict[Path, str]:
     """Every page that this script writes, with its text."""
     made = {DOCS / "rules.md": rules_page(), DOCS / "layers.md": layers_page()}
     made[spec.SPEC] = filled(spec.SPEC.read_text(encoding="utf-8"))
+    for name in ("ledger.md", "normalisation.md"):
+        made[DOCS / name] = filled((DOCS / name).read_text(encoding="utf-8"))
     made[DOCS / "conventions.md"] = with_answers((DOCS / "conventions.md").read_text(encoding="utf-8"))
     return made
 

@@ -2616,6 +2616,25 @@ TWIN = [
     ),
 ]
 
+SPECIFICATION = [
+    Mutant(
+        "a case forgets the clauses that it cites",
+        "conformance/case.py",
+        '_MORE = ("clauses", "target",',
+        '_MORE = ("target",',
+        "tests/test_spec.py::test_every_case_cites_a_clause",
+        "a slip of the pen",
+    ),
+    Mutant(
+        "the branch of gamma at z = 0 is another one, in a case that does not cite the answer",
+        "rules.py",
+        "return [xp.where(z >= 0, R, 0 * R), xp.where(z >= 0, 0 * R, R)]",
+        "return [xp.where(z > 0, R, 0 * R), xp.where(z > 0, 0 * R, R)]",
+        "tests/test_spec.py::test_cases_cite_the_answers_that_their_values_depend_on[5.3]",
+        "zennit and RelevancePropagation.jl choose by z > 0 and z < 0",
+    ),
+]
+
 
 MUTANTS = [
     *NOT_FINITE,
@@ -2644,6 +2663,7 @@ MUTANTS = [
     *FAST,
     *SAMPLE_NORMS,
     *TWIN,
+    *SPECIFICATION,
 ]
 
 
