@@ -96,7 +96,7 @@ def clauses_of(case: Case) -> list[str]:
     """Return the citations of a case, in the order of the specification."""
     found = set(QUESTIONS.get(case["number"], [])) | set(LAWS.get(case.get("check", ""), []))
     found |= {cited for cited, ids in ANSWERS.items() if any(fnmatchcase(case["id"], pattern) for pattern in ids)}
-    found |= {LAYERS[spec["type"]] for spec in layers(case).values()} - {"2.5"}
+    found |= {listed(LAYERS, spec["type"]) for spec in layers(case).values()} - {"2.5"}
     found |= {"2.5a"} if any(spec["type"] == "Softmax" for spec in layers(case).values()) else set()
     found |= {"2.4"} if "target" in case else set()
     found |= {"2.6"} if "ledger" in case else set()
@@ -145,7 +145,7 @@ def folds(case: Case) -> Iterator[str]:
 def of_rule(case: Case, by: Mapping[str, Any], spec: Mapping[str, Any]) -> Iterator[str]:
     """What a case cites because of the rule of one node: the rule, its modes, and what its value depends on."""
     rule, kind = by["type"], spec["type"]
-    yield RULES[rule]
+    yield listed(RULES, rule)
     if rule == "Epsilon":
         yield "4.3b" if by.get("scale") == "rms" else "4.3a"
     if rule == "Gamma":
@@ -182,6 +182,13 @@ def of_value(case: Case, by: Mapping[str, Any], spec: Mapping[str, Any]) -> Iter
     plain_gamma = rule == "Gamma" and not by.get("generalised")
     if kind in WEIGHTLESS and rule not in ("Zero", "Epsilon") and not plain_gamma:
         yield "9.9a"
+
+
+def listed(table: Mapping[str, str], name: str) -> str:
+    """The clause of a layer or a rule; raises ValueError for one that has no line yet."""
+    if name not in table:
+        raise ValueError(f"a case uses {name}: write its clause in cases/SPEC.md, and its number in scripts/clauses.py")
+    return table[name]
 
 
 def numbers(array: Any) -> list[Fraction]:
