@@ -55,11 +55,11 @@ class Case:
         The statement.
     citation : str
         Who is known to answer otherwise.
-    clauses : list of str
-        The clauses of the specification that the case rests on: "9.1", or "6.5a" for an answer to a question.
     kind : str
         "relevance": `expected` is the relevance of the input. "relation": the law `check` must hold (see `laws`).
         "not-offered": there is nothing to compute, for the `reason` given.
+    clauses : sequence of str
+        The clauses of the specification that the case rests on: "9.1", or "6.5a" for an answer to a question.
     network : Network
         The network; None if there is nothing to compute. An adapter never receives such a case.
     input : array, shape (N, ...)
