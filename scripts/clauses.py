@@ -152,7 +152,7 @@ def of_rule(case: Case, by: Mapping[str, Any], spec: Mapping[str, Any]) -> Itera
         yield "5.2b" if by.get("generalised") else "5.2a"
     if rule == "ZBox" and (isinstance(by["low"], list) or spec["config"].get("padding")):
         yield "7.2"
-    if kind == "BatchNorm":
+    if kind == "BatchNorm" and case["kind"] == "relevance":
         yield "12.2b" if rule == "Pass" else "12.2a"
     if kind in SAMPLE_NORMS:
         yield "12.11b" if rule == "Pass" else "12.11a"

@@ -52,6 +52,11 @@ class Clause:
         return " ".join(found[0].split()) if found else ""
 
     @property
+    def summary(self) -> str:
+        """The first paragraph of the text, on one line and without its full stop."""
+        return " ".join(self.text.split("\n\n")[0].split()).rstrip(".")
+
+    @property
     def uncited(self) -> bool:
         """Whether the clause says that no case cites it."""
         return RESTS in self.text or UNTESTED.search(self.text) is not None
