@@ -957,14 +957,6 @@ BLOCKS = [
         "tests/test_blocks.py::test_what_is_refused",
         "hours are lost to the target of the last sample",
     ),
-    Mutant(
-        "every worker writes to the top of the file",
-        "scale/distributed.py",
-        "file[place] = to_numpy(block)",
-        "file[: len(block)] = to_numpy(block)",
-        "tests/test_distributed.py::test_into_one_npy_file",
-        "a slip of the pen",
-    ),
 ]
 
 

@@ -47,8 +47,8 @@ RINGS = {
 }
 """Each may import the method, the support folder, and these."""
 
-BY_NAME = {"backend", "_support.extras", "conformance.adapter"}
-"""Modules that import names known only at run time: array libraries, extras, adapters."""
+BY_NAME = {"__init__", "backend", "_support.extras", "cli.__init__", "conformance.adapter"}
+"""Modules that import names known only at run time: packages of the workshop, array libraries, extras, adapters."""
 
 
 def imported(module: str, source: str) -> Iterator[str]:
