@@ -604,8 +604,10 @@ MISTAKES: dict[str, tuple[str, str]] = {
 }  # fmt: skip
 
 
-def spoil(folder: Path) -> None:
-    """Create invalid files of every kind that a user may pass by mistake."""
+@pytest.fixture(scope="module")
+def spoiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of invalid files of every kind that a user may pass by mistake."""
+    folder = tmp_path_factory.mktemp("spoiled")
     (folder / "folder").mkdir()
     for name in ("folder.png", "folder.npy", "folder.npz", "networks"):
         (folder / name).mkdir()
@@ -635,12 +637,13 @@ def spoil(folder: Path) -> None:
     for name, value in (("words", "a"), ("complex", 1j), ("nan", np.nan)):
         np.save(folder / f"{name}.npy", np.full((1, 28, 28), value))
     np.save(folder / "small.npy", np.zeros((1, 4, 4)))
+    return folder
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
-def test_a_mistake_is_told_in_one_line(mistake: str, run: Run, tmp_path: Path) -> None:
+def test_a_mistake_is_told_in_one_line(mistake: str, run: Run, spoiled: Path, tmp_path: Path) -> None:
     command, message = MISTAKES[mistake]
-    spoil(tmp_path)
+    shutil.copytree(spoiled, tmp_path, dirs_exist_ok=True)
     before = sorted(tmp_path.rglob("*"))
     code, _, err = run(*command.split(" "))
     assert code == 2

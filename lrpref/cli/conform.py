@@ -35,15 +35,15 @@ def add(commands: Any) -> None:
 
 def run(chosen: argparse.Namespace) -> int:
     """Run the cases and print a report; return 1 if the library differs."""
-    cases = load_cases(only=chosen.only)
     if chosen.list:
-        print(report.as_list(cases))
+        print(report.as_list(load_cases(only=chosen.only)))
         return 0
     if not (chosen.adapter or chosen.name):
         raise LrprefError(f"no library given; name one ({', '.join(known_adapters())}) or use --adapter")
     for form in report.FORMS:
         if path := getattr(chosen, form):
             check_writable(Path(path))
+    cases = load_cases(only=chosen.only)
     if chosen.adapter:
         sys.path.insert(0, os.getcwd())
     found = run_suite(load_adapter(chosen.adapter or chosen.name), cases, report.progress)
