@@ -957,14 +957,6 @@ BLOCKS = [
         "tests/test_blocks.py::test_what_is_refused",
         "hours are lost to the target of the last sample",
     ),
-    Mutant(
-        "every worker writes to the top of the file",
-        "scale/distributed.py",
-        "file[place] = to_numpy(block)",
-        "file[: len(block)] = to_numpy(block)",
-        "tests/test_distributed.py::test_into_one_npy_file",
-        "a slip of the pen",
-    ),
 ]
 
 
@@ -2105,8 +2097,8 @@ ARRAYS = [
     Mutant(
         "a mask is ignored",
         "backend.py",
-        "if isinstance(x, np.ma.MaskedArray):",
-        "if isinstance(x, np.ma.MaskedArray) and not x.ndim:",
+        "if special and isinstance(x, np.ma.MaskedArray):",
+        "if special and isinstance(x, np.ma.MaskedArray) and not x.ndim:",
         "tests/test_arrays.py::test_an_array_with_rules_of_its_own_is_refused[mask over NaN-an input]",
         "an earlier version of lrpref",
     ),
@@ -2840,6 +2832,66 @@ PLANS = [
     ),
 ]
 
+STARTUP = [
+    Mutant(
+        "importing lrpref imports the workshop",
+        "__init__.py",
+        "if TYPE_CHECKING:  # what",
+        "if True:  # what",
+        "tests/test_startup.py::test_importing_lrpref_loads_the_method_and_little_else",
+        "an earlier version of this library",
+    ),
+    Mutant(
+        "every command is imported to run one",
+        "cli/__init__.py",
+        "words[:1] if words and words[0] in COMMANDS else COMMANDS",
+        "COMMANDS",
+        "tests/test_startup.py::test_lrpref_explain_imports_matplotlib_only_to_draw",
+        "an earlier version of this library",
+    ),
+    Mutant(
+        "matplotlib is imported to read a suffix",
+        "plot.py",
+        "if name in FORMATS:",
+        "if name in ():",
+        "tests/test_startup.py::test_lrpref_explain_imports_matplotlib_only_to_draw",
+        "an earlier version of this library",
+    ),
+    Mutant(
+        "without matplotlib the work is done in vain",
+        "plot.py",
+        '    check_installed("matplotlib", "plot", "pictures")\n',
+        "",
+        "tests/test_cli.py::test_a_missing_package_is_named_before_the_work[matplotlib]",
+        "a slip of the pen",
+    ),
+    Mutant(
+        "numpy.ma is imported to look at a plain array",
+        "backend.py",
+        "if special and isinstance(x, np.ma.MaskedArray):",
+        "if isinstance(x, np.ma.MaskedArray):",
+        "tests/test_startup.py::test_explaining_needs_no_optional_library",
+        "an earlier version of this library",
+    ),
+    Mutant(
+        "every block of a dask array is called the first",
+        "scale/distributed.py",
+        "i = int(samples[0]) if len(samples) else 0",
+        "i = 0",
+        "tests/test_distributed.py::test_an_error_names_the_block",
+        "a slip of the pen",
+    ),
+    Mutant(
+        "a dask array of targets keeps its own chunks",
+        "scale/distributed.py",
+        "return values.rechunk((x.chunks[0], *values.shape[1:])), (0,",
+        "return values, (0,",
+        "tests/test_distributed.py::test_targets_stay_with_their_samples",
+        "a slip of the pen",
+    ),
+]
+
+
 MUTANTS = [
     *NOT_FINITE,
     *CORNERS,
@@ -2870,6 +2922,7 @@ MUTANTS = [
     *SPECIFICATION,
     *CASES_JUDGE,
     *PLANS,
+    *STARTUP,
 ]
 
 
