@@ -957,14 +957,6 @@ BLOCKS = [
         "tests/test_blocks.py::test_what_is_refused",
         "hours are lost to the target of the last sample",
     ),
-    Mutant(
-        "every worker writes to the top of the file",
-        "scale/distributed.py",
-        "file[place] = to_numpy(block)",
-        "file[: len(block)] = to_numpy(block)",
-        "tests/test_distributed.py::test_into_one_npy_file",
-        "a slip of the pen",
-    ),
 ]
 
 
@@ -2105,8 +2097,8 @@ ARRAYS = [
     Mutant(
         "a mask is ignored",
         "backend.py",
-        "if isinstance(x, np.ma.MaskedArray):",
-        "if isinstance(x, np.ma.MaskedArray) and not x.ndim:",
+        "if special and isinstance(x, np.ma.MaskedArray):",
+        "if special and isinstance(x, np.ma.MaskedArray) and not x.ndim:",
         "tests/test_arrays.py::test_an_array_with_rules_of_its_own_is_refused[mask over NaN-an input]",
         "an earlier version of lrpref",
     ),
@@ -2608,47 +2600,172 @@ TWIN = [
     ),
 ]
 
-
-AREAS = [
+SPECIFICATION = [
     Mutant(
-        "the area between the curves is a mean over their points",
-        "evaluation/flipping.py",
-        "return self.lerf.area - self.morf.area",
-        "return self.abpc",
-        "tests/test_evaluation.py::test_an_area_has_no_extra_points[4-4.0]",
-        "lrpref called ABPC the area between the curves",
+        "a case forgets the clauses that it cites",
+        "conformance/case.py",
+        '_MORE = ("clauses", "target",',
+        '_MORE = ("target",',
+        "tests/test_spec.py::test_every_case_cites_a_clause",
+        "a slip of the pen",
+    ),
+    Mutant(
+        "the branch of gamma at z = 0 is another one, in a case that does not cite the answer",
+        "rules.py",
+        "return [xp.where(z >= 0, R, 0 * R), xp.where(z >= 0, 0 * R, R)]",
+        "return [xp.where(z > 0, R, 0 * R), xp.where(z > 0, 0 * R, R)]",
+        "tests/test_spec.py::test_cases_cite_the_answers_that_their_values_depend_on[5.3]",
+        "zennit and RelevancePropagation.jl choose by z > 0 and z < 0",
     ),
 ]
 
 
-MUTANTS = [
-    *NOT_FINITE,
-    *CORNERS,
-    *BOUNDS,
-    *EDGES,
-    *ARRAYS,
-    *STABILIZER,
-    *ENGINE,
-    *RULES,
-    *LAYERS,
-    *RANKS,
-    *MOVES,
-    *WALK,
-    *FUSION,
-    *BLOCKS,
-    *SEVERAL,
-    *ZOO,
-    *JUDGES,
-    *IMPORTERS,
-    *ONNX_FORMS,
-    *REACH,
-    *RELATIVE,
-    *EVALUATION,
-    *REPRODUCTION,
-    *FAST,
-    *SAMPLE_NORMS,
-    *TWIN,
-    *AREAS,
+IN_CASES = "../cases/lrp_cases/"
+"""The folder of lrp_cases, from lrpref/."""
+
+CASES_JUDGE = [
+    Mutant(
+        "the judge takes NaN for agreement",
+        IN_CASES + "comparison.py",
+        "agrees = all(d <= a for d, a in zip(off, allowed))",
+        "agrees = not any(d > a for d, a in zip(off, allowed))",
+        "tests/test_lrp_cases.py::test_answers_of_every_kind[answer7-differs]",
+        "a slip of the pen",
+    ),
+    Mutant(
+        "exact answers are judged to a tolerance",
+        IN_CASES + "comparison.py",
+        "0 if is_exact(expected) else",
+        "0 if False else",
+        "tests/test_lrp_cases.py::test_answers_of_every_kind[answer5-differs]",
+        "a slip of the pen",
+    ),
+    Mutant(
+        "the second of two answers to a question counts",
+        IN_CASES + "reader.py",
+        "if len(found) != len(pairs):",
+        "if False:",
+        "tests/test_lrp_cases.py::test_a_hostile_file_is_refused_in_words[a key twice]",
+        "what json.loads does",
+    ),
+    Mutant(
+        "a file of answers may be of any depth",
+        IN_CASES + "reader.py",
+        "if any(isinstance(value, (dict, list)) for value in level):",
+        "if False:",
+        "tests/test_lrp_cases.py::test_a_hostile_file_is_refused_in_words[lists of 65 levels]",
+        "a slip of the pen",
+    ),
+    Mutant(
+        "an answer to a question that nobody asked is ignored",
+        IN_CASES + "verdicts.py",
+        "if id_ not in known:",
+        "if False:",
+        "tests/test_lrp_cases.py::test_a_file_of_answers_that_cannot_be_meant_is_refused[data0-no question is called "
+        "'gamma-liner'; did you mean 'gamma-linear']",
+        "a slip of the pen",
+    ),
+    Mutant(
+        "a known difference that has gone is green",
+        IN_CASES + "known.py",
+        "return not (self.new or self.fixed or self.silent)",
+        "return not (self.new or self.silent)",
+        "tests/test_lrp_cases.py::test_exit_codes[verdicts_10-listed10-1]",
+        "expected-failure lists that are not strict",
+    ),
+    Mutant(
+        "a known difference without an answer is green",
+        IN_CASES + "known.py",
+        "return not (self.new or self.fixed or self.silent)",
+        "return not (self.new or self.fixed)",
+        "tests/test_lrp_cases.py::test_exit_codes[verdicts_11-listed11-1]",
+        "expected-failure lists that are not strict",
+    ),
+    Mutant(
+        "a convention need not be listed",
+        IN_CASES + "known.py",
+        'OTHERWISE = ("differs", "convention", "error")',
+        'OTHERWISE = ("differs", "error")',
+        "tests/test_lrp_cases.py::test_exit_codes[verdicts_9-listed9-1]",
+        "expected-failure lists that are not strict",
+    ),
+    Mutant(
+        "a library that answers nothing is green",
+        IN_CASES + "known.py",
+        'return GREEN if set(verdicts.values()) - {"not-offered"} else NOTHING',
+        "return GREEN",
+        "tests/test_lrp_cases.py::test_nothing_answered_is_not_green",
+        "a test run that collects no tests",
+    ),
+    Mutant(
+        "a list of another library's differences is accepted",
+        IN_CASES + "known.py",
+        'if library and data["library"] != library:',
+        "if False:",
+        "tests/test_lrp_cases.py::test_a_list_of_known_differences_that_is_not_one_is_refused[data10-is about yours, "
+        "but mine is judged]",
+        "a slip of the pen",
+    ),
+    Mutant(
+        "what is not offered counts in the score",
+        IN_CASES + "scoring.py",
+        'answered = [verdict for verdict in told if verdict != "not-offered"]',
+        "answered = told",
+        "tests/test_lrp_cases.py::test_scores_count_the_answers_of_each_profile",
+        "a score out of all cases",
+    ),
+    Mutant(
+        "only the sum of an answer is looked at, not its shape",
+        IN_CASES + "relations.py",
+        "if shape != wanted:",
+        "if False:",
+        "tests/test_lrp_cases.py::test_an_answer_of_another_shape_is_an_error_even_where_only_its_sum_counts",
+        "a slip of the pen",
+    ),
+    Mutant(
+        "a law that needs a refused question is taken for fulfilled",
+        IN_CASES + "relations.py",
+        'if not changes.get("optional"):',
+        "if False:",
+        "tests/test_lrp_cases.py::test_a_required_question_that_is_refused_makes_the_law_not_offered",
+        "a slip of the pen",
+    ),
+    Mutant(
+        "a bound in units of the largest entry is absolute",
+        IN_CASES + "relations.py",
+        "[bound * (largest + abs(e)) for e in flat(expected)]",
+        "[bound * (1 + abs(e)) for e in flat(expected)]",
+        "tests/test_lrp_cases.py::test_comparisons_by_hand[comparison2-a2-b2-True]",
+        "a slip of the pen",
+    ),
+    Mutant(
+        "a profile is asked for, and every case is judged",
+        IN_CASES + "reader.py",
+        "if name in members and (only is None",
+        "if (only is None",
+        "tests/test_lrp_cases.py::test_a_profile_can_be_asked_and_an_unknown_one_not",
+        "a slip of the pen",
+    ),
+    Mutant(
+        "a badge with known differences is as green as one without",
+        IN_CASES + "scoring.py",
+        '"yellow"\n    elif known or otherwise:',
+        '"brightgreen"\n    elif known or otherwise:',
+        "tests/test_lrp_cases.py::test_exit_codes[verdicts_6-listed6-0]",
+        "a slip of the pen",
+    ),
+    Mutant(
+        "a question in float32 is asked in float64",
+        "conformance/case.py",
+        'if data["precision"] == "float32":',
+        "if False:",
+        "tests/test_lrp_cases.py::test_float32_is_asked_in_float32",
+        "a slip of the pen",
+    ),
+]
+
+
+PLANS = [
     Mutant(
         "two lanes use one buffer",
         "fast/program.py",
@@ -2713,6 +2830,112 @@ MUTANTS = [
         "tests/test_network.py::test_the_search_for_a_head_visits_a_node_once",
         "lrpref 0.2.0: a ResNet50 took seconds",
     ),
+]
+
+STARTUP = [
+    Mutant(
+        "importing lrpref imports the workshop",
+        "__init__.py",
+        "if TYPE_CHECKING:  # what",
+        "if True:  # what",
+        "tests/test_startup.py::test_importing_lrpref_loads_the_method_and_little_else",
+        "an earlier version of this library",
+    ),
+    Mutant(
+        "every command is imported to run one",
+        "cli/__init__.py",
+        "words[:1] if words and words[0] in COMMANDS else COMMANDS",
+        "COMMANDS",
+        "tests/test_startup.py::test_lrpref_explain_imports_matplotlib_only_to_draw",
+        "an earlier version of this library",
+    ),
+    Mutant(
+        "matplotlib is imported to read a suffix",
+        "plot.py",
+        "if name in FORMATS:",
+        "if name in ():",
+        "tests/test_startup.py::test_lrpref_explain_imports_matplotlib_only_to_draw",
+        "an earlier version of this library",
+    ),
+    Mutant(
+        "without matplotlib the work is done in vain",
+        "plot.py",
+        '    check_installed("matplotlib", "plot", "pictures")\n',
+        "",
+        "tests/test_cli.py::test_a_missing_package_is_named_before_the_work[matplotlib]",
+        "a slip of the pen",
+    ),
+    Mutant(
+        "numpy.ma is imported to look at a plain array",
+        "backend.py",
+        "if special and isinstance(x, np.ma.MaskedArray):",
+        "if isinstance(x, np.ma.MaskedArray):",
+        "tests/test_startup.py::test_explaining_needs_no_optional_library",
+        "an earlier version of this library",
+    ),
+    Mutant(
+        "every block of a dask array is called the first",
+        "scale/distributed.py",
+        "i = int(samples[0]) if len(samples) else 0",
+        "i = 0",
+        "tests/test_distributed.py::test_an_error_names_the_block",
+        "a slip of the pen",
+    ),
+    Mutant(
+        "a dask array of targets keeps its own chunks",
+        "scale/distributed.py",
+        "return values.rechunk((x.chunks[0], *values.shape[1:])), (0,",
+        "return values, (0,",
+        "tests/test_distributed.py::test_targets_stay_with_their_samples",
+        "a slip of the pen",
+    ),
+]
+
+
+AREAS = [
+    Mutant(
+        "the area between the curves is a mean over their points",
+        "evaluation/flipping.py",
+        "return self.lerf.area - self.morf.area",
+        "return self.abpc",
+        "tests/test_evaluation.py::test_an_area_has_no_extra_points[4-4.0]",
+        "lrpref called ABPC the area between the curves",
+    ),
+]
+
+
+MUTANTS = [
+    *NOT_FINITE,
+    *CORNERS,
+    *BOUNDS,
+    *EDGES,
+    *ARRAYS,
+    *STABILIZER,
+    *ENGINE,
+    *RULES,
+    *LAYERS,
+    *RANKS,
+    *MOVES,
+    *WALK,
+    *FUSION,
+    *BLOCKS,
+    *SEVERAL,
+    *ZOO,
+    *JUDGES,
+    *IMPORTERS,
+    *ONNX_FORMS,
+    *REACH,
+    *RELATIVE,
+    *EVALUATION,
+    *REPRODUCTION,
+    *FAST,
+    *SAMPLE_NORMS,
+    *TWIN,
+    *AREAS,
+    *SPECIFICATION,
+    *CASES_JUDGE,
+    *PLANS,
+    *STARTUP,
 ]
 
 
