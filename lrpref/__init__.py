@@ -99,7 +99,8 @@ from .ledger import Ledger
 from .network import Network
 from .oracle import messages
 from .rational import digits, exact
-from .scale import distributed, explain
+from .scale import distributed, explain, signature
+from .signatures import Signature
 from .walk import Trace, trace
 from .weights import load, save
 from .zoo import datasets, inputs, models, samples
@@ -177,6 +178,7 @@ __all__ = [
     "RMSNorm",
     "Scale",
     "Sigmoid",
+    "Signature",
     "Slice",
     "Softmax",
     "Subtract",
@@ -215,6 +217,7 @@ __all__ = [
     "rules",
     "samples",
     "save",
+    "signature",
     "to_numpy",
     "trace",
     "weights",

@@ -24,7 +24,7 @@ FILES = {".".join(path.relative_to(ROOT).with_suffix("").parts): path for path i
 
 METHOD = (
     *("errors", "backend", "arithmetic", "ledger", "layers", "network", "engine", "relative", "rules"),
-    *("seeds", "composites", "walk", "fusion", "freezing", "oracle", "plot"),
+    *("seeds", "composites", "signatures", "walk", "fusion", "freezing", "oracle", "plot"),
 )
 """Each module may import the modules before it and the package `_support`."""
 
