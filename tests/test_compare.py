@@ -469,7 +469,7 @@ def test_pairs_are_named_and_nothing_else(names: tuple[str, str]) -> None:
 
 
 def test_pairs_can_be_left_out() -> None:
-    found = diagnose(PAIRS["alpha2-beta1", "over-largest"], pairs=False)
+    found = diagnose(PAIRS["alpha2-beta1", "over-largest"], groups=False)
     assert found.matches == ()
     assert found.tried[1] == 0
     assert not found.explained
@@ -566,7 +566,7 @@ def test_the_rest_is_first_of_all_the_layers_of_the_same_type() -> None:
 def test_the_tolerance_decides() -> None:
     R = explain(IMAGES, X, rule="epsilon-plus") * (1 + 1e-6)
     assert explain_difference(IMAGES, X, R, "epsilon-plus", tolerance=2e-6).equal
-    assert not explain_difference(IMAGES, X, R, "epsilon-plus", tolerance=5e-7, pairs=False).equal
+    assert not explain_difference(IMAGES, X, R, "epsilon-plus", tolerance=5e-7, groups=False).equal
 
 
 def test_one_bad_sample_in_a_batch_is_a_difference() -> None:
@@ -575,7 +575,7 @@ def test_one_bad_sample_in_a_batch_is_a_difference() -> None:
     x = np.array([[1e9, 1e9], [1.0, 1.0]])
     R = explain(net, x, rule="zero")
     R[1] = R[1, ::-1]
-    found = explain_difference(net, x, R, "zero", pairs=False)
+    found = explain_difference(net, x, R, "zero", groups=False)
     assert found.comparison.relative_l2 < 1e-8
     assert not found.equal
 
@@ -608,7 +608,7 @@ def test_exact_networks_stay_exact() -> None:
 def test_a_network_without_parameters() -> None:
     net = Network.sequential(AvgPool2D(2), Flatten())
     x = np.arange(16, dtype=np.float32).reshape(1, 1, 4, 4) - 3
-    assert explain_difference(net, x, explain(net, x), pairs=False).equal
+    assert explain_difference(net, x, explain(net, x), groups=False).equal
 
 
 def test_softmax_at_the_end_is_left_out_of_the_logits() -> None:
@@ -657,7 +657,7 @@ def test_a_rule_of_ones_own_with_an_array() -> None:
 def test_nothing_is_changed() -> None:
     before = {name: array.copy() for name, array in SMALL.parameters.items()}
     x, R = S.copy(), explain(SMALL, S)
-    explain_difference(SMALL, S, -R, "epsilon-plus", pairs=False)
+    explain_difference(SMALL, S, -R, "epsilon-plus", groups=False)
     assert_array_equal(S, x)
     assert all(np.array_equal(array, before[name]) for name, array in SMALL.parameters.items())
 
@@ -919,19 +919,19 @@ def test_exit_1_where_a_convention_explains_it(digit: dict[str, Path]) -> None:
 
 
 def test_exit_1_where_nothing_does(digit: dict[str, Path]) -> None:
-    code, out, _ = compare_digit(digit, "noise", "--no-pairs")
+    code, out, _ = compare_digit(digit, "noise", "--no-groups")
     assert code == 1
-    assert re.search(r"no known convention explains the difference \(tried: \d\d conventions, 0 pairs of them\)", out)
+    assert re.search(r"no known convention explains the difference \(tried: \d\d conventions, 0 groups of them\)", out)
 
 
 def test_the_tolerance_on_the_command_line(digit: dict[str, Path]) -> None:
-    assert compare_digit(digit, "equal", "--tolerance", "1e-12", "--no-pairs")[0] == 1
+    assert compare_digit(digit, "equal", "--tolerance", "1e-12", "--no-groups")[0] == 1
     assert compare_digit(digit, "absolute", "--tolerance", "10")[0] == 0
 
 
 def test_target_and_seed_on_the_command_line(digit: dict[str, Path]) -> None:
     assert compare_digit(digit, "one", "--target", "9", "--seed", "1")[0] == 0
-    assert compare_digit(digit, "one", "--target", "9", "--no-pairs")[0] == 1
+    assert compare_digit(digit, "one", "--target", "9", "--no-groups")[0] == 1
 
 
 def test_fuse_on_the_command_line(digit: dict[str, Path]) -> None:

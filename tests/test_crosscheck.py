@@ -54,7 +54,7 @@ def test_gradient_times_input_is_lrp_0(module: Any, x: Any) -> None:
     (gradient,) = torch.autograd.grad(y.max(dim=1).values.sum(), given)
     attribution = (given * gradient).detach()
     zero = Composite([(lrpref.LinearLayer, lrpref.rules.Zero())])
-    assert lrpref.crosscheck(module, x, attribution, zero, pairs=False).equal
+    assert lrpref.crosscheck(module, x, attribution, zero, groups=False).equal
     found = lrpref.crosscheck(module, x, attribution, "epsilon-plus")
     assert not found.equal
     assert ("zero-everywhere",) in [match.names for match in found.matches]
@@ -156,7 +156,7 @@ def test_target_and_seed_and_tensors_of_them(module: Any, x: Any) -> None:
     R = lrpref.explain(net, x.numpy(), target.numpy(), "epsilon", "one")
     assert lrpref.crosscheck(module, x, torch.from_numpy(R), "epsilon", target, "one").equal
     assert lrpref.crosscheck(module, x, torch.from_numpy(R), "epsilon", [2, 0], "one").equal
-    assert not lrpref.crosscheck(module, x, torch.from_numpy(R), "epsilon", 1, "one", pairs=False).equal
+    assert not lrpref.crosscheck(module, x, torch.from_numpy(R), "epsilon", 1, "one", groups=False).equal
 
 
 def test_a_map_in_half_precision_that_needs_a_gradient(module: Any, x: Any) -> None:

@@ -41,7 +41,7 @@ RINGS = {
     "conformance": {"rational", "testing"},
     "differences": {"evaluation", "importers", "rational", "scale", "weights"},
     "reproduce": {"evaluation", "fast", "scale", "weights", "zoo"},
-    "cli": {"conformance", "differences", "importers", "reproduce", "weights", "zoo"},
+    "cli": {"conformance", "differences", "importers", "reproduce", "scale", "weights", "zoo"},
     "__init__": {"differences", "evaluation", "fast", "importers", "rational", "scale", "weights", "zoo"},
     "__main__": {"cli"},
 }

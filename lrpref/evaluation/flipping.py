@@ -26,6 +26,7 @@ import numpy as np
 from ..arithmetic import as_floating, check_choice, check_integer
 from ..backend import Array, to_numpy
 from ..errors import InputError, ParameterError, shown
+from ..signatures import Signature
 from .conventions import BACH2015, Conventions
 from .ranking import ORDERS, ranks
 from .scores import Scorer, generators, measured, outputs, prepared
@@ -49,6 +50,8 @@ class Curve:
         The measured class.
     conventions : Conventions
         How the input was changed and what was measured.
+    signature : str
+        The signature of the maps, if it was given.
     """
 
     scores: np.ndarray
@@ -56,6 +59,7 @@ class Curve:
     order: str
     target: np.ndarray
     conventions: Conventions
+    signature: str = ""
 
     @property
     def aopc(self) -> np.ndarray:
@@ -72,7 +76,7 @@ class Curve:
 
     def __str__(self) -> str:
         N = len(self.scores)
-        lines = [f"pixel flipping, {NAMES[self.order]}, {N} samples", f"({self.conventions})"]
+        lines = [f"pixel flipping, {NAMES[self.order]}, {N} samples", *_about(self)]
         lines += ["  changed        mean   std. dev.", "-" * 32]
         for k in _shown(len(self.changed)):
             column = self.scores[:, k]
@@ -100,7 +104,7 @@ class BetweenCurves:
         return between
 
     def __str__(self) -> str:
-        lines = [f"pixel flipping, both orders, {len(self.abpc)} samples", f"({self.morf.conventions})"]
+        lines = [f"pixel flipping, both orders, {len(self.abpc)} samples", *_about(self.morf)]
         lines += ["  changed  MoRF mean   LeRF mean     between", "-" * 44]
         for k in _shown(len(self.morf.changed)):
             most, least = mean(self.morf.scores[:, k]), mean(self.lerf.scores[:, k])
@@ -116,6 +120,7 @@ def pixel_flipping(
     order: str = "morf",
     conventions: Conventions = BACH2015,
     batch_size: int = 64,
+    signature: Signature | str = "",
     **changes: Any,
 ) -> Curve:
     """Measure the output while the input is removed, most or least relevant first.
@@ -138,6 +143,9 @@ def pixel_flipping(
         How the input is changed and what is measured.
     batch_size : int, default 64
         How many changed inputs the scorer gets at once; the result does not depend on it.
+    signature : Signature or str, optional
+        The signature of the maps, to be printed with the result: `lrpref.signature(net, ...)`, or for maps of another
+        origin a text of your own.
     **changes
         Single conventions by name, as in `fill="mean"`; they override `conventions`.
 
@@ -169,7 +177,7 @@ def pixel_flipping(
     array([[3., 1., 0.]])
     """
     check_choice(order, "order", ORDERS)
-    return curves(scorer, x, R, target, (order,), conventions, batch_size, changes)[0]
+    return curves(scorer, x, R, target, (order,), conventions, batch_size, changes, signature)[0]
 
 
 def abpc(
@@ -179,13 +187,14 @@ def abpc(
     target: int | Array | None = None,
     conventions: Conventions = BACH2015,
     batch_size: int = 64,
+    signature: Signature | str = "",
     **changes: Any,
 ) -> BetweenCurves:
     """Measure the output in both orders, and the area between their curves.
 
     Parameters
     ----------
-    scorer, x, R, target, conventions, batch_size, **changes
+    scorer, x, R, target, conventions, batch_size, signature, **changes
         As in `pixel_flipping`.
 
     Returns
@@ -205,7 +214,7 @@ def abpc(
     >>> abpc(linear, x, x * [1.0, 2.0]).abpc  # (0 + (2 - 1) + 0) / 3
     array([0.33333333])
     """
-    return BetweenCurves(*curves(scorer, x, R, target, ORDERS, conventions, batch_size, changes))
+    return BetweenCurves(*curves(scorer, x, R, target, ORDERS, conventions, batch_size, changes, signature))
 
 
 def curves(
@@ -217,8 +226,11 @@ def curves(
     conventions: Conventions,
     batch_size: int,
     changes: dict[str, Any],
+    signature: Signature | str,
 ) -> list[Curve]:
     """Return one curve per order, all on the same draws of the fill."""
+    if not isinstance(signature, Signature | str):
+        raise ParameterError(f"signature must be a Signature or a text, got {shown(signature)}")
     conventions = _changed(conventions, changes)
     check_integer(batch_size, "batch_size", least=1)
     scorer, head, batch, home, classes = prepared(scorer, x, target, conventions.output)
@@ -235,7 +247,8 @@ def curves(
             scores = _scores(scorer, measure, start, end, rank, counts, classes, home, batch_size)
             found[order] = found[order] + scores / conventions.repeats
     return [
-        Curve(_normalised(found[order], conventions), counts / parts, order, classes, conventions) for order in orders
+        Curve(_normalised(found[order], conventions), counts / parts, order, classes, conventions, str(signature))
+        for order in orders
     ]
 
 
@@ -308,6 +321,11 @@ def mean(values: np.ndarray) -> float:
 def deviation(values: np.ndarray) -> float:
     """Return the standard deviation of a sample; 0 of a single value."""
     return float(values.std(ddof=1)) if values.size > 1 else 0.0
+
+
+def _about(curve: Curve) -> list[str]:
+    """The lines that say how a curve was measured, and on which maps."""
+    return [f"({curve.conventions})", *([f"maps: {curve.signature}"] if curve.signature else [])]
 
 
 def _with_error(name: str, values: np.ndarray) -> str:
