@@ -74,10 +74,6 @@ class Bench:
         R = self.map((convention,))
         return R is not None and (R.shape != self.plain.shape or not worst_distance(self.plain, R) <= ROUNDING)
 
-    def is_dormant(self, convention: Convention) -> bool:
-        """Whether this convention changes nothing by itself, but may do so after another one."""
-        return not self.matters(convention) and (convention.show is not None or not self.changes((convention,), ()))
-
     def changes(self, conventions: tuple[Convention, ...], others: tuple[Convention, ...]) -> bool:
         """Whether the settings under `conventions` differ from those under `others`."""
         if any(c.show is not None for c in conventions):
@@ -118,7 +114,7 @@ class Bench:
             rows = tuple((place, rule) for place, rule, _ in self._rule.assign(net).rows)
             for convention in conventions:
                 if convention.rule is not None:
-                    case = Case(self.x, rows)
+                    case = Case(net, self.x, rows)
                     rows = tuple((place, convention.rule(place, rule, case)) for place, rule in rows)
             self._settings[names] = Setting(net, rows, *self._start(net, conventions))
         return self._settings[names]
