@@ -39,9 +39,12 @@ from lrpref import (
     explain_difference,
 )
 from lrpref.composites import Composite, EpsilonPlus, EpsilonPlusFlat, first, resolve
+from lrpref.conformance.adapter import known_adapters
 from lrpref.differences import Comparison, choices, compare
 from lrpref.differences import conventions as others
+from lrpref.differences.bench import Bench
 from lrpref.differences.choices import CONVENTIONS
+from lrpref.differences.groups import shape_distance
 from lrpref.errors import InputError, ParameterError, RuleError, ShapeError, TargetError, UnknownNameError
 from lrpref.layers import DiagonalLayer, LinearLayer, SampleNorm, WeightedLayer
 from lrpref.ledger import Entry, Ledger
@@ -1096,6 +1099,60 @@ def test_exit_2_without_against() -> None:
     assert "--against" in err
 
 
+def explained(tmp_path: Path, *more: str) -> Path:
+    """A map that `lrpref explain` has written."""
+    path = tmp_path / "mine.npy"
+    with redirect_stdout(StringIO()):
+        assert cli.main(["explain", "mnist-cnn-bn", "digit-4", "--out", str(path), *more]) == 0
+    return path
+
+
+def test_the_signature_beside_a_map_is_read_and_checked(tmp_path: Path) -> None:
+    path = explained(tmp_path, "--rule", "epsilon-plus", "--seed", "one")
+    code, out, _ = run("mnist-cnn-bn", "digit-4", "--against", str(path), "--fuse", "--no-groups")
+    assert code == 1
+    assert "its signature: lrpref:0.2.0|epsilon-plus|seed:one|bn:fused|form:plain|cases:1.2\n" in out
+    assert "compared with: lrpref:0.2.0|epsilon-plus-flat|seed:logit|bn:fused|form:direct|cases:1.2\n" in out
+    told = "epsilon-plus there, epsilon-plus-flat here (rule); one there, logit here (seed); plain there, direct here"
+    assert f"the signatures differ: {told} (form)\n" in out
+    assert re.search(r"^the map is what its signature says: equal to 1e-\d+$", out, re.M)
+
+
+def test_a_map_that_is_not_what_its_signature_says(tmp_path: Path) -> None:
+    path = explained(tmp_path, "--rule", "epsilon-plus")
+    signature = "lrpref:0.2.0|epsilon|seed:logit|bn:fused|form:plain|cases:1.2"
+    asked = ("mnist-cnn-bn", "digit-4", "--against", str(path), "--no-groups", "--signature")
+    assert "the map is NOT what its signature says: relative L2 " in run(*asked, signature)[1]
+    out = run(*asked, signature.replace("fused", "none"))[1]
+    assert "was not checked: the signature is that of a network without BatchNorm (bn:none)" in out
+    assert "only names own.Mine" in run(*asked, signature.replace("epsilon", "own.Mine"))[1]
+    assert "only array(1,10)#0123456789ab" in run(*asked, signature.replace("logit", "array(1,10)#0123456789ab"))[1]
+    code, _, err = run(*asked, signature[:-3])
+    assert (code, err.count("\n")) == (2, 1)
+    assert "not a signature: " in err
+
+
+def test_the_file_beside_a_map_is_checked(tmp_path: Path) -> None:
+    path = explained(tmp_path)
+    asked = ("mnist-cnn-bn", "digit-4", "--against", str(path), "--fuse", "--no-groups")
+    about = path.with_name("mine.npy.json")
+    told = json.loads(about.read_text(encoding="utf-8"))
+    assert (told["network"], told["input"], told["target"]) == ("mnist-cnn-bn", "digit-4", 4)
+    for changed, message in (
+        (json.dumps({**told, "signature": "lrpref:0.2.0|zero"}), "mine.npy.json: not a signature: its last part"),
+        (json.dumps({**told, "signature": None}), "mine.npy.json: not a signature: expected a text"),
+        (json.dumps({**told, "sha256": "0"}), "describes another map"),
+        ("{", "mine.npy.json is damaged"),
+    ):
+        about.write_text(changed, encoding="utf-8")
+        code, _, err = run(*asked)
+        assert code == 2
+        assert message in err
+    about.write_text(json.dumps({"signature": "mine"}), encoding="utf-8")  # of another program
+    code, out, _ = run(*asked)
+    assert (code, "signature" in out) == (0, False)
+
+
 # ---- table, page and imports -------------------------------------------------------------------------------------
 
 
@@ -1138,3 +1195,78 @@ def test_the_names_are_public() -> None:
         assert name in lrpref.__all__
         assert callable(getattr(lrpref, name))
     assert isinstance(lrpref.compare(V, V), Comparison)
+
+
+ADAPTERS_PAGE = PAGE.with_name("adapters.md").read_text(encoding="utf-8")
+ADAPTERS_TABLE = PAGE.read_text(encoding="utf-8").partition("## The conventions of the adapters' page")[2]
+ON_ADAPTERS_PAGE = re.findall(r"^\| (\w+) \| (.+?) \| (.+) \|$", ADAPTERS_TABLE, re.M)[1:]
+
+
+def test_every_convention_of_the_adapters_page_is_in_the_table() -> None:
+    """Each heading of a convention there has a row on this page; each row names a convention of the table, or why not.
+
+    The differences there have rows too: at least one for each library that differs.
+    """
+    names = {convention.name for convention in CONVENTIONS}
+    rows: dict[str, dict[str, str]] = {}
+    for library, title, where in ON_ADAPTERS_PAGE:
+        rows.setdefault(library, {})[title] = where
+        assert where.startswith("none: ") or re.match(r"`([\w-]+)`", where)[1] in names, where  # type: ignore[index]
+    sections = re.split(r"^## ", ADAPTERS_PAGE, flags=re.M)[1:]
+    told = {section.split(maxsplit=1)[0].rstrip(",").removesuffix(" 1.0.0"): section for section in sections}
+    assert set(rows) <= set(told)
+    for library, section in told.items():
+        conventions = section.partition("### Convention\n")[2].partition("\n### ")[0]
+        titles = {title.rstrip(".") for title in re.findall(r"^- \*\*(.+?)\*\*", conventions, re.M)}
+        assert titles == {title for title in rows.get(library, {}) if not title.startswith("Differs: ")}
+        differs = "### Differs\n" in section
+        assert differs == any(title.startswith("Differs: ") for title in rows.get(library, {}))
+
+
+def test_every_adapter_has_rows_on_the_page() -> None:
+    assert {library.lower() for library, _, _ in ON_ADAPTERS_PAGE} == set(known_adapters()) - {"lrpref"}
+
+
+# ---- groups ------------------------------------------------------------------------------------------------------
+
+
+def under(net: Network, x: np.ndarray, rule: Any, *names: str) -> np.ndarray:
+    """lrpref's map under some conventions."""
+    R = Bench(net, x, rule, None, "logit").map(tuple(c for c in CONVENTIONS if c.name in names))
+    assert R is not None
+    return R
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("batch-norm-fused", "alpha2-beta1", "alpha-beta-bias-ignored"),
+        ("batch-norm-pass", "first-w-square", "w-square-bias", "over-largest"),
+        ("alpha2-beta1", "seed-one", "channels-sum", "absolute"),
+    ],
+    ids="+".join,
+)
+def test_groups_of_three_and_four_are_named(names: tuple[str, ...]) -> None:
+    found = explain_difference(SMALL, S, under(SMALL, S, "epsilon-plus", *names), "epsilon-plus", tolerance=1e-10)
+    assert [match.names for match in found.matches] == [names]
+
+
+def test_a_group_holds_nothing_needless() -> None:
+    """Three conventions, one of which the others make irrelevant: only two are named."""
+    R = under(FEATURES, V, "z-plus", "alpha2-beta1", "seed-one", "over-largest")
+    found = explain_difference(FEATURES, V, R, "z-plus", tolerance=1e-10)
+    assert [match.names for match in found.matches] == [("alpha2-beta1", "over-largest")]
+
+
+def test_fewer_groups_than_pairs_are_tried() -> None:
+    found = diagnose(PAIRS["alpha2-beta1", "alpha-beta-bias-ignored"], tolerance=1e-10)
+    assert found.tried[1] < found.tried[0] * (found.tried[0] - 1) / 2
+
+
+def test_the_distance_in_shape_by_hand() -> None:
+    """(3, 4) and (4, 3): the cosine is 24/25, so the sine is 7/25; a sample that is zero is near to all."""
+    assert shape_distance(np.array([[3.0, 4.0]]), np.array([[8.0, 6.0]])) == pytest.approx(7 / 25)
+    assert shape_distance(np.array([[3.0, 4.0], [1.0, 0.0]]), np.array([[3.0, 4.0], [0.0, 5.0]])) == pytest.approx(0.5)
+    assert shape_distance(np.array([[0.0, 0.0]]), np.array([[1.0, 2.0]])) == 0
+    assert shape_distance(np.array([[1e200, 1e200]]), np.array([[1e-200, 1e-200]])) == pytest.approx(0)
+    assert shape_distance(V, V[:, :2]) == shape_distance(V, np.full(V.shape, np.nan)) == float("inf")

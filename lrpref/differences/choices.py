@@ -432,7 +432,7 @@ CONVENTIONS: tuple[Convention, ...] = (
     ),
     Convention(
         "average-pool-epsilon", "average pool", "average pools use the epsilon rule, whatever their rule",
-        "zennit and captum, whose rules change parameters only; iNNvestigate",
+        "zennit and captum, whose rules change parameters only",
         rule=_at(AVERAGES, Epsilon),
     ),
     Convention(
