@@ -96,7 +96,7 @@ class Signature:
         away.
     form : str, default "plain"
         The form in which the relevance was computed, as in `lrpref.explain`. A prepared network lists the forms that it
-        chose: "direct+winograd2".
+        chose: "direct+winograd".
     node : str, default ""
         The node that was explained, percent-encoded; empty for the logits.
     version : str
