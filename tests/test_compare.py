@@ -44,7 +44,7 @@ from lrpref.differences import Comparison, choices, compare
 from lrpref.differences import conventions as others
 from lrpref.differences.bench import Bench
 from lrpref.differences.choices import CONVENTIONS
-from lrpref.differences.groups import shape_distance
+from lrpref.differences.groups import Match, minimal, shape_distance, simplest
 from lrpref.errors import InputError, ParameterError, RuleError, ShapeError, TargetError, UnknownNameError
 from lrpref.layers import DiagonalLayer, LinearLayer, SampleNorm, WeightedLayer
 from lrpref.ledger import Entry, Ledger
@@ -1256,6 +1256,19 @@ def test_a_group_holds_nothing_needless() -> None:
     R = under(FEATURES, V, "z-plus", "alpha2-beta1", "seed-one", "over-largest")
     found = explain_difference(FEATURES, V, R, "z-plus", tolerance=1e-10)
     assert [match.names for match in found.matches] == [("alpha2-beta1", "over-largest")]
+
+
+def test_what_a_part_explains_is_needless() -> None:
+    """(a, b) is as near as (a, b, c), and more than a digit nearer than (a); (d) has nothing to do with them."""
+    named = {name: choices.Convention(name, name, name, "me", show=abs) for name in "abcd"}
+    found = [
+        Match(tuple(named[name] for name in names), distance)
+        for names, distance in (("ab", 2e-9), ("abc", 1e-9), ("a", 3e-8), ("d", 1e-9))
+    ]
+    assert ["".join(match.names) for match in minimal(found)] == ["ab", "a", "d"]
+    assert ["".join(match.names) for match in minimal(found[1:])] == ["abc", "a", "d"]
+    assert "".join(simplest([found[1], found[0]]).names) == "abc"
+    assert "".join(simplest([found[1], replace(found[0], distance=1.05e-9)]).names) == "ab"
 
 
 def test_fewer_groups_than_pairs_are_tried() -> None:

@@ -223,6 +223,13 @@ def test_a_changed_preset_has_no_name(name: str, data: Any) -> None:
         assert lrpref.signatures._makes(lambda: resolve(text), Composite(made))
 
 
+def test_a_preset_with_one_pair_more_or_less_has_no_name() -> None:
+    pairs = list(EpsilonPlus().pairs)
+    for changed in ([*pairs, (0, rules.Flat())], pairs[:-1], pairs[1:], [(0, rules.Flat()), *pairs], pairs[::-1]):
+        assert composite_text(Composite(changed, "EpsilonPlus")) is None
+    assert composite_text(Composite(pairs, "mine")) == "epsilon-plus"
+
+
 # ---- by hand -----------------------------------------------------------------------------------------------------
 
 
