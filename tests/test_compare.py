@@ -1124,7 +1124,7 @@ def test_a_map_that_is_not_what_its_signature_says(tmp_path: Path) -> None:
     asked = ("mnist-cnn-bn", "digit-4", "--against", str(path), "--no-groups", "--signature")
     assert "the map is NOT what its signature says: relative L2 " in run(*asked, signature)[1]
     out = run(*asked, signature.replace("fused", "none"))[1]
-    assert "was not checked: the signature is that of a network without BatchNorm (bn:none)" in out
+    assert "was not checked: the signature is that of a network with no BatchNorm; this one has some" in out
     assert "only names own.Mine" in run(*asked, signature.replace("epsilon", "own.Mine"))[1]
     assert "only array(1,10)#0123456789ab" in run(*asked, signature.replace("logit", "array(1,10)#0123456789ab"))[1]
     code, _, err = run(*asked, signature[:-3])
@@ -1241,7 +1241,7 @@ def under(net: Network, x: np.ndarray, rule: Any, *names: str) -> np.ndarray:
     "names",
     [
         ("batch-norm-fused", "alpha2-beta1", "alpha-beta-bias-ignored"),
-        ("batch-norm-pass", "first-w-square", "w-square-bias", "over-largest"),
+        ("batch-norm-epsilon", "first-w-square", "w-square-bias", "over-largest"),
         ("alpha2-beta1", "seed-one", "channels-sum", "absolute"),
     ],
     ids="+".join,
