@@ -356,7 +356,7 @@ def test_the_differences_are_named() -> None:
 
 
 def test_the_version_of_the_cases_is_that_of_the_table() -> None:
-    index = json.loads((ROOT / "lrpref" / "conformance" / "fixtures" / "index.json").read_text())
+    index = json.loads((ROOT / "cases" / "lrp_cases" / "data" / "index.json").read_text())
     assert index["version"].rpartition(".")[0] == CASES
 
 

@@ -3,4 +3,4 @@
 __version__ = "0.2.0"
 
 CASES = "1.2"
-"""The major and minor version of the table of cases (lrpref/conformance/fixtures) that this version agrees with."""
+"""The major and minor version of the table of cases (cases/) that this version agrees with."""
