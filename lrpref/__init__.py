@@ -100,6 +100,7 @@ from .layers import (
 from .ledger import Ledger
 from .network import Network
 from .oracle import messages
+from .signatures import Signature
 from .walk import Trace, trace
 
 if TYPE_CHECKING:  # what type checkers and editors read instead of `__getattr__`
@@ -108,7 +109,7 @@ if TYPE_CHECKING:  # what type checkers and editors read instead of `__getattr__
     from .fast import prepare
     from .importers import from_keras, from_onnx, from_sklearn, from_torch
     from .rational import digits, exact
-    from .scale import distributed, explain
+    from .scale import distributed, explain, signature
     from .weights import load, save
     from .zoo import datasets, inputs, models, samples
 
@@ -185,6 +186,7 @@ __all__ = [
     "RMSNorm",
     "Scale",
     "Sigmoid",
+    "Signature",
     "Slice",
     "Softmax",
     "Subtract",
@@ -223,6 +225,7 @@ __all__ = [
     "rules",
     "samples",
     "save",
+    "signature",
     "to_numpy",
     "trace",
     "weights",
@@ -234,7 +237,7 @@ _WORKSHOP = {
     "fast": ("prepare",),
     "importers": ("from_keras", "from_onnx", "from_sklearn", "from_torch"),
     "rational": ("digits", "exact"),
-    "scale": ("distributed", "explain"),
+    "scale": ("distributed", "explain", "signature"),
     "weights": ("load", "save"),
     "zoo": ("datasets", "inputs", "models", "samples"),
 }

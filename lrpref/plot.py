@@ -158,7 +158,11 @@ def waterfall(ledger: Ledger, sample: int = 0, title: str = "where the relevance
     return figure
 
 
-def save(figure: Figure, path: str | os.PathLike[str]) -> None:
+DESCRIBED_AS = {"png": "Description", "svg": "Description", "svgz": "Description", "pdf": "Subject"}
+"""Format -> the entry of its metadata that holds a description."""
+
+
+def save(figure: Figure, path: str | os.PathLike[str], description: str = "") -> None:
     """Write a figure to a file, atomically.
 
     Parameters
@@ -168,6 +172,9 @@ def save(figure: Figure, path: str | os.PathLike[str]) -> None:
     path : path-like
         The suffix determines the format: .png, .pdf, .svg or another format of matplotlib. A pipe or a device without
         such a suffix, such as /dev/stdout, receives a PNG.
+    description : str, optional
+        A text for the metadata of the file, such as the signature of a map: "Description" in a PNG or SVG, "Subject" in
+        a PDF. Other formats do not keep it.
 
     Raises
     ------
@@ -178,9 +185,13 @@ def save(figure: Figure, path: str | os.PathLike[str]) -> None:
     """
     path = Path(path)
     check_path(path)
+    if not isinstance(description, str):
+        raise ParameterError(f"description must be a text, got {shown(description)}")
+    kind = _format(path) or "png"
+    metadata = {DESCRIBED_AS[kind]: description} if description and kind in DESCRIBED_AS else None
     try:
         with whole(path) as part:
-            figure.savefig(part, dpi=150, format=_format(path) or "png")
+            figure.savefig(part, dpi=150, format=kind, metadata=metadata)
     except ValueError as error:
         raise LrprefError(f"cannot write {path}: {error}") from error
 

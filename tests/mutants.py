@@ -2904,6 +2904,74 @@ AREAS = [
 ]
 
 
+SIGNATURES = [
+    Mutant(
+        "a preset with other parameters keeps the bare name",
+        "signatures.py",
+        "return _call(name, changed)",
+        "return name",
+        "tests/test_signatures.py::test_every_preset_is_known_by_its_name_whatever_its_parameters[epsilon-plus]",
+        "an earlier version of this library",
+    ),
+    Mutant(
+        "a composite changed by its user keeps the name of the preset",
+        "signatures.py",
+        "return len(pairs) == len(composite.pairs) and",
+        "return",
+        "tests/test_signatures.py::test_a_preset_with_one_pair_more_or_less_has_no_name",
+        "an earlier version of this library",
+    ),
+    Mutant(
+        "a number in a signature has six digits",
+        "signatures.py",
+        "else repr(number)",
+        'else f"{number:g}"',
+        "tests/test_signatures.py::test_the_rules_are_in_it_exactly",
+        "an earlier version of this library",
+    ),
+    Mutant(
+        "damaged text is searched for a signature",
+        "signatures.py",
+        "not re.fullmatch(pattern",
+        "not re.match(pattern",
+        "tests/test_signatures.py::test_damage_is_named",
+        "an earlier version of this library",
+    ),
+    Mutant(
+        "a signature beside another map counts",
+        "cli/saved_maps.py",
+        'if found.get("sha256") != _digest(R):',
+        "if False:",
+        "tests/test_compare.py::test_the_file_beside_a_map_is_checked",
+        "an earlier version of this library",
+    ),
+    Mutant(
+        "the search for groups compares sizes, not shapes",
+        "differences/groups.py",
+        "np.sum(t * r, axis=1, keepdims=True) * r",
+        "r",
+        "tests/test_compare.py::test_the_distance_in_shape_by_hand",
+        "an earlier version of this library",
+    ),
+    Mutant(
+        "groups keep conventions that they do not need",
+        "differences/groups.py",
+        "if not is_needless(match)",
+        "if match.names",
+        "tests/test_compare.py::test_what_a_part_explains_is_needless",
+        "an earlier version of this library",
+    ),
+    Mutant(
+        "the deviation of a norm is constant in its whole gradient",
+        "differences/conventions.py",
+        "xp.reshape(xp.reshape(x, groups) * mean * per_s, a.shape)",
+        "0 * xp.reshape(xp.reshape(x, groups) * mean * per_s, a.shape)",
+        "tests/test_compare.py::test_the_whole_gradient_of_a_norm_is_its_derivative",
+        "an earlier version of this library",
+    ),
+]
+
+
 MUTANTS = [
     *NOT_FINITE,
     *CORNERS,
@@ -2936,6 +3004,7 @@ MUTANTS = [
     *CASES_JUDGE,
     *PLANS,
     *STARTUP,
+    *SIGNATURES,
 ]
 
 

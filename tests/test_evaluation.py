@@ -652,8 +652,28 @@ def test_results_print_their_conventions_and_are_frozen() -> None:
     with pytest.raises(FrozenInstanceError):
         both.morf = both.lerf  # type: ignore[misc]
     found = evaluation.parameter_randomisation(Network.sequential(Dense([[1.0, 2.0]])), np.ones((1, 2)), "zero")
-    assert str(found).splitlines()[1].split() == ["as", "trained", "1.0000"]
+    assert str(found).splitlines()[1].startswith("maps: lrpref:")
+    assert "|zero|seed:one|" in found.signature
+    assert str(found).splitlines()[2].split() == ["as", "trained", "1.0000"]
     assert evaluation.SAMEK2017.as_dict()["fill"] == "Uniform(low=None, high=None)"
+
+
+def test_results_print_the_signature_of_the_maps() -> None:
+    net, x = Network.sequential(Dense([[1.0, 2.0]])), np.ones((1, 2))
+    signature = lrpref.signature(net, "zero")
+    R = lrpref.explain(net, x, rule="zero")
+    both = abpc(net, x, R, signature=signature)
+    single = (
+        pixel_flipping(net, x, R, signature=signature),
+        evaluation.deletion(net, x, R, signature=str(signature), fill="zero"),
+        evaluation.insertion(net, x, R, signature=signature, fill="zero"),
+    )
+    for found in (both, both.morf, both.lerf, *single):
+        assert f"\nmaps: {signature}\n" in str(found)
+    assert "maps:" not in str(abpc(net, x, R))
+    assert not evaluation.parameter_randomisation(net, x, lambda net, x, target: x).signature
+    with pytest.raises(ParameterError, match="signature must be"):
+        abpc(net, x, R, signature=3)  # type: ignore[arg-type]
 
 
 X = np.ones((2, 1, 3, 3))

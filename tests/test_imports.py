@@ -31,7 +31,7 @@ A package appears as "layers.__init__", like any other module.
 
 METHOD = (
     *("errors", "backend", "arithmetic", "ledger", "layers", "network", "engine", "relative", "rules"),
-    *("seeds", "composites", "walk", "fusion", "freezing", "oracle", "plot"),
+    *("seeds", "composites", "signatures", "walk", "fusion", "freezing", "oracle", "plot"),
 )
 """Each module may import the modules before it and the package `_support`."""
 
@@ -48,7 +48,7 @@ RINGS = {
     "conformance": {"rational", "testing"},
     "differences": {"evaluation", "importers", "rational", "scale", "weights"},
     "reproduce": {"evaluation", "fast", "scale", "weights", "zoo"},
-    "cli": {"conformance", "differences", "importers", "reproduce", "weights", "zoo"},
+    "cli": {"conformance", "differences", "importers", "reproduce", "scale", "weights", "zoo"},
     "__init__": {"differences", "evaluation", "fast", "importers", "rational", "scale", "weights", "zoo"},
     "__main__": {"cli"},
 }

@@ -31,6 +31,7 @@ import numpy as np
 from ..arithmetic import as_floating, check_choice, check_integer
 from ..backend import Array, to_numpy
 from ..errors import InputError, ParameterError, shown
+from ..signatures import Signature
 from .conventions import BACH2015, Conventions
 from .ranking import ORDERS, ranks
 from .scores import Scorer, generators, measured, outputs, prepared
@@ -54,6 +55,8 @@ class Curve:
         The measured class.
     conventions : Conventions
         How the input was changed and what was measured.
+    signature : str
+        The signature of the maps, if it was given.
     """
 
     scores: np.ndarray
@@ -61,6 +64,7 @@ class Curve:
     order: str
     target: np.ndarray
     conventions: Conventions
+    signature: str = ""
 
     @property
     def aopc(self) -> np.ndarray:
@@ -77,7 +81,7 @@ class Curve:
 
     def __str__(self) -> str:
         N = len(self.scores)
-        lines = [f"pixel flipping, {NAMES[self.order]}, {N} samples", f"({self.conventions})"]
+        lines = [f"pixel flipping, {NAMES[self.order]}, {N} samples", *_about(self)]
         lines += ["  changed        mean   std. dev.", "-" * 32]
         for k in _shown(len(self.changed)):
             column = self.scores[:, k]
@@ -110,7 +114,7 @@ class BetweenCurves:
         return self.lerf.area - self.morf.area
 
     def __str__(self) -> str:
-        lines = [f"pixel flipping, both orders, {len(self.abpc)} samples", f"({self.morf.conventions})"]
+        lines = [f"pixel flipping, both orders, {len(self.abpc)} samples", *_about(self.morf)]
         lines += ["  changed  MoRF mean   LeRF mean     between", "-" * 44]
         for k in _shown(len(self.morf.changed)):
             most, least = mean(self.morf.scores[:, k]), mean(self.lerf.scores[:, k])
@@ -127,6 +131,7 @@ def pixel_flipping(
     order: str = "morf",
     conventions: Conventions = BACH2015,
     batch_size: int = 64,
+    signature: Signature | str = "",
     **changes: Any,
 ) -> Curve:
     """Measure the output while the input is removed, most or least relevant first.
@@ -149,6 +154,9 @@ def pixel_flipping(
         How the input is changed and what is measured.
     batch_size : int, default 64
         How many changed inputs the scorer gets at once; the result does not depend on it.
+    signature : Signature or str, optional
+        The signature of the maps, to be printed with the result: `lrpref.signature(net, ...)`, or for maps of another
+        origin a text of your own.
     **changes
         Single conventions by name, as in `fill="mean"`; they override `conventions`.
 
@@ -180,7 +188,7 @@ def pixel_flipping(
     array([[3., 1., 0.]])
     """
     check_choice(order, "order", ORDERS)
-    return curves(scorer, x, R, target, (order,), conventions, batch_size, changes)[0]
+    return curves(scorer, x, R, target, (order,), conventions, batch_size, changes, signature)[0]
 
 
 def abpc(
@@ -190,13 +198,14 @@ def abpc(
     target: int | Array | None = None,
     conventions: Conventions = BACH2015,
     batch_size: int = 64,
+    signature: Signature | str = "",
     **changes: Any,
 ) -> BetweenCurves:
     """Measure the output in both orders, and how far their curves are apart.
 
     Parameters
     ----------
-    scorer, x, R, target, conventions, batch_size, **changes
+    scorer, x, R, target, conventions, batch_size, signature, **changes
         As in `pixel_flipping`.
 
     Returns
@@ -219,7 +228,7 @@ def abpc(
     >>> both.area  # a triangle of width 1 and height 1
     array([0.5])
     """
-    return BetweenCurves(*curves(scorer, x, R, target, ORDERS, conventions, batch_size, changes))
+    return BetweenCurves(*curves(scorer, x, R, target, ORDERS, conventions, batch_size, changes, signature))
 
 
 def curves(
@@ -231,8 +240,11 @@ def curves(
     conventions: Conventions,
     batch_size: int,
     changes: dict[str, Any],
+    signature: Signature | str,
 ) -> list[Curve]:
     """Return one curve per order, all on the same draws of the fill."""
+    if not isinstance(signature, Signature | str):
+        raise ParameterError(f"signature must be a Signature or a text, got {shown(signature)}")
     conventions = _changed(conventions, changes)
     check_integer(batch_size, "batch_size", least=1)
     scorer, head, batch, home, classes = prepared(scorer, x, target, conventions.output)
@@ -249,7 +261,8 @@ def curves(
             scores = _scores(scorer, measure, start, end, rank, counts, classes, home, batch_size)
             found[order] = found[order] + scores / conventions.repeats
     return [
-        Curve(_normalised(found[order], conventions), counts / parts, order, classes, conventions) for order in orders
+        Curve(_normalised(found[order], conventions), counts / parts, order, classes, conventions, str(signature))
+        for order in orders
     ]
 
 
@@ -322,6 +335,11 @@ def mean(values: np.ndarray) -> float:
 def deviation(values: np.ndarray) -> float:
     """Return the standard deviation of a sample; 0 of a single value."""
     return float(values.std(ddof=1)) if values.size > 1 else 0.0
+
+
+def _about(curve: Curve) -> list[str]:
+    """The lines that say how a curve was measured, and on which maps."""
+    return [f"({curve.conventions})", *([f"maps: {curve.signature}"] if curve.signature else [])]
 
 
 def _with_error(name: str, values: np.ndarray) -> str:
