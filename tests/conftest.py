@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass, fields, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,6 +25,28 @@ settings.register_profile(
     "deep", max_examples=2000, derandomize=False, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("quick")
+
+
+STANDIN = Path(__file__).parent / "standin"
+"""The folder of a module `cupy` that computes with NumPy, for machines without a GPU."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Take --standin."""
+    parser.addoption(
+        "--standin",
+        action="store_true",
+        help="run the tests of the backend cupy on a stand-in if CuPy is not installed",
+    )
+
+
+collect_ignore = ["standin"]  # pytest would put it first on the path
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let the stand-in be found last, so that an installed CuPy is imported in its place."""
+    if config.getoption("--standin"):
+        sys.path.append(str(STANDIN))
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -75,5 +99,6 @@ def why_not(name: str) -> str | None:
 def backend(request: pytest.FixtureRequest) -> Backend:
     """Each available backend. Session scope, because Hypothesis examples of a test share the fixture."""
     if reason := why_not(request.param):
-        pytest.skip(reason)
+        asked_for = request.param == "cupy" and request.config.getoption("--standin")
+        pytest.fail(reason) if asked_for else pytest.skip(reason)
     return Backend(request.param)
