@@ -104,7 +104,7 @@ def _cupy() -> ModuleType:
     if int(module.__version__.partition(".")[0]) < OLDEST_CUPY:
         raise LrprefError(
             f"lrpref needs CuPy {OLDEST_CUPY} or later, and CuPy {module.__version__} is installed: "
-            f"pip install 'lrpref[cuda12]' (or 'lrpref[cuda13]')"
+            f"pip install 'cupy-cuda12x>={OLDEST_CUPY}' (or 'cupy-cuda13x>={OLDEST_CUPY}')"
         )
     return module
 
@@ -256,7 +256,7 @@ def load_backend(name: str) -> ModuleType:
     try:
         return _cupy() if name == "cupy" else importlib.import_module(_BACKENDS[name])
     except ImportError as error:
-        package = "'lrpref[cuda12]' (or 'lrpref[cuda13]')" if name == "cupy" else name
+        package = "cupy-cuda12x (or cupy-cuda13x)" if name == "cupy" else name
         raise LrprefError(f"backend {name!r} is not installed: pip install {package}") from error
 
 

@@ -172,7 +172,7 @@ def test_cupy_13_is_refused_with_the_version_that_is_wanted() -> None:
     path = os.pathsep.join([str(standin), str(Path(lrpref.__file__).parents[1])])
     environment = os.environ | {"CUPY_STANDIN": "13", "PYTHONPATH": path}
     done = subprocess.run([sys.executable, "-c", OLD], capture_output=True, text=True, check=True, env=environment)
-    message = "lrpref needs CuPy 14 or later, and CuPy 13.6.0 is installed: pip install 'lrpref[cuda12]'"
+    message = "lrpref needs CuPy 14 or later, and CuPy 13.6.0 is installed: pip install 'cupy-cuda12x>=14'"
     assert [line[: len(message)] for line in done.stdout.splitlines()] == [message] * 3
 
 

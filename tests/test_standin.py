@@ -196,6 +196,13 @@ def test_what_is_not_written_is_nan() -> None:
     assert np.isnan(cupy.empty_like(cupy.zeros(3)).get()).all()
 
 
+def test_a_view_knows_the_array_whose_memory_it_shares(x: Any) -> None:
+    """But an array of windows knows the memory only."""
+    assert x.base is x.copy().base is (x + 1).base is None
+    assert x.T.base is x[0][1:].base is x.reshape(-1).base is x
+    assert cupy.lib.stride_tricks.as_strided(x[0], (2, 2), (8, 8)).base is None
+
+
 def test_broadcast_views_may_be_written_to(x: Any) -> None:
     """CuPy has no read-only arrays."""
     cupy.broadcast_to(x[:1], (2, 3))[0, 0] = 9.0

@@ -19,7 +19,7 @@ class ndarray:  # noqa: N801
     """NumPy's array, which only this package sees, in a block of memory of one device."""
 
     __module__ = "cupy"
-    __slots__ = ("__weakref__", "_block", "_host", "_made_by")
+    __slots__ = ("__weakref__", "_block", "_host", "_made_by", "base")
     __hash__ = None  # type: ignore[assignment]
     __array_priority__ = 100
 
@@ -30,7 +30,7 @@ class ndarray:  # noqa: N801
         check_dtype(host.dtype)
         if not host.flags.writeable:  # of a broadcast: CuPy knows no read-only arrays
             host.flags.writeable = True
-        self._host, self._made_by = host, made_by
+        self._host, self._made_by, self.base = host, made_by, None
         self._block = block or _counts.Block(_root(host).nbytes, current())
 
     # ---- what it is ----------------------------------------------------------------------------------------------
@@ -239,6 +239,7 @@ def viewed(array: ndarray, host: np.ndarray) -> ndarray:
     """Another array in the same memory."""
     view = ndarray.__new__(ndarray)
     view._hold(host, array._block, array._made_by)
+    view.base = array if array.base is None else array.base
     return view
 
 

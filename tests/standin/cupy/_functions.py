@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from . import _counts
-from ._array import NUMBERS, argument, check_devices, check_dtype, computed, made, ndarray, sent
+from ._array import NUMBERS, argument, check_devices, check_dtype, computed, made, ndarray, sent, viewed
 from ._device import current
 from ._table import NAMES, VERSION, checks_arguments, kind
 
@@ -215,7 +215,9 @@ def _take(a: Any, indices: Any, axis: Any = None, out: Any = None) -> ndarray:
 
 
 def _as_strided(x: ndarray, shape: Any = None, strides: Any = None) -> ndarray:
-    return computed("as_strided", np.lib.stride_tricks.as_strided, (x, shape, strides), {})
+    view = viewed(x, np.lib.stride_tricks.as_strided(argument(x, []), shape, strides))
+    view.base = None  # CuPy makes an array of the memory
+    return view
 
 
 def _asnumpy(a: Any, *args: Any, **kwargs: Any) -> np.ndarray:
