@@ -159,7 +159,7 @@ def check_not_pixels(x: Any, what: str) -> None:
     Python's integers and signed ones may be meant as they are; `what` names `x` in the message.
     """
     x = x if is_array(x) else np.asarray(x)
-    xp = array_namespace(x)
+    xp: Any = np if isinstance(x, np.ndarray) else array_namespace(x)  # text, for `exact`, is not refused here
     if not (x.size and xp.isdtype(x.dtype, "unsigned integer") and (bits := xp.iinfo(x.dtype).bits) <= 16):
         return
     if (most := int(xp.max(x))) > 1:
