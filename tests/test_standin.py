@@ -244,6 +244,7 @@ LAUNCHES: dict[str, tuple[Callable[[Any], Any], int]] = {
     "a batch with one matrix": (lambda x: cupy.matmul(cupy.empty((4, 2, 3)), cupy.empty((3, 2))), 4),
     "a transposed batch": (lambda x: cupy.matmul(cupy.empty((4, 2, 3)), cupy.empty((4, 2, 3)).mT), 2),
     "a product into a place": (lambda x: cupy.matmul(x, x.T, out=cupy.empty((2, 2))), 1),
+    "a product into its own operand": (lambda x: cupy.matmul(y := cupy.empty((2, 2)), y, out=y), 2),
     "a product into float32": (lambda x: cupy.matmul(x, x.T, out=cupy.empty((2, 2), "f4")), 2),
     "a product into columns": (lambda x: cupy.matmul(x, x.T, out=cupy.empty((2, 3))[:, :2]), 2),
     "a concatenation of three": (lambda x: cupy.concat([x, x, x]), 3),
