@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import os
 import sys
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -44,9 +46,26 @@ collect_ignore = ["standin"]  # pytest would put it first on the path
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Let the stand-in be found last, so that an installed CuPy is imported in its place."""
+    """Let the stand-in be found last, and give each of several worker processes one thread of BLAS.
+
+    An installed CuPy is imported in place of the stand-in. Many threads on few cores mostly wait for each other; BLAS
+    reads their number when a worker starts. A run without workers keeps BLAS as it is.
+    """
     if config.getoption("--standin"):
         sys.path.append(str(STANDIN))
+    if config.getoption("numprocesses", None):
+        os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+def pytest_sessionstart() -> None:
+    """Do not look for garbage while half a million objects are collected that live as long as the tests run."""
+    gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    """Look for garbage again, but not among what has been collected."""
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

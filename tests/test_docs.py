@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import importlib.util
 import re
 import subprocess
@@ -268,8 +267,7 @@ def test_every_convention_names_a_test_that_exists() -> None:
     rows = [line for line in page.splitlines() if re.match(r"\| (?!convention \||clause \|)", line)]
     assert len(named) == len(rows) > 30
     for test, file in named:
-        defined = {node.name for node in ast.parse((ROOT / file).read_text()).body if isinstance(node, ast.FunctionDef)}
-        assert test in defined, f"{file} has no {test}"
+        assert re.search(rf"^def {test}\(", (ROOT / file).read_text(), re.MULTILINE), f"{file} has no {test}"
 
 
 def test_the_readme_begins_with_two_lines() -> None:
