@@ -19,8 +19,10 @@ from itertools import product
 from numbers import Real
 from typing import Any, ClassVar
 
+import numpy as np
+
 from .arithmetic import as_parameter, check_choice, check_flag, check_number, constant, converted, full, irrational
-from .backend import Array, array_namespace, is_array
+from .backend import Array, array_namespace, is_array, to_numpy
 from .engine import (
     Map,
     Ratio,
@@ -390,12 +392,13 @@ def _ordered(low: Any, high: Any) -> Iterator[bool]:
 
     One number per channel, (C,), belongs to the first axis of a sample, (C, ...), or to the second of a batch.
     """
+    low, high = (to_numpy(bound) if is_array(bound) else bound for bound in (low, high))
     for lows, highs in product(_lined_up(low, high), _lined_up(high, low)):
         try:
-            ordered = lows <= highs
+            ordered = bool(np.all(lows <= highs))
         except (TypeError, ValueError):
             continue
-        yield bool(array_namespace(ordered).all(ordered)) if is_array(ordered) else bool(ordered)
+        yield ordered
 
 
 def _lined_up(bound: Any, other: Any) -> list[Any]:

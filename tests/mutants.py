@@ -2972,6 +2972,82 @@ SIGNATURES = [
 ]
 
 
+PLACES = [
+    Mutant(
+        "bounds and seeds stay where they were",
+        "arithmetic.py",
+        "return as_dtype(moved(x, like), like.dtype)",
+        "return as_dtype(x, like.dtype)",
+        "tests/test_places.py::test_a_seed_moves_to_the_network[array-api-strict-options0-NumPy's]",
+        "an earlier version of this library",
+    ),
+    Mutant(
+        "bounds move before they are cast",
+        "arithmetic.py",
+        "if isinstance(x, np.ndarray):  # before it moves",
+        "if False:  # before it moves",
+        "tests/test_places.py::test_bounds_are_cast_where_they_are_before_they_move[array-api-strict]",
+        "a slip of the pen",
+    ),
+    Mutant(
+        "bounds of two backends are not compared",
+        "rules.py",
+        "low, high = (to_numpy(bound) if is_array(bound) else bound for bound in (low, high))",
+        "pass",
+        "tests/test_places.py::test_the_order_of_bounds_of_two_backends_is_checked[array-api-strict]",
+        "an earlier version of this library",
+    ),
+    Mutant(
+        "a backend's own error for numbers that it lacks",
+        "backend.py",
+        "except (TypeError, ValueError) as error:\n        exact =",
+        "except ZeroDivisionError as error:\n        exact =",
+        "tests/test_places.py::test_exact_numbers_and_long_doubles_stay_on_numpy[array-api-strict]",
+        "an earlier version of this library",
+    ),
+    Mutant(
+        "arrays of two backends meet in a layer",
+        "backend.py",
+        "if len(places) > 1:",
+        "if len(places) > 2:",
+        "tests/test_places.py::test_a_layer_refuses_relevance_in_another_place[array-api-strict-Dense]",
+        "an earlier version of this library",
+    ),
+    Mutant(
+        "pixels pass on other backends",
+        "arithmetic.py",
+        "if not (x.size and xp.isdtype",
+        "if not (xp is np and x.size and xp.isdtype",
+        "tests/test_places.py::test_pixels_are_refused_everywhere[array-api-strict-uint8-255]",
+        "an earlier version of this library",
+    ),
+    Mutant(
+        "CuPy 13 is taken for CuPy 14",
+        "backend.py",
+        "< OLDEST_CUPY:",
+        "< OLDEST_CUPY - 1:",
+        "tests/test_places.py::test_cupy_13_is_refused_with_the_version_that_is_wanted",
+        "an earlier version of this library",
+    ),
+    Mutant(
+        "a network stays on its GPU",
+        "backend.py",
+        'return xp.asarray(x) if xp.__name__ == "cupy" else x',
+        "return x",
+        "tests/test_places.py::test_a_network_on_the_second_gpu_works_there_on_cupy",
+        "an earlier version of this library",
+    ),
+    Mutant(
+        "arrays of another GPU are computed with",
+        "backend.py",
+        "if home != current:",
+        "if home > current + 1:",
+        "tests/test_places.py::test_arrays_on_another_gpu_are_refused_on_cupy",
+        "an earlier version of this library",
+    ),
+]
+
+
 MUTANTS = [
     *NOT_FINITE,
     *CORNERS,
@@ -3005,6 +3081,7 @@ MUTANTS = [
     *PLANS,
     *STARTUP,
     *SIGNATURES,
+    *PLACES,
 ]
 
 

@@ -59,6 +59,7 @@ def run(folder: Path, *tests: str) -> subprocess.CompletedProcess[str]:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
     environment |= {"PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
     options = ["-x", "-q", "-p", "no:cacheprovider", "-p", "guard", "-m", "slow or not slow", "--hypothesis-profile=ci"]
+    options.append("--standin")  # for the tests of the backend CuPy
     command = [sys.executable, "-P", "-m", "pytest", *options, *tests]
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
 
