@@ -72,7 +72,7 @@ def as_markdown(report: Report) -> str:
 def as_json(report: Report) -> str:
     """Return the report as JSON.
 
-        {"library", "version", "lrpref", "table", "verdicts", "cases": [{"id", "verdict", ...}, ...]}
+        {"library", "version", "lrpref", "table", "date", "verdicts", "cases": [{"id", "verdict", ...}, ...]}
 
     NaN and infinities in arrays are text, because JSON lacks them. Missing numbers are null.
 
@@ -86,7 +86,8 @@ def as_json(report: Report) -> str:
     str
         One line per case.
     """
-    about = {"library": report.library, "version": report.version, "lrpref": __version__, "table": report.table}
+    about = {"library": report.library, "version": report.version, "lrpref": __version__}
+    about |= {"table": report.table, "date": report.date}
     head = json.dumps({**about, "verdicts": report.counts}, indent=1)[:-2]
     cases = ",\n".join(json.dumps(_data(result), allow_nan=False) for result in report.results)
     return f'{head},\n "cases": [\n{cases}\n ]\n}}\n'
