@@ -178,3 +178,46 @@ def test_every_known_difference_has_a_reason_and_a_link(library: str) -> None:
 
 def test_every_library_that_was_run_has_a_file_of_known_differences(script: ModuleType) -> None:
     assert {run.record["library"] for run in script.read_runs()} == set(KNOWN)
+
+
+# ---- drafts ----------------------------------------------------------------------------------------------------
+
+DRAFTS = {path.stem: path.read_text(encoding="utf-8") for path in sorted((ROOT / "docs" / "drafts").glob("[a-z]*.md"))}
+RUN = ("captum", "innvestigate", "lxt", "zennit")
+
+
+def test_there_is_a_draft_for_each_of_the_seven_libraries() -> None:
+    assert set(DRAFTS) == {*RUN, "autolrp", "relevancepropagation-jl", "innsight"}
+    listed = re.findall(r"\]\(([\w-]+)\.md\) \| (\S+) \|", (ROOT / "docs" / "drafts" / "README.md").read_text())
+    assert {name for name, _ in listed} == set(DRAFTS)
+    assert {name: recorded(name)["version"] for name in RUN} == {name: v for name, v in listed if v != "no"}
+
+
+@pytest.mark.parametrize("name", RUN)
+def test_a_draft_has_the_counts_of_the_record(name: str) -> None:
+    record, text = recorded(name), " ".join(DRAFTS[name].split())
+    counts = record["verdicts"]
+    assert f"{record['version']} on it" in text
+    assert f"of the {len(CASES) - counts['not-offered']} cases that it offers, {counts['agrees']} agree" in text
+    assert f"{counts['convention']} differ by convention" in text
+    assert f"and {counts['differs'] or 'none'} contradict" in text
+    for block in (f"<!-- known {name} -->", "<!-- worked "):
+        assert block in DRAFTS[name]
+
+
+@pytest.mark.parametrize("name", sorted({*DRAFTS} - {*RUN}))
+def test_a_draft_for_a_library_that_was_not_run_only_invites(name: str) -> None:
+    text = " ".join(DRAFTS[name].split())
+    assert "no version of it has been run by us" in text
+    assert "We make no statement about its results, and would like to invite you to take part." in text
+    assert "<!-- known" not in text
+
+
+@pytest.mark.parametrize("name", RUN)
+def test_the_program_of_a_draft_prints_what_the_draft_says(name: str, tmp_path: Path) -> None:
+    if importlib.util.find_spec(name) is None:
+        pytest.skip(f"{name} is not installed")
+    [(code, expected)] = re.findall(r"```python\n(.*?)```\n+```text\n(.*?)```", DRAFTS[name], re.DOTALL)
+    (tmp_path / "program.py").write_text(code, encoding="utf-8")
+    done = subprocess.run([sys.executable, tmp_path / "program.py"], capture_output=True, text=True, check=False)
+    assert done.stdout == expected, done.stderr
