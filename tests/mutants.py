@@ -2617,6 +2617,155 @@ TWIN = [
 ]
 
 
+IN_CASES = "../cases/lrp_cases/"
+"""The folder of lrp_cases, from lrpref/."""
+
+CASES_JUDGE = [
+    Mutant(
+        "the judge takes NaN for agreement",
+        IN_CASES + "comparison.py",
+        "agrees = all(d <= a for d, a in zip(off, allowed))",
+        "agrees = not any(d > a for d, a in zip(off, allowed))",
+        "tests/test_lrp_cases.py::test_answers_of_every_kind[answer7-differs]",
+        "a slip of the pen",
+    ),
+    Mutant(
+        "exact answers are judged to a tolerance",
+        IN_CASES + "comparison.py",
+        "0 if is_exact(expected) else",
+        "0 if False else",
+        "tests/test_lrp_cases.py::test_answers_of_every_kind[answer5-differs]",
+        "a slip of the pen",
+    ),
+    Mutant(
+        "the second of two answers to a question counts",
+        IN_CASES + "reader.py",
+        "if len(found) != len(pairs):",
+        "if False:",
+        "tests/test_lrp_cases.py::test_a_hostile_file_is_refused_in_words[a key twice]",
+        "what json.loads does",
+    ),
+    Mutant(
+        "a file of answers may be of any depth",
+        IN_CASES + "reader.py",
+        "if any(isinstance(value, (dict, list)) for value in level):",
+        "if False:",
+        "tests/test_lrp_cases.py::test_a_hostile_file_is_refused_in_words[lists of 65 levels]",
+        "a slip of the pen",
+    ),
+    Mutant(
+        "an answer to a question that nobody asked is ignored",
+        IN_CASES + "verdicts.py",
+        "if id_ not in known:",
+        "if False:",
+        "tests/test_lrp_cases.py::test_a_file_of_answers_that_cannot_be_meant_is_refused[data0-no question is called "
+        "'gamma-liner'; did you mean 'gamma-linear']",
+        "a slip of the pen",
+    ),
+    Mutant(
+        "a known difference that has gone is green",
+        IN_CASES + "known.py",
+        "return not (self.new or self.fixed or self.silent)",
+        "return not (self.new or self.silent)",
+        "tests/test_lrp_cases.py::test_exit_codes[verdicts_10-listed10-1]",
+        "expected-failure lists that are not strict",
+    ),
+    Mutant(
+        "a known difference without an answer is green",
+        IN_CASES + "known.py",
+        "return not (self.new or self.fixed or self.silent)",
+        "return not (self.new or self.fixed)",
+        "tests/test_lrp_cases.py::test_exit_codes[verdicts_11-listed11-1]",
+        "expected-failure lists that are not strict",
+    ),
+    Mutant(
+        "a convention need not be listed",
+        IN_CASES + "known.py",
+        'OTHERWISE = ("differs", "convention", "error")',
+        'OTHERWISE = ("differs", "error")',
+        "tests/test_lrp_cases.py::test_exit_codes[verdicts_9-listed9-1]",
+        "expected-failure lists that are not strict",
+    ),
+    Mutant(
+        "a library that answers nothing is green",
+        IN_CASES + "known.py",
+        'return GREEN if set(verdicts.values()) - {"not-offered"} else NOTHING',
+        "return GREEN",
+        "tests/test_lrp_cases.py::test_nothing_answered_is_not_green",
+        "a test run that collects no tests",
+    ),
+    Mutant(
+        "a list of another library's differences is accepted",
+        IN_CASES + "known.py",
+        'if library and data["library"] != library:',
+        "if False:",
+        "tests/test_lrp_cases.py::test_a_list_of_known_differences_that_is_not_one_is_refused[data10-is about yours, "
+        "but mine is judged]",
+        "a slip of the pen",
+    ),
+    Mutant(
+        "what is not offered counts in the score",
+        IN_CASES + "scoring.py",
+        'answered = [verdict for verdict in told if verdict != "not-offered"]',
+        "answered = told",
+        "tests/test_lrp_cases.py::test_scores_count_the_answers_of_each_profile",
+        "a score out of all cases",
+    ),
+    Mutant(
+        "only the sum of an answer is looked at, not its shape",
+        IN_CASES + "relations.py",
+        "if shape != wanted:",
+        "if False:",
+        "tests/test_lrp_cases.py::test_an_answer_of_another_shape_is_an_error_even_where_only_its_sum_counts",
+        "a slip of the pen",
+    ),
+    Mutant(
+        "a law that needs a refused question is taken for fulfilled",
+        IN_CASES + "relations.py",
+        'if not changes.get("optional"):',
+        "if False:",
+        "tests/test_lrp_cases.py::test_a_required_question_that_is_refused_makes_the_law_not_offered",
+        "a slip of the pen",
+    ),
+    Mutant(
+        "a question in float32 is asked in float64",
+        "conformance/case.py",
+        'if data["precision"] == "float32":',
+        "if False:",
+        "tests/test_lrp_cases.py::test_float32_is_asked_in_float32",
+        "a slip of the pen",
+    ),
+]
+
+
+PYTEST_CASES = [
+    Mutant(
+        "a listed difference that is mended passes in silence",
+        "conformance/pytest_cases.py",
+        "raises=Otherwise, strict=True",
+        "raises=Otherwise, strict=False",
+        "tests/test_pytest_cases.py::test_any_change_turns_the_run_red[a listed case that agrees]",
+        "pytest's default",
+    ),
+    Mutant(
+        "a listed case that is no longer offered is skipped",
+        "conformance/pytest_cases.py",
+        'if result.verdict == "not-offered" and listed:',
+        "if False:",
+        "tests/test_pytest_cases.py::test_any_change_turns_the_run_red[a listed case that is not offered]",
+        "a slip of the pen",
+    ),
+    Mutant(
+        "a convention that is not listed is skipped",
+        "conformance/pytest_cases.py",
+        'if result.verdict == "convention" and self.plugin.known is None:',
+        'if result.verdict == "convention":',
+        "tests/test_pytest_cases.py::test_with_a_list_a_convention_must_be_on_it",
+        "a slip of the pen",
+    ),
+]
+
+
 MUTANTS = [
     *NOT_FINITE,
     *CORNERS,
@@ -2644,6 +2793,8 @@ MUTANTS = [
     *FAST,
     *SAMPLE_NORMS,
     *TWIN,
+    *CASES_JUDGE,
+    *PYTEST_CASES,
 ]
 
 

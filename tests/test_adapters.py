@@ -121,7 +121,8 @@ def test_there_is_a_record_of_every_adapter_but_lrprefs_own():
 def test_a_record_is_of_the_cases_that_come_with_lrpref(name):
     data, cases = RECORDS[name], load_cases()
     assert name == f"{data['library']}-{data['version']}"
-    assert data["table"] == cases[0].table, WRITE_ANEW
+    versions = data["table"], cases[0].table
+    assert len({version.rpartition(".")[0] for version in versions}) == 1, WRITE_ANEW  # a patch changes no verdict
     assert [told["id"] for told in data["cases"]] == [case.id for case in cases], WRITE_ANEW
 
 

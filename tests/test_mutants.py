@@ -48,7 +48,8 @@ def workshop(folder: Path) -> None:
     shutil.copytree(PACKAGE, folder / "lrpref", ignore=without)
     shutil.copytree(TESTS, folder / "tests", ignore=without)
     shutil.copytree(TESTS.parent / "cases", folder / "cases", ignore=without)
-    shutil.copy(TESTS.parent / "pyproject.toml", folder)
+    for file in ("pyproject.toml", "pytest_lrp_cases.py"):
+        shutil.copy(TESTS.parent / file, folder)
     (folder / "weights").symlink_to(TESTS.parent / "weights")
     (folder / "guard.py").write_text(GUARD)
 

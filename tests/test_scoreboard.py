@@ -14,7 +14,9 @@ from typing import Any
 
 import pytest
 
-from lrpref.conformance import load_cases
+from lrpref.conformance import Case, exit_code, known_differences, load_adapter, load_cases, run
+from lrpref.conformance.adapter import AdapterError
+from lrpref.conformance.table import lrp_cases
 
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs" / "scoreboard.md"
@@ -176,8 +178,32 @@ def test_every_known_difference_has_a_reason_and_a_link(library: str) -> None:
         assert (file == "docs/scoreboard.md" and anchor in anchors) or file.startswith("https://github.com/"), entry
 
 
-def test_every_library_that_was_run_has_a_file_of_known_differences(script: ModuleType) -> None:
-    assert {run.record["library"] for run in script.read_runs()} == set(KNOWN)
+class Planted:
+    """A library with a mistake in its answer to one case."""
+
+    def __init__(self, adapter: Any, id_: str) -> None:
+        self.adapter, self.id = adapter, id_
+        self.library, self.version, self.promise = adapter.library, adapter.version, adapter.promise
+
+    def explain(self, case: Case) -> Any:
+        """The relevance of the library, or something else."""
+        return self.adapter.explain(case) + (1e-3 if case.id == self.id else 0)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("library", KNOWN)
+def test_an_installed_library_is_green_and_red_when_a_mistake_is_planted(library: str) -> None:
+    try:
+        adapter = load_adapter(library)
+    except AdapterError as error:
+        pytest.skip(str(error))
+    listed = known_differences(ROOT / "cases" / "known" / f"{library}.json", library)
+    cases = load_cases(only="ab-*")
+    report = run(adapter, cases)
+    assert exit_code(report, listed) == 0
+    good = report.of("agrees")[0].case.id
+    found = lrp_cases.settle(run(Planted(adapter, good), cases).verdicts, listed)
+    assert (found.new, found.fixed, found.silent) == ([good], [], [])
 
 
 # ---- drafts ----------------------------------------------------------------------------------------------------
