@@ -36,7 +36,7 @@ PAGE = ROOT / "docs" / "scoreboard.md"
 DRAFTS = ROOT / "docs" / "drafts"
 
 WORST_FIRST = ("error", "differs", "convention", "agrees", "not-offered")
-COUNTED = {"error": "{} failed", "differs": "**{} differ**", "convention": "{} by convention", "agrees": "{} agree"}
+COUNTED = {"error": "{} failed", "differs": "**{} differ{}**", "convention": "{} by convention", "agrees": "{} agree{}"}
 SHORT = 9
 """Answers with more numbers than this are not listed."""
 
@@ -177,7 +177,8 @@ class Board:
     def _cell(self, run: Run, row: Sequence[Case]) -> str:
         """The number of cases with each verdict, as a link to one of them."""
         verdicts = [self._verdict(run, case) for case in row]
-        parts = [text.format(verdicts.count(verdict)) for verdict, text in COUNTED.items() if verdict in verdicts]
+        counts = {verdict: verdicts.count(verdict) for verdict in COUNTED if verdict in verdicts}
+        parts = [COUNTED[verdict].format(count, "s" * (count == 1)) for verdict, count in counts.items()]
         target = self._example(run, row)
         if target.id not in self.shown:
             self.shown.append(target.id)

@@ -104,7 +104,7 @@ def test_a_new_difference_changes_the_first_line_and_the_row(script: ModuleType)
     after = script.Board(changed, list(CASES.values())).page()
     assert before.splitlines()[0].startswith("# Scoreboard: 20 differences in 4 of ")
     assert after.splitlines()[0].startswith("# Scoreboard: 21 differences in 4 of ")
-    assert "[**1 differ**, 1 agree](#gamma-linear) |" in after
+    assert "[**1 differs**, 1 agrees](#gamma-linear) |" in after
 
 
 # ---- by hand ---------------------------------------------------------------------------------------------------
