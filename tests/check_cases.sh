@@ -8,16 +8,17 @@ work=$1
 oldest_python() { # the oldest Python since 3.8 on the path, or among those of pyenv
     for minor in $(seq 8 30); do
         for python in "python3.$minor" "${PYENV_ROOT:-$HOME/.pyenv}/versions/3.$minor".*/bin/python; do
-            "$python" -c "import venv, ensurepip" 2> /dev/null && echo "$python" && return
+            "$python" -c "import venv, pip" 2> /dev/null && echo "$python" && return
         done
     done
 }
 python=${2:-$(oldest_python)}
 "$python" --version
-"$python" -m venv "$work/cases-env"
+export PIP_DISABLE_PIP_VERSION_CHECK=1
+"$python" -m venv --without-pip "$work/cases-env"
 bare="$work/cases-env/bin"
-"$bare/pip" wheel -q --disable-pip-version-check --no-deps -w "$work/cases-wheel" ./cases
-"$bare/pip" install -q --disable-pip-version-check --no-index "$work"/cases-wheel/lrp_cases-*.whl
+"$python" -m pip wheel -q --no-deps -w "$work/cases-wheel" ./cases
+"$python" -m pip --python "$bare/python" install -q --no-index "$work"/cases-wheel/lrp_cases-*.whl
 cp cases/tests/plain_lrp.py "$work"
 cd "$work"
 if "$bare/python" -c "import lrpref" 2> /dev/null || "$bare/python" -c "import numpy" 2> /dev/null; then

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
 import lrpref
-from lrpref.conformance import Report, load_adapter, load_cases, run
+from lrpref.conformance import Report, exit_code, known_differences, load_adapter, load_cases, run
 from lrpref.conformance.adapter import AdapterError, NotOffered, known_adapters
 from lrpref.conformance.adapters import _asking as asking
 from lrpref.conformance.adapters._torch_twin import twin
@@ -174,6 +174,18 @@ def test_live_verdicts_are_the_recorded_ones(library):
         pytest.skip(f"{library} {report.version} is installed, the record is of {told['version']}")
     found = {result.case.id: result.verdict for result in report.results}
     assert found == {case["id"]: case["verdict"] for case in told["cases"]}
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("library", NEEDS)
+def test_a_live_library_is_green_with_its_known_differences(library):
+    report = live(library)
+    known = known_differences(PAGE.parent.parent / "cases" / "known" / f"{library}.json", library)
+    if report.version not in known.versions:
+        pytest.skip(f"{library} {report.version} is installed, the list is of {known.versions}")
+    assert exit_code(report, known) == 0
+    gone = dict(list(known.known.items())[1:])
+    assert exit_code(report, replace(known, known=gone)) == 1
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from typing import Any
 
@@ -64,6 +65,9 @@ def main(arguments: list[str] | None = None) -> int:
     chosen = parser().parse_args(arguments)
     try:
         return {"ask": _ask, "judge": _judge, "list": _list}[chosen.command](chosen)
+    except BrokenPipeError:  # whoever read the output has read enough, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except CasesError as error:
         print("lrp-cases: {}".format(" ".join(str(error).split())), file=sys.stderr)
         return UNUSABLE
