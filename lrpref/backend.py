@@ -125,9 +125,10 @@ def check_plain(x: np.ndarray | np.generic, what: str) -> None:
 
     Object arrays pass, because exact numbers are objects.
     """
-    if isinstance(x, np.matrix):
+    special = type(x) is not np.ndarray  # NumPy imports numpy.ma only where it is named
+    if special and isinstance(x, np.matrix):
         raise DTypeError(f"{what} is a numpy.matrix, whose * is a matrix product; use numpy.asarray(...)")
-    if isinstance(x, np.ma.MaskedArray):
+    if special and isinstance(x, np.ma.MaskedArray):
         raise DTypeError(
             f"{what} is a masked array, and lrpref would ignore its mask; replace the masked values with filled(...)"
         )

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ._support.extras import library
+from ._support.extras import check_installed, library
 from ._support.files import check_writable, is_stream, whole
 from .arithmetic import check_choice, check_integer
 from .backend import Array, to_numpy
@@ -27,6 +27,9 @@ from .ledger import LOSSES, Ledger
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+FORMATS = ("png", "pdf", "svg")
+"""The formats that every matplotlib writes; it may know more."""
 
 COLOURS = "RdBu_r"
 COLOUR_OF = dict(zip(LOSSES, ("#d95f02", "#7570b3", "#1b9e77", "#e7298a"), strict=True))
@@ -198,15 +201,18 @@ def check_path(path: str | os.PathLike[str]) -> None:
         If the file cannot be written.
     """
     path = Path(path)
+    check_installed("matplotlib", "plot", "pictures")
     if _format(path) is None and not is_stream(path):
         raise LrprefError(f"cannot write {path}: its format is unknown; use the suffix .png, .pdf or .svg")
     check_writable(path)
 
 
 def _format(path: Path) -> str | None:
-    """The format of matplotlib that the suffix names, or None."""
-    canvas = library("matplotlib.backend_bases", "plot", "pictures").FigureCanvasBase
+    """The format that the suffix names, or None. Matplotlib is slow to import, so it is asked about rare ones only."""
     name = path.suffix[1:].lower()
+    if name in FORMATS:
+        return name
+    canvas = library("matplotlib.backend_bases", "plot", "pictures").FigureCanvasBase
     return name if name in canvas.get_supported_filetypes() else None
 
 

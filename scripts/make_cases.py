@@ -10,8 +10,8 @@ requires the two independent results to be equal. The output is byte-identical o
 
 The format, for readers in any language, is described in ``cases/lrp_cases/data/README.md``:
 
-    index.json     {"format", "version", "about", "cases": [id, ...]}
-    cases/ID.json  format, id, revision, number, title, citation, kind, and by kind
+    index.json     {"format", "version", "specification", "about", "cases": [id, ...]}
+    cases/ID.json  format, id, revision, number, title, citation, clauses, kind, and by kind
       "relevance"    network, input, seed, [target], rules, expected, [output], [at], [ledger], derivation, exact,
                      tolerance
       "relation"     check, arguments, [network, input, seed, target, rules, output], tolerance, and
@@ -37,6 +37,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import spec
+from clauses import clauses_of, profile_of
 
 FORMAT = "lrp-cases/1"
 VERSION = "1.2.1"
@@ -1814,53 +1816,15 @@ def outputs(found: Case) -> list[np.ndarray]:
 
 # ---- profiles --------------------------------------------------------------------------------------------------
 
-PROFILES = {
-    "core": "LRP-0, epsilon, gamma, alpha-beta, z-plus and z-box on Dense, Conv2D and Add; BatchNorm folded",
-    "rules": "further rules on the same layers: w-square, flat, magnitudes, generalised gamma, a scaled epsilon",
-    "layers": "further layers: pooling, diagonal layers, joins, reductions, norms, and what only moves values",
-    "nd": "signals, volumes and transposed convolutions",
-    "attention": "products of matrices and a softmax inside the network",
-    "composites": "networks whose layers have different rules",
-    "lrpref": "lrpref's own: Relative LRP, its modes, its refusals, and its folding of BatchNorm",
-}
-"""Each case belongs to one of these, the last that claims it; a profile without cases is not offered."""
-
-PLAIN = {"Dense", "Conv2D", "Add", "ReLU", "Flatten"}
-CLASSIC = {"Zero", "Epsilon", "Gamma", "AlphaBeta", "ZPlus", "ZBox"}
-
-
-def profile(found: Case) -> str:
-    """The profile of a case, by its layers, its rules and its law."""
-    nodes = found.get("network", {"nodes": [], "layers": {}})
-    layers = {nodes["layers"][key]["type"] for _, key, _ in nodes["nodes"]}
-    if nodes["nodes"] and nodes["layers"][nodes["nodes"][-1][1]]["type"] == "Softmax":
-        layers.remove("Softmax")  # the head, which is not explained
-    by = [dict(found["rules"][name]) for name in found.get("rules", {})]
-    kinds = {one["type"] for one in by}
-    folds = found.get("check") in ("identity_passed", "zero_rule_unfused")
-    own = found.get("check") in UNASKED and found["check"] != "leaves_no_trace"
-    if own or found["kind"] == "not-offered" or "Relative" in kinds or any(b.get("empty") == "renormalise" for b in by):
-        return "lrpref"
-    if len({json.dumps(one) for one in by}) > 1 or found.get("check") == "differs_from_passed":
-        return "composites"
-    if layers & {"Softmax", "MatMul", "Attention"}:
-        return "attention"
-    if any(kind.endswith(("1D", "3D")) or kind.startswith("ConvTranspose") for kind in layers):
-        return "nd"
-    more = {"BatchNorm"} if folds else {"MaxPool2D"} if found["id"] == "zero-is-gxi-conv" else set()
-    if not layers <= PLAIN | more:
-        return "layers"
-    scaled = any(one.get("generalised") or one.get("scale") for one in by)
-    return "rules" if scaled or not kinds <= CLASSIC else "core"
-
 
 def profiles(cases: list[Case]) -> dict[str, Any]:
-    """The content of profiles.json."""
-    members = {name: [found["id"] for found in cases if profile(found) == name] for name in PROFILES}
-    return {
-        "format": FORMAT,
-        "profiles": {name: {"title": PROFILES[name], "cases": ids} for name, ids in members.items() if ids},
-    }
+    """The content of profiles.json: the profiles of cases/SPEC.md, each with the cases whose citations it holds."""
+    clauses = spec.read()
+    found: dict[str, Any] = {}
+    for name in spec.profiles(clauses):
+        title = next(clause.summary for clause in clauses.values() if clause.title == f"`{name}`")
+        found[name] = {"title": title, "cases": [case["id"] for case in cases if profile_of(case, clauses) == name]}
+    return {"format": FORMAT, "profiles": found}
 
 
 # ---- files -----------------------------------------------------------------------------------------------------
@@ -1873,13 +1837,21 @@ def build() -> list[Case]:
         fusion_cases, graph_cases, head_cases, unrolled_cases, precision_cases, relative_cases,
         since_cases,
     )  # fmt: skip
-    cases = (with_questions(found) for maker in makers for found in maker())
-    return sorted(cases, key=lambda found: found["number"])
+    found = (with_clauses(with_questions(case)) for maker in makers for case in maker())
+    return sorted(found, key=lambda case: case["number"])
+
+
+def with_clauses(case: Case) -> Case:
+    """The case with the clauses of cases/SPEC.md that it cites, after its citation."""
+    place = list(case).index("citation") + 1
+    fields = list(case.items())
+    return dict([*fields[:place], ("clauses", clauses_of(case)), *fields[place:]])
 
 
 def texts(cases: list[Case]) -> dict[str, str]:
     """Path -> content of every JSON file, with one field per line for readable diffs."""
-    index = {"format": FORMAT, "version": VERSION, "about": ABOUT, "cases": [found["id"] for found in cases]}
+    index = {"format": FORMAT, "version": VERSION, "specification": spec.version(), "about": ABOUT}
+    index["cases"] = [found["id"] for found in cases]
     files = {
         "index.json": json.dumps(index, indent=1) + "\n",
         "profiles.json": json.dumps(profiles(cases), indent=1) + "\n",
@@ -1905,8 +1877,8 @@ def rounded(cases: list[Case]) -> dict[str, np.ndarray]:
     arrays: dict[str, np.ndarray] = {}
     for found in cases:
         named = {key: found[key] for key in ("input", "seed", "expected", "output") if isinstance(found.get(key), list)}
-        for key, spec in found.get("network", {}).get("layers", {}).items():
-            named |= {f"{key}.{name}": array for name, array in spec["arrays"].items()}
+        for key, held in found.get("network", {}).get("layers", {}).items():
+            named |= {f"{key}.{name}": array for name, array in held["arrays"].items()}
         arrays |= {f"{found['id']}/{name}": exact(array) for name, array in named.items()}
     return {name: array.astype(np.float64) for name, array in arrays.items() if array.size >= LONG}
 

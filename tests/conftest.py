@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import os
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -23,6 +25,26 @@ settings.register_profile(
     "deep", max_examples=2000, derandomize=False, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("quick")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Give each of several worker processes one thread of BLAS: many threads on few cores mostly wait for each other.
+
+    BLAS reads the number when a worker starts. A run without workers keeps BLAS as it is.
+    """
+    if config.getoption("numprocesses", None):
+        os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+def pytest_sessionstart() -> None:
+    """Do not look for garbage while half a million objects are collected that live as long as the tests run."""
+    gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    """Look for garbage again, but not among what has been collected."""
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -957,14 +957,6 @@ BLOCKS = [
         "tests/test_blocks.py::test_what_is_refused",
         "hours are lost to the target of the last sample",
     ),
-    Mutant(
-        "every worker writes to the top of the file",
-        "scale/distributed.py",
-        "file[place] = to_numpy(block)",
-        "file[: len(block)] = to_numpy(block)",
-        "tests/test_distributed.py::test_into_one_npy_file",
-        "a slip of the pen",
-    ),
 ]
 
 
@@ -2105,8 +2097,8 @@ ARRAYS = [
     Mutant(
         "a mask is ignored",
         "backend.py",
-        "if isinstance(x, np.ma.MaskedArray):",
-        "if isinstance(x, np.ma.MaskedArray) and not x.ndim:",
+        "if special and isinstance(x, np.ma.MaskedArray):",
+        "if special and isinstance(x, np.ma.MaskedArray) and not x.ndim:",
         "tests/test_arrays.py::test_an_array_with_rules_of_its_own_is_refused[mask over NaN-an input]",
         "an earlier version of lrpref",
     ),
@@ -2608,6 +2600,25 @@ TWIN = [
     ),
 ]
 
+SPECIFICATION = [
+    Mutant(
+        "a case forgets the clauses that it cites",
+        "conformance/case.py",
+        '_MORE = ("clauses", "target",',
+        '_MORE = ("target",',
+        "tests/test_spec.py::test_every_case_cites_a_clause",
+        "a slip of the pen",
+    ),
+    Mutant(
+        "the branch of gamma at z = 0 is another one, in a case that does not cite the answer",
+        "rules.py",
+        "return [xp.where(z >= 0, R, 0 * R), xp.where(z >= 0, 0 * R, R)]",
+        "return [xp.where(z > 0, R, 0 * R), xp.where(z > 0, 0 * R, R)]",
+        "tests/test_spec.py::test_cases_cite_the_answers_that_their_values_depend_on[5.3]",
+        "zennit and RelevancePropagation.jl choose by z > 0 and z < 0",
+    ),
+]
+
 
 IN_CASES = "../cases/lrp_cases/"
 """The folder of lrp_cases, from lrpref/."""
@@ -2754,63 +2765,7 @@ CASES_JUDGE = [
 ]
 
 
-PYTEST_CASES = [
-    Mutant(
-        "a listed difference that is mended passes in silence",
-        "conformance/pytest_cases.py",
-        "raises=Otherwise, strict=True",
-        "raises=Otherwise, strict=False",
-        "tests/test_pytest_cases.py::test_any_change_turns_the_run_red[a listed case that agrees]",
-        "pytest's default",
-    ),
-    Mutant(
-        "a listed case that is no longer offered is skipped",
-        "conformance/pytest_cases.py",
-        'if result.verdict == "not-offered" and listed:',
-        "if False:",
-        "tests/test_pytest_cases.py::test_any_change_turns_the_run_red[a listed case that is not offered]",
-        "a slip of the pen",
-    ),
-    Mutant(
-        "a convention that is not listed is skipped",
-        "conformance/pytest_cases.py",
-        'if result.verdict == "convention" and self.plugin.known is None:',
-        'if result.verdict == "convention":',
-        "tests/test_pytest_cases.py::test_with_a_list_a_convention_must_be_on_it",
-        "a slip of the pen",
-    ),
-]
-
-
-MUTANTS = [
-    *NOT_FINITE,
-    *CORNERS,
-    *BOUNDS,
-    *EDGES,
-    *ARRAYS,
-    *STABILIZER,
-    *ENGINE,
-    *RULES,
-    *LAYERS,
-    *RANKS,
-    *MOVES,
-    *WALK,
-    *FUSION,
-    *BLOCKS,
-    *SEVERAL,
-    *ZOO,
-    *JUDGES,
-    *IMPORTERS,
-    *ONNX_FORMS,
-    *REACH,
-    *RELATIVE,
-    *EVALUATION,
-    *REPRODUCTION,
-    *FAST,
-    *SAMPLE_NORMS,
-    *TWIN,
-    *CASES_JUDGE,
-    *PYTEST_CASES,
+PLANS = [
     Mutant(
         "two lanes use one buffer",
         "fast/program.py",
@@ -2875,6 +2830,128 @@ MUTANTS = [
         "tests/test_network.py::test_the_search_for_a_head_visits_a_node_once",
         "lrpref 0.2.0: a ResNet50 took seconds",
     ),
+]
+
+STARTUP = [
+    Mutant(
+        "importing lrpref imports the workshop",
+        "__init__.py",
+        "if TYPE_CHECKING:  # what",
+        "if True:  # what",
+        "tests/test_startup.py::test_importing_lrpref_loads_the_method_and_little_else",
+        "an earlier version of this library",
+    ),
+    Mutant(
+        "every command is imported to run one",
+        "cli/__init__.py",
+        "words[:1] if words and words[0] in COMMANDS else COMMANDS",
+        "COMMANDS",
+        "tests/test_startup.py::test_lrpref_explain_imports_matplotlib_only_to_draw",
+        "an earlier version of this library",
+    ),
+    Mutant(
+        "matplotlib is imported to read a suffix",
+        "plot.py",
+        "if name in FORMATS:",
+        "if name in ():",
+        "tests/test_startup.py::test_lrpref_explain_imports_matplotlib_only_to_draw",
+        "an earlier version of this library",
+    ),
+    Mutant(
+        "without matplotlib the work is done in vain",
+        "plot.py",
+        '    check_installed("matplotlib", "plot", "pictures")\n',
+        "",
+        "tests/test_cli.py::test_a_missing_package_is_named_before_the_work[matplotlib]",
+        "a slip of the pen",
+    ),
+    Mutant(
+        "numpy.ma is imported to look at a plain array",
+        "backend.py",
+        "if special and isinstance(x, np.ma.MaskedArray):",
+        "if isinstance(x, np.ma.MaskedArray):",
+        "tests/test_startup.py::test_explaining_needs_no_optional_library",
+        "an earlier version of this library",
+    ),
+    Mutant(
+        "every block of a dask array is called the first",
+        "scale/distributed.py",
+        "i = int(samples[0]) if len(samples) else 0",
+        "i = 0",
+        "tests/test_distributed.py::test_an_error_names_the_block",
+        "a slip of the pen",
+    ),
+    Mutant(
+        "a dask array of targets keeps its own chunks",
+        "scale/distributed.py",
+        "return values.rechunk((x.chunks[0], *values.shape[1:])), (0,",
+        "return values, (0,",
+        "tests/test_distributed.py::test_targets_stay_with_their_samples",
+        "a slip of the pen",
+    ),
+]
+
+
+PYTEST_CASES = [
+    Mutant(
+        "a listed difference that is mended passes in silence",
+        "conformance/pytest_cases.py",
+        "raises=Otherwise, strict=True",
+        "raises=Otherwise, strict=False",
+        "tests/test_pytest_cases.py::test_any_change_turns_the_run_red[a listed case that agrees]",
+        "pytest's default",
+    ),
+    Mutant(
+        "a listed case that is no longer offered is skipped",
+        "conformance/pytest_cases.py",
+        'if result.verdict == "not-offered" and listed:',
+        "if False:",
+        "tests/test_pytest_cases.py::test_any_change_turns_the_run_red[a listed case that is not offered]",
+        "a slip of the pen",
+    ),
+    Mutant(
+        "a convention that is not listed is skipped",
+        "conformance/pytest_cases.py",
+        'if result.verdict == "convention" and self.plugin.known is None:',
+        'if result.verdict == "convention":',
+        "tests/test_pytest_cases.py::test_with_a_list_a_convention_must_be_on_it",
+        "a slip of the pen",
+    ),
+]
+
+
+MUTANTS = [
+    *NOT_FINITE,
+    *CORNERS,
+    *BOUNDS,
+    *EDGES,
+    *ARRAYS,
+    *STABILIZER,
+    *ENGINE,
+    *RULES,
+    *LAYERS,
+    *RANKS,
+    *MOVES,
+    *WALK,
+    *FUSION,
+    *BLOCKS,
+    *SEVERAL,
+    *ZOO,
+    *JUDGES,
+    *IMPORTERS,
+    *ONNX_FORMS,
+    *REACH,
+    *RELATIVE,
+    *EVALUATION,
+    *REPRODUCTION,
+    *FAST,
+    *SAMPLE_NORMS,
+    *TWIN,
+    *SPECIFICATION,
+    *CASES_JUDGE,
+    *PYTEST_CASES,
+    *PLANS,
+    *STARTUP,
 ]
 
 

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import re
-import subprocess
-import sys
 from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass, replace
@@ -998,15 +995,6 @@ def test_the_page_holds_the_table() -> None:
     assert choices.table() in PAGE.read_text(encoding="utf-8"), (
         "docs/compare.md is not up to date; print(lrpref.differences.choices.table()) is the table"
     )
-
-
-def test_no_library_is_imported_until_it_is_needed() -> None:
-    code = (
-        "import sys, json, lrpref, lrpref.cli, lrpref.importers.torch\n"
-        "print(json.dumps([m for m in ('torch', 'scipy', 'matplotlib', 'PIL', 'cupy') if m in sys.modules]))"
-    )
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert json.loads(found.stdout) == []
 
 
 def test_the_names_are_public() -> None:

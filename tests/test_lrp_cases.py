@@ -170,7 +170,7 @@ def test_the_core_is_what_its_title_says() -> None:
         layers |= {layer["type"] for layer in network["layers"].values()}
         kinds |= {rule["type"] for rule in TABLE[name]["rules"].values()}
         assert not any(rule.get("generalised") or rule.get("scale") for rule in TABLE[name]["rules"].values())
-    assert layers == {"Dense", "Conv2D", "Add", "ReLU", "Flatten", "Softmax", "MaxPool2D", "BatchNorm"}
+    assert layers == {"Dense", "Conv2D", "Add", "ReLU", "Flatten", "Softmax", "BatchNorm"}
     assert kinds == {"Zero", "Epsilon", "Gamma", "AlphaBeta", "ZPlus", "ZBox"}
     assert 80 <= len(PROFILES["core"]["cases"]) <= 120
 
@@ -522,7 +522,7 @@ def test_judge_tells_green_from_red(plain: dict[str, Any], tmp_path: Path, capsy
     out = capsys.readouterr().out
     assert out.startswith(f"mine 0.1 on {len(PROFILES['core']['cases'])} cases of table 1.")
     assert re.search(r"^ +43  agrees$", out, re.MULTILINE)
-    assert re.search(r"^ +core +104 +43 +43$", out, re.MULTILINE)
+    assert re.search(rf"^ +core +{len(PROFILES['core']['cases'])} +43 +43$", out, re.MULTILINE)
     assert json.loads((tmp_path / "badge.json").read_text())["label"] == "LRP cases: core"
     write(path, {"library": "mine", "version": "0.1", **plain, "gamma-linear": [[1, 1]]})
     report, listed = tmp_path / "report.json", tmp_path / "known.json"

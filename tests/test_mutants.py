@@ -47,9 +47,10 @@ def workshop(folder: Path) -> None:
     without = shutil.ignore_patterns("__pycache__")
     shutil.copytree(PACKAGE, folder / "lrpref", ignore=without)
     shutil.copytree(TESTS, folder / "tests", ignore=without)
-    shutil.copytree(TESTS.parent / "cases", folder / "cases", ignore=without)
-    for file in ("pyproject.toml", "pytest_lrp_cases.py"):
-        shutil.copy(TESTS.parent / file, folder)
+    for name in ("cases", "scripts"):
+        shutil.copytree(TESTS.parent / name, folder / name, ignore=without)
+    for name in ("pyproject.toml", "pytest_lrp_cases.py"):
+        shutil.copy(TESTS.parent / name, folder)
     (folder / "weights").symlink_to(TESTS.parent / "weights")
     (folder / "guard.py").write_text(GUARD)
 

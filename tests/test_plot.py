@@ -328,11 +328,6 @@ def test_pictures_touch_no_window_system() -> None:
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
 
 
-def test_lrpref_is_imported_without_matplotlib() -> None:
-    program = "import sys, lrpref.cli; sys.exit(any(name.partition('.')[0] == 'matplotlib' for name in sys.modules))"
-    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
-
-
 def test_each_map_on_its_own_scale_or_all_on_one() -> None:
     """A common scale compares magnitudes; individual scales show the pattern of each map."""
     x, R = np.zeros((1, 2, 2)), np.array([[[1.0, -2.0], [0.0, 4.0]]])

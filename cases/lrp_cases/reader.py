@@ -31,13 +31,14 @@ MAX_DIGITS = 300
 
 NUMBER = re.compile(r"-?[0-9]{1,1000}(/[0-9]{1,1000})?")
 ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]*")
+CLAUSE = re.compile(r"[1-9][0-9]?\.[1-9][0-9]?[a-z]?")
 
 ABOUT = ("id", "number", "title", "citation", "kind", "derivation", "revision")
 """The fields that every case has, besides its format."""
 
 FIELDS = {
-    "format", *ABOUT, "network", "input", "seed", "target", "rules", "expected", "exact", "tolerance", "output", "at",
-    "ledger", "check", "arguments", "questions", "comparisons", "adapters_only", "reason", "absent",
+    "format", *ABOUT, "clauses", "network", "input", "seed", "target", "rules", "expected", "exact", "tolerance",
+    "output", "at", "ledger", "check", "arguments", "questions", "comparisons", "adapters_only", "reason", "absent",
 }  # fmt: skip
 """All fields of a case."""
 
@@ -309,6 +310,9 @@ def _check_about(data: Case) -> None:
             raise CasesError(f"{who}: {key} must be {kind.__name__}, got {shortened(data[key])!r}")
     if not (isinstance(data["id"], str) and ID.fullmatch(data["id"])):
         raise CasesError("an id must consist of letters, digits and hyphens, got {!r}".format(shortened(data["id"])))
+    clauses = data.get("clauses", [])
+    if not (isinstance(clauses, list) and all(isinstance(c, str) and CLAUSE.fullmatch(c) for c in clauses)):
+        raise CasesError(f"{who}: clauses must be a list of numbers such as '6.5a', got {shortened(clauses)!r}")
     if data["kind"] not in KINDS:
         raise CasesError("{} has kind {!r}; expected one of {}".format(who, shortened(data["kind"]), ", ".join(KINDS)))
 

@@ -7,7 +7,7 @@ anything: text is parsed into fractions, and names are looked up.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
@@ -30,7 +30,7 @@ FIXTURES = lrp_cases.DATA
 FORMAT = lrp_cases.FORMAT
 
 _ABOUT = ("id", "number", "title", "citation", "kind", "derivation", "revision")
-_MORE = ("target", "tolerance", "check", "arguments", "reason", "absent")
+_MORE = ("clauses", "target", "tolerance", "check", "arguments", "reason", "absent")
 
 
 class CaseError(WeightsError):
@@ -55,6 +55,8 @@ class Case:
         "relevance": `expected` is the relevance of the input. "relation": the law `check` must hold between the
         answers to several questions, or for what a call does besides answering (see `laws`).
         "not-offered": there is nothing to compute, for the `reason` given.
+    clauses : sequence of str
+        The clauses of the specification that the case rests on: "9.1", or "6.5a" for an answer to a question.
     network : Network
         The network; None if there is nothing to compute. An adapter never receives such a case.
     input : array, shape (N, ...)
@@ -100,6 +102,7 @@ class Case:
     title: str
     citation: str
     kind: str
+    clauses: Sequence[str] = ()
     network: Network = None  # type: ignore[assignment]
     input: np.ndarray = None  # type: ignore[assignment]
     seed: np.ndarray | str | float = "logit"

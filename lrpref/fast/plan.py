@@ -115,7 +115,7 @@ class Plans:
         return (Plans, ())
 
 
-MOST_KEPT = 1 << 28
+MOST_KEPT = 1 << 30
 """The largest number of bytes that plans keep between calls; those of the earliest calls go first."""
 
 

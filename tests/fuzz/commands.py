@@ -92,7 +92,7 @@ OPTIONS: dict[str, tuple[list[list[str]], dict[str, list[str] | None]]] = {
 }  # fmt: skip
 """For every command the places of its arguments, and its options; None for a switch."""
 
-assert {command.__name__.rpartition(".")[2] for command in COMMANDS} == set(OPTIONS)
+assert set(COMMANDS) == set(OPTIONS)
 
 
 def case(seed: int, folder: Path) -> Mapping[str, int]:
