@@ -3048,6 +3048,34 @@ PLACES = [
 ]
 
 
+PYTEST_CASES = [
+    Mutant(
+        "a listed difference that is mended passes in silence",
+        "conformance/pytest_cases.py",
+        "raises=Otherwise, strict=True",
+        "raises=Otherwise, strict=False",
+        "tests/test_pytest_cases.py::test_any_change_turns_the_run_red[a listed case that agrees]",
+        "pytest's default",
+    ),
+    Mutant(
+        "a listed case that is no longer offered is skipped",
+        "conformance/pytest_cases.py",
+        'if result.verdict == "not-offered" and listed:',
+        "if False:",
+        "tests/test_pytest_cases.py::test_any_change_turns_the_run_red[a listed case that is not offered]",
+        "a slip of the pen",
+    ),
+    Mutant(
+        "a convention that is not listed is skipped",
+        "conformance/pytest_cases.py",
+        'if result.verdict == "convention" and self.plugin.known is None:',
+        'if result.verdict == "convention":',
+        "tests/test_pytest_cases.py::test_with_a_list_a_convention_must_be_on_it",
+        "a slip of the pen",
+    ),
+]
+
+
 MUTANTS = [
     *NOT_FINITE,
     *CORNERS,
@@ -3082,6 +3110,7 @@ MUTANTS = [
     *STARTUP,
     *SIGNATURES,
     *PLACES,
+    *PYTEST_CASES,
 ]
 
 

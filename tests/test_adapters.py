@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from functools import cache
+from importlib import import_module
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
@@ -179,7 +180,7 @@ def test_live_verdicts_are_the_recorded_ones(library):
 @pytest.mark.parametrize("library", NEEDS)
 def test_a_live_library_is_green_with_its_known_differences(library):
     report = live(library)
-    known = known_differences(RECORDED.parent / "known" / f"{library}.json", library)
+    known = known_differences(PAGE.parent.parent / "cases" / "known" / f"{library}.json", library)
     if report.version not in known.versions:
         pytest.skip(f"{library} {report.version} is installed, the list is of {known.versions}")
     assert exit_code(report, known) == 0
@@ -195,6 +196,14 @@ def test_a_library_that_is_missing_is_named_with_what_to_install(library):
         return
     with pytest.raises(AdapterError, match=r"pip install|git clone"):
         load_adapter(library)
+
+
+@pytest.mark.parametrize("library", NEEDS)
+def test_the_installation_names_the_recorded_version(library):
+    module = import_module(f"lrpref.conformance.adapters.{library}")
+    version = record(library)["version"]
+    words = getattr(module, "HOW", None) or module.INSTALL
+    assert f"{library}=={version}" in words or f"check out {version}" in words
 
 
 def test_zennit_kept_from_dividing_by_zero_agrees_on_more():

@@ -49,7 +49,8 @@ def workshop(folder: Path) -> None:
     shutil.copytree(TESTS, folder / "tests", ignore=without)
     for name in ("cases", "scripts"):
         shutil.copytree(TESTS.parent / name, folder / name, ignore=without)
-    shutil.copy(TESTS.parent / "pyproject.toml", folder)
+    for name in ("pyproject.toml", "pytest_lrp_cases.py"):
+        shutil.copy(TESTS.parent / name, folder)
     (folder / "weights").symlink_to(TESTS.parent / "weights")
     (folder / "guard.py").write_text(GUARD)
 
