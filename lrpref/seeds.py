@@ -172,6 +172,15 @@ def check_at(start: Start, logits: Shape, target: int | Array | None, seed: str 
         _indices(target, logits)
 
 
+def check_alone(start: Start, seed: str | float | Array) -> None:
+    """Raise what can be known to be wrong with a seed without an input."""
+    if isinstance(seed, str | Real):
+        seed_relevance(start, np.zeros((0, 1)), np.zeros(0, dtype=np.int64), seed)
+        return
+    array: Any = as_floating(seed, "the seed")
+    seed_relevance(start, array, None, array)
+
+
 def target_index(logits: Array, target: int | Array | None, seed: str | float | Array) -> Array | None:
     """Return the index of the explained output, one per sample, as integers (N,); None if the seed is an array.
 

@@ -12,16 +12,15 @@ the composite again. Arrays of more than sixteen numbers, and seeds that are arr
 
 from __future__ import annotations
 
-import hashlib
 import inspect
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import partial
+from importlib import import_module
 from itertools import groupby
 from numbers import Integral, Real
 from typing import Any
-from urllib.parse import quote, unquote
 
 import numpy as np
 
@@ -291,7 +290,8 @@ def of_explanation(
 
 def node_text(start: Start) -> str:
     """Return how a signature writes the node where an explanation starts; "" for the logits."""
-    return "" if start.node == start.net.logits and not start.is_head else quote(start.node, safe="")
+    logits = start.net.logits if len(start.net.outputs) == 1 else None  # of several outputs, one was named
+    return "" if start.node == logits and not start.is_head else _quoted(start.node)
 
 
 def seed_text(seed: Any) -> str:
@@ -303,7 +303,7 @@ def seed_text(seed: Any) -> str:
     ('logit', '2.5', 'a=one')
     """
     if isinstance(seed, Mapping):
-        return ";".join(f"{quote(name, safe='')}={seed_text(one)}" for name, one in seed.items() if one is not None)
+        return ";".join(f"{_quoted(name)}={seed_text(one)}" for name, one in seed.items() if one is not None)
     if isinstance(seed, str):
         return seed
     if isinstance(seed, Real):
@@ -358,7 +358,7 @@ def rule_text(rule: Rule) -> str:
     ('epsilon(epsilon=0.1)', 'z-box(low=0,high=1)', "alpha-beta(bias='ignore')")
     """
     known = RULES.get(rule.name) is type(rule)
-    name = rule.name if known else f"own.{quote(type(rule).__name__, safe='')}"
+    name = rule.name if known else f"own.{_quoted(type(rule).__name__)}"
     values = {field.name: (getattr(rule, field.name), field.default) for field in fields(rule)}
     return _call(name, {key: value for key, (value, default) in values.items() if _differs(value, default)})
 
@@ -376,7 +376,7 @@ def _value(value: Any) -> str:
     if isinstance(value, Real):
         return _number(value)
     if isinstance(value, str):
-        return f"'{quote(value, safe='')}'"
+        return f"'{_quoted(value)}'"
     if isinstance(value, Rule):
         return rule_text(value)
     return _array(np.asarray(to_numpy(value))) if is_array(value) else "?"
@@ -403,11 +403,16 @@ def _array(array: np.ndarray) -> str:
     return f"[{','.join(_number(float(value)) for value in array)}]" if short else _digest(array)
 
 
+def _quoted(text: str) -> str:
+    """Text without the characters that separate the parts of a signature, as in a URL."""
+    return str(import_module("urllib.parse").quote(text, safe=""))  # imported here: `import lrpref` has no use for it
+
+
 def _digest(array: np.ndarray) -> str:
     """The shape of an array, and the first twelve hexadecimal digits of the SHA-256 of its numbers in float64."""
     values = np.ascontiguousarray(array, dtype="<f8") + 0.0  # so that -0 and 0 are one number
     shape = ",".join(map(str, array.shape))
-    return f"array({shape})#{hashlib.sha256(values.tobytes()).hexdigest()[:12]}"
+    return f"array({shape})#{import_module('hashlib').sha256(values.tobytes()).hexdigest()[:12]}"
 
 
 # ---- names of composites -----------------------------------------------------------------------------------------
@@ -455,7 +460,7 @@ def _by_kind(found: Sequence[Any]) -> dict[str, list[Any]]:
     kinds: dict[str, list[Any]] = {}
     for one in found:
         place = one if isinstance(one, Place) else one[0]
-        kinds.setdefault(quote(type(place.layer).__name__, safe=""), []).append(one)
+        kinds.setdefault(_quoted(type(place.layer).__name__), []).append(one)
     return kinds
 
 
@@ -491,4 +496,4 @@ def _split(text: str, separator: str) -> list[str]:
 
 def node_name(text: str) -> str | None:
     """Return the name of the node that a signature writes as `text`; None for the logits."""
-    return unquote(text) or None
+    return import_module("urllib.parse").unquote(text) or None

@@ -141,6 +141,8 @@ ACCEPTED: dict[str, set[str]] = {
     "budget": POSITIVE | {"0", "inf"},
     "budget or None": POSITIVE | {"0", "inf", "None"},
     "seed": POSITIVE | {"0", "-1"},
+    "seed of any shape": POSITIVE
+    | {"0", "-1", "no list", "an empty array", "empty rows", "one number as an array", "another shape"},
     "fill": POSITIVE | {"0", "-1", "one number as an array"},
     "share": {"1", "0.5"},
     "number > 0": POSITIVE,
@@ -264,6 +266,8 @@ KINDS: dict[str, str] = {
     "mode": "choice",
     "similarity": "choice",
     "how": "choice",
+    "signature": "text",
+    "fused": "flag",
 }
 """The kind of a parameter by its name; `CALLS` overrides it where a name means something else."""
 
@@ -427,6 +431,7 @@ CALLS: dict[str, Call] = {
         {"seed": "object", "target": "one per output"},
         seed=("one", None),
     ),
+    "signature": Call(lrpref.signature, {"seed": "seed of any shape"}, net=NET),
     "fuse": Call(lrpref.fuse, net=NET),
     "fusion_plan": Call(lrpref.fusion_plan, net=NET),
     "exact": Call(lrpref.exact, {"x": "anything"}, x=NET),
@@ -434,7 +439,7 @@ CALLS: dict[str, Call] = {
     "compare": Call(lrpref.compare, R1=X, R2=X),
     "explain_difference": Call(
         lrpref.explain_difference,
-        {"conventions": "pairs"},
+        {"conventions": "pairs", "groups": "flag"},
         net=NET,
         x=X,
         R_other=TRACE.relevance,
@@ -657,6 +662,7 @@ EXEMPT = {
     "LinearLayer": "a base class",
     "BetweenCurves": "made by abpc",
     "Curve": "made by pixel_flipping",
+    "Signature": "made by signature",
     "Randomisation": "made by parameter_randomisation",
 }
 """Public names with parameters that no entry of `CALLS` gives bad values, and why."""

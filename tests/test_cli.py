@@ -69,7 +69,7 @@ def run(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.
 def drawn(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """Collect the figures by file name instead of writing them to files."""
     figures: dict[str, Any] = {}
-    monkeypatch.setattr(plot, "save", lambda figure, path: figures.update({str(path): figure}))
+    monkeypatch.setattr(plot, "save", lambda figure, path, about="": figures.update({str(path): figure}))
     return figures
 
 
@@ -145,7 +145,7 @@ def test_the_relevance_itself_and_compare_reads_it(run: Run, tmp_path: Path) -> 
     assert said.out.endswith("\nwrote mine.npy\n")
     tr = lrpref.trace(lrpref.load("mnist-cnn"), lrpref.samples.load("digit-4"), rule="gamma(gamma=0.5)")
     assert_array_equal(np.load("mine.npy"), tr.relevance)
-    assert [path.name for path in tmp_path.iterdir()] == ["mine.npy"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["mine.npy", "mine.npy.json"]
     compared = run("compare", "mnist-cnn", "digit-4", "--against", "mine.npy", "--rule", "gamma(gamma=0.5)")
     assert compared.code == 0
 

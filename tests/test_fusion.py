@@ -263,7 +263,23 @@ def test_but_not_under_rules_that_see_no_bias(name: str, digits: np.ndarray) -> 
     # diag(w) multiplies all weights of a unit by one number, which cancels in w_ij / sum_i w_ij. Only the
     # convolutions are followed by a BatchNorm.
     net = lrpref.load("mnist-cnn-bn").astype(np.float64)
-    assert_allclose(change(net, digits, WEIGHTED[name]), 0, atol=1e-12)
+    decided = same_winners(net, digits)
+    assert decided.sum() > 8
+    assert_allclose(change(net, digits[decided], WEIGHTED[name]), 0, atol=1e-12)
+
+
+def same_winners(net: Network, x: np.ndarray) -> np.ndarray:
+    """The samples in which rounding does not exchange the winner of a max-pool when a network is fused."""
+    fused, found = lrpref.fuse(net), np.ones(len(x), bool)
+    for name, layer, (read, *_) in fused.nodes:
+        if isinstance(layer, MaxPool2D):
+            one, other = (n.activations(x)[read] for n in (net, fused))
+            R = np.arange(1.0, 1 + one.size // len(x) // 4).reshape(layer.output_shape(one.shape)[1:])
+            R = np.broadcast_to(R, layer.output_shape(one.shape))
+            same = layer.route((one,), R)[0] == layer.route((other,), R)[0]
+            found &= same.reshape(len(x), -1).all(axis=1)
+            assert name in net.names
+    return found
 
 
 # ---- the fusion plan -------------------------------------------------------------------------------------------

@@ -104,6 +104,11 @@ class Claim:
         return f"{self.sentence}\n    {self.figure}\n    {self.verdict}"
 
 
+def _unsigned(unit: Unit) -> str:
+    """Return the signature of baselines, which have none."""
+    return ""
+
+
 @dataclass(frozen=True)
 class Study:
     """The claims of a paper, and the units and measures that answer them.
@@ -138,4 +143,4 @@ class Study:
     measure: Callable[[Unit, Images, Protocol], Rows]
     columns: Sequence[str]
     answer: Callable[[Mapping[Unit, Rows]], Sequence[Claim]]
-    signature: Callable[[Unit], str] = lambda unit: ""
+    signature: Callable[[Unit], str] = _unsigned

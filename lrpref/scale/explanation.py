@@ -13,12 +13,12 @@ from .._support.budget import Budget
 from ..arithmetic import check_flag
 from ..backend import numbers
 from ..composites import Composite, resolve
-from ..errors import InputError, ParameterError, is_one_of, unknown
+from ..errors import ParameterError, is_one_of, unknown
 from ..fast import FORMS, can_prepare, prepare
 from ..layers import BatchNorm
 from ..network import Network, called, check_network
 from ..rules import Rule
-from ..seeds import check, of_outputs, per_output, start_at, starts_at
+from ..seeds import check, check_alone, of_outputs, per_output, start_at, starts_at
 from ..signatures import Signature, node_text, of_explanation, seed_text
 from ..walk import DEFAULT_RULE, trace
 from .blocks import map_blocks
@@ -182,12 +182,14 @@ def signature(
         raise ParameterError(f"the network is not fused: node {kept[0]!r} is a BatchNorm; give lrpref.fuse(net)")
     several = per_output(net, node, seed)
     if several:
-        starts_at(net, seed := of_outputs(net, seed, "the seed"))
-    elif isinstance(seed, str) and seed not in ("logit", "one", "probability"):
-        raise InputError(f'seed must be "logit", "one", "probability", a number or an array, got {seed!r}')
+        starts = starts_at(net, seed := of_outputs(net, seed, "the seed"))
+        for name, start in starts.items():
+            check_alone(start, seed[name])
+    else:
+        check_alone(start := start_at(net, node), seed)
     plain = form == "direct" and (several or not can_prepare(net))
-    start = "" if several else node_text(start_at(net, node))
-    return of_explanation(resolve(rule).assign(net), seed_text(seed), "plain" if plain else form, start, fused)
+    where = "" if several else node_text(start)
+    return of_explanation(resolve(rule).assign(net), seed_text(seed), "plain" if plain else form, where, fused)
 
 
 def _shaped(x: Any, what: str) -> Any:
