@@ -135,11 +135,11 @@ class Memory:
 
     def _own(self, thing: Any) -> Iterator[Buffer]:
         """The arrays in nested tuples that lie in this memory."""
-        if isinstance(thing, tuple):
-            for part in thing:
+        for part in thing if isinstance(thing, tuple) else (thing,):
+            if isinstance(part, tuple):
                 yield from self._own(part)
-        elif isinstance(thing, self.xp.ndarray) and id(owner(thing)) in self._used:
-            yield thing
+            elif isinstance(part, self.xp.ndarray) and id(owner(part)) in self._used:
+                yield part
 
 
 MOST_WASTE = 4
