@@ -1,6 +1,6 @@
 """Build the fixtures of the conformance suite: cases that every LRP implementation must get right.
 
-    python scripts/make_cases.py            write lrpref/conformance/fixtures
+    python scripts/make_cases.py            write cases/lrp_cases/data
     python scripts/make_cases.py --check    compare with the existing files and lrpref's exact mode; write nothing
 
 This script is the source of every expected value: worked out by hand (derivation "hand"), or computed here in exact
@@ -8,7 +8,7 @@ fractions from explicit matrices and the rules' equations (derivation "matrix").
 so, which lets the table judge lrpref as well as any other library. `--check` then runs lrpref in exact arithmetic and
 requires the two independent results to be equal. The output is byte-identical on every machine.
 
-The format, for readers in any language, is described in ``lrpref/conformance/fixtures/README.md``:
+The format, for readers in any language, is described in ``cases/lrp_cases/data/README.md``:
 
     index.json     {"format", "version", "about", "cases": [id, ...]}
     cases/ID.json  format, id, revision, number, title, citation, kind, and by kind
@@ -45,7 +45,7 @@ ABOUT = (
     "Cases every LRP implementation must get right. Built by scripts/make_cases.py of lrpref; do not edit by hand. "
     "Numbers 1 to 41 are the questions; several cases may answer one."
 )
-FIXTURES = Path(__file__).parent.parent / "lrpref" / "conformance" / "fixtures"
+FIXTURES = Path(__file__).parent.parent / "cases" / "lrp_cases" / "data"
 TOLERANCE = 1e-10
 LONG = 32
 """Arrays of at least this many numbers are also stored in float64.npz."""

@@ -31,7 +31,7 @@ from lrpref.rational import exact
 from lrpref.testing import strategies
 
 ROOT = Path(__file__).parent.parent
-SCHEMA = json.loads((ROOT / "lrpref" / "conformance" / "fixtures" / "schema.json").read_text())["$defs"]
+SCHEMA = json.loads((ROOT / "cases" / "lrp_cases" / "data" / "schema.json").read_text())["$defs"]
 
 CONCRETE = {name: kind for name in layers.__all__ if (kind := getattr(layers, name)) not in layers.BASES}
 

@@ -20,7 +20,14 @@ import lrpref
 
 ROOT = Path(lrpref.__file__).parent
 FILES = {".".join(path.relative_to(ROOT).with_suffix("").parts): path for path in sorted(ROOT.rglob("*.py"))}
-"""Module name inside lrpref -> file. A package appears as "layers.__init__", like any other module."""
+FILES |= {
+    ".".join(("conformance", *path.relative_to(ROOT.parent / "cases").with_suffix("").parts)): path
+    for path in sorted((ROOT.parent / "cases" / "lrp_cases").rglob("*.py"))
+}
+"""Module name inside lrpref -> file; lrp_cases as a wheel has it.
+
+A package appears as "layers.__init__", like any other module.
+"""
 
 METHOD = (
     *("errors", "backend", "arithmetic", "ledger", "layers", "network", "engine", "relative", "rules"),

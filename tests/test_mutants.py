@@ -47,6 +47,7 @@ def workshop(folder: Path) -> None:
     without = shutil.ignore_patterns("__pycache__")
     shutil.copytree(PACKAGE, folder / "lrpref", ignore=without)
     shutil.copytree(TESTS, folder / "tests", ignore=without)
+    shutil.copytree(TESTS.parent / "cases", folder / "cases", ignore=without)
     shutil.copy(TESTS.parent / "pyproject.toml", folder)
     (folder / "weights").symlink_to(TESTS.parent / "weights")
     (folder / "guard.py").write_text(GUARD)

@@ -1,12 +1,19 @@
 """The conformance suite: cases that every LRP implementation must get right, to ask of an installed library.
 
-    cases = load_cases()                     the cases, as data: fixtures/
+    cases = load_cases()                     the cases, as data: case.py, cases/lrp_cases/data
     adapter = load_adapter("zennit")         the interface to a library: adapter.py, adapters/
     report = run(adapter, cases)             a verdict on each answer: suite.py, laws.py
     print(as_text(report))                   also as_markdown, as_json: report.py
 
+The cases and what reads and judges them are the package `lrp_cases`, a distribution of its own in `cases/` of a
+checkout. A wheel of lrpref includes it in this folder.
+
 On the command line: `lrpref conform zennit`.
 """
+
+from pathlib import Path
+
+__path__.append(str(Path(__file__).parents[2] / "cases"))  # of a checkout; a wheel has lrp_cases here
 
 from .adapter import Adapter, AdapterError, NotOffered, known_adapters, load_adapter
 from .case import Case, CaseError, load_cases

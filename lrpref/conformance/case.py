@@ -1,7 +1,7 @@
 """The cases: small networks whose relevance is known, as data.
 
-`fixtures/` contains one JSON file per case, with every number as text: an integer or a fraction. `fixtures/README.md`
-describes the format, `fixtures/schema.json` does so for programs. Reading a case neither unpickles nor evaluates
+`cases/lrp_cases/data` contains one JSON file per case, with every number as text: an integer or a fraction. Its
+README.md describes the format, its schema.json does so for programs. Reading a case neither unpickles nor evaluates
 anything: text is parsed into fractions, and names are looked up.
 """
 
@@ -25,8 +25,9 @@ from ..layers import BatchNorm, Layer
 from ..network import Network
 from ..rational.conversion import exact
 from ..rules import Rule
+from .table import lrp_cases
 
-FIXTURES = Path(__file__).parent / "fixtures"
+FIXTURES = lrp_cases.DATA
 FORMAT = "lrp-cases/1"
 KINDS = ("relevance", "relation", "not-offered")
 
