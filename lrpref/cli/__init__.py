@@ -15,9 +15,9 @@ from contextlib import suppress
 
 from .._support.version import __version__
 from ..errors import FusionError, LrprefError
-from . import compare, conform, convert, explain, fuse, reproduce, rules, show
+from . import compare, conform, convert, explain, fuse, reproduce, rules, show, verify
 
-COMMANDS = (explain, compare, fuse, show, convert, rules, conform, reproduce)
+COMMANDS = (explain, compare, fuse, show, convert, rules, conform, verify, reproduce)
 
 EXAMPLES = """examples:
   lrpref explain mnist-cnn-bn digit-4                       explain a digit, and write heatmap.png
@@ -31,6 +31,7 @@ EXAMPLES = """examples:
   lrpref convert network.onnx -o network.npz                import a network, and check it on an example
   lrpref rules z-plus                                       the equation, source and use of a rule
   lrpref conform zennit                                     where an installed library differs from the published cases
+  lrpref verify mylrp:explain --like z-plus                 which laws your own implementation satisfies
   lrpref reproduce 2002.11018 --quick                       measure a paper's claims about LRP again
 """
 

@@ -139,5 +139,5 @@ def check_expected(reasons: Mapping[str, str], laws: Collection[str]) -> None:
     for law, reason in reasons.items():
         if law not in laws:
             raise unknown("law that is checked here", law, laws)
-        if not (isinstance(reason, str) and reason.strip()):
+        if not str(reason or "").strip():
             raise ParameterError(f"expected failure of {law}: give the reason as text, got {shown(reason)}")

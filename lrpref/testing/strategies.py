@@ -1666,9 +1666,9 @@ def networks(
 
 @st.composite
 def dense_networks(
-    draw: Any, *, shape: Any = SMALL_VECTORS, norm: Any = EITHER, numbers: Arrays = arrays
+    draw: Any, *, shape: Any = SMALL_VECTORS, norm: Any = EITHER, hidden: Any = EITHER, numbers: Arrays = arrays
 ) -> NetworkCase:
-    """Networks of one or two Dense layers on vectors, perhaps with a BatchNorm before them, each with a batch of inputs.
+    """Networks of one or two Dense layers on vectors, perhaps after a BatchNorm, each with a batch of inputs.
 
     Parameters
     ----------
@@ -1676,6 +1676,8 @@ def dense_networks(
         The shape (N, F) of the input.
     norm : bool or strategy
         Whether the network begins with a BatchNorm.
+    hidden : bool or strategy
+        Whether a Dense layer and a ReLU come before the last Dense layer.
     numbers : callable, default arrays
         Draws an array of a given shape: `arrays`, `nonnegative`, `generic`, or your own function.
 
@@ -1686,7 +1688,7 @@ def dense_networks(
     shape = drawn(draw, shape)
     graph = Graph({INPUT: shape})
     at = _norm(draw, graph, INPUT, numbers) if drawn(draw, norm) else INPUT
-    if draw(EITHER):
+    if drawn(draw, hidden):
         at = graph.put(ReLU(), graph.put(draw(dense(graph.shapes[at], numbers=numbers)), at))
     graph.put(draw(dense(graph.shapes[at], numbers=numbers)), at)
     return NetworkCase(Network(graph.nodes), draw(numbers(shape)))

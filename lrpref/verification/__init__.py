@@ -9,16 +9,20 @@ needs lrpref. On the command line: `lrpref verify`.
 """
 
 from .answering import Function, Program, ProgramError, function_named
+from .counterexamples import Asked, by_matrices, write_cases
 from .question import Question
 from .verifying import Outcome, Verification, verify
 
 __all__ = [
+    "Asked",
     "Function",
     "Outcome",
     "Program",
     "ProgramError",
     "Question",
     "Verification",
+    "by_matrices",
     "function_named",
     "verify",
+    "write_cases",
 ]

@@ -8,6 +8,7 @@ is zero or two cells tie for a maximum. It then raises `Unsaid`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -75,7 +76,7 @@ class Laws:
     """
 
     def __init__(self, ask: Ask, like: str | Rule | Composite | None = None, tolerance: float | None = None) -> None:
-        self._ask, self._tolerance = ask, tolerance
+        self._ask, self.tolerance = ask, tolerance
         self.like = None if like is None else resolve(like)
         laws: dict[str, Law] = {
             "check_shape": lambda case: check_shape.pairs(self._explain(case.net), case.x, start(case)),
@@ -108,32 +109,46 @@ class Laws:
             raise Unsaid(str(error)) from error
         return Question(net, x, R, rules)
 
+    def answers(self, law: str, case: NetworkCase) -> list[tuple[Question, np.ndarray | None]]:
+        """Return the questions of a law, each with its answer; None for one that raised an exception."""
+        asked: list[tuple[Question, np.ndarray | None]] = []
+
+        def ask(question: Question) -> np.ndarray:
+            kept = question.copy()
+            asked.append((kept, None))
+            answer = self._ask(question)
+            asked[-1] = kept, np.array(answer)
+            return answer
+
+        with np.errstate(all="ignore"), suppress(Exception):
+            list(Laws(ask, self.like, self.tolerance).laws[law](case))
+        return asked
+
     def _explain(self, net: Network) -> Callable[[Any, Any], np.ndarray]:
         """Return explain(x, R) on a network. Whoever is asked gets copies, which it may spoil."""
 
         def explain(x: np.ndarray, R: np.ndarray) -> np.ndarray:
-            copy = net.map_arrays(lambda array: np.array(to_numpy(array)))
-            return self._ask(self.question(copy, np.array(x), np.array(R)))
+            return self._ask(self.question(net, x, R).copy())
 
         return explain
 
     def _no_mutation(self, case: NetworkCase) -> Iterator[Pair]:
         """Ask twice, with the same arrays."""
-        net = case.net.map_arrays(lambda array: np.array(to_numpy(array)))
+        same = self.question(case.net, case.x, start(case)).copy()
         yield from check_no_mutation.pairs(
-            lambda x, R: self._ask(self.question(net, x, R)), np.array(case.x), start(case), watched=net.parameters
+            lambda x, R: self._ask(same), same.input, same.seed, watched=same.network.parameters
         )
 
     def _conservation(self, case: NetworkCase) -> Iterator[Pair]:
         """Ask about a network in which nothing can be lost: see `prepared`."""
-        yield from check_conservation.pairs(self._explain(case.net), case.x, start(case), tolerance=self._tolerance)
+        yield from check_conservation.pairs(self._explain(case.net), case.x, start(case), tolerance=self.tolerance)
 
     def _last_layer(self, case: NetworkCase) -> Iterator[Pair]:
         """Double the weights and the bias of the last layer, and start from the same relevance."""
         *nodes, (name, layer, inputs) = case.net.nodes
         scaled = case.net.with_nodes([*nodes, (name, doubled(layer), inputs)])
         yield from check_scale_covariance.pairs(
-            self._explain(case.net), self._explain(scaled), case.x, start(case), tolerance=self._tolerance
+            self._explain(case.net), self._explain(scaled), case.x, start(case), tolerance=self.tolerance
         )
 
     def _fold(self, case: NetworkCase) -> Iterator[Pair]:
@@ -144,16 +159,14 @@ class Laws:
         for net in (case.net, fused):
             demand_clear(net, case.x, resolve(Zero()).assign(net))
         demand_clear(fused, case.x, self.question(fused, case.x, R).rules)
-        yield from check_fold.pairs(
-            lambda net, x: self._explain(net)(x, R), case.net, case.x, tolerance=self._tolerance
-        )
+        yield from check_fold.pairs(lambda net, x: self._explain(net)(x, R), case.net, case.x, tolerance=self.tolerance)
 
     def _oracle(self, case: NetworkCase) -> Iterator[Pair]:
         """Compare the relevance with that of lrpref."""
         R = start(case)
         demand_clear(case.net, case.x, self.question(case.net, case.x, R).rules)
         expected = explain_by_lrpref(case.net, case.x, rule=self.like, seed=R)  # type: ignore[arg-type]
-        tolerance = 1e-8 if self._tolerance is None else self._tolerance
+        tolerance = 1e-8 if self.tolerance is None else self.tolerance
         yield near("relevance", self._explain(case.net)(case.x, R), expected, tolerance)
 
 
@@ -182,13 +195,13 @@ def _positive_case(case: NetworkCase) -> NetworkCase:
     return plain
 
 
-def _positive(x: np.ndarray) -> np.ndarray:
+def _positive(x: Any) -> Any:
     """Return |x|, and 1 for 0."""
     return np.where(x == 0, 1.0, abs(x))
 
 
 def _without_constant(layer: Layer) -> Layer:
-    """Return the layer without biases and borders. A BatchNorm stays one, for those who know no other diagonal layer."""
+    """Return the layer without biases and borders. A BatchNorm stays one, for those who do not know Scale."""
     if isinstance(layer, BatchNorm):
         return replace(layer, bias=None, mean=0 * layer.mean)
     return without_bias(layer)
@@ -213,7 +226,7 @@ def demand_clear(net: Network, x: np.ndarray, rules: Mapping[str, Rule]) -> None
 
 
 def _cancels(layer: LinearLayer, inputs: tuple[np.ndarray, ...], rule: Rule) -> bool:
-    """Return whether a denominator is much smaller than its summands. One without any summands is zero for everybody."""
+    """Return whether a denominator is much smaller than its summands. Where all summands are zero, nobody differs."""
     if isinstance(rule, Pass | Relative):
         return False
     w, b = layer.parameters(*inputs)

@@ -40,6 +40,11 @@ class Question:
     seed: np.ndarray
     rules: Mapping[str, Rule] = field(default_factory=dict)
 
+    def copy(self) -> Question:
+        """Return the question with copies of all its arrays."""
+        net = self.network.map_arrays(lambda array: np.array(to_numpy(array)))
+        return Question(net, np.array(self.input), np.array(self.seed), self.rules)
+
     def as_data(self) -> dict[str, Any]:
         """Return the question in the format of the cases, with every number as text.
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from .._support.extras import library
 from .._support.tables import aligned
 from ..composites import Composite
 from ..conformance import NotOffered
@@ -91,10 +92,10 @@ class Verification:
         held = sum(outcome.verdict == HOLDS for outcome in self.outcomes)
         lines = [f"{self.name}: {held} of {len(self.outcomes)} laws hold", "", indent(aligned(rows, {2}), "  ")]
         lines += [f"\n{_counter_example(o)}" for o in self.outcomes if o.case is not None]
-        declined: Counter[str] = sum((Counter(o.declined) for o in self.outcomes), Counter())
+        declined = max((Counter(o.declined) for o in self.outcomes), key=Counter.total, default=Counter[str]())
         if declined:
-            reasons = "; ".join(f"{reason} ({count})" for reason, count in declined.most_common(5))
-            lines += [f"\n{declined.total()} questions were declined: {reasons}"]
+            reasons = "; ".join(f"{reason} ({count})" for reason, count in declined.most_common(8))
+            lines += [f"\n{declined.total()} networks were declined: {reasons}"]
         return "\n".join(lines)
 
 
@@ -125,12 +126,11 @@ def verify(
     tolerance: float | None = None,
     max_examples: int = 50,
     seed: int = 0,
-    progress: Callable[[Outcome], None] | None = None,
 ) -> Verification:
     """Check the laws of relevance on random small networks, and find the smallest counter-example of each.
 
-    Each law is checked on networks of one or two Dense layers, and then on networks with convolutions, pools,
-    BatchNorm, skip connections, branches and products. What the implementation does not support, it declines. The
+    Each law is checked on networks of one or two Dense layers, with and without BatchNorm, and on networks with
+    convolutions, pools, skip connections, branches and products. What the implementation does not support, it declines. The
     search is deterministic. Needs Hypothesis: pip install "lrpref[testing]".
 
     Parameters
@@ -152,8 +152,6 @@ def verify(
         How many networks of each kind are tried for each law.
     seed : int, default 0
         The seed of the search.
-    progress : callable, optional
-        Called with each outcome.
 
     Returns
     -------
@@ -187,12 +185,7 @@ def verify(
     names = _chosen(search.laws.laws, only)
     expected = dict(expected_failed or {})
     check_expected(expected, names)
-    outcomes = []
-    for name in names:
-        outcomes.append(search.outcome(name, expected.get(name, "")))
-        if progress is not None:
-            progress(outcomes[-1])
-    return Verification(ask.name, search.laws, outcomes)
+    return Verification(ask.name, search.laws, [search.outcome(name, expected.get(name, "")) for name in names])
 
 
 def _chosen(laws: Collection[str], only: Collection[str] | None) -> list[str]:
@@ -207,17 +200,24 @@ class _Search:
     """Checks one law after the other, all on the same networks, and then searches for the smallest counter-example."""
 
     def __init__(self, ask: Answerer, like: Any, tolerance: float | None, max_examples: int, seed: int) -> None:
+        library("hypothesis", "testing", "random networks")
         from ..testing.strategies import dense_networks, networks
 
         self.laws = Laws(ask, like, tolerance)
         self._limits = {"max_examples": max_examples, "seed": seed}
-        self._levels = (dense_networks(), networks())
+        plain = dense_networks(norm=False, hidden=False)
+        self._levels = (plain, dense_networks(norm=False), dense_networks(norm=True), networks())
         self._cases = [case for level in self._levels for case in self._drawn(level)]
 
     def _drawn(self, level: Any) -> list[NetworkCase]:
         """Return the networks that a search without success looks at."""
         seen: list[NetworkCase] = []
-        smallest(level, lambda case: bool(seen.append(case)), **self._limits)
+
+        def collect(case: NetworkCase) -> bool:
+            seen.append(case)
+            return False
+
+        smallest(level, collect, **self._limits)
         return seen
 
     def outcome(self, law: str, reason: str) -> Outcome:
