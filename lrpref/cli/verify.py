@@ -45,7 +45,7 @@ def add(commands: Any) -> None:
     )
     parser.add_argument("--tolerance", type=float, help="the absolute difference allowed (half of the digits)")
     parser.add_argument(
-        "--examples", type=int, default=50, metavar="N", help="how many networks of each kind are tried (50)"
+        "--examples", type=int, default=25, metavar="N", help="how many networks of each kind are tried (25)"
     )
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="the seed of the search (0)")
     parser.add_argument("--cases", metavar="FOLDER", help="write the counter-examples as cases; needs --like")
