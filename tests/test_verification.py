@@ -10,7 +10,9 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Callable
+from contextlib import redirect_stdout
 from fractions import Fraction
+from io import StringIO
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -177,6 +179,19 @@ def test_an_exception_violates_one_law_only() -> None:
 def test_a_nan_violates_one_law_only() -> None:
     found = verify(lambda n, x, s: x * np.nan, like="zero", max_examples=3)
     assert [o.law for o in found.outcomes if o.verdict == "FAILS"] == ["check_finite"]
+
+
+def test_whoever_spoils_its_arguments_is_asked_on() -> None:
+    """It violates one law, and the networks of the others are not spoiled."""
+
+    def spoils_everything(network: Any, x: Any, seed: Any) -> Any:
+        found = simple(network, x, seed)
+        for array in (x, seed, network["layers"]["dense0"]["arrays"]["weight"]):
+            array += 1
+        return found
+
+    found = verify(spoils_everything, like="zero", only=["check_no_mutation", "check_linear_in_R"], max_examples=FEW)
+    assert [outcome.verdict for outcome in found.outcomes] == ["FAILS", "holds"]
 
 
 def test_relevance_counted_twice_at_a_skip_connection_is_found() -> None:
@@ -547,6 +562,15 @@ def test_a_program_over_a_pipe_has_the_answers_of_a_function(tmp_path: Path) -> 
     with Program([sys.executable, "-I", "-S", str(tmp_path / "epsilon.py")]) as ask:
         found = ask(Question(net, x, R))
     assert np.allclose(found, lrpref.explain(net, x, rule="epsilon", seed=R), rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.slow
+def test_the_page_shows_what_its_python_prints() -> None:
+    [(code, expected)] = re.findall(r"```python\n(from lrpref.*?)```\n\n```text\n(.*?)```", PAGE, re.DOTALL)
+    out = StringIO()
+    with redirect_stdout(out):
+        exec(compile(code, "verify.md", "exec", dont_inherit=True), {})
+    assert out.getvalue() == expected
 
 
 def test_errors_are_those_of_lrpref() -> None:
