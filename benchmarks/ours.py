@@ -48,10 +48,10 @@ Make = Callable[[Network, Composite, tuple[int, ...], int | None], Form]
 FORMS: dict[str, Make] = {
     "plain": lambda net, rule, shape, threads: Call(net, rule, "plain"),
     "call": lambda net, rule, shape, threads: Call(net, rule, "direct"),
+    "direct": lambda net, rule, shape, threads: prepare(net, rule, form="direct", shape=shape, threads=threads),
     "winograd": lambda net, rule, shape, threads: prepare(net, rule, form="winograd", shape=shape, threads=threads),
-    "fastest": lambda net, rule, shape, threads: prepare(net, rule, form="fastest", shape=shape, threads=threads),
 }
-"""Form -> its maker: the walk, `lrpref.explain` as a user calls it, and two forms of `lrpref.prepare`.
+"""Form -> its maker: the walk, `lrpref.explain` as a user calls it, and the two forms of `lrpref.prepare`.
 
 The first is the reference.
 """

@@ -1,9 +1,10 @@
-"""Time per layer of one of lrpref's forms: `python -m benchmarks.profile --network vgg16`.
+"""Where the time goes, per layer and per call: `python -m benchmarks.profile --network vgg16`.
 
 Every step of the prepared network is timed, forward and back, while the whole network runs; the median over rounds is
 printed. The rate next to it, in 10^9 operations per second, counts each multiply-add of the products that the rule
 needs (`benchmarks.limit`) as two operations, so that a layer that computes more than necessary, or passes over its data
-too often, has a low rate.
+too often, has a low rate. Above the table stand the parts of a single `lrpref.explain`: preparing the network, planning
+the pass through inputs of this shape, and the pass itself.
 """
 
 from __future__ import annotations
@@ -12,14 +13,13 @@ import argparse
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from math import inf
 from statistics import median
-from typing import Any
+from typing import NamedTuple
 
-from lrpref.backend import Array
+from lrpref._support.budget import Budget
+from lrpref.fast import FORMS
 from lrpref.fast.prepared import Prepared
-from lrpref.fast.steps import Step
-from lrpref.fast.workers import Workers
 
 from . import limit, machine
 from .__main__ import among
@@ -29,68 +29,60 @@ from .report import table
 from .subjects import SUBJECTS
 
 
-@dataclass(frozen=True)
-class Timed:
-    """A step that records the seconds of each call, forward and back separately."""
+class Stopwatch(Budget):
+    """A budget that is never spent, and notes when each step asks for it.
 
-    step: Step
-    onward: list[float] = field(default_factory=list)
-    back: list[float] = field(default_factory=list)
+    The last step forward includes what precedes the way back, and the last step back what follows it.
+    """
 
-    @property
-    def form(self) -> str:
-        """The form of the step."""
-        return self.step.form
+    def __init__(self) -> None:
+        super().__init__(inf)
+        self.seen: list[tuple[str, str, float]] = []
 
-    @property
-    def needs_inputs(self) -> bool:
-        """Whether the step needs its inputs."""
-        return self.step.needs_inputs
+    def check(self, node: str, work: str) -> None:
+        """Note the node, the direction and the time."""
+        self.seen.append((node, work, time.perf_counter()))
 
-    def forward(self, inputs: tuple[Array, ...], workers: Workers, remember: bool) -> tuple[Array, Any]:
-        """Run and time the step."""
-        start = time.perf_counter()
-        found = self.step.forward(inputs, workers, remember)
-        self.onward.append(time.perf_counter() - start)
-        return found
-
-    def backward(self, message: Array, kept: Any, inputs: tuple[Array, ...], workers: Workers) -> Sequence[Array]:
-        """Run and time the step."""
-        start = time.perf_counter()
-        found = self.step.backward(message, kept, inputs, workers)
-        self.back.append(time.perf_counter() - start)
-        return found
+    def taken(self) -> dict[tuple[str, str], float]:
+        """(node, direction) -> the time until the next note, or until now."""
+        times = [*(when for _, _, when in self.seen), time.perf_counter()]
+        return {(node, work): times[k + 1] - times[k] for k, (node, work, _) in enumerate(self.seen)}
 
 
-def timed(prepared: Prepared) -> Prepared:
-    """The same network, each of its steps timed."""
-    steps = tuple(replace(placed, step=Timed(placed.step)) for placed in prepared.steps)
-    return replace(prepared, steps=steps)
-
-
-def profile(case: Case, name: str, rounds: int) -> tuple[list[list[str]], float]:
-    """A row for each step, and the seconds of the whole, after one call to warm up.
+class Profile(NamedTuple):
+    """A row for each step, and the seconds of preparing, of the first pass, which is planned, and of later passes.
 
     A row holds the nodes, the step's type and form, milliseconds forward and back, and the rate if there is one.
     """
-    prepared = form(name, case)
-    assert isinstance(prepared, Prepared), "only a prepared network has steps"
-    watched, whole = timed(prepared), []
+
+    rows: list[list[str]]
+    prepare: float
+    first: float
+    again: float
+
+
+def profile(case: Case, name: str, rounds: int) -> Profile:
+    """Profile one form; medians over the rounds, each of which prepares the network anew."""
+    preparing, first, again, steps = [], [], [], []
     for _ in range(rounds + 1):
-        start = time.perf_counter()
-        watched.explain(case.x, target=0, seed="one")
-        whole.append(time.perf_counter() - start)
-    work, rules = limit.multiply_adds(case.net, tuple(case.x.shape)), case.rule.assign(case.net)
-    rows = []
-    for placed in watched.steps:
-        step, first = placed.step, placed.nodes[0]
-        assert isinstance(step, Timed)
-        onward, back = median(step.onward[1:]), median(step.back[1:])
-        operations = 2 * work[first] * limit.PRODUCTS[type(rules[first])] if first in work else 0
+        begin = time.perf_counter()
+        prepared = form(name, case)
+        assert isinstance(prepared, Prepared), "only a prepared network has steps"
+        preparing.append(time.perf_counter() - begin)
+        for durations in (first, again):
+            watch, begin = Stopwatch(), time.perf_counter()
+            prepared.explain(case.x, 0, "one", watch)
+            durations.append(time.perf_counter() - begin)
+        steps.append(watch.taken())
+    work, rules, rows = limit.multiply_adds(case.net, tuple(case.x.shape)), case.rule.assign(case.net), []
+    for placed in prepared.steps:
+        node = placed.nodes[0]
+        onward, back = (median(seen[node, f"{way} pass"] for seen in steps[1:]) for way in ("forward", "backward"))
+        operations = 2 * work[node] * limit.PRODUCTS[type(rules[node])] if node in work else 0
         rate = f"{operations / (onward + back) / 1e9:.0f}" if operations else ""
-        kind = type(step.step).__name__
-        rows.append([" ".join(placed.nodes), kind, step.form, f"{1e3 * onward:.2f}", f"{1e3 * back:.2f}", rate])
-    return rows, median(whole[1:])
+        kind = type(placed.step).__name__
+        rows.append([" ".join(placed.nodes), kind, placed.step.form, f"{1e3 * onward:.2f}", f"{1e3 * back:.2f}", rate])
+    return Profile(rows, *(median(times[1:]) for times in (preparing, first, again)))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -99,7 +91,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--network", choices=list(SUBJECTS), default="vgg16")
     parser.add_argument("--batch", type=int, default=1)
     parser.add_argument("--composite", choices=list(COMPOSITES), default="epsilon-plus-flat")
-    parser.add_argument("--forms", type=among(("winograd", "fastest")), default=["winograd"], help="winograd, fastest")
+    parser.add_argument("--forms", type=among(FORMS), default=["direct"], help=", ".join(FORMS))
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=machine.cores())
     parser.add_argument("--quick", action="store_true", help="a tiny network, to check that it runs")
@@ -109,10 +101,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     case = Case.of(chosen.network, chosen.batch, chosen.composite, chosen.quick, threads=workers)
     head = ["nodes", "step", "form", "ms forward", "ms back", "10^9 op/s"]
     for name in chosen.forms:
-        rows, whole = profile(case, name, chosen.rounds)
-        sums = [f"{sum(float(row[k]) for row in rows):.2f}" for k in (3, 4)]
-        print(table(f"{chosen.network}, batch {chosen.batch}, {chosen.composite}, {name}: {whole:.4g} s", head, rows))
-        print(f"\nsteps together: {sums[0]} ms forward, {sums[1]} ms back\n")
+        found = profile(case, name, chosen.rounds)
+        sums = [f"{sum(float(row[k]) for row in found.rows):.2f}" for k in (3, 4)]
+        print(table(f"{chosen.network}, batch {chosen.batch}, {chosen.composite}, {name}", head, found.rows))
+        print(f"\nsteps together: {sums[0]} ms forward, {sums[1]} ms back")
+        parts = {"preparing": found.prepare, "planning": found.first - found.again, "the pass": found.again}
+        print(", ".join(f"{part}: {1e3 * seconds:.2f} ms" for part, seconds in parts.items()), end="\n\n")
     return 0
 
 

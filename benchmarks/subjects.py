@@ -45,11 +45,13 @@ def _random(builder: Callable[..., Network], shape: tuple[int, int, int], **argu
     return lambda: lrpref.fuse(builder(input_shape=shape, seed=0, **arguments))
 
 
-LARGE, SMALL, DIGIT = (3, 224, 224), (3, 32, 32), (1, 28, 28)
+LARGE, MEDIUM, SMALL, DIGIT = (3, 224, 224), (3, 64, 64), (3, 32, 32), (1, 28, 28)
 
 SUBJECTS = {
     "vgg16": Subject(_random(models.vgg16, LARGE), LARGE, -3.0, 3.0, (1, 8)),
     "resnet50": Subject(_random(models.resnet50, LARGE), LARGE, -3.0, 3.0, (1, 8)),
+    "vgg16-64": Subject(_random(models.vgg16, MEDIUM), MEDIUM, -3.0, 3.0, (1,)),
+    "resnet50-64": Subject(_random(models.resnet50, MEDIUM), MEDIUM, -3.0, 3.0, (1,)),
     "mnist-cnn": Subject(lambda: lrpref.load("mnist-cnn"), DIGIT, 0.0, 1.0, (1, 1000)),
     "resnet20": Subject(_random(models.resnet20, SMALL), SMALL, -3.0, 3.0, (1, 100)),
 }
@@ -57,6 +59,8 @@ SUBJECTS = {
 QUICK = {
     "vgg16": Subject(_random(models.vgg16, SMALL, width=1 / 16, num_classes=10), SMALL, -3.0, 3.0, (2,)),
     "resnet50": Subject(_random(models.resnet50, SMALL, width=1 / 16, num_classes=10), SMALL, -3.0, 3.0, (2,)),
+    "vgg16-64": Subject(_random(models.vgg16, SMALL, width=1 / 16, num_classes=10), SMALL, -3.0, 3.0, (1,)),
+    "resnet50-64": Subject(_random(models.resnet50, SMALL, width=1 / 16, num_classes=10), SMALL, -3.0, 3.0, (1,)),
     "mnist-cnn": Subject(lambda: lrpref.load("mnist-cnn"), DIGIT, 0.0, 1.0, (2,)),
     "resnet20": Subject(_random(models.resnet20, SMALL, width=1 / 4), SMALL, -3.0, 3.0, (2,)),
 }

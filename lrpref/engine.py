@@ -24,7 +24,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
-from .arithmetic import check_number, check_still_exact, constant, is_integer, ones_like, zeros_like
+from .arithmetic import check_number, check_still_exact, constant, full, is_integer, ones_like, zeros_like
 from .backend import Array, array_namespace, as_tuple, is_array, sum_per_sample
 from .errors import ParameterError, RuleError, shown
 from .ledger import LOSSES, Flow
@@ -42,19 +42,17 @@ def identity(x: Array) -> Array:
 
 def positive(x: Array) -> Array:
     """x+ = max(x, 0); NaN stays NaN."""
-    xp = array_namespace(x)
-    return xp.where(x <= 0, zeros_like(x), x)
+    return array_namespace(x).maximum(x, full((), 0, like=x))
 
 
 def negative(x: Array) -> Array:
     """x- = min(x, 0); NaN stays NaN."""
-    xp = array_namespace(x)
-    return xp.where(x >= 0, zeros_like(x), x)
+    return array_namespace(x).minimum(x, full((), 0, like=x))
 
 
 def magnitude(x: Array) -> Array:
     """|x|."""
-    return positive(x) - negative(x)
+    return abs(x)
 
 
 def square(x: Array) -> Array:

@@ -2,17 +2,19 @@
 
 At inference, BatchNorm is the diagonal layer z = w a + b with w = g / s, b = beta - g mu / s, s = sqrt(var + eps). Next
 to a fully connected or convolutional layer it can be folded into that layer's weights (Guillemot et al. 2020, arXiv
-2002.11018, "fuse"; the formulas below are elementary):
+2002.11018, "fuse"; the formulas below are elementary).
 
-    linear, then BN:   W' = diag(w) W        b' = w b_linear + b
-    BN, then Dense:    W' = W diag(w)        b' = b_linear + W b
-    BN, then Conv:     W' = W diag(w)        b' = b_linear + conv(b everywhere in the input, W)
-    BN, then BN:       w' = w_second w       b' = b_second + w_second b
+Here are the layers that compute what a linear layer and BN do, what BN and a linear layer do, and what two BNs do:
 
-Conv stands for convolutions over any number of axes, transposed ones included. Their bias is then a map: where the
-kernel meets zero padding, the shift b is missing, because padding is zero *after* BatchNorm, and the cells that a
-transposed convolution computes are not reached by the same number of taps. So the folded convolution keeps what each
-tap adds (`Conv.bias_taps`); nothing is divided by w, and channels with g = 0 cause no problem.
+    W' = diag(w) W        b' = w b_linear + b
+    W' = W diag(w)        b' = b_linear + W b
+    w' = w_second w       b' = b_second + w_second b
+
+W b is the linear layer, without its bias, of an input that holds b in every cell of its channels. For convolutions over
+any number of axes, transposed ones included, this is a map: where the kernel meets zero padding, the shift b is
+missing, because padding is zero *after* BatchNorm, and the cells that a transposed convolution computes are not reached
+by the same number of taps. So the folded convolution keeps what each tap adds (`Conv.bias_taps`); nothing is divided by
+w, and channels with g = 0 cause no problem.
 
 A BatchNorm that has no linear neighbour becomes a `Scale`. On request, BN before ReLU becomes a ThreshReLU before BN,
 and that BN may then be folded into what follows.

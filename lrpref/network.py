@@ -459,10 +459,10 @@ class Network:
         if home != backend_name(x):
             raise InputError(f"the network is on {home}, {what} on {backend_name(x)}; use lrpref.asarray(x, {home!r})")
         check_finite(x, what)
-        dtype = x.dtype if self.dtype is None else self.dtype
-        x = as_dtype(x, dtype)
-        check_in_range(x, what)
-        return x
+        cast = as_dtype(x, self.dtype or x.dtype)
+        if cast is not x:
+            check_in_range(cast, what)
+        return cast
 
     # ---- the same graph with other layers --------------------------------------------------------------------------
 
@@ -659,17 +659,21 @@ def _logits(name: str, nodes: dict[str, Node], changed: dict[str, Node]) -> str 
     """
     if (node := nodes.get(name)) is None:
         return None
+    if name in changed:
+        return name
     if type(node.layer) is Sigmoid:
         return node.inputs[0] if node.inputs[0] in nodes else None
-    found = [logits for i in node.inputs if (logits := _logits(i, nodes, changed)) is not None]
-    if len(found) < len(node.inputs):
-        return None
     if type(node.layer) in (Concat, Flatten, Dropout):
         layer: Layer = node.layer
     elif type(node.layer) is Scale and _is_one_minus(node.layer):
         layer = replace(node.layer, bias=None)
     else:
         return None
+    found = []
+    for read in node.inputs:
+        if (logits := _logits(read, nodes, changed)) is None:  # there are many paths, so stop at the first
+            return None
+        found.append(logits)
     changed[name] = node._replace(layer=layer, inputs=tuple(found))
     return name
 

@@ -38,7 +38,12 @@ class Relative(Rule):
         R_i = kappa sum_j R[i<-j]
         kappa = (sum_j |R_j|) / (sum_i |sum_k R[i<-k]|)
 
-    where kappa = 0 if no message is different from zero.
+    where kappa = 0 if no message is different from zero. The ledger records
+
+        factor = sum_j R_j (1 - kappa |z_j| / n)          bias = sum_j kappa sgn(z_j) b_j R_j / n
+
+    (with kappa = 1 for the bare messages), log(kappa), and the part of the messages that survives their mutual
+    cancellation.
 
     Parameters
     ----------
@@ -52,9 +57,6 @@ class Relative(Rule):
 
     At a skip connection, relevance is split in proportion to the inputs: `Zero` on the Add, the only division.
     `composites.Relative` does so, and requires that BatchNorm is fused first.
-
-    The ledger records R_j (1 - kappa |z_j| / n) as *factor* and kappa sgn(z_j) b_j R_j / n as *bias*. It also lists
-    log(kappa), and the part of the messages that survives their mutual cancellation.
 
     References
     ----------

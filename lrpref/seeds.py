@@ -158,7 +158,11 @@ def check(start: Start, shape: Any, target: int | Array | None, seed: str | floa
     ...
     lrpref.errors.TargetError: target 1 is out of range for 1 output (valid: 0)
     """
-    logits = start.net.shapes(shape)[start.node]
+    check_at(start, start.net.shapes(shape)[start.node], target, seed)
+
+
+def check_at(start: Start, logits: Shape, target: int | Array | None, seed: str | float | Array) -> None:
+    """Do the same for an explained output of this shape."""
     if not isinstance(seed, str | Real):
         known: Any = seed if hasattr(seed, "shape") else numbers(seed, "the seed")  # values of a data set come later
         _check_seed(tuple(known.shape), logits)

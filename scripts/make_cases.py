@@ -10,12 +10,14 @@ requires the two independent results to be equal. The output is byte-identical o
 
 The format, for readers in any language, is described in ``cases/lrp_cases/data/README.md``:
 
-    index.json     {"format", "version", "about", "cases": [id, ...]}
-    cases/ID.json  format, id, revision, number, title, citation, kind, and by kind
+    index.json     {"format", "version", "specification", "about", "cases": [id, ...]}
+    cases/ID.json  format, id, revision, number, title, citation, clauses, kind, and by kind
       "relevance"    network, input, seed, [target], rules, expected, [output], [at], [ledger], derivation, exact,
                      tolerance
-      "relation"     check, arguments, [network, input, seed, target, rules, output], tolerance
+      "relation"     check, arguments, [network, input, seed, target, rules, output], tolerance, and
+                     questions, comparisons (see `with_questions`), or adapters_only
       "not-offered"  reason, absent
+    profiles.json  {"format", "profiles": {name: {"title", "cases": [id, ...]}}}
     float64.npz    the longer arrays, repeated and rounded: "ID/input", "ID/expected", "ID/fc.weight", ...
     network        {"layers": {key: {"type", "config", "arrays"}}, "nodes": [[node, key, [nodes or "input"]], ...]}
     array          nested lists of integers and fractions as text ("-1/3")
@@ -30,15 +32,17 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import product
-from math import prod
+from math import isqrt, prod
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import spec
+from clauses import clauses_of, profile_of
 
 FORMAT = "lrp-cases/1"
-VERSION = "1.2.0"
-"""Major: an expected value was wrong. Minor: new cases. Patch: wording. ERRATA.md lists the changes."""
+VERSION = "1.2.1"
+"""Major: an expected value was wrong. Minor: new cases. Patch: no verdict changes. ERRATA.md lists the changes."""
 REVISIONS: dict[str, int] = {}
 """How often each case was corrected; its revision is one more. ERRATA.md says what changed and why."""
 ABOUT = (
@@ -1608,6 +1612,221 @@ def activation_cases() -> Iterator[Case]:
     )  # fmt: skip
 
 
+# ---- the questions of the relations ----------------------------------------------------------------------------
+
+UNASKED = {
+    "leaves_no_trace": "what a call leaves behind, and whether a second one equals the first, no file of answers shows",
+    "rule_is_refused": "a refusal is not relevance, so no file of answers shows it",
+    "relative_refuses_batchnorm": "a refusal is not relevance, so no file of answers shows it",
+    "fused_forward": "it is about the output of a network whose BatchNorm was folded, and answers are relevance",
+    "convolution_unchanged": "it is about the weights of a network whose BatchNorm was folded, not about relevance",
+}
+"""The laws that only an adapter can be asked about, and why."""
+
+
+def with_questions(found: Case) -> Case:
+    """A relation with its questions, as changes of the case, and with the comparisons of their answers.
+
+    A comparison is {"what", "got", "expected"} with a bound: "tolerance" (absolute and relative), "of_largest"
+    (absolute and relative, in units of the largest entry), or "unlike" (the least difference in these units). Each side
+    is {"numbers": array}, or {"answer": question} with, optionally, "sample", "times" (a factor for each sample, or for
+    each entry) and "sum": true (of each sample).
+    """
+    if found["kind"] != "relation":
+        return found
+    if found["check"] in UNASKED:
+        return found | {"adapters_only": UNASKED[found["check"]]}
+    questions, comparisons = ASKED[found["check"]](found)
+    return found | {"questions": questions, "comparisons": comparisons}
+
+
+Asked = tuple[dict[str, Any], list[dict[str, Any]]]
+
+
+def equal(what: str, got: Any, expected: Any, **bound: float) -> dict[str, Any]:
+    """A comparison of two sides; a text is the name of a question."""
+    sides = [{"answer": side} if isinstance(side, str) else side for side in (got, expected)]
+    return {"what": what, "got": sides[0], "expected": sides[1], **bound}
+
+
+def ask_batch(found: Case) -> Asked:
+    """The batch, and each of its samples alone."""
+    samples = found["input"]
+    questions = {"batch": {}} | {f"sample-{n}": {"input": [sample]} for n, sample in enumerate(samples, start=1)}
+    return questions, [
+        equal(f"sample {n} of {len(samples)}, in its batch against alone", {"answer": "batch", "sample": n - 1},
+              f"sample-{n}", tolerance=found["tolerance"])
+        for n in range(1, len(samples) + 1)
+    ]  # fmt: skip
+
+
+def ask_seeds(found: Case) -> Asked:
+    """One map for each seed that a library offers; the factors are 1, the logit, its softmax, and -1."""
+    z = outputs(found)[-1]
+    logit = z[:, found["target"]]
+    factors = {
+        "one": [Fraction(1)] * len(z), "logit": list(logit),
+        "probability": [softmax(row, found["target"]) for row in z], "minus-one": [Fraction(-1)] * len(z),
+    }  # fmt: skip
+    questions = {name: {"seed": -1 if name == "minus-one" else name, "optional": True} for name in factors}
+    names = list(factors)
+    return questions, [
+        equal(f"seed {other} against seed {name}", other, {
+            "answer": name, "times": text([a / b for a, b in zip(factors[other], factors[name], strict=True)]),
+        }, tolerance=found["tolerance"])
+        for k, name in enumerate(names) for other in names[k + 1 :]
+    ]  # fmt: skip
+
+
+def softmax(row: Sequence[Fraction], index: int) -> Fraction:
+    """exp(z_k) / sum_j exp(z_j), to 30 digits and the same on every machine."""
+    return (1 / sum(exponential(z - row[index]) for z in row)).limit_denominator(10**30)
+
+
+def exponential(x: Fraction) -> Fraction:
+    """exp(x), by its series in fractions; the terms fall below 10^-40 for |x| < 10."""
+    total = term = Fraction(1)
+    for k in range(1, 100):
+        term = (term * x / k).limit_denominator(10**60)
+        total += term
+    return total
+
+
+def ask_absorption(found: Case) -> Asked:
+    """The relevance at each node of a chain, as that of the input of the rest of the chain."""
+    epsilon, z = Fraction(str(found["arguments"]["epsilon"])), [exact(found["input"]), *outputs(found)]
+    nodes, layers = found["network"]["nodes"], found["network"]["layers"]
+    questions: dict[str, Any] = {}
+    comparisons = []
+    for place, (name, _, _) in enumerate(nodes):
+        rest = nodes[place:]
+        names = [node for node, _, _ in rest]
+        chained = [[node, node, [before]] for node, before in zip(names, ["input", *names], strict=False)]
+        part = {
+            "network": graph({node: layers[node] for node in names}, chained), "input": text(z[place]),
+            "rules": {node: by for node, by in found["rules"].items() if node in names},
+        }  # fmt: skip
+        questions[f"from-{name}"] = part if place else {}
+        if layers[name]["type"] == "Dense":
+            out, b = z[place + 1], exact(layers[name]["arrays"]["bias"])
+            kept = (out - b) / (out + epsilon * np.where(out >= 0, 1, -1))
+            above: dict[str, Any] = {"numbers": text((out * kept)[:, found["target"]])}
+            if rest[1:]:
+                above = {"answer": f"from-{rest[1][0]}", "times": text(kept), "sum": True}
+            comparisons.append(
+                equal(name, {"answer": f"from-{name}", "sum": True}, above, tolerance=found["tolerance"])
+            )
+    return questions, comparisons
+
+
+def ask_float32(found: Case) -> Asked:
+    """The same question in both number types."""
+    bound = found["arguments"]["bound"]
+    return (
+        {"float64": {}, "float32": {"precision": "float32"}},
+        [equal("float32 against float64", "float32", "float64", of_largest=bound)],
+    )
+
+
+def ask_scaled(found: Case) -> Asked:
+    """The network, and the one with a layer whose weights are multiplied by the constant."""
+    node, constant = found["arguments"]["node"], Fraction(found["arguments"]["constant"])
+    layers = found["network"]["layers"]
+    scaled = dense(exact(layers[node]["arrays"]["weight"]) * constant)
+    return (
+        {"plain": {}, "scaled": {"network": found["network"] | {"layers": layers | {node: scaled}}}},
+        [equal("relevance after scaling the weights", "scaled", "plain", tolerance=found["tolerance"])],
+    )
+
+
+def folded(network: dict[str, Any]) -> dict[str, Any]:
+    """The chain conv, bn, ... with the BatchNorm folded: W' = (g/s) W, b' = (g/s)(b - mu) + beta."""
+    layers = {key: spec for key, spec in network["layers"].items() if key != "bn"}
+    conv, bn = layers["conv"], network["layers"]["bn"]
+    held = {name: exact(array) for name, array in bn["arrays"].items()}
+    s = exact([root(v + Fraction(str(bn["config"]["eps"]))) for v in held["var"]])
+    scale = held["weight"] / s
+    w = exact(conv["arrays"]["weight"]) * scale.reshape(-1, 1, 1, 1)
+    b = (exact(conv["arrays"]["bias"]) - held["mean"]) * scale + held["bias"]
+    return chain(**layers | {"conv": layer(conv["type"], conv["config"], weight=w, bias=b)})
+
+
+def root(x: Fraction) -> Fraction:
+    """The square root of a square."""
+    found = Fraction(isqrt(x.numerator), isqrt(x.denominator))
+    if found * found != x:
+        raise ValueError(f"{x} has no rational root")
+    return found
+
+
+def ask_identity(found: Case) -> Asked:
+    """The folded network, and the folded one with an identity under Pass after the convolution."""
+    fused = folded(found["network"])
+    layers = {
+        key: spec
+        for name, kept in fused["layers"].items()
+        for key, spec in ([(name, kept), ("one", layer("Scale", weight=[1] * 3))] if name == "conv" else [(name, kept)])
+    }
+    return (
+        {"folded": {"network": fused}, "identity": {
+            "network": chain(**layers), "rules": found["rules"] | {"one": rule("Pass")},
+        }},
+        [equal("with an identity instead of the BatchNorm", "identity", "folded", tolerance=found["tolerance"])],
+    )  # fmt: skip
+
+
+def ask_unfused(found: Case) -> Asked:
+    """The network with its BatchNorm, and the folded one."""
+    rules = {name: by for name, by in found["rules"].items() if name != "bn"}
+    return (
+        {"unfused": {}, "folded": {"network": folded(found["network"]), "rules": rules}},
+        [equal("relevance in the folded network", "folded", "unfused", tolerance=found["tolerance"])],
+    )
+
+
+def ask_passed(found: Case) -> Asked:
+    """The folded network, and the one whose BatchNorm passes relevance on."""
+    return (
+        {"folded": {"network": folded(found["network"])}, "passed": {"rules": found["rules"] | {"bn": rule("Pass")}}},
+        [equal("the folded map differs from the passed one", "passed", "folded", unlike=0.01)],
+    )
+
+
+ASKED = {
+    "batch_independence": ask_batch, "seeds_are_factors": ask_seeds, "epsilon_absorption": ask_absorption,
+    "float32_precision": ask_float32, "constants_cancel": ask_scaled, "identity_passed": ask_identity,
+    "zero_rule_unfused": ask_unfused, "differs_from_passed": ask_passed,
+}  # fmt: skip
+"""The laws whose answers a file can hold."""
+
+
+def outputs(found: Case) -> list[np.ndarray]:
+    """The output of each node of a chain of Dense and ReLU layers, in fractions."""
+    z, found_so_far = exact(found["input"]), []
+    for name, _, _ in found["network"]["nodes"]:
+        spec = found["network"]["layers"][name]
+        if spec["type"] == "Dense":
+            arrays = {key: exact(array) for key, array in spec["arrays"].items()}
+            z = z @ arrays["weight"].T + arrays.get("bias", Fraction(0))
+        else:
+            z = np.where(z > 0, z, Fraction(0))
+        found_so_far.append(z)
+    return found_so_far
+
+
+# ---- profiles --------------------------------------------------------------------------------------------------
+
+
+def profiles(cases: list[Case]) -> dict[str, Any]:
+    """The content of profiles.json: the profiles of cases/SPEC.md, each with the cases whose citations it holds."""
+    clauses = spec.read()
+    found: dict[str, Any] = {}
+    for name in spec.profiles(clauses):
+        title = next(clause.summary for clause in clauses.values() if clause.title == f"`{name}`")
+        found[name] = {"title": title, "cases": [case["id"] for case in cases if profile_of(case, clauses) == name]}
+    return {"format": FORMAT, "profiles": found}
+
+
 # ---- files -----------------------------------------------------------------------------------------------------
 
 
@@ -1618,17 +1837,39 @@ def build() -> list[Case]:
         fusion_cases, graph_cases, head_cases, unrolled_cases, precision_cases, relative_cases,
         since_cases,
     )  # fmt: skip
-    return sorted((found for maker in makers for found in maker()), key=lambda found: found["number"])
+    found = (with_clauses(with_questions(case)) for maker in makers for case in maker())
+    return sorted(found, key=lambda case: case["number"])
+
+
+def with_clauses(case: Case) -> Case:
+    """The case with the clauses of cases/SPEC.md that it cites, after its citation."""
+    place = list(case).index("citation") + 1
+    fields = list(case.items())
+    return dict([*fields[:place], ("clauses", clauses_of(case)), *fields[place:]])
 
 
 def texts(cases: list[Case]) -> dict[str, str]:
     """Path -> content of every JSON file, with one field per line for readable diffs."""
-    index = {"format": FORMAT, "version": VERSION, "about": ABOUT, "cases": [found["id"] for found in cases]}
-    files = {"index.json": json.dumps(index, indent=1) + "\n"}
+    index = {"format": FORMAT, "version": VERSION, "specification": spec.version(), "about": ABOUT}
+    index["cases"] = [found["id"] for found in cases]
+    files = {
+        "index.json": json.dumps(index, indent=1) + "\n",
+        "profiles.json": json.dumps(profiles(cases), indent=1) + "\n",
+    }
     for found in cases:
-        lines = [f"  {json.dumps(key)}: {json.dumps(value)}" for key, value in found.items()]
+        lines = [f"  {json.dumps(key)}: {written(key, value)}" for key, value in found.items()]
         files[f"cases/{found['id']}.json"] = "{\n" + ",\n".join(lines) + "\n}\n"
     return files
+
+
+def written(key: str, value: Any) -> str:
+    """A field as JSON: one question or comparison per line, anything else on one line."""
+    if key == "questions":
+        value = ",\n    ".join(f"{json.dumps(name)}: {json.dumps(changes)}" for name, changes in value.items())
+        return f"{{\n    {value}\n  }}"
+    if key == "comparisons":
+        return "[\n    " + ",\n    ".join(map(json.dumps, value)) + "\n  ]"
+    return json.dumps(value)
 
 
 def rounded(cases: list[Case]) -> dict[str, np.ndarray]:
@@ -1636,8 +1877,8 @@ def rounded(cases: list[Case]) -> dict[str, np.ndarray]:
     arrays: dict[str, np.ndarray] = {}
     for found in cases:
         named = {key: found[key] for key in ("input", "seed", "expected", "output") if isinstance(found.get(key), list)}
-        for key, spec in found.get("network", {}).get("layers", {}).items():
-            named |= {f"{key}.{name}": array for name, array in spec["arrays"].items()}
+        for key, held in found.get("network", {}).get("layers", {}).items():
+            named |= {f"{key}.{name}": array for name, array in held["arrays"].items()}
         arrays |= {f"{found['id']}/{name}": exact(array) for name, array in named.items()}
     return {name: array.astype(np.float64) for name, array in arrays.items() if array.size >= LONG}
 
@@ -1657,7 +1898,7 @@ def write(folder: Path, cases: list[Case]) -> None:
 def differences(folder: Path, cases: list[Case]) -> list[str]:
     """List what differs between the folder and what `write` would put there."""
     files = texts(cases)
-    there = {f"cases/{path.name}" for path in (folder / "cases").iterdir()} | {"index.json"}
+    there = {f"cases/{path.name}" for path in (folder / "cases").iterdir()} | {"index.json", "profiles.json"}
     found = [f"{name} should not be there" for name in sorted(there - files.keys())]
     for name, content in files.items():
         path = folder / name

@@ -905,7 +905,7 @@ def case_with_a_node_called_1(folder: Path) -> Path:
     return cases(folder, conformance(network=network))
 
 
-@case(load_cases, "more than 16777216 characters")
+@case(load_cases, "more than 16777216 bytes")
 def case_of_100_mb(folder: Path) -> Path:
     path = cases(folder, "")
     with (path / "cases" / "a.json").open("w") as stream:

@@ -13,10 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import spec
 from test_imports import FILES, GRAPH
 
 ROOT = Path(__file__).parent.parent
-PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("*/README.md"), *ROOT.glob("tests/*/*.md")])
+PAGES = sorted(
+    [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("*/README.md"), *ROOT.glob("tests/*/*.md"), spec.SPEC]
+)
 
 
 def load_make_docs() -> Any:
@@ -210,6 +213,31 @@ def test_links_lead_somewhere(page: Path) -> None:
     assert not missing
 
 
+def test_links_to_clauses_lead_to_clauses() -> None:
+    linked = {number for page in PAGES for number in re.findall(r"SPEC\.md#([^)\s]+)\)", page.read_text())}
+    assert len(linked) > 50
+    assert linked <= set(spec.read())
+
+
+def test_a_page_that_is_filled_in_says_what_its_sources_say() -> None:
+    page = "<!-- from lrpref.rules.Zero: formula 1 -->\nold\n<!-- end -->\nkept\n<!-- from 11.2 -->\n<!-- end -->\n"
+    zero, relu = (
+        make_docs.latex("R_i = sum_j  (a_i w_ij / z_j)  R_j          z_j = sum_i a_i w_ij + b_j"),
+        "$\\max(x, 0)$.",
+    )
+    assert make_docs.filled(page) == (
+        f"<!-- from lrpref.rules.Zero: formula 1 -->\n\n$${zero}$$\n\n<!-- end -->\nkept\n"
+        f"<!-- from 11.2 -->\n\n{relu}\n\n<!-- end -->\n"
+    )
+    assert make_docs.filled(make_docs.filled(page)) == make_docs.filled(page)
+
+
+def test_a_row_of_the_conventions_says_what_the_answer_says() -> None:
+    row = "| [3.2a](../cases/SPEC.md#3.2) | {} | [`test_relevance`](../tests/test_cases.py) |\n"
+    expected = row.format(r"The sign of zero. What is $\mathrm{sign}(0)$ in a stabilizer? `plus`: +1.")
+    assert make_docs.with_answers(row.format("?")) == expected == make_docs.with_answers(expected)
+
+
 READING = (ROOT / "lrpref" / "README.md").read_text()
 
 
@@ -237,7 +265,7 @@ def test_each_ring_builds_on_what_the_readme_says() -> None:
 def test_every_convention_names_a_test_that_exists() -> None:
     page = (ROOT / "docs" / "conventions.md").read_text()
     named = re.findall(r"\[`(test_\w+)`\]\(\.\./(tests/\w+\.py)\)", page)
-    rows = [line for line in page.splitlines() if line.startswith("| ") and not line.startswith("| convention |")]
+    rows = [line for line in page.splitlines() if re.match(r"\| (?!convention \||clause \|)", line)]
     assert len(named) == len(rows) > 30
     for test, file in named:
         defined = {node.name for node in ast.parse((ROOT / file).read_text()).body if isinstance(node, ast.FunctionDef)}

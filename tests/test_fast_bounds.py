@@ -18,12 +18,11 @@ from numpy.testing import assert_array_less
 
 import lrpref
 from lrpref import Conv2D, Dense, Flatten, Network, rules
-from lrpref.fast.build import _back_kernel, _forward_kernel
-from lrpref.fast.kernels import Kernel, Source, keep
-from lrpref.fast.workers import at_work
-
-FORM = "direct"
-"""The default of `prepare`; with "winograd2" the first two laws fail."""
+from lrpref.fast.build import _adjoint
+from lrpref.fast.kernels import Direct, Kernel, Store
+from lrpref.fast.memory import Memory
+from lrpref.fast.program import Program, run
+from lrpref.fast.winograd import Winograd
 
 U = float(np.finfo(np.float32).eps) / 2
 TINY = float(np.finfo(np.float32).tiny)
@@ -55,9 +54,13 @@ def adversarial(draw: st.DrawFn) -> tuple[Conv2D, np.ndarray]:
 
 def applied(kernel: Kernel, values: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     """The products of a kernel, with channels first, in float64."""
+    (N, C, H, W), memory = values.shape, Memory(np)
+    image = memory.image((N, H, W, C), values.dtype, kernel.border((N, H, W, C)))
+    image.cells[...] = np.moveaxis(values, 1, -1)
     out = np.zeros((shape[0], *shape[2:], shape[1]), np.float32)
-    with at_work(np, 1) as workers:
-        kernel.apply(Source(np.ascontiguousarray(np.moveaxis(values, 1, -1))), keep, (out,), workers)
+    program = Program(memory, 1, {})
+    kernel.record(program, image, Store(), (out,))
+    run(program.taken(), None)
     return np.moveaxis(out, -1, 1).astype(np.float64)
 
 
@@ -66,7 +69,7 @@ def test_a_convolution_is_right_to_rounding_in_every_component(case: tuple[Conv2
     """|z' - z| <= g_n sum |a_i w_ij|, with the true z in float64."""
     layer, a = case
     wide, exact = layer.weight.astype(np.float64), a.astype(np.float64)
-    found = applied(_forward_kernel(layer, [layer.weight], FORM, 0), a, layer.output_shape(a.shape))
+    found = applied(Direct.of([layer.weight], layer.window), a, layer.output_shape(a.shape))
     bound = gamma(layer.fan_in(a.shape)) * layer.linear(abs(wide), exact)
     assert_array_less(abs(found - layer.linear(wide, exact)), bound + TINY)
 
@@ -77,9 +80,25 @@ def test_its_adjoint_is_right_to_rounding_in_every_component(case: tuple[Conv2D,
     layer, a = case
     s = np.random.default_rng(seed).normal(size=layer.output_shape(a.shape)).astype(np.float32)
     wide, exact = layer.weight.astype(np.float64), s.astype(np.float64)
-    found = applied(_back_kernel(layer, [layer.weight], FORM, 0), s, a.shape)
+    found = applied(_adjoint([layer.weight], layer.window), s, a.shape)
     bound = gamma(layer.weight[:, 0].size) * layer.adjoint(abs(wide), abs(exact), a.shape)
     assert_array_less(abs(found - layer.adjoint(wide, exact, a.shape)), bound + TINY)
+
+
+@given(adversarial())
+def test_winograds_error_is_bounded_by_the_largest_values(case: tuple[Conv2D, np.ndarray]) -> None:
+    """|Y' - Y| <= 10 n u max |d| max |g|, forward and back, with the true values in float64."""
+    layer, a = case
+    if layer.window.kernel != (3, 3) or layer.window.stride != (1, 1):
+        return
+    form, wide, exact = Winograd.of([layer.weight], layer.window), layer.weight.astype(np.float64), a.astype(np.float64)
+    shape = layer.output_shape(a.shape)
+    bound = 10 * layer.fan_in(a.shape) * U * a.max() * abs(wide).max()
+    assert abs(applied(form, a, shape) - layer.linear(wide, exact)).max() <= bound
+    s = np.random.default_rng(1).normal(size=shape).astype(np.float32)
+    bound = 10 * layer.weight[:, 0].size * U * abs(s).max() * abs(wide).max()
+    found = applied(form.turned(slice(None)), s, a.shape)
+    assert abs(found - layer.adjoint(wide, s.astype(np.float64), a.shape)).max() <= bound
 
 
 @given(adversarial())

@@ -47,7 +47,8 @@ def workshop(folder: Path) -> None:
     without = shutil.ignore_patterns("__pycache__")
     shutil.copytree(PACKAGE, folder / "lrpref", ignore=without)
     shutil.copytree(TESTS, folder / "tests", ignore=without)
-    shutil.copytree(TESTS.parent / "cases", folder / "cases", ignore=without)
+    for name in ("cases", "scripts"):
+        shutil.copytree(TESTS.parent / name, folder / name, ignore=without)
     shutil.copy(TESTS.parent / "pyproject.toml", folder)
     (folder / "weights").symlink_to(TESTS.parent / "weights")
     (folder / "guard.py").write_text(GUARD)

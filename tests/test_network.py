@@ -536,6 +536,16 @@ def test_the_logits_of_two_columns_are_opposite() -> None:
     assert_array_equal(net.without_head().forward(np.array([[3.0]])), [[-6.0, 6.0]])
 
 
+def test_the_search_for_a_head_visits_a_node_once() -> None:
+    """There are 2^50 paths through fifty skip connections, with additions in a network and with copies in its head."""
+    for join, head in ((Add(), None), (Concat(), Sigmoid)):
+        nodes: list[Any] = [("fc", Dense([[2.0]]), ["input"]), ("p0", Sigmoid(), ["fc"])]
+        nodes += [(f"p{k}", join, [f"p{k - 1}"] * 2) for k in range(1, 51)]
+        net = Network(nodes)
+        assert net.logits == "p50"
+        assert (type(net.head) if net.head else None) is head
+
+
 def test_a_head_alone_has_no_logits() -> None:
     for layer in (Softmax(), Sigmoid()):
         net = Network.sequential(layer)

@@ -62,7 +62,7 @@ from lrpref import (
 )
 from lrpref.engine import divide, magnitude, negative, positive, square, stabilize
 from lrpref.errors import InputError, LrprefError, ParameterError, RelevanceWarning
-from lrpref.fast import FORMS, build
+from lrpref.fast import FORMS, winograd
 
 CONV_TRANSPOSE = (layers.ConvTranspose1D, layers.ConvTranspose2D, layers.ConvTranspose3D)
 
@@ -384,7 +384,7 @@ def test_plain_and_prepared_agree_on_what_is_not_finite(form: str, exponent: flo
     """In every form, for inputs up to the largest float32 in one sample; the other sample is never touched."""
     draw = np.random.default_rng(seed).normal
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(build, "WINOGRAD_CHANNELS", 2)
+        patch.setattr(winograd, "LEAST_CHANNELS", 2)
         net = Network.sequential(
             Conv2D(np.float32(draw(size=(3, 2, 3, 3))), padding=1), ReLU(),
             Conv2D(np.float32(draw(size=(3, 3, 3, 3))), np.float32(draw(size=3)), padding=1), ReLU(), MaxPool2D(2),

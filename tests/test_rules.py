@@ -422,7 +422,7 @@ def test_z_of_0_is_on_the_positive_side_of_gamma(generalised: bool) -> None:
     assert_array_equal(Dense([[1.0, -1.0]]).relevance(np.ones((1, 2)), np.ones((1, 1)), rule), [[5.0, -4.0]])
 
 
-@pytest.mark.parametrize("form", ["plain", "direct", "winograd4"])
+@pytest.mark.parametrize("form", ["plain", "direct", "winograd"])
 def test_a_z_box_denominator_that_is_zero_is_exactly_zero(form: str) -> None:
     """Each cell under the kernel of one unit is at the bound that gives it nothing; as fractions, its z is 0.
 

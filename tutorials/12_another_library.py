@@ -242,7 +242,7 @@ assert "Only positive relevance is propagated" in answer["reason"]
 # [docs/adapters.md](../../docs/adapters.md). This, by the way, is the heart of the suite:
 
 # %%
-print(inspect.getsource(conformance.judge))
+print(inspect.getsource(conformance.table.lrp_cases.judge))
 
 # %% [markdown]
 # ## What you know now

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from .._support.files import check_writable, write_text
-from ..conformance import known_adapters, load_adapter, load_cases, report
+from ..conformance import exit_code, known_adapters, known_differences, load_adapter, load_cases, profiles, report
 from ..conformance import run as run_suite
 from ..errors import LrprefError
 from .common import command
@@ -28,29 +28,42 @@ def add(commands: Any) -> None:
         metavar="PATTERN",
         help='run only the cases whose id matches, such as "gamma-*", or whose question has this number',
     )
+    parser.add_argument("--profile", metavar="NAME", help=f"the cases of a profile: {', '.join(profiles())}")
+    parser.add_argument(
+        "--known",
+        metavar="FILE",
+        help="the known differences of the library: what differs must be listed, and only that",
+    )
+    parser.add_argument("--draft-known", metavar="FILE", help="write such a file from what differs, to be completed")
+    parser.add_argument("--badge", metavar="FILE", help="write a badge for an endpoint of shields.io")
     parser.add_argument("--list", action="store_true", help="list the cases and exit")
     for form in report.FORMS:
         parser.add_argument(f"--{form}", metavar="FILE", help=f"also write the report as {form}")
 
 
 def run(chosen: argparse.Namespace) -> int:
-    """Run the cases and print a report; return 1 if the library differs."""
-    cases = load_cases(only=chosen.only)
+    """Run the cases and print a report; return 1 if the library differs, and 3 if it answers nothing."""
+    cases = load_cases(only=chosen.only, profile=chosen.profile)
     if chosen.list:
         print(report.as_list(cases))
         return 0
     if not (chosen.adapter or chosen.name):
         raise LrprefError(f"no library given; name one ({', '.join(known_adapters())}) or use --adapter")
-    for form in report.FORMS:
-        if path := getattr(chosen, form):
+    for option in (*report.FORMS, "draft_known", "badge"):
+        if path := getattr(chosen, option):
             check_writable(Path(path))
     if chosen.adapter:
         sys.path.insert(0, os.getcwd())
-    found = run_suite(load_adapter(chosen.adapter or chosen.name), cases, report.progress)
-    found = replace(found, library=chosen.name) if chosen.adapter and chosen.name else found
-    print(report.as_text(found))
-    for form, write in report.FORMS.items():
-        if path := getattr(chosen, form):
-            write_text(Path(path), write(found))
+    adapter = load_adapter(chosen.adapter or chosen.name)
+    library = chosen.name if chosen.adapter and chosen.name else str(adapter.library)
+    known = known_differences(chosen.known, library) if chosen.known else None
+    found = replace(run_suite(adapter, cases, report.progress), library=library)
+    print(report.as_text(found, known))
+    files = {form: write(found) for form, write in report.FORMS.items()}
+    files["badge"] = report.as_badge(found, chosen.profile or "", known)
+    files["draft_known"] = report.as_draft(found)
+    for option, content in files.items():
+        if path := getattr(chosen, option):
+            write_text(Path(path), content)
             print(f"wrote {path}")
-    return 0 if found.passed else 1
+    return exit_code(found, known)

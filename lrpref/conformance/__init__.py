@@ -4,6 +4,7 @@
     adapter = load_adapter("zennit")         the interface to a library: adapter.py, adapters/
     report = run(adapter, cases)             a verdict on each answer: suite.py, laws.py
     print(as_text(report))                   also as_markdown, as_json: report.py
+    exit_code(report, known)                 whether exactly the known differences are left: known.py
 
 The cases and what reads and judges them are the package `lrp_cases`, a distribution of its own in `cases/` of a
 checkout. A wheel of lrpref includes it in this folder.
@@ -17,6 +18,7 @@ __path__.append(str(Path(__file__).parents[2] / "cases"))  # of a checkout; a wh
 
 from .adapter import Adapter, AdapterError, NotOffered, known_adapters, load_adapter
 from .case import Case, CaseError, load_cases
+from .known import exit_code, known_differences, profiles
 from .report import as_json, as_markdown, as_text
 from .suite import VERDICTS, Report, Result, judge, run
 
@@ -32,9 +34,12 @@ __all__ = [
     "as_json",
     "as_markdown",
     "as_text",
+    "exit_code",
     "judge",
     "known_adapters",
+    "known_differences",
     "load_adapter",
     "load_cases",
+    "profiles",
     "run",
 ]

@@ -23,10 +23,9 @@ import numpy as np
 from ..errors import LrprefError, unknown
 from . import adapters
 from .case import Case
+from .table import lrp_cases
 
-
-class NotOffered(Exception):  # noqa: N818
-    """The library lacks a layer, a rule or a mode that the case needs; the message names it."""
+NotOffered = lrp_cases.NotOffered
 
 
 class AdapterError(LrprefError):

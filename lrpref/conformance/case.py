@@ -7,10 +7,9 @@ anything: text is parsed into fractions, and names are looked up.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
-from fnmatch import fnmatchcase
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -19,8 +18,8 @@ import numpy as np
 
 from .. import layers as layer_types
 from .. import rules as rule_types
-from .._support.untrusted import UNREADABLE, read_json, reason
-from ..errors import LrprefError, WeightsError, shown, unknown
+from .._support.untrusted import UNREADABLE, reason
+from ..errors import LrprefError, WeightsError, unknown
 from ..layers import BatchNorm, Layer
 from ..network import Network
 from ..rational.conversion import exact
@@ -28,13 +27,10 @@ from ..rules import Rule
 from .table import lrp_cases
 
 FIXTURES = lrp_cases.DATA
-FORMAT = "lrp-cases/1"
-KINDS = ("relevance", "relation", "not-offered")
+FORMAT = lrp_cases.FORMAT
 
-_NUMBER = re.compile(r"-?[0-9]{1,1000}(/[0-9]{1,1000})?")
-_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]*")
 _ABOUT = ("id", "number", "title", "citation", "kind", "derivation", "revision")
-_MORE = ("target", "tolerance", "check", "arguments", "reason", "absent")
+_MORE = ("clauses", "target", "tolerance", "check", "arguments", "reason", "absent")
 
 
 class CaseError(WeightsError):
@@ -56,8 +52,11 @@ class Case:
     citation : str
         Who is known to answer otherwise.
     kind : str
-        "relevance": `expected` is the relevance of the input. "relation": the law `check` must hold (see `laws`).
+        "relevance": `expected` is the relevance of the input. "relation": the law `check` must hold between the
+        answers to several questions, or for what a call does besides answering (see `laws`).
         "not-offered": there is nothing to compute, for the `reason` given.
+    clauses : sequence of str
+        The clauses of the specification that the case rests on: "9.1", or "6.5a" for an answer to a question.
     network : Network
         The network; None if there is nothing to compute. An adapter never receives such a case.
     input : array, shape (N, ...)
@@ -103,6 +102,7 @@ class Case:
     title: str
     citation: str
     kind: str
+    clauses: Sequence[str] = ()
     network: Network = None  # type: ignore[assignment]
     input: np.ndarray = None  # type: ignore[assignment]
     seed: np.ndarray | str | float = "logit"
@@ -145,11 +145,23 @@ class Case:
             If the data is not a consistent case of this format.
         """
         try:
+            with reported():
+                lrp_cases.check_case(data)
             return replace(cls._built(data, floats), table=table)
         except CaseError:
             raise
         except (LrprefError, *UNREADABLE) as error:
             raise CaseError(f"case {str(data.get('id'))[:40]!r} cannot be built: {reason(error)}") from error
+
+    def question(self, name: str) -> Case:
+        """Return a question of a relation, by its name: a case without an expected value."""
+        data = lrp_cases.question(self.data, name)
+        about = {key: self.data[key] for key in _ABOUT}
+        asked = self._built(about | {key: data[key] for key in data if key not in ("id", "precision")}, floats)
+        if data["precision"] == "float32":
+            low = np.float32
+            asked = replace(asked, network=asked.network.astype(low), input=asked.input.astype(low))
+        return replace(asked, tolerance=self.tolerance, data={}, table=self.table)
 
     def in_fractions(self) -> Case:
         """Return the case in exact numbers, without the head, for `lrpref.explain`."""
@@ -166,11 +178,8 @@ class Case:
     def _built(cls, data: Mapping[str, Any], numbers: Any) -> Case:
         """The case, with its arrays built by `numbers`."""
         found: dict[str, Any] = {key: data[key] for key in (*_ABOUT, *_MORE) if key in data}
-        _check_about(data)
         if "network" in data:
             found["network"] = _network(data["network"], numbers)
-        if wrong := [key for key in _ARRAYS if not isinstance(data.get(key, []), list)]:
-            raise CaseError(f"case {data['id']!r}: {wrong[0]} must be a list of numbers, got {shown(data[wrong[0]])}")
         for key in (*_ARRAYS, "seed"):
             if key in data:
                 found[key] = numbers(data[key]) if isinstance(data[key], list) else data[key]
@@ -196,24 +205,17 @@ _COLUMNS = {"policy": "dropped"}
 
 def fractions(data: Any) -> np.ndarray:
     """Nested lists of text such as "-1/3", as an object array of fractions; raises CaseError for anything else."""
-    if not isinstance(data, list):
-        raise CaseError(f"expected nested lists of numbers as text, got {data!r}")
-    listed = np.asarray(data, dtype=object)
-    values = np.empty(listed.shape, dtype=object)
-    for index, value in np.ndenumerate(listed):
-        if not (isinstance(value, str) and _NUMBER.fullmatch(value)):
-            raise CaseError(f'expected integers and fractions as text, such as "-1/3", got {str(value)[:40]!r}')
-        numerator, _, denominator = value.partition("/")
-        if denominator and int(denominator) == 0:
-            raise CaseError(f"a fraction must not have the denominator zero, got {value[:40]!r}")
-        values[index] = Fraction(int(numerator), int(denominator or 1))
-    return values
+    return _array(data, Fraction, object)
 
 
 def floats(data: Any) -> np.ndarray:
     """The numbers of `fractions`, each rounded once to float64."""
-    found = fractions(data)
-    return np.array([float(v) for v in found.reshape(-1)]).reshape(found.shape)
+    return _array(data, float, np.float64)
+
+
+def _array(data: Any, kind: Callable[[Fraction], Any], dtype: Any) -> np.ndarray:
+    with reported():
+        return np.array(lrp_cases.numbers(data, kind), dtype=dtype)
 
 
 # ---- networks and rules ----------------------------------------------------------------------------------------
@@ -249,46 +251,17 @@ def make_rule(spec: Mapping[str, Any], numbers: Any = floats) -> Rule:
 # ---- checks ----------------------------------------------------------------------------------------------------
 
 
-def _check_about(data: Mapping[str, Any]) -> None:
-    """Raise CaseError unless all required fields are present and valid, and no field is unknown."""
-    known = {f.name for f in fields(Case)} - {"table", "data"} | {"format"}
-    if strange := set(data) - known:
-        raise CaseError(f"case {data.get('id')!r} has unknown fields: {sorted(strange)}")
-    if data.get("format") != FORMAT:
-        raise CaseError(f"case {data.get('id')!r} has format {data.get('format')!r}; this version reads {FORMAT!r}")
-    if missing := [key for key in _ABOUT if key not in data]:
-        raise CaseError(f"case {data.get('id')!r} lacks {', '.join(missing)}")
-    types = {"title": str, "citation": str, "number": int, "revision": int}
-    if wrong := [key for key, kind in types.items() if not isinstance(data[key], kind)]:
-        raise CaseError(f"case {data['id']!r}: {wrong[0]} must be {types[wrong[0]].__name__}, got {data[wrong[0]]!r}")
-    if not (isinstance(data["id"], str) and _ID.fullmatch(data["id"])):
-        raise CaseError(f"an id must consist of letters, digits and hyphens, got {data['id']!r}")
-    if data["kind"] not in KINDS:
-        raise CaseError(f"case {data['id']!r} has kind {data['kind']!r}; expected one of {', '.join(KINDS)}")
-
-
 def _check(case: Case) -> None:
-    """Raise CaseError if the case is inconsistent."""
-    if case.kind == "relation" and not case.check:
-        raise CaseError(f"case {case.id!r} is a relation and needs a check")
-    if case.kind != "relevance":
-        return
-    if not {"network", "input", "expected"} <= set(case.data):
-        raise CaseError(f"case {case.id!r} needs a network, an input and the expected relevance")
-    if case.expected is not None and case.input.shape != case.expected.shape:
-        raise CaseError(
-            f"case {case.id!r} has an input of shape {case.input.shape} but relevance of shape {case.expected.shape}"
-        )
-    if isinstance(case.seed, np.ndarray) is not (case.target is None):
-        raise CaseError(f"case {case.id!r}: a seed array excludes a target, every other seed needs one")
-    if strange := {*case.rules, *case.at} - {*case.network.names, "input"}:
+    """Raise CaseError if rules or relevance belong to nodes that the network lacks."""
+    nodes = {*case.network.names, "input"} if "network" in case.data else set()
+    if nodes and (strange := {*case.rules, *case.at} - nodes):
         raise CaseError(f"case {case.id!r} refers to nodes that its network lacks: {sorted(strange)}")
 
 
 # ---- files -----------------------------------------------------------------------------------------------------
 
 
-def load_cases(folder: str | Path | None = None, only: str | None = None) -> list[Case]:
+def load_cases(folder: str | Path | None = None, only: str | None = None, *, profile: str | None = None) -> list[Case]:
     """Read a table of cases.
 
     Parameters
@@ -297,6 +270,8 @@ def load_cases(folder: str | Path | None = None, only: str | None = None) -> lis
         The folder of the table; None for the cases that come with lrpref.
     only : str or None
         A pattern that ids must match ("ab-*"), or the number of a question ("40"); None for all cases.
+    profile : str or None
+        The name of a profile ("core"); None for all cases.
 
     Returns
     -------
@@ -308,7 +283,7 @@ def load_cases(folder: str | Path | None = None, only: str | None = None) -> lis
     CaseError
         If a file is damaged or has another format.
     UnknownNameError
-        If `only` matches no case.
+        If `only` matches no case, or there is no such profile.
 
     Examples
     --------
@@ -316,45 +291,26 @@ def load_cases(folder: str | Path | None = None, only: str | None = None) -> lis
     ['gamma-linear', 'gamma-linear-generalised']
     """
     folder = FIXTURES if folder is None else Path(folder)
-    index = _index(folder)
-    wanted = [name for name in index["cases"] if only is None or only.isdecimal() or fnmatchcase(name, only)]
-    cases = [_load(folder, name, index["version"]) for name in wanted]
-    chosen = [case for case in cases if only is None or fnmatchcase(case.id, only) or str(case.number) == only]
-    if only is not None and not chosen:
-        raise unknown("case", only, index["cases"])
-    return chosen
+    with reported():
+        table = lrp_cases.load_index(folder)["version"]
+        found = lrp_cases.load(folder, only, profile)
+    return [_load(folder, data, table) for data in found]
 
 
-def _index(folder: Path) -> Mapping[str, Any]:
-    """The table's index: format, version, and the ids in order."""
-    index = _json(folder / "index.json")
-    if index.get("format") != FORMAT:
-        raise CaseError(f"{folder}: the index has format {index.get('format')!r}; this version reads {FORMAT!r}")
-    ids = index.get("cases")
-    if not isinstance(ids, list) or not all(isinstance(i, str) and _ID.fullmatch(i) for i in ids):
-        raise CaseError(f"{folder}: 'cases' must be a list of ids")
-    if len(set(ids)) != len(ids) or not isinstance(index.get("version"), str):
-        raise CaseError(f"{folder}: the index contains an id twice, or no version")
-    return index
-
-
-def _load(folder: Path, name: str, version: str) -> Case:
-    path = folder / "cases" / f"{name}.json"
+@contextmanager
+def reported() -> Iterator[None]:
+    """Raise the errors of lrp_cases as lrpref's own."""
     try:
-        case = Case.from_data(_json(path), version)
+        yield
+    except lrp_cases.UnknownNameError as error:
+        raise unknown(error.kind, error.name, error.known) from error
+    except lrp_cases.CasesError as error:
+        raise CaseError(str(error)) from error
+
+
+def _load(folder: Path, data: Mapping[str, Any], table: str) -> Case:
+    """Build a case; errors name its file."""
+    try:
+        return Case.from_data(data, table)
     except CaseError as error:
-        raise CaseError(f"{path}: {error}") from error
-    if case.id != name:
-        raise CaseError(f"{path} contains the case {case.id!r}")
-    return case
-
-
-def _json(path: Path) -> Mapping[str, Any]:
-    """Read a JSON object from a file; raises CaseError."""
-    try:
-        data = read_json(path)
-    except (OSError, ValueError) as error:
-        raise CaseError(f"{path} cannot be read as JSON: {error}") from error
-    if not isinstance(data, dict):
-        raise CaseError(f"{path} contains a {type(data).__name__}; expected a JSON object")
-    return data
+        raise CaseError(f"{folder / 'cases' / data['id']}.json: {error}") from error

@@ -1,9 +1,8 @@
-"""The laws that cases of kind "relation" name under `check`.
+"""The laws that only an adapter can be asked about: what a call leaves behind, what is refused, what `fuse` returns.
 
-A law asks an adapter several questions, which are cases that differ in their network, input, seed or rules, and yields
-pairs of an answer and the value that it must equal. The laws of any explainer are defined in `lrpref.testing.laws`, and
-applied to an adapter here. lrpref rewrites the networks and runs them forward; only the adapter's relevance is judged.
-Laws about lrpref itself are not offered by any other library.
+The other laws that cases of kind "relation" name under `check` are data: questions, and comparisons of their answers,
+which `lrp_cases.relations` evaluates. A law here yields pairs of a value and what it must equal. Laws about lrpref
+itself are not offered by any other library.
 """
 
 from __future__ import annotations
@@ -18,9 +17,8 @@ from ..backend import to_numpy
 from ..composites import Relative
 from ..errors import ParameterError, RuleError
 from ..fusion import fuse, fusion_plan
-from ..layers import BatchNorm, Dense, DiagonalLayer, Scale, Softmax
-from ..network import Network
-from ..rules import Flat, Pass
+from ..layers import BatchNorm, DiagonalLayer
+from ..rules import Flat
 from ..testing import laws as testing
 from ..testing.laws import Pair, holds, near
 from .adapter import Adapter, NotOffered
@@ -37,36 +35,7 @@ def _of_input(adapter: Adapter, case: Case, **changes: Any) -> Callable[[np.ndar
     return lambda x: adapter.explain(question(case, input=x, **changes))
 
 
-# ---- laws of any library ---------------------------------------------------------------------------------------
-
-
-def batch_independence(adapter: Adapter, case: Case) -> Iterator[Pair]:
-    """The map of a batch consists of the maps of its samples."""
-    limit = case.tolerance * (1 + abs(adapter.explain(question(case))))
-    yield from testing.check_batch_independence.pairs(_of_input(adapter, case), case.input, tolerance=limit)
-
-
-def seeds_are_factors(adapter: Adapter, case: Case) -> Iterator[Pair]:
-    """Maps with the seeds "one", "logit", "probability" and -1 differ by that factor, among the seeds offered."""
-    logits = to_numpy(case.network.without_head().forward(case.input))
-    probability = to_numpy((case.network.head or Softmax()).forward(logits))[:, case.target]
-    factors: dict[str | float, np.ndarray] = {
-        "one": np.ones(len(logits)), "logit": logits[:, case.target], "probability": probability,
-        -1: -np.ones(len(logits)),
-    }  # fmt: skip
-    maps: dict[str | float, np.ndarray] = {}
-    refused = []
-    for seed in factors:
-        try:
-            maps[seed] = adapter.explain(question(case, seed=seed))
-        except NotOffered as reason:
-            refused.append(f"seed {seed}: {reason}")
-    if len(maps) < 2:
-        raise NotOffered(refused[0])
-    (base, first), *others = maps.items()
-    for seed, found in others:
-        factor = (factors[seed] / factors[base]).reshape(-1, *(1,) * (first.ndim - 1))
-        yield near(f"seed {seed} against seed {base}", found, factor * first, case.tolerance)
+# ---- a law of any library -------------------------------------------------------------------------------------
 
 
 def leaves_no_trace(adapter: Adapter, case: Case) -> Iterator[Pair]:
@@ -83,79 +52,6 @@ def leaves_no_trace(adapter: Adapter, case: Case) -> Iterator[Pair]:
     yield holds("the network has the same parameters", parameters == set(case.network.parameters))
     now = [sorted(vars(layer)) for _, layer, _ in case.network.nodes]
     yield holds("every layer has the same attributes", now == attributes)
-
-
-def epsilon_absorption(adapter: Adapter, case: Case, epsilon: float) -> Iterator[Pair]:
-    """sum_i R_i = sum_j R_j (z_j - b_j) / (z_j + epsilon sgn z_j), at every Dense layer of a chain.
-
-    The relevance inside the network is that of the input of the rest of the chain, explained as a separate network.
-    """
-    z = {node: to_numpy(array) for node, array in case.network.activations(case.input).items()}
-    for place, (node, layer, (source,)) in enumerate(case.network.nodes):
-        if isinstance(layer, Dense):
-            below = _explain_rest(adapter, case, place, z[source])
-            above = _explain_rest(adapter, case, place + 1, z[node])
-            kept = (z[node] - layer.bias) / (z[node] + epsilon * np.where(z[node] >= 0, 1, -1))
-            yield near(node, below.sum(axis=1), (above * kept).sum(axis=1), case.tolerance)
-
-
-def _explain_rest(adapter: Adapter, case: Case, place: int, x: np.ndarray) -> np.ndarray:
-    """Relevance of the input of the chain from a place on; past the end, the relevance at the output."""
-    rest = case.network.nodes[place:]
-    if not rest:
-        return np.where(np.arange(x.shape[1]) == case.target, x, 0.0)
-    chain = Network.sequential(*(node.layer for node in rest), names=[node.name for node in rest])
-    rules = {name: rule for name, rule in case.rules.items() if name in chain.names}
-    return adapter.explain(question(case, network=chain, input=x, rules=rules))
-
-
-def float32_precision(adapter: Adapter, case: Case, bound: float) -> Iterator[Pair]:
-    """A map in float32 equals the map in float64, to `bound` times its largest entry."""
-    low = question(case, network=case.network.astype(np.float32), input=case.input.astype(np.float32))
-    high = adapter.explain(question(case))
-    largest = np.abs(high).max()
-    yield near("float32 against float64", adapter.explain(low) / largest, high / largest, bound)
-
-
-def constants_cancel(adapter: Adapter, case: Case, node: str, constant: str) -> Iterator[Pair]:
-    """A positive factor on all weights of a layer of a chain without biases does not change the rescaled map."""
-    (factor,) = floats([constant])
-    scaled = case.network.replace(node, case.network[node].map_arrays(lambda a: factor * a))
-    limit = case.tolerance * (1 + abs(adapter.explain(question(case))))
-    yield from testing.check_scale_covariance.pairs(
-        _of_input(adapter, case), _of_input(adapter, case, network=scaled), case.input, tolerance=limit
-    )
-
-
-# ---- laws of fusion, for any library -----------------------------------------------------------------------------
-
-
-def identity_passed(adapter: Adapter, case: Case) -> Iterator[Pair]:
-    """The map of a fused network does not change with an identity under Pass after the folded convolution."""
-    fused = fuse(case.network)
-    channels = fused["conv"].weight.shape[0]  # type: ignore[attr-defined]
-    longer = fused.insert_after("conv", "one", Scale(np.ones(channels)))
-    one = adapter.explain(question(case, network=fused))
-    other = adapter.explain(question(case, network=longer, rules={**case.rules, "one": Pass()}))
-    yield near("with an identity instead of the BatchNorm", other, one, case.tolerance)
-
-
-def zero_rule_unfused(adapter: Adapter, case: Case) -> Iterator[Pair]:
-    """LRP-0 on the fused network equals LRP-0 on the unfused one with the BatchNorm under LRP-0."""
-
-    def explain(net: Network, x: np.ndarray) -> np.ndarray:
-        rules = {name: rule for name, rule in case.rules.items() if name in net.names}
-        return adapter.explain(question(case, network=net, input=x, rules=rules))
-
-    limit = case.tolerance * (1 + abs(explain(case.network, case.input)))
-    yield from testing.check_fold.pairs(explain, case.network, case.input, tolerance=limit)
-
-
-def differs_from_passed(adapter: Adapter, case: Case) -> Iterator[Pair]:
-    """A fused map differs from the map with BatchNorm under Pass, by more than 1% of its largest entry."""
-    fused = adapter.explain(question(case, network=fuse(case.network)))
-    passed = adapter.explain(question(case, rules={**case.rules, "bn": Pass()}))
-    yield holds("the fused map differs from the passed one", np.abs(fused - passed).max() > 0.01 * np.abs(fused).max())
 
 
 # ---- laws about lrpref itself -------------------------------------------------------------------------------------
@@ -228,10 +124,6 @@ def _raises(kind: type[Exception], call: Callable[[], object]) -> bool:
 Law = Callable[..., Iterator[Pair]]
 LAWS: Mapping[str, Law] = {
     law.__name__: law
-    for law in (
-        batch_independence, seeds_are_factors, leaves_no_trace, epsilon_absorption, float32_precision,
-        constants_cancel, identity_passed, zero_rule_unfused, differs_from_passed, rule_is_refused,
-        relative_refuses_batchnorm, fused_forward, convolution_unchanged,
-    )
-}  # fmt: skip
+    for law in (leaves_no_trace, rule_is_refused, relative_refuses_batchnorm, fused_forward, convolution_unchanged)
+}
 """Every law by the name that cases use."""

@@ -18,6 +18,7 @@ from .._support.version import __version__
 from ..rational.conversion import to_float
 from .case import Case
 from .suite import Report, Result
+from .table import lrp_cases
 
 MEANING = {
     "agrees": "the expected value, to the case's tolerance",
@@ -34,10 +35,27 @@ SHOWN = ("differs", "error", "convention")
 WIDTH = 110
 
 
-def as_text(report: Report) -> str:
-    """Return the report for a terminal: counts, then differences and errors, then what is not offered, by reason."""
+def as_text(report: Report, known: Any = None) -> str:
+    """Return the report for a terminal: counts and scores, differences and errors, and what is not offered, by reason.
+
+    Parameters
+    ----------
+    report : Report
+        The report.
+    known : lrp_cases.Known, optional
+        The known differences; the text then says how the report differs from them.
+
+    Returns
+    -------
+    str
+        The text.
+    """
     lines = [_title(report), ""]
     lines += [f"{count:6}  {verdict:12} {MEANING[verdict]}" for verdict, count in report.counts.items()]
+    lines += ["", *lrp_cases.score_lines(_scores(report))]
+    if known is not None:
+        settled = lrp_cases.settle(report.verdicts, known)
+        lines += ["", *lrp_cases.settled_lines(settled, known, report.version)]
     for verdict in SHOWN:
         for reason, found in _by_reason(report, verdict).items():
             lines += ["", _fold(f"{verdict} ({len(found)}): {reason}", 4)]
@@ -51,6 +69,7 @@ def as_markdown(report: Report) -> str:
     """Return the report as Markdown, with a table for each verdict."""
     lines = [f"# {_plain(_title(report))}", "", "| verdict | cases | meaning |", "|---|---:|---|"]
     lines += [f"| {verdict} | {count} | {MEANING[verdict]} |" for verdict, count in report.counts.items()]
+    lines += ["", *(f"| {' | '.join(row)} |" for row in lrp_cases.score_rows(_scores(report), markdown=True))]
     for verdict in (*SHOWN, "not-offered", "agrees"):
         found = report.of(verdict)
         if not found:
@@ -72,7 +91,7 @@ def as_markdown(report: Report) -> str:
 def as_json(report: Report) -> str:
     """Return the report as JSON.
 
-        {"library", "version", "lrpref", "table", "verdicts", "cases": [{"id", "verdict", ...}, ...]}
+        {"library", "version", "lrpref", "table", "verdicts", "profiles", "cases": [{"id", "verdict", ...}, ...]}
 
     NaN and infinities in arrays are text, because JSON lacks them. Missing numbers are null.
 
@@ -87,9 +106,27 @@ def as_json(report: Report) -> str:
         One line per case.
     """
     about = {"library": report.library, "version": report.version, "lrpref": __version__, "table": report.table}
-    head = json.dumps({**about, "verdicts": report.counts}, indent=1)[:-2]
+    profiles = lrp_cases.profile_data(_scores(report))
+    head = json.dumps({**about, "verdicts": report.counts, "profiles": profiles}, indent=1)[:-2]
     cases = ",\n".join(json.dumps(_data(result), allow_nan=False) for result in report.results)
     return f'{head},\n "cases": [\n{cases}\n ]\n}}\n'
+
+
+def as_badge(report: Report, profile: str = "", known: Any = None) -> str:
+    """Return a badge for an endpoint of shields.io, as JSON."""
+    return json.dumps(lrp_cases.badge(report.verdicts, profile, known)) + "\n"
+
+
+def as_draft(report: Report) -> str:
+    """Return a draft of the library's known differences, as JSON: every answer that is not the expected one."""
+    reasons = {result.case.id: _drafted(result) for verdict in SHOWN for result in report.of(verdict)}
+    return json.dumps(lrp_cases.draft(report.library, report.version, reasons), indent=1) + "\n"
+
+
+def _drafted(result: Result) -> str:
+    """What a draft says about an answer that is not the expected one."""
+    expected, got, _ = _shown(result)
+    return f"{got} instead of {expected}; {result.reason}" if got else result.reason
 
 
 def as_list(cases: Sequence[Case]) -> str:
@@ -115,6 +152,11 @@ FORMS: Mapping[str, Callable[[Report], str]] = {"json": as_json, "markdown": as_
 def _title(report: Report) -> str:
     """The library and the table."""
     return f"{report.library} {report.version} on {len(report.results)} cases of table {report.table or '(none)'}"
+
+
+def _scores(report: Report) -> Any:
+    """The score in each profile of the table that comes with lrpref."""
+    return lrp_cases.scores(report.verdicts, lrp_cases.load_profiles())
 
 
 def _by_reason(report: Report, verdict: str) -> dict[str, list[Result]]:

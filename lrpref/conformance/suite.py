@@ -15,18 +15,20 @@ from __future__ import annotations
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from ..arithmetic import is_exact
 from ..errors import unknown
 from ..testing.laws import Pair, near
-from .adapter import Adapter, NotOffered
+from .adapter import Adapter
 from .case import Case, load_cases
 from .laws import LAWS
+from .table import lrp_cases
 
-VERDICTS = ("agrees", "differs", "convention", "not-offered", "error")
+VERDICTS = lrp_cases.VERDICTS
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,6 +89,11 @@ class Report:
         return {verdict: found[verdict] for verdict in VERDICTS}
 
     @property
+    def verdicts(self) -> dict[str, str]:
+        """The verdict on each case, by its id."""
+        return {result.case.id: result.verdict for result in self.results}
+
+    @property
     def passed(self) -> bool:
         """Whether no case differs and none failed with an error."""
         return not self.counts["differs"] and not self.counts["error"]
@@ -145,59 +152,49 @@ def judge(adapter: Adapter, case: Case) -> Result:
     Result
         The verdict.
     """
-    if case.kind == "not-offered":
-        return Result(case, "not-offered", f"no expected value, because lrpref cannot compute it ({case.reason})")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            result = _furthest(case, list(_pairs(adapter, case)))
-            if result.verdict == "agrees":
-                return result
-            promise = adapter.promise(case)
-    except NotOffered as reason:
-        return Result(case, "not-offered", str(reason))
-    except Exception as error:
-        return Result(case, "error", f"{type(error).__name__}: {error}")
-    if promise is None:
-        return replace(result, verdict="convention", reason="the documentation promises no value")
-    return replace(result, reason=promise)
+    about = {"id": case.id, "kind": case.kind, "reason": case.reason}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found = lrp_cases.judge(about, lambda: _pairs(adapter, case), lambda: adapter.promise(case))
+    expected, got = (None if side is None else np.asarray(side) for side in (found.expected, found.got))
+    return Result(case, found.verdict, found.reason, found.what, expected, got, found.error, found.relative)
 
 
-def _pairs(adapter: Adapter, case: Case) -> Iterator[Pair]:
-    """The answers of the adapter, paired with the expected values."""
-    if case.kind == "relation":
+def _pairs(adapter: Adapter, case: Case) -> Iterator[lrp_cases.Pair]:
+    """The answers of the adapter, paired with the values that they must equal."""
+    if case.kind == "relation" and "questions" not in case.data:
         if case.check not in LAWS:
             raise unknown("law", case.check, LAWS)
-        yield from LAWS[str(case.check)](adapter, case, **case.arguments)
+        yield from map(_listed, LAWS[str(case.check)](adapter, case, **case.arguments))
+        return
+    if case.kind == "relation":
+        yield from lrp_cases.pairs(case.data, lambda name: _answer(adapter, case.question(name)))
         return
     got = np.asarray(adapter.explain(case))
     truth = case.in_fractions() if is_exact(got) else case
-    yield near("relevance", got, truth.expected, case.tolerance)
+    yield _listed(near("relevance", got, truth.expected, case.tolerance))
     details = getattr(adapter, "details", None)
     answers = {} if details is None else details(case)
     for name, expected in truth.details().items():
         if name in answers:
-            yield near(name, answers[name], expected, case.tolerance)
+            yield _listed(near(name, answers[name], expected, case.tolerance))
 
 
-def _furthest(case: Case, pairs: Sequence[Pair]) -> Result:
-    """The result of the comparison that is furthest off: "agrees", or "differs" before promises are considered."""
-    found = [_compare(case, pair) for pair in pairs]
-    return max(found, key=lambda result: (result.verdict != "agrees", np.nan_to_num(result.relative, nan=np.inf)))
+def _answer(adapter: Adapter, question: Case) -> Any:
+    """The relevance that an adapter returns, as nested lists."""
+    return _real("relevance", adapter.explain(question)).tolist()
 
 
-def _compare(case: Case, pair: Pair) -> Result:
-    """Compare one pair; raises TypeError or ValueError unless the answer is a real array of the expected shape."""
-    got, expected = np.asarray(pair.got), np.asarray(pair.expected)
-    if got.shape != expected.shape:
-        raise ValueError(f"{pair.what} has shape {got.shape}, expected {expected.shape}")
+def _listed(pair: Pair) -> lrp_cases.Pair:
+    """A pair of arrays as nested lists. Exact numbers must be equal."""
+    got, expected = _real(pair.what, pair.got), np.asarray(pair.expected)
+    allowed = np.broadcast_to(0 if got.dtype == object else pair.allowed, expected.shape)
+    return lrp_cases.Pair(pair.what, got.tolist(), expected.tolist(), allowed.reshape(-1).tolist())
+
+
+def _real(what: str, answer: Any) -> np.ndarray:
+    """An answer as an array of real or exact numbers; raises TypeError."""
+    got = np.asarray(answer)
     if got.dtype != object and got.dtype.kind not in "biuf":
-        raise TypeError(f"{pair.what} has number type {got.dtype}; expected real numbers")
-    limit = 0 if got.dtype == object else pair.allowed  # exact numbers must be equal
-    with np.errstate(all="ignore"):
-        off, allowed = abs(got - expected), np.broadcast_to(np.asarray(limit), expected.shape)
-        agrees = bool(np.all(off <= allowed))
-        off, allowed = off.astype(np.float64), allowed.astype(np.float64)
-        relative = np.where(off == 0, 0.0, off / allowed)
-    largest, furthest = (float(np.max(x, initial=0.0)) for x in (off, relative))
-    return Result(case, "agrees" if agrees else "differs", "", pair.what, expected, got, largest, furthest)
+        raise TypeError(f"{what} has number type {got.dtype}; expected real numbers")
+    return got.astype(np.int8) if got.dtype == bool else got

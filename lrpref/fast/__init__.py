@@ -1,12 +1,15 @@
 """The fast engine: the same relevance as `lrpref.trace`, computed in another order.
 
     algebra.py   what is left out of a rule, and what is computed once
-    store.py     memory that is reused from call to call
-    workers.py   threads, and their buffers
-    kernels.py   products cut into blocks, and the direct form of a convolution
-    winograd.py  the forms for 3x3 kernels
+    memory.py    the arrays of a plan, whose places are used again
+    program.py   a pass as a list of calls, recorded once and run as often as wanted
+    threads.py   the threads of a call
+    blocks.py    how the work on images is cut
+    kernels.py   convolutions as matrix products
+    winograd.py  the form for 3x3 kernels with fewer multiplications
     steps/       one layer forward, and its relevance back
     build.py     which step computes which layer
+    plan.py      the pass through inputs of one shape
     prepared.py  a network made of steps
 
 You do not need it to understand LRP: `lrpref.layers`, `lrpref.engine` and `lrpref.walk` contain the whole method, and

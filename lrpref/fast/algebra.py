@@ -24,7 +24,7 @@ The formulas of rules are not repeated here: ratios, shares and denominators com
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any
@@ -35,6 +35,8 @@ from .. import layers
 from ..backend import Array, array_namespace
 from ..engine import Map, Ratio, Rule, Term, divide, identity, magnitude, negative, one, positive, square
 from ..rules import AlphaBeta, Epsilon, Gamma, Zero
+from .memory import Buffer
+from .program import Lane
 
 # ---- what is known of layers and rules -------------------------------------------------------------------------
 
@@ -153,14 +155,11 @@ class Denominator(Enum):
 
     UNKNOWN = "nothing is certain: the rule's own code computes the quotient"
     ABOVE_OUTPUT = "z' >= y >= 0"
+    SUM_ABOVE_OUTPUT = "z' >= y >= 0, and z' is a sum of terms >= 0"
     NONNEGATIVE = "z' >= 0"
     NONPOSITIVE = "z' <= 0"
     POSITIVE_BRANCH = "the ratio redistributes units with y >= 0 only, and there z' >= y"
     NEGATIVE_BRANCH = "the ratio redistributes units with y < 0 only, and there z' <= y"
-
-
-SAFE = (Denominator.ABOVE_OUTPUT, Denominator.NONNEGATIVE, Denominator.NONPOSITIVE)
-"""What must be certain of every denominator if nearly empty ones are to be found by the size of |q|."""
 
 
 @dataclass(frozen=True)
@@ -203,9 +202,8 @@ class Recipe:
     bounded : bool
         Whether |q| cannot exceed the coefficient. A rounding error in z' then moves no more relevance than a rounding
         error. Winograd's convolutions, whose errors are relative to a whole tile, are used only where this holds:
-        elsewhere s may be as large as R / epsilon at one unit and small at its neighbours.
-    separable : bool
-        Whether units with a large |q| can be recognised, and computed one by one (`lrpref.fast.steps.nearly_empty`).
+        elsewhere s may be as large as R / epsilon at one unit and small at its neighbours, as in alpha-beta, whose
+        negative part may be almost empty.
     scale : float
         See `output`.
     """
@@ -217,7 +215,6 @@ class Recipe:
     rule: Rule
     epsilon: float
     bounded: bool
-    separable: bool
     scale: float = 1
 
     @property
@@ -255,15 +252,15 @@ class Surroundings:
     bias_varies: bool = False
 
 
-def recipe(rule: Rule, w: Array, b: Array | None, at: Surroundings) -> Recipe:
-    """Reduce a rule, for which `unitwise` holds, on a layer of weight `w` and bias `b`."""
+def recipe(rule: Rule, mapped: Mapped, at: Surroundings) -> Recipe:
+    """Reduce a rule, for which `unitwise` holds, on a layer of these weights and biases."""
     if at.nonnegative and at.rectified and at.carried:
         rule = for_rectified(rule)
     ratios = on_nonnegative(rule.ratios()) if at.nonnegative else rule.ratios()
     parts, maps = [ratio.terms for ratio in ratios], maps_read([term for ratio in ratios for term in ratio.terms])
-    own, epsilon = own_terms(maps), stabilizer_of(rule, w)
+    own, epsilon = own_terms(maps), stabilizer_of(rule, mapped.w)
     both_branches = _is_generalised_gamma(rule) and at.nonnegative and at.carried and epsilon > 0
-    denominators = [_denominator(rule, epsilon, terms, w, b, at) for terms in parts]
+    denominators = [_denominator(rule, epsilon, terms, mapped, at) for terms in parts]
     first, scale = 0, 1.0
     if both_branches:  # (z + gamma z+) + (z + gamma z-) = (2 + gamma) z
         output: tuple[int, ...] = (0, 1)
@@ -279,11 +276,9 @@ def recipe(rule: Rule, w: Array, b: Array | None, at: Surroundings) -> Recipe:
         Quotient(first + k, ratio.coefficient, denominator)
         for k, (ratio, denominator) in enumerate(zip(ratios, denominators, strict=True))
     )
-    known = at.carried and maps == (identity,)
-    above = all(denominator is Denominator.ABOVE_OUTPUT for denominator in denominators)
-    bounded = known and (_bounds_itself(rule) or above)
-    separable = known and all(denominator in SAFE for denominator in denominators)
-    return Recipe(maps, tuple(parts), output, quotients, rule, epsilon, bounded, separable, scale)
+    above = all(denominator in (Denominator.ABOVE_OUTPUT, Denominator.SUM_ABOVE_OUTPUT) for denominator in denominators)
+    bounded = at.carried and maps == (identity,) and (_bounds_itself(rule) or above)
+    return Recipe(maps, tuple(parts), output, quotients, rule, epsilon, bounded, scale)
 
 
 def _is_generalised_gamma(rule: Rule) -> bool:
@@ -306,9 +301,7 @@ MAP_SIGNS: dict[Map, int] = {positive: 1, magnitude: 1, square: 1, one: 1, negat
 """The sign of a map's result, if it has only one."""
 
 
-def _denominator(
-    rule: Rule, epsilon: float, terms: tuple[Term, ...], w: Array, b: Array | None, at: Surroundings
-) -> Denominator:
+def _denominator(rule: Rule, epsilon: float, terms: tuple[Term, ...], mapped: Mapped, at: Surroundings) -> Denominator:
     """What is certain of the sum of a ratio's terms, by the signs of the weights and biases themselves."""
     if not fixed_shares(rule) or epsilon <= 0:
         return Denominator.UNKNOWN
@@ -320,23 +313,39 @@ def _denominator(
     signs = [term.sign * _input_sign(term.a, at.nonnegative) for term in terms]
     if 0 in signs:
         return Denominator.UNKNOWN
-    weights = [term.w(w) for term in terms]
-    biases = [bias for term in terms if (bias := bias_of([term], b)) is not None]
-    if rectified and not at.bias_varies and _exceeds_own(terms, [*weights, *biases], [w, b]):
+    above = rectified and not at.bias_varies and _exceeds_own(terms, mapped)
+    if _all_have_sign(terms, signs, mapped, 1):
+        return Denominator.SUM_ABOVE_OUTPUT if above else Denominator.NONNEGATIVE
+    if above:
         return Denominator.ABOVE_OUTPUT
-    signed = [*zip(signs, weights, strict=True), *((1, bias) for bias in biases)]
-    if all(_has_sign(values, sign) for sign, values in signed):
-        return Denominator.NONNEGATIVE
-    if all(_has_sign(values, -sign) for sign, values in signed):
-        return Denominator.NONPOSITIVE
-    return Denominator.UNKNOWN
+    return Denominator.NONPOSITIVE if _all_have_sign(terms, signs, mapped, -1) else Denominator.UNKNOWN
 
 
-def _exceeds_own(terms: tuple[Term, ...], mapped: Sequence[Any], own: Sequence[Any]) -> bool:
+def _exceeds_own(terms: tuple[Term, ...], mapped: Mapped) -> bool:
     """Whether a single term on inputs a >= 0 is at least the layer's own z: weight by weight and bias by bias."""
-    alone = len(terms) == 1 and terms[0].a is identity and terms[0].sign == 1
-    own = [values for values in own if values is not None]
-    return alone and len(mapped) == len(own) and all(bool((m >= n).all()) for m, n in zip(mapped, own, strict=True))
+    if len(terms) != 1:
+        return False
+    (term,) = terms
+    if term.a is not identity or term.sign != 1 or (term.b is None and mapped.b is not None):
+        return False
+    return _is_above(term.w, mapped.weight(term.w), mapped.w) and (
+        term.b is None or mapped.b is None or _is_above(term.b, mapped.bias(term.b), mapped.b)
+    )
+
+
+def _is_above(m: Map, values: Array, own: Array) -> bool:
+    """Whether every mapped value is at least the value itself; known of x+ and |x| without looking."""
+    return m in (positive, magnitude) or bool(array_namespace(own).all(values >= own))
+
+
+def _all_have_sign(terms: tuple[Term, ...], signs: Sequence[int], mapped: Mapped, sign: int) -> bool:
+    """Whether every product of every term, and every bias, has this sign or is 0."""
+    weights = all(_has_sign(term.w, mapped.weight(term.w), sign * s) for term, s in zip(terms, signs, strict=True))
+    return weights and all(
+        _has_sign(term.b, mapped.bias(term.b), sign * term.sign)
+        for term in terms
+        if term.b is not None and mapped.b is not None
+    )
 
 
 def _input_sign(map_: Map, nonnegative: bool) -> int:
@@ -345,9 +354,10 @@ def _input_sign(map_: Map, nonnegative: bool) -> int:
     return signs[0] if signs else int(map_ is identity and nonnegative)
 
 
-def _has_sign(values: Array, sign: int) -> bool:
-    """Whether all values times `sign`, +1 or -1, are at least 0."""
-    return bool(array_namespace(values).all(values >= 0 if sign > 0 else values <= 0))
+def _has_sign(m: Map, values: Array, sign: int) -> bool:
+    """Whether all mapped values times `sign`, +1 or -1, are at least 0; of some maps this is known without looking."""
+    known = [own for each, own in MAP_SIGNS.items() if each is m]
+    return sign in known or bool(array_namespace(values).all(values >= 0 if sign > 0 else values <= 0))
 
 
 # ---- sums of terms as products ---------------------------------------------------------------------------------
@@ -368,13 +378,40 @@ def own_terms(maps: Sequence[Map]) -> tuple[Term, ...]:
     return (OWN,) if identity in maps else (Term(positive, b=identity), Term(negative))
 
 
-def weights_of(terms: Sequence[Term], maps: Sequence[Map], w: Array) -> Array:
-    """The weights of a sum of terms, (O, M C, ...): for each of the M maps those of the terms that read it."""
-    xp, blocks = array_namespace(w), []
-    for m in maps:
-        read = [term.w(w) if term.sign == 1 else -term.w(w) for term in terms if term.a == m]
-        blocks.append(sum(read[1:], start=read[0]) if read else xp.zeros_like(w))
-    return blocks[0] if len(blocks) == 1 else xp.concatenate(blocks, axis=1)
+class Mapped:
+    """A layer's weight and bias under the maps of a rule, each computed once.
+
+    Parameters
+    ----------
+    w : array
+        The weight.
+    b : array or None
+        The bias.
+    """
+
+    def __init__(self, w: Array, b: Array | None) -> None:
+        self.w, self.b = w, b
+        self._weights: list[tuple[Map, Array]] = [(identity, w)]
+
+    def weight(self, m: Map) -> Array:
+        """m(w)."""
+        for known, found in self._weights:
+            if known == m:  # compared by ==, because a method of the rule is a new object each time it is read
+                return found
+        self._weights.append((m, m(self.w)))
+        return self._weights[-1][1]
+
+    def bias(self, m: Map) -> Any:
+        """m(b)."""
+        return m(self.b)  # type: ignore[arg-type]  # asked for where there is one
+
+    def weights_of(self, terms: Sequence[Term], maps: Sequence[Map]) -> Array:
+        """The weights of a sum of terms, (O, M C, ...): for each of the M maps those of the terms that read it."""
+        xp, blocks = array_namespace(self.w), []
+        for m in maps:
+            read = [self.weight(term.w) if term.sign == 1 else -self.weight(term.w) for term in terms if term.a == m]
+            blocks.append(sum(read[1:], start=read[0]) if read else xp.zeros_like(self.w))
+        return blocks[0] if len(blocks) == 1 else xp.concatenate(blocks, axis=1)
 
 
 def bias_of(terms: Sequence[Term], b: Array | None) -> Array | None:
@@ -386,36 +423,62 @@ def bias_of(terms: Sequence[Term], b: Array | None) -> Array | None:
 # ---- quotients -------------------------------------------------------------------------------------------------
 
 
-def write_quotient(recipe: Recipe, k: int, parts: Sequence[Array], z: Array, y: Array, out: Array) -> None:
-    """Write q of ratio k, (share of y) / stabilize(z'), to `out`. `parts` serve as scratch.
+def record_quotient(
+    lane: Lane,
+    recipe: Recipe,
+    k: int,
+    parts: Mapping[int, Buffer] | Sequence[Buffer],
+    z: Buffer,
+    y: Buffer,
+    out: Buffer,
+    exact: bool,
+    lifted: bool,
+) -> None:
+    """Record q of ratio k, (share of y) / stabilize(z'), to `out`, which may be z' itself. `parts` serve as scratch.
 
     Where the sign of z' is certain this is `plain_quotient` with its cases decided beforehand; the tests compare the
-    two. z' is first moved to the side where it must be, since rounding may have moved it out.
+    two. z' is first moved to the side where it must be, since rounding may have moved it out; not so if it was added
+    up as a sum of terms of one sign (`exact`). `lifted` says that z' contains epsilon already.
     """
     quotient, xp = recipe.quotients[k], array_namespace(y)
-    part, certain = parts[quotient.part], quotient.denominator
+    part, certain, epsilon = parts[quotient.part], quotient.denominator, recipe.epsilon
     if certain is Denominator.UNKNOWN:
-        out[...] = plain_quotient(recipe.rule, k, [parts[q.part] for q in recipe.quotients], z, y)
+        lane(_write_plain, out, recipe.rule, k, [parts[q.part] for q in recipe.quotients], z, y)
         return
-    if certain is Denominator.POSITIVE_BRANCH:
-        y = xp.clip(y, 0, xp.inf)
-    elif certain is Denominator.NEGATIVE_BRANCH:
-        y = xp.clip(y, -xp.inf, 0)
-    if certain is Denominator.NONNEGATIVE:
-        xp.clip(part, 0, xp.inf, out=part)
-    elif certain is Denominator.NONPOSITIVE:
-        xp.clip(part, -xp.inf, 0, out=part)
-    else:
-        (xp.minimum if certain is Denominator.NEGATIVE_BRANCH else xp.maximum)(part, y, out=part)
+    if certain is Denominator.ABOVE_OUTPUT and recipe.output == (quotient.part,) and recipe.scale == 1:
+        lane(xp.add, y, epsilon, out=part)  # z' is z, and y = max(z, 0)
+        lifted = True
+    elif certain in (Denominator.POSITIVE_BRANCH, Denominator.NEGATIVE_BRANCH):
+        towards = xp.maximum if certain is Denominator.POSITIVE_BRANCH else xp.minimum
+        branch = lane.buffer("branch", y.shape, y.dtype)
+        lane(y.clip, *side(certain), out=branch)
+        lane(towards, part, branch, out=part)
+        y = branch
+    elif certain is Denominator.ABOVE_OUTPUT or (certain is Denominator.SUM_ABOVE_OUTPUT and not exact):
+        lane(xp.maximum, part, y, out=part)
+    elif not exact:
+        lane(part.clip, *side(certain), out=part)
     below_zero = certain in (Denominator.NONPOSITIVE, Denominator.NEGATIVE_BRANCH)
-    part += -recipe.epsilon if below_zero else recipe.epsilon
-    xp.divide(y, part, out=out)
+    if not lifted:
+        lane(xp.add, part, -epsilon if below_zero else epsilon, out=part)
+    lane(xp.divide, y, part, out=out)
     if quotient.coefficient != 1:
-        out *= float(quotient.coefficient)
+        lane(xp.multiply, out, float(quotient.coefficient), out=out)
+
+
+def side(certain: Denominator) -> tuple[float, float]:
+    """The bounds of the side of zero on which a denominator, or the branch of a ratio, lies."""
+    below_zero = certain in (Denominator.NONPOSITIVE, Denominator.NEGATIVE_BRANCH)
+    return (-np.inf, 0) if below_zero else (0, np.inf)
+
+
+def _write_plain(out: Buffer, rule: Rule, k: int, zs: Sequence[Array], z: Array, y: Array) -> None:
+    """Write the quotient, computed by the rule's own code."""
+    out[...] = plain_quotient(rule, k, zs, z, y)
 
 
 def plain_quotient(rule: Rule, k: int, zs: Sequence[Array], z: Array, y: Array) -> Array:
-    """The same by the rule's own code."""
+    """q of ratio k by the rule's own code, from the denominators of all ratios."""
     shares = rule.shares(_Computed(z), (), y, rule.ratios(), list(zs))
     return divide(shares[k], rule.stabilize(zs[k]))
 

@@ -7,22 +7,37 @@ relevance arrives at it: CARRIED or EXPLICIT (`lrpref.fast.steps.step`).
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import prod
 
 import numpy as np
 
 from .. import layers
+from ..arithmetic import quiet
 from ..backend import Array, array_namespace
 from ..engine import Rule, Term, one
 from ..errors import at_node
-from ..layers import Add, Conv1D, Conv2D, Dense, Dropout, Flatten, GlobalAvgPool2D, Layer, MaxPool2D, ReLU
+from ..layers import (
+    Add,
+    Conv1D,
+    Conv2D,
+    Dense,
+    Dropout,
+    Flatten,
+    GlobalAvgPool1D,
+    GlobalAvgPool2D,
+    Layer,
+    MaxPool1D,
+    MaxPool2D,
+    ReLU,
+)
 from ..layers.window import Window
 from ..network import Network, Node
 from ..rules import RULES
-from .algebra import OWN, Recipe, Surroundings, bias_of, nonnegative_nodes, recipe, unitwise, weights_of
-from .kernels import FEW_CHANNELS, Direct, ForwardKernel, Kernel, Scatter, Stacked, StackedAdjoint
+from .algebra import OWN, Denominator, Mapped, Recipe, Surroundings, bias_of, nonnegative_nodes, recipe, unitwise
+from .kernels import FEW_CHANNELS, Direct, Kernel, Scatter, turned
+from .program import HEADROOM
 from .steps import (
     CARRIED,
     EXPLICIT,
@@ -32,24 +47,11 @@ from .steps import (
     FlattenStep,
     GlobalAvgPoolStep,
     MaxPoolStep,
-    NearlyEmptyStep,
-    OneRowStep,
     PlainStep,
-    Products,
     Step,
     WeightedStep,
-    of_one_row,
 )
 from .winograd import Winograd
-
-WINOGRAD_CHANNELS = 64
-"""Channels below which passes over the tiles cost more than the multiplications that they save."""
-
-SMALL_IMAGE = 14
-"""Rows up to which tiles of four would reach too far over the border; tiles of two are used there."""
-
-TINY_IMAGE = 7
-"""Rows up to which reading the transformed weights takes longer than the multiplications that they save."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -197,24 +199,39 @@ def _make_step(node: Node, situation: Situation) -> tuple[Step, str] | None:
     Types are compared exactly: a subclass may compute anything, so its own code is used. So is a rule's whose steps
     are not lrpref's.
     """
-    layer, rule = node.layer, situation.rule
-    if (flat := of_one_row(layer)) is not None:
-        made = _make_step(node._replace(layer=flat), situation)
-        return made and (OneRowStep(made[0]), made[1])
+    layer, rule, rank = of_images(node.layer), situation.rule, RANKS.get(type(node.layer), 4)
     if type(layer) is MaxPool2D and _is_simple(layer):
         return MaxPoolStep(layer), situation.arrives
     if type(layer) is Flatten:
-        return FlattenStep(layer), situation.arrives
+        return FlattenStep(node.inputs[0]), situation.arrives
     if type(layer) is Dropout:
         return DropoutStep(), situation.arrives
     with at_node(node.name, layer):
         if rule is None or not unitwise(rule):
             return None
         if type(layer) is Dense or (type(layer) is Conv2D and layer.groups == 1):
-            return _weighted(layer, rule, situation)
+            return _weighted(layer, rule, situation, rank)
         if type(layer) in (Add, GlobalAvgPool2D):
             return _unit_weights(layer, rule, situation)
     return None
+
+
+RANKS: dict[type[Layer], int] = {Dense: 2, Conv1D: 3}
+"""The axes of the input of weighted layers other than those of images."""
+
+
+def of_images(layer: Layer) -> Layer:
+    """The layer that computes the same on images with one row, for layers of signals; other layers as they are."""
+    if type(layer) is Conv1D:
+        taps = None if layer.bias_taps is None else layer.bias_taps[:, None, :]
+        w, (stride, dilation) = layer.window, ((1, *layer.window.stride), (1, *layer.window.dilation))
+        weight = layer.weight[:, :, None, :]
+        return Conv2D(weight, layer.bias, stride, (0, 0, *w.padding), dilation, layer.groups, taps)
+    if type(layer) is MaxPool1D:
+        w = layer.window
+        sizes, dilation = ((1, *w.kernel), (1, *w.stride), (0, 0, *w.padding)), (1, *w.dilation)
+        return MaxPool2D(*sizes, layer.ties, dilation=dilation, ceil_mode=layer.ceil_mode)
+    return GlobalAvgPool2D() if type(layer) is GlobalAvgPool1D else layer
 
 
 MOST_TAPS = 256
@@ -230,7 +247,7 @@ def _is_simple(layer: MaxPool2D) -> bool:
 
 def _unit_weights(layer: Layer, rule: Rule, situation: Situation) -> tuple[Step, str] | None:
     """Add and GlobalAvgPool2D under a rule with R_i = a_i c, c being the same for all inputs; None for other rules."""
-    reduced = recipe(rule, np.ones((1, 1)), None, situation.at)
+    reduced = recipe(rule, Mapped(np.ones((1, 1)), None), situation.at)
     if reduced.parts != ((OWN,),) or len(reduced.quotients) != 1:
         return None
     if isinstance(layer, Add):
@@ -238,100 +255,115 @@ def _unit_weights(layer: Layer, rule: Rule, situation: Situation) -> tuple[Step,
     return GlobalAvgPoolStep(reduced, situation.at.carried), CARRIED
 
 
-def _weighted(layer: Dense | Conv2D, rule: Rule, situation: Situation) -> tuple[Step, str]:
+def _weighted(layer: Dense | Conv2D, rule: Rule, situation: Situation, rank: int) -> tuple[Step, str] | None:
     """Dense or Conv2D: relevance as a factor of the input where the rule allows it."""
-    w, b, at = layer.weight, layer.bias, situation.at
+    at, w, window = situation.at, _channels_last(layer.weight), _window(layer)
     varies = isinstance(layer, Conv2D) and layer.bias_taps is not None
+    b = None if varies else layer.parameters()[1]
+    if b is not None and not _is_moderate(b):
+        return None
     if [ratio.terms for ratio in rule.ratios()] == [(Term(one, one),)] and not varies:
-        own, count = _forward_kernel(layer, [w], "direct", 0), _count(layer)
-        gain = _gain([w])
-        return FlatRuleStep(layer, rule, own, count, b, at.rectified, at.carried, gain), EXPLICIT
-    reduced = recipe(rule, w, b, replace(at, bias_varies=varies))
-    precise = varies or not (reduced.bounded or reduced.separable)
-    step = _weighted_step(layer, reduced, "direct" if precise else situation.form, situation)
-    sends = CARRIED if reduced.on_input else EXPLICIT
-    if reduced.bounded or step.form == step.products.back.form == "direct":
-        return step, sends
-    return NearlyEmptyStep(step, lambda: _weighted_step(layer, reduced, "direct", situation)), sends
+        return _flat(layer, rule, _as_kernel(w), at), EXPLICIT
+    mapped = Mapped(w, b)
+    reduced = recipe(rule, mapped, replace(at, bias_varies=varies))
+    weights = [_as_kernel(mapped.weights_of(terms, reduced.maps)) for terms in reduced.parts]
+    form = situation.form if reduced.bounded and not varies else "direct"
+    kernels = _kernels(reduced, weights, window, form, situation.rows)
+    lifted = frozenset(_lifted(reduced) if kernels[0].form == "direct" and not varies else ())
+    parts = enumerate(reduced.parts)
+    biases = None if varies else tuple(_bias(bias_of(terms, b), reduced, part in lifted) for part, terms in parts)
+    gain = None if isinstance(layer, Dense) else _gain(weights)
+    step = WeightedStep(layer, reduced, *kernels, biases, lifted, at.rectified, at.carried, at.nonnegative, gain, rank)
+    return step, CARRIED if reduced.on_input else EXPLICIT
 
 
-def _weighted_step(layer: Dense | Conv2D, reduced: Recipe, form: str, situation: Situation) -> WeightedStep:
-    """The step for a rule made of terms."""
-    weights = [weights_of(terms, reduced.maps, layer.weight) for terms in reduced.parts]
-    forward = _forward_kernel(layer, weights, form, situation.rows)
-    back = _back_kernel(layer, [weights[quotient.part] for quotient in reduced.quotients], form, situation.rows)
-    varies = isinstance(layer, Conv2D) and layer.bias_taps is not None
-    biases = None if varies else tuple(_bias(layer, terms) for terms in reduced.parts)
-    at, gain = situation.at, _gain(weights)
-    return WeightedStep(layer, reduced, Products(forward, back), biases, at.rectified, at.carried, gain)
+def _flat(layer: Dense | Conv2D, rule: Rule, w: Array, at: Surroundings) -> FlatRuleStep:
+    """The step for the flat rule: a product forward, and a kernel of ones with one channel back."""
+    window = _window(layer)
+    ones = array_namespace(w).ones((1, 1, *window.kernel), dtype=w.dtype)
+    own, back = Direct.of([w], window), Scatter.of(ones, window)
+    return FlatRuleStep(layer, rule, own, ones, back, layer.bias, at.rectified, at.carried, _gain([w]))
+
+
+def _channels_last(w: Array) -> Array:
+    """The same weight, with the channels of a kernel's tap next to each other in memory."""
+    xp = array_namespace(w)
+    return w if w.ndim == 2 else xp.permute_dims(xp.ascontiguousarray(xp.permute_dims(w, (0, 2, 3, 1))), (0, 3, 1, 2))
+
+
+def _as_kernel(w: Array) -> Array:
+    """A weight as that of a convolution, (O, C, rows, columns)."""
+    return w[:, :, None, None] if w.ndim == 2 else w
+
+
+ONE_CELL = Window((1, 1), (1, 1), (0, 0, 0, 0), (1, 1))
+"""The window of a fully connected layer, which is a convolution of images of one cell."""
+
+
+def _window(layer: Dense | Conv2D) -> Window:
+    return ONE_CELL if isinstance(layer, Dense) else layer.window
+
+
+def _lifted(reduced: Recipe) -> Iterator[int]:
+    """The parts to whose bias epsilon is added: denominators that are certain to be >= 0, and not part of z."""
+    for part in range(len(reduced.parts)):
+        certain = {quotient.denominator for quotient in reduced.quotients if quotient.part == part}
+        above_zero = certain and certain <= {Denominator.SUM_ABOVE_OUTPUT, Denominator.NONNEGATIVE}
+        if above_zero and part not in reduced.output:
+            yield part
+
+
+def _bias(b: Array | None, reduced: Recipe, lifted: bool) -> Array | float | None:
+    """The bias of a part, one number for each channel, with epsilon if it is lifted."""
+    if b is not None:
+        b = array_namespace(b).reshape(b, (-1,))
+    if not lifted:
+        return b
+    return reduced.epsilon if b is None else b + reduced.epsilon
 
 
 def _gain(weights: Sequence[Array]) -> float:
-    """The largest sum of magnitudes of one unit's weights."""
+    """At least the largest sum of magnitudes of one unit's weights: sum |w_ij| <= sqrt(n sum w_ij^2) for n weights."""
     xp = array_namespace(weights[0])
-    sums = [xp.max(xp.sum(xp.abs(w), axis=tuple(range(1, w.ndim)))) for w in weights]
-    return max(map(float, sums))
+    rows = [xp.permute_dims(w, (0, 2, 3, 1)).reshape((w.shape[0], -1)) for w in weights]
+    with quiet():
+        squares = [float(xp.max(xp.einsum("ij,ij->i", w, w))) for w in rows]
+    return max((w.shape[1] * square) ** 0.5 for w, square in zip(rows, squares, strict=True))
 
 
-def _bias(layer: Dense | Conv2D, terms: Sequence[Term]) -> Array | None:
-    """The bias of a sum of terms, (O,); maps see the layer's bias in the shape in which the walk gives it to them."""
-    _, b = layer.parameters()
-    mapped = bias_of(terms, b)
-    return None if mapped is None else array_namespace(mapped).reshape(mapped, (-1,))
+def _is_moderate(b: Array) -> bool:
+    """Whether adding a bias to a sum that is far from overflowing cannot overflow."""
+    xp = array_namespace(b)
+    return bool(xp.max(abs(b)) < xp.finfo(b.dtype).max / HEADROOM)
 
 
 # ---- the kernels of a layer ------------------------------------------------------------------------------------
 
 
-def _count(layer: Dense | Conv2D) -> Products | None:
-    """A kernel of ones with one channel, which counts the cells of the image under a kernel; None for Dense."""
-    if isinstance(layer, Dense):
-        return None
-    ones = array_namespace(layer.weight).ones((1, 1, *layer.window.kernel), dtype=layer.weight.dtype)
-    return Products(_forward_kernel(layer, [ones], "direct", 0), _back_kernel(layer, [ones], "direct", 0))
+def _kernels(
+    reduced: Recipe, weights: Sequence[Array], window: Window, form: str, rows: int
+) -> tuple[Kernel, Kernel, Kernel]:
+    """The products of every part, those whose sum is z, and the summed adjoint of the quotients' parts."""
+    first, last = reduced.quotients[0].part, reduced.quotients[-1].part
+    if form == "winograd" and Winograd.suits(weights[0], window, rows):
+        products = Winograd.of(weights, window)
+        outputs = products.part(slice(reduced.output[0], reduced.output[-1] + 1))
+        return products, outputs, products.turned(slice(first, last + 1))
+    direct = Direct.of(weights, window)
+    output = Direct(tuple(direct.matrices[part] for part in reduced.output), window)
+    return direct, output, _adjoint(weights[first : last + 1], window)
 
 
-def _forward_kernel(layer: Dense | Conv2D, weights: Sequence[Array], form: str, rows: int) -> ForwardKernel:
-    """The products with `weights`."""
-    if isinstance(layer, Dense):
-        return Stacked(tuple(weights))
-    return _convolution(weights, layer.window, form, rows)
-
-
-def _back_kernel(layer: Dense | Conv2D, weights: Sequence[Array], form: str, rows: int) -> Kernel:
-    """The sum of the adjoints of `weights`: for a kernel of stride one, a convolution with the kernel flipped.
+def _adjoint(weights: Sequence[Array], window: Window) -> Kernel:
+    """The sum of the adjoints of `weights`: for a kernel of stride one, a convolution with the kernel turned round.
 
     With few input channels that would be a product of few columns, which is slow in BLAS.
     """
-    if isinstance(layer, Dense):
-        return StackedAdjoint(tuple(weights))
-    xp, window = array_namespace(weights[0]), layer.window
-    stacked = xp.concatenate(list(weights), axis=0)
-    reach = [d * (k - 1) for k, d in zip(window.kernel, window.dilation, strict=True)]
+    xp = array_namespace(weights[0])
     top, bottom, left, right = window.padding
-    padding = (reach[0] - top, reach[0] - bottom, reach[1] - left, reach[1] - right)
-    few = stacked.shape[1] < FEW_CHANNELS and window.kernel != (1, 1)
+    high, wide = (extent - 1 for extent in window.extent)
+    padding = (high - top, high - bottom, wide - left, wide - right)
+    few = weights[0].shape[1] < FEW_CHANNELS and window.kernel != (1, 1)
     if window.stride != (1, 1) or min(padding) < 0 or few:
-        return Scatter.of(stacked, window)
-    flipped = xp.flip(xp.permute_dims(stacked, (1, 0, 2, 3)), axis=(2, 3))
-    return _convolution([flipped], replace(window, padding=padding), form, rows)
-
-
-def _convolution(weights: Sequence[Array], window: Window, form: str, rows: int) -> ForwardKernel:
-    """The kernel in the requested form, or "direct" where that form does not apply."""
-    O, C = weights[0].shape[:2]
-    m = _tile(window, form, rows, str(weights[0].dtype))
-    if m and min(O, C) >= WINOGRAD_CHANNELS:
-        return Winograd.of(weights, window, m)
-    return Direct.of(weights, window)
-
-
-def _tile(window: Window, form: str, rows: int, dtype: str) -> int:
-    """The side of Winograd's tiles: 2, 4, or 0 for none."""
-    if window.kernel != (3, 3) or window.stride != (1, 1) or window.dilation != (1, 1):
-        return 0
-    if 0 < rows <= TINY_IMAGE and form in ("winograd", "fastest"):
-        return 0
-    if form == "fastest":
-        return 2 if 0 < rows <= SMALL_IMAGE else 4
-    return {"winograd2": 2, "winograd4": 4, "winograd": 2 if dtype == "float32" else 0}.get(form, 0)
+        return Scatter.of(xp.concatenate(list(weights), axis=0), window)
+    return Direct((turned(weights),), replace(window, padding=padding))

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field, fields, is_dataclass, replace
+from dataclasses import dataclass, field, is_dataclass
 from math import inf
 from typing import Any
 
@@ -20,22 +20,18 @@ from .._support.budget import Budget
 from ..arithmetic import all_finite, check_integer, is_shape, quiet
 from ..backend import TAKES_OUT, Array, array_namespace, is_array, to_numpy
 from ..composites import Assignment, Composite, resolve
-from ..errors import DTypeError, ParameterError, at_node, is_one_of, shown, unknown, warn
+from ..errors import DTypeError, ParameterError, is_one_of, shown, unknown, warn
 from ..network import Network, check_network
 from ..rules import Rule
-from ..seeds import Start, check, seed_relevance, start_at, target_index
+from ..seeds import Start, check_at, seed_relevance, start_at, target_index
 from ..walk import DEFAULT_RULE, Trace, walk
-from .build import PlacedStep, arrivals, build
-from .steps import CARRIED, channels_first, channels_last, sum_of_messages
-from .store import Store
-from .workers import Workers, at_work
+from .build import PlacedStep, build
+from .memory import owner
+from .plan import UNLIMITED, Backward, Plan, Plans
+from .threads import lanes
 
-FORMS = ("direct", "winograd", "fastest", "winograd2", "winograd4")
+FORMS = ("direct", "winograd")
 """The forms that `prepare` accepts."""
-
-
-UNLIMITED = Budget(inf)
-"""The budget of calls that have none."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,8 +50,8 @@ class Prepared:
         What is computed, in order.
     threads : int or None
         The number of threads; None for one per core.
-    store : Store
-        Memory that is reused from call to call.
+    plans : Plans
+        The plans of earlier calls, which later calls with inputs of the same shape use again.
     """
 
     net: Network
@@ -63,18 +59,18 @@ class Prepared:
     start: Start
     steps: tuple[PlacedStep, ...]
     threads: int | None
-    store: Store = field(default_factory=Store, repr=False)
+    plans: Plans = field(default_factory=Plans, repr=False)
 
     @property
     def forms(self) -> dict[str, str]:
-        """Node -> the form in which it is computed: "plain", "direct", "winograd2" or "winograd4"."""
+        """Node -> the form in which it is computed: "plain", "direct" or "winograd"."""
         return {node: placed.step.form for placed in self.steps for node in placed.nodes}
 
     @property
     def nbytes(self) -> int:
         """The bytes that the prepared weights take, besides the network's own."""
-        own = {id(array) for array in self.net.parameters.values()}
-        held = {id(array): array.nbytes for placed in self.steps for array in _arrays(placed.step)}
+        own = {id(owner(array)) for array in self.net.parameters.values()}
+        held = {id(owner(array)): owner(array).nbytes for placed in self.steps for array in _arrays(placed.step)}
         return sum(size for key, size in held.items() if key not in own)
 
     def forward(self, x: Any) -> Array:
@@ -97,9 +93,10 @@ class Prepared:
         InputError
             If `x` holds NaN or infinities, or is on another backend.
         """
-        x = self._fitting(x)
-        with self._at_work(x) as workers:
-            return self._pass(x, workers, remember=False).logits
+        x = self.net.cast(x)
+        with self._planned(x, "forward") as plan:
+            plan.run_forward(self.net.by_name(x))
+            return self._logits(plan, x)
 
     def explain(
         self,
@@ -141,9 +138,11 @@ class Prepared:
         """
         budget = budget if isinstance(budget, Budget) else Budget(inf if budget is None else budget)
         x = self.net.cast(x)
-        check(self.start, self.net.shape_of(x), target, seed)
-        with self._at_work(x) as workers:
-            return self._pass(x, workers, budget=budget)._explained(target, seed, workers, budget)
+        with self._planned(x, "explain") as plan:
+            check_at(self.start, plan.shapes[self.start.node], target, seed)
+            plan.run_forward(self.net.by_name(x), budget)
+            R = self._sent_back(plan, plan.back, target, seed, budget)
+        return self._walked(x, target, seed, budget).relevance if R is None else self.net.as_given(R, x)
 
     def run(self, x: Any) -> ForwardPass:
         """Return one forward pass, from which any number of targets can be explained.
@@ -158,9 +157,10 @@ class Prepared:
         ForwardPass
             The pass, with everything that its explanations need.
         """
-        x = self._fitting(x)
-        with self._at_work(x) as workers:
-            return self._pass(x, workers)
+        x = self.net.cast(x)
+        plan = self._plan(x, "run")
+        plan.run_forward(self.net.by_name(x))
+        return ForwardPass(self, plan, by_name=isinstance(x, Mapping))
 
     def trace(self, x: Any, target: int | Array | None = None, seed: str | float | Array = "logit") -> FastTrace:
         """Explain, and return also the relevance at every node and the form in which each was computed.
@@ -182,58 +182,65 @@ class Prepared:
             The explanation and the relevance at every node.
         """
         x = self.net.cast(x)
-        check(self.start, self.net.shape_of(x), target, seed)
-        with self._at_work(x) as workers:
-            return self._pass(x, workers, everything=True)._trace(target, seed, workers)
+        with self._planned(x, "trace") as plan:
+            check_at(self.start, plan.shapes[self.start.node], target, seed)
+            plan.run_forward(self.net.by_name(x))
+            R = self._sent_back(plan, plan.back, target, seed)
+            if R is not None:
+                at = {**plan.back.trace(), **R}
+                return FastTrace(self.net.as_given(R, x), self._logits(plan, x), at, self.forms)
+        walked = self._walked(x, target, seed)
+        return FastTrace(walked.relevance, walked.logits, walked.at, self.forms)
 
-    def _fitting(self, x: Any) -> Any:
-        """The batch, cast; raises ShapeError or InputError."""
-        x = self.net.cast(x)
-        self.net.shapes(self.net.shape_of(x))
-        return x
+    # ---- plans -----------------------------------------------------------------------------------------------------
 
-    def _at_work(self, x: Any) -> AbstractContextManager[Workers]:
-        """Workers for inputs like `x`: one for inputs so small that a second would slow it down."""
+    def _planned(self, x: Any, purpose: str) -> AbstractContextManager[Plan]:
+        """A plan for batches of this shape, for one call."""
+        key = (purpose, tuple(tuple(batch.shape) for batch in self.net.by_name(x).values()), self._lanes(x))
+        return self.plans.borrowed(key, lambda: self._plan(x, purpose))
+
+    def _plan(self, x: Any, purpose: str) -> Plan:
+        """A new plan; raises ShapeError if the batch does not fit."""
+        shapes = self.start.net.shapes(self.net.shape_of(x))
+        (like, *_) = self.net.by_name(x).values()
+        return Plan(self.start, self.steps, shapes, like, self._lanes(x), purpose)
+
+    def _lanes(self, x: Any) -> int:
+        """The number of threads: one for inputs so small that a second would slow it down."""
         batches = list(self.net.by_name(x).values())
-        threads = 1 if self.threads is None and sum(batch.size for batch in batches) < SMALL else self.threads
-        return at_work(array_namespace(batches[0]), threads, self.store)
+        if self.threads is None and sum(batch.size for batch in batches) < SMALL:
+            return 1
+        return lanes(array_namespace(batches[0]), self.threads)
 
-    def _pass(
+    def _logits(self, plan: Plan, x: Any) -> Array:
+        """The explained output, as the network gives it."""
+        if plan.forward.program.in_range():
+            return plan.forward.copy(self.start.node)
+        return self.start.net.up_to(self.start.node).forward(x)
+
+    def _sent_back(
         self,
-        x: Any,
-        workers: Workers,
-        remember: bool = True,
-        everything: bool = False,
+        plan: Plan,
+        back: Backward,
+        target: int | Array | None,
+        seed: str | float | Array,
         budget: Budget = UNLIMITED,
-    ) -> ForwardPass:
-        """The forward pass of a batch that fits.
+    ) -> dict[str, Array] | None:
+        """The relevance of every input, with the warning for the first problem; None if it may not be finite."""
+        logits = _repeated(plan.forward.value(self.start.node), target)
+        with quiet():
+            R = seed_relevance(self.start, logits, target_index(logits, target, seed), seed)
+        relevance = plan.run_back(back, R, budget)
+        sound = plan.forward.program.in_range() and back.program.in_range()
+        if not (sound and all(map(all_finite, relevance.values()))):
+            return None
+        for problem in back.program.problems[:1]:
+            warn(problem)
+        return relevance
 
-        `remember` keeps what relevance needs, else only the explained output is kept; `everything` keeps the value of
-        every step.
-        """
-        wanted = self._wanted() if remember else {*self.net.inputs, self.start.node}
-        if everything:
-            wanted |= {placed.output for placed in self.steps}
-        values, kept = {name: channels_last(batch) for name, batch in self.net.by_name(x).items()}, {}
-        last_read = {read: k for k, placed in enumerate(self.steps) for read in placed.inputs}
-        for k, placed in enumerate(self.steps):
-            budget.check(placed.nodes[0], "forward pass")
-            inputs = tuple(values[read] for read in placed.inputs)
-            with at_node(placed.nodes[0], placed.layer), quiet():
-                values[placed.output], kept[placed.output] = placed.step.forward(inputs, workers, remember)
-            for read in placed.inputs:
-                if last_read[read] == k and read not in wanted:
-                    values.pop(read, None)
-        return ForwardPass(self, values, kept, workers.in_range(), by_name=isinstance(x, Mapping))
-
-    def _wanted(self) -> set[str]:
-        """The nodes whose values the way back needs, the inputs, and the explained one."""
-        forms = arrivals(self.steps)
-        wanted = {*self.net.inputs, self.start.node}
-        for placed in self.steps:
-            mixed = {read for read in placed.inputs if placed.sends == CARRIED and forms[read] != CARRIED}
-            wanted |= set(placed.inputs) if placed.step.needs_inputs else mixed
-        return wanted
+    def _walked(self, x: Any, target: int | Array | None, seed: Any, budget: Budget = UNLIMITED) -> Trace:
+        """The plain walk, which names the nodes and samples where something is not finite."""
+        return walk(self.start, self.rules, x, target, seed, budget)
 
 
 SMALL = 1 << 14
@@ -248,26 +255,20 @@ class ForwardPass:
     ----------
     prepared : Prepared
         The network.
-    values : mapping
-        Node -> its value, with channels last, for the nodes whose values are needed.
-    kept : dict
-        Node -> what its step remembers.
-    in_range : bool
-        Whether every sum is certain to be finite. If not, the plain walk computes everything.
+    plan : Plan
+        The pass, with everything that its explanations need.
     by_name : bool, default False
         Whether several inputs were given as a dict, so that their relevance is returned as one.
     """
 
     prepared: Prepared
-    values: Mapping[str, Array]
-    kept: dict[str, Any]
-    in_range: bool
+    plan: Plan
     by_name: bool = False
 
     @property
     def batch(self) -> Any:
         """The batch, cast, in the form in which it was given."""
-        return self._as_given({name: channels_first(self.values[name]) for name in self.prepared.net.inputs})
+        return self._as_given({name: self.plan.forward.copy(name) for name in self.prepared.net.inputs})
 
     def _as_given(self, values: Mapping[str, Any]) -> Any:
         """One value per input in the form in which the batch was given."""
@@ -276,10 +277,7 @@ class ForwardPass:
     @property
     def logits(self) -> Array:
         """The explained output, as the network gives it."""
-        start = self.prepared.start
-        if self.in_range:
-            return channels_first(self.values[start.node])
-        return start.net.up_to(start.node).forward(self.batch)
+        return self.prepared._logits(self.plan, self.batch)
 
     def explain(self, target: int | Array | None = None, seed: str | float | Array = "logit") -> Any:
         """Return the relevance of the input for one output per sample.
@@ -302,87 +300,13 @@ class ForwardPass:
         InputError, ShapeError, TargetError
             As `lrpref.explain` does.
         """
-        with self.prepared._at_work(self._as_given(self.values)) as workers:
-            return replace(self, kept=dict(self.kept))._explained(target, seed, workers)
-
-    def _explained(
-        self,
-        target: int | Array | None,
-        seed: str | float | Array,
-        workers: Workers,
-        budget: Budget = UNLIMITED,
-    ) -> Any:
-        """The relevance of the input. Empties `kept`, so that what has been used is released at once."""
-        R = self._relevance(target, seed, workers, None, budget)
-        return self._walk(target, seed, budget).relevance if R is None else self._as_given(R)
-
-    def _trace(self, target: int | Array | None, seed: str | float | Array, workers: Workers) -> FastTrace:
-        """The relevance at every node; for a pass that kept the value of every step. Empties `kept`."""
-        at: dict[str, Array] = {}
-        R = self._relevance(target, seed, workers, at)
-        if R is None:
-            walked = self._walk(target, seed)
-            return FastTrace(walked.relevance, walked.logits, walked.at, self.prepared.forms)
-        return FastTrace(self._as_given(R), self.logits, {**at, **R}, self.prepared.forms)
-
-    def _walk(self, target: int | Array | None, seed: str | float | Array, budget: Budget = UNLIMITED) -> Trace:
-        """The plain walk, which names the nodes and samples where something is not finite."""
+        maps = len(_repeated(self.plan.forward.value(self.prepared.start.node), target))
+        R = self.prepared._sent_back(self.plan, self.plan.way_back(maps), target, seed)
+        if R is not None:
+            return self._as_given(R)
         net = self.prepared.net
-        x = self._as_given({name: _repeated(batch, target) for name, batch in net.by_name(self.batch).items()})
-        return walk(self.prepared.start, self.prepared.rules, x, target, seed, budget)
-
-    def _relevance(
-        self,
-        target: int | Array | None,
-        seed: str | float | Array,
-        workers: Workers,
-        seen: dict[str, Array] | None = None,
-        budget: Budget = UNLIMITED,
-    ) -> dict[str, Array] | None:
-        """The relevance of every input, with the warning for the first problem; None if it may not be finite.
-
-        `seen` receives the relevance at every node on the way.
-        """
-        if not self.in_range:
-            return None
-        start, logits = self.prepared.start, _repeated(self.logits, target)
-        with quiet():
-            R = seed_relevance(start, logits, target_index(logits, target, seed), seed)
-            found = self._back(channels_last(R), workers, seen, self.kept, budget)
-            relevance = {name: channels_first(R_i) for name, R_i in found.items()}
-        if not (workers.in_range() and all(map(all_finite, relevance.values()))):
-            return None
-        for problem in workers.problems[:1]:
-            warn(problem)
-        return relevance
-
-    def _back(
-        self, R: Array, workers: Workers, seen: dict[str, Array] | None, kept: dict[str, Any], budget: Budget
-    ) -> dict[str, Array]:
-        """From relevance at the explained node to that at the inputs, all with channels last. Empties `kept`."""
-        steps, forms = self.prepared.steps, arrivals(self.prepared.steps)
-        at = {self.prepared.start.node: R}
-        for placed in reversed(steps):
-            budget.check(placed.nodes[0], "backward pass")
-            step, message = placed.step, at.pop(placed.output)
-            if seen is not None:
-                here = self.values[placed.output] * message if placed.arrives == CARRIED else message
-                seen.update(dict.fromkeys(placed.nodes, channels_first(here)))
-            inputs = tuple(self.values[read] for read in placed.inputs) if step.needs_inputs else ()
-            with at_node(placed.nodes[0], placed.layer):
-                messages = step.backward(message, kept.pop(placed.output), inputs, workers)
-            for read, sent in zip(placed.inputs, messages, strict=True):
-                if placed.sends == CARRIED and forms[read] != CARRIED:
-                    sent = self.values[read] * sent
-                at[read] = sum_of_messages(at[read], sent, workers) if read in at else sent
-        return {name: self._arrived(name, at.get(name), forms, len(R)) for name in self.prepared.net.inputs}
-
-    def _arrived(self, name: str, found: Array | None, forms: Mapping[str, str], N: int) -> Array:
-        """The relevance at an input; zeros if the explained output does not depend on it."""
-        value = self.values[name]
-        if found is None:
-            return array_namespace(value).zeros((N, *value.shape[1:]), dtype=value.dtype)
-        return value * found if forms[name] == CARRIED else found
+        x = {name: _repeated(batch, target) for name, batch in net.by_name(self.batch).items()}
+        return self.prepared._walked(self._as_given(x), target, seed).relevance
 
 
 def _repeated(batch: Array, target: int | Array | None) -> Array:
@@ -438,16 +362,13 @@ def prepare(
     form : str, default "direct"
         How convolutions are computed. "direct": matrix products, as accurate as the plain code in every component: an
         error of z is at most n u sum |a_i w_ij|, for n terms and the unit roundoff u, and likewise for the adjoint.
-        The other forms are faster on 3x3 convolutions with many channels. Their error is bounded by the largest value
-        in a tile, so components that are much smaller than their neighbours lose digits. "winograd": in float32
-        Winograd's F(2x2, 3x3) where it applies, in float64 "direct". "fastest": F(4x4, 3x3) where it applies, about one
-        digit less accurate. "winograd2", "winograd4": that tile size for all 3x3 convolutions with enough channels, on
-        small images and in float64 too.
+        "winograd": Winograd's F(2x2, 3x3) for 3x3 convolutions with many channels, which is faster. Its error is
+        bounded by the largest value in a tile, so components that are much smaller than their neighbours lose digits.
     node : str or None
         The node whose output is explained; None for the one that holds the logits, as in `lrpref.trace`.
     shape : tuple of int, or None
-        The shape of one sample, such as (3, 224, 224), so that small images get small tiles. Not required. For several
-        inputs, a tuple or dict with the shape of each.
+        The shape of one sample, such as (3, 224, 224), so that very small images are computed directly. Not required.
+        For several inputs, a tuple or dict with the shape of each.
     threads : int or None
         The number of threads, from 1 to 1024; None for one per core.
 
@@ -508,17 +429,15 @@ def _one_sample(net: Network, shape: Any) -> Any:
     return net.as_given({name: (1, *one) for name, one in net.by_name(shape).items()}, like=shape)
 
 
+def _arrays(thing: Any) -> list[Any]:
+    """The arrays in nested tuples and dataclasses."""
+    if is_dataclass(thing):
+        thing = tuple(vars(thing).values())
+    return (
+        [array for part in thing for array in _arrays(part)] if isinstance(thing, tuple) else [thing] * is_array(thing)
+    )
+
+
 def can_prepare(net: Network) -> bool:
     """Whether the fast engine computes in the network's number type and on its backend."""
     return net.backend in TAKES_OUT and str(net.dtype) in ("float32", "float64")
-
-
-def _arrays(thing: Any) -> list[Any]:
-    """The arrays that a step's kernels hold."""
-    if is_array(thing):
-        return [thing]
-    if isinstance(thing, tuple):
-        return [array for part in thing for array in _arrays(part)]
-    if is_dataclass(thing):
-        return [array for f in fields(thing) for array in _arrays(getattr(thing, f.name))]
-    return []

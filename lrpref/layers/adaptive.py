@@ -20,8 +20,8 @@ from .window import Cells, check_axes, per_axis
 class AdaptivePool(Layer):
     """The geometry that the adaptive pools share.
 
-    Along an axis with n cells, window k of m is [k n / m, (k + 1) n / m), its start rounded down and its end up.
-    Neighbouring windows may therefore share a cell.
+    Along an axis with n cells, window k of m begins with cell k n / m, rounded down, and ends before cell
+    (k + 1) n / m, rounded up. Neighbouring windows may therefore share a cell.
 
     Parameters
     ----------

@@ -2,18 +2,29 @@
 
 The cells of a sample form groups of n, and each group is normalised by its own mean and variance:
 
-    z_j = g_j (a_j - mu) / s + beta_j        mu = sum_i a_i / n        s = sqrt(sum_i (a_i - mu)^2 / n + eps)
+    z_j = g_j (a_j - mu) / s + beta_j
+    mu = (1 / n) sum_i a_i        s = sqrt((1 / n) sum_i (a_i - mu)^2 + epsilon)
 
-For relevance, the deviation s is held constant (Ali et al. 2022, arXiv 2202.07304). The mean is one of three things:
+For relevance, the deviation s is held constant (Ali et al. 2022, arXiv 2202.07304). The mean is one of three things.
+With mean="linear" it is the linear map that it is:
 
-    mean="linear"      the linear map that it is:  w_ij = g_j / s (delta_ij - 1 / n)    b_j = beta_j
-    mean="constant"    a constant, like s:         w_ij = g_j / s delta_ij              b_j = beta_j - g_j mu / s
-    mean="centred"     linear, and g and beta pass relevance unchanged; the rule sees only (a_j - mu) / s
+    w_ij = (g_j / s) (delta_ij - 1 / n)        b_j = beta_j
 
-The second is what `BatchNorm` does with the statistics that it learned. The third is the rule for LayerNorm in Ali et
-al., R_i = sum_j a_i (delta_ij - 1 / n) / (sum_k a_k (delta_kj - 1 / n)) R_j, if the layer's rule is `Zero`. A fourth
-way, which passes relevance through unchanged (Achtibat et al. 2024, arXiv 2402.05602), is the rule `Pass` on a layer
-with mean="constant".
+With mean="constant" it is a constant, like s:
+
+    w_ij = (g_j / s) delta_ij        b_j = beta_j - g_j mu / s
+
+With mean="centred" it is linear, and g and beta pass relevance unchanged, so that the rule sees only (a_j - mu) / s:
+
+    w_ij = (1 / s) (delta_ij - 1 / n)        b_j = 0
+
+The second is what `BatchNorm` does with the statistics that it learned. The third, under `Zero`, is the rule for
+LayerNorm in Ali et al.:
+
+    R_i = sum_j (a_i (delta_ij - 1 / n) / sum_k a_k (delta_kj - 1 / n)) R_j
+
+A fourth way, which passes relevance through unchanged (Achtibat et al. 2024, arXiv 2402.05602), is the rule `Pass` on
+a layer with mean="constant".
 """
 
 from __future__ import annotations

@@ -117,9 +117,9 @@ class UpsampleNearest(Upsample, Routing):
     """Each cell of the output is a copy of the nearest cell of the input, to which its relevance returns.
 
     Along an axis with n cells, cell k of m lies at the coordinate k r ("asymmetric"), (k + 1/2) r - 1/2 ("half_pixel")
-    or k (n - 1) / (m - 1) ("align_corners"), where r = n / m or 1 / scale_factor. "half_pixel_symmetric" centres the
-    output of a fractional scale_factor on the input, and "pytorch_half_pixel" puts a single cell at 0. The names are
-    those of the operator Resize of ONNX.
+    or k (n - 1) / (m - 1) ("align_corners"), where r = n / m, or 1 / f for a `scale_factor` f. "half_pixel_symmetric"
+    centres the output of a fractional `scale_factor` on the input, and "pytorch_half_pixel" puts a single cell at 0.
+    The names are those of the operator Resize of ONNX.
 
     Parameters
     ----------
@@ -177,8 +177,8 @@ class UpsampleNearest(Upsample, Routing):
 class UpsampleLinear(Upsample, LinearLayer):
     """Linear interpolation along each spatial axis: "linear", "bilinear" and "trilinear" in PyTorch.
 
-    A cell of the output that lies at the coordinate x of an axis is (1 - t) a_i + t a_(i+1) with i = floor(x) and
-    t = x - i; coordinates beyond the first and the last cell are moved to these. `UpsampleNearest` describes them.
+    A cell of the output that lies at the coordinate x of an axis is (1 - t) a_i + t a_k with i = floor(x), k = i + 1
+    and t = x - i; coordinates beyond the first and the last cell are moved to these. `UpsampleNearest` describes them.
 
     Parameters
     ----------

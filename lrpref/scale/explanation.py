@@ -159,8 +159,9 @@ def _explainer(
 
     if not is_one_of(form, ("plain", *FORMS)):
         raise unknown("form", form, ("plain", *FORMS))
-    resolve(rule).assign(net)  # raises before any block is computed
+    rule = resolve(rule)
     if form == "plain" or (form == "direct" and (several or not can_prepare(net))):
+        rule.assign(net)  # raises before any block is computed
         return plain
     if several:
         raise ParameterError(f"the form {form!r} starts at one output; with one seed per output use form='plain'")

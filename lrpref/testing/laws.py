@@ -115,7 +115,7 @@ def brief(value: Any, digits: int = 6) -> str:
     array = _numbers(value)
     if array.size == 0:
         return f"no values, shape {array.shape}"
-    text = str if array.dtype == object else lambda v: f"{v:.{digits}g}"
+    text = str if array.dtype == object else lambda v: f"{v + 0:.{digits}g}"  # + 0: no minus zero
     return np.array2string(array, separator=", ", threshold=40, formatter={"all": text}).replace("\n", "")
 
 

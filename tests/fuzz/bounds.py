@@ -28,7 +28,7 @@ from lrpref.backend import as_tuple
 from lrpref.engine import Rule, Term
 from lrpref.layers import Elementwise
 
-GROWTH = {"winograd2": 36, "winograd4": 2500}
+GROWTH = {"winograd": 36}
 """|A^T| (|G| |B^T| |B|) |A| at most, times the largest value of a tile and the sum of the kernel's magnitudes."""
 
 Arrays = tuple[np.ndarray, ...]

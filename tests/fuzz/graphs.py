@@ -57,7 +57,7 @@ RULES: dict[str, Any] = {
 }
 """Every rule, and every composite that prepares differently."""
 
-FORMS = ("direct", "winograd", "fastest", "winograd2", "winograd4")
+FORMS = ("direct", "winograd")
 UNDERIVED = {np.float64: 1e-7}
 """Where no bound is derived: the largest difference, of the largest value. Float32 is not compared there."""
 
@@ -306,9 +306,9 @@ def _pointwise(s: Sketch, at: str) -> str:
 
 BLOCKS = (_pair, _pair, _any_convolution, _any_convolution, _pool, _activation, _join, _normed, _pointwise)
 
-STEPS = ("WeightedStep", "FlatRuleStep", "NearlyEmptyStep", "PlainStep", "AddStep", "GlobalAvgPoolStep", "MaxPoolStep")
-STEPS += ("FlattenStep", "DropoutStep", "Direct", "Scatter", "Stacked", "StackedAdjoint", "Winograd")
-STEPS += ("plain", "direct", "winograd2", "winograd4")
+STEPS = ("WeightedStep", "FlatRuleStep", "PlainStep", "AddStep", "GlobalAvgPoolStep", "MaxPoolStep")
+STEPS += ("FlattenStep", "DropoutStep", "Direct", "Scatter", "Winograd")
+STEPS += ("plain", "direct", "winograd")
 
 FUZZER = Fuzzer(
     "graphs",

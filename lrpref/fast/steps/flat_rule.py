@@ -6,14 +6,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ...arithmetic import quiet
 from ...backend import Array, array_namespace
 from ...engine import Rule
-from ...layers import LinearLayer
+from ...layers import Conv2D, LinearLayer
+from ...layers.conv import gather
 from ..algebra import plain_quotient
-from ..kernels import ForwardKernel, Source, keep
-from ..workers import Scratch, Workers
-from .step import output_shape, write_output
-from .weighted import Products
+from ..blocks import Block, for_passes
+from ..kernels import Kernel, Store, as_matrix
+from ..memory import Border, Buffer, Image
+from ..program import Lane, Program
+from .step import laid_out, output_shape, record_output
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,10 +34,12 @@ class FlatRuleStep:
         The layer, for its shapes.
     rule : Rule
         Its rule.
-    own : ForwardKernel
+    own : Kernel
         The layer's own product.
-    count : Products or None
-        The products of a kernel of ones with one channel; None for a Dense layer, where every unit reads every input.
+    ones : array, shape (1, 1, kernel rows, kernel columns)
+        A kernel of ones with one channel.
+    back : Kernel
+        The adjoint of the kernel of ones.
     bias : array, shape (O,), or None
         The layer's bias.
     rectified : bool
@@ -42,69 +47,85 @@ class FlatRuleStep:
     carried : bool
         Whether relevance arrives as a factor of the output.
     gain : float
-        The largest sum of magnitudes of one unit's weights.
+        No sum of weights times inputs exceeds this times the largest input.
     """
 
     layer: LinearLayer
     rule: Rule
-    own: ForwardKernel
-    count: Products | None
+    own: Kernel
+    ones: Array
+    back: Kernel
     bias: Array | None
     rectified: bool
     carried: bool
     gain: float
-
-    needs_inputs = False
 
     @property
     def form(self) -> str:
         """The form of the forward product."""
         return self.own.form
 
-    def forward(self, inputs: tuple[Array, ...], workers: Workers, remember: bool) -> tuple[Array, Any]:
-        """y, and (y or None, one over the stabilized number of inputs, the input's shape)."""
-        (a,) = inputs
-        xp = array_namespace(a)
-        y = workers.empty(output_shape(self.layer, a), a.dtype)
-        workers.watch(a, self.gain)
-        if self.bias is not None:
-            workers.watch(self.bias)
-        self.own.apply(Source(a), self._finish, (y,), workers)
-        if not remember:
-            return y, None
-        if self.count is None:
-            n = xp.full((1, 1), a.shape[-1], dtype=a.dtype)
-        else:
-            n = xp.empty((1, *y.shape[1:3], 1), dtype=a.dtype)
-            cells = xp.ones((1, *a.shape[1:3], 1), dtype=a.dtype)
-            self.count.forward.apply(Source(cells), keep, (n,), workers)
-            n *= a.shape[-1]
-        q = plain_quotient(self.rule, 0, [n], n, xp.ones_like(n))
-        return y, (y if self.carried else None, q, a.shape)
+    def border(self, shape: tuple[int, ...]) -> Border:
+        """That of the product."""
+        return self.own.border(shape)
 
-    def _finish(self, parts: Sequence[Array], outs: tuple[Array, ...], channels: slice) -> None:
-        """Bias and ReLU."""
+    def forward(self, program: Program, inputs: tuple[Image, ...], border: Border, remember: bool) -> tuple[Image, Any]:
+        """y, and (y or None, one over the stabilized number of inputs, the input's shape)."""
+        ((a,), memory), shape = (inputs, program.memory), output_shape(self.layer, inputs[0].cells)
+        y = memory.image(shape, a.cells.dtype, border)
+        program.watch(a.cells, self.gain)
+        self.own.record(program, a, _BiasAndReLU(self.bias, self.rectified), (y.cells,))
+        return y, (
+            y.cells if self.carried else None,
+            self._share(program, a, shape) if remember else None,
+            a.cells.shape,
+        )
+
+    def _share(self, program: Program, a: Image, shape: tuple[int, ...]) -> Buffer:
+        """One over the stabilized number of inputs of every unit: (1, H', W', 1). No input changes it."""
+        xp, (_, H, W, C) = program.memory.xp, a.cells.shape
+        n = xp.full((1, 1, 1, 1), C, dtype=a.cells.dtype)
+        if isinstance(self.layer, Conv2D):  # at the border of the image, fewer cells lie under the kernel
+            n = gather(self.ones, xp.full((1, 1, H, W), C, dtype=n.dtype), self.layer.window, 1, shape[1:3])
+        with quiet():
+            return laid_out(plain_quotient(self.rule, 0, [n], n, xp.ones_like(n)))
+
+    def backward(self, program: Program, message: Buffer, kept: Any, inputs: tuple[Image, ...]) -> Sequence[Buffer]:
+        """The sum of s over channels, through the kernel of ones; the same for every channel of the input."""
+        (y, q, shape), xp = kept, program.memory.xp
+        s = program.memory.image((*message.shape[:-1], 1), message.dtype, self.back.border(message.shape))
+        R = program.memory.empty((message.shape[0], *shape[1:3], 1), message.dtype)
+        for lane, block in program.share(for_passes(program, message)):
+            out = block.part(s.cells)
+            if y is None:
+                lane(xp.sum, block.part(message), axis=-1, keepdims=True, out=out)
+            else:
+                lane(_write_dot, block.part(message), block.part(y), out[..., 0])
+            lane(xp.multiply, out, block.part(q), out=out)
+        self.back.record(program, s, Store(), (R,))
+        return (xp.broadcast_to(R, (message.shape[0], *shape[1:])),)
+
+
+def _write_dot(c: Buffer, y: Buffer, out: Buffer) -> None:
+    """Write sum_j c_j y_j of every cell."""
+    out[...] = array_namespace(c).einsum("...o,...o->...", c, y)
+
+
+@dataclass(frozen=True)
+class _BiasAndReLU:
+    """From a product to y."""
+
+    bias: Array | None
+    rectified: bool
+
+    def place(self, lane: Lane, outs: tuple[Buffer, ...]) -> list[Buffer]:
+        """y, or a buffer."""
+        (y,) = outs
+        return [y if as_matrix(y) is not None else lane.buffer("z", y.shape, y.dtype)]
+
+    def finish(self, lane: Lane, parts: Sequence[Buffer], outs: tuple[Buffer, ...], block: Block) -> None:
+        """Add the bias, then rectify."""
         (z,), (y,) = parts, outs
         if self.bias is not None:
-            z += self.bias[channels]
-        write_output(z, self.rectified, y)
-
-    def backward(self, message: Array, kept: Any, inputs: tuple[Array, ...], workers: Workers) -> Sequence[Array]:
-        """The sum of s over channels, through the kernel of ones; the same for every channel of the input."""
-        y, q, shape = kept
-        xp = array_namespace(message)
-        s = xp.empty((*message.shape[:-1], 1), dtype=message.dtype)
-
-        def add(n: int, scratch: Scratch) -> None:
-            if y is None:
-                xp.sum(message[n], axis=-1, keepdims=True, out=s[n])
-            else:
-                s[n] = xp.einsum("...o,...o->...", message[n], y[n if y.shape[0] > 1 else 0])[..., None]
-
-        workers.run(range(message.shape[0]), add)
-        s *= q
-        R = s
-        if self.count is not None:
-            R = xp.empty((message.shape[0], *shape[1:3], 1), dtype=message.dtype)
-            self.count.back.apply(Source(s), keep, (R,), workers)
-        return (xp.broadcast_to(R, (message.shape[0], *shape[1:])),)
+            lane(array_namespace(z).add, z, self.bias[block.channels], out=z)
+        record_output(lane, z, self.rectified, y)

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ...backend import Array, array_namespace
-from ..algebra import Recipe, write_quotient
-from ..kernels import Block
-from ..workers import Scratch, Workers
-from .step import pieces, write_output
+from ...backend import array_namespace
+from ..algebra import Recipe, record_quotient
+from ..blocks import for_passes
+from ..memory import NO_BORDER, Border, Buffer, Image
+from ..program import Program
+from .step import product, record_output
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,42 +23,35 @@ class AddStep:
     carried: bool
 
     form = "direct"
-    needs_inputs = False
 
-    def forward(self, inputs: tuple[Array, ...], workers: Workers, remember: bool) -> tuple[Array, Any]:
+    def border(self, shape: tuple[int, ...]) -> Border:
+        """None."""
+        return NO_BORDER
+
+    def forward(self, program: Program, inputs: tuple[Image, ...], border: Border, remember: bool) -> tuple[Image, Any]:
         """y, and (q, the number of branches)."""
-        xp, shape = array_namespace(inputs[0]), inputs[0].shape
-        y = workers.empty(shape, inputs[0].dtype)
-        q = workers.empty(shape, y.dtype) if remember else None
-        for a in inputs:
-            workers.watch(a, len(inputs))
-
-        def work(piece: Block, scratch: Scratch) -> None:
-            y_here, first, second, *more = map(piece.part, (y, *inputs))
-            z = scratch.array("z", y_here.shape, y.dtype)
-            xp.add(first, second, out=z)
+        memory, branches = program.memory, [a.cells for a in inputs]
+        xp, shape = memory.xp, branches[0].shape
+        y = memory.image(shape, branches[0].dtype, border)
+        q = memory.empty(shape, y.whole.dtype) if remember else None
+        for a in branches:
+            program.watch(a, len(branches))
+        for lane, block in program.share(for_passes(program, y.cells)):
+            y_here, first, second, *more = map(block.part, (y.cells, *branches))
+            z = lane.buffer("z", y_here.shape, y_here.dtype)
+            lane(xp.add, first, second, out=z)
             for a in more:
-                z += a
-            write_output(z, self.rectified, y_here)
+                lane(xp.add, z, a, out=z)
+            record_output(lane, z, self.rectified, y_here)
             if q is not None:
                 explained = y_here if self.carried else xp.ones((1,) * z.ndim, dtype=z.dtype)
-                write_quotient(self.recipe, 0, [z], z, explained, piece.part(q))
+                record_quotient(lane, self.recipe, 0, [z], z, explained, block.part(q), True, False)
+        return y, (q, len(branches))
 
-        workers.run(pieces(y, workers), work)
-        return y, (q, len(inputs))
-
-    def backward(self, message: Array, kept: Any, inputs: tuple[Array, ...], workers: Workers) -> Sequence[Array]:
+    def backward(self, program: Program, message: Buffer, kept: Any, inputs: tuple[Image, ...]) -> Sequence[Buffer]:
         """The same message to every branch."""
         q, branches = kept
-        xp = array_namespace(message)
-        c = workers.empty(message.shape, message.dtype)
-
-        def work(piece: Block, scratch: Scratch) -> None:
-            q_here = piece.part(q) if q.shape[0] > 1 else q[:, piece.rows]
-            xp.multiply(piece.part(message), q_here, out=piece.part(c))
-
-        workers.run(pieces(c, workers), work)
-        return [c] * branches
+        return [product(program, message, [q]).whole] * branches
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,21 +62,32 @@ class GlobalAvgPoolStep:
     carried: bool
 
     form = "direct"
-    needs_inputs = False
 
-    def forward(self, inputs: tuple[Array, ...], workers: Workers, remember: bool) -> tuple[Array, Any]:
+    def border(self, shape: tuple[int, ...]) -> Border:
+        """None."""
+        return NO_BORDER
+
+    def forward(self, program: Program, inputs: tuple[Image, ...], border: Border, remember: bool) -> tuple[Image, Any]:
         """y, and (q / (H W), the shape of the input)."""
-        (a,) = inputs
-        xp = array_namespace(a)
-        workers.watch(a, a.shape[1] * a.shape[2])
-        y = xp.mean(a, axis=(1, 2), keepdims=True)
+        a, memory = inputs[0].cells, program.memory
+        (N, H, W, C), xp = a.shape, memory.xp
+        program.watch(a, H * W)
+        y = memory.image((N, 1, 1, C), a.dtype, border)
+        program.do(xp.mean, a, axis=(1, 2), keepdims=True, out=y.cells)
         if not remember:
             return y, None
-        q = xp.empty(y.shape, dtype=y.dtype)
-        write_quotient(self.recipe, 0, [y.copy()], y, y if self.carried else xp.ones_like(y), q)
-        return y, (q / (a.shape[1] * a.shape[2]), a.shape)
+        q = memory.empty((N, 1, 1, C), a.dtype)
+        for lane, block in program.share(for_passes(program, q)):
+            y_here, out = block.part(y.cells), block.part(q)
+            z = lane.buffer("z", out.shape, out.dtype)
+            lane(xp.copyto, z, y_here)
+            explained = y_here if self.carried else xp.ones((1,) * z.ndim, dtype=z.dtype)
+            record_quotient(lane, self.recipe, 0, [z], y_here, explained, out, True, False)
+            lane(xp.divide, out, H * W, out=out)
+        return y, (q, a.shape)
 
-    def backward(self, message: Array, kept: Any, inputs: tuple[Array, ...], workers: Workers) -> Sequence[Array]:
+    def backward(self, program: Program, message: Buffer, kept: Any, inputs: tuple[Image, ...]) -> Sequence[Buffer]:
         """The same message to every cell."""
         q, shape = kept
-        return (array_namespace(message).broadcast_to(message * q, (message.shape[0], *shape[1:])),)
+        c = product(program, message, [q]).whole
+        return (array_namespace(c).broadcast_to(c, (message.shape[0], *shape[1:])),)

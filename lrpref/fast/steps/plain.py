@@ -6,13 +6,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ...backend import Array, array_namespace, is_array
+from ...backend import Array, is_array
 from ...engine import Rule
 from ...ledger import Entry, Flow
 from ...network import Node
 from ...walk import label, not_closed, not_finite
-from ..workers import Workers
-from .step import channels_first, channels_last
+from ..memory import NO_BORDER, Border, Buffer, Image
+from ..program import Program
+from .step import given_back, laid_out, laid_out_shape
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,24 +36,46 @@ class PlainStep:
     checked: bool
 
     form = "plain"
-    needs_inputs = True
 
-    def forward(self, inputs: tuple[Array, ...], workers: Workers, remember: bool) -> tuple[Array, None]:
+    def border(self, shape: tuple[int, ...]) -> Border:
+        """None."""
+        return NO_BORDER
+
+    def forward(
+        self, program: Program, inputs: tuple[Image, ...], border: Border, remember: bool
+    ) -> tuple[Image, None]:
         """The layer's output."""
-        y = channels_last(self.node.layer.forward(*map(channels_first, inputs)))
-        workers.watch(y)
+        values, xp = self._values(program, inputs), program.memory.xp
+        y = program.memory.image(laid_out_shape(program.shapes[self.node.name]), values[0].dtype, border)
+        program.do(lambda: xp.copyto(y.cells, laid_out(self.node.layer.forward(*values))))
+        program.watch(y.cells)
         return y, None
 
-    def backward(self, message: Array, kept: Any, inputs: tuple[Array, ...], workers: Workers) -> Sequence[Array]:
+    def _values(self, program: Program, inputs: tuple[Image, ...]) -> tuple[Buffer, ...]:
+        """The inputs as the layer knows them."""
+        shapes = [program.shapes[read] for read in self.node.inputs]
+        return tuple(given_back(a.cells, shape) for a, shape in zip(inputs, shapes, strict=True))
+
+    def backward(self, program: Program, message: Buffer, kept: Any, inputs: tuple[Image, ...]) -> Sequence[Buffer]:
         """The layer's flow; several targets of one input are as many inputs."""
-        R, xp = channels_first(message), array_namespace(message)
-        values = tuple(xp.broadcast_to(a, (len(R), *a.shape[1:])) for a in map(channels_first, inputs))
-        flow = self.node.layer.flow(values, R, self.rule)
-        for loss in filter(is_array, flow.losses.values()):
-            workers.watch(loss)  # NaN where a denominator is infinite
-        if self.checked:
-            workers.problems.extend(filter(None, self._problems(R, flow)))
-        return tuple(map(channels_last, flow.inputs))
+        values, xp = self._values(program, inputs), program.memory.xp
+        values = tuple(xp.broadcast_to(a, (len(message), *a.shape[1:])) for a in values)
+        R = given_back(message, program.shapes[self.node.name])
+        sent = [program.memory.empty((len(message), *a.cells.shape[1:]), message.dtype) for a in inputs]
+        unsound = program.peak(message.dtype)
+
+        def write() -> None:
+            flow = self.node.layer.flow(values, R, self.rule)
+            unsound[...] = sum(
+                xp.sum(0 * loss) for loss in flow.losses.values() if is_array(loss)
+            )  # NaN, if not finite
+            if self.checked:
+                program.problems.extend(filter(None, self._problems(R, flow)))
+            for out, R_i in zip(sent, flow.inputs, strict=True):
+                xp.copyto(out, laid_out(R_i))
+
+        program.do(write)
+        return sent
 
     def _problems(self, R: Array, flow: Flow) -> Iterator[str | None]:
         """What the walk would warn of, in its order."""

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import prod
 from typing import Any
 
-from ...backend import Array, array_namespace
-from ...layers import Flatten, MaxPool2D
-from ..kernels import Block, blocks
-from ..workers import Scratch, Workers
-from .step import channels_first, channels_last, output_shape, pieces
+from ...backend import array_namespace
+from ...layers import MaxPool2D
+from ..blocks import blocks, for_passes
+from ..memory import NO_BORDER, Border, Buffer, Image
+from ..program import Program
+from .step import features, laid_out, output_shape
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,93 +21,113 @@ class MaxPoolStep:
     layer: MaxPool2D
 
     form = "direct"
-    needs_inputs = False
 
-    def forward(self, inputs: tuple[Array, ...], workers: Workers, remember: bool) -> tuple[Array, Any]:
+    def border(self, shape: tuple[int, ...]) -> Border:
+        """None: zeros might win."""
+        return NO_BORDER
+
+    def forward(self, program: Program, inputs: tuple[Image, ...], border: Border, remember: bool) -> tuple[Image, Any]:
         """y, and (which tap won each window, the shape of the input)."""
-        (a,) = inputs
-        xp, shape = array_namespace(a), output_shape(self.layer, a)
-        y, winner = workers.empty(shape, a.dtype), xp.zeros(shape, dtype=xp.uint8) if remember else None
-        cells = self._cells(self._padded(a), shape)
-
-        def work(piece: Block, scratch: Scratch) -> None:
-            best = piece.part(y)
-            best[...] = piece.part(cells[0])
-            higher = scratch.array("higher", best.shape, xp.dtype(xp.bool))
+        a, memory = inputs[0].cells, program.memory
+        xp, shape = memory.xp, output_shape(self.layer, a)
+        y = memory.image(shape, a.dtype, border)
+        winner = memory.empty(shape, xp.uint8) if remember else None
+        cells = self._cells(self._padded(program, a), shape)
+        for lane, block in program.share(for_passes(program, y.cells)):
+            best = block.part(y.cells)
+            lane(xp.copyto, best, block.part(cells[0]))
+            higher = lane.buffer("higher", best.shape, xp.bool)
             number = higher.view(xp.uint8)
-            for tap, value in enumerate(map(piece.part, cells[1:]), start=1):
+            if winner is not None:
+                lane(block.part(winner).fill, 0)
+            for tap, value in enumerate(map(block.part, cells[1:]), start=1):
                 if winner is not None:
-                    won = piece.part(winner)
-                    xp.greater(value, best, out=higher)
-                    number *= xp.uint8(tap)
-                    xp.maximum(won, number, out=won)  # taps are numbered upwards, so the last higher one remains
-                xp.maximum(best, value, out=best)
-
-        workers.run(pieces(y, workers), work)
+                    won = block.part(winner)
+                    lane(xp.greater, value, best, out=higher)
+                    lane(xp.multiply, number, xp.uint8(tap), out=number)
+                    lane(xp.maximum, won, number, out=won)  # taps are numbered upwards: the last higher one remains
+                lane(xp.maximum, best, value, out=best)
         return y, (winner, a.shape)
 
-    def backward(self, message: Array, kept: Any, inputs: tuple[Array, ...], workers: Workers) -> Sequence[Array]:
+    def backward(self, program: Program, message: Buffer, kept: Any, inputs: tuple[Image, ...]) -> Sequence[Buffer]:
         """The message to the winner; a cell that won several windows gets the sum."""
-        winner, (_, H, W, C) = kept
-        xp, (top, bottom, left, right) = array_namespace(message), self.layer.window.padding
+        (winner, (_, H, W, C)), memory = kept, program.memory
+        xp, (top, bottom, left, right) = memory.xp, self.layer.window.padding
         kernel, stride = self.layer.window.kernel, self.layer.window.stride
         disjoint = kernel[0] <= stride[0] and kernel[1] <= stride[1]  # no cell is in two windows
-        shape = (message.shape[0], top + H + bottom, left + W + right, C)
-        covered = kernel == stride and shape[1:3] == (message.shape[1] * stride[0], message.shape[2] * stride[1])
-        padded = (xp.empty if covered else xp.zeros)(shape, dtype=message.dtype)
+        padded = memory.empty((message.shape[0], top + H + bottom, left + W + right, C), message.dtype)
+        if not (
+            kernel == stride
+            and padded.shape[1:3] == tuple(n * s for n, s in zip(message.shape[1:], stride, strict=False))
+        ):
+            program.do(padded.fill, 0)
         cells = self._cells(padded, message.shape)
-
-        def work(piece: Block, scratch: Scratch) -> None:
-            sent = piece.part(message)
-            won = piece.part(winner) if winner.shape[0] > 1 else winner[:, piece.rows]
-            here = scratch.array("here", sent.shape, xp.dtype(xp.bool))
-            for tap, target in enumerate(map(piece.part, cells)):
-                xp.equal(won, tap, out=here)
-                if disjoint:
-                    xp.multiply(sent, here, out=target)
-                else:
-                    target += sent * here
-
         whole_images = blocks(message.shape[0], message.shape[1], message.shape[1])
-        workers.run(pieces(message, workers) if disjoint else whole_images, work)
+        for lane, block in program.share(for_passes(program, message) if disjoint else whole_images):
+            sent, won = block.part(message), block.part(winner)
+            here, share = lane.buffer("here", sent.shape, xp.bool), lane.buffer("share", sent.shape, sent.dtype)
+            for tap, target in enumerate(map(block.part, cells)):
+                lane(xp.equal, won, tap, out=here)
+                lane(xp.multiply, sent, here, out=target if disjoint else share)
+                if not disjoint:
+                    lane(xp.add, target, share, out=target)
         return (padded[:, top : top + H, left : left + W],)
 
-    def _padded(self, a: Array) -> Array:
+    def _padded(self, program: Program, a: Buffer) -> Buffer:
         """The images with a border that never wins."""
         (top, bottom, left, right), (N, H, W, C) = self.layer.window.padding, a.shape
         if not top + bottom + left + right:
             return a
-        xp = array_namespace(a)
-        padded = xp.full((N, top + H + bottom, left + W + right, C), -xp.inf, dtype=a.dtype)
-        padded[:, top : top + H, left : left + W] = a
+        xp = program.memory.xp
+        padded = program.memory.empty((N, top + H + bottom, left + W + right, C), a.dtype)
+        program.do(padded.fill, -xp.inf)
+        program.do(xp.copyto, padded[:, top : top + H, left : left + W], a)
         return padded
 
-    def _cells(self, images: Array, size: tuple[int, ...]) -> list[Array]:
+    def _cells(self, images: Buffer, size: tuple[int, ...]) -> list[Buffer]:
         """For each tap, in reading order, the cells that meet it, one per window."""
         return [images[:, cells[2], cells[3]] for _, cells in self.layer.window.taps((size[1], size[2]))]
 
 
 @dataclass(frozen=True, eq=False)
 class FlattenStep:
-    """Flatten: features in the order of (C, H, W), as everywhere in lrpref."""
+    """Flatten: features in the order of (C, H, W), as everywhere in lrpref.
 
-    layer: Flatten
+    Parameters
+    ----------
+    read : str
+        The node or input that it reads.
+    """
+
+    read: str
 
     form = "direct"
-    needs_inputs = False
 
-    def forward(self, inputs: tuple[Array, ...], workers: Workers, remember: bool) -> tuple[Array, Any]:
+    def border(self, shape: tuple[int, ...]) -> Border:
+        """None."""
+        return NO_BORDER
+
+    def forward(self, program: Program, inputs: tuple[Image, ...], border: Border, remember: bool) -> tuple[Image, Any]:
         """The features, and the shape of the input."""
-        (a,) = inputs
-        return array_namespace(a).reshape(channels_first(a), (a.shape[0], prod(a.shape[1:]))), a.shape
+        a, xp = inputs[0].cells, program.memory.xp
+        y = program.memory.image((a.shape[0], 1, 1, features(a.shape)), a.dtype, border)
+        is_image = len(program.shapes[self.read]) in (3, 4)
+        program.do(xp.copyto, _as_image(y.cells, a.shape) if is_image else y.cells, a)
+        return y, a.shape if is_image else None
 
-    def backward(self, message: Array, kept: Any, inputs: tuple[Array, ...], workers: Workers) -> Sequence[Array]:
+    def backward(self, program: Program, message: Buffer, kept: Any, inputs: tuple[Image, ...]) -> Sequence[Buffer]:
         """The same numbers in the input's shape."""
-        xp, N = array_namespace(message), message.shape[0]
-        if len(kept) != 4:
-            return (xp.reshape(message, (N, *kept[1:])),)
-        _, H, W, C = kept
-        return (channels_last(xp.reshape(message, (N, C, H, W))),)
+        if kept is None:
+            return (message,)
+        c = program.memory.empty((message.shape[0], *kept[1:]), message.dtype)
+        program.do(program.memory.xp.copyto, c, _as_image(message, kept))
+        return (c,)
+
+
+def _as_image(flat: Buffer, shape: tuple[int, ...]) -> Buffer:
+    """The features, seen as an image with channels last."""
+    _, H, W, C = shape
+    return laid_out(array_namespace(flat).reshape(flat, (flat.shape[0], C, H, W)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,12 +135,17 @@ class DropoutStep:
     """Dropout, the identity at inference."""
 
     form = "direct"
-    needs_inputs = False
 
-    def forward(self, inputs: tuple[Array, ...], workers: Workers, remember: bool) -> tuple[Array, None]:
+    def border(self, shape: tuple[int, ...]) -> Border:
+        """None."""
+        return NO_BORDER
+
+    def forward(
+        self, program: Program, inputs: tuple[Image, ...], border: Border, remember: bool
+    ) -> tuple[Image, None]:
         """The input."""
         return inputs[0], None
 
-    def backward(self, message: Array, kept: Any, inputs: tuple[Array, ...], workers: Workers) -> Sequence[Array]:
+    def backward(self, program: Program, message: Buffer, kept: Any, inputs: tuple[Image, ...]) -> Sequence[Buffer]:
         """The message, unchanged."""
         return (message,)
