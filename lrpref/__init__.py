@@ -5,16 +5,18 @@
     R = lrpref.explain(net, x, rule="epsilon-plus-flat")
 
 NumPy is all it needs; arrays of other backends stay on theirs.
+
+`import lrpref` loads the method only. The workshop around it is imported when one of its names is first used.
 """
 
-from . import composites, errors, evaluation, importers, oracle, rules, weights
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from . import composites, errors, oracle, rules
 from ._support.version import __version__ as __version__
 from .backend import asarray, to_numpy
-from .differences import compare, crosscheck, explain_difference
-from .fast import prepare
 from .freezing import frozen
 from .fusion import fuse, fusion_plan
-from .importers import from_keras, from_onnx, from_sklearn, from_torch
 from .layers import (
     CELU,
     ELU,
@@ -98,11 +100,18 @@ from .layers import (
 from .ledger import Ledger
 from .network import Network
 from .oracle import messages
-from .rational import digits, exact
-from .scale import distributed, explain
+from .signatures import Signature
 from .walk import Trace, trace
-from .weights import load, save
-from .zoo import datasets, inputs, models, samples
+
+if TYPE_CHECKING:  # what type checkers and editors read instead of `__getattr__`
+    from . import evaluation, importers, weights
+    from .differences import compare, crosscheck, explain_difference
+    from .fast import prepare
+    from .importers import from_keras, from_onnx, from_sklearn, from_torch
+    from .rational import digits, exact
+    from .scale import distributed, explain, signature
+    from .weights import load, save
+    from .zoo import datasets, inputs, models, samples
 
 __all__ = [
     "AdaptiveAvgPool1D",
@@ -177,6 +186,7 @@ __all__ = [
     "RMSNorm",
     "Scale",
     "Sigmoid",
+    "Signature",
     "Slice",
     "Softmax",
     "Subtract",
@@ -215,7 +225,37 @@ __all__ = [
     "rules",
     "samples",
     "save",
+    "signature",
     "to_numpy",
     "trace",
     "weights",
 ]
+
+_WORKSHOP = {
+    "differences": ("compare", "crosscheck", "explain_difference"),
+    "evaluation": (),
+    "fast": ("prepare",),
+    "importers": ("from_keras", "from_onnx", "from_sklearn", "from_torch"),
+    "rational": ("digits", "exact"),
+    "scale": ("distributed", "explain", "signature"),
+    "weights": ("load", "save"),
+    "zoo": ("datasets", "inputs", "models", "samples"),
+}
+"""Package of the workshop -> the public names that it defines."""
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any:
+        """Import a package of the workshop, or one of its names, when it is first used (PEP 562)."""
+        for package, names in _WORKSHOP.items():
+            if name == package:
+                return import_module(f".{package}", __name__)
+            if name in names:
+                value = globals()[name] = getattr(import_module(f".{package}", __name__), name)
+                return value
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """Return all names, those that have not been imported yet included."""
+    return sorted({*globals(), *_WORKSHOP, *__all__})

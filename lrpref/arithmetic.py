@@ -16,7 +16,7 @@ from typing import Any, TypeGuard
 
 import numpy as np
 
-from .backend import Array, DType, array_namespace, is_array, numbers, to_numpy
+from .backend import Array, DType, array_namespace, check_current, is_array, moved, numbers, to_numpy
 from .errors import DTypeError, InputError, ParameterError, shown
 
 
@@ -49,10 +49,11 @@ def all_finite(x: Array) -> bool:
 def as_floating(x: Any, what: str) -> Array:
     """Return `x` as an array that lrpref computes with: lists and integers become float64, Python fractions exact.
 
-    Raises DTypeError for complex numbers, text, or fewer than 32 bits, and for a masked array or a `numpy.matrix`;
-    `what` names `x` in the message.
+    Raises DTypeError for complex numbers, text, or fewer than 32 bits, and for a masked array or a `numpy.matrix`.
+    Raises InputError for an array on another GPU than the current one. `what` names `x` in the message.
     """
     x = numbers(x, what)
+    check_current(x, what)
     if is_exact(x):
         return _of_one_kind(x, what)
     xp = array_namespace(x)
@@ -158,10 +159,11 @@ def check_not_pixels(x: Any, what: str) -> None:
     Python's integers and signed ones may be meant as they are; `what` names `x` in the message.
     """
     x = x if is_array(x) else np.asarray(x)
-    if not isinstance(x, np.ndarray) or x.dtype.kind != "u" or x.itemsize > 2:
+    xp: Any = np if isinstance(x, np.ndarray) else array_namespace(x)  # text, for `exact`, is not refused here
+    if not (x.size and xp.isdtype(x.dtype, "unsigned integer") and (bits := xp.iinfo(x.dtype).bits) <= 16):
         return
-    if (most := int(x.max(initial=0))) > 1:
-        bits, white = 8 * x.itemsize, np.iinfo(x.dtype).max
+    if (most := int(xp.max(x))) > 1:
+        white = xp.iinfo(x.dtype).max
         raise InputError(
             f"{what} holds {bits}-bit pixels up to {most}; for a network of pixels in [0, 1] use x / {white}, and for "
             "one of whole numbers x.astype('float64')"
@@ -300,10 +302,17 @@ def number_type(x: np.ndarray) -> Callable[[Fraction], Any]:
 
 
 def converted(x: Array, like: Array) -> Array:
-    """Return `x` in the arithmetic of `like`; floats become the fractions that they represent."""
+    """Return `x` where `like` lives, in its arithmetic; floats become the fractions that they represent."""
     if is_exact(like):
         return _each(x, number_type(like))
-    return as_dtype(x, like.dtype)
+    if isinstance(x, np.ndarray):  # before it moves: exact numbers and long doubles exist on NumPy only
+        x = as_dtype(x, _numpy_dtype(like))
+    return as_dtype(moved(x, like), like.dtype)
+
+
+def _numpy_dtype(x: Array) -> np.dtype:
+    """The dtype of an array of any backend as NumPy names it."""
+    return x.dtype if isinstance(x, np.ndarray) else np.dtype(str(x.dtype).rpartition(".")[2])
 
 
 def as_dtype(x: Array, dtype: DType) -> Array:

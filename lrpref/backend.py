@@ -10,12 +10,13 @@ The rest of lrpref calls only functions that NumPy (2.1 and later), CuPy (14 and
 from __future__ import annotations
 
 import importlib
+from collections.abc import Sequence
 from types import ModuleType
-from typing import Any, Protocol, TypeGuard
+from typing import Any, Protocol, TypeGuard, cast
 
 import numpy as np
 
-from .errors import DTypeError, LrprefError, UnknownNameError, is_one_of, shown
+from .errors import DTypeError, InputError, LrprefError, UnknownNameError, is_one_of, shown
 
 
 class Array(Protocol):
@@ -88,12 +89,26 @@ def array_namespace(x: Array) -> Any:
     if isinstance(x, np.ndarray | np.generic):
         check_plain(x, "the array")
         return np
-    root = type(x).__module__.partition(".")[0]
-    if root == "cupy":
-        return importlib.import_module(root)
+    if type(x).__module__.partition(".")[0] == "cupy":
+        return _cupy()
     if hasattr(x, "__array_namespace__"):
         return x.__array_namespace__()
     raise DTypeError(f"expected an array, got {type(x).__name__}; wrap it in numpy.asarray(...)")
+
+
+OLDEST_CUPY = 14
+"""The first version of CuPy with the functions of the array API standard, such as `isdtype` and `permute_dims`."""
+
+
+def _cupy() -> ModuleType:
+    """Import and return CuPy; raise LrprefError if it is too old."""
+    module = importlib.import_module("cupy")
+    if int(module.__version__.partition(".")[0]) < OLDEST_CUPY:
+        raise LrprefError(
+            f"lrpref needs CuPy {OLDEST_CUPY} or later, and CuPy {module.__version__} is installed: "
+            f"pip install 'cupy-cuda12x>={OLDEST_CUPY}' (or 'cupy-cuda13x>={OLDEST_CUPY}')"
+        )
+    return module
 
 
 def numbers(x: Any, what: str) -> Array:
@@ -125,9 +140,10 @@ def check_plain(x: np.ndarray | np.generic, what: str) -> None:
 
     Object arrays pass, because exact numbers are objects.
     """
-    if isinstance(x, np.matrix):
+    special = type(x) is not np.ndarray  # NumPy imports numpy.ma only where it is named
+    if special and isinstance(x, np.matrix):
         raise DTypeError(f"{what} is a numpy.matrix, whose * is a matrix product; use numpy.asarray(...)")
-    if isinstance(x, np.ma.MaskedArray):
+    if special and isinstance(x, np.ma.MaskedArray):
         raise DTypeError(
             f"{what} is a masked array, and lrpref would ignore its mask; replace the masked values with filled(...)"
         )
@@ -174,6 +190,41 @@ def backend_name(x: Array) -> str:
     return {module: name for name, module in _BACKENDS.items()}.get(root, root)
 
 
+def place(x: Array) -> str:
+    """Return where `x` lives: the name of its backend, and for CuPy the number of the GPU.
+
+    Examples
+    --------
+    >>> place(np.zeros(3))
+    'numpy'
+    """
+    name = backend_name(x)
+    return f"cupy (GPU {cast(Any, x).device.id})" if name == "cupy" else name
+
+
+def check_together(arrays: Sequence[Array], what: str) -> None:
+    """Raise InputError, naming `what`, unless all arrays live in one place."""
+    if all(isinstance(x, np.ndarray) for x in arrays):
+        return
+    places = sorted({place(x) for x in arrays})
+    if len(places) > 1:
+        raise InputError(
+            f"{what} are in several places: {', '.join(places)}; move arrays with lrpref.asarray(x, backend), networks "
+            "with net.to(backend)"
+        )
+
+
+def check_current(x: Array, what: str) -> None:
+    """Raise InputError, naming `what`, for an array on another GPU than the current one, on which CuPy computes."""
+    if isinstance(x, np.ndarray) or backend_name(x) != "cupy":
+        return
+    home, current = cast(Any, x).device.id, array_namespace(x).cuda.runtime.getDevice()
+    if home != current:
+        raise InputError(
+            f"{what} is on GPU {home}, but CuPy computes on GPU {current}; use `with cupy.cuda.Device({home}):`"
+        )
+
+
 def is_array(x: object) -> TypeGuard[Array]:
     """Whether `x` is an array of any backend; NumPy scalars count as numbers."""
     return hasattr(x, "shape") and hasattr(x, "dtype") and not isinstance(x, np.generic)
@@ -201,19 +252,19 @@ def load_backend(name: str) -> ModuleType:
     UnknownNameError
         If there is no such backend.
     LrprefError
-        If its package is not installed.
+        If its package is not installed, or too old.
     """
     if not is_one_of(name, _BACKENDS):
         raise UnknownNameError(f"no backend is called {shown(name)}. Known: {', '.join(_BACKENDS)}")
     try:
-        return importlib.import_module(_BACKENDS[name])
+        return _cupy() if name == "cupy" else importlib.import_module(_BACKENDS[name])
     except ImportError as error:
         package = "cupy-cuda12x (or cupy-cuda13x)" if name == "cupy" else name
         raise LrprefError(f"backend {name!r} is not installed: pip install {package}") from error
 
 
 def asarray(x: Any, backend: str = "numpy") -> Array:
-    """Return `x` as an array of a backend, its dtype unchanged.
+    """Return `x` as an array of a backend, its dtype unchanged; with CuPy, on the current GPU.
 
     Parameters
     ----------
@@ -232,16 +283,33 @@ def asarray(x: Any, backend: str = "numpy") -> Array:
     UnknownNameError, LrprefError
         If the backend is unknown or not installed.
     DTypeError
-        If `x` does not hold real numbers, or is a masked array or a `numpy.matrix`.
+        If `x` does not hold real numbers, is a masked array or a `numpy.matrix`, or has a dtype that the backend lacks:
+        exact numbers and long doubles exist on NumPy only.
 
     Examples
     --------
     >>> asarray([1.0, 2.0]).dtype.name
     'float64'
     """
-    xp: Any = load_backend(backend)
-    x = numbers(x, "the array")
-    return x if array_namespace(x) is xp else xp.asarray(to_numpy(x))
+    return _sent(numbers(x, "the array"), load_backend(backend))
+
+
+def moved(x: Array, like: Array) -> Array:
+    """Return `x` where `like` lives, its dtype unchanged; raise DTypeError if its dtype does not exist there."""
+    return _sent(x, array_namespace(like))
+
+
+def _sent(x: Array, xp: Any) -> Array:
+    """Return `x` as an array of the namespace `xp`, and `x` itself if it is one already."""
+    if array_namespace(x) is xp:
+        return xp.asarray(x) if xp.__name__ == "cupy" else x  # which moves it if it is on another GPU
+    held = to_numpy(x)
+    try:
+        return xp.asarray(held)
+    except (TypeError, ValueError) as error:
+        exact = held.dtype == object
+        kind, remedy = ("exact numbers", "lrpref.to_float(...)") if exact else (held.dtype, "astype('float64')")
+        raise DTypeError(f"{xp.__name__} has no arrays of {kind}; use {remedy} first") from error
 
 
 def spread(v: Array, like: Array) -> Array:

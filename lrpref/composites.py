@@ -15,7 +15,7 @@ anything runs:
     print(composites.EpsilonPlusFlat().assign(net))
 
 The presets have zennit's names and defaults (Anders et al. 2021, arXiv 2106.13200; the recommendations behind them:
-Montavon et al. 2019, LNCS 11700 ch. 10, and Kohlbrenner et al. 2020, arXiv 1910.09840). They give their rule for
+Montavon et al. 2019, LNCS 11700, sec. 10.3, and Kohlbrenner et al. 2020, arXiv 1910.09840). They give their rule for
 convolutions to every `layers.Convolution`, a convolution of your own included.
 """
 
@@ -24,7 +24,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -149,9 +149,12 @@ class Assignment(Mapping[str, Rule]):
     ----------
     rows : tuple of (Place, Rule, str)
         The place of a layer, its rule, and the reason.
+    composite : Composite or None
+        The composite that assigned them, if it was one.
     """
 
     rows: tuple[tuple[Place, Rule, str], ...]
+    composite: Composite | None = field(default=None, repr=False, compare=False)
 
     def __getitem__(self, name: str) -> Rule:
         for place, rule, _ in self.rows:
@@ -245,7 +248,7 @@ class Composite:
             if isinstance(selector, int) and not -len(weighted := _weighted(found)) <= selector < len(weighted):
                 valid = f"{-len(weighted)} to {len(weighted) - 1}" if weighted else "none"
                 raise RuleError(f"there is no weighted layer at position {selector} (valid: {valid})")
-        assigned = Assignment(tuple((place, *self._rule(place, names)) for place in found))
+        assigned = Assignment(tuple((place, *self._rule(place, names)) for place in found), self)
         self._require_boxes(net, found, list(assigned.values()))
         return assigned
 

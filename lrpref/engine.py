@@ -2,7 +2,7 @@
 
 A rule is a short list of *ratios*. A ratio has a coefficient and signed *terms*; each term replaces the input a, the
 weight w and the bias b by maps of them, a', w' and b'. `Rule.flow` takes the four steps of Montavon et al. 2019
-(LNCS 11700, ch. 10, "Implementing LRP efficiently") once per ratio, in their letters:
+(LNCS 11700, sec. 10.2.2) once per ratio; where they write j and k for a layer's inputs and outputs, it is i and j here:
 
     z_j = sum over terms (sum_i a'_i w'_ij + b'_j)             step 1, a forward pass
     s_j = coefficient * R_j / stabilize(z_j)                   step 2, a division

@@ -33,7 +33,7 @@ from .arithmetic import (
     samples_not_finite,
     smaller,
 )
-from .backend import Array, DType, array_namespace, asarray, backend_name, is_array, load_backend, to_numpy
+from .backend import Array, DType, array_namespace, asarray, backend_name, is_array, load_backend, place, to_numpy
 from .errors import DTypeError, GraphError, InputError, ShapeError, at_node, is_one_of, listed, shown, warn
 from .layers import Concat, Dropout, Flatten, Head, Layer, LogSoftmax, Scale, Sigmoid, Softmax
 from .layers.base import Shape, check_size
@@ -233,10 +233,15 @@ class Network:
     @property
     def backend(self) -> str | None:
         """Where the parameters live: "numpy", "cupy", ...; None if there are none."""
-        homes = {backend_name(array) for array in self.parameters.values()}
-        if len(homes) > 1:
-            raise GraphError(f"the parameters are on several backends: {', '.join(sorted(homes))}; use net.to(...)")
-        return homes.pop() if homes else None
+        return None if self._place is None else self._place.partition(" ")[0]
+
+    @property
+    def _place(self) -> str | None:
+        """The same, with the number of the GPU."""
+        places = {place(array) for array in self.parameters.values()}
+        if len(places) > 1:
+            raise GraphError(f"the parameters are on several backends: {', '.join(sorted(places))}; use net.to(...)")
+        return places.pop() if places else None
 
     def by_name(self, x: Any, each: str = "array") -> dict[str, Any]:
         """Return what was given for each input, by the name of the input.
@@ -455,9 +460,10 @@ class Network:
             raise InputError(f"{what} must be a batch (N, ...), got shape {tuple(x.shape)}; use x[None]")
         if x.shape[0] and 0 in x.shape[1:]:
             raise InputError(f"the samples of {what} are empty: its shape is {tuple(x.shape)}")
-        home = self.backend or backend_name(x)
-        if home != backend_name(x):
-            raise InputError(f"the network is on {home}, {what} on {backend_name(x)}; use lrpref.asarray(x, {home!r})")
+        home, here, there = self._place or place(x), place(x), backend_name(x)
+        if home != here:
+            remedy = f"net.to({there!r})" if self.backend == there else f"lrpref.asarray(x, {self.backend!r})"
+            raise InputError(f"the network is on {home}, {what} on {here}; use {remedy}")
         check_finite(x, what)
         cast = as_dtype(x, self.dtype or x.dtype)
         if cast is not x:
@@ -543,7 +549,20 @@ class Network:
     # ---- the same network elsewhere ----------------------------------------------------------------------------
 
     def to(self, backend: str) -> Network:
-        """Return the network with its arrays on "numpy", "cupy" or "array-api-strict"."""
+        """Return the network with its arrays on "numpy", "cupy" or "array-api-strict"; with CuPy, on the current GPU.
+
+        Returns
+        -------
+        Network
+            The same graph with the same numbers.
+
+        Raises
+        ------
+        UnknownNameError, LrprefError
+            If the backend is unknown, not installed, or too old.
+        DTypeError
+            If the network is exact or in long doubles, which exist on NumPy only.
+        """
         load_backend(backend)
         return self.map_arrays(lambda array: asarray(array, backend))
 

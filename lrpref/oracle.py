@@ -114,6 +114,7 @@ def messages(
     if R.shape != (N, *output):
         raise ShapeError(f"relevance has shape {R.shape}, the layer's output has {(N, *output)}")
     R = R.reshape(N, -1)
+    layer = layer.map_arrays(to_numpy)
     layer.check_arithmetic(*arrays, R)
     found: list[list[np.ndarray]] = [[] for _ in arrays]
     for n in range(len(R)):

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ._support.extras import library
+from ._support.extras import check_installed, library
 from ._support.files import check_writable, is_stream, whole
 from .arithmetic import check_choice, check_integer
 from .backend import Array, to_numpy
@@ -27,6 +27,9 @@ from .ledger import LOSSES, Ledger
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+FORMATS = ("png", "pdf", "svg")
+"""The formats that every matplotlib writes; it may know more."""
 
 COLOURS = "RdBu_r"
 COLOUR_OF = dict(zip(LOSSES, ("#d95f02", "#7570b3", "#1b9e77", "#e7298a"), strict=True))
@@ -155,7 +158,11 @@ def waterfall(ledger: Ledger, sample: int = 0, title: str = "where the relevance
     return figure
 
 
-def save(figure: Figure, path: str | os.PathLike[str]) -> None:
+DESCRIBED_AS = {"png": "Description", "svg": "Description", "svgz": "Description", "pdf": "Subject"}
+"""Format -> the entry of its metadata that holds a description."""
+
+
+def save(figure: Figure, path: str | os.PathLike[str], description: str = "") -> None:
     """Write a figure to a file, atomically.
 
     Parameters
@@ -165,6 +172,9 @@ def save(figure: Figure, path: str | os.PathLike[str]) -> None:
     path : path-like
         The suffix determines the format: .png, .pdf, .svg or another format of matplotlib. A pipe or a device without
         such a suffix, such as /dev/stdout, receives a PNG.
+    description : str, optional
+        A text for the metadata of the file, such as the signature of a map: "Description" in a PNG or SVG, "Subject" in
+        a PDF. Other formats do not keep it.
 
     Raises
     ------
@@ -175,9 +185,13 @@ def save(figure: Figure, path: str | os.PathLike[str]) -> None:
     """
     path = Path(path)
     check_path(path)
+    if not isinstance(description, str):
+        raise ParameterError(f"description must be a text, got {shown(description)}")
+    kind = _format(path) or "png"
+    metadata = {DESCRIBED_AS[kind]: description} if description and kind in DESCRIBED_AS else None
     try:
         with whole(path) as part:
-            figure.savefig(part, dpi=150, format=_format(path) or "png")
+            figure.savefig(part, dpi=150, format=kind, metadata=metadata)
     except ValueError as error:
         raise LrprefError(f"cannot write {path}: {error}") from error
 
@@ -198,15 +212,18 @@ def check_path(path: str | os.PathLike[str]) -> None:
         If the file cannot be written.
     """
     path = Path(path)
+    check_installed("matplotlib", "plot", "pictures")
     if _format(path) is None and not is_stream(path):
         raise LrprefError(f"cannot write {path}: its format is unknown; use the suffix .png, .pdf or .svg")
     check_writable(path)
 
 
 def _format(path: Path) -> str | None:
-    """The format of matplotlib that the suffix names, or None."""
-    canvas = library("matplotlib.backend_bases", "plot", "pictures").FigureCanvasBase
+    """The format that the suffix names, or None. Matplotlib is slow to import, so it is asked about rare ones only."""
     name = path.suffix[1:].lower()
+    if name in FORMATS:
+        return name
+    canvas = library("matplotlib.backend_bases", "plot", "pictures").FigureCanvasBase
     return name if name in canvas.get_supported_filetypes() else None
 
 

@@ -19,8 +19,10 @@ from itertools import product
 from numbers import Real
 from typing import Any, ClassVar
 
+import numpy as np
+
 from .arithmetic import as_parameter, check_choice, check_flag, check_number, constant, converted, full, irrational
-from .backend import Array, array_namespace, is_array
+from .backend import Array, array_namespace, is_array, to_numpy
 from .engine import (
     Map,
     Ratio,
@@ -51,7 +53,7 @@ class Zero(Rule):
 
     References
     ----------
-    Bach et al. 2015, PLoS ONE 10(7):e0130140, eq. 56; Montavon et al. 2019, LNCS 11700 ch. 10, "LRP-0".
+    Bach et al. 2015, PLoS ONE 10(7):e0130140, eq. 56; Montavon et al. 2019, LNCS 11700, sec. 10.2.1.
 
     Examples
     --------
@@ -87,7 +89,7 @@ class Epsilon(Rule):
 
     References
     ----------
-    Bach et al. 2015, PLoS ONE 10(7):e0130140, eq. 58; Montavon et al. 2019, LNCS 11700 ch. 10, "LRP-epsilon".
+    Bach et al. 2015, PLoS ONE 10(7):e0130140, eq. 58; Montavon et al. 2019, LNCS 11700, sec. 10.2.1.
 
     Examples
     --------
@@ -155,7 +157,7 @@ class Gamma(Rule):
 
     References
     ----------
-    Montavon et al. 2019, LNCS 11700 ch. 10, "LRP-gamma"; generalised: Andeol et al. 2021, as implemented in zennit.
+    Montavon et al. 2019, LNCS 11700, sec. 10.2.1; generalised: Andeol et al. 2021, as implemented in zennit.
 
     Examples
     --------
@@ -170,7 +172,7 @@ class Gamma(Rule):
         "R_i = sum_j (a_i (w_ij + gamma w_ij+) / (sum_i a_i (w_ij + gamma w_ij+) + b_j + gamma b_j+)) R_j"
     )
     when: ClassVar[str] = "convolutions in the lower and middle part; a >= 0, else generalised"
-    source: ClassVar[str] = "Montavon et al. 2019, sec. 10.2; generalised: Andeol et al. 2021"
+    source: ClassVar[str] = "Montavon et al. 2019, sec. 10.2.1; generalised: Andeol et al. 2021"
 
     gamma: float = 0.25
     generalised: bool = False
@@ -341,7 +343,8 @@ class ZBox(Rule):
 
     References
     ----------
-    Montavon et al. 2017, Pattern Recognition 65:211, the z^B-rule.
+    Montavon et al. 2017, Pattern Recognition 65:211, the z^B-rule; as a rule for pixels also Montavon et al. 2019, LNCS
+    11700, sec. 10.3.2.
 
     Examples
     --------
@@ -389,12 +392,13 @@ def _ordered(low: Any, high: Any) -> Iterator[bool]:
 
     One number per channel, (C,), belongs to the first axis of a sample, (C, ...), or to the second of a batch.
     """
+    low, high = (to_numpy(bound) if is_array(bound) else bound for bound in (low, high))
     for lows, highs in product(_lined_up(low, high), _lined_up(high, low)):
         try:
-            ordered = lows <= highs
+            ordered = bool(np.all(lows <= highs))
         except (TypeError, ValueError):
             continue
-        yield bool(array_namespace(ordered).all(ordered)) if is_array(ordered) else bool(ordered)
+        yield ordered
 
 
 def _lined_up(bound: Any, other: Any) -> list[Any]:

@@ -22,7 +22,7 @@ from .arithmetic import (
     ones_like,
     zeros_like,
 )
-from .backend import Array, array_namespace, is_array, numbers, to_numpy
+from .backend import Array, array_namespace, numbers, to_numpy
 from .errors import InputError, RuleError, ShapeError, TargetError, is_one_of, shown
 from .layers import Elementwise, Head, Layer, Sigmoid, Softmax
 from .layers.base import Shape
@@ -212,7 +212,6 @@ def seed_relevance(start: Start, logits: Array, target: Array | None, seed: str 
     given: Any = seed
     if target is None:
         array = as_floating(given, "the seed")
-        array = array if is_array(given) else xp.asarray(array)
         _check_seed(tuple(array.shape), tuple(logits.shape))
         if not all_finite(array):
             raise InputError("the seed holds NaN or infinities")

@@ -34,6 +34,7 @@ from .ledger import Entry, Ledger
 from .network import Network
 from .rules import Rule
 from .seeds import Start, of_outputs, per_output, seed_relevance, start_at, starts_at, target_index
+from .signatures import Signature, node_text, of_explanation, seed_text
 
 DEFAULT_RULE = "epsilon-plus-flat"
 
@@ -58,6 +59,10 @@ class Trace:
         Where the relevance went.
     rules : Assignment
         Node name -> rule; prints as a table.
+    seed : str
+        What it started with, as a signature writes it: an array is represented by its shape and a digest.
+    node : str
+        The node that was explained, as a signature writes it; empty for the logits.
     """
 
     relevance: Any
@@ -66,6 +71,17 @@ class Trace:
     at: Mapping[str, Array]
     ledger: Ledger
     rules: Assignment
+    seed: str = "logit"
+    node: str = ""
+
+    @property
+    def signature(self) -> Signature:
+        """The conventions of this explanation, in one line.
+
+        A trace cannot know whether BatchNorm was folded away before: a network without BatchNorm has "bn:none". Use
+        `lrpref.signature(net, ..., fused=True)` to say so.
+        """
+        return of_explanation(self.rules, self.seed, node=self.node)
 
 
 def trace(
@@ -150,7 +166,9 @@ def walk(
     """`trace` from one node, with the start found, the rules assigned, and the batch cast."""
     name = start.node
     found = _walk_from({name: start}, rules, x, {name: target}, {name: seed}, budget)
-    return replace(found, logits=found.logits[name], target=found.target[name])
+    return replace(
+        found, logits=found.logits[name], target=found.target[name], seed=seed_text(seed), node=node_text(start)
+    )
 
 
 def _walk_from(
@@ -179,7 +197,8 @@ def _walk_from(
         problem = next(chain(unsound, _problems(at, ledger)), None)
     if problem is not None:
         warn(problem)
-    return Trace(net.as_given({name: at[name] for name in net.inputs}, x), logits, chosen, at, ledger, rules)
+    relevance = net.as_given({name: at[name] for name in net.inputs}, x)
+    return Trace(relevance, logits, chosen, at, ledger, rules, seed_text(seeds))
 
 
 def _check_rational(rules: Mapping[str, Rule], seeds: Iterable[object]) -> None:

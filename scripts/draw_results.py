@@ -133,7 +133,7 @@ def draw_guillemot(table: Table) -> Figure:
     for ax in panels[-1]:
         name_networks(ax, networks)
     figure.supylabel(
-        "relative ABPC: area between the flipping curves / span (higher is more faithful)", fontsize=SMALL + 1.5
+        "relative ABPC: mean gap between the flipping curves / span (higher is more faithful)", fontsize=SMALL + 1.5
     )
     handles, labels = panels[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper center", ncols=len(labels), fontsize=SMALL + 1, frameon=False)

@@ -18,3 +18,4 @@ print("the wheel explains digit-4:", lrpref.weights.names())
 PYTHON
 wheel-env/bin/lrpref conform lrpref --only "gamma-*" | grep -q " 0  differs "  # the cases come out of the wheel
 wheel-env/bin/lrpref rules > /dev/null
+wheel-env/bin/python -c "import pytest_lrp_cases"  # the pytest option of the wheel

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import gc
+import os
+import sys
 from dataclasses import dataclass, fields, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,6 +27,45 @@ settings.register_profile(
     "deep", max_examples=2000, derandomize=False, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("quick")
+
+
+STANDIN = Path(__file__).parent / "standin"
+"""The folder of a module `cupy` that computes with NumPy, for machines without a GPU."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Take --standin."""
+    parser.addoption(
+        "--standin",
+        action="store_true",
+        help="run the tests of the backend cupy on a stand-in if CuPy is not installed",
+    )
+
+
+collect_ignore = ["standin"]  # pytest would put it first on the path
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let the stand-in be found last, and give each of several worker processes one thread of BLAS.
+
+    An installed CuPy is imported in place of the stand-in. Many threads on few cores mostly wait for each other; BLAS
+    reads their number when a worker starts. A run without workers keeps BLAS as it is.
+    """
+    if config.getoption("--standin"):
+        sys.path.append(str(STANDIN))
+    if config.getoption("numprocesses", None):
+        os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+def pytest_sessionstart() -> None:
+    """Do not look for garbage while half a million objects are collected that live as long as the tests run."""
+    gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    """Look for garbage again, but not among what has been collected."""
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -75,5 +118,6 @@ def why_not(name: str) -> str | None:
 def backend(request: pytest.FixtureRequest) -> Backend:
     """Each available backend. Session scope, because Hypothesis examples of a test share the fixture."""
     if reason := why_not(request.param):
-        pytest.skip(reason)
+        asked_for = request.param == "cupy" and request.config.getoption("--standin")
+        pytest.fail(reason) if asked_for else pytest.skip(reason)
     return Backend(request.param)

@@ -957,14 +957,6 @@ BLOCKS = [
         "tests/test_blocks.py::test_what_is_refused",
         "hours are lost to the target of the last sample",
     ),
-    Mutant(
-        "every worker writes to the top of the file",
-        "scale/distributed.py",
-        "file[place] = to_numpy(block)",
-        "file[: len(block)] = to_numpy(block)",
-        "tests/test_distributed.py::test_into_one_npy_file",
-        "a slip of the pen",
-    ),
 ]
 
 
@@ -2105,8 +2097,8 @@ ARRAYS = [
     Mutant(
         "a mask is ignored",
         "backend.py",
-        "if isinstance(x, np.ma.MaskedArray):",
-        "if isinstance(x, np.ma.MaskedArray) and not x.ndim:",
+        "if special and isinstance(x, np.ma.MaskedArray):",
+        "if special and isinstance(x, np.ma.MaskedArray) and not x.ndim:",
         "tests/test_arrays.py::test_an_array_with_rules_of_its_own_is_refused[mask over NaN-an input]",
         "an earlier version of lrpref",
     ),
@@ -2916,6 +2908,250 @@ VERIFICATION = [
 ]
 
 
+STARTUP = [
+    Mutant(
+        "importing lrpref imports the workshop",
+        "__init__.py",
+        "if TYPE_CHECKING:  # what",
+        "if True:  # what",
+        "tests/test_startup.py::test_importing_lrpref_loads_the_method_and_little_else",
+        "an earlier version of this library",
+    ),
+    Mutant(
+        "every command is imported to run one",
+        "cli/__init__.py",
+        "words[:1] if words and words[0] in COMMANDS else COMMANDS",
+        "COMMANDS",
+        "tests/test_startup.py::test_lrpref_explain_imports_matplotlib_only_to_draw",
+        "an earlier version of this library",
+    ),
+    Mutant(
+        "matplotlib is imported to read a suffix",
+        "plot.py",
+        "if name in FORMATS:",
+        "if name in ():",
+        "tests/test_startup.py::test_lrpref_explain_imports_matplotlib_only_to_draw",
+        "an earlier version of this library",
+    ),
+    Mutant(
+        "without matplotlib the work is done in vain",
+        "plot.py",
+        '    check_installed("matplotlib", "plot", "pictures")\n',
+        "",
+        "tests/test_cli.py::test_a_missing_package_is_named_before_the_work[matplotlib]",
+        "a slip of the pen",
+    ),
+    Mutant(
+        "numpy.ma is imported to look at a plain array",
+        "backend.py",
+        "if special and isinstance(x, np.ma.MaskedArray):",
+        "if isinstance(x, np.ma.MaskedArray):",
+        "tests/test_startup.py::test_explaining_needs_no_optional_library",
+        "an earlier version of this library",
+    ),
+    Mutant(
+        "every block of a dask array is called the first",
+        "scale/distributed.py",
+        "i = int(samples[0]) if len(samples) else 0",
+        "i = 0",
+        "tests/test_distributed.py::test_an_error_names_the_block",
+        "a slip of the pen",
+    ),
+    Mutant(
+        "a dask array of targets keeps its own chunks",
+        "scale/distributed.py",
+        "return values.rechunk((x.chunks[0], *values.shape[1:])), (0,",
+        "return values, (0,",
+        "tests/test_distributed.py::test_targets_stay_with_their_samples",
+        "a slip of the pen",
+    ),
+]
+
+
+AREAS = [
+    Mutant(
+        "the area between the curves is a mean over their points",
+        "evaluation/flipping.py",
+        "return self.lerf.area - self.morf.area",
+        "return self.abpc",
+        "tests/test_evaluation.py::test_an_area_has_no_extra_points[4-4.0]",
+        "lrpref called ABPC the area between the curves",
+    ),
+]
+
+
+SIGNATURES = [
+    Mutant(
+        "a preset with other parameters keeps the bare name",
+        "signatures.py",
+        "return _call(name, changed)",
+        "return name",
+        "tests/test_signatures.py::test_every_preset_is_known_by_its_name_whatever_its_parameters[epsilon-plus]",
+        "an earlier version of this library",
+    ),
+    Mutant(
+        "a composite changed by its user keeps the name of the preset",
+        "signatures.py",
+        "return len(pairs) == len(composite.pairs) and",
+        "return",
+        "tests/test_signatures.py::test_a_preset_with_one_pair_more_or_less_has_no_name",
+        "an earlier version of this library",
+    ),
+    Mutant(
+        "a number in a signature has six digits",
+        "signatures.py",
+        "else repr(number)",
+        'else f"{number:g}"',
+        "tests/test_signatures.py::test_the_rules_are_in_it_exactly",
+        "an earlier version of this library",
+    ),
+    Mutant(
+        "damaged text is searched for a signature",
+        "signatures.py",
+        "not re.fullmatch(pattern",
+        "not re.match(pattern",
+        "tests/test_signatures.py::test_damage_is_named",
+        "an earlier version of this library",
+    ),
+    Mutant(
+        "a signature beside another map counts",
+        "cli/saved_maps.py",
+        'if found.get("sha256") != _digest(R):',
+        "if False:",
+        "tests/test_compare.py::test_the_file_beside_a_map_is_checked",
+        "an earlier version of this library",
+    ),
+    Mutant(
+        "the search for groups compares sizes, not shapes",
+        "differences/groups.py",
+        "np.sum(t * r, axis=1, keepdims=True) * r",
+        "r",
+        "tests/test_compare.py::test_the_distance_in_shape_by_hand",
+        "an earlier version of this library",
+    ),
+    Mutant(
+        "groups keep conventions that they do not need",
+        "differences/groups.py",
+        "if not is_needless(match)",
+        "if match.names",
+        "tests/test_compare.py::test_what_a_part_explains_is_needless",
+        "an earlier version of this library",
+    ),
+    Mutant(
+        "the deviation of a norm is constant in its whole gradient",
+        "differences/conventions.py",
+        "xp.reshape(xp.reshape(x, groups) * mean * per_s, a.shape)",
+        "0 * xp.reshape(xp.reshape(x, groups) * mean * per_s, a.shape)",
+        "tests/test_compare.py::test_the_whole_gradient_of_a_norm_is_its_derivative",
+        "an earlier version of this library",
+    ),
+]
+
+
+PLACES = [
+    Mutant(
+        "bounds and seeds stay where they were",
+        "arithmetic.py",
+        "return as_dtype(moved(x, like), like.dtype)",
+        "return as_dtype(x, like.dtype)",
+        "tests/test_places.py::test_a_seed_moves_to_the_network[array-api-strict-options0-NumPy's]",
+        "an earlier version of this library",
+    ),
+    Mutant(
+        "bounds move before they are cast",
+        "arithmetic.py",
+        "if isinstance(x, np.ndarray):  # before it moves",
+        "if False:  # before it moves",
+        "tests/test_places.py::test_bounds_are_cast_where_they_are_before_they_move[array-api-strict]",
+        "a slip of the pen",
+    ),
+    Mutant(
+        "bounds of two backends are not compared",
+        "rules.py",
+        "low, high = (to_numpy(bound) if is_array(bound) else bound for bound in (low, high))",
+        "pass",
+        "tests/test_places.py::test_the_order_of_bounds_of_two_backends_is_checked[array-api-strict]",
+        "an earlier version of this library",
+    ),
+    Mutant(
+        "a backend's own error for numbers that it lacks",
+        "backend.py",
+        "except (TypeError, ValueError) as error:\n        exact =",
+        "except ZeroDivisionError as error:\n        exact =",
+        "tests/test_places.py::test_exact_numbers_and_long_doubles_stay_on_numpy[array-api-strict]",
+        "an earlier version of this library",
+    ),
+    Mutant(
+        "arrays of two backends meet in a layer",
+        "backend.py",
+        "if len(places) > 1:",
+        "if len(places) > 2:",
+        "tests/test_places.py::test_a_layer_refuses_relevance_in_another_place[array-api-strict-Dense]",
+        "an earlier version of this library",
+    ),
+    Mutant(
+        "pixels pass on other backends",
+        "arithmetic.py",
+        "if not (x.size and xp.isdtype",
+        "if not (xp is np and x.size and xp.isdtype",
+        "tests/test_places.py::test_pixels_are_refused_everywhere[array-api-strict-uint8-255]",
+        "an earlier version of this library",
+    ),
+    Mutant(
+        "CuPy 13 is taken for CuPy 14",
+        "backend.py",
+        "< OLDEST_CUPY:",
+        "< OLDEST_CUPY - 1:",
+        "tests/test_places.py::test_cupy_13_is_refused_with_the_version_that_is_wanted",
+        "an earlier version of this library",
+    ),
+    Mutant(
+        "a network stays on its GPU",
+        "backend.py",
+        'return xp.asarray(x) if xp.__name__ == "cupy" else x',
+        "return x",
+        "tests/test_places.py::test_a_network_on_the_second_gpu_works_there_on_cupy",
+        "an earlier version of this library",
+    ),
+    Mutant(
+        "arrays of another GPU are computed with",
+        "backend.py",
+        "if home != current:",
+        "if home > current + 1:",
+        "tests/test_places.py::test_arrays_on_another_gpu_are_refused_on_cupy",
+        "an earlier version of this library",
+    ),
+]
+
+
+PYTEST_CASES = [
+    Mutant(
+        "a listed difference that is mended passes in silence",
+        "conformance/pytest_cases.py",
+        "raises=Otherwise, strict=True",
+        "raises=Otherwise, strict=False",
+        "tests/test_pytest_cases.py::test_any_change_turns_the_run_red[a listed case that agrees]",
+        "pytest's default",
+    ),
+    Mutant(
+        "a listed case that is no longer offered is skipped",
+        "conformance/pytest_cases.py",
+        'if result.verdict == "not-offered" and listed:',
+        "if False:",
+        "tests/test_pytest_cases.py::test_any_change_turns_the_run_red[a listed case that is not offered]",
+        "a slip of the pen",
+    ),
+    Mutant(
+        "a convention that is not listed is skipped",
+        "conformance/pytest_cases.py",
+        'if result.verdict == "convention" and self.plugin.known is None:',
+        'if result.verdict == "convention":',
+        "tests/test_pytest_cases.py::test_with_a_list_a_convention_must_be_on_it",
+        "a slip of the pen",
+    ),
+]
+
+
 MUTANTS = [
     *NOT_FINITE,
     *CORNERS,
@@ -2944,9 +3180,14 @@ MUTANTS = [
     *SAMPLE_NORMS,
     *TWIN,
     *VERIFICATION,
+    *AREAS,
     *SPECIFICATION,
     *CASES_JUDGE,
     *PLANS,
+    *STARTUP,
+    *SIGNATURES,
+    *PLACES,
+    *PYTEST_CASES,
 ]
 
 

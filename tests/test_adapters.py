@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from functools import cache
+from importlib import import_module
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
@@ -18,6 +19,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
+from test_conformance import CASES
 
 import lrpref
 from lrpref.conformance import Report, exit_code, known_differences, load_adapter, load_cases, run
@@ -118,11 +120,11 @@ def test_there_is_a_record_of_every_adapter_but_lrprefs_own():
 
 @pytest.mark.parametrize("name", RECORDS)
 def test_a_record_is_of_the_cases_that_come_with_lrpref(name):
-    data, cases = RECORDS[name], load_cases()
+    data = RECORDS[name]
     assert name == f"{data['library']}-{data['version']}"
-    versions = data["table"], cases[0].table
+    versions = data["table"], *{case.table for case in CASES.values()}
     assert len({version.rpartition(".")[0] for version in versions}) == 1, WRITE_ANEW  # a patch changes no verdict
-    assert [told["id"] for told in data["cases"]] == [case.id for case in cases], WRITE_ANEW
+    assert [told["id"] for told in data["cases"]] == list(CASES), WRITE_ANEW
 
 
 @pytest.mark.parametrize("name", RECORDS)
@@ -140,10 +142,9 @@ def test_whoever_differs_has_promised_otherwise(name):
 
 @pytest.mark.parametrize("name", RECORDS)
 def test_the_record_expects_what_the_fixtures_expect(name):
-    cases = {case.id: case for case in load_cases()}
     for told in RECORDS[name]["cases"]:
         if told["verdict"] == "differs":
-            np.testing.assert_array_equal(np.array(told["expected"], dtype=float), cases[told["id"]].expected)
+            np.testing.assert_array_equal(np.array(told["expected"], dtype=float), CASES[told["id"]].expected)
 
 
 @pytest.mark.parametrize(("library", "case", "verdict"), EXPECTED)
@@ -179,7 +180,7 @@ def test_live_verdicts_are_the_recorded_ones(library):
 @pytest.mark.parametrize("library", NEEDS)
 def test_a_live_library_is_green_with_its_known_differences(library):
     report = live(library)
-    known = known_differences(RECORDED.parent / "known" / f"{library}.json", library)
+    known = known_differences(PAGE.parent.parent / "cases" / "known" / f"{library}.json", library)
     if report.version not in known.versions:
         pytest.skip(f"{library} {report.version} is installed, the list is of {known.versions}")
     assert exit_code(report, known) == 0
@@ -195,6 +196,14 @@ def test_a_library_that_is_missing_is_named_with_what_to_install(library):
         return
     with pytest.raises(AdapterError, match=r"pip install|git clone"):
         load_adapter(library)
+
+
+@pytest.mark.parametrize("library", NEEDS)
+def test_the_installation_names_the_recorded_version(library):
+    module = import_module(f"lrpref.conformance.adapters.{library}")
+    version = record(library)["version"]
+    words = getattr(module, "HOW", None) or module.INSTALL
+    assert f"{library}=={version}" in words or f"check out {version}" in words
 
 
 def test_zennit_kept_from_dividing_by_zero_agrees_on_more():

@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from lrpref.backend import OLDEST_CUPY
+
 ROOT = Path(__file__).parent.parent
 RUN = ROOT / ".ci" / "run"
 WORKFLOW = ROOT / ".github" / "workflows" / "ci.yml"
@@ -95,6 +97,11 @@ def test_the_lowest_versions_are_those_of_the_package() -> None:
     assert set(lowest) == set(bounds)
     wrong = {name: version for name, version in bounds.items() if not f"{lowest[name]}.".startswith(f"{version}.")}
     assert not wrong
+
+
+def test_the_extras_of_cupy_ask_for_the_oldest_version_that_is_taken() -> None:
+    for cuda in (12, 13):
+        assert project()["optional-dependencies"][f"cuda{cuda}"] == [f"cupy-cuda{cuda}x>={OLDEST_CUPY}"]
 
 
 def test_the_locked_versions_are_allowed() -> None:

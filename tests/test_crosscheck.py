@@ -54,7 +54,7 @@ def test_gradient_times_input_is_lrp_0(module: Any, x: Any) -> None:
     (gradient,) = torch.autograd.grad(y.max(dim=1).values.sum(), given)
     attribution = (given * gradient).detach()
     zero = Composite([(lrpref.LinearLayer, lrpref.rules.Zero())])
-    assert lrpref.crosscheck(module, x, attribution, zero, pairs=False).equal
+    assert lrpref.crosscheck(module, x, attribution, zero, groups=False).equal
     found = lrpref.crosscheck(module, x, attribution, "epsilon-plus")
     assert not found.equal
     assert ("zero-everywhere",) in [match.names for match in found.matches]
@@ -156,7 +156,7 @@ def test_target_and_seed_and_tensors_of_them(module: Any, x: Any) -> None:
     R = lrpref.explain(net, x.numpy(), target.numpy(), "epsilon", "one")
     assert lrpref.crosscheck(module, x, torch.from_numpy(R), "epsilon", target, "one").equal
     assert lrpref.crosscheck(module, x, torch.from_numpy(R), "epsilon", [2, 0], "one").equal
-    assert not lrpref.crosscheck(module, x, torch.from_numpy(R), "epsilon", 1, "one", pairs=False).equal
+    assert not lrpref.crosscheck(module, x, torch.from_numpy(R), "epsilon", 1, "one", groups=False).equal
 
 
 def test_a_map_in_half_precision_that_needs_a_gradient(module: Any, x: Any) -> None:
@@ -186,3 +186,122 @@ def test_mistakes(module: Any, x: Any) -> None:
         lrpref.crosscheck(module, x, x[:, :, :2])
     with pytest.raises(InputError, match="the other map holds"):
         lrpref.crosscheck(module, x, x * float("nan"))
+
+
+# ---- zennit, layer by layer --------------------------------------------------------------------------------------
+
+
+def by_zennit(model: Any, rules_of: dict[Any, Any], x: Any, seed: Any) -> Any:
+    """The map of zennit with a rule for each type of module."""
+    composites = pytest.importorskip("zennit.composites", reason="zennit is not installed, or torchvision is not")
+    attribution = pytest.importorskip("zennit.attribution")
+    composite = composites.LayerMapComposite(list(rules_of.items()))
+    with attribution.Gradient(model=model, composite=composite) as attributor:
+        _, R = attributor(x.clone(), seed)
+    return R.detach()
+
+
+def by_lrpref(rules_of: dict[Any, Any]) -> Composite:
+    return Composite(list(rules_of.items()))
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("when", ["while it is applied", "after it was removed"])
+def test_after_zennits_own_canonizer(bias: bool, when: str) -> None:
+    """Its parameters then stand in the module's dictionary, where `double()` does not find them."""
+    canonizers = pytest.importorskip("zennit.canonizers", reason="zennit is not installed, or torchvision is not")
+    composites = pytest.importorskip("zennit.composites", reason="zennit is not installed, or torchvision is not")
+    attribution = pytest.importorskip("zennit.attribution")
+    torch.manual_seed(8)
+    model = nn.Sequential(nn.Conv2d(2, 3, 3, bias=bias), nn.BatchNorm2d(3), nn.ReLU(), nn.Flatten(), nn.Linear(48, 3))
+    for name in ("weight", "bias", "running_mean"):
+        nn.init.normal_(getattr(model.eval()[1], name))
+    x, seed = torch.randn(2, 2, 6, 6), torch.eye(3)[[0, 2]]
+    composite = composites.EpsilonPlus(canonizers=[canonizers.SequentialMergeBatchNorm()])
+    with attribution.Gradient(model=model, composite=composite) as attributor:
+        _, R = attributor(x.clone(), seed)
+        with pytest.raises(ConversionError, match="leave the `with` block"):  # its hooks hold activations
+            lrpref.crosscheck(model, x, R)
+    for instance in canonizers.SequentialMergeBatchNorm().apply(model):
+        if when == "after it was removed":
+            instance.remove()
+    assert any("weight" in vars(part) for part in model)
+    found = lrpref.crosscheck(model, x, R, "epsilon-plus", [0, 2], "one")
+    if when == "while it is applied":
+        assert found.equal
+    else:
+        assert ("batch-norm-fused",) in [match.names for match in found.matches]
+
+
+def norm(model: Any) -> Any:
+    torch.manual_seed(9)
+    for part in model.modules():
+        if hasattr(part, "running_mean"):
+            nn.init.uniform_(part.running_mean, 0.5, 1.0)
+        if isinstance(part, nn.BatchNorm1d | nn.LayerNorm):
+            nn.init.normal_(part.weight)
+            nn.init.normal_(part.bias)
+    return model.eval().double()
+
+
+class Twice(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.shared, self.relu1, self.out = nn.Linear(5, 5), nn.ReLU(), nn.Linear(5, 3)
+
+    def forward(self, x: Any) -> Any:
+        return self.out(self.shared(self.relu1(self.shared(x))))
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    "name",
+    ["batch-norm-mean-subtracted", "norm-whole-gradient", "average-pool-epsilon", "upsample-flat-weights",
+     "shared-last-input", "gamma-zero-lost", "softmax-gradient", "seed-one"],
+)  # fmt: skip
+def test_what_zennit_does_is_named(name: str) -> None:
+    """Each convention of the table that names zennit for a layer, on zennit itself."""
+    theirs = pytest.importorskip("zennit.rules", reason="zennit is not installed, or torchvision is not")
+    ours = lrpref.rules
+    torch.manual_seed(10)
+    x, one = torch.randn(2, 5).double(), torch.eye(3)[[0, 2]].double()
+    seed: Any = one
+    if name == "batch-norm-mean-subtracted":
+        model = norm(nn.Sequential(nn.Linear(5, 4), nn.BatchNorm1d(4), nn.Linear(4, 3)))
+        model[1].bias.data -= 1.5  # so that beta has another sign than beta - g mu / s, or less of it
+        there = {nn.Linear: theirs.Epsilon(1e-6), nn.BatchNorm1d: theirs.ZPlus(1e-6)}
+        here = {lrpref.Dense: ours.Epsilon(1e-6), lrpref.BatchNorm: ours.ZPlus(1e-6)}
+    elif name == "norm-whole-gradient":
+        model = norm(nn.Sequential(nn.Linear(5, 4), nn.LayerNorm(4), nn.Linear(4, 3)))
+        here = {lrpref.LinearLayer: ours.Epsilon(1e-6)}
+        there = {nn.Linear: theirs.Epsilon(1e-6), nn.LayerNorm: theirs.Epsilon(1e-6)}
+    elif name == "average-pool-epsilon":
+        model = norm(nn.Sequential(nn.Conv2d(2, 2, 2), nn.AvgPool2d(2), nn.Flatten(), nn.Linear(2, 3)))
+        x = torch.randn(2, 2, 3, 3).double()
+        rule = {part: theirs.ZPlus(1e-6) for part in (nn.Conv2d, nn.AvgPool2d, nn.Linear)}
+        there, here = rule, {lrpref.LinearLayer: ours.ZPlus(1e-6)}
+    elif name == "upsample-flat-weights":
+        model = norm(nn.Sequential(nn.Upsample(scale_factor=2, mode="bilinear"), nn.Flatten(), nn.Linear(72, 3)))
+        x = torch.randn(2, 2, 3, 3).double()
+        there = {nn.Upsample: theirs.Flat(0.0), nn.Linear: theirs.Epsilon(1e-6)}
+        here = {lrpref.Dense: ours.Epsilon(1e-6), lrpref.LinearLayer: ours.Flat()}
+    elif name == "shared-last-input":
+        model = norm(Twice())
+        there, here = {nn.Linear: theirs.Epsilon(1e-6)}, {lrpref.LinearLayer: ours.Epsilon(1e-6)}
+    elif name == "gamma-zero-lost":
+        model = norm(nn.Sequential(nn.Linear(2, 2, bias=False)))
+        model[0].weight.data = torch.tensor([[1.0, -1.0], [2.0, -1.0]]).double()
+        x, seed, one = torch.ones(1, 2).double(), torch.ones(1, 2).double(), np.ones((1, 2))
+        there, here = {nn.Linear: theirs.Gamma(0.25)}, {lrpref.LinearLayer: ours.Gamma(0.25, True, 1e-6)}
+    elif name == "softmax-gradient":
+        model = norm(nn.Sequential(nn.Linear(5, 4), nn.ReLU(), nn.Linear(4, 3), nn.Softmax(1)))
+        there, here = {nn.Linear: theirs.Epsilon(1e-6)}, {lrpref.LinearLayer: ours.Epsilon(1e-6)}
+    else:
+        model = norm(nn.Sequential(nn.Linear(5, 4), nn.ReLU(), nn.Linear(4, 3)))
+        there, here = {nn.Linear: theirs.Epsilon(1e-6)}, {lrpref.LinearLayer: ours.Epsilon(1e-6)}
+    R = by_zennit(model, {nn.ReLU: theirs.Pass(), **there}, x, seed)
+    told = {"gamma-zero-lost": (None, one), "seed-one": ([0, 2], "logit")}.get(name, ([0, 2], "one"))
+    found = lrpref.crosscheck(model, x, R, by_lrpref(here), *told, tolerance=1e-9)
+    assert not found.equal
+    assert (name,) in [match.names for match in found.matches]

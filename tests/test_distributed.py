@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 import pickle
 import re
@@ -17,12 +16,12 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import Backend
-from numpy.testing import assert_allclose, assert_array_equal
+from numpy.testing import assert_allclose
 
 import lrpref
 from lrpref import Conv2D, Dense, Flatten, MaxPool2D, Network, ReLU, rules
 from lrpref.composites import Composite
-from lrpref.errors import DTypeError, InputError, LrprefError, ParameterError, ShapeError, TargetError
+from lrpref.errors import DTypeError, InputError, LrprefError, ShapeError, TargetError
 from lrpref.layers import WeightedLayer
 
 dask = pytest.importorskip("dask", reason="dask is not installed: lrpref.distributed has nothing to run on")
@@ -157,44 +156,20 @@ def test_the_network_is_in_the_graph_once() -> None:
     assert sizes[1] < sizes[0] + 4 * 500
 
 
-# ---- output files ------------------------------------------------------------------------------------------------
+# ---- computed by Dask --------------------------------------------------------------------------------------------
 
 
-def test_into_one_npy_file(tmp_path: Path) -> None:
-    path = tmp_path / "R.npy"
-    written = lrpref.distributed.to_npy(lrpref.distributed.explain(CNN, chunked(X), TARGET), path)
-    assert isinstance(written, np.memmap)
-    assert_allclose(written, WHOLE, **CLOSE)
-    assert_array_equal(np.load(path), written)
-    assert list(tmp_path.iterdir()) == [path]
-
-
-def test_whole_or_not_at_all(tmp_path: Path) -> None:
+def test_an_error_names_the_block() -> None:
     bad = X.copy()
     bad[7, 0, 1, 1] = np.inf
     with pytest.raises(InputError, match=r"^in the block x\[6:9\]: the input holds .*first in sample 1"):
-        lrpref.distributed.to_npy(lrpref.distributed.explain(CNN, chunked(bad)), tmp_path / "R.npy")
-    assert not list(tmp_path.iterdir())
+        lrpref.distributed.explain(CNN, chunked(bad)).compute()
 
 
 def test_into_zarr_by_dask_itself(tmp_path: Path) -> None:
     zarr = pytest.importorskip("zarr", reason="zarr is not installed")
     lrpref.distributed.explain(CNN, chunked(X), TARGET).to_zarr(str(tmp_path / "R.zarr"))
     assert_allclose(zarr.open_array(tmp_path / "R.zarr")[:], WHOLE, **CLOSE)
-
-
-def test_a_bar_of_dasks_on_a_terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    class Terminal(io.StringIO):
-        def isatty(self) -> bool:
-            return True
-
-    R = lrpref.distributed.explain(CNN, chunked(X))
-    monkeypatch.setattr("lrpref.scale.distributed.PATIENCE", 0.0)
-    monkeypatch.setattr(sys, "stderr", Terminal())
-    lrpref.distributed.to_npy(R, tmp_path / "quiet.npy", progress=False)
-    assert sys.stderr.getvalue() == ""  # type: ignore[attr-defined]
-    lrpref.distributed.to_npy(R, tmp_path / "R.npy")
-    assert "100% Completed" in sys.stderr.getvalue()  # type: ignore[attr-defined]
 
 
 # ---- errors raised before any computation ------------------------------------------------------------------------
@@ -228,11 +203,6 @@ def test_a_bar_of_dasks_on_a_terminal(tmp_path: Path, monkeypatch: pytest.Monkey
 def test_what_is_refused(error: type[Exception], arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(error, match=message):
         lrpref.distributed.explain(**{"net": CNN, "x": chunked(X), **arguments})
-
-
-def test_another_kind_of_file_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ParameterError, match=r"written to an array or a \.npy file"):
-        lrpref.distributed.to_npy(lrpref.distributed.explain(CNN, chunked(X)), tmp_path / "R.zarr")
 
 
 def test_without_dask(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -280,18 +250,6 @@ def test_nothing_is_lost_when_a_worker_is_killed(client: Any) -> None:
         now = set(client.run(os.getpid).values())
         assert len(now) == 2, "its nanny has put another in its place"
         assert pids[holders[0]] not in now
-
-
-def test_workers_write_to_one_file_and_progress_is_shown(
-    client: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """The path may be relative, although the workers have another working directory."""
-    monkeypatch.chdir(tmp_path)
-    with dask.config.set(scheduler=None):
-        R = lrpref.distributed.explain(CNN, chunked(X, 2), TARGET)
-        assert_allclose(lrpref.distributed.to_npy(R, "R.npy", progress=True), WHOLE, **CLOSE)
-    assert "Completed" in capsys.readouterr().out  # the progress bar of a cluster writes to stdout
-    assert [path.name for path in tmp_path.iterdir()] == ["R.npy"]
 
 
 # ---- documentation page ------------------------------------------------------------------------------------------

@@ -60,6 +60,20 @@ def test_a_curve_by_hand() -> None:
     assert_allclose(both.morf.aopc, [(0 + 6 + 8 + 8 + 7) / 5])
     assert_allclose(both.abpc, [(0 + 7 + 9 + 7 + 0) / 5])
     assert_allclose(both.morf.area, [(8 / 2 + 2 + 0 + 0 + 1 / 2) / 4])
+    assert_allclose(both.area, [(0 / 2 + 7 + 9 + 7 + 0 / 2) / 4])
+
+
+@pytest.mark.parametrize(("step", "mean"), [(1, 48 / 9), (2, 24 / 5), (4, 12 / 3)])
+def test_an_area_has_no_extra_points(step: int, mean: float) -> None:
+    """Four contributions of 2, four of -1: the gap rises to 12 at k = 4 and falls again, so its area is 6.
+
+    ABPC is the mean over the points of the curves, and the fewer there are, the more the two zeros at the ends weigh.
+    """
+    x, w = np.ones((1, 8)), np.array([2.0, 2, 2, 2, -1, -1, -1, -1])
+    both = abpc(additive(w), x, w * x, step=step)
+    assert_allclose(both.area, [6])
+    assert_allclose(both.abpc, [mean])
+    assert "area between 6," in str(both)
 
 
 @given(x=arrays((2, 5)), w=arrays((5,)))
@@ -172,7 +186,9 @@ def test_ties_go_by_position(order: str) -> None:
 def test_a_constant_map_has_nothing_between_its_curves() -> None:
     """Ties are broken by position in both orders. If LeRF were MoRF reversed, the corner would look important."""
     x, w = generator().normal(size=(2, 1, 4, 4)), generator(1).normal(size=(1, 4, 4))
-    assert_array_equal(abpc(additive(w), x, np.zeros_like(x)).abpc, [0, 0])
+    both = abpc(additive(w), x, np.zeros_like(x))
+    assert_array_equal(both.abpc, [0, 0])
+    assert_array_equal(both.area, [0, 0])
     x, w = np.ones((4000, 3)), np.array([1.0, 2.0, 4.0])
     x = x * (1 + np.arange(4000)[:, None])  # distinct samples get distinct random draws
     shuffled = pixel_flipping(additive(w), x, np.zeros_like(x), ties="random", normalise="start").scores
@@ -636,8 +652,28 @@ def test_results_print_their_conventions_and_are_frozen() -> None:
     with pytest.raises(FrozenInstanceError):
         both.morf = both.lerf  # type: ignore[misc]
     found = evaluation.parameter_randomisation(Network.sequential(Dense([[1.0, 2.0]])), np.ones((1, 2)), "zero")
-    assert str(found).splitlines()[1].split() == ["as", "trained", "1.0000"]
+    assert str(found).splitlines()[1].startswith("maps: lrpref:")
+    assert "|zero|seed:one|" in found.signature
+    assert str(found).splitlines()[2].split() == ["as", "trained", "1.0000"]
     assert evaluation.SAMEK2017.as_dict()["fill"] == "Uniform(low=None, high=None)"
+
+
+def test_results_print_the_signature_of_the_maps() -> None:
+    net, x = Network.sequential(Dense([[1.0, 2.0]])), np.ones((1, 2))
+    signature = lrpref.signature(net, "zero")
+    R = lrpref.explain(net, x, rule="zero")
+    both = abpc(net, x, R, signature=signature)
+    single = (
+        pixel_flipping(net, x, R, signature=signature),
+        evaluation.deletion(net, x, R, signature=str(signature), fill="zero"),
+        evaluation.insertion(net, x, R, signature=signature, fill="zero"),
+    )
+    for found in (both, both.morf, both.lerf, *single):
+        assert f"\nmaps: {signature}\n" in str(found)
+    assert "maps:" not in str(abpc(net, x, R))
+    assert not evaluation.parameter_randomisation(net, x, lambda net, x, target: x).signature
+    with pytest.raises(ParameterError, match="signature must be"):
+        abpc(net, x, R, signature=3)  # type: ignore[arg-type]
 
 
 X = np.ones((2, 1, 3, 3))

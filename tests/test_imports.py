@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 import importlib
 import pkgutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from types import ModuleType
@@ -31,7 +31,7 @@ A package appears as "layers.__init__", like any other module.
 
 METHOD = (
     *("errors", "backend", "arithmetic", "ledger", "layers", "network", "engine", "relative", "rules"),
-    *("seeds", "composites", "walk", "fusion", "freezing", "oracle", "plot"),
+    *("seeds", "composites", "signatures", "walk", "fusion", "freezing", "oracle", "plot"),
 )
 """Each module may import the modules before it and the package `_support`."""
 
@@ -49,19 +49,23 @@ RINGS = {
     "verification": {"conformance", "rational", "scale", "testing"},
     "differences": {"evaluation", "importers", "rational", "scale", "weights"},
     "reproduce": {"evaluation", "fast", "scale", "weights", "zoo"},
-    "cli": {"conformance", "differences", "importers", "reproduce", "verification", "weights", "zoo"},
+    "cli": {"conformance", "differences", "importers", "reproduce", "scale", "verification", "weights", "zoo"},
     "__init__": {"differences", "evaluation", "fast", "importers", "rational", "scale", "weights", "zoo"},
     "__main__": {"cli"},
 }
 """Each may import the method, the support folder, and these."""
 
-BY_NAME = {"backend", "_support.extras", "conformance.adapter"}
-"""Modules that import names known only at run time: array libraries, extras, adapters."""
+BY_NAME = {"__init__", "backend", "_support.extras", "cli.__init__", "conformance.adapter"}
+"""Modules that import names known only at run time: packages of the workshop, array libraries, extras, adapters."""
 
 
-def imported(module: str, source: str) -> Iterator[str]:
+TREES = {module: ast.parse(path.read_text()) for module, path in FILES.items()}
+"""Module name inside lrpref -> its syntax tree."""
+
+
+def imported(module: str, tree: ast.Module) -> Iterator[str]:
     """Yield the lrpref modules that a module imports anywhere in its source, by statement or by name."""
-    for node in ast.walk(ast.parse(source)):
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (
                 _file(alias.name.split(".")[1:]) for alias in node.names if alias.name.split(".")[0] == "lrpref"
@@ -107,10 +111,9 @@ def _file(path: list[str]) -> str:
     return name if name in FILES else ".".join([*path, "__init__"])
 
 
-def graph(**changed: str) -> dict[str, set[str]]:
-    """Module -> the modules it imports; `changed` replaces the source of some modules."""
-    sources = {module: path.read_text() for module, path in FILES.items()} | changed
-    return {module: set(imported(module, source)) - {module} for module, source in sources.items()}
+def graph(trees: Mapping[str, ast.Module]) -> dict[str, set[str]]:
+    """Module -> the modules it imports."""
+    return {module: set(imported(module, tree)) - {module} for module, tree in trees.items()}
 
 
 def wrong_ways(found: dict[str, set[str]]) -> list[str]:
@@ -124,7 +127,7 @@ def wrong_ways(found: dict[str, set[str]]) -> list[str]:
     return wrong
 
 
-GRAPH = graph()
+GRAPH = graph(TREES)
 
 
 def test_no_module_imports_in_a_circle() -> None:
@@ -174,7 +177,7 @@ def test_the_graph_of_imports_is_not_empty() -> None:
     ids=["by name", "by relative name", "by __import__", "in a function", "absolute"],
 )
 def test_an_import_upwards_is_found_however_it_is_written(planted: str) -> None:
-    found = graph(network=f"{FILES['network'].read_text()}\n\n{planted}")
+    found = GRAPH | graph({"network": ast.parse(f"{FILES['network'].read_text()}\n\n{planted}")})
     assert [complaint.startswith("network imports fast") for complaint in wrong_ways(found)] == [True]
     with pytest.raises(CycleError):
         TopologicalSorter(found).prepare()
@@ -183,9 +186,7 @@ def test_an_import_upwards_is_found_however_it_is_written(planted: str) -> None:
 def test_computed_names_are_imported_where_it_is_known() -> None:
     """Only the modules in BY_NAME import a computed name."""
     computed = {
-        module
-        for module, path in FILES.items()
-        if any(imported_by_name(node) == "" for node in ast.walk(ast.parse(path.read_text())))
+        module for module, tree in TREES.items() if any(imported_by_name(node) == "" for node in ast.walk(tree))
     }
     assert computed == BY_NAME
 
@@ -195,9 +196,8 @@ def test_every_module_has_its_place() -> None:
     assert {module.partition(".")[0] for module in FILES} == {*METHOD, *RINGS}
 
 
-def words(path: Path) -> Iterator[str]:
+def words(tree: ast.Module) -> Iterator[str]:
     """Yield the names and strings in a file's code, except docstrings."""
-    tree = ast.parse(path.read_text())
     alone = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
     for node in ast.walk(tree):
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in alone:
@@ -208,7 +208,7 @@ def words(path: Path) -> Iterator[str]:
 
 def test_only_backend_knows_cupy() -> None:
     """No other file refers to cupy in code; docstrings may mention it."""
-    knows = {module for module, path in FILES.items() if any("cupy" in word.lower() for word in words(path))}
+    knows = {module for module, tree in TREES.items() if any("cupy" in word.lower() for word in words(tree))}
     assert knows == {"backend"}
 
 

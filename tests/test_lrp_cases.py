@@ -27,8 +27,8 @@ from lrpref.fusion import fuse
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "cases" / "lrp_cases"
-KNOWN = ROOT / "lrpref" / "conformance" / "adapters" / "known"
-RECORDED = KNOWN.parent / "recorded"
+KNOWN = ROOT / "cases" / "known"
+RECORDED = ROOT / "lrpref" / "conformance" / "adapters" / "recorded"
 PAGE = ROOT / "docs" / "take-part.md"
 TABLE = {case["id"]: case for case in lrp_cases.load()}
 CASES = {case.id: case for case in load_cases()}

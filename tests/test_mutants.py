@@ -49,7 +49,8 @@ def workshop(folder: Path) -> None:
     shutil.copytree(TESTS, folder / "tests", ignore=without)
     for name in ("cases", "scripts"):
         shutil.copytree(TESTS.parent / name, folder / name, ignore=without)
-    shutil.copy(TESTS.parent / "pyproject.toml", folder)
+    for name in ("pyproject.toml", "pytest_lrp_cases.py"):
+        shutil.copy(TESTS.parent / name, folder)
     (folder / "weights").symlink_to(TESTS.parent / "weights")
     (folder / "guard.py").write_text(GUARD)
 
@@ -59,6 +60,7 @@ def run(folder: Path, *tests: str) -> subprocess.CompletedProcess[str]:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
     environment |= {"PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
     options = ["-x", "-q", "-p", "no:cacheprovider", "-p", "guard", "-m", "slow or not slow", "--hypothesis-profile=ci"]
+    options.append("--standin")  # for the tests of the backend CuPy
     command = [sys.executable, "-P", "-m", "pytest", *options, *tests]
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
 

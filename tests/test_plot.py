@@ -328,11 +328,6 @@ def test_pictures_touch_no_window_system() -> None:
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
 
 
-def test_lrpref_is_imported_without_matplotlib() -> None:
-    program = "import sys, lrpref.cli; sys.exit(any(name.partition('.')[0] == 'matplotlib' for name in sys.modules))"
-    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
-
-
 def test_each_map_on_its_own_scale_or_all_on_one() -> None:
     """A common scale compares magnitudes; individual scales show the pattern of each map."""
     x, R = np.zeros((1, 2, 2)), np.array([[[1.0, -2.0], [0.0, 4.0]]])
@@ -343,3 +338,14 @@ def test_each_map_on_its_own_scale_or_all_on_one() -> None:
         assert_array_equal(panels["none"], 0 * R[0])
     with pytest.raises(ParameterError, match='scale must be "one" or "each"'):
         plot.grid(x, {"a": R}, scale="both")
+
+
+@pytest.mark.parametrize("ending", ["png", "svg", "pdf", "eps"])
+def test_a_description_is_in_the_metadata(ending: str, figure: Figure, tmp_path: Path) -> None:
+    path = tmp_path / f"x.{ending}"
+    plot.save(figure, path, "lrpref:0.2.0|zero")
+    assert (b"lrpref:0.2.0|zero" in path.read_bytes()) == (ending != "eps")
+    plot.save(figure, path)
+    assert b"lrpref:0.2.0|zero" not in path.read_bytes()
+    with pytest.raises(ParameterError, match="description must be a text"):
+        plot.save(figure, path, 3)  # type: ignore[arg-type]

@@ -231,6 +231,40 @@ def tiny_study(calls: list[str], units: int = 3) -> Study:
     return Study("0000.00000", "nobody 2000", made, (), SHORT, measure, ("abpc",), lambda found: [])
 
 
+def test_the_page_lists_the_signatures_of_the_maps(tmp_path: Path) -> None:
+    """Per treatment and rule, with the networks where they differ; none for baselines and for older results."""
+    rules = ["zero", "flat", "random", "old"]
+    study = replace(
+        tiny_study([]),
+        units=[Unit("mnist", net, seed, "", rule) for net in "ab" for seed in (0, 1) for rule in rules],
+        signature=lambda unit: {"zero": "x|zero", "flat": f"x|{unit.network}"}.get(unit.rule, ""),
+    )
+    found = runner.run(study, {"mnist": digits()}, tmp_path)
+    for path in (tmp_path / "units").glob("*old*"):
+        path.write_text(path.read_text().replace('"signature": "", ', ""))
+    lines = report.as_markdown(study, found, [], "x", tmp_path).splitlines()
+    assert [line for line in lines if "x\\|" in line] == [
+        "| - | `zero` | all | `x\\|zero` |",
+        "| - | `flat` | a | `x\\|a` |",
+        "| - | `flat` | b | `x\\|b` |",
+    ]
+
+
+def test_the_signatures_of_both_studies(folder: Path) -> None:
+    """BatchNorm left in is listed layer by layer; folded away, it is said to be."""
+    for module in (guillemot2020, nyiri2025):
+        study = module.study(SHORT, seeds=(0,), folder=folder)
+        texts = {(unit.network, unit.treatment, unit.rule): study.signature(unit) for unit in study.units}
+        assert {text.partition(":")[0] for text in texts.values()} == {"", "lrpref"}
+        for (network, treatment, rule), text in texts.items():
+            assert (text == "") == (rule in measures.BASELINES)
+            if text and treatment not in ("", "fused", "twin"):
+                assert "|layers(" in text
+                assert "bn:kept" in text
+            elif text:
+                assert ("bn:fused" in text) == any(word in network for word in ("bn", "both", "resnet")), network
+
+
 def test_a_run_is_taken_up_again(tmp_path: Path) -> None:
     """Units measured before an interruption are not measured again; the interrupted unit leaves no file."""
     calls: list[str] = []
@@ -467,6 +501,7 @@ def test_a_resumed_summary_is_the_uninterrupted_one(folder: Path, tmp_path: Path
     words += ["--only=mnist-dense--", "--out", str(tmp_path)]
     assert main(words) == 0
     first = {name: (tmp_path / name).read_bytes() for name in ("summary.csv", "summary.md")}
+    assert b"| `lrpref:0.2.0\\|z-plus\\|seed:logit\\|bn:none\\|form:direct\\|cases:1.2` |" in first["summary.md"]
     units = sorted((tmp_path / "units").iterdir())
     assert len(units) == 6
     for unit in units[::2]:

@@ -217,6 +217,9 @@ print(inspect.getsource(rules.Epsilon.stabilize))
 
 # %% [markdown]
 # The library is plain NumPy, so it accepts arrays of fractions too. Its results must then be *equal* to ours.
+#
+# (One conversion happens on the way. `Epsilon(0.1)` holds a float, and no float is exactly 1/10. In a calculation with
+# fractions the library takes the parameter of a rule as the decimal that you wrote, so here 0.1 means 1/10.)
 
 
 # %%
@@ -234,6 +237,7 @@ for b, R in [(1, 4), (-2, 1), (Fraction(-299, 100), 1)]:
     print(f"epsilon 0.1: {' '.join(map(str, eps[0]))}")
     assert list(zero[0]) == lrp_0(a, w, b, R)
     assert list(eps[0]) == lrp_epsilon(a, w, b, R, Fraction(1, 10))
+assert Fraction(0.1) != Fraction(1, 10)
 
 # %% [markdown]
 # In floating point, the results agree up to rounding. And `flow` returns the whole account of the neuron at once: what

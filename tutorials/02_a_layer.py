@@ -110,9 +110,21 @@ print(inspect.getsource(rules.ZPlus.ratios))
 # %% [markdown]
 # ## One engine
 #
-# Every rule runs on the same four steps (Montavon et al. 2019, LNCS 11700, sec. 10.3.1):
+# Every rule runs on the same four steps (Montavon et al. 2019, LNCS 11700, sec. 10.2.2):
 #
 # $$z_j = \sum_i a_i w_{ij} + b_j \qquad s_j = \frac{R_j}{z_j} \qquad c_i = \sum_j w_{ij} s_j \qquad R_i = a_i c_i$$
+#
+# If you have that chapter at hand, translate its letters as follows. (We had the tutorial that its authors wrote for
+# it, with its section numbers, but not the text of the chapter.)
+#
+# | in the chapter | here | |
+# |---|---|---|
+# | $j$ and $k$ | $i$ and $j$ | an input of the layer, and one of its neurons |
+# | $R_j = \sum_k \dots R_k$ | $R_i = \sum_j \dots R_j$ | relevance goes from the later letter to the earlier one |
+# | $\sum_{0,j}$, with $a_0 = 1$ and $w_{0k}$ | $\sum_i \dots + b_j$ | a zeroth neuron stands for the bias |
+# | $R_0$, which goes nowhere | *bias* in the books | the share of the bias |
+# | $\rho(w_{jk})$, also of $w_{0k}$ | $w'_{ij}$ and $b'_j$ of a term | what a rule makes of weights and bias |
+# | $\epsilon$, added to $z_k$ | `stabilize` | here with the sign of $z_j$ (Bach et al. 2015, eq. 58) |
 #
 # A rule only decides what takes the place of $a$, $w$ and $b$; a term supplies it (`of_input`, `of_weight`,
 # `of_bias`). The layer supplies three methods: `parameters` returns its $w$ and $b$, `linear` is $\sum_i a_i w_{ij}$,
@@ -138,7 +150,7 @@ for part in (engine.Ratio.sums, engine._sum, engine.Rule.shares, engine.Rule.flo
 # |---|---|---|---|
 # | LRP-0 | $z_{ij}$ | $b_j$ | Bach et al. 2015, eq. 56 |
 # | epsilon | $z_{ij}$ | $b_j + \varepsilon \cdot \mathrm{sign}(z_j)$ | Bach et al. 2015, eq. 58 |
-# | gamma | $a_i (w_{ij} + \gamma w_{ij}^+)$ | $b_j + \gamma b_j^+$ | Montavon et al. 2019, sec. 10.2 |
+# | gamma | $a_i (w_{ij} + \gamma w_{ij}^+)$ | $b_j + \gamma b_j^+$ | Montavon et al. 2019, sec. 10.2.1 |
 # | gamma, generalised | $z_{ij} + \gamma z_{ij}^+$ | $b_j + \gamma b_j^+$ | Andéol et al. 2021 |
 # | z-plus | $z_{ij}^+$ | $b_j^+$ | Montavon et al. 2017 |
 # | z-box | $z_{ij} - l_i w_{ij}^+ - h_i w_{ij}^-$ | nothing | Montavon et al. 2017 |
@@ -171,7 +183,8 @@ assert [str(message) for message in lower_left if message < 0] == ["-1", "-4/5",
 assert [str(message) for message in lower_left if message > 0] == ["4/11", "2/3", "4/3", "2/3"]
 
 # %% alt="Ten 3 by 2 message matrices with their sums; only LRP-0, epsilon, gamma and alpha-beta have blue cells"
-figure = Figure(figsize=(9.6, 4.8), layout="constrained")
+figure = Figure(figsize=(11.0, 5.2), layout="constrained")
+figure.get_layout_engine().set(wspace=0.06, hspace=0.08)
 for ax, (name, rule) in zip(figure.subplots(2, 5, sharey=True).reshape(-1), ten.items(), strict=True):
     matrix = messages(layer, a, R, rule)[0]
     assert (matrix.sum(axis=1) == layer.relevance(a, R, rule)[0]).all()
@@ -179,9 +192,10 @@ for ax, (name, rule) in zip(figure.subplots(2, 5, sharey=True).reshape(-1), ten.
     for (i, j), message in np.ndenumerate(matrix):
         ax.text(j, i, message, ha="center", va="center", color="white" if abs(message) > 3 else "black")
     for i, R_i in enumerate(matrix.sum(axis=1)):
-        ax.text(1.6, i, f"= {R_i}", va="center", fontsize=8.5)
-    ax.set_title(name, fontsize=10)
-    ax.set_xticks([0, 1], [f"sent {sent}" for sent in matrix.sum(axis=0)], fontsize=8.5)
+        ax.text(1.6, i, f"= {R_i}", va="center", fontsize=8, in_layout=True)
+    ax.set_title(name, fontsize=9.5)
+    neurons = enumerate(matrix.sum(axis=0), start=1)
+    ax.set_xticks([0, 1], [f"neuron {j}\nsent {sent}" for j, sent in neurons], fontsize=8)
     ax.set_yticks([0, 1, 2], ["input 1", "input 2", "input 3"], fontsize=8.5)
     ax.tick_params(length=0)
     ax.spines[:].set_visible(False)

@@ -19,6 +19,7 @@ from lrpref import Dense, plot, rules
 from lrpref.engine import divide
 
 net = lrpref.load("mnist-mlp").astype(np.float64)  # three fully connected layers with ReLUs between
+# the library's name for LRP-0 is "zero"
 print("digit    answer   output   sum of the map   missing")
 expected = {"digit-4": [4, 18.91, 17.85], "digit-3": [3, 23.46, 23.98], "hard-3": [3, 9.52, 10.16]}
 for name in expected:
@@ -175,9 +176,15 @@ assert flow.losses["dropped"][0] == -1
 maps = {name: lrpref.explain(net, x, rule=name) for name in ("zero", "epsilon(epsilon=0.5)", "flat")}
 assert_allclose(maps["flat"], 9.5157 / 784, rtol=1e-4)  # every pixel the same, whatever the digit
 assert_allclose([abs(R).sum() for R in maps.values()], [43.2, 21.7, 9.5], atol=0.06)
+peaks = {name: abs(R).max() for name, R in maps.items()}
+assert peaks["flat"] < peaks["epsilon(epsilon=0.5)"] < peaks["zero"]
 plot.grid(x, maps)
 
 # %% [markdown]
+# (All maps of a figure share one colour scale. It ends at the middle one of the maps' largest magnitudes; here that is
+# epsilon's, and some pixels of LRP-0 go beyond. The arrowheads on the colour bar say so. Flat is there, too: a tint
+# so pale that you can only just see it.)
+#
 # Every pixel gets the same, whatever the digit. The books close, and nothing is explained. LRP-0 "loses" next to
 # nothing, but only after most of its red and blue has cancelled: its magnitudes sum to 43.2, for an output of 9.5.
 # Epsilon, which "loses" a third, draws much the same strokes with 21.7. So:

@@ -60,6 +60,7 @@ figure
 zero = lrpref.explain(net, x, target=9, rule="zero")
 print(f"the map sums to {zero.sum():.2f}, its magnitudes to {abs(zero).sum():.2f}")
 assert_allclose([zero.sum(), abs(zero).sum()], [9.15, 34.86], atol=0.005)
+assert_allclose(1 - zero.sum() / abs(zero).sum(), 0.74, atol=0.005)
 
 # %% alt="The open nine and its LRP-0 map: red and blue pixels side by side all over the strokes"
 plot.grid(x, {"LRP-0 everywhere": zero}, "why nine?")
@@ -85,7 +86,7 @@ assert_allclose(slope, zero.sum(), rtol=1e-4)
 # %% [markdown]
 # ## A rule for each kind of layer
 #
-# The usual remedy is to use different rules at different depths (Montavon et al. 2019, LNCS 11700, sec. 10.2;
+# The usual remedy is to use different rules at different depths (Montavon et al. 2019, LNCS 11700, sec. 10.3;
 # Kohlbrenner et al. 2020, arXiv 1910.09840). Such a list of rules is a *composite*. Look at it before you use it: the
 # table shows which rule every layer will get, and why, before anything runs.
 
@@ -130,9 +131,13 @@ contrast = lrpref.explain(net, x, seed=seed, rule="epsilon-plus-flat")
 assert_allclose(contrast, nine - four, atol=1e-12)
 
 # %% alt="Maps for nine, for four, and nine minus four: the stem is red in the last, the tip at the upper right blue"
+assert abs(zero).max() > 8 * abs(nine).max()
 plot.grid(x, {"why nine?": nine, "why four?": four, "why nine rather than four?": contrast})
 
 # %% [markdown]
+# (Look at the colour bar: it ends at 0.1, where that of the LRP-0 map ended at 1. The same relevance, less of which
+# cancels, is spread over many more pixels.)
+#
 # Now there is something to read. Both answers live on the bowl, on the left: it speaks for a nine *and* for a four,
 # and so decides little. The last map shows where they part. The stem, at the lower right, speaks for the nine. The
 # tip, at the upper right, speaks for the four: it rises above the bowl, as the stroke of an open four does.
@@ -202,18 +207,28 @@ assert under_zero == 0
 #
 # Finally, the same question under seven rules: why nine?
 
-# %% alt="Seven maps of why nine: LRP-0 is noisy, z-plus all red, flat a faint grid without a digit, the rest alike"
+# %%
 names = ["zero", "epsilon-plus", "epsilon-plus-flat", "epsilon-gamma-box(low=0, high=1)"]
 names += ["epsilon-alpha2-beta1-flat", "z-plus", "flat"]
 maps = {name: lrpref.explain(net, x, target=9, rule=name) for name in names}
+print("                                   bowl     tip    stem")
+agree = []
+for name, R in maps.items():
+    sums = [R[0, 0][part].sum() for part in parts.values()]
+    print(f"{name:32}" + "".join(f"{total:+8.2f}" for total in sums))
+    agree += [name] if (np.sign(sums) == [1, -1, 1]).all() else []
+print("for, against, for:", len(agree), "of", len(maps))
+assert agree == names[:5]
 assert (maps["z-plus"] >= 0).all()
+
+# %% alt="Seven maps of why nine: LRP-0 is noisy, z-plus all red, flat a faint grid without a digit, the rest alike"
 plot.grid(x, maps)
 
 # %% [markdown]
-# All maps share one colour scale. (LRP-0 goes beyond it; that is what the arrows on the colour bar mean.) Most of them
-# agree: the bowl and the stem for, the tip against. Two do not. *z-plus* on every layer knows no evidence against, and
-# is red all over. And *flat* on every layer hardly looks at the digit at all. What it draws is the footprint of the
-# max-pools; step 5 explains the grid.
+# All maps share one colour scale, which now ends at 0.2. (LRP-0 goes beyond it; that is what the arrows on the colour
+# bar mean.) Five of the seven agree: the bowl and the stem for, the tip against. Two do not. *z-plus* on every layer
+# knows no evidence against, and is red all over. And *flat* on every layer hardly looks at the digit at all. What it
+# draws is the footprint of the max-pools; step 5 explains the grid.
 #
 # So, is a prettier map a better map? A map claims: these pixels carried the answer. If so, erasing its top twenty
 # pixels of ink should hurt the nine more than erasing twenty at random. We try it on two digits.
@@ -247,6 +262,10 @@ for image, digit in [(x, 9), (lrpref.samples.load("digit-4"), 4)]:
 for name, values in results.items():
     print(f"{name:38} {values[0]:11.1f} {values[1]:12.1f}")
     assert_allclose(values, expected[name], atol=0.1)
+left = np.array([results[name] for name in list(expected)[:4]])  # the four maps, on the two digits
+assert (left[:, 0] < results["at random"][0]).all()
+assert (left.argmin(axis=0) == list(expected).index("zero")).all()
+assert results["at random"][1] - results["epsilon-plus-flat"][1] < 1
 
 # %% [markdown]
 # On the open nine, every map beats chance. On the clear four the smoothest of them, epsilon-plus-flat, hardly does.

@@ -248,6 +248,8 @@ for (name, flat), ratio in zip(maps.items(), [5.65, 1.39], strict=True):
 plot.grid(nine, maps)
 
 # %% [markdown]
+# (Mind the colour bar: it ends at 0.03. In the last figure of step 4 it ended at 0.2, and the same grid was faint.)
+#
 # And so it does. What little is left under flat has two causes: at the strokes the max-pools still choose, and fewer
 # kernels see the edge.
 #

@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 7. Why does batch normalisation break it?
 #
-# Most modern networks normalise. In step 6, relevance bypassed the normalisation, and the map was ruined. Step 4
+# Many modern networks normalise. In step 6, relevance bypassed the normalisation, and the map was ruined. Step 4
 # folded it away without giving a reason. **What is wrong with leaving it in, and is folding it away allowed?**
 
 # %%
@@ -11,11 +11,13 @@ from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
+import on_mnist  # tutorials/on_mnist.py: what was measured on the MNIST test set
 from numpy.testing import assert_allclose, assert_array_equal
 
 import lrpref
 from lrpref import BatchNorm, Conv2D, Dense, Network, Scale, fusion, plot, rules
 from lrpref.composites import Composite, resolve
+from lrpref.evaluation.maps import relative_l2
 from lrpref.fusion import forward_difference
 
 # %% [markdown]
@@ -72,6 +74,7 @@ print(inspect.getsource(fusion._after))
 # %%
 trained = lrpref.load("mnist-cnn-bn").astype(np.float64)
 names = lrpref.samples.names((1, 28, 28))
+nine = names.index("hard-1")
 x = np.concatenate([lrpref.samples.load(name) for name in names]).astype(np.float64)
 net = lrpref.fuse(trained, verify=x)
 print(lrpref.fusion_plan(trained))
@@ -86,8 +89,9 @@ assert not any(isinstance(layer, BatchNorm | Scale) for _, layer, _ in net.nodes
 #
 # ## How much it matters
 #
-# Thirteen digits, three rules. For each rule we leave the BatchNorm layers in, under four rules of their own, and
-# compare the maps with those of the folded network.
+# Thirteen digits, three rules. (LRP-0 is called `zero` in the library.) For each rule we leave the BatchNorm layers in,
+# under four rules of their own, and compare the maps with those of the folded network: how large is the difference, as
+# a multiple of the folded map? First, LRP-0 with BatchNorm bypassed, digit by digit.
 
 # %%
 treatments = {"pass": rules.Pass(), "zero": rules.Zero(), "epsilon": rules.Epsilon(), "absolute": rules.Absolute()}
@@ -100,39 +104,53 @@ def left_in(treatment, rule):
     return lrpref.explain(trained, x, target, Composite(pairs))
 
 
-def distance(R, reference):
-    """|R - reference| / |reference|, the mean over samples."""
-    axes = (1, 2, 3)
-    return np.mean(np.sqrt(((R - reference) ** 2).sum(axis=axes) / (reference**2).sum(axis=axes)))
-
-
-expected = {
-    "zero": [2821, 0, 0, 0.83],
-    "z-plus": [0.10, 0.50, 0.50, 0.61],
-    "epsilon-plus": [0.10, 0.55, 0.55, 0.60],
-}
-found = {}
-print("distance from the folded network's maps")
-print("rule           BatchNorm under " + " ".join(f"{name:>10}" for name in treatments))
-for rule, distances in expected.items():
+found, distances = {}, {}
+for rule in ("zero", "z-plus", "epsilon-plus"):
     folded = lrpref.explain(net, x, target, rule)
     found[rule] = {"folded": folded, **{name: left_in(name, rule) for name in treatments}}
-    row = [distance(R, folded) for name, R in found[rule].items() if name != "folded"]
-    print(f"{rule:30} " + " ".join(f"{value:10.2f}" for value in row))
-    assert_allclose(row, distances, rtol=1e-3, atol=0.006)
+    distances |= {f"{rule}, {name}, distance": relative_l2(found[rule][name], folded) for name in treatments}
+bypassed = distances["zero, pass, distance"]
+print(*(f"{float(f'{distance:.2g}'):.0f}" for distance in bypassed))
+print(f"mean {bypassed.mean():.2g}, median {np.median(bypassed):.2g}, the open nine {bypassed[nine]:.2g}")
+assert_allclose([bypassed.mean(), np.median(bypassed), bypassed[nine]], [2821, 70, 5], rtol=2e-3, atol=0.5)
+
+# %% [markdown]
+# Two digits are off by a factor in the thousands, and they alone make the mean. So we look at medians, with quartiles
+# in brackets. And thirteen digits are few for a general claim. The script [on_mnist.py](../on_mnist.py) has measured
+# the same on digits of the MNIST test set. Its record comes with this page, which asserts that the script and the page
+# find the same for the thirteen.
+
+# %%
+count, test = on_mnist.recorded(7, distances)
+thirteen = {name: on_mnist.spread(values) for name, values in distances.items()}
+for where, of in {"thirteen digits": thirteen, f"{count} test digits": test}.items():
+    print(f"{where:18} BatchNorm under " + "".join(f"{name:>22}" for name in ("pass", "zero", "absolute")))
+    for rule in found:
+        row = [on_mnist.median(of[f"{rule}, {name}, distance"]) for name in ("pass", "zero", "absolute")]
+        print(f"{rule:34}" + "".join(f"{value:>22}" for value in row))
+medians = {name: of["quantiles"][3] for name, of in test.items() if name.endswith("distance")}
+assert medians["zero, pass, distance"] > 50
+assert max(distances["zero, zero, distance"]) < 1e-12
+assert test["zero, zero, distance"]["quantiles"][-1] < 1e-12
+assert medians["zero, epsilon, distance"] < 1e-4
+assert all(abs(medians[f"{rule}, epsilon, distance"] - medians[f"{rule}, zero, distance"]) < 1e-3 for rule in found)
+for rule in ("z-plus", "epsilon-plus"):
+    assert_allclose([medians[f"{rule}, {name}, distance"] for name in ("pass", "zero")], [0.1, 0.5], atol=0.05)
 
 # %% [markdown]
 # The table shows three things.
 #
-# - **LRP-0 with BatchNorm bypassed is lost**: on average, its maps are off by thousands of times the size of the
-#   folded ones. These are the small denominators of step 6.
-# - **LRP-0 with BatchNorm under LRP-0 is the folded map**, exactly. (Epsilon at $10^{-6}$ is as good as that.)
+# - **LRP-0 with BatchNorm bypassed is lost**: half of its maps differ from the folded ones by more than 50 times their
+#   size. These are the small denominators of step 6, and a few of them are much smaller than the rest.
+# - **LRP-0 with BatchNorm under LRP-0 is the folded map**, exactly. (Epsilon at $10^{-6}$ gives the numbers of LRP-0 to
+#   three digits, so the table leaves it out.)
 # - **Under z-plus it is the other way round.** Bypassed is a tenth of a map away, LRP-0 in the normalisation half a
 #   map: z-plus on the folded layer sees shifted biases and weights with flipped signs, and a signed rule in between
 #   does not.
+#
+# Here are the maps of the open nine. On this digit, LRP-0 with BatchNorm bypassed is off by a factor of only five.
 
 # %% alt="The open nine under LRP-0: folded and zero are the same map, pass is blocks of red and blue"
-nine = names.index("hard-1")
 treated = ("folded", "pass", "zero", "absolute")
 plot.grid(x[nine], {f"LRP-0, {name}": found["zero"][name][nine] for name in treated}, columns=5)
 
@@ -140,6 +158,9 @@ plot.grid(x[nine], {f"LRP-0, {name}": found["zero"][name][nine] for name in trea
 plot.grid(x[nine], {f"z-plus, {name}": found["z-plus"][name][nine] for name in treated}, columns=5)
 
 # %% [markdown]
+# (The colour scale of a figure ends at the middle one of its maps' largest values. In the first figure, *pass* reaches
+# ten times beyond it.)
+#
 # ## Which of them is right?
 #
 # The folded network is the only one with no choice left to make. That is a reason, not a proof. As in step 4, we ask
@@ -149,46 +170,76 @@ plot.grid(x[nine], {f"z-plus, {name}": found["z-plus"][name][nine] for name in t
 
 # %%
 def after_erasing(net, R, target, count=20):
-    """The mean logit after erasing the most relevant pixels of each map."""
+    """The logits after setting the most relevant pixels of each map to 0, the value of the background."""
     erased = x.reshape(len(x), -1).copy()
     order = np.argsort(-R.reshape(len(x), -1), axis=1, kind="stable")[:, :count]
     np.put_along_axis(erased, order, 0, axis=1)
-    return net.forward(erased.reshape(x.shape))[np.arange(len(x)), target].mean()
+    return net.forward(erased.reshape(x.shape))[np.arange(len(x)), target]
 
 
-expected = {
-    "zero": [7.1, 11.8, 7.1, 7.1, 8.8],
-    "z-plus": [10.9, 11.2, 10.7, 10.7, 11.2],
-    "epsilon-plus": [11.6, 11.0, 11.1, 11.1, 11.0],
-}
-print(f"mean logit: {net.forward(x).max(axis=1).mean():.1f}; after erasing twenty pixels:")
-print("rule          " + " ".join(f"{name:>10}" for name in ("folded", *treatments)))
-for rule, logits in expected.items():
-    row = [after_erasing(net, R, target) for R in found[rule].values()]
-    print(f"{rule:13} " + " ".join(f"{value:10.1f}" for value in row))
-    assert_allclose(row, logits, atol=0.06)
+left = {}
+for rule in found:
+    left[f"{rule}, folded, left"] = after_erasing(net, found[rule]["folded"], target)
+    for name in treatments:
+        more = after_erasing(net, found[rule][name], target) - left[f"{rule}, folded, left"]
+        left[f"{rule}, {name}, more left"] = more
+logit = net.forward(x).max(axis=1)
+count, test = on_mnist.recorded(7, {"logit": logit, **left})
+thirteen = {name: on_mnist.spread(values) for name, values in {"logit": logit, **left}.items()}
+for where, (of, n) in {"thirteen digits": (thirteen, 13), f"{count} test digits": (test, count)}.items():
+    print(f"{where}: the mean logit is {of['logit']['mean']:.1f}; after erasing twenty pixels")
+    print("rule           folded     left in under" + "".join(f"{name:>18}" for name in ("pass", "zero", "absolute")))
+    for rule in found:
+        row = [on_mnist.mean(of[f"{rule}, {name}, more left"], n) for name in ("pass", "zero", "absolute")]
+        print(f"{rule:13} {of[f'{rule}, folded, left']['mean']:7.1f} {'':18}" + "".join(f"{each:>18}" for each in row))
 
 # %% [markdown]
-# Under LRP-0, folding is far better than bypassing. Under z-plus and the composite the five are within a unit of each
-# other, and on thirteen digits that is nothing. So the published claim, that fused maps are more accurate, holds here
-# for one rule and remains undecided for the others. `lrpref reproduce 2002.11018` asks on more networks and images
-# ([docs/papers.md](../../docs/papers.md)).
-#
-# The paper's other claim is a warning: no LRP where *fully connected* layers meet normalisation. The network of step 6
-# is just such a network.
+# The second column is the mean logit that the folded network's map leaves; the others say how much *more* is left by a
+# map with BatchNorm left in, digit by digit: the mean of these differences and its standard error. A positive number
+# speaks for folding.
 
 # %%
-expected = {"mnist-mlp-bn": [2.8, 13.0], "mnist-mlp": [5.0, 15.7]}
-for name, logits in expected.items():
-    dense = lrpref.fuse(lrpref.load(name).astype(np.float64), verify=x)
-    answer = dense.forward(x).argmax(axis=1)
-    row = [after_erasing(dense, lrpref.explain(dense, x, answer, "zero"), answer), dense.forward(x).max(axis=1).mean()]
-    print(f"{name:12}  LRP-0, folded: {row[0]:.1f} of {row[1]:.1f} is left")
-    assert_allclose(row, logits, atol=0.06)
+gains = {rule: [test[f"{rule}, {name}, more left"]["mean"] for name in treatments] for rule in found}
+small = [gain for rule in ("z-plus", "epsilon-plus") for gain in gains[rule]]
+print(f"LRP-0, pass: {gains['zero'][0]:.1f} of {test['logit']['mean']:.1f}", end="; ")
+print(f"under z-plus and epsilon-plus: from {min(small):+.2f} to {max(small):+.2f}")
+assert gains["zero"][0] > 4
+assert gains["zero"][3] > 1
+assert -0.5 < min(small) < 0 < max(small) < 0.5
 
 # %% [markdown]
-# Once folded, its maps find the pixels that matter at least as well as those of its twin, which never had a
-# normalisation. On these digits we see no reason for the warning.
+# Under LRP-0, folding is far better than bypassing, and better than `absolute`. Under z-plus and the composite the
+# differences are less than half a logit and go in both directions: with many digits one can tell some from zero, but
+# they matter little. So the published claim, that fused maps are more accurate, holds here for one rule, and for the
+# others folding neither helps nor harms by much.
+#
+# `lrpref reproduce 2002.11018` asks on more networks and images ([docs/papers.md](../../docs/papers.md)).
+#
+# The paper's other claim is a warning: no LRP where *fully connected* layers meet normalisation. The network of step 6
+# is just such a network. Which part of its logit is lost when twenty pixels are erased, and how does that compare with
+# its twin, which never had a normalisation?
+
+# %%
+lost = {}
+for name in ("mnist-mlp-bn", "mnist-mlp"):
+    dense = lrpref.fuse(lrpref.load(name).astype(np.float64), verify=x)
+    answer = dense.forward(x).argmax(axis=1)
+    after = after_erasing(dense, lrpref.explain(dense, x, answer, "zero"), answer)
+    lost[f"{name}, lost"] = 1 - after / dense.forward(x).max(axis=1)
+lost["mlp-bn minus mlp, lost"] = lost["mnist-mlp-bn, lost"] - lost["mnist-mlp, lost"]
+count, test = on_mnist.recorded(7, lost)
+for name, values in lost.items():
+    ours, theirs = on_mnist.median(on_mnist.spread(values)), on_mnist.median(test[name])
+    print(f"{name:24} thirteen digits {ours:20}   {count} test digits {theirs}")
+difference = test["mlp-bn minus mlp, lost"]
+print("the difference, mean and standard error:", on_mnist.mean(difference, count, 3))
+assert difference["mean"] > 10 * difference["sd"] / count**0.5
+assert difference["quantiles"][3] > 0
+
+# %% [markdown]
+# Once folded, its maps cost the logit a larger part than those of its twin: on most digits they name the pixels that
+# matter at least as well. (The two networks were trained apart, and one pair of networks is one pair of networks.) In
+# this pair we see no reason for the warning.
 #
 # ## The border
 #
@@ -236,9 +287,9 @@ assert [decision.action for decision in lrpref.fusion_plan(kept).kept] == ["stay
 #   function is written down.
 # - Folded, it is gone, and no output changes. `fuse(net, verify=x)` checks that; at padded borders it takes more than
 #   one bias per channel.
-# - Bypassing it ruins LRP-0 and hardly touches z-plus. LRP-0 on it is the same as folding, if everything else is under
-#   LRP-0 too.
-# - Better maps through folding: plainly under LRP-0, not detectably under z-plus. A reason against LRP on fully
-#   connected layers with normalisation: not found here.
+# - Bypassing it ruins LRP-0 and changes z-plus by a tenth. LRP-0 on it is the same as folding, if everything else is
+#   under LRP-0 too.
+# - Better maps through folding: plainly under LRP-0; under z-plus and the composite by less than half a logit, in
+#   either direction. A reason against LRP on fully connected layers with normalisation: not found here.
 #
 # Next: layers with two inputs.

@@ -14,12 +14,14 @@ from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
+import on_mnist  # tutorials/on_mnist.py: what was measured on the MNIST test set
 from matplotlib.figure import Figure
 from numpy.testing import assert_allclose
 
 import lrpref
 from lrpref import Add, Network, plot, rules
 from lrpref.composites import Composite, resolve
+from lrpref.evaluation.maps import relative_l2
 
 # %% [markdown]
 # ## Everything to both?
@@ -117,55 +119,89 @@ print(f"largest difference between outputs: {difference:.1e}")
 assert difference < 1e-12
 
 # %% [markdown]
-# Now we explain both networks: the plain one, and the residual one under each split. How far apart are the maps? How
-# large are they, in total magnitude per unit of the logit? And how much relevance went through the branch?
+# Now we explain both networks: the plain one, and the residual one under each split. How far apart are the maps,
+# relative to the plain one? How large are they, in total magnitude per unit of the logit? And how much relevance went
+# through the branch? (As before, `zero` is LRP-0.)
+
 
 # %%
-expected = {
-    "zero": {"signed": [0.00, 2.65, 0.90], "by magnitude": [0.28, 2.44, 0.86], "equal": [27.97, 38.08, 0.5]},
-    "z-plus": {"signed": [0.06, 0.96, 0.90], "by magnitude": [0.05, 0.96, 0.86], "equal": [0.23, 0.85, 0.5]},
-    "epsilon-plus": {"signed": [0.11, 1.03, 0.90], "by magnitude": [0.08, 1.03, 0.86], "equal": [0.28, 0.94, 0.5]},
-}
-
-
 def total(R):
     """The sum of magnitudes of each sample."""
     return abs(R).reshape(len(R), -1).sum(axis=1)
 
 
-maps = {}
+maps, found = {}, {}
 logits = net.forward(digits).max(axis=1)
-print("rule          split           distance   size   share of the branch")
-for rule, of_rule in expected.items():
+for rule in ("zero", "z-plus", "epsilon-plus"):
     plain = maps[f"{rule}, no skip"] = lrpref.explain(net, digits, target, rule)
-    for name, numbers in of_rule.items():
-        tr = lrpref.trace(residual, digits, target, Composite([(Add, splits[name]), *resolve(rule).pairs]))
+    for name, split_rule in splits.items():
+        tr = lrpref.trace(residual, digits, target, Composite([(Add, split_rule), *resolve(rule).pairs]))
         R = maps[f"{rule}, {name}"] = tr.relevance
-        distance = np.linalg.norm((R - plain).reshape(13, -1), axis=1) / np.linalg.norm(plain.reshape(13, -1), axis=1)
-        branch = total(tr.at["branch"]) / total(tr.at["sum"])
-        measured = [distance.mean(), (total(R) / logits).mean(), branch.mean()]
-        print(f"{rule:13} {name:14} {measured[0]:9.2f} {measured[1]:6.2f} {measured[2]:15.2f}")
-        assert_allclose(measured, numbers, rtol=1e-3, atol=0.006)
+        found[f"{rule}, {name}, distance"] = relative_l2(R, plain)
+        found[f"{rule}, {name}, size"] = total(R) / logits
+        found[f"{rule}, {name}, branch"] = total(tr.at["branch"]) / total(tr.at["sum"])
+distance = found["zero, equal, distance"]
+print("LRP-0, equal, distance:", *(f"{each:.0f}" for each in distance))
+print(f"mean {distance.mean():.1f}, median {np.median(distance):.1f}")
+assert_allclose([distance.mean(), np.median(distance)], [27.97, 2.68], atol=0.01)
+
+# %% [markdown]
+# One digit makes the mean again, so the tables hold medians and, in brackets, quartiles: of the thirteen digits, and of
+# digits of the MNIST test set, as [on_mnist.py](../on_mnist.py) has recorded them.
+
+# %%
+count, test = on_mnist.recorded(8, found)
+thirteen = {name: on_mnist.spread(values) for name, values in found.items()}
+for where, of in {"thirteen digits": thirteen, f"{count} test digits": test}.items():
+    print(f"{where:28}{'distance':>22}{'size':>22}{'share of the branch':>22}")
+    for rule in ("zero", "z-plus", "epsilon-plus"):
+        for name in splits:
+            row = [on_mnist.median(of[f"{rule}, {name}, {what}"]) for what in ("distance", "size", "branch")]
+            print(f"{rule:13} {name:14}" + "".join(f"{each:>22}" for each in row))
+assert max(found["zero, signed, distance"]) < 1e-12
+assert test["zero, signed, distance"]["quantiles"][-1] < 1e-12
+middle = {name: of["quantiles"][3] for name, of in test.items()}
+assert test["zero, equal, distance"]["quantiles"][5] > 40  # the 95 % quantile
+assert middle["zero, equal, distance"] > 3
+assert middle["zero, equal, size"] > 2 * middle["zero, signed, size"]
+for rule in ("z-plus", "epsilon-plus"):
+    assert 0 < middle[f"{rule}, by magnitude, distance"] < middle[f"{rule}, signed, distance"] < 0.15
+    assert 0.15 < middle[f"{rule}, equal, distance"] < 0.3
 
 # %% [markdown]
 # - Under **LRP-0** with the signed split, the map is the same: distance 0. The $z$ of the sum and the $z$ of the branch
 #   cancel as in step 7, and the way the function is written down leaves no trace.
-# - Under LRP-0 with an **equal** split, the map is lost: its magnitudes add up to 38 times the logit. Half of the
-#   relevance went to the branch, whatever the branch had contributed, and there it was divided by the branch's own $z$.
-#   Relevance that is not proportional to $z$ must not be divided by $z$: step 6.
-# - Under **z-plus** every split comes close, and none is exact. z-plus takes the positive part of each product, and
-#   $(w - 1) a$ does not have the same positive part as $w a$.
+# - Under LRP-0 with an **equal** split, the map is lost: on half of the digits it is off by more than three times its
+#   size, and on one in twenty by more than forty. Half of the relevance went to the branch, whatever the branch had
+#   contributed, and there it was divided by the branch's own $z$. Relevance that is not proportional to $z$ must not be
+#   divided by $z$: step 6.
+# - Under **z-plus** and the composite the signed split and the split by magnitude come close, the equal one is off by a
+#   quarter, and none is exact. z-plus takes the positive part of each product, and $(w - 1) a$ does not have the same
+#   positive part as $w a$.
 
-# %% alt="Maps of a three under LRP-0 and z-plus, without a skip and with three splits; only LRP-0, equal, is wild"
+# %% alt="Maps of a three under LRP-0, without a skip and with three splits; signed is the same, equal is wild"
 three = names.index("digit-3")
-shown = [f"{rule}, {name}" for rule in ("zero", "z-plus") for name in ("no skip", *splits)]
+shown = [f"zero, {name}" for name in ("no skip", *splits)]
 plot.grid(digits[three], {name: maps[name][three] for name in shown}, columns=5)
+
+# %% [markdown]
+# (The equal split goes far beyond the colour scale.) Under z-plus the four maps look the same, so here is only what the
+# splits *change* in the plain one: red pixels get more than without a skip, blue ones less. (The equal split goes
+# beyond the scale here, too.)
+
+# %% alt="Changes of the z-plus map under three splits: faint under two of them, along all strokes under the equal one"
+plain = maps["z-plus, no skip"][three]
+changes = {f"{name}: change of the map": maps[f"z-plus, {name}"][three] - plain for name in splits}
+largest = [abs(R).max() / plain.max() for R in changes.values()]
+print("largest change over the largest relevance:", *(f"{each:.0%}" for each in largest))
+assert largest[2] > 2 * max(largest[:2])
+plot.grid(digits[three], changes)
 
 # %% [markdown]
 # ## How often do branches cancel?
 #
 # The signed split is dangerous where $a + b$ is small compared with $a$ and $b$. Is that rare? We look at every unit of
-# the sum, on all digits, that holds any relevance.
+# the sum, on the thirteen digits, that holds any relevance; and, on the test set, at the mean over digits.
 
 # %%
 values = residual.activations(digits)
@@ -175,27 +211,30 @@ on = R != 0
 amplification = (np.maximum(abs(a), abs(b)) / abs(a + b))[on]
 weight = abs(R[on])
 print(f"{on.sum()} units hold relevance")
-print("the larger share is   of the units   of the relevance")
+print("the larger share is   of the units   of the relevance   on the test set: units   relevance")
 for limit, expected in {1.01: [0.098, 0.037], 2: [0.053, 0.012], 10: [0.012, 0.001]}.items():
     measured = [(amplification > limit).mean(), weight[amplification > limit].sum() / weight.sum()]
-    print(f"more than {limit:4} times R {measured[0]:13.1%} {measured[1]:17.2%}")
-    assert_allclose(measured, expected, atol=0.0011)
+    measured += [test[f"{what} beyond {limit}"]["mean"] for what in ("units", "relevance")]
+    print(
+        f"more than {limit:4} times R {measured[0]:13.1%} {measured[1]:17.2%} {measured[2]:23.1%} {measured[3]:11.2%}"
+    )
+    assert_allclose(measured, expected * 2, atol=0.006)
 
-# %% alt="Histogram of the larger share over R, log-log: most units between 0.5 and 1, and a tail to several hundred"
+# %% alt="Histogram of the larger share over R, log-log: nearly all between 0.5 and 1, and a tail to several hundred"
 figure = Figure(figsize=(6.4, 2.8), layout="constrained")
 ax = figure.subplots()
 bins = np.geomspace(0.5, 1000, 40)
-ax.hist(amplification, bins, color="0.75", label="units")
-by_relevance = weight / weight.mean()
-ax.hist(amplification, bins, weights=by_relevance, color="#b2182b", histtype="step", label="weighted by |R|")
-ax.set(xscale="log", yscale="log", xlabel="larger share / R (signed split)", ylabel="units")
+each = np.full(len(weight), 1 / len(weight))
+ax.hist(amplification, bins, weights=each, color="0.75", label="of the units")
+ax.hist(amplification, bins, weights=weight / weight.sum(), color="#b2182b", histtype="step", label="of |R|")
+ax.set(xscale="log", yscale="log", xlabel="larger share / R (signed split)", ylabel="fraction in a bin")
 ax.legend(fontsize=8)
 figure
 
 # %% [markdown]
-# In one unit out of eighty, the larger share is more than ten times the relevance being divided. But those units hold
-# next to no relevance: where a sum is small, the ReLU behind it passes little on, and so little comes back. In this
-# network the signed split is harmless. In another it need not be. The trace will show you: compare
+# In about one unit out of ninety, the larger share is more than ten times the relevance being divided. But those units
+# hold less than a thousandth of the relevance: where a sum is small, the ReLU behind it passes little on, and so little
+# comes back. In this network the signed split is harmless. In another it need not be. The trace will show you: compare
 # `abs(tr.at["branch"])` with `abs(tr.at["sum"])`, as we did.
 #
 # ## Rules of thumb
@@ -204,10 +243,10 @@ figure
 # - LRP-0 and epsilon on the layers call for the **signed** split, the only one that does not depend on how the block is
 #   written. In this library joins are under epsilon ($10^{-6}$) unless you say otherwise: the signed split with a
 #   guard.
-# - z-plus and its kin tolerate any split. Where branches cancel, choose **by magnitude**.
+# - z-plus and its kin tolerate the signed split and the split by magnitude. Where branches cancel, choose **by
+#   magnitude**.
 # - An **equal** split ignores what the branches contributed, and may hand a layer relevance that it cannot divide.
 #
-# Most of the literature uses the signed split; Otsuki et al. (2024, arXiv 2407.09115) compare splitting in proportion
-# to magnitudes with splitting in halves.
+# Otsuki et al. (2024, arXiv 2407.09115) compare splitting in proportion to magnitudes with splitting in halves.
 #
 # Next: a rule designed never to divide by anything small, skips excepted.

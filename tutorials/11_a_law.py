@@ -104,12 +104,14 @@ assert_array_equal(smallest.inputs[0], [[-1.0]])
 
 # %% alt="Two rows of matrices: the first case with many coloured cells, the smallest with one cell each"
 figure = Figure(figsize=(8.6, 4.2), layout="constrained")
+rows, columns = np.max([part.shape for part in (first.layer.weight, first.inputs[0], first.R)], axis=0)
 for row, (name, case) in zip(figure.subplots(2, 3), {"as found": first, "as shrunk": smallest}.items(), strict=True):
     parts = {"weights (biases not shown)": case.layer.weight, "inputs": case.inputs[0], "relevance": case.R}
     for ax, (title, part) in zip(row, parts.items(), strict=True):
         ax.imshow(part, cmap="RdBu_r", vmin=-4, vmax=4)
         for (i, j), value in np.ndenumerate(part):
             ax.text(j, i, f"{value:g}", ha="center", va="center", fontsize=9, color="w" if abs(value) > 2.5 else "k")
+        ax.set(xlim=(-0.5, columns - 0.5), ylim=(rows - 0.5, -0.5))  # cells of one size in all panels
         ax.set(title=title if case is first else "", xticks=[], yticks=[])
         ax.spines[:].set_visible(False)
     row[0].set_ylabel(name)
@@ -121,7 +123,7 @@ figure
 #
 # **And now we know what the digits had in common**: no pixel is negative, and after a ReLU no activation is. On such
 # inputs the sign of the weight *is* the sign of the product. Feed the network a digit whose background was normalised
-# to a negative number, as most training code does, and the two maps part company:
+# to a negative number, as PyTorch's MNIST example does, and the two maps part company:
 
 # %%
 normalised = (x - 0.1307) / 0.3081

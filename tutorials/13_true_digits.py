@@ -10,6 +10,7 @@
 # %%
 # %matplotlib inline
 from fractions import Fraction
+from math import floor
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -68,14 +69,15 @@ assert Fraction(int(pixel.numerator), int(pixel.denominator)) == pixel
 # %%
 found = lrpref.digits(net, x, "zero", dtypes=(np.float32, np.float64), reference="exact")
 for name, summary in found.summary.items():
-    print(f"{name}: holds {summary.holds:.0f} digits; correct at the median pixel {summary.median:.0f}", end=", ")
-    print(f"at the worst {summary.worst:.0f}")
+    print(f"{name}: holds {summary.holds:.0f} digits; correct at the median pixel about {summary.median:.0f}", end=", ")
+    print(f"at the worst pixel about {summary.holds - summary.worst:.0f} fewer than it holds")
 assert_allclose([found.summary["float32"].median, found.summary["float64"].median], [6.9, 15.6], atol=0.3)
-assert_allclose([found.summary["float32"].worst, found.summary["float64"].worst], [5.2, 14.3], atol=0.6)
+for summary in found.summary.values():  # the worst pixel depends on the order of additions, and so on the machine
+    assert 1.5 < summary.holds - summary.worst < 2.5
 
 # %% [markdown]
 # The answer for LRP-0 on this network: at a typical pixel, about seven digits are correct in single precision, and
-# sixteen in double. At the worst pixel it is two digits fewer, in both.
+# sixteen in double. At the worst pixel it is about two digits fewer, in both.
 #
 # ## Where digits go
 #
@@ -106,10 +108,13 @@ for power, expected in [(0, 7.2), (5, 5.7), (10, 4.5), (15, 2.7), (20, 1.5)]:
 table = {"zero": found}
 for rule in ("gamma", "z-plus"):
     table[rule] = lrpref.digits(net, x, rule, dtypes=(np.float32, np.float64), reference="mpmath")
-print("rule      float32: median, worst     float64: median, worst")
+everywhere = {"zero": (4, 13), "gamma": (3, 12), "z-plus": (6, 14)}
+print("correct digits: about, at the median pixel; and more than, at every pixel")
+print("rule      float32: median, every     float64: median, every")
 for rule, each in table.items():
-    cells = [each.summary[name] for name in ("float32", "float64")]
-    print(f"{rule:8}" + "".join(f"{s.median:16.0f} {s.worst:6.0f}" for s in cells))
+    cells = list(zip([each.summary[name] for name in ("float32", "float64")], everywhere[rule], strict=True))
+    print(f"{rule:8}" + "".join(f"{s.median:16.0f} {least:6}" for s, least in cells))
+    assert all(s.worst > least for s, least in cells)
 worst = {rule: each.summary["float32"].worst for rule, each in table.items()}
 assert_allclose(list(worst.values()), [5.2, 4.0, 6.6], atol=0.4)
 
@@ -124,7 +129,7 @@ axes = figure.subplots(1, 3)
 for ax, (rule, each) in zip(axes, table.items(), strict=True):
     digits = np.where(x[0, 0] > 0, each["float32"][0, 0], np.nan)
     image = ax.imshow(digits, cmap="viridis", vmin=4, vmax=7.2)
-    ax.set_title(f"{rule}: at least {np.nanmin(digits):.1f}", fontsize=10)
+    ax.set_title(f"{rule}: at least {floor(10 * np.nanmin(digits)) / 10:.1f}", fontsize=10)
     ax.set_axis_off()
 figure.colorbar(image, ax=axes, label="correct digits in float32", shrink=0.85)
 figure
@@ -149,9 +154,9 @@ figure
 
 # %%
 for rule, large, small in rows:
-    print(f"{rule:7} at least {large:.0f} digits where relevance is large, {small:.0f} where it is small")
+    print(f"{rule:7} at least {floor(large)} digits where relevance is large; the worst where it is small: {small:.0f}")
 assert rows[0][1] > rows[0][2] + 1
-assert rows[0][1] > 5.5
+assert min(large for _, large, _ in rows) >= 6
 
 # %% [markdown]
 # Under gamma, a pixel with a tenth of the largest relevance or more keeps six digits; the others are pale in any
@@ -177,3 +182,8 @@ assert max(size.values()) < 1e-6
 # - A digit is lost for each power of ten by which a denominator is smaller than its summands, in any precision. Rules
 #   that do not cancel lose next to nothing.
 # - What is lost is lost where relevance is small. Judge two maps by their difference as a whole.
+#
+# This is the last step. You have gone from one neuron to trained networks, other people's code, and the digits of a
+# heatmap. [The code](../../lrpref/README.md) is written to be read next; [your own rule](../../docs/own-rule.md) is a
+# few lines away; and [docs/papers.md](../../docs/papers.md) shows what becomes of published claims when they are
+# measured.

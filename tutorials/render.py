@@ -170,7 +170,8 @@ def about(path: Path) -> str:
     """The line under the title."""
     return (
         f"*Step {int(path.name[:2])} of [the tutorials](../README.md). This page is what "
-        f"[{path.name}](../{path.name}) prints and draws; the script asserts the numbers that the text relies on.*"
+        f"[{path.name}](../{path.name}) prints and draws. The script asserts the numbers that an argument rests on; "
+        "`render.py --check` compares every printed line with a fresh run.*"
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from importlib.util import find_spec
 from typing import Any
 
 from ..errors import LrprefError
@@ -41,5 +42,16 @@ def library(module: str, extra: str, what: str) -> Any:
         importlib.import_module(root)
         return importlib.import_module(module)
     except ImportError as error:
-        name = {"PIL": "pillow", "sklearn": "scikit-learn"}.get(root, root)
-        raise LrprefError(f'{what} need {name}: pip install "lrpref[{extra}]"') from error
+        raise _missing(root, extra, what) from error
+
+
+def check_installed(module: str, extra: str, what: str) -> None:
+    """Raise the error that `library` would raise if the library is not installed, but do not import it."""
+    if find_spec(module) is None:
+        raise _missing(module, extra, what)
+
+
+def _missing(root: str, extra: str, what: str) -> LrprefError:
+    """The error that gives the command to install a library."""
+    name = {"PIL": "pillow", "sklearn": "scikit-learn"}.get(root, root)
+    return LrprefError(f'{what} need {name}: pip install "lrpref[{extra}]"')

@@ -1,5 +1,7 @@
 """The command line, one module per command. Each defines `add`, which declares its arguments, and `run`.
 
+Only the module of the command that is called is imported; for help, all are.
+
 Exit codes: 0 success; 1 a check failed; 2 invalid input, reported in one line; 130 interrupted by Ctrl-C; 141 whoever
 read the output has left, as in `lrpref rules | head`.
 """
@@ -12,12 +14,13 @@ import os
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from importlib import import_module
 
 from .._support.version import __version__
 from ..errors import FusionError, LrprefError
-from . import compare, conform, convert, explain, fuse, reproduce, rules, show, verify
 
-COMMANDS = (explain, compare, fuse, show, convert, rules, conform, verify, reproduce)
+COMMANDS = ("explain", "compare", "fuse", "show", "convert", "rules", "conform", "verify", "reproduce")
+"""The commands, each named as its module."""
 
 EXAMPLES = """examples:
   lrpref explain mnist-cnn-bn digit-4                       explain a digit, and write heatmap.png
@@ -57,8 +60,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(arguments: Sequence[str] | None) -> int:
     """Run one command, or print the help if there is none."""
-    parser = _parser()
-    chosen = parser.parse_args(arguments)
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    parser = _parser(words[:1] if words and words[0] in COMMANDS else COMMANDS)
+    chosen = parser.parse_args(words)
     if not hasattr(chosen, "run"):
         parser.print_help()
         return 0
@@ -83,8 +87,8 @@ def _report(message: str) -> None:
         print(f"lrpref: {message}", file=sys.stderr)
 
 
-def _parser() -> argparse.ArgumentParser:
-    """Return the parser of all commands."""
+def _parser(names: Sequence[str]) -> argparse.ArgumentParser:
+    """Return a parser of these commands."""
     parser = argparse.ArgumentParser(
         prog="lrpref",
         description="Layer-wise Relevance Propagation: why did the network say that?",
@@ -93,6 +97,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"lrpref {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
-    for command in COMMANDS:
-        command.add(commands)
+    for name in names:
+        import_module(f".{name}", __name__).add(commands)
     return parser

@@ -43,15 +43,15 @@ def add(commands: Any) -> None:
 
 def run(chosen: argparse.Namespace) -> int:
     """Run the cases and print a report; return 1 if the library differs, and 3 if it answers nothing."""
-    cases = load_cases(only=chosen.only, profile=chosen.profile)
     if chosen.list:
-        print(report.as_list(cases))
+        print(report.as_list(load_cases(only=chosen.only, profile=chosen.profile)))
         return 0
     if not (chosen.adapter or chosen.name):
         raise LrprefError(f"no library given; name one ({', '.join(known_adapters())}) or use --adapter")
     for option in (*report.FORMS, "draft_known", "badge"):
         if path := getattr(chosen, option):
             check_writable(Path(path))
+    cases = load_cases(only=chosen.only, profile=chosen.profile)
     if chosen.adapter:
         sys.path.insert(0, os.getcwd())
     adapter = load_adapter(chosen.adapter or chosen.name)

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from .. import plot
-from .._support.files import check_writable, whole
+from .._support.files import check_writable
 from ..backend import Array, to_numpy
 from ..errors import InputError
 from ..layers import Softmax
 from ..network import Network
-from ..walk import DEFAULT_RULE, trace
+from ..signatures import Signature
+from ..walk import DEFAULT_RULE, Trace, trace
 from ..zoo import inputs
+from . import saved_maps
 from .common import add_input, add_network, class_name, command, fused_network, number, read_input, read_network
 
 
@@ -53,10 +56,9 @@ def add(commands: Any) -> None:
 def run(chosen: argparse.Namespace) -> int:
     """Explain, print the ledgers, and draw the heatmaps."""
     _check_outputs(chosen)
-    net, about = read_network(chosen.network, "explain")
+    given, about = read_network(chosen.network, "explain")
     x = read_input(chosen.input, about, chosen)
-    if not chosen.no_fuse:
-        net = fused_network(net, x)
+    net = given if chosen.no_fuse else fused_network(given, x)
     traces = {name: trace(net, x, chosen.target, name, number(chosen.seed)) for name in chosen.rule}
     first = next(iter(traces.values()))
     said = _prediction(net, x, first.logits, about)
@@ -64,19 +66,22 @@ def run(chosen: argparse.Namespace) -> int:
     assert first.target is not None  # the seed is not an array
     target = class_name(about, int(to_numpy(first.target)[0]))
     print(f"explained: {target}, starting from {chosen.seed}")
+    signed = {name: _signature(found, fused=net is not given) for name, found in traces.items()}
     for name, found in traces.items():
-        print(f"\n{name}: {found.ledger}")
+        print(f"\n{name}: {found.ledger}\nsignature: {signed[name]}")
+    described = "\n".join(map(str, signed.values()))
     if _is_array(chosen.out):
-        _save(first.relevance, Path(chosen.out))
+        made_of = {"network": chosen.network, "input": chosen.input, "target": int(to_numpy(first.target)[0])}
+        saved_maps.save(first.relevance, Path(chosen.out), signed[chosen.rule[0]], made_of)
     else:
         title = f"{chosen.network}: {said}; why {target}?"
         maps = {name: found.relevance for name, found in traces.items()}
         normalisation = inputs.Normalisation.of(about)
         picture = x if normalisation is None else normalisation.undo(x)
-        plot.save(plot.grid(picture, maps, title, scale=chosen.scale), chosen.out)
+        plot.save(plot.grid(picture, maps, title, scale=chosen.scale), chosen.out, described)
     print(f"\nwrote {chosen.out}")
     if chosen.waterfall:
-        plot.save(plot.waterfall(first.ledger), chosen.waterfall)
+        plot.save(plot.waterfall(first.ledger), chosen.waterfall, str(signed[chosen.rule[0]]))
         print(f"wrote {chosen.waterfall}")
     return 0
 
@@ -97,10 +102,10 @@ def _is_array(out: str) -> bool:
     return Path(out).suffix == ".npy"
 
 
-def _save(R: Array, path: Path) -> None:
-    """Write relevance as an .npy file, which `lrpref compare --against` reads."""
-    with whole(path) as part, part.open("wb") as stream:
-        np.save(stream, to_numpy(R), allow_pickle=False)
+def _signature(found: Trace, fused: bool) -> Signature:
+    """The signature of an explanation by the command line, which knows whether it folded BatchNorm away."""
+    signature = found.signature
+    return replace(signature, bn="fused") if fused and signature.bn == "none" else signature
 
 
 def _prediction(net: Network, x: np.ndarray, logits: Array, about: dict[str, Any]) -> str:

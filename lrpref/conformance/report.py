@@ -91,7 +91,8 @@ def as_markdown(report: Report) -> str:
 def as_json(report: Report) -> str:
     """Return the report as JSON.
 
-        {"library", "version", "lrpref", "table", "verdicts", "profiles", "cases": [{"id", "verdict", ...}, ...]}
+        {"library", "version", "lrpref", "table", "date", "verdicts", "profiles",
+         "cases": [{"id", "verdict", ...}, ...]}
 
     NaN and infinities in arrays are text, because JSON lacks them. Missing numbers are null.
 
@@ -105,7 +106,8 @@ def as_json(report: Report) -> str:
     str
         One line per case.
     """
-    about = {"library": report.library, "version": report.version, "lrpref": __version__, "table": report.table}
+    about = {"library": report.library, "version": report.version, "lrpref": __version__}
+    about |= {"table": report.table, "date": report.date}
     profiles = lrp_cases.profile_data(_scores(report))
     head = json.dumps({**about, "verdicts": report.counts, "profiles": profiles}, indent=1)[:-2]
     cases = ",\n".join(json.dumps(_data(result), allow_nan=False) for result in report.results)
@@ -133,6 +135,13 @@ def as_list(cases: Sequence[Case]) -> str:
     """List cases for a terminal: question, kind, id and statement."""
     width = max((len(case.id) for case in cases), default=0)
     return "\n".join(f"{case.number:3}  {case.kind:11}  {case.id:{width}}  {case.title}" for case in cases)
+
+
+def in_words(result: Result) -> str:
+    """Return a result on one line: the verdict, both values, and the reason."""
+    expected, got, error = _shown(result)
+    values = f": expected {expected}, got {got}, off by {error}" if got else ""
+    return f"{result.verdict}{values}: {result.reason}"
 
 
 def progress(done: int, of: int, case: Case) -> None:

@@ -16,6 +16,7 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
 import numpy as np
@@ -75,12 +76,15 @@ class Report:
         One result per case.
     table : str
         The version of the table.
+    date : str, default ""
+        The day of the run, as YYYY-MM-DD.
     """
 
     library: str
     version: str
     results: Sequence[Result]
     table: str
+    date: str = ""
 
     @property
     def counts(self) -> dict[str, int]:
@@ -134,7 +138,8 @@ def run(
         results.append(judge(adapter, case))
         if progress is not None:
             progress(done, len(cases), case)
-    return Report(str(adapter.library), str(adapter.version), results, cases[0].table if cases else "")
+    table = cases[0].table if cases else ""
+    return Report(str(adapter.library), str(adapter.version), results, table, date.today().isoformat())
 
 
 def judge(adapter: Adapter, case: Case) -> Result:

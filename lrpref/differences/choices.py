@@ -14,39 +14,54 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from ..backend import to_numpy
 from ..composites import Place
 from ..engine import Rule
 from ..fusion import fuse
 from ..layers import (
     Add,
-    AvgPool2D,
+    BatchNorm,
     Conv2D,
     Dense,
     DiagonalLayer,
-    GlobalAvgPool2D,
     Layer,
     LinearLayer,
     MaxPool2D,
+    Mean,
     ReLU,
+    SampleNorm,
+    Softmax,
+    UpsampleLinear,
     WeightedLayer,
 )
+from ..layers.adaptive import AdaptiveAvgPool
+from ..layers.avg_pool import AvgPool
+from ..layers.global_pool import GlobalAvgPool
 from ..network import Network
 from ..rules import Absolute, AlphaBeta, Epsilon, Flat, Gamma, Pass, WSquare, ZBox, Zero, ZPlus
+from ..seeds import target_index
 from .conventions import (
     AveragedMaxPool,
     BiasInBothParts,
     Biasless,
     EachPartInFull,
+    EpsilonOfSum,
     FlatWithBias,
     FlatWithPadding,
+    FlatWithWeights,
     GammaBiasAsItIs,
     GammaTwice,
+    GammaZeroLost,
     GatedReLU,
     Gradient,
+    MeanSubtracted,
     MixedParts,
+    NegativeAtZero,
     ToEvery,
     Unsigned,
     WeightsClamped,
+    WholeGradient,
+    WithInputs,
     WSquareWithBias,
 )
 
@@ -60,12 +75,15 @@ class Case:
 
     Parameters
     ----------
+    net : Network
+        The network.
     x : array, shape (N, ...)
         The input.
     rows : tuple of (Place, Rule)
         The place and the rule of every linear layer.
     """
 
+    net: Network
     x: np.ndarray
     rows: tuple[tuple[Place, Rule], ...]
 
@@ -170,6 +188,10 @@ def _stabilizer_of(rule: Rule) -> float:
     return float(getattr(rule, "stabilizer", 0.0))
 
 
+AVERAGES = (AvgPool, GlobalAvgPool, AdaptiveAvgPool)
+"""The average pools."""
+
+
 def _at(kinds: type[Layer] | tuple[type[Layer], ...], make: Callable[[float], Rule]) -> RuleChange:
     """At layers of these kinds, the rule that `make` returns for the present stabilizer."""
     return lambda place, rule, case: make(_stabilizer_of(rule)) if isinstance(place.layer, kinds) else rule
@@ -243,6 +265,36 @@ def _unsigned(place: Place, rule: Rule, case: Case) -> Rule:
     return Unsigned(rule) if getattr(rule, "epsilon", 0) or getattr(rule, "stabilizer", 0) else rule
 
 
+def _mean_subtracted(place: Place, rule: Rule, case: Case) -> Rule:
+    """At a BatchNorm under a rule that maps weights."""
+    maps = isinstance(rule, Gamma | AlphaBeta | ZPlus | WSquare | Flat)
+    return MeanSubtracted(rule) if maps and isinstance(place.layer, BatchNorm) else rule
+
+
+def _weights_kept(place: Place, rule: Rule, case: Case) -> Rule:
+    """At an interpolation under flat."""
+    flat = isinstance(rule, Flat) and isinstance(place.layer, UpsampleLinear)
+    return FlatWithWeights(_stabilizer_of(rule)) if flat else rule
+
+
+def _of_sum(place: Place, rule: Rule, case: Case) -> Rule:
+    """At a mean under epsilon."""
+    return EpsilonOfSum(rule.epsilon) if isinstance(rule, Epsilon) and isinstance(place.layer, Mean) else rule
+
+
+def _of_last_use(place: Place, rule: Rule, case: Case) -> Rule:
+    """At every use but the last of a layer, with the inputs of the last."""
+    *others, last = [node for node in case.net.nodes if node.layer is place.layer]
+    if not others or last.name == place.name:
+        return rule
+    at = case.net.activations(case.x)
+    return WithInputs(rule, tuple(at[name] for name in last.inputs))
+
+
+def _negative_at_zero(place: Place, rule: Rule, case: Case) -> Rule:
+    return NegativeAtZero(rule) if getattr(rule, "epsilon", 0) or getattr(rule, "stabilizer", 0) else rule
+
+
 def _rms(place: Place, rule: Rule, case: Case) -> Rule:
     return replace(rule, scale="rms") if isinstance(rule, Epsilon) and isinstance(place.layer, WeightedLayer) else rule
 
@@ -256,6 +308,23 @@ def _seed(seed: str) -> Callable[[Start], Start]:
 
 def _all_outputs(seed: MapChange) -> Callable[[Start], Start]:
     return lambda start: replace(start, seed=seed(start.logits))
+
+
+def _through_softmax(start: Start) -> Start:
+    """v p_t (delta_tk - p_k), the gradient of the softmax p at the explained output t, times the value v there.
+
+    The seeds "logit" and "probability" both start with the output of the softmax, v = p_t.
+    """
+    seed = start.seed
+    if not isinstance(seed, str | int | float):
+        return start
+    logits = start.logits.reshape(start.logits.shape[0], -1)
+    t = to_numpy(target_index(start.logits, start.target, "one"))
+    p = to_numpy(Softmax().forward(logits))
+    explained = np.arange(logits.shape[1]) == t[:, None]
+    p_t = p[explained][:, None]
+    v = seed if not isinstance(seed, str) else 1 if seed == "one" else p_t
+    return replace(start, seed=(v * p_t * (explained - p)).reshape(start.logits.shape))
 
 
 def _runner_up(start: Start) -> Start:
@@ -347,9 +416,37 @@ CONVENTIONS: tuple[Convention, ...] = (
         rule=_at(DiagonalLayer, lambda epsilon: Gradient()),
     ),
     Convention(
+        "batch-norm-mean-subtracted", "BatchNorm",
+        "a rule modifies the weight and the bias of BatchNorm, and its mean is subtracted as usual", "zennit",
+        rule=_mean_subtracted,
+    ),
+    Convention(
+        "norm-whole-gradient", "norm by the sample's statistics",
+        "norms by the sample's statistics use epsilon with the gradient of the deviation included", "zennit; captum",
+        rule=_at(SampleNorm, WholeGradient),
+    ),
+    Convention(
         "average-pool-equal", "average pool", "average pools split relevance equally, whatever their inputs",
         "libraries that hook the gradient, for a pool without a rule",
-        rule=_at((AvgPool2D, GlobalAvgPool2D), Flat),
+        rule=_at(AVERAGES, Flat),
+    ),
+    Convention(
+        "average-pool-epsilon", "average pool", "average pools use the epsilon rule, whatever their rule",
+        "zennit and captum, whose rules change parameters only",
+        rule=_at(AVERAGES, Epsilon),
+    ),
+    Convention(
+        "mean-epsilon-of-sum", "mean", "a mean over an axis adds epsilon to the sum, not to the mean", "LXT's `mean`",
+        rule=_of_sum,
+    ),
+    Convention(
+        "upsample-flat-weights", "interpolation", "an interpolation keeps its weights under flat", "zennit",
+        rule=_weights_kept,
+    ),
+    Convention(
+        "shared-last-input", "layer used twice", "a layer that is used twice has the input of its last use in both",
+        "zennit",
+        rule=_of_last_use,
     ),
     Convention(
         "add-epsilon", "skip connection", "a skip connection splits in proportion to its signed inputs (epsilon)",
@@ -479,6 +576,10 @@ CONVENTIONS: tuple[Convention, ...] = (
         rule=_in_place_of(Gamma, lambda rule: GammaBiasAsItIs(rule.gamma, rule.generalised, rule.stabilizer)),
     ),
     Convention(
+        "gamma-zero-lost", "gamma at zero", "gamma redistributes nothing where z is exactly 0", "zennit",
+        rule=_in_place_of(Gamma, lambda rule: GammaZeroLost(rule.gamma, rule.generalised, rule.stabilizer)),
+    ),
+    Convention(
         "w-square-bias", "w-square", "w-square has b^2 in its denominator", "zennit",
         rule=_in_place_of(WSquare, lambda rule: WSquareWithBias(rule.stabilizer)),
     ),
@@ -520,18 +621,31 @@ CONVENTIONS: tuple[Convention, ...] = (
         rule=_unsigned,
     ),
     Convention(
+        "stabilizer-negative-at-zero", "sign of the stabilizer", "sign(0) is -1", "TorchLRP",
+        rule=_negative_at_zero,
+    ),
+    Convention(
         "bias-in-no-rule", "bias in rules", "the rules ignore the bias (the forward pass includes it)",
         'interprettensor#2; zennit with zero_params="bias"',
         rule=lambda place, rule, case: Biasless(rule),
     ),
-    Convention("seed-logit", "seed", "the explanation starts with the logit", "lrpref; captum", start=_seed("logit")),
     Convention(
-        "seed-one", "seed", "the explanation starts with 1", "RelevancePropagation.jl; a plain gradient",
+        "seed-logit", "seed", "the explanation starts with the logit",
+        "lrpref; captum; zennit, if the output times a one-hot vector is given",
+        start=_seed("logit"),
+    ),
+    Convention(
+        "seed-one", "seed", "the explanation starts with 1",
+        "zennit's examples, which give a one-hot vector; RelevancePropagation.jl; a plain gradient",
         start=_seed("one"),
     ),
     Convention(
         "seed-probability", "seed", "the explanation starts with the probability", "explanations of a softmax",
         start=_seed("probability"),
+    ),
+    Convention(
+        "softmax-gradient", "head", "the explanation goes through the gradient of the softmax", "zennit",
+        start=_through_softmax,
     ),
     Convention(
         "all-outputs", "seed", "all outputs are explained together, each from its logit", "zennit without a target",

@@ -9,16 +9,16 @@ Their books close like those of lrpref's own rules. Relevance that a rule multip
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar
 
-from ..arithmetic import constant, zeros_like
+from ..arithmetic import constant, full, zeros_like
 from ..backend import Array, array_namespace, as_tuple, sum_per_sample
-from ..engine import Map, Ratio, Rule, Term, identity, negative, one, positive, square, stabilize
+from ..engine import Map, Ratio, Rule, Term, divide, identity, negative, one, positive, square, stabilize
 from ..layers import AvgPool2D, LinearLayer, MaxPool2D, ReLU
 from ..layers.base import SupportsFlow
 from ..ledger import Flow
-from ..rules import AlphaBeta, Flat, Gamma
+from ..rules import AlphaBeta, Epsilon, Flat, Gamma
 
 
 @dataclass(frozen=True)
@@ -436,6 +436,272 @@ class Unsigned(Rule):
     def stabilize(self, z: Array) -> Array:
         """z + epsilon."""
         return z + abs(self.inner.stabilize(z) - z)
+
+
+@dataclass(frozen=True)
+class GammaZeroLost(Rule):
+    """LRP-gamma that redistributes nothing where z_j is exactly 0, and as `Gamma` elsewhere.
+
+    zennit's `Gamma` (1.0.0, rules.py), which has a branch for z > 0 and one for z < 0. The relevance is recorded as
+    *dropped*.
+
+    Parameters
+    ----------
+    gamma : float, default 0.25
+        The additional weight of positive contributions.
+    generalised : bool, default False
+        As in `Gamma`.
+    stabilizer : float, default 0.0
+        Added to the denominator with its sign.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from lrpref import Dense
+    >>> Dense([[1.0, -1.0], [1.0, 0.0]]).relevance(np.array([[1.0, 1.0]]), np.array([[1.0, 1.0]]), GammaZeroLost())
+    array([[1., 0.]])
+    """
+
+    name: ClassVar[str] = "gamma-zero-lost"
+
+    gamma: float = 0.25
+    generalised: bool = False
+    stabilizer: float = 0.0
+
+    def flow(self, layer: Any, inputs: tuple[Array, ...], R: Array) -> Flow:
+        """The flow of Gamma for the relevance of units with z != 0."""
+        kept = array_namespace(R).where(layer.forward(*inputs) == 0, zeros_like(R), R)
+        found = Gamma(self.gamma, self.generalised, self.stabilizer).flow(layer, inputs, kept)
+        lost = sum_per_sample(R - kept)
+        return replace(found, losses={**found.losses, "dropped": found.losses["dropped"] + lost})
+
+
+@dataclass(frozen=True)
+class FlatWithWeights(Rule):
+    """The flat rule with the weights of the layer: R_i = sum_j  w_ij / sum_i w_ij  R_j.
+
+    zennit's `Flat` (1.0.0) at a module without parameters, such as an interpolation: there are none to set to 1.
+
+    Parameters
+    ----------
+    stabilizer : float, default 0.0
+        Added to the denominator with its sign.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from lrpref import Dense
+    >>> Dense([[1.0, 3.0]]).relevance(np.array([[5.0, 7.0]]), np.array([[4.0]]), FlatWithWeights())
+    array([[1., 3.]])
+    """
+
+    name: ClassVar[str] = "flat-with-weights"
+
+    stabilizer: float = 0.0
+
+    def ratios(self) -> tuple[Ratio, ...]:
+        """One ratio: 1 for a, w for w."""
+        return (Ratio((Term(a=one),)),)
+
+
+@dataclass(frozen=True)
+class EpsilonOfSum(Rule):
+    """Epsilon for a mean of n numbers, added to their sum: R_i = a_i / (z_j + epsilon sign(z_j)) R_j, z_j = sum_i a_i.
+
+    LXT's `mean` (2.1, lxt/explicit/functional.py).
+
+    Parameters
+    ----------
+    epsilon : float, default 1e-06
+        Added to the sum; that adds epsilon / n to the mean.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from lrpref import Mean
+    >>> Mean(1).relevance(np.array([[1.0, 2.0]]), np.array([4.0]), EpsilonOfSum(1.0))
+    array([[1., 2.]])
+    """
+
+    name: ClassVar[str] = "epsilon-of-sum"
+
+    epsilon: float = 1e-6
+
+    def ratios(self) -> tuple[Ratio, ...]:
+        """The ratio of Epsilon."""
+        return Epsilon().ratios()
+
+    def flow(self, layer: Any, inputs: tuple[Array, ...], R: Array) -> Flow:
+        """The flow of epsilon / n."""
+        return Epsilon(self.epsilon / layer.fan_in(*(tuple(a.shape) for a in inputs))).flow(layer, inputs, R)
+
+
+@dataclass(frozen=True)
+class MeanSubtracted(Rule):
+    """Another rule at a BatchNorm, whose maps are applied to g and beta, while the mean is subtracted as usual.
+
+        z_j = sum over the terms of  w'(g_j) (a'(a_j) - mu_j) / s_j + b'(beta_j)
+
+    zennit (1.0.0): a rule modifies the parameters of a module, and mu and s are not among them.
+
+    Parameters
+    ----------
+    inner : Rule
+        The rule whose terms and shares are used.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from lrpref import BatchNorm, rules
+    >>> norm = BatchNorm([2.0], [1.0], [3.0], [1.0], eps=0.0)
+    >>> norm.relevance(np.array([[4.0]]), np.array([[3.0]]), MeanSubtracted(rules.Zero()))  # z = 2 (4 - 3) + 1
+    array([[8.]])
+    """
+
+    name: ClassVar[str] = "mean-subtracted"
+
+    inner: Rule
+
+    def flow(self, layer: Any, inputs: tuple[Array, ...], R: Array) -> Flow:
+        """The four steps for a diagonal layer, with the weight w' / s and the bias b' - w' mu / s of each term."""
+        (a,) = inputs
+        ratios = self.inner.ratios()
+        terms = [[self._mapped(layer, term, a) for term in ratio.terms] for ratio in ratios]
+        zs = [sum((x + b for x, b in each), start=zeros_like(a)) for each in terms]
+        losses: dict[str, Any] = dict.fromkeys(("bias", "stabilizer", "dropped"), 0)
+        R_in = zeros_like(a)
+        for each, z, share in zip(terms, zs, self.inner.shares(layer, inputs, R, ratios, zs), strict=True):
+            denominator = self.inner.stabilize(z)
+            s = divide(share, denominator)
+            for x, b in each:
+                R_in = R_in + x * s
+                losses["bias"] += sum_per_sample(b * s)
+            losses["stabilizer"] += sum_per_sample(s * (denominator - z))
+            losses["dropped"] += sum_per_sample(array_namespace(z).where(denominator == 0, share, zeros_like(share)))
+        return Flow((R_in,), losses)
+
+    def _mapped(self, layer: Any, term: Term, a: Array) -> tuple[Array, Array]:
+        """a' w' / s and b' - w' mu / s of a term."""
+        g = full(layer.mean.shape, 1, like=layer.mean) if layer.weight is None else layer.weight
+        beta = zeros_like(layer.mean) if layer.bias is None else layer.bias
+        w, shift = replace(layer, weight=term.of_weight(g), bias=None).scale_and_shift()
+        b = shift if term.b is None else shift + term.b(beta)
+        along = (1, -1, *(1,) * (a.ndim - 2))
+        w, b = (array_namespace(a).reshape(v, along) for v in (w, b))
+        return term.of_input(a) * w, zeros_like(a) + b
+
+
+@dataclass(frozen=True)
+class WholeGradient(Rule):
+    """Epsilon at a norm by the sample's own statistics, with the gradient of the deviation included.
+
+        R_i = a_i sum_j  dz_j / da_i  R_j / (z_j + epsilon sign(z_j))
+
+    zennit (1.0.0) and captum (0.9.0), whose rules differentiate the module; lrpref holds the deviation constant. With
+    u_j = g_j R_j / (z_j + epsilon sign(z_j)), x_j = (a_j - mu) / s and means over the group, the sum over j is
+    (u_i - mean(u) - x_i mean(u x)) / s. The norms that subtract no mean lack the second term.
+
+    Parameters
+    ----------
+    epsilon : float, default 1e-06
+        Added to the denominator with its sign.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from lrpref import LayerNorm
+    >>> norm = LayerNorm(2, eps=0.0)  # two numbers always become -1 and 1, so their derivative is 0
+    >>> norm.relevance(np.array([[1.0, 3.0]]), np.array([[1.0, 2.0]]), WholeGradient())
+    array([[0., 0.]])
+    """
+
+    name: ClassVar[str] = "whole-gradient"
+
+    epsilon: float = 1e-6
+
+    def flow(self, layer: Any, inputs: tuple[Array, ...], R: Array) -> Flow:
+        """a times the gradient."""
+        (a,) = inputs
+        changed: dict[str, Any] = {"weight": None, "bias": None, "mean": "linear"}
+        unit = replace(layer, **{f.name: changed[f.name] for f in fields(layer) if f.name in changed})
+        u = divide(R, stabilize(layer.forward(a), self.epsilon))
+        u = u if layer.weight is None else u * layer.aligned(layer.weight, a.shape)
+        w, _ = unit.parameters(a)
+        per_s = w if w.ndim == 3 else w[0, ...] - w[1, ...]  # 1 / s of each group
+        groups, x = (a.shape[0], *unit.groups(tuple(a.shape))), unit.forward(a)
+        xp = array_namespace(a)
+        mean = xp.sum(xp.reshape(u * x, groups), axis=2, keepdims=True) / groups[2]
+        c = unit.adjoint(w, u, tuple(a.shape)) - xp.reshape(xp.reshape(x, groups) * mean * per_s, a.shape)
+        return Flow((a * c,), {"factor": sum_per_sample(R - a * c)})
+
+
+@dataclass(frozen=True)
+class NegativeAtZero(Rule):
+    """Another rule with sign(0) = -1, where the others have sign(0) = +1.
+
+    TorchLRP (fhvilshoj/TorchLRP at 74253a1, lrp/functional/utils.py).
+
+    Parameters
+    ----------
+    inner : Rule
+        The rule whose ratios, shares and stabilizer are used.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from lrpref import Dense, rules
+    >>> Dense([[1.0, -1.0]]).relevance(np.array([[1.0, 1.0]]), np.array([[1.0]]), NegativeAtZero(rules.Epsilon(0.5)))
+    array([[-2.,  2.]])
+    """
+
+    name: ClassVar[str] = "negative-at-zero"
+
+    inner: Rule
+
+    def ratios(self) -> tuple[Ratio, ...]:
+        """The ratios of the inner rule."""
+        return self.inner.ratios()
+
+    def shares(self, *what: Any) -> list[Array]:
+        """The shares of the inner rule."""
+        return self.inner.shares(*what)
+
+    def stabilize(self, z: Array) -> Array:
+        """The inner rule's denominator, with the other sign where z is zero."""
+        denominator = self.inner.stabilize(z)
+        return array_namespace(z).where(z == 0, -denominator, denominator)
+
+
+@dataclass(frozen=True, eq=False)
+class WithInputs(Rule):
+    """Another rule with inputs of its own in place of those of the layer.
+
+    zennit (1.0.0), for a module that is called several times: its hook stores the input of the last call only.
+
+    Parameters
+    ----------
+    inner : Rule
+        The rule that is applied.
+    inputs : tuple of array
+        The inputs.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from lrpref import Dense, rules
+    >>> rule = WithInputs(rules.Zero(), (np.array([[3.0, 1.0]]),))
+    >>> Dense([[1.0, 1.0]]).relevance(np.array([[1.0, 1.0]]), np.array([[4.0]]), rule)
+    array([[3., 1.]])
+    """
+
+    name: ClassVar[str] = "with-inputs"
+
+    inner: Rule
+    inputs: tuple[Array, ...]
+
+    def flow(self, layer: Any, inputs: tuple[Array, ...], R: Array) -> Flow:
+        """The flow of the inner rule on these inputs."""
+        return self.inner.flow(layer, self.inputs, R)
 
 
 @dataclass(frozen=True)

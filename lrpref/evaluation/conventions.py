@@ -52,7 +52,7 @@ class Conventions:
         which answers another question, because the strongest evidence against comes first.
     ties : {"first", "random"}, default "first"
         The order of features with equal relevance. "first" goes by position (row by row, from the upper left) in
-        *both* orders, so that the area between the curves of a constant map is zero; "random" shuffles, with one
+        *both* orders, so that the curves of a constant map coincide; "random" shuffles, with one
         generator per sample.
     normalise : {"none", "start"}, default "none"
         "start" divides each curve by its value at k = 0, which must be positive.

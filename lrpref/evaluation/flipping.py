@@ -10,8 +10,13 @@ the output fall fast; with the *least* relevant first (LeRF), it keeps the outpu
     ABPC = 1/(L+1) sum_{k=0..L} ( f(x_LeRF(k)) - f(x_MoRF(k)) )              higher is better
     area = the integral of the curve over the fraction of changed regions, divided by the largest fraction
 
-(Samek et al. 2017, IEEE TNNLS 28(11):2660: AOPC, and the area between the two curves.) ABPC cancels what any change
-of the image does to the output, in whatever order.
+(AOPC, and ABPC, the "area between perturbation curves": Samek et al. 2017, IEEE TNNLS 28(11):2660.) The difference of
+both orders cancels what any change of the image does to the output, in whatever order.
+
+Despite their names, AOPC and ABPC are means over the L+1 points of a curve, not areas. The point k = 0 adds a zero to
+both. ABPC has another zero where everything has been replaced, because both orders meet there. The larger the steps,
+the more these zeros weigh. `Curve.area` and `BetweenCurves.area` are areas, by trapezoids. If the two orders meet at
+both ends and all steps are equal, area = ABPC (L+1) / L.
 """
 
 from __future__ import annotations
@@ -26,6 +31,7 @@ import numpy as np
 from ..arithmetic import as_floating, check_choice, check_integer
 from ..backend import Array, to_numpy
 from ..errors import InputError, ParameterError, shown
+from ..signatures import Signature
 from .conventions import BACH2015, Conventions
 from .ranking import ORDERS, ranks
 from .scores import Scorer, generators, measured, outputs, prepared
@@ -49,6 +55,8 @@ class Curve:
         The measured class.
     conventions : Conventions
         How the input was changed and what was measured.
+    signature : str
+        The signature of the maps, if it was given.
     """
 
     scores: np.ndarray
@@ -56,6 +64,7 @@ class Curve:
     order: str
     target: np.ndarray
     conventions: Conventions
+    signature: str = ""
 
     @property
     def aopc(self) -> np.ndarray:
@@ -72,7 +81,7 @@ class Curve:
 
     def __str__(self) -> str:
         N = len(self.scores)
-        lines = [f"pixel flipping, {NAMES[self.order]}, {N} samples", f"({self.conventions})"]
+        lines = [f"pixel flipping, {NAMES[self.order]}, {N} samples", *_about(self)]
         lines += ["  changed        mean   std. dev.", "-" * 32]
         for k in _shown(len(self.changed)):
             column = self.scores[:, k]
@@ -82,7 +91,7 @@ class Curve:
 
 @dataclass(frozen=True, eq=False)
 class BetweenCurves:
-    """Both orders on the same fill, and the area between them; prints as a table.
+    """Both orders on the same fill, and how far they are apart; prints as a table.
 
     Parameters
     ----------
@@ -95,17 +104,23 @@ class BetweenCurves:
 
     @property
     def abpc(self) -> np.ndarray:
-        """1/(L+1) sum_k ( f(x_LeRF(k)) - f(x_MoRF(k)) ) per sample, (N,)."""
+        """1/(L+1) sum_k ( f(x_LeRF(k)) - f(x_MoRF(k)) ) per sample, (N,): a mean over points, not an area."""
         between: np.ndarray = (self.lerf.scores - self.morf.scores).mean(axis=1)
         return between
 
+    @property
+    def area(self) -> np.ndarray:
+        """The area between both curves by trapezoids, divided by their width, per sample, (N,), in the units of f."""
+        return self.lerf.area - self.morf.area
+
     def __str__(self) -> str:
-        lines = [f"pixel flipping, both orders, {len(self.abpc)} samples", f"({self.morf.conventions})"]
+        lines = [f"pixel flipping, both orders, {len(self.abpc)} samples", *_about(self.morf)]
         lines += ["  changed  MoRF mean   LeRF mean     between", "-" * 44]
         for k in _shown(len(self.morf.changed)):
             most, least = mean(self.morf.scores[:, k]), mean(self.lerf.scores[:, k])
             lines.append(f"{self.morf.changed[k]:9.1%}{most:11.4g}{least:12.4g}{least - most:12.4g}")
-        return "\n".join([*lines, _with_error("ABPC", self.abpc), _with_error("AOPC of MoRF", self.morf.aopc)])
+        scores = {"area between": self.area, "ABPC": self.abpc, "AOPC of MoRF": self.morf.aopc}
+        return "\n".join([*lines, *(_with_error(name, values) for name, values in scores.items())])
 
 
 def pixel_flipping(
@@ -116,6 +131,7 @@ def pixel_flipping(
     order: str = "morf",
     conventions: Conventions = BACH2015,
     batch_size: int = 64,
+    signature: Signature | str = "",
     **changes: Any,
 ) -> Curve:
     """Measure the output while the input is removed, most or least relevant first.
@@ -138,6 +154,9 @@ def pixel_flipping(
         How the input is changed and what is measured.
     batch_size : int, default 64
         How many changed inputs the scorer gets at once; the result does not depend on it.
+    signature : Signature or str, optional
+        The signature of the maps, to be printed with the result: `lrpref.signature(net, ...)`, or for maps of another
+        origin a text of your own.
     **changes
         Single conventions by name, as in `fill="mean"`; they override `conventions`.
 
@@ -169,7 +188,7 @@ def pixel_flipping(
     array([[3., 1., 0.]])
     """
     check_choice(order, "order", ORDERS)
-    return curves(scorer, x, R, target, (order,), conventions, batch_size, changes)[0]
+    return curves(scorer, x, R, target, (order,), conventions, batch_size, changes, signature)[0]
 
 
 def abpc(
@@ -179,13 +198,14 @@ def abpc(
     target: int | Array | None = None,
     conventions: Conventions = BACH2015,
     batch_size: int = 64,
+    signature: Signature | str = "",
     **changes: Any,
 ) -> BetweenCurves:
-    """Measure the output in both orders, and the area between their curves.
+    """Measure the output in both orders, and how far their curves are apart.
 
     Parameters
     ----------
-    scorer, x, R, target, conventions, batch_size, **changes
+    scorer, x, R, target, conventions, batch_size, signature, **changes
         As in `pixel_flipping`.
 
     Returns
@@ -202,10 +222,13 @@ def abpc(
     --------
     >>> linear = lambda x: x @ np.array([[1.0], [2.0]])
     >>> x = np.array([[1.0, 1.0]])
-    >>> abpc(linear, x, x * [1.0, 2.0]).abpc  # (0 + (2 - 1) + 0) / 3
+    >>> both = abpc(linear, x, x * [1.0, 2.0])
+    >>> both.abpc  # the mean over three points, (0 + (2 - 1) + 0) / 3
     array([0.33333333])
+    >>> both.area  # a triangle of width 1 and height 1
+    array([0.5])
     """
-    return BetweenCurves(*curves(scorer, x, R, target, ORDERS, conventions, batch_size, changes))
+    return BetweenCurves(*curves(scorer, x, R, target, ORDERS, conventions, batch_size, changes, signature))
 
 
 def curves(
@@ -217,8 +240,11 @@ def curves(
     conventions: Conventions,
     batch_size: int,
     changes: dict[str, Any],
+    signature: Signature | str,
 ) -> list[Curve]:
     """Return one curve per order, all on the same draws of the fill."""
+    if not isinstance(signature, Signature | str):
+        raise ParameterError(f"signature must be a Signature or a text, got {shown(signature)}")
     conventions = _changed(conventions, changes)
     check_integer(batch_size, "batch_size", least=1)
     scorer, head, batch, home, classes = prepared(scorer, x, target, conventions.output)
@@ -235,7 +261,8 @@ def curves(
             scores = _scores(scorer, measure, start, end, rank, counts, classes, home, batch_size)
             found[order] = found[order] + scores / conventions.repeats
     return [
-        Curve(_normalised(found[order], conventions), counts / parts, order, classes, conventions) for order in orders
+        Curve(_normalised(found[order], conventions), counts / parts, order, classes, conventions, str(signature))
+        for order in orders
     ]
 
 
@@ -308,6 +335,11 @@ def mean(values: np.ndarray) -> float:
 def deviation(values: np.ndarray) -> float:
     """Return the standard deviation of a sample; 0 of a single value."""
     return float(values.std(ddof=1)) if values.size > 1 else 0.0
+
+
+def _about(curve: Curve) -> list[str]:
+    """The lines that say how a curve was measured, and on which maps."""
+    return [f"({curve.conventions})", *([f"maps: {curve.signature}"] if curve.signature else [])]
 
 
 def _with_error(name: str, values: np.ndarray) -> str:

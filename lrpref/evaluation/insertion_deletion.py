@@ -13,6 +13,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..backend import Array
+from ..signatures import Signature
 from .conventions import DELETION2018, INSERTION2018, Conventions
 from .flipping import Curve, curves
 from .scores import Scorer
@@ -25,13 +26,14 @@ def deletion(
     target: int | Array | None = None,
     conventions: Conventions = DELETION2018,
     batch_size: int = 64,
+    signature: Signature | str = "",
     **changes: Any,
 ) -> Curve:
     """Measure the probability while pixels are set to 0, most relevant first.
 
     Parameters
     ----------
-    scorer, x, R, target, conventions, batch_size, **changes
+    scorer, x, R, target, conventions, batch_size, signature, **changes
         As in `pixel_flipping`; the default conventions are `DELETION2018`.
 
     Returns
@@ -44,7 +46,7 @@ def deletion(
     LrprefError
         As in `pixel_flipping`.
     """
-    return curves(scorer, x, R, target, ("morf",), conventions, batch_size, changes)[0]
+    return curves(scorer, x, R, target, ("morf",), conventions, batch_size, changes, signature)[0]
 
 
 def insertion(
@@ -54,13 +56,14 @@ def insertion(
     target: int | Array | None = None,
     conventions: Conventions = INSERTION2018,
     batch_size: int = 64,
+    signature: Signature | str = "",
     **changes: Any,
 ) -> Curve:
     """Measure the probability while pixels are restored on a blurred image, most relevant first.
 
     Parameters
     ----------
-    scorer, x, R, target, conventions, batch_size, **changes
+    scorer, x, R, target, conventions, batch_size, signature, **changes
         As in `pixel_flipping`; the default conventions are `INSERTION2018`.
 
     Returns
@@ -73,4 +76,4 @@ def insertion(
     LrprefError
         As in `pixel_flipping`.
     """
-    return curves(scorer, x, R, target, ("insertion",), conventions, batch_size, changes)[0]
+    return curves(scorer, x, R, target, ("insertion",), conventions, batch_size, changes, signature)[0]

@@ -26,7 +26,7 @@ from ..errors import GraphError, InputError, RuleError, is_one_of, shown, unknow
 from ..layers import Layer
 from ..network import Network, check_network, check_one_input
 from ..rules import Rule
-from ..scale.explanation import explain
+from ..scale.explanation import explain, signature
 from ..walk import DEFAULT_RULE, trace
 from .flipping import mean
 from .maps import SIMILARITIES
@@ -57,6 +57,8 @@ class Randomisation:
         How parameters were drawn.
     seed : int
         The seed of the draws.
+    signature : str
+        The signature of the maps of the trained network; empty for an explainer of your own.
     """
 
     layers: tuple[str, ...]
@@ -65,13 +67,15 @@ class Randomisation:
     measure: str
     how: str
     seed: int
+    signature: str = ""
 
     def __str__(self) -> str:
         head = f"parameter randomisation, {self.mode}, by {self.how}, seed {self.seed}: {self.measure}"
         width = max(map(len, ("as trained", *self.layers)))
         names = ("as trained", *self.layers)
         lines = [f"{name:{width}}  {mean(row):8.4f}" for name, row in zip(names, self.similarity, strict=True)]
-        return "\n".join([f"{head} over {self.similarity.shape[1]} samples", *lines])
+        maps = [f"maps: {self.signature}"] if self.signature else []
+        return "\n".join([f"{head} over {self.similarity.shape[1]} samples", *maps, *lines])
 
 
 def parameter_randomisation(
@@ -152,7 +156,8 @@ def parameter_randomisation(
         names = layers[: k + 1] if mode == "cascading" else [name]
         map_ = explained(randomised(net, names, how, seed), x, chosen)
         rows.append(SIMILARITIES[similarity](original, map_))
-    return Randomisation(tuple(layers), np.stack(rows), mode, similarity, how, seed)
+    signed = "" if callable(explainer) else str(signature(net, explainer, "one"))
+    return Randomisation(tuple(layers), np.stack(rows), mode, similarity, how, seed, signed)
 
 
 def learned(net: Network) -> list[str]:

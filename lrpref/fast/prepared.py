@@ -24,6 +24,7 @@ from ..errors import DTypeError, ParameterError, is_one_of, shown, unknown, warn
 from ..network import Network, check_network
 from ..rules import Rule
 from ..seeds import Start, check_at, seed_relevance, start_at, target_index
+from ..signatures import Signature, node_text, of_explanation
 from ..walk import DEFAULT_RULE, Trace, walk
 from .build import PlacedStep, build
 from .memory import owner
@@ -65,6 +66,12 @@ class Prepared:
     def forms(self) -> dict[str, str]:
         """Node -> the form in which it is computed: "plain", "direct" or "winograd"."""
         return {node: placed.step.form for placed in self.steps for node in placed.nodes}
+
+    @property
+    def signature(self) -> Signature:
+        """The conventions of its explanations with the seed "logit", in one line."""
+        forms = "+".join(sorted({*self.forms.values()} - {"plain"})) or "plain"
+        return of_explanation(self.rules, form=forms, node=node_text(self.start))
 
     @property
     def nbytes(self) -> int:

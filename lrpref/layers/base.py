@@ -18,7 +18,7 @@ from math import prod
 from typing import Any, ClassVar, Protocol
 
 from ..arithmetic import as_floating, check_alike, is_real_floating
-from ..backend import Array, as_tuple, is_array
+from ..backend import Array, as_tuple, check_together, is_array
 from ..errors import RuleError, ShapeError, shown
 from ..ledger import Flow
 
@@ -100,6 +100,8 @@ class Layer:
             If `R` is not shaped like the layer's output.
         DTypeError
             If exact and floating-point numbers are mixed, or a dtype is not supported.
+        InputError
+            If the layer, its input and `R` are not on one backend and GPU.
         """
         arrays = tuple(as_floating(a, "the input") for a in as_tuple(inputs))
         R = as_floating(R, "the relevance")
@@ -113,8 +115,13 @@ class Layer:
         return R_in if isinstance(inputs, tuple | list) else R_in[0]
 
     def check_arithmetic(self, *arrays: Array) -> None:
-        """Raise DTypeError if some of the layer's own arrays and `arrays` are exact and others are not."""
-        check_alike([*arrays, *(v for v in vars(self).values() if is_array(v) and is_real_floating(v))])
+        """Raise DTypeError if some of the layer's own arrays and `arrays` are exact and others are not.
+
+        Raises InputError if they are on several backends or GPUs.
+        """
+        held = [v for v in vars(self).values() if is_array(v)]
+        check_together([*arrays, *held], f"the arrays of {type(self).__name__}")
+        check_alike([*arrays, *(v for v in held if is_real_floating(v))])
 
     def map_arrays(self, convert: Callable[[Array], Array]) -> Layer:
         """Return the same layer with `convert` applied to each of its arrays, for instance to move them.

@@ -129,6 +129,7 @@ class Concat(Routing):
     def forward(self, *inputs: Array) -> Array:
         """The concatenated inputs."""
         inputs = tuple(as_floating(a, "the input") for a in inputs)
+        self.check_arithmetic(*inputs)
         self.output_shape(*(tuple(a.shape) for a in inputs))
         return array_namespace(inputs[0]).concat(inputs, axis=self._place(inputs[0].ndim))
 
@@ -173,6 +174,7 @@ class Extreme(Routing):
     def forward(self, *inputs: Array) -> Array:
         """The winner of each cell; NaN wins against every number."""
         inputs = tuple(as_floating(a, "the input") for a in inputs)
+        self.check_arithmetic(*inputs)
         self.output_shape(*(tuple(a.shape) for a in inputs))
         xp = array_namespace(inputs[0])
         return self.sign * xp.max(xp.stack([self.sign * a for a in inputs], axis=-1), axis=-1)

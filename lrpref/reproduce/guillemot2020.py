@@ -39,7 +39,7 @@ from ..network import Network
 from ..rules import Absolute, Epsilon, Pass, Rule, Zero
 from . import networks
 from .images import Images
-from .measures import BASELINES, Explained, faithfulness, relevance
+from .measures import BASELINES, Explained, faithfulness, has_norm, relevance, signed
 from .networks import Trained
 from .report import per_seed
 from .statistics import agreed, as_text, verdict
@@ -91,7 +91,12 @@ def study(protocol: Protocol, seeds: Sequence[int] = (0, 1, 2), folder: str | os
     def measure(unit: Unit, images: Images, protocol: Protocol) -> Rows:
         return measured(networks.load(networks.seeded(unit.network, unit.seed), folder), unit, images, protocol)
 
-    return Study(PAPER, TITLE, units, tuple(missing), protocol, measure, COLUMNS, answer)
+    def signature(unit: Unit) -> str:
+        given = networks.load(networks.seeded(unit.network, unit.seed), folder).net
+        net, rule = treated(given, unit.treatment, unit.rule)
+        return signed(net, rule, fused=has_norm(given) and not has_norm(net))
+
+    return Study(PAPER, TITLE, units, tuple(missing), protocol, measure, COLUMNS, answer, signature)
 
 
 def treated(net: Network, treatment: str, rule: str) -> tuple[Network, Explained]:

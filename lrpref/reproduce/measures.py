@@ -14,8 +14,10 @@ from ..backend import to_numpy
 from ..composites import Composite
 from ..errors import RelevanceWarning
 from ..evaluation import abpc, baselines, deletion, insertion, maps
+from ..layers import BatchNorm
+from ..network import Network
 from ..rules import Rule
-from ..scale.explanation import explain
+from ..scale.explanation import explain, signature
 from ..walk import trace
 from .networks import Trained
 from .study import Protocol
@@ -37,6 +39,19 @@ def relevance(trained: Trained, pixels: np.ndarray, target: np.ndarray, rule: Ex
     with warnings_ignored():
         maps = [to_numpy(explain(trained.net, trained.inputs(part), t, rule)) for part, t in _batches(pixels, target)]
     return np.concatenate(maps)
+
+
+def has_norm(net: Network) -> bool:
+    """Return whether a network has BatchNorm layers."""
+    return any(isinstance(layer, BatchNorm) for _, layer, _ in net.nodes)
+
+
+def signed(net: Network, rule: Explained, fused: bool) -> str:
+    """Return the signature of the maps that `relevance` computes; "" for a baseline.
+
+    `fused` is whether the network had BatchNorm that was folded away.
+    """
+    return "" if isinstance(rule, str) and rule in BASELINES else str(signature(net, rule, fused=fused))
 
 
 def amplification(trained: Trained, pixels: np.ndarray, target: np.ndarray, rule: Explained) -> dict[str, np.ndarray]:

@@ -22,7 +22,7 @@ from .. import composites
 from ..fusion import fuse
 from . import networks
 from .images import Images
-from .measures import BASELINES, Explained, amplification, faithfulness, relevance, stability
+from .measures import BASELINES, Explained, amplification, faithfulness, has_norm, relevance, signed, stability
 from .networks import Trained
 from .report import per_seed
 from .statistics import as_text, verdict
@@ -96,7 +96,12 @@ def study(protocol: Protocol, seeds: Sequence[int] = (0,), folder: str | os.Path
     def measure(unit: Unit, images: Images, protocol: Protocol) -> Rows:
         return measured(networks.load(file_of(unit.network, unit.seed), folder), unit, images, protocol)
 
-    return Study(PAPER, TITLE, units, tuple(missing), protocol, measure, COLUMNS, answer)
+    def signature(unit: Unit) -> str:
+        given = networks.load(file_of(unit.network, unit.seed), folder)
+        fused = replace(given, net=fuse(given.net))
+        return signed(fused.net, boxed(unit.rule, fused), fused=has_norm(given.net))
+
+    return Study(PAPER, TITLE, units, tuple(missing), protocol, measure, COLUMNS, answer, signature)
 
 
 def file_of(network: str, seed: int) -> str:

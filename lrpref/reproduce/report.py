@@ -6,6 +6,7 @@ import csv
 import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -62,8 +63,28 @@ def as_markdown(study: Study, found: Mapping[Unit, Rows], claims: Sequence[Claim
         lines += [f"Networks not available and therefore not measured: {', '.join(study.missing)}.", ""]
     lines += ["| claim | figure | answer |", "|---|---|---|"]
     lines += [f"| {claim.sentence} | {claim.figure} | {claim.verdict} |" for claim in claims]
-    lines += ["", *as_table(study, found), ""]
+    lines += ["", *as_table(study, found), "", *_signatures(dict(zip(found, measured, strict=True))), ""]
     return "\n".join(lines)
+
+
+def _signatures(measured: Mapping[Unit, Mapping[str, Any]]) -> list[str]:
+    """A Markdown table of the signatures in the headers; units measured before there were signatures have none."""
+    grouped: dict[tuple[str, str], dict[str, list[str]]] = {}
+    for unit, header in measured.items():
+        if header.get("signature"):
+            cell = grouped.setdefault((unit.treatment, unit.rule), {}).setdefault(header["signature"], [])
+            cell += [unit.network] if unit.network not in cell else []
+    rows = [
+        f"| {treatment or '-'} | `{rule}` | {'all' if len(found) == 1 else ', '.join(of)} | {_cell(text)} |"
+        for (treatment, rule), found in grouped.items()
+        for text, of in found.items()
+    ]
+    return ["| treatment | rule | networks | signature of the maps |", "|---|---|---|---|", *rows] if rows else []
+
+
+def _cell(text: str) -> str:
+    """A signature in a Markdown table, whose columns are separated by the same sign."""
+    return "`" + text.replace("|", "\\|") + "`"
 
 
 def as_table(study: Study, found: Mapping[Unit, Rows]) -> list[str]:

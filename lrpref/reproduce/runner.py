@@ -69,7 +69,7 @@ def run(study: Study, images: Mapping[str, Images], out: Path, progress: bool | 
             about = _about(study, unit, images[unit.dataset])
             seconds = round(time.process_time() - start, 2)
             path = folder / f"{unit.name}.jsonl"
-            write(path, {**about, "seconds": seconds, **versions()}, rows)
+            write(path, {**about, "signature": study.signature(unit), "seconds": seconds, **versions()}, rows)
             found[unit] = read(path, about)  # with the digits that a resumed run will read
     finally:
         line.wipe()

@@ -126,6 +126,8 @@ class Study:
         The measures shown in the summary.
     answer : callable
         answer(found) returns the claims with their answers, from the results of all units.
+    signature : callable
+        signature(unit) returns the signature of the unit's maps as text, "" for baselines.
     """
 
     paper: str
@@ -136,3 +138,4 @@ class Study:
     measure: Callable[[Unit, Images, Protocol], Rows]
     columns: Sequence[str]
     answer: Callable[[Mapping[Unit, Rows]], Sequence[Claim]]
+    signature: Callable[[Unit], str] = lambda unit: ""

@@ -157,7 +157,7 @@ def _filled(out: Any, shape: tuple[int, ...], like: Array) -> Iterator[Any]:
         _check(out, shape, to_numpy(like).dtype)
         yield out
     else:
-        with npy_file(Path(out), shape, like) as file:
+        with _npy_file(Path(out), shape, like) as file:
             yield file
 
 
@@ -179,7 +179,7 @@ def _check(out: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
 
 
 @contextmanager
-def npy_file(path: Path, shape: tuple[int, ...], like: Array) -> Iterator[np.memmap[Any, Any]]:
+def _npy_file(path: Path, shape: tuple[int, ...], like: Array) -> Iterator[np.memmap[Any, Any]]:
     """The array of a new .npy file, which appears at `path` only when it is complete."""
     if path.suffix != ".npy":
         raise ParameterError(f"relevance can be written to an array or a .npy file, got out={str(path)!r}")

@@ -11,17 +11,13 @@ dies. Dask schedules, retries and stores.
 from __future__ import annotations
 
 import os
-import sys
-from dataclasses import dataclass
 from math import isnan
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from .._support.extras import library
-from .._support.progress import PATIENCE, on_terminal
-from ..backend import Array, to_numpy
+from ..backend import Array
 from ..composites import Composite, resolve
 from ..errors import DTypeError, ShapeError, at_block
 from ..network import Network, check_one_input
@@ -29,7 +25,7 @@ from ..rules import Rule
 from ..seeds import check, start_at
 from ..walk import DEFAULT_RULE
 from ..weights import load
-from .blocks import no_samples, npy_file
+from .blocks import no_samples
 from .explanation import explain as explain_here
 
 DaskArray = Any
@@ -96,12 +92,13 @@ def explain(
     known = np.zeros(target.shape, target.dtype) if isinstance(target, da.Array) else target  # values come later
     resolve(rule).assign(loaded)
     check(start_at(loaded, node), tuple(x.shape), known, seed)
-    first = da.arange(x.shape[0], chunks=(x.chunks[0],))  # the samples of each block, for error messages
+    axes = tuple(range(x.ndim))
+    positions = da.arange(len(x), chunks=(x.chunks[0],))  # the samples of each block, for error messages
     return da.blockwise(
         _explain_block,
-        tuple(range(x.ndim)),
-        *(part for values in (x, first, target, seed) for part in _with_axes(values, x)),
-        net=_once(net),
+        axes,
+        *(x, axes, positions, axes[:1], *_per_sample(target, x), *_per_sample(seed, x)),
+        net=_task(net),
         rule=rule,
         node=node,
         backend=backend,
@@ -122,45 +119,6 @@ def _explain_block(x: Array, samples: np.ndarray, target: Any, seed: Any, net: N
         return explain_here(net, x, target, seed=seed, batch_size=size or max(len(x), 1), progress=False, **arguments)
 
 
-def to_npy(R: DaskArray, path: str | os.PathLike[str], progress: bool | None = None) -> np.memmap[Any, Any]:
-    """Compute a dask array into one .npy file, atomically. For Zarr, use dask's own `R.to_zarr(path)`.
-
-    Parameters
-    ----------
-    R : dask array
-        What to compute.
-    path : str or path
-        The file, which all workers must be able to write to.
-    progress : bool or None
-        Whether to show dask's progress bar if this takes longer than two seconds; None for terminals only.
-
-    Returns
-    -------
-    numpy.memmap
-        The file, read-only.
-    """
-    with npy_file(Path(path).absolute(), tuple(R.shape), R._meta) as file:
-        part = _Part(str(file.filename))
-        _compute(_dask("dask.array").store(R, part, lock=False, compute=False), progress)
-    written: np.memmap[Any, Any] = np.load(path, mmap_mode="r", allow_pickle=False)
-    return written
-
-
-@dataclass(frozen=True)
-class _Part:
-    """A file that several processes write to, each at its own position."""
-
-    path: str
-
-    def __setitem__(self, place: tuple[slice, ...], block: Array) -> None:
-        file = np.load(self.path, mmap_mode="r+", allow_pickle=False)
-        file[place] = to_numpy(block)
-        file.flush()
-
-
-# ---- dask ------------------------------------------------------------------------------------------------------
-
-
 def _dask(module: str) -> Any:
     """A module of dask; raises LrprefError if it is not installed."""
     return library(module, "dask", "distributed explanations")
@@ -170,41 +128,22 @@ def _check_chunks(x: DaskArray) -> None:
     """Raise ShapeError unless every chunk holds a known number of whole samples."""
     if any(map(isnan, x.shape)):
         raise ShapeError("x has chunks of unknown size; use x.compute_chunk_sizes()")
-    if cut := [axis for axis in range(1, x.ndim) if len(x.chunks[axis]) > 1]:
-        whole = ", ".join(f"{axis}: -1" for axis in cut)
+    if cut := [axis for axis in range(1, x.ndim) if x.numblocks[axis] > 1]:
         raise ShapeError(
-            f"x is chunked along axis {cut[0]}, but chunks must hold whole samples; use x.rechunk({{{whole}}})"
+            f"x is chunked along axis {cut[0]}, but chunks must hold whole samples; "
+            f"use x.rechunk({dict.fromkeys(cut, -1)})"
         )
 
 
-def _with_axes(values: Any, x: DaskArray) -> tuple[Any, tuple[int, ...] | None]:
-    """An argument of `dask.array.blockwise` and its axes: chunked like `x`, or the whole value and None."""
-    if values is x:
-        return x, tuple(range(x.ndim))
+def _per_sample(values: Any, x: DaskArray) -> tuple[Any, tuple[int, ...] | None]:
+    """Targets or seeds and their axes, as `dask.array.blockwise` takes them: chunked as `x` is; without axes None."""
     if len(np.shape(values)) == 0:
         return values, None
     values = _dask("dask.array").asarray(values)
     return values.rechunk((x.chunks[0], *values.shape[1:])), (0, *range(x.ndim, x.ndim + values.ndim - 1))
 
 
-def _once(net: Network | str | os.PathLike[str]) -> Any:
+def _task(net: Network | str | os.PathLike[str]) -> Any:
     """The network as a task of its own, so that the graph and each worker hold it once."""
     delayed = _dask("dask").delayed
     return delayed(net, pure=True, traverse=False) if isinstance(net, Network) else delayed(load, pure=True)(net)
-
-
-def _compute(task: Any, progress: bool | None) -> None:
-    """Compute a task with dask's current scheduler, with dask's progress bar."""
-    if not (on_terminal() if progress is None else progress):
-        task.compute()
-        return
-    distributed = _dask("distributed")
-    try:
-        client = distributed.get_client()
-    except ValueError:  # no cluster: this machine's threads or processes
-        with _dask("dask.diagnostics").ProgressBar(minimum=PATIENCE, out=sys.stderr):
-            task.compute()
-        return
-    future = client.compute(task)
-    distributed.progress(future, notebook=False)
-    future.result()

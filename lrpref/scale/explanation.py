@@ -13,11 +13,13 @@ from .._support.budget import Budget
 from ..arithmetic import check_flag
 from ..backend import numbers
 from ..composites import Composite, resolve
-from ..errors import ParameterError, is_one_of, unknown
+from ..errors import InputError, ParameterError, is_one_of, unknown
 from ..fast import FORMS, can_prepare, prepare
+from ..layers import BatchNorm
 from ..network import Network, called, check_network
 from ..rules import Rule
 from ..seeds import check, of_outputs, per_output, start_at, starts_at
+from ..signatures import Signature, node_text, of_explanation, seed_text
 from ..walk import DEFAULT_RULE, trace
 from .blocks import map_blocks
 
@@ -133,6 +135,59 @@ def explain(
     else:
         check(start_at(net, node), net.shape_of(x), target, seed)
     return map_blocks(work, net, x, (target, seed), batch_size, out, progress)
+
+
+def signature(
+    net: Network,
+    rule: str | Rule | Composite = DEFAULT_RULE,
+    seed: Any = "logit",
+    form: str = "direct",
+    node: str | None = None,
+    fused: bool = False,
+) -> Signature:
+    """Return the signature of the map that `explain` computes with these arguments: its conventions in one line.
+
+    Parameters
+    ----------
+    net : Network
+        The network that is explained.
+    rule, seed, form, node
+        As in `explain`.
+    fused : bool, default False
+        Whether BatchNorm was folded away before (`lrpref.fuse`), which a network does not record.
+
+    Returns
+    -------
+    Signature
+        Prints as one line; see docs/signature.md.
+
+    Raises
+    ------
+    RuleError, UnknownNameError, ParameterError, InputError, GraphError
+        As `explain` does; ParameterError also if `fused` is True although the network has BatchNorm layers.
+
+    Examples
+    --------
+    >>> from lrpref import Dense, Network
+    >>> net = Network.sequential(Dense([[2.0, -1.0]]))
+    >>> print(signature(net, "gamma(gamma=0.5)", seed="one").rule)
+    gamma(gamma=0.5)
+    """
+    check_network(net)
+    check_flag(fused, "fused")
+    if not is_one_of(form, ("plain", *FORMS)):
+        raise unknown("form", form, ("plain", *FORMS))
+    kept = [name for name, layer, _ in net.nodes if isinstance(layer, BatchNorm)]
+    if fused and kept:
+        raise ParameterError(f"the network is not fused: node {kept[0]!r} is a BatchNorm; give lrpref.fuse(net)")
+    several = per_output(net, node, seed)
+    if several:
+        starts_at(net, seed := of_outputs(net, seed, "the seed"))
+    elif isinstance(seed, str) and seed not in ("logit", "one", "probability"):
+        raise InputError(f'seed must be "logit", "one", "probability", a number or an array, got {seed!r}')
+    plain = form == "direct" and (several or not can_prepare(net))
+    start = "" if several else node_text(start_at(net, node))
+    return of_explanation(resolve(rule).assign(net), seed_text(seed), "plain" if plain else form, start, fused)
 
 
 def _shaped(x: Any, what: str) -> Any:

@@ -514,7 +514,7 @@ def check_adjoint(linear: Explain, adjoint: Explain, x: Any, s: Array, *, tolera
 
     References
     ----------
-    Montavon et al. 2019, LNCS 11700, sec. 10.3.1.
+    Montavon et al. 2019, LNCS 11700, sec. 10.2.2: the third step is the transpose of the first.
 
     Examples
     --------

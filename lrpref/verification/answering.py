@@ -27,7 +27,7 @@ from ..arithmetic import as_fraction
 from ..backend import is_array, to_numpy
 from ..conformance import NotOffered
 from ..errors import LrprefError, ParameterError, shown
-from .question import Question, described
+from .question import Question
 
 LAST_CHARACTERS = 2000
 """The most characters of a program's standard error that a message shows."""
@@ -87,7 +87,7 @@ class Function:
     def __call__(self, question: Question) -> np.ndarray:
         """Call the function with the arrays of the question themselves, which it must not change."""
         try:
-            found = self._function(described(question.network, _itself), question.input, question.seed)
+            found = self._function(question.plain, question.input, question.seed)
         except NotImplementedError as error:
             raise NotOffered(str(error) or "NotImplementedError") from error
         return _as_array(found)
@@ -122,10 +122,6 @@ def function_named(name: str) -> Function:
         return Function(pkgutil.resolve_name(name), name)
     except (ImportError, AttributeError, ValueError) as error:
         raise ParameterError(f"cannot import {name!r}: {error}; expected MODULE:FUNCTION") from error
-
-
-def _itself(array: np.ndarray) -> np.ndarray:
-    return array
 
 
 def _as_array(found: Any) -> np.ndarray:

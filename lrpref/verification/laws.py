@@ -136,7 +136,7 @@ class Laws:
         """Ask twice, with the same arrays."""
         same = self.question(case.net, case.x, start(case)).copy()
         yield from check_no_mutation.pairs(
-            lambda x, R: self._ask(same), same.input, same.seed, watched=same.network.parameters
+            lambda x, R: self._ask(same), same.input, same.seed, watched=same.plain_arrays()
         )
 
     def _conservation(self, case: NetworkCase) -> Iterator[Pair]:

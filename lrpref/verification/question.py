@@ -33,17 +33,30 @@ class Question:
         The relevance at the output.
     rules : mapping of str to Rule
         The rule of each linear layer, by node; empty if nothing is said about rules.
+
+    Attributes
+    ----------
+    plain : dict
+        The network in the format of the cases, with copies of its arrays, which can be written on.
     """
 
     network: Network
     input: np.ndarray
     seed: np.ndarray
     rules: Mapping[str, Rule] = field(default_factory=dict)
+    plain: dict[str, Any] = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "plain", described(self.network, lambda array: np.array(array)))
 
     def copy(self) -> Question:
-        """Return the question with copies of all its arrays."""
-        net = self.network.map_arrays(lambda array: np.array(to_numpy(array)))
-        return Question(net, np.array(self.input), np.array(self.seed), self.rules)
+        """Return the question with copies of its arrays; those of the network itself cannot be written on."""
+        return Question(self.network, np.array(self.input), np.array(self.seed), self.rules)
+
+    def plain_arrays(self) -> dict[str, np.ndarray]:
+        """Return the arrays of `plain`, by layer and name."""
+        layers = self.plain["layers"].items()
+        return {f"{key}.{name}": array for key, layer in layers for name, array in layer["arrays"].items()}
 
     def as_data(self) -> dict[str, Any]:
         """Return the question in the format of the cases, with every number as text.

@@ -72,7 +72,7 @@ OPTIONS: dict[str, tuple[list[list[str]], dict[str, list[str] | None]]] = {
     "compare": (
         [NETWORKS, INPUTS],
         {"--against": INPUTS, "--rule": RULES, "--target": NUMBERS, "--seed": SEEDS, "--fuse": None,
-         "--no-pairs": None, "--tolerance": NUMBERS, "--invert": None},
+         "--no-groups": None, "--tolerance": NUMBERS, "--invert": None},
     ),
     "show": ([NETWORKS], {"--rule": RULES}),
     "fuse": ([NETWORKS], {"--input": INPUTS, "--rule": RULES, "--threshold-relu": None, "-o": OUTS, "--invert": None}),
@@ -92,7 +92,7 @@ OPTIONS: dict[str, tuple[list[list[str]], dict[str, list[str] | None]]] = {
 }  # fmt: skip
 """For every command the places of its arguments, and its options; None for a switch."""
 
-assert {command.__name__.rpartition(".")[2] for command in COMMANDS} == set(OPTIONS)
+assert set(COMMANDS) == set(OPTIONS)
 
 
 def case(seed: int, folder: Path) -> Mapping[str, int]:

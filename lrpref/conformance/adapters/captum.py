@@ -25,7 +25,7 @@ from ..case import Case
 from . import _asking as asking
 from . import _torch_twin as torch_twin
 
-INSTALL = "captum"
+INSTALL = "captum==0.9.0"
 
 Made = Any
 """A rule of captum."""

@@ -26,7 +26,7 @@ from ..adapter import NotOffered
 from ..case import Case
 from . import _asking as asking
 
-INSTALL = "innvestigate tensorflow-cpu tf-keras"
+INSTALL = "innvestigate==2.1.2 tensorflow-cpu==2.19.1 tf-keras==2.19.0"
 
 Keras = Any
 """An object of Keras, or a rule class of iNNvestigate."""

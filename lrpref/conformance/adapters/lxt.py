@@ -30,7 +30,7 @@ from ..case import Case
 from . import _asking as asking
 from . import _torch_twin as torch_twin
 
-HOW = "pip install torch, and then pip install --no-deps lxt"
+HOW = "pip install torch, and then pip install --no-deps lxt==2.1"
 
 Made = Any
 """A module of LXT, or a function that makes one."""

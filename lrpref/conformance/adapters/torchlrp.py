@@ -28,8 +28,8 @@ from . import _asking as asking
 from . import _torch_twin as torch_twin
 
 HOW = (
-    "TorchLRP is not on a package index: git clone https://github.com/fhvilshoj/TorchLRP, add the clone to "
-    "PYTHONPATH, and install torch"
+    "TorchLRP is not on a package index: git clone https://github.com/fhvilshoj/TorchLRP, check out 74253a1, add the "
+    "clone to PYTHONPATH, and install torch"
 )
 
 COMMITS = {"bc3c22bd101b": "74253a1"}

@@ -27,7 +27,7 @@ from ..case import Case
 from . import _asking as asking
 from . import _torch_twin as torch_twin
 
-INSTALL = "zennit torchvision"
+INSTALL = "zennit==1.0.0 torchvision"
 
 Made = Any
 """A rule of zennit."""

@@ -198,7 +198,7 @@ def _twin(torch: Any, module: Any) -> Any:
     try:
         twin = _copy(torch, module)
     except Exception as error:
-        raise ConversionError(f"the module cannot be copied: {error}") from error
+        raise ConversionError(f"the module cannot be copied: {error}{_about_hooks(module)}") from error
     if any(isinstance(tensor, torch.nn.UninitializedParameter) for tensor in twin.parameters()):
         raise ConversionError("the module has lazy parameters; run it once before the import")
     if not isinstance(twin, torch.fx.GraphModule):  # that of an exported program has no other mode
@@ -209,6 +209,16 @@ def _twin(torch: Any, module: Any) -> Any:
         tensors = {name: value for name, value in vars(part).items() if isinstance(value, torch.Tensor)}
         vars(part).update((name, t.cpu().double() if t.is_floating_point() else t.cpu()) for name, t in tensors.items())
     return torch.nn.Sequential(twin) if is_one_operation(twin) else twin
+
+
+def _about_hooks(module: Any) -> str:
+    """A remedy for hooks, which may hold tensors that were computed; torch does not copy these."""
+    if not any(part._forward_hooks or part._forward_pre_hooks for part in module.modules()):
+        return ""
+    return (
+        "; the module has hooks, which may hold such tensors: remove them, or leave the `with` block of the library "
+        "that attached them, before the import"
+    )
 
 
 def _fix_eps(torch: Any, twin: Any) -> None:
