@@ -27,6 +27,7 @@ from lrpref import Dense, Flatten, MaxPool2D, Network, ReLU, cli, rules
 from lrpref.conformance import NotOffered, load_adapter, load_cases
 from lrpref.conformance import run as run_suite
 from lrpref.conformance.case import Case, floats, make_rule
+from lrpref.conformance.table import lrp_cases
 from lrpref.errors import LrprefError, OutputError, ParameterError, UnknownNameError
 from lrpref.testing import strategies as lrp
 from lrpref.verification import Asked, Function, Program, ProgramError, Question, by_matrices, verify, write_cases
@@ -413,11 +414,38 @@ def test_counter_examples_are_cases_that_others_can_be_asked(tmp_path: Path) -> 
     found = verify(batchwise, like="zero", max_examples=MORE)
     ids = write_cases(found, tmp_path / "found")
     assert {"batch-independence", "linear-in-R", "oracle"} <= set(ids)
+    assert [case["id"] for case in lrp_cases.load(tmp_path / "found")] == ids
     cases = load_cases(tmp_path / "found")
     assert [case.id for case in cases] == ids
     assert run_suite(Asked(Function(batchwise)), cases).counts["differs"] == len(ids)
     for adapter in ("lrpref", "lrpref.conformance.adapters.lrpref:exact"):
         assert run_suite(load_adapter(adapter), cases).counts["agrees"] == len(ids)
+
+
+def test_counter_examples_follow_the_schema_of_the_cases(tmp_path: Path) -> None:
+    """Those of a rule that is wrong on every kind of network, so that the smallest has several layers, too."""
+    jsonschema = pytest.importorskip("jsonschema")
+    schema = json.loads((lrp_cases.DATA / "schema.json").read_text(encoding="utf-8"))
+    validator = jsonschema.Draft202012Validator(schema)
+    index = jsonschema.Draft202012Validator({**schema, "$ref": "#/$defs/index"})
+    for number, layer in enumerate(("Dense", "Conv2D", "BatchNorm", "Add")):
+        folder = tmp_path / str(number)
+        found = verify(halved_with(layer), like="zero", only=["check_oracle"], max_examples=FEW)
+        assert write_cases(found, folder) == ["oracle"], found
+        [case] = lrp_cases.load(folder)
+        assert layer in {each["type"] for each in case["network"]["layers"].values()}
+        validator.validate(json.loads((folder / "cases" / "oracle.json").read_text(encoding="utf-8")))
+        index.validate(json.loads((folder / "index.json").read_text(encoding="utf-8")))
+
+
+def halved_with(layer: str) -> Callable[..., Any]:
+    """LRP-0, halved on networks that have a layer of this type."""
+
+    def explain(network: Any, x: Any, seed: Any) -> Any:
+        there = layer in {each["type"] for each in network["layers"].values()}
+        return computes("zero")(network, x, seed) / (2 if there else 1)
+
+    return explain
 
 
 def test_a_mistake_that_no_single_answer_shows_has_no_case(tmp_path: Path) -> None:
