@@ -2898,6 +2898,22 @@ VERIFICATION = [
         "a slip of the pen",
     ),
     Mutant(
+        "counter-examples do not say which specification they follow",
+        "verification/counterexamples.py",
+        '"version": "1.0.0", **follows,',
+        '"version": "1.0.0",',
+        "tests/test_verification.py::test_counter_examples_follow_the_schema_of_the_cases",
+        "an earlier version of this library",
+    ),
+    Mutant(
+        "weights that an implementation writes on are not watched",
+        "verification/laws.py",
+        "watched=same.plain_arrays()",
+        "watched={}",
+        "tests/test_verification.py::test_whoever_writes_on_a_weight_is_noticed",
+        "a slip of the pen",
+    ),
+    Mutant(
         "a denominator that nearly cancels is compared",
         "verification/laws.py",
         "CANCELS = 0.01",

@@ -14,7 +14,7 @@ from contextlib import redirect_stdout
 from fractions import Fraction
 from io import StringIO
 from pathlib import Path
-from time import monotonic
+from time import monotonic, sleep
 from typing import Any
 
 import numpy as np
@@ -195,6 +195,20 @@ def test_whoever_spoils_its_arguments_is_asked_on() -> None:
     assert [outcome.verdict for outcome in found.outcomes] == ["FAILS", "holds"]
 
 
+def test_whoever_writes_on_a_weight_is_noticed() -> None:
+    """The second answer is the same, because LRP-0 does not depend on the scale of the weights."""
+
+    def doubles(network: Any, x: Any, seed: Any) -> Any:
+        found = simple(network, x, seed)
+        weight = network["layers"]["dense0"]["arrays"]["weight"]
+        weight *= 2
+        return found
+
+    [outcome] = verify(doubles, like="zero", only=["check_no_mutation"], max_examples=FEW).outcomes
+    assert outcome.verdict == "FAILS"
+    assert "weight" in outcome.problem
+
+
 def test_relevance_counted_twice_at_a_skip_connection_is_found() -> None:
     def twice(network: Any, x: Any, seed: Any) -> Any:
         if "Add" not in {layer["type"] for layer in network["layers"].values()}:
@@ -364,7 +378,10 @@ def test_a_silent_program_is_ended_with_what_it_started(tmp_path: Path) -> None:
         ask(QUESTION)
     assert monotonic() - begun < 40
     if os.name == "posix":
-        assert not alive(int((tmp_path / "pid").read_text()))
+        pid = int((tmp_path / "pid").read_text())
+        while alive(pid) and monotonic() - begun < 40:  # a signal may take a moment
+            sleep(0.1)
+        assert not alive(pid)
 
 
 def alive(pid: int) -> bool:
@@ -428,7 +445,7 @@ def test_counter_examples_follow_the_schema_of_the_cases(tmp_path: Path) -> None
     schema = json.loads((lrp_cases.DATA / "schema.json").read_text(encoding="utf-8"))
     validator = jsonschema.Draft202012Validator(schema)
     index = jsonschema.Draft202012Validator({**schema, "$ref": "#/$defs/index"})
-    for number, layer in enumerate(("Dense", "Conv2D", "BatchNorm", "Add")):
+    for number, layer in enumerate(("Dense", "Add")):
         folder = tmp_path / str(number)
         found = verify(halved_with(layer), like="zero", only=["check_oracle"], max_examples=FEW)
         assert write_cases(found, folder) == ["oracle"], found

@@ -14,6 +14,7 @@ from ..backend import to_numpy
 from ..conformance import Case
 from ..conformance.adapters import _asking as asking
 from ..conformance.case import FORMAT
+from ..conformance.table import lrp_cases
 from ..errors import OutputError, ParameterError
 from ..oracle import messages
 from ..rational.conversion import exact, to_float
@@ -66,7 +67,9 @@ def write_cases(found: Verification, folder: str | Path) -> list[str]:
         write_text(folder / "cases" / f"{case['id']}.json", _json(case))
     about = f"counter-examples found by lrpref verify, for {found.name}"
     ids = [case["id"] for case in cases]
-    write_text(folder / "index.json", _json({"format": FORMAT, "version": "1.0.0", "about": about, "cases": ids}))
+    follows = {"specification": lrp_cases.load_index()["specification"]}
+    index = {"format": FORMAT, "version": "1.0.0", **follows, "about": about, "cases": ids}
+    write_text(folder / "index.json", _json(index))
     return ids
 
 
