@@ -35,7 +35,7 @@ from lrpref.verification.laws import LAWS, Unsaid, demand_clear
 from lrpref.verification.question import as_text, described, described_rule
 
 ROOT = Path(__file__).parent.parent
-PAGE = (ROOT / "docs" / "verify.md").read_text(encoding="utf-8")
+
 FEW, MORE = 10, 50
 """The number of networks of each kind: enough to find most mistakes below, and those that need two samples."""
 
@@ -527,12 +527,16 @@ def test_a_mistake_on_the_command_line_is_reported_in_one_line(
 
 def blocks(kind: str) -> list[tuple[str, str]]:
     """The commands of one kind on the page, each with the output that follows it."""
-    return re.findall(rf"<!-- {kind} -->\n```sh\n(.*?)\n```\n\n```text\n(.*?)```", PAGE, re.DOTALL)
+    return re.findall(rf"<!-- {kind} -->\n```sh\n(.*?)\n```\n\n```text\n(.*?)```", page(), re.DOTALL)
+
+
+def page() -> str:
+    return (ROOT / "docs" / "verify.md").read_text(encoding="utf-8")
 
 
 def files() -> dict[str, str]:
     """The files on the page by name."""
-    return dict(re.findall(r"<!-- (\w+\.py) -->\n```python\n(.*?)```", PAGE, re.DOTALL))
+    return dict(re.findall(r"<!-- (\w+\.py) -->\n```python\n(.*?)```", page(), re.DOTALL))
 
 
 def without_counts(text: str) -> str:
@@ -577,7 +581,7 @@ def test_the_program_on_the_page_needs_neither_lrpref_nor_numpy(tmp_path: Path) 
     names = {alias.name for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Import) for alias in node.names}
     assert names == {"json", "sys"}
     (tmp_path / "epsilon.py").write_text(code, encoding="utf-8")
-    question, *answers = re.findall(r"```json\n(.*?)```", PAGE, re.DOTALL)
+    question, *answers = re.findall(r"```json\n(.*?)```", page(), re.DOTALL)
     line = json.dumps(json.loads(question))
     done = subprocess.run(
         [sys.executable, "-I", "-S", "epsilon.py"], input=line, cwd=tmp_path, capture_output=True, text=True, check=True
@@ -589,14 +593,14 @@ def test_the_program_on_the_page_needs_neither_lrpref_nor_numpy(tmp_path: Path) 
 
 
 def test_the_question_on_the_page_is_one() -> None:
-    shown = json.loads(re.findall(r"```json\n(.*?)```", PAGE, re.DOTALL)[0])
+    shown = json.loads(re.findall(r"```json\n(.*?)```", page(), re.DOTALL)[0])
     net = Network.sequential(Dense([[0.5, -2.0]]), names=["dense0"])
     question = Question(net, np.ones((1, 2)), np.array([[3.0]]), {"dense0": rules.Zero()})
     assert {"id": 1} | question.as_data() == shown
 
 
 def test_the_page_lists_every_law() -> None:
-    assert re.findall(r"^\| `(check_\w+)`", PAGE, re.MULTILINE) == list(LAWS)
+    assert re.findall(r"^\| `(check_\w+)`", page(), re.MULTILINE) == list(LAWS)
 
 
 def test_a_program_over_a_pipe_has_the_answers_of_a_function(tmp_path: Path) -> None:
@@ -611,7 +615,7 @@ def test_a_program_over_a_pipe_has_the_answers_of_a_function(tmp_path: Path) -> 
 
 @pytest.mark.slow
 def test_the_page_shows_what_its_python_prints() -> None:
-    [(code, expected)] = re.findall(r"```python\n(from lrpref.*?)```\n\n```text\n(.*?)```", PAGE, re.DOTALL)
+    [(code, expected)] = re.findall(r"```python\n(from lrpref.*?)```\n\n```text\n(.*?)```", page(), re.DOTALL)
     out = StringIO()
     with redirect_stdout(out):
         exec(compile(code, "verify.md", "exec", dont_inherit=True), {})
