@@ -2832,6 +2832,98 @@ PLANS = [
     ),
 ]
 
+VERIFICATION = [
+    Mutant(
+        "an expected failure that passes is not reported",
+        "testing/checks.py",
+        "raises=ChecksFailed, strict=True",
+        "raises=ChecksFailed, strict=False",
+        "tests/test_testing.py::test_an_expected_failure_is_strict",
+        "pytest's default",
+    ),
+    Mutant(
+        "an expected failure of a law that nobody checks is accepted",
+        "testing/checks.py",
+        "if law not in laws:",
+        "if False:",
+        "tests/test_testing.py::test_expected_failures_name_laws_that_are_checked",
+        "a slip of the pen",
+    ),
+    Mutant(
+        "a law that holds although it should fail is not reported",
+        "verification/verifying.py",
+        "held = UNEXPECTED if reason else HOLDS",
+        "held = HOLDS",
+        "tests/test_verification.py::test_a_law_that_is_expected_to_fail_must_fail",
+        "a slip of the pen",
+    ),
+    Mutant(
+        "whoever declines every network passes",
+        "verification/verifying.py",
+        "return verdicts != {NOT_ASKED} and not",
+        "return not",
+        "tests/test_verification.py::test_whoever_declines_everything_has_not_passed",
+        "a slip of the pen",
+    ),
+    Mutant(
+        "a program's answer to an older question counts",
+        "verification/answering.py",
+        'if found.get("id") != number:',
+        "if False:",
+        "tests/test_verification.py::test_a_broken_program_is_refused_with_what_it_said[an older answer]",
+        "a slip of the pen",
+    ),
+    Mutant(
+        "what a program started is left running",
+        "verification/answering.py",
+        "os.killpg(process.pid, signal.SIGKILL)",
+        "process.kill()",
+        "tests/test_verification.py::test_a_silent_program_is_ended_with_what_it_started",
+        "a slip of the pen",
+    ),
+    Mutant(
+        "whoever is asked writes on the network of the next question",
+        "verification/laws.py",
+        "return self._ask(self.question(net, x, R).copy())",
+        "return self._ask(self.question(net, x, R))",
+        "tests/test_verification.py::test_whoever_spoils_its_arguments_is_asked_on",
+        "a slip of the pen",
+    ),
+    Mutant(
+        "a counter-example is written with the wrong answer",
+        "verification/counterexamples.py",
+        '"expected": as_text(expected),',
+        '"expected": as_text(0 * expected if answer is None else answer),',
+        "tests/test_verification.py::test_counter_examples_are_cases_that_others_can_be_asked",
+        "a slip of the pen",
+    ),
+    Mutant(
+        "counter-examples do not say which specification they follow",
+        "verification/counterexamples.py",
+        '"version": "1.0.0", **follows,',
+        '"version": "1.0.0",',
+        "tests/test_verification.py::test_counter_examples_follow_the_schema_of_the_cases",
+        "an earlier version of this library",
+    ),
+    Mutant(
+        "weights that an implementation writes on are not watched",
+        "verification/laws.py",
+        "watched=same.plain_arrays()",
+        "watched={}",
+        "tests/test_verification.py::test_whoever_writes_on_a_weight_is_noticed",
+        "a slip of the pen",
+    ),
+    Mutant(
+        "a denominator that nearly cancels is compared",
+        "verification/laws.py",
+        "CANCELS = 0.01",
+        "CANCELS = 0.0",
+        "tests/test_verification.py::test_a_denominator_that_cancels_is_left_out",
+        "a slip of the pen",
+    ),
+]
+
+
 STARTUP = [
     Mutant(
         "importing lrpref imports the workshop",
@@ -3103,6 +3195,7 @@ MUTANTS = [
     *FAST,
     *SAMPLE_NORMS,
     *TWIN,
+    *VERIFICATION,
     *AREAS,
     *SPECIFICATION,
     *CASES_JUDGE,

@@ -467,7 +467,9 @@ EXAMPLES = [line[: LINES[0].index("explain a digit, and")].strip() for line in L
 SLOW = [pytest.param(example, marks=pytest.mark.slow) for example in EXAMPLES if " reproduce " in example]
 
 
-@pytest.mark.parametrize("example", [*(e for e in EXAMPLES if not {"conform", "reproduce"} & set(e.split())), *SLOW])
+@pytest.mark.parametrize(
+    "example", [*(e for e in EXAMPLES if not {"conform", "reproduce", "verify"} & set(e.split())), *SLOW]
+)
 def test_the_examples_of_the_help_run(example: str, run: Run) -> None:
     np.save("mine.npy", lrpref.explain(lrpref.load("mnist-cnn"), lrpref.samples.load("digit-4")))
     if " convert " in example:

@@ -46,9 +46,10 @@ RINGS = {
     "evaluation": {"scale"},
     "testing": {"scale", "rational"},
     "conformance": {"rational", "testing"},
+    "verification": {"conformance", "rational", "scale", "testing"},
     "differences": {"evaluation", "importers", "rational", "scale", "weights"},
     "reproduce": {"evaluation", "fast", "scale", "weights", "zoo"},
-    "cli": {"conformance", "differences", "importers", "reproduce", "scale", "weights", "zoo"},
+    "cli": {"conformance", "differences", "importers", "reproduce", "scale", "verification", "weights", "zoo"},
     "__init__": {"differences", "evaluation", "fast", "importers", "rational", "scale", "weights", "zoo"},
     "__main__": {"cli"},
 }

@@ -19,7 +19,7 @@ from lrpref import Add, Concat, Conv2D, Dense, Flatten, LinearLayer, MaxPool2D, 
 from lrpref.arithmetic import constant
 from lrpref.backend import as_tuple
 from lrpref.composites import Composite
-from lrpref.errors import LrprefError
+from lrpref.errors import LrprefError, ParameterError, UnknownNameError
 from lrpref.layers import MaxPool, ThreshReLU
 from lrpref.ledger import Flow
 from lrpref.rules import Ratio, Rule, Term, identity, positive
@@ -446,6 +446,45 @@ def test_a_check_is_one_law_of_one_subject() -> None:
     assert {"check_finite", "check_shape"} <= {check.law for check in testing.checks_of(lrp_0)}
     with pytest.raises(LrprefError, match="a rule, a tuple of a layer and its inputs, or a callable"):
         testing.checks_of(3)
+
+
+class Doubled(rules.Flat):
+    """Sends twice the relevance."""
+
+    def shares(self, layer: Any, inputs: Any, R: Any, ratios: Any, zs: Any) -> list[Any]:
+        return [2 * R]
+
+
+@testing.parametrize_with_checks([Doubled()], expected_failed={"check_conservation": "sends everything twice"})
+def test_an_expected_failure_is_no_failure(check: testing.Check) -> None:
+    check()
+
+
+@pytest.mark.parametrize("given", [{"check_oracle": "known"}, lambda rule: {"check_oracle": "known"}])
+def test_an_expected_failure_is_strict(given: Any) -> None:
+    """pytest reports one that passes as a failure, and anything but a violated law, too."""
+    params = testing.parametrize_with_checks([rules.Flat()], expected_failed=given).args[1]
+    marks = {param.values[0].law: param.marks for param in params}
+    [mark] = marks.pop("check_oracle")
+    assert mark.name == "xfail"
+    assert mark.kwargs == {"reason": "known", "raises": ChecksFailed, "strict": True}
+    assert set(marks.values()) == {()}
+
+
+def test_expected_failures_name_laws_that_are_checked() -> None:
+    subjects = [rules.Flat(), lrp_0]
+    with pytest.raises(UnknownNameError, match="check_adjoin"):
+        testing.parametrize_with_checks(subjects, expected_failed={"check_adjoin": "known"})
+    with pytest.raises(UnknownNameError, match="check_oracle"):  # not a law of the second subject
+        testing.parametrize_with_checks(subjects, expected_failed=lambda subject: {"check_oracle": "known"})
+    testing.parametrize_with_checks(subjects, expected_failed={"check_oracle": "known"})
+    with pytest.raises(ParameterError, match="give the reason"):
+        testing.parametrize_with_checks(subjects, expected_failed={"check_oracle": ""})
+
+
+def test_two_values_that_differ_late_are_shown_with_all_digits() -> None:
+    pair = testing.Pair("sum", np.array([1.0]), np.array([1.0 + 2**-40]))
+    assert str(pair) == "sum: got [1], expected [1.0000000000009095]"
 
 
 # ---- strategies --------------------------------------------------------------------------------------------------

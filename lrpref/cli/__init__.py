@@ -19,7 +19,7 @@ from importlib import import_module
 from .._support.version import __version__
 from ..errors import FusionError, LrprefError
 
-COMMANDS = ("explain", "compare", "fuse", "show", "convert", "rules", "conform", "reproduce")
+COMMANDS = ("explain", "compare", "fuse", "show", "convert", "rules", "conform", "verify", "reproduce")
 """The commands, each named as its module."""
 
 EXAMPLES = """examples:
@@ -34,6 +34,7 @@ EXAMPLES = """examples:
   lrpref convert network.onnx -o network.npz                import a network, and check it on an example
   lrpref rules z-plus                                       the equation, source and use of a rule
   lrpref conform zennit                                     where an installed library differs from the published cases
+  lrpref verify mylrp:explain --like z-plus                 which laws your own implementation satisfies
   lrpref reproduce 2002.11018 --quick                       measure a paper's claims about LRP again
 """
 

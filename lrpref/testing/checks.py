@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ..engine import Rule
-from ..errors import LrprefError
+from ..errors import LrprefError, ParameterError, shown, unknown
 from ..layers import Layer
 from .explainer_checks import explainer_laws, name_of, small_networks
 from .layer_checks import layer_laws
 from .rule_checks import rule_cases, rule_laws
-from .search import Pairs, demand_none, failures_at, search
+from .search import ChecksFailed, Pairs, demand_none, failures_at, search
 
 
 class Check(NamedTuple):
@@ -75,12 +75,19 @@ def _parts(subject: Any) -> tuple[dict[str, Pairs], Any, str]:
     )
 
 
-def parametrize_with_checks(subjects: Sequence[Any]) -> Any:
+ExpectedFailed = Mapping[str, str] | Callable[[Any], Mapping[str, str]]
+"""Law -> why it fails; or a function that returns this for a subject."""
+
+
+def parametrize_with_checks(subjects: Sequence[Any], *, expected_failed: ExpectedFailed | None = None) -> Any:
     """Return a pytest decorator that runs a test once for each law of each subject.
 
     It does what scikit-learn's decorator of the same name does for estimators:
 
-        @parametrize_with_checks([MyRule(), (MyLayer(...), x), my_explainer])
+        @parametrize_with_checks(
+            [MyRule(), (MyLayer(...), x), my_explainer],
+            expected_failed={"check_scale_covariance": "epsilon has the unit of z"},
+        )
         def test_laws(check):
             check()
 
@@ -88,6 +95,10 @@ def parametrize_with_checks(subjects: Sequence[Any]) -> Any:
     ----------
     subjects : sequence
         Rules, tuples of a layer and its inputs, functions explain(net, x).
+    expected_failed : mapping of str to str, or callable, optional
+        The laws that the subjects are known to violate, each with the reason; or a function that returns this mapping
+        for a subject. Such a test is an expected failure (xfail). It is strict: if the law holds, the test fails, so
+        that the entry is removed.
 
     Returns
     -------
@@ -98,8 +109,35 @@ def parametrize_with_checks(subjects: Sequence[Any]) -> Any:
     ------
     LrprefError
         If a subject is none of these.
+    UnknownNameError
+        If an expected failure names a law that is not checked on any subject, or, for a function, on its subject.
     """
     import pytest
 
-    checks = [check for subject in subjects for check in checks_of(subject)]
-    return pytest.mark.parametrize("check", checks, ids=[f"{_parts(c.subject)[2]}-{c.law}" for c in checks])
+    expected = _expected(subjects, expected_failed)
+    tests = []
+    for number, subject in enumerate(subjects):
+        for check in checks_of(subject):
+            reason = expected[number].get(check.law)
+            marks = () if reason is None else pytest.mark.xfail(reason=reason, raises=ChecksFailed, strict=True)
+            tests.append(pytest.param(check, marks=marks, id=f"{_parts(subject)[2]}-{check.law}"))
+    return pytest.mark.parametrize("check", tests)
+
+
+def _expected(subjects: Sequence[Any], given: ExpectedFailed | None) -> list[Mapping[str, str]]:
+    """Return the expected failures of each subject, with every law checked for existence."""
+    found: list[Mapping[str, str]] = [given(subject) if callable(given) else given or {} for subject in subjects]
+    laws = [[check.law for check in checks_of(subject)] for subject in subjects]
+    checked = laws if callable(given) else [[law for each in laws for law in each]] * len(subjects)
+    for reasons, known in zip(found, checked, strict=True):
+        check_expected(reasons, known)
+    return found
+
+
+def check_expected(reasons: Mapping[str, str], laws: Collection[str]) -> None:
+    """Raise an error unless each expected failure names one of the laws and gives a reason."""
+    for law, reason in reasons.items():
+        if law not in laws:
+            raise unknown("law that is checked here", law, laws)
+        if not str(reason or "").strip():
+            raise ParameterError(f"expected failure of {law}: give the reason as text, got {shown(reason)}")

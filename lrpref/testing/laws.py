@@ -87,7 +87,10 @@ class Pair:
     def __str__(self) -> str:
         if self.condition:
             return f"expected: {self.what}"
-        return f"{self.what}: got {brief(self.got)}, expected {brief(self.expected)}"
+        got, expected = brief(self.got), brief(self.expected)
+        if got == expected:  # they differ in later digits
+            got, expected = brief(self.got, 17), brief(self.expected, 17)
+        return f"{self.what}: got {got}, expected {expected}"
 
 
 def _numbers(value: Any) -> np.ndarray:
@@ -107,12 +110,12 @@ def holds(what: str, condition: object) -> Pair:
     return Pair(what, np.asarray(float(bool(condition))), np.asarray(1.0), condition=True)
 
 
-def brief(value: Any) -> str:
+def brief(value: Any, digits: int = 6) -> str:
     """Return an array as text on one line: fractions without their type, a long array abbreviated."""
     array = _numbers(value)
     if array.size == 0:
         return f"no values, shape {array.shape}"
-    text = str if array.dtype == object else lambda v: f"{v:.6g}"
+    text = str if array.dtype == object else lambda v: f"{v + 0:.{digits}g}"  # + 0: no minus zero
     return np.array2string(array, separator=", ", threshold=40, formatter={"all": text}).replace("\n", "")
 
 

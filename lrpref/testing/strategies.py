@@ -146,6 +146,7 @@ __all__ = [
     "conv_transpose",
     "channel_shuffle",
     "dense",
+    "dense_networks",
     "generic",
     "global_avg_pool",
     "global_max_pool",
@@ -1620,6 +1621,7 @@ BLOCKS: dict[str, Block] = {
 
 
 UP_TO_3_BLOCKS = st.lists(st.sampled_from(list(BLOCKS)), max_size=3)
+SMALL_VECTORS = vectors(batch=UP_TO_2, features=UP_TO_3)
 SMALL_IMAGES = images(batch=UP_TO_2, channels=UP_TO_2, rows=POWERS, columns=POWERS)
 
 
@@ -1657,6 +1659,36 @@ def networks(
     graph = Graph({INPUT: shape})
     at = _features(draw, graph, INPUT, drawn(draw, blocks), numbers)
     if draw(EITHER):
+        at = graph.put(ReLU(), graph.put(draw(dense(graph.shapes[at], numbers=numbers)), at))
+    graph.put(draw(dense(graph.shapes[at], numbers=numbers)), at)
+    return NetworkCase(Network(graph.nodes), draw(numbers(shape)))
+
+
+@st.composite
+def dense_networks(
+    draw: Any, *, shape: Any = SMALL_VECTORS, norm: Any = EITHER, hidden: Any = EITHER, numbers: Arrays = arrays
+) -> NetworkCase:
+    """Networks of one or two Dense layers on vectors, perhaps after a BatchNorm, each with a batch of inputs.
+
+    Parameters
+    ----------
+    shape : tuple of int or strategy
+        The shape (N, F) of the input.
+    norm : bool or strategy
+        Whether the network begins with a BatchNorm.
+    hidden : bool or strategy
+        Whether a Dense layer and a ReLU come before the last Dense layer.
+    numbers : callable, default arrays
+        Draws an array of a given shape: `arrays`, `nonnegative`, `generic`, or your own function.
+
+    Returns
+    -------
+    SearchStrategy of NetworkCase
+    """
+    shape = drawn(draw, shape)
+    graph = Graph({INPUT: shape})
+    at = _norm(draw, graph, INPUT, numbers) if drawn(draw, norm) else INPUT
+    if drawn(draw, hidden):
         at = graph.put(ReLU(), graph.put(draw(dense(graph.shapes[at], numbers=numbers)), at))
     graph.put(draw(dense(graph.shapes[at], numbers=numbers)), at)
     return NetworkCase(Network(graph.nodes), draw(numbers(shape)))
