@@ -241,7 +241,7 @@ def test_nor_on_random_networks(position: str, data: st.DataObject) -> None:
 def change(net: Network, x: np.ndarray, rule: rules.Rule) -> np.ndarray:
     """Relative L2 distance between the map of the unfused network (Pass on BatchNorm) and that of the fused one."""
     composite = Composite([(BatchNorm, rules.Pass()), (WeightedLayer, rule)])
-    fused, unfused = (lrpref.explain(n, x, rule=composite) for n in (lrpref.fuse(net), net))
+    fused, unfused = (lrpref.explain(n, x, rule=composite, form="plain") for n in (lrpref.fuse(net), net))
     axes = tuple(range(1, x.ndim))
     distance: np.ndarray = np.linalg.norm((unfused - fused).reshape(len(x), -1), axis=1)
     return distance / np.sqrt((fused**2).sum(axis=axes))

@@ -133,6 +133,16 @@ def _distance(answer: np.ndarray | None, expected: np.ndarray) -> float:
 def by_matrices(question: Question) -> np.ndarray:
     """Return the relevance of the input in fractions: sums of the messages of `lrpref.oracle`, layer by layer.
 
+    Parameters
+    ----------
+    question : Question
+        The network, the input, the relevance at the output and the rules.
+
+    Returns
+    -------
+    array of Fraction, shape (N, ...)
+        The relevance, shaped like the input.
+
     Examples
     --------
     >>> from lrpref import Dense, Network, rules

@@ -13,6 +13,7 @@ import numpy as np
 
 from .._support.extras import library
 from .._support.tables import aligned
+from ..arithmetic import check_integer, check_number
 from ..composites import Composite
 from ..conformance import NotOffered
 from ..errors import unknown
@@ -166,6 +167,8 @@ def verify(
         If a program crashes, takes too long, or answers something else than relevance; it names the network.
     UnknownNameError
         If a law does not exist.
+    ParameterError
+        If `max_examples`, `seed` or `tolerance` is out of range.
 
     Examples
     --------
@@ -182,6 +185,10 @@ def verify(
     >>> found.passed, found.outcomes[0].verdict
     (True, 'holds')
     """
+    check_integer(max_examples, "max_examples", least=1)
+    check_integer(seed, "seed", least=0)
+    if tolerance is not None:
+        check_number(tolerance, "tolerance", least=0)
     ask: Answerer = answerer if hasattr(answerer, "name") else Function(answerer)
     search = _Search(ask, like, tolerance, max_examples, seed)
     names = _chosen(search.laws.laws, only)

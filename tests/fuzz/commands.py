@@ -83,7 +83,15 @@ OPTIONS: dict[str, tuple[list[list[str]], dict[str, list[str] | None]]] = {
     ),
     "rules": ([["z-plus", "gamma", "x", "", "epsilon-plus-flat"]], {}),
     "conform": ([["zennit", "captum", "x", "", "lxt"]], {"--only": CASES, "--list": None, "--json": OUTS,
-                                                        "--adapter": ["x:y", "x", "os:getcwd", "", "a:b:c"]}),
+                                                        "--adapter": ["x:y", "x", "os:getcwd", "", "a:b:c"],
+                                                        "--profile": ["core", "x", ""], "--known": INPUTS,
+                                                        "--badge": OUTS}),
+    "verify": (
+        [["x:y", "x", "os:getcwd", ""]],
+        {"--like": RULES, "--only": ["check_shape", "x", ""], "--examples": ["1", "0", "-1", "x"],
+         "--tolerance": NUMBERS,         "--expect": ["check_fold", "x", ""], "--cases": FOLDERS, "--replay": FOLDERS, "--timeout": ["1", "0", "x"],
+         "--seed": ["1", "x"]},
+    ),
     "reproduce": (
         [["2002.11018", "2501.14322", "x", ""]],
         {"--quick": None, "--only": ["x", "no such unit"], "--data": FOLDERS, "--networks": FOLDERS,
