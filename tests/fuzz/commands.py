@@ -89,8 +89,8 @@ OPTIONS: dict[str, tuple[list[list[str]], dict[str, list[str] | None]]] = {
     "verify": (
         [["x:y", "x", "os:getcwd", ""]],
         {"--like": RULES, "--only": ["check_shape", "x", ""], "--examples": ["1", "0", "-1", "x"],
-         "--tolerance": NUMBERS,         "--expect": ["check_fold", "x", ""], "--cases": FOLDERS, "--replay": FOLDERS, "--timeout": ["1", "0", "x"],
-         "--seed": ["1", "x"]},
+         "--tolerance": NUMBERS, "--expect": ["check_fold", "x", ""], "--cases": FOLDERS, "--replay": FOLDERS,
+         "--timeout": ["1", "0", "x"], "--seed": ["1", "x"]},
     ),
     "reproduce": (
         [["2002.11018", "2501.14322", "x", ""]],
