@@ -68,7 +68,9 @@ assert_array_equal(maps["zero"], as_one.relevance(a, R, rules.Zero())[0])
 # code for its first line.
 
 # %%
-print(next(part for part in fusion.__doc__.split("\n\n") if "W' =" in part))
+parts = fusion.__doc__.split("\n\n")
+k = next(k for k, part in enumerate(parts) if "W' =" in part)
+print(*parts[k - 1 : k + 1], sep="\n\n")
 print(inspect.getsource(fusion._after))
 
 # %%
