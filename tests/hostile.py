@@ -88,9 +88,9 @@ def load_npy(path: Path) -> Any:
 
 
 def load_heatmap(path: Path) -> Any:
-    from lrpref.cli import compare
+    from lrpref.cli import saved_maps
 
-    return compare._heatmap(str(path))
+    return saved_maps.read(path)
 
 
 def load_cases(path: Path) -> Any:
