@@ -69,7 +69,7 @@ def test_a_buffer_that_is_outgrown_is_not_used_by_another_lane() -> None:
     """The calls of a stage run at the same time, whatever the order in which they were recorded."""
     memory, seen = Memory(np), []
     program = Program(memory, 2, {})
-    for k, (lane, size) in enumerate(program.share([10, 10, 100, 100])):
+    for k, (lane, size) in enumerate(program.share([10, 3, 100, 10])):
         held = lane.buffer("same name", (size,), np.float64)
         lane(held.fill, k)
         seen.append(held)
