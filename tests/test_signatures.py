@@ -1,4 +1,4 @@
-"""Signatures: laws of writing and reading, what they distinguish, and what damaged text is told."""
+"""Signatures: laws of writing and reading, what they distinguish, and how damaged text is refused."""
 
 from __future__ import annotations
 

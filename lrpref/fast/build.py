@@ -355,7 +355,7 @@ def _kernels(
 
 
 def _adjoint(weights: Sequence[Array], window: Window) -> Kernel:
-    """The sum of the adjoints of `weights`: for a kernel of stride one, a convolution with the kernel turned round.
+    """The sum of the adjoints of `weights`: for a kernel of stride one, a convolution with the flipped kernel.
 
     With few input channels that would be a product of few columns, which is slow in BLAS.
     """

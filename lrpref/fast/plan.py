@@ -35,35 +35,15 @@ class Plan:
 
     Parameters
     ----------
-    start : Start
-        Where explanations start.
-    steps : sequence of PlacedStep
-        What is computed, in order.
-    shapes : mapping
-        Node or input -> the shape of its value, as the user knows it.
-    like : array
-        An input, for its dtype and its namespace.
-    lanes : int
-        The number of threads.
-    purpose : str
-        "forward": only the explained output is kept. "explain": relevance is sent back once for every sample. "run":
-        ways back are planned later, and leave the forward pass as it is. "trace": as "explain", and the relevance at
-        every node is kept.
+    forward : Forward
+        The forward pass.
     """
 
-    def __init__(
-        self,
-        start: Start,
-        steps: Sequence[PlacedStep],
-        shapes: Mapping[str, tuple[int, ...]],
-        like: Array,
-        lanes: int,
-        purpose: str,
-    ) -> None:
-        self.shapes, self._lanes = shapes, lanes
-        self.forward = Forward(start, steps, shapes, like, lanes, purpose)
-        if purpose in ("explain", "trace"):
-            self.back = Backward(self.forward, maps=like.shape[0], again=False)
+    def __init__(self, forward: Forward) -> None:
+        self.forward, self.shapes = forward, forward.program.shapes
+        if forward.purpose in ("explain", "trace"):
+            samples = len(forward.values[forward.node].cells)
+            self.back = Backward(forward, samples, again=False)
 
     @property
     def nbytes(self) -> int:
@@ -76,12 +56,12 @@ class Plan:
 
     def run_forward(self, batches: Mapping[str, Array], budget: Budget = UNLIMITED) -> None:
         """Compute every value for a batch of every input."""
-        with pool(self._lanes) as start:
+        with pool(self.forward.program.threads) as start:
             self.forward.run(batches, start, budget)
 
     def run_back(self, back: Backward, R: Array, budget: Budget = UNLIMITED) -> dict[str, Array]:
         """The relevance of every input, in new arrays, for the relevance of the explained output."""
-        with pool(self._lanes) as start:
+        with pool(self.forward.program.threads) as start:
             return back.run(R, start, budget)
 
 
@@ -124,8 +104,20 @@ class Forward:
 
     Parameters
     ----------
-    start, steps, shapes, like, lanes, purpose
-        As in `Plan`.
+    start : Start
+        Where explanations start.
+    steps : sequence of PlacedStep
+        What is computed, in order.
+    shapes : mapping
+        Node or input -> the shape of its value, as the user knows it.
+    like : array
+        An input, for its dtype and its namespace.
+    lanes : int
+        The number of threads.
+    purpose : str
+        "forward": only the explained output is kept. "explain": relevance is sent back once for every sample. "run":
+        ways back are planned later, and leave the forward pass as it is. "trace": as "explain", and the relevance at
+        every node is kept.
     """
 
     def __init__(
@@ -137,7 +129,7 @@ class Forward:
         lanes: int,
         purpose: str,
     ) -> None:
-        self.inputs, self.node, self.steps = start.net.inputs, start.node, steps
+        self.inputs, self.node, self.steps, self.purpose = start.net.inputs, start.node, steps, purpose
         self.everything, self._remember = purpose == "trace", purpose != "forward"
         self.memory = Memory(array_namespace(like))
         self.program = Program(self.memory, lanes, shapes)

@@ -28,7 +28,7 @@ from ..signatures import Signature, node_text, of_explanation
 from ..walk import DEFAULT_RULE, Trace, walk
 from .build import PlacedStep, build
 from .memory import owner
-from .plan import UNLIMITED, Backward, Plan, Plans
+from .plan import UNLIMITED, Backward, Forward, Plan, Plans
 from .threads import lanes
 
 FORMS = ("direct", "winograd")
@@ -210,7 +210,7 @@ class Prepared:
         """A new plan; raises ShapeError if the batch does not fit."""
         shapes = self.start.net.shapes(self.net.shape_of(x))
         (like, *_) = self.net.by_name(x).values()
-        return Plan(self.start, self.steps, shapes, like, self._lanes(x), purpose)
+        return Plan(Forward(self.start, self.steps, shapes, like, self._lanes(x), purpose))
 
     def _lanes(self, x: Any) -> int:
         """The number of threads: one for inputs so small that a second would slow it down."""

@@ -8,7 +8,7 @@ where * multiplies element by element and sums over channels; Y are 2 x 2 output
 kernel is prepared. The transforms run along the rows, then along the columns, and add many channels at a time. Rows are
 read directly from the image and columns written directly to it, so no tile is ever copied out.
 
-The adjoint is the convolution with the kernel turned round. G of a reversed g is G g with its first and last row
+The adjoint is the convolution with the flipped kernel. G of a reversed g is G g with its first and last row
 exchanged, so the adjoint has no U of its own: it reads that of the forward pass in another order, transposed.
 
 The error of a value is bounded by the largest values in its tile, not by its own terms: with u the unit roundoff, n
@@ -149,7 +149,7 @@ class Winograd:
         return V.reshape((16, -1, channels))
 
     def _ordered(self, lines: Lines) -> Lines:
-        """The lines in the order of U's frequencies, which for the adjoint are those of the turned kernel."""
+        """The lines in the order of U's frequencies, which for the adjoint are those of the flipped kernel."""
         return [lines[k] for k in (3, 1, 2, 0)] if self.adjoint else lines
 
     def _multiplied(self, lane: Lane, V: Buffer, U: Buffer) -> Buffer:
