@@ -145,8 +145,8 @@ def grid(
     # the median map fills the scale, so that one extreme map does not bleach the others; empty maps do not count
     limit = float(np.median([peak for peak in peaks if peak] or [1.0]))
     panels = len(images) + 1
-    columns = min(columns, panels)
     rows = -(-panels // columns)
+    columns = -(-panels // rows)  # no panel stays alone in the last row if the others can make room
     page: Figure = _figure(2.9 * columns + 0.9, 2.8 * rows + (0.7 if title else 0.4), figure)
     axes = page.subplots(rows, columns, squeeze=False).reshape(-1)
     for ax in axes:
@@ -161,7 +161,7 @@ def grid(
         ax.set_title(caption, fontsize=9)
     extend = "both" if max(peaks) > limit else "neither"
     label = "relevance" if scale == "one" else "relevance / its largest"
-    page.colorbar(drawn, ax=list(axes), shrink=0.75, extend=extend, label=f"{label} (red: for, blue: against)")
+    page.colorbar(drawn, ax=list(axes), shrink=0.75, extend=extend, label=f"{label}\n(red: for, blue: against)")
     if title:
         page.suptitle(title, fontsize=10, parse_math=False)
     return page
@@ -211,8 +211,8 @@ def layers(
     _check_title(title)
     sample = trace.ledger.checked(sample)
     images = _through_the_layers(trace, nodes, sample)
-    columns = min(columns, len(images))
     rows = -(-len(images) // columns)
+    columns = -(-len(images) // rows)
     page: Figure = _figure(2.2 * columns + 0.9, 2.6 * rows + (0.7 if title else 0.3), figure)
     axes = page.subplots(rows, columns, squeeze=False).reshape(-1)
     for ax in axes:
@@ -223,7 +223,7 @@ def layers(
         drawn = _draw_map(ax, image / (peak or 1.0), 1.0)
         size = " x ".join(str(length) for length in R.shape)
         ax.set_title(f"{name}\n{size}, up to {peak:.2g}", fontsize=9)
-    page.colorbar(drawn, ax=list(axes), shrink=0.75, label="relevance / its largest (red: for, blue: against)")
+    page.colorbar(drawn, ax=list(axes), shrink=0.75, label="relevance / its largest\n(red: for, blue: against)")
     if title:
         page.suptitle(title, fontsize=10, parse_math=False)
     return page

@@ -168,6 +168,7 @@ EXECUTED = {
     "normalisation": ROOT / "docs" / "normalisation.md",
     "own-layer": ROOT / "docs" / "own-layer.md",
     "own-rule": ROOT / "docs" / "own-rule.md",
+    "plot": ROOT / "docs" / "plot.md",
     "several": ROOT / "docs" / "several.md",
     "signals": ROOT / "docs" / "signals.md",
     "signature": ROOT / "docs" / "signature.md",
