@@ -45,9 +45,9 @@ figure = Figure(figsize=(6.6, 2.5), layout="constrained")
 left, right = figure.subplots(1, 2, width_ratios=[1, 1.7])
 left.imshow(x[0, 0], cmap="gray_r")
 left.set_axis_off()
-right.bar(range(10), logits, color=["#b2182b" if logit > 0 else "#2166ac" for logit in logits])
+right.bar(range(10), logits, color=["#d6604d" if logit > 0 else "#4393c3" for logit in logits])
 right.set(xticks=range(10), xlabel="digit", ylabel="logit")
-right.axhline(0, color="0.3", linewidth=0.8)
+right.axhline(0, color="0.5", linewidth=0.8)
 right.spines[["top", "right"]].set_visible(False)
 figure
 

@@ -73,7 +73,7 @@ ax.imshow(W, cmap="RdBu_r", vmin=-5, vmax=5)
 for (j, i), weight in np.ndenumerate(W):
     ax.text(i, j, f"{weight:g}", ha="center", va="center", color="black" if weight else "0.75")
 for edge in (3.5, 7.5, 11.5):
-    ax.axvline(edge, color="0.3", linewidth=0.8)
+    ax.axvline(edge, color="0.5", linewidth=0.8)
 ax.set_xticks(range(16), [f"{row},{column}" for row in range(4) for column in range(4)], fontsize=8)
 ax.set_yticks(range(4), [f"output {row},{column}" for row in range(2) for column in range(2)], fontsize=9)
 ax.set_xlabel("pixel (row, column)")

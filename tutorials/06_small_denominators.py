@@ -133,7 +133,7 @@ assert_allclose(sums, [1.6, 22.7], atol=0.05)
 figure = Figure(figsize=(8.4, 3.1), layout="constrained")
 panels = {"no BatchNorm: R goes to 0 with z": found, "BatchNorm bypassed: it does not": found_bn}
 for ax, (title, data) in zip(figure.subplots(1, 2), panels.items(), strict=True):
-    for (name, (z, R)), colour in zip(data.items(), ["#b2182b", "#2166ac"], strict=True):
+    for (name, (z, R)), colour in zip(data.items(), ["#d6604d", "#4393c3"], strict=True):
         ax.scatter(z, R, s=12, color=colour, label=name, alpha=0.8)
     ax.axvline(0, color="0.6", linewidth=0.8)
     ax.axhline(0, color="0.6", linewidth=0.8)
@@ -204,11 +204,11 @@ sizes = [abs(tr.relevance).sum() / tr.logits.max() for tr in traces]
 taken = [tr.ledger["stabilizer"].sum() / tr.logits.max() for tr in traces]
 figure = Figure(figsize=(6.6, 3.0), layout="constrained")
 ax = figure.subplots()
-ax.loglog(epsilons, sizes, color="#b2182b", label="sum of |R| / logit")
+ax.loglog(epsilons, sizes, color="#d6604d", label="sum of |R| / logit")
 ax.set(xlabel="epsilon", ylabel="sum of |R| / logit", ylim=(1e-3, 100))
 ax.axhline(1, color="0.7", linewidth=0.8)
 right = ax.twinx()
-right.semilogx(epsilons, taken, color="#7570b3", linestyle="--", label="taken by the stabilizer")
+right.semilogx(epsilons, taken, color="#8073ac", linestyle="--", label="taken by the stabilizer")
 right.set(ylabel="share taken", ylim=(-0.02, 1.02))
 figure.legend(loc="outside lower center", ncols=2, fontsize=8)
 figure

@@ -6,7 +6,9 @@
 #
 # $$y = x + F(x)$$
 #
-# Relevance arrives at $y$. **How much of it goes through the layer, and how much past it?**
+# Relevance arrives at $y$. **How much of it goes through the layer, and how much past it?** No gradient and no picture
+# can tell: this is a decision. We look at the candidates on two numbers, then build a residual network whose map we know
+# in advance, and see which of them get it right.
 
 # %%
 # %matplotlib inline
@@ -27,7 +29,8 @@ from lrpref.evaluation.maps import relative_l2
 # ## Everything to both?
 #
 # It is tempting to answer as the chain rule does: the gradient of a sum flows undiminished into both of its terms. Let
-# us try that. The input is 1, the layer doubles it, and one unit of relevance sits at the sum.
+# us try that. The input is 1, the layer doubles it, and one unit of relevance sits at the sum. **How much will there be
+# after twenty such blocks?**
 
 # %%
 x, W = 1.0, 2.0
@@ -35,12 +38,16 @@ y = x + W * x
 R = 1.0
 through = past = R  # as a gradient would have it
 print(f"y = {y:g}, R = {R:g}: through the layer {through:g}, past it {past:g}, together {through + past:g}")
+for _ in range(20):
+    R = R + R  # what leaves the bottom of a block arrives at the top of the next
+print(f"after twenty blocks: {R:,.0f}")
 assert through + past == 2
+assert R == 1_048_576
 
 # %% [markdown]
-# One unit came in and two went out. After twenty blocks, that makes a million. Relevance is an amount, not a slope; it
-# has to be *divided*. (A library that hooks into layers cannot see a `+` written in plain Python, and then exactly this
-# happens, silently. Here a sum is a layer, `Add`, and a network cannot be written without it.)
+# One unit came in, and a million came out. Relevance is an amount, not a slope; it has to be *divided*. (A library that
+# hooks into layers cannot see a `+` written in plain Python, and then exactly this happens, silently. Here a sum is a
+# layer, `Add`, and a network cannot be written without it.)
 #
 # ## Three ways to divide
 #
@@ -50,6 +57,9 @@ assert through + past == 2
 # $$R_a = \frac{a}{a+b} R \qquad R_a = \frac{|a|}{|a|+|b|} R \qquad R_a = \frac{1}{2} R$$
 #
 # signed (`Zero`, which is LRP-0), by magnitude (`Absolute`), and equal (`Flat`). For $R_b$, swap $a$ and $b$.
+#
+# **Before you look:** $a$ is 1, and $b$ argues against it more and more, until they almost cancel. What will each split
+# give to $a$?
 
 
 # %%
@@ -77,7 +87,24 @@ for (a, b), expected in cases.items():
     assert shares["equal"] == (Fraction(1, 2), Fraction(1, 2))
 assert split(1, -1)["signed"] == (0, 0)
 
+# %% alt="The share of a = 1 against b: signed has a pole at b = -1, by magnitude peaks at 1 where b is 0, equal is flat"
+figure = Figure(figsize=(6.6, 3.0), layout="constrained")
+ax = figure.subplots()
+b = np.linspace(-2.5, 2.5, 1001)
+with np.errstate(divide="ignore"):
+    curves = {"signed": 1 / (1 + b), "by magnitude": 1 / (1 + abs(b)), "equal": np.full_like(b, 0.5)}
+curves["signed"][abs(1 + b) < 0.05] = np.nan  # a gap at the pole
+for (name, curve), style in zip(curves.items(), [("#d6604d", "-"), ("#4393c3", "--"), ("#808080", ":")], strict=True):
+    ax.plot(b, curve, style[1], color=style[0], label=name)
+ax.axhspan(0, 1, color="0.5", alpha=0.15, linewidth=0)
+ax.set(xlabel="b, with a = 1", ylabel="share of a", ylim=(-4, 5))
+ax.spines[["top", "right"]].set_visible(False)
+ax.legend(fontsize=8, frameon=False)
+figure
+
 # %% [markdown]
+# (The grey band is "between nothing and everything".)
+#
 # All three conserve relevance: the two shares add up to 1. But look down the columns. The signed split tells the truth:
 # $a$ argued for the sum and $b$ against it. When the two almost cancel, however, it passes on a thousand and minus a
 # thousand. The other two are bounded, but they cannot tell for from against. (At exactly $1 - 1$ the denominator is
@@ -119,6 +146,9 @@ print(f"largest difference between outputs: {difference:.1e}")
 assert difference < 1e-12
 
 # %% [markdown]
+# **Make a guess:** under LRP-0 on all other layers, which split will draw the map of the plain network? Is there one that
+# does so under z-plus?
+#
 # Now we explain both networks: the plain one, and the residual one under each split. How far apart are the maps,
 # relative to the plain one? How large are they, in total magnitude per unit of the logit? And how much relevance went
 # through the branch? (As before, `zero` is LRP-0.)
@@ -226,7 +256,7 @@ ax = figure.subplots()
 bins = np.geomspace(0.5, 1000, 40)
 each = np.full(len(weight), 1 / len(weight))
 ax.hist(amplification, bins, weights=each, color="0.75", label="of the units")
-ax.hist(amplification, bins, weights=weight / weight.sum(), color="#b2182b", histtype="step", label="of |R|")
+ax.hist(amplification, bins, weights=weight / weight.sum(), color="#d6604d", histtype="step", label="of |R|")
 ax.set(xscale="log", yscale="log", xlabel="larger share / R (signed split)", ylabel="fraction in a bin")
 ax.legend(fontsize=8)
 figure
