@@ -7,8 +7,8 @@
 # $$y = x + F(x)$$
 #
 # Relevance arrives at $y$. **How much of it goes through the layer, and how much past it?** No gradient and no picture
-# can tell: this is a decision. We look at the candidates on two numbers, then build a residual network whose map we know
-# in advance, and see which of them get it right.
+# can tell: this is a decision. We look at the candidates on two numbers, then build a residual network whose map we
+# know in advance, and see which of them get it right.
 
 # %%
 # %matplotlib inline
@@ -87,7 +87,7 @@ for (a, b), expected in cases.items():
     assert shares["equal"] == (Fraction(1, 2), Fraction(1, 2))
 assert split(1, -1)["signed"] == (0, 0)
 
-# %% alt="The share of a = 1 against b: signed has a pole at b = -1, by magnitude peaks at 1 where b is 0, equal is flat"
+# %% alt="The share of a = 1 against b: signed has a pole at b = -1, by magnitude peaks where b is 0, equal is flat"
 figure = Figure(figsize=(6.6, 3.0), layout="constrained")
 ax = figure.subplots()
 b = np.linspace(-2.5, 2.5, 1001)
@@ -146,8 +146,8 @@ print(f"largest difference between outputs: {difference:.1e}")
 assert difference < 1e-12
 
 # %% [markdown]
-# **Make a guess:** under LRP-0 on all other layers, which split will draw the map of the plain network? Is there one that
-# does so under z-plus?
+# **Make a guess:** under LRP-0 on all other layers, which split will draw the map of the plain network? Is there one
+# that does so under z-plus?
 #
 # Now we explain both networks: the plain one, and the residual one under each split. How far apart are the maps,
 # relative to the plain one? How large are they, in total magnitude per unit of the logit? And how much relevance went
