@@ -101,10 +101,10 @@ figure = Figure(figsize=(7.4, 2.3), layout="constrained")
 for ax, b in zip(figure.subplots(1, 2, sharex=True, sharey=True), [1, -2], strict=True):
     steps = np.array([*map(float, contributions), b])
     starts = np.cumsum(steps) - steps
-    colours = ["#d6604d", "#d6604d", "#4393c3", "#d95f02"]
+    colours = ["#d6604d", "#d6604d", "#4393c3", "#e66101"]
     bars = ax.barh(["input 1", "input 2", "input 3", "bias"], steps, left=starts, color=colours)
     ax.bar_label(bars, [f"{step:+g}" for step in steps], label_type="center", color="white", fontsize=9)
-    ax.axvline(steps.sum(), color="0.2", linestyle=":")
+    ax.axvline(steps.sum(), color="0.5", linestyle=":")
     ax.set(title=f"b = {b}, z = {steps.sum():g} (dotted)", xlabel="running sum", xlim=(0, 4.4))
     ax.spines[["top", "right"]].set_visible(False)
 ax.invert_yaxis()

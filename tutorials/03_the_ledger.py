@@ -93,7 +93,7 @@ assert_allclose(share.sum(), tr.ledger["bias"][tr.ledger.nodes.index("fc1"), 0],
 
 # %% alt="Waterfall of the ledger: grey bars grow from 9.5 at the output to 10.2 at the input, in three orange steps"
 figure = plot.waterfall(tr.ledger, title="hard-3 under LRP-0: the biases spoke against, so the sum grows")
-figure.axes[0].set_xlim(9, 10.3)  # show only the ends of the bars
+figure.axes[0].set(xlim=(9, 10.3), xlabel="relevance (the axis begins at 9: only the ends of the bars are shown)")
 figure
 
 # %% [markdown]

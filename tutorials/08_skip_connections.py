@@ -279,4 +279,4 @@ figure
 #
 # Otsuki et al. (2024, arXiv 2407.09115) compare splitting in proportion to magnitudes with splitting in halves.
 #
-# Next: a rule designed never to divide by anything small, skips excepted.
+# Next: a photograph, and networks that are three to four times as deep.

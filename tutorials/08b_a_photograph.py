@@ -267,4 +267,4 @@ assert all(shares["cifar-cnn", recipe][nose] == max(shares["cifar-cnn", recipe])
 # - Test it on the network. Here, a recipe with epsilon on top, gamma or alpha-beta in the middle and a box or flat at
 #   the pixels survived that on one network, and none survived it on all three.
 #
-# Next: a rule designed never to divide by anything small, skips excepted.
+# Next: a heartbeat.

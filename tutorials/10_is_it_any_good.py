@@ -157,7 +157,8 @@ for ax, name in zip(figure.subplots(1, 4, sharey=True), ["LRP-0", "epsilon-plus"
     ax.fill_between(
         both.morf.changed, both.morf.scores.mean(axis=0), both.lerf.scores.mean(axis=0), color="0.5", alpha=0.15
     )
-    ax.set(title=f"{name}: area {both.area.mean():.1f}", xlabel="share of pixels removed")
+    ax.set_title(f"{name}: area {both.area.mean():.1f}", fontsize=10)
+    ax.set_xlabel("share of pixels removed", fontsize=9)
     ax.spines[["top", "right"]].set_visible(False)
 figure.axes[0].set_ylabel("mean logit")
 figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2, fontsize=8)
