@@ -34,8 +34,9 @@ for name in expected:
 #
 # ## The ledger
 #
-# `lrpref.trace` returns the map together with everything that led to it. Part of that is a ledger: for every layer,
-# the relevance at its output, the relevance it passed on to its inputs, and what became of the difference.
+# In step 0 we kept account by hand. `lrpref.trace` does it for every network: it returns the map together with
+# everything that led to it. Part of that is a ledger: for every layer, the relevance at its output, the relevance it
+# passed on to its inputs, and what became of the difference.
 
 # %%
 x = lrpref.samples.load("hard-3")

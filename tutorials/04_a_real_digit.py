@@ -87,8 +87,11 @@ assert_allclose(slope, zero.sum(), rtol=1e-4)
 # ## A rule for each kind of layer
 #
 # The usual remedy is to use different rules at different depths (Montavon et al. 2019, LNCS 11700, sec. 10.3;
-# Kohlbrenner et al. 2020, arXiv 1910.09840). Such a list of rules is a *composite*. Look at it before you use it: the
-# table shows which rule every layer will get, and why, before anything runs.
+# Kohlbrenner et al. 2020, arXiv 1910.09840). Such a list of rules is a *composite*; step 0 called it a recipe. Look at
+# it before you use it: the table shows which rule every layer will get, and why, before anything runs.
+#
+# **Before you look at its maps:** the four and the nine share most of their strokes. Which strokes would *you* point at
+# to say "nine, not four"?
 
 # %%
 print(composites.EpsilonPlusFlat().assign(net))

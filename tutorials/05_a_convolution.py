@@ -1,8 +1,9 @@
 # %% [markdown]
 # # 5. Does a convolution need an LRP of its own?
 #
-# Steps 1 to 3 were about fully connected layers. Step 4 then walked through convolutions without a word. With kernels,
-# strides and padding, **how does relevance find its way back to the right pixel?**
+# Steps 0 to 3 were about fully connected layers: forward was `a @ w`, and backward `w @ s`. Step 4 then walked through
+# convolutions without a word. With kernels, strides and padding, **how does relevance find its way back to the right
+# pixel?**
 #
 # The answer is short: a convolution *is* a fully connected layer. Most of its weights are zero, and the others repeat.
 # To believe it, we write that layer down.

@@ -5,7 +5,8 @@
 # against LRP (by Nyiri and Gibaru 2025, arXiv 2501.14322, as the main drawback of its rules). A network has thousands
 # of units, and some of them are close to zero. **So is every map made of such explosions?**
 #
-# Let us look for one.
+# (In step 0, it is the quotient in `divide` that could be huge.) **Before you read on:** the network there is one of
+# ReLUs, and its maps were noisy. Do you expect quotients of a hundred? Of a million? Let us look for one.
 
 # %%
 # %matplotlib inline

@@ -100,7 +100,7 @@ plot.grid(x, shown, "vgg16: why a cat?", scale="each", overlay=True)
 for name, tr in traces.items():
     part = tr.relevance.sum() / tr.logits[0, CAT]
     taken = tr.ledger["bias"].sum() / tr.logits[0, CAT]
-    print(f"{name:26} pixels {part:7.1%}   biases {taken:7.1%}   residual {abs(tr.ledger.residual()).max():.0e}")
+    print(f"{name:26} pixels {part:7.1%}   biases {taken:7.1%}   residual {abs(tr.ledger.residual()).max():.1e}")
     assert abs(part) < 0.1
     assert taken > 0.9
 assert_allclose(traces["epsilon-plus-flat"].relevance.sum() / 3.7645, 0.074, atol=0.001)

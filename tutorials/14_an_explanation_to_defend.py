@@ -155,8 +155,8 @@ assert contrast[parts["lower left arc"]].sum() > 1
 #
 # > Under epsilon-plus, with BatchNorm folded, 65 % of the logit of 9.80 is attributed to pixels and 35 % to biases. The
 # > map is not explained by the picture alone (cosine 0.72) and changes when the network forgets (0.29). It attributes
-# > the lead of the three over the eight mainly to the arc at the lower right, and erasing that arc takes away 5.5 of the
-# > 6.7. For the arc at the lower left the map and the test disagree. One digit, one rule, one way of erasing.
+# > the lead of the three over the eight mainly to the arc at the lower right, and erasing that arc takes away 5.5 of
+# > the 6.7. For the arc at the lower left the map and the test disagree. One digit, one rule, one way of erasing.
 
 # %%
 print(f"{share['pixels']:.0%}, {share['bias']:.0%}, logit {logits[answer]:.2f}; cosines", end=" ")
@@ -194,5 +194,5 @@ assert scores["mean"]["epsilon-plus"] > 2 * scores["mean"]["sobel"]
 #   [docs/own-layer.md](../../docs/own-layer.md), [docs/testing.md](../../docs/testing.md).
 # - **Read the code**: [lrpref/README.md](../../lrpref/README.md) gives the order.
 # - **See what became of published claims**: [docs/papers.md](../../docs/papers.md).
-# - **Read the papers.** Bach et al. 2015 for the idea, Montavon et al. 2017 for an attempt to derive it, Montavon et al.
-#   2019 for the rules by layer, Adebayo et al. 2018 and Sixt et al. 2020 for doubts that have to be answered.
+# - **Read the papers.** Bach et al. 2015 for the idea, Montavon et al. 2017 for an attempt to derive it, Montavon et
+#   al. 2019 for the rules by layer, Adebayo et al. 2018 and Sixt et al. 2020 for doubts that have to be answered.
