@@ -139,7 +139,8 @@ for name, x in chains.items():
 # %% [markdown]
 # They are the same map. The rules are linear, so a constant that belongs to a whole layer passes through all layers
 # below and stands in front of the map in the end. **On a chain, everything that divides each layer by one constant is
-# one rule.** There the abstract determines the picture, and only its size is left open.
+# one rule.** If the numerator is the product $a_i w_{ij}$, as in LRP-0, and the divisor belongs to the layer, the
+# abstract determines the picture, and only its size is left open.
 #
 # ## One assumption is left
 #
@@ -222,7 +223,6 @@ assert 0.5 < sent["rescaled"] < 1.5
 # The same fading can be seen on a chain. It does no harm to the pattern there. The ledger has a column for what a rule
 # holds back, *factor*. Here is the reading with the number of inputs, on a digit:
 
-# %%
 # %%
 net = lrpref.load("mnist-cnn").astype(np.float64)
 x = lrpref.samples.load("digit-4").astype(np.float64)
