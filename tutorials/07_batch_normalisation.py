@@ -15,6 +15,7 @@ from fractions import Fraction
 
 import numpy as np
 import on_mnist  # tutorials/on_mnist.py: what was measured on the MNIST test set
+from matplotlib.figure import Figure
 from numpy.testing import assert_allclose, assert_array_equal
 
 import lrpref
@@ -69,6 +70,14 @@ for rule in (rules.Pass(), rules.Zero(), rules.Absolute()):
     print(f"as two layers, norm under {rule.name + ':':10}", *maps[rule.name])
     assert list(map(str, maps[rule.name])) == expected[rule.name]
 assert_array_equal(maps["zero"], as_one.relevance(a, R, rules.Zero())[0])
+
+# %% alt="Bands: through two layers under pass, 8/3 and 4/3 arrive at the inputs; through one neuron, 4 and 2"
+figure = Figure(figsize=(9.0, 2.6), layout="constrained")
+left, right = figure.subfigures(1, 2, width_ratios=[1.3, 1])
+names = [["input 1", "input 2"], ["neuron"], ["norm"]]
+plot.flow(maps["pass"][:, None], np.array([[4.0]]), names=names, title="two layers, norm under pass", figure=left)
+plot.flow(np.array([[4.0], [2.0]]), names=[names[0], ["one neuron"]], title="one neuron, LRP-0", figure=right)
+figure
 
 # %% [markdown]
 # Same function, same input, same output, and three different answers to "who deserves the 4?". The shift $b = -2$ is a
