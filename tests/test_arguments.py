@@ -37,6 +37,7 @@ IMAGES = np.linspace(0, 1, 18).reshape(1, 2, 3, 3)
 TWO = lrpref.Network([("sum", lrpref.Add(), ["a", "b"]), ("dense1", lrpref.Dense(W), "sum")], inputs=["a", "b"])
 ENDS = lrpref.Network([(name, lrpref.Dense(W), "input") for name in ("left", "right")], outputs=["left", "right"])
 TRACE = lrpref.trace(NET, X)
+OF_IMAGES = lrpref.trace(lrpref.Network.sequential(lrpref.ReLU()), IMAGES)
 PREPARED = lrpref.prepare(NET)
 
 
@@ -107,6 +108,7 @@ ACCEPTED: dict[str, set[str]] = {
     "batch or None": {"an empty array", "None"},
     "array or None": {"None"},
     "values": {"NaN", "infinities"},
+    "drawn": {"half precision"},
     "bound": POSITIVE | {"-1", "0", "one number as an array", "another shape"},
     "map": {"a function", "a class"},
     "map or None": {"a function", "a class", "None"},
@@ -268,6 +270,10 @@ KINDS: dict[str, str] = {
     "how": "choice",
     "signature": "text",
     "fused": "flag",
+    "overlay": "flag",
+    "figure": "object or None",
+    "trace": "object",
+    "messages": "drawn",
 }
 """The kind of a parameter by its name; `CALLS` overrides it where a name means something else."""
 
@@ -294,6 +300,10 @@ class Call:
 
 def _relevance(layer: lrpref.Layer) -> Callable[..., Any]:
     return lambda inputs, R, rule=ZERO: layer.relevance(inputs, R, rule)
+
+
+def _flow(messages: Any, names: Any = None, title: Any = "", figure: Any = None) -> Any:
+    return plot.flow(messages, names=names, title=title, figure=figure)
 
 
 def _forward(layer: lrpref.Layer, *more: np.ndarray) -> Callable[..., Any]:
@@ -479,6 +489,8 @@ CALLS: dict[str, Call] = {
     "plot.explanation": Call(plot.explanation, x=IMAGES, R=IMAGES),
     "plot.grid": Call(plot.grid, {"scale": "choice"}, x=IMAGES, maps={"a": IMAGES}),
     "plot.waterfall": Call(plot.waterfall, {"ledger": "object"}, ledger=TRACE.ledger),
+    "plot.layers": Call(plot.layers, {"nodes": "object or None"}, trace=OF_IMAGES),
+    "plot.flow": Call(_flow, messages=W),
     **{
         name: Call(getattr(rules, name))
         for name in rules.__all__

@@ -295,8 +295,8 @@ def test_maps_through_the_layers(trace: lrpref.Trace) -> None:
     ("nodes", "message"),
     [
         (["fc"], r"the relevance of fc is no picture \(N, C, H, W\): its shape is \(2, 3\)"),
-        (["cnv"], r"nodes must be names out of input, conv, relu, pool, flat, fc; got \['cnv'\]"),
-        ("conv", "nodes must be names out of input"),
+        (["cnv"], r"nodes must be a list of names out of input, conv, relu, pool, flat, fc; got \['cnv'\]"),
+        ("conv", "nodes must be a list of names out of input"),
         ([], "no node of this network holds a picture"),
     ],
 )
