@@ -346,12 +346,15 @@ def _matrix(messages: Any) -> np.ndarray:
     given = to_numpy(messages)
     if given.dtype.kind not in "fiuO" or (given.dtype == object and not all(isinstance(m, Real) for m in given.flat)):
         raise InputError(f"messages must be an array of real numbers, got {shown(messages)}")
-    matrix = given.astype(float)
-    if matrix.ndim != 2 or not matrix.size:
-        raise ShapeError(f"messages form a matrix (inputs, outputs), got {matrix.shape}; select one sample with [0]")
+    if given.ndim != 2 or not given.size:
+        raise ShapeError(f"messages form a matrix (inputs, outputs), got {given.shape}; select one sample with [0]")
+    try:
+        matrix: np.ndarray = given.astype(float)
+    except OverflowError as error:
+        raise InputError("the messages are too large for floats, so they cannot be drawn") from error
     if not np.isfinite(matrix).all():
         raise InputError("the messages hold NaN or infinities, which cannot be drawn")
-    return np.asarray(matrix)
+    return matrix
 
 
 def _check_messages(matrices: Sequence[np.ndarray]) -> None:
