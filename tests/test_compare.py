@@ -481,6 +481,7 @@ def test_every_convention_has_a_scene() -> None:
     assert list(SCENES) == [convention.name for convention in CONVENTIONS]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SCENES)
 def test_each_convention_is_named_and_no_other(name: str) -> None:
     found = diagnose(SCENES[name])

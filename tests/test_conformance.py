@@ -578,6 +578,7 @@ def script(monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
     return main
 
 
+@pytest.mark.slow
 def test_the_check_finds_what_was_edited_by_hand(
     script: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -595,6 +596,7 @@ def test_the_check_finds_what_was_edited_by_hand(
     assert not (tmp_path / "f" / "cases" / "more.json").exists()
 
 
+@pytest.mark.slow
 def test_the_check_asks_exact_arithmetic(
     script: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -18,6 +18,7 @@ import pytest
 from lrp_cases import __main__ as command
 from lrp_cases import reader, relations
 from numpy.testing import assert_allclose
+from test_cases import CASES
 
 import lrpref
 from lrpref import cli
@@ -31,7 +32,6 @@ KNOWN = ROOT / "cases" / "known"
 RECORDED = ROOT / "lrpref" / "conformance" / "adapters" / "recorded"
 PAGE = ROOT / "docs" / "take-part.md"
 TABLE = {case["id"]: case for case in lrp_cases.load()}
-CASES = {case.id: case for case in load_cases()}
 RELATIONS = [case for case in TABLE.values() if "questions" in case]
 PROFILES = lrp_cases.load_profiles()
 
