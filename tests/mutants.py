@@ -3168,6 +3168,66 @@ PYTEST_CASES = [
 ]
 
 
+JOINS = [
+    Mutant(
+        "the amplification at a join is its reciprocal",
+        "walk.py",
+        "divide(sent, received)",
+        "divide(received, sent)",
+        "tests/test_joins.py::test_the_figures_of_a_join_by_hand",
+        "a slip of the pen",
+    ),
+    Mutant(
+        "the cancellation at a join is what is left of the branches",
+        "walk.py",
+        "divide(apart - total, apart)",
+        "divide(total, apart)",
+        "tests/test_joins.py::test_the_figures_of_a_join_by_hand",
+        "a slip of the pen",
+    ),
+    Mutant(
+        "a preset does not pass on how joins are split",
+        "composites.py",
+        "joins = JOINS[joins](stabilizer)",
+        "joins = Epsilon(stabilizer)",
+        "tests/test_joins.py::test_a_preset_divides_at_joins_as_asked_and_changes_nothing_else[gamma-epsilon-plus]",
+        "zennit's Gamma on a Sum is epsilon",
+    ),
+    Mutant(
+        "a difference is no join to the presets",
+        "composites.py",
+        "pairs += [((Add, Subtract), joins)",
+        "pairs += [(Add, joins)",
+        "tests/test_joins.py::test_a_preset_divides_at_joins_as_asked_and_changes_nothing_else[gamma-epsilon-plus]",
+        "a slip of the pen",
+    ),
+    Mutant(
+        "a signature does not name the split",
+        "signatures.py",
+        "if selector == (Add, Subtract):",
+        "if selector == Add:",
+        "tests/test_joins.py::test_a_signature_names_the_split[gamma-epsilon-plus]",
+        "a slip of the pen",
+    ),
+    Mutant(
+        "generalised gamma favours the branches against the sum",
+        "rules.py",
+        "[xp.where(z >= 0, R, 0 * R), xp.where(z >= 0, 0 * R, R)]",
+        "[xp.where(z >= 0, 0 * R, R), xp.where(z >= 0, R, 0 * R)]",
+        "tests/test_joins.py::test_generalised_gamma_is_bounded[1]",
+        "a slip of the pen",
+    ),
+    Mutant(
+        "relevance passes the block, not the skip",
+        "differences/choices.py",
+        "any(_reads(case.net, block, skip) for skip in inputs)",
+        "any(_reads(case.net, skip, block) for skip in inputs)",
+        "tests/test_compare.py::test_relevance_through_the_block",
+        "a slip of the pen",
+    ),
+]
+
+
 MUTANTS = [
     *NOT_FINITE,
     *CORNERS,
@@ -3204,6 +3264,7 @@ MUTANTS = [
     *SIGNATURES,
     *PLACES,
     *PYTEST_CASES,
+    *JOINS,
 ]
 
 

@@ -169,6 +169,7 @@ EXECUTED = {
     "own-layer": ROOT / "docs" / "own-layer.md",
     "own-rule": ROOT / "docs" / "own-rule.md",
     "several": ROOT / "docs" / "several.md",
+    "skips": ROOT / "docs" / "skips.md",
     "signals": ROOT / "docs" / "signals.md",
     "signature": ROOT / "docs" / "signature.md",
     "testing": ROOT / "docs" / "testing.md",
