@@ -60,6 +60,10 @@ class Trace:
         Where the relevance went.
     rules : Assignment
         Node name -> rule; prints as a table.
+    net : Network
+        The network that was explained, without its head if the explanation started at the logits.
+    x : array, shape (N, ...), or tuple or dict of arrays
+        The batch, cast to the network's dtype.
     seed : str
         What it started with, as a signature writes it: an array is represented by its shape and a digest.
     node : str
@@ -72,6 +76,8 @@ class Trace:
     at: Mapping[str, Array]
     ledger: Ledger
     rules: Assignment
+    net: Network
+    x: Any
     seed: str = "logit"
     node: str = ""
 
@@ -199,7 +205,7 @@ def _walk_from(
     if problem is not None:
         warn(problem)
     relevance = net.as_given({name: at[name] for name in net.inputs}, x)
-    return Trace(relevance, logits, chosen, at, ledger, rules, seed_text(seeds))
+    return Trace(relevance, logits, chosen, at, ledger, rules, net, x, seed_text(seeds))
 
 
 def _check_rational(rules: Mapping[str, Rule], seeds: Iterable[object]) -> None:
@@ -257,8 +263,8 @@ def _at_join(branches: Sequence[Array], z: Array, R: Array, flow: Flow) -> dict[
     amplification = (sum |R_i|) / (sum |R_j|)          cancellation = 1 - (sum |z_j|) / (sum |a_i|)
     """
     received, total = sum_per_sample(abs(R)), sum_per_sample(abs(z))
-    sent = sum(sum_per_sample(abs(R_i)) for R_i in flow.inputs)
-    apart = sum(sum_per_sample(abs(a)) for a in branches)
+    sent = sum((sum_per_sample(abs(R_i)) for R_i in flow.inputs), start=0 * received)
+    apart = sum((sum_per_sample(abs(a)) for a in branches), start=0 * total)
     return {"amplification": divide(sent, received), "cancellation": divide(apart - total, apart)}
 
 

@@ -3228,6 +3228,66 @@ JOINS = [
 ]
 
 
+CONCEPTS = [
+    Mutant(
+        "a condition keeps the other channels",
+        "conditional.py",
+        "xp.where(kept, R, zeros_like(R))",
+        "xp.where(kept, zeros_like(R), R)",
+        "tests/test_concepts.py::test_several_channels_are_the_sum_of_each",
+        "a slip of the pen",
+    ),
+    Mutant(
+        "a condition keeps all channels",
+        "conditional.py",
+        "xp.where(kept, R, zeros_like(R))",
+        "R",
+        "tests/test_concepts.py::test_concepts_sum_to_the_whole[stem-zero]",
+        "a slip of the pen",
+    ),
+    Mutant(
+        "a contrast adds the logit of the rival",
+        "contrastive.py",
+        "xp.where(rival, -z, zeros_like(z))",
+        "xp.where(rival, z, zeros_like(z))",
+        "tests/test_concepts.py::test_a_contrast_by_hand[logits-1-4 -3 0]",
+        "a slip of the pen",
+    ),
+    Mutant(
+        "the rival may be the target",
+        "contrastive.py",
+        "xp.argmax(xp.where(others, z, least - 1), axis=1)",
+        "xp.argmax(z, axis=1)",
+        "tests/test_concepts.py::test_without_a_rival_the_largest_other_output_is_one",
+        "a slip of the pen",
+    ),
+    Mutant(
+        "CLRP gives every other class the whole of the target",
+        "contrastive.py",
+        "-z_t / count",
+        "-z_t",
+        "tests/test_concepts.py::test_a_contrast_by_hand[clrp-None-4 -2 -2]",
+        "a slip of the pen",
+    ),
+    Mutant(
+        "SGLRP without the minus sign",
+        "contrastive.py",
+        "-p_t * p)",
+        "p_t * p)",
+        "tests/test_concepts.py::test_sglrp_starts_with_the_gradient_of_the_softmax[numpy]",
+        "the program of SGLRP, which subtracts the map of the other classes afterwards",
+    ),
+    Mutant(
+        "the command line contrasts with nothing",
+        "cli/explain.py",
+        "return contrast(net, x, chosen.target, chosen.contrast, rule=rule)",
+        "return contrast(net, x, chosen.target, rule=rule)",
+        "tests/test_cli.py::test_contrast",
+        "a slip of the pen",
+    ),
+]
+
+
 MUTANTS = [
     *NOT_FINITE,
     *CORNERS,
@@ -3265,6 +3325,7 @@ MUTANTS = [
     *PLACES,
     *PYTEST_CASES,
     *JOINS,
+    *CONCEPTS,
 ]
 
 
