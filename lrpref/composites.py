@@ -16,7 +16,8 @@ anything runs:
 
 The presets have zennit's names and defaults (Anders et al. 2021, arXiv 2106.13200; the recommendations behind them:
 Montavon et al. 2019, LNCS 11700, sec. 10.3, and Kohlbrenner et al. 2020, arXiv 1910.09840). They give their rule for
-convolutions to every `layers.Convolution`, a convolution of your own included.
+convolutions to every `layers.Convolution`, a convolution of your own included. `joins=` chooses how they divide
+relevance between the branches of a join (docs/skips.md).
 """
 
 from __future__ import annotations
