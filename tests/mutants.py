@@ -3228,6 +3228,34 @@ JOINS = [
 ]
 
 
+SPLITS = [
+    Mutant(
+        "a branch of the other sign gets the weight of the sum's sign",
+        "fast/steps/joins.py",
+        "lane(xp.greater, a, 0, out=part)",
+        "lane(xp.less, a, 0, out=part)",
+        "tests/test_joins.py::test_a_sum_before_a_relu_has_a_step_of_its_own",
+        "a slip of the pen",
+    ),
+    Mutant(
+        "the denominator of a split counts one branch",
+        "fast/steps/joins.py",
+        "            for a in parts[1:]:\n                lane(a.clip, 0, xp.inf, out=part)",
+        "            for a in parts[:1]:\n                lane(a.clip, 0, xp.inf, out=part)",
+        "tests/test_joins.py::test_a_sum_before_a_relu_has_a_step_of_its_own",
+        "a slip of the pen",
+    ),
+    Mutant(
+        "a split without a stabilizer divides by zero",
+        "fast/build.py",
+        "if weights is not None and epsilon > 0:",
+        "if weights is not None:",
+        "tests/test_joins.py::test_a_sum_before_a_relu_has_a_step_of_its_own",
+        "a slip of the pen",
+    ),
+]
+
+
 CONCEPTS = [
     Mutant(
         "a condition keeps the other channels",
@@ -3325,6 +3353,7 @@ MUTANTS = [
     *PLACES,
     *PYTEST_CASES,
     *JOINS,
+    *SPLITS,
     *CONCEPTS,
 ]
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
 import lrpref
-from lrpref import Add, Conv2D, Dense, GlobalAvgPool2D, Network, ReLU, Subtract, composites, rules
+from lrpref import Add, Conv2D, Dense, GlobalAvgPool2D, Network, ReLU, Subtract, composites, rules, to_numpy
 from lrpref.composites import JOINS, PRESETS, Composite, resolve
 from lrpref.errors import UnknownNameError
 from lrpref.layers import LinearLayer
@@ -185,6 +185,36 @@ def test_prepared_networks_divide_alike(name: str, joins: str) -> None:
     rule = preset(name, joins=joins)
     plain = lrpref.explain(net, x, rule=rule, form="plain")
     assert_allclose(lrpref.explain(net, x, rule=rule), plain, rtol=1e-9, atol=1e-12 * abs(plain).max())
+
+
+def joined(branches: int) -> Network:
+    """A sum of convolutions with small whole weights, then a ReLU, then a convolution under z-plus.
+
+    Sums of zero, of zeros, and of both signs occur.
+    """
+    n = np.random.default_rng(branches).integers
+    nodes = [(f"branch{k}", Conv2D(n(-2, 3, (6, 2, 1, 1)).astype(float)), ["input"]) for k in range(branches)]
+    ends = [("relu", ReLU(), ["sum"]), ("conv", Conv2D(n(-2, 3, (3, 6, 1, 1)).astype(float)), ["relu"])]
+    return Network([*nodes, ("sum", Add(), [name for name, _, _ in nodes]), *ends])
+
+
+@pytest.mark.parametrize("branches", [2, 3])
+@pytest.mark.parametrize(
+    "rule",
+    [Gamma(1, True, 1e-6), Gamma(Fraction(1, 4), True, 0.5), Absolute(1e-6), Absolute(0.5), Gamma(1, True), Absolute()],
+    ids=str,
+)
+def test_a_sum_before_a_relu_has_a_step_of_its_own(rule: Rule, branches: int, backend: Any) -> None:
+    """It agrees with the plain walk wherever the values lie; without a stabilizer the plain code is used."""
+    net, x = joined(branches), np.random.default_rng(9).integers(-2, 3, (2, 2, 6, 6)).astype(float)
+    composite = Composite([(Add, rule), (Conv2D, rules.ZPlus(1e-6))])
+    z = net.activations(x)["sum"]
+    assert all(np.any(case) for case in (z == 0, z < 0, z > 0))
+    assert (lrpref.prepare(net, composite).forms["sum"] == "direct") == (rule.stabilizer > 0)
+    seed = np.random.default_rng(3).integers(-2, 3, net.forward(x).shape).astype(float)
+    plain = lrpref.trace(net, x, rule=composite, seed=seed).relevance
+    found = lrpref.explain(backend(net), backend(x), rule=composite, seed=backend(seed))
+    assert_allclose(to_numpy(found), plain, rtol=1e-9, atol=1e-12 * abs(plain).max())
 
 
 # ---- the ledger's figures ----------------------------------------------------------------------------------------
