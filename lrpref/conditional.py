@@ -22,12 +22,12 @@ from .walk import Trace, walk
 def condition(trace: Trace, node: str, channels: int | Sequence[int]) -> Trace:
     """Continue an explanation through some channels of a node only.
 
-    The relevance at the output of `node` is kept in `channels` and set to zero elsewhere. With c the channel of unit j,
+    With R_j the relevance of the node's outputs in `trace`, the walk continues from the node with
 
-        R_j = R_j where c is one of channels          R_j = 0 elsewhere
+        R'_j = R_j for j in one of the channels          R'_j = 0 for all others
 
-    and the walk continues from there, with the rules of `trace`. Relevance that bypasses the node is left out. The
-    result is a trace as well, so that conditions can be chained: a channel of an upper layer first, then one below it.
+    and the rules of `trace`. Relevance that bypasses the node is left out. The result is a trace as well, so that
+    conditions can be chained: a channel of an upper layer first, then one below it.
 
     Parameters
     ----------

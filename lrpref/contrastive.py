@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from .arithmetic import zeros_like
+from .arithmetic import ones_like, zeros_like
 from .backend import Array, array_namespace
 from .composites import Composite
 from .errors import InputError, ParameterError, ShapeError, TargetError, is_one_of, unknown
@@ -119,10 +119,11 @@ def _one_hot(z: Array, index: Any) -> Array:
 
 
 def _logits(start: Start, z: Array, explained: Array, others: Array) -> Array:
-    """z_t and -z_k; of several others, the largest."""
+    """z_t and -z_k; of several others, the first of the largest."""
     xp = array_namespace(z)
-    least = xp.min(z, axis=1, keepdims=True)
-    rival = _one_hot(z, xp.argmax(xp.where(others, z, least - 1), axis=1))
+    largest = xp.max(xp.where(others, z, xp.min(z, axis=1, keepdims=True)), axis=1, keepdims=True)
+    rivals = xp.where(others & (z == largest), ones_like(z), zeros_like(z))
+    rival = _one_hot(z, xp.argmax(rivals, axis=1))
     return xp.where(explained, z, xp.where(rival, -z, zeros_like(z)))
 
 
@@ -130,7 +131,7 @@ def _clrp(start: Start, z: Array, explained: Array, others: Array) -> Array:
     """z_t, and -z_t in equal parts."""
     xp = array_namespace(z)
     z_t = xp.sum(xp.where(explained, z, zeros_like(z)), axis=1, keepdims=True)
-    count = xp.sum(xp.where(others, zeros_like(z) + 1, zeros_like(z)), axis=1, keepdims=True)
+    count = xp.sum(xp.where(others, ones_like(z), zeros_like(z)), axis=1, keepdims=True)
     return xp.where(explained, z_t, xp.where(others, -z_t / count, zeros_like(z)))
 
 

@@ -3284,8 +3284,8 @@ CONCEPTS = [
     Mutant(
         "the rival may be the target",
         "contrastive.py",
-        "xp.argmax(xp.where(others, z, least - 1), axis=1)",
-        "xp.argmax(z, axis=1)",
+        "others & (z == largest)",
+        "z == largest",
         "tests/test_concepts.py::test_without_a_rival_the_largest_other_output_is_one",
         "a slip of the pen",
     ),

@@ -199,7 +199,7 @@ def test_the_contrast_of_logits_sums_to_their_difference() -> None:
 
 def test_without_a_rival_the_largest_other_output_is_one() -> None:
     """Also where the target is not the largest output, and where all others are negative."""
-    for z, t, k in (([4.0, 3.0, -1.0], 1, 0), ([-4.0, -3.0, -1.0], 2, 1), ([2.0, 2.0, 2.0], 0, 1)):
+    for z, t, k in (([4.0, 3.0, -1.0], 1, 0), ([-4.0, -3.0, -1.0], 2, 1), ([2e30, 2e30, 2e30], 0, 1)):
         net = Network.sequential(Dense(np.diag(z)))
         found = contrast(net, np.ones((1, 3)), t).at["dense1"][0]
         assert [found[t], found[k]] == [z[t], -z[k]]
