@@ -18,7 +18,7 @@ from lrpref.errors import UnknownNameError
 from lrpref.layers import LinearLayer
 from lrpref.rules import Absolute, Epsilon, Flat, Gamma, Rule, Zero
 
-GAMMAS = ["1/10", "1/4", "1", "3"]
+GAMMAS = ["1/4", "1", "3"]
 
 
 def exact(*values: str | int | Fraction) -> np.ndarray:
