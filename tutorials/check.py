@@ -1,0 +1,227 @@
+"""Exercises for every step of the tutorials.
+
+    python -m tutorials.check --list           the steps, the number of exercises, and the time they take
+    python -m tutorials.check 7 --list         the exercises of step 7
+    python -m tutorials.check 7 --start        write answers/07.py, a file to fill in; never overwrites one
+    python -m tutorials.check 7                grade it
+    python -m tutorials.check 7 --hint 2       a hint for the second exercise; --hint 2 2 is the next one
+    python -m tutorials.check                  grade all files of answers
+
+Run it from the root of a clone. `--answers FOLDER` reads and writes another folder, such as that of one student. The
+exit code is 0 if every answer is right, and 1 otherwise. Solutions are in tutorials/solutions/.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import textwrap
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from lrpref._support.files import write_text
+
+from .exercises import Step, steps
+from .exercises.exercise import Exercise, grade
+
+ANSWERS = Path("answers")
+WIDTH = 100
+HEADER = '''"""Answers to step {short}: {question}
+
+Grade them, from the root of the clone:   python -m tutorials.check {short}
+A hint for the first exercise:            python -m tutorials.check {short} --hint 1
+
+Numbers are exact: write Fraction(1, 3) or "1/3".
+"""
+
+from fractions import Fraction
+
+import numpy as np
+
+import lrpref
+from lrpref import rules
+'''
+
+
+class UsageError(Exception):
+    """A request that cannot be served, with a message for the person who made it."""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Grade answers, or list, start, or give a hint."""
+    parser = argparse.ArgumentParser(
+        prog="python -m tutorials.check", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("steps", nargs="*", metavar="STEP", help="numbers of steps, such as 7 (default: all)")
+    parser.add_argument("--list", action="store_true", help="list the steps, or the exercises of a step")
+    parser.add_argument("--start", action="store_true", help="write a file to fill in")
+    parser.add_argument("--hint", nargs="+", type=int, metavar=("EXERCISE", "WHICH"), help="print a hint")
+    parser.add_argument("--answers", type=Path, default=ANSWERS, help="the folder of the answers (default: answers)")
+    chosen = parser.parse_args(arguments)
+    try:
+        return run(chosen)
+    except UsageError as error:
+        print(error, file=sys.stderr)
+        return 2
+
+
+def run(chosen: argparse.Namespace) -> int:
+    """Do what was asked."""
+    known = steps()
+    wanted = [find(known, text) for text in chosen.steps]
+    if chosen.list:
+        print("\n\n".join(map(listed, wanted)) if wanted else overview(known))
+        return 0
+    if chosen.hint:
+        print(hint(only(wanted, "--hint"), *chosen.hint))
+        return 0
+    if chosen.start:
+        print(*(start(step, chosen.answers) for step in wanted or [only(wanted, "--start")]), sep="\n")
+        return 0
+    begun = wanted or [step for step in known if answers_of(step, chosen.answers).exists()]
+    if not begun:
+        raise UsageError(f"There are no answers in {chosen.answers}/ yet. Begin: python -m tutorials.check 1 --start")
+    right = [graded(step, chosen.answers) for step in begun]
+    return 0 if all(right) else 1
+
+
+def find(known: list[Step], text: str) -> Step:
+    """The step of this number, with or without its leading zero."""
+    for step in known:
+        if text in (step.number, step.short, step.stem):
+            return step
+    raise UsageError(f"No step {text} has exercises. The steps are {', '.join(step.short for step in known)}.")
+
+
+def only(wanted: list[Step], option: str) -> Step:
+    """The single step that an option needs."""
+    if len(wanted) != 1:
+        raise UsageError(f"{option} needs one step: python -m tutorials.check 7 {option}{' 2' * (option == '--hint')}")
+    return wanted[0]
+
+
+def answers_of(step: Step, folder: Path) -> Path:
+    """The learner's file for a step."""
+    return folder / f"{step.number}.py"
+
+
+# ---- what is printed -------------------------------------------------------------------------------------------
+
+
+def overview(known: list[Step]) -> str:
+    """All steps, in a table."""
+    lines = [f"{step.short:>3}  {step.question:62} {len(step.exercises)}  {step.minutes:3} min" for step in known]
+    total, minutes = sum(len(step.exercises) for step in known), sum(step.minutes for step in known)
+    return "\n".join([*lines, f"{total} exercises, about {minutes / 60:.0f} hours. Begin: --start with a step."])
+
+
+def listed(step: Step) -> str:
+    """The exercises of a step."""
+    lines = [heading(step)]
+    for number, each in enumerate(step.exercises, start=1):
+        lines.append(f"  {number}  {each.title:58} {each.kind:8} {each.minutes:3} min  {len(each.hints)} hints")
+    return "\n".join(lines)
+
+
+def heading(step: Step) -> str:
+    """The title of a step."""
+    return f"Step {step.short}. {step.question}"
+
+
+def hint(step: Step, number: int, which: int = 1, *rest: int) -> str:
+    """The hint of this number for an exercise."""
+    if rest or not 1 <= number <= len(step.exercises):
+        raise UsageError(f"Step {step.short} has the exercises 1 to {len(step.exercises)}.")
+    hints = step.exercises[number - 1].hints
+    if not 1 <= which <= len(hints):
+        raise UsageError(f"Exercise {number} has the hints 1 to {len(hints)}.")
+    more = f"\nThere is another one: --hint {number} {which + 1}" if which < len(hints) else ""
+    return wrapped(hints[which - 1], "") + more
+
+
+def wrapped(text: str, indent: str) -> str:
+    """Text in lines, paragraphs and indented blocks kept."""
+    parts = []
+    for part in text.split("\n\n"):
+        as_is = any(line.startswith(" ") for line in part.splitlines())
+        lines = part.splitlines() if as_is else textwrap.wrap(" ".join(part.split()), WIDTH - len(indent))
+        parts.append("\n".join(f"{indent}{line}".rstrip() for line in lines))
+    return f"\n{indent.rstrip()}\n".join(parts)
+
+
+# ---- the learner's file ----------------------------------------------------------------------------------------
+
+
+def start(step: Step, folder: Path) -> str:
+    """Write the file to fill in, unless there is one."""
+    path = answers_of(step, folder)
+    if path.exists():
+        raise UsageError(f"{path} exists, and is yours: it is not overwritten. Rename it to begin again.")
+    folder.mkdir(parents=True, exist_ok=True)
+    write_text(path, template(step))
+    return f"{path}: {len(step.exercises)} exercises, about {step.minutes} minutes. Fill it in, then run\n" + (
+        f"python -m tutorials.check {step.short}"
+    )
+
+
+def template(step: Step) -> str:
+    """The file to fill in: for each exercise its task, as a comment, and where the answer goes."""
+    parts = [HEADER.format(short=step.short, question=step.question)]
+    for number, each in enumerate(step.exercises, start=1):
+        title = f"# {number}. {each.title} ({each.kind}, {each.minutes} minutes)"
+        space = "\n" if each.start.startswith(("def", "class", "@", "import", "from")) else ""
+        parts.append(f"{title}\n#\n{wrapped(each.task, '# ')}\n{space}{each.start}\n")
+    return "\n\n".join(parts)
+
+
+def answers(path: Path) -> dict[str, Any]:
+    """Run a file of answers, and return what it defines."""
+    if not path.exists():
+        raise UsageError(f"There is no {path} yet: python -m tutorials.check {path.stem.lstrip('0') or 0} --start")
+    module = ModuleType(f"answers_{path.stem}")
+    module.__file__ = str(path)
+    sys.modules[module.__name__] = module  # dataclasses look their module up
+    try:
+        exec(compile(path.read_text(encoding="utf-8"), str(path), "exec"), vars(module))
+    except Exception as error:  # the learner's code may raise anything
+        line = getattr(error, "lineno", None) or _line(error, path)
+        raise UsageError(f"{path}, line {line}: {type(error).__name__}: {error}") from error
+    return vars(module)
+
+
+def _line(error: BaseException, path: Path) -> int | None:
+    """The last line of the file that an error passed through."""
+    trace, line = error.__traceback__, None
+    while trace:
+        line = trace.tb_lineno if trace.tb_frame.f_code.co_filename == str(path) else line
+        trace = trace.tb_next
+    return line
+
+
+def graded(step: Step, folder: Path) -> bool:
+    """Grade a file of answers, print the result, and return whether every answer is right."""
+    given = answers(answers_of(step, folder))
+    print(f"{heading(step)}  ({answers_of(step, folder)})")
+    grades = [(each, grade(each, given.get(each.name))) for each in step.exercises]
+    for number, (each, found) in enumerate(grades, start=1):
+        print(f"  {number}  {each.title:58} {found.verdict}")
+        if found.message:
+            print(wrapped(found.message, "     "))
+    right = [found.verdict for _, found in grades].count("right")
+    print(
+        f"{right} of {len(grades)} right." + _next(step, [each for each, found in grades if found.verdict != "right"])
+    )
+    return right == len(grades)
+
+
+def _next(step: Step, left: list[Exercise]) -> str:
+    """What to do next."""
+    if not left:
+        return f" Compare with tutorials/solutions/{step.stem}.py."
+    number = step.exercises.index(left[0]) + 1
+    return f" A hint: python -m tutorials.check {step.short} --hint {number}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

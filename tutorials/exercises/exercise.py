@@ -1,0 +1,103 @@
+"""What an exercise is, and how an answer to it is graded."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import Any
+
+KINDS = ("predict", "compute", "find", "write", "repair", "explain", "prove")
+"""What an exercise asks for. The answer to *predict* comes before any computation, that of *prove* covers all cases."""
+
+
+class Refused(Exception):
+    """An answer that is not right. The message says what the answer implies, and does not give the solution away."""
+
+
+class NotAnswered(NotImplementedError):
+    """An answer, or a part of one, that still is as `--start` wrote it."""
+
+
+@dataclass(frozen=True)
+class Exercise:
+    """One exercise.
+
+    Parameters
+    ----------
+    name : str
+        The name of the answer in the learner's file.
+    title, task : str
+        A line, and what is asked.
+    kind : str
+        One of KINDS.
+    minutes : int
+        How long it takes a reader of the step.
+    start : str
+        What the learner's file holds at first.
+    hints : tuple of str
+        From a nudge to almost the solution.
+    check : callable
+        Takes the answer; raises Refused if it is not right.
+    needs : str, default ""
+        An optional library that the check needs; the extra "testing" installs it.
+    """
+
+    name: str
+    title: str
+    task: str
+    kind: str
+    minutes: int
+    start: str
+    hints: tuple[str, ...]
+    check: Callable[[Any], None]
+    needs: str = ""
+
+
+def exercise(
+    kind: str, minutes: int, *hints: str, start: str = "", needs: str = ""
+) -> Callable[[Callable[[Any], None]], Exercise]:
+    """Make an exercise of a function that checks its answer; the name and the docstring are the function's.
+
+    Without `start`, the answer is a value, and the learner's file begins with `NAME = None`.
+    """
+    if kind not in KINDS:
+        raise ValueError(f"kind must be one of {', '.join(KINDS)}, got {kind!r}")
+
+    def made(check: Callable[[Any], None]) -> Exercise:
+        title, _, task = inspect.cleandoc(check.__doc__ or "").partition("\n")
+        name = check.__name__
+        first = inspect.cleandoc(start) if start else f"{name} = None"
+        return Exercise(name, title.rstrip("."), task.strip(), kind, minutes, first, hints, check, needs)
+
+    return made
+
+
+@dataclass(frozen=True)
+class Grade:
+    """What became of an answer: "right", "not yet", "not answered" or "not checked", and a message."""
+
+    verdict: str
+    message: str = ""
+
+
+def grade(exercise: Exercise, answer: Any) -> Grade:
+    """Check an answer. Whatever it raises is the answer's, and is reported."""
+    if answer is None or answer is ...:
+        return Grade("not answered")
+    if exercise.needs and find_spec(exercise.needs) is None:
+        install = 'python3 -m pip --python .venv/bin/python install -e ".[testing]"'
+        return Grade("not checked", f"This check needs {exercise.needs}: {install}")
+    try:
+        exercise.check(answer)
+    except NotImplementedError as error:
+        if isinstance(error, NotAnswered) and callable(answer):
+            return Grade("not yet", "Your function returns None, or something that contains None.")
+        return Grade("not answered")
+    except Refused as refusal:
+        return Grade("not yet", str(refusal))
+    except Exception as error:  # of the learner's own code
+        what = "Your code raises" if callable(answer) else "This answer cannot be read:"
+        return Grade("not yet", f"{what} {type(error).__name__}: {error}")
+    return Grade("right")

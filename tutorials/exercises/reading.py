@@ -1,0 +1,92 @@
+"""Read what a learner gave: fractions, lists of them, choices, arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from .exercise import NotAnswered, Refused
+
+
+def demand(condition: object, message: str) -> None:
+    """Refuse the answer, with this message, unless the condition holds."""
+    if not condition:
+        raise Refused(message)
+
+
+def fraction(value: Any, what: str = "the answer") -> Fraction:
+    """An exact number: an int, a Fraction, or text such as "3/4". A float counts if it is exact, as 0.25 is."""
+    if value is None or value is ...:
+        raise NotAnswered
+    if isinstance(value, float | np.floating):
+        exact = Fraction(float(value)) if np.isfinite(value) else None
+        near = exact is not None and exact == exact.limit_denominator(1024)
+        demand(near, f"{what}: {value} is rounded. Give the fraction itself, such as Fraction(1, 3) or '1/3'.")
+    try:
+        return Fraction(int(value)) if isinstance(value, np.integer) else Fraction(value)
+    except (TypeError, ValueError, ZeroDivisionError):
+        raise Refused(f"{what} must be a number such as Fraction(1, 3), 2 or '1/3', got {value!r}.") from None
+
+
+def fractions(values: Any, shape: Sequence[int] | int, what: str = "the answer") -> np.ndarray:
+    """An array of fractions of this shape, from nested lists or an array."""
+    if values is None or values is ...:
+        raise NotAnswered
+    shape = (shape,) if isinstance(shape, int) else tuple(shape)
+    try:
+        given = np.array(values, dtype=object)
+    except ValueError:
+        given = np.array(None)
+    sizes = " by ".join(map(str, shape))
+    demand(given.shape == shape, f"{what} must be a list of {sizes} numbers, got {values!r}.")
+    found = np.empty(shape, dtype=object)
+    for place, value in np.ndenumerate(given):
+        found[place] = fraction(value, what)
+    return found
+
+
+def entries(values: Any, names: Iterable[str], what: str = "the answer") -> Mapping[str, Any]:
+    """A dictionary with exactly these names."""
+    wanted = list(names)
+    given = isinstance(values, Mapping) and set(values) == set(wanted)
+    demand(given, f"{what} must be a dictionary with the entries {', '.join(wanted)}.")
+    if any(value is None for value in values.values()):
+        raise NotAnswered
+    return values
+
+
+def choices(values: Any, among: Iterable[str], what: str = "the answer") -> set[str]:
+    """A set of names, given as a set, a list or a single text."""
+    allowed = list(among)
+    given = {values} if isinstance(values, str) else set(values)
+    unknown = sorted(str(each) for each in given - set(allowed))
+    demand(not unknown, f"{what}: {', '.join(unknown)} is not among {', '.join(allowed)}.")
+    return given
+
+
+def array(values: Any, shape: Sequence[int], what: str = "the answer") -> np.ndarray:
+    """A finite array of floats of this shape."""
+    if values is None or values is ...:
+        raise NotAnswered
+    try:
+        found = np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise Refused(f"{what} must be an array of numbers, got {type(values).__name__}.") from None
+    demand(found.shape == tuple(shape), f"{what} must have the shape {tuple(shape)}, got {found.shape}.")
+    demand(np.isfinite(found).all(), f"{what} contains NaN or infinity: somewhere it divides by zero.")
+    return found
+
+
+def exact(values: Any) -> np.ndarray:
+    """An array of fractions from our own numbers."""
+    return np.vectorize(Fraction, otypes=[object])(np.array(values, dtype=object))
+
+
+def shown(values: Any) -> str:
+    """Numbers for a message: "(1/2, -3)"."""
+    flat = np.ravel(np.array(values, dtype=object))
+    texts = [f"{value:.3g}" if isinstance(value, float) else str(value) for value in flat.tolist()]
+    return texts[0] if np.ndim(values) == 0 else f"({', '.join(texts)})"
