@@ -23,9 +23,8 @@ from typing import Any
 from lrpref._support.files import write_text
 
 from .exercises import Step, steps
-from .exercises.exercise import Exercise, grade
+from .exercises.exercise import ANSWERS, Exercise, grade, line_of
 
-ANSWERS = Path("answers")
 WIDTH = 100
 HEADER = '''"""Answers to step {short}: {question}
 
@@ -57,7 +56,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--list", action="store_true", help="list the steps, or the exercises of a step")
     parser.add_argument("--start", action="store_true", help="write a file to fill in")
     parser.add_argument("--hint", nargs="+", type=int, metavar=("EXERCISE", "WHICH"), help="print a hint")
-    parser.add_argument("--answers", type=Path, default=ANSWERS, help="the folder of the answers (default: answers)")
+    parser.add_argument(
+        "--answers", type=Path, default=Path("answers"), help="the folder of the answers (default: answers)"
+    )
     chosen = parser.parse_args(arguments)
     try:
         return run(chosen)
@@ -120,7 +121,7 @@ def listed(step: Step) -> str:
     """The exercises of a step."""
     lines = [heading(step)]
     for number, each in enumerate(step.exercises, start=1):
-        lines.append(f"  {number}  {each.title:58} {each.kind:8} {each.minutes:3} min  {len(each.hints)} hints")
+        lines.append(f"  {number}  {each.title:58} {each.kind:8} {each.minutes:3} min")
     return "\n".join(lines)
 
 
@@ -179,24 +180,14 @@ def answers(path: Path) -> dict[str, Any]:
     """Run a file of answers, and return what it defines."""
     if not path.exists():
         raise UsageError(f"There is no {path} yet: python -m tutorials.check {path.stem.lstrip('0') or 0} --start")
-    module = ModuleType(f"answers_{path.stem}")
+    module = ModuleType(f"{ANSWERS}{path.stem}")
     module.__file__ = str(path)
     sys.modules[module.__name__] = module  # dataclasses look their module up
     try:
         exec(compile(path.read_text(encoding="utf-8"), str(path), "exec"), vars(module))
     except Exception as error:  # the learner's code may raise anything
-        line = getattr(error, "lineno", None) or _line(error, path)
-        raise UsageError(f"{path}, line {line}: {type(error).__name__}: {error}") from error
+        raise UsageError(f"{path}, line {line_of(error)}: {type(error).__name__}: {error}") from error
     return vars(module)
-
-
-def _line(error: BaseException, path: Path) -> int | None:
-    """The last line of the file that an error passed through."""
-    trace, line = error.__traceback__, None
-    while trace:
-        line = trace.tb_lineno if trace.tb_frame.f_code.co_filename == str(path) else line
-        trace = trace.tb_next
-    return line
 
 
 def graded(step: Step, folder: Path) -> bool:

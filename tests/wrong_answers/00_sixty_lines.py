@@ -41,6 +41,11 @@ def gradient(weights, biases, x):
     return np.divide(R, x, out=np.zeros_like(x), where=x != 0)
 
 
+def magnitudes(weights, biases, x):
+    *below, top = forward(weights, biases, x)
+    return abs(backward(weights, biases, below, np.where(np.arange(len(top)) == top.argmax(), top, 0)))
+
+
 def divides_by_zero(weights, biases, x):
     return np.full_like(x, np.nan)
 
@@ -65,6 +70,7 @@ WRONG = {
         (all_outputs, "all outputs at once"),
         (without_biases, "biases out of z"),
         (gradient, "the gradient"),
+        (magnitudes, "where LRP-0 gives"),
         (divides_by_zero, "divides by zero"),
         (shape_of_the_top, "must have the shape"),
     ],

@@ -21,6 +21,7 @@ WRONG = {
         ({"a": [1, 1], "w": [1, 1], "roots": [[3, -3], [2, -2]]}, "positive only"),
         ({"a": [2, 2], "w": [1, 1], "roots": [[0, 0], [1, -1]]}, "Neither blames"),
         ({"a": [1, 1], "w": [1, -1], "roots": [[0, 0], [1, 1]]}, "it must be positive"),
+        ([[0, 0], [2, -2]], "Give a, w and roots"),
     ],
     "plus_root": [
         (by_w, "that is w-square"),
@@ -33,5 +34,6 @@ WRONG = {
         (([2, 1], [1, 1]), "is not a picture itself"),
         (([0, 1], [1, -2]), "must be positive"),
         ((["1/2", "1/2"], [1, -1]), "must be positive"),
+        ([0, 1, 2], "Give a pair"),
     ],
 }

@@ -20,6 +20,7 @@ WRONG = {
         ({"epsilon": "23/100", "taken": "2/25"}, "is what the inputs get"),
         ({"epsilon": "23/100", "taken": "23/50"}, "is the amount"),
         ({"epsilon": "23/100", "taken": "23/100"}, "cannot be right"),
+        ({"epsilon": "-23/100", "taken": "23/25"}, "must be positive"),
         ({"epsilon": 0.23, "taken": 0.92}, "is rounded"),
     ],
     "good_epsilon": [

@@ -39,5 +39,6 @@ WRONG = {
         ((2, -5, [[1, 0], [0, 0]]), "whatever b is"),
         ((-1, 0, [[1, 1], [1, 1]]), "All pixels are equal"),
         ((-1, 0, [1, 0, 0, 0]), "2 by 2 numbers"),
+        ([[1, 0], [0, 0]], "Give w, b and a picture"),
     ],
 }

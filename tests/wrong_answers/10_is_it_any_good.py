@@ -47,5 +47,6 @@ WRONG = {
         (lambda picture: 1 - picture, "Your map has an area of -"),
         (lambda picture: np.random.default_rng(0).random((28, 28)), "LRP-0 has"),
         (lambda picture: picture.sum(), "must have the shape"),
+        (lambda picture: "the ink", "must be an array of numbers, got str"),
     ],
 }

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lrpref import Dense
-from lrpref.rules import Ratio, Rule, Term, identity, negative, positive
+from lrpref.rules import Ratio, Rule, Term, ZPlus, identity, negative, positive
 
 
 def doubled(layer):
@@ -69,6 +69,7 @@ WRONG = {
         (of_terms(Term(positive, positive, positive), Term(negative, negative, positive)), "the bias 1"),
         (OneForAll, "A counterexample"),
         (of_terms(Term(identity, positive, positive), nonnegative=True), "It should hold for every input"),
+        (ZPlus, "the library's own class"),
         (dict, "derived from lrpref.rules.Rule"),
     ],
 }

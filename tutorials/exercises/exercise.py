@@ -12,6 +12,10 @@ KINDS = ("predict", "compute", "find", "write", "repair", "explain", "prove")
 """What an exercise asks for. The answer to *predict* comes before any computation, that of *prove* covers all cases."""
 
 
+ANSWERS = "answers_"
+"""What the name of a module begins with that holds a learner's answers."""
+
+
 class Refused(Exception):
     """An answer that is not right. The message says what the answer implies, and does not give the solution away."""
 
@@ -98,6 +102,17 @@ def grade(exercise: Exercise, answer: Any) -> Grade:
     except Refused as refusal:
         return Grade("not yet", str(refusal))
     except Exception as error:  # of the learner's own code
-        what = "Your code raises" if callable(answer) else "This answer cannot be read:"
+        line = line_of(error)
+        what = f"Line {line} of your code raises" if line else "This answer cannot be read:"
         return Grade("not yet", f"{what} {type(error).__name__}: {error}")
     return Grade("right")
+
+
+def line_of(error: BaseException) -> int | None:
+    """The line of the learner's file that an error came from; None if it came from elsewhere."""
+    trace, line = error.__traceback__, getattr(error, "lineno", None)  # which a SyntaxError has
+    while trace:
+        if str(trace.tb_frame.f_globals.get("__name__")).startswith(ANSWERS):
+            line = trace.tb_lineno
+        trace = trace.tb_next
+    return line
