@@ -218,8 +218,10 @@ def test_what_cannot_be_served(arguments: list[str], message: str, capsys: pytes
 
 
 def test_a_check_that_needs_a_missing_library_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    each = next(each for each in exercises.load("11_a_law").exercises if each.needs)
-    monkeypatch.setattr("tutorials.exercises.exercise.find_spec", lambda name: None)
+    each = exercises.load("11_a_law").exercises[3]
+    monkeypatch.setattr(reading, "find_spec", lambda name: None)
+    wrong, _ = names_of("tests/wrong_answers", "11_a_law")["WRONG"][each.name][0]
+    assert grade(each, wrong).verdict == "not yet"
     found = grade(each, names_of("tutorials/solutions", "11_a_law")[each.name])
     assert found.verdict == "not checked"
     assert 'needs hypothesis: python3 -m pip --python .venv/bin/python install -e ".[testing]"' in found.message

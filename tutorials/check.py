@@ -8,7 +8,7 @@
     python -m tutorials.check                  grade all files of answers
 
 Run it from the root of a clone. `--answers FOLDER` reads and writes another folder, such as that of one student. The
-exit code is 0 if every answer is right, and 1 otherwise. Solutions are in tutorials/solutions/.
+exit code is 0 if every answer is right, 1 if not, and 2 if a file cannot be run. Solutions are in tutorials/solutions/.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from typing import Any
 from lrpref._support.files import write_text
 
 from .exercises import Step, steps
-from .exercises.exercise import ANSWERS, Exercise, grade, line_of
+from .exercises.exercise import ANSWERS, grade, line_of
 
 WIDTH = 100
 HEADER = '''"""Answers to step {short}: {question}
@@ -83,8 +83,7 @@ def run(chosen: argparse.Namespace) -> int:
     begun = wanted or [step for step in known if answers_of(step, chosen.answers).exists()]
     if not begun:
         raise UsageError(f"There are no answers in {chosen.answers}/ yet. Begin: python -m tutorials.check 1 --start")
-    right = [graded(step, chosen.answers) for step in begun]
-    return 0 if all(right) else 1
+    return max(graded(step, chosen.answers) for step in begun)
 
 
 def find(known: list[Step], text: str) -> Step:
@@ -146,7 +145,8 @@ def wrapped(text: str, indent: str) -> str:
     parts = []
     for part in text.split("\n\n"):
         as_is = any(line.startswith(" ") for line in part.splitlines())
-        lines = part.splitlines() if as_is else textwrap.wrap(" ".join(part.split()), WIDTH - len(indent))
+        prose = textwrap.wrap(" ".join(part.split()), WIDTH - len(indent), break_on_hyphens=False)
+        lines = part.splitlines() if as_is else prose
         parts.append("\n".join(f"{indent}{line}".rstrip() for line in lines))
     return f"\n{indent.rstrip()}\n".join(parts)
 
@@ -177,7 +177,7 @@ def template(step: Step) -> str:
 
 
 def answers(path: Path) -> dict[str, Any]:
-    """Run a file of answers, and return what it defines."""
+    """Run a file of answers, and return what it defines. UsageError says why it cannot be run, and in which line."""
     if not path.exists():
         raise UsageError(f"There is no {path} yet: python -m tutorials.check {path.stem.lstrip('0') or 0} --start")
     module = ModuleType(f"{ANSWERS}{path.stem}")
@@ -190,28 +190,32 @@ def answers(path: Path) -> dict[str, Any]:
     return vars(module)
 
 
-def graded(step: Step, folder: Path) -> bool:
-    """Grade a file of answers, print the result, and return whether every answer is right."""
-    given = answers(answers_of(step, folder))
-    print(f"{heading(step)}  ({answers_of(step, folder)})")
+def graded(step: Step, folder: Path) -> int:
+    """Grade a file of answers and print the result: 0 if every answer is right, 1 if not, 2 if it cannot be run."""
+    path = answers_of(step, folder)
+    print(f"{heading(step)}  ({path})")
+    try:
+        given = answers(path)
+    except UsageError as error:
+        print(error, file=sys.stderr)
+        return 2
     grades = [(each, grade(each, given.get(each.name))) for each in step.exercises]
     for number, (each, found) in enumerate(grades, start=1):
         print(f"  {number}  {each.title:58} {found.verdict}")
         if found.message:
             print(wrapped(found.message, "     "))
-    right = [found.verdict for _, found in grades].count("right")
-    print(
-        f"{right} of {len(grades)} right." + _next(step, [each for each, found in grades if found.verdict != "right"])
-    )
-    return right == len(grades)
+    verdicts = [found.verdict for _, found in grades]
+    right = verdicts.count("right")
+    print(f"{right} of {len(grades)} right. {advice(step, verdicts)}\n")
+    return 0 if right == len(grades) else 1
 
 
-def _next(step: Step, left: list[Exercise]) -> str:
+def advice(step: Step, verdicts: list[str]) -> str:
     """What to do next."""
-    if not left:
-        return f" Compare with tutorials/solutions/{step.stem}.py."
-    number = step.exercises.index(left[0]) + 1
-    return f" A hint: python -m tutorials.check {step.short} --hint {number}"
+    for verdict in ("not yet", "not answered"):
+        if verdict in verdicts:
+            return f"A hint: python -m tutorials.check {step.short} --hint {verdicts.index(verdict) + 1}"
+    return f"Compare with tutorials/solutions/{step.stem}.py."
 
 
 if __name__ == "__main__":

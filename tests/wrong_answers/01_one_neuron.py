@@ -18,7 +18,7 @@ def sign(z):
 WRONG = {
     "signs": [
         ("+-+", "signs of the contributions"),
-        ("++-", "in the direction"),
+        ("++-", "Which of the three"),
         ("-0-", "needs a contribution of 0"),
         (1, 'such as "++-"'),
     ],
@@ -26,7 +26,7 @@ WRONG = {
         ({"inputs": [3, -2], "bias": 1, "stabilizer": 0}, "what LRP-0 gives"),
         ({"inputs": [4, Fraction(-8, 3)], "bias": 0, "stabilizer": Fraction(2, 3)}, "your z is 1"),
         ({"inputs": ["12/5", "-8/5"], "bias": "4/5", "stabilizer": "1/2"}, "sum to 21/10"),
-        ({"inputs": ["12/5", "-8/5"], "bias": "2/5", "stabilizer": "4/5"}, "not divided rightly"),
+        ({"inputs": ["12/5", "-8/5"], "bias": "2/5", "stabilizer": "4/5"}, "would belong to a part of 1/2"),
         ({"inputs": ["8/5", "-8/5"], "bias": "8/5", "stabilizer": "2/5"}, "The books close, but"),
         ({"inputs": [2.4, -1.6], "bias": 0.8, "stabilizer": 0.4}, "is rounded"),
     ],

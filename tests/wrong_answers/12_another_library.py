@@ -4,9 +4,9 @@ RIGHT = {"A": "sign", "B": "bias", "C": "gradient", "D": "rescaled", "E": "none"
 
 WRONG = {
     "suspects": [
-        (RIGHT | {"A": "bias"}, "with the mistake bias answers (-12/5, 24/5)"),
+        (RIGHT | {"A": "bias"}, 'with the mistake "bias" answers (-12/5, 24/5)'),
         (RIGHT | {"D": "none"}, "without a mistake answers (-4, 8)"),
-        (RIGHT | {"C": "rescaled"}, "with the mistake rescaled answers"),
+        (RIGHT | {"C": "rescaled"}, 'with the mistake "rescaled" answers'),
         (RIGHT | {"B": "epsilon"}, "is not among"),
         ({"A": "sign"}, "A, B, C, D, E"),
     ],

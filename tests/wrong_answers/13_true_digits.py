@@ -14,7 +14,7 @@ WRONG = {
         (7.2, "nothing would be lost"),
         (5.2, "You expect to lose 2"),
         (0.5, "You expect to lose 6.7"),
-        (-1, "Fewer than none"),
+        (-1, "cannot be negative"),
     ],
     "vanished": [
         ((1, 1), "z really is 0"),

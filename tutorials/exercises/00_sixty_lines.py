@@ -105,7 +105,7 @@ def ink_doubled(answer: Any) -> None:
 def lrp_zero(answer: Any) -> None:
     """All of it, from memory.
 
-    Close the step, and write LRP-0 for a stack of fully connected layers with a ReLU between any two of them (none
+    Close the page, and write LRP-0 for a stack of fully connected layers with a ReLU between any two of them (none
     after the last): explain the largest output, and start with its value. Biases are part of z. The check tries it on
     small random networks and on a real digit.
     """

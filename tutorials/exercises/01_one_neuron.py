@@ -29,13 +29,13 @@ def signs(answer: Any) -> None:
     """Who is praised, who is blamed?
 
     A neuron has the inputs a = (2, 1, 3), the weights w = (1, -4, 1) and the bias b = -3. The layer above gives it the
-    relevance R = 1. Which signs do the shares of the three inputs have under LRP-0? Write them as a text of three
+    relevance R = 1. Which signs do the shares of the three inputs have under LRP-0? Write them as a string of three
     characters, such as "++-" or "+0-".
     """
     a, w, b = (2, 1, 3), (1, -4, 1), -3
     shares, _ = _neuron(a, w, b, 1, rules.Zero())
     right = "".join("+" if share > 0 else "-" if share < 0 else "0" for share in shares)
-    demand(isinstance(answer, str) and len(answer) == 3 and set(answer) <= set("+-0"), 'Write a text such as "++-".')
+    demand(isinstance(answer, str) and len(answer) == 3 and set(answer) <= set("+-0"), 'Write a string such as "++-".')
     contributions = "".join("+" if x * y > 0 else "-" for x, y in zip(a, w, strict=True))
     demand(
         answer != contributions,
@@ -43,7 +43,7 @@ def signs(answer: Any) -> None:
         "sign of the sum they are divided by?",
     )
     demand("0" not in answer, "A share of 0 needs a contribution of 0, and no a_i w_i is 0 here.")
-    demand(answer == right, "An input that pulls z in the direction z has gets the sign of R. Not so in your answer.")
+    demand(answer == right, "A contribution that has the sign of z gets the sign of R. Which of the three have it?")
 
 
 @exercise(
@@ -73,7 +73,9 @@ def books(answer: Any) -> None:
     demand(
         (inputs == shares).all(), f"The books close, but the inputs {shown(inputs)} are not (a_i w_i / 5/2) times 2."
     )
-    demand((bias, stabilizer) == (losses["bias"], losses["stabilizer"]), "Bias and stabilizer are not divided rightly.")
+    for name, mine in (("bias", bias), ("stabilizer", stabilizer)):
+        part = mine / 2 * Fraction(5, 2)
+        demand(mine == losses[name], f"The inputs are right. Your {name} would belong to a part of {part} of the 5/2.")
 
 
 @exercise(

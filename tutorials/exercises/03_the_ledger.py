@@ -32,12 +32,12 @@ def which_way(answer: Any) -> None:
         C   b = -1   z = -3   R = -2
         D   b = -2   z =  1   R =  0
 
-    Which sign does each one's entry have in the column *bias* of the ledger? Write a text of four characters, each of
+    Which sign does each one's entry have in the column *bias* of the ledger? Write a string of four characters, each of
     them "+", "-" or "0".
     """
     if answer == "":
         raise NotImplementedError
-    demand(isinstance(answer, str) and len(answer) == 4 and set(answer) <= set("+-0"), 'Write a text such as "+-0+".')
+    demand(isinstance(answer, str) and len(answer) == 4 and set(answer) <= set("+-0"), 'Write a string such as "+-0+".')
     for sign, (name, (b, z, R)) in zip(answer, FOUR.items(), strict=True):
         flow = Dense(exact([[1]]), exact([b])).flow((exact([[z - b]]),), exact([[R]]), lrpref.rules.Zero())
         share = np.ravel(flow.losses["bias"])[0]

@@ -126,7 +126,7 @@ def _hold_to_the_law(what: str, conv: Conv2D, s: np.ndarray, got: np.ndarray, x:
 
 
 @exercise(
-    "find",
+    "prove",
     4,
     "A linear layer satisfies f(x + y) = f(x) + f(y). What if the largest pixels of x and of y are in different "
     "places?",

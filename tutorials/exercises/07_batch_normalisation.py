@@ -136,7 +136,7 @@ def bias_map(answer: Any) -> None:
 
 
 @exercise(
-    "find",
+    "prove",
     5,
     "A BatchNorm keeps the order of its values, if it multiplies by a positive number. And if it does not?",
     start="breaks_pool = (None, None, [[None, None], [None, None]])  # w, b, and a picture of 2 x 2 pixels",

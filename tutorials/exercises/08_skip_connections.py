@@ -56,8 +56,8 @@ def misled(answer: Any) -> None:
     """The price of the truth.
 
     Find a and b, each of magnitude at most 1, with a + b > 0 and b < 0, for which the signed split gives a more than a
-    thousand times the relevance. (The split by magnitude then gives almost half of the relevance to b, which argued
-    against the sum. There is no free lunch yet; the last exercise offers one.)
+    thousand times the relevance. (The split by magnitude then gives almost half
+    of the relevance to b, which argued against the sum. The last exercise asks for a split that does neither.)
     """
     a, b = fractions(answer, 2)
     demand(max(abs(a), abs(b)) <= 1, "Magnitudes are at most 1 here.")

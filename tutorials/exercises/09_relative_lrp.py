@@ -109,7 +109,7 @@ def holds(answer: Any) -> None:
     start="factors = (None, None)  # c1 and c2, positive",
 )
 def factors(answer: Any) -> None:
-    """Buy a map.
+    """One function, any map.
 
     Two inputs, x = (1, 1), go to one hidden unit each, with the weight 1, and the output is the sum of both units:
     f(x) = 2, and each input clearly deserves a half. Now multiply the weight of hidden unit k by c_k, and divide its

@@ -13,11 +13,11 @@ from lrpref import Dense, rules, testing
 from lrpref.rules import Ratio, Rule, Term, identity, one
 
 from .exercise import Refused, exercise
-from .reading import demand, entries, exact, fraction, shown
+from .reading import demand, entries, exact, fraction, needs, shown
 
 
 @exercise(
-    "find",
+    "prove",
     5,
     "What else stands in the denominator of LRP-0?",
     "A negative bias makes z smaller than the contribution. z must stay positive.",
@@ -140,7 +140,6 @@ def agree(answer: Any) -> None:
         def ratios(self):
             return (Ratio((Term(identity, positive, positive),)),)
     ''',
-    needs="hypothesis",
 )
 def Repaired(answer: Any) -> None:
     """Make it true of every layer.
@@ -164,6 +163,7 @@ def Repaired(answer: Any) -> None:
                     f"At the weights {shown(w)}, the bias {b} and the inputs {shown(a)}, z-plus sends "
                     f"{shown(right)} and your rule {shown(got)}."
                 )
+    needs("hypothesis")
     try:
         testing.check_rule(rule, like=rules.ZPlus(), max_examples=10)
     except testing.ChecksFailed as failed:

@@ -58,7 +58,7 @@ def suspects(answer: Any) -> None:
         said = exact([ANSWERS[library]])[0]
         demand(
             (programs[mistake] == said).all(),
-            f"{library}: a library {'without a mistake' if mistake == 'none' else f'with the mistake {mistake}'} "
+            f"{library}: a library {'without a mistake' if mistake == 'none' else f'with the mistake "{mistake}"'} "
             f"answers {shown(programs[mistake])}, not {shown(said)}.",
         )
 

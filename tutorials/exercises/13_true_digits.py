@@ -39,9 +39,7 @@ def digits_left(answer: Any) -> None:
     demand(
         given < 7, f"With {given:g} digits nothing would be lost. The *absolute* error of z is that of the summands."
     )
-    demand(
-        given > 0, "Fewer than none? The sum is still ten thousand times as large as the smallest number that counts."
-    )
+    demand(given > 0, "A number of digits cannot be negative.")
     demand(
         abs(given - measured) <= 0.8,
         f"You expect to lose {7.2 - given:.2g} digits, as if z were 10^-{7.2 - given:.2g} times its summands. It is "

@@ -5,11 +5,11 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.util import find_spec
 from typing import Any
 
 KINDS = ("predict", "compute", "find", "write", "repair", "explain", "prove")
-"""What an exercise asks for. The answer to *predict* comes before any computation, that of *prove* covers all cases."""
+"""What an exercise asks for. *predict*: before computing anything. *prove*: settle a general statement, by trying all
+cases or by a counterexample."""
 
 
 ANSWERS = "answers_"
@@ -22,6 +22,10 @@ class Refused(Exception):
 
 class NotAnswered(NotImplementedError):
     """An answer, or a part of one, that still is as `--start` wrote it."""
+
+
+class NotChecked(Exception):
+    """An answer that may be right, but whose check needs a library that is not installed."""
 
 
 @dataclass(frozen=True)
@@ -44,8 +48,6 @@ class Exercise:
         From a nudge to almost the solution.
     check : callable
         Takes the answer; raises Refused if it is not right.
-    needs : str, default ""
-        An optional library that the check needs; the extra "testing" installs it.
     """
 
     name: str
@@ -56,12 +58,9 @@ class Exercise:
     start: str
     hints: tuple[str, ...]
     check: Callable[[Any], None]
-    needs: str = ""
 
 
-def exercise(
-    kind: str, minutes: int, *hints: str, start: str = "", needs: str = ""
-) -> Callable[[Callable[[Any], None]], Exercise]:
+def exercise(kind: str, minutes: int, *hints: str, start: str = "") -> Callable[[Callable[[Any], None]], Exercise]:
     """Make an exercise of a function that checks its answer; the name and the docstring are the function's.
 
     Without `start`, the answer is a value, and the learner's file begins with `NAME = None`.
@@ -73,7 +72,7 @@ def exercise(
         title, _, task = inspect.cleandoc(check.__doc__ or "").partition("\n")
         name = check.__name__
         first = inspect.cleandoc(start) if start else f"{name} = None"
-        return Exercise(name, title.rstrip("."), task.strip(), kind, minutes, first, hints, check, needs)
+        return Exercise(name, title.rstrip("."), task.strip(), kind, minutes, first, hints, check)
 
     return made
 
@@ -90,9 +89,6 @@ def grade(exercise: Exercise, answer: Any) -> Grade:
     """Check an answer. Whatever it raises is the answer's, and is reported."""
     if answer is None or answer is ...:
         return Grade("not answered")
-    if exercise.needs and find_spec(exercise.needs) is None:
-        install = 'python3 -m pip --python .venv/bin/python install -e ".[testing]"'
-        return Grade("not checked", f"This check needs {exercise.needs}: {install}")
     try:
         exercise.check(answer)
     except NotImplementedError as error:
@@ -101,6 +97,8 @@ def grade(exercise: Exercise, answer: Any) -> Grade:
         return Grade("not answered")
     except Refused as refusal:
         return Grade("not yet", str(refusal))
+    except NotChecked as missing:
+        return Grade("not checked", str(missing))
     except Exception as error:  # of the learner's own code
         line = line_of(error)
         what = f"Line {line} of your code raises" if line else "This answer cannot be read:"

@@ -1,14 +1,15 @@
-"""Read what a learner gave: fractions, lists of them, choices, arrays."""
+"""What checks are made of: reading fractions, choices and arrays from an answer, and refusing it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
 
-from .exercise import NotAnswered, Refused
+from .exercise import NotAnswered, NotChecked, Refused
 
 
 def demand(condition: object, message: str) -> None:
@@ -17,7 +18,14 @@ def demand(condition: object, message: str) -> None:
         raise Refused(message)
 
 
-def fraction(value: Any, what: str = "the answer") -> Fraction:
+def needs(library: str) -> None:
+    """Stop here, without a verdict, if an optional library of the extra "testing" is not installed."""
+    if find_spec(library) is None:
+        install = 'python3 -m pip --python .venv/bin/python install -e ".[testing]"'
+        raise NotChecked(f"Right so far. The rest of the check needs {library}: {install}")
+
+
+def fraction(value: Any, what: str = "The answer") -> Fraction:
     """An exact number: an int, a Fraction, or text such as "3/4". A float counts if it is exact, as 0.25 is."""
     if value is None or value is ...:
         raise NotAnswered
@@ -31,7 +39,7 @@ def fraction(value: Any, what: str = "the answer") -> Fraction:
         raise Refused(f"{what} must be a number such as Fraction(1, 3), 2 or '1/3', got {value!r}.") from None
 
 
-def fractions(values: Any, shape: Sequence[int] | int, what: str = "the answer") -> np.ndarray:
+def fractions(values: Any, shape: Sequence[int] | int, what: str = "The answer") -> np.ndarray:
     """An array of fractions of this shape, from nested lists or an array."""
     if values is None or values is ...:
         raise NotAnswered
@@ -48,7 +56,7 @@ def fractions(values: Any, shape: Sequence[int] | int, what: str = "the answer")
     return found
 
 
-def entries(values: Any, names: Iterable[str], what: str = "the answer") -> Mapping[str, Any]:
+def entries(values: Any, names: Iterable[str], what: str = "The answer") -> Mapping[str, Any]:
     """A dictionary with exactly these names."""
     wanted = list(names)
     given = isinstance(values, Mapping) and set(values) == set(wanted)
@@ -58,7 +66,7 @@ def entries(values: Any, names: Iterable[str], what: str = "the answer") -> Mapp
     return values
 
 
-def choices(values: Any, among: Iterable[str], what: str = "the answer") -> set[str]:
+def choices(values: Any, among: Iterable[str], what: str = "The answer") -> set[str]:
     """A set of names, given as a set, a list or a single text."""
     allowed = list(among)
     given = {values} if isinstance(values, str) else set(values)
@@ -67,7 +75,7 @@ def choices(values: Any, among: Iterable[str], what: str = "the answer") -> set[
     return given
 
 
-def array(values: Any, shape: Sequence[int], what: str = "the answer") -> np.ndarray:
+def array(values: Any, shape: Sequence[int], what: str = "The answer") -> np.ndarray:
     """A finite array of floats of this shape."""
     if values is None or values is ...:
         raise NotAnswered
