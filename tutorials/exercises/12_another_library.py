@@ -56,11 +56,9 @@ def suspects(answer: Any) -> None:
     for library, mistake in given.items():
         demand(mistake in MISTAKES, f"{library}: {mistake!r} is not among {', '.join(MISTAKES)}.")
         said = exact([ANSWERS[library]])[0]
-        demand(
-            (programs[mistake] == said).all(),
-            f"{library}: a library {'without a mistake' if mistake == 'none' else f'with the mistake "{mistake}"'} "
-            f"answers {shown(programs[mistake])}, not {shown(said)}.",
-        )
+        made = "without a mistake" if mistake == "none" else f'with the mistake "{mistake}"'
+        answered = programs[mistake]
+        demand((answered == said).all(), f"{library}: a library {made} answers {shown(answered)}, not {shown(said)}.")
 
 
 def _plus_programs(layer: Dense, a: Any) -> dict[str, Any]:
