@@ -18,7 +18,7 @@ sys.path.insert(0, str(ROOT))  # the tutorials are not installed
 
 from tutorials import check, exercises  # noqa: E402
 from tutorials.exercises import reading  # noqa: E402
-from tutorials.exercises.exercise import Exercise, Grade, Refused, exercise, grade  # noqa: E402
+from tutorials.exercises.exercise import KINDS, Exercise, Grade, Refused, exercise, grade  # noqa: E402
 from tutorials.exercises.reading import shown  # noqa: E402
 
 STEPS = exercises.steps()
@@ -110,11 +110,6 @@ def test_a_step_and_its_exercises_have_one_name_and_one_question(script: Path) -
     number, _, question = script.read_text(encoding="utf-8").splitlines()[1].removeprefix("# # ").partition(". ")
     step = exercises.load(script.stem)
     assert (step.short, step.question) == (number, question)
-
-
-def test_sixty_exercises_in_all() -> None:
-    """As docs/teaching.md and the list say."""
-    assert 45 <= sum(len(step.exercises) for step in STEPS) <= 60
 
 
 # ---- the learner's file ------------------------------------------------------------------------------------------
@@ -256,3 +251,41 @@ def test_an_exercise_is_made_of_a_function() -> None:
     assert (grade(answer, 1), grade(answer, 2)) == (Grade("right"), Grade("not yet", "No."))
     with pytest.raises(ValueError, match="kind must be one of"):
         exercise("guess", 5)
+
+
+# ---- the page for teachers ---------------------------------------------------------------------------------------
+
+TEACHING = (ROOT / "docs" / "teaching.md").read_text(encoding="utf-8")
+
+
+def test_the_page_for_teachers_plans_every_exercise_once() -> None:
+    prose = " ".join(TEACHING.split())
+    planned = re.findall(r"\b(\d+b?)\.(\d) (.+?) \((\d+)\)", prose)
+    existing = [
+        (step.short, str(number), each.title, str(each.minutes))
+        for step in STEPS
+        for number, each in enumerate(step.exercises, start=1)
+    ]
+    assert sorted(planned) == sorted(existing)
+    assert "sixty in all" in prose
+    assert len(existing) == 60
+    rows = re.findall(r"^\| (\w+) \| .+ \|$", TEACHING, re.M)
+    assert rows == ["kind", *KINDS]
+
+
+def test_a_lesson_leaves_time_for_the_lesson() -> None:
+    lessons = TEACHING.split("\n### ")[1:]
+    assert len(lessons) == 6
+    for lesson in lessons:
+        in_class, at_home = (re.search(rf"- {where}: (.+?)\n- ", lesson, re.S) for where in ("In class", "At home"))
+        for part, most in ((in_class, 45), (at_home, 60)):
+            assert part is not None
+            assert 20 <= sum(map(int, re.findall(r"\((\d+)\)", part[1]))) <= most
+
+
+def test_the_exercise_on_the_page_for_teachers_works() -> None:
+    [code] = re.findall(r"```python\n(.*?)```", TEACHING, re.S)
+    scope: dict[str, Any] = {}
+    exec(compile(code, "teaching.md", "exec", dont_inherit=True), scope)
+    verdicts = [grade(scope["first_share"], answer).verdict for answer in (4, 5, 6, None)]
+    assert verdicts == ["right", "not yet", "not yet", "not answered"]

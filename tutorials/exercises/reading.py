@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
 from importlib.util import find_spec
+from reprlib import repr as brief
 from typing import Any
 
 import numpy as np
@@ -36,7 +37,7 @@ def fraction(value: Any, what: str = "The answer") -> Fraction:
     try:
         return Fraction(int(value)) if isinstance(value, np.integer) else Fraction(value)
     except (TypeError, ValueError, ZeroDivisionError):
-        raise Refused(f"{what} must be a number such as Fraction(1, 3), 2 or '1/3', got {value!r}.") from None
+        raise Refused(f"{what} must be a number such as Fraction(1, 3), 2 or '1/3', got {brief(value)}.") from None
 
 
 def fractions(values: Any, shape: Sequence[int] | int, what: str = "The answer") -> np.ndarray:
@@ -49,7 +50,7 @@ def fractions(values: Any, shape: Sequence[int] | int, what: str = "The answer")
     except ValueError:
         given = np.array(None)
     sizes = " by ".join(map(str, shape))
-    demand(given.shape == shape, f"{what} must be a list of {sizes} numbers, got {values!r}.")
+    demand(given.shape == shape, f"{what} must be a list of {sizes} numbers, got {brief(values)}.")
     found = np.empty(shape, dtype=object)
     for place, value in np.ndenumerate(given):
         found[place] = fraction(value, what)
