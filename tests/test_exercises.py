@@ -195,6 +195,12 @@ def test_lists_and_hints(capsys: pytest.CaptureFixture[str]) -> None:
                 assert (f"--hint {number} {which + 1}" in out) == (which < len(each.hints))
 
 
+def test_the_page_of_exercises_is_what_the_command_prints(capsys: pytest.CaptureFixture[str]) -> None:
+    assert check.main(["--page"]) == 0
+    kept = (ROOT / "docs" / "exercises.md").read_text(encoding="utf-8")
+    assert kept == capsys.readouterr().out, "run python -m tutorials.check --page > docs/exercises.md"
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -6,6 +6,7 @@
     python -m tutorials.check 7                grade it
     python -m tutorials.check 7 --hint 2       a hint for the second exercise; --hint 2 2 is the next one
     python -m tutorials.check                  grade all files of answers
+    python -m tutorials.check --page           print all tasks as Markdown, which is docs/exercises.md
 
 Run it from the root of a clone. `--answers FOLDER` reads and writes another folder, such as that of one student. The
 exit code is 0 if every answer is right, 1 if not, and 2 if a file cannot be run. Solutions are in tutorials/solutions/.
@@ -43,6 +44,14 @@ from lrpref import rules
 '''
 
 
+PAGE = """# Exercises
+
+The tasks of the [tutorials](../tutorials/README.md)' exercises, to read and to print. This page is what
+`python -m tutorials.check --page` prints. To do the exercises, let `--start` write the file of a step, fill it in, and
+let `python -m tutorials.check` grade it; hints are in the command, and a plan for a course is in
+[teaching.md](teaching.md)."""
+
+
 class UsageError(Exception):
     """A request that cannot be served, with a message for the person who made it."""
 
@@ -54,6 +63,7 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("steps", nargs="*", metavar="STEP", help="numbers of steps, such as 7 (default: all)")
     parser.add_argument("--list", action="store_true", help="list the steps, or the exercises of a step")
+    parser.add_argument("--page", action="store_true", help="print all tasks as Markdown")
     parser.add_argument("--start", action="store_true", help="write a file to fill in")
     parser.add_argument("--hint", nargs="+", type=int, metavar=("EXERCISE", "WHICH"), help="print a hint")
     parser.add_argument(
@@ -73,6 +83,9 @@ def run(chosen: argparse.Namespace) -> int:
     wanted = [find(known, text) for text in chosen.steps]
     if chosen.list:
         print("\n\n".join(map(listed, wanted)) if wanted else overview(known))
+        return 0
+    if chosen.page:
+        print(page(known), end="")
         return 0
     if chosen.hint:
         print(hint(only(wanted, "--hint"), *chosen.hint))
@@ -122,6 +135,19 @@ def listed(step: Step) -> str:
     for number, each in enumerate(step.exercises, start=1):
         lines.append(f"  {number}  {each.title:58} {each.kind:8} {each.minutes:3} min")
     return "\n".join(lines)
+
+
+def page(known: list[Step]) -> str:
+    """The tasks of all steps in Markdown, without the hints."""
+    parts = [PAGE]
+    for step in known:
+        times = f"{len(step.exercises)} exercises, about {step.minutes} minutes"
+        parts.append(f"## {heading(step)}\n\n{times}. To begin: `python -m tutorials.check {step.short} --start`")
+        for number, each in enumerate(step.exercises, start=1):
+            task = wrapped(each.task, "").replace("<", "\\<")
+            parts.append(f"### {step.short}.{number} {each.title}\n\n*{each.kind}, {each.minutes} minutes*")
+            parts.append(f"{task}\n\n```python\n{each.start}\n```")
+    return "\n\n".join(parts) + "\n"
 
 
 def heading(step: Step) -> str:

@@ -25,10 +25,10 @@ WRONG = {
         ([[2, "2/3", 0], [0, 0, -2]], "3 by 2 numbers"),
     ],
     "notice": [
-        ({"epsilon"}, "so does another"),
-        ({"epsilon", "z-box", "gamma"}, "Under gamma the first neuron"),
-        ({"w-square", "flat"}, "Under flat the first neuron"),
-        ({"zero", "epsilon", "gamma", "z-plus"}, "Under gamma"),
+        ({"epsilon"}, "they are not all"),
+        ({"epsilon", "z-box", "gamma"}, "gamma: the first neuron"),
+        ({"w-square", "flat"}, "flat: the first neuron"),
+        ({"zero", "epsilon", "gamma", "z-plus"}, "gamma: the first neuron"),
         ({"lrp-0"}, "is not among"),
     ],
     "gamma_flips": [

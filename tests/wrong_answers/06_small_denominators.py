@@ -3,7 +3,7 @@
 WRONG = {
     "explodes": [
         ({"A", "B", "C"}, "A: the inputs get no more than"),
-        ({"C"}, "not they alone"),
+        ({"C"}, "they are not all"),
         ({"B", "C", "D"}, "D: the inputs get"),
         ({"B", "C", "E"}, "E: the inputs get"),
         ({"F"}, "is not among"),

@@ -23,7 +23,7 @@ WRONG = {
         ({"weight": [4, 2], "bias": 4}, "At x = (0, 1)"),
     ],
     "same": [
-        ({"A", "B"}, "not they alone"),
+        ({"A", "B"}, "they are not all"),
         ({"A", "B", "C", "D"}, "C: for the weights"),
         ({"A", "B", "D", "E"}, "E: for the weights"),
         ({"A", "F"}, "is not among"),

@@ -37,12 +37,12 @@ WRONG = {
         (lambda R, size: R.sum(axis=0), "must have the shape"),
     ],
     "blue": [
-        ({"zero", "epsilon-alpha2-beta1"}, "2 more"),
+        ({"zero", "epsilon-alpha2-beta1"}, "they are not all"),
         (
             {"zero", "epsilon-plus", "epsilon-plus-flat", "epsilon-alpha2-beta1", "absolute"},
-            "absolute gives no pixel",
+            "absolute: on three networks",
         ),
-        ({"zero", "z-plus"}, "z-plus gives no pixel"),
+        ({"zero", "z-plus"}, "z-plus: on three networks"),
         ({"lrp-0"}, "is not among"),
     ],
     "forgets": [

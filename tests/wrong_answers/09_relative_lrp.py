@@ -9,10 +9,10 @@ WRONG = {
         (["-4/3", "2/3", -1], "The contributions are (4, -2, 3)"),
     ],
     "holds": [
-        ({"A", "C"}, "A fails"),
-        ({"B", "C", "D"}, "D fails"),
-        ({"B"}, "not it alone"),
-        ({"B", "C", "E"}, "E fails"),
+        ({"A", "C"}, "A: this fails"),
+        ({"B", "C", "D"}, "D: this fails"),
+        ({"B"}, "they are not all"),
+        ({"B", "C", "E"}, "E: this fails"),
     ],
     "factors": [
         ((1, 19), "gets 1/20"),

@@ -37,7 +37,7 @@ def two_layers(answer: Any) -> None:
     h = ReLU().forward(z)
     y = v.forward(h)
     at_hidden = messages(v, h, y, rules.Zero())[0].sum(axis=-1)
-    at_input = messages(W, x, at_hidden[None], rules.Zero())[0].sum(axis=-1)
+    sent = messages(W, x, at_hidden[None], rules.Zero())[0]
     given = entries(answer, ["hidden", "input"])
     hidden, inputs = fractions(given["hidden"], 3, "hidden"), fractions(given["input"], 2, "input")
     demand(
@@ -58,9 +58,8 @@ def two_layers(answer: Any) -> None:
         "The second input speaks against the first hidden unit. Does it win back as much from the second?",
     )
     demand(
-        (inputs == at_input).all(),
-        f"Your inputs sum to y, but are not the sums of their messages. One unit sends {shown([6, -4])}; add the "
-        "other.",
+        (inputs == sent.sum(axis=-1)).all(),
+        f"Your inputs sum to y, but are not the sums of their messages. The first unit sends {shown(sent[:, 0])}.",
     )
 
 

@@ -71,7 +71,7 @@ def books(answer: Any) -> None:
     total = inputs.sum() + bias + stabilizer
     demand(total == 2, f"Your four entries sum to {total}. Two came in, and the books must close.")
     demand(
-        (inputs == shares).all(), f"The books close, but the inputs {shown(inputs)} are not (a_i w_i / 5/2) times 2."
+        (inputs == shares).all(), f"The books close, but the inputs {shown(inputs)} are not a_i w_i over 5/2, times 2."
     )
     for name, mine in (("bias", bias), ("stabilizer", stabilizer)):
         part = mine / 2 * Fraction(5, 2)

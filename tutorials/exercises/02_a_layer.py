@@ -9,7 +9,7 @@ import numpy as np
 from lrpref import Dense, messages, rules
 
 from .exercise import Refused, exercise
-from .reading import choices, demand, exact, fraction, fractions, shown
+from .reading import demand, demand_all, exact, fractions, shown
 
 
 @exercise(
@@ -85,18 +85,14 @@ def notice(answer: Any) -> None:
     which of these rules does any message change? zero, epsilon (1), gamma (1), z-plus, z-box (from -4 to 4), w-square,
     flat. Answer with a set of names.
     """
-    named = choices(answer, ASKED)
-    if not named:
-        raise NotImplementedError
-    layer, a, R = Dense(exact([[1, -2, 1], [-1, 1, 3]])), exact([[1, 2, 1]]), exact([[1, -2]])
-    found = {
-        name for name, rule in ASKED.items() if (messages(layer, a, R, rule) != messages(layer, 2 * a, R, rule)).any()
-    }
-    for name in sorted(named - found):
-        sent = messages(layer, a, R, ASKED[name])[0][:, 0]
-        raise Refused(f"Under {name} the first neuron of a test sends {shown(sent)}, before doubling and after.")
-    missing = len(found - named)
-    demand(not missing, f"Those you name do notice, but so {'does another' if missing == 1 else 'do others'}.")
+    layer, a, R = Dense(exact([[1, -2, 1], [-1, 1, 3]])), exact([[2, 1, 1]]), exact([[1, -2]])
+    sent = {name: [messages(layer, k * a, R, rule)[0] for k in (1, 2)] for name, rule in ASKED.items()}
+    changed = {name: bool((once != twice).any()) for name, (once, twice) in sent.items()}
+    demand_all(
+        answer,
+        changed,
+        lambda name: f"the first neuron of a test sends {shown(sent[name][0][:, 0])} before doubling and after.",
+    )
 
 
 @exercise(
@@ -169,4 +165,3 @@ def Squares(answer: Any) -> None:
         for name, other in near.items():
             demand((layer.relevance(a, R, other)[0] != got).any(), f"{what}this is the rule {name}.")
         raise Refused(f"{what}your rule sends {shown(got)}{', while it is right without biases' if bias else ''}.")
-    fraction(got[0])

@@ -78,7 +78,7 @@ def two_roots(answer: Any) -> None:
     "write",
     12,
     "z-plus searches from a in the direction of the inputs with positive weights only: the others keep their values.",
-    "root_i = a_i - t a_i where w_i > 0, and a_i elsewhere. Put it into w . root = 0 and solve for t. t may exceed 1.",
+    "root_i = a_i - t a_i where w_i > 0, and a_i elsewhere. Put it into w . root = 0 and solve for t.",
     start='''
     def plus_root(a, w):
         """The root point from which z-plus follows: a >= 0 and w are lists of fractions, and w . a > 0."""

@@ -30,24 +30,22 @@ def row(answer: Any) -> None:
     output at row 0, column 2 (counted from 0): the weights of the six pixels, row by row.
     """
     given = fractions(answer, 6)
-    conv = Conv2D(KERNEL[None, None], padding=1)
-
-    def weights(kernel: Any, place: tuple[int, int], padding: int = 1) -> np.ndarray:
-        ones = np.eye(6).reshape(6, 1, 2, 3)
-        return Conv2D(kernel[None, None].copy(), padding=padding).forward(ones)[:, 0, place[0], place[1]]
-
-    if (given == conv.forward(np.eye(6).reshape(6, 1, 2, 3))[:, 0, 0, 2]).all():
+    if _is_row(given, KERNEL, (0, 2)):
         return
-    demand(
-        (given != weights(KERNEL[::-1, ::-1], (0, 2))).any(), "Your kernel is rotated. It lies on the picture as is."
-    )
-    demand((given != weights(KERNEL, (1, 2))).any(), "That is the row of output (1, 2). The border shifts it by one.")
-    demand((given != weights(KERNEL, (0, 1))).any(), "That is the row of output (0, 1), one place further left.")
+    demand(not _is_row(given, KERNEL[::-1, ::-1], (0, 2)), "Your kernel is rotated. It lies on the picture as it is.")
+    demand(not _is_row(given, KERNEL, (1, 2)), "That is the row of output (1, 2). The border shifts it by one.")
+    demand(not _is_row(given, KERNEL, (0, 1)), "That is the row of output (0, 1), one place further left.")
     met = np.flatnonzero(given)
     raise Refused(
         f"Your row reads the pixels {', '.join(f'({p // 3}, {p % 3})' for p in met) or 'none'} with "
         f"{shown(given[met])}. Output (0, 2) covers the rows -1 and 0 and the columns 1 and 2."
     )
+
+
+def _is_row(given: np.ndarray, kernel: np.ndarray, place: tuple[int, int]) -> bool:
+    """Whether these are the weights of the output at a place: what it makes of a single 1, at each of the pixels."""
+    conv, ones = Conv2D(kernel[None, None].copy(), padding=1), np.eye(6).reshape(6, 1, 2, 3)
+    return bool((given == conv.forward(ones)[(slice(None), 0, *place)]).all())
 
 
 @exercise(
@@ -67,21 +65,17 @@ def flat(answer: Any) -> None:
     """
     given = entries(answer, ["corner", "middle"])
     corner, middle = (fraction(given[name], name) for name in ("corner", "middle"))
-    conv = Conv2D(exact(np.ones((1, 1, 3, 3), int)), padding=1)
-    ones = exact(np.ones((1, 1, 5, 5), int))
-    R = conv.relevance(ones, ones, rules.Flat())[0, 0]
+    kernel, x = (exact(np.ones((1, 1, size, size), int)) for size in (3, 7))
+    R = x[:, :, :5, :5]
+    right = Conv2D(kernel, padding=1).relevance(R, R, rules.Flat())[0, 0]
+    with_border = Conv2D(kernel).relevance(x, R, rules.Flat())[0, 0, 1:-1, 1:-1]
     demand(
-        middle == R[2, 2],
-        f"The middle: it is under the kernels of {9} outputs. With your {middle}, each sends {middle / 9} of its 1.",
+        middle == right[2, 2],
+        f"The middle: it is under the kernels of 9 outputs. With your {middle}, each sends {middle / 9} of its 1.",
     )
-    padded = Conv2D(exact(np.ones((1, 1, 3, 3), int))).relevance(exact(np.ones((1, 1, 7, 7), int)), ones, rules.Flat())[
-        0, 0, 1, 1
-    ]
-    demand(
-        corner != padded, f"{corner} counts the cells of the border as receivers. They get nothing, in no convolution."
-    )
+    demand(corner != with_border[0, 0], f"{corner} counts the cells of the border as receivers. They get nothing.")
     demand(corner != 1, "Not every pixel gets 1: the corner is under fewer kernels, and they have fewer receivers.")
-    demand(corner == R[0, 0], f"The corner is under the kernels of 4 outputs. They do not send {corner} together.")
+    demand(corner == right[0, 0], f"The corner is under the kernels of 4 outputs. They do not send {corner} together.")
 
 
 @exercise(

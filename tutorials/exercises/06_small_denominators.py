@@ -12,8 +12,8 @@ import lrpref
 from lrpref import BatchNorm, Dense, LinearLayer, Network, ReLU, Sigmoid, rules
 from lrpref.composites import Composite
 
-from .exercise import Refused, exercise
-from .reading import choices, demand, entries, exact, fraction, fractions, shown
+from .exercise import exercise
+from .reading import demand, demand_all, entries, exact, fraction, fractions, shown
 
 D = 1e-6
 """How near to zero the sum of the critical unit is."""
@@ -49,17 +49,15 @@ def explodes(answer: Any) -> None:
 
     (Where the unit is hidden, a second hidden unit has z = 1, and the output is the sum of both activations.)
     """
-    named = choices(answer, SITUATIONS)
-    if not named:
-        raise NotImplementedError
     x, size = np.ones((1, 2)), {}
     for name, (net, rule, seed) in SITUATIONS.items():
         start = 1.0 if seed == "one" else net.forward(x).item()
         size[name] = abs(lrpref.explain(net, x, 0, rule, seed=seed)).sum() / start
-    large = {name for name, factor in size.items() if factor > 1000}
-    for name in sorted(named - large):
-        raise Refused(f"{name}: the inputs get no more than {size[name]:.3g} times what LRP started with.")
-    demand(named == large, "Those that you name do explode, but not they alone.")
+    demand_all(
+        answer,
+        {name: bool(factor > 1000) for name, factor in size.items()},
+        lambda name: f"the inputs get no more than {size[name]:.3g} times what LRP started with.",
+    )
 
 
 @exercise(
@@ -113,24 +111,11 @@ def price(answer: Any) -> None:
     towards = " Did you add it to z itself, towards zero?" if z + epsilon == Fraction(1, 4) else ""
     demand(quotient <= 2, f"With epsilon = {epsilon} the quotient still is {quotient}.")
     demand(quotient == 2, f"With epsilon = {epsilon} the quotient is {quotient}: a smaller epsilon will do.{towards}")
-    flow = Dense(exact([[1]])).flow((exact([[z]]),), exact([[R]]), _Exactly(epsilon))
+    flow = Dense(exact([[1]])).flow((exact([[z]]),), exact([[R]]), rules.Epsilon(float(epsilon)))
     share = np.ravel(flow.losses["stabilizer"])[0] / R
     demand(taken != 1 - share, f"{taken} of R is what the inputs get. The stabilizer has the rest.")
     demand(taken != share * R, f"{taken} is the amount. Which fraction of R = {R} is that?")
     demand(taken == share, f"The inputs get z / (z - epsilon) = {1 - share} of R, so {taken} cannot be right.")
-
-
-class _Exactly(rules.Rule):
-    """Epsilon with a fraction for its parameter."""
-
-    def __init__(self, epsilon: Fraction) -> None:
-        object.__setattr__(self, "epsilon", epsilon)
-
-    def ratios(self) -> tuple[rules.Ratio, ...]:
-        return rules.Zero().ratios()
-
-    def stabilize(self, z: Any) -> Any:
-        return z + np.where(z >= 0, self.epsilon, -self.epsilon)
 
 
 @cache

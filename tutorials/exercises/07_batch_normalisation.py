@@ -9,7 +9,7 @@ import numpy as np
 from lrpref import BatchNorm, Conv2D, Dense, MaxPool2D, Scale, rules
 
 from .exercise import Refused, exercise
-from .reading import array, choices, demand, entries, exact, fraction, fractions, shown
+from .reading import array, demand, demand_all, entries, exact, fraction, fractions, shown
 
 
 @exercise(
@@ -71,24 +71,20 @@ def same(answer: Any) -> None:
         D   neuron z-plus, BatchNorm Pass,   w =  2, b =  0
         E   neuron z-plus, BatchNorm Pass,   w = -2, b =  0
     """
-    named = choices(answer, WAYS)
-    if not named:
-        raise NotImplementedError
     a, weight, R = exact([[2, 1]]), exact([[2, -1]]), exact([[4]])
     maps = {}
     for name, (rule, on_norm, w, b) in WAYS.items():
         neuron, norm = Dense(weight), Scale(exact([w]), exact([b]))
         apart = neuron.relevance(a, norm.relevance(neuron.forward(a), R, on_norm), rule)[0]
         maps[name] = apart, Dense(w * weight, exact([b])).relevance(a, R, rule)[0]
-    for name in sorted(named):
-        apart, as_one = maps[name]
-        demand(
-            (apart == as_one).all(),
-            f"{name}: for the weights (2, -1), the input (2, 1) and R = 4, two layers give {shown(apart)}, and the "
-            f"folded neuron gives {shown(as_one)}.",
-        )
-    missing = [name for name, (apart, as_one) in maps.items() if (apart == as_one).all() and name not in named]
-    demand(not missing, "Those that you name are the folded map, but not they alone.")
+    demand_all(
+        answer,
+        {name: bool((apart == as_one).all()) for name, (apart, as_one) in maps.items()},
+        lambda name: (
+            f"for the weights (2, -1), the input (2, 1) and R = 4, two layers give {shown(maps[name][0])}, and the "
+            f"folded neuron gives {shown(maps[name][1])}."
+        ),
+    )
 
 
 @exercise(

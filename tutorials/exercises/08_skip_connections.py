@@ -10,7 +10,7 @@ import numpy as np
 from lrpref import Add, Dense, rules
 
 from .exercise import exercise
-from .reading import demand, entries, exact, fraction, fractions, shown
+from .reading import demand, entries, exact, fractions, shown
 
 SPLITS = {"signed": rules.Zero(), "by magnitude": rules.Absolute(), "equal": rules.Flat()}
 
@@ -56,8 +56,8 @@ def misled(answer: Any) -> None:
     """The price of the truth.
 
     Find a and b, each of magnitude at most 1, with a + b > 0 and b < 0, for which the signed split gives a more than a
-    thousand times the relevance. (The split by magnitude then gives almost half
-    of the relevance to b, which argued against the sum. The last exercise asks for a split that does neither.)
+    thousand times the relevance. (The split by magnitude then gives almost half of the relevance to b, which argued
+    against the sum. The last exercise asks for a split that does neither.)
     """
     a, b = fractions(answer, 2)
     demand(max(abs(a), abs(b)) <= 1, "Magnitudes are at most 1 here.")
@@ -137,4 +137,3 @@ def fair_split(answer: Any) -> None:
                     f"{what}The branch {branch} is {'for' if agrees else 'against'} the sum.",
                 )
                 demand(abs(share) <= 10 * abs(R), f"{what}That is {float(abs(share / R)):.4g} times R.")
-    fraction(shares[0])

@@ -11,7 +11,7 @@ import lrpref
 from lrpref import Conv2D, Dense, Flatten, MaxPool2D, Network, ReLU, messages, rules
 
 from .exercise import Refused, exercise
-from .reading import array, choices, demand, entries, exact, fractions, shown
+from .reading import array, demand, demand_all, entries, exact, fractions, shown
 
 MEAN, STD = ("1/2", "2/5", "9/20"), ("1/4", "1/5", "1/4")
 
@@ -147,14 +147,7 @@ def blue(answer: Any) -> None:
     fully connected layers, and a positive logit. Under which of these rules and composites may a pixel get *negative*
     relevance? zero, epsilon-plus, epsilon-plus-flat, epsilon-alpha2-beta1, z-plus, flat, absolute.
     """
-    named = choices(answer, PRESETS)
-    if not named:
-        raise NotImplementedError
-    for name in sorted(named):
-        demand(_has_blue()[name], f"On three networks of ours, {name} gives no pixel negative relevance.")
-    missing = [name for name, there in _has_blue().items() if there and name not in named]
-    if missing:
-        raise Refused(f"Those that you name may, but so may {len(missing)} more.")
+    demand_all(answer, _has_blue(), lambda name: "on three networks of ours, no pixel gets negative relevance.")
 
 
 @exercise(

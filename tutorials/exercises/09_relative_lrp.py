@@ -12,7 +12,7 @@ import lrpref
 from lrpref import Dense, Network, ReLU, rules
 
 from .exercise import Refused, exercise
-from .reading import choices, demand, exact, fractions, shown
+from .reading import demand, demand_all, exact, fractions, shown
 
 
 @exercise(
@@ -65,10 +65,10 @@ def _claims() -> dict[str, bool]:
     }
 
 
-EXPLANATIONS = {
+BECAUSE = {
     "A": "negative relevance counts against the sum, and the rule keeps the sum of magnitudes",
     "D": "each layer is rescaled by its own total, and the total of two maps is not the sum of their totals",
-    "E": "scale a hidden unit, and its activation is larger, but the number of inputs stays",
+    "E": "a hidden unit that is scaled sends larger messages, while the number of inputs stays",
 }
 
 
@@ -92,12 +92,11 @@ def holds(answer: Any) -> None:
         D   the map of two outputs together is the sum of their maps
         E   scaling a hidden unit, and undoing that in the next layer, changes nothing
     """
-    named = choices(answer, _claims())
-    if not named:
-        raise NotImplementedError
-    for name in sorted(named):
-        demand(_claims()[name], f"{name} fails on a network with two inputs and three units: {EXPLANATIONS.get(name)}.")
-    demand(named == {name for name, true in _claims().items() if true}, "What you name holds, but not it alone.")
+    demand_all(
+        answer,
+        _claims(),
+        lambda name: f"this fails on a network with two inputs and three units, because {BECAUSE[name]}.",
+    )
 
 
 @exercise(

@@ -11,7 +11,6 @@ KINDS = ("predict", "compute", "find", "write", "repair", "explain", "prove")
 """What an exercise asks for. *predict*: before computing anything. *prove*: settle a general statement, by trying all
 cases or by a counterexample."""
 
-
 ANSWERS = "answers_"
 """What the name of a module begins with that holds a learner's answers."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from fractions import Fraction
 from importlib.util import find_spec
 from reprlib import repr as brief
@@ -67,13 +67,18 @@ def entries(values: Any, names: Iterable[str], what: str = "The answer") -> Mapp
     return values
 
 
-def choices(values: Any, among: Iterable[str], what: str = "The answer") -> set[str]:
-    """A set of names, given as a set, a list or a single text."""
-    allowed = list(among)
-    given = {values} if isinstance(values, str) else set(values)
-    unknown = sorted(str(each) for each in given - set(allowed))
-    demand(not unknown, f"{what}: {', '.join(unknown)} is not among {', '.join(allowed)}.")
-    return given
+def demand_all(answer: Any, truth: Mapping[str, bool], why_not: Callable[[str], str]) -> None:
+    """Demand a set of exactly those names that are true; `why_not` says what is wrong with one that is not."""
+    named = {answer} if isinstance(answer, str) else set(answer)
+    unknown = sorted(str(each) for each in named - set(truth))
+    demand(not unknown, f"{', '.join(unknown)} is not among {', '.join(truth)}.")
+    if not named:
+        raise NotAnswered
+    for name in sorted(named):
+        if not truth[name]:
+            raise Refused(f"{name}: {why_not(name)}")
+    missing = {name for name, true in truth.items() if true} - named
+    demand(not missing, "Those that you name are right, but they are not all.")
 
 
 def array(values: Any, shape: Sequence[int], what: str = "The answer") -> np.ndarray:
