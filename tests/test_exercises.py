@@ -160,11 +160,25 @@ def test_a_learner_works_through_a_step(tmp_path: Path, capsys: pytest.CaptureFi
     assert "4 of 4 right. Compare with tutorials/solutions/01_one_neuron.py." in out
 
 
+def test_all_files_of_answers_are_graded(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Also those after a file that cannot be run; the worst result is the exit code."""
+    for name, text in {"01": "1 / 0", "12": "referee = [1, 2, 3]"}.items():
+        (tmp_path / f"{name}.py").write_text(text)
+    (tmp_path / "13.py").write_text((ROOT / "tutorials/solutions/13_true_digits.py").read_text())
+    code, out, err = graded(tmp_path, capsys)
+    assert (code, "line 1: ZeroDivisionError" in err) == (2, True)
+    assert ("0 of 3 right" in out, "3 of 3 right" in out) == (True, True)
+    (tmp_path / "01.py").unlink()
+    assert graded(tmp_path, capsys)[0] == 1
+
+
 def test_an_error_in_the_learners_code_is_reported_with_its_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     mine = tmp_path / "01.py"
-    mine.write_text("def epsilon_shares(a, w, b, R, epsilon):\n    share = R * a[7]\n    return share\n")
+    mine.write_text(
+        "def last(a):\n    return a[7]\n\ndef epsilon_shares(a, w, b, R, epsilon):\n    return R * last(a)\n"
+    )
     assert "Line 2 of your code raises IndexError: list index out of range" in graded(tmp_path, capsys, "1")[1]
     mine.write_text("signs = '+'\nbooks = nothing\n")
     assert "line 2: NameError" in graded(tmp_path, capsys, "1")[2]
