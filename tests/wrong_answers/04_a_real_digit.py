@@ -26,7 +26,7 @@ WRONG = {
     ],
     "contrast": [
         (seeded(lambda one: one, lambda other: other), "the sum of the two maps"),
-        (seeded(lambda one: 1, lambda other: -1), "started at 1 and -1"),
+        (seeded(lambda one: 1, lambda other: -1), "starts at 1 and -1"),
         (seeded(lambda one: one, lambda other: 0), "the map of 9 alone"),
         (seeded(lambda one: -one, lambda other: other), "the map of 4 rather than 9"),
         (seeded(lambda one: one - 10, lambda other: -other), "the two maps differ by"),
