@@ -93,8 +93,8 @@ def misleading(answer: Any) -> None:
     """Red, and yet
 
     In the contrast "three rather than eight" of `hard-3` (the first exercise has the details), find a rectangle of at
-    most 40 pixels that holds at least 1/2 of the relevance *for* the three, while erasing it (set to 0) makes the
-    three lead by at least 5 *more*. So "red" does not mean "without it, less".
+    most 40 pixels that holds a relevance of at least +0.5, while erasing it (set to 0) makes the three lead by at least
+    5 *more*. So "red" does not mean "without it, less".
     """
     top, bottom, left, right = (int(each) for each in fractions(answer, 4, "The rectangle"))
     demand(0 <= top <= bottom < 28 and 0 <= left <= right < 28, "Rows and columns go from 0 to 27, first to last.")
