@@ -186,8 +186,9 @@ def test_an_error_in_the_learners_code_is_reported_with_its_line(
     assert "line 2: SyntaxError" in graded(tmp_path, capsys, "1")[2]
 
 
-def test_a_function_that_returns_nothing_is_an_answer() -> None:
+def test_a_function_that_returns_nothing_is_an_answer_and_a_number_is_none() -> None:
     each = exercises.load("01_one_neuron").exercises[3]
+    assert grade(each, [1, 2, 3]) == Grade("not yet", "epsilon_shares is not a function.")
     assert "returns None" in grade(each, lambda *arguments: None).message
 
 
@@ -309,3 +310,15 @@ def test_the_exercise_on_the_page_for_teachers_works() -> None:
     exec(compile(code, "teaching.md", "exec", dont_inherit=True), scope)
     verdicts = [grade(scope["first_share"], answer).verdict for answer in (4, 5, 6, None)]
     assert verdicts == ["right", "not yet", "not yet", "not answered"]
+
+
+# ---- nonsense ----------------------------------------------------------------------------------------------------
+
+NONSENSE = [12345, "nonsense", float("nan"), [], {}, object(), [[1], [2, 3]], (None, None), lambda *arguments: [], int]
+
+
+@BY_STEP
+def test_nonsense_is_refused_and_breaks_nothing(step: exercises.Step) -> None:
+    found = {(each.name, k): grade(each, answer) for each in step.exercises for k, answer in enumerate(NONSENSE)}
+    assert {case for case, graded in found.items() if graded.verdict == "right"} == set()
+    assert {case for case, graded in found.items() if graded.verdict == "not yet" and not graded.message} == set()

@@ -88,6 +88,9 @@ def grade(exercise: Exercise, answer: Any) -> Grade:
     """Check an answer. Whatever it raises is the answer's, and is reported."""
     if answer is None or answer is ...:
         return Grade("not answered")
+    wanted = next((what for what in ("def", "class") if f"{what} {exercise.name}(" in exercise.start), "")
+    if wanted and not callable(answer):
+        return Grade("not yet", f"{exercise.name} is not a {'function' if wanted == 'def' else wanted}.")
     try:
         exercise.check(answer)
     except NotImplementedError as error:

@@ -69,8 +69,9 @@ def entries(values: Any, names: Iterable[str], what: str = "The answer") -> Mapp
 
 def demand_all(answer: Any, truth: Mapping[str, bool], why_not: Callable[[str], str]) -> None:
     """Demand a set of exactly those names that are true; `why_not` says what is wrong with one that is not."""
-    named = {answer} if isinstance(answer, str) else set(answer)
-    unknown = sorted(str(each) for each in named - set(truth))
+    demand(isinstance(answer, str | set | list | tuple), "Give a set of names.")
+    named = {answer} if isinstance(answer, str) else set(map(str, answer))
+    unknown = sorted(named - set(truth))
     demand(not unknown, f"{', '.join(unknown)} is not among {', '.join(truth)}.")
     if not named:
         raise NotAnswered
