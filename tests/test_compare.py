@@ -565,6 +565,7 @@ def test_pairs_are_not_tried_where_one_is_enough() -> None:
     assert diagnose(SCENES["bias-in-no-rule"]).tried[1] == 0
 
 
+@pytest.mark.slow
 def test_nothing_explains_noise() -> None:
     found = explain_difference(SMALL, S, rng(20).normal(size=S.shape), "epsilon-plus")
     assert not found.equal
@@ -575,6 +576,7 @@ def test_nothing_explains_noise() -> None:
     assert "no known convention explains the difference" in str(found)
 
 
+@pytest.mark.slow
 def test_where_nothing_explains_it_the_closest_is_told() -> None:
     """A map near zennit's w-square: the closest match is named but not reported as equal."""
     R = PAIRS["first-w-square", "w-square-bias"].other()
@@ -1140,6 +1142,7 @@ def test_the_signature_beside_a_map_is_read_and_checked(tmp_path: Path) -> None:
     assert re.search(r"^the map is what its signature says: equal to 1e-\d+$", out, re.M)
 
 
+@pytest.mark.slow
 def test_a_map_that_is_not_what_its_signature_says(tmp_path: Path) -> None:
     path = explained(tmp_path, "--rule", "epsilon-plus")
     signature = "lrpref:0.2.0|epsilon|seed:logit|bn:fused|form:plain|cases:1.2"
@@ -1250,6 +1253,7 @@ def under(net: Network, x: np.ndarray, rule: Any, *names: str) -> np.ndarray:
     return R
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "names",
     [
