@@ -273,6 +273,7 @@ def test_flipping_takes_the_most_relevant_pixels_first() -> None:
 # ---- commands ----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_quick_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """All sections run on one network; `--show` prints the same tables from the saved JSON."""
     path = tmp_path / "quick.json"

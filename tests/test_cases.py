@@ -96,6 +96,7 @@ def test_every_map_is_exact_unless_a_softmax_stands_in_its_network() -> None:
     assert all(isinstance(case.network.nodes[-1].layer, lrpref.Softmax) for case in inexact)
 
 
+@pytest.mark.slow
 def test_the_table_is_what_its_script_makes(monkeypatch: pytest.MonkeyPatch) -> None:
     """The fixtures are not edited by hand; the script is deterministic, and does not ask the library for its values."""
     with monkeypatch.context() as without:

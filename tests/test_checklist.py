@@ -231,6 +231,7 @@ def test_a_layer_is_stored_and_restored(name: str, tmp_path: Path) -> None:
     assert_array_equal(back.forward(x), net.forward(x))
 
 
+@pytest.mark.slow
 @INTERACTIVE
 def test_the_strategies_draw_every_layer() -> None:
     """Every layer except the heads."""
@@ -353,6 +354,7 @@ def test_a_mode_is_exact_or_refused_by_name(kind: type[rules.Rule], mode: dict[s
     np.testing.assert_allclose(found.relevance.astype(float), layer.relevance(A, received, rule), rtol=1e-12)
 
 
+@pytest.mark.slow
 @INTERACTIVE
 def test_the_strategies_draw_every_mode() -> None:
     """Every mode of every rule except Relative, whose rescaled messages are left out (see strategies.RULES)."""

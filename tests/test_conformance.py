@@ -90,6 +90,7 @@ def test_lrpref_passes_all() -> None:
     assert report.counts["agrees"] == len(CASES) - len(absent) > 300
 
 
+@pytest.mark.slow
 def test_a_planted_mistake_is_wrong_where_it_was_promised_and_a_convention_where_not(planted: Report) -> None:
     assert not planted.passed
     assert verdict(planted, "gamma-linear") == "differs"
@@ -578,6 +579,7 @@ def script(monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
     return main
 
 
+@pytest.mark.slow
 def test_the_check_finds_what_was_edited_by_hand(
     script: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -595,6 +597,7 @@ def test_the_check_finds_what_was_edited_by_hand(
     assert not (tmp_path / "f" / "cases" / "more.json").exists()
 
 
+@pytest.mark.slow
 def test_the_check_asks_exact_arithmetic(
     script: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

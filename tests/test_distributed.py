@@ -229,6 +229,7 @@ def with_a_ticket(x: np.ndarray) -> np.ndarray:
     return x
 
 
+@pytest.mark.slow
 def test_nothing_is_lost_when_a_worker_is_killed(client: Any) -> None:
     """The killed worker loses the relevance of its finished blocks while others are in progress; all are recomputed."""
     with dask.config.set(scheduler=None):
@@ -255,6 +256,7 @@ def test_nothing_is_lost_when_a_worker_is_killed(client: Any) -> None:
 # ---- documentation page ------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_page_runs_from_top_to_bottom(client: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Run every Python block of docs/scale.md except the one for GPUs, on the cluster of this file."""
     pytest.importorskip("zarr", reason="zarr is not installed")

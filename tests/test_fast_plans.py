@@ -98,7 +98,7 @@ def images(count: int, seed: int) -> np.ndarray:
 @pytest.mark.parametrize("form", FORMS)
 def test_a_map_stays_what_it_was_while_others_are_made(form: str) -> None:
     """Returned maps, logits and a kept pass are not overwritten by later explanations."""
-    prepared, x = lrpref.prepare(network(), "epsilon-plus", form=form), images(4, 1)
+    prepared, x = lrpref.prepare(network(), "epsilon-plus", form=form), images(2, 1)
     passed = prepared.run(x[0])
     maps, outputs = [prepared.explain(image) for image in x], [prepared.forward(image) for image in x]
     traces = [prepared.trace(image) for image in x]
@@ -125,11 +125,11 @@ def test_ways_back_of_one_pass_do_not_disturb_each_other() -> None:
 def test_threads_and_shapes_may_be_interleaved(threads: int) -> None:
     """Four callers, two shapes and three ways to call, all of one prepared network."""
     prepared = lrpref.prepare(network(GlobalAvgPool2D()), "epsilon-plus", threads=threads)
-    x = [image[..., : 24 - 7 * (k % 2)] for k, image in enumerate(images(8, 2))]
+    x = [image[..., : 24 - 7 * (k % 2)] for k, image in enumerate(images(4, 2))]
     calls = [prepared.explain, prepared.forward, lambda batch: prepared.run(batch).explain(1)]
     expected = [[call(batch) for call in calls] for batch in x]
     with ThreadPoolExecutor(4) as pool:
-        jobs = [(call, k, pool.submit(calls[call], x[k])) for _ in range(4) for k in range(8) for call in range(3)]
+        jobs = [(call, k, pool.submit(calls[call], x[k])) for _ in range(2) for k in range(4) for call in range(3)]
         for call, k, job in jobs:
             np.testing.assert_allclose(job.result(), expected[k][call], rtol=1e-10, atol=1e-13)
 

@@ -380,6 +380,7 @@ def test_the_constants_of_an_operator_are_those_that_are_meant(layer: lrpref.Lay
     assert_allclose(net.forward(x), expected, rtol=1e-6, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_many_products_of_many_operations_take_little_time(tmp_path: Path) -> None:
     """Only so many expressions are looked at, of the 6,000 here."""
     text = "m0 = Tanh x; " + "; ".join(f"t{k} = Tanh m{k}; m{k + 1} = Mul t{k} c" for k in range(1000))

@@ -250,6 +250,7 @@ def test_the_page_lists_the_signatures_of_the_maps(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_the_signatures_of_both_studies(folder: Path) -> None:
     """BatchNorm left in is listed layer by layer; folded away, it is said to be."""
     for module in (guillemot2020, nyiri2025):
@@ -446,6 +447,7 @@ def test_means_leave_out_what_is_no_number() -> None:
 # ---- the command -------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_command(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Networks with BatchNorm on two digits; a second call measures nothing and prints the same output."""
     out = tmp_path / "results"

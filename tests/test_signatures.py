@@ -145,6 +145,7 @@ def signatures(draw: Any) -> Signature:
 # ---- laws --------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @given(signatures())
 def test_reading_inverts_writing(signature: Signature) -> None:
     assert Signature.parse(str(signature)) == signature

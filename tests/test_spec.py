@@ -13,19 +13,18 @@ import numpy as np
 import pytest
 import spec
 from clauses import profile_of
+from test_cases import CASES
 
 from lrpref import engine, layers, rules, trace
 from lrpref.backend import array_namespace
 from lrpref.composites import Composite
-from lrpref.conformance import Case, load_cases
+from lrpref.conformance import Case
 from lrpref.conformance.case import FIXTURES
 from lrpref.differences import conventions as other
 from lrpref.engine import Ratio, Rule, Term, negative, positive
 from lrpref.errors import RelevanceWarning
 from lrpref.layers import Add, Elementwise, LinearLayer, MaxPool2D, WeightedLayer
 from lrpref.ledger import Flow
-
-CASES = {case.id: case for case in load_cases()}
 
 # ---- what each answer but lrpref's own would change ------------------------------------------------------------
 

@@ -34,7 +34,7 @@ import numpy as np
 from .. import layers
 from ..backend import Array, array_namespace
 from ..engine import Map, Ratio, Rule, Term, divide, identity, magnitude, negative, one, positive, square
-from ..rules import AlphaBeta, Epsilon, Gamma, Zero
+from ..rules import Absolute, AlphaBeta, Epsilon, Gamma, Zero
 from .memory import Buffer
 from .program import Lane
 
@@ -288,6 +288,13 @@ def _is_generalised_gamma(rule: Rule) -> bool:
 def _bounds_itself(rule: Rule) -> bool:
     """Whether the rule's denominator is at least |z|, whatever the sign of z."""
     return type(rule) in (Zero, Epsilon) or _is_generalised_gamma(rule)
+
+
+def weights_of_signs(rule: Rule) -> tuple[float, float] | None:
+    """u and v of a rule that shares out u a+ + v a- of each input of a sum z > 0; None for other rules."""
+    if _is_generalised_gamma(rule):
+        return 1 + float(rule.gamma), 1.0  # type: ignore[attr-defined]
+    return (1.0, -1.0) if type(rule) is Absolute else None
 
 
 def stabilizer_of(rule: Rule, like: Array) -> float:

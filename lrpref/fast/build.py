@@ -35,7 +35,19 @@ from ..layers import (
 from ..layers.window import Window
 from ..network import Network, Node
 from ..rules import RULES
-from .algebra import OWN, Denominator, Mapped, Recipe, Surroundings, bias_of, nonnegative_nodes, recipe, unitwise
+from .algebra import (
+    OWN,
+    Denominator,
+    Mapped,
+    Recipe,
+    Surroundings,
+    bias_of,
+    nonnegative_nodes,
+    recipe,
+    stabilizer_of,
+    unitwise,
+    weights_of_signs,
+)
 from .kernels import FEW_CHANNELS, Direct, Kernel, Scatter, turned
 from .program import HEADROOM
 from .steps import (
@@ -48,6 +60,7 @@ from .steps import (
     GlobalAvgPoolStep,
     MaxPoolStep,
     PlainStep,
+    SplitStep,
     Step,
     WeightedStep,
 )
@@ -246,8 +259,13 @@ def _is_simple(layer: MaxPool2D) -> bool:
 
 
 def _unit_weights(layer: Layer, rule: Rule, situation: Situation) -> tuple[Step, str] | None:
-    """Add and GlobalAvgPool2D under a rule with R_i = a_i c, c being the same for all inputs; None for other rules."""
-    reduced = recipe(rule, Mapped(np.ones((1, 1)), None), situation.at)
+    """Add and GlobalAvgPool2D under a rule with R_i = a_i c; c differs between inputs in `SplitStep` only."""
+    unit = Mapped(np.ones((1, 1)), None)
+    if isinstance(layer, Add) and situation.at.rectified and situation.at.carried:
+        weights, epsilon = weights_of_signs(rule), stabilizer_of(rule, unit.w)
+        if weights is not None and epsilon > 0:
+            return SplitStep(*weights, epsilon), CARRIED
+    reduced = recipe(rule, unit, situation.at)
     if reduced.parts != ((OWN,),) or len(reduced.quotients) != 1:
         return None
     if isinstance(layer, Add):

@@ -136,3 +136,17 @@ def test_zennit_gives_the_number_on_the_page(case):
 @named([case for case in DIFFERENCES if case.remedy])
 def test_zennit_still_agrees_after_the_remedy(case):
     assert close(zennit_outcome(case.remedied(), zennit_side()), stored(case, "zennit remedied"))
+
+
+@live
+@pytest.mark.parametrize("rule", ["Gamma", "ZPlus", "AlphaBeta"])
+def test_a_rule_on_a_sum_is_the_signed_split(rule):
+    """As docs/skips.md says: for branches 2 and -1, zennit gives 2 and -1, whatever the rule."""
+    z = zennit_side()
+    branches = [z.tensor([[value]]).requires_grad_() for value in (2.0, -1.0)]
+    module = z.Sum()
+    handle = getattr(z.rules, rule)(**({"gamma": 1.0} if rule == "Gamma" else {}), stabilizer=1e-12).register(module)
+    output = module(z.torch.stack(branches, dim=-1))
+    gradients = z.torch.autograd.grad(output, branches, z.torch.ones_like(output))
+    handle.remove()
+    np.testing.assert_allclose([float(gradient) for gradient in gradients], [2, -1], rtol=1e-10)

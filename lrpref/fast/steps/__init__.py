@@ -8,7 +8,7 @@ The two forms of the messages between steps are defined in `step.py`.
 from __future__ import annotations
 
 from .flat_rule import FlatRuleStep
-from .joins import AddStep, GlobalAvgPoolStep
+from .joins import AddStep, GlobalAvgPoolStep, SplitStep
 from .plain import PlainStep
 from .routing import DropoutStep, FlattenStep, MaxPoolStep
 from .step import CARRIED, EXPLICIT, Step, given_back, laid_out, laid_out_shape, summed
@@ -24,6 +24,7 @@ __all__ = [
     "GlobalAvgPoolStep",
     "MaxPoolStep",
     "PlainStep",
+    "SplitStep",
     "Step",
     "WeightedStep",
     "given_back",

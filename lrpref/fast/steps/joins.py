@@ -55,6 +55,72 @@ class AddStep:
 
 
 @dataclass(frozen=True, eq=False)
+class SplitStep:
+    """Add before a ReLU, under a rule that shares out u a+ + v a- of each branch a, where relevance is carried.
+
+    With y the rectified sum, of R = y c branch a receives a q c times the weight of its sign,
+
+        q = y / (sum (u a+ + v a-) + epsilon)          sum (u a+ + v a-) = v y + (u - v) sum a+
+
+    where y > 0; elsewhere q = 0. The sum is not negative, so epsilon > 0 keeps the denominator from zero.
+
+    Parameters
+    ----------
+    u, v : float
+        The weights of positive and of negative values.
+    epsilon : float
+        Above 0, added to the denominator.
+    """
+
+    u: float
+    v: float
+    epsilon: float
+
+    form = "direct"
+
+    def border(self, shape: tuple[int, ...]) -> Border:
+        """None."""
+        return NO_BORDER
+
+    def forward(self, program: Program, inputs: tuple[Image, ...], border: Border, remember: bool) -> tuple[Image, Any]:
+        """y, and for each branch q times the weight of its sign."""
+        memory, branches = program.memory, [a.cells for a in inputs]
+        xp, shape, dtype = memory.xp, branches[0].shape, branches[0].dtype
+        y = memory.image(shape, dtype, border)
+        kept = tuple(memory.empty(shape, dtype) for _ in branches) if remember else ()
+        for a in branches:
+            program.watch(a, len(branches) * (abs(self.v) + 2 * abs(self.u - self.v)))
+        for lane, block in program.share(for_passes(program, y.cells)):
+            y_here, *parts = map(block.part, (y.cells, *branches))
+            z, above, part = (lane.buffer(name, y_here.shape, dtype) for name in ("z", "above", "part"))
+            lane(xp.add, parts[0], parts[1], out=z)
+            for a in parts[2:]:
+                lane(xp.add, z, a, out=z)
+            record_output(lane, z, True, y_here)
+            if not remember:
+                continue
+            lane(parts[0].clip, 0, xp.inf, out=above)
+            for a in parts[1:]:
+                lane(a.clip, 0, xp.inf, out=part)
+                lane(xp.add, above, part, out=above)
+            lane(xp.multiply, above, self.u - self.v, out=above)
+            lane(xp.multiply, y_here, self.v, out=part)
+            lane(xp.add, above, part, out=above)
+            lane(xp.add, above, self.epsilon, out=above)
+            lane(xp.divide, y_here, above, out=above)
+            for a, q in zip(parts, map(block.part, kept), strict=True):
+                lane(xp.greater, a, 0, out=part)
+                lane(xp.multiply, part, self.u - self.v, out=part)
+                lane(xp.add, part, self.v, out=part)
+                lane(xp.multiply, part, above, out=q)
+        return y, kept
+
+    def backward(self, program: Program, message: Buffer, kept: Any, inputs: tuple[Image, ...]) -> Sequence[Buffer]:
+        """A message for each branch."""
+        return [product(program, message, [q]).whole for q in kept]
+
+
+@dataclass(frozen=True, eq=False)
 class GlobalAvgPoolStep:
     """GlobalAvgPool2D under a rule whose terms are on the input itself."""
 

@@ -1,0 +1,153 @@
+"""Why does batch normalisation break it?"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from lrpref import BatchNorm, Conv2D, Dense, MaxPool2D, Scale, rules
+
+from .exercise import Refused, exercise
+from .reading import array, demand, demand_all, entries, exact, fraction, fractions, shown
+
+
+@exercise(
+    "compute",
+    8,
+    "s = sqrt(var + eps) = 2. What does the layer multiply by, and what does it add?",
+    "BatchNorm gives w z + b with w = g / s = 2 and b = beta - g mu / s = -2. Put z = 2 x1 - x2 + 3 into it.",
+    start='folded = {"weight": [None, None], "bias": None}',
+)
+def folded(answer: Any) -> None:
+    """Fold by hand.
+
+    A neuron computes 2 x1 - x2 + 3, and a BatchNorm follows it with g = 4, beta = 2, mean 2, variance 3 and eps 1.
+    Write both as one neuron.
+    """
+    given = entries(answer, ["weight", "bias"])
+    weight, bias = fractions(given["weight"], 2, "weight"), fraction(given["bias"], "bias")
+    neuron, norm = Dense([[2.0, -1.0]], [3.0]), BatchNorm([4.0], [2.0], [2.0], [3.0], eps=1.0)
+    points = {"(0, 0)": [0, 0], "(1, 0)": [1, 0], "(0, 1)": [0, 1]}
+    true = {name: norm.forward(neuron.forward(np.array([x], float))).item() for name, x in points.items()}
+    mine = {name: float((weight * x).sum() + bias) for name, x in points.items()}
+    at_mean = " The shift beta - g mu / s belongs to it, and 3 passes through the normalisation, too."
+    for name in points:
+        demand(
+            np.isclose(true[name], mine[name]),
+            f"At x = {name} the two layers give {true[name]:g}, your neuron {mine[name]:g}."
+            + (at_mean if name == "(0, 0)" else ""),
+        )
+
+
+WAYS = {
+    "A": (rules.Zero(), rules.Zero(), 2, -2),
+    "B": (rules.Zero(), rules.Pass(), 2, 0),
+    "C": (rules.Zero(), rules.Pass(), 2, -2),
+    "D": (rules.ZPlus(), rules.Pass(), 2, 0),
+    "E": (rules.ZPlus(), rules.Pass(), -2, 0),
+}
+
+
+@exercise(
+    "predict",
+    8,
+    "Without a shift, the BatchNorm only multiplies. Do the fractions of the neuron's rule notice that all its weights "
+    "are multiplied by 2? By -2?",
+    "Under LRP-0 in both layers, the z between them cancels. Under Pass with a shift, the share of the shift is "
+    "not taken.",
+    start="same = set()  # of letters",
+)
+def same(answer: Any) -> None:
+    """Which of them are the folded map?
+
+    A neuron without bias is followed by a BatchNorm that multiplies by w and adds b. The neuron has a rule, and so has
+    the BatchNorm. The folded neuron has the neuron's rule. In which cases do both ways give the same map for *every*
+    input and relevance?
+
+        A   neuron LRP-0,  BatchNorm LRP-0,  w =  2, b = -2
+        B   neuron LRP-0,  BatchNorm Pass,   w =  2, b =  0
+        C   neuron LRP-0,  BatchNorm Pass,   w =  2, b = -2
+        D   neuron z-plus, BatchNorm Pass,   w =  2, b =  0
+        E   neuron z-plus, BatchNorm Pass,   w = -2, b =  0
+    """
+    a, weight, R = exact([[2, 1]]), exact([[2, -1]]), exact([[4]])
+    maps = {}
+    for name, (rule, on_norm, w, b) in WAYS.items():
+        neuron, norm = Dense(weight), Scale(exact([w]), exact([b]))
+        apart = neuron.relevance(a, norm.relevance(neuron.forward(a), R, on_norm), rule)[0]
+        maps[name] = apart, Dense(w * weight, exact([b])).relevance(a, R, rule)[0]
+    demand_all(
+        answer,
+        {name: bool((apart == as_one).all()) for name, (apart, as_one) in maps.items()},
+        lambda name: (
+            f"for the weights (2, -1), the input (2, 1) and R = 4, two layers give {shown(maps[name][0])}, and the "
+            f"folded neuron gives {shown(maps[name][1])}."
+        ),
+    )
+
+
+@exercise(
+    "write",
+    15,
+    "The convolution is linear. It turns the BatchNorm's w x + b into w times one convolution plus another: that of a "
+    "picture which is b everywhere inside and 0 on the border.",
+    "Convolve np.full((height, width), shift) with the kernel and a border of zeros: `lrpref.Conv2D(..., "
+    "padding=1)` does it, or four loops.",
+    start='''
+    def bias_map(kernel, shift, height, width):
+        """What the shift adds to each output: an array (height, width); kernel is (3, 3), padding is 1."""
+        raise NotImplementedError
+    ''',
+)
+def bias_map(answer: Any) -> None:
+    """The border remembers.
+
+    A BatchNorm with scale w and shift b stands *before* a convolution with a 3 x 3 kernel and one zero of padding on
+    all sides (one channel). Folded, the kernel is multiplied by w, and the shift becomes a bias that depends on the
+    place. Write the function that returns it: folded(x) = conv(x, w * kernel) + bias_map(kernel, b, height, width).
+    """
+    random = np.random.default_rng(0)
+    for height, width in [(5, 5), (3, 6), (1, 4)]:
+        kernel, x = random.integers(-4, 5, (3, 3)) / 2, random.integers(-4, 5, (1, 1, height, width)) / 2
+        w, b = -1.5, 2.0
+        got = array(answer(kernel.copy(), b, height, width), (height, width), "bias_map(...)")
+        conv = Conv2D(kernel[None, None], padding=1)
+        truth = conv.forward(w * x + b)[0, 0] - w * conv.forward(x)[0, 0]
+        wrong = abs(got - truth) > 1e-9
+        inside = np.zeros_like(wrong)
+        inside[1:-1, 1:-1] = True
+        if not wrong.any():
+            continue
+        demand(not np.allclose(got, truth[::-1, ::-1]), "Your map is rotated: the kernel lies on the picture as it is.")
+        if not wrong[inside].any() and inside.any():
+            r, c = np.argwhere(wrong)[0]
+            raise Refused(
+                f"Inside, your bias is right. At the border, as at ({r}, {c}), it is off by "
+                f"{abs(got - truth)[r, c]:g}: the taps that fall on the border meet 0, not the shift."
+            )
+        raise Refused(
+            f"For {height} x {width} pixels your bias is {got.flat[0]:g} at (0, 0), where {truth.flat[0]:g} is missing."
+        )
+
+
+@exercise(
+    "prove",
+    5,
+    "A BatchNorm keeps the order of its values, if it multiplies by a positive number. And if it does not?",
+    start="breaks_pool = (None, None, [[None, None], [None, None]])  # w, b, and a picture of 2 x 2 pixels",
+)
+def breaks_pool(answer: Any) -> None:
+    """Not every order is allowed.
+
+    Conv, max-pool, BatchNorm: it would be convenient to move the BatchNorm in front of the max-pool, next to the
+    convolution, and fold it. Show that this is not always allowed: find w, b and a picture of 2 x 2 pixels for which
+    "pool, then w x + b" and "w x + b, then pool" differ.
+    """
+    demand(isinstance(answer, tuple | list) and len(answer) == 3, "Give w, b and a picture.")
+    w, b = fraction(answer[0], "w"), fraction(answer[1], "b")
+    x = fractions(answer[2], (2, 2), "the picture")[None, None]
+    norm, pool = Scale(exact([w]), exact([b])), MaxPool2D(2)
+    after, before = norm.forward(pool.forward(x)).item(), pool.forward(norm.forward(x)).item()
+    why = " With w >= 0 the largest pixel stays the largest, whatever b is." if w >= 0 else " All pixels are equal."
+    demand(after != before, f"Both orders give {after}.{why}")
