@@ -275,7 +275,6 @@ KINDS: dict[str, str] = {
     "trace": "object",
     "messages": "drawn",
     "joins": "choice",
-    "trace": "object",
     "against": "index or None",
     "kind": "choice",
 }

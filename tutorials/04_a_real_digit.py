@@ -138,6 +138,9 @@ assert abs(zero).max() > 8 * abs(nine).max()
 plot.grid(x, {"why nine?": nine, "why four?": four, "why nine rather than four?": contrast})
 
 # %% [markdown]
+# (The library has a call for contrasts, and one for the relevance that passes through chosen channels:
+# [docs/concepts.md](../../docs/concepts.md).)
+#
 # (Look at the colour bar: it ends at 0.1, where that of the LRP-0 map ended at 1. The same relevance, less of which
 # cancels, is spread over many more pixels.)
 #

@@ -309,6 +309,7 @@ assert_allclose(np.prod(growth), 3.0, atol=0.15)
 #   magnitude**.
 # - An **equal** split ignores what the branches contributed, and may hand a layer relevance that it cannot divide.
 #
-# Otsuki et al. (2024, arXiv 2407.09115) compare splitting in proportion to magnitudes with splitting in halves.
+# Otsuki et al. (2024, arXiv 2407.09115) compare splitting in proportion to magnitudes with splitting in halves. More
+# splits, with their bounds, are in [docs/skips.md](../../docs/skips.md).
 #
 # Next: a photograph, and networks that are three to four times as deep.
