@@ -1277,8 +1277,8 @@ RELATIVE = [
     Mutant(
         "evidence changes sides at a negative unit",
         "relative.py",
-        "s = _sgn(z) * R_unit / n",
-        "s = R_unit / n",
+        "s = R_unit if self.reading == \"unsigned\" else _sgn(z) * R_unit",
+        "s = R_unit",
         "tests/test_relative.py::test_without_the_sign_evidence_changes_sides",
         "theoOmathimatikos/Simple_LRP: a w / n without a sign",
     ),
@@ -1641,8 +1641,8 @@ CORNERS = [
     Mutant(
         "the books of bare relative messages overflow",
         "relative.py",
-        "grow * (sum_per_sample(R_unit * magnitude(z) / n) / power)",
-        "grow * sum_per_sample(R_unit * magnitude(z) / n) / power",
+        "grow * (sum_per_sample(s * z) / power)",
+        "grow * sum_per_sample(s * z) / power",
         "tests/test_relative.py::test_the_power_of_two_is_that_of_the_largest_of_several_inputs",
         "lrpref 0.2.0",
     ),

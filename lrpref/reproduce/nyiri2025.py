@@ -18,7 +18,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from .. import composites
+from .. import composites, relative
+from ..evaluation import maps
 from ..fusion import fuse
 from . import networks
 from .images import Images
@@ -49,6 +50,12 @@ NETWORKS = {
 
 REPEATED = ("mnist-conv", "mnist-dense", "cifar10-conv", "cifar10-conv-bn-relu")
 """Small networks of the other study, trained from several seeds; measured also with more fills, insertion, deletion."""
+
+RESIDUAL = ("resnet20", "resnet50")
+"""The networks with skip connections, on which the readings of Relative LRP differ."""
+
+READINGS = {f"relative(reading={reading!r})": reading for reading in relative.READINGS[1:]}
+"""The readings other than the default, measured on `RESIDUAL`. Not rescaled, they leave the range of float32."""
 
 GAMMA_BOX = "epsilon-gamma-box"
 DECADES = tuple(f"epsilon(epsilon=1e{k:+d})" if k else "epsilon(epsilon=1)" for k in range(-6, 1))
@@ -91,7 +98,8 @@ def study(protocol: Protocol, seeds: Sequence[int] = (0,), folder: str | os.Path
             if networks.path_of(file_of(network, seed), folder) is None:
                 missing.append(file_of(network, seed))
                 continue
-            units += [Unit(dataset, network, seed, "", rule) for rule in (*RULES, *BASELINES)]
+            readings = READINGS if network in RESIDUAL else ()
+            units += [Unit(dataset, network, seed, "", rule) for rule in (*RULES, *readings, *BASELINES)]
 
     def measure(unit: Unit, images: Images, protocol: Protocol) -> Rows:
         return measured(networks.load(file_of(unit.network, unit.seed), folder), unit, images, protocol)
@@ -110,16 +118,22 @@ def file_of(network: str, seed: int) -> str:
 
 
 def measured(trained: Trained, unit: Unit, images: Images, protocol: Protocol) -> Rows:
-    """Measure how faithful and how stable the maps of the fused network are."""
+    """Measure how faithful and how stable the maps of the fused network are.
+
+    Readings of Relative LRP that are not rescaled are explained in float64, and compared with the default reading.
+    """
     fused = replace(trained, net=fuse(trained.net, verify=trained.inputs(images.x[:2])))
     target = fused.answers(images.x)
     rule = boxed(unit.rule, fused)
-    R = relevance(fused, images.x, target, rule, protocol.seed)
+    explained = replace(fused, net=fused.net.astype(np.float64)) if unit.rule in READINGS else fused
+    R = relevance(explained, images.x, target, rule, protocol.seed)
     more = protocol.more and unit.seed == 0 and unit.network in REPEATED
     rows = faithfulness(fused, images.x, R, target, protocol, more)
     if unit.rule not in BASELINES:
-        rows |= stability(fused, images.x, R, target, rule, protocol)
-        rows |= amplification(fused, images.x, target, rule)
+        rows |= stability(explained, images.x, R, target, rule, protocol)
+        rows |= amplification(explained, images.x, target, rule)
+    if unit.rule in READINGS:
+        rows |= {"cosine_rescaled": maps.cosine(R, relevance(explained, images.x, target, "relative"))}
     return {**rows, "right": (target == images.labels).astype(float)}
 
 
