@@ -25,9 +25,9 @@ from . import networks
 from .images import Images
 from .measures import BASELINES, Explained, amplification, faithfulness, has_norm, relevance, signed, stability
 from .networks import Trained
-from .report import per_seed
-from .statistics import as_text, verdict
-from .study import Claim, Protocol, Rows, Study, Unit
+from .report import cells, per_seed
+from .statistics import as_text, p_value, verdict
+from .study import Claim, Means, Protocol, Rows, Study, Unit
 
 PAPER = "2501.14322"
 TITLE = "Nyiri and Gibaru 2025: Relative LRP"
@@ -147,29 +147,23 @@ def boxed(rule: str, trained: Trained) -> Explained:
 # ---- the answers -------------------------------------------------------------------------------------------------
 
 
-def compared(found: Mapping[Unit, Rows], measure: str, rule: str, other: str, network: str) -> list[np.ndarray]:
-    """Return a measure under one rule minus that under another, per image, for each seed of a network."""
+def compared(means: Mapping[Unit, Means], measure: str, rule: str, other: str, network: str) -> list[float]:
+    """Return a measure under one rule minus that under another, for each seed of a network."""
     values = []
-    for unit in found:
+    for unit in means:
         against = Unit(unit.dataset, unit.network, unit.seed, "", other)
-        if unit.network == network and unit.rule == rule and against in found:
-            values.append(found[unit][measure] - found[against][measure])
+        if unit.network == network and unit.rule == rule and against in means:
+            values.append(means[unit][measure] - means[against][measure])
     return values
 
 
-def claim(found: Mapping[Unit, Rows], network: str, other: str, measure: str, words: str, sign: int) -> Claim:
+def claim(means: Mapping[Unit, Means], network: str, other: str, measure: str, words: str, sign: int) -> Claim:
     """Return the claim that a measure is larger (sign 1) or smaller (-1) under Relative LRP than under another rule."""
-    every = compared(found, measure, "relative", other, network)
-    values = [sign * v[np.isfinite(v)] for v in every]
-    means = [float(v.mean()) for v in values if v.size]
+    values = [sign * value for value in compared(means, measure, "relative", other, network)]
     difference = f"relative minus {other}" if sign > 0 else f"{other} minus relative"
-    figure = f"{NAMES[measure]}, {difference}: {as_text(means)}"
-    if len(means) == 1 and values[0].size > 1:
-        error = values[0].std(ddof=1) / values[0].size ** 0.5
-        figure += f"; over its {values[0].size} images, standard error {error:.2g}"
-    if left_out := sum(v.size for v in every) - sum(v.size for v in values):
-        figure += f"; {left_out} image{'s'[: left_out != 1]} left out, because a map is not finite"
-    return Claim(f"{network}: relative {words} {other}", figure, verdict(means))
+    figure = f"{NAMES[measure]}, {difference}: {as_text(values)}"
+    p = (p_value(values),) if len(values) > 2 else ()
+    return Claim(f"{network}: relative {words} {other}", figure, verdict(values), p)
 
 
 NAMES = {
@@ -181,20 +175,32 @@ NAMES = {
 """The measures in words."""
 
 
-def answer(found: Mapping[Unit, Rows]) -> list[Claim]:
+def answer(means: Mapping[Unit, Means]) -> list[Claim]:
     """Return all claims with their answers, network by network."""
     claims = []
-    for network in dict.fromkeys(unit.network for unit in found):
+    for network in dict.fromkeys(unit.network for unit in means):
         for other in ("zero", DECADES[0]):
-            claims.append(claim(found, network, other, "noise_l2", "moves less under tiny noise than", -1))
-            claims.append(claim(found, network, other, "precision_l2", "loses less in single precision than", -1))
+            claims.append(claim(means, network, other, "noise_l2", "moves less under tiny noise than", -1))
+            claims.append(claim(means, network, other, "precision_l2", "loses less in single precision than", -1))
         for other in ("zero", DECADES[0], "absolute", "z-plus", "random"):
             for fill in FILLS:
-                claims.append(claim(found, network, other, f"abpc_{fill}", f"is more faithful (fill {fill}) than", 1))
-        for fill in FILLS:
-            decades = [unit for unit in found if unit.network == network and unit.rule in DECADES]
-            areas = [per_seed(found, [unit], f"abpc_{fill}")[0] for unit in decades]
-            sentence = f"{network}: without a hyperparameter there is nothing to choose wrongly (fill {fill})"
-            figure = f"over six decades of epsilon, ABPC varies by {np.ptp(areas) if areas else np.nan:.3g}"
-            claims.append(Claim(sentence, figure, "by construction; what the choice is worth is the figure"))
+                claims.append(claim(means, network, other, f"abpc_{fill}", f"is more faithful (fill {fill}) than", 1))
+        claims += [worth_of_a_choice(means, network, fill) for fill in FILLS]
+        claims += [same_map(means, unit) for unit in means if unit.network == network and unit.rule in READINGS]
     return claims
+
+
+def worth_of_a_choice(means: Mapping[Unit, Means], network: str, fill: str) -> Claim:
+    """Return the range of ABPC, averaged over seeds, over the decades of epsilon."""
+    units = cells(unit for unit in means if unit.network == network and unit.rule in DECADES).values()
+    areas = [float(np.mean(per_seed(means, seeds, f"abpc_{fill}"))) for seeds in units]
+    sentence = f"{network}: without a hyperparameter there is nothing to choose wrongly (fill {fill})"
+    figure = f"over six decades of epsilon, ABPC varies by {np.ptp(areas) if areas else np.nan:.3g}"
+    return Claim(sentence, figure, "by construction; what the choice is worth is the figure")
+
+
+def same_map(means: Mapping[Unit, Means], unit: Unit) -> Claim:
+    """Return the cosine of the map of another reading with that of the default."""
+    sentence = f"{unit.network}: {unit.rule} gives the map of relative"
+    figure = f"cosine {means[unit]['cosine_rescaled']:.3g}, mean over images, seed {unit.seed}"
+    return Claim(sentence, figure, "not determined by the abstract; the figure is that of this network")
