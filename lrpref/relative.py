@@ -32,7 +32,6 @@ from .backend import Array, array_namespace, as_tuple, spread, sum_per_sample
 from .engine import Rule, divide, magnitude
 from .ledger import Flow
 
-
 READINGS = ("rescaled", "bare", "unsigned", "no-divisor", "unit-norm")
 """The readings of the abstract; see `Relative`."""
 

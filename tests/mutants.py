@@ -1277,7 +1277,7 @@ RELATIVE = [
     Mutant(
         "evidence changes sides at a negative unit",
         "relative.py",
-        "s = R_unit if self.reading == \"unsigned\" else _sgn(z) * R_unit",
+        's = R_unit if self.reading == "unsigned" else _sgn(z) * R_unit',
         "s = R_unit",
         "tests/test_relative.py::test_without_the_sign_evidence_changes_sides",
         "theoOmathimatikos/Simple_LRP: a w / n without a sign",

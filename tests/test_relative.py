@@ -117,9 +117,9 @@ def test_rescale_is_short_for_two_readings() -> None:
     assert [rules.Relative(reading).rescale for reading in READINGS] == [True, False, False, False, False]
     assert [rules.Relative(reading).linear for reading in READINGS] == [False, True, True, True, True]
     assert str(RelativeComposite(rescale=False)) == str(RelativeComposite("bare"))
-    for given in (False, "scaled", None):
-        with pytest.raises(ParameterError, match='Relative: reading must be "rescaled", .* or "unit-norm"'):
-            rules.Relative(given)  # type: ignore[arg-type]
+    for wrong in (False, "scaled", None):
+        with pytest.raises(ParameterError, match=r'Relative: reading must be "rescaled", .* or "unit-norm"'):
+            rules.Relative(wrong)  # type: ignore[arg-type]
 
 
 def with_another_constant(layer: Layer, n: int) -> Layer:
@@ -276,7 +276,7 @@ def test_columns_of_the_ledger(data: st.DataObject) -> None:
     Unsigned, z_j is in place of |z_j| and b_j in place of sgn(z_j) b_j. Other readings have another n.
     """
     layer, a, R = exactly(data.draw(layer_cases(st.sampled_from(FIXED))))
-    z, (w, b) = layer.forward(*a), layer.parameters(*a)
+    z, (_, b) = layer.forward(*a), layer.parameters(*a)
     b = 0 * z if b is None else b + 0 * z
     bare = size(layer.flow(a, R, BARE).inputs)
     for rule in map(rules.Relative, READINGS):

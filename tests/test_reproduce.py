@@ -346,8 +346,8 @@ def test_intervals_are_over_seeds() -> None:
 def test_data_sets_are_independent_groups() -> None:
     """1, 2, 3 and 10, 14, 18: means 2 and 14, variances 1 and 16 over 3 seeds each.
 
-    The mean is 8, se^2 = (1/3 + 16/3) / 4 = 17/12, df = 17^2 / (1 + 256) * 2 = 2.25, rounded down to 2. The order of the
-    seeds within a data set does not matter: seed 0 of one has nothing to do with seed 0 of the other.
+    The mean is 8, se^2 = (1/3 + 16/3) / 4 = 17/12, df = 17^2 / (1 + 256) * 2 = 2.25, rounded down to 2. The order
+    of the seeds within a data set does not matter: seed 0 of one has nothing to do with seed 0 of the other.
     """
     mean, low, high = statistics.interval([1.0, 2.0, 3.0], [10.0, 14.0, 18.0])
     assert_allclose([mean, high - mean, mean - low], [8, *[4.303 * (17 / 12) ** 0.5] * 2])
@@ -494,7 +494,7 @@ def test_the_claims_of_the_second_study_by_hand() -> None:
 
 
 def test_the_worth_of_a_choice_has_no_seed_in_it() -> None:
-    """ABPC is 1 for seed 0 and 9 for seed 1 whatever epsilon, but for epsilon 1, where it is 2 and 10: the worth is 1."""
+    """ABPC is 1 for seed 0 and 9 for seed 1, whatever epsilon; only for epsilon = 1 it is 2 and 10. The worth is 1."""
     found: dict[Unit, Any] = {}
     for seed, area in ((0, 1.0), (1, 9.0)):
         for rule in nyiri2025.DECADES:
@@ -517,7 +517,10 @@ def test_a_reader_can_compute_every_interval_from_the_rows_of_the_seeds() -> Non
     found = report.means_of({unit: rows(1.0 + unit.seed**2) for unit in units})
     counts = dict.fromkeys(units, 2)
     text = report.as_seeds_csv(found, counts)
-    assert text.splitlines()[0] == "dataset,network,treatment,rule,seed,images,abpc_mean,abpc_zero,noise_l2,span_mean,span_zero"
+    assert (
+        text.splitlines()[0]
+        == "dataset,network,treatment,rule,seed,images,abpc_mean,abpc_zero,noise_l2,span_mean,span_zero"
+    )
     assert text.splitlines()[3] == "mnist,mnist-conv,,zero,2,2,5,2.5,,2,2"
     again, images_again = report.read_seeds_csv(text)
     assert images_again == counts

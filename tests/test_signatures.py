@@ -190,7 +190,12 @@ def test_the_rules_are_in_it_exactly(composite: Composite) -> None:
     assert lrpref.signature(NET, rebuilt) == signature
 
 
-PARAMETERS = {"epsilon": NOT_NEGATIVE, "gamma": NOT_NEGATIVE, "stabilizer": NOT_NEGATIVE, "reading": st.sampled_from(READINGS)}
+PARAMETERS = {
+    "epsilon": NOT_NEGATIVE,
+    "gamma": NOT_NEGATIVE,
+    "stabilizer": NOT_NEGATIVE,
+    "reading": st.sampled_from(READINGS),
+}
 
 
 @pytest.mark.parametrize("name", PRESETS)

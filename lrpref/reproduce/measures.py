@@ -117,7 +117,9 @@ def stability(
     noise = np.random.default_rng([protocol.seed, 1]).normal(size=pixels.shape).astype(pixels.dtype)
     moved = relevance(trained, pixels + np.float32(protocol.noise) * noise, target, rule)
     short, wide = (
-        R if trained.net.dtype == kind else relevance(replace(trained, net=trained.net.astype(kind)), pixels, target, rule)
+        R
+        if trained.net.dtype == kind
+        else relevance(replace(trained, net=trained.net.astype(kind)), pixels, target, rule)
         for kind in (np.float32, np.float64)
     )
     with np.errstate(all="ignore"):

@@ -93,7 +93,11 @@ def _written(rows: Iterable[Sequence[object]]) -> str:
 
 
 def as_markdown(
-    study: Study, means: Mapping[Unit, Means], claims: Sequence[Claim], command: str, headers: Sequence[Mapping[str, Any]]
+    study: Study,
+    means: Mapping[Unit, Means],
+    claims: Sequence[Claim],
+    command: str,
+    headers: Sequence[Mapping[str, Any]],
 ) -> str:
     """Return the page: how the study was measured, its claims, and the table.
 
@@ -120,7 +124,7 @@ def as_answers(claims: Sequence[Claim]) -> list[str]:
 
 
 def by_chance(claims: Sequence[Claim]) -> list[str]:
-    """Return a paragraph on how many intervals exclude 0, how many would by chance, and which stand after correction."""
+    """Return a paragraph on how many intervals exclude 0, how many would by chance, and which do after correction."""
     p_values = [(claim, p) for claim in claims for p in claim.p if np.isfinite(p)]
     if not p_values:
         return []
