@@ -25,7 +25,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar
 
 from .arithmetic import check_choice, check_flag, full, is_exact, ones_like
 from .backend import Array, array_namespace, as_tuple, spread, sum_per_sample
@@ -118,11 +118,11 @@ class Relative(Rule):
         """Whether R_i is linear in R_j; rescaling divides by a norm."""
         return not self.rescale
 
-    def divisor(self, layer: Any, w: Array, inputs: tuple[Array, ...]) -> Array | int:
+    def divisor(self, layer: Any, w: Array, inputs: tuple[Array, ...]) -> Any:
         """Return n: one number for all units of a layer, or for "unit-norm" an array shaped like its output."""
         if self.reading == "unit-norm":
-            return cast(Array, layer.linear(magnitude(w), *map(ones_like, inputs)))
-        return 1 if self.reading == "no-divisor" else int(layer.fan_in(*(tuple(a.shape) for a in inputs)))
+            return layer.linear(magnitude(w), *map(ones_like, inputs))
+        return 1 if self.reading == "no-divisor" else layer.fan_in(*(tuple(a.shape) for a in inputs))
 
     def flow(self, layer: Any, inputs: tuple[Array, ...], R: Array) -> Flow:
         """Sum and rescale the relative messages; return them with the losses and facts for the ledger.

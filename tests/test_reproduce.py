@@ -242,7 +242,8 @@ def test_the_page_lists_the_signatures_of_the_maps(tmp_path: Path) -> None:
     found = runner.run(study, {"mnist": digits()}, tmp_path)
     for path in (tmp_path / "units").glob("*old*"):
         path.write_text(path.read_text().replace('"signature": "", ', ""))
-    lines = report.as_markdown(study, found, [], "x", tmp_path).splitlines()
+    page = report.as_markdown(study, report.means_of(found), [], "x", runner.headers(tmp_path, found))
+    lines = page.splitlines()
     assert [line for line in lines if "x\\|" in line] == [
         "| - | `zero` | all | `x\\|zero` |",
         "| - | `flat` | a | `x\\|a` |",
@@ -534,8 +535,8 @@ def test_how_many_intervals_would_exclude_0_by_chance() -> None:
     claims = [Claim(f"claim {k}", "", "held", (p,)) for k, p in enumerate((0.001, 0.04, 0.5, 0.9))]
     (text, _) = report.by_chance([*claims, Claim("one seed", "", "cannot say", ())])
     assert "rest on 4 intervals" in text
-    assert "about 0 of them would exclude 0 by chance; 2 do." in text
-    assert text.endswith("After Holm's correction for their number, 1 do: claim 0.")
+    assert "about 0 of them would exclude 0 by chance. 2 do;" in text
+    assert text.endswith("; after Holm's correction for their number, 1, in these claims: claim 0.")
     assert report.by_chance([Claim("one seed", "", "cannot say", ())]) == []
 
 

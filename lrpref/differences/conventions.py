@@ -810,7 +810,7 @@ def scalar_fold(net: Network) -> Network:
     """
     for name, layer, inputs in net.nodes:
         readers = net.readers(name)
-        behind = net[readers[0]] if len(readers) == 1 else None
+        behind: Any = net[readers[0]] if len(readers) == 1 else None
         before = net[inputs[0]] if inputs[0] in net.names else None
         if type(layer) is not BatchNorm or type(behind) not in (Dense, Conv2D) or type(before) in (Dense, Conv2D):
             continue

@@ -55,7 +55,7 @@ RESIDUAL = ("resnet20", "resnet50")
 """The networks with skip connections, on which the readings of Relative LRP differ."""
 
 READINGS = {f"relative(reading={reading!r})": reading for reading in relative.READINGS[1:]}
-"""The readings other than the default, measured on `RESIDUAL`. Not rescaled, they leave the range of float32."""
+"""The readings other than the default, measured on `RESIDUAL`. Not rescaled, they may leave the range of float32."""
 
 GAMMA_BOX = "epsilon-gamma-box"
 DECADES = tuple(f"epsilon(epsilon=1e{k:+d})" if k else "epsilon(epsilon=1)" for k in range(-6, 1))

@@ -74,9 +74,8 @@ def read_seeds_csv(text: str) -> tuple[dict[Unit, Means], dict[Unit, int]]:
     means: dict[Unit, Means] = {}
     images = {}
     for row in csv.DictReader(io.StringIO(text)):
-        named = {name: row.pop(name) for name in ("dataset", "network", "treatment", "rule", "seed", "images")}
-        count = int(named.pop("images"))
-        unit = Unit(**{**named, "seed": int(named["seed"])})
+        seed, count = int(row.pop("seed")), int(row.pop("images"))
+        unit = Unit(row.pop("dataset"), row.pop("network"), seed, row.pop("treatment"), row.pop("rule"))
         means[unit], images[unit] = {name: float(value) for name, value in row.items() if value}, count
     return means, images
 
@@ -132,11 +131,11 @@ def by_chance(claims: Sequence[Claim]) -> list[str]:
     kept = dict.fromkeys(claim.sentence for (claim, _), stands in zip(p_values, standing, strict=True) if stands)
     found = sum(p < 0.05 for _, p in p_values)
     text = (
-        f"The answers rest on {len(p_values)} intervals over seeds. Each is a 95 % interval, taken alone: without any "
-        f"difference, about {0.05 * len(p_values):.0f} of them would exclude 0 by chance; {found} do. After Holm's "
-        f"correction for their number, {sum(standing)} do"
+        f"The answers rest on {len(p_values)} intervals over seeds. Each is a 95 % interval taken alone: if there were no "
+        f"differences, about {0.05 * len(p_values):.0f} of them would exclude 0 by chance. {found} do; after Holm's "
+        f"correction for their number, {sum(standing)}"
     )
-    return [f"{text}{': ' if kept else ''}{'; '.join(kept)}.", ""]
+    return [f"{text}, in these claims: {'; '.join(kept)}." if kept else f"{text}.", ""]
 
 
 def _signatures(measured: Mapping[Unit, Mapping[str, Any]]) -> list[str]:
