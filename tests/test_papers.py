@@ -24,11 +24,11 @@ PAGES = ("2002.11018", "2002.11018-mnist", "2002.11018-cifar10", "2501.14322")
 T = {2: 4.303, 3: 3.182, 4: 2.776}
 """The 97.5 % quantiles of Student's t by degrees of freedom."""
 
-WITHOUT_SEEDS = {"mnist-conv", "mnist-dense", "cifar10-conv", "cifar10-conv-bn-relu"}
+WITHOUT_SEEDS = {"mnist-conv", "cifar10-conv", "cifar10-conv-bn-relu"}
 """The networks of 2501.14322.csv with three training seeds: lrpref 0.1.0 measured them and kept no rows per seed."""
 
 DECADES = [f"epsilon(epsilon={e})" for e in ("1e-6", "1e-5", "1e-4", "1e-3", "1e-2", "1e-1", "1")]
-FILL = {"mean": "mean", "black": "zero"}
+FILLS = ("mean", "zero")
 Row = dict[str, str]
 Interval = tuple[float, float, float]
 
@@ -82,6 +82,12 @@ def by_fill(figure: str) -> dict[str, Interval]:
     return {fill: interval(text) for fill, text in (part.removeprefix("fill ").split(": ") for part in parts)}
 
 
+def student(values: list[float]) -> Interval:
+    """The mean over seeds and its interval by Student's t."""
+    mean, half = float(np.mean(values)), T[len(values) - 1] * float(np.std(values, ddof=1)) / sqrt(len(values))
+    return mean, mean - half, mean + half
+
+
 def verdict(low: float, high: float) -> str:
     return "held" if low > 0 else "did not hold" if high < 0 else "cannot say: the interval over seeds holds 0"
 
@@ -117,13 +123,19 @@ def test_means_and_intervals_come_from_the_rows_of_the_seeds() -> None:
         assert len(values) == int(row["seeds"])
         assert {seed["images"] for seed in seeds} == {row["images"]}
         assert printed(float(np.mean(values)), row["mean"], 6)
-        half = T[len(values) - 1] * np.std(values, ddof=1) / sqrt(len(values)) if len(values) > 1 else None
-        assert (row["low"], row["high"]) == ("", "") if half is None else printed(np.mean(values) - half, row["low"], 6)
+        if len(values) == 1:
+            assert (row["low"], row["high"]) == ("", "")
+        else:
+            expected = student(values)
+            near = 3e-5 * max(map(abs, values))
+            assert [float(row[name]) for name in ("mean", "low", "high")] == pytest.approx(expected, abs=near)
         checked += 1
-    assert checked > 2500
+    assert checked > 2000
     assert {row["network"] for row in rows("2501.14322.csv")} - {key[1] for key in per_seed} == WITHOUT_SEEDS
-    said = "Per-seed rows](2501.14322-seeds.csv) exist for the eight networks with one training seed"
-    assert said in page("2501.14322")
+    without = [
+        name for name in dict.fromkeys(row["network"] for row in rows("2501.14322.csv")) if name in WITHOUT_SEEDS
+    ]
+    assert f"exist for all networks but {', '.join(without)}: 0.1.0 kept none" in page("2501.14322")
     assert all("before per-seed rows were kept" in page(name) for name in PAGES[:3])
 
 
@@ -157,10 +169,22 @@ def test_the_claims_of_the_second_study() -> None:
             one, other = (found[network, "", rule, measures[what]] for rule in difference.split(" minus "))
             error = 0.006 * abs(float(value.split()[0])) + 1e-6 * (abs(one) + abs(other))
             assert isclose(one - other, float(value.split()[0]), rel_tol=0, abs_tol=error), sentence
-            if network in WITHOUT_SEEDS:
+            seeds = per_seed(network, difference.split(" minus "), measures[what])
+            if network in WITHOUT_SEEDS or len(seeds) == 3:
                 assert answer == verdict(*interval(value)[1:]), sentence
-            else:
+            if len(seeds) == 3:
+                assert interval(value) == pytest.approx(student(seeds), rel=0.006, abs=0.006 * max(map(abs, seeds)))
+            elif network not in WITHOUT_SEEDS:
                 assert answer == "cannot say: 1 training seed, at least 3 are needed", sentence
+
+
+def per_seed(network: str, pair: list[str], measure: str) -> list[float]:
+    """The difference of two rules for every seed, from the rows of the seeds."""
+    found = {
+        (row["seed"], row["rule"]): row[measure] for row in rows("2501.14322-seeds.csv") if row["network"] == network
+    }
+    one, other = pair
+    return [float(found[seed, one]) - float(found[seed, other]) for seed, rule in found if rule == one]
 
 
 def welch(*groups: Interval) -> Interval:
@@ -264,7 +288,7 @@ EIGHT = section("### Eight networks", "### What the abstract determines")
 
 @pytest.mark.parametrize("text", [SMALL, EIGHT], ids=["three seeds", "one seed"])
 def test_the_tables_of_the_second_study(text: str) -> None:
-    """Change under noise, ABPC with the mean fill, then with the black one; with half of the interval if there is one."""
+    """Change under noise, ABPC with the mean fill, then with the black one; with half of each interval there is."""
     widths = {
         (row["network"], row["rule"], row["measure"]): (float(row["high"]) - float(row["low"])) / 2
         for row in rows("2501.14322.csv")
@@ -293,10 +317,14 @@ def spread(network: str, measure: str) -> float:
 
 def test_the_sentences_on_the_four_small_networks() -> None:
     networks = ["mnist-conv", "mnist-dense", "cifar10-conv", "cifar10-conv-bn-relu"]
-    less = [1 - value(name, "relative", "noise_l2") / value(name, "zero", "noise_l2") for name in networks]
-    assert f"by {min(less):.0%} to {max(less):.0%}".replace("%", "", 1).replace("%", " %") in SMALL
+    text = re.sub(r"\s+", " ", SMALL)
+    conv, dense, *cifar = (
+        round(100 * (1 - value(name, "relative", "noise_l2") / value(name, "zero", "noise_l2"))) for name in networks
+    )
+    assert f"by {min(conv, *cifar)} to {max(conv, *cifar)} % of these on average" in text
+    assert f"by {dense} % on average" in text
     both = ("abpc_mean", "abpc_zero")
-    assert "changes the mean ABPC over seeds by 1.5 to 2.0 of 12 on mnist-conv" in re.sub(r"\s+", " ", SMALL)
+    assert "changes the mean ABPC over seeds by 1.5 to 2.0 of 12 on mnist-conv" in text
     assert [round(spread("mnist-conv", measure), 1) for measure in both] == [1.5, 2.0]
     others = [spread(name, measure) for name in networks[1:] for measure in both]
     assert f"and by {min(others):.2f} to {max(others):.2f} elsewhere" in SMALL
@@ -306,5 +334,97 @@ def test_the_sentences_on_the_four_small_networks() -> None:
     assert "({:+.1f} and {:+.1f})".format(*losses) in SMALL
     better = [value(name, DECADES[-1], m) > value(name, "relative", m) for name in networks for m in both]
     assert better == [True] * 7 + [False]
+    answers = {sentence: answer.partition(":")[0] for sentence, (_, answer) in claims("2501.14322").items()}
+    for other in ("zero", DECADES[0]):
+        moves = [answers[f"{name}: relative moves less under tiny noise than {other}"] for name in networks]
+        assert moves == ["held", "cannot say", "held", "held"]
+    faithful = {
+        (name, other): [answers[f"{name}: relative is more faithful (fill {fill}) than {other}"] for fill in FILLS]
+        for name in networks
+        for other in ("zero", "absolute", "z-plus")
+    }
+    yes, no, open_ = "held", "did not hold", "cannot say"
+    assert [faithful[name, "zero"] for name in networks] == [[yes, yes], [no, no], [open_, open_], [no, yes]]
+    for other in ("absolute", "z-plus"):
+        assert [faithful[name, other] for name in networks] == [[yes, yes], [yes, yes], [no, yes], [no, yes]]
     for rule, count in (("z-plus", 4), ("absolute", 3), ("epsilon-plus", 3)):
         assert sum(value(name, rule, "noise_l2") < value(name, "relative", "noise_l2") for name in networks) == count
+
+
+ALL = ["mnist-cnn", "mnist-mlp", "cifar-cnn", "cifar-cnn-bn", "resnet20", "vgg16-bn", "vgg19-bn", "resnet50"]
+DENSE = "mnist-mlp"
+RESIDUAL = ("resnet20", "resnet50")
+
+
+def test_the_sentences_on_the_eight_networks() -> None:
+    """The numbers of each sentence, and the networks on which it holds."""
+    text = re.sub(r"\s+", " ", EIGHT)
+
+    def noise(rule: str, *networks: str) -> list[float]:
+        return [value(name, rule, "noise_l2") / value(name, "relative", "noise_l2") for name in networks]
+
+    def between(values: list[float], form: str = ".1f") -> str:
+        return f"{min(values):{form}} to {max(values):{form}}"
+
+    others = [name for name in ALL if name != DENSE]
+    chains = [name for name in others if name not in RESIDUAL]
+    gamma = "gamma(gamma=0.25, generalised=True)"
+    assert f"on all eight networks, by a factor of {between(noise('zero', *ALL))}." in text
+    assert f"they change {between(noise(gamma, *others))} times as much" in text
+    assert f"fully connected network ({noise(gamma, DENSE)[0]:.1f} times)" in text
+    assert f"more on the five chains with convolutions ({between(noise(DECADES[-1], *chains))} times)" in text
+    assert f"on both ResNets ({between(noise(DECADES[-1], DENSE, *RESIDUAL))} times)" in text
+    assert max(noise("z-plus", *ALL)) < 1
+    for rule in ("absolute", "epsilon-plus"):
+        assert max(noise(rule, *others)) < 1 < noise(rule, DENSE)[0]
+
+    loss = {name: value(name, "zero", "precision_l2") - value(name, "relative", "precision_l2") for name in ALL}
+    more = {name: found for name, found in loss.items() if found > 0}
+    assert f"less on six networks, by at most {-min(loss.values()):.0e}, and more on two: " in text
+    assert (
+        f"by {more.pop('cifar-cnn-bn'):.0e} on cifar-cnn-bn and by {more.pop('resnet50'):.0e}".replace("1e-03", "0.001")
+        in text
+    )
+    assert not more
+
+    def gain(other: str, network: str) -> float:
+        return value(network, "relative", "abpc_mean") - value(network, other, "abpc_mean")
+
+    assert [name for name in ALL if gain("zero", name) < 0] == [DENSE, "resnet50"]
+    deep = [name for name in ALL if name.startswith(("vgg", "resnet"))]
+    worse = [-gain(rule, name) for name in deep for rule in ("absolute", "z-plus")]
+    assert f"on the four deep networks, by {between(worse)};" in text
+    small = {(name, rule): gain(rule, name) for name in ALL if name not in deep for rule in ("absolute", "z-plus")}
+    assert [key for key, found in small.items() if found < 0] == [("cifar-cnn-bn", "absolute")]
+    assert f"(by {-small['cifar-cnn-bn', 'absolute']:.2f} worse)" in text
+
+    both = ("abpc_mean", "abpc_zero")
+    mean, black = (spread("mnist-cnn", measure) for measure in both)
+    assert f"by {mean:.1f} (mean fill) and {black:.1f} (black) of 14 on mnist-cnn" in text
+    rest = [spread(name, measure) for name in ALL if name != "mnist-cnn" for measure in both]
+    assert f"and by {between(rest, '.2f')} elsewhere" in text
+    assert min(value(name, DECADES[-1], "abpc_mean") - value(name, "relative", "abpc_mean") for name in ALL) > 0
+    chance = [value(name, "random", "abpc_mean") for name in RESIDUAL]
+    assert "have {:.2f} and {:.2f} with the mean fill".format(*chance) in text
+
+
+def test_the_table_of_readings() -> None:
+    """Both ResNets under five readings: cosine with the default, change under noise, ABPC with both fills."""
+    text = PAPERS[PAPERS.index("### What the abstract determines") :]
+    measures = ("cosine_rescaled", "noise_l2", "abpc_mean", "abpc_zero")
+    found = table(text, "reading", "ResNet-20: cosine")
+    assert [row[0] for row in found] == ["rescaled", "bare", "unsigned", "no-divisor", "unit-norm"]
+    for reading, *cells in found:
+        rule = "relative" if reading == "rescaled" else f"relative(reading={reading!r})"
+        for k, cell in enumerate(cells):
+            network, measure = RESIDUAL[k // 4], measures[k % 4]
+            if reading == "rescaled" and measure == "cosine_rescaled":
+                assert cell == "1"
+            else:
+                assert printed(value(network, rule, measure), cell), (network, rule, measure)
+    apart = [f"relative(reading={name!r})" for name in ("bare", "unsigned", "unit-norm")]
+    areas = [value("resnet20", rule, "abpc_mean") for rule in apart]
+    assert f"their ABPC is {min(areas):.2f} to {max(areas):.2f}" in text
+    of = [value("resnet20", rule, "abpc_mean") for rule in ("relative", "sobel")]
+    assert "rescaled map has {:.2f} and the edge filter {:.2f}".format(*of) in re.sub(r"\s+", " ", text)
+    assert min(value("resnet20", rule, "abpc_zero") for rule in apart) > value("resnet20", "relative", "abpc_zero")

@@ -15,7 +15,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 import lrpref
-from lrpref import BatchNorm, Conv2D, Dense, Flatten, MaxPool2D, Network, ReLU, reproduce
+from lrpref import Add, BatchNorm, Conv2D, Dense, Flatten, MaxPool2D, Network, ReLU, reproduce, rules
 from lrpref._support.files import part_path
 from lrpref.cli import main
 from lrpref.errors import DataError, InputError
@@ -98,6 +98,47 @@ def test_small_networks_of_the_second_study_are_repeated(folder: Path) -> None:
     assert {unit.seed for unit in study.units if unit.network == "mnist-cnn"} == {0}
     assert nyiri2025.file_of("mnist-conv", 0) == "mnist-conv-seed0"
     assert (nyiri2025.file_of("resnet20", 0), nyiri2025.file_of("resnet20", 1)) == ("resnet20", "resnet20-seed1")
+
+
+def test_residual_networks_are_measured_under_every_reading() -> None:
+    """A network of the study has an Add if and only if the readings of Relative LRP are among its rules."""
+    study = nyiri2025.study(SHORT)
+    for network in nyiri2025.NETWORKS:
+        path = networks.path_of(nyiri2025.file_of(network, 0))
+        assert path is not None
+        with np.load(path) as held:  # the layers alone: loading the weights of all networks takes seconds
+            joined = '"type": "Add"' in str(held["architecture"])
+        measured = {unit.rule for unit in study.units if unit.network == network}
+        assert measured >= set(nyiri2025.READINGS) if joined else measured.isdisjoint(nyiri2025.READINGS)
+    assert set(nyiri2025.READINGS.values()) == {"bare", "unsigned", "no-divisor", "unit-norm"}
+
+
+def test_a_reading_is_compared_with_the_default() -> None:
+    """The map of a reading is computed in float64, also if the network is not; its cosine is that with the default."""
+    rng = np.random.default_rng(0)
+    net = Network(
+        [
+            ("flat", Flatten(), ["input"]),
+            ("a", Dense(rng.normal(size=(8, 784)) / 28), ["flat"]),
+            ("relu", ReLU(), ["a"]),
+            ("b", Dense(rng.normal(size=(8, 8))), ["relu"]),
+            ("sum", Add(), ["b", "relu"]),
+            ("fc", Dense(rng.normal(size=(10, 8))), ["sum"]),
+        ]
+    ).astype(np.float32)
+    batch = digits()
+    for name, reading in nyiri2025.READINGS.items():
+        found = nyiri2025.measured(Trained(net), Unit("mnist", "resnet20", 0, "", name), batch, SHORT)
+        wide, target = net.astype(np.float64), net.forward(batch.x).argmax(axis=1)
+        maps = [
+            lrpref.explain(wide, batch.x, target, rules.Relative(each)).reshape(3, -1) for each in (reading, "rescaled")
+        ]
+        lengths = [np.linalg.norm(R, axis=1) for R in maps]
+        assert_allclose(found["cosine_rescaled"], (maps[0] * maps[1]).sum(axis=1) / lengths[0] / lengths[1], rtol=1e-9)
+        short = lrpref.explain(net, batch.x, target, rules.Relative(reading)).reshape(3, -1)
+        error = np.linalg.norm(short - maps[0], axis=1) / lengths[0]
+        assert_allclose(found["precision_l2"], error, rtol=1e-3, atol=1e-9)
+        assert (found["precision_l2"] > 0).all()
 
 
 @pytest.mark.parametrize("position", [*guillemot2020.TWINS, "conv", "dense"])
