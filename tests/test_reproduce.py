@@ -411,7 +411,7 @@ def test_two_sided_probabilities() -> None:
     assert_allclose(statistics.p_value(values), 1 - 12**0.5 / 14**0.5)
     assert statistics.p_value([0.0, 0.0, 0.0]) == 1
     assert statistics.p_value([2.0, 2.0, 2.0]) == 0
-    assert np.isnan([statistics.p_value(), statistics.p_value([1.0])]).all()
+    assert np.isnan([statistics.p_value(), statistics.p_value([1.0]), statistics.p_value([1.0, 2.0])]).all()
 
 
 def test_holm_stops_at_the_first_that_fails() -> None:

@@ -787,7 +787,7 @@ class GatedReLU(ReLU):
 
 
 def scalar_fold(net: Network) -> Network:
-    """Fold every BatchNorm into a neighbour; one *before* a layer as if it had a single channel.
+    """Fold every BatchNorm into a neighbour, and one *before* a layer as if it had a single channel.
 
         W' = diag(w) W          b' = b_linear + diag(b) W 1
 
@@ -796,8 +796,9 @@ def scalar_fold(net: Network) -> Network:
     (`BNParametrizer`, a wrapper of captum's LRP; its repository is not known to us). Its shift also falls on the zeros
     of the padding. It folds a BatchNorm *after* a convolution correctly, and so does this function.
 
-    A BatchNorm with another number of channels than the layer behind it has outputs stays as it is: there the program
-    stops with an error.
+    A BatchNorm with another number of channels than the layer behind it has outputs is folded correctly: there the
+    program stops with an error. A network without a BatchNorm before a layer is returned as it is: there the fold is
+    that of `lrpref.fuse`.
 
     Examples
     --------
@@ -808,7 +809,8 @@ def scalar_fold(net: Network) -> Network:
     >>> fuse(net)["dense1"].weight.tolist(), scalar_fold(net)["dense1"].weight.tolist()
     ([[1.0, 20.0], [3.0, 40.0]], [[1.0, 2.0], [30.0, 40.0]])
     """
-    for name, layer, inputs in net.nodes:
+    given = net
+    for name, layer, inputs in given.nodes:
         readers = net.readers(name)
         behind: Any = net[readers[0]] if len(readers) == 1 else None
         before = net[inputs[0]] if inputs[0] in net.names else None
@@ -817,7 +819,7 @@ def scalar_fold(net: Network) -> Network:
         w, shift = layer.scale_and_shift()
         if behind.weight.shape[0] == len(w):
             net = net.replace(readers[0], _scaled_by_output(behind, w, shift)).remove(name)
-    return fuse(net)
+    return net if net is given else fuse(net)
 
 
 def _scaled_by_output(layer: Any, w: Array, shift: Array | None) -> Any:

@@ -162,8 +162,7 @@ def claim(means: Mapping[Unit, Means], network: str, other: str, measure: str, w
     values = [sign * value for value in compared(means, measure, "relative", other, network)]
     difference = f"relative minus {other}" if sign > 0 else f"{other} minus relative"
     figure = f"{NAMES[measure]}, {difference}: {as_text(values)}"
-    p = (p_value(values),) if len(values) > 2 else ()
-    return Claim(f"{network}: relative {words} {other}", figure, verdict(values), p)
+    return Claim(f"{network}: relative {words} {other}", figure, verdict(values), (p_value(values),))
 
 
 NAMES = {

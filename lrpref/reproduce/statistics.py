@@ -31,14 +31,16 @@ def interval(*groups: Sequence[float]) -> tuple[float, float, float]:
     return mean, mean - half, mean + half
 
 
-def p_value(*groups: Sequence[float]) -> float:
-    """Return the probability of a mean at least as far from 0, either way, if the true mean is 0; NaN as above.
+def p_value(*groups: Sequence[float], least: int = 3) -> float:
+    """Return the probability of a mean at least as far from 0, either way, if the true mean is 0.
+
+    It is NaN where `verdict` says nothing: for fewer than `least` seeds, and for values that are not finite.
 
     >>> round(p_value([1.0, 2.0, 3.0]), 4)
     0.0742
     """
     mean, error, df = _estimate(*groups)
-    if not df:
+    if not df or min(map(len, groups)) < least:
         return nan
     return two_sided(mean / error, df) if error > 0 else float(mean == 0)
 
