@@ -131,8 +131,8 @@ def by_chance(claims: Sequence[Claim]) -> list[str]:
     kept = dict.fromkeys(claim.sentence for (claim, _), stands in zip(p_values, standing, strict=True) if stands)
     found = sum(p < 0.05 for _, p in p_values)
     text = (
-        f"The answers rest on {len(p_values)} intervals over seeds. Each is a 95 % interval taken alone: if there were no "
-        f"differences, about {0.05 * len(p_values):.0f} of them would exclude 0 by chance. {found} do; after Holm's "
+        f"The answers rest on {len(p_values)} intervals over seeds. Each is a 95 % interval taken alone: if there were "
+        f"no differences, about {0.05 * len(p_values):.0f} of them would exclude 0 by chance. {found} do; after Holm's "
         f"correction for their number, {sum(standing)}"
     )
     return [f"{text}, in these claims: {'; '.join(kept)}." if kept else f"{text}.", ""]
