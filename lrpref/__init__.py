@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 from . import composites, errors, oracle, rules
 from ._support.version import __version__ as __version__
 from .backend import asarray, to_numpy
+from .conditional import condition
+from .contrastive import contrast
 from .freezing import frozen
 from .fusion import fuse, fusion_plan
 from .layers import (
@@ -199,6 +201,8 @@ __all__ = [
     "asarray",
     "compare",
     "composites",
+    "condition",
+    "contrast",
     "crosscheck",
     "datasets",
     "digits",

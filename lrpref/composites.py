@@ -30,7 +30,7 @@ from typing import Any
 
 from ._support.calls import UNPARSABLE, parameters
 from ._support.tables import aligned
-from .errors import LrprefError, RuleError, UnknownNameError, shown, unknown
+from .errors import LrprefError, RuleError, UnknownNameError, is_one_of, shown, unknown
 from .layers import (
     Add,
     BatchNorm,
@@ -46,10 +46,11 @@ from .layers import (
     WeightedLayer,
 )
 from .network import Network, check_network
-from .rules import RULES, AlphaBeta, Epsilon, Flat, Gamma, Pass, Rule, ZBox, Zero, ZPlus
+from .rules import RULES, Absolute, AlphaBeta, Epsilon, Flat, Gamma, Pass, Rule, ZBox, Zero, ZPlus
 from .rules import Relative as RelativeRule
 
 __all__ = [
+    "JOINS",
     "PRESETS",
     "Assignment",
     "Composite",
@@ -322,14 +323,32 @@ def joins_and_pooling(place: Place) -> bool:
     return not isinstance(place.layer, WeightedLayer)
 
 
-def _preset(name: str, convolution: Rule, epsilon: float, stabilizer: float) -> Composite:
-    """What all presets share: a rule for convolutions; epsilon for Dense, joins and pooling; BatchNorm passes.
+JOINS: Mapping[str, Callable[[float], Rule]] = {
+    "signed": Epsilon,
+    "gamma": lambda stabilizer: Gamma(1, generalised=True, stabilizer=stabilizer),
+    "magnitude": Absolute,
+    "equal": Flat,
+}
+"""Names for the division of relevance between the branches of a join -> the rule, made with the given stabilizer.
+
+"signed" divides in proportion to the branches, "gamma" likewise with the branches that have the sign of the sum counted
+twice, "magnitude" in proportion to their magnitudes, and "equal" equally. docs/skips.md compares them.
+"""
+
+
+def _preset(name: str, convolution: Rule, epsilon: float, stabilizer: float, joins: str | Rule) -> Composite:
+    """What all presets share: a rule for convolutions and joins; epsilon for Dense and pooling; BatchNorm passes.
 
     Norms by the sample's own statistics pass too if each unit has one input; otherwise they take epsilon, like pooling.
     A weighted layer that is neither a Dense nor a Convolution matches none of these, so it is an error.
     """
+    if not isinstance(joins, Rule):
+        if not is_one_of(joins, JOINS):
+            raise unknown("split at a join", joins, JOINS)
+        joins = JOINS[joins](stabilizer)
     pairs: list[tuple[Selector, Rule]] = [(Convolution, convolution), (Dense, Epsilon(epsilon))]
-    pairs += [((BatchNorm, Scale), Pass()), (diagonal_norms, Pass()), (joins_and_pooling, Epsilon(stabilizer))]
+    pairs += [((BatchNorm, Scale), Pass()), (diagonal_norms, Pass())]
+    pairs += [((Add, Subtract), joins), (joins_and_pooling, Epsilon(stabilizer))]
     return Composite(pairs, name)
 
 
@@ -338,7 +357,9 @@ def _with_first(name: str, selector: Selector, rule: Rule, rest: Composite) -> C
     return Composite([(selector, rule), *rest.pairs], name)
 
 
-def EpsilonPlus(epsilon: float = 1e-6, stabilizer: float = 1e-6) -> Composite:  # noqa: N802
+def EpsilonPlus(  # noqa: N802
+    epsilon: float = 1e-6, stabilizer: float = 1e-6, joins: str | Rule = "signed"
+) -> Composite:
     """z-plus on convolutions, epsilon on fully connected layers.
 
     Parameters
@@ -347,16 +368,20 @@ def EpsilonPlus(epsilon: float = 1e-6, stabilizer: float = 1e-6) -> Composite:  
         Epsilon on fully connected layers.
     stabilizer : float, default 1e-06
         Added to the denominators of all other rules, with their sign.
+    joins : {"signed", "gamma", "magnitude", "equal"} or Rule, default "signed"
+        How Add and Subtract divide relevance between their branches: a name in `JOINS`, or a rule.
 
     Returns
     -------
     Composite
         The preset.
     """
-    return _preset("EpsilonPlus", ZPlus(stabilizer), epsilon, stabilizer)
+    return _preset("EpsilonPlus", ZPlus(stabilizer), epsilon, stabilizer, joins)
 
 
-def EpsilonPlusFlat(epsilon: float = 1e-6, stabilizer: float = 1e-6) -> Composite:  # noqa: N802
+def EpsilonPlusFlat(  # noqa: N802
+    epsilon: float = 1e-6, stabilizer: float = 1e-6, joins: str | Rule = "signed"
+) -> Composite:
     """EpsilonPlus, with the flat rule on the first layer.
 
     First layers are the weighted layers that are reached from the input through activations and routing layers only. If
@@ -368,17 +393,24 @@ def EpsilonPlusFlat(epsilon: float = 1e-6, stabilizer: float = 1e-6) -> Composit
         Epsilon on fully connected layers.
     stabilizer : float, default 1e-06
         Added to the denominators of all other rules, with their sign.
+    joins : {"signed", "gamma", "magnitude", "equal"} or Rule, default "signed"
+        How Add and Subtract divide relevance between their branches: a name in `JOINS`, or a rule.
 
     Returns
     -------
     Composite
         The preset.
     """
-    return _with_first("EpsilonPlusFlat", first, Flat(stabilizer), EpsilonPlus(epsilon, stabilizer))
+    return _with_first("EpsilonPlusFlat", first, Flat(stabilizer), EpsilonPlus(epsilon, stabilizer, joins))
 
 
 def EpsilonGammaBox(  # noqa: N802
-    low: Any, high: Any, epsilon: float = 1e-6, gamma: float = 0.25, stabilizer: float = 1e-6
+    low: Any,
+    high: Any,
+    epsilon: float = 1e-6,
+    gamma: float = 0.25,
+    stabilizer: float = 1e-6,
+    joins: str | Rule = "signed",
 ) -> Composite:
     """Generalised gamma on convolutions, epsilon on fully connected layers, z-box on a first convolution.
 
@@ -392,6 +424,8 @@ def EpsilonGammaBox(  # noqa: N802
         Gamma on convolutions.
     stabilizer : float, default 1e-06
         Added to the denominators of all other rules, with their sign.
+    joins : {"signed", "gamma", "magnitude", "equal"} or Rule, default "signed"
+        How Add and Subtract divide relevance between their branches: a name in `JOINS`, or a rule.
 
     Returns
     -------
@@ -399,11 +433,13 @@ def EpsilonGammaBox(  # noqa: N802
         The preset.
     """
     gamma_rule = Gamma(gamma, generalised=True, stabilizer=stabilizer)
-    rest = _preset("EpsilonGamma", gamma_rule, epsilon, stabilizer)
+    rest = _preset("EpsilonGamma", gamma_rule, epsilon, stabilizer, joins)
     return _with_first("EpsilonGammaBox", first_convolution, ZBox(low, high, stabilizer), rest)
 
 
-def EpsilonAlpha2Beta1(epsilon: float = 1e-6, stabilizer: float = 1e-6) -> Composite:  # noqa: N802
+def EpsilonAlpha2Beta1(  # noqa: N802
+    epsilon: float = 1e-6, stabilizer: float = 1e-6, joins: str | Rule = "signed"
+) -> Composite:
     """alpha-beta with alpha = 2, beta = 1 on convolutions, epsilon on fully connected layers.
 
     Parameters
@@ -412,16 +448,20 @@ def EpsilonAlpha2Beta1(epsilon: float = 1e-6, stabilizer: float = 1e-6) -> Compo
         Epsilon on fully connected layers.
     stabilizer : float, default 1e-06
         Added to the denominators of all other rules, with their sign.
+    joins : {"signed", "gamma", "magnitude", "equal"} or Rule, default "signed"
+        How Add and Subtract divide relevance between their branches: a name in `JOINS`, or a rule.
 
     Returns
     -------
     Composite
         The preset.
     """
-    return _preset("EpsilonAlpha2Beta1", AlphaBeta(2, 1, stabilizer=stabilizer), epsilon, stabilizer)
+    return _preset("EpsilonAlpha2Beta1", AlphaBeta(2, 1, stabilizer=stabilizer), epsilon, stabilizer, joins)
 
 
-def EpsilonAlpha2Beta1Flat(epsilon: float = 1e-6, stabilizer: float = 1e-6) -> Composite:  # noqa: N802
+def EpsilonAlpha2Beta1Flat(  # noqa: N802
+    epsilon: float = 1e-6, stabilizer: float = 1e-6, joins: str | Rule = "signed"
+) -> Composite:
     """EpsilonAlpha2Beta1, with the flat rule on the first layers (see `EpsilonPlusFlat`).
 
     Parameters
@@ -430,13 +470,15 @@ def EpsilonAlpha2Beta1Flat(epsilon: float = 1e-6, stabilizer: float = 1e-6) -> C
         Epsilon on fully connected layers.
     stabilizer : float, default 1e-06
         Added to the denominators of all other rules, with their sign.
+    joins : {"signed", "gamma", "magnitude", "equal"} or Rule, default "signed"
+        How Add and Subtract divide relevance between their branches: a name in `JOINS`, or a rule.
 
     Returns
     -------
     Composite
         The preset.
     """
-    rest = EpsilonAlpha2Beta1(epsilon, stabilizer)
+    rest = EpsilonAlpha2Beta1(epsilon, stabilizer, joins)
     return _with_first("EpsilonAlpha2Beta1Flat", first, Flat(stabilizer), rest)
 
 

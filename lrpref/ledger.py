@@ -15,6 +15,12 @@ At a layer that receives relevance R_j and sends R_i to its inputs,
 Each column is computed from the z, s and b of the layer itself; none is the remainder of the others, so that
 `residual()` is a check and not an identity. The equation is the conservation property of Bach et al. 2015
 (PLoS ONE 10(7):e0130140, eq. 2) with its leaks written out.
+
+A join of branches a (Add, Subtract) has two more figures, which are printed after its columns (docs/skips.md):
+
+    amplification  (sum |R_i|) / (sum |R_j|): the relevance that it sent over the relevance that it received, by
+                   magnitude; 1 if nothing is amplified
+    cancellation   1 - (sum |z_j|) / (sum |a_i|): the part of the branches that cancels in their sum, from 0 to 1
 """
 
 from __future__ import annotations

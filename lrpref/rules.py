@@ -155,6 +155,19 @@ class Gamma(Rule):
     stabilizer : float, default 0.0
         At least 0, added to the denominator with its sign.
 
+    Notes
+    -----
+    The generalised form is bounded: no input receives less than -1/gamma or more than 1 + 1/gamma of R_j, and
+
+        sum_i |R[i<-j]| <= (1 + 2 / gamma) |R_j|
+
+    To see this, let p >= 0 sum the contributions that have the sign of z_j, n >= 0 the magnitudes of the others, and
+    count the bias as an input. The denominator has the magnitude (1 + gamma) p - n, and n <= p, so it is at least
+    gamma p. The first receive (1 + gamma) p / ((1 + gamma) p - n) together, the others -n / ((1 + gamma) p - n). Both
+    magnitudes grow with n, and n = p, which is z_j = 0, gives 1 + 1/gamma and -1/gamma.
+
+    Plain gamma has no such bounds for inputs of both signs. On a join, whose weights are all 1, it is LRP-0.
+
     References
     ----------
     Montavon et al. 2019, LNCS 11700, sec. 10.2.1; generalised: Andeol et al. 2021, as implemented in zennit.

@@ -26,9 +26,9 @@ import numpy as np
 
 from ._support.version import CASES, __version__
 from .backend import is_array, to_numpy
-from .composites import PRESETS, Assignment, Composite, Place, places, resolve
+from .composites import JOINS, PRESETS, Assignment, Composite, Place, places, resolve
 from .errors import InputError, LrprefError, ParameterError, RuleError, shown
-from .layers import BatchNorm
+from .layers import Add, BatchNorm, Subtract
 from .network import Network
 from .rules import RULES, Rule
 from .seeds import Start
@@ -420,10 +420,20 @@ def _digest(array: np.ndarray) -> str:
 
 def _values(composite: Composite, key: str) -> Iterator[Any]:
     """The first value of a parameter of this name among the rules of a composite, if any."""
+    if key == "joins":
+        yield from _joins(composite)
     for _, rule in composite.pairs:
         if any(field.name == key for field in fields(rule)):
             yield getattr(rule, key)
             return
+
+
+def _joins(composite: Composite) -> Iterator[str]:
+    """The name in `JOINS` of the rule for joins, if it has one."""
+    for selector, rule in composite.pairs:
+        if selector == (Add, Subtract):
+            stabilizer = getattr(rule, "epsilon", getattr(rule, "stabilizer", 0.0))
+            yield from [name for name, make in JOINS.items() if _same_rule(make(stabilizer), rule)]
 
 
 def _makes(make: Callable[[], Composite], composite: Composite) -> bool:

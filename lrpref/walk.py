@@ -7,7 +7,7 @@ the graph backwards. At each node it sums the relevance that the node's readers 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from math import inf
@@ -28,9 +28,10 @@ from .arithmetic import (
 )
 from .backend import Array, array_namespace, sum_per_sample, to_numpy
 from .composites import Assignment, Composite, resolve
+from .engine import divide
 from .errors import InputError, RuleError, at_node, listed, warn
-from .layers import Elementwise, Layer, Multiply
-from .ledger import Entry, Ledger
+from .layers import Add, Elementwise, Layer, Multiply, Subtract
+from .ledger import Entry, Flow, Ledger
 from .network import Network
 from .rules import Rule
 from .seeds import Start, of_outputs, per_output, seed_relevance, start_at, starts_at, target_index
@@ -59,6 +60,10 @@ class Trace:
         Where the relevance went.
     rules : Assignment
         Node name -> rule; prints as a table.
+    net : Network
+        The network that was explained, without its head if the explanation started at the logits.
+    x : array, shape (N, ...), or tuple or dict of arrays
+        The batch, cast to the network's dtype.
     seed : str
         What it started with, as a signature writes it: an array is represented by its shape and a digest.
     node : str
@@ -71,6 +76,8 @@ class Trace:
     at: Mapping[str, Array]
     ledger: Ledger
     rules: Assignment
+    net: Network
+    x: Any
     seed: str = "logit"
     node: str = ""
 
@@ -198,7 +205,7 @@ def _walk_from(
     if problem is not None:
         warn(problem)
     relevance = net.as_given({name: at[name] for name in net.inputs}, x)
-    return Trace(relevance, logits, chosen, at, ledger, rules, seed_text(seeds))
+    return Trace(relevance, logits, chosen, at, ledger, rules, net, x, seed_text(seeds))
 
 
 def _check_rational(rules: Mapping[str, Rule], seeds: Iterable[object]) -> None:
@@ -236,15 +243,29 @@ def _walk(
         applied = label(layer, rule)
         budget.check(name, f"backward pass, {applied}")
         with at_node(name, layer, rule):
-            flow = layer.flow(tuple(activations[i] for i in inputs), at[name], rule)
+            branches = tuple(activations[i] for i in inputs)
+            flow = layer.flow(branches, at[name], rule)
             for R_i in flow.inputs:
                 check_still_exact(R_i, like=at[name], what="flow(...)")
+        if isinstance(layer, Add | Subtract):
+            flow = replace(flow, facts={**flow.facts, **_at_join(branches, activations[name], at[name], flow)})
         entries.append(Entry.of(name, layer, applied, at[name], flow))
         for i, R_i in zip(inputs, flow.inputs, strict=True):
             _add(at, i, R_i)
     for i in net.inputs:
         at.setdefault(i, zeros_like(activations[i]))  # an input that the explained output does not depend on
     return at, Ledger(entries, {name: sum_per_sample(R) for name, R in starts.items()})
+
+
+def _at_join(branches: Sequence[Array], z: Array, R: Array, flow: Flow) -> dict[str, Array]:
+    """The ledger's figures for a sum or difference z of branches a, per sample; 0 where there is nothing to compare.
+
+    amplification = (sum |R_i|) / (sum |R_j|)          cancellation = 1 - (sum |z_j|) / (sum |a_i|)
+    """
+    received, total = sum_per_sample(abs(R)), sum_per_sample(abs(z))
+    sent = sum((sum_per_sample(abs(R_i)) for R_i in flow.inputs), start=0 * received)
+    apart = sum((sum_per_sample(abs(a)) for a in branches), start=0 * total)
+    return {"amplification": divide(sent, received), "cancellation": divide(apart - total, apart)}
 
 
 def _add(at: dict[str, Array], name: str, R: Array) -> None:

@@ -52,6 +52,9 @@ COMPOSITES = """## Composites
 A composite assigns a rule to each kind of layer; `print(composite.assign(net))` shows the assignment before anything is
 computed. A single `Zero` or `Epsilon` is applied to all linear layers. Any other single rule is applied to all weighted
 layers, and Epsilon(1e-6) to all other linear layers.
+
+All presets but `relative` take `joins=`, which chooses how Add and Subtract divide relevance between their branches:
+[skip connections](skips.md).
 """
 
 

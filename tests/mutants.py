@@ -3168,6 +3168,126 @@ PYTEST_CASES = [
 ]
 
 
+JOINS = [
+    Mutant(
+        "the amplification at a join is its reciprocal",
+        "walk.py",
+        "divide(sent, received)",
+        "divide(received, sent)",
+        "tests/test_joins.py::test_the_figures_of_a_join_by_hand",
+        "a slip of the pen",
+    ),
+    Mutant(
+        "the cancellation at a join is what is left of the branches",
+        "walk.py",
+        "divide(apart - total, apart)",
+        "divide(total, apart)",
+        "tests/test_joins.py::test_the_figures_of_a_join_by_hand",
+        "a slip of the pen",
+    ),
+    Mutant(
+        "a preset does not pass on how joins are split",
+        "composites.py",
+        "joins = JOINS[joins](stabilizer)",
+        "joins = Epsilon(stabilizer)",
+        "tests/test_joins.py::test_a_preset_divides_at_joins_as_asked_and_changes_nothing_else[gamma-epsilon-plus]",
+        "zennit's Gamma on a Sum is epsilon",
+    ),
+    Mutant(
+        "a difference is no join to the presets",
+        "composites.py",
+        "pairs += [((Add, Subtract), joins)",
+        "pairs += [(Add, joins)",
+        "tests/test_joins.py::test_a_preset_divides_at_joins_as_asked_and_changes_nothing_else[gamma-epsilon-plus]",
+        "a slip of the pen",
+    ),
+    Mutant(
+        "a signature does not name the split",
+        "signatures.py",
+        "if selector == (Add, Subtract):",
+        "if selector == Add:",
+        "tests/test_joins.py::test_a_signature_names_the_split[gamma-epsilon-plus]",
+        "a slip of the pen",
+    ),
+    Mutant(
+        "generalised gamma favours the branches against the sum",
+        "rules.py",
+        "[xp.where(z >= 0, R, 0 * R), xp.where(z >= 0, 0 * R, R)]",
+        "[xp.where(z >= 0, 0 * R, R), xp.where(z >= 0, R, 0 * R)]",
+        "tests/test_joins.py::test_generalised_gamma_is_bounded[1]",
+        "a slip of the pen",
+    ),
+    Mutant(
+        "relevance passes the block, not the skip",
+        "differences/choices.py",
+        "any(_reads(case.net, block, skip) for skip in inputs)",
+        "any(_reads(case.net, skip, block) for skip in inputs)",
+        "tests/test_compare.py::test_relevance_through_the_block",
+        "a slip of the pen",
+    ),
+]
+
+
+CONCEPTS = [
+    Mutant(
+        "a condition keeps the other channels",
+        "conditional.py",
+        "xp.where(kept, R, zeros_like(R))",
+        "xp.where(kept, zeros_like(R), R)",
+        "tests/test_concepts.py::test_several_channels_are_the_sum_of_each",
+        "a slip of the pen",
+    ),
+    Mutant(
+        "a condition keeps all channels",
+        "conditional.py",
+        "xp.where(kept, R, zeros_like(R))",
+        "R",
+        "tests/test_concepts.py::test_concepts_sum_to_the_whole[stem-zero]",
+        "a slip of the pen",
+    ),
+    Mutant(
+        "a contrast adds the logit of the rival",
+        "contrastive.py",
+        "xp.where(rival, -z, zeros_like(z))",
+        "xp.where(rival, z, zeros_like(z))",
+        "tests/test_concepts.py::test_a_contrast_by_hand[logits-1-4 -3 0]",
+        "a slip of the pen",
+    ),
+    Mutant(
+        "the rival may be the target",
+        "contrastive.py",
+        "xp.argmax(xp.where(others, z, least - 1), axis=1)",
+        "xp.argmax(z, axis=1)",
+        "tests/test_concepts.py::test_without_a_rival_the_largest_other_output_is_one",
+        "a slip of the pen",
+    ),
+    Mutant(
+        "CLRP gives every other class the whole of the target",
+        "contrastive.py",
+        "-z_t / count",
+        "-z_t",
+        "tests/test_concepts.py::test_a_contrast_by_hand[clrp-None-4 -2 -2]",
+        "a slip of the pen",
+    ),
+    Mutant(
+        "SGLRP without the minus sign",
+        "contrastive.py",
+        "-p_t * p)",
+        "p_t * p)",
+        "tests/test_concepts.py::test_sglrp_starts_with_the_gradient_of_the_softmax[numpy]",
+        "the program of SGLRP, which subtracts the map of the other classes afterwards",
+    ),
+    Mutant(
+        "the command line contrasts with nothing",
+        "cli/explain.py",
+        "return contrast(net, x, chosen.target, chosen.contrast, rule=rule)",
+        "return contrast(net, x, chosen.target, rule=rule)",
+        "tests/test_cli.py::test_contrast",
+        "a slip of the pen",
+    ),
+]
+
+
 MUTANTS = [
     *NOT_FINITE,
     *CORNERS,
@@ -3204,6 +3324,8 @@ MUTANTS = [
     *SIGNATURES,
     *PLACES,
     *PYTEST_CASES,
+    *JOINS,
+    *CONCEPTS,
 ]
 
 

@@ -268,6 +268,10 @@ KINDS: dict[str, str] = {
     "how": "choice",
     "signature": "text",
     "fused": "flag",
+    "joins": "choice",
+    "trace": "object",
+    "against": "index or None",
+    "kind": "choice",
 }
 """The kind of a parameter by its name; `CALLS` overrides it where a name means something else."""
 
@@ -409,6 +413,10 @@ CALLS: dict[str, Call] = {
     "explain in blocks": Call(lrpref.explain, net=NET, x=X, batch_size=1),
     "explain plainly": Call(lrpref.explain, net=NET, x=X, form="plain"),
     "trace": Call(lrpref.trace, net=NET, x=X),
+    "condition": Call(
+        lrpref.condition, {"node": "choice", "channels": "index"}, trace=TRACE, node="dense1", channels=0
+    ),
+    "contrast": Call(lrpref.contrast, net=NET, x=X),
     "prepare": Call(lrpref.prepare, net=NET),
     "Prepared.explain": Call(PREPARED.explain, x=X),
     "Prepared.forward": Call(PREPARED.forward, x=X),

@@ -183,6 +183,29 @@ def test_target(run: Run, drawn: dict[str, Any]) -> None:
     assert str(tr.ledger) in said.out
 
 
+def test_contrast(run: Run, drawn: dict[str, Any]) -> None:
+    said = run("explain", "mnist-cnn", "digit-9", "--contrast", 4)
+    assert said.code == 0
+    assert "explained: 9 rather than 4, starting from logit\n" in said.out
+    tr = lrpref.contrast(lrpref.load("mnist-cnn"), lrpref.samples.load("digit-9"), 9, 4)
+    assert str(tr.ledger) in said.out
+    assert drawn["heatmap.png"].get_suptitle().endswith("; why 9 rather than 4?")
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ((9,), "`against` must be another output than the target"),
+        ((10,), "target 10 is out of range"),
+        ((4, "--seed", "one"), "--contrast starts from the logits of both outputs; leave out --seed one"),
+    ],
+)
+def test_what_is_no_contrast(more: tuple[Any, ...], message: str, run: Run) -> None:
+    said = run("explain", "mnist-cnn", "digit-9", "--contrast", *more)
+    assert said.code == 2
+    assert message in said.err
+
+
 @pytest.mark.parametrize(("seed", "came_in"), [("one", "1 started"), ("2.5", "2.5 started"), ("-1", "-1 started")])
 def test_seed(seed: str, came_in: str, run: Run, tiny: Path, drawn: dict[str, Any]) -> None:
     said = run("explain", tiny, "x.npy", "--seed", seed)

@@ -36,7 +36,7 @@ from lrpref import (
     explain,
     explain_difference,
 )
-from lrpref.composites import Composite, EpsilonPlus, EpsilonPlusFlat, first, resolve
+from lrpref.composites import Composite, EpsilonPlus, EpsilonPlusFlat, first, places, resolve
 from lrpref.conformance.adapter import known_adapters
 from lrpref.differences import Comparison, choices, compare
 from lrpref.differences import conventions as others
@@ -354,6 +354,8 @@ SCENES: dict[str, Scene] = {
     "add-epsilon": on_images(but(PLUS, Add, Flat(1e-6)), "epsilon-plus"),
     "add-absolute": on_images("epsilon-plus", but(PLUS, Add, Absolute(stabilizer=1e-6))),
     "add-equal": on_images("epsilon-plus", but(PLUS, Add, Flat(1e-6))),
+    "add-gamma": on_images("epsilon-plus", but(PLUS, Add, Gamma(1, generalised=True, stabilizer=1e-6))),
+    "add-block": on_images("epsilon-plus", but(PLUS, Add, others.OneBranch(0))),
     "add-to-every": on_images("epsilon-plus", but(PLUS, Add, others.ToEvery())),
     "first-like-the-rest": on_images("epsilon-plus-flat", "epsilon-plus"),
     "first-flat": on_images("epsilon-plus", "epsilon-plus-flat"),
@@ -824,6 +826,25 @@ def test_a_plus_hands_everything_to_both() -> None:
         assert_array_equal(R, [[1.0, -1.0]])
 
 
+def test_relevance_through_the_block() -> None:
+    """All of it past an identity skip, on either side; by magnitude where the skip has a projection."""
+    a, double, triple = np.array([[1.0]]), Dense([[2.0]]), Dense([[-3.0]])
+    nodes = [("in", ReLU(), ["input"]), ("block", double, ["in"]), ("more", ReLU(), ["block"])]
+    projected = [("other", triple, ["in"]), ("sum", Add(), ["more", "other"])]
+    raw = [("block", double, ["input"]), ("sum", Add(), ["input", "block"])]
+    found = []
+    for graph in (
+        [*nodes, ("sum", Add(), ["more", "in"])], [*nodes, ("sum", Add(), ["in", "more"])], raw, [*nodes, *projected]
+    ):  # fmt: skip
+        net = Network(graph)
+        place = next(p for p in places(net) if p.name == "sum")
+        rule = choices.through_the_block(place, Epsilon(0), choices.Case(net, a, ()))
+        at = net.activations(a)
+        R = net["sum"].relevance(tuple(at[i] for i in net.node("sum").inputs), np.array([[5.0]]), rule)
+        found.append([float(part[0, 0]) for part in R])
+    assert found == [[5, 0], [0, 5], [0, 5], [2, 3]]
+
+
 def test_flat_with_padding_loses_the_share_of_the_padding() -> None:
     """A 3 x 3 kernel on a padded 3 x 3 image: of 9 cells per window, 4 are image at a corner, 6 at an edge."""
     layer = Conv2D(np.ones((1, 1, 3, 3)), padding=1)
@@ -845,7 +866,8 @@ def test_other_peoples_rules_are_no_rules_of_lrpref(kind: type[Rule]) -> None:
     if kind.__module__ == others.__name__:
         assert kind.name not in lrpref.rules.RULES
         assert re.search(
-            r"captum|zennit|LXT|iNNvestigate|innsight|TorchLRP|LXT|interprettensor|Explainability", kind.__doc__
+            r"captum|zennit|LXT|iNNvestigate|innsight|TorchLRP|LXT|interprettensor|Explainability|LRP-for-ResNet",
+            kind.__doc__,
         )
 
 
@@ -869,6 +891,7 @@ RULES_OF_OTHERS: list[Rule] = [
     others.FlatWithPadding(),
     others.FlatWithPadding(0.25),
     others.ToEvery(),
+    others.OneBranch(1),
     others.Gradient(),
     others.Unsigned(Epsilon(0.5)),
     others.Unsigned(others.EachPartInFull(0.25)),
@@ -901,7 +924,7 @@ def test_the_books_of_other_peoples_rules_close_exactly(rule: Rule) -> None:
         cases = [(LayerNorm(2, fractions(46, 2), fractions(47, 2), eps=0), (lrpref.exact([[1, 3], [8, 4]]),))]
     elif isinstance(rule, others.WithInputs):
         cases = [(Dense(fractions(33, 4, 5)), rule.inputs)]
-    elif not isinstance(rule, others.ToEvery):
+    elif not isinstance(rule, others.ToEvery | others.OneBranch):
         dense = Dense(fractions(33, 4, 5), fractions(34, 4))
         conv = Conv2D(fractions(35, 4, 2, 2, 2), fractions(36, 4), padding=(0, 1, 2, 1), stride=2)
         scale = lrpref.layers.Scale(fractions(37, 5), fractions(38, 5))

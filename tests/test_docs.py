@@ -164,11 +164,13 @@ def test_every_equation_of_a_rule_is_set_as_mathematics() -> None:
 
 EXECUTED = {
     "compare": ROOT / "docs" / "compare.md",
+    "concepts": ROOT / "docs" / "concepts.md",
     "exact": ROOT / "docs" / "exact.md",
     "normalisation": ROOT / "docs" / "normalisation.md",
     "own-layer": ROOT / "docs" / "own-layer.md",
     "own-rule": ROOT / "docs" / "own-rule.md",
     "several": ROOT / "docs" / "several.md",
+    "skips": ROOT / "docs" / "skips.md",
     "signals": ROOT / "docs" / "signals.md",
     "signature": ROOT / "docs" / "signature.md",
     "testing": ROOT / "docs" / "testing.md",
@@ -244,7 +246,18 @@ READING = (ROOT / "lrpref" / "README.md").read_text()
 def test_the_reading_order_names_every_file_of_the_method() -> None:
     order = [
         *("errors", "backend", "arithmetic", "layers", "network", "ledger", "engine", "rules", "relative"),
-        *("seeds", "composites", "signatures", "walk", "fusion", "freezing", "oracle", "plot"),
+        *(
+            "seeds",
+            "composites",
+            "signatures",
+            "walk",
+            "conditional",
+            "contrastive",
+            "fusion",
+            "freezing",
+            "oracle",
+            "plot",
+        ),
     ]
     assert re.findall(r"^\| \[`(\w+)(?:\.py|/)`\]", READING.partition("## The workshop")[0], re.MULTILINE) == order
     assert set(order) - {"layers"} == {path.stem for path in (ROOT / "lrpref").glob("[!_]*.py")}

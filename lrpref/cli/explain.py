@@ -12,6 +12,7 @@ import numpy as np
 from .. import plot
 from .._support.files import check_writable
 from ..backend import Array, to_numpy
+from ..contrastive import contrast
 from ..errors import InputError
 from ..layers import Softmax
 from ..network import Network
@@ -35,6 +36,12 @@ def add(commands: Any) -> None:
         f"(default: {DEFAULT_RULE}; `lrpref rules` lists them)",
     )
     parser.add_argument("--target", type=int, help="index of the output to explain (default: the largest output)")
+    parser.add_argument(
+        "--contrast",
+        type=int,
+        metavar="CLASS",
+        help="explain why the target rather than this output: the difference of logits",
+    )
     parser.add_argument("--seed", default="logit", help='"logit" (default), "one", "probability" or a number')
     parser.add_argument(
         "--no-fuse", action="store_true", help="keep batch normalisation instead of folding it into its neighbours"
@@ -59,12 +66,14 @@ def run(chosen: argparse.Namespace) -> int:
     given, about = read_network(chosen.network, "explain")
     x = read_input(chosen.input, about, chosen)
     net = given if chosen.no_fuse else fused_network(given, x)
-    traces = {name: trace(net, x, chosen.target, name, number(chosen.seed)) for name in chosen.rule}
+    traces = {name: _traced(net, x, chosen, name) for name in chosen.rule}
     first = next(iter(traces.values()))
     said = _prediction(net, x, first.logits, about)
     print(f"{chosen.network} says that {chosen.input} is {said}")
     assert first.target is not None  # the seed is not an array
     target = class_name(about, int(to_numpy(first.target)[0]))
+    if chosen.contrast is not None:
+        target = f"{target} rather than {class_name(about, chosen.contrast)}"
     print(f"explained: {target}, starting from {chosen.seed}")
     signed = {name: _signature(found, fused=net is not given) for name, found in traces.items()}
     for name, found in traces.items():
@@ -86,8 +95,17 @@ def run(chosen: argparse.Namespace) -> int:
     return 0
 
 
+def _traced(net: Network, x: np.ndarray, chosen: argparse.Namespace, rule: str) -> Trace:
+    """The explanation of the target, or of the target rather than another output."""
+    if chosen.contrast is None:
+        return trace(net, x, chosen.target, rule, number(chosen.seed))
+    return contrast(net, x, chosen.target, chosen.contrast, rule=rule)
+
+
 def _check_outputs(chosen: argparse.Namespace) -> None:
     """Raise an error if an output cannot be written: before the work, not after it."""
+    if chosen.contrast is not None and chosen.seed != "logit":
+        raise InputError(f"--contrast starts from the logits of both outputs; leave out --seed {chosen.seed}")
     if not _is_array(chosen.out):
         plot.check_path(chosen.out)
     elif len(chosen.rule) > 1:

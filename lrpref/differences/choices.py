@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from ..backend import to_numpy
-from ..composites import Place
+from ..composites import JOINS, Place
 from ..engine import Rule
 from ..fusion import fuse
 from ..layers import (
@@ -57,6 +57,7 @@ from .conventions import (
     MeanSubtracted,
     MixedParts,
     NegativeAtZero,
+    OneBranch,
     ToEvery,
     Unsigned,
     WeightsClamped,
@@ -291,6 +292,23 @@ def _of_last_use(place: Place, rule: Rule, case: Case) -> Rule:
     return WithInputs(rule, tuple(at[name] for name in last.inputs))
 
 
+def through_the_block(place: Place, rule: Rule, case: Case) -> Rule:
+    """At a sum, all to the branch that is computed from the other one, past which that is an identity skip.
+
+    Where neither is computed from the other, the skip has a projection, and relevance is divided by magnitude.
+    """
+    if type(place.layer) is not Add:
+        return rule
+    inputs = case.net.node(place.name).inputs
+    blocks = [k for k, block in enumerate(inputs) if any(_reads(case.net, block, skip) for skip in inputs)]
+    return OneBranch(blocks[0]) if len(blocks) == 1 else Absolute(_stabilizer_of(rule))
+
+
+def _reads(net: Network, name: str, source: str) -> bool:
+    """Whether a node is computed from another one."""
+    return name not in net.inputs and any(source in node.inputs for node in net.up_to(name).nodes)
+
+
 def _negative_at_zero(place: Place, rule: Rule, case: Case) -> Rule:
     return NegativeAtZero(rule) if getattr(rule, "epsilon", 0) or getattr(rule, "stabilizer", 0) else rule
 
@@ -455,12 +473,24 @@ CONVENTIONS: tuple[Convention, ...] = (
     ),
     Convention(
         "add-absolute", "skip connection", "a skip connection splits in proportion to the magnitudes of its inputs",
-        "after Otsuki et al. 2024",
+        "the program of Otsuki et al. 2024, with `flows_skip`",
         rule=_at(Add, Absolute),
     ),
     Convention(
-        "add-equal", "skip connection", "a skip connection splits equally", "after Otsuki et al. 2024",
+        "add-equal", "skip connection", "a skip connection splits equally",
+        "the program of Otsuki et al. 2024, with `flows_skip_simple`",
         rule=_at(Add, Flat),
+    ),
+    Convention(
+        "add-gamma", "skip connection", "a skip connection splits by generalised gamma, with gamma = 1",
+        "ResLRP in erenerogullari/cav-disentanglement",
+        rule=_at(Add, JOINS["gamma"]),
+    ),
+    Convention(
+        "add-block", "skip connection",
+        "relevance passes through the block, and past it only where the skip has a projection, by magnitude",
+        "the program of Otsuki et al. 2024, by default",
+        rule=through_the_block,
     ),
     Convention(
         "add-to-every", "skip connection", "a skip connection passes all relevance to every branch (a plain `+`)",

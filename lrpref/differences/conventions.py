@@ -379,6 +379,36 @@ class ToEvery(Rule):
 
 
 @dataclass(frozen=True)
+class OneBranch(Rule):
+    """All of R to one branch of a join, and nothing to the others.
+
+    The program of Otsuki et al. 2024 (keio-smilab24/LRP-for-ResNet cadd126, src/lrp_layers.py) does so by default at a
+    skip connection without a projection.
+
+    Parameters
+    ----------
+    branch : int, default 0
+        The index of the branch.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from lrpref import Add
+    >>> a = np.array([[1.0]])
+    >>> Add().relevance((a, a), np.array([[3.0]]), OneBranch(1))
+    (array([[0.]]), array([[3.]]))
+    """
+
+    name: ClassVar[str] = "one-branch"
+
+    branch: int = 0
+
+    def flow(self, layer: Any, inputs: tuple[Array, ...], R: Array) -> Flow:
+        """R for the branch, zeros for the others."""
+        return Flow(tuple(R if k == self.branch else zeros_like(a) for k, a in enumerate(inputs)))
+
+
+@dataclass(frozen=True)
 class Gradient(Rule):
     """The transposed layer without any division: R_i = sum_j w_ij R_j.
 
