@@ -3288,6 +3288,42 @@ CONCEPTS = [
 ]
 
 
+PICTURES = [
+    Mutant(
+        "an overlay is opaque where nothing is relevant",
+        "plot.py",
+        "alpha=np.minimum(1, 2 * np.sqrt(np.abs(image) / limit))",
+        "alpha=np.maximum(0.3, 2 * np.sqrt(np.abs(image) / limit))",
+        "tests/test_plot.py::test_an_overlay_covers_the_input_where_there_is_relevance",
+        "a heatmap that hides the photograph",
+    ),
+    Mutant(
+        "bands of messages lose their sign",
+        "plot.py",
+        "colour = FOR if message > 0 else AGAINST",
+        "colour = FOR if abs(message) > 0 else AGAINST",
+        "tests/test_plot.py::test_bands_are_as_wide_as_messages",
+        "a slip of the pen",
+    ),
+    Mutant(
+        "the given figure is not drawn in",
+        "plot.py",
+        "    if given is None:\n        return module.Figure",
+        "    if True:\n        return module.Figure",
+        "tests/test_plot.py::test_a_figure_of_pyplot_is_drawn_in_and_stays_known_to_it",
+        "figures that pyplot.show() does not know",
+    ),
+    Mutant(
+        "the first sample at every layer",
+        "plot.py",
+        "to_numpy(trace.at[name])[sample]",
+        "to_numpy(trace.at[name])[0]",
+        "tests/test_plot.py::test_maps_through_the_layers",
+        "a slip of the pen",
+    ),
+]
+
+
 MUTANTS = [
     *NOT_FINITE,
     *CORNERS,
@@ -3326,6 +3362,7 @@ MUTANTS = [
     *PYTEST_CASES,
     *JOINS,
     *CONCEPTS,
+    *PICTURES,
 ]
 
 
