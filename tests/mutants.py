@@ -3411,6 +3411,50 @@ READINGS_AND_STUDIES = [
 ]
 
 
+COMMANDS = [
+    Mutant(
+        "a block counts the relevance that stays in it",
+        "cli/folding.py",
+        "columns[name] - kept for name",
+        "columns[name] - 0 * kept for name",
+        "tests/test_folding.py::test_a_block_sends_what_the_one_before_it_receives",
+        "a slip of the pen",
+    ),
+    Mutant(
+        "a layer that is read outside its block is hidden in it",
+        "cli/folding.py",
+        "or stays | leaves != inside",
+        "or not stays | leaves",
+        "tests/test_folding.py::test_a_layer_that_is_read_inside_and_outside_is_not_hidden",
+        "a slip of the pen",
+    ),
+    Mutant(
+        "JSON follows the text",
+        "cli/explain.py",
+        "if chosen.json or chosen.quiet else",
+        "if chosen.quiet else",
+        "tests/test_cli.py::test_json_is_all_that_is_printed",
+        "a slip of the pen",
+    ),
+    Mutant(
+        "an archive exchanges targets and rules",
+        "cli/outputs.py",
+        "a.reshape(len(a), -1, rules, *a.shape[2:])",
+        "a.reshape(len(a), rules, -1, *a.shape[2:])",
+        "tests/test_cli.py::test_an_archive_names_its_parts",
+        "a slip of the pen",
+    ),
+    Mutant(
+        "the name of a class is its place in the alphabet",
+        "cli/common.py",
+        "return names.index(text)",
+        "return sorted(names).index(text) - 1",
+        "tests/test_cli.py::test_a_class_by_name",
+        "a slip of the pen",
+    ),
+]
+
+
 MUTANTS = [
     *NOT_FINITE,
     *CORNERS,
@@ -3452,6 +3496,7 @@ MUTANTS = [
     *CONCEPTS,
     *PICTURES,
     *READINGS_AND_STUDIES,
+    *COMMANDS,
 ]
 
 
