@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..backend import DType
+from ..backend import DType, device_memory, memory_of
 
 Buffer = Any
 """An array of NumPy or CuPy, whose methods and strides the array API standard leaves out."""
@@ -68,11 +68,18 @@ class Memory:
     ----------
     nbytes : int
         The size of everything that was allocated.
+    available : int or None
+        The bytes of a GPU that were free before anything was allocated; None on the CPU.
+    most_kept : int
+        The largest number of bytes that plans keep between calls.
     """
 
     def __init__(self, xp: Any) -> None:
         self.xp = xp
         self.nbytes = 0
+        memory = device_memory(xp)
+        self.available = None if memory is None else memory[0]
+        self.most_kept = MOST_KEPT if memory is None else max(MOST_KEPT, memory[1] // GPU_SHARE_KEPT)
         self._free: dict[Any, list[Buffer]] = defaultdict(list)
         self._used: dict[int, Place] = {}
         self._holders: dict[int, int] = {}
@@ -103,28 +110,28 @@ class Memory:
         return memory
 
     def _taken(self, memory: Buffer, use: Any) -> Buffer:
-        self._used[id(memory)] = Place(memory, use)
-        self._holders[id(memory)] = 0
-        self._unsettled.append(id(memory))
+        key, _ = memory_of(memory)
+        self._used[key] = Place(memory, use)
+        self._holders[key] = 0
+        self._unsettled.append(key)
         return memory
 
     def free(self, array: Buffer) -> None:
         """Give the place of an array free for later arrays."""
-        memory, use = self._used.pop(id(owner(array)))
+        memory, use = self._used.pop(memory_of(array)[0])
         self._free[use].append(memory)
 
     def hold(self, thing: Any) -> None:
         """Keep the places of the arrays, or views, in nested tuples until they are released as often as held."""
-        for array in self._own(thing):
-            self._holders[id(owner(array))] += 1
+        for key in self._own(thing):
+            self._holders[key] += 1
 
     def release(self, thing: Any) -> None:
         """Take back one `hold` of the same arrays; a place that nothing holds any more is given free."""
-        for array in self._own(thing):
-            key = id(owner(array))
+        for key in self._own(thing):
             self._holders[key] -= 1
             if self._holders[key] == 0:
-                self.free(array)
+                self.free(self._used[key].memory)
 
     def settle(self) -> None:
         """Give the places free of the arrays that were allocated since the last time and that nothing holds."""
@@ -133,21 +140,21 @@ class Memory:
                 self.free(self._used[key].memory)
         self._unsettled.clear()
 
-    def _own(self, thing: Any) -> Iterator[Buffer]:
-        """The arrays in nested tuples that lie in this memory."""
+    def _own(self, thing: Any) -> Iterator[int]:
+        """The places of the arrays in nested tuples that lie in this memory."""
         for part in thing if isinstance(thing, tuple) else (thing,):
             if isinstance(part, tuple):
                 yield from self._own(part)
-            elif isinstance(part, self.xp.ndarray) and id(owner(part)) in self._used:
-                yield part
+            elif isinstance(part, self.xp.ndarray) and (key := memory_of(part)[0]) in self._used:
+                yield key
 
+
+MOST_KEPT = 1 << 30
+"""The largest number of bytes that plans keep between calls; those of the earliest calls go first."""
+
+GPU_SHARE_KEPT = 8
+"""On a GPU they keep this part of its memory if that is more: planning a large batch takes as long as explaining it."""
 
 MOST_WASTE = 4
 """How many times larger than an array a place may be that it takes: larger ones are left for larger arrays."""
 
-
-def owner(array: Buffer) -> Buffer:
-    """The array that owns the memory of a view."""
-    while array.base is not None:
-        array = array.base
-    return array
