@@ -68,18 +68,14 @@ class Memory:
     ----------
     nbytes : int
         The size of everything that was allocated.
-    available : int or None
-        The bytes of a GPU that were free before anything was allocated; None on the CPU.
-    most_kept : int
-        The largest number of bytes that plans keep between calls.
+    available, total : int or None
+        The bytes of a GPU, those that were free before anything was allocated and all; None on the CPU.
     """
 
     def __init__(self, xp: Any) -> None:
         self.xp = xp
         self.nbytes = 0
-        memory = device_memory(xp)
-        self.available = None if memory is None else memory[0]
-        self.most_kept = MOST_KEPT if memory is None else max(MOST_KEPT, memory[1] // GPU_SHARE_KEPT)
+        self.available, self.total = device_memory(xp) or (None, None)
         self._free: dict[Any, list[Buffer]] = defaultdict(list)
         self._used: dict[int, Place] = {}
         self._holders: dict[int, int] = {}
@@ -148,12 +144,6 @@ class Memory:
             elif isinstance(part, self.xp.ndarray) and (key := memory_of(part)[0]) in self._used:
                 yield key
 
-
-MOST_KEPT = 1 << 30
-"""The largest number of bytes that plans keep between calls; those of the earliest calls go first."""
-
-GPU_SHARE_KEPT = 8
-"""On a GPU they keep this part of its memory if that is more: planning a large batch takes as long as explaining it."""
 
 MOST_WASTE = 4
 """How many times larger than an array a place may be that it takes: larger ones are left for larger arrays."""

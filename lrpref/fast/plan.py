@@ -87,7 +87,7 @@ class Plans:
         yield plan
         with self._lock:  # not reached if the call raised an error
             self._idle.append((key, plan))
-            while self.nbytes > plan.forward.memory.most_kept:
+            while self.nbytes > _most_kept(plan.forward.memory.total):
                 self._idle.pop(0)
 
     def _made(self, make: Callable[[], Plan]) -> Plan:
@@ -102,6 +102,18 @@ class Plans:
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the collection without its plans."""
         return (Plans, ())
+
+
+def _most_kept(total: int | None) -> int:
+    """The largest number of bytes that plans keep between calls, given those of a GPU."""
+    return MOST_KEPT if total is None else max(MOST_KEPT, total // GPU_SHARE_KEPT)
+
+
+MOST_KEPT = 1 << 30
+"""The largest number of bytes that plans keep between calls; those of the earliest calls go first."""
+
+GPU_SHARE_KEPT = 8
+"""On a GPU they keep this part of its memory if that is more: planning takes longer than explaining there."""
 
 
 class Forward:
