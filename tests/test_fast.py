@@ -150,6 +150,8 @@ def distance(R: Any, truth: np.ndarray) -> float:
 @pytest.mark.parametrize("graph", GRAPHS)
 def test_fast_equals_plain(fast_backend: Any, graph: str, rule: str, form: str) -> None:
     """In float64 every form, on every backend, agrees with a trace on NumPy up to rounding."""
+    if fast_backend.name != "numpy" and form == "winograd" and not isinstance(EVERY_RULE[rule], composites.Composite):
+        pytest.skip("on a GPU, Winograd's form is compared under composites")
     net, shape = GRAPHS[graph]
     x = random(3, *shape, seed=7)
     moved, there = fast_backend(net), fast_backend(x)

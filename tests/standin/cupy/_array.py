@@ -270,8 +270,11 @@ def sent(host: Any, dtype: Any = None) -> ndarray:
 
 def touched(array: ndarray) -> int:
     """The bytes of memory that reading or writing an array touches: those that a view shows often count once."""
-    shown = [n for n, stride in zip(array.shape, array.strides, strict=True) if stride]
-    return min(prod(shown) * array.itemsize, array._block.nbytes) if array.size else 0
+    host = array._host
+    if 0 not in host.strides:
+        return int(min(host.nbytes, array._block.nbytes))
+    shown = [n for n, stride in zip(host.shape, host.strides, strict=True) if stride]
+    return min(prod(shown) * host.itemsize, array._block.nbytes) if host.size else 0
 
 
 def argument(x: Any, used: list[ndarray]) -> Any:
