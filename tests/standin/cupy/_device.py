@@ -85,5 +85,5 @@ cuda: Any = SimpleNamespace(
     runtime=runtime,
 )
 pool: Any = SimpleNamespace(
-    used_bytes=_counts.held, total_bytes=_counts.peak, free_bytes=lambda: 0, free_all_blocks=lambda: None
+    used_bytes=_counts.held, total_bytes=_counts.peak, free_bytes=lambda: 0, free_all_blocks=_counts.forget_peak
 )
