@@ -1,4 +1,4 @@
-"""Everything that is to be known of a GPU, in eight minutes: `python -m benchmarks.gpu --json gpu.json --markdown gpu.md`.
+"""Everything that is to be known of a GPU, in eight minutes: `python -m benchmarks.gpu --markdown gpu.md`.
 
     suite           the tests of the backend CuPy
     costs           what a launch, a wait, a gather and a product cost
@@ -87,7 +87,9 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--batch", type=numbers, default=[1, 8, 64])
     parser.add_argument("--composite", choices=list(COMPOSITES), default="epsilon-plus-flat")
     parser.add_argument("--rounds", type=int, default=5, help="paired rounds of the timing, at most")
-    parser.add_argument("--tests", nargs="*", default=["tests"], help="the tests of the suite; all of CuPy's if not given")
+    parser.add_argument(
+        "--tests", nargs="*", default=["tests"], help="the tests of the suite; all of CuPy's if not given"
+    )
     parser.add_argument("--json", type=Path, help="file to write the data to")
     parser.add_argument("--markdown", type=Path, help="file to write the tables to")
     return parser
@@ -137,14 +139,18 @@ def suite(chosen: argparse.Namespace, until: float) -> Iterator[dict[str, Any]]:
 
 
 def told(output: str) -> dict[str, Any]:
-    """What pytest printed: its last line, what failed, and the modules for lack of which files were not collected.
+    r"""What pytest printed: its last line, what failed, and the modules for lack of which files were not collected.
 
-    >>> told("FAILED tests/a.py::b\\nERROR tests/c.py - ModuleNotFoundError: No module named 'dask'\\n1 failed, 1 error")
-    {'last_line': '1 failed, 1 error', 'failed': ['tests/a.py::b'], 'missing': ['dask']}
+    >>> told("FAILED a.py::b\nERROR c.py - ModuleNotFoundError: No module named 'dask'\n1 failed, 1 error")
+    {'last_line': '1 failed, 1 error', 'failed': ['a.py::b'], 'missing': ['dask']}
     """
     lines = output.strip().splitlines()
     absent = [re.search(r"^ERROR .*No module named '(\w+)", line) for line in lines]
-    bad = [line for line, missing in zip(lines, absent, strict=True) if line.startswith(("FAILED ", "ERROR ")) and not missing]
+    bad = [
+        line
+        for line, missing in zip(lines, absent, strict=True)
+        if line.startswith(("FAILED ", "ERROR ")) and not missing
+    ]
     failed = [line.partition(" ")[2] for line in bad]
     return {
         "last_line": lines[-1] if lines else "",

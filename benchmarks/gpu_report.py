@@ -40,7 +40,9 @@ def conditions(results: Mapping[str, Any]) -> str:
         f"{found['card']}, {found['card_memory_gib']} GiB, driver {found['driver']}, CUDA {found['cuda_runtime']} "
         f"(driver API {found['cuda_driver']}), TF32 off"
     )
-    warning = "**Not on a GPU**: a rehearsal on the stand-in, whose times mean nothing.\n\n" if results["standin"] else ""
+    warning = (
+        "**Not on a GPU**: a rehearsal on the stand-in, whose times mean nothing.\n\n" if results["standin"] else ""
+    )
     return (
         f"{warning}{card}\n\n{found['date']}, {found['processor']}, {found['processors']} cores, "
         f"{found['system']}, Python {found['python']}, lrpref {found['lrpref']} ({found['commit']}), {versions}"

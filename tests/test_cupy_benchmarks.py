@@ -10,12 +10,13 @@ from typing import Any
 import pytest
 
 pytest.importorskip("benchmarks", reason="the benchmarks are part of a checkout; run python -m pytest at its root")
-cupy = pytest.importorskip("cupy", reason="CuPy's stand-in is found with --standin")
-if not hasattr(cupy, "is_standin"):
-    pytest.skip("a rehearsal on a GPU would be the whole thing", allow_module_level=True)
 
 from benchmarks import gpu, gpu_agreement
 from benchmarks.contestants import Case
+
+cupy = pytest.importorskip("cupy", reason="CuPy's stand-in is found with --standin")
+if not hasattr(cupy, "is_standin"):
+    pytest.skip("on a GPU this would not be a rehearsal", allow_module_level=True)
 
 ONE_TEST = "tests/test_cupy_launches.py::test_prepared_weights_are_counted_once"
 SMALL = ["--quick", "--networks", "vgg16", "--batch", "1", "--dtypes", "float64", "--rounds", "1"]

@@ -715,9 +715,7 @@ def plain_nodes(prepared: Any) -> list[str]:
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_a_layer_of_ones_own_is_one_plain_step(
-    fast_backend: Any, form: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_layer_of_ones_own_is_one_plain_step(fast_backend: Any, form: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The rest of the network is fast, also in `lrpref.explain`, which never falls back to the walk."""
     net, x = between(doubled()), random(2, 3, 4, 4)
     expected = lrpref.explain(net, x, rule="epsilon-plus", form="plain")

@@ -97,7 +97,7 @@ def _evenly(images: int, rows: int, most: int, lanes: int) -> int:
 
 def for_passes(program: Program, array: Buffer) -> Iterator[Block]:
     """Cut images into blocks for passes over their cells."""
-    return blocks(*array.shape[:2], _rows_of_pass(program, array))
+    return blocks(array.shape[0], array.shape[1], _rows_of_pass(program, array))
 
 
 def for_passes_over_whole_images(program: Program, array: Buffer) -> Iterator[Block]:

@@ -75,7 +75,9 @@ class Memory:
     def __init__(self, xp: Any) -> None:
         self.xp = xp
         self.nbytes = 0
-        self.available, self.total = device_memory(xp) or (None, None)
+        memory = device_memory(xp)
+        self.available = None if memory is None else memory[0]
+        self.total = None if memory is None else memory[1]
         self._free: dict[Any, list[Buffer]] = defaultdict(list)
         self._used: dict[int, Place] = {}
         self._holders: dict[int, int] = {}
@@ -147,4 +149,3 @@ class Memory:
 
 MOST_WASTE = 4
 """How many times larger than an array a place may be that it takes: larger ones are left for larger arrays."""
-

@@ -83,7 +83,7 @@ class FlatRuleStep:
     def _share(self, program: Program, a: Image, shape: tuple[int, ...]) -> Buffer:
         """One over the stabilized number of inputs of every unit: (1, H', W', 1). No input changes it."""
         (_, H, W, C), dtype = a.cells.shape, str(a.cells.dtype)
-        n = np.full((1, 1, 1, 1), C, dtype=dtype)
+        n: Array = np.full((1, 1, 1, 1), C, dtype=dtype)
         if isinstance(self.layer, Conv2D):  # at the border of the image, fewer cells lie under the kernel
             ones = np.ones((1, 1, *self.layer.window.kernel), dtype=dtype)
             n = gather(ones, np.full((1, 1, H, W), C, dtype=dtype), self.layer.window, 1, shape[1:3])

@@ -317,7 +317,10 @@ def computed(
     else:
         if is_dry() and name not in VIEWS:
             unknown = [x for x in used if not x._block.known]
-            plain, named = _with_zeros(plain, unknown), dict(zip(named, _with_zeros(named.values(), unknown), strict=True))
+            plain, named = (
+                _with_zeros(plain, unknown),
+                dict(zip(named, _with_zeros(named.values(), unknown), strict=True)),
+            )
         with np.errstate(all="ignore"):
             found = _wrapped(name, function(*plain, **named), used)
     results = [each for each in (found if isinstance(found, list | tuple) else (found,)) if isinstance(each, ndarray)]
