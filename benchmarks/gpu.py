@@ -139,23 +139,20 @@ def suite(chosen: argparse.Namespace, until: float) -> Iterator[dict[str, Any]]:
 
 
 def told(output: str) -> dict[str, Any]:
-    r"""What pytest printed: its last line, what failed, and the modules for lack of which files were not collected.
+    r"""What pytest printed: its last line, what failed, and which files it could not import for lack of which modules.
 
-    >>> told("FAILED a.py::b\nERROR c.py - ModuleNotFoundError: No module named 'dask'\n1 failed, 1 error")
-    {'last_line': '1 failed, 1 error', 'failed': ['a.py::b'], 'missing': ['dask']}
+    >>> told("E   ModuleNotFoundError: No module named 'PIL'\nFAILED a.py::b\nERROR c.py\n1 failed, 1 error")
+    {'last_line': '1 failed, 1 error', 'failed': ['a.py::b'], 'not_imported': ['c.py'], 'missing': ['PIL']}
     """
     lines = output.strip().splitlines()
-    absent = [re.search(r"^ERROR .*No module named '(\w+)", line) for line in lines]
-    bad = [
-        line
-        for line, missing in zip(lines, absent, strict=True)
-        if line.startswith(("FAILED ", "ERROR ")) and not missing
-    ]
-    failed = [line.partition(" ")[2] for line in bad]
+    bad = [line.partition(" ")[2] for line in lines if line.startswith(("FAILED ", "ERROR "))]
+    missing = sorted(set(re.findall(r"^E .*No module named '(\w+)", output, re.MULTILINE)))
+    not_imported = [place for place in bad if missing and "::" not in place]
     return {
         "last_line": lines[-1] if lines else "",
-        "failed": failed,
-        "missing": sorted({match[1] for match in absent if match}),
+        "failed": [place for place in bad if place not in not_imported],
+        "not_imported": not_imported,
+        "missing": missing,
     }
 
 

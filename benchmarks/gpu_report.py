@@ -54,7 +54,8 @@ def suite(found: Mapping[str, Any]) -> str:
     if "command" not in found:
         return f"Not run: {found['not_run']}."
     lines = [f"`{found['command']}`: {found['last_line']}", found.get("not_run", "")]
-    lines += [f"Not installed: {', '.join(found['missing'])}."] if found["missing"] else []
+    if found["not_imported"]:
+        lines.append(f"For lack of {', '.join(found['missing'])} not run: {', '.join(found['not_imported'])}.")
     return "\n\n".join(filter(None, [*lines, *(f"- {name}" for name in found["failed"])]))
 
 

@@ -11,7 +11,7 @@ import pytest
 
 pytest.importorskip("benchmarks", reason="the benchmarks are part of a checkout; run python -m pytest at its root")
 
-from benchmarks import gpu, gpu_agreement
+from benchmarks import gpu, gpu_agreement, modelled
 from benchmarks.contestants import Case
 
 cupy = pytest.importorskip("cupy", reason="CuPy's stand-in is found with --standin")
@@ -101,3 +101,21 @@ def test_a_suite_that_takes_too_long_is_stopped() -> None:
     chosen = gpu.arguments().parse_args(["--tests", ONE_TEST])
     (found,) = gpu.suite(chosen, time.monotonic())
     assert found["not_run"].startswith("stopped when its time was over")
+
+
+# ---- the model -------------------------------------------------------------------------------------------------------
+
+
+def cells(table: str) -> list[list[str]]:
+    """The rows of a Markdown table, whatever its alignment."""
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines() if line[:1] == "|"]
+
+
+def test_the_modelled_table_is_that_of_the_page() -> None:
+    """For ResNet-20; the other networks take long to build."""
+    page = (Path(__file__).parents[1] / "docs" / "performance.md").read_text()
+    rows = list(modelled.modelled(["resnet20"], [1, 8, 64], "epsilon-plus-flat"))
+    head, _, *found = cells(modelled.render(rows, modelled.Costs()))
+    assert head in cells(page)
+    for row in found:
+        assert row in cells(page)
