@@ -37,9 +37,9 @@ class Costs:
     wait : float
         Microseconds for which nothing is asked of the device while the host waits for a value. A guess.
     bandwidth : float
-        Bytes in a second: five sixths of the 4.8 TB/s that NVIDIA states for its H200.
+        Bytes in a second: five sixths of the 4.8 TB/s that tables of the H200 give.
     rate : float
-        Operations in a second of products in float32 without TF32: two thirds of the 67 TFLOP/s that NVIDIA states.
+        Operations in a second of products in float32 without TF32: two thirds of the 67 TFLOP/s that they give.
     """
 
     launch: float = 8.0

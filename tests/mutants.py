@@ -3168,6 +3168,98 @@ PYTEST_CASES = [
 ]
 
 
+GPU = [
+    Mutant(
+        "blocks on a GPU are as small as on a CPU",
+        "fast/blocks.py",
+        "GPU_SHARE = 32",
+        "GPU_SHARE = 1 << 14",
+        "tests/test_cupy_launches.py::test_the_budget_of_an_explanation[vgg16-64-900]",
+        "an earlier version of this library",
+    ),
+    Mutant(
+        "max-pooling sends relevance back image by image on a GPU",
+        "fast/blocks.py",
+        "max(H, _rows_of_pass(program, array)) if on_gpu else H",
+        "H",
+        "tests/test_cupy_launches.py::test_the_budget_of_an_explanation[resnet50-64-1500]",
+        "an earlier version of this library",
+    ),
+    Mutant(
+        "a BatchNorm is reduced in every pass",
+        "fast/build.py",
+        "return node._replace(layer=Scale(w, b)) if representable else node",
+        "return node",
+        "tests/test_cupy_launches.py::test_the_budget_of_an_explanation[resnet20-1-700]",
+        "an earlier version of this library",
+    ),
+    Mutant(
+        "a GPU is waited for before the pass",
+        "fast/prepared.py",
+        'return self.net.backend == "numpy" or any(',
+        "return True or any(",
+        "tests/test_cupy_launches.py::test_every_way_waits_once",
+        "an earlier version of this library",
+    ),
+    Mutant(
+        "nobody looks at a batch on a GPU",
+        "fast/prepared.py",
+        "return [] if self._looks_first() else list(",
+        "return [] if self.net else list(",
+        "tests/test_fast.py::test_a_batch_that_a_layer_makes_finite_is_refused",
+        "this library while it was written",
+    ),
+    Mutant(
+        "an array of windows seems to have memory of its own",
+        "backend.py",
+        "return id(held.data.mem), held.data.mem.size",
+        "return id(held if held.base is None else held.base), held.data.mem.size",
+        "tests/test_cupy_launches.py::test_a_view_of_windows_holds_the_memory_that_it_shows",
+        "an earlier version of this library",
+    ),
+    Mutant(
+        "idle plans keep the memory that a new one needs",
+        "fast/plan.py",
+        "except MemoryError:",
+        "except ZeroDivisionError:",
+        "tests/test_cupy_launches.py::test_idle_plans_make_room_for_a_new_one",
+        "an earlier version of this library",
+    ),
+    Mutant(
+        "large plans are made again at every call",
+        "fast/plan.py",
+        "max(MOST_KEPT, total // GPU_SHARE_KEPT)",
+        "MOST_KEPT",
+        "tests/test_cupy_launches.py::test_large_plans_are_kept_on_a_large_card",
+        "an earlier version of this library",
+    ),
+    Mutant(
+        "the last of equal cells wins the first comparison",
+        "fast/steps/routing.py",
+        "lane(xp.greater, value, best, out=won.view(xp.bool))",
+        "lane(xp.greater_equal, value, best, out=won.view(xp.bool))",
+        "tests/test_fast.py::test_a_tie_goes_to_the_first[numpy-kernel0]",
+        "this library while it was written",
+    ),
+    Mutant(
+        "the flat rule on a GPU takes the largest channel for the sum",
+        "fast/steps/flat_rule.py",
+        "lane(xp.sum, products, axis=-1, keepdims=True, out=out)",
+        "lane(xp.max, products, axis=-1, keepdims=True, out=out)",
+        "tests/test_fast.py::test_fast_equals_plain[cupy-chain-EpsilonPlusFlat-direct]",
+        "this library while it was written",
+    ),
+    Mutant(
+        "a network in several places is fused",
+        "fusion.py",
+        "_ = net.backend  # raises",
+        "pass  # raises",
+        "tests/test_places.py::test_a_network_in_several_places_is_not_fused[array-api-strict]",
+        "an earlier version of this library",
+    ),
+]
+
+
 MUTANTS = [
     *NOT_FINITE,
     *CORNERS,
@@ -3204,6 +3296,7 @@ MUTANTS = [
     *SIGNATURES,
     *PLACES,
     *PYTEST_CASES,
+    *GPU,
 ]
 
 

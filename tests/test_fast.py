@@ -590,6 +590,15 @@ def test_a_batch_that_is_not_finite_is_refused(fast_backend: Any, way: str, x: n
 
 
 @pytest.mark.parametrize("way", ["explain", "run", "trace", "forward"])
+def test_a_batch_that_a_layer_makes_finite_is_refused(fast_backend: Any, way: str) -> None:
+    """Neither a value nor relevance shows that there was an infinity."""
+    prepared, x = lrpref.prepare(fast_backend(Network.sequential(ReLU(), Dense(np.eye(3)))), "epsilon"), np.ones((2, 3))
+    x[0, 1] = -np.inf
+    with pytest.raises(InputError, match="the input holds 1 NaN or infinite values, first in sample 0"):
+        getattr(prepared, way)(fast_backend(x))
+
+
+@pytest.mark.parametrize("way", ["explain", "run", "trace", "forward"])
 def test_a_batch_that_float32_cannot_hold_is_refused(fast_backend: Any, way: str) -> None:
     prepared = lrpref.prepare(fast_backend(GRAPHS["chain"][0].astype("float32")))
     with pytest.raises(InputError, match="holds values too large for float32, first in sample 1"):
