@@ -53,6 +53,9 @@ class Prepared:
         What is computed, in order.
     threads : int or None
         The number of threads; None for one per core.
+    looks_first : bool
+        Whether NaN and infinities in a batch are looked for before the pass. On a GPU they are looked for at its end,
+        so that a pass waits only once, unless code of the user's own is to compute with the batch.
     plans : Plans
         The plans of earlier calls, which later calls with inputs of the same shape use again.
     """
@@ -62,6 +65,7 @@ class Prepared:
     start: Start
     steps: tuple[PlacedStep, ...]
     threads: int | None
+    looks_first: bool
     plans: Plans = field(default_factory=Plans, repr=False)
 
     @property
@@ -222,22 +226,12 @@ class Prepared:
         return lanes(array_namespace(batches[0]), self.threads)
 
     def _cast(self, x: Any) -> Any:
-        """The batch in the network's number type.
-
-        On a GPU it is asked at the end of the pass whether the batch was finite, so that the pass waits only once;
-        before it where code of the user's own is to compute with the batch.
-        """
-        return self.net.cast(x, finite=self._looks_first())
-
-    def _looks_first(self) -> bool:
-        """Whether a batch is looked at before the pass, and not after it."""
-        return self.net.backend == "numpy" or any(
-            isinstance(placed.step, PlainStep) and placed.step.checked for placed in self.steps
-        )
+        """The batch in the network's number type."""
+        return self.net.cast(x, finite=self.looks_first)
 
     def _unseen(self, x: Any) -> list[Array]:
         """The batches of which it is not known yet whether they are finite."""
-        return [] if self._looks_first() else list(self.net.by_name(x).values())
+        return [] if self.looks_first else list(self.net.by_name(x).values())
 
     def _is_sound(self, plan: Plan, back: Backward | None, arrays: Iterable[Array]) -> bool:
         """Whether all sums of a pass were in range and all `arrays` are finite; the only place where a pass waits."""
@@ -316,7 +310,8 @@ class ForwardPass:
     @property
     def logits(self) -> Array:
         """The explained output, as the network gives it."""
-        return self.prepared._logits(self.plan, self.batch, self.batch)
+        batch = self.batch
+        return self.prepared._logits(self.plan, batch, batch)
 
     def explain(self, target: int | Array | None = None, seed: str | float | Array = "logit") -> Any:
         """Return the relevance of the input for one output per sample.
@@ -456,7 +451,8 @@ def prepare(
     shapes = {} if shape is None else start.net.shapes(_one_sample(net, shape))
     with quiet():
         steps = tuple(build(start.net, rules, start.node, form, shapes))
-    return Prepared(net, rules, start, steps, threads)
+    own_code = any(isinstance(placed.step, PlainStep) and placed.step.checked for placed in steps)
+    return Prepared(net, rules, start, steps, threads, looks_first=own_code or net.backend == "numpy")
 
 
 MOST_THREADS = 1024

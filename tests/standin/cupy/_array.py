@@ -277,15 +277,18 @@ def touched(array: ndarray) -> int:
     return min(prod(shown) * host.itemsize, array._block.nbytes) if host.size else 0
 
 
-def argument(x: Any, used: list[ndarray]) -> Any:
-    """What NumPy takes in place of an argument; notes the arrays in `used`, and refuses those of NumPy."""
+def argument(x: Any, used: list[ndarray], zeros: bool = False) -> Any:
+    """What NumPy takes in place of an argument; notes the arrays in `used`, and refuses those of NumPy.
+
+    With `zeros`, zeros stand for what a dry run did not compute.
+    """
     if isinstance(x, ndarray):
         used.append(x)
-        return x._host
+        return zeros_like(x._host) if zeros and not x._block.known else x._host
     if isinstance(x, np.ndarray):
         raise TypeError(f"Unsupported type {type(x)}")
     if isinstance(x, list | tuple):
-        return type(x)(argument(part, used) for part in x)
+        return type(x)(argument(part, used, zeros) for part in x)
     return x
 
 
@@ -307,20 +310,15 @@ def computed(
     In a dry run what is written to an output remains unknown.
     """
     used: list[ndarray] = []
-    plain = [argument(x, used) for x in args]
-    named = {key: argument(x, used) for key, x in kwargs.items()}
+    zeros = is_dry() and name not in VIEWS
+    plain = [argument(x, used, zeros) for x in args]
+    named = {key: argument(x, used, zeros) for key, x in kwargs.items()}
     if kwargs.get("out") is not None and not isinstance(kwargs["out"], ndarray):
         raise TypeError(f"Output arguments type must be cupy.ndarray, not {type(kwargs['out'])}")
     if is_dry() and kwargs.get("out") is not None:
         found = kwargs["out"]
         found._block.known = False
     else:
-        if is_dry() and name not in VIEWS:
-            unknown = [x for x in used if not x._block.known]
-            plain, named = (
-                _with_zeros(plain, unknown),
-                dict(zip(named, _with_zeros(named.values(), unknown), strict=True)),
-            )
         with np.errstate(all="ignore"):
             found = _wrapped(name, function(*plain, **named), used)
     results = [each for each in (found if isinstance(found, list | tuple) else (found,)) if isinstance(each, ndarray)]
@@ -331,18 +329,6 @@ def computed(
             moved = sum(map(touched, [*used, *(each for each in results if not any(each is x for x in used))]))
             _counts.launch(name, times, moved, operations)
     return found
-
-
-def _with_zeros(plain: Any, unknown: list[ndarray]) -> list[Any]:
-    """The arguments, with zeros for the content that a dry run did not compute."""
-    return [
-        _with_zeros(x, unknown)
-        if isinstance(x, list | tuple)
-        else zeros_like(x)
-        if isinstance(x, np.ndarray) and any(x is array._host for array in unknown)
-        else x
-        for x in plain
-    ]
 
 
 def _wrapped(name: str, found: Any, used: list[ndarray]) -> Any:
