@@ -3188,7 +3188,7 @@ GPU = [
     Mutant(
         "a BatchNorm is reduced in every pass",
         "fast/build.py",
-        "return node._replace(layer=Scale(w, b)) if representable else node",
+        "return node._replace(layer=Scale(*node.layer.scale_and_shift()))",
         "return node",
         "tests/test_cupy_launches.py::test_the_budget_of_an_explanation[resnet20-1-700]",
         "an earlier version of this library",

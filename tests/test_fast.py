@@ -618,6 +618,15 @@ def test_sums_that_overflow_are_computed_again_plainly(fast_backend: Any, way: s
     assert [str(w.message) for w in caught] == [str(w.message) for w in walked]
 
 
+def test_a_batchnorm_that_float32_cannot_hold(fast_backend: Any) -> None:
+    """Its weight 1 / sqrt(var) overflows: the walk names the node."""
+    tiny = np.full(3, 1e-40, dtype="float32")
+    norm = BatchNorm(np.full(3, 1e25, dtype="float32"), None, np.zeros(3, "float32"), tiny, eps=0.0)
+    net, x = Network.sequential(norm, Dense(np.eye(3, dtype="float32"))), np.ones((1, 3), dtype="float32")
+    with pytest.warns(RelevanceWarning, match="the output of node 'batchnorm1'"):
+        lrpref.prepare(fast_backend(net), "epsilon").explain(fast_backend(x))
+
+
 def test_float32_is_as_good_as_the_plain_form(fast_backend: Any) -> None:
     net, shape = GRAPHS["chain"]
     x = random(8, *shape)

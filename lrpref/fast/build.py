@@ -14,10 +14,10 @@ from math import prod
 import numpy as np
 
 from .. import layers
-from ..arithmetic import all_finite, quiet
+from ..arithmetic import quiet
 from ..backend import Array, array_namespace
 from ..engine import Rule, Term, one
-from ..errors import at_node
+from ..errors import ParameterError, at_node
 from ..layers import (
     Add,
     BatchNorm,
@@ -171,10 +171,11 @@ def _without_statistics(node: Node) -> Node:
     """The same node, a BatchNorm's weight and bias computed once."""
     if type(node.layer) is not BatchNorm:
         return node
-    with quiet():
-        w, b = node.layer.scale_and_shift()
-    representable = all_finite(w) and (b is None or all_finite(b))
-    return node._replace(layer=Scale(w, b)) if representable else node
+    try:
+        with quiet():
+            return node._replace(layer=Scale(*node.layer.scale_and_shift()))
+    except ParameterError:  # they are not finite in the network's number type: the walk will name the node
+        return node
 
 
 def _is_ours(layer: Layer, rule: Rule | None) -> bool:
