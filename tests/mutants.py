@@ -3196,7 +3196,7 @@ GPU = [
     Mutant(
         "a GPU is waited for before the pass",
         "fast/prepared.py",
-        'looks_first=own_code or net.backend == "numpy"',
+        'looks_first=own_code or backend == "numpy"',
         "looks_first=True",
         "tests/test_cupy_launches.py::test_every_way_waits_once",
         "an earlier version of this library",

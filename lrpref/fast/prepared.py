@@ -20,7 +20,7 @@ from typing import Any
 
 from .._support.budget import Budget
 from ..arithmetic import check_integer, finite, is_shape, quiet
-from ..backend import TAKES_OUT, Array, array_namespace, is_array, memory_of, to_numpy
+from ..backend import TAKES_OUT, Array, DType, array_namespace, is_array, memory_of, to_numpy
 from ..composites import Assignment, Composite, resolve
 from ..errors import DTypeError, ParameterError, is_one_of, shown, unknown, warn
 from ..network import Network, check_network
@@ -442,17 +442,18 @@ def prepare(
         )
     if not is_one_of(form, FORMS):
         raise unknown("form", form, FORMS)
-    if not can_prepare(net):
+    backend, dtype = net.backend, net.dtype
+    if not _computes_in(backend, dtype):
         raise DTypeError(
             f"the form {form!r} computes in float32 and float64 on {' and '.join(TAKES_OUT)}; this network is "
-            f"{net.dtype} on {net.backend}: use lrpref.explain(..., form='plain')"
+            f"{dtype} on {backend}: use lrpref.explain(..., form='plain')"
         )
     rules, start = resolve(rule).assign(net), start_at(net, node)
     shapes = {} if shape is None else start.net.shapes(_one_sample(net, shape))
     with quiet():
         steps = tuple(build(start.net, rules, start.node, form, shapes))
     own_code = any(isinstance(placed.step, PlainStep) and placed.step.checked for placed in steps)
-    return Prepared(net, rules, start, steps, threads, looks_first=own_code or net.backend == "numpy")
+    return Prepared(net, rules, start, steps, threads, looks_first=own_code or backend == "numpy")
 
 
 MOST_THREADS = 1024
@@ -475,4 +476,8 @@ def _arrays(thing: Any) -> list[Any]:
 
 def can_prepare(net: Network) -> bool:
     """Whether the fast engine computes in the network's number type and on its backend."""
-    return net.backend in TAKES_OUT and str(net.dtype) in ("float32", "float64")
+    return _computes_in(net.backend, net.dtype)
+
+
+def _computes_in(backend: str | None, dtype: DType) -> bool:
+    return backend in TAKES_OUT and str(dtype) in ("float32", "float64")
