@@ -416,7 +416,7 @@ def test_a_real_cupy_wins(tmp_path: Path) -> None:
     (tmp_path / "cupy" / "__init__.py").write_text("__version__ = '14.0.0'\n")
     path = os.pathsep.join([str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])])
     environment = os.environ | {"PYTHONPATH": path, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}  # zarr's looks for CuPy, too
-    test = f"{Path(__file__).parent / 'test_backend.py'}::test_sums_keep_the_batch"
+    test = f"{Path(__file__).parent / 'test_places.py'}::test_the_order_of_bounds_of_two_backends_is_checked"
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--standin", "-k", "cupy", test]
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     assert done.returncode == 1
