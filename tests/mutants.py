@@ -112,7 +112,7 @@ ENGINE = [
         "engine.py",
         "R_i + term.of_input(a) * c_i",
         "R_i + term.a(a) * c_i",
-        "tests/test_fast.py::test_a_rule_of_ones_own_that_defines_ratios_alone_is_fast[Subtracted-0.0-chain]",
+        "tests/test_fast.py::test_a_rule_of_ones_own_that_defines_ratios_alone_is_fast[numpy-Subtracted-0.0-chain]",
         "a slip of the pen",
     ),
     Mutant(
@@ -1443,7 +1443,7 @@ FAST = [
         "fast/algebra.py",
         "on_nonnegative(rule.ratios()) if at.nonnegative else rule.ratios()",
         "on_nonnegative(rule.ratios())",
-        "tests/test_fast.py::test_fast_equals_plain[everything else-z-plus-direct]",
+        "tests/test_fast.py::test_fast_equals_plain[numpy-everything else-z-plus-direct]",
         "captum: alpha1-beta0 clamps weights and forgets that inputs may be negative",
     ),
     Mutant(
@@ -1475,7 +1475,7 @@ FAST = [
         "fast/steps/routing.py",
         "disjoint = kernel[0] <= stride[0] and kernel[1] <= stride[1]",
         "disjoint = True",
-        "tests/test_fast.py::test_fast_equals_plain[chain-zero-direct]",
+        "tests/test_fast.py::test_fast_equals_plain[numpy-chain-zero-direct]",
         "tangermeme PR #95",
     ),
     Mutant(
@@ -1515,7 +1515,7 @@ FAST = [
         "fast/build.py",
         "tuple(direct.matrices[part] for part in reduced.output)",
         "tuple(direct.matrices[-1 - part] for part in reduced.output)",
-        "tests/test_fast.py::test_fast_equals_plain[chain-z-plus-direct]",
+        "tests/test_fast.py::test_fast_equals_plain[numpy-chain-z-plus-direct]",
         "a slip of the pen",
     ),
     Mutant(
@@ -2803,7 +2803,7 @@ PLANS = [
         "fast/build.py",
         'if kernels[0].form == "direct" and not varies else ()',
         'if kernels[0].form == "direct" else ()',
-        "tests/test_fast.py::test_fast_equals_plain[folded-alpha-beta-biasless-direct]",
+        "tests/test_fast.py::test_fast_equals_plain[numpy-folded-alpha-beta-biasless-direct]",
         "found by that test",
     ),
     Mutant(
@@ -2811,7 +2811,7 @@ PLANS = [
         "fast/steps/weighted.py",
         "lane(xp.multiply, first, self.step.recipe.scale, out=z)",
         "lane(xp.multiply, parts[0], self.step.recipe.scale, out=z)",
-        "tests/test_fast.py::test_fast_equals_plain[residual-gamma-stabilized-direct]",
+        "tests/test_fast.py::test_fast_equals_plain[numpy-residual-gamma-stabilized-direct]",
         "found by that test",
     ),
     Mutant(
@@ -3455,6 +3455,98 @@ COMMANDS = [
 ]
 
 
+GPU = [
+    Mutant(
+        "blocks on a GPU are as small as on a CPU",
+        "fast/blocks.py",
+        "GPU_SHARE = 32",
+        "GPU_SHARE = 1 << 14",
+        "tests/test_cupy_launches.py::test_the_budget_of_an_explanation[vgg16-64-900]",
+        "an earlier version of this library",
+    ),
+    Mutant(
+        "max-pooling sends relevance back image by image on a GPU",
+        "fast/blocks.py",
+        "max(H, _rows_of_pass(program, array)) if on_gpu else H",
+        "H",
+        "tests/test_cupy_launches.py::test_the_budget_of_an_explanation[resnet50-64-1500]",
+        "an earlier version of this library",
+    ),
+    Mutant(
+        "a BatchNorm is reduced in every pass",
+        "fast/build.py",
+        "return node._replace(layer=Scale(*node.layer.scale_and_shift()))",
+        "return node",
+        "tests/test_cupy_launches.py::test_the_budget_of_an_explanation[resnet20-1-700]",
+        "an earlier version of this library",
+    ),
+    Mutant(
+        "a GPU is waited for before the pass",
+        "fast/prepared.py",
+        'looks_first=own_code or backend == "numpy"',
+        "looks_first=True",
+        "tests/test_cupy_launches.py::test_every_way_waits_once",
+        "an earlier version of this library",
+    ),
+    Mutant(
+        "nobody looks at a batch on a GPU",
+        "fast/prepared.py",
+        "return [] if self.looks_first else list(",
+        "return [] if self.net else list(",
+        "tests/test_fast.py::test_a_batch_that_a_layer_makes_finite_is_refused",
+        "this library while it was written",
+    ),
+    Mutant(
+        "an array of windows seems to have memory of its own",
+        "backend.py",
+        "return id(held.data.mem), held.data.mem.size",
+        "return id(held if held.base is None else held.base), held.data.mem.size",
+        "tests/test_cupy_launches.py::test_a_view_of_windows_holds_the_memory_that_it_shows",
+        "an earlier version of this library",
+    ),
+    Mutant(
+        "idle plans keep the memory that a new one needs",
+        "fast/plan.py",
+        "except MemoryError:",
+        "except ZeroDivisionError:",
+        "tests/test_cupy_launches.py::test_idle_plans_make_room_for_a_new_one",
+        "an earlier version of this library",
+    ),
+    Mutant(
+        "large plans are made again at every call",
+        "fast/plan.py",
+        "max(MOST_KEPT, total // GPU_SHARE_KEPT)",
+        "MOST_KEPT",
+        "tests/test_cupy_launches.py::test_large_plans_are_kept_on_a_large_card",
+        "an earlier version of this library",
+    ),
+    Mutant(
+        "the last of equal cells wins the first comparison",
+        "fast/steps/routing.py",
+        "lane(xp.greater, value, best, out=won.view(xp.bool))",
+        "lane(xp.greater_equal, value, best, out=won.view(xp.bool))",
+        "tests/test_fast.py::test_a_tie_goes_to_the_first[numpy-(2, 2)]",
+        "this library while it was written",
+    ),
+    Mutant(
+        "the flat rule on a GPU takes the largest channel for the sum",
+        "fast/steps/flat_rule.py",
+        "lane(xp.sum, products, axis=-1, keepdims=True, out=out)",
+        "lane(xp.max, products, axis=-1, keepdims=True, out=out)",
+        "tests/test_fast.py::test_fast_equals_plain[cupy-chain-EpsilonPlusFlat-direct]",
+        "this library while it was written",
+    ),
+    Mutant(
+        "a network in several places is fused",
+        "fusion.py",
+        "_ = net.backend  # raises",
+        "pass  # raises",
+        "tests/test_places.py::test_a_network_in_several_places_is_not_fused[array-api-strict]",
+        "an earlier version of this library",
+    ),
+]
+
+
 MUTANTS = [
     *NOT_FINITE,
     *CORNERS,
@@ -3497,6 +3589,7 @@ MUTANTS = [
     *PICTURES,
     *READINGS_AND_STUDIES,
     *COMMANDS,
+    *GPU,
 ]
 
 
