@@ -8,11 +8,11 @@ from ..arithmetic import as_floating, as_parameter, is_exact
 from ..backend import Array, array_namespace, sum_per_sample
 from ..errors import InputError, ShapeError
 from ..ledger import Flow
-from .base import Routing, Shape, SupportsFlow
+from .base import Layer, Routing, Shape, SupportsFlow
 
 
 @dataclass(frozen=True, eq=False)
-class Embedding(Routing):
+class Embedding(Layer):
     """The vectors of a table at the indices that are the input: (N, T) -> (N, T, E).
 
     An index is a name and not a quantity, so relevance stops at the vectors; the index receives the sum over its own.
@@ -62,9 +62,9 @@ class Embedding(Routing):
         rows = xp.take(self.weight, xp.reshape(index, (-1,)), axis=0)
         return xp.reshape(rows, self.output_shape(tuple(given.shape)))
 
-    def route(self, inputs: tuple[Array, ...], R: Array) -> tuple[Array, ...]:
-        """The sum over each vector."""
-        return (array_namespace(R).sum(R, axis=-1),)
+    def flow(self, inputs: tuple[Array, ...], R: Array, rule: SupportsFlow | None) -> Flow:
+        """The sum of R over each vector, under every rule."""
+        return Flow((array_namespace(R).sum(R, axis=-1),))
 
 
 @dataclass(frozen=True, eq=False)
