@@ -628,7 +628,7 @@ def _routing_share(layer: Layer, sample: tuple[np.ndarray, ...], output: Shape) 
 
 
 def _expanded(layer: Softmax, x: np.ndarray, share: np.ndarray) -> np.ndarray:
-    """x_i (delta_ij - s_i) for the cells i and j of each line along the axis, where s_i is not zero."""
+    """x_i (delta_ij - s_i) for the cells i and j of each line along the axis."""
     axis = layer.axis - 1 if layer.axis > 0 else layer.axis
     values, cells = (
         np.moveaxis(v, axis, -1).reshape(-1, x.shape[axis]) for v in (x, np.arange(x.size).reshape(x.shape))
@@ -637,7 +637,7 @@ def _expanded(layer: Softmax, x: np.ndarray, share: np.ndarray) -> np.ndarray:
         e: Any = irrational("exp", line - max(line), "Softmax")
         s = e / sum(e)
         for i, j in product(range(len(line)), repeat=2):
-            share[at[j], at[i]] = line[i] * ((i == j) - s[i]) if s[i] != 0 else 0
+            share[at[j], at[i]] = line[i] * ((i == j) - s[i])
     return share
 
 
