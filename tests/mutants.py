@@ -2401,9 +2401,9 @@ SAMPLE_NORMS = [
     Mutant(
         "a frozen norm has the weights of the first cells",
         "freezing.py",
-        "if not bool(array_namespace(v).all(cells == cells[:, :1])):",
-        "if False:",
-        "tests/test_sample_norm.py::test_what_cannot_be_frozen",
+        "return bool(array_namespace(v).all(rows == rows[:, :1]))",
+        "return True",
+        "tests/test_sample_norm.py::test_a_frozen_norm_has_one_number_per_channel_or_per_cell",
         "a slip of the pen",
     ),
     Mutant(
