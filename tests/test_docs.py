@@ -172,6 +172,7 @@ EXECUTED = {
     "plot": ROOT / "docs" / "plot.md",
     "several": ROOT / "docs" / "several.md",
     "skips": ROOT / "docs" / "skips.md",
+    "transformers": ROOT / "docs" / "transformers.md",
     "signals": ROOT / "docs" / "signals.md",
     "signature": ROOT / "docs" / "signature.md",
     "testing": ROOT / "docs" / "testing.md",
@@ -246,19 +247,9 @@ READING = (ROOT / "lrpref" / "README.md").read_text()
 
 def test_the_reading_order_names_every_file_of_the_method() -> None:
     order = [
-        *("errors", "backend", "arithmetic", "layers", "network", "ledger", "engine", "rules", "relative"),
-        *(
-            "seeds",
-            "composites",
-            "signatures",
-            "walk",
-            "conditional",
-            "contrastive",
-            "fusion",
-            "freezing",
-            "oracle",
-            "plot",
-        ),
+        *("errors", "backend", "arithmetic", "layers", "network", "graphs", "ledger", "engine", "rules", "relative"),
+        *("seeds", "composites", "signatures", "walk", "conditional", "contrastive"),
+        *("fusion", "freezing", "oracle", "plot"),
     ]
     assert re.findall(r"^\| \[`(\w+)(?:\.py|/)`\]", READING.partition("## The workshop")[0], re.MULTILINE) == order
     assert set(order) - {"layers"} == {path.stem for path in (ROOT / "lrpref").glob("[!_]*.py")}

@@ -30,19 +30,9 @@ A package appears as "layers.__init__", like any other module.
 """
 
 METHOD = (
-    *("errors", "backend", "arithmetic", "ledger", "layers", "network", "engine", "relative", "rules"),
-    *(
-        "seeds",
-        "composites",
-        "signatures",
-        "walk",
-        "conditional",
-        "contrastive",
-        "fusion",
-        "freezing",
-        "oracle",
-        "plot",
-    ),
+    *("errors", "backend", "arithmetic", "ledger", "layers", "network", "graphs", "engine", "relative", "rules"),
+    *("seeds", "composites", "signatures", "walk", "conditional", "contrastive"),
+    *("fusion", "freezing", "oracle", "plot"),
 )
 """Each module may import the modules before it and the package `_support`."""
 
