@@ -483,20 +483,22 @@ def EpsilonAlpha2Beta1Flat(  # noqa: N802
     return _with_first("EpsilonAlpha2Beta1Flat", first, Flat(stabilizer), rest)
 
 
-def Relative(rescale: bool = True) -> Composite:  # noqa: N802
+def Relative(reading: str = "rescaled", *, rescale: bool = True) -> Composite:  # noqa: N802
     """Relative LRP on all linear layers, a signed split at skip connections; BatchNorm must be fused first.
 
     Parameters
     ----------
+    reading : {"rescaled", "bare", "unsigned", "no-divisor", "unit-norm"}
+        The formula of the messages; see `rules.Relative`.
     rescale : bool, default True
-        False for the bare messages; see `rules.Relative`.
+        False is short for "bare".
 
     Returns
     -------
     Composite
         The composite.
     """
-    return _relative(RelativeRule(rescale))
+    return _relative(RelativeRule(reading, rescale=rescale))
 
 
 def _relative(rule: RelativeRule) -> Composite:

@@ -364,7 +364,7 @@ def _linear_share(layer: LinearLayer, sample: tuple[np.ndarray, ...], rule: Rule
     _check_known(rule)
     b = converted(bias(layer, *shapes) if b is None else b, like=a)
     if isinstance(rule, Relative):
-        return _relative(a, w, b, layer.fan_in(*((1, *shape) for shape in shapes)))
+        return _relative(rule.reading, a, w, b, layer.fan_in(*((1, *shape) for shape in shapes)))
     return _LITERAL[type(rule)](rule, a, w, b, connected, sample)
 
 
@@ -393,10 +393,13 @@ def _rescaled(rule: Rule, sent: np.ndarray, R: np.ndarray) -> np.ndarray:
     return sent * (abs(R).sum() / kept) if kept != 0 else 0 * sent
 
 
-def _relative(a: Any, w: Any, b: Any, n: int) -> np.ndarray:
-    """sgn(z_j) a_i w_ij / n."""
+def _relative(reading: str, a: Any, w: Any, b: Any, n: int) -> np.ndarray:
+    """sgn(z_j) a_i w_ij / n, or what another reading has in place of the sign and of n."""
     z = (a * w).sum(axis=1) + b
-    share: np.ndarray = np.where(z < 0, -1, np.where(z >= 0, 1, z))[:, None] * a * w / n
+    sign = 1 if reading == "unsigned" else np.where(z < 0, -1, np.where(z >= 0, 1, z))[:, None]
+    if reading == "unit-norm":
+        return _over(sign * a * w, abs(w).sum(axis=1))
+    share: np.ndarray = sign * a * w / (1 if reading == "no-divisor" else n)
     return share
 
 
@@ -530,7 +533,7 @@ PARAMETERS: dict[type[Rule], frozenset[str]] = {
     Flat: frozenset({"stabilizer"}),
     Absolute: frozenset({"stabilizer"}),
     Pass: frozenset(),
-    Relative: frozenset({"rescale"}),
+    Relative: frozenset({"reading"}),
 }
 """The parameters of each rule that the literal forms above take into account; any other one is an error."""
 

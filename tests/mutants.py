@@ -1277,8 +1277,8 @@ RELATIVE = [
     Mutant(
         "evidence changes sides at a negative unit",
         "relative.py",
-        "s = _sgn(z) * R_unit / n",
-        "s = R_unit / n",
+        's = R_unit if self.reading == "unsigned" else _sgn(z) * R_unit',
+        "s = R_unit",
         "tests/test_relative.py::test_without_the_sign_evidence_changes_sides",
         "theoOmathimatikos/Simple_LRP: a w / n without a sign",
     ),
@@ -1641,8 +1641,8 @@ CORNERS = [
     Mutant(
         "the books of bare relative messages overflow",
         "relative.py",
-        "grow * (sum_per_sample(R_unit * magnitude(z) / n) / power)",
-        "grow * sum_per_sample(R_unit * magnitude(z) / n) / power",
+        "grow * (sum_per_sample(s * z) / power)",
+        "grow * sum_per_sample(s * z) / power",
         "tests/test_relative.py::test_the_power_of_two_is_that_of_the_largest_of_several_inputs",
         "lrpref 0.2.0",
     ),
@@ -3351,6 +3351,110 @@ PICTURES = [
     ),
 ]
 
+READINGS_AND_STUDIES = [
+    Mutant(
+        "the unit's sum of weights is its number of inputs",
+        "relative.py",
+        'if self.reading == "unit-norm":\n            return layer.linear',
+        'if self.reading == "unit norm":\n            return layer.linear',
+        "tests/test_relative.py::test_a_constant_per_unit_gives_another_direction",
+        "a slip of the pen",
+    ),
+    Mutant(
+        "the unsigned reading has the sign",
+        "relative.py",
+        's = R_unit if self.reading == "unsigned" else _sgn(z) * R_unit',
+        "s = _sgn(z) * R_unit",
+        "tests/test_relative.py::test_on_a_skip_connection_no_two_readings_agree",
+        "a slip of the pen",
+    ),
+    Mutant(
+        "rescale=False overrides another reading",
+        "relative.py",
+        'reading if rescale or reading != "rescaled" else "bare"',
+        'reading if rescale else "bare"',
+        "tests/test_relative.py::test_rescale_is_short_for_two_readings",
+        "a slip of the pen",
+    ),
+    Mutant(
+        "seeds of two data sets are paired",
+        "reproduce/guillemot2020.py",
+        "per.setdefault((dataset, unit.seed), [])",
+        'per.setdefault(("both", unit.seed), [])',
+        "tests/test_reproduce.py::test_seeds_of_two_data_sets_are_not_paired",
+        "lrpref 0.2.0",
+    ),
+    Mutant(
+        "the worth of epsilon with the seeds in it",
+        "reproduce/nyiri2025.py",
+        'areas = [float(np.mean(per_seed(means, seeds, f"abpc_{fill}"))) for seeds in units]',
+        'areas = [area for seeds in units for area in per_seed(means, seeds, f"abpc_{fill}")]',
+        "tests/test_reproduce.py::test_the_worth_of_a_choice_has_no_seed_in_it",
+        "lrpref 0.2.0",
+    ),
+    Mutant(
+        "Holm's correction without its number",
+        "reproduce/statistics.py",
+        "p_values[k] <= level / (len(p_values) - rank)",
+        "p_values[k] <= level",
+        "tests/test_reproduce.py::test_holm_stops_at_the_first_that_fails",
+        "a slip of the pen",
+    ),
+    Mutant(
+        "a mean over the images that have a value",
+        "reproduce/report.py",
+        "float(np.mean(values))",
+        "float(np.nanmean(values))",
+        "tests/test_reproduce.py::test_a_measure_without_a_value_for_an_image_has_no_mean",
+        "lrpref 0.2.0",
+    ),
+]
+
+
+COMMANDS = [
+    Mutant(
+        "a block counts the relevance that stays in it",
+        "cli/folding.py",
+        "columns[name] - kept for name",
+        "columns[name] - 0 * kept for name",
+        "tests/test_folding.py::test_a_block_sends_what_the_one_before_it_receives",
+        "a slip of the pen",
+    ),
+    Mutant(
+        "a layer that is read outside its block is hidden in it",
+        "cli/folding.py",
+        "or stays | leaves != inside",
+        "or not stays | leaves",
+        "tests/test_folding.py::test_a_layer_that_is_read_inside_and_outside_is_not_hidden",
+        "a slip of the pen",
+    ),
+    Mutant(
+        "JSON follows the text",
+        "cli/explain.py",
+        "if chosen.json or chosen.quiet else",
+        "if chosen.quiet else",
+        "tests/test_cli.py::test_json_is_all_that_is_printed",
+        "a slip of the pen",
+    ),
+    Mutant(
+        "an archive exchanges targets and rules",
+        "cli/outputs.py",
+        "a.reshape(len(a), -1, rules, *a.shape[2:])",
+        "a.reshape(len(a), rules, -1, *a.shape[2:])",
+        "tests/test_cli.py::test_an_archive_names_its_parts",
+        "a slip of the pen",
+    ),
+    Mutant(
+        "the name of a class is its place in the alphabet",
+        "cli/common.py",
+        "return names.index(text)",
+        "return sorted(names).index(text) - 1",
+        "tests/test_cli.py::test_a_class_by_name",
+        "a slip of the pen",
+    ),
+]
+
+
 MUTANTS = [
     *NOT_FINITE,
     *CORNERS,
@@ -3391,6 +3495,8 @@ MUTANTS = [
     *SPLITS,
     *CONCEPTS,
     *PICTURES,
+    *READINGS_AND_STUDIES,
+    *COMMANDS,
 ]
 
 

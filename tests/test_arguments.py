@@ -192,6 +192,7 @@ KINDS: dict[str, str] = {
     "stabilizer": "number >= 0",
     "gamma": "number >= 0",
     "generalised": "flag",
+    "reading": "choice",
     "rescale": "flag",
     "scale": "choice or None",
     "empty": "choice",

@@ -28,6 +28,7 @@ from lrpref.errors import DTypeError, LrprefError, RuleError
 from lrpref.importers.onnx import operations as onnx_operations
 from lrpref.importers.torch import operations as torch_operations
 from lrpref.rational import exact
+from lrpref.relative import READINGS
 from lrpref.testing import strategies
 
 ROOT = Path(__file__).parent.parent
@@ -267,7 +268,7 @@ VALUES = {
     (rules.Gamma, "generalised"): [False, True],
     (rules.AlphaBeta, "bias"): ["keep", "ignore"],
     (rules.AlphaBeta, "empty"): ["literal", "renormalise"],
-    (rules.Relative, "rescale"): [True, False],
+    (rules.Relative, "reading"): list(READINGS),
 }
 """The parameters that select a mode, and their values."""
 

@@ -33,6 +33,7 @@ from lrpref._support.version import CASES, __version__
 from lrpref.composites import PRESETS, Composite, EpsilonPlus, EpsilonPlusFlat, resolve
 from lrpref.engine import Rule
 from lrpref.errors import GraphError, InputError, ParameterError, RuleError, UnknownNameError
+from lrpref.relative import READINGS
 from lrpref.signatures import Signature, composite_text, node_name, rule_text, seed_text
 from lrpref.testing import strategies
 
@@ -190,7 +191,12 @@ def test_the_rules_are_in_it_exactly(composite: Composite) -> None:
     assert lrpref.signature(NET, rebuilt) == signature
 
 
-PARAMETERS = {"epsilon": NOT_NEGATIVE, "gamma": NOT_NEGATIVE, "stabilizer": NOT_NEGATIVE, "rescale": st.booleans()}
+PARAMETERS = {
+    "epsilon": NOT_NEGATIVE,
+    "gamma": NOT_NEGATIVE,
+    "stabilizer": NOT_NEGATIVE,
+    "reading": st.sampled_from(READINGS),
+}
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -243,7 +249,7 @@ def test_a_preset_with_one_pair_more_or_less_has_no_name() -> None:
         (EpsilonPlus(stabilizer=1e-9), "epsilon-plus(stabilizer=1e-09)"),
         ("epsilon-gamma-box(low=0, high=[1, 2.5])", "epsilon-gamma-box(low=0,high=[1,2.5])"),
         ("relative", "relative"),
-        (rules.Relative(rescale=False), "relative(rescale=False)"),
+        (rules.Relative(rescale=False), "relative(reading='bare')"),
         (rules.Gamma(0.5), "gamma(gamma=0.5)"),
         (rules.Gamma(1.0, True), "gamma(gamma=1,generalised=True)"),
         (rules.AlphaBeta(1, 0, bias="ignore"), "alpha-beta(alpha=1,beta=0,bias='ignore')"),

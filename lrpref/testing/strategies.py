@@ -124,6 +124,7 @@ from ..layers import (
 from ..layers.base import Shape
 from ..layers.upsample import COORDINATES, ROUNDINGS
 from ..network import INPUT, Network
+from ..relative import READINGS
 from ..rules import Rule
 from .cases import LayerCase, NetworkCase
 
@@ -1454,7 +1455,7 @@ RULES: dict[str, Callable[..., Strategy[Rule]]] = {
     "flat": _stabilized(rule_types.Flat),
     "absolute": _stabilized(rule_types.Absolute),
     "pass": lambda shapes: st.just(rule_types.Pass()),
-    "relative": lambda shapes: st.just(rule_types.Relative(rescale=False)),
+    "relative": lambda shapes: st.builds(rule_types.Relative, st.sampled_from(READINGS[1:])),
 }
 """Every rule in every mode, drawn for inputs of given shapes.
 
