@@ -290,18 +290,7 @@ def flow(
     page: Figure = _figure(2.6 * len(matrices) + 2.0, 0.75 * max(sizes) + 1.2, figure)
     ax = page.subplots()
     places = [(np.arange(n) - (n - 1) / 2) * (max(sizes) / n) for n in sizes]
-    largest = max(float(np.abs(matrix).max(initial=0.0)) for matrix in matrices) or 1.0
-    for k, matrix in enumerate(matrices):
-        for (i, j), message in np.ndenumerate(matrix):
-            colour = FOR if message > 0 else AGAINST
-            ax.plot(
-                [k + 1, k],
-                [places[k + 1][j], places[k][i]],
-                color=colour,
-                linewidth=10 * abs(message) / largest,
-                alpha=0.6,
-                solid_capstyle="butt",
-            )
+    _draw_bands(ax, matrices, places)
     held = [matrix.sum(axis=1) for matrix in matrices] + [matrices[-1].sum(axis=0)]
     for k, (column, relevance) in enumerate(zip(names, held, strict=True)):
         ax.plot([k] * sizes[k], places[k], "o", markersize=9, color="0.6", zorder=3)
@@ -310,9 +299,20 @@ def flow(
             _label(ax, (k, y), f"{name}\n{word} {R:.3g}", first=k == 0, last=k == len(matrices))
     key = "width: size of a message; red: for, blue: against"
     ax.text(0.5, 0, key, transform=ax.transAxes, ha="center", va="top", fontsize=8)
-    ax.set(xlim=(-0.6, len(matrices) + 0.6), ylim=(max(sizes) / 2, -max(sizes) / 2), title=title)
+    ax.set(xlim=(-0.6, len(matrices) + 0.6), ylim=(max(sizes) / 2, -max(sizes) / 2))
+    ax.set_title(title, fontsize=10, parse_math=False)
     ax.set_axis_off()
     return page
+
+
+def _draw_bands(ax: Axes, matrices: Sequence[np.ndarray], places: Sequence[np.ndarray]) -> None:
+    """Draw every message from its neuron at column k + 1 to its input at column k."""
+    largest = max(float(np.abs(matrix).max()) for matrix in matrices) or 1.0
+    for k, matrix in enumerate(matrices):
+        for (i, j), message in np.ndenumerate(matrix):
+            colour = FOR if message > 0 else AGAINST
+            ends, width = [places[k + 1][j], places[k][i]], 10 * abs(message) / largest
+            ax.plot([k + 1, k], ends, color=colour, linewidth=width, alpha=0.6, solid_capstyle="butt")
 
 
 def _label(ax: Axes, place: tuple[float, float], text: str, first: bool, last: bool) -> None:

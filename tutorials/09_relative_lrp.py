@@ -46,7 +46,7 @@ def exact(values):
 
 a = exact([[Fraction(1), Fraction(2), Fraction(2)]])
 w = exact([[Fraction(1), Fraction(3, 2), Fraction(-1, 2)]])
-bare, one = rules.Relative(rescale=False), exact([[Fraction(1)]])
+bare, one = rules.Relative("bare"), exact([[Fraction(1)]])
 print("      z   LRP-0              relative           its sum")
 for z in [Fraction(1), Fraction(1, 10), Fraction(1, 1000), Fraction(-1, 1000)]:
     neuron = Dense(w, exact([z - 3]))
@@ -136,11 +136,15 @@ for name, x in chains.items():
     print(f"{name:38}" + "".join(f"{value:14.6f}" for value in least))
     assert min(least) > 1 - 1e-9
 
+mine, theirs = readings["no divisor"], everywhere(rules.Relative("no-divisor"))
+assert_allclose(*drawn(lrpref.load("mnist-cnn").astype(np.float64), digits, {"": mine, "library": theirs}).values())
+
 # %% [markdown]
 # They are the same map. The rules are linear, so a constant that belongs to a whole layer passes through all layers
 # below and stands in front of the map in the end. **On a chain, everything that divides each layer by one constant is
 # one rule.** If the numerator is the product $a_i w_{ij}$, as in LRP-0, and the divisor belongs to the layer, the
-# abstract determines the picture, and only its size is left open.
+# abstract determines the picture, and only its size is left open. (The library has readings by name; its "bare" and
+# "no-divisor" are our first and third.)
 #
 # ## One assumption is left
 #
