@@ -82,15 +82,6 @@ def _each(value: Any, default: int, axes: int) -> Shape:
 # ---- convolutions --------------------------------------------------------------------------------------------------
 
 
-def product(call: Call, weight: np.ndarray, bias: np.ndarray | None) -> list[Layer]:
-    """Return the product of a matrix and the last axis: a Dense, or a convolution of single cells if there are more."""
-    rank = len(call.shapes[0])
-    if rank < 3:
-        return [Dense(weight, bias)]
-    kernel = weight.reshape(*weight.shape, *(1,) * _axes(call))
-    return along(rank - 1, rank, [_of_rank(call, CONVOLUTIONS)(kernel, bias)])
-
-
 def _conv(call: Call) -> list[Layer]:
     if call["transposed"]:
         return _conv_transpose(call)
