@@ -74,6 +74,10 @@ IMPORTED = {
     "InstanceNorm": Imported("InstanceNorm2d", "InstanceNormalization"),
     "LayerNorm": Imported("LayerNorm", "LayerNormalization"),
     "LeakyReLU": Imported("LeakyReLU", "LeakyRelu"),
+    **{
+        name: Imported(never="the importers of transformers are a later step")
+        for name in ("Affine", "Embedding", "MatMul", "PrependTokens", "TokenDense")
+    },
     "LocalResponseNorm": Imported("LocalResponseNorm", "LRN"),
     "LogSoftmax": Imported("LogSoftmax", "LogSoftmax"),
     "Max": Imported("amax", "ReduceMax"),
@@ -116,6 +120,10 @@ INPUTS = {name: (np.asarray([[[[1.0, -2.0], [0.5, 4.0]]]]),) for name in CONCRET
 INPUTS |= {name: 2 * INPUTS[name] for name in ("Add", "Concat", "Maximum", "Minimum", "Multiply", "Subtract")}
 INPUTS["RMSNorm"] = (np.asarray([[[[1.0, -7.0], [0.5, 0.5]]]]),)
 INPUTS["Dense"] = (np.asarray([[1.0, -2.0]]),)
+INPUTS["Embedding"] = (np.asarray([[1.0, 0.0, 1.0]]),)
+INPUTS["MatMul"] = 2 * INPUTS["ReLU"]
+INPUTS["PrependTokens"] = (np.asarray([[[1.0, -2.0], [0.5, 4.0]]]),)
+INPUTS["Softmax"] = (np.asarray([[1.0, -2.0, 0.5]]),)
 INPUTS |= {name: (INPUTS["ReLU"][0][:, :, 0, :],) for name in CONCRETE if name.endswith("1D")}
 INPUTS |= {name: (INPUTS["ReLU"][0][..., None],) for name in CONCRETE if name.endswith("3D")}
 
@@ -141,7 +149,11 @@ MADE: dict[str, Any] = {
     "UpsampleNearest": lambda: layers.UpsampleNearest(scale_factor=2),
     "BatchNorm": lambda: layers.BatchNorm([1.0], [0.0], [0.0], [0.25], eps=0.0),
     "Conv2D": lambda: layers.Conv2D([[[[1.0, -2.0], [0.5, 1.0]]]], [0.5]),
+    "Affine": lambda: layers.Affine([[2.0, -1.0]], [[1.0], [0.5]]),
     "Dense": lambda: layers.Dense([[1.0, -3.0]], [0.5]),
+    "Embedding": lambda: layers.Embedding([[1.0, -3.0], [0.5, 2.0]]),
+    "PrependTokens": lambda: layers.PrependTokens([[1.0, -3.0]]),
+    "TokenDense": lambda: layers.TokenDense([[1.0, -3.0]], [0.5]),
     "LocalResponseNorm": lambda: layers.LocalResponseNorm(3),
     "MaxPool2D": lambda: layers.MaxPool2D(2),
     "AvgPool2D": lambda: layers.AvgPool2D(2),
@@ -166,10 +178,10 @@ MADE: dict[str, Any] = {
 
 INTERACTIVE = pytest.mark.filterwarnings("ignore::hypothesis.errors.NonInteractiveExampleWarning")
 
-HEADS = {"Softmax", "LogSoftmax"}
-"""The layers that do not propagate relevance."""
+HEADS = {"LogSoftmax"}
+"""The layer that does not propagate relevance."""
 
-IRRATIONAL = {name for name, kind in CONCRETE.items() if issubclass(kind, layers.Smooth)} | HEADS
+IRRATIONAL = {name for name, kind in CONCRETE.items() if issubclass(kind, layers.Smooth | layers.Head)}
 
 
 def example(name: str) -> Any:

@@ -420,7 +420,9 @@ def prepare(
             f"the form {form!r} computes in float32 and float64 on {' and '.join(TAKES_OUT)}; this network is "
             f"{net.dtype} on {net.backend}: use lrpref.explain(..., form='plain')"
         )
-    rules, start = resolve(rule).assign(net), start_at(net, node)
+    composite = resolve(rule)
+    net, rules = composite.read(net), composite.assign(net)
+    start = start_at(net, node)
     shapes = {} if shape is None else start.net.shapes(_one_sample(net, shape))
     with quiet():
         steps = tuple(build(start.net, rules, start.node, form, shapes))

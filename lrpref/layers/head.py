@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..arithmetic import as_floating, irrational, zeros_like
+from ..arithmetic import as_floating, irrational
 from ..backend import Array, array_namespace, sum_per_sample
 from ..errors import RuleError, ShapeError
 from ..ledger import Flow
@@ -41,8 +41,7 @@ class Softmax(Head):
         R_i = sum_j x_i (delta_ij - s_i) R_j          bias: sum_j (1 - x_j + sum_i x_i s_i) R_j
 
     This is the rule of AttnLRP, x_i (R_i - s_i sum_j R_j) in terms of the outputs' relevance (Achtibat et al. 2024,
-    arXiv 2402.05602, prop. 3.1), and it is the same under every rule. Where s_i is zero in floating point, x_i receives
-    nothing.
+    arXiv 2402.05602, prop. 3.1), and it is the same under every rule.
 
     Parameters
     ----------
@@ -87,7 +86,6 @@ class Softmax(Head):
         """x_i (R_i - s_i sum_j R_j) under every rule; the ledger records the constant term as bias."""
         (x,) = inputs
         xp, s = array_namespace(x), self.forward(x)
-        x = xp.where(s == 0, zeros_like(x), x)
         total = xp.sum(R, axis=self.axis, keepdims=True)
         mean = xp.sum(x * s, axis=self.axis, keepdims=True)
         return Flow((x * (R - s * total),), {"bias": sum_per_sample((1 - x + mean) * R)})

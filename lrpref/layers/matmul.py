@@ -3,32 +3,30 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from math import prod
+from typing import ClassVar
 
-from ..arithmetic import as_floating, check_choice, check_flag, check_integer, check_number, constant, zeros_like
+from ..arithmetic import check_choice, check_flag, check_integer, check_number, constant, full
 from ..backend import Array, array_namespace
 from ..errors import ShapeError
-from ..ledger import LOSSES, Flow
-from .base import Layer, LinearLayer, Shape, SupportsFlow
+from .base import LinearLayer, Shape
 
 
 @dataclass(frozen=True, eq=False)
-class MatMul(Layer):
+class MatMul(LinearLayer):
     """O = scale A B, for matrices along the last two axes: the scores of attention, and its weighted sum of values.
 
         O_jp = scale sum_i A_ji B_ip
 
-    A product is not linear, but it is linear in each factor. With split="half", each factor is explained with one half
-    of the relevance, as the input of a linear layer whose weights are the other factor. Under `Epsilon` this is
+    A product is not linear, but it is linear in each factor. With split="half", it is read as a linear layer of both
+    factors, O = (A B' + A' B) scale / 2, whose weights B' and A' are the factors, held constant. Under `Epsilon`,
 
-        R(A_ji) = sum_p  (A_ji B_ip / (2 O_jp + 2 epsilon sign(O_jp)))  R_jp
-        R(B_ip) = sum_j  (A_ji B_ip / (2 O_jp + 2 epsilon sign(O_jp)))  R_jp
+        R(A_ji) = sum_p  (scale A_ji B_ip / (2 O_jp + 2 epsilon sign(O_jp)))  R_jp
+        R(B_ip) = sum_j  (scale A_ji B_ip / (2 O_jp + 2 epsilon sign(O_jp)))  R_jp
 
-    (with B times `scale`), the rule for matrix products of AttnLRP (Achtibat et al. 2024, arXiv 2402.05602, prop. 3.3),
-    whose epsilon is two of ours. With split="signal", one factor is a constant and the other one, the signal, takes
-    all, as the values of attention do in Ali et al. 2022 (arXiv 2202.07304), which AttnLRP calls CP-LRP.
-
-    Any rule for linear layers may take the place of `Epsilon`.
+    which is the rule for matrix products of AttnLRP (Achtibat et al. 2024, arXiv 2402.05602, prop. 3.3), whose epsilon
+    is two of these. With split="signal", one factor is the weight and the other one, the signal, takes all relevance,
+    as the values of attention do in Ali et al. 2022 (arXiv 2202.07304); AttnLRP calls that CP-LRP.
 
     Parameters
     ----------
@@ -72,6 +70,11 @@ class MatMul(Layer):
         check_choice(self.split, "MatMul: split", ("half", "signal"))
         check_integer(self.signal, "MatMul: signal", least=0, most=1)
 
+    @property
+    def explained(self) -> tuple[int, ...]:
+        """The indices of the factors that share relevance."""
+        return (0, 1) if self.split == "half" else (self.signal,)
+
     def output_shape(self, *shapes: Shape) -> Shape:
         """(N, ..., P, K) and (N, ..., K, Q) -> (N, ..., P, Q); transposed, the second factor is (N, ..., Q, K)."""
         first, second = shapes
@@ -82,65 +85,46 @@ class MatMul(Layer):
             raise ShapeError(f"MatMul needs inputs of shapes (N, ..., P, K) and {wanted}, got {first} and {second}")
         return (*first[:-1], second[outer])
 
-    def forward(self, *inputs: Array) -> Array:
-        """scale A B."""
-        a, b = (as_floating(x, "the input") for x in inputs)
-        self.check_arithmetic(a, b)
-        self.output_shape(tuple(a.shape), tuple(b.shape))
-        return constant(self.scale, like=a) * (a @ (transposed(b) if self.transpose else b))
-
-    def flow(self, inputs: tuple[Array, ...], R: Array, rule: SupportsFlow | None) -> Flow:
-        """Delegate each factor's share to the rule, on the linear layer that the other factor makes of the product."""
-        shares = {0: R / 2, 1: R / 2} if self.split == "half" else {self.signal: R}
-        flows = {k: OneFactor(self, k, inputs[1 - k]).flow((inputs[k],), share, rule) for k, share in shares.items()}
-        received = tuple(flows[k].inputs[0] if k in flows else zeros_like(a) for k, a in enumerate(inputs))
-        losses: dict[str, Any] = {name: sum(flow.losses.get(name, 0) for flow in flows.values()) for name in LOSSES}
-        return Flow(received, losses, attributed=all(flow.attributed for flow in flows.values()))
-
-
-@dataclass(frozen=True, eq=False)
-class OneFactor(LinearLayer):
-    """A `MatMul` as a linear layer of one of its factors, whose weights are `scale` times the other factor.
-
-    Parameters
-    ----------
-    product : MatMul
-        The product.
-    factor : int
-        The index of the factor that is the input.
-    other : array, shape (N, ...)
-        The other factor, which is held constant.
-    """
-
-    product: MatMul
-    factor: int
-    other: Array
-
-    def output_shape(self, *shapes: Shape) -> Shape:
-        """That of the product."""
-        (shape,), other = shapes, tuple(self.other.shape)
-        return self.product.output_shape(*((shape, other) if self.factor == 0 else (other, shape)))
-
     def parameters(self, *inputs: Array) -> tuple[Array, Array | None]:
-        """`scale` times the other factor; there is no bias."""
-        return constant(self.product.scale, like=self.other) * self.other, None
+        """For each explained factor, its share of `scale` times the other one, flattened to (N, ...); no bias."""
+        xp, a = array_namespace(inputs[0]), inputs[0]
+        share = constant(self.scale, like=a) / len(self.explained)
+        others = [inputs[1 - k] for k in self.explained]
+        return xp.concat([share * xp.reshape(x, (x.shape[0], prod(x.shape[1:]))) for x in others], axis=1), None
 
     def linear(self, w: Array, *inputs: Array) -> Array:
-        """A w or w B."""
-        (a,) = inputs
-        left, right = (a, w) if self.factor == 0 else (w, a)
-        return left @ (transposed(right) if self.product.transpose else right)
+        """A w_A + w_B B, where w_A is the weight of A and w_B that of B."""
+        weights = self._weights(w, *(tuple(a.shape) for a in inputs))
+        parts = [self._product(inputs[0], v) if k == 0 else self._product(v, inputs[1]) for k, v in weights.items()]
+        return sum(parts[1:], start=parts[0])
 
-    def adjoint(self, w: Array, s: Array, *shapes: Shape) -> Array:
-        """s w^T or w^T s; where the second factor is transposed in the product, s w or s^T w."""
-        if self.factor == 0:
-            return s @ (w if self.product.transpose else transposed(w))
-        return transposed(s) @ w if self.product.transpose else transposed(w) @ s
+    def adjoint(self, w: Array, s: Array, *shapes: Shape) -> tuple[Array, ...]:
+        """s w_A^T and w_B^T s; nothing for a factor that is not explained."""
+        c = [full(shape, 0, like=s) for shape in shapes]
+        for k, v in self._weights(w, *shapes).items():
+            if k == 0:
+                c[0] = s @ (v if self.transpose else transposed(v))
+            else:
+                c[1] = transposed(s) @ v if self.transpose else transposed(v) @ s
+        return tuple(c)
 
     def fan_in(self, *shapes: Shape) -> int:
-        """K, the length of the sums."""
-        (shape,) = shapes
-        return shape[-1 if self.factor == 0 or self.product.transpose else -2]
+        """K, the length of the sums, for each explained factor."""
+        return shapes[0][-1] * len(self.explained)
+
+    def _product(self, a: Array, b: Array) -> Array:
+        """A B, where B is transposed if the layer says so."""
+        return a @ (transposed(b) if self.transpose else b)
+
+    def _weights(self, w: Array, *shapes: Shape) -> dict[int, Array]:
+        """The index of each explained factor -> its weight, in the shape of the other factor."""
+        xp, start, found = array_namespace(w), 0, {}
+        for k in self.explained:
+            shape = shapes[1 - k]
+            end = start + prod(shape[1:])
+            found[k] = xp.reshape(w[:, start:end], (w.shape[0], *shape[1:]))
+            start = end
+        return found
 
 
 def transposed(x: Array) -> Array:

@@ -8,11 +8,11 @@ from ..arithmetic import as_floating, as_parameter, is_exact
 from ..backend import Array, array_namespace, sum_per_sample
 from ..errors import InputError, ShapeError
 from ..ledger import Flow
-from .base import Routing, Shape, SupportsFlow
+from .base import Layer, Routing, Shape, SupportsFlow
 
 
 @dataclass(frozen=True, eq=False)
-class Embedding(Routing):
+class Embedding(Layer):
     """The vectors of a table at the indices that are the input: (N, T) -> (N, T, E).
 
     An index is a name and not a quantity, so relevance stops at the vectors; the index receives the sum over its own.
@@ -56,15 +56,22 @@ class Embedding(Routing):
         given = as_floating(inputs[0], "the input")
         self.check_arithmetic(given)
         xp, known = array_namespace(given), self.weight.shape[0]
-        index = given.astype(int) if is_exact(given) else xp.astype(given, xp.int64)
-        if not bool(xp.all((index == given) & (index >= 0) & (index < known))):
+        inside = bool(xp.all((given >= 0) & (given < known)))
+        index = whole_numbers(given) if inside else None
+        if index is None or not bool(xp.all(xp.astype(index, given.dtype) == given)):
             raise InputError(f"Embedding takes whole numbers from 0 to {known - 1}, the indices of its vectors")
         rows = xp.take(self.weight, xp.reshape(index, (-1,)), axis=0)
         return xp.reshape(rows, self.output_shape(tuple(given.shape)))
 
-    def route(self, inputs: tuple[Array, ...], R: Array) -> tuple[Array, ...]:
-        """The sum over each vector."""
-        return (array_namespace(R).sum(R, axis=-1),)
+    def flow(self, inputs: tuple[Array, ...], R: Array, rule: SupportsFlow | None) -> Flow:
+        """The sum of R over each vector, under every rule."""
+        return Flow((array_namespace(R).sum(R, axis=-1),))
+
+
+def whole_numbers(x: Array) -> Array:
+    """Return the numbers without their fractions, as integers."""
+    xp = array_namespace(x)
+    return x.astype(int) if is_exact(x) else xp.astype(x, xp.int64)
 
 
 @dataclass(frozen=True, eq=False)
