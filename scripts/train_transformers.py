@@ -247,6 +247,59 @@ def train(name: str, data: Path, checkpoints: Path, seed: int) -> None:
     print(f"{name}: test accuracy {correct.mean():.4f} after {time.perf_counter() - start:.0f} s")
 
 
+# ---- export ----------------------------------------------------------------------------------------------------
+
+ABOUT: dict[str, dict[str, Any]] = {
+    "mnist-vit": {
+        "title": "MNIST vision transformer",
+        "task": "handwritten digit classification",
+        "input": {"range": "[0, 1]", "shape": [1, 28, 28], "layout": "NCHW"},
+        "data": "MNIST, {train:,} training images",
+        "licence": "weights: as lrpref; MNIST by LeCun, Cortes and Burges, CC BY-SA 3.0",
+    },
+    "review-transformer": {
+        "title": "transformer for sentences of film reviews",
+        "task": "whether a sentence of a film review is favourable",
+        "input": {"range": "indices of words", "shape": [12], "layout": "NT"},
+        "data": "{train:,} sentences of film reviews with the mean of 20 ratings (Hutto and Gilbert 2014)",
+        "licence": "weights: as lrpref; sentences from vaderSentiment 0.5 by C. J. Hutto, MIT licence",
+    },
+}
+
+
+def built(name: str, state: dict[str, Tensor]) -> nn.Module:
+    """Build the module of that name with trained parameters, in eval mode."""
+    model = VisionTransformer() if name == "mnist-vit" else SentenceTransformer(len(state["words.weight"]))
+    model.load_state_dict(state)
+    return model.eval()
+
+
+def export(name: str, checkpoints: Path, out: Path) -> None:
+    """Import a trained module, and write it as an lrpref network with PyTorch's logits for the embedded samples."""
+    with np.load(checkpoints / f"{name}.npz") as archive:
+        found = json.loads(archive["about"].item())
+        state = {key: torch.from_numpy(archive[key]) for key in archive.files if key != "about"}
+    model = built(name, state)
+    about = {"name": name, **ABOUT[name], "script": "scripts/train_transformers.py"}
+    about["data"] = about["data"].format(**found)
+    about |= {key: found[key] for key in ("classes", "accuracy", "seed", "epochs", "framework", "command")}
+    if "words" in found:
+        about["input"] = {**about["input"], "words": found["words"]}
+        inputs = {which: text.indices(which, found["words"]) for which in text.SENTENCES}
+        example = torch.tensor([[2, 3, 4, 5]])
+    else:
+        inputs = {which: lrpref.samples.load(which) for which in lrpref.samples.names((1, 28, 28))}
+        example = torch.zeros(1, 1, 28, 28)
+    with torch.no_grad():
+        as_read = {which: torch.from_numpy(x) for which, x in inputs.items()}
+        if "words" in found:
+            as_read = {which: x.long() for which, x in as_read.items()}
+        about["expected_logits"] = {which: model(x)[0].tolist() for which, x in as_read.items()}
+    path = out / f"{name}.npz"
+    lrpref.save(lrpref.from_torch(model, example), path, metadata=about)
+    print(f"{path}: {path.stat().st_size} bytes")
+
+
 def main() -> None:
     """Parse the arguments and run the chosen stage."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -257,6 +310,11 @@ def main() -> None:
     stage.add_argument("--checkpoints", type=Path, required=True, help="folder to write to")
     stage.add_argument("--seed", type=int, default=0)
     stage.set_defaults(run=train)
+    stage = stages.add_parser("export", help="write a checkpoint as an lrpref weights file")
+    stage.add_argument("name", choices=TASKS)
+    stage.add_argument("--checkpoints", type=Path, required=True, help="folder to read from")
+    stage.add_argument("--out", type=Path, default=Path("weights"), help="default: weights")
+    stage.set_defaults(run=export)
     args = vars(parser.parse_args())
     args.pop("run")(**args)
 

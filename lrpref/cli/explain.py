@@ -11,15 +11,26 @@ import numpy as np
 
 from .. import plot
 from .._support.files import check_writable
+from .._support.tables import aligned
 from ..backend import Array, to_numpy
 from ..errors import InputError
 from ..layers import Softmax
 from ..network import Network
 from ..signatures import Signature
 from ..walk import DEFAULT_RULE, Trace, trace
-from ..zoo import inputs
+from ..zoo import inputs, text
 from . import saved_maps
-from .common import add_input, add_network, class_name, command, fused_network, number, read_input, read_network
+from .common import (
+    add_input,
+    add_network,
+    class_name,
+    command,
+    fused_network,
+    number,
+    read_input,
+    read_network,
+    vocabulary,
+)
 
 
 def add(commands: Any) -> None:
@@ -67,8 +78,11 @@ def run(chosen: argparse.Namespace) -> int:
     target = class_name(about, int(to_numpy(first.target)[0]))
     print(f"explained: {target}, starting from {chosen.seed}")
     signed = {name: _signature(found, fused=net is not given) for name, found in traces.items()}
+    words = text.words(chosen.input) if vocabulary(about) else None
     for name, found in traces.items():
         print(f"\n{name}: {found.ledger}\nsignature: {signed[name]}")
+        if words is not None:
+            print(aligned([("word", "relevance"), *zip(words, (f"{R:.3f}" for R in found.relevance[0]), strict=True)]))
     described = "\n".join(map(str, signed.values()))
     if _is_array(chosen.out):
         made_of = {"network": chosen.network, "input": chosen.input, "target": int(to_numpy(first.target)[0])}
@@ -78,7 +92,11 @@ def run(chosen: argparse.Namespace) -> int:
         maps = {name: found.relevance for name, found in traces.items()}
         normalisation = inputs.Normalisation.of(about)
         picture = x if normalisation is None else normalisation.undo(x)
-        plot.save(plot.grid(picture, maps, title, scale=chosen.scale), chosen.out, described)
+        if words is not None:
+            figure = plot.words(words, maps, title)
+        else:
+            figure = plot.grid(picture, maps, title, scale=chosen.scale)
+        plot.save(figure, chosen.out, described)
     print(f"\nwrote {chosen.out}")
     if chosen.waterfall:
         plot.save(plot.waterfall(first.ledger), chosen.waterfall, str(signed[chosen.rule[0]]))

@@ -46,7 +46,7 @@ from .operations import ANY_ORDER, OPERATIONS, OUTPUT, SUPPORTED
 from .patterns import PARTS, Found, activations, reached
 from .refusals import kind, label, place, unsupported
 
-IN_ORDER = ("MatMul", *spatial.OPERATIONS)
+IN_ORDER = ("MatMul", *(op for op in spatial.OPERATIONS if op not in ANY_ORDER))
 """The operations whose layers depend on the order of the axes."""
 
 MOVED = ("Transpose", "Reshape", "Squeeze", "Unsqueeze", "Gather", "Identity", "Cast", "Dropout")

@@ -73,6 +73,7 @@ def transposed(x: Activation, axes: Sequence[int]) -> Step:
 
 def reshaped(x: Activation, target: Shape) -> Step:
     """Convert a change of shape: axes of the file are merged, which needs no layer, or split, which needs a Reshape."""
+    why = f"reshaping from {x.foreign} to {target} is not supported: it would move values from one sample to another"
     left = [(axis, x.shape[axis]) for group in groups_of(x) for axis in group]
     pieces: dict[int, list[int]] = {axis: [] for axis in range(len(x.shape))}
     found: list[list[tuple[int, int]]] = []
@@ -81,14 +82,14 @@ def reshaped(x: Activation, target: Shape) -> Step:
         while left and (size > 1 or (left[0][1] == 1 and not found[-1])):
             axis, n = left.pop(0)
             taken = n if size % n == 0 else size
-            require(n % taken == 0 and (taken == n or axis != 0), f"cannot reshape {x.foreign} to {target}")
+            require(n % taken == 0 and (taken == n or axis != 0), why)
             left = left if taken == n else [(axis, n // taken), *left]
             found[-1].append((axis, len(pieces[axis])))
             pieces[axis].append(taken)
             size //= taken
-        require(size == 1, f"cannot reshape {x.foreign} to {target}")
+        require(size == 1, why)
     for axis, n in left:  # of size 1
-        require(n == 1, f"cannot reshape {x.foreign} to {target}")
+        require(n == 1, why)
         found[-1].append((axis, len(pieces[axis])))
         pieces[axis].append(n)
     place = {piece: i for i, piece in enumerate((axis, k) for axis in pieces for k in range(len(pieces[axis])))}
@@ -156,4 +157,4 @@ def as_own(call: Call) -> tuple[Call, Layout]:
     for value in call.inputs:
         constant = 0 if value is None or isinstance(value, Activation) else value.ndim
         require(constant < 2 or call.op in ("MatMul", "Gemm"), "its constant has several axes")
-    return replace(call, inputs=inputs, attributes=attributes), call.activations[0].layout
+    return replace(call, inputs=inputs, attributes=attributes, merged=True), call.activations[0].layout

@@ -47,7 +47,7 @@ from ...layers import (
     Threshold,
     TokenDense,
 )
-from ..graph import affine, along, permuted, require
+from ..graph import affine, along, require
 from . import mixed, moves, norms, spatial
 from .call import Activation, Call, Step, axes_in_words, single
 from .evaluator import meant
@@ -75,7 +75,7 @@ def _gemm(call: Call) -> Step:
             f"its bias has shape {b.shape}; expected one number, or {w.shape[0]}",
         )
         b = call.attributes.get("beta", 1.0) * np.broadcast_to(b.ravel(), (w.shape[0],))
-    if len(x.shape) > 2 and x.layout.plain and w.shape[1] == x.shape[-1]:  # samples and tokens share the file's axis 0
+    if call.merged:
         return [TokenDense(w, b)], x.layout
     return [Dense(_features(x, w), b)], plain(2)
 
@@ -92,9 +92,8 @@ def _matmul(call: Call) -> Step:
     require(w.ndim == 2, f"its matrix has shape {w.shape}; it must have two axes")
     if rank < 3:
         return [Dense(_features(x, w.T))], plain(2)
-    axis = x.layout.own_axis(-1)
-    require(w.shape[0] == x.shape[axis], f"its matrix takes {w.shape[0]} features, its input has {x.shape[axis]}")
-    return permuted((*(k for k in range(rank) if k != axis), axis), [TokenDense(w.T)]), x.layout
+    require(w.shape[0] == x.shape[-1], f"its matrix takes {w.shape[0]} features, its input has {x.shape[-1]}")
+    return [TokenDense(w.T)], x.layout
 
 
 _ROUTE = "; put a Flatten before it, or a MatMul and an Add in its place"
