@@ -505,7 +505,7 @@ def _relative(rule: RelativeRule) -> Composite:
     return Composite([(unfused, Zero()), ((Add, Subtract), Zero()), (LinearLayer, rule)], "Relative")
 
 
-def AttnLRP(epsilon: float = 1e-6, gamma: float = 0.0, mean: str = "linear") -> Composite:  # noqa: N802
+def AttnLRP(epsilon: float = 1e-6, gamma: float | None = None, mean: str | None = "linear") -> Composite:  # noqa: N802
     """AttnLRP, for transformers (Achtibat et al. 2024, arXiv 2402.05602).
 
     The factors of every product share relevance equally (prop. 3.2 and 3.3), Softmax is expanded (prop. 3.1),
@@ -515,22 +515,21 @@ def AttnLRP(epsilon: float = 1e-6, gamma: float = 0.0, mean: str = "linear") -> 
     ----------
     epsilon : float, default 1e-06
         Epsilon on every linear layer; on products it counts twice, as 2 epsilon beside 2 O.
-    gamma : float, default 0.0
-        If it is not 0, weighted layers take the generalised gamma rule, as the paper's vision transformers do.
-    mean : {"linear", "constant", "centred"}, default "linear"
+    gamma : float, optional
+        The generalised gamma rule on weighted layers, as in the paper's vision transformers; None for epsilon.
+    mean : {"linear", "constant", "centred", None}, default "linear"
         What the mean of LayerNorm is. "linear": the deviation is constant and the rest takes epsilon. "constant":
-        relevance passes unchanged.
+        relevance passes unchanged. None: what each layer says.
 
     Returns
     -------
     Composite
         The preset.
     """
-    weighted: Rule = Gamma(gamma, generalised=True, stabilizer=epsilon) if gamma else Epsilon(epsilon)
-    return _transformer("AttnLRP", weighted, epsilon, "half", mean)
+    return _transformer("AttnLRP", epsilon, gamma, "half", mean)
 
 
-def CPLRP(epsilon: float = 1e-6, gamma: float = 0.0) -> Composite:  # noqa: N802
+def CPLRP(epsilon: float = 1e-6, gamma: float | None = None) -> Composite:  # noqa: N802
     """The conservative propagation of Ali et al. 2022 (arXiv 2202.07304), which AttnLRP calls CP-LRP.
 
     The weights of attention are constants, so the values take all relevance, and queries and keys receive none. The
@@ -541,21 +540,21 @@ def CPLRP(epsilon: float = 1e-6, gamma: float = 0.0) -> Composite:  # noqa: N802
     ----------
     epsilon : float, default 1e-06
         Epsilon on every linear layer.
-    gamma : float, default 0.0
-        If it is not 0, weighted layers take the generalised gamma rule.
+    gamma : float, optional
+        The generalised gamma rule on weighted layers; None for epsilon.
 
     Returns
     -------
     Composite
         The preset.
     """
-    weighted: Rule = Gamma(gamma, generalised=True, stabilizer=epsilon) if gamma else Epsilon(epsilon)
-    return _transformer("CPLRP", weighted, epsilon, "signal", "centred")
+    return _transformer("CPLRP", epsilon, gamma, "signal", "centred")
 
 
-def _transformer(name: str, weighted: Rule, epsilon: float, split: str, mean: str) -> Composite:
-    """What both have in common: the rule of weighted layers; diagonal layers pass; everything else takes epsilon."""
-    pairs: list[tuple[Selector, Rule]] = [(WeightedLayer, weighted), ((BatchNorm, Scale), Pass())]
+def _transformer(name: str, epsilon: float, gamma: float | None, split: str, mean: str | None) -> Composite:
+    """What both have in common: gamma or epsilon on weighted layers, epsilon elsewhere; BatchNorm and RMSNorm pass."""
+    weighted: Rule = Epsilon(epsilon) if gamma is None else Gamma(gamma, generalised=True, stabilizer=epsilon)
+    pairs: list[tuple[Selector, Rule]] = [((Convolution, Dense), weighted), ((BatchNorm, Scale), Pass())]
     pairs += [(diagonal_norms, Pass()), (joins_and_pooling, Epsilon(epsilon))]
     return Composite(pairs, name, split, mean)
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from .arithmetic import as_parameter, check_integer
 from .backend import Array, array_namespace
-from .errors import ParameterError
+from .errors import ParameterError, shown
 from .layers import (
     Add,
     Affine,
@@ -89,12 +89,14 @@ def attention(
     >>> Network(nodes).forward(np.array([[[1.0, 0.0], [1.0, 4.0]]])).shape
     (1, 2, 2)
     """
+    _check_names("attention", name, source, *([] if memory is None else [memory]))
     check_integer(heads, "attention: heads", least=1)
     remembered = source if memory is None else memory
     projections = (("query", query, source), ("key", key, remembered), ("value", value, remembered))
     made: Nodes = []
     widths: dict[str, int] = {}
     for what, layer, read in projections:
+        _check_projection(what, layer)
         widths[what] = int(layer.weight.shape[0])
         if widths[what] % heads:
             raise ParameterError(f"attention: {heads} heads do not divide the {widths[what]} outputs of {what}")
@@ -115,9 +117,24 @@ def attention(
         (f"{name}.joined", Permute((0, 2, 1, 3)), [f"{name}.mixed"]),
     ]
     merged = Reshape((-1, widths["value"]))
-    if output is None:
+    if output is not None:
+        _check_projection("output", output)
+    else:
         return [*made, (name, merged, [f"{name}.joined"])]
     return [*made, (f"{name}.merged", merged, [f"{name}.joined"]), (name, output, [f"{name}.merged"])]
+
+
+def _check_names(what: str, *names: object) -> None:
+    """Raise ParameterError unless all are texts that are not empty."""
+    for name in names:
+        if not isinstance(name, str) or not name:
+            raise ParameterError(f"{what}: the name of a node must be a text, got {shown(name)}")
+
+
+def _check_projection(what: str, layer: object) -> None:
+    """Raise ParameterError unless a layer is a TokenDense."""
+    if not isinstance(layer, TokenDense):
+        raise ParameterError(f"attention: {what} must be a TokenDense, got {shown(layer)}")
 
 
 GATES = ("input", "forget", "cell", "output")
@@ -166,11 +183,16 @@ def lstm(name: str, source: str, steps: int, weight_ih: Array, weight_hh: Array,
     >>> net.forward(np.zeros((5, 2, 3))).shape
     (5, 1)
     """
+    _check_names("lstm", name, source)
     check_integer(steps, "lstm: steps", least=1)
     W, U = (as_parameter(w, f"lstm {what}", 2) for w, what in ((weight_ih, "weight_ih"), (weight_hh, "weight_hh")))
     H = U.shape[1]
     if U.shape[0] != 4 * H or W.shape[0] != 4 * H:
         raise ParameterError(f"lstm needs weights (4 H, E) and (4 H, H), got {tuple(W.shape)} and {tuple(U.shape)}")
+    if bias is not None:
+        bias = as_parameter(bias, "lstm bias", 1)
+        if bias.shape[0] != 4 * H:
+            raise ParameterError(f"lstm needs a bias of {4 * H} numbers, got {bias.shape[0]}")
     first, later = _gates(W, bias, H), _gates(array_namespace(W).concat((W, U), axis=1), bias, H)
     made: Nodes = []
     for t in range(1, steps + 1):

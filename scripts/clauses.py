@@ -80,7 +80,8 @@ ANSWERS = {
     "6.6b": ["ab-one-pool-empty-renormalise"],
     "10.9": ["three-factors-*"],
     "8.4": ["relative-skip-*", "relative-not-invariant-*"],
-    "11.1a": ["prelu-dense", "clip-dense"],
+    "11.1a": ["prelu-dense", "clip-dense", "lstm-signal"],
+    "11.12a": ["softmax-inside-*"],
     "11.7a": ["*-ties-first", "max-over-axis-first", "global-max-pool-first"],
     "11.7b": ["*-ties-equal", "max-over-axis-equal", "global-max-pool-equal"],
     "11.8a": ["zero-is-gxi-conv", "maxpool-ties-first", "maxpool-overlap-*"],
@@ -133,7 +134,7 @@ def of_layer(case: Case, node: str, spec: Mapping[str, Any], inputs: Iterable[st
     if kind == "MatMul":
         yield "10.7b" if config.get("split") == "signal" else "10.7a"
     if kind == "Softmax":
-        yield "2.5a" if node == case["network"]["nodes"][-1][0] else "11.12a"
+        yield "2.5a" if node == case["network"]["nodes"][-1][0] else "11.12"
     if kind.endswith(("1D", "3D")):
         yield "9.3"
     if kind == "Add" and case["kind"] == "relevance":

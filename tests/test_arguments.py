@@ -101,6 +101,10 @@ COUNTS = {"1"}
 ACCEPTED: dict[str, set[str]] = {
     "array": set(),
     "kernels of signals": {"another shape"},
+    "cells": {"another shape"},
+    "cells or None": {"another shape", "None"},
+    "name": {"a text"},
+    "name or None": {"a text", "None"},
     "batch": {"an empty array"},
     "drawn for": {"no list", "NaN", "infinities", "an empty array", "empty rows", "another shape"},
     "any batch": {"an empty array", "another shape"},
@@ -304,8 +308,37 @@ UNUSED = {"seed": "unused", "net": "unused", "target": "unused"}
 NORM = {"weight": "array or None", "bias": "array or None", "mean": "choice"}
 SCORED = {"batch_size": "count", "x": "array"}
 
+PROJECTION = lrpref.TokenDense(W)
+
 CALLS: dict[str, Call] = {
     "Dense": Call(lrpref.Dense, weight=W),
+    "TokenDense": Call(lrpref.TokenDense, weight=W),
+    "Affine": Call(lrpref.Affine, {"weight": "cells", "bias": "cells or None"}, weight=W),
+    "Embedding": Call(lrpref.Embedding, weight=W),
+    "PrependTokens": Call(lrpref.PrependTokens, {"tokens": "array"}, tokens=W),
+    "MatMul": Call(lrpref.MatMul, {"transpose": "flag", "scale": "number"}),
+    "Softmax": Call(lrpref.Softmax),
+    "attention": Call(
+        lrpref.attention,
+        {"name": "name", "source": "name", "heads": "count", "query": "object", "key": "object", "value": "object"}
+        | {"output": "object or None", "memory": "name or None", "mask": "cells or None"},
+        name="a",
+        source="input",
+        heads=1,
+        query=PROJECTION,
+        key=PROJECTION,
+        value=PROJECTION,
+    ),
+    "lstm": Call(
+        lrpref.lstm,
+        {"name": "name", "source": "name", "steps": "count", "weight_ih": "object", "weight_hh": "object"}
+        | {"bias": "object or None"},
+        name="a",
+        source="input",
+        steps=2,
+        weight_ih=np.ones((4, 2)),
+        weight_hh=np.ones((4, 1)),
+    ),
     **{
         kind.__name__: Call(kind, {"weight": "kernels of signals"} if kind.axes == 1 else None, weight=kernel)
         for kernel, *kinds in CONVOLUTIONS
@@ -470,7 +503,9 @@ CALLS: dict[str, Call] = {
     ),
     "resolve": Call(composites.resolve, rule="zero"),
     "Composite": Call(
-        composites.Composite, {"pairs": "pairs", "name": "anything"}, pairs=[(lrpref.Dense, rules.Zero())]
+        composites.Composite,
+        {"pairs": "pairs", "name": "anything", "split": "choice or None", "mean": "choice or None"},
+        pairs=[(lrpref.Dense, rules.Zero())],
     ),
     **{
         f"models.{name}": Call(getattr(models, name), {"seed": "index or None"}, width=0.02, num_classes=2, seed=None)
@@ -518,6 +553,8 @@ CALLS: dict[str, Call] = {
         x=IMAGES,
     ),
     "EpsilonGammaBox": Call(composites.EpsilonGammaBox, low=-1.0, high=1.0),
+    "AttnLRP": Call(composites.AttnLRP, {"gamma": "number or None", "mean": "choice or None"}),
+    "CPLRP": Call(composites.CPLRP, {"gamma": "number or None"}),
 }
 POOLS = {
     f"{kind}{d}D": getattr(lrpref, f"{kind}{d}D")

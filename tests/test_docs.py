@@ -169,6 +169,7 @@ EXECUTED = {
     "own-layer": ROOT / "docs" / "own-layer.md",
     "own-rule": ROOT / "docs" / "own-rule.md",
     "several": ROOT / "docs" / "several.md",
+    "transformers": ROOT / "docs" / "transformers.md",
     "signals": ROOT / "docs" / "signals.md",
     "signature": ROOT / "docs" / "signature.md",
     "testing": ROOT / "docs" / "testing.md",
@@ -243,7 +244,7 @@ READING = (ROOT / "lrpref" / "README.md").read_text()
 
 def test_the_reading_order_names_every_file_of_the_method() -> None:
     order = [
-        *("errors", "backend", "arithmetic", "layers", "network", "ledger", "engine", "rules", "relative"),
+        *("errors", "backend", "arithmetic", "layers", "network", "graphs", "ledger", "engine", "rules", "relative"),
         *("seeds", "composites", "signatures", "walk", "fusion", "freezing", "oracle", "plot"),
     ]
     assert re.findall(r"^\| \[`(\w+)(?:\.py|/)`\]", READING.partition("## The workshop")[0], re.MULTILINE) == order

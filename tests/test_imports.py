@@ -30,7 +30,7 @@ A package appears as "layers.__init__", like any other module.
 """
 
 METHOD = (
-    *("errors", "backend", "arithmetic", "ledger", "layers", "network", "engine", "relative", "rules"),
+    *("errors", "backend", "arithmetic", "ledger", "layers", "network", "graphs", "engine", "relative", "rules"),
     *("seeds", "composites", "signatures", "walk", "fusion", "freezing", "oracle", "plot"),
 )
 """Each module may import the modules before it and the package `_support`."""

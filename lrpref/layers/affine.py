@@ -44,6 +44,8 @@ class Affine(LinearLayer):
         for name in ("weight", "bias"):
             if (given := getattr(self, name)) is not None:
                 object.__setattr__(self, name, as_parameter(given, f"Affine {name}"))
+                if getattr(self, name).ndim == 0:
+                    raise ParameterError(f"Affine {name} must have an axis; for one number, use an array of shape (1,)")
 
     def output_shape(self, *shapes: Shape) -> Shape:
         """The shape of the input, to which the weight and the bias must fit."""

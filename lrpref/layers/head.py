@@ -38,10 +38,11 @@ class Softmax(Head):
     At the end of a network, explanations start at its input, the logits. Anywhere else it is explained by the terms of
     its Taylor expansion at x, whose derivatives are s_j (delta_ij - s_i) and whose constant term is a bias:
 
-        R_i = sum_j x_i (delta_ij - s_i) R_j          bias: sum_j (1 - x_j + sum_i x_i s_i) R_j
+        R_i = sum_j  x_i (delta_ij - s_i)  R_j
 
-    This is the rule of AttnLRP, x_i (R_i - s_i sum_j R_j) in terms of the outputs' relevance (Achtibat et al. 2024,
-    arXiv 2402.05602, prop. 3.1), and it is the same under every rule.
+    The ledger records sum_j (1 - x_j + m) R_j as bias, with m = sum_i x_i s_i. Every rule does the same here. It is the
+    rule of AttnLRP, x_i (R_i - s_i sum_j R_j) in terms of the outputs' relevance (Achtibat et al. 2024, arXiv
+    2402.05602, prop. 3.1).
 
     Parameters
     ----------

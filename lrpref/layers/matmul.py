@@ -14,19 +14,21 @@ from .base import LinearLayer, Shape
 
 @dataclass(frozen=True, eq=False)
 class MatMul(LinearLayer):
-    """O = scale A B, for matrices along the last two axes: the scores of attention, and its weighted sum of values.
+    """O = c A B, for matrices along the last two axes: the scores of attention, and its weighted sum of values.
 
-        O_jp = scale sum_i A_ji B_ip
+        O_jp = c sum_i A_ji B_ip          c = scale
 
     A product is not linear, but it is linear in each factor. With split="half", it is read as a linear layer of both
-    factors, O = (A B' + A' B) scale / 2, whose weights B' and A' are the factors, held constant. Under `Epsilon`,
+    factors, O = (A B' + A' B) c / 2, whose weights B' and A' are the factors, held constant. Under `Epsilon`,
 
-        R(A_ji) = sum_p  (scale A_ji B_ip / (2 O_jp + 2 epsilon sign(O_jp)))  R_jp
-        R(B_ip) = sum_j  (scale A_ji B_ip / (2 O_jp + 2 epsilon sign(O_jp)))  R_jp
+        R_ji = sum_p  (c A_ji B_ip / (2 O_jp + 2 epsilon sign(O_jp)))  R_jp
 
-    which is the rule for matrix products of AttnLRP (Achtibat et al. 2024, arXiv 2402.05602, prop. 3.3), whose epsilon
-    is two of these. With split="signal", one factor is the weight and the other one, the signal, takes all relevance,
-    as the values of attention do in Ali et al. 2022 (arXiv 2202.07304); AttnLRP calls that CP-LRP.
+        R_ip = sum_j  (c A_ji B_ip / (2 O_jp + 2 epsilon sign(O_jp)))  R_jp
+
+    for the cells A_ji and B_ip. This is the rule for matrix products of AttnLRP (Achtibat et al. 2024, arXiv
+    2402.05602, prop. 3.3), whose epsilon is two of these. With split="signal", one factor is the weight and the other
+    one, the signal, takes all relevance, as the values of attention do in Ali et al. 2022 (arXiv 2202.07304); AttnLRP
+    calls that CP-LRP.
 
     Parameters
     ----------
