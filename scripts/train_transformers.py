@@ -1,12 +1,13 @@
-"""Train two small transformers with PyTorch, and store both as lrpref networks.
+r"""Train two small transformers with PyTorch, and store both as lrpref networks.
 
 ``mnist-vit`` is a vision transformer that reads digits; ``review-transformer`` says whether a sentence of a film review
-is favourable. Each is trained in a quarter of an hour on one core:
+is favourable. Each takes minutes on one core:
 
     pip install torch
     python scripts/train_transformers.py train mnist-vit --data mnist.npz --checkpoints checkpoints
     pip download --no-deps vaderSentiment==0.5
-    python scripts/train_transformers.py train review-transformer --data vaderSentiment-0.5.zip --checkpoints checkpoints
+    python scripts/train_transformers.py train review-transformer --data vaderSentiment-0.5.zip \
+        --checkpoints checkpoints
 
 ``train`` writes a checkpoint of plain NumPy arrays, and then ``export NAME --checkpoints checkpoints`` imports the
 trained module with `lrpref.from_torch` and writes weights/NAME.npz. The test images and sentences are used once, after
@@ -54,7 +55,7 @@ def encoder(width: int, blocks: int, dropout: float) -> nn.Sequential:
 
 
 class VisionTransformer(nn.Module):
-    """A vision transformer (Dosovitskiy et al. 2021, arXiv 2010.11929): 16 patches of 7 x 7 pixels and a class token."""
+    """A vision transformer (Dosovitskiy et al. 2021, arXiv 2010.11929) of 16 patches and a class token."""
 
     def __init__(self, width: int = 48, blocks: int = 2) -> None:
         super().__init__()
@@ -122,6 +123,7 @@ class Task:
     decay: float
     smoothing: float
     correct: Callable[[], np.ndarray]
+    tested: str
     about: dict[str, Any]
 
 
@@ -141,11 +143,12 @@ def digits(data: Path) -> Task:
         return torch.cat([model(part).argmax(1) for part in images.split(500)]).numpy() == labels.numpy()
 
     about = {"classes": [str(digit) for digit in range(10)], "train": len(x)}
-    return Task(model, model, batches, -(-len(x) // 128), 10, 3e-3, 1e-2, 0.0, correct, about)
+    return Task(model, model, batches, -(-len(x) // 128), 10, 3e-3, 1e-2, 0.0, correct, "images", about)
 
 
-RATED = "vaderSentiment-0.5/additional_resources/hutto_ICWSM_2014.tar.gz", (
-    "hutto_ICWSM_2014/movieReviewSnippets_GroundTruth.txt"
+RATED = (
+    "vaderSentiment-0.5/additional_resources/hutto_ICWSM_2014.tar.gz",
+    ("hutto_ICWSM_2014/movieReviewSnippets_GroundTruth.txt"),
 )
 """The member of the package, and the member of that member, with a sentence and its mean rating in every row."""
 
@@ -195,7 +198,7 @@ def sentences(data: Path) -> Task:
         return np.array([model(torch.from_numpy(read[i])[None]).argmax(1).item() == labels[i] for i in test])
 
     about = {"classes": ["unfavourable", "favourable"], "train": len(training), "words": vocabulary}
-    return Task(model, model.padded, batches, -(-len(training) // 64), 10, 3e-3, 0.5, 0.1, correct, about)
+    return Task(model, model.padded, batches, -(-len(training) // 64), 10, 3e-3, 0.5, 0.1, correct, "sentences", about)
 
 
 TASKS = {"mnist-vit": digits, "review-transformer": sentences}
@@ -233,7 +236,7 @@ def train(name: str, data: Path, checkpoints: Path, seed: int) -> None:
     with torch.no_grad():
         correct = task.correct()
     about = task.about | {
-        "accuracy": {"test": float(correct.mean()), "samples": len(correct)},
+        "accuracy": {"test": float(correct.mean()), task.tested: len(correct)},
         "seed": seed,
         "epochs": task.epochs,
         "framework": f"torch {torch.__version__.split('+')[0]}",

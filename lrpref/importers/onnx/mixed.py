@@ -52,7 +52,7 @@ class Mixed(Layout):
 
 
 def simplest(groups: Sequence[Sequence[int]]) -> Layout:
-    """Return a plain Layout, or one of its axes, if the samples are alone on the first axis of the file; else a Mixed."""
+    """Return a Layout if each axis of the file is one of lrpref's, the first that of the samples; a Mixed otherwise."""
     if all(len(group) == 1 for group in groups) and groups[0][0] == 0:
         return Layout(tuple(group[0] for group in groups))
     return Mixed(groups=tuple(tuple(group) for group in groups))

@@ -108,4 +108,4 @@ GRAPHS: Mapping[str, Callable[[Call, Sequence[str], str], Nodes]] = {
     "multi_head_attention": _multi_head,
     "scaled_dot_product_attention": _scaled_dot_product,
 }
-"""The conversion of each operation that becomes several nodes: the nodes that it reads, and the name of its last one."""
+"""The conversion of each operation to several nodes, given the nodes that it reads, and the name of its last one."""

@@ -207,7 +207,10 @@ def _twin(torch: Any, module: Any) -> Any:
     from ._trace import is_one_operation
 
     for name, part in module.named_modules():
-        require(not isinstance(part, torch.nn.EmbeddingBag), f"node {name!r} ({type(part).__name__}): {REASONS.get(type(part).__name__)}")
+        require(
+            not isinstance(part, torch.nn.EmbeddingBag),
+            f"node {name!r} (EmbeddingBag): {REASONS['EmbeddingBag']}",
+        )
         require(
             not isinstance(part, torch.jit.ScriptModule),
             "TorchScript modules cannot be traced; import the module before torch.jit.script or torch.jit.trace. If "

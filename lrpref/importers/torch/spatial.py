@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from ...layers import (
     AdaptiveAvgPool1D,
     AdaptiveAvgPool2D,
@@ -23,7 +21,6 @@ from ...layers import (
     ConvTranspose1D,
     ConvTranspose2D,
     ConvTranspose3D,
-    Dense,
     GlobalAvgPool1D,
     GlobalAvgPool2D,
     GlobalAvgPool3D,
@@ -40,7 +37,7 @@ from ...layers import (
     UpsampleLinear,
     UpsampleNearest,
 )
-from ..graph import Shape, along, require
+from ..graph import Shape, require
 from .call import Call
 
 Classes = tuple[Callable[..., Layer], Callable[..., Layer], Callable[..., Layer]]
