@@ -203,8 +203,9 @@ class Graph:
 def merged(before: Layer | None, after: Layer) -> Layer | None:
     """Merge a layer without bias and the addition of a constant to its output; None if the layers are anything else."""
     if isinstance(before, TokenDense):
-        fits = isinstance(after, Affine) and after.weight is None and after.bias is not None and after.bias.ndim == 1
-        return replace(before, bias=after.bias) if fits and before.bias is None else None
+        if not isinstance(after, Affine) or after.weight is not None or before.bias is not None:
+            return None
+        return replace(before, bias=after.bias) if after.bias is not None and after.bias.ndim == 1 else None
     if not (isinstance(after, Scale) and isinstance(before, Dense | Kernels | Scale)):
         return None
     only_adds = after.bias is not None and bool(np.all(np.asarray(after.weight) == 1))
@@ -231,13 +232,12 @@ def affine(weight: np.ndarray, bias: np.ndarray, shape: Shape) -> list[Layer]:
     varying = [axis for axis in range(len(shape)) if (both != both.take([0], axis + 1)).any()]
     if (weight == 1).all() and not bias.any():
         return []
+    for axis in set(range(1, len(shape))) - set(varying):  # what does not vary has one cell
+        both = both.take([0], axis + 1)
     if varying in ([], [1]):
-        first = (0, slice(None), *(0,) * (len(shape) - 2))
-        w, b = (np.broadcast_to(v[first], (shape[1],)).copy() for v in (weight, bias))
+        w, b = (np.broadcast_to(v.reshape(-1), (shape[1],)).copy() for v in both)
         return [Scale(w, b if b.any() else None)]
-    kept = tuple(slice(None) if axis in varying else slice(0, 1) for axis in range(1, len(shape)))
-    w, b = (v[0][kept] for v in (weight, bias))
-    w, b = (v[(0,) * (varying[0] - 1)] for v in (w, b))  # axes of size 1 before the first one that varies
+    w, b = both.reshape(2, *both.shape[varying[0] + 1 :])  # without the axes before the first one that varies
     return [Affine(None if (w == 1).all() else w, b if b.any() else None)]
 
 

@@ -86,10 +86,10 @@ class AutoLrp:
                 entries["NativeLayerNormBackward"] = "passthrough"
         if len(additions) > 1:
             raise NotOffered("this adapter asks about one rule for all additions")
-        stabilizers = {_stabilizer(rule) for rule in case.rules.values()} - {None}
+        stabilizers = {float(found) for rule in case.rules.values() if (found := _stabilizer(rule)) is not None}
         if len(stabilizers) > 1:
             raise NotOffered("autoLRP has one stabilizer for all rules")
-        return autolrp.LRPConfig(rule=entries, eps=float(next(iter(stabilizers), 0.0)))
+        return autolrp.LRPConfig(rule=entries, eps=next(iter(stabilizers), 0.0))
 
     def _one(self, module: Any, case: Case, index: tuple[int, ...], config: Any) -> np.ndarray:
         """The map of one output, from a relevance of 1."""
@@ -148,11 +148,10 @@ def _entry(case: Case, node: Node) -> Entry:
             raise NotOffered("this adapter asks autoLRP about products of matrices under epsilon, with equal shares")
         return "epsilon"
     if isinstance(layer, layers.Add) and len(node.inputs) == 2:
-        made = {rules.Absolute: "proportional", rules.Flat: "equal"}.get(type(rule))  # type: ignore[arg-type]
-        if made is None:
+        if not isinstance(rule, rules.Absolute | rules.Flat):
             raise NotOffered("autoLRP splits an addition by magnitudes, equally, or by fixed shares")
-        return made
-    if not isinstance(layer, WeightedLayer) or type(rule) not in _RULES:
+        return "equal" if isinstance(rule, rules.Flat) else "proportional"
+    if rule is None or not isinstance(layer, WeightedLayer) or type(rule) not in _RULES:
         raise NotOffered(f"autoLRP has no rule like {type(rule).__name__} for {type(layer).__name__}")
     return _RULES[type(rule)](rule)
 

@@ -105,7 +105,7 @@ def gathered(x: Activation, axis: int, index: int) -> Step:
     [own] = groups[axis]
     sizes = tuple(n for k, n in enumerate(x.shape) if k != own)
     left = [group for k, group in enumerate(groups) if k != axis % len(groups)]
-    layers = [Slice(own, index, index + 1), Reshape(sizes[1:])]
+    layers: list[Layer] = [Slice(own, index, index + 1), Reshape(sizes[1:])]
     return layers, simplest([[k - (k > own) for k in group] for group in left])
 
 
