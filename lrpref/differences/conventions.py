@@ -732,6 +732,43 @@ class Biasless(Rule):
         return self.inner.flow(_WithoutBias(layer), inputs, R)
 
 
+@dataclass(frozen=True)
+class BiasByMagnitude(Rule):
+    """Another rule without bias, for the share of R that the linear part has by magnitude; the bias keeps the rest.
+
+        R'_j = |z_j| / (|z_j| + |b_j|) R_j        z_j = sum_i a_i w_ij
+
+    autoLRP's `apply_bias_split` (0.2.0, backward/lrp_utils.py), under all of its rules for layers with weights.
+
+    Parameters
+    ----------
+    inner : Rule
+        The rule that redistributes R'.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from lrpref import Dense, rules
+    >>> Dense([[1.0, 2.0]], [-1.0]).relevance(np.array([[1.0, 1.0]]), np.array([[4.0]]), BiasByMagnitude(rules.Zero()))
+    array([[1., 2.]])
+    """
+
+    name: ClassVar[str] = "bias-by-magnitude"
+
+    inner: Rule
+
+    def flow(self, layer: Any, inputs: tuple[Array, ...], R: Array) -> Flow:
+        """The flow of R', and R - R' to the bias."""
+        w, b = layer.parameters(*inputs)
+        if b is None:
+            return self.inner.flow(layer, inputs, R)
+        z = abs(layer.linear(w, *inputs))
+        kept = z * divide(R, z + abs(b))
+        flow = self.inner.flow(_WithoutBias(layer), inputs, kept)
+        lost = sum_per_sample(R - kept)
+        return Flow(flow.inputs, {**flow.losses, "bias": lost + flow.losses.get("bias", 0)})
+
+
 class _WithoutBias:
     """A linear layer without its bias, as rules see it."""
 

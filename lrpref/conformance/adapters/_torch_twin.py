@@ -111,7 +111,7 @@ def prepended(layer: layers.PrependTokens) -> Torch:
 
 def matmul(layer: layers.MatMul) -> Torch:
     """The module of a product of matrices."""
-    return calls()(lambda a, b: layer.scale * (a @ (b.transpose(-1, -2) if layer.transpose else b)))
+    return calls()(lambda a, b: (layer.scale * a) @ (b.transpose(-1, -2) if layer.transpose else b))
 
 
 TOKENS: Mapping[type[Layer], Callable[[Any], Torch]] = {

@@ -5,7 +5,7 @@ the node of each weighted layer. It has epsilon, z-plus, alpha-beta, gamma in bo
 weights; equal and proportional shares of magnitudes for additions; products of matrices, whose factors share equally;
 and the softmax of AttnLRP. All rules of a network share one stabilizer. Layers that only move values, max-pools and
 average pools have no rule: relevance follows their gradient, which for an average pool is what `Flat` says. Relevance
-starts with 1 at one output, so that each map is scaled to the relevance of the case.
+starts with 1 at every output that `lrp` is called on; a hook of torch replaces that by the relevance of the case.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class AutoLrp:
         self.version = version("autolrp")
 
     def explain(self, case: Case) -> np.ndarray:
-        """Relevance of the input: a map for each output, from one, times the relevance of that output."""
+        """Relevance of the input, which autoLRP leaves at the wrapped tensor."""
         net = case.network
         if asking.is_shared(net):
             raise NotOffered("this adapter does not ask about layers shared by several nodes")
@@ -56,17 +56,17 @@ class AutoLrp:
         chosen = {node.name: _entry(case, node) for node in net.nodes}
         module = torch_twin.twin(net, further={layers.MatMul: torch_twin.matmul, layers.Multiply: _no_product})
         facts = _facts(case, module)
-        wanted, relevance = asking.start(case), np.zeros(case.input.shape)
+        x = import_module("autolrp").tensor(torch_twin.tensor(case.input, net))
+        output, wanted = module(x), torch_twin.tensor(asking.start(case), net)
+        output.register_hook(lambda ones: wanted)
         known = import_module("autolrp").ANALYZERS
         before = dict(known)
         try:
-            config = self._config(case, chosen, facts)
-            for n, *index in zip(*np.nonzero(wanted), strict=True):
-                relevance[n] += wanted[n, *index] * self._one(module, case, (n, *index), config)[n]
+            output.lrp(config=self._config(case, chosen, facts))
         finally:
             known.clear()
             known.update(before)
-        return relevance
+        return np.asarray(x.relevance.detach().numpy(), dtype=np.float64)
 
     def _config(self, case: Case, chosen: Mapping[str, Entry], facts: Mapping[str, Any]) -> Any:
         """autoLRP's configuration; registers a fact for every weighted layer."""
@@ -90,12 +90,6 @@ class AutoLrp:
         if len(stabilizers) > 1:
             raise NotOffered("autoLRP has one stabilizer for all rules")
         return autolrp.LRPConfig(rule=entries, eps=next(iter(stabilizers), 0.0))
-
-    def _one(self, module: Any, case: Case, index: tuple[int, ...], config: Any) -> np.ndarray:
-        """The map of one output, from a relevance of 1."""
-        x = import_module("autolrp").tensor(torch_twin.tensor(case.input, case.network))
-        module(x)[index].lrp(config=config)
-        return np.asarray(x.relevance.detach().numpy(), dtype=np.float64)
 
     def promise(self, case: Case) -> str | None:
         """The docstrings of the rules, where each of them covers its layer; none covers a layer with a bias.
@@ -129,10 +123,19 @@ def _stabilizer(rule: Rule) -> float | None:
 
 # ---- rule by rule ----------------------------------------------------------------------------------------------
 
+_ACTIVATIONS = (
+    *(layers.CELU, layers.ELU, layers.GELU, layers.HardSigmoid, layers.HardSwish, layers.HardTanh, layers.LeakyReLU),
+    *(layers.Clip, layers.Mish, layers.ReLU, layers.ReLU6, layers.SELU, layers.SiLU, layers.Sigmoid, layers.Softplus),
+    *(layers.Softsign, layers.Tanh),
+)
+"""The activations that relevance passes unchanged: those in `autolrp.ELEMENTWISE`."""
+
 
 def _entry(case: Case, node: Node) -> Entry:
     """autoLRP's rule for a node, None where it needs none; raises NotOffered."""
     layer, rule = node.layer, case.rules.get(node.name)
+    if isinstance(layer, Elementwise) and not isinstance(layer, _ACTIVATIONS):
+        raise NotOffered(f"autoLRP has no rule for {type(layer).__name__}, and takes its gradient")
     if isinstance(layer, Elementwise | layers.Routing):
         return None
     if isinstance(layer, Head):
