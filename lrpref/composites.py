@@ -36,6 +36,7 @@ from .arithmetic import check_choice
 from .errors import LrprefError, RuleError, UnknownNameError, shown, unknown
 from .layers import (
     Add,
+    Affine,
     BatchNorm,
     Convolution,
     Dense,
@@ -324,8 +325,10 @@ class Composite:
         return Epsilon(), "default for joins, pooling and diagonal layers"
 
     def __str__(self) -> str:
-        lines = [f"{_because(selector):24}{rule}" for selector, rule in self.pairs]
-        return "\n".join([self.name, *(f"  {line}" for line in lines)])
+        reasons = [_because(selector) for selector, _ in self.pairs]
+        width = max([22, *map(len, reasons)]) + 2
+        lines = [f"  {why:{width}}{rule}" for why, (_, rule) in zip(reasons, self.pairs, strict=True)]
+        return "\n".join([self.name, *lines])
 
 
 def _weighted(found: Sequence[Place]) -> list[Place]:
@@ -368,13 +371,13 @@ def joins_and_pooling(place: Place) -> bool:
 
 
 def _preset(name: str, convolution: Rule, epsilon: float, stabilizer: float) -> Composite:
-    """What all presets share: a rule for convolutions; epsilon for Dense, joins and pooling; BatchNorm passes.
+    """What zennit's presets share: a rule for convolutions; epsilon for Dense, joins and pooling; BatchNorm passes.
 
     Norms by the sample's own statistics pass too if each unit has one input; otherwise they take epsilon, like pooling.
     A weighted layer that is neither a Dense nor a Convolution matches none of these, so it is an error.
     """
     pairs: list[tuple[Selector, Rule]] = [(Convolution, convolution), (Dense, Epsilon(epsilon))]
-    pairs += [((BatchNorm, Scale), Pass()), (diagonal_norms, Pass()), (joins_and_pooling, Epsilon(stabilizer))]
+    pairs += [((BatchNorm, Scale, Affine), Pass()), (diagonal_norms, Pass()), (joins_and_pooling, Epsilon(stabilizer))]
     return Composite(pairs, name)
 
 

@@ -5,6 +5,7 @@ Each function returns nodes for a `Network`, so that every step has a name, an a
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from math import sqrt
 from typing import Any
 
@@ -92,36 +93,36 @@ def attention(
     _check_names("attention", name, source, *([] if memory is None else [memory]))
     check_integer(heads, "attention: heads", least=1)
     remembered = source if memory is None else memory
-    projections = (("query", query, source), ("key", key, remembered), ("value", value, remembered))
-    made: Nodes = []
-    widths: dict[str, int] = {}
-    for what, layer, read in projections:
-        _check_projection(what, layer)
-        widths[what] = int(layer.weight.shape[0])
-        if widths[what] % heads:
-            raise ParameterError(f"attention: {heads} heads do not divide the {widths[what]} outputs of {what}")
-        made += [
-            (f"{name}.{what}", layer, [read]),
-            (f"{name}.{what}.heads", Reshape((-1, heads, widths[what] // heads)), [f"{name}.{what}"]),
-            (f"{name}.{what}.by_head", Permute((0, 2, 1, 3)), [f"{name}.{what}.heads"]),
-        ]
-    queries, keys, values = (f"{name}.{what}.by_head" for what in widths)
-    scores = f"{name}.scores"
-    made.append((scores, MatMul(transpose=True, scale=1 / sqrt(widths["query"] // heads)), [queries, keys]))
+    made = _by_head(f"{name}.query", query, source, heads)
+    made += _by_head(f"{name}.key", key, remembered, heads)
+    made += _by_head(f"{name}.value", value, remembered, heads)
+    scale = 1 / sqrt(query.weight.shape[0] // heads)
+    made.append((f"{name}.scores", MatMul(True, scale), [f"{name}.query.by_head", f"{name}.key.by_head"]))
     if mask is not None:
-        scores = f"{name}.masked"
-        made.append((scores, Affine(bias=mask), [f"{name}.scores"]))
-    made += [
-        (f"{name}.weights", Softmax(axis=-1), [scores]),
-        (f"{name}.mixed", MatMul(), [f"{name}.weights", values]),
-        (f"{name}.joined", Permute((0, 2, 1, 3)), [f"{name}.mixed"]),
-    ]
-    merged = Reshape((-1, widths["value"]))
-    if output is not None:
-        _check_projection("output", output)
-    else:
+        made.append((f"{name}.masked", Affine(bias=mask), [f"{name}.scores"]))
+    made.append((f"{name}.weights", Softmax(axis=-1), [made[-1][0]]))
+    made.append((f"{name}.mixed", MatMul(), [f"{name}.weights", f"{name}.value.by_head"]))
+    made.append((f"{name}.joined", Permute((0, 2, 1, 3)), [f"{name}.mixed"]))
+    merged = Reshape((-1, int(value.weight.shape[0])))
+    if output is None:
         return [*made, (name, merged, [f"{name}.joined"])]
+    _check_projection("output", output)
     return [*made, (f"{name}.merged", merged, [f"{name}.joined"]), (name, output, [f"{name}.merged"])]
+
+
+def _by_head(name: str, layer: TokenDense, source: str, heads: int) -> Nodes:
+    """The nodes from tokens (N, T, E) to the queries, keys or values of each head, (N, H, T, D)."""
+    what = name.rpartition(".")[2]
+    _check_projection(what, layer)
+    width = int(layer.weight.shape[0])
+    if width % heads:
+        raise ParameterError(f"attention: {heads} heads do not divide the {width} outputs of {what}")
+    cut = Reshape((-1, heads, width // heads))
+    return [
+        (name, layer, [source]),
+        (f"{name}.heads", cut, [name]),
+        (f"{name}.by_head", Permute((0, 2, 1, 3)), [f"{name}.heads"]),
+    ]
 
 
 def _check_names(what: str, *names: object) -> None:
@@ -193,26 +194,32 @@ def lstm(name: str, source: str, steps: int, weight_ih: Array, weight_hh: Array,
         bias = as_parameter(bias, "lstm bias", 1)
         if bias.shape[0] != 4 * H:
             raise ParameterError(f"lstm needs a bias of {4 * H} numbers, got {bias.shape[0]}")
-    first, later = _gates(W, bias, H), _gates(array_namespace(W).concat((W, U), axis=1), bias, H)
-    made: Nodes = []
-    for t in range(1, steps + 1):
-        at, last = f"{name}.{t}", f"{name}.{t - 1}"
-        made += [(f"{at}.slice", Slice(1, t - 1, t), [source]), (f"{at}.x", Flatten(), [f"{at}.slice"])]
-        if t > 1:
-            made.append((f"{at}.xh", Concat(), [f"{at}.x", f"{last}.h"]))
-        for gate, layer in (later if t > 1 else first).items():
-            if t == 1 and gate == "forget":
-                continue
-            made.append((f"{at}.{gate}.z", layer, [f"{at}.xh" if t > 1 else f"{at}.x"]))
-            made.append((f"{at}.{gate}", Tanh() if gate == "cell" else Sigmoid(), [f"{at}.{gate}.z"]))
-        made.append((f"{at}.new", SIGNAL_SECOND, [f"{at}.input", f"{at}.cell"]))
-        if t > 1:
-            made.append((f"{at}.kept", SIGNAL_SECOND, [f"{at}.forget", f"{last}.c"]))
-            made.append((f"{at}.c", Add(), [f"{at}.kept", f"{at}.new"]))
-        else:
-            made[-1] = (f"{at}.c", *made[-1][1:])
-        made.append((f"{at}.squashed", Tanh(), [f"{at}.c"]))
-        made.append((f"{at}.h" if t < steps else name, SIGNAL_SECOND, [f"{at}.output", f"{at}.squashed"]))
+    later = _gates(array_namespace(W).concat((W, U), axis=1), bias, H)
+    first = {gate: layer for gate, layer in _gates(W, bias, H).items() if gate != "forget"}  # h_0 = c_0 = 0
+    made = _step(f"{name}.1", "", first, source, 1)
+    for t in range(2, steps + 1):
+        made += _step(f"{name}.{t}", f"{name}.{t - 1}", later, source, t)
+    return [*made[:-1], (name, *made[-1][1:])]
+
+
+def _step(at: str, before: str, gates: Mapping[str, Dense], source: str, t: int) -> Nodes:
+    """The nodes of step t, whose names begin with `at`; those of the step before begin with `before`, if any."""
+    made: Nodes = [(f"{at}.slice", Slice(1, t - 1, t), [source]), (f"{at}.x", Flatten(), [f"{at}.slice"])]
+    if before:
+        made.append((f"{at}.xh", Concat(), [f"{at}.x", f"{before}.h"]))
+    read = made[-1][0]
+    for gate, layer in gates.items():
+        made.append((f"{at}.{gate}.z", layer, [read]))
+        made.append((f"{at}.{gate}", Tanh() if gate == "cell" else Sigmoid(), [f"{at}.{gate}.z"]))
+    written = [f"{at}.input", f"{at}.cell"]
+    if before:
+        made.append((f"{at}.new", SIGNAL_SECOND, written))
+        made.append((f"{at}.kept", SIGNAL_SECOND, [f"{at}.forget", f"{before}.c"]))
+        made.append((f"{at}.c", Add(), [f"{at}.kept", f"{at}.new"]))
+    else:
+        made.append((f"{at}.c", SIGNAL_SECOND, written))
+    made.append((f"{at}.squashed", Tanh(), [f"{at}.c"]))
+    made.append((f"{at}.h", SIGNAL_SECOND, [f"{at}.output", f"{at}.squashed"]))
     return made
 
 

@@ -250,7 +250,7 @@ def test_layers_obey_the_laws(layer: lrpref.Layer, inputs: Any) -> None:
 
 # ---- attention as a graph ----------------------------------------------------------------------------------------
 
-E, H, T = 4, 2, 3
+E, H, T = 6, 2, 3
 PROJECTIONS = [TokenDense(numbers(E, E, seed=k), numbers(E, seed=k)) for k in range(4)]
 MASK = -1e9 * np.triu(np.ones((T, T)), 1)
 """A token reads itself and those before it."""
@@ -301,8 +301,8 @@ def test_a_token_that_is_not_read_receives_nothing(rule: str) -> None:
 
 
 def test_heads_divide_the_features() -> None:
-    with pytest.raises(ParameterError, match="3 heads do not divide the 4 outputs of query"):
-        attention("attn", "input", 3, *PROJECTIONS)
+    with pytest.raises(ParameterError, match="4 heads do not divide the 6 outputs of query"):
+        attention("attn", "input", 4, *PROJECTIONS)
 
 
 # ---- transformers under the composites ---------------------------------------------------------------------------
@@ -532,7 +532,7 @@ REFUSED: dict[str, tuple[Callable[[], Any], type[LrprefError], str]] = {
     "an axis": (partial(Softmax(2).forward, numbers(1, 3)), ShapeError, "Softmax: axis 2 must be an axis of"),
     "no class": (partial(Softmax().forward, np.ones((1, 0))), ShapeError, "which has no cell there"),
     "a vector": (partial(PROJECTIONS[0].forward, numbers(1, E)), ShapeError, "use a Dense for"),
-    "features": (partial(PROJECTIONS[0].forward, numbers(1, 2, 3)), ShapeError, r"expected \(N, ..., 4\)"),
+    "features": (partial(PROJECTIONS[0].forward, numbers(1, 2, 3)), ShapeError, r"expected \(N, ..., 6\)"),
     "nothing": (lambda: Affine(), ParameterError, "Affine needs a weight, a bias, or both"),
     "a size": (partial(Affine(numbers(2)).forward, numbers(1, 3)), ShapeError, "a weight of shape"),
     "many axes": (partial(Affine(None, numbers(2, 3)).forward, numbers(1, 3)), ShapeError, "a bias of shape"),

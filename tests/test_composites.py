@@ -402,7 +402,7 @@ def test_a_composite_prints_its_pairs() -> None:
     lines = str(EpsilonGammaBox(np.zeros(2), np.ones(2))).splitlines()
     assert lines[0] == "EpsilonGammaBox"
     assert lines[1].split() == ["first", "convolution", "z-box(low=array(2,),", "high=array(2,),", "stabilizer=1e-06)"]
-    assert lines[-3].split() == ["type", "BatchNorm", "or", "Scale", "pass"]
+    assert lines[-3].split() == ["type", "BatchNorm", "or", "Scale", "or", "Affine", "pass"]
 
 
 def test_rules_reach_the_layers_they_were_given_to() -> None:

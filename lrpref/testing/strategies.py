@@ -1356,19 +1356,13 @@ def _factors(draw: Any, shape: Strategy[Shape]) -> tuple[Shape, Shape]:
     return (batch, *(n for n, _ in ones)), (batch, *(n for _, n in ones))
 
 
-@st.composite
-def _matrices(draw: Any) -> tuple[Shape, Shape]:
-    """The shapes of two factors of a MatMul: equal if the first is square, else with rows of equal length."""
-    *others, P, K = draw(samples(sizes=UP_TO_3, most=4).filter(lambda shape: len(shape) > 2))
-    return (*others, P, K), (*others, P if P == K else draw(UP_TO_3), K)
-
-
 def _whole(layer: Any, a: np.ndarray) -> tuple[Layer, np.ndarray]:
     """The Embedding, and indices of its vectors."""
     return layer, np.floor(8 * abs(a)) % layer.weight.shape[0]
 
 
 _ANY = vectors() | spatial()
+_MATRICES = samples().filter(lambda shape: len(shape) > 2)
 _TOKENS = signals(channels=UP_TO_3, length=UP_TO_3)
 
 
@@ -1400,7 +1394,7 @@ LINEAR: dict[str, Kind] = {
     "adaptive_avg_pool": Kind(adaptive_avg_pool, _one(spatial(size=POWERS))),
     "upsample_linear": Kind(partial(upsample, linear=True), _one(spatial(channels=UP_TO_2, size=UP_TO_2))),
     "token_dense": Kind(token_dense, _one(_TOKENS | images(rows=UP_TO_2, columns=UP_TO_3))),
-    "mat_mul": Kind(mat_mul, _matrices()),
+    "mat_mul": Kind(mat_mul, st.builds(lambda shape: (shape,) * 2, _MATRICES)),
     "affine": Kind(affine, _one(_ANY)),
     "scale": Kind(scale, _one(_ANY)),
     "batch_norm": Kind(batch_norm, _one(_ANY)),
