@@ -394,7 +394,7 @@ SCENES: dict[str, Scene] = {
     "gamma-plain": on_features(Gamma(0.5, generalised=True), Gamma(0.5)),
     "gamma-twice": on_features(Gamma(0.5), weighted(others.GammaTwice(0.5))),
     "gamma-bias-as-it-is": on_features(Gamma(0.5), weighted(others.GammaBiasAsItIs(0.5))),
-    "gamma-small-is-epsilon": on_features(weighted(Gamma(0.01)), "zero"),
+    "gamma-small-is-epsilon": on_features(weighted(Gamma(0.01, stabilizer=0.25)), weighted(Epsilon(0.25))),
     "gamma-zero-lost": Scene(
         CANCELS, np.ones((1, 2)), Gamma(), lambda: np.array([[3.75, -1.0]]) / 2.75, seed=np.ones((1, 2))
     ),

@@ -736,9 +736,10 @@ class Biasless(Rule):
 class BiasByMagnitude(Rule):
     """Another rule without bias, for the share of R that the linear part has by magnitude; the bias keeps the rest.
 
-        R'_j = |z_j| / (|z_j| + |b_j|) R_j        z_j = sum_i a_i w_ij
+        R'_j = |z_j| / (|z_j| + |b_j| + epsilon) R_j        z_j = sum_i a_i w_ij
 
-    autoLRP's `apply_bias_split` (0.2.0, backward/lrp_utils.py), under all of its rules for layers with weights.
+    autoLRP's `apply_bias_split` (0.2.0, backward/lrp_utils.py), under all of its rules for layers with weights; epsilon
+    is the stabilizer of the rule.
 
     Parameters
     ----------
@@ -758,15 +759,22 @@ class BiasByMagnitude(Rule):
     inner: Rule
 
     def flow(self, layer: Any, inputs: tuple[Array, ...], R: Array) -> Flow:
-        """The flow of R', and R - R' to the bias."""
+        """The flow of R'; the bias keeps its share, and the stabilizer its own."""
         w, b = layer.parameters(*inputs)
         if b is None:
             return self.inner.flow(layer, inputs, R)
         z = abs(layer.linear(w, *inputs))
-        kept = z * divide(R, z + abs(b))
-        flow = self.inner.flow(_WithoutBias(layer), inputs, kept)
-        lost = sum_per_sample(R - kept)
-        return Flow(flow.inputs, {**flow.losses, "bias": lost + flow.losses.get("bias", 0)})
+        both = z + abs(b)
+        stabilized = self.inner.stabilize(both)
+        s = divide(R, stabilized)
+        flow = self.inner.flow(_WithoutBias(layer), inputs, z * s)
+        kept = {
+            "bias": abs(b) * s,
+            "stabilizer": (stabilized - both) * s,
+            "dropped": array_namespace(R).where(stabilized == 0, R, zeros_like(R)),
+        }
+        sums = {column: sum_per_sample(part) for column, part in kept.items()}
+        return Flow(flow.inputs, {column: sums[column] + flow.losses.get(column, 0) for column in kept})
 
 
 class _WithoutBias:
