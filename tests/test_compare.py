@@ -850,7 +850,7 @@ def test_other_peoples_rules_are_no_rules_of_lrpref(kind: type[Rule]) -> None:
     if kind.__module__ == others.__name__:
         assert kind.name not in lrpref.rules.RULES
         assert re.search(
-            r"captum|zennit|LXT|iNNvestigate|innsight|TorchLRP|LXT|interprettensor|Explainability", kind.__doc__
+            r"captum|zennit|LXT|iNNvestigate|innsight|TorchLRP|autoLRP|interprettensor|Explainability", kind.__doc__
         )
 
 
