@@ -309,7 +309,7 @@ def test_a_promise_about_linear_layers_is_none_about_a_norm_of_the_sample(id_, w
 
 # ---- the torch twin ----------------------------------------------------------------------------------------------
 
-SEVERAL_INPUTS = {"add", "concat", "maximum", "minimum", "subtract"}
+SEVERAL_INPUTS = {"add", "concat", "mat_mul", "maximum", "minimum", "subtract"}
 KINDS = sorted({*strategies.LINEAR, *strategies.ROUTING} - SEVERAL_INPUTS - {"channel_shuffle"})
 """The layers with one input, except ChannelShuffle: torch's function takes no vectors."""
 
