@@ -19,7 +19,7 @@ from ..layers import BatchNorm
 from ..layers.base import check_size
 from ..network import Network, check_one_input
 from ..weights.formats import CONVERTED
-from ..zoo import inputs, samples
+from ..zoo import inputs, samples, text
 
 
 def command(commands: Any, name: str, run: Callable[[argparse.Namespace], int], text: str) -> argparse.ArgumentParser:
@@ -80,8 +80,10 @@ def shape(text: str) -> tuple[int, ...]:
 def add_input(parser: argparse.ArgumentParser, name: str, **more: Any) -> None:
     """Add the argument for an input, and what it needs to be read: --invert and --background."""
     default = "; default: a sample that the network accepts" if name.startswith("-") else ""
-    given = parser.add_argument(name, help=f"an image, an .npy file, or a sample (`lrpref samples`{default})", **more)
-    complete(given, samples.names, files=True)
+    texts = ", ".join(text.SENTENCES)
+    told = f"an image, an .npy file, or a sample (`lrpref samples`{default}); for text, a sentence, or {texts}"
+    given = parser.add_argument(name, help=told, **more)
+    complete(given, lambda: [*samples.names(), *text.SENTENCES], files=True)
     parser.add_argument("--invert", action="store_true", help="use 1 - x, for dark ink on light paper")
     parser.add_argument(
         "--background",
@@ -118,9 +120,21 @@ def complete(argument: argparse.Action, names: Callable[[], Sequence[str]], file
 
 
 def read_input(name: str, about: dict[str, Any], chosen: argparse.Namespace) -> np.ndarray:
-    """Read an image, an array or a sample as the network with these metadata takes it; print what was done to it."""
+    """Read an image, an array or a sample as the network with these metadata takes it; print what was done to it.
+
+    A network with a vocabulary takes a sentence, or the name of one.
+    """
+    if known := vocabulary(about):
+        return text.indices(name, known)
     normalisation = inputs.Normalisation.of(about)
     return inputs.read(name, input_shape(about), chosen.invert, normalisation, chosen.background, print)
+
+
+def vocabulary(about: dict[str, Any]) -> list[str]:
+    """Return the words that a network knows, by their index; an empty list for a network that reads no text."""
+    told = about.get("input")
+    known = told.get("words", []) if isinstance(told, dict) else []
+    return known if isinstance(known, list) and all(isinstance(word, str) for word in known) else []
 
 
 def fitting_sample(shape: Sequence[int]) -> str:
@@ -147,12 +161,12 @@ def fused_network(net: Network, x: np.ndarray) -> Network:
     return fused
 
 
-def number(text: str) -> str | float:
+def number(told: str) -> str | float:
     """Convert a seed given as text to a number, if it is one."""
     try:
-        return float(text)
+        return float(told)
     except ValueError:
-        return text
+        return told
 
 
 def class_index(about: dict[str, Any], text: str) -> int:

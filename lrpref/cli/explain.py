@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from .._support.tables import aligned
 from ..backend import Array, to_numpy
 from ..composites import PRESETS
 from ..contrastive import contrast
@@ -21,6 +22,7 @@ from ..network import Network
 from ..rules import RULES
 from ..signatures import Signature
 from ..walk import DEFAULT_RULE, Trace, trace
+from ..zoo import text
 from ..zoo.inputs import Normalisation
 from .common import (
     add_input,
@@ -33,6 +35,7 @@ from .common import (
     number,
     read_input,
     read_network,
+    vocabulary,
 )
 from .folding import MOST_LINES, folded
 from .outputs import Answer, Explained, Map, check_outputs, write
@@ -106,13 +109,14 @@ def _explain(chosen: argparse.Namespace) -> dict[str, Any]:
     """Do what was asked, print it, and return it as data for JSON."""
     given, about = read_network(chosen, "explain")
     inputs = [read_input(name, about, chosen) for name in chosen.input]
-    targets = [None if text is None else class_index(about, text) for text in chosen.target or [None]]
+    targets = [None if told is None else class_index(about, told) for told in chosen.target or [None]]
     net = given if chosen.no_fuse else fused_network(given, np.concatenate(inputs))
     explained = []
     for name, x in zip(chosen.input, inputs, strict=True):
         maps = [_map(net, x, target, rule, chosen, about) for target in targets for rule in chosen.rule]
         maps = [each._replace(signature=_signature(each.trace, fused=net is not given)) for each in maps]
-        explained.append(Explained(name, x, _answer(net, x, maps[0].trace.logits, about), maps))
+        words = text.words(name) if vocabulary(about) else None
+        explained.append(Explained(name, x, _answer(net, x, maps[0].trace.logits, about), maps, words))
         _print(explained[-1], net, chosen)
     written = write(explained, chosen, Normalisation.of(about))
     print("", *(f"wrote {path}" for path in written), sep="\n")
@@ -155,6 +159,9 @@ def _print(explained: Explained, net: Network, chosen: argparse.Namespace) -> No
         if k % len(chosen.rule) == 0:
             print(f"explained: {each.name}, starting from {chosen.seed}")
         print(f"\n{each.rule}: {_shown(each.trace.ledger, net, chosen.full)}\nsignature: {each.signature}")
+        if explained.words is not None:
+            relevance = (f"{R:.3f}" for R in to_numpy(each.trace.relevance)[0])
+            print(aligned([("word", "relevance"), *zip(explained.words, relevance, strict=True)]))
 
 
 def _shown(ledger: Ledger, net: Network, full: bool) -> str:

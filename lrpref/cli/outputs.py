@@ -50,12 +50,13 @@ class Map(NamedTuple):
 
 
 class Explained(NamedTuple):
-    """One input, as the network takes it, and its explanations: for each target, all rules."""
+    """One input, as the network takes it, and its explanations: for each target, all rules; and its words, if any."""
 
     name: str
     x: np.ndarray
     answer: Answer
     maps: Sequence[Map]
+    words: Sequence[str] | None = None
 
 
 def check_outputs(chosen: argparse.Namespace) -> None:
@@ -135,6 +136,8 @@ def _grid(one: Explained, chosen: argparse.Namespace, normalisation: Normalisati
     if len(names) == 1:
         title += f"; why {one.maps[0].name}?"
     maps = {_caption(each, len(names) > 1): each.trace.relevance for each in one.maps}
+    if one.words is not None:
+        return plot.words(one.words, maps, title, figure)  # type: ignore[arg-type]
     x = one.x if normalisation is None else normalisation.undo(one.x)
     return plot.grid(x, maps, title, COLUMNS, chosen.scale, chosen.overlay, figure)  # type: ignore[arg-type]
 
