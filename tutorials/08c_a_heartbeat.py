@@ -101,4 +101,4 @@ assert alike.max() < -0.9
 # - Where parts of two inputs can be exchanged, a map can be tested on inputs that look natural.
 # - With two classes, maps for the two are often one map and its negative. That alone says nothing.
 #
-# Next: a rule designed never to divide by anything small, skips excepted.
+# Next: a transformer, which multiplies activations by activations.
