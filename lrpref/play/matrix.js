@@ -1,0 +1,112 @@
+// The message matrix of a small layer in exact fractions: choose a rule, and read how each message comes about.
+"use strict";
+
+PLAY.matrix = (root) => {
+  const { Fraction, FORMULAS, messages } = EXACT;
+  const RULES = [
+    ["Zero", "LRP-0", {}],
+    ["Epsilon", "LRP-ε", { epsilon: "1/2" }],
+    ["Gamma", "LRP-γ", { gamma: "1" }],
+    ["AlphaBeta", "LRP-αβ", { alpha: "2", beta: "1" }],
+    ["ZPlus", "z-plus", {}],
+    ["ZBox", "z-box", { low: "−3", high: "3" }],
+    ["WSquare", "w-square", {}],
+    ["Flat", "flat", {}],
+    ["Absolute", "magnitudes", {}],
+  ];
+  const LETTERS = { epsilon: "ε", gamma: "γ", alpha: "α", beta: "β", low: "l", high: "h" };
+  const START = { a: ["1", "2", "1"], w: [["2", "−1"], ["−1/2", "1"], ["1", "1"]], b: ["0", "−1"], R: ["1", "1"] };
+
+  const working = PLAY.el("p", { class: "working", "aria-live": "polite" });
+  const warning = PLAY.el("p", { class: "warning", role: "alert" });
+  const field = (text, label) => PLAY.el("input", { class: "fraction", value: text, "aria-label": label, inputmode: "text", input: () => draw() });
+  const a = START.a.map((text, i) => field(text, `input a ${i + 1}`));
+  const w = START.w.map((row, i) => row.map((text, j) => field(text, `weight from input ${i + 1} to unit ${j + 1}`)));
+  const b = START.b.map((text, j) => field(text, `bias of unit ${j + 1}`));
+  const R = START.R.map((text, j) => field(text, `relevance of unit ${j + 1}`));
+  const rule = PLAY.menu("Rule", RULES.map(([type, name]) => [type, name]), () => chosen());
+  const parameters = PLAY.el("span", { class: "parameters" });
+  const results = PLAY.el("div", { class: "scroll" });
+  let fields = {};
+
+  const layer = PLAY.el(
+    "table",
+    { class: "layer" },
+    PLAY.el("caption", {}, "The layer. Numbers, decimals and fractions such as −1/2 are read exactly."),
+    PLAY.el("thead", {}, PLAY.el("tr", {}, ...["", "input a", "w to unit 1", "w to unit 2"].map((said) => PLAY.el("th", { scope: "col" }, said)))),
+    PLAY.el(
+      "tbody",
+      {},
+      ...a.map((input, i) => PLAY.el("tr", {}, PLAY.el("th", { scope: "row" }, `${i + 1}`), ...[input, ...w[i]].map((x) => PLAY.el("td", {}, x)))),
+      PLAY.el("tr", {}, PLAY.el("th", { scope: "row" }, "bias b"), PLAY.el("td"), ...b.map((x) => PLAY.el("td", {}, x))),
+      PLAY.el("tr", {}, PLAY.el("th", { scope: "row" }, "relevance R"), PLAY.el("td"), ...R.map((x) => PLAY.el("td", {}, x))),
+    ),
+  );
+
+  function chosen() {
+    const [, , given] = RULES.find(([type]) => type === rule.select.value);
+    fields = Object.fromEntries(Object.entries(given).map(([name, text]) => [name, field(text, LETTERS[name])]));
+    parameters.replaceChildren(...Object.entries(fields).map(([name, x]) => PLAY.el("label", {}, `${LETTERS[name]} = `, x)));
+    draw();
+  }
+
+  /** The fraction in a field; a field that holds none is marked. */
+  function read(input) {
+    const found = Fraction.parse(input.value);
+    input.setAttribute("aria-invalid", String(found === null));
+    return found;
+  }
+
+  function draw() {
+    const all = { a: a.map(read), w: w.map((row) => row.map(read)), b: b.map(read), R: R.map(read) };
+    const given = Object.fromEntries(Object.entries(fields).map(([name, input]) => [name, read(input)]));
+    const numbers = [...all.a, ...all.w.flat(), ...all.b, ...all.R, ...Object.values(given)];
+    const refusal = numbers.includes(null) ? "Some fields hold no number; they are marked." : refused(given);
+    warning.textContent = refusal;
+    if (refusal) return;
+    const units = [0, 1].map((j) => messages({ type: rule.select.value, ...given }, all.a, all.w.map((row) => row[j]), all.b[j], all.R[j]));
+    show(units, all.R);
+  }
+
+  /** Why these parameters are none of the rule, or "". */
+  function refused({ epsilon, gamma, alpha, beta, low, high }) {
+    if ([epsilon, gamma, alpha, beta].some((x) => x && x.sign < 0)) return "Parameters of a rule are not negative.";
+    if (alpha && alpha.minus(beta).toString() !== "1") return "α − β must be 1.";
+    return low && high.minus(low).sign < 0 ? "l must not exceed h." : "";
+  }
+
+  function show(units, R_out) {
+    const sum = (parts) => parts.reduce((total, x) => total.plus(x), new Fraction(0n));
+    const of = (i, j) => units[j][i];
+    const largest = Math.max(...units.flat().map(({ value }) => Math.abs(value.number))) || 1;
+    const cell = (i, j) => {
+      const { value, working: said } = of(i, j);
+      const told = () => (working.textContent = `R${"₁₂₃"[i]}←${"₁₂"[j]} = ${said}`);
+      const [red, green, blue] = PLAY.colour((0.6 * value.number) / largest);
+      const style = `background:rgb(${red},${green},${blue})`;
+      return PLAY.el("td", { class: "message" }, PLAY.el("button", { type: "button", style, "data-cell": `${i + 1}${j + 1}`, mouseenter: told, focus: told, click: told }, `${value}`));
+    };
+    const kept = units.map((unit) => sum(unit.map(({ value }) => value)));
+    results.replaceChildren(
+      PLAY.el(
+        "table",
+        { class: "messages" },
+        PLAY.el("caption", {}, "The messages R", PLAY.el("sub", {}, "i←j"), ". Point at one, or move to it with the Tab key, to see its working."),
+        PLAY.el("thead", {}, PLAY.el("tr", {}, ...["to input", "from unit 1", "from unit 2", "Rᵢ, their sum"].map((said) => PLAY.el("th", { scope: "col" }, said)))),
+        PLAY.el("tbody", {}, ...a.map((_, i) => PLAY.el("tr", {}, PLAY.el("th", { scope: "row" }, `${i + 1}`), cell(i, 0), cell(i, 1), PLAY.el("td", { class: "number" }, `${of(i, 0).value.plus(of(i, 1).value)}`)))),
+        PLAY.el(
+          "tfoot",
+          {},
+          PLAY.el("tr", {}, PLAY.el("th", { scope: "row" }, "passed on"), ...kept.map((x) => PLAY.el("td", { class: "number" }, `${x}`)), PLAY.el("td", { class: "number" }, `${sum(kept)}`)),
+          PLAY.el("tr", {}, PLAY.el("th", { scope: "row" }, "kept by b, ε or a zero denominator"), ...kept.map((x, j) => PLAY.el("td", { class: "number" }, `${R_out[j].minus(x)}`)), PLAY.el("td", { class: "number" }, `${sum(R_out).minus(sum(kept))}`)),
+        ),
+      ),
+    );
+    working.textContent = `R${"ᵢ"}←${"ⱼ"} = ${FORMULAS[rule.select.value]}`;
+  }
+
+  PLAY.dark.addEventListener("change", () => draw());
+  const messagesOfRule = PLAY.el("div", {}, PLAY.el("div", { class: "buttons" }, rule.element, parameters), warning, results, working);
+  root.append(PLAY.el("div", { class: "pair" }, layer, messagesOfRule));
+  chosen();
+};
