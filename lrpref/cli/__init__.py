@@ -19,7 +19,7 @@ from importlib import import_module
 from .._support.version import __version__
 from ..errors import FusionError, LrprefError
 
-COMMANDS = ("explain", "compare", "fuse", "show", "convert", "rules", "conform", "verify", "reproduce")
+COMMANDS = ("explain", "compare", "fuse", "show", "convert", "rules", "conform", "verify", "reproduce", "play")
 """The commands, each named as its module."""
 
 EXAMPLES = """examples:
@@ -36,6 +36,7 @@ EXAMPLES = """examples:
   lrpref conform zennit                                     where an installed library differs from the published cases
   lrpref verify mylrp:explain --like z-plus                 which laws your own implementation satisfies
   lrpref reproduce 2002.11018 --quick                       measure a paper's claims about LRP again
+  lrpref play mnist-mlp --no-open                           write a page to play with the network in a browser
 """
 
 

@@ -92,9 +92,10 @@ PLAY.pad = (drawing, { rubbing, paper, moved }) => {
   function show() {
     const { shape, data } = drawing.pixels;
     const [C, H, W] = shape;
-    const grey = (p) => Array(3).fill(Math.round(255 * (1 - data[p])));
+    const [paperGrey, inkGrey] = PLAY.dark.matches ? [22, 240] : [255, 0]; // dark ink on light paper, or the reverse
+    const grey = (p) => Array(3).fill(Math.round(paperGrey + (inkGrey - paperGrey) * data[p]));
     const colour = (p) => [0, 1, 2].map((c) => Math.round(255 * data[c * H * W + p]));
-    PLAY.paint(canvas, [H, W], C === 1 ? grey : colour); // ink is drawn dark on light paper
+    PLAY.paint(canvas, [H, W], C === 1 ? grey : colour);
     if (document.activeElement !== canvas) return;
     const pen = canvas.getContext("2d");
     pen.fillStyle = down ? "rgba(217, 95, 2, 0.9)" : "rgba(217, 95, 2, 0.55)";
@@ -171,5 +172,6 @@ PLAY.pad = (drawing, { rubbing, paper, moved }) => {
     moved(Math.round(cursor.y), Math.round(cursor.x));
   });
   drawing.listen(() => show());
+  PLAY.dark.addEventListener("change", show);
   return { element: canvas, show };
 };

@@ -35,7 +35,7 @@ if (typeof PLAY !== "undefined") {
   PLAY.flipping = (root, state) => {
     const chart = PLAY.el("div", { "aria-live": "polite" });
     const rule = PLAY.menu("Order by", PLAY.RULES.map(([name, text]) => [name, text]), () => stale());
-    const fill = PLAY.menu("Fill", [["0", "black or empty (0)"], ["0.5", "grey (0.5)"], ["1", "white or ink (1)"], ["mean", "mean of the picture"]], () => stale());
+    const fill = PLAY.menu("Fill", [["0", "0 (no ink, or black)"], ["0.5", "0.5 (grey)"], ["1", "1 (ink, or white)"], ["mean", "the mean of the picture"]], () => stale());
     const step = PLAY.menu("Pixels for each step", [["14", "14"], ["4", "4"], ["49", "49"], ["98", "98"], ["196", "196"]], () => stale());
     const measure = PLAY.button("Measure", () => run());
     let running = 0; // a new measurement ends the one before

@@ -16,8 +16,9 @@ const LRP = (() => {
   const zeros = (shape) => ({ shape, data: new Float64Array(size(shape)) });
   const sum = (data) => data.reduce((total, x) => total + x, 0);
 
-  /** An array from nested lists, a number, or {shape, float32}: little-endian float32 numbers in base64. */
+  /** An array from nested lists, a number, {shape, data}, or {shape, float32}: little-endian numbers in base64. */
   function array(given) {
+    if (given.data !== undefined) return { shape: given.shape, data: Float64Array.from(given.data) };
     if (given.float32 !== undefined) {
       const bytes = Uint8Array.from(atob(given.float32), (character) => character.charCodeAt(0));
       return { shape: given.shape, data: Float64Array.from(new Float32Array(bytes.buffer)) };

@@ -91,14 +91,14 @@ PLAY.matrix = (root) => {
       PLAY.el(
         "table",
         { class: "messages" },
-        PLAY.el("caption", {}, "The messages R", PLAY.el("sub", {}, "i←j"), ". Point at one, or move to it with the Tab key, to see its working."),
-        PLAY.el("thead", {}, PLAY.el("tr", {}, ...["to input", "from unit 1", "from unit 2", "Rᵢ, their sum"].map((said) => PLAY.el("th", { scope: "col" }, said)))),
+        PLAY.el("caption", {}, "The messages R", PLAY.el("sub", {}, "i←j"), " and their sums Rᵢ. Point at a message, or move to it with the Tab key, to see its working."),
+        PLAY.el("thead", {}, PLAY.el("tr", {}, ...["to input", "from unit 1", "from unit 2", "Rᵢ"].map((said) => PLAY.el("th", { scope: "col" }, said)))),
         PLAY.el("tbody", {}, ...a.map((_, i) => PLAY.el("tr", {}, PLAY.el("th", { scope: "row" }, `${i + 1}`), cell(i, 0), cell(i, 1), PLAY.el("td", { class: "number" }, `${of(i, 0).value.plus(of(i, 1).value)}`)))),
         PLAY.el(
           "tfoot",
           {},
           PLAY.el("tr", {}, PLAY.el("th", { scope: "row" }, "passed on"), ...kept.map((x) => PLAY.el("td", { class: "number" }, `${x}`)), PLAY.el("td", { class: "number" }, `${sum(kept)}`)),
-          PLAY.el("tr", {}, PLAY.el("th", { scope: "row" }, "kept by b, ε or a zero denominator"), ...kept.map((x, j) => PLAY.el("td", { class: "number" }, `${R_out[j].minus(x)}`)), PLAY.el("td", { class: "number" }, `${sum(R_out).minus(sum(kept))}`)),
+          PLAY.el("tr", {}, PLAY.el("th", { scope: "row" }, "not passed on"), ...kept.map((x, j) => PLAY.el("td", { class: "number" }, `${R_out[j].minus(x)}`)), PLAY.el("td", { class: "number" }, `${sum(R_out).minus(sum(kept))}`)),
         ),
       ),
     );
@@ -107,6 +107,6 @@ PLAY.matrix = (root) => {
 
   PLAY.dark.addEventListener("change", () => draw());
   const messagesOfRule = PLAY.el("div", {}, PLAY.el("div", { class: "buttons" }, rule.element, parameters), warning, results, working);
-  root.append(PLAY.el("div", { class: "pair" }, layer, messagesOfRule));
+  root.append(PLAY.el("div", { class: "pair" }, PLAY.el("div", { class: "scroll" }, layer), messagesOfRule));
   chosen();
 };

@@ -66,7 +66,7 @@ PLAY.neuron = (root) => {
       { label: "bias", value: bias, kind: "bias" },
       { label: "stabilizer (ε)", value: stabilizer, kind: "stabilizer" },
       { label: "dropped", value: dropped, kind: "dropped" },
-      { label: "R, the sum of all", value: R, kind: "plain", rule: true },
+      { label: "R, their sum", value: R, kind: "plain", rule: true },
     ];
     const residual = R - found.R_in[0] - found.R_in[1] - bias - stabilizer - dropped;
     outputs.replaceChildren(
