@@ -3168,6 +3168,193 @@ PYTEST_CASES = [
 ]
 
 
+JS = "play/lrp.js"
+CORE = "tests/test_lrp_js.py::test_the_cases_judge_its_answers[core]"
+MORE = "tests/test_lrp_js.py::test_the_cases_judge_its_answers[rules]"
+SHIPPED = "tests/test_lrp_js.py::test_its_maps_of_the_shipped_networks_are_lrprefs[mnist-cnn]"
+EVERY_LAYER = "tests/test_lrp_js.py::test_every_layer_is_that_of_lrpref"
+FRACTIONS = "tests/test_lrp_js.py::test_the_fractions_of_the_matrix_are_those_of_exact_arithmetic"
+
+PLAY = [
+    Mutant(
+        "lrp.js: stabilizer without a sign",
+        JS,
+        "(z >= 0 ? z + epsilon : z - epsilon)",
+        "z + epsilon",
+        CORE,
+        "LXT and the lrp-tutorial: a pole at z = -epsilon",
+    ),
+    Mutant(
+        "lrp.js: sign(0) = -1",
+        JS,
+        "(z >= 0 ? z + epsilon : z - epsilon)",
+        "(z > 0 ? z + epsilon : z - epsilon)",
+        CORE,
+        "TorchLRP",
+    ),
+    Mutant(
+        "lrp.js: a zero denominator sends NaN",
+        JS,
+        "(denominator[j] === 0 ? 0 : R_j / denominator[j])",
+        "R_j / denominator[j]",
+        CORE,
+        "zennit without a stabilizer",
+    ),
+    Mutant(
+        "lrp.js: z-plus without products of two negatives",
+        JS,
+        "ZPlus: () => [ratio([term(positive, positive, positive), term(negative, negative)])],",
+        "ZPlus: () => [ratio([term(positive, positive, positive)])],",
+        CORE,
+        "captum: weights instead of products",
+    ),
+    Mutant(
+        "lrp.js: both parts of alpha-beta contain the whole bias",
+        JS,
+        'ratio([term(positive, negative, bias === "keep" ? negative : null)',
+        'ratio([term(positive, negative, bias === "keep" ? identity : null)',
+        CORE,
+        "iNNvestigate",
+    ),
+    Mutant(
+        "lrp.js: gamma leaves the bias as it is",
+        JS,
+        "if (!generalised) return [ratio([term(identity, up, up)])];",
+        "if (!generalised) return [ratio([term(identity, up, identity)])];",
+        CORE,
+        "captum",
+    ),
+    Mutant(
+        "lrp.js: the lower bound of z-box is the upper one",
+        JS,
+        "term(above(high, 1), negative)",
+        "term(above(low, 1), negative)",
+        CORE,
+        "a slip of the pen",
+    ),
+    Mutant(
+        "lrp.js: z = 0 belongs to the negative branch of generalised gamma",
+        JS,
+        "[R.map((R_j, j) => (z[j] >= 0 ? R_j : 0)), R.map((R_j, j) => (z[j] >= 0 ? 0 : R_j))]",
+        "[R.map((R_j, j) => (z[j] > 0 ? R_j : 0)), R.map((R_j, j) => (z[j] > 0 ? 0 : R_j))]",
+        MORE,
+        "zennit: neither branch",
+    ),
+    Mutant(
+        "lrp.js: groups of a convolution all read the first one",
+        JS,
+        "(group * channels + c) * cellsIn",
+        "c * cellsIn",
+        CORE,
+        "a slip of the pen",
+    ),
+    Mutant(
+        "lrp.js: the adjoint of a convolution forgets the stride",
+        JS,
+        "c[i0 + i + n * step] += weight * s[j0 + p + n];",
+        "c[i0 + i + n] += weight * s[j0 + p + n];",
+        CORE,
+        "a slip of the pen",
+    ),
+    Mutant(
+        "lrp.js: where branches meet, the last one wins",
+        JS,
+        "had.data.map((R_i, k) => R_i + passed[n].data[k])",
+        "had.data.map((R_i, k) => passed[n].data[k])",
+        CORE,
+        "a slip of the pen",
+    ),
+    Mutant(
+        "lrp.js: the last of several equal maxima takes all",
+        JS,
+        "if (a.data[i] !== z[j] || left[j] === 0) return;",
+        "if (a.data[i] !== z[j]) return;",
+        EVERY_LAYER,
+        "a slip of the pen",
+    ),
+    Mutant(
+        "lrp.js: the mean over a padded window counts the padding",
+        JS,
+        "(this.count_include_pad ? size(this.kernel) : inside)",
+        "size(this.kernel)",
+        EVERY_LAYER,
+        "a slip of the pen",
+    ),
+    Mutant(
+        "lrp.js: BatchNorm without its eps",
+        JS,
+        "Math.sqrt(v + eps)",
+        "Math.sqrt(v)",
+        CORE,
+        "RelevancePropagation.jl",
+    ),
+    Mutant(
+        "lrp.js: presets without a rule for the first layer",
+        JS,
+        "if (preset.first && first.has(name)) return preset.first;",
+        "",
+        SHIPPED,
+        "a slip of the pen",
+    ),
+    Mutant(
+        "lrp.js: a layer of another type is passed over",
+        JS,
+        "if (!Object.hasOwn(LAYERS, type)) throw new NotOffered(`the layer ${type} (node ${name})`);",
+        "if (!Object.hasOwn(LAYERS, type)) return new Elementwise(identity);",
+        "tests/test_lrp_js.py::test_it_refuses_by_name",
+        "silently wrong",
+    ),
+    Mutant(
+        "exact.js: the bias outside the denominator of gamma",
+        "play/exact.js",
+        "return [portion(above, total(above).plus(favoured(b)))];",
+        "return [portion(above, total(above))];",
+        f"{FRACTIONS}[Gamma]",
+        "a slip of the pen",
+    ),
+    Mutant(
+        "exact.js: fractions that are not in lowest terms",
+        "play/exact.js",
+        "const divisor = (gcd(above, below) || 1n) * (below < 0n ? -1n : 1n);",
+        "const divisor = below < 0n ? -1n : 1n;",
+        "tests/test_lrp_js.py::test_fractions_are_in_lowest_terms",
+        "a slip of the pen",
+    ),
+    Mutant(
+        "flipping.js: least relevant first in the reverse order of positions",
+        "play/flipping.js",
+        "sign * (R[q] - R[p]) || p - q",
+        "sign * (R[q] - R[p] || p - q)",
+        "tests/test_lrp_js.py::test_pixel_flipping_is_that_of_lrpref_and_the_page_prints_its_scores",
+        "a slip of the pen",
+    ),
+    Mutant(
+        "a softmax inside a network gets on the page",
+        "play/embedding.py",
+        "if kind in HEADS and node == net.output:",
+        "if kind in HEADS:",
+        "tests/test_play.py::test_a_softmax_is_taken_at_the_end_only",
+        "silently wrong",
+    ),
+    Mutant(
+        "a parameter that lrp.js lacks gets on the page",
+        "play/embedding.py",
+        "if field not in FIELDS[kind] and _used(value)]",
+        "if field not in FIELDS[kind] and value is None]",
+        "tests/test_play.py::test_a_network_folded_behind_padding_is_refused",
+        "silently wrong",
+    ),
+    Mutant(
+        "the data of the page may end its script",
+        "play/page.py",
+        '.replace("</", "<\\\\/"))',
+        ")",
+        "tests/test_play.py::test_what_a_name_holds_ends_no_script",
+        "a slip of the pen",
+    ),
+]
+
+
 MUTANTS = [
     *NOT_FINITE,
     *CORNERS,
@@ -3204,6 +3391,7 @@ MUTANTS = [
     *SIGNATURES,
     *PLACES,
     *PYTEST_CASES,
+    *PLAY,
 ]
 
 

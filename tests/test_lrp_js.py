@@ -310,6 +310,14 @@ def test_the_fractions_of_the_matrix_are_those_of_exact_arithmetic(name: str) ->
             assert all(said.endswith(f" = {value}") for said, value in zip(row, values, strict=True))
 
 
+def test_fractions_are_in_lowest_terms() -> None:
+    [answer] = asked(
+        {"ask": "messages", "rule": {"type": "Zero"}, "a": ["2/4", "0.5"], "w": [["−6", "2"]], "b": ["0"], "R": ["-4"]}
+    )
+    assert answer["exact"] == [["−6"], ["2"]]
+    assert answer["working"] == [["(−3) / (−2) · (−4) = −6"], ["1 / (−2) · (−4) = 2"]]
+
+
 def texts(numbers: np.ndarray) -> Any:
     return [texts(part) for part in numbers] if numbers.ndim else str(numbers)
 
@@ -331,3 +339,13 @@ def test_pixel_flipping_is_that_of_lrpref_and_the_page_prints_its_scores() -> No
     page = " ".join((FOLDER / "page.html").read_text().split())
     told = f"ABPC is {answers[1]['abpc']:.2f} with steps of 14 and {answers[0]['abpc']:.2f} with steps of 98"
     assert told in page
+
+
+def test_the_example_of_the_documentation_prints_what_it_says() -> None:
+    page = (FOLDER.parent.parent / "docs" / "play.md").read_text()
+    [(code, expected)] = re.findall(r"```js\n(.*?)```\n+```text\n(.*?)```", page, re.DOTALL)
+    done = subprocess.run(
+        ["node", "-"], input=code, cwd=FOLDER.parent.parent, capture_output=True, text=True, check=False
+    )
+    assert (done.stdout, done.stderr) == (expected, "")
+    assert f"{ANSWERED['core']} of the 98 cases" in page

@@ -196,6 +196,12 @@ def test_a_network_of_several_inputs_is_refused() -> None:
         play.check_offered(net, "mine")
 
 
+def test_the_documentation_lists_the_layers() -> None:
+    page = (ROOT / "docs" / "play.md").read_text()
+    listed = page.partition("<!-- the layers of lrp.js -->")[2].partition("<!-- end -->")[0]
+    assert re.findall(r"`(\w+)`", listed) == [*play.FIELDS, *play.HEADS]
+
+
 # ---- the command -------------------------------------------------------------------------------------------------
 
 
