@@ -3171,6 +3171,7 @@ PYTEST_CASES = [
 JS = "play/lrp.js"
 CORE = "tests/test_lrp_js.py::test_the_cases_judge_its_answers[core]"
 MORE = "tests/test_lrp_js.py::test_the_cases_judge_its_answers[rules]"
+LAYERS_PROFILE = "tests/test_lrp_js.py::test_the_cases_judge_its_answers[layers]"
 SHIPPED = "tests/test_lrp_js.py::test_its_maps_of_the_shipped_networks_are_lrprefs[mnist-cnn]"
 EVERY_LAYER = "tests/test_lrp_js.py::test_every_layer_is_that_of_lrpref"
 FRACTIONS = "tests/test_lrp_js.py::test_the_fractions_of_the_matrix_are_those_of_exact_arithmetic"
@@ -3253,7 +3254,7 @@ PLAY = [
         JS,
         "c[i0 + i + n * step] += weight * s[j0 + p + n];",
         "c[i0 + i + n] += weight * s[j0 + p + n];",
-        CORE,
+        EVERY_LAYER,
         "a slip of the pen",
     ),
     Mutant(
@@ -3269,7 +3270,7 @@ PLAY = [
         JS,
         "if (a.data[i] !== z[j] || left[j] === 0) return;",
         "if (a.data[i] !== z[j]) return;",
-        EVERY_LAYER,
+        LAYERS_PROFILE,
         "a slip of the pen",
     ),
     Mutant(
@@ -3346,7 +3347,7 @@ PLAY = [
     ),
     Mutant(
         "the data of the page may end its script",
-        "play/page.py",
+        "play/document.py",
         '.replace("</", "<\\\\/"))',
         ")",
         "tests/test_play.py::test_what_a_name_holds_ends_no_script",

@@ -94,7 +94,8 @@ def test_what_it_lacks_in_the_core_profile(tmp_path: Path, capsys: pytest.Captur
 
 BOX = {"low": [0.0], "high": [1.0]}
 RULES: dict[str, tuple[Any, Any]] = {
-    **{name: (name, name) for name in composites.PRESETS if name not in ("relative", "epsilon-gamma-box")},
+    **{name: (name, name) for name in ("epsilon-plus", "epsilon-plus-flat")},
+    **{name: (name, name) for name in ("epsilon-alpha2-beta1", "epsilon-alpha2-beta1-flat")},
     "epsilon-gamma-box": ("epsilon-gamma-box", composites.EpsilonGammaBox(0.0, 1.0)),
     "zero": ({"type": "Zero"}, rules.Zero()),
     "epsilon": ({"type": "Epsilon", "epsilon": 0.25}, rules.Epsilon(0.25)),
@@ -189,7 +190,7 @@ def every_layer(rng: np.random.Generator) -> Network:
         return rng.normal(size=shape).astype(np.float32)
 
     positive = (abs(draw(6)) + 0.5).astype(np.float32)
-    convolution = Conv2D(draw(6, 1, 3, 2), draw(6), stride=(2, 1), padding=(1, 0, 2, 1), dilation=(1, 2), groups=3)
+    convolution = Conv2D(draw(6, 1, 3, 2), draw(6), stride=(2, 2), padding=(1, 0, 2, 1), dilation=(1, 2), groups=3)
     return Network(
         [
             ("conv", convolution, ["input"]),
@@ -235,13 +236,16 @@ def test_a_residual_network_is_that_of_lrpref() -> None:
 
 
 def test_the_tables_of_both_languages_are_equal() -> None:
+    """Its layers are those that lrpref embeds; its rules and presets are some of lrpref's, with their parameters."""
     [tables] = asked({"ask": "tables"})
     assert {name: list(held) for name, held in play.FIELDS.items()} == tables["layers"]
     assert list(play.HEADS) == tables["heads"]
-    kinds = {kind.__name__: kind for kind in rules.RULES.values()}
-    assert {name: [field.name for field in fields(kinds[name])] for name in tables["rules"]} == tables["rules"]
-    assert set(kinds) - set(tables["rules"]) == {"Relative"}
-    assert set(composites.PRESETS) - set(tables["presets"]) == {"relative"}
+    for name, parameters in tables["rules"].items():
+        assert set(parameters) <= {field.name for field in fields(getattr(rules, name))}
+    assert set(tables["presets"]) <= set(composites.PRESETS)
+    page = (FOLDER.parent.parent / "docs" / "play.md").read_text()
+    listed = page.partition("<!-- the rules of lrp.js -->")[2].partition("<!-- end -->")[0]
+    assert re.findall(r"`(\w+)`", listed) == list(tables["rules"])
 
 
 def test_it_refuses_by_name() -> None:
@@ -328,7 +332,12 @@ def texts(numbers: np.ndarray) -> Any:
 def test_pixel_flipping_is_that_of_lrpref_and_the_page_prints_its_scores() -> None:
     net, x = lrpref.load("mnist-cnn").astype(np.float64), lrpref.samples.load("hard-1").astype(np.float64)
     R = lrpref.explain(net, x, rule="epsilon-plus-flat")
-    given = {"ask": "flipping", "network": "net", "x": _encoded(x[0]), "R": {"shape": [784], "data": R.ravel().tolist()}}
+    given = {
+        "ask": "flipping",
+        "network": "net",
+        "x": _encoded(x[0]),
+        "R": {"shape": [784], "data": R.ravel().tolist()},
+    }
     asks = [(98, 0.0), (14, 0.0), (196, 0.5)]
     questions = ({**given, "fill": fill, "step": step, "target": 9} for step, fill in asks)
     for (step, fill), answer in zip(asks, answers := asked(*questions, net=embedded(net, x)), strict=True):

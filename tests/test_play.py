@@ -159,8 +159,14 @@ KERNEL = np.ones((1, 1, 2, 2))
     ("net", "message"),
     [
         (Network.sequential(Conv1D(np.ones((1, 1, 2)))), r"mine: .*lacks the layer Conv1D \(node 'conv1d1'\)"),
-        (Network.sequential(Flatten(), Dense(np.ones((1, 4))), Sigmoid()), r"lacks the layer Sigmoid \(node 'sigmoid1'\)"),
-        (Network.sequential(MaxPool2D(2, ceil_mode=True)), r"lacks the parameter ceil_mode of MaxPool2D \(node 'maxpool"),
+        (
+            Network.sequential(Flatten(), Dense(np.ones((1, 4))), Sigmoid()),
+            r"lacks the layer Sigmoid \(node 'sigmoid1'\)",
+        ),
+        (
+            Network.sequential(MaxPool2D(2, ceil_mode=True)),
+            r"lacks the parameter ceil_mode of MaxPool2D \(node 'maxpool",
+        ),
         (Network.sequential(AvgPool2D(2, divisor=3)), r"lacks the parameter divisor of AvgPool2D"),
     ],
 )
@@ -186,7 +192,9 @@ def test_a_network_folded_behind_padding_is_refused() -> None:
 
 def test_what_cannot_be_drawn_is_refused() -> None:
     net = Network.sequential(Conv2D(np.ones((1, 2, 2, 2))))
-    with pytest.raises(ConversionError, match=r"images of one or three channels; the input of mine has shape \(2, 4, 4\)"):
+    with pytest.raises(
+        ConversionError, match=r"images of one or three channels; the input of mine has shape \(2, 4, 4\)"
+    ):
         play.embedded(net, "mine", {}, (2, 4, 4))
 
 

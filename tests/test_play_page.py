@@ -273,12 +273,16 @@ def test_a_large_epsilon_absorbs_the_map(browser: Browser) -> None:
 
 def test_batchnorm_three_ways(browser: Browser) -> None:
     browser.show("batchnorm")
-    logits, _, cosines = ([cell.text for cell in row.find_elements(By.TAG_NAME, "td")] for row in browser.all("#batchnorm tbody tr"))
+    logits, _, cosines = (
+        [cell.text for cell in row.find_elements(By.TAG_NAME, "td")] for row in browser.all("#batchnorm tbody tr")
+    )
     assert len(set(logits)) == 1
     assert (cosines[0], cosines[2]) == ("1", "1")
     assert number(cosines[1]) < 0.5
     browser.choose("Rule", "batchnorm", "z-plus")
-    *_, cosines = ([cell.text for cell in row.find_elements(By.TAG_NAME, "td")] for row in browser.all("#batchnorm tbody tr"))
+    *_, cosines = (
+        [cell.text for cell in row.find_elements(By.TAG_NAME, "td")] for row in browser.all("#batchnorm tbody tr")
+    )
     assert number(cosines[0]) < number(cosines[1]) < 1
 
 
@@ -336,7 +340,9 @@ def test_every_control_works_from_the_keyboard(browser: Browser, section: str) -
         chosen = kind == "radio" and control.is_selected()
         browser.press(control, keys)
         [current] = [browser.all(f"#{section} .play :is({CONTROLS})")[k]]
-        assert chosen or browser.state(section) + str(current.get_attribute("value")) != before, control.get_attribute("outerHTML")
+        assert chosen or browser.state(section) + str(current.get_attribute("value")) != before, control.get_attribute(
+            "outerHTML"
+        )
         tried += 1
     assert tried >= {"epsilon": 1, "batchnorm": 1, "flipping": 4}.get(section, 12)
 
@@ -375,7 +381,13 @@ def test_it_prints(browser: Browser) -> None:
 
 def test_a_colour_network_of_ones_own(started: Browser) -> None:
     rng = np.random.default_rng(0)
-    layers = Conv2D(rng.normal(size=(4, 3, 3, 3)), padding=1), ReLU(), MaxPool2D(2), Flatten(), Dense(rng.normal(size=(3, 64)))
+    layers = (
+        Conv2D(rng.normal(size=(4, 3, 3, 3)), padding=1),
+        ReLU(),
+        MaxPool2D(2),
+        Flatten(),
+        Dense(rng.normal(size=(3, 64))),
+    )
     about = {"input": {"mean": [0.5] * 3, "std": [0.25] * 3}, "classes": ["a", "b", "</b>"]}
     started.open(play.page([play.embedded(Network.sequential(*layers), "mine", about, (3, 8, 8))]))
     started.show("digit")
@@ -389,5 +401,3 @@ def test_a_colour_network_of_ones_own(started: Browser) -> None:
     started.show("batchnorm")
     assert "One logit" in started.text("#batchnorm .play")
     assert started.errors() == []
-
-

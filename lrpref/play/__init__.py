@@ -4,7 +4,7 @@
 library by the tests. The other files are the page around it.
 """
 
+from .document import STANDARD, page
 from .embedding import FIELDS, HEADS, check_offered, embedded, embedded_samples
-from .page import STANDARD, page
 
 __all__ = ["FIELDS", "HEADS", "STANDARD", "check_offered", "embedded", "embedded_samples", "page"]

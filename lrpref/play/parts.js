@@ -128,7 +128,7 @@ PLAY.dark = window.matchMedia("(prefers-color-scheme: dark)");
 // From no relevance to all of it: red is evidence for, blue evidence against, told apart by the colour-blind.
 const SCALES = {
   light: { zero: [250, 250, 250], for: [[244, 165, 130], [178, 24, 43]], against: [[146, 197, 222], [33, 102, 172]] },
-  dark: { zero: [22, 24, 28], for: [[160, 62, 48], [255, 158, 128]], against: [[38, 92, 150], [130, 196, 255]] },
+  dark: { zero: [22, 24, 28], for: [[188, 78, 58], [255, 166, 138]], against: [[50, 110, 176], [140, 202, 255]] },
 };
 
 /** The colour of a value from -1 to 1. */
