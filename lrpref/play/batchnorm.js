@@ -11,15 +11,21 @@ PLAY.batchnorm = (root, state) => {
     ["z-plus", "z-plus", { type: "ZPlus", stabilizer: 1e-6 }],
     ["gamma", "LRP-γ, γ = 0.25", { type: "Gamma", gamma: 0.25, stabilizer: 1e-6 }],
   ];
-  const rule = PLAY.menu("Rule on all weighted layers", RULES.map(([name, text]) => [name, text]), () => draw());
-  const maps = ["As a layer with the rule", "As a layer that passes", "Folded away"].map((title) => PLAY.heatmap(title));
+  const rule = PLAY.menu("Rule on all weighted layers", RULES, () => draw());
+  const maps = ["As a layer with the rule", "As a layer that passes", "Folded away"].map((title) =>
+    PLAY.heatmap(title),
+  );
   panels.append(...maps.map(({ element }) => element));
 
   /** The network with its BatchNorms under the rule, under Pass, and folded: [net, rules]. */
   function written() {
     const given = RULES.find(([name]) => name === rule.select.value)[2];
     const under = (net, atNorm) =>
-      Object.fromEntries(net.filter(({ layer }) => layer.kind === "linear").map(({ name, layer }) => [name, layer.diagonal ? atNorm : given]));
+      Object.fromEntries(
+        net
+          .filter(({ layer }) => layer.kind === "linear")
+          .map(({ name, layer }) => [name, layer.diagonal ? atNorm : given]),
+      );
     const folded = LRP.fuse(about.net);
     return [
       [about.net, under(about.net, given)],
@@ -35,27 +41,25 @@ PLAY.batchnorm = (root, state) => {
 
   function draw() {
     if (String(state.drawing.pixels.shape) !== String(about.shape)) {
-      table.replaceChildren(PLAY.el("p", { class: "warning" }, "This section needs a picture of 28 x 28 grey pixels: choose mnist-cnn above."));
+      const advice = "This section needs a picture of 28 x 28 grey pixels: choose mnist-cnn above.";
+      table.replaceChildren(PLAY.el("p", { class: "warning" }, advice));
       return;
     }
     const x = about.ofPixels(state.drawing.pixels);
     const found = written().map(([net, rules]) => LRP.trace(net, x, rules));
     const [, , folded] = found;
     found.forEach((trace, k) => maps[k].show(trace.relevance));
-    const row = (name, values) => PLAY.el("tr", {}, PLAY.el("th", { scope: "row" }, name), ...values.map((said) => PLAY.el("td", { class: "number" }, said)));
+    const of = (value, digits) => found.map((trace) => PLAY.number(value(trace), digits));
     table.replaceChildren(
-      PLAY.el(
-        "table",
-        { class: "compare" },
-        PLAY.el("caption", {}, `One logit, of class ${about.classes[folded.target]}, and three maps`),
-        PLAY.el("thead", {}, PLAY.el("tr", {}, ...["", "with the rule", "passes", "folded"].map((said) => PLAY.el("th", { scope: "col" }, said)))),
-        PLAY.el(
-          "tbody",
-          {},
-          row("logit", found.map(({ logits, target }) => PLAY.number(logits.data[target], 6))),
-          row("sum of the map", found.map(({ relevance }) => PLAY.number(LRP.sum(relevance.data), 4))),
-          row("cosine with the folded map", found.map(({ relevance }) => PLAY.number(cosine(relevance.data, folded.relevance.data), 3))),
-        ),
+      PLAY.table(
+        "compare",
+        `One logit, of class ${about.classes[folded.target]}, and three maps`,
+        ["", "with the rule", "passes", "folded"],
+        [
+          ["logit", ...of(({ logits, target }) => logits.data[target], 6)],
+          ["sum of the map", ...of(({ relevance }) => LRP.sum(relevance.data), 4)],
+          ["cosine with the folded map", ...of(({ relevance }) => cosine(relevance.data, folded.relevance.data), 3)],
+        ],
       ),
     );
   }

@@ -31,23 +31,40 @@ PLAY.explain = (network, net, pixels, rule, target, rival = null) => {
 };
 
 /** The change that a map predicts when x becomes y: each pixel takes back its relevance as far as it goes to zero. */
-PLAY.predicted = (R, x, y) => LRP.sum(R.data.map((R_i, i) => (x.data[i] === 0 ? 0 : (R_i * (y.data[i] - x.data[i])) / x.data[i])));
+PLAY.predicted = (R, x, y) =>
+  LRP.sum(R.data.map((R_i, i) => (x.data[i] === 0 ? 0 : (R_i * (y.data[i] - x.data[i])) / x.data[i])));
 
 PLAY.digit = (root, state) => {
   const { drawing, data } = state;
   const map = PLAY.heatmap("Relevance");
   const logits = PLAY.el("div", { class: "logits" });
-  const reading = PLAY.el("p", { class: "note", "aria-live": "polite" }, "Point at a pixel, or move the cursor on the pad, to read its relevance.");
-  const strokes = PLAY.el("tbody");
+  const reading = PLAY.el(
+    "p",
+    { class: "note", "aria-live": "polite" },
+    "Point at a pixel, or move the cursor on the pad, to read its relevance.",
+  );
+  const table = PLAY.table(
+    "strokes",
+    "Rub something out: the change that the map predicts, and the true one",
+    ["stroke", "pixels", "of", "predicted", "true"],
+    [],
+  );
+  const strokes = table.tBodies[0];
   const books = PLAY.el("div");
   let found = null; // the trace of what is shown
   let before = null; // the same when the present stroke began
-  let count = 0;
+  let count = 0; // the strokes that rubbed something out
+  let started = false;
 
-  const network = PLAY.menu("Network", state.networks.map(({ name }, k) => [k, name]), () => choose(Number(network.select.value)));
-  const rule = PLAY.menu("Rule", PLAY.RULES.map(([name, text]) => [name, text]), () => draw());
+  const names = state.networks.map(({ name }, k) => [k, name]);
+  const network = PLAY.menu("Network", names, () => choose(Number(network.select.value)));
+  const rule = PLAY.menu("Rule", PLAY.RULES, () => draw());
   const rival = PLAY.menu("rather than", [["", "(no other class)"]], () => draw());
-  const tool = PLAY.choice("Pen", "tool", [["draw", "draw"], ["rub", "rub out"]], () => {});
+  const pens = [
+    ["draw", "draw"],
+    ["rub", "rub out"],
+  ];
+  const tool = PLAY.choice("Pen", "tool", pens, () => {});
   const sample = PLAY.menu("Start from", [["", "an empty page"]], () => start(sample.select.value));
   const undo = PLAY.button("Undo", () => drawing.undo());
   const clear = PLAY.button("Clear", () => drawing.replace(blank()));
@@ -66,16 +83,18 @@ PLAY.digit = (root, state) => {
   };
 
   function choose(k) {
+    const kept = sample.select.value;
+    const same = started && String(state.networks[k].shape) === String(chosen().shape);
     state.network = state.networks[k];
+    started = true;
     const { shape, classes } = chosen();
-    rival.select.replaceChildren(...[["", "(no other class)"], ...classes.map((said, c) => [c, said])].map(([value, said]) => PLAY.el("option", { value }, said)));
     const fitting = Object.entries(data.samples).filter(([, image]) => String(image.shape) === String(shape));
-    const options = [["", "an empty page"], ...fitting.map(([name, { label }]) => [name, `${name} (label ${label})`])];
-    sample.select.replaceChildren(...options.map(([value, said]) => PLAY.el("option", { value }, said)));
+    rival.offer([["", "(no other class)"], ...classes.map((said, c) => [c, said])]);
+    sample.offer([["", "an empty page"], ...fitting.map(([name, { label }]) => [name, `${name} (label ${label})`])]);
     logits.replaceChildren(...classes.map((said, c) => row(said, c)), row("the largest", ""));
-    const same = String(drawing.pixels.shape) === String(shape) && drawing.canUndo;
-    if (same) drawing.reset(drawing.pixels);
-    else start(fitting.some(([name]) => name === "hard-1") ? "hard-1" : (fitting[0]?.[0] ?? ""));
+    if (!same) return start(fitting.some(([name]) => name === "hard-1") ? "hard-1" : (fitting[0]?.[0] ?? ""));
+    sample.select.value = kept;
+    drawing.reset(drawing.pixels);
   }
 
   function start(name) {
@@ -87,9 +106,22 @@ PLAY.digit = (root, state) => {
 
   /** One class: choose it as the target, and see its logit. */
   function row(said, value) {
-    const input = PLAY.el("input", { type: "radio", name: "target", value, checked: value === "", change: () => draw() });
+    const input = PLAY.el("input", {
+      type: "radio",
+      name: "target",
+      value,
+      checked: value === "",
+      change: () => draw(),
+    });
     const bar = PLAY.el("span", { class: "track", "aria-hidden": "true" });
-    return PLAY.el("label", { class: "logit" }, input, PLAY.el("span", { class: "name" }, said), bar, PLAY.el("span", { class: "number" }));
+    return PLAY.el(
+      "label",
+      { class: "logit" },
+      input,
+      PLAY.el("span", { class: "name" }, said),
+      bar,
+      PLAY.el("span", { class: "number" }),
+    );
   }
 
   function showLogits(values) {
@@ -111,20 +143,29 @@ PLAY.digit = (root, state) => {
   const measured = (values, wanted, other) => values[wanted] - (other === null ? 0 : values[other]);
   const other = () => (rival.select.value === "" ? null : Number(rival.select.value));
 
+  /** The trace of the picture as it is, with what it explains. */
+  function explained() {
+    const explain = (wanted, rival) =>
+      PLAY.explain(chosen(), chosen().net, pixels, PLAY.ruleNamed(rule.select.value), wanted, rival);
+    const { pixels } = drawing;
+    const alone = explain(target(), null);
+    const against = other() === alone.target ? null : other();
+    const trace = against === null ? alone : explain(alone.target, against);
+    return { ...trace, rival: against, pixels, value: measured(trace.logits.data, trace.target, against) };
+  }
+
   function draw() {
-    const { net } = chosen();
-    found = PLAY.explain(chosen(), net, drawing.pixels, PLAY.ruleNamed(rule.select.value), target(), null);
-    const against = other() === found.target ? null : other();
-    if (against !== null) {
-      found = PLAY.explain(chosen(), net, drawing.pixels, PLAY.ruleNamed(rule.select.value), found.target, against);
-    }
-    found = { ...found, rival: against, pixels: drawing.pixels, value: measured(found.logits.data, found.target, against) };
+    found = explained();
     showLogits(found.logits.data);
     const name = chosen().classes[found.target];
-    const question = against === null ? `why ${name}?` : `why ${name} rather than ${chosen().classes[against]}?`;
-    map.show(found.relevance, `${question} ${against === null ? "logit" : "difference of the logits"} ${PLAY.number(found.value)}`);
+    const question =
+      found.rival === null
+        ? `why ${name}? logit`
+        : `why ${name} rather than ${chosen().classes[found.rival]}? difference of the logits`;
+    map.show(found.relevance, `${question} ${PLAY.number(found.value)}`);
     const arrived = LRP.sum(found.relevance.data);
-    books.replaceChildren(PLAY.ledger("Where the relevance went, over all layers", found.ledger, found.ledger[0].out, arrived));
+    const title = "Where the relevance went, over all layers";
+    books.replaceChildren(PLAY.ledger(title, found.ledger, found.ledger[0].out, arrived));
     undo.disabled = !drawing.canUndo;
   }
 
@@ -133,27 +174,34 @@ PLAY.digit = (root, state) => {
     const p = y * W + x;
     if (!found || p >= H * W || found.relevance.shape[1] !== H) return;
     const ink = Array.from({ length: C }, (_, c) => PLAY.number(drawing.pixels.data[c * H * W + p], 2)).join(", ");
-    reading.textContent = `Row ${y + 1}, column ${x + 1}: ink ${ink}, relevance ${PLAY.number(PLAY.perPixel(found.relevance)[p])}.`;
+    const relevance = PLAY.number(PLAY.perPixel(found.relevance)[p]);
+    reading.textContent = `Row ${y + 1}, column ${x + 1}: ink ${ink}, relevance ${relevance}.`;
   }
 
   /** Compare the change that the map before the stroke predicted with the change that happened. */
   function compare() {
-    if (!before || tool.value !== "rub") return;
-    const [x, y] = [before.pixels, drawing.pixels].map((pixels) => chosen().ofPixels(pixels));
-    const now = LRP.forward(chosen().net, y).get(chosen().net.at(-1).name).data;
-    const changed = PLAY.perPixel({ shape: x.shape, data: x.data.map((x_i, i) => Math.abs(x_i - y.data[i])) }).filter((d) => d > 0).length;
+    if (tool.value !== "rub") return;
+    const { target: wanted, rival: against, value, relevance, pixels } = before;
+    const [x, y] = [pixels, drawing.pixels].map((picture) => chosen().ofPixels(picture));
+    const change = PLAY.perPixel({ shape: x.shape, data: x.data.map((x_i, i) => Math.abs(x_i - y.data[i])) });
+    const changed = change.filter((size) => size > 0).length;
     if (changed === 0) return;
-    const name = chosen().classes[before.target] + (before.rival === null ? "" : ` − ${chosen().classes[before.rival]}`);
-    const cells = [`${(count += 1)}`, `${changed}`, name, PLAY.number(PLAY.predicted(before.relevance, x, y)), PLAY.number(measured(now, before.target, before.rival) - before.value)];
-    strokes.prepend(PLAY.el("tr", {}, ...cells.map((said) => PLAY.el("td", {}, said))));
+    const { net, classes } = chosen();
+    const now = LRP.forward(net, y).get(net.at(-1).name).data;
+    const of = against === null ? classes[wanted] : `${classes[wanted]} − ${classes[against]}`;
+    const numbers = [PLAY.predicted(relevance, x, y), measured(now, wanted, against) - value];
+    const cells = [(count += 1), changed, of, ...numbers.map((number) => PLAY.number(number))];
+    strokes.prepend(PLAY.el("tr", {}, ...cells.map((said) => PLAY.el("td", {}, `${said}`))));
     while (strokes.children.length > 6) strokes.lastChild.remove();
   }
 
   let waiting = false; // one computation for each frame, however many dots a stroke makes
   drawing.listen((how) => {
+    if (how === "begin") {
+      before = explained();
+      return;
+    }
     if (how === "end") compare();
-    if (how !== "stroke") before = null;
-    else before ??= found;
     if (waiting) return;
     waiting = true;
     requestAnimationFrame(() => {
@@ -165,7 +213,10 @@ PLAY.digit = (root, state) => {
   map.canvas.addEventListener("pointermove", (event) => {
     const box = map.canvas.getBoundingClientRect();
     const [, H, W] = drawing.pixels.shape;
-    read(Math.min(H - 1, Math.floor(((event.clientY - box.top) / box.height) * H)), Math.min(W - 1, Math.floor(((event.clientX - box.left) / box.width) * W)));
+    read(
+      Math.min(H - 1, Math.floor(((event.clientY - box.top) / box.height) * H)),
+      Math.min(W - 1, Math.floor(((event.clientX - box.left) / box.width) * W)),
+    );
   });
 
   root.append(
@@ -173,23 +224,24 @@ PLAY.digit = (root, state) => {
     PLAY.el(
       "div",
       { class: "easel" },
-      PLAY.el("figure", {}, pad.element, PLAY.el("figcaption", {}, "Draw here. "), tool.element, PLAY.el("div", { class: "buttons" }, undo, clear)),
-      map.element,
-      PLAY.el("div", {}, PLAY.el("p", { class: "heading" }, "Logits: choose the one to explain, ", rival.element), logits),
-    ),
-    reading,
-    PLAY.el(
-      "div",
-      { class: "pair" },
-      books,
       PLAY.el(
-        "table",
-        { class: "strokes" },
-        PLAY.el("caption", {}, "Rub something out: the change that the map predicts, and the true one"),
-        PLAY.el("thead", {}, PLAY.el("tr", {}, ...["stroke", "pixels", "of", "predicted", "true"].map((said) => PLAY.el("th", { scope: "col" }, said)))),
-        strokes,
+        "figure",
+        {},
+        pad.element,
+        PLAY.el("figcaption", {}, "Draw here. "),
+        tool.element,
+        PLAY.el("div", { class: "buttons" }, undo, clear),
+      ),
+      map.element,
+      PLAY.el(
+        "div",
+        {},
+        PLAY.el("p", { class: "heading" }, "Logits: choose the one to explain, ", rival.element),
+        logits,
       ),
     ),
+    reading,
+    PLAY.el("div", { class: "pair" }, books, PLAY.el("div", { class: "scroll" }, table)),
   );
   choose(0);
 };

@@ -6,7 +6,8 @@ PLAY.networks = (data) =>
   data.networks.map((about) => {
     let net = null;
     const { mean, std } = about;
-    const bound = (pixel) => LRP.nested({ shape: [mean.length], data: Float64Array.from(mean, (m, c) => (pixel - m) / std[c]) });
+    const bound = (pixel) =>
+      LRP.nested({ shape: [mean.length], data: Float64Array.from(mean, (m, c) => (pixel - m) / std[c]) });
     return {
       ...about,
       get net() {
@@ -15,7 +16,10 @@ PLAY.networks = (data) =>
       box: { low: bound(0), high: bound(1) }, // what black and white are to the network
       ofPixels: ({ shape, data: pixels }) => {
         const perChannel = pixels.length / shape[0];
-        return { shape, data: pixels.map((p, i) => (p - mean[Math.floor(i / perChannel)]) / std[Math.floor(i / perChannel)]) };
+        return {
+          shape,
+          data: pixels.map((p, i) => (p - mean[Math.floor(i / perChannel)]) / std[Math.floor(i / perChannel)]),
+        };
       },
     };
   });
@@ -33,9 +37,12 @@ PLAY.drawing = (shape) => {
     get canUndo() {
       return history.length > 0;
     },
-    /** Call listen("stroke" while one is drawn, "end" at its end, "all" after any other change). */
+    /** Call listen("begin") before a stroke, "stroke" after each of its dots, "end", and "all" after other changes. */
     listen: (listen) => listeners.push(listen),
+    /** Call draw() after a stroke or another change, but not while a stroke is drawn. */
+    settled: (draw) => listeners.push((how) => how !== "begin" && how !== "stroke" && draw()),
     begin() {
+      changed("begin");
       history.push(pixels);
       pixels = { shape: pixels.shape, data: pixels.data.slice() };
     },

@@ -84,7 +84,12 @@ const EXACT = (() => {
       const above = w.map((w_i) => w_i.times(w_i));
       return [portion(above, total(above))];
     },
-    Flat: ({ w }) => [portion(w.map(() => ONE), new Fraction(BigInt(w.length)))],
+    Flat: ({ w }) => [
+      portion(
+        w.map(() => ONE),
+        new Fraction(BigInt(w.length)),
+      ),
+    ],
     Absolute: ({ c, b }) => [portion(c.map(magnitude), total(c.map(magnitude)).plus(magnitude(b)))],
   };
 

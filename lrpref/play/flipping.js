@@ -34,9 +34,16 @@ if (typeof module !== "undefined") module.exports = FLIPPING;
 if (typeof PLAY !== "undefined") {
   PLAY.flipping = (root, state) => {
     const chart = PLAY.el("div", { "aria-live": "polite" });
-    const rule = PLAY.menu("Order by", PLAY.RULES.map(([name, text]) => [name, text]), () => stale());
-    const fill = PLAY.menu("Fill", [["0", "0 (no ink, or black)"], ["0.5", "0.5 (grey)"], ["1", "1 (ink, or white)"], ["mean", "the mean of the picture"]], () => stale());
-    const step = PLAY.menu("Pixels for each step", [["14", "14"], ["4", "4"], ["49", "49"], ["98", "98"], ["196", "196"]], () => stale());
+    const rule = PLAY.menu("Order by", PLAY.RULES, () => stale());
+    const fills = [
+      ["0", "0 (no ink, or black)"],
+      ["0.5", "0.5 (grey)"],
+      ["1", "1 (ink, or white)"],
+      ["mean", "the mean of the picture"],
+    ];
+    const fill = PLAY.menu("Fill", fills, () => stale());
+    const steps = [14, 4, 49, 98, 196].map((pixels) => [pixels, pixels]);
+    const step = PLAY.menu("Pixels for each step", steps, () => stale());
     const measure = PLAY.button("Measure", () => run());
     let running = 0; // a new measurement ends the one before
 
@@ -69,8 +76,9 @@ if (typeof PLAY !== "undefined") {
         const curve = [];
         for (const picture of FLIPPING.flipped(x, FLIPPING.order(R, mostFirst), background(x), width)) {
           curve.push(LRP.forward(net, picture).get(net.at(-1).name).data[found.target]);
-          measure.textContent = `Measuring ${curve.length + curves.length * curve.length} …`;
-          await new Promise((resolve) => setTimeout(resolve));
+          const part = curves.length / 2 + Math.min(0.5, (curve.length * width) / R.length / 2);
+          measure.textContent = `Measuring: ${Math.round(100 * part)} %`;
+          await new Promise((resolve) => setTimeout(resolve)); // lets the page draw, and other controls work
           if (mine !== running) return;
         }
         curves.push(curve);
@@ -81,18 +89,21 @@ if (typeof PLAY !== "undefined") {
 
     function show([morf, lerf], name, pixels, width) {
       const values = [...morf, ...lerf];
-      const changed = (k) => Math.min(1, (k * width) / pixels);
-      const series = [["most relevant first", morf], ["least relevant first", lerf]].map(([label, curve]) => ({ label, points: curve.map((f, k) => [changed(k), f]) }));
-      const abpc = FLIPPING.abpc(morf, lerf);
+      const points = (curve) => curve.map((f, k) => [Math.min(1, (k * width) / pixels), f]);
+      const series = [
+        { label: "most relevant first", points: points(morf) },
+        { label: "least relevant first", points: points(lerf) },
+      ];
+      const axes = { xName: "part of the pixels replaced", yName: `logit of ${name}` };
       const bounds = { x: [0, 1], y: [Math.min(...values), Math.max(...values)] };
+      const label = `The logit of ${name} as pixels are replaced, in two orders`;
+      const score = PLAY.number(FLIPPING.abpc(morf, lerf), 4);
+      const said = `ABPC, the mean gap between the curves over ${morf.length} points: ${score}`;
       chart.classList.remove("stale");
-      chart.replaceChildren(
-        PLAY.chart(`The logit of ${name} as pixels are replaced, in two orders`, series, { ...bounds, xName: "part of the pixels replaced", yName: `logit of ${name}` }),
-        PLAY.el("p", { class: "result" }, `ABPC, the mean gap between the curves over ${morf.length} points: ${PLAY.number(abpc, 4)}`),
-      );
+      chart.replaceChildren(PLAY.chart(label, series, { ...bounds, ...axes }), PLAY.el("p", { class: "result" }, said));
     }
 
     root.append(PLAY.el("div", { class: "buttons" }, rule.element, fill.element, step.element, measure), chart);
-    state.drawing.listen((how) => how !== "stroke" && stale());
+    state.drawing.settled(stale);
   };
 }

@@ -37,7 +37,7 @@ const LRP = (() => {
     return parts;
   }
 
-  // ---- the maps that terms are made of ------------------------------------------------------------------------
+  // ---- the maps that terms are made of -----------------------------------------------------------------------------
 
   const identity = (x) => x;
   const positive = (x) => Math.max(x, 0);
@@ -52,7 +52,7 @@ const LRP = (() => {
     return (x, i, a) => sign * (x - data[data.length === 1 ? 0 : Math.floor((i * data.length) / size(a.shape))]);
   }
 
-  // ---- the rules ----------------------------------------------------------------------------------------------
+  // ---- the rules ---------------------------------------------------------------------------------------------------
   //
   // A rule is a list of ratios. A ratio is a coefficient and terms; a term replaces a, w and b by maps of them,
   // a', w' and b' (no b: the rule leaves the bias out). The positive part of a product needs two terms, because
@@ -156,9 +156,20 @@ const LRP = (() => {
     );
   }
 
-  // ---- the engine: four steps for every rule and every linear layer --------------------------------------------
+  // ---- the engine: four steps for every rule and every linear layer ------------------------------------------------
 
   const stabilize = (z, epsilon) => (z >= 0 ? z + epsilon : z - epsilon);
+
+  /** A ratio on the inputs, weights and bias of a layer: the a', w' and b' of its terms. */
+  function applied({ terms, coefficient }, inputs, w, b) {
+    const apply = (map) => {
+      const a = inputs.map((x) => ({ shape: x.shape, data: x.data.map((x_i, i) => map.a(x_i, i, x)) }));
+      // silent: a' is zero, as a- is after a ReLU, so that the term adds its bias alone
+      const silent = a.every(({ data }) => data.every((x) => x === 0));
+      return { a, w: w.map((x) => map.w(x)), b: map.b && b ? b.map((x) => map.b(x)) : null, silent };
+    };
+    return { coefficient, terms: terms.map(apply) };
+  }
 
   /**
    * Redistribute the relevance R of a linear layer's output to its inputs, in the four steps of Montavon et al. 2019,
@@ -177,15 +188,7 @@ const LRP = (() => {
       return { inputs: [R], losses };
     }
     const { w, b } = layer.parameters(inputs);
-    const mapped = (map) => inputs.map((a) => ({ shape: a.shape, data: a.data.map((x, i) => map(x, i, a)) }));
-    const zero = (arrays) => arrays.every(({ data }) => data.every((x) => x === 0));
-    const ratios = RULES[rule.type](rule).map(({ terms, coefficient }) => ({
-      coefficient,
-      terms: terms.map((t) => {
-        const a = mapped(t.a); // silent: a' is zero, as a- is after a ReLU, so that the term adds its bias alone
-        return { a, w: w.map((x) => t.w(x)), b: t.b && b && b.map((x) => t.b(x)), silent: zero(a) };
-      }),
-    }));
+    const ratios = RULES[rule.type](rule).map((ratio) => applied(ratio, inputs, w, b));
     const biases = ratios.map(({ terms }) => R.data.map((_, j) => sum(terms.map((t) => (t.b ? t.b[j] : 0)))));
     const zs = ratios.map(({ terms }, k) => {
       const z = biases[k].slice();
@@ -221,7 +224,7 @@ const LRP = (() => {
     return Array.from(input.data, (_, i) => columns.map((column) => column[i]));
   }
 
-  // ---- linear layers: z = linear(w, a) + b, and the adjoint of `linear` ------------------------------------------
+  // ---- linear layers: z = linear(w, a) + b, and the adjoint of `linear` --------------------------------------------
 
   class Linear {
     kind = "linear";
@@ -269,14 +272,14 @@ const LRP = (() => {
   }
 
   const WINDOW = ["kernel_size", "stride", "padding", "dilation"];
-  const pair = (given) => [given].flat().concat(given).slice(0, 2);
+  const pair = (given) => (Array.isArray(given) ? given : [given, given]);
 
   /** Windows over the last two axes of (C, H, W): what convolutions and pools share. */
   class Windows extends Linear {
     constructor({ kernel, stride = 1, padding = 0, dilation = 1 }) {
       super();
-      const sides = [padding].flat(); // one number, (rows, columns), or [top, bottom, left, right]
-      const [top, bottom, left, right] = sides.length === 4 ? sides : [0, 0, 1, 1].map((k) => pair(padding)[k]);
+      const [rows, columns] = pair(padding); // one number, (rows, columns), or [top, bottom, left, right]
+      const [top, bottom, left, right] = padding.length === 4 ? padding : [rows, rows, columns, columns];
       Object.assign(this, { kernel, stride: pair(stride), dilation: pair(dilation), top, bottom, left, right });
     }
     outputSize([, H, W]) {
@@ -517,19 +520,22 @@ const LRP = (() => {
     Add: layer(() => new Add()),
     ReLU: layer(() => new Elementwise(positive)),
     ReLU6: layer(() => new Elementwise((x) => Math.min(Math.max(x, 0), 6))),
-    LeakyReLU: layer(({ negative_slope: slope = 0.01 }) => new Elementwise((x) => (x > 0 ? x : slope * x)), "negative_slope"),
+    LeakyReLU: layer(
+      ({ negative_slope: slope = 0.01 }) => new Elementwise((x) => (x > 0 ? x : slope * x)),
+      "negative_slope",
+    ),
     Tanh: layer(() => new Elementwise(Math.tanh)),
     Dropout: layer(() => new Elementwise(identity), "p"),
     Flatten: layer(() => new Flatten()),
   };
   const HEADS = ["Softmax", "LogSoftmax"];
 
-  // ---- networks ------------------------------------------------------------------------------------------------------
+  // ---- networks ----------------------------------------------------------------------------------------------------
 
   /**
-   * A network from data: {nodes: [[name, key of its layer, names it reads], ...], layers: {key: {type, config, arrays}}}
-   * in an order in which it can be computed; the input is called "input". A softmax at the end is left out, because
-   * explanations start at the logits.
+   * A network from data: {nodes: [[name, key of its layer, names it reads], ...], layers: {key: {type, config,
+   * arrays}}}, in an order in which it can be computed; the input is called "input". A softmax at the end is left out,
+   * because explanations start at the logits.
    */
   function network({ nodes, layers }) {
     const last = nodes.at(-1);
@@ -587,7 +593,7 @@ const LRP = (() => {
       }));
   }
 
-  // ---- which layer gets which rule -------------------------------------------------------------------------------------
+  // ---- which layer gets which rule ---------------------------------------------------------------------------------
 
   /** The weighted layers that are reached from the input through activations and routing layers only. */
   function firstLayers(net) {
@@ -601,12 +607,15 @@ const LRP = (() => {
     return found;
   }
 
-  // The presets, with the names and defaults of zennit (Anders et al. 2021, arXiv 2106.13200): the rule of convolutions,
-  // and that of first layers (`box`: of first convolutions, with the bounds of the input).
+  // The presets, with the names and defaults of zennit (Anders et al. 2021, arXiv 2106.13200): the rule of
+  // convolutions, and that of first layers (`box`: of first convolutions, with the bounds of the input).
   const TINY = 1e-6;
   const PRESETS = {
     "epsilon-plus": { convolution: { type: "ZPlus", stabilizer: TINY } },
-    "epsilon-plus-flat": { convolution: { type: "ZPlus", stabilizer: TINY }, first: { type: "Flat", stabilizer: TINY } },
+    "epsilon-plus-flat": {
+      convolution: { type: "ZPlus", stabilizer: TINY },
+      first: { type: "Flat", stabilizer: TINY },
+    },
     "epsilon-gamma-box": {
       convolution: { type: "Gamma", gamma: 0.25, generalised: true, stabilizer: TINY },
       box: { type: "ZBox", stabilizer: TINY },
@@ -637,7 +646,7 @@ const LRP = (() => {
     return Object.fromEntries(linear.map((node) => [node.name, of(node)]));
   }
 
-  // ---- the walk ------------------------------------------------------------------------------------------------------
+  // ---- the walk ----------------------------------------------------------------------------------------------------
 
   /** The relevance at the output: an array, or "logit", "one", "probability" or a number at the index `target`. */
   function seedAt(logits, seed, target) {

@@ -15,38 +15,43 @@ PLAY.matrix = (root) => {
     ["Absolute", "magnitudes", {}],
   ];
   const LETTERS = { epsilon: "ε", gamma: "γ", alpha: "α", beta: "β", low: "l", high: "h" };
-  const START = { a: ["1", "2", "1"], w: [["2", "−1"], ["−1/2", "1"], ["1", "1"]], b: ["0", "−1"], R: ["1", "1"] };
+  const START = {
+    a: ["1", "2", "1"],
+    w: [
+      ["2", "−1"],
+      ["−1/2", "1"],
+      ["1", "1"],
+    ],
+    b: ["0", "−1"],
+    R: ["1", "1"],
+  };
 
   const working = PLAY.el("p", { class: "working", "aria-live": "polite" });
   const warning = PLAY.el("p", { class: "warning", role: "alert" });
-  const field = (text, label) => PLAY.el("input", { class: "fraction", value: text, "aria-label": label, inputmode: "text", input: () => draw() });
+  const field = (text, label) =>
+    PLAY.el("input", { class: "fraction", value: text, "aria-label": label, inputmode: "text", input: () => draw() });
   const a = START.a.map((text, i) => field(text, `input a ${i + 1}`));
   const w = START.w.map((row, i) => row.map((text, j) => field(text, `weight from input ${i + 1} to unit ${j + 1}`)));
   const b = START.b.map((text, j) => field(text, `bias of unit ${j + 1}`));
   const R = START.R.map((text, j) => field(text, `relevance of unit ${j + 1}`));
-  const rule = PLAY.menu("Rule", RULES.map(([type, name]) => [type, name]), () => chosen());
+  const rule = PLAY.menu("Rule", RULES, () => chosen());
   const parameters = PLAY.el("span", { class: "parameters" });
   const results = PLAY.el("div", { class: "scroll" });
   let fields = {};
 
-  const layer = PLAY.el(
-    "table",
-    { class: "layer" },
-    PLAY.el("caption", {}, "The layer. Numbers, decimals and fractions such as −1/2 are read exactly."),
-    PLAY.el("thead", {}, PLAY.el("tr", {}, ...["", "input a", "w to unit 1", "w to unit 2"].map((said) => PLAY.el("th", { scope: "col" }, said)))),
-    PLAY.el(
-      "tbody",
-      {},
-      ...a.map((input, i) => PLAY.el("tr", {}, PLAY.el("th", { scope: "row" }, `${i + 1}`), ...[input, ...w[i]].map((x) => PLAY.el("td", {}, x)))),
-      PLAY.el("tr", {}, PLAY.el("th", { scope: "row" }, "bias b"), PLAY.el("td"), ...b.map((x) => PLAY.el("td", {}, x))),
-      PLAY.el("tr", {}, PLAY.el("th", { scope: "row" }, "relevance R"), PLAY.el("td"), ...R.map((x) => PLAY.el("td", {}, x))),
-    ),
+  const layer = PLAY.table(
+    "layer",
+    "The layer. Numbers, decimals and fractions such as −1/2 are read exactly.",
+    ["", "input a", "w to unit 1", "w to unit 2"],
+    [...a.map((input, i) => [`${i + 1}`, input, ...w[i]]), ["bias b", "", ...b], ["relevance R", "", ...R]],
   );
 
   function chosen() {
     const [, , given] = RULES.find(([type]) => type === rule.select.value);
     fields = Object.fromEntries(Object.entries(given).map(([name, text]) => [name, field(text, LETTERS[name])]));
-    parameters.replaceChildren(...Object.entries(fields).map(([name, x]) => PLAY.el("label", {}, `${LETTERS[name]} = `, x)));
+    parameters.replaceChildren(
+      ...Object.entries(fields).map(([name, x]) => PLAY.el("label", {}, `${LETTERS[name]} = `, x)),
+    );
     draw();
   }
 
@@ -64,7 +69,9 @@ PLAY.matrix = (root) => {
     const refusal = numbers.includes(null) ? "Some fields hold no number; they are marked." : refused(given);
     warning.textContent = refusal;
     if (refusal) return;
-    const units = [0, 1].map((j) => messages({ type: rule.select.value, ...given }, all.a, all.w.map((row) => row[j]), all.b[j], all.R[j]));
+    const chosenRule = { type: rule.select.value, ...given };
+    const weights = (j) => all.w.map((row) => row[j]);
+    const units = [0, 1].map((j) => messages(chosenRule, all.a, weights(j), all.b[j], all.R[j]));
     show(units, all.R);
   }
 
@@ -84,29 +91,33 @@ PLAY.matrix = (root) => {
       const told = () => (working.textContent = `R${"₁₂₃"[i]}←${"₁₂"[j]} = ${said}`);
       const [red, green, blue] = PLAY.colour((0.6 * value.number) / largest);
       const style = `background:rgb(${red},${green},${blue})`;
-      return PLAY.el("td", { class: "message" }, PLAY.el("button", { type: "button", style, "data-cell": `${i + 1}${j + 1}`, mouseenter: told, focus: told, click: told }, `${value}`));
+      const listeners = { mouseenter: told, focus: told, click: told };
+      return PLAY.el("button", { type: "button", style, "data-cell": `${i + 1}${j + 1}`, ...listeners }, `${value}`);
     };
-    const kept = units.map((unit) => sum(unit.map(({ value }) => value)));
+    const passed = units.map((unit) => sum(unit.map(({ value }) => value)));
+    const kept = passed.map((x, j) => R_out[j].minus(x));
+    const told = "Point at a message, or move to it with the Tab key, to see its working.";
     results.replaceChildren(
-      PLAY.el(
-        "table",
-        { class: "messages" },
-        PLAY.el("caption", {}, "The messages R", PLAY.el("sub", {}, "i←j"), " and their sums Rᵢ. Point at a message, or move to it with the Tab key, to see its working."),
-        PLAY.el("thead", {}, PLAY.el("tr", {}, ...["to input", "from unit 1", "from unit 2", "Rᵢ"].map((said) => PLAY.el("th", { scope: "col" }, said)))),
-        PLAY.el("tbody", {}, ...a.map((_, i) => PLAY.el("tr", {}, PLAY.el("th", { scope: "row" }, `${i + 1}`), cell(i, 0), cell(i, 1), PLAY.el("td", { class: "number" }, `${of(i, 0).value.plus(of(i, 1).value)}`)))),
-        PLAY.el(
-          "tfoot",
-          {},
-          PLAY.el("tr", {}, PLAY.el("th", { scope: "row" }, "passed on"), ...kept.map((x) => PLAY.el("td", { class: "number" }, `${x}`)), PLAY.el("td", { class: "number" }, `${sum(kept)}`)),
-          PLAY.el("tr", {}, PLAY.el("th", { scope: "row" }, "not passed on"), ...kept.map((x, j) => PLAY.el("td", { class: "number" }, `${R_out[j].minus(x)}`)), PLAY.el("td", { class: "number" }, `${sum(R_out).minus(sum(kept))}`)),
-        ),
+      PLAY.table(
+        "messages",
+        ["The messages R", PLAY.el("sub", {}, "i←j"), ` and their sums Rᵢ. ${told}`],
+        ["to input", "from unit 1", "from unit 2", "Rᵢ"],
+        a.map((_, i) => [`${i + 1}`, cell(i, 0), cell(i, 1), `${of(i, 0).value.plus(of(i, 1).value)}`]),
+        [["passed on", ...passed, sum(passed)].map(String), ["not passed on", ...kept, sum(kept)].map(String)],
       ),
     );
-    working.textContent = `R${"ᵢ"}←${"ⱼ"} = ${FORMULAS[rule.select.value]}`;
+    working.textContent = `Rᵢ←ⱼ = ${FORMULAS[rule.select.value]}`;
   }
 
   PLAY.dark.addEventListener("change", () => draw());
-  const messagesOfRule = PLAY.el("div", {}, PLAY.el("div", { class: "buttons" }, rule.element, parameters), warning, results, working);
+  const messagesOfRule = PLAY.el(
+    "div",
+    {},
+    PLAY.el("div", { class: "buttons" }, rule.element, parameters),
+    warning,
+    results,
+    working,
+  );
   root.append(PLAY.el("div", { class: "pair" }, PLAY.el("div", { class: "scroll" }, layer), messagesOfRule));
   chosen();
 };

@@ -31,14 +31,25 @@ PLAY.neuron = (root) => {
     const epsilon = Math.max(0, sliders.epsilon.value);
     const denominator = z >= 0 ? z + epsilon : z - epsilon;
     const s = denominator === 0 ? "0, because the denominator is 0" : PLAY.number(sliders.R.value / denominator);
-    const c = ["w1", "w2"].map((w) => PLAY.number(denominator === 0 ? 0 : (sliders[w].value * sliders.R.value) / denominator));
+    const c = ["w1", "w2"].map((w) =>
+      PLAY.number(denominator === 0 ? 0 : (sliders[w].value * sliders.R.value) / denominator),
+    );
     const lines = [
-      ["z = a₁ w₁ + a₂ w₂ + b", `(${n("a1")})(${n("w1")}) + (${n("a2")})(${n("w2")}) + (${n("b")}) = ${PLAY.number(z)}`],
+      [
+        "z = a₁ w₁ + a₂ w₂ + b",
+        `(${n("a1")})(${n("w1")}) + (${n("a2")})(${n("w2")}) + (${n("b")}) = ${PLAY.number(z)}`,
+      ],
       ["s = R / (z + ε sign z)", `${n("R")} / ${PLAY.number(denominator)} = ${s}`],
       ["cᵢ = wᵢ s", `c₁ = ${c[0]}, c₂ = ${c[1]}`],
       ["Rᵢ = aᵢ cᵢ", `R₁ = ${PLAY.number(R_in[0])}, R₂ = ${PLAY.number(R_in[1])}`],
     ];
-    return PLAY.el("ol", { class: "steps" }, ...lines.map(([law, said]) => PLAY.el("li", {}, PLAY.el("span", { class: "law" }, law), PLAY.el("span", {}, said))));
+    return PLAY.el(
+      "ol",
+      { class: "steps" },
+      ...lines.map(([law, said]) =>
+        PLAY.el("li", {}, PLAY.el("span", { class: "law" }, law), PLAY.el("span", {}, said)),
+      ),
+    );
   }
 
   function curve() {
@@ -71,7 +82,12 @@ PLAY.neuron = (root) => {
     const residual = R - found.R_in[0] - found.R_in[1] - bias - stabilizer - dropped;
     outputs.replaceChildren(
       steps(found),
-      PLAY.el("div", { class: "pair" }, PLAY.bars("What the neuron computes", contributions), PLAY.bars("Where R goes", books)),
+      PLAY.el(
+        "div",
+        { class: "pair" },
+        PLAY.bars("What the neuron computes", contributions),
+        PLAY.bars("Where R goes", books),
+      ),
       PLAY.el("p", { class: "note" }, `The books close: R less all of these is ${PLAY.number(residual)}.`),
       curve(),
     );

@@ -25,6 +25,7 @@ PLAY.svg = (name, properties = {}, ...children) => {
 /** A number for people: three significant digits, without a sign at zero, and with a real minus. */
 PLAY.number = (x, digits = 3) => {
   if (x === 0) return "0";
+  if (!Number.isFinite(x)) return "undefined";
   const size = Math.abs(x);
   const text = size >= 1e5 || size < 1e-3 ? x.toExponential(1) : String(Number(x.toPrecision(digits)));
   return text.replace(/-/g, "−");
@@ -53,18 +54,21 @@ PLAY.slider = (label, { low, high, step, value }, changed) => {
   };
 };
 
-/** A labelled menu of [value, text] pairs. */
+/** A labelled menu: each option begins with its value and its text. */
 PLAY.menu = (label, options, changed) => {
   const select = PLAY.el("select", { change: changed });
-  select.append(...options.map(([value, text]) => PLAY.el("option", { value }, text)));
-  return { element: PLAY.el("label", { class: "menu" }, `${label} `, select), select };
+  const offer = (given) => select.replaceChildren(...given.map(([value, text]) => PLAY.el("option", { value }, text)));
+  offer(options);
+  return { element: PLAY.el("label", { class: "menu" }, `${label} `, select), select, offer };
 };
 
 PLAY.button = (text, pressed) => PLAY.el("button", { type: "button", click: pressed }, text);
 
-/** Whether a radio button or an option is chosen in a group: a row of radio buttons; `value` reads it. */
+/** A row of radio buttons, the first of which is chosen; `value` reads which one is. */
 PLAY.choice = (label, name, options, changed) => {
-  const inputs = options.map(([value], k) => PLAY.el("input", { type: "radio", name, value, checked: k === 0, change: changed }));
+  const inputs = options.map(([value], k) =>
+    PLAY.el("input", { type: "radio", name, value, checked: k === 0, change: changed }),
+  );
   const labels = options.map(([, text], k) => PLAY.el("label", {}, inputs[k], ` ${text}`));
   return {
     element: PLAY.el("fieldset", { class: "choice" }, PLAY.el("legend", {}, label), ...labels),
@@ -73,6 +77,26 @@ PLAY.choice = (label, name, options, changed) => {
     },
     set: (value) => inputs.forEach((input) => (input.checked = input.value === value)),
   };
+};
+
+/** A table: a caption, the heads of its columns, and rows of a row's head and its cells, text or elements. */
+PLAY.table = (kind, caption, columns, rows, sums = []) => {
+  const row = ([head, ...cells]) =>
+    PLAY.el(
+      "tr",
+      {},
+      PLAY.el("th", { scope: "row" }, head),
+      ...cells.map((cell) => PLAY.el("td", { class: "number" }, cell)),
+    );
+  const heads = columns.map((said) => PLAY.el("th", { scope: "col" }, said));
+  return PLAY.el(
+    "table",
+    { class: kind },
+    PLAY.el("caption", {}, ...[caption].flat()),
+    PLAY.el("thead", {}, PLAY.el("tr", {}, ...heads)),
+    PLAY.el("tbody", {}, ...rows.map(row)),
+    PLAY.el("tfoot", {}, ...sums.map(row)),
+  );
 };
 
 /**
@@ -121,14 +145,34 @@ PLAY.ledger = (caption, entries, start, arrived) => {
   ]);
 };
 
-// ---- heatmaps ----------------------------------------------------------------------------------------------------
+// ---- heatmaps ------------------------------------------------------------------------------------------------------
 
 PLAY.dark = window.matchMedia("(prefers-color-scheme: dark)");
 
 // From no relevance to all of it: red is evidence for, blue evidence against, told apart by the colour-blind.
 const SCALES = {
-  light: { zero: [250, 250, 250], for: [[244, 165, 130], [178, 24, 43]], against: [[146, 197, 222], [33, 102, 172]] },
-  dark: { zero: [22, 24, 28], for: [[188, 78, 58], [255, 166, 138]], against: [[50, 110, 176], [140, 202, 255]] },
+  light: {
+    zero: [250, 250, 250],
+    for: [
+      [244, 165, 130],
+      [178, 24, 43],
+    ],
+    against: [
+      [146, 197, 222],
+      [33, 102, 172],
+    ],
+  },
+  dark: {
+    zero: [22, 24, 28],
+    for: [
+      [188, 78, 58],
+      [255, 166, 138],
+    ],
+    against: [
+      [50, 110, 176],
+      [140, 202, 255],
+    ],
+  },
 };
 
 /** The colour of a value from -1 to 1. */
@@ -188,8 +232,8 @@ PLAY.heatmap = (title) => {
 // ---- charts --------------------------------------------------------------------------------------------------------
 
 /**
- * A chart of lines: series of {label, points: [[x, y], ...]}, drawn within the given bounds; `mark` is an x. Lines differ
- * in dash as well as in colour, and a legend names them.
+ * A chart of lines: series of {label, points: [[x, y], ...]}, drawn within the given bounds; `mark` is an x. Lines
+ * differ in dash as well as in colour, and a legend names them.
  */
 PLAY.chart = (label, series, { x: [x0, x1], y: [y0, y1], xName, yName, mark = null }) => {
   const W = window.matchMedia("(max-width: 34rem)").matches ? 380 : 680; // so that letters keep their size
@@ -202,7 +246,8 @@ PLAY.chart = (label, series, { x: [x0, x1], y: [y0, y1], xName, yName, mark = nu
     made.textContent = said;
     chart.append(made);
   };
-  const line = (from, to, kind) => chart.append(PLAY.svg("line", { x1: from[0], y1: from[1], x2: to[0], y2: to[1], class: kind }));
+  const line = (from, to, kind) =>
+    chart.append(PLAY.svg("line", { x1: from[0], y1: from[1], x2: to[0], y2: to[1], class: kind }));
   for (const y of [y0, (y0 + y1) / 2, y1]) {
     line([left, py(y)], [W - right, py(y)], "grid");
     text(left - 6, py(y) + 4, PLAY.number(y), "end");
@@ -222,12 +267,17 @@ PLAY.chart = (label, series, { x: [x0, x1], y: [y0, y1], xName, yName, mark = nu
     });
     chart.append(PLAY.svg("path", { d: path.join(" "), class: `line line-${k}` }));
   });
-  const sample = (k) => PLAY.svg("svg", { viewBox: "0 0 30 10", class: "sample", "aria-hidden": "true" }, PLAY.svg("path", { d: "M0,5 L30,5", class: `line line-${k}` }));
+  const sample = (k) =>
+    PLAY.svg(
+      "svg",
+      { viewBox: "0 0 30 10", class: "sample", "aria-hidden": "true" },
+      PLAY.svg("path", { d: "M0,5 L30,5", class: `line line-${k}` }),
+    );
   const legend = series.map(({ label: name }, k) => PLAY.el("span", {}, sample(k), ` ${name}`));
   return PLAY.el("div", { class: "chart" }, chart, PLAY.el("p", { class: "key" }, ...legend));
 };
 
-// ---- questions -------------------------------------------------------------------------------------------------------
+// ---- questions -----------------------------------------------------------------------------------------------------
 
 /** "Predict first": the answer shows once a radio button is chosen; the right one has data-right. */
 PLAY.questions = () => {

@@ -15,8 +15,7 @@
       due = false;
       draw();
     };
-    state.drawing.listen((how) => {
-      if (how === "stroke") return;
+    state.drawing.settled(() => {
       due = true;
       setTimeout(now);
     });
