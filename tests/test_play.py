@@ -142,8 +142,8 @@ def test_a_shared_layer_is_embedded_once() -> None:
 
 
 def test_what_a_name_holds_ends_no_script() -> None:
-    about = {"classes": ["</script><script>alert(1)</script>"]}
-    net = Network.sequential(Flatten(), Dense(np.ones((1, 4))))
+    about = {"classes": ["</script><script>alert(1)</script>", "<!--<script>"]}
+    net = Network.sequential(Flatten(), Dense(np.ones((2, 4))))
     page = Read(play.page([play.embedded(net, "</script>", about, (1, 2, 2))]))
     assert page.data["networks"][0]["name"] == "</script>"
     assert page.data["networks"][0]["classes"] == about["classes"]

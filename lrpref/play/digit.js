@@ -196,17 +196,17 @@ PLAY.digit = (root, state) => {
   }
 
   let waiting = false; // one computation for each frame, however many dots a stroke makes
+  let slow = false; // a large network is explained at the end of a stroke only
   drawing.listen((how) => {
-    if (how === "begin") {
-      before = explained();
-      return;
-    }
+    if (how === "begin") before = waiting ? explained() : found;
     if (how === "end") compare();
-    if (waiting) return;
+    if (how === "begin" || waiting || (how === "stroke" && slow)) return;
     waiting = true;
     requestAnimationFrame(() => {
+      const start = performance.now();
       waiting = false;
       draw();
+      slow = performance.now() - start > 250;
     });
   });
 
@@ -228,7 +228,11 @@ PLAY.digit = (root, state) => {
         "figure",
         {},
         pad.element,
-        PLAY.el("figcaption", {}, "Draw here. "),
+        PLAY.el(
+          "figcaption",
+          {},
+          "Draw here, or move with the arrow keys, dot with Space, and lower the pen with Enter.",
+        ),
         tool.element,
         PLAY.el("div", { class: "buttons" }, undo, clear),
       ),

@@ -28,7 +28,7 @@ def page(networks: Sequence[dict[str, Any]], base: str | None = None) -> str:
         follow, which the page needs for its section on BatchNorm.
     base : str or None
         The address of the project's root, relative to the page or absolute, to which the links to code and tutorials
-        lead; None writes their names without links.
+        lead; None writes the names of the files instead.
 
     Returns
     -------
@@ -42,8 +42,8 @@ def page(networks: Sequence[dict[str, Any]], base: str | None = None) -> str:
     html = re.sub(r'<link rel="stylesheet" href="([\w.]+)">', lambda m: f"<style>\n{_read(m[1])}</style>", html)
     html = re.sub(r'<script src="([\w.]+)"></script>', lambda m: f"<script>\n{_read(m[1])}</script>", html)
     html = re.sub(r'<a data-source="([^"]*)">(.*?)</a>', lambda m: _link(base, m[1], m[2]), html, flags=re.DOTALL)
-    # a name inside the data must not end the script
-    return html.replace("{{data}}", json.dumps(data, separators=(",", ":")).replace("</", "<\\/"))
+    text = json.dumps(data, separators=(",", ":")).replace("<", "\\u003c")  # so that no name in it ends the script
+    return html.replace("{{data}}", text)
 
 
 def standard(name: str) -> dict[str, Any]:
@@ -53,8 +53,8 @@ def standard(name: str) -> dict[str, Any]:
 
 
 def _link(base: str | None, target: str, text: str) -> str:
-    """A link into the project, or its text alone."""
-    return text if base is None else f'<a href="{escape(base)}{target}">{text}</a>'
+    """A link into the project; without a base, its text and the file's name."""
+    return f"{text} (<code>{target}</code>)" if base is None else f'<a href="{escape(base)}{target}">{text}</a>'
 
 
 def _read(name: str) -> str:
