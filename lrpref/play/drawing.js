@@ -106,7 +106,7 @@ PLAY.pad = (drawing, { rubbing, paper, moved }) => {
     if (document.activeElement !== canvas) return;
     const pen = canvas.getContext("2d");
     pen.fillStyle = down ? "rgba(217, 95, 2, 0.9)" : "rgba(217, 95, 2, 0.55)";
-    pen.fillRect(cursor.x, cursor.y, 1, 1);
+    pen.fillRect(Math.round(cursor.x), Math.round(cursor.y), 1, 1);
   }
 
   function place(event) {
