@@ -63,6 +63,12 @@ def html() -> str:
     return play.page([], base="../../")
 
 
+@pytest.fixture(scope="module")
+def plain() -> str:
+    """The page as the command writes it."""
+    return play.page([])
+
+
 def test_the_page_loads_nothing(html: str) -> None:
     """No address but those of links, and a policy that forbids everything from elsewhere."""
     page = Read(html)
@@ -109,10 +115,10 @@ def test_the_numbers_of_the_first_answer() -> None:
     assert_array_equal(np.round(layer.relevance(a, R, lrpref.rules.Epsilon(1.0)), 2), [[1.98, -1.98]])
 
 
-def test_without_a_base_there_are_no_links_into_the_project() -> None:
-    page = Read(play.page([]))
-    assert all(href.startswith(("https://", "#")) for href in page.values("href", "a"))
-    assert "data-source" not in play.page([])
+def test_without_a_base_there_are_no_links_into_the_project(plain: str) -> None:
+    assert all(href.startswith(("https://", "#")) for href in Read(plain).values("href", "a"))
+    assert "data-source" not in plain
+    assert "the rules (<code>lrpref/rules.py</code>)" in plain
 
 
 def decoded(array: dict[str, Any]) -> np.ndarray:
@@ -141,13 +147,13 @@ def test_a_shared_layer_is_embedded_once() -> None:
     assert found["classes"] == ["0", "1", "2", "3"]
 
 
-def test_what_a_name_holds_ends_no_script() -> None:
+def test_what_a_name_holds_ends_no_script(plain: str) -> None:
     about = {"classes": ["</script><script>alert(1)</script>", "<!--<script>"]}
     net = Network.sequential(Flatten(), Dense(np.ones((2, 4))))
     page = Read(play.page([play.embedded(net, "</script>", about, (1, 2, 2))]))
     assert page.data["networks"][0]["name"] == "</script>"
     assert page.data["networks"][0]["classes"] == about["classes"]
-    assert len(page.scripts) == len(Read(play.page([])).scripts)
+    assert len(page.scripts) == len(Read(plain).scripts)
 
 
 # ---- what is refused ---------------------------------------------------------------------------------------------
@@ -222,10 +228,12 @@ def opened(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
     return addresses
 
 
-def test_the_command_writes_and_opens_the_page(opened: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_writes_and_opens_the_page(
+    opened: list[str], plain: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert cli.main(["play"]) == 0
     assert opened == [Path("play.html").resolve().as_uri()]
-    assert Path("play.html").read_text(encoding="utf-8") == play.page([])
+    assert Path("play.html").read_text(encoding="utf-8") == plain
     assert capsys.readouterr().out == "wrote play.html: 1.4 MB, with all that it needs\n"
 
 
