@@ -40,7 +40,7 @@ from lrpref import (
     play,
     rules,
 )
-from lrpref.play.embedding import _encoded
+from lrpref.play.embedding import encoded
 
 HERE = Path(__file__).parent / "play"
 FOLDER = Path(lrpref.__file__).parent / "play"
@@ -120,7 +120,7 @@ def embedded(net: Network, x: np.ndarray) -> dict[str, Any]:
 
 def question(x: np.ndarray, rule: str, network: str = "net", **more: Any) -> dict[str, Any]:
     box = {"box": BOX} if rule == "epsilon-gamma-box" else {}
-    return {"ask": "trace", "network": network, "x": _encoded(x[0]), "rule": RULES[rule][0], **box, **more}
+    return {"ask": "trace", "network": network, "x": encoded(x[0]), "rule": RULES[rule][0], **box, **more}
 
 
 def assert_agrees(answer: Mapping[str, Any], net: Network, x: np.ndarray, rule: str, **more: Any) -> None:
@@ -249,8 +249,8 @@ def test_the_tables_of_both_languages_are_equal() -> None:
 
 
 def test_it_refuses_by_name() -> None:
-    weight, x = _encoded(np.ones((1, 2))), _encoded(np.ones(2))
-    image = _encoded(np.ones((1, 2, 2)))
+    weight, x = encoded(np.ones((1, 2))), encoded(np.ones(2))
+    image = encoded(np.ones((1, 2, 2)))
 
     def layer(kind: str, config: dict[str, Any] | None = None, **arrays: Any) -> dict[str, Any]:
         described = {"type": kind, "config": config or {}, "arrays": arrays}
@@ -336,7 +336,7 @@ def test_pixel_flipping_is_that_of_lrpref_and_the_page_prints_its_scores() -> No
     given = {
         "ask": "flipping",
         "network": "net",
-        "x": _encoded(x[0]),
+        "x": encoded(x[0]),
         "R": {"shape": [784], "data": R.ravel().tolist()},
     }
     asks = [(98, 0.0), (14, 0.0), (196, 0.5)]

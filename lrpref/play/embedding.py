@@ -88,9 +88,7 @@ def embedded(net: Network, name: str, about: Mapping[str, Any], shape: tuple[int
 def embedded_samples(shapes: Iterable[tuple[int, ...]]) -> dict[str, Any]:
     """Return the samples of these shapes by name: pixels from 0 to 1, (C, H, W), and what the sample shows."""
     found = [(name, shape) for shape in sorted(set(shapes)) for name in samples.names(shape)]
-    return {
-        name: {**_encoded(samples.load(name, shape)[0]), "label": str(samples.label(name))} for name, shape in found
-    }
+    return {name: {**encoded(samples.load(name, shape)[0]), "label": str(samples.label(name))} for name, shape in found}
 
 
 def check_offered(net: Network, name: str) -> None:
@@ -130,12 +128,12 @@ def _values(layer: Layer) -> dict[str, Any]:
 def _described(layer: Layer) -> dict[str, Any]:
     """The type, the parameters and the arrays of a layer."""
     values = {} if isinstance(layer, Head) else _values(layer)
-    arrays = {field: _encoded(to_numpy(value)) for field, value in values.items() if is_array(value)}
+    arrays = {field: encoded(to_numpy(value)) for field, value in values.items() if is_array(value)}
     config = {field: value for field, value in values.items() if field not in arrays}
     return {"type": type(layer).__name__, "config": config, "arrays": arrays}
 
 
-def _encoded(array: np.ndarray) -> dict[str, Any]:
-    """An array as its shape and its numbers, little-endian float32 in base64."""
+def encoded(array: np.ndarray) -> dict[str, Any]:
+    """Return an array as its shape and its numbers, little-endian float32 in base64, which `LRP.array` reads."""
     numbers = np.ascontiguousarray(array, dtype="<f4")
     return {"shape": list(array.shape), "float32": base64.b64encode(numbers.tobytes()).decode("ascii")}
