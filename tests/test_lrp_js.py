@@ -262,6 +262,7 @@ def test_it_refuses_by_name() -> None:
         "pool": layer("MaxPool2D", {"kernel_size": 2, "ceil_mode": False, "stride": None}),
         "taps": layer("Conv2D", weight=weight, bias_taps=weight),
         "dense": layer("Dense", weight=weight),
+        "relu": layer("ReLU"),
     }
     refusals = {
         "the layer Sigmoid (node there)": ("sigmoid", None, {}),
@@ -274,7 +275,12 @@ def test_it_refuses_by_name() -> None:
         "Dense on an input of shape (1,2,2)": ("dense", image, {"type": "Zero"}),
     }
     asks = [{"ask": "refusal", "network": n, "x": x, "rules": {"there": r}} for n, x, r in refusals.values()]
-    assert asked(*asks, **networks) == list(refusals)
+    presets = {
+        "the preset epsilon-plush": ("dense", "epsilon-plush"),
+        "epsilon-gamma-box on a network without a first layer for its box": ("relu", "epsilon-gamma-box"),
+    }
+    asks += [{"ask": "refusal", "network": n, "preset": preset} for n, preset in presets.values()]
+    assert asked(*asks, **networks) == [*refusals, *presets]
 
 
 # ---- exact fractions ---------------------------------------------------------------------------------------------

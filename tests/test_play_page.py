@@ -401,3 +401,20 @@ def test_a_colour_network_of_ones_own(started: Browser) -> None:
     started.show("batchnorm")
     assert "One logit" in started.text("#batchnorm .play")
     assert started.errors() == []
+
+
+def test_what_lrp_js_lacks_is_said(started: Browser) -> None:
+    """A network that begins with a BatchNorm has no first layer for a z-box."""
+    norm = lrpref.BatchNorm([1.0], [0.0], [0.0], [1.0])
+    net = Network.sequential(norm, Flatten(), Dense(np.arange(8.0).reshape(2, 4) - 3))
+    started.open(play.page([play.embedded(net, "mine", {}, (1, 2, 2))]))
+    started.show("digit")
+    started.drag(started.find("#pad"), (0.3, 0.3), (0.6, 0.3))
+    for section in ("digit", "flipping"):
+        started.choose("Rule" if section == "digit" else "Order by", section, "epsilon-gamma-box")
+        if section == "flipping":
+            started.press(started.button("Measure", section), Keys.ENTER)
+        assert "lrp.js lacks epsilon-gamma-box on a network without" in started.text(f"#{section} .warning")
+    started.choose("Rule", "digit", "zero")
+    assert started.text("#digit .warning") == ""
+    assert started.errors() == []

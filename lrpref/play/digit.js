@@ -51,6 +51,7 @@ PLAY.digit = (root, state) => {
   );
   const strokes = table.tBodies[0];
   const books = PLAY.el("div");
+  const warning = PLAY.el("p", { class: "warning", role: "alert" });
   let found = null; // the trace of what is shown
   let before = null; // the same when the present stroke began
   let count = 0; // the strokes that rubbed something out
@@ -155,7 +156,9 @@ PLAY.digit = (root, state) => {
   }
 
   function draw() {
-    found = explained();
+    const trace = PLAY.offered(warning, explained);
+    if (trace === null) return;
+    found = trace;
     showLogits(found.logits.data);
     const name = chosen().classes[found.target];
     const question =
@@ -180,7 +183,7 @@ PLAY.digit = (root, state) => {
 
   /** Compare the change that the map before the stroke predicted with the change that happened. */
   function compare() {
-    if (tool.value !== "rub") return;
+    if (tool.value !== "rub" || before === null) return;
     const { target: wanted, rival: against, value, relevance, pixels } = before;
     const [x, y] = [pixels, drawing.pixels].map((picture) => chosen().ofPixels(picture));
     const change = PLAY.perPixel({ shape: x.shape, data: x.data.map((x_i, i) => Math.abs(x_i - y.data[i])) });
@@ -198,7 +201,7 @@ PLAY.digit = (root, state) => {
   let waiting = false; // one computation for each frame, however many dots a stroke makes
   let slow = false; // a large network is explained at the end of a stroke only
   drawing.listen((how) => {
-    if (how === "begin") before = waiting ? explained() : found;
+    if (how === "begin") before = waiting ? PLAY.offered(warning, explained) : found;
     if (how === "end") compare();
     if (how === "begin" || waiting || (how === "stroke" && slow)) return;
     waiting = true;
@@ -221,6 +224,7 @@ PLAY.digit = (root, state) => {
 
   root.append(
     PLAY.el("div", { class: "buttons" }, network.element, sample.element, rule.element),
+    warning,
     PLAY.el(
       "div",
       { class: "easel" },

@@ -34,6 +34,7 @@ if (typeof module !== "undefined") module.exports = FLIPPING;
 if (typeof PLAY !== "undefined") {
   PLAY.flipping = (root, state) => {
     const chart = PLAY.el("div", { "aria-live": "polite" });
+    const warning = PLAY.el("p", { class: "warning", role: "alert" });
     const rule = PLAY.menu("Order by", PLAY.RULES, () => stale());
     const fills = [
       ["0", "0 (no ink, or black)"],
@@ -67,7 +68,9 @@ if (typeof PLAY !== "undefined") {
       const mine = (running += 1);
       const { network } = state;
       const { net } = network;
-      const found = PLAY.explain(network, net, state.drawing.pixels, PLAY.ruleNamed(rule.select.value), null);
+      const chosen = PLAY.ruleNamed(rule.select.value);
+      const found = PLAY.offered(warning, () => PLAY.explain(network, net, state.drawing.pixels, chosen, null));
+      if (found === null) return;
       const x = network.ofPixels(state.drawing.pixels);
       const R = PLAY.perPixel(found.relevance);
       const width = Number(step.select.value);
@@ -103,7 +106,11 @@ if (typeof PLAY !== "undefined") {
       chart.replaceChildren(PLAY.chart(label, series, { ...bounds, ...axes }), PLAY.el("p", { class: "result" }, said));
     }
 
-    root.append(PLAY.el("div", { class: "buttons" }, rule.element, fill.element, step.element, measure), chart);
+    root.append(
+      PLAY.el("div", { class: "buttons" }, rule.element, fill.element, step.element, measure),
+      warning,
+      chart,
+    );
     state.drawing.settled(stale);
   };
 }

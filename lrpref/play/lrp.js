@@ -629,10 +629,14 @@ const LRP = (() => {
 
   /**
    * Node name -> rule, for every linear layer. `rule` is the name of a preset, or a rule: Zero and Epsilon for all
-   * linear layers, any other for all weighted layers, with Epsilon for the others. `box` is {low, high} of the input.
+   * linear layers, any other for all weighted layers, with Epsilon for the others. `box` is {low, high} of the input,
+   * which some first layer must use.
    */
   function assign(net, rule, box = null) {
     const first = firstLayers(net);
+    if (!rule.type && !Object.hasOwn(PRESETS, rule)) throw new NotOffered(`the preset ${rule}`);
+    if (PRESETS[rule]?.box && !first.size)
+      throw new NotOffered(`${rule} on a network without a first layer for its box`);
     const everywhere = rule.type === "Zero" || rule.type === "Epsilon";
     const of = ({ name, layer }) => {
       if (rule.type) return layer.weighted || everywhere ? rule : { type: "Epsilon", epsilon: TINY };

@@ -145,6 +145,18 @@ PLAY.ledger = (caption, entries, start, arrived) => {
   ]);
 };
 
+/** What compute() gives; null, with a warning in the element, where lrp.js lacks what the network needs for a rule. */
+PLAY.offered = (warning, compute) => {
+  warning.textContent = "";
+  try {
+    return compute();
+  } catch (error) {
+    if (!(error instanceof LRP.NotOffered)) throw error;
+    warning.textContent = `This rule cannot be used: lrp.js lacks ${error.message}.`;
+    return null;
+  }
+};
+
 // ---- heatmaps ------------------------------------------------------------------------------------------------------
 
 PLAY.dark = window.matchMedia("(prefers-color-scheme: dark)");

@@ -32,10 +32,11 @@ const ANSWERS = {
     return { relevance: plain(found.relevance), logits: plain(found.logits), ledger: found.ledger, rules };
   },
 
-  /** Why a network or a rule is refused; null if it is not. */
-  refusal: ({ network, x, rules }) => {
+  /** Why a network, a rule or a preset is refused; null if it is not. */
+  refusal: ({ network, x, rules, preset }) => {
     try {
       const net = built(network);
+      if (preset) LRP.assign(net, preset);
       if (x) LRP.trace(net, LRP.array(x), rules);
       return null;
     } catch (error) {
