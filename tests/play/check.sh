@@ -5,6 +5,8 @@
 #     tests/play/check.sh WORK
 set -euo pipefail
 work=$1
+cd "$(dirname "$0")/../.."
+export PYTHONPATH="$PWD/cases"
 export PIP_DISABLE_PIP_VERSION_CHECK=1
 python3 -m venv --without-pip "$work/browser-env"
 python="$work/browser-env/bin/python"
