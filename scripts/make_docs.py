@@ -55,8 +55,8 @@ computed. A single `Zero` or `Epsilon` is applied to all linear layers. Any othe
 layers, and Epsilon(1e-6) to all other linear layers. [Transformers](transformers.md) have two composites, which also
 say what is held constant in products and norms.
 
-The presets with the names of zennit take `joins=`, which chooses how Add and Subtract divide relevance between their branches:
-[skip connections](skips.md).
+The presets with the names of zennit take `joins=`, which chooses how Add and Subtract divide relevance between their
+branches: [skip connections](skips.md).
 """
 
 

@@ -3719,6 +3719,14 @@ ATTENTION = [
 ]
 
 
+JS = "play/lrp.js"
+CORE = "tests/test_lrp_js.py::test_the_cases_judge_its_answers[core]"
+MORE = "tests/test_lrp_js.py::test_the_cases_judge_its_answers[rules]"
+LAYERS_PROFILE = "tests/test_lrp_js.py::test_the_cases_judge_its_answers[layers]"
+SHIPPED = "tests/test_lrp_js.py::test_its_maps_of_a_shipped_network_are_lrprefs"
+EVERY_LAYER = "tests/test_lrp_js.py::test_every_layer_is_that_of_lrpref"
+FRACTIONS = "tests/test_lrp_js.py::test_the_fractions_of_the_matrix_are_those_of_exact_arithmetic"
+
 PLAY = [
     Mutant(
         "lrp.js: stabilizer without a sign",
