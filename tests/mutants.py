@@ -375,7 +375,7 @@ LAYERS = [
     Mutant(
         "softmax without the shift",
         "layers/head.py",
-        'irrational("exp", x - xp.max(x, axis=1, keepdims=True), "Softmax")',
+        'irrational("exp", x - xp.max(x, axis=self.axis, keepdims=True), "Softmax")',
         'irrational("exp", x, "Softmax")',
         "tests/test_walk.py::test_logits_far_from_zero_stay_finite",
         "lrp_toolbox: logits of 1000 give NaN",
@@ -1421,8 +1421,8 @@ REPRODUCTION = [
     Mutant(
         "a verdict from a single network",
         "reproduce/statistics.py",
-        "least: int = 3",
-        "least: int = 1",
+        "least: int = 3) -> str:",
+        "least: int = 1) -> str:",
         "tests/test_reproduce.py::test_verdicts",
         "images of one network taken for repeats of it",
     ),
@@ -2013,8 +2013,8 @@ NOT_FINITE = [
     Mutant(
         "a prepared network trusts every sum",
         "fast/program.py",
-        "return bool((sums < xp.finfo(largest.dtype).max / HEADROOM).all())",
-        "return True",
+        "return [xp.all(sums < xp.finfo(largest.dtype).max / HEADROOM)]",
+        "return []",
         "tests/test_not_finite.py::test_an_overflow_that_a_relu_hides_is_named",
         "lrpref 0.2.0",
     ),
@@ -3008,8 +3008,8 @@ SIGNATURES = [
     Mutant(
         "a composite changed by its user keeps the name of the preset",
         "signatures.py",
-        "return len(pairs) == len(composite.pairs) and",
-        "return",
+        "len(made.pairs) != len(composite.pairs) or any",
+        "any",
         "tests/test_signatures.py::test_a_preset_with_one_pair_more_or_less_has_no_name",
         "an earlier version of this library",
     ),
@@ -3308,8 +3308,8 @@ CONCEPTS = [
     Mutant(
         "the command line contrasts with nothing",
         "cli/explain.py",
-        "return contrast(net, x, chosen.target, chosen.contrast, rule=rule)",
-        "return contrast(net, x, chosen.target, rule=rule)",
+        "contrast(net, x, target, other, rule=rule)",
+        "contrast(net, x, target, rule=rule)",
         "tests/test_cli.py::test_contrast",
         "a slip of the pen",
     ),
