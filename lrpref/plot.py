@@ -5,7 +5,7 @@ largest magnitudes, and larger values are clipped. Readers with colour-vision
 deficiency can distinguish the red and blue of matplotlib's "RdBu". Each function returns a matplotlib `Figure`, which
 `save` writes.
 
-Needs matplotlib: pip install "lrpref[plot]".
+Needs matplotlib (in the extra "plot").
 """
 
 from __future__ import annotations
