@@ -3316,6 +3316,17 @@ CONCEPTS = [
 ]
 
 
+FRONT = [
+    Mutant(
+        "a missing library is named as it is imported, not as it is installed",
+        "_support/extras.py",
+        '{"PIL": "pillow", "sklearn": "scikit-learn"}.get(root, root)',
+        "root",
+        "tests/test_inputs.py::test_without_pillow_it_says_what_to_install",
+        "a slip of the pen",
+    ),
+]
+
 MUTANTS = [
     *NOT_FINITE,
     *CORNERS,
@@ -3355,6 +3366,7 @@ MUTANTS = [
     *JOINS,
     *SPLITS,
     *CONCEPTS,
+    *FRONT,
 ]
 
 
