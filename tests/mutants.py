@@ -3907,6 +3907,18 @@ PLAY = [
 ]
 
 
+FRONT = [
+    Mutant(
+        "a missing library is named as it is imported, not as it is installed",
+        "_support/extras.py",
+        '{"PIL": "pillow", "sklearn": "scikit-learn"}.get(root, root)',
+        "root",
+        "tests/test_inputs.py::test_without_pillow_it_says_what_to_install",
+        "a slip of the pen",
+    ),
+]
+
+
 MUTANTS = [
     *NOT_FINITE,
     *CORNERS,
@@ -3952,6 +3964,7 @@ MUTANTS = [
     *GPU,
     *ATTENTION,
     *PLAY,
+    *FRONT,
 ]
 
 

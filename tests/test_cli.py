@@ -664,7 +664,7 @@ SLOW = [pytest.param(example, marks=pytest.mark.slow) for example in EXAMPLES if
 def test_the_examples_of_the_help_run(example: str, run: Run) -> None:
     np.save("mine.npy", lrpref.explain(lrpref.load("mnist-cnn"), lrpref.samples.load("digit-4")))
     if " convert " in example:
-        pytest.importorskip("onnx", reason="onnx is not installed: pip install 'lrpref[onnx]'")
+        pytest.importorskip("onnx", reason="onnx is not installed: pip install -e '.[onnx]'")
         shutil.copy(Path(__file__).parent / "exported" / "torch-script.onnx", "network.onnx")
     program, *arguments = shlex.split(example)
     assert program == "lrpref"
@@ -894,7 +894,7 @@ def test_a_missing_package_is_named_before_the_work(
     monkeypatch.setitem(sys.modules, module, None)  # simulate a missing package
     code, out, err = run("explain", "mnist-cnn", *arguments)
     assert (code, out) == (2, "")
-    assert 'pip install "lrpref[plot]"' in err
+    assert "pip install matplotlib (in lrpref's extra" in err
 
 
 # ---- pipes, interruptions, terminals ---------------------------------------------------------------------------
