@@ -1,6 +1,6 @@
 """The page to play with in headless Chromium: pointer, keyboard, colours, and no error in the console.
 
-Needs Selenium (`pip install "lrpref[browser]"`), and Chromium with its driver (Debian: chromium, chromium-driver).
+Needs Selenium (the extra `browser`), and Chromium with its driver (Debian: chromium, chromium-driver).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import pytest
 import lrpref
 from lrpref import Conv2D, Dense, Flatten, MaxPool2D, Network, ReLU, play, rules
 
-webdriver = pytest.importorskip("selenium.webdriver", reason='Selenium is not installed: pip install "lrpref[browser]"')
+webdriver = pytest.importorskip("selenium.webdriver", reason="Selenium is not installed")
 from selenium.webdriver.common.action_chains import ActionChains  # noqa: E402
 from selenium.webdriver.common.by import By  # noqa: E402
 from selenium.webdriver.common.keys import Keys  # noqa: E402
