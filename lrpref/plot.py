@@ -10,7 +10,7 @@ window. Where one is wanted, in a script or a notebook, hand over a figure of py
     plot.grid(x, maps, figure=pyplot.figure())
     pyplot.show()
 
-docs/plot.md shows every kind of figure. Needs matplotlib: pip install "lrpref[plot]".
+docs/plot.md shows every kind of figure. Needs matplotlib (in the extra "plot").
 """
 
 from __future__ import annotations

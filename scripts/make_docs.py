@@ -6,7 +6,8 @@ python scripts/make_docs.py --check    # exit with 1 if a page differs from its 
 Equations stay in plain text in the code ("R_i = sum_j (a_i w_ij / z_j) R_j") and are set in LaTeX on the page. In
 cases/SPEC.md and in pages of docs/ the script fills in only the text between `<!-- from NAME -->` and `<!-- end -->`;
 NAME is an object of lrpref, for its docstring, or a clause of cases/SPEC.md. In docs/conventions.md it also fills in
-the middle cell of each row that begins with a link to a clause.
+the middle cell of each row that begins with a link to a clause. README.md and docs/paper/paper.md quote figures of
+scripts/figures.py between `<!-- figure NAME -->` and `<!-- end -->`.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from itertools import pairwise, takewhile
 from pathlib import Path
 from typing import NamedTuple
 
+import figures
 import spec
 
 from lrpref import layers
@@ -55,8 +57,8 @@ computed. A single `Zero` or `Epsilon` is applied to all linear layers. Any othe
 layers, and Epsilon(1e-6) to all other linear layers. [Transformers](transformers.md) have two composites, which also
 say what is held constant in products and norms.
 
-The presets with the names of zennit take `joins=`, which chooses how Add and Subtract divide relevance between their branches:
-[skip connections](skips.md).
+The presets with the names of zennit take `joins=`, which chooses how Add and Subtract divide relevance between their
+branches: [skip connections](skips.md).
 """
 
 
@@ -481,6 +483,7 @@ def _set(run: str) -> str:
 BLOCK = re.compile(
     r"(<!-- from (?P<name>\S+)(: (?P<part>formulas|formula \d))? -->\n).*?(?P<end><!-- end -->)", re.DOTALL
 )
+FIGURE = re.compile(r"(<!-- figure (?P<name>[^>]+) -->).*?(?P<end><!-- end -->)", re.DOTALL)
 ROW = re.compile(
     r"^(\| \[(?P<number>\d+\.\d+)(?P<letter>[a-z]?)\]\([^)]*\) \| ).*?( \| \[`test_\w+`\]\(.*\) \|)$", re.M
 )
@@ -523,6 +526,12 @@ def source(name: str, part: str | None = None) -> str:
     return "\n\n".join([*blocks, *([f"Source: {references}"] if references else [])])
 
 
+def with_figures(page: str) -> str:
+    """A page with each figure between its marks, on the line of the marks or, as a table, on lines of its own."""
+    known = {**figures.figures(), "rules by layers": f"\n{figures.rules_by_layers()}\n"}
+    return FIGURE.sub(lambda m: f"{m[1]}{known[m['name']]}{m['end']}", page)
+
+
 def with_answers(page: str) -> str:
     """A page of conventions whose rows about a clause say which answer to its question lrpref gives."""
     clauses = spec.read()
@@ -544,6 +553,8 @@ def pages() -> dict[Path, str]:
     made[spec.SPEC] = filled(spec.SPEC.read_text(encoding="utf-8"))
     for name in ("ledger.md", "normalisation.md"):
         made[DOCS / name] = filled((DOCS / name).read_text(encoding="utf-8"))
+    for path in (DOCS.parent / "README.md", DOCS / "paper" / "paper.md"):
+        made[path] = with_figures(path.read_text(encoding="utf-8"))
     made[DOCS / "conventions.md"] = with_answers((DOCS / "conventions.md").read_text(encoding="utf-8"))
     return made
 

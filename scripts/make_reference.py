@@ -21,7 +21,7 @@ FOLDER = ROOT / "docs" / "reference"
 
 CHAPTERS: dict[str, tuple[str, ...]] = {
     "Explain": ("walk", "scale", "conditional", "contrastive", "fast", "plot"),
-    "Networks": ("network", "layers", "fusion", "freezing", "weights", "importers", "zoo.models"),
+    "Networks": ("network", "layers", "graphs", "fusion", "freezing", "weights", "importers", "zoo.models"),
     "Rules": ("rules", "composites", "relative", "seeds"),
     "The method, step by step": ("engine", "ledger", "oracle", "signatures"),
     "Numbers and places": ("backend", "arithmetic", "rational", "errors"),
@@ -48,12 +48,10 @@ def index() -> str:
     """The first page: the modules by chapter, each with its first sentence."""
     parts = [
         "# Reference",
-        "Every public name, from its docstring. Names that `import lrpref` gives are marked as such.",
+        "Every public name, from its docstring. What `import lrpref` gives is called `lrpref.name`.",
     ]
     for title, modules in CHAPTERS.items():
-        rows = "\n".join(
-            f"- [`lrpref.{name}`]({name}.md): {_summary(import_module(f'lrpref.{name}'))}" for name in modules
-        )
+        rows = "\n".join(f"- [`lrpref.{name}`]({name}.md): {_summary(name)}" for name in modules)
         toctree = "\n".join(["```{toctree}", ":hidden:", f":caption: {title}", "", *modules, "```"])
         parts += [f"## {title}", rows, toctree]
     return "\n\n".join(parts) + "\n"

@@ -13,9 +13,12 @@ from docutils import nodes
 from sphinx import addnodes
 from sphinx.application import Sphinx
 
+from lrpref import play
+
 ROOT = Path(__file__).parent.parent
 NOTEBOOKS = ROOT / "docs" / "reference" / "notebooks"
 RENDERED = "tutorials/rendered/"
+PLAY = "docs/play/index.html"
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
@@ -26,6 +29,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("doctree-read", know_anchors)
     app.connect("doctree-resolved", lambda app, tree, page: show_code(app, tree, page, linked))
     app.connect("html-collect-pages", lambda app: code_pages(app, linked))
+    app.connect("build-finished", lambda app, error: write_play(Path(app.outdir)))
     return {"parallel_read_safe": True, "parallel_write_safe": False}
 
 
@@ -60,13 +64,17 @@ def know_anchors(app: Sphinx, tree: nodes.document) -> None:
 
 
 def show_code(app: Sphinx, tree: nodes.document, page: str, linked: set[str]) -> None:
-    """Turn links to Python files from downloads into links to the pages of `code_pages`."""
+    """Turn links to Python files, and to the page to play with, from downloads into links to pages of the site."""
     for node in list(tree.findall(addnodes.download_reference)):
         path = os.path.normpath(Path(page).parent / node["reftarget"])
         if path.endswith(".py"):
             linked.add(path)
-            link = nodes.reference("", "", *node.children, refuri=app.builder.get_relative_uri(page, f"code/{path}"))
-            node.replace_self(link)
+            there = app.builder.get_relative_uri(page, f"code/{path}")
+        elif path == PLAY:
+            there = os.path.relpath(PLAY, Path(page).parent)
+        else:
+            continue
+        node.replace_self(nodes.reference("", "", *node.children, refuri=there))
 
 
 def code_pages(app: Sphinx, linked: set[str]) -> Iterator[tuple[str, dict[str, Any], str]]:
@@ -75,3 +83,10 @@ def code_pages(app: Sphinx, linked: set[str]) -> Iterator[tuple[str, dict[str, A
         text = (ROOT / path).read_text(encoding="utf-8")
         code = app.builder.highlighter.highlight_block(text, "python", linenos="inline")  # type: ignore[attr-defined]
         yield f"code/{path}", {"title": path, "body": f"<h1><code>{path}</code></h1>\n{code}"}, "page.html"
+
+
+def write_play(site: Path) -> None:
+    """Write the page to play with; its links into a checkout become the names of the files."""
+    path = site / PLAY
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(play.page([]), encoding="utf-8")

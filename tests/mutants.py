@@ -375,7 +375,7 @@ LAYERS = [
     Mutant(
         "softmax without the shift",
         "layers/head.py",
-        'irrational("exp", x - xp.max(x, axis=1, keepdims=True), "Softmax")',
+        'irrational("exp", x - xp.max(x, axis=self.axis, keepdims=True), "Softmax")',
         'irrational("exp", x, "Softmax")',
         "tests/test_walk.py::test_logits_far_from_zero_stay_finite",
         "lrp_toolbox: logits of 1000 give NaN",
@@ -1421,8 +1421,8 @@ REPRODUCTION = [
     Mutant(
         "a verdict from a single network",
         "reproduce/statistics.py",
-        "least: int = 3",
-        "least: int = 1",
+        "least: int = 3) -> str:",
+        "least: int = 1) -> str:",
         "tests/test_reproduce.py::test_verdicts",
         "images of one network taken for repeats of it",
     ),
@@ -2013,8 +2013,8 @@ NOT_FINITE = [
     Mutant(
         "a prepared network trusts every sum",
         "fast/program.py",
-        "return bool((sums < xp.finfo(largest.dtype).max / HEADROOM).all())",
-        "return True",
+        "return [xp.all(sums < xp.finfo(largest.dtype).max / HEADROOM)]",
+        "return []",
         "tests/test_not_finite.py::test_an_overflow_that_a_relu_hides_is_named",
         "lrpref 0.2.0",
     ),
@@ -3008,8 +3008,8 @@ SIGNATURES = [
     Mutant(
         "a composite changed by its user keeps the name of the preset",
         "signatures.py",
-        "return len(pairs) == len(composite.pairs) and",
-        "return",
+        "len(made.pairs) != len(composite.pairs) or any",
+        "any",
         "tests/test_signatures.py::test_a_preset_with_one_pair_more_or_less_has_no_name",
         "an earlier version of this library",
     ),
@@ -3308,8 +3308,8 @@ CONCEPTS = [
     Mutant(
         "the command line contrasts with nothing",
         "cli/explain.py",
-        "return contrast(net, x, chosen.target, chosen.contrast, rule=rule)",
-        "return contrast(net, x, chosen.target, rule=rule)",
+        "contrast(net, x, target, other, rule=rule)",
+        "contrast(net, x, target, rule=rule)",
         "tests/test_cli.py::test_contrast",
         "a slip of the pen",
     ),
@@ -3719,6 +3719,206 @@ ATTENTION = [
 ]
 
 
+JS = "play/lrp.js"
+CORE = "tests/test_lrp_js.py::test_the_cases_judge_its_answers[core]"
+MORE = "tests/test_lrp_js.py::test_the_cases_judge_its_answers[rules]"
+LAYERS_PROFILE = "tests/test_lrp_js.py::test_the_cases_judge_its_answers[layers]"
+SHIPPED = "tests/test_lrp_js.py::test_its_maps_of_a_shipped_network_are_lrprefs"
+EVERY_LAYER = "tests/test_lrp_js.py::test_every_layer_is_that_of_lrpref"
+FRACTIONS = "tests/test_lrp_js.py::test_the_fractions_of_the_matrix_are_those_of_exact_arithmetic"
+
+PLAY = [
+    Mutant(
+        "lrp.js: stabilizer without a sign",
+        JS,
+        "(z >= 0 ? z + epsilon : z - epsilon)",
+        "z + epsilon",
+        CORE,
+        "LXT and the lrp-tutorial: a pole at z = -epsilon",
+    ),
+    Mutant(
+        "lrp.js: sign(0) = -1",
+        JS,
+        "(z >= 0 ? z + epsilon : z - epsilon)",
+        "(z > 0 ? z + epsilon : z - epsilon)",
+        CORE,
+        "TorchLRP",
+    ),
+    Mutant(
+        "lrp.js: a zero denominator sends NaN",
+        JS,
+        "(denominator[j] === 0 ? 0 : R_j / denominator[j])",
+        "R_j / denominator[j]",
+        CORE,
+        "zennit without a stabilizer",
+    ),
+    Mutant(
+        "lrp.js: z-plus without products of two negatives",
+        JS,
+        "ZPlus: () => [ratio([term(positive, positive, positive), term(negative, negative)])],",
+        "ZPlus: () => [ratio([term(positive, positive, positive)])],",
+        CORE,
+        "captum: weights instead of products",
+    ),
+    Mutant(
+        "lrp.js: both parts of alpha-beta contain the whole bias",
+        JS,
+        'ratio([term(positive, negative, bias === "keep" ? negative : null)',
+        'ratio([term(positive, negative, bias === "keep" ? identity : null)',
+        CORE,
+        "iNNvestigate",
+    ),
+    Mutant(
+        "lrp.js: gamma leaves the bias as it is",
+        JS,
+        "if (!generalised) return [ratio([term(identity, up, up)])];",
+        "if (!generalised) return [ratio([term(identity, up, identity)])];",
+        CORE,
+        "captum",
+    ),
+    Mutant(
+        "lrp.js: the lower bound of z-box is the upper one",
+        JS,
+        "term(above(high, 1), negative)",
+        "term(above(low, 1), negative)",
+        CORE,
+        "a slip of the pen",
+    ),
+    Mutant(
+        "lrp.js: z = 0 belongs to the negative branch of generalised gamma",
+        JS,
+        "[R.map((R_j, j) => (z[j] >= 0 ? R_j : 0)), R.map((R_j, j) => (z[j] >= 0 ? 0 : R_j))]",
+        "[R.map((R_j, j) => (z[j] > 0 ? R_j : 0)), R.map((R_j, j) => (z[j] > 0 ? 0 : R_j))]",
+        MORE,
+        "zennit: neither branch",
+    ),
+    Mutant(
+        "lrp.js: groups of a convolution all read the first one",
+        JS,
+        "(group * channels + c) * cellsIn",
+        "c * cellsIn",
+        CORE,
+        "a slip of the pen",
+    ),
+    Mutant(
+        "lrp.js: the adjoint of a convolution forgets the stride",
+        JS,
+        "c[i0 + i + n * step] += weight * s[j0 + p + n];",
+        "c[i0 + i + n] += weight * s[j0 + p + n];",
+        EVERY_LAYER,
+        "a slip of the pen",
+    ),
+    Mutant(
+        "lrp.js: where branches meet, the last one wins",
+        JS,
+        "had.data.map((R_i, k) => R_i + passed[n].data[k])",
+        "had.data.map((R_i, k) => passed[n].data[k])",
+        CORE,
+        "a slip of the pen",
+    ),
+    Mutant(
+        "lrp.js: the last of several equal maxima takes all",
+        JS,
+        "if (a.data[i] !== z[j] || left[j] === 0) return;",
+        "if (a.data[i] !== z[j]) return;",
+        LAYERS_PROFILE,
+        "a slip of the pen",
+    ),
+    Mutant(
+        "lrp.js: the mean over a padded window counts the padding",
+        JS,
+        "(this.count_include_pad ? size(this.kernel) : inside)",
+        "size(this.kernel)",
+        EVERY_LAYER,
+        "a slip of the pen",
+    ),
+    Mutant(
+        "lrp.js: BatchNorm without its eps",
+        JS,
+        "Math.sqrt(v + eps)",
+        "Math.sqrt(v)",
+        CORE,
+        "RelevancePropagation.jl",
+    ),
+    Mutant(
+        "lrp.js: presets without a rule for the first layer",
+        JS,
+        "if (preset.first && first.has(name)) return preset.first;",
+        "",
+        SHIPPED,
+        "a slip of the pen",
+    ),
+    Mutant(
+        "lrp.js: a layer of another type is passed over",
+        JS,
+        "if (!Object.hasOwn(LAYERS, type)) throw new NotOffered(`the layer ${type} (node ${name})`);",
+        "if (!Object.hasOwn(LAYERS, type)) return new Elementwise(identity);",
+        "tests/test_lrp_js.py::test_it_refuses_by_name",
+        "silently wrong",
+    ),
+    Mutant(
+        "exact.js: the bias outside the denominator of gamma",
+        "play/exact.js",
+        "return [portion(above, total(above).plus(favoured(b)))];",
+        "return [portion(above, total(above))];",
+        f"{FRACTIONS}[Gamma]",
+        "a slip of the pen",
+    ),
+    Mutant(
+        "exact.js: fractions that are not in lowest terms",
+        "play/exact.js",
+        "const divisor = (gcd(above, below) || 1n) * (below < 0n ? -1n : 1n);",
+        "const divisor = below < 0n ? -1n : 1n;",
+        "tests/test_lrp_js.py::test_fractions_are_in_lowest_terms",
+        "a slip of the pen",
+    ),
+    Mutant(
+        "flipping.js: least relevant first in the reverse order of positions",
+        "play/flipping.js",
+        "sign * (R[q] - R[p]) || p - q",
+        "sign * (R[q] - R[p] || p - q)",
+        "tests/test_lrp_js.py::test_pixel_flipping_is_that_of_lrpref_and_the_page_prints_its_scores",
+        "a slip of the pen",
+    ),
+    Mutant(
+        "a softmax inside a network gets on the page",
+        "play/embedding.py",
+        "if kind in HEADS and node == net.output:",
+        "if kind in HEADS:",
+        "tests/test_play.py::test_a_softmax_is_taken_at_the_end_only",
+        "silently wrong",
+    ),
+    Mutant(
+        "a parameter that lrp.js lacks gets on the page",
+        "play/embedding.py",
+        "if field not in FIELDS[kind] and _used(value)]",
+        "if field not in FIELDS[kind] and value is None]",
+        "tests/test_play.py::test_a_network_folded_behind_padding_is_refused",
+        "silently wrong",
+    ),
+    Mutant(
+        "the data of the page may end its script",
+        "play/document.py",
+        """.replace("<", "\\\\u003c")""",
+        "",
+        "tests/test_play.py::test_what_a_name_holds_ends_no_script",
+        "a slip of the pen",
+    ),
+]
+
+
+FRONT = [
+    Mutant(
+        "a missing library is named as it is imported, not as it is installed",
+        "_support/extras.py",
+        '{"PIL": "pillow", "sklearn": "scikit-learn"}.get(root, root)',
+        "root",
+        "tests/test_inputs.py::test_without_pillow_it_says_what_to_install",
+        "a slip of the pen",
+    ),
+]
+
+
 MUTANTS = [
     *NOT_FINITE,
     *CORNERS,
@@ -3763,6 +3963,8 @@ MUTANTS = [
     *COMMANDS,
     *GPU,
     *ATTENTION,
+    *PLAY,
+    *FRONT,
 ]
 
 

@@ -293,3 +293,11 @@ def test_the_readme_begins_with_two_lines() -> None:
     first_block = (ROOT / "README.md").read_text().split("```")[1].strip().splitlines()[1:]
     assert len(first_block) == 2
     assert all(line.startswith("python3 -m venv") for line in first_block)
+
+
+def test_the_reference_of_the_site_has_every_package() -> None:
+    """The command line and the page to play with have pages of their own."""
+    chapters = importlib.import_module("make_reference").CHAPTERS
+    listed = {name.partition(".")[0] for names in chapters.values() for name in names}
+    there = {path.stem for path in (ROOT / "lrpref").glob("[!_]*") if path.suffix == ".py" or path.is_dir()}
+    assert listed == there - {"README", "py", "cli", "play"}

@@ -50,7 +50,8 @@ RINGS = {
     "verification": {"conformance", "rational", "scale", "testing"},
     "differences": {"evaluation", "importers", "rational", "scale", "weights"},
     "reproduce": {"evaluation", "fast", "scale", "weights", "zoo"},
-    "cli": {"conformance", "differences", "importers", "reproduce", "scale", "verification", "weights", "zoo"},
+    "play": {"weights", "zoo"},
+    "cli": {"conformance", "differences", "importers", "play", "reproduce", "scale", "verification", "weights", "zoo"},
     "__init__": {"differences", "evaluation", "fast", "importers", "rational", "scale", "weights", "zoo"},
     "__main__": {"cli"},
 }

@@ -127,10 +127,10 @@ assert_allclose(nine.sum() + bias, logits[9], atol=2e-5)  # the rest is what eps
 # the walk back gives the difference of the two maps.
 
 # %%
-four = lrpref.explain(net, x, target=4, rule="epsilon-plus-flat")
+four = lrpref.trace(net, x, target=4, rule="epsilon-plus-flat").relevance
 seed = np.zeros((1, 10))
 seed[0, 9], seed[0, 4] = logits[9], -logits[4]
-contrast = lrpref.explain(net, x, seed=seed, rule="epsilon-plus-flat")
+contrast = lrpref.trace(net, x, seed=seed, rule="epsilon-plus-flat").relevance
 assert_allclose(contrast, nine - four, atol=1e-12)
 
 # %% alt="Maps for nine, for four, and nine minus four: the stem is red in the last, the tip at the upper right blue"

@@ -19,7 +19,7 @@ the groups of norms by the sample's own statistics have deviations of 1/2, 1 or 
 Everything shrinks towards one sample, one channel, one cell, no padding, stride 1, and zeros: the smallest network is
 Flatten followed by a Dense layer with one weight.
 
-Needs Hypothesis: pip install "lrpref[testing]".
+Needs Hypothesis (in the extra "testing").
 """
 
 from __future__ import annotations
