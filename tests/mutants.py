@@ -3340,7 +3340,43 @@ ATTENTION = [
 ]
 
 
+TRAINED_TRANSFORMERS = [
+    Mutant(
+        "a transposition that moves the samples is forgotten",
+        "importers/onnx/mixed.py",
+        "return [], simplest([groups_of(x)[axis] for axis in axes])",
+        "return [], simplest([groups_of(x)[axis] for axis in range(len(axes))])",
+        "tests/test_import_onnx.py",
+        "attention as PyTorch exports it, (T, N, E)",
+    ),
+    Mutant(
+        "the samples are split",
+        "importers/onnx/mixed.py",
+        "require(n % taken == 0 and (taken == n or axis != 0), why)",
+        "require(n % taken == 0, why)",
+        "tests/test_import_onnx.py",
+        "a reshape that moves values from one sample to another",
+    ),
+    Mutant(
+        "the bias has a sign where its magnitude counts",
+        "differences/conventions.py",
+        "both = z + abs(b)",
+        "both = z + b",
+        "tests/test_compare.py",
+        "autoLRP 0.2.0: |z| / (|z| + |b|)",
+    ),
+    Mutant(
+        "words keep their capitals",
+        "zoo/text.py",
+        "(sentence,))[0].lower())",
+        "(sentence,))[0])",
+        "tests/test_trained_transformers.py",
+        "a vocabulary in lower case",
+    ),
+]
+
 MUTANTS = [
+    *TRAINED_TRANSFORMERS,
     *NOT_FINITE,
     *CORNERS,
     *BOUNDS,
