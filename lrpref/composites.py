@@ -18,7 +18,8 @@ for the norms. It then reads the network with these parameters in place of the l
 
 The presets have zennit's names and defaults (Anders et al., PLOS ONE, doi 10.1371/journal.pone.0336683; the
 recommendations behind them: Montavon et al. 2019, LNCS 11700, sec. 10.3, and Kohlbrenner et al. 2020, arXiv
-1910.09840). They give their rule for convolutions to every `layers.Convolution`, a convolution of your own included. AttnLRP and CPLRP are for transformers.
+1910.09840). They give their rule for convolutions to every `layers.Convolution`, a convolution of your own included.
+AttnLRP and CPLRP are for transformers.
 """
 
 from __future__ import annotations
