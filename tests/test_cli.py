@@ -22,7 +22,6 @@ from PIL import Image
 
 import lrpref
 from lrpref import (
-from lrpref.zoo import text
     Add,
     AvgPool2D,
     BatchNorm,
@@ -41,6 +40,7 @@ from lrpref.zoo import text
 )
 from lrpref.cli.rules import rule_table
 from lrpref.errors import FusionError, RuleError, ShapeError
+from lrpref.zoo import text
 
 
 class Said(NamedTuple):
@@ -122,10 +122,10 @@ def test_the_picture_is_called_heatmap_unless_told(run: Run, tiny: Path, tmp_pat
     assert is_png(tmp_path / "heatmap.png")
 
 
-
 def test_explain_prints_the_words_of_a_sentence(run: Run) -> None:
-    said = run("explain", "review-transformer", "It never fails to engage us.", "--rule", "cp-lrp", "--out", "words.png")
-    assert "says that It never fails to engage us. is unfavourable" in said.out
+    sentence = "It never fails to engage us."
+    said = run("explain", "review-transformer", sentence, "--rule", "cp-lrp", "--out", "words.png")
+    assert f"says that {sentence} is unfavourable" in said.out
     x = text.indices("review-hard", lrpref.weights.metadata("review-transformer")["input"]["words"])
     (R,) = lrpref.explain(lrpref.load("review-transformer"), x, rule="cp-lrp")
     for word, relevance in zip(text.words("review-hard"), R, strict=True):
