@@ -1,6 +1,6 @@
 """Draw the pictures of docs/transformers.md: a digit by a vision transformer and by a CNN, and the words of a review.
 
-    python scripts/draw_transformers.py
+python scripts/draw_transformers.py
 """
 
 from __future__ import annotations

@@ -178,5 +178,6 @@ def sklearn_networks() -> None:
 
 if __name__ == "__main__":
     FOLDER.mkdir(exist_ok=True)
+    made = {"torch": torch_networks, "tokens": token_networks, "keras": keras_networks, "sklearn": sklearn_networks}
     for library in sys.argv[1:]:
-        {"torch": torch_networks, "tokens": token_networks, "keras": keras_networks, "sklearn": sklearn_networks}[library]()
+        made[library]()

@@ -1258,9 +1258,10 @@ def test_the_names_are_public() -> None:
     assert isinstance(lrpref.compare(V, V), Comparison)
 
 
-ADAPTERS_PAGE = PAGE.with_name("adapters.md").read_text(encoding="utf-8")
-ADAPTERS_TABLE = PAGE.read_text(encoding="utf-8").partition("## The conventions of the adapters' page")[2]
-ON_ADAPTERS_PAGE = re.findall(r"^\| (\w+) \| (.+?) \| (.+) \|$", ADAPTERS_TABLE, re.M)[1:]
+def on_adapters_page() -> list[tuple[str, str, str]]:
+    """Return the rows of the last table of the page: library, what the adapters' page says, and the convention."""
+    table = PAGE.read_text(encoding="utf-8").partition("## The conventions of the adapters' page")[2]
+    return re.findall(r"^\| (\w+) \| (.+?) \| (.+) \|$", table, re.M)[1:]
 
 
 def test_every_convention_of_the_adapters_page_is_in_the_table() -> None:
@@ -1270,10 +1271,10 @@ def test_every_convention_of_the_adapters_page_is_in_the_table() -> None:
     """
     names = {convention.name for convention in CONVENTIONS}
     rows: dict[str, dict[str, str]] = {}
-    for library, title, where in ON_ADAPTERS_PAGE:
+    for library, title, where in on_adapters_page():
         rows.setdefault(library, {})[title] = where
         assert where.startswith("none: ") or re.match(r"`([\w-]+)`", where)[1] in names, where  # type: ignore[index]
-    sections = re.split(r"^## ", ADAPTERS_PAGE, flags=re.M)[1:]
+    sections = re.split(r"^## ", PAGE.with_name("adapters.md").read_text(encoding="utf-8"), flags=re.M)[1:]
     told = {section.split(maxsplit=1)[0].rstrip(",").removesuffix(" 1.0.0"): section for section in sections}
     assert set(rows) <= set(told)
     for library, section in told.items():
@@ -1285,7 +1286,7 @@ def test_every_convention_of_the_adapters_page_is_in_the_table() -> None:
 
 
 def test_every_adapter_has_rows_on_the_page() -> None:
-    assert {library.lower() for library, _, _ in ON_ADAPTERS_PAGE} == set(known_adapters()) - {"lrpref"}
+    assert {library.lower() for library, _, _ in on_adapters_page()} == set(known_adapters()) - {"lrpref"}
 
 
 # ---- groups ------------------------------------------------------------------------------------------------------

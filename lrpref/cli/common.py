@@ -81,7 +81,7 @@ def add_input(parser: argparse.ArgumentParser, name: str, **more: Any) -> None:
     """Add the argument for an input, and what it needs to be read: --invert and --background."""
     default = "; default: a sample that the network accepts" if name.startswith("-") else ""
     texts = ", ".join(text.SENTENCES)
-    told = f"an image, an .npy file, or a sample (`lrpref samples`{default}); for text, a sentence, or {texts}"
+    told = f"a sample (`lrpref samples`{default}), an image or an .npy file; for text, a sentence, or {texts}"
     given = parser.add_argument(name, help=told, **more)
     complete(given, lambda: [*samples.names(), *text.SENTENCES], files=True)
     parser.add_argument("--invert", action="store_true", help="use 1 - x, for dark ink on light paper")

@@ -42,8 +42,8 @@ from ..rules import Absolute, AlphaBeta, Epsilon, Flat, Gamma, Pass, Relative, W
 from ..seeds import target_index
 from .conventions import (
     AveragedMaxPool,
-    BiasInBothParts,
     BiasByMagnitude,
+    BiasInBothParts,
     Biasless,
     EachPartInFull,
     EpsilonOfSum,

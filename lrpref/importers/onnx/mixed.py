@@ -53,17 +53,20 @@ class Mixed(Layout):
 
 def simplest(groups: Sequence[Sequence[int]]) -> Layout:
     """Return a Layout if each axis of the file is one of lrpref's, the first that of the samples; a Mixed otherwise."""
-    if all(len(group) == 1 for group in groups) and groups[0][0] == 0:
-        return Layout(tuple(group[0] for group in groups))
+    alone = [0] if not groups[0] and not any(0 in group for group in groups) else groups[0]  # one sample is anywhere
+    if list(alone) == [0] and all(len(group) == 1 for group in groups[1:]):
+        return Layout((0, *(group[0] for group in groups[1:])))
     return Mixed(groups=tuple(tuple(group) for group in groups))
 
 
 def groups_of(x: Activation) -> tuple[tuple[int, ...], ...]:
-    """Return the groups of an array in any layout."""
+    """Return the groups of an array in any layout; the axis of a single sample, which may be anywhere, is in none."""
     if isinstance(x.layout, Mixed):
-        return x.layout.groups
-    require(x.layout.order is None, "it takes apart a flattened (N, H, W, C) image, which is not supported")
-    return tuple((axis,) for axis in x.layout.axes)
+        groups = x.layout.groups
+    else:
+        require(x.layout.order is None, "it takes apart a flattened (N, H, W, C) image, which is not supported")
+        groups = tuple((axis,) for axis in x.layout.axes)
+    return tuple(tuple(axis for axis in group if axis) for group in groups) if x.shape[0] == 1 else groups
 
 
 def transposed(x: Activation, axes: Sequence[int]) -> Step:
@@ -76,6 +79,7 @@ def reshaped(x: Activation, target: Shape) -> Step:
     why = f"reshaping from {x.foreign} to {target} is not supported: it would move values from one sample to another"
     left = [(axis, x.shape[axis]) for group in groups_of(x) for axis in group]
     pieces: dict[int, list[int]] = {axis: [] for axis in range(len(x.shape))}
+    pieces[0] = [1] if x.shape[0] == 1 else []
     found: list[list[tuple[int, int]]] = []
     for size in target:
         found.append([])
@@ -121,6 +125,8 @@ def settled(x: Activation) -> tuple[list[Layer], Shape, Layout]:
         if 0 in group:
             found.append([0 if axis == 0 else len(sizes) + [a for a in group if a].index(axis) for axis in group])
             sizes += [x.shape[axis] for axis in group if axis]
+        elif not group and x.shape[0] == 1 and [] not in found:
+            found.append([])
         else:
             found.append([len(sizes)])
             sizes.append(prod(x.shape[axis] for axis in group))

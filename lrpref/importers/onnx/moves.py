@@ -87,7 +87,7 @@ def _split(call: Call) -> Step:
 
 
 def _gather(call: Call) -> Step:
-    """Slice, for constant and evenly spaced indices; one index removes the axis; Embedding, where the input is indices"""
+    """Slice, for constant and evenly spaced indices; one index removes the axis; Embedding, of indices"""
     if not isinstance(call.inputs[0], Activation):
         return _embedding(call)
     x, axis = call.x, call.attributes.get("axis", 0)

@@ -38,13 +38,14 @@ from .call import Activation, Call
 SUPPORTED = (
     "Linear, Conv1d/2d/3d, ConvTranspose1d/2d/3d, BatchNorm1d/2d/3d, GroupNorm, InstanceNorm1d/2d/3d, LayerNorm, "
     "RMSNorm, LocalResponseNorm, MultiheadAttention, TransformerEncoderLayer, scaled_dot_product_attention, "
-    "Embedding, CELU, ELU, GELU, Hardsigmoid, Hardswish, Hardtanh, LeakyReLU, Mish, PReLU, ReLU, ReLU6, RReLU, SELU, SiLU, Sigmoid, Softplus, Softsign, Tanh, Threshold, clamp, Softmax and LogSoftmax over one "
-    "axis, MaxPool, AvgPool, AdaptiveAvgPool and AdaptiveMaxPool of one to three axes, padding in every mode, Upsample "
-    "and interpolate (nearest and linear), Flatten, Dropout, Identity; the functions, methods and operators of all "
-    "those; torch.log of a softmax; +, -, * and @ of two activations; +, -, * and / with constants that are the same for "
-    "all samples; x @ weight; masked_fill; torch.cat, also of a token before others; sum, mean and amax over axes; slices such as x[:, 1:], "
-    "chunk, split, select, unbind, flip; view, reshape, squeeze, unsqueeze, permute, transpose; PixelShuffle, "
-    "PixelUnshuffle, ChannelShuffle"
+    "Embedding, CELU, ELU, GELU, Hardsigmoid, Hardswish, Hardtanh, LeakyReLU, Mish, PReLU, ReLU, ReLU6, RReLU, SELU, "
+    "SiLU, Sigmoid, Softplus, Softsign, Tanh, Threshold, clamp, Softmax and LogSoftmax over one axis, MaxPool, "
+    "AvgPool, AdaptiveAvgPool and AdaptiveMaxPool of one to three axes, padding in every mode, Upsample and "
+    "interpolate (nearest and linear), Flatten, Dropout, Identity; the functions, methods and operators of all those; "
+    "torch.log of a softmax; +, -, * and @ of two activations; +, -, * and / with constants that are the same for all "
+    "samples; x @ weight; masked_fill; torch.cat, also of a token before others; sum, mean and amax over axes; slices "
+    "such as x[:, 1:], chunk, split, select, unbind, flip; view, reshape, squeeze, unsqueeze, permute, transpose; "
+    "PixelShuffle, PixelUnshuffle, ChannelShuffle"
 )
 
 
