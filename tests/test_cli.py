@@ -137,6 +137,8 @@ def test_explain_prints_the_words_of_a_sentence(run: Run) -> None:
         assert [word, f"{relevance:.3f}"] in [line.split() for line in said.out.splitlines()]
     assert Path("words.png").is_file()
     assert "has no words" in run("explain", "review-transformer", "(-)").err
+    two = run("explain", "review-transformer", "A good film.", "Bad.")
+    assert (two.code, "different shapes ((4,), (2,))" in two.err) == (2, True)
 
 
 def test_several_rules_are_drawn_side_by_side(run: Run, drawn: dict[str, Any]) -> None:

@@ -109,6 +109,9 @@ def _explain(chosen: argparse.Namespace) -> dict[str, Any]:
     """Do what was asked, print it, and return it as data for JSON."""
     given, about = read_network(chosen, "explain")
     inputs = [read_input(name, about, chosen) for name in chosen.input]
+    if len({x.shape[1:] for x in inputs}) > 1:
+        shapes = ", ".join(str(x.shape[1:]) for x in inputs)
+        raise InputError(f"inputs of different shapes ({shapes}), such as longer sentences: explain one at a time")
     targets = [None if told is None else class_index(about, told) for told in chosen.target or [None]]
     net = given if chosen.no_fuse else fused_network(given, np.concatenate(inputs))
     explained = []
