@@ -201,8 +201,8 @@ for name, tr in traces.items():
 
 # %% [markdown]
 # More than half of it is with the constant terms of two softmaxes, as we have seen by hand. Both books close. That does
-# not make both maps good ones (step 3), and here is a reminder: the same two composites on a vision transformer, which
-# cuts a digit into sixteen patches and reads them as words.
+# not make both maps good ones (step 3), and here is a reminder: the same composites, and AttnLRP with gamma on the
+# layers with weights, on a vision transformer, which cuts a digit into sixteen patches and reads them as words.
 
 # %% alt="A four and three maps: red and blue pixels on its strokes under AttnLRP and CP-LRP, mostly red under gamma"
 vit, four = lrpref.load("mnist-vit").astype(np.float64), lrpref.samples.load("digit-4").astype(np.float64)
@@ -214,13 +214,13 @@ plot.grid(four, {name: tr.relevance for name, tr in digits.items()}, "mnist-vit:
 # %%
 for name, tr in digits.items():
     residual = abs(tr.ledger.residual()).max() / max(abs(R).max() for R in tr.at.values())
-    print(f"{name:15} logit {tr.logits[0, 4]:.2f}, pixels {tr.relevance.sum():8.2f}   relative residual {residual:.0e}")
+    print(f"{name:15} logit {tr.logits[0, 4]:.2f}, pixels {tr.relevance.sum():8.2f}   relative residual {residual:.1e}")
     assert residual < 1e-13  # relative to the largest relevance anywhere
     assert (abs(tr.relevance.sum()) > 100 * tr.logits[0, 4]) == (name == "CP-LRP")
 
 # %% [markdown]
 # CP-LRP hands out six hundred times the logit, and the biases take it back. **In which layer does it happen?** The
-# table lists the magnitude (the sum without signs) above and below every norm.
+# table lists the magnitude (the sum without signs) above > below every norm.
 
 # %%
 norms = [name for name, layer, _ in vit.nodes if isinstance(layer, LayerNorm)]
@@ -233,14 +233,14 @@ above, under = grew["CP-LRP"]["blocks.0.norm2"]
 assert under > 200 * above
 arriving = vit.activations(four)[below["blocks.0.norm2"]]
 closest = abs(arriving - arriving.mean(axis=-1, keepdims=True)).min()
-print(f"the smallest distance of an activation from the mean of its token: {closest:.0e}")
+print(f"the smallest distance of an activation from the mean of its token: {closest:.1e}")
 assert closest < 1e-6
 
 # %% [markdown]
-# In one LayerNorm. What CP-LRP divides by there is the distance of an activation from the mean, and one activation is
-# less than a millionth away: a small denominator (step 6), which an epsilon of $10^{-6}$ does not tame. On another
-# input it may be a different rule's turn. The picture would not have told us, since each map is drawn on its own scale.
-# Look at the sums first.
+# In one LayerNorm, `0.norm2`. What CP-LRP divides by there is the distance of an activation from the mean, and one
+# activation is less than a millionth away: a small denominator (step 6), which an epsilon of $10^{-6}$ does not tame.
+# On another input it may be a different rule's turn. The picture would not have told us, since each map is drawn on its
+# own scale. Look at the sums first.
 #
 # ## Ask the network
 #
