@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..backend import Array, as_tuple, is_array, to_numpy
-from ..layers import BatchNorm, Dense, Layer, Scale
+from ..backend import Array, array_namespace, as_tuple, is_array, to_numpy
+from ..layers import Affine, BatchNorm, Dense, Layer, Scale
 from ..layers.base import Shape
 from ..network import Network
 from .laws import brief
@@ -123,6 +123,7 @@ def without_bias(layer: Layer) -> Layer:
     """Return the layer without anything that adds a constant: biases, a BatchNorm's shift, the value of a border."""
     if isinstance(layer, BatchNorm):
         return Scale(layer.scale_and_shift()[0])
+    layer = _weighted(layer)
     changes: dict[str, Any] = {name: None for name in ("bias", "bias_taps") if getattr(layer, name, None) is not None}
     if hasattr(layer, "value"):
         changes["value"] = 0.0
@@ -131,7 +132,14 @@ def without_bias(layer: Layer) -> Layer:
 
 def doubled(layer: Layer) -> Layer:
     """Return the layer with all its weights and biases times 2."""
-    return layer.map_arrays(lambda array: 2 * array)
+    return _weighted(layer).map_arrays(lambda array: 2 * array)
+
+
+def _weighted(layer: Layer) -> Layer:
+    """Return the layer, an Affine layer without a weight with the weight 1, which it has in effect."""
+    if isinstance(layer, Affine) and layer.weight is None and layer.bias is not None:
+        return Affine(array_namespace(layer.bias).ones_like(layer.bias), layer.bias)
+    return layer
 
 
 def smaller(case: LayerCase | NetworkCase) -> Iterator[LayerCase | NetworkCase]:
