@@ -898,18 +898,18 @@ def test_bytes_flipped_at_random_never_end_in_a_traceback(run: Run, tiny: Path) 
 
 
 @pytest.mark.parametrize(
-    ("module", "arguments"),
-    [("matplotlib", ["digit-4"]), ("PIL", ["picture.png"])],
+    ("module", "package", "arguments"),
+    [("matplotlib", "matplotlib", ["digit-4"]), ("PIL", "pillow", ["picture.png"])],
     ids=["matplotlib", "pillow"],
 )
 def test_a_missing_package_is_named_before_the_work(
-    module: str, arguments: list[str], run: Run, monkeypatch: pytest.MonkeyPatch
+    module: str, package: str, arguments: list[str], run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Image.new("L", (28, 28)).save("picture.png")
     monkeypatch.setitem(sys.modules, module, None)  # simulate a missing package
     code, out, err = run("explain", "mnist-cnn", *arguments)
     assert (code, out) == (2, "")
-    assert "pip install matplotlib (in lrpref's extra" in err
+    assert f"pip install {package} (in lrpref's extra" in err
 
 
 # ---- pipes, interruptions, terminals ---------------------------------------------------------------------------

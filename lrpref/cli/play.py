@@ -9,7 +9,8 @@ from typing import Any
 
 from .. import play, weights
 from .._support.files import check_writable, write_text
-from .common import command, input_shape, read_network
+from ..network import check_one_input
+from .common import command, input_shape
 
 
 def add(commands: Any) -> None:
@@ -29,7 +30,8 @@ def run(chosen: argparse.Namespace) -> int:
     check_writable(path)
     networks = []
     if chosen.network is not None:
-        net, about = read_network(chosen.network, "play")
+        net, about = weights.load(chosen.network), weights.metadata(chosen.network)
+        check_one_input(net, "lrpref play")
         play.check_offered(net, chosen.network)
         networks.append(play.embedded(net, Path(chosen.network).name, about, tuple(input_shape(about))))
     html = play.page(networks)
