@@ -10,6 +10,7 @@ from __future__ import annotations
 from io import BytesIO
 from pathlib import Path
 
+import matplotlib
 import numpy as np
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
@@ -18,7 +19,7 @@ from PIL import Image
 
 import lrpref
 from lrpref._support.files import whole
-from lrpref.plot import COLOURS
+from lrpref.plot import ANY_PAGE, COLOURS
 
 DOCS = Path(__file__).parent.parent / "docs"
 RULE = "epsilon-plus"
@@ -103,10 +104,11 @@ def save(figure: Figure, path: Path) -> None:
     drawn = BytesIO()
     figure.savefig(drawn, format="png", dpi=110)
     with whole(path) as part:
-        Image.open(drawn).convert("RGB").quantize(256).save(part, optimize=True)
+        Image.open(drawn).convert("RGBA").quantize(256, Image.Quantize.FASTOCTREE).save(part, optimize=True)
     print(f"wrote {path.name}: {path.stat().st_size} bytes")
 
 
 if __name__ == "__main__":
-    save(draw_ecg(), DOCS / "signals-ecg.png")
-    save(draw_brain(), DOCS / "signals-brain.png")
+    with matplotlib.rc_context(ANY_PAGE):
+        save(draw_ecg(), DOCS / "signals-ecg.png")
+        save(draw_brain(), DOCS / "signals-brain.png")

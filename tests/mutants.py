@@ -3316,6 +3316,86 @@ CONCEPTS = [
 ]
 
 
+PICTURES = [
+    Mutant(
+        "an overlay is opaque where nothing is relevant",
+        "plot.py",
+        "alpha=np.minimum(1, 2 * np.sqrt(np.abs(image) / limit))",
+        "alpha=np.maximum(0.3, 2 * np.sqrt(np.abs(image) / limit))",
+        "tests/test_plot.py::test_an_overlay_covers_the_input_where_there_is_relevance",
+        "a heatmap that hides the photograph",
+    ),
+    Mutant(
+        "bands of messages lose their sign",
+        "plot.py",
+        "colour = FOR if message > 0 else AGAINST",
+        "colour = FOR if abs(message) > 0 else AGAINST",
+        "tests/test_plot.py::test_bands_are_as_wide_as_messages",
+        "a slip of the pen",
+    ),
+    Mutant(
+        "the given figure is not drawn in",
+        "plot.py",
+        "    if given is None:\n        return module.Figure",
+        "    if True:\n        return module.Figure",
+        "tests/test_plot.py::test_a_figure_of_pyplot_is_drawn_in_and_stays_known_to_it",
+        "figures that pyplot.show() does not know",
+    ),
+    Mutant(
+        "the first sample at every layer",
+        "plot.py",
+        "to_numpy(trace.at[name])[sample]",
+        "to_numpy(trace.at[name])[0]",
+        "tests/test_plot.py::test_maps_through_the_layers",
+        "a slip of the pen",
+    ),
+]
+
+
+COMMANDS = [
+    Mutant(
+        "a block counts the relevance that stays in it",
+        "cli/folding.py",
+        "columns[name] - kept for name",
+        "columns[name] - 0 * kept for name",
+        "tests/test_folding.py::test_a_block_sends_what_the_one_before_it_receives",
+        "a slip of the pen",
+    ),
+    Mutant(
+        "a layer that is read outside its block is hidden in it",
+        "cli/folding.py",
+        "or stays | leaves != inside",
+        "or not stays | leaves",
+        "tests/test_folding.py::test_a_layer_that_is_read_inside_and_outside_is_not_hidden",
+        "a slip of the pen",
+    ),
+    Mutant(
+        "JSON follows the text",
+        "cli/explain.py",
+        "if chosen.json or chosen.quiet else",
+        "if chosen.quiet else",
+        "tests/test_cli.py::test_json_is_all_that_is_printed",
+        "a slip of the pen",
+    ),
+    Mutant(
+        "an archive exchanges targets and rules",
+        "cli/outputs.py",
+        "a.reshape(len(a), -1, rules, *a.shape[2:])",
+        "a.reshape(len(a), rules, -1, *a.shape[2:])",
+        "tests/test_cli.py::test_an_archive_names_its_parts",
+        "a slip of the pen",
+    ),
+    Mutant(
+        "the name of a class is its place in the alphabet",
+        "cli/common.py",
+        "return names.index(text)",
+        "return sorted(names).index(text) - 1",
+        "tests/test_cli.py::test_a_class_by_name",
+        "a slip of the pen",
+    ),
+]
+
+
 MUTANTS = [
     *NOT_FINITE,
     *CORNERS,
@@ -3355,6 +3435,8 @@ MUTANTS = [
     *JOINS,
     *SPLITS,
     *CONCEPTS,
+    *PICTURES,
+    *COMMANDS,
 ]
 
 

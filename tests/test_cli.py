@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import inspect
 import io
+import json
 import os
 import shlex
 import shutil
@@ -38,8 +39,12 @@ from lrpref import (
     plot,
     rules,
 )
+from lrpref.cli.explain import _number
 from lrpref.cli.rules import rule_table
 from lrpref.errors import FusionError, RuleError, ShapeError
+from lrpref.zoo.inputs import Normalisation
+
+ROOT = Path(__file__).parent.parent
 
 
 class Said(NamedTuple):
@@ -289,6 +294,168 @@ def test_a_network_whose_output_is_an_image(run: Run) -> None:
     assert " is output " in said.out
 
 
+# ---- explain: several inputs, targets and files ------------------------------------------------------------------
+
+
+def test_several_inputs_targets_and_rules(run: Run, drawn: dict[str, Any]) -> None:
+    said = run("explain", "mnist-cnn", "digit-4", "digit-9", "--target", 4, 9, "--rule", "zero", "z-plus")
+    assert (said.code, said.err) == (0, "")
+    assert [line.split(" (")[0] for line in said.out.splitlines() if " says that " in line] == [
+        "mnist-cnn says that digit-4 is 4",
+        "mnist-cnn says that digit-9 is 9",
+    ]
+    assert said.out.count("explained: 4, starting from logit\n") == said.out.count("explained: 9, ") == 2
+    net, figure = lrpref.load("mnist-cnn"), drawn["heatmap.png"]
+    for name, part in zip(("digit-4", "digit-9"), figure.subfigs, strict=True):
+        panels = {ax.get_title(): ax for ax in part.axes if ax.get_title()}
+        assert list(panels) == ["input", "zero: 4", "z-plus: 4", "zero: 9", "z-plus: 9"]
+        tr = lrpref.trace(net, lrpref.samples.load(name), target=9, rule="z-plus")
+        assert_array_equal(panels["z-plus: 9"].images[0].get_array(), tr.relevance[0, 0])
+        assert str(tr.ledger) in said.out
+
+
+def test_a_class_by_name(run: Run, tmp_path: Path) -> None:
+    said = run("explain", "cifar-cnn", "chelsea", "--target", "dog", "--contrast", "cat", "--out", "R.npy")
+    assert "explained: dog rather than cat, starting from logit\n" in said.out
+    about, net = lrpref.weights.metadata("cifar-cnn"), lrpref.load("cifar-cnn")
+    dog, cat = (about["classes"].index(name) for name in ("dog", "cat"))
+    x = Normalisation.of(about).apply(lrpref.samples.load("chelsea"))  # type: ignore[union-attr]
+    assert_array_equal(np.load("R.npy"), lrpref.contrast(net, x, dog, cat).relevance)
+    assert run("compare", "cifar-cnn", "chelsea", "--target", "cat", "--against", "R.npy", "--no-groups").code == 1
+
+
+def test_files_of_every_kind_at_once(run: Run, tmp_path: Path) -> None:
+    said = run("explain", "mnist-mlp", "digit-4", "digit-9", "--out", "a.npy", "b.npz", "c.png", "d.svg")
+    assert said.out.endswith("\n\nwrote a.npy\nwrote b.npz\nwrote c.png\nwrote d.svg\n")
+    assert is_png(tmp_path / "c.png")
+    assert b"<svg" in (tmp_path / "d.svg").read_bytes()
+    net = lrpref.load("mnist-mlp")
+    R = np.concatenate([lrpref.trace(net, lrpref.samples.load(name)).relevance for name in ("digit-4", "digit-9")])
+    assert_array_equal(np.load("a.npy"), R)
+    assert json.loads((tmp_path / "a.npy.json").read_text())["input"] == ["digit-4", "digit-9"]
+    with np.load("b.npz", allow_pickle=False) as found:
+        assert_array_equal(found["relevance"], R[:, None, None])
+
+
+def test_an_archive_names_its_parts(run: Run) -> None:
+    words = ("digit-4", "digit-9", "--target", 4, 9, 7, "--rule", "zero", "flat", "--out", "all.npz", "--quiet")
+    assert run("explain", "mnist-mlp", *words) == (0, "", "")
+    net = lrpref.load("mnist-mlp")
+    with np.load("all.npz", allow_pickle=False) as found:
+        held = dict(found)
+    assert held["relevance"].shape == (2, 3, 2, 1, 28, 28)
+    assert (list(held["input"]), list(held["rule"])) == (["digit-4", "digit-9"], ["zero", "flat"])
+    assert_array_equal(held["target"], [[[4, 4], [9, 9], [7, 7]]] * 2)
+    tr = lrpref.trace(net, lrpref.samples.load("digit-9"), target=7, rule="flat")
+    assert_array_equal(held["relevance"][1, 2, 1], tr.relevance[0])
+    assert held["signature"][1, 2, 1] == str(tr.signature)
+
+
+def test_json_is_all_that_is_printed(run: Run, tmp_path: Path) -> None:
+    said = run("explain", "mnist-cnn-bn", "digit-4", "hard-1", "--target", 4, 9, "--json", "--out", "a.npz")
+    assert (said.code, said.err) == (0, "")
+    told = json.loads(said.out)
+    assert (told["network"], told["written"]) == ("mnist-cnn-bn", ["a.npz"])
+    assert [each["input"] for each in told["inputs"]] == ["digit-4", "hard-1"]
+    net, x = lrpref.fuse(lrpref.load("mnist-cnn-bn")), lrpref.samples.load("digit-4")
+    tr = lrpref.trace(net, x, target=9)
+    first = told["inputs"][0]
+    assert first["answer"]["name"] == "4"
+    assert first["answer"]["output"] == float(tr.logits[0, 4])
+    nine = first["explained"][1]
+    assert (nine["target"], nine["name"], nine["rule"]) == (9, "9", "epsilon-plus-flat")
+    for column in ("out", "in", "bias", "stabilizer", "dropped", "factor"):
+        assert [row[column] for row in nine["ledger"]] == tr.ledger[column][:, 0].tolist()
+    assert nine["residual"] == float(abs(tr.ledger.residual()).max())
+
+
+def test_json_knows_no_nan() -> None:
+    """JSON has no such numbers; null says that there is none."""
+    assert [_number(value) for value in (np.float32(0.5), np.nan, -np.inf, 3, "four")] == [0.5, None, None, 3, "four"]
+
+
+def test_overlay(run: Run, drawn: dict[str, Any]) -> None:
+    for more, images in (((), 1), (("--overlay",), 2)):  # the map alone; a copy of the input, and the map over it
+        assert run("explain", "resnet20", "chelsea", "--rule", "flat", *more).code == 0
+        panel = {ax.get_title(): ax for ax in drawn["heatmap.png"].axes}["flat"]
+        assert len(panel.images) == images
+
+
+def test_a_long_ledger_is_folded(run: Run) -> None:
+    short, full = (run("explain", "resnet20", "chelsea", "--out", "a.npy", *more).out for more in ((), ("--full",)))
+    assert "\nlayer3.2               5 layers " in short
+    assert "\n(52 layers in 16 lines; --full prints all)\n" in short
+    assert "layer3.2.conv2" not in short
+    assert len(full.splitlines()) == len(short.splitlines()) + 52 - 16 - 1
+    assert "layer3.2.conv2" in full
+
+
+# ---- networks in other files -------------------------------------------------------------------------------------
+
+
+def test_an_onnx_file_is_a_network(run: Run) -> None:
+    pytest.importorskip("onnx", reason="onnx is not installed: pip install 'lrpref[onnx]'")
+    path = Path(__file__).parent / "exported" / "torch-script.onnx"
+    net, about = lrpref.importers.files.find_network(path)
+    x = np.random.default_rng(0).random(about["input"]["shape"]).astype(np.float32)
+    np.save("x.npy", x)
+    assert run("explain", path, "x.npy", "--out", "R.npy").code == 0
+    fused = lrpref.fuse(net)
+    assert_array_equal(np.load("R.npy"), lrpref.trace(fused, x[None]).relevance)
+    assert run("show", path).code == 0
+
+
+def test_weights_alone_are_a_network_with_an_architecture(run: Run) -> None:
+    net = lrpref.models.simple_cnn()
+    np.savez("weights.npz", **net.parameters)
+    np.save("x.npy", np.random.default_rng(0).random((1, 28, 28)).astype(np.float32))
+    assert run("explain", "weights.npz", "x.npy", "--architecture", "simple_cnn", "--out", "R.npy").code == 0
+    assert_array_equal(np.load("R.npy"), lrpref.trace(net, np.load("x.npy")[None]).relevance)
+
+
+# ---- what comes with lrpref --------------------------------------------------------------------------------------
+
+
+def test_networks(run: Run) -> None:
+    code, out, err = run("networks")
+    assert (code, err) == (0, "")
+    listed = dict(line.split(None, 1) for line in out.split("\n\n")[0].splitlines()[2:])
+    assert list(listed) == lrpref.weights.names()
+    assert listed["mnist-cnn"].split("  ")[0] == "1 x 28 x 28"
+    assert "99.4%" in listed["mnist-cnn"]
+
+
+def test_samples(run: Run) -> None:
+    code, out, err = run("samples")
+    assert (code, err) == (0, "")
+    listed = {line.split()[0]: line.split()[1:] for line in out.splitlines()[2:]}
+    assert list(listed) == lrpref.samples.names()
+    assert listed["beat-wide"] == ["wide", "ecg-cnn"]
+    assert "resnet20," in listed["chelsea"]
+
+
+@pytest.mark.parametrize(
+    ("line", "offered"),
+    [
+        ("lrpref expl", ["explain"]),
+        ("lrpref explain mnist-mlp", ["mnist-mlp", "mnist-mlp-bn"]),
+        ("lrpref explain mnist-cnn chel", ["chelsea"]),
+        ("lrpref explain mnist-cnn digit-4 --rule z-p", ["z-plus"]),
+        ("lrpref explain mnist-cnn digit-4 --over", ["--overlay"]),
+    ],
+)
+def test_the_shell_completes(line: str, offered: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Ask as the shell function of argcomplete does: with the line in the environment, for an answer in a file."""
+    pytest.importorskip("argcomplete", reason="argcomplete is not installed: pip install 'lrpref[completion]'")
+    monkeypatch.chdir(tmp_path)
+    asked = {"_ARGCOMPLETE": "1", "COMP_LINE": line, "COMP_POINT": str(len(line)), "_ARGCOMPLETE_IFS": "\n"}
+    command = [sys.executable, "-m", "lrpref"]
+    answer = tmp_path / "answer"
+    env = {**os.environ, **asked, "_ARGCOMPLETE_STDOUT_FILENAME": str(answer), "PYTHONPATH": str(ROOT)}
+    assert subprocess.run(command, env=env, capture_output=True, check=False).returncode == 0
+    assert [word.strip() for word in answer.read_text().split("\n")] == offered
+
+
 # ---- fuse ------------------------------------------------------------------------------------------------------
 
 
@@ -461,9 +628,10 @@ def test_without_a_command_it_helps(run: Run) -> None:
 @pytest.mark.parametrize(
     ("command", "words"),
     [
-        ("explain", ["--rule", "--target", "--seed", "--no-fuse", "--out", "--waterfall", "--invert", "digit-4"]),
-        ("fuse", ["--input", "--rule", "--threshold-relu", "--output", "mnist-cnn-bn"]),
-        ("show", ["--rule", "mnist-cnn-bn"]),
+        ("explain", ["--rule", "--target", "--contrast", "--seed", "--no-fuse", "--out", "--waterfall", "--invert"]),
+        ("explain", ["--overlay", "--json", "--quiet", "--full", "--architecture", "`lrpref samples`"]),
+        ("fuse", ["--input", "--rule", "--threshold-relu", "--output", "`lrpref networks`"]),
+        ("show", ["--rule", "--input-shape"]),
         ("rules", ["name"]),
     ],
 )
@@ -533,14 +701,13 @@ MISTAKES: dict[str, tuple[str, str]] = {
     "a folder": ("show folder/", "folder is a folder; give a file, such as network.npz"),
     "a folder of networks": ("show networks", "networks is a folder; give a file in it: a.npz, b.onnx"),
     "a folder to convert": ("convert networks -o x.npz", "networks is a folder; give a file in it: a.npz, b.onnx"),
-    "an ONNX file": (
-        "explain net.onnx digit-4", "net.onnx must be converted first: lrpref convert net.onnx -o net.npz (in Python, ",
-    ),
-    "weights alone": ("show net.safetensors", "lrpref convert net.safetensors --architecture NAME -o net.npz"),
+    "an ONNX file without a graph": ("explain net.onnx digit-4", "net.onnx"),
+    "weights alone": ("show weights.safetensors", "give the network that they belong to"),
+    "weights of another network": ("show arrays.npz --architecture vgg16", "arrays.npz"),
     "a pickle": ("show net.pt", "net.pt cannot be imported: it is a pickle, and reading a pickle runs code"),
     "another pickle": ("fuse net.PTH", "net.PTH cannot be imported: it is a pickle"),
-    "a Keras file": ("show net.keras", "net.keras must be converted first: lrpref convert net.keras -o net.npz"),
-    "another Keras file": ("compare net.h5 digit-4 --against x.npy", "lrpref convert net.h5 -o net.npz"),
+    "a damaged Keras file": ("show net.keras", "keras"),
+    "another Keras file": ("compare net.h5 digit-4 --against x.npy", "keras"),
     "no such ONNX file": ("show nowhere.onnx", "there is no file nowhere.onnx"),
     "a file of another kind": ("show text.txt", "text.txt: not a readable .npz file"),
     "a folder in a folder": ("show folder/folder", "there is no file folder/folder"),
@@ -556,6 +723,10 @@ MISTAKES: dict[str, tuple[str, str]] = {
     "unknown rule to show": ("show mnist-cnn --rule nil", "no rule is called 'nil'"),
     "unknown rule to fuse": ("fuse mnist-cnn --rule nil", "no rule is called 'nil'"),
     "target too large": ("explain mnist-cnn digit-4 --target 10", "target 10 is out of range for 10 outputs"),
+    "target of no class": ("explain mnist-cnn digit-4 --target four", "no class is called 'four'"),
+    "target misspelt": ("explain resnet20 chelsea --target cats", "no class is called 'cats'; did you mean 'cat'?"),
+    "contrast with no class": ("explain resnet20 chelsea --contrast dogs", "did you mean 'dog'?"),
+    "one of two targets": ("explain mnist-cnn digit-4 --target 4 10", "target 10 is out of range for 10 outputs"),
     "target negative": ("explain mnist-cnn digit-4 --target -1", "target -1 is out of range"),
     "seed in words": ("explain mnist-cnn digit-4 --seed two", 'seed must be "logit", "one", "probability"'),
     "seed not a number": ("explain mnist-cnn digit-4 --seed nan", "the seed holds NaN or infinities"),
@@ -586,8 +757,13 @@ MISTAKES: dict[str, tuple[str, str]] = {
     "a folder for the waterfall": ("explain mnist-cnn digit-4 --waterfall folder.png", "it is a folder"),
     "no folder for the array": ("explain mnist-cnn digit-4 --out nowhere/R.npy", "there is no folder nowhere"),
     "an array of two rules": (
-        "explain mnist-cnn digit-4 --rule zero flat --out R.npy", "R.npy holds the relevance under one rule",
+        "explain mnist-cnn digit-4 --rule zero flat --out R.npy", "R.npy holds the relevance of one target under one",
     ),
+    "an array of two targets": (
+        "explain mnist-cnn digit-4 --target 4 9 --out R.npy", "write R.npz for several, or a picture",
+    ),
+    "one output of two": ("explain mnist-cnn digit-4 --out R.npy map.docx", "cannot write map.docx"),
+    "no folder for the archive": ("explain mnist-cnn digit-4 --out nowhere/R.npz", "there is no folder nowhere"),
     "an array for the waterfall": ("explain mnist-cnn digit-4 --waterfall R.npy", "its format is unknown"),
     "a folder for the network": ("fuse mnist-cnn-bn -o folder.npz", "it is a folder; add a file name"),
     "a folder for the converted network": ("convert net.onnx -o folder.npz", "it is a folder; add a file name"),
@@ -642,6 +818,7 @@ def spoiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("text.npz", "text.png", "text.txt"):
         (folder / name).write_text("hello\n")
     np.savez(folder / "arrays.npz", a=np.ones(3))
+    (folder / "weights.safetensors").write_bytes(b"\x02" + bytes(7) + b"{}")  # no tensors
     whole = lrpref.weights.find("mnist-cnn").read_bytes()
     (folder / "cut.npz").write_bytes(whole[: len(whole) // 2])
     (folder / "flipped.npz").write_bytes(whole[:5000] + bytes(64) + whole[5064:])
@@ -779,7 +956,13 @@ def test_an_interruption_is_one_line(name: str, run: Run, monkeypatch: pytest.Mo
         raise KeyboardInterrupt
 
     monkeypatch.setattr(f"lrpref.cli.{name}.run", interrupted)
-    arguments = {"explain": "a b", "compare": "a b --against c", "convert": "a -o b", "fuse": "a", "show": "a"}
+    arguments: dict[str, str] = {
+        "explain": "a b",
+        "compare": "a b --against c",
+        "convert": "a -o b",
+        "fuse": "a",
+        "show": "a",
+    }
     words = arguments.get(name, "2501.14322" if name == "reproduce" else "")
     assert run(name, *words.split()) == (130, "", "lrpref: interrupted\n")
 

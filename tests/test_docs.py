@@ -169,6 +169,7 @@ EXECUTED = {
     "normalisation": ROOT / "docs" / "normalisation.md",
     "own-layer": ROOT / "docs" / "own-layer.md",
     "own-rule": ROOT / "docs" / "own-rule.md",
+    "plot": ROOT / "docs" / "plot.md",
     "several": ROOT / "docs" / "several.md",
     "skips": ROOT / "docs" / "skips.md",
     "signals": ROOT / "docs" / "signals.md",

@@ -8,10 +8,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import matplotlib
 import numpy as np
 import pytest
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from numpy.testing import assert_allclose, assert_array_equal
 from PIL import Image
 
@@ -240,6 +243,157 @@ def test_lossless_books_have_no_legend_of_losses() -> None:
     net = Network.sequential(Flatten())
     ax = plot.waterfall(lrpref.trace(net, np.ones((1, 1, 2, 2))).ledger).axes[0]
     assert [c.get_label() for c in ax.containers] == ["relevance at the output of"]
+
+
+# ---- over the input, through the layers, from neuron to neuron ---------------------------------------------------
+
+
+def test_an_overlay_covers_the_input_where_there_is_relevance() -> None:
+    R = np.zeros((3, 6, 6))
+    R[0, 0, :4] = [4.0, -1.0, 0.25, 0.0]
+    for ax in (panels(plot.grid(sample(3), {"map": R}, overlay=True))["map"],
+               panels(plot.explanation(sample(3), R, overlay=True))["relevance"]):  # fmt: skip
+        below, above = ax.images
+        assert not ax.collections  # no outline: the input itself is there
+        paper = below.get_array()
+        assert paper.min() == pytest.approx(0.35)  # pale, so that it is not taken for relevance
+        assert paper[1, 2] > paper[0, 0]  # the light part of the photograph is light
+        assert_array_equal(above.get_array(), R[0])
+        assert_allclose(above.get_alpha()[0, :4], [1, 1, 0.5, 0])
+    with pytest.raises(ParameterError, match="overlay must be True or False"):
+        plot.grid(sample(), {"map": relevance(1.0)}, overlay=1)  # type: ignore[arg-type]
+
+
+def test_ink_is_dark_under_an_overlay() -> None:
+    below, _ = panels(plot.grid(sample(), {"map": relevance(1.0)}, overlay=True))["map"].images
+    assert below.get_array()[1, 2] < below.get_array()[0, 0]
+
+
+@pytest.fixture
+def trace() -> lrpref.Trace:
+    """Two samples, explained through a convolution, a ReLU, a pool and a fully connected layer."""
+    rng = np.random.default_rng(0)
+    conv, dense = Conv2D(rng.normal(size=(2, 1, 3, 3)), padding=1), lrpref.Dense(rng.normal(size=(3, 8)))
+    layers = [conv, ReLU(), lrpref.MaxPool2D(2), Flatten(), dense]
+    net = Network.sequential(*layers, names=["conv", "relu", "pool", "flat", "fc"])
+    return lrpref.trace(net, rng.normal(size=(2, 1, 4, 4)), rule="epsilon")
+
+
+def test_maps_through_the_layers(trace: lrpref.Trace) -> None:
+    for n in (0, 1):
+        shown = panels(plot.layers(trace, sample=n, title="up"))
+        peaks = {name: abs(trace.at[name][n].sum(axis=0)).max() for name in ("input", "conv", "pool")}
+        sizes = {"input": "1 x 4 x 4", "conv": "2 x 4 x 4", "pool": "2 x 2 x 2"}
+        assert list(shown) == [f"{name}\n{sizes[name]}, up to {peak:.2g}" for name, peak in peaks.items()]
+        for ax, (name, peak) in zip(shown.values(), peaks.items(), strict=True):
+            assert_allclose(ax.images[0].get_array(), trace.at[name][n].sum(axis=0) / peak)
+            assert ax.images[0].get_clim() == (-1, 1)
+    assert [title.partition("\n")[0] for title in panels(plot.layers(trace, ["relu", "input"]))] == ["relu", "input"]
+
+
+@pytest.mark.parametrize(
+    ("nodes", "message"),
+    [
+        (["fc"], r"the relevance of fc is no picture \(N, C, H, W\): its shape is \(2, 3\)"),
+        (["cnv"], r"nodes must be names out of input, conv, relu, pool, flat, fc; got \['cnv'\]"),
+        ("conv", "nodes must be names out of input"),
+        ([], "no node of this network holds a picture"),
+    ],
+)
+def test_layers_without_a_picture_are_refused(nodes: Any, message: str, trace: lrpref.Trace) -> None:
+    with pytest.raises(LrprefError, match=message):
+        plot.layers(trace, nodes)
+    with pytest.raises(ParameterError, match=r"expected the result of lrpref\.trace"):
+        plot.layers(trace.ledger)  # type: ignore[arg-type]
+
+
+def test_bands_are_as_wide_as_messages() -> None:
+    lower, upper = np.array([[2.0, -2.0], [1.0, 0.0], [0.5, -4.0]]), np.array([[3.0], [-1.0]])
+    (ax,) = plot.flow(lower, upper, title="messages").axes
+    bands = [line for line in ax.lines if line.get_linestyle() == "-"]
+    sent = [*lower.ravel(), *upper.ravel()]
+    assert_allclose([band.get_linewidth() for band in bands], 2.5 * np.abs(sent))
+    assert [band.get_color() for band in bands if band.get_linewidth()] == [
+        plot.FOR if message > 0 else plot.AGAINST for message in sent if message
+    ]
+    assert [text.get_text() for text in ax.texts[:6]] == [
+        "input 1\nholds 0", "input 2\nholds 1", "input 3\nholds -3.5",
+        "neuron 1\nholds 3", "neuron 2\nholds -1", "neuron 1\nsent 2",
+    ]  # fmt: skip
+    named = plot.flow(upper, names=[["bowl", "stem"], ["nine"]]).axes[0].texts
+    assert [text.get_text().partition("\n")[0] for text in named[:3]] == ["bowl", "stem", "nine"]
+
+
+@pytest.mark.parametrize(
+    ("messages", "options", "message"),
+    [
+        ([], {}, "there are no messages to draw"),
+        ([np.ones((1, 2, 3))], {}, r"messages form a matrix .*select one sample with \[0\]"),
+        ([np.ones((3, 2)), np.ones((3, 1))], {}, r"\(3, 2\) and \(3, 1\) are not those of successive layers"),
+        ([np.full((1, 1), np.nan)], {}, "NaN or infinities"),
+        ([np.ones((2, 1))], {"names": [["a"], ["b"]]}, r"names must have \[2, 1\] entries per column, got \[1, 1\]"),
+    ],
+)
+def test_messages_that_do_not_fit_are_refused(messages: Any, options: Any, message: str) -> None:
+    with pytest.raises(LrprefError, match=message):
+        plot.flow(*messages, **options)
+
+
+# ---- where to draw, and on which page ----------------------------------------------------------------------------
+
+
+def test_a_figure_of_pyplot_is_drawn_in_and_stays_known_to_it(ledger: Ledger, trace: lrpref.Trace) -> None:
+    pyplot = pytest.importorskip("matplotlib.pyplot")
+    draw = {
+        "grid": lambda figure: plot.grid(sample(), {"map": relevance(1.0)}, figure=figure),
+        "explanation": lambda figure: plot.explanation(sample(), relevance(1.0), figure=figure),
+        "waterfall": lambda figure: plot.waterfall(ledger, figure=figure),
+        "layers": lambda figure: plot.layers(trace, figure=figure),
+        "flow": lambda figure: plot.flow(np.ones((2, 2)), figure=figure),
+    }
+    for name, each in draw.items():
+        given, alone = pyplot.figure(), each(None)
+        assert each(given) is given, name
+        assert pyplot.fignum_exists(given.number)
+        assert not pyplot.fignum_exists(getattr(alone, "number", -1))
+        assert_array_equal(given.get_size_inches(), alone.get_size_inches())
+        assert len(given.axes) == len(alone.axes) > 0
+        pyplot.close(given)
+    with pytest.raises(ParameterError, match=r"figure must be a figure of matplotlib, such as pyplot\.figure\(\)"):
+        plot.explanation(sample(), relevance(1.0), figure=3)  # type: ignore[arg-type]
+
+
+def test_a_part_of_a_figure_keeps_its_size() -> None:
+    whole = Figure(figsize=(9, 3), layout="constrained")
+    left, right = whole.subfigures(1, 2)
+    assert plot.explanation(sample(), relevance(1.0), figure=left) is left
+    plot.grid(sample(), {"map": relevance(1.0)}, figure=right)
+    assert_array_equal(whole.get_size_inches(), [9, 3])
+    assert len(whole.axes) == 6
+
+
+def test_a_figure_for_any_page_is_transparent_and_its_words_stand_out() -> None:
+    with matplotlib.rc_context(plot.ANY_PAGE):
+        figure = plot.explanation(sample(), relevance(1.0), "why?")
+        figure.draw_without_rendering()
+    assert figure.get_facecolor()[3] == 0
+    ink = [text.get_color() for text in figure.findobj(Text) if text.get_text()]
+    assert len(ink) > 5
+    for page in ("white", "#0d1117"):
+        assert min(contrast(colour, page) for colour in ink) > 4
+        assert min(contrast(colour, page) for colour in (plot.FOR, plot.AGAINST)) > 3
+
+
+def contrast(one: Any, other: Any) -> float:
+    """The contrast ratio of two colours by WCAG 2.1: (L1 + 0.05) / (L2 + 0.05)."""
+    light = [luminance(np.array(to_rgb(colour))) for colour in (one, other)]
+    return float((max(light) + 0.05) / (min(light) + 0.05))
+
+
+def luminance(rgb: np.ndarray) -> float:
+    """The relative luminance of a colour by WCAG 2.1."""
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    return float(linear @ [0.2126, 0.7152, 0.0722])
 
 
 # ---- files -----------------------------------------------------------------------------------------------------

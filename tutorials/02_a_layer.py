@@ -110,7 +110,8 @@ print(inspect.getsource(rules.ZPlus.ratios))
 # %% [markdown]
 # ## One engine
 #
-# Every rule runs on the same four steps (Montavon et al. 2019, LNCS 11700, sec. 10.2.2):
+# Every rule runs on the same four steps, which are those of `propagate` in step 0 (Montavon et al. 2019, LNCS 11700,
+# sec. 10.2.2):
 #
 # $$z_j = \sum_i a_i w_{ij} + b_j \qquad s_j = \frac{R_j}{z_j} \qquad c_i = \sum_j w_{ij} s_j \qquad R_i = a_i c_i$$
 #
@@ -299,4 +300,5 @@ assert_array_equal(blue, [-1, -2])
 # - What must be split by sign are the products $a_i w_{ij}$, never the weights alone.
 # - Some rules show evidence against, some cannot, and some do not look at the input at all.
 #
-# The neurons did not always send what they had. The next step keeps account of that.
+# Where do z-plus and z-box come from? [Step 2b](02b_deep_taylor.md) derives them; you may skip it. The neurons did not
+# always send what they had: [step 3](03_the_ledger.md) keeps account of that.

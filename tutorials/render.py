@@ -36,6 +36,8 @@ SETUP = """%matplotlib inline
 %config InlineBackend.figure_formats = ["retina"]
 import matplotlib.font_manager  # announces on first import that it is building a cache
 import sys
+from lrpref.plot import ANY_PAGE
+matplotlib.rcParams.update(ANY_PAGE)
 print(sys.executable)"""
 PAINT = re.compile("\x1b" + r"\[[\d;]*m")
 """The terminal colours in a traceback."""
@@ -46,13 +48,13 @@ NOISE = re.compile(r" *-?\d\.\d+e-(?:0[89]|[1-9]\d)\b| *0\.0+e\+00")
 def main() -> int:
     """Render or check the pages; return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("steps", nargs="*", help="numbers of tutorials, such as 01 (default: all)")
+    parser.add_argument("steps", nargs="*", help="numbers of tutorials, such as 01 or 02b (default: all)")
     parser.add_argument("--check", action="store_true", help="compare with the existing pages and write nothing")
     chosen = parser.parse_args()
     every = scripts()
-    wanted = [path for path in every if not chosen.steps or path.name[:2] in chosen.steps]
+    wanted = [path for path in every if not chosen.steps or number(path) in chosen.steps]
     if not wanted:
-        parser.error(f"no such tutorial; valid numbers: {', '.join(path.name[:2] for path in every)}")
+        parser.error(f"no such tutorial; valid numbers: {', '.join(map(number, every))}")
     # Two kernels run at a time, on this checkout's library, each with one thread for linear algebra.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(HERE.parent), os.environ.get("PYTHONPATH")]))
@@ -71,8 +73,13 @@ def main() -> int:
 
 
 def scripts() -> list[Path]:
-    """The tutorials in order."""
-    return sorted(HERE.glob("[0-9][0-9]_*.py"))
+    """The tutorials in order; 02b comes between 02 and 03."""
+    return sorted([*HERE.glob("[0-9][0-9]_*.py"), *HERE.glob("[0-9][0-9][a-z]_*.py")])
+
+
+def number(path: Path) -> str:
+    """The number of a tutorial, such as "01" or "02b"."""
+    return path.stem.partition("_")[0]
 
 
 # ---- from a script to a page -----------------------------------------------------------------------------------
@@ -169,7 +176,7 @@ def _place(named: tuple[str, bytes]) -> list[int]:
 def about(path: Path) -> str:
     """The line under the title."""
     return (
-        f"*Step {int(path.name[:2])} of [the tutorials](../README.md). This page is what "
+        f"*Step {number(path).removeprefix('0')} of [the tutorials](../README.md). This page is what "
         f"[{path.name}](../{path.name}) prints and draws. The script asserts the numbers that an argument rests on; "
         "`render.py --check` compares every printed line with a fresh run.*"
     )

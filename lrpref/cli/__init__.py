@@ -16,10 +16,14 @@ from collections.abc import Sequence
 from contextlib import suppress
 from importlib import import_module
 
+from .._support.extras import library
 from .._support.version import __version__
 from ..errors import FusionError, LrprefError
 
-COMMANDS = ("explain", "compare", "fuse", "show", "convert", "rules", "conform", "verify", "reproduce")
+COMMANDS = (
+    *("explain", "compare", "fuse", "show", "convert"),
+    *("networks", "samples", "rules", "conform", "verify", "reproduce"),
+)
 """The commands, each named as its module."""
 
 EXAMPLES = """examples:
@@ -27,8 +31,10 @@ EXAMPLES = """examples:
   lrpref explain mnist-cnn hard-1 --target 4                why might it be a four?
   lrpref explain mnist-cnn digit-8 --rule zero gamma z-plus one picture, three rules
   lrpref explain resnet20 chelsea                           explain a photograph of a cat
+  lrpref explain resnet20 chelsea --target cat dog --overlay two classes, drawn over the photograph
   lrpref explain mnist-cnn digit-4 --out mine.npy           write the relevance itself instead of a picture
   lrpref compare mnist-cnn digit-4 --against mine.npy       is this heatmap lrpref's, or which convention differs?
+  lrpref networks                                           the networks that come with lrpref
   lrpref show mnist-cnn                                     the network, and the rule of each layer
   lrpref fuse mnist-cnn-bn -o fused.npz                     fold batch normalisation into its neighbours
   lrpref convert network.onnx -o network.npz                import a network, and check it on an example
@@ -62,6 +68,8 @@ def _run(arguments: Sequence[str] | None) -> int:
     """Run one command, or print the help if there is none."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     parser = _parser(words[:1] if words and words[0] in COMMANDS else COMMANDS)
+    if "_ARGCOMPLETE" in os.environ:  # the shell asks for completions: docs/command-line.md
+        library("argcomplete", "completion", "completions").autocomplete(parser)
     chosen = parser.parse_args(words)
     if not hasattr(chosen, "run"):
         parser.print_help()

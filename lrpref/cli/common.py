@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from .. import weights
+from .._support.extras import library
 from .._support.tables import aligned
-from ..errors import LrprefError
+from ..errors import LrprefError, unknown
 from ..fusion import forward_difference, fuse, fusion_plan
 from ..layers import BatchNorm
 from ..layers.base import check_size
 from ..network import Network, check_one_input
+from ..weights.formats import CONVERTED
 from ..zoo import inputs, samples
 
 
@@ -26,22 +30,58 @@ def command(commands: Any, name: str, run: Callable[[argparse.Namespace], int], 
 
 
 def add_network(parser: argparse.ArgumentParser) -> None:
-    """Add the argument for a network."""
-    parser.add_argument("network", help=f"an .npz file, or one of: {', '.join(weights.names())}")
+    """Add the argument for a network, and what some files need to be read: --architecture and --input-shape."""
+    network = parser.add_argument(
+        "network",
+        help=f"a file ({', '.join(('.npz', *CONVERTED))}), or a network that comes with lrpref (`lrpref networks`)",
+    )
+    complete(network, weights.names, files=True)
+    parser.add_argument(
+        "--architecture",
+        metavar="NAME",
+        help="for a file of weights alone: a builder of lrpref.models, such as vgg16 or \"resnet20(shortcut='A')\"",
+    )
+    parser.add_argument(
+        "--input-shape",
+        type=shape,
+        metavar="N,N,N",
+        help="the shape of one input in the file's layout, such as 3,224,224; needed if the file does not declare it",
+    )
 
 
-def read_network(name: str, what: str) -> tuple[Network, dict[str, Any]]:
-    """Return a network of one input and one output, and its metadata; raises GraphError, naming the command `what`."""
-    net = weights.load(name)
+def read_network(chosen: argparse.Namespace, what: str) -> tuple[Network, dict[str, Any]]:
+    """Return the chosen network and its metadata; raises GraphError unless it has one input and one output.
+
+    `what` is the name of the command, for the message.
+    """
+    path = Path(chosen.network)
+    alone = path.suffix == ".npz" and chosen.architecture is not None  # weights without a graph
+    if (alone or path.suffix in CONVERTED) and path.is_file():
+        from ..importers.files import find_network  # other commands start faster without the importers
+
+        net, about = find_network(path, None, chosen.architecture, None, chosen.input_shape)
+    else:
+        net, about = weights.load(chosen.network), weights.metadata(chosen.network)
     check_one_input(net, f"lrpref {what}")
-    return net, weights.metadata(name)
+    return net, about
+
+
+def shape(text: str) -> tuple[int, ...]:
+    """Parse positive integers separated by commas."""
+    try:
+        sizes = tuple(int(n) for n in text.split(","))
+    except ValueError:
+        sizes = ()
+    if not sizes or min(sizes) < 1:
+        raise argparse.ArgumentTypeError(f"expected positive integers such as 3,224,224, got {text!r}")
+    return sizes
 
 
 def add_input(parser: argparse.ArgumentParser, name: str, **more: Any) -> None:
     """Add the argument for an input, and what it needs to be read: --invert and --background."""
-    known = ", ".join(samples.names())
-    default = " (default: a sample that the network accepts)" if name.startswith("-") else ""
-    parser.add_argument(name, help=f"an image, an .npy file, or a sample: {known}{default}", **more)
+    default = "; default: a sample that the network accepts" if name.startswith("-") else ""
+    given = parser.add_argument(name, help=f"an image, an .npy file, or a sample (`lrpref samples`{default})", **more)
+    complete(given, samples.names, files=True)
     parser.add_argument("--invert", action="store_true", help="use 1 - x, for dark ink on light paper")
     parser.add_argument(
         "--background",
@@ -61,6 +101,20 @@ def input_shape(about: dict[str, Any]) -> list[int]:
         )
     check_size((1, *shape))
     return shape
+
+
+def complete(argument: argparse.Action, names: Callable[[], Sequence[str]], files: bool = False) -> None:
+    """Let argcomplete offer these names for an argument, and files if it takes those."""
+
+    def completer(prefix: str, **_: Any) -> list[str]:
+        found = [name for name in names() if name.startswith(prefix)]
+        return (
+            [*found, *library("argcomplete.completers", "completion", "completions").FilesCompleter()(prefix)]
+            if files
+            else found
+        )
+
+    argument.completer = completer  # type: ignore[attr-defined]
 
 
 def read_input(name: str, about: dict[str, Any], chosen: argparse.Namespace) -> np.ndarray:
@@ -99,6 +153,17 @@ def number(text: str) -> str | float:
         return float(text)
     except ValueError:
         return text
+
+
+def class_index(about: dict[str, Any], text: str) -> int:
+    """Return the index of an output that is given as a number or as the name of a class; raises UnknownNameError."""
+    with suppress(ValueError):
+        return int(text)
+    classes = about.get("classes")
+    names = [str(name) for name in classes] if isinstance(classes, list) else []
+    if text not in names:
+        raise unknown("class", text, names)
+    return names.index(text)
 
 
 def class_name(about: dict[str, Any], index: int) -> str:

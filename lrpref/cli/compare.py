@@ -16,7 +16,7 @@ from ..scale import signature
 from ..signatures import Signature
 from ..walk import DEFAULT_RULE
 from . import saved_maps
-from .common import add_input, add_network, command, fused_network, number, read_input, read_network
+from .common import add_input, add_network, class_index, command, fused_network, number, read_input, read_network
 
 
 def add(commands: Any) -> None:
@@ -30,7 +30,9 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "--rule", default=DEFAULT_RULE, help=f"the rule that it is supposed to follow (default: {DEFAULT_RULE})"
     )
-    parser.add_argument("--target", type=int, help="index of the output that it explains (default: the largest output)")
+    parser.add_argument(
+        "--target", help="the class or output that it explains, by name or index (default: the largest)"
+    )
     parser.add_argument("--seed", default="logit", help='"logit" (default), "one", "probability" or a number')
     parser.add_argument(
         "--signature", metavar="TEXT", help="the signature of the other heatmap (default: that in FILE.json, if any)"
@@ -47,8 +49,9 @@ def add(commands: Any) -> None:
 
 def run(chosen: argparse.Namespace) -> int:
     """Compare, and print the result; return 1 if the heatmaps differ."""
-    given, about = read_network(chosen.network, "compare")
+    given, about = read_network(chosen, "compare")
     x = read_input(chosen.input, about, chosen)
+    chosen.target = None if chosen.target is None else class_index(about, chosen.target)
     theirs, signed = saved_maps.read(Path(chosen.against))
     signed = Signature.parse(chosen.signature) if chosen.signature else signed
     net = fused_network(given, x) if chosen.fuse else given

@@ -11,7 +11,7 @@ import numpy as np
 
 from .. import weights
 from ..importers.files import READ, find_network
-from .common import command
+from .common import command, shape
 
 
 def add(commands: Any) -> None:
@@ -23,7 +23,7 @@ def add(commands: Any) -> None:
     parser.add_argument("-o", "--output", metavar="FILE", required=True, help="the .npz file to write")
     parser.add_argument(
         "--input-shape",
-        type=_shape,
+        type=shape,
         metavar="N,N,N",
         help="the shape of one input in the file's layout, such as 3,224,224; needed if the file does not declare it",
     )
@@ -46,14 +46,3 @@ def run(chosen: argparse.Namespace) -> int:
     print(f"{path.name}: {len(net.nodes)} nodes, {held:,} parameters, {net.dtype}")
     print(f"wrote {chosen.output}")
     return 0
-
-
-def _shape(text: str) -> tuple[int, ...]:
-    """Parse positive integers separated by commas."""
-    try:
-        shape = tuple(int(n) for n in text.split(","))
-    except ValueError:
-        shape = ()
-    if not shape or min(shape) < 1:
-        raise argparse.ArgumentTypeError(f"expected positive integers such as 3,224,224, got {text!r}")
-    return shape

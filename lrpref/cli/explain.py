@@ -1,44 +1,64 @@
-"""`lrpref explain`: explain a network's answer to one input, and draw it."""
+"""`lrpref explain`: explain a network's answer to one input or several; draw it, save it, or print it as JSON."""
 
 from __future__ import annotations
 
 import argparse
+import io
+import json
+from contextlib import nullcontext, redirect_stdout
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from .. import plot
-from .._support.files import check_writable
 from ..backend import Array, to_numpy
+from ..composites import PRESETS
 from ..contrastive import contrast
 from ..errors import InputError
 from ..layers import Softmax
+from ..ledger import COLUMNS, Ledger
 from ..network import Network
+from ..rules import RULES
 from ..signatures import Signature
 from ..walk import DEFAULT_RULE, Trace, trace
-from ..zoo import inputs
-from . import saved_maps
-from .common import add_input, add_network, class_name, command, fused_network, number, read_input, read_network
+from ..zoo.inputs import Normalisation
+from .common import (
+    add_input,
+    add_network,
+    class_index,
+    class_name,
+    command,
+    complete,
+    fused_network,
+    number,
+    read_input,
+    read_network,
+)
+from .folding import MOST_LINES, folded
+from .outputs import Answer, Explained, Map, check_outputs, write
 
 
 def add(commands: Any) -> None:
     """Declare the arguments."""
-    parser = command(commands, "explain", run, "explain a network's answer to one input, and draw it")
+    parser = command(commands, "explain", run, "explain a network's answer to one input or several, and draw it")
     add_network(parser)
-    add_input(parser, "input")
-    parser.add_argument(
+    add_input(parser, "input", nargs="+")
+    rule = parser.add_argument(
         "--rule",
         nargs="+",
         default=[DEFAULT_RULE],
         help='names of rules or composites, with parameters as in "gamma(gamma=0.5)"; several are drawn side by side '
         f"(default: {DEFAULT_RULE}; `lrpref rules` lists them)",
     )
-    parser.add_argument("--target", type=int, help="index of the output to explain (default: the largest output)")
+    complete(rule, lambda: [*PRESETS, *RULES])
+    parser.add_argument(
+        "--target",
+        nargs="+",
+        metavar="CLASS",
+        help="the outputs to explain, each by the name of its class or by its index (default: the largest output)",
+    )
     parser.add_argument(
         "--contrast",
-        type=int,
         metavar="CLASS",
         help="explain why the target rather than this output: the difference of logits",
     )
@@ -50,74 +70,67 @@ def add(commands: Any) -> None:
         "--scale",
         default="one",
         choices=("one", "each"),
-        help="one colour scale for all heatmaps (default), or one for each",
+        help="one colour scale for all heatmaps of an input (default), or one for each",
     )
+    parser.add_argument("--overlay", action="store_true", help="lay the heatmaps over a pale copy of the input")
     parser.add_argument(
         "--out",
-        default="heatmap.png",
-        help="the picture to write, as .png, .pdf or .svg, or the relevance itself, as .npy (default: heatmap.png)",
+        nargs="+",
+        metavar="FILE",
+        default=["heatmap.png"],
+        help="what to write: a picture (.png, .pdf, .svg), the relevance under one rule (.npy), or all of it with the "
+        "names of its parts (.npz) (default: heatmap.png)",
     )
-    parser.add_argument("--waterfall", metavar="FILE", help="also draw the ledger as a waterfall chart")
+    parser.add_argument("--waterfall", metavar="FILE", help="also draw the first ledger as a waterfall chart")
+    parser.add_argument(
+        "--full", action="store_true", help=f"print every layer of a ledger of more than {MOST_LINES} layers"
+    )
+    printed = parser.add_mutually_exclusive_group()
+    printed.add_argument("--json", action="store_true", help="print one JSON object instead of text")
+    printed.add_argument("--quiet", action="store_true", help="print nothing but errors")
 
 
 def run(chosen: argparse.Namespace) -> int:
-    """Explain, print the ledgers, and draw the heatmaps."""
-    _check_outputs(chosen)
-    given, about = read_network(chosen.network, "explain")
-    x = read_input(chosen.input, about, chosen)
-    net = given if chosen.no_fuse else fused_network(given, x)
-    traces = {name: _traced(net, x, chosen, name) for name in chosen.rule}
-    first = next(iter(traces.values()))
-    said = _prediction(net, x, first.logits, about)
-    print(f"{chosen.network} says that {chosen.input} is {said}")
-    assert first.target is not None  # the seed is not an array
-    target = class_name(about, int(to_numpy(first.target)[0]))
-    if chosen.contrast is not None:
-        target = f"{target} rather than {class_name(about, chosen.contrast)}"
-    print(f"explained: {target}, starting from {chosen.seed}")
-    signed = {name: _signature(found, fused=net is not given) for name, found in traces.items()}
-    for name, found in traces.items():
-        print(f"\n{name}: {found.ledger}\nsignature: {signed[name]}")
-    described = "\n".join(map(str, signed.values()))
-    if _is_array(chosen.out):
-        made_of = {"network": chosen.network, "input": chosen.input, "target": int(to_numpy(first.target)[0])}
-        saved_maps.save(first.relevance, Path(chosen.out), signed[chosen.rule[0]], made_of)
-    else:
-        title = f"{chosen.network}: {said}; why {target}?"
-        maps = {name: found.relevance for name, found in traces.items()}
-        normalisation = inputs.Normalisation.of(about)
-        picture = x if normalisation is None else normalisation.undo(x)
-        plot.save(plot.grid(picture, maps, title, scale=chosen.scale), chosen.out, described)
-    print(f"\nwrote {chosen.out}")
-    if chosen.waterfall:
-        plot.save(plot.waterfall(first.ledger), chosen.waterfall, str(signed[chosen.rule[0]]))
-        print(f"wrote {chosen.waterfall}")
+    """Explain, write the files, and print the ledgers."""
+    check_outputs(chosen)
+    if chosen.contrast is not None and chosen.seed != "logit":
+        raise InputError(f"--contrast starts from the logits of both outputs; leave out --seed {chosen.seed}")
+    with redirect_stdout(io.StringIO()) if chosen.json or chosen.quiet else nullcontext():
+        told = _explain(chosen)
+    if chosen.json:
+        print(json.dumps(told, indent=1, allow_nan=False))
     return 0
 
 
-def _traced(net: Network, x: np.ndarray, chosen: argparse.Namespace, rule: str) -> Trace:
-    """The explanation of the target, or of the target rather than another output."""
+def _explain(chosen: argparse.Namespace) -> dict[str, Any]:
+    """Do what was asked, print it, and return it as data for JSON."""
+    given, about = read_network(chosen, "explain")
+    inputs = [read_input(name, about, chosen) for name in chosen.input]
+    targets = [None if text is None else class_index(about, text) for text in chosen.target or [None]]
+    net = given if chosen.no_fuse else fused_network(given, np.concatenate(inputs))
+    explained = []
+    for name, x in zip(chosen.input, inputs, strict=True):
+        maps = [_map(net, x, target, rule, chosen, about) for target in targets for rule in chosen.rule]
+        maps = [each._replace(signature=_signature(each.trace, fused=net is not given)) for each in maps]
+        explained.append(Explained(name, x, _answer(net, x, maps[0].trace.logits, about), maps))
+        _print(explained[-1], net, chosen)
+    written = write(explained, chosen, Normalisation.of(about))
+    print("", *(f"wrote {path}" for path in written), sep="\n")
+    return {"network": chosen.network, "inputs": list(map(_as_data, explained)), "written": written}
+
+
+def _map(
+    net: Network, x: np.ndarray, target: int | None, rule: str, chosen: argparse.Namespace, about: dict[str, Any]
+) -> Map:
+    """Explain the target, or the target rather than another output, under one rule."""
     if chosen.contrast is None:
-        return trace(net, x, chosen.target, rule, number(chosen.seed))
-    return contrast(net, x, chosen.target, chosen.contrast, rule=rule)
-
-
-def _check_outputs(chosen: argparse.Namespace) -> None:
-    """Raise an error if an output cannot be written: before the work, not after it."""
-    if chosen.contrast is not None and chosen.seed != "logit":
-        raise InputError(f"--contrast starts from the logits of both outputs; leave out --seed {chosen.seed}")
-    if not _is_array(chosen.out):
-        plot.check_path(chosen.out)
-    elif len(chosen.rule) > 1:
-        raise InputError(f"{chosen.out} holds the relevance under one rule; give one --rule, or write a picture")
+        found, against = trace(net, x, target, rule, number(chosen.seed)), ""
     else:
-        check_writable(Path(chosen.out))
-    if chosen.waterfall:
-        plot.check_path(chosen.waterfall)
-
-
-def _is_array(out: str) -> bool:
-    return Path(out).suffix == ".npy"
+        other = class_index(about, chosen.contrast)
+        found, against = contrast(net, x, target, other, rule=rule), f" rather than {class_name(about, other)}"
+    assert found.target is not None  # no seed of the command line is an array
+    index = int(to_numpy(found.target)[0])
+    return Map(rule, index, f"{class_name(about, index)}{against}", found)
 
 
 def _signature(found: Trace, fused: bool) -> Signature:
@@ -126,10 +139,60 @@ def _signature(found: Trace, fused: bool) -> Signature:
     return replace(signature, bn="fused") if fused and signature.bn == "none" else signature
 
 
-def _prediction(net: Network, x: np.ndarray, logits: Array, about: dict[str, Any]) -> str:
-    """Describe the largest output: its class, value and probability."""
+def _answer(net: Network, x: np.ndarray, logits: Array, about: dict[str, Any]) -> Answer:
+    """The largest output: its class, value and probability."""
     outputs = to_numpy(logits if net.head is None else net.forward(x))
     probabilities = to_numpy((net.head or Softmax()).forward(logits))
     best = int(np.argmax(to_numpy(logits)[0]))
     output, probability = (float(np.ravel(y[0])[best]) for y in (outputs, probabilities))
-    return f"{class_name(about, best)} (output {output:.3f}, probability {probability:.3f})"
+    return Answer(best, class_name(about, best), output, probability)
+
+
+def _print(explained: Explained, net: Network, chosen: argparse.Namespace) -> None:
+    """Print the answer, and the ledger and signature of each map."""
+    print(f"{chosen.network} says that {explained.name} is {explained.answer}")
+    for k, each in enumerate(explained.maps):
+        if k % len(chosen.rule) == 0:
+            print(f"explained: {each.name}, starting from {chosen.seed}")
+        print(f"\n{each.rule}: {_shown(each.trace.ledger, net, chosen.full)}\nsignature: {each.signature}")
+
+
+def _shown(ledger: Ledger, net: Network, full: bool) -> str:
+    """The ledger as text, in fewer lines for a deep network."""
+    if full or len(ledger.entries) <= MOST_LINES:
+        return str(ledger)
+    short = folded(ledger, net)
+    note = f"\n({len(ledger.entries)} layers in {len(short.entries)} lines; --full prints all)"
+    return str(short) + (note if len(short.entries) < len(ledger.entries) else "")
+
+
+def _as_data(explained: Explained) -> dict[str, Any]:
+    """One input as data for JSON."""
+    maps = [
+        {
+            "target": each.target,
+            "name": each.name,
+            "rule": each.rule,
+            "signature": str(each.signature),
+            "sum": _number(to_numpy(each.trace.relevance).sum()),
+            "residual": _number(np.abs(to_numpy(each.trace.ledger.residual())).max()),
+            "ledger": [_row(each.trace.ledger, k) for k in range(len(each.trace.ledger.entries))],
+        }
+        for each in explained.maps
+    ]
+    answer = {name: _number(value) for name, value in explained.answer._asdict().items()}
+    return {"input": explained.name, "answer": answer, "explained": maps}
+
+
+def _row(ledger: Ledger, k: int) -> dict[str, Any]:
+    """One line of the ledger."""
+    entry = ledger.entries[k]
+    columns = {name: _number(to_numpy(entry.columns[name])[0]) for name in COLUMNS}
+    return {"node": entry.node, "layer": entry.layer, "rule": entry.rule, **columns}
+
+
+def _number(value: Any) -> Any:
+    """A number as JSON has it, which knows neither NaN nor infinity; other values as they are."""
+    if isinstance(value, str | int):
+        return value
+    return float(value) if np.isfinite(value) else None

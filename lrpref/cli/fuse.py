@@ -32,7 +32,7 @@ def run(chosen: argparse.Namespace) -> int:
     if chosen.output:
         weights.check_path(chosen.output)  # before the work, not after it
     rule = resolve(chosen.rule)
-    net, about = read_network(chosen.network, "fuse")
+    net, about = read_network(chosen, "fuse")
     name = chosen.input or fitting_sample(input_shape(about))
     x = read_input(name, about, chosen)
     plan = fusion_plan(net, chosen.threshold_relu)

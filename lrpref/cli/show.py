@@ -21,7 +21,7 @@ def add(commands: Any) -> None:
 
 def run(chosen: argparse.Namespace) -> int:
     """Print the table of layers."""
-    net, about = read_network(chosen.network, "show")
+    net, about = read_network(chosen, "show")
     rules = resolve(chosen.rule).assign(net)
     shapes = net.shapes((1, *input_shape(about)))
     rows = [("node", "layer", "reads", "output", "parameters", f"rule ({chosen.rule})")]
