@@ -3388,10 +3388,87 @@ COMMANDS = [
     Mutant(
         "the name of a class is its place in the alphabet",
         "cli/common.py",
-        "return names.index(text)",
+        "return found[0]",
         "return sorted(names).index(text) - 1",
         "tests/test_cli.py::test_a_class_by_name",
         "a slip of the pen",
+    ),
+]
+
+
+STRONG = [
+    Mutant(
+        "rules are checked on random cases only",
+        "testing/rule_checks.py",
+        "return Cases(levels, known=[every_neuron(rule)])",
+        "return Cases(levels)",
+        "tests/test_testing.py::test_a_mistake_shows_on_the_small_neurons[z-plus leaves its bias out]",
+        "check_rule passed a z-plus that counted its bias twice",
+    ),
+    Mutant(
+        "the small neurons have no weight of magnitude 2",
+        "testing/rule_checks.py",
+        "weights, biases, fan_in = (-1, 0, 2)",
+        "weights, biases, fan_in = (-1, 0, 1)",
+        "tests/test_testing.py::test_a_mistake_shows_on_the_small_neurons[w-square takes magnitudes]",
+        "a slip of the pen",
+    ),
+    Mutant(
+        "the small neurons have no negative bias",
+        "testing/rule_checks.py",
+        "(-1, 0, 1), 1 if rule.diagonal_only",
+        "(0, 1, 2), 1 if rule.diagonal_only",
+        "tests/test_testing.py::test_a_mistake_shows_on_the_small_neurons"
+        "[generalised gamma does not favour a negative bias]",
+        "a slip of the pen",
+    ),
+    Mutant(
+        "a rule for diagonal layers gets dense neurons",
+        "testing/rule_checks.py",
+        "layer = Scale(weight[0], bias) if rule.diagonal_only else Dense",
+        "layer = Dense",
+        "tests/test_testing.py::test_a_diagonal_rule_has_neurons_of_one_input",
+        "a slip of the pen",
+    ),
+    Mutant(
+        "the known cases are forgotten by the search",
+        "testing/search.py",
+        "for case in cases.known:",
+        "for case in ():",
+        "tests/test_testing.py::test_a_rule_that_is_right_almost_everywhere_is_found_whatever_the_random_cases",
+        "a slip of the pen",
+    ),
+    Mutant(
+        "a known case is shown whole",
+        "testing/search.py",
+        "None) or _reduced(first, violates)",
+        "None) or first",
+        "tests/test_testing.py::test_a_rule_that_is_right_almost_everywhere_is_found_whatever_the_random_cases",
+        "a slip of the pen",
+    ),
+    Mutant(
+        "of two classes of one name the first is explained",
+        "cli/common.py",
+        "if len(found) > 1:",
+        "if len(found) > 9:",
+        "tests/test_cli.py::test_the_name_of_a_class_goes_before_its_index",
+        "lrpref explain --target crane, with the classes of ImageNet",
+    ),
+    Mutant(
+        "a class called by a number cannot be named",
+        "cli/common.py",
+        "found = [index for index, name in enumerate(names) if name == text]",
+        "found = [] if text.isdigit() else [index for index, name in enumerate(names) if name == text]",
+        "tests/test_cli.py::test_the_name_of_a_class_goes_before_its_index",
+        "lrpref explain --target 3, with a class called 3",
+    ),
+    Mutant(
+        "the picture of a vector is refused after the work",
+        "cli/explain.py",
+        "    check_pictures(chosen, inputs[0])\n",
+        "",
+        "tests/test_cli.py::test_a_network_of_vectors_has_no_picture_and_is_told_so_before_the_work",
+        "lrpref explain of a network of vectors",
     ),
 ]
 
@@ -3437,6 +3514,7 @@ MUTANTS = [
     *CONCEPTS,
     *PICTURES,
     *COMMANDS,
+    *STRONG,
 ]
 
 

@@ -39,9 +39,10 @@ from lrpref import (
     plot,
     rules,
 )
+from lrpref.cli.common import class_index
 from lrpref.cli.explain import _number
 from lrpref.cli.rules import rule_table
-from lrpref.errors import FusionError, RuleError, ShapeError
+from lrpref.errors import FusionError, RuleError, ShapeError, TargetError
 from lrpref.zoo.inputs import Normalisation
 
 ROOT = Path(__file__).parent.parent
@@ -322,6 +323,25 @@ def test_a_class_by_name(run: Run, tmp_path: Path) -> None:
     x = Normalisation.of(about).apply(lrpref.samples.load("chelsea"))  # type: ignore[union-attr]
     assert_array_equal(np.load("R.npy"), lrpref.contrast(net, x, dog, cat).relevance)
     assert run("compare", "cifar-cnn", "chelsea", "--target", "cat", "--against", "R.npy", "--no-groups").code == 1
+
+
+def test_the_name_of_a_class_goes_before_its_index() -> None:
+    """Classes may be called by numbers, and two may have one name, as "crane" in ImageNet."""
+    about = {"classes": ["7", "1", "crane", "0", "crane"]}
+    assert [class_index(about, text) for text in ("7", "1", "0", "2", "4")] == [0, 1, 3, 2, 4]
+    with pytest.raises(TargetError, match=r"^2 classes are called 'crane'; give the index: 2, 4$"):
+        class_index(about, "crane")
+    assert class_index({}, "3") == 3
+
+
+def test_a_network_of_vectors_has_no_picture_and_is_told_so_before_the_work(run: Run) -> None:
+    lrpref.save(Network.sequential(Dense([[1.0, 2.0]])), "vectors.npz", {"input": {"shape": [2]}})
+    np.save("x.npy", np.ones(2))
+    code, out, err = run("explain", "vectors.npz", "x.npy")
+    assert (code, out) == (2, "")
+    assert "heatmap.png cannot show inputs of shape (2,)" in err
+    assert "write heatmap.npz" in err
+    assert run("explain", "vectors.npz", "x.npy", "--out", "R.npz").code == 0
 
 
 def test_files_of_every_kind_at_once(run: Run, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 from .. import weights
 from .._support.extras import library
 from .._support.tables import aligned
-from ..errors import LrprefError, unknown
+from ..errors import LrprefError, TargetError, unknown
 from ..fusion import forward_difference, fuse, fusion_plan
 from ..layers import BatchNorm
 from ..layers.base import check_size
@@ -156,14 +156,20 @@ def number(text: str) -> str | float:
 
 
 def class_index(about: dict[str, Any], text: str) -> int:
-    """Return the index of an output that is given as a number or as the name of a class; raises UnknownNameError."""
-    with suppress(ValueError):
-        return int(text)
+    """Return the index of an output that is given as the name of a class, or as a number that is not such a name.
+
+    Raises UnknownNameError if there is no such class, TargetError if several classes have the name.
+    """
     classes = about.get("classes")
     names = [str(name) for name in classes] if isinstance(classes, list) else []
-    if text not in names:
-        raise unknown("class", text, names)
-    return names.index(text)
+    found = [index for index, name in enumerate(names) if name == text]
+    if len(found) > 1:
+        raise TargetError(f"{len(found)} classes are called {text!r}; give the index: {', '.join(map(str, found))}")
+    if found:
+        return found[0]
+    with suppress(ValueError):
+        return int(text)
+    raise unknown("class", text, names)
 
 
 def class_name(about: dict[str, Any], index: int) -> str:

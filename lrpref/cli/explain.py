@@ -35,7 +35,7 @@ from .common import (
     read_network,
 )
 from .folding import MOST_LINES, folded
-from .outputs import Answer, Explained, Map, check_outputs, write
+from .outputs import Answer, Explained, Map, check_outputs, check_pictures, write
 
 
 def add(commands: Any) -> None:
@@ -55,7 +55,8 @@ def add(commands: Any) -> None:
         "--target",
         nargs="+",
         metavar="CLASS",
-        help="the outputs to explain, each by the name of its class or by its index (default: the largest output)",
+        help="the outputs to explain, each by the name of its class, or by its index if no class has that name "
+        "(default: the largest output)",
     )
     parser.add_argument(
         "--contrast",
@@ -106,6 +107,7 @@ def _explain(chosen: argparse.Namespace) -> dict[str, Any]:
     """Do what was asked, print it, and return it as data for JSON."""
     given, about = read_network(chosen, "explain")
     inputs = [read_input(name, about, chosen) for name in chosen.input]
+    check_pictures(chosen, inputs[0])
     targets = [None if text is None else class_index(about, text) for text in chosen.target or [None]]
     net = given if chosen.no_fuse else fused_network(given, np.concatenate(inputs))
     explained = []

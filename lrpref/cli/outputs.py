@@ -75,6 +75,16 @@ def check_outputs(chosen: argparse.Namespace) -> None:
         plot.check_path(chosen.waterfall)
 
 
+def check_pictures(chosen: argparse.Namespace, x: np.ndarray) -> None:
+    """Raise an error if a picture is asked for and a batch of inputs is of no signals and of no images."""
+    pictures = [out for out in chosen.out if Path(out).suffix not in (".npy", ".npz")]
+    if pictures and x.ndim not in (3, 4):
+        raise InputError(
+            f"{pictures[0]} cannot show inputs of shape {x.shape[1:]}, which are neither images (C, H, W) nor signals "
+            f"(C, L); write {Path(pictures[0]).with_suffix('.npz')} with --out"
+        )
+
+
 def write(explained: Sequence[Explained], chosen: argparse.Namespace, normalisation: Normalisation | None) -> list[str]:
     """Write every output that was asked for, and return the paths."""
     first = explained[0].maps[0]
