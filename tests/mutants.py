@@ -3455,6 +3455,41 @@ STRONG = [
         "lrpref explain --target crane, with the classes of ImageNet",
     ),
     Mutant(
+        "classes of one name share a panel",
+        "cli/common.py",
+        'return names[index] if names.count(names[index]) == 1 else f"{names[index]} (output {index})"',
+        "return names[index]",
+        "tests/test_cli.py::test_classes_of_one_name_have_maps_of_their_own",
+        "lrpref explain --target 134 517, with the classes of ImageNet: one map hid the other",
+    ),
+    Mutant(
+        "two outputs may have one file",
+        "cli/outputs.py",
+        "if path in named[:k]]",
+        "if path in named[:0]]",
+        "tests/test_cli.py::test_what_would_be_lost_or_ignored_is_refused"
+        "[explain tiny.npz x.npy --out a.png --waterfall a.png-a.png would be written twice]",
+        "lrpref explain --out a.png --waterfall a.png",
+    ),
+    Mutant(
+        "an architecture is ignored by a network that comes with lrpref",
+        "cli/common.py",
+        "if chosen.architecture is not None or chosen.input_shape is not None:",
+        "if chosen.input_shape is not None:",
+        "tests/test_cli.py::test_what_would_be_lost_or_ignored_is_refused"
+        "[show mnist-mlp --architecture vgg16-mnist-mlp is complete; leave out --architecture and]",
+        "lrpref show mnist-mlp --architecture vgg16",
+    ),
+    Mutant(
+        "an architecture is ignored by a file with a graph",
+        "importers/files.py",
+        'if architecture is not None and path.suffix in (".onnx", *keras.SUFFIXES):',
+        "if architecture is not None and path.suffix in keras.SUFFIXES:",
+        "tests/test_cli.py::test_what_would_be_lost_or_ignored_is_refused[show torch-script.onnx --architecture "
+        "vgg16-holds a network with its graph; do not give an architecture]",
+        "lrpref show net.onnx --architecture vgg16",
+    ),
+    Mutant(
         "a class called by a number cannot be named",
         "cli/common.py",
         "found = [index for index, name in enumerate(names) if name == text]",

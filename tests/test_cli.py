@@ -334,6 +334,34 @@ def test_the_name_of_a_class_goes_before_its_index() -> None:
     assert class_index({}, "3") == 3
 
 
+def test_classes_of_one_name_have_maps_of_their_own(run: Run, drawn: dict[str, Any], tmp_path: Path) -> None:
+    lrpref.save(network(), "twins.npz", {"input": {"shape": [1, 4, 4]}, "classes": ["crane", "crane"]})
+    np.save("x.npy", np.random.default_rng(1).random((1, 4, 4)))
+    said = run("explain", "twins.npz", "x.npy", "--rule", "zero", "--target", 0, 1)
+    assert "explained: crane (output 1), starting from logit\n" in said.out
+    titles = [ax.get_title() for ax in drawn["heatmap.png"].axes if ax.get_title()]
+    assert titles == ["input", "zero: crane (output 0)", "zero: crane (output 1)"]
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        ("explain tiny.npz x.npy --out a.npy a.npy", "a.npy would be written twice"),
+        ("explain tiny.npz x.npy --out a.png --waterfall a.png", "a.png would be written twice"),
+        ("explain tiny.npz x.npy --architecture vgg16", "tiny.npz holds a network with its graph; do not give"),
+        ("explain tiny.npz x.npy --input-shape 1,4,4", "tiny.npz is complete; leave out --architecture and"),
+        ("show mnist-mlp --architecture vgg16", "mnist-mlp is complete; leave out --architecture and"),
+        ("show torch-script.onnx --architecture vgg16", "holds a network with its graph; do not give an architecture"),
+    ],
+)
+def test_what_would_be_lost_or_ignored_is_refused(command: str, message: str, run: Run, tiny: Path) -> None:
+    exported = Path(__file__).parent / "exported" / "torch-script.onnx"
+    code, out, err = run(*command.replace(exported.name, str(exported)).split())
+    assert (code, out) == (2, "")
+    assert message in err
+    assert err.count("\n") == 1
+
+
 def test_a_network_of_vectors_has_no_picture_and_is_told_so_before_the_work(run: Run) -> None:
     lrpref.save(Network.sequential(Dense([[1.0, 2.0]])), "vectors.npz", {"input": {"shape": [2]}})
     np.save("x.npy", np.ones(2))

@@ -13,7 +13,7 @@ import numpy as np
 from .. import weights
 from .._support.extras import library
 from .._support.tables import aligned
-from ..errors import LrprefError, TargetError, unknown
+from ..errors import InputError, LrprefError, TargetError, unknown
 from ..fusion import forward_difference, fuse, fusion_plan
 from ..layers import BatchNorm
 from ..layers.base import check_size
@@ -62,6 +62,8 @@ def read_network(chosen: argparse.Namespace, what: str) -> tuple[Network, dict[s
         net, about = find_network(path, None, chosen.architecture, None, chosen.input_shape)
     else:
         net, about = weights.load(chosen.network), weights.metadata(chosen.network)
+        if chosen.architecture is not None or chosen.input_shape is not None:
+            raise InputError(f"{chosen.network} is complete; leave out --architecture and --input-shape")
     check_one_input(net, f"lrpref {what}")
     return net, about
 
@@ -173,9 +175,12 @@ def class_index(about: dict[str, Any], text: str) -> int:
 
 
 def class_name(about: dict[str, Any], index: int) -> str:
-    """Return the name of a class if the metadata record it, otherwise "output" and its index."""
+    """Return the name of a class, with its index if others have this name; "output" and its index without metadata."""
     classes = about.get("classes")
-    return str(classes[index]) if isinstance(classes, list) and index < len(classes) else f"output {index}"
+    names = [str(name) for name in classes] if isinstance(classes, list) else []
+    if index >= len(names):
+        return f"output {index}"
+    return names[index] if names.count(names[index]) == 1 else f"{names[index]} (output {index})"
 
 
 def as_table(rows: Sequence[Sequence[str]]) -> str:

@@ -60,6 +60,9 @@ class Explained(NamedTuple):
 
 def check_outputs(chosen: argparse.Namespace) -> None:
     """Raise an error if an output cannot be written: before the work, not after it."""
+    named = [*chosen.out, *filter(None, [chosen.waterfall])]
+    if twice := [path for k, path in enumerate(named) if path in named[:k]]:
+        raise InputError(f"{twice[0]} would be written twice; give each output a file of its own")
     for out in chosen.out:
         kind = Path(out).suffix
         if kind not in (".npy", ".npz"):
