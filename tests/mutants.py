@@ -3408,16 +3408,16 @@ STRONG = [
     Mutant(
         "the small neurons have no weight of magnitude 2",
         "testing/rule_checks.py",
-        "weights, biases, fan_in = (-1, 0, 2)",
-        "weights, biases, fan_in = (-1, 0, 1)",
+        "weights, biases, fan_in = (-1.0, 0.0, 2.0)",
+        "weights, biases, fan_in = (-1.0, 0.0, 1.0)",
         "tests/test_testing.py::test_a_mistake_shows_on_the_small_neurons[w-square takes magnitudes]",
         "a slip of the pen",
     ),
     Mutant(
         "the small neurons have no negative bias",
         "testing/rule_checks.py",
-        "(-1, 0, 1), 1 if rule.diagonal_only",
-        "(0, 1, 2), 1 if rule.diagonal_only",
+        "(-1.0, 0.0, 1.0), 1 if rule.diagonal_only",
+        "(0.0, 1.0, 2.0), 1 if rule.diagonal_only",
         "tests/test_testing.py::test_a_mistake_shows_on_the_small_neurons"
         "[generalised gamma does not favour a negative bias]",
         "a slip of the pen",

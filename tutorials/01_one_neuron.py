@@ -4,8 +4,8 @@
 # A neuron takes three numbers and returns one. **How much of the result does it owe to each of the three?**
 #
 # Layer-wise Relevance Propagation (LRP) asks this of every neuron in a network, from the output back to the input. One
-# neuron, taken slowly, is therefore half of the method. (If you have read step 0: it is about the function `divide`.) We compute
-# in exact fractions, so nothing can hide in a rounding error, and `==` means equal.
+# neuron, taken slowly, is therefore half of the method. (If you have read step 0: it is about the function `divide`.)
+# We compute in exact fractions, so nothing can hide in a rounding error, and `==` means equal.
 
 # %%
 # %matplotlib inline

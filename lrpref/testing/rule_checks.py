@@ -119,15 +119,15 @@ def every_neuron(rule: Rule) -> LayerCase:
     differ, so that the messages of one neuron do not cancel those of another. A rule for diagonal layers gets neurons
     of one input.
     """
-    inputs = (0, 1, 2) if rule.needs_nonnegative else (-2, 0, 1)
-    weights, biases, fan_in = (-1, 0, 2), (-1, 0, 1), 1 if rule.diagonal_only else 2
+    inputs = (0.0, 1.0, 2.0) if rule.needs_nonnegative else (-2.0, 0.0, 1.0)
+    weights, biases, fan_in = (-1.0, 0.0, 2.0), (-1.0, 0.0, 1.0), 1 if rule.diagonal_only else 2
     *weight, bias = np.transpose(list(product(*[weights] * fan_in, biases)))
     samples = np.asarray(list(product(inputs, repeat=fan_in)))
     layer = Scale(weight[0], bias) if rule.diagonal_only else Dense(np.transpose(weight), bias)
     a = np.repeat(samples, len(bias), axis=1) if rule.diagonal_only else samples
     size = len(samples) * len(bias)
-    R = np.random.default_rng(0).permutation(np.arange(size) - size // 2).reshape(len(samples), -1)
-    return LayerCase(layer.map_arrays(np.float64), (np.float64(a),), np.float64(R))
+    R = np.random.default_rng(0).permutation(np.arange(size) - float(size // 2)).reshape(len(samples), -1)
+    return LayerCase(layer, (a,), R)
 
 
 def _in_number_type(rule: Rule, law: Pairs, case: Any) -> Iterator[Pair]:
