@@ -3455,6 +3455,14 @@ STRONG = [
         "lrpref explain --target crane, with the classes of ImageNet",
     ),
     Mutant(
+        "a contrast of a network of two outputs is told to name a node",
+        "contrastive.py",
+        "if len(net.outputs) > 1:",
+        "if len(net.outputs) > 2:",
+        "tests/test_concepts.py::test_what_is_no_contrast",
+        "lrpref.contrast advised node=, which it does not take",
+    ),
+    Mutant(
         "classes of one name share a panel",
         "cli/common.py",
         'return names[index] if names.count(names[index]) == 1 else f"{names[index]} (output {index})"',

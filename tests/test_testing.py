@@ -163,7 +163,7 @@ PLANTED: list[tuple[Rule, Rule | None, str, int]] = [
 def test_a_planted_error_is_found_and_its_case_is_small(rule: Rule, like: Rule | None, law: str, size: int) -> None:
     """At most three numbers (a weight, an input, a relevance), more only where the mistake needs more."""
     with pytest.raises(ChecksFailed) as caught:
-        check_rule(rule, like=like, max_examples=5 * FEW if isinstance(rule, NoBias) else FEW)
+        check_rule(rule, like=like, max_examples=FEW)
     failures = {failure.law: failure.case for failure in caught.value.failures}
     assert law in failures
     assert testing.numbers(failures[law]) <= size
