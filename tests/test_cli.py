@@ -905,7 +905,7 @@ def test_a_mistake_is_told_in_one_line(mistake: str, run: Run, spoiled: Path, tm
 
 @pytest.mark.parametrize(
     "command",
-    ["explain", "explain mnist-cnn", "nonsense", "explain mnist-cnn digit-4 --target x", "show", "fuse --rulez z a"],
+    ["explain", "explain mnist-cnn", "nonsense", "show", "fuse --rulez z a"],
 )
 def test_a_malformed_command_shows_the_usage(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as end:
