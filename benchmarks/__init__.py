@@ -14,7 +14,10 @@
     machine.py      description of the machine and the libraries
     report.py       the results as tables
     profile.py      time per layer of a prepared network: `python -m benchmarks.profile`
-    gpu.py          the same on a GPU: `python -m benchmarks.gpu`
+    gpu.py          everything that is to be known of a GPU: `python -m benchmarks.gpu`
+    device.py       the GPU, and when it is done
+    gpu_costs.py, gpu_agreement.py, gpu_report.py    its sections and tables
+    modelled.py     how fast a GPU would be: `python -m benchmarks.modelled`
 
 Results are written as data (JSON), from which tables are made. No test judges a time.
 """

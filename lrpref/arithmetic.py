@@ -43,7 +43,13 @@ def is_real_floating(x: Array) -> bool:
 
 def all_finite(x: Array) -> bool:
     """Whether `x` is free of NaN and infinities (exact rationals always are)."""
-    return is_exact(x) or bool(array_namespace(x).all(array_namespace(x).isfinite(x)))
+    return is_exact(x) or bool(finite(x))
+
+
+def finite(x: Array) -> Any:
+    """Whether floating-point numbers are all finite, as an array without axes: asking for its value waits for a GPU."""
+    xp = array_namespace(x)
+    return xp.all(xp.isfinite(x))
 
 
 def as_floating(x: Any, what: str) -> Array:

@@ -294,6 +294,37 @@ def asarray(x: Any, backend: str = "numpy") -> Array:
     return _sent(numbers(x, "the array"), load_backend(backend))
 
 
+def memory_of(x: Array) -> tuple[int, int]:
+    """Return what identifies the memory that an array of NumPy or CuPy and its views share, and the bytes it takes.
+
+    Examples
+    --------
+    >>> x = np.zeros((2, 3))
+    >>> memory_of(x[0]) == memory_of(x.T), memory_of(x[0])[1]
+    (True, 48)
+    """
+    held: Any = x
+    if not isinstance(held, np.ndarray):
+        return id(held.data.mem), held.data.mem.size
+    while isinstance(held.base, np.ndarray):
+        held = held.base
+    return id(held), held.nbytes
+
+
+def device_memory(xp: Any) -> tuple[int, int] | None:
+    """Return the free and the total bytes of the current GPU for CuPy's namespace; None for others.
+
+    Examples
+    --------
+    >>> device_memory(np) is None
+    True
+    """
+    if xp.__name__ != "cupy":
+        return None
+    free, total = xp.cuda.Device().mem_info
+    return free + xp.get_default_memory_pool().free_bytes(), total
+
+
 def moved(x: Array, like: Array) -> Array:
     """Return `x` where `like` lives, its dtype unchanged; raise DTypeError if its dtype does not exist there."""
     return _sent(x, array_namespace(like))

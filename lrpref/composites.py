@@ -7,17 +7,19 @@ A composite is a list of (selector, rule); the first selector that matches a lay
     0, -1                  a position among the weighted layers (Dense, convolutions), in order
     a function             of a `Place`, returning True or False
 
-Only linear layers take a rule; activations, routing layers and products treat relevance the same way with every rule.
-Joins (Add, Subtract), sums, means, average pooling, BatchNorm, Scale and the norms of `layers.SampleNorm` use
-Epsilon(1e-6) if no selector matches them; a weighted layer that none matches is an error. Print the assignment before
-anything runs:
+Only linear layers take a rule; all others treat relevance the same way with every rule. Joins (Add, Subtract), matrix
+products, sums, means, average pooling, BatchNorm, Scale, Affine and the norms of `layers.SampleNorm` use Epsilon(1e-6)
+if no selector matches them; a weighted layer that none matches is an error. Print the assignment before anything runs:
 
     print(composites.EpsilonPlusFlat().assign(net))
+
+A composite may also decide what is held constant in layers that are not linear: `split` for the products, and `mean`
+for the norms. It then reads the network with these parameters in place of the layers' own (`Composite.read`).
 
 The presets have zennit's names and defaults (Anders et al. 2021, arXiv 2106.13200; the recommendations behind them:
 Montavon et al. 2019, LNCS 11700, sec. 10.3, and Kohlbrenner et al. 2020, arXiv 1910.09840). They give their rule for
 convolutions to every `layers.Convolution`, a convolution of your own included. `joins=` chooses how they divide
-relevance between the branches of a join (docs/skips.md).
+relevance between the branches of a join (docs/skips.md). AttnLRP and CPLRP are for transformers.
 """
 
 from __future__ import annotations
@@ -25,21 +27,25 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from fnmatch import fnmatchcase
 from typing import Any
 
 from ._support.calls import UNPARSABLE, parameters
 from ._support.tables import aligned
+from .arithmetic import check_choice
 from .errors import LrprefError, RuleError, UnknownNameError, is_one_of, shown, unknown
 from .layers import (
     Add,
+    Affine,
     BatchNorm,
     Convolution,
     Dense,
     Elementwise,
     Layer,
     LinearLayer,
+    MatMul,
+    Multiply,
     Routing,
     SampleNorm,
     Scale,
@@ -54,6 +60,8 @@ __all__ = [
     "JOINS",
     "PRESETS",
     "Assignment",
+    "AttnLRP",
+    "CPLRP",
     "Composite",
     "EpsilonAlpha2Beta1",
     "EpsilonAlpha2Beta1Flat",
@@ -186,11 +194,15 @@ class Composite:
         See the module's docstring for the kinds of selector.
     name : str, default "Composite"
         The name in printed tables and error messages.
+    split : {None, "half", "signal"}
+        How the factors of every `Multiply` and `MatMul` share relevance; None for what each layer says.
+    mean : {None, "linear", "constant", "centred"}
+        What the mean is in every norm of `layers.SampleNorm` that has one; None for what each layer says.
 
     Raises
     ------
-    RuleError
-        If a pair is not a selector and a rule.
+    RuleError, ParameterError
+        If a pair is not a selector and a rule, or a parameter is none of these.
 
     Examples
     --------
@@ -204,8 +216,12 @@ class Composite:
 
     pairs: Sequence[tuple[Selector, Rule]]
     name: str = "Composite"
+    split: str | None = None
+    mean: str | None = None
 
     def __post_init__(self) -> None:
+        check_choice(self.split, "Composite: split", (None, "half", "signal"))
+        check_choice(self.mean, "Composite: mean", (None, "linear", "constant", "centred"))
         given: object = self.pairs
         if not isinstance(given, list | tuple):
             raise RuleError(f"a composite is a list of (selector, rule) pairs, got {shown(given)}")
@@ -220,6 +236,35 @@ class Composite:
             if not (isinstance(selector, str) or position or callable(selector) or types):
                 raise RuleError(f"a selector must be a name, a type, a position or a function, got {shown(selector)}")
         object.__setattr__(self, "pairs", tuple(self.pairs))
+
+    def read(self, net: Network) -> Network:
+        """Return the network whose products and norms hold constant what this composite says.
+
+        Parameters
+        ----------
+        net : Network
+            Left untouched.
+
+        Returns
+        -------
+        Network
+            Computes the same outputs; only the relevance of these layers differs.
+
+        Examples
+        --------
+        >>> from lrpref import Multiply
+        >>> net = Network([("gated", Multiply(), ["input", "input"])])
+        >>> Composite([], split="signal").read(net)["gated"]
+        Multiply(split='signal', signal=0)
+        """
+        return net if self.split is None and self.mean is None else net.map_layers(self._reading)
+
+    def _reading(self, layer: Layer) -> Layer:
+        """The layer with this composite's `split` or `mean`."""
+        if self.split is not None and isinstance(layer, Multiply | MatMul):
+            return replace(layer, split=self.split)
+        has_mean = isinstance(layer, SampleNorm) and "mean" in {f.name for f in fields(layer)}
+        return replace(layer, **{"mean": self.mean}) if self.mean is not None and has_mean else layer
 
     def assign(self, net: Network) -> Assignment:
         """Assign a rule to every linear layer of `net`.
@@ -240,6 +285,7 @@ class Composite:
             If no selector matches a weighted layer, a selector names a node or a position that does not exist, or the
             bounds of a z-box are not used because the network has no first layer (see `EpsilonPlusFlat`).
         """
+        net = self.read(net)
         found = list(places(net))
         names = {place.name for place in found}
         for selector, _ in self.pairs:
@@ -281,8 +327,10 @@ class Composite:
         return Epsilon(), "default for joins, pooling and diagonal layers"
 
     def __str__(self) -> str:
-        lines = [f"{_because(selector):24}{rule}" for selector, rule in self.pairs]
-        return "\n".join([self.name, *(f"  {line}" for line in lines)])
+        reasons = [_because(selector) for selector, _ in self.pairs]
+        width = max([22, *map(len, reasons)]) + 2
+        lines = [f"  {why:{width}}{rule}" for why, (_, rule) in zip(reasons, self.pairs, strict=True)]
+        return "\n".join([self.name, *lines])
 
 
 def _weighted(found: Sequence[Place]) -> list[Place]:
@@ -338,7 +386,7 @@ twice, "magnitude" in proportion to their magnitudes, and "equal" equally. docs/
 
 
 def _preset(name: str, convolution: Rule, epsilon: float, stabilizer: float, joins: str | Rule) -> Composite:
-    """What all presets share: a rule for convolutions and joins; epsilon for Dense and pooling; BatchNorm passes.
+    """What zennit's presets share: a rule for convolutions and joins; epsilon for Dense and pooling; BatchNorm passes.
 
     Norms by the sample's own statistics pass too if each unit has one input; otherwise they take epsilon, like pooling.
     A weighted layer that is neither a Dense nor a Convolution matches none of these, so it is an error.
@@ -348,7 +396,7 @@ def _preset(name: str, convolution: Rule, epsilon: float, stabilizer: float, joi
             raise unknown("split at a join", joins, JOINS)
         joins = JOINS[joins](stabilizer)
     pairs: list[tuple[Selector, Rule]] = [(Convolution, convolution), (Dense, Epsilon(epsilon))]
-    pairs += [((BatchNorm, Scale), Pass()), (diagonal_norms, Pass())]
+    pairs += [((BatchNorm, Scale, Affine), Pass()), (diagonal_norms, Pass())]
     pairs += [((Add, Subtract), joins), (joins_and_pooling, Epsilon(stabilizer))]
     return Composite(pairs, name)
 
@@ -483,24 +531,80 @@ def EpsilonAlpha2Beta1Flat(  # noqa: N802
     return _with_first("EpsilonAlpha2Beta1Flat", first, Flat(stabilizer), rest)
 
 
-def Relative(rescale: bool = True) -> Composite:  # noqa: N802
+def Relative(reading: str = "rescaled", *, rescale: bool = True) -> Composite:  # noqa: N802
     """Relative LRP on all linear layers, a signed split at skip connections; BatchNorm must be fused first.
 
     Parameters
     ----------
+    reading : {"rescaled", "bare", "unsigned", "no-divisor", "unit-norm"}
+        The formula of the messages; see `rules.Relative`.
     rescale : bool, default True
-        False for the bare messages; see `rules.Relative`.
+        False is short for "bare".
 
     Returns
     -------
     Composite
         The composite.
     """
-    return _relative(RelativeRule(rescale))
+    return _relative(RelativeRule(reading, rescale=rescale))
 
 
 def _relative(rule: RelativeRule) -> Composite:
     return Composite([(unfused, Zero()), ((Add, Subtract), Zero()), (LinearLayer, rule)], "Relative")
+
+
+def AttnLRP(epsilon: float = 1e-6, gamma: float | None = None, mean: str | None = "linear") -> Composite:  # noqa: N802
+    """AttnLRP, for transformers (Achtibat et al. 2024, arXiv 2402.05602).
+
+    The factors of every product share relevance equally (prop. 3.2 and 3.3), Softmax is expanded (prop. 3.1),
+    activations and RMSNorm pass relevance unchanged (eq. 9 and prop. 3.4), and all other layers take epsilon.
+
+    Parameters
+    ----------
+    epsilon : float, default 1e-06
+        Epsilon on every linear layer; on products it counts twice, as 2 epsilon beside 2 O.
+    gamma : float, optional
+        The generalised gamma rule on weighted layers, as in the paper's vision transformers; None for epsilon.
+    mean : {"linear", "constant", "centred", None}, default "linear"
+        What the mean of LayerNorm is. "linear": the deviation is constant and the rest takes epsilon. "constant":
+        relevance passes unchanged. None: what each layer says.
+
+    Returns
+    -------
+    Composite
+        The preset.
+    """
+    return _transformer("AttnLRP", epsilon, gamma, "half", mean)
+
+
+def CPLRP(epsilon: float = 1e-6, gamma: float | None = None) -> Composite:  # noqa: N802
+    """The conservative propagation of Ali et al. 2022 (arXiv 2202.07304), which AttnLRP calls CP-LRP.
+
+    The weights of attention are constants, so the values take all relevance, and queries and keys receive none. The
+    deviation of LayerNorm is a constant, and its mean is centred. In every other product, too, one factor is the signal
+    and takes all, as the layer says. All linear layers take epsilon; RMSNorm passes relevance unchanged.
+
+    Parameters
+    ----------
+    epsilon : float, default 1e-06
+        Epsilon on every linear layer.
+    gamma : float, optional
+        The generalised gamma rule on weighted layers; None for epsilon.
+
+    Returns
+    -------
+    Composite
+        The preset.
+    """
+    return _transformer("CPLRP", epsilon, gamma, "signal", "centred")
+
+
+def _transformer(name: str, epsilon: float, gamma: float | None, split: str, mean: str | None) -> Composite:
+    """What both have in common: gamma or epsilon on weighted layers, epsilon elsewhere; BatchNorm and RMSNorm pass."""
+    weighted: Rule = Epsilon(epsilon) if gamma is None else Gamma(gamma, generalised=True, stabilizer=epsilon)
+    pairs: list[tuple[Selector, Rule]] = [((Convolution, Dense), weighted), ((BatchNorm, Scale), Pass())]
+    pairs += [(diagonal_norms, Pass()), (joins_and_pooling, Epsilon(epsilon))]
+    return Composite(pairs, name, split, mean)
 
 
 def unfused(place: Place) -> bool:
@@ -519,6 +623,8 @@ PRESETS: Mapping[str, Callable[..., Composite]] = {
     "epsilon-alpha2-beta1": EpsilonAlpha2Beta1,
     "epsilon-alpha2-beta1-flat": EpsilonAlpha2Beta1Flat,
     "relative": Relative,
+    "attn-lrp": AttnLRP,
+    "cp-lrp": CPLRP,
 }
 """The presets by the names under which `explain` and the command line know them."""
 

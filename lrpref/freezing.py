@@ -5,9 +5,10 @@ numbers, so there the layer is the diagonal layer
 
     w = g / s        b = beta - g mu / s
 
-which is a `Scale`. The network with these layers has the same output for that sample, its explanation is that under
-mean="constant" (`layers.SampleNorm`), and `fuse` folds the `Scale` as it folds a BatchNorm. For any other input it is a
-different function.
+which is a `Scale`, or an `Affine` layer if w or b differ within a channel, as those of a LayerNorm of tokens do. The
+network with these layers has the same output for that sample, its explanation is that under mean="constant"
+(`layers.SampleNorm`), and `fuse` folds a `Scale` as it folds a BatchNorm. For any other input it is a different
+function.
 """
 
 from __future__ import annotations
@@ -18,12 +19,14 @@ from typing import Any
 from .arithmetic import ones_like, zeros_like
 from .backend import Array, array_namespace
 from .errors import FusionError, InputError, at_node
-from .layers import GroupNorm, InstanceNorm, LayerNorm, RMSNorm, SampleNorm, Scale
+from .layers import Affine, GroupNorm, InstanceNorm, LayerNorm, RMSNorm, SampleNorm, Scale
 from .network import Network, check_network
 
 
 def frozen(net: Network, x: Any) -> Network:
-    """Return the network with a `Scale` in place of every GroupNorm, InstanceNorm, LayerNorm and RMSNorm, for `x` only.
+    """Return the network with diagonal layers in place of GroupNorm, InstanceNorm, LayerNorm and RMSNorm, for `x` only.
+
+    Each becomes a `Scale`, or an `Affine` layer if its weights differ within a channel (axis 1).
 
     Parameters
     ----------
@@ -42,7 +45,7 @@ def frozen(net: Network, x: Any) -> Network:
     InputError
         If `x` is not one sample.
     FusionError
-        If a norm has different weights within a channel (axis 1), unlike a `Scale`, or is a type of your own.
+        If a norm is a type of your own.
 
     Examples
     --------
@@ -60,7 +63,7 @@ def frozen(net: Network, x: Any) -> Network:
     nodes = []
     for name, layer, inputs in net.nodes:
         with at_node(name, layer):
-            nodes.append((name, _scale(layer, at[inputs[0]]) if isinstance(layer, SampleNorm) else layer, inputs))
+            nodes.append((name, _diagonal(layer, at[inputs[0]]) if isinstance(layer, SampleNorm) else layer, inputs))
     return net.with_nodes(nodes)
 
 
@@ -68,23 +71,26 @@ OWN = (GroupNorm, InstanceNorm, LayerNorm, RMSNorm)
 """The types that can be frozen. A subclass may compute something else, so only these very types count."""
 
 
-def _scale(layer: SampleNorm, a: Array) -> Scale:
+def _diagonal(layer: SampleNorm, a: Array) -> Scale | Affine:
     """The layer at the input `a` of one sample: w = g / s, b = beta - g mu / s."""
     if type(layer) not in OWN:
         raise FusionError("it is a type of your own, which may compute something else than a diagonal layer")
     constant: Any = {"mean": "constant"}
     diagonal = layer if layer.diagonal else replace(layer, **constant)
     w, b = diagonal.parameters(a)
-    w = diagonal.linear(w, ones_like(a))  # one for every cell
-    return Scale(_per_channel(w), None if b is None else _per_channel(zeros_like(a) + b))
+    w = diagonal.linear(w, ones_like(a))  # one number for every cell
+    b = None if b is None else zeros_like(a) + b
+    if _is_per_channel(w) and (b is None or _is_per_channel(b)):
+        return Scale(_channels(w)[:, 0], None if b is None else _channels(b)[:, 0])
+    return Affine(w[0, ...], None if b is None else b[0, ...])
 
 
-def _per_channel(v: Array) -> Array:
-    """One number per channel from one for every cell, (1, C, ...); FusionError where cells of a channel differ."""
-    cells = array_namespace(v).reshape(v, (v.shape[1], -1))
-    if not bool(array_namespace(v).all(cells == cells[:, :1])):
-        raise FusionError(
-            "its weights or statistics differ within a channel (axis 1), but a Scale has one weight per channel; for "
-            'the same explanation, give the layer mean="constant" instead'
-        )
-    return cells[:, 0]
+def _channels(v: Array) -> Array:
+    """One number for every cell, (1, C, ...), as one row for every channel."""
+    return array_namespace(v).reshape(v, (v.shape[1], -1))
+
+
+def _is_per_channel(v: Array) -> bool:
+    """Whether all cells of a channel have the same number."""
+    rows = _channels(v)
+    return bool(array_namespace(v).all(rows == rows[:, :1]))

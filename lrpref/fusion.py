@@ -114,6 +114,8 @@ def fuse(net: Network, verify: Any = None, threshold_relu: bool = False) -> Netw
     ------
     FusionError
         If the forward passes differ on `verify`.
+    GraphError
+        If the parameters are on several backends.
 
     References
     ----------
@@ -191,6 +193,7 @@ def _rewrite(net: Network, threshold_relu: bool) -> tuple[Network, list[Decision
     """The fused network, and the decisions."""
     check_network(net)
     check_flag(threshold_relu, "threshold_relu")
+    _ = net.backend  # raises GraphError for parameters in several places
     fused, decisions = net.with_nodes(net.nodes), []
     for name, layer, _ in net.nodes:
         if isinstance(layer, DiagonalLayer) and type(layer) not in DIAGONAL:

@@ -428,13 +428,15 @@ class Network:
                     f"represent its values; {smaller(x.dtype)}"
                 )
 
-    def cast(self, x: Any) -> Any:
+    def cast(self, x: Any, finite: bool = True) -> Any:
         """Return a batch in the network's dtype, in the form in which it was given.
 
         Parameters
         ----------
         x : array-like, shape (N, ...), or tuple or dict of them
             A batch; for several inputs, one batch for each, in order or by name.
+        finite : bool, default True
+            Whether NaN and infinities are looked for, which waits for a GPU.
 
         Returns
         -------
@@ -446,13 +448,13 @@ class Network:
         InputError, DTypeError
             If it cannot be computed with; the message names one of several inputs.
         """
-        batches = {name: self._cast(batch, called(self, name)) for name, batch in self.by_name(x).items()}
+        batches = {name: self._cast(batch, called(self, name), finite) for name, batch in self.by_name(x).items()}
         if len({(backend_name(batch), str(batch.dtype)) for batch in batches.values()}) > 1:  # nothing to cast to
             kinds = ", ".join(f"{name} is {v.dtype} on {backend_name(v)}" for name, v in batches.items())
             raise DTypeError(f"the network has no parameters, so its inputs must have one dtype and backend: {kinds}")
         return self.as_given(batches, x)
 
-    def _cast(self, x: Any, what: str) -> Array:
+    def _cast(self, x: Any, what: str, finite: bool) -> Array:
         """The batch of one input in the network's dtype; raises InputError or DTypeError, which say `what` it is."""
         given, x = x, as_floating(x, what)
         check_not_pixels(given, what)
@@ -464,9 +466,10 @@ class Network:
         if home != here:
             remedy = f"net.to({there!r})" if self.backend == there else f"lrpref.asarray(x, {self.backend!r})"
             raise InputError(f"the network is on {home}, {what} on {here}; use {remedy}")
-        check_finite(x, what)
+        if finite:
+            check_finite(x, what)
         cast = as_dtype(x, self.dtype or x.dtype)
-        if cast is not x:
+        if finite and cast is not x:
             check_in_range(cast, what)
         return cast
 

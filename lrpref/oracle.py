@@ -22,6 +22,7 @@ from .backend import Array, as_tuple, is_array, to_numpy
 from .errors import ParameterError, RuleError, ShapeError, shown
 from .layers import (
     Add,
+    Affine,
     BatchNorm,
     ChannelShuffle,
     Concat,
@@ -29,6 +30,7 @@ from .layers import (
     DiagonalLayer,
     Dropout,
     Elementwise,
+    Embedding,
     Extreme,
     Flatten,
     GroupNorm,
@@ -36,19 +38,23 @@ from .layers import (
     Layer,
     LayerNorm,
     LinearLayer,
+    MatMul,
     Max,
     Mean,
     Multiply,
     Permute,
     PixelShuffle,
     PixelUnshuffle,
+    PrependTokens,
     Reshape,
     RMSNorm,
     SampleNorm,
     Scale,
     Slice,
+    Softmax,
     Subtract,
     Sum,
+    TokenDense,
 )
 from .layers.adaptive import AdaptiveAvgPool, AdaptiveMaxPool
 from .layers.avg_pool import AvgPool
@@ -75,7 +81,7 @@ def messages(
     Parameters
     ----------
     layer : Layer
-        Any layer of lrpref except Softmax.
+        Any layer of lrpref except LogSoftmax.
     inputs : array or tuple of array, shape (N, ...)
         The layer's input or inputs.
     R : array, shape (N, ...)
@@ -137,8 +143,8 @@ def messages(
 def matrix(layer: LinearLayer, *shapes: Shape) -> tuple[Any, ...]:
     """Return the layer as `scipy.sparse` matrices (outputs, inputs), one per input, without the bias (see `bias`).
 
-    `shapes` are those of the inputs, without the batch axis. The matrix of a GroupNorm and its like depends on the
-    values of the input, so it has none of this kind.
+    `shapes` are those of the inputs, without the batch axis. The matrix of a MatMul, or of a GroupNorm and its like,
+    depends on the values of the input, so it has none of this kind.
     """
     from scipy import sparse
 
@@ -162,7 +168,9 @@ def bias(layer: LinearLayer, *shapes: Shape) -> np.ndarray:
     if isinstance(layer, DiagonalLayer):
         per_channel = layer.scale_and_shift()[1]
     constant_part = np.zeros(int(np.prod(output)))
-    if per_channel is not None:
+    if isinstance(layer, Affine | TokenDense) and per_channel is not None:  # along the last axes
+        constant_part = np.broadcast_to(to_numpy(per_channel), output).reshape(-1)
+    elif per_channel is not None:
         constant_part = np.asarray([to_numpy(per_channel)[j[0]] for j in np.ndindex(*output)])
     if isinstance(layer, Kernels) and layer.bias_taps is not None:
         taps = to_numpy(layer.bias_taps)
@@ -181,6 +189,10 @@ def _entries(layer: LinearLayer, shapes: list[Shape] | tuple[Shape, ...]) -> Ite
     if type(layer) is Dense:
         w = to_numpy(layer.weight)
         yield from ((0, (j,), (i,), w[j, i]) for j, i in np.ndindex(*w.shape))
+    elif type(layer) is TokenDense:
+        w = to_numpy(layer.weight)
+        tokens = np.ndindex(*output[:-1])
+        yield from ((0, (*t, j), (*t, i), w[j, i]) for t in tokens for j, i in np.ndindex(*w.shape))
     elif isinstance(layer, Conv | ConvTranspose) and _is_own(layer):
         yield from _kernel_entries(layer, shapes[0], output)
     elif isinstance(layer, AvgPool | GlobalAvgPool | AdaptiveAvgPool | UpsampleLinear) and _is_own(layer):
@@ -190,6 +202,9 @@ def _entries(layer: LinearLayer, shapes: list[Shape] | tuple[Shape, ...]) -> Ite
     elif isinstance(layer, DiagonalLayer) and type(layer) in (BatchNorm, Scale):
         w = to_numpy(layer.scale_and_shift()[0])
         yield from ((0, i, i, w[i[0]]) for i in np.ndindex(*shapes[0]))
+    elif type(layer) is Affine:
+        w = np.broadcast_to(1 if layer.weight is None else to_numpy(layer.weight), output)
+        yield from ((0, i, i, w[i]) for i in np.ndindex(*output))
     elif type(layer) is Add:
         yield from ((k, i, i, 1) for k in range(len(shapes)) for i in np.ndindex(*output))
     elif type(layer) is Subtract:
@@ -220,8 +235,19 @@ def _kernel_entries(layer: Conv | ConvTranspose, shape: Shape, output: Shape) ->
 
 def _check_fixed(layer: LinearLayer) -> None:
     """Raise RuleError for a layer whose weights and bias depend on the values of the input."""
-    if isinstance(layer, SampleNorm):
+    if isinstance(layer, SampleNorm | MatMul):
         raise RuleError(f"the weights of {type(layer).__name__} depend on the values of its input: use oracle.messages")
+
+
+def _of_product(layer: MatMul, sample: tuple[np.ndarray, ...], output: Shape) -> tuple[list[Entry], np.ndarray]:
+    """The connections of a MatMul for a sample, each weight being the other factor's cell; there is no bias."""
+    (A, B), entries = sample, []
+    share = constant(layer.scale, like=A) / len(layer.explained)
+    for (*matrix_, j, p), i in product(np.ndindex(*output), range(A.shape[-1])):
+        cells = (*matrix_, j, i), (*matrix_, p, i) if layer.transpose else (*matrix_, i, p)
+        others = B[cells[1]], A[cells[0]]
+        entries += [(k, (*matrix_, j, p), cells[k], share * others[k]) for k in layer.explained]
+    return entries, np.zeros(int(np.prod(output)))
 
 
 def _of_norm(layer: SampleNorm, a: np.ndarray) -> tuple[list[Entry], np.ndarray]:
@@ -357,14 +383,20 @@ def _linear_share(layer: LinearLayer, sample: tuple[np.ndarray, ...], rule: Rule
     w = full((int(np.prod(output)), int(starts[-1])), 0, like=a)
     connected = np.zeros(w.shape, dtype=bool)
     b: Any
-    entries, b = _of_norm(layer, sample[0]) if isinstance(layer, SampleNorm) else (_entries(layer, shapes), None)
+    entries: Any
+    if isinstance(layer, SampleNorm):
+        entries, b = _of_norm(layer, sample[0])
+    elif type(layer) is MatMul:
+        entries, b = _of_product(layer, sample, output)
+    else:
+        entries, b = _entries(layer, shapes), None
     for k, j, i, weight in entries:
         place = np.ravel_multi_index(j, output), starts[k] + np.ravel_multi_index(i, shapes[k])
         w[place], connected[place] = constant(weight, like=a) if isinstance(weight, Fraction) else weight, True
     _check_known(rule)
     b = converted(bias(layer, *shapes) if b is None else b, like=a)
     if isinstance(rule, Relative):
-        return _relative(a, w, b, layer.fan_in(*((1, *shape) for shape in shapes)))
+        return _relative(rule.reading, a, w, b, layer.fan_in(*((1, *shape) for shape in shapes)))
     return _LITERAL[type(rule)](rule, a, w, b, connected, sample)
 
 
@@ -393,10 +425,13 @@ def _rescaled(rule: Rule, sent: np.ndarray, R: np.ndarray) -> np.ndarray:
     return sent * (abs(R).sum() / kept) if kept != 0 else 0 * sent
 
 
-def _relative(a: Any, w: Any, b: Any, n: int) -> np.ndarray:
-    """sgn(z_j) a_i w_ij / n."""
+def _relative(reading: str, a: Any, w: Any, b: Any, n: int) -> np.ndarray:
+    """sgn(z_j) a_i w_ij / n, or what another reading has in place of the sign and of n."""
     z = (a * w).sum(axis=1) + b
-    share: np.ndarray = np.where(z < 0, -1, np.where(z >= 0, 1, z))[:, None] * a * w / n
+    sign = 1 if reading == "unsigned" else np.where(z < 0, -1, np.where(z >= 0, 1, z))[:, None]
+    if reading == "unit-norm":
+        return _over(sign * a * w, abs(w).sum(axis=1))
+    share: np.ndarray = sign * a * w / (1 if reading == "no-divisor" else n)
     return share
 
 
@@ -530,7 +565,7 @@ PARAMETERS: dict[type[Rule], frozenset[str]] = {
     Flat: frozenset({"stabilizer"}),
     Absolute: frozenset({"stabilizer"}),
     Pass: frozenset(),
-    Relative: frozenset({"rescale"}),
+    Relative: frozenset({"reading"}),
 }
 """The parameters of each rule that the literal forms above take into account; any other one is an error."""
 
@@ -579,11 +614,33 @@ def _routing_share(layer: Layer, sample: tuple[np.ndarray, ...], output: Shape) 
         for row, j in enumerate(np.ndindex(*output)):
             for places, part in zip(numbered, parts_of, strict=True):
                 share[row, places[tuple(np.minimum(j, np.array(places.shape) - 1))]] = constant(part, like=share)
+    elif type(layer) is Softmax:
+        share = _expanded(layer, sample[0], share)
+    elif type(layer) is Embedding:
+        for row, (*token, _) in enumerate(np.ndindex(*output)):
+            share[row, numbered[0][tuple(token)]] = 1
+    elif type(layer) is PrependTokens:
+        learned = len(share) - size
+        share[np.arange(learned, len(share)), np.arange(size)] = 1
     elif type(layer) in _ORIGIN:
         for row, j in enumerate(np.ndindex(*output)):
             share[row, numbered[0][_ORIGIN[type(layer)](layer, j, sample[0].shape)]] = 1
     else:
         raise RuleError(f"the oracle has no route through {type(layer).__name__}; it knows lrpref's own routing layers")
+    return share
+
+
+def _expanded(layer: Softmax, x: np.ndarray, share: np.ndarray) -> np.ndarray:
+    """x_i (delta_ij - s_i) for the cells i and j of each line along the axis."""
+    axis = layer.axis - 1 if layer.axis > 0 else layer.axis
+    values, cells = (
+        np.moveaxis(v, axis, -1).reshape(-1, x.shape[axis]) for v in (x, np.arange(x.size).reshape(x.shape))
+    )
+    for line, at in zip(values, cells, strict=True):
+        e: Any = irrational("exp", line - max(line), "Softmax")
+        s = e / sum(e)
+        for i, j in product(range(len(line)), repeat=2):
+            share[at[j], at[i]] = line[i] * ((i == j) - s[i])
     return share
 
 

@@ -10,7 +10,7 @@ window. Where one is wanted, in a script or a notebook, hand over a figure of py
     plot.grid(x, maps, figure=pyplot.figure())
     pyplot.show()
 
-docs/plot.md shows every kind of figure. Needs matplotlib: pip install "lrpref[plot]".
+docs/plot.md shows every kind of figure. Needs matplotlib (in the extra "plot").
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
+from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -183,7 +184,7 @@ def layers(
     ----------
     trace : Trace
         What `lrpref.trace` returned.
-    nodes : sequence of str, optional
+    nodes : list or tuple of str, optional
         Names of nodes whose relevance has the shape (N, C, H, W). By default, all that have, except those that only
         pass on what they received, such as a ReLU.
     sample : int, default 0
@@ -233,8 +234,10 @@ def _through_the_layers(trace: Trace, nodes: Sequence[str] | None, sample: int) 
     """Node -> the relevance of one sample, (C, H, W), from the input up."""
     walked = trace.ledger.nodes
     upwards = [*(name for name in trace.at if name not in walked), *reversed(walked)]
-    if isinstance(nodes, str) or not all(name in trace.at for name in nodes or ()):
-        raise ParameterError(f"nodes must be names out of {', '.join(upwards)}; got {shown(nodes)}")
+    if nodes is not None and not (
+        isinstance(nodes, (list, tuple)) and all(isinstance(n, str) and n in upwards for n in nodes)
+    ):
+        raise ParameterError(f"nodes must be a list of names out of {', '.join(upwards)}; got {shown(nodes)}")
     if nodes is None:
         passing = {entry.node for entry in trace.ledger.entries if entry.rule == "passes"}
         nodes = [name for name in upwards if name not in passing and trace.at[name].ndim == 4]
@@ -262,7 +265,7 @@ def flow(
     *messages : array, shape (inputs, outputs)
         One message matrix per layer, from the input up, as `lrpref.messages` returns it for one sample. A layer has as
         many outputs as the next one has inputs.
-    names : sequence of sequences of str, optional
+    names : list of lists of str, optional
         The names of the units, column by column from the inputs to the outputs.
     title : str
         A line above the figure.
@@ -276,35 +279,18 @@ def flow(
 
     Raises
     ------
-    ShapeError, InputError
-        If the matrices do not fit together, are not finite, or there are none.
+    ShapeError, InputError, ParameterError
+        If the matrices do not fit together, are not finite, or there are none, or the names do not fit.
     """
     _check_title(title)
-    matrices = [to_numpy(matrix).astype(float) for matrix in messages]
+    matrices = [_matrix(message) for message in messages]
     _check_messages(matrices)
     sizes = [len(matrices[0]), *(matrix.shape[1] for matrix in matrices)]
-    if names is None:
-        names = [
-            [f"input {i + 1}" for i in range(sizes[0])],
-            *([f"neuron {j + 1}" for j in range(n)] for n in sizes[1:]),
-        ]
-    if [len(column) for column in names] != sizes:
-        raise ShapeError(f"names must have {sizes} entries per column, got {[len(column) for column in names]}")
+    names = _unit_names(names, sizes)
     page: Figure = _figure(2.6 * len(matrices) + 2.0, 0.75 * max(sizes) + 1.2, figure)
     ax = page.subplots()
     places = [(np.arange(n) - (n - 1) / 2) * (max(sizes) / n) for n in sizes]
-    largest = max(float(np.abs(matrix).max(initial=0.0)) for matrix in matrices) or 1.0
-    for k, matrix in enumerate(matrices):
-        for (i, j), message in np.ndenumerate(matrix):
-            colour = FOR if message > 0 else AGAINST
-            ax.plot(
-                [k + 1, k],
-                [places[k + 1][j], places[k][i]],
-                color=colour,
-                linewidth=10 * abs(message) / largest,
-                alpha=0.6,
-                solid_capstyle="butt",
-            )
+    _draw_bands(ax, matrices, places)
     held = [matrix.sum(axis=1) for matrix in matrices] + [matrices[-1].sum(axis=0)]
     for k, (column, relevance) in enumerate(zip(names, held, strict=True)):
         ax.plot([k] * sizes[k], places[k], "o", markersize=9, color="0.6", zorder=3)
@@ -313,9 +299,20 @@ def flow(
             _label(ax, (k, y), f"{name}\n{word} {R:.3g}", first=k == 0, last=k == len(matrices))
     key = "width: size of a message; red: for, blue: against"
     ax.text(0.5, 0, key, transform=ax.transAxes, ha="center", va="top", fontsize=8)
-    ax.set(xlim=(-0.6, len(matrices) + 0.6), ylim=(max(sizes) / 2, -max(sizes) / 2), title=title)
+    ax.set(xlim=(-0.6, len(matrices) + 0.6), ylim=(max(sizes) / 2, -max(sizes) / 2))
+    ax.set_title(title, fontsize=10, parse_math=False)
     ax.set_axis_off()
     return page
+
+
+def _draw_bands(ax: Axes, matrices: Sequence[np.ndarray], places: Sequence[np.ndarray]) -> None:
+    """Draw every message from its neuron at column k + 1 to its input at column k."""
+    largest = max(float(np.abs(matrix).max()) for matrix in matrices) or 1.0
+    for k, matrix in enumerate(matrices):
+        for (i, j), message in np.ndenumerate(matrix):
+            colour = FOR if message > 0 else AGAINST
+            ends, width = [places[k + 1][j], places[k][i]], 10 * abs(message) / largest
+            ax.plot([k + 1, k], ends, color=colour, linewidth=width, alpha=0.6, solid_capstyle="butt")
 
 
 def _label(ax: Axes, place: tuple[float, float], text: str, first: bool, last: bool) -> None:
@@ -332,17 +329,38 @@ def _label(ax: Axes, place: tuple[float, float], text: str, first: bool, last: b
     ax.annotate(text, place, textcoords="offset points", fontsize=9, parse_math=False, **where)
 
 
+def _unit_names(names: Any, sizes: Sequence[int]) -> Sequence[Sequence[str]]:
+    """The names of the units per column; by default, they are counted."""
+    if names is None:
+        return [[f"{'neuron' if k else 'input'} {i + 1}" for i in range(n)] for k, n in enumerate(sizes)]
+    columns = names if isinstance(names, (list, tuple)) else [names]
+    if not all(isinstance(column, (list, tuple)) and all(isinstance(n, str) for n in column) for column in columns):
+        raise ParameterError(f"names must be a list of names per column of units, got {shown(names)}")
+    if [len(column) for column in columns] != list(sizes):
+        raise ShapeError(f"names must have {list(sizes)} entries per column, got {[len(column) for column in columns]}")
+    return columns
+
+
+def _matrix(messages: Any) -> np.ndarray:
+    """Messages as a finite matrix of floats, (inputs, outputs)."""
+    given = to_numpy(messages)
+    if given.dtype.kind not in "fiuO" or (given.dtype == object and not all(isinstance(m, Real) for m in given.flat)):
+        raise InputError(f"messages must be an array of real numbers, got {shown(messages)}")
+    if given.ndim != 2 or not given.size:
+        raise ShapeError(f"messages form a matrix (inputs, outputs), got {given.shape}; select one sample with [0]")
+    try:
+        matrix: np.ndarray = given.astype(float)
+    except OverflowError as error:
+        raise InputError("the messages are too large for floats, so they cannot be drawn") from error
+    if not np.isfinite(matrix).all():
+        raise InputError("the messages hold NaN or infinities, which cannot be drawn")
+    return matrix
+
+
 def _check_messages(matrices: Sequence[np.ndarray]) -> None:
-    """Raise an error unless these are matrices of which each has as many columns as the next has rows."""
+    """Raise an error unless each matrix has as many columns as the next one has rows."""
     if not matrices:
         raise ShapeError("there are no messages to draw")
-    for matrix in matrices:
-        if matrix.ndim != 2:
-            raise ShapeError(
-                f"messages form a matrix (inputs, outputs), got {matrix.shape}; select one sample with [0]"
-            )
-        if not np.isfinite(matrix).all():
-            raise InputError("the messages hold NaN or infinities, which cannot be drawn")
     for below, above in pairwise(matrices):
         if below.shape[1] != len(above):
             raise ShapeError(f"messages of shapes {below.shape} and {above.shape} are not those of successive layers")

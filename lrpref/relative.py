@@ -3,14 +3,22 @@
 The abstract of Nyiri and Gibaru 2025 (arXiv 2501.14322) promises a rule whose conservation holds up to a multiplicative
 factor, which divides by no small values except at skip connections, and which has no hyperparameter. It does not print
 the formula. What follows is our reconstruction; every property claimed here is tested, and nothing is claimed about the
-authors' own formula. (One third-party program calls the same thing Relative LRP: theoOmathimatikos/Simple_LRP, commit
-097fc9c, divides a w by the number of inputs in fully connected layers, without the sign and without rescaling. This is
-evidence for the reading, not proof.)
+authors' own formula.
 
     "up to a multiplicative factor"                  per unit: (|z_j| - sgn(z_j) b_j) / n, below
     "without divisions by small values"              n is a number of inputs; kappa divides by the size of all messages
     "except for Resnet skip connection"              the Add is under LRP-0: R_a = a / (a + b) R
     "doesn't need any hyperparameters"               there is no epsilon, and any constant for n gives the same map
+
+Several formulas satisfy these sentences. `READINGS` names five of them. On a chain of layers, all readings with one
+constant per layer give the same map, up to a factor; a constant per unit ("unit-norm") gives another one. On a network
+with skip connections all five differ, because branches of different depth collect different factors.
+
+One program by others has a mode of this name: theoOmathimatikos/Simple_LRP (commit 097fc9c; LRP/lrp.py), for fully
+connected layers. Its messages have no sign and are not rescaled. Its divisor is the first dimension after the batch of
+the products a_i w_ij: the number of inputs for a batch, but the number of *outputs* for a single sample, which has no
+batch dimension. (At this commit the mode stops with a TypeError, because it compares this number as if it were a
+tensor.) Its README says that the divisor has been eliminated. This is evidence for the reading, not proof.
 """
 
 from __future__ import annotations
@@ -19,13 +27,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from .arithmetic import check_flag, full, is_exact, ones_like
+from .arithmetic import check_choice, check_flag, full, is_exact, ones_like
 from .backend import Array, array_namespace, as_tuple, spread, sum_per_sample
 from .engine import Rule, divide, magnitude
 from .ledger import Flow
 
+READINGS = ("rescaled", "bare", "unsigned", "no-divisor", "unit-norm")
+"""The readings of the abstract; see `Relative`."""
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, init=False)
 class Relative(Rule):
     """Relative LRP: each share is relative to the *number* of inputs, never to a value that may be small.
 
@@ -42,18 +53,29 @@ class Relative(Rule):
 
         factor = sum_j R_j (1 - kappa |z_j| / n)          bias = sum_j kappa sgn(z_j) b_j R_j / n
 
-    (with kappa = 1 for the bare messages), log(kappa), and the part of the messages that survives their mutual
-    cancellation.
+    (with kappa = 1 for messages that are not rescaled), log(kappa), and the part of the messages that survives their
+    mutual cancellation.
 
     Parameters
     ----------
+    reading : {"rescaled", "bare", "unsigned", "no-divisor", "unit-norm"}
+        Which formula. Each one but "rescaled" is linear in R, and its messages grow or shrink with depth.
     rescale : bool, default True
-        False gives the bare messages, which are linear in R but grow or shrink with depth.
+        False is short for "bare".
 
     Notes
     -----
-    The formula is reconstructed from the abstract. Two other readings were set aside: propagating R / a instead of R,
-    which conserves exactly and leaves no multiplicative factor; and dividing by the sum of |a w|, which is `Absolute`.
+    The formula is reconstructed from the abstract, and the readings are ways to complete it:
+
+    - "rescaled": as above. Rescaling is ours. It has a precedent, which we know second-hand: Vukadin et al. 2024 (ACM
+      TIST, `doi:10.1145/3649458`) normalise relevance to a sum of magnitudes of 1 at every layer.
+    - "bare": without kappa. For these messages "conserved up to a multiplicative factor" is true.
+    - "unsigned": without kappa and without sgn(z_j).
+    - "no-divisor": without kappa and with 1 in place of n.
+    - "unit-norm": without kappa and with the unit's own sum_i |w_ij| in place of n. (Padding has no weight in it.)
+
+    Two other formulas were set aside: propagating R / a instead of R, which conserves exactly and leaves no
+    multiplicative factor; and dividing by the sum of |a w|, which is `Absolute`.
 
     At a skip connection, relevance is split in proportion to the inputs: `Zero` on the Add, the only division.
     `composites.Relative` does so, and requires that BatchNorm is fused first.
@@ -67,8 +89,10 @@ class Relative(Rule):
     >>> import numpy as np
     >>> from lrpref import Dense
     >>> layer, a, R = Dense([[2.0, -1.0]]), np.array([[1.0, 1.0]]), np.array([[3.0]])
-    >>> layer.relevance(a, R, Relative(rescale=False)), layer.relevance(a, R, Relative())
+    >>> layer.relevance(a, R, Relative("bare")), layer.relevance(a, R, Relative())
     (array([[ 3. , -1.5]]), array([[ 2., -1.]]))
+    >>> layer.relevance(a, R, Relative("no-divisor")), layer.relevance(a, R, Relative("unit-norm"))
+    (array([[ 6., -3.]]), array([[ 2., -1.]]))
     """
 
     name: ClassVar[str] = "relative"
@@ -77,15 +101,28 @@ class Relative(Rule):
     source: ClassVar[str] = "reconstructed from the abstract of Nyiri and Gibaru 2025"
     conserves: ClassVar[bool] = False
 
-    rescale: bool = True
+    reading: str = "rescaled"
 
-    def __post_init__(self) -> None:
-        check_flag(self.rescale, "Relative: rescale")
+    def __init__(self, reading: str = "rescaled", *, rescale: bool = True) -> None:
+        check_choice(reading, "Relative: reading", READINGS)
+        check_flag(rescale, "Relative: rescale")
+        object.__setattr__(self, "reading", reading if rescale or reading != "rescaled" else "bare")
+
+    @property
+    def rescale(self) -> bool:
+        """Whether a layer passes on the total absolute relevance that it received."""
+        return self.reading == "rescaled"
 
     @property
     def linear(self) -> bool:  # type: ignore[override]
         """Whether R_i is linear in R_j; rescaling divides by a norm."""
         return not self.rescale
+
+    def divisor(self, layer: Any, w: Array, inputs: tuple[Array, ...]) -> Any:
+        """Return n: one number for all units of a layer, or for "unit-norm" an array shaped like its output."""
+        if self.reading == "unit-norm":
+            return layer.linear(magnitude(w), *map(ones_like, inputs))
+        return 1 if self.reading == "no-divisor" else layer.fan_in(*(tuple(a.shape) for a in inputs))
 
     def flow(self, layer: Any, inputs: tuple[Array, ...], R: Array) -> Flow:
         """Sum and rescale the relative messages; return them with the losses and facts for the ledger.
@@ -95,16 +132,17 @@ class Relative(Rule):
         """
         w, b = layer.parameters(*inputs)
         shapes = [tuple(a.shape) for a in inputs]
-        n = layer.fan_in(*shapes)
+        n = self.divisor(layer, w, inputs)
         z = layer.forward(*inputs)
         power = _power_of_two(inputs)
         received = sum_per_sample(magnitude(R))
         R_unit = divide(R, spread(received, R)) if self.rescale else R
-        s = _sgn(z) * R_unit / n
+        s = R_unit if self.reading == "unsigned" else _sgn(z) * R_unit
+        s = divide(s, n) if self.reading == "unit-norm" else s / n
         m = [a / spread(power, a) * c for a, c in zip(inputs, as_tuple(layer.adjoint(w, s, *shapes)), strict=True)]
         size = _size(m)
         grow = divide(received, size) if self.rescale else power
-        factor = sum_per_sample(R) - grow * (sum_per_sample(R_unit * magnitude(z) / n) / power)
+        factor = sum_per_sample(R) - grow * (sum_per_sample(s * z) / power)
         bias = 0 * grow if b is None else grow * (sum_per_sample(s * b) / power)
         facts = {} if is_exact(R) else self._facts(layer, inputs, w, s, size, power)
         return Flow(tuple(m_i * spread(grow, m_i) for m_i in m), {"bias": bias, "factor": factor}, facts)

@@ -1,6 +1,6 @@
 """Signatures: one line that says under which conventions a map was computed.
 
-    lrpref:0.2.0|epsilon-plus-flat|seed:logit|bn:none|form:plain|cases:1.2
+    lrpref:0.2.0|epsilon-plus-flat|seed:logit|bn:none|form:plain|cases:1.3
 
 Two maps of one network and input whose signatures are equal should be equal up to rounding; where they are not,
 `Signature.differences` names the conventions that differ. The idea is that of sacreBLEU (Post 2018, arXiv 1804.08771),
@@ -85,8 +85,8 @@ class Signature:
     rule : str
         The rule or composite with the parameters that differ from their defaults, as `explain` takes it:
         "gamma(gamma=0.5)". A composite of your own is listed layer by layer, for each type of layer in the order of the
-        network: "layers(Conv2D=flat+2*z-plus;Dense=epsilon)". A rule of your own is written with "own." before its
-        name.
+        network: "layers(Conv2D=flat+2*z-plus;Dense=epsilon)", after its `split` and `mean` if it has them:
+        "layers(split=half;Dense=epsilon)". A rule of your own is written with "own." before its name.
     seed : str, default "logit"
         The relevance at the output: "logit", "one", "probability", a number, or the shape and a digest of an array. For
         several outputs, "name=seed" for each one that has a seed.
@@ -110,8 +110,8 @@ class Signature:
 
     Examples
     --------
-    >>> print(Signature("gamma(gamma=0.5)", seed="one", version="0.2.0", cases="1.2"))
-    lrpref:0.2.0|gamma(gamma=0.5)|seed:one|bn:none|form:plain|cases:1.2
+    >>> print(Signature("gamma(gamma=0.5)", seed="one", version="0.2.0", cases="1.3"))
+    lrpref:0.2.0|gamma(gamma=0.5)|seed:one|bn:none|form:plain|cases:1.3
     """
 
     rule: str
@@ -154,7 +154,7 @@ class Signature:
 
         Examples
         --------
-        >>> Signature.parse("lrpref:0.2.0|z-plus|seed:one|bn:kept|form:direct|cases:1.2").seed
+        >>> Signature.parse("lrpref:0.2.0|z-plus|seed:one|bn:kept|form:direct|cases:1.3").seed
         'one'
         >>> Signature.parse("lrpref:0.2.0|z-plus|seed:one|bn:kept|form:dir")
         Traceback (most recent call last):
@@ -229,6 +229,7 @@ class Signature:
         if not self.rule.startswith("layers("):
             return resolve(self.rule)
         listed = dict(_listed(self.rule))
+        reading = {name: listed.pop(name)[0] for name in READING if name in listed}
         kinds = _by_kind(list(places(net)))
         for kind in (*listed, *kinds):
             there, here = len(listed.get(kind, ())), len(kinds.get(kind, ()))
@@ -239,7 +240,7 @@ class Signature:
             for kind, found in kinds.items()
             for place, text in zip(found, listed[kind], strict=True)
         ]
-        return Composite(pairs, "the composite of a signature")
+        return Composite(pairs, "the composite of a signature", **reading)
 
 
 _WORDS = {
@@ -328,7 +329,13 @@ def rules_text(rules: Assignment) -> str:
         return named
     kinds = _by_kind([(place, rule_text(rule)) for place, rule, _ in rules.rows])
     groups = [f"{kind}={'+'.join(_runs(text for _, text in found))}" for kind, found in kinds.items()]
+    reading = {name: getattr(rules.composite, name, None) for name in READING}
+    groups = [*(f"{name}={value}" for name, value in reading.items() if value is not None), *groups]
     return f"layers({';'.join(groups)})"
+
+
+READING = ("split", "mean")
+"""The parameters of a composite that say how it reads products and norms; listed before the types of layers."""
 
 
 def composite_text(composite: Composite) -> str | None:
@@ -419,9 +426,12 @@ def _digest(array: np.ndarray) -> str:
 
 
 def _values(composite: Composite, key: str) -> Iterator[Any]:
-    """The first value of a parameter of this name among the rules of a composite, if any."""
+    """The value of a parameter of this name: the composite's own, or the first among its rules; nothing if none."""
     if key == "joins":
         yield from _joins(composite)
+    if key in READING and getattr(composite, key) is not None:
+        yield getattr(composite, key)
+        return
     for _, rule in composite.pairs:
         if any(field.name == key for field in fields(rule)):
             yield getattr(rule, key)
@@ -437,13 +447,14 @@ def _joins(composite: Composite) -> Iterator[str]:
 
 
 def _makes(make: Callable[[], Composite], composite: Composite) -> bool:
-    """Whether `make` returns a composite of the same pairs."""
+    """Whether `make` returns a composite of the same pairs that reads networks alike."""
     try:
-        pairs = make().pairs
+        made = make()
     except LrprefError:
         return False
-    both = zip(pairs, composite.pairs, strict=False)
-    return len(pairs) == len(composite.pairs) and all(a[0] == b[0] and _same_rule(a[1], b[1]) for a, b in both)
+    if len(made.pairs) != len(composite.pairs) or any(getattr(made, k) != getattr(composite, k) for k in READING):
+        return False
+    return all(a[0] == b[0] and _same_rule(a[1], b[1]) for a, b in zip(made.pairs, composite.pairs, strict=True))
 
 
 def _same_rule(rule: Rule, other: Rule) -> bool:

@@ -30,7 +30,7 @@ from .backend import Array, array_namespace, sum_per_sample, to_numpy
 from .composites import Assignment, Composite, resolve
 from .engine import divide
 from .errors import InputError, RuleError, at_node, listed, warn
-from .layers import Add, Elementwise, Layer, Multiply, Subtract
+from .layers import Add, Elementwise, Embedding, Layer, Multiply, Softmax, Subtract
 from .ledger import Entry, Flow, Ledger
 from .network import Network
 from .rules import Rule
@@ -156,10 +156,12 @@ def trace(
     >>> tr.relevance, tr.ledger["bias"]
     (array([[ 6., -1.]]), array([[1.]]))
     """
-    if not per_output(net, node, seed):
-        return walk(start_at(net, node), resolve(rule).assign(net), net.cast(x), target, seed, budget)
+    several, composite = per_output(net, node, seed), resolve(rule)
+    net, rules = composite.read(net), composite.assign(net)
+    if not several:
+        return walk(start_at(net, node), rules, net.cast(x), target, seed, budget)
     seeds, targets = of_outputs(net, seed, "the seed"), of_outputs(net, target, "the target")
-    return _walk_from(starts_at(net, seeds), resolve(rule).assign(net), net.cast(x), targets, seeds, budget)
+    return _walk_from(starts_at(net, seeds), rules, net.cast(x), targets, seeds, budget)
 
 
 def walk(
@@ -277,7 +279,11 @@ def label(layer: Layer, rule: Rule | None) -> str:
     """What the ledger calls the treatment of a layer."""
     if rule is not None:
         return str(rule)
-    return "passes" if isinstance(layer, Elementwise) else "shares" if isinstance(layer, Multiply) else "routes"
+    return next((done for kind, done in _TREATMENTS.items() if isinstance(layer, kind)), "routes")
+
+
+_TREATMENTS = {Elementwise: "passes", Multiply: "shares", Softmax: "expands", Embedding: "sums"}
+"""What the ledger calls the treatment of layers that take no rule and do not route."""
 
 
 # ---- is it sound -----------------------------------------------------------------------------------------------

@@ -20,9 +20,11 @@ LAYERS = {
     "Dense": "9.1", "Conv2D": "9.2", "Conv1D": "9.3", "Conv3D": "9.3", "ConvTranspose2D": "9.4", "AvgPool2D": "9.5",
     "GlobalAvgPool2D": "9.6", "AdaptiveAvgPool1D": "9.6", "Sum": "9.7", "Mean": "9.7", "UpsampleLinear": "9.8",
     "Add": "10.1", "Subtract": "10.3", "Maximum": "10.4", "Minimum": "10.4", "Concat": "10.5", "Multiply": "10.6",
-    "ReLU": "11.2", "PReLU": "11.3", "Clip": "11.3", "Flatten": "11.4", "Reshape": "11.5", "Permute": "11.5",
+    "ReLU": "11.2", "PReLU": "11.3", "Clip": "11.3", "Sigmoid": "11.3", "Tanh": "11.3",
+    "Flatten": "11.4", "Reshape": "11.5", "Permute": "11.5",
     "Slice": "11.5", "PixelShuffle": "11.5", "ChannelShuffle": "11.5", "MaxPool2D": "11.6", "GlobalMaxPool1D": "11.6",
     "Max": "11.6", "UpsampleNearest": "11.9", "Pad1D": "11.10", "BatchNorm": "12.1", "Scale": "12.3",
+    "TokenDense": "9.10", "MatMul": "10.7", "Embedding": "11.13", "PrependTokens": "11.14", "Affine": "12.12",
     "LayerNorm": "12.9", "GroupNorm": "12.9", "InstanceNorm": "12.9", "RMSNorm": "12.9", "Softmax": "2.5",
 }  # fmt: skip
 RULES = {
@@ -76,8 +78,10 @@ ANSWERS = {
           for name in ("conv-padding", "conv-all", "avgpool-*", "transposed", "scale", "batchnorm")),
     ],
     "6.6b": ["ab-one-pool-empty-renormalise"],
+    "10.9": ["three-factors-*"],
     "8.4": ["relative-skip-*", "relative-not-invariant-*"],
-    "11.1a": ["prelu-dense", "clip-dense"],
+    "11.1a": ["prelu-dense", "clip-dense", "lstm-signal"],
+    "11.12a": ["softmax-inside-*"],
     "11.7a": ["*-ties-first", "max-over-axis-first", "global-max-pool-first"],
     "11.7b": ["*-ties-equal", "max-over-axis-equal", "global-max-pool-equal"],
     "11.8a": ["zero-is-gxi-conv", "maxpool-ties-first", "maxpool-overlap-*"],
@@ -97,7 +101,6 @@ def clauses_of(case: Case) -> list[str]:
     found = set(QUESTIONS.get(case["number"], [])) | set(LAWS.get(case.get("check", ""), []))
     found |= {cited for cited, ids in ANSWERS.items() if any(fnmatchcase(case["id"], pattern) for pattern in ids)}
     found |= {listed(LAYERS, spec["type"]) for spec in layers(case).values()} - {"2.5"}
-    found |= {"2.5a"} if any(spec["type"] == "Softmax" for spec in layers(case).values()) else set()
     found |= {"2.4"} if "target" in case else set()
     found |= {"2.6"} if "ledger" in case else set()
     found |= {"13.1"} if len({str(sorted(by.items())) for by in case.get("rules", {}).values()}) > 1 else set()
@@ -128,6 +131,10 @@ def of_layer(case: Case, node: str, spec: Mapping[str, Any], inputs: Iterable[st
     kind, config = spec["type"], spec["config"]
     if kind == "Multiply":
         yield "10.6b" if config.get("split") == "signal" else "10.6a"
+    if kind == "MatMul":
+        yield "10.7b" if config.get("split") == "signal" else "10.7a"
+    if kind == "Softmax":
+        yield "2.5a" if node == case["network"]["nodes"][-1][0] else "11.12"
     if kind.endswith(("1D", "3D")):
         yield "9.3"
     if kind == "Add" and case["kind"] == "relevance":
@@ -148,6 +155,8 @@ def of_rule(case: Case, by: Mapping[str, Any], spec: Mapping[str, Any]) -> Itera
     yield listed(RULES, rule)
     if rule == "Epsilon":
         yield "4.3b" if by.get("scale") == "rms" else "4.3a"
+    if kind == "MatMul" and rule == "Epsilon" and spec["config"].get("split", "half") == "half":
+        yield "10.8a"
     if rule == "Gamma":
         yield "5.2b" if by.get("generalised") else "5.2a"
     if rule == "ZBox" and (isinstance(by["low"], list) or spec["config"].get("padding")):

@@ -7,7 +7,7 @@ The tables are those written by `lrpref reproduce`, with columns dataset, networ
 high, seeds, images; low and high, if given, bound the mean's interval over training seeds. Missing tables are skipped.
 The figures show the values of the tables; the only quantity computed here is ABPC / span.
 
-Needs matplotlib and pillow: pip install "lrpref[plot]".
+Needs matplotlib and pillow (in the extra "plot").
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
     python scripts/draw_signals.py
 
-They show what the code on the page computes. Needs matplotlib and pillow: pip install "lrpref[plot]".
+They show what the code on the page computes. Needs matplotlib and pillow (in the extra "plot").
 """
 
 from __future__ import annotations

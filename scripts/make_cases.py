@@ -41,13 +41,13 @@ import spec
 from clauses import clauses_of, profile_of
 
 FORMAT = "lrp-cases/1"
-VERSION = "1.2.1"
+VERSION = "1.3.0"
 """Major: an expected value was wrong. Minor: new cases. Patch: no verdict changes. ERRATA.md lists the changes."""
 REVISIONS: dict[str, int] = {}
 """How often each case was corrected; its revision is one more. ERRATA.md says what changed and why."""
 ABOUT = (
     "Cases every LRP implementation must get right. Built by scripts/make_cases.py of lrpref; do not edit by hand. "
-    "Numbers 1 to 41 are the questions; several cases may answer one."
+    "Numbers 1 to 42 are the questions; several cases may answer one."
 )
 FIXTURES = Path(__file__).parent.parent / "cases" / "lrp_cases" / "data"
 TOLERANCE = 1e-10
@@ -1612,6 +1612,179 @@ def activation_cases() -> Iterator[Case]:
     )  # fmt: skip
 
 
+# ---- 42: transformers and other networks of products -----------------------------------------------------------
+
+
+def attention_cases() -> Iterator[Case]:
+    """Products of matrices, softmax within a network, layers of tokens, and a step of an LSTM."""
+    yield from matrix_product_cases()
+    yield from three_factor_cases()
+    yield from softmax_cases()
+    yield from token_cases()
+    yield from whole_attention_cases()
+    yield lstm_case()
+
+
+ATTNLRP, ALI = "Achtibat et al. 2024 (arXiv 2402.05602)", "Ali et al. 2022 (arXiv 2202.07304)"
+
+
+def matrix_product(id_: str, title: str, config: Any, x: Any, R: Any, expected: Any, by: Rule, **rest: Any) -> Case:
+    """A case with a product of two matrices: the first row of the input, and all others."""
+    parts = {"first": layer("Slice", {"axis": 1, "stop": 1}), "rest": layer("Slice", {"axis": 1, "start": 1})}
+    nodes = [["first", "first", ["input"]], ["rest", "rest", ["input"]], ["product", "product", ["first", "rest"]]]
+    return case(
+        id_, 42, title, rest.pop("cited"), network=graph(parts | {"product": layer("MatMul", config)}, nodes),
+        input=text([x]), seed=text([R]), rules={"product": by}, expected=text([expected]), **rest,
+    )  # fmt: skip
+
+
+def matrix_product_cases() -> Iterator[Case]:
+    """(1, 2) (3, 4)^T = 11 with R = 22; and weights (1, 3) times values ((2, 1), (4, -1)) = (14, -2)."""
+    turned, zero = {"transpose": True}, rule("Zero")
+    scores, values = [[1, 2], [3, 4]], [[1, 3], [2, 1], [4, -1]]
+    half, signal = f"{ATTNLRP}, prop. 3.3", f"{ALI}; CP-LRP in {ATTNLRP}"
+    yield matrix_product(
+        "matmul-half", "(1, 2) (3, 4)^T = 11 with R = 22: each factor receives (3, 8)", turned, scores, [[22]],
+        [[3, 8], [3, 8]], zero, cited=half, output=text([[[11]]]),
+    )  # fmt: skip
+    yield matrix_product(
+        "matmul-half-epsilon", "scaled by 1/2, O = 11/2, epsilon 1/2: 22 (3/2, 4) / (2 x 11/2 + 2 x 1/2) each",
+        turned | {"scale": 0.5}, scores, [[22]], [["11/4", "22/3"]] * 2, rule("Epsilon", epsilon=0.5), cited=half,
+        ledger={"stabilizer": ["11/6"]},
+    )  # fmt: skip
+    for k, name, expected in ((0, "first", [[6, 16], [0, 0]]), (1, "second", [[0, 0], [6, 16]])):
+        yield matrix_product(
+            f"matmul-signal-{name}", f"the {name} factor is the signal and receives all of R = 22",
+            turned | {"split": "signal", "signal": k}, scores, [[22]], expected, zero, cited=signal,
+        )  # fmt: skip
+    yield matrix_product(
+        "matmul-values", "R = (28, 4), R / 2 O = (1, -1): weights 1 (2 - 1), 3 (4 + 1); values 2, -1, 12, 3", {},
+        values, [[28, 4]], [[1, 15], [2, -1], [12, 3]], zero, cited=half, output=text([[[14, -2]]]),
+    )  # fmt: skip
+    yield matrix_product(
+        "matmul-values-signal", "the weights are constants: values 2 x 2, 2 x -1, 2 x 12, 2 x 3", {"split": "signal"},
+        values, [[28, 4]], [[0, 0], [4, -2], [24, 6]], zero, cited=signal,
+    )  # fmt: skip
+
+
+def three_factor_cases() -> Iterator[Case]:
+    """One function, 2 x 3 x 4, in two orders of multiplication."""
+    parts = {f"x{k}": layer("Slice", {"axis": 1, "start": k - 1, "stop": k}) for k in (1, 2, 3)}
+    cut = [[name, name, ["input"]] for name in parts]
+    for name, how, inner, outer, expected in (
+        ("left", "(x1 x2) x3", ["x1", "x2"], ["inner", "x3"], [6, 6, 12]),
+        ("right", "x1 (x2 x3)", ["x2", "x3"], ["x1", "inner"], [12, 6, 6]),
+    ):
+        nodes = [*cut, ["inner", "product", inner], ["outer", "product", outer]]
+        yield case(
+            f"three-factors-{name}", 42, f"{how} at (2, 3, 4), R = 24: halves of halves depend on the order",
+            "You et al. 2025 (arXiv 2510.18810)", network=graph(parts | {"product": layer("Multiply")}, nodes),
+            input=text([[2, 3, 4]]), seed=text([[24]]), rules={}, expected=text([expected]),
+        )  # fmt: skip
+
+
+def softmax_cases() -> Iterator[Case]:
+    """Equal logits x have s_i = 1/n, so that R_i = x (R_i - sum_j R_j / n), and the bias keeps sum_j R_j."""
+    for name, axis, x, R, expected, kept in (
+        ("two", 1, [2, 2], [3, 1], [2, -2], 4),
+        ("rows", 2, [[-1, -1, -1], [4, 4, 4]], [[3, 0, 0], [1, 1, 4]], [[-2, 1, 1], [-4, -4, 8]], 9),
+    ):
+        nodes = [["softmax", "softmax", ["input"]], ["flatten", "flatten", ["softmax"]]]
+        yield case(
+            f"softmax-inside-{name}", 42, "equal logits x: R_i = x (R_i - the mean of R)", f"{ATTNLRP}, prop. 3.1",
+            network=graph({"softmax": layer("Softmax", {"axis": axis}), "flatten": layer("Flatten")}, nodes),
+            input=text([x]), seed=text([np.ravel(R)]), rules={}, expected=text([expected]), exact=False,
+            ledger={"bias": [str(kept)]},
+        )  # fmt: skip
+
+
+def token_cases() -> Iterator[Case]:
+    """Layers of sequences: each with a relevance that takes a line of arithmetic."""
+    zero = rule("Zero")
+
+    def tokens(id_: str, title: str, spec: Any, x: Any, R: Any, expected: Any, by: Any = None, **rest: Any) -> Case:
+        return case(
+            id_, 42, title, "", network=chain(layer=spec), input=text([x]), seed=text([R]),
+            rules={} if by is None else {"layer": by}, expected=text([expected]), **rest,
+        )  # fmt: skip
+
+    yield tokens(
+        "token-dense-zero", "z = 1 + 2 + 1 and 3 - 1 + 1 at two positions: 8 (1, 2) / 4 and 6 (3, -1) / 3",
+        layer("TokenDense", weight=[[1, 1]], bias=[1]), [[1, 2], [3, -1]], [[8], [6]], [[2, 4], [6, -2]], zero,
+        ledger={"bias": ["4"]},
+    )  # fmt: skip
+    yield tokens(
+        "affine-zero", "z = ((2 + 1, 2 + 1), (6 - 2, 4 - 2)): relevance times w a / z",
+        layer("Affine", weight=[2, 1], bias=[[1], [-2]]), [[1, 2], [3, 4]], [[3, 6], [8, 2]], [[2, 4], [12, 4]], zero,
+        ledger={"bias": ["-3"]},
+    )  # fmt: skip
+    yield tokens(
+        "prepend-tokens", "the relevance 1 + 2 of the learned token is that of a constant",
+        layer("PrependTokens", tokens=[[7, 8]]), [[1, 2]], [[1, 2], [3, 4]], [[3, 4]], ledger={"bias": ["3"]},
+    )  # fmt: skip
+    yield case(
+        "embedding-dense", 42, "vectors (5, 6) and (1, 2), z = 5 - 6 + 2 + 2: the sums of (5, -6) and (2, 2)", "",
+        network=chain(
+            embedding=layer("Embedding", weight=[[1, 2], [3, 4], [5, 6]]), flatten=layer("Flatten"),
+            fc=dense([[1, -1, 2, 1]]),
+        ),
+        input=text([[2, 0]]), seed=text([[3]]), rules={"fc": zero}, expected=text([[-1, 4]]),
+        at={"embedding": text([[[5, -6], [2, 2]]])},
+    )  # fmt: skip
+
+
+def whole_attention_cases() -> Iterator[Case]:
+    """One head on tokens (1, 3) with keys and values equal to them, and queries of 0: all weights are 1/2, O = 2.
+
+    R = 4 arrives at the first token. The values receive R (1/2, 3/2) / 2 of it, or half of that; where the weights
+    receive the other half, the softmax sends nothing on, because the scores are 0, and its constant term keeps it.
+    """
+    one, none = layer("TokenDense", weight=[[1]]), layer("TokenDense", weight=[[0]])
+    for name, split, expected, kept, cited in (
+        ("attnlrp", "half", [["1/2"], ["3/2"]], 2, ATTNLRP),
+        ("cplrp", "signal", [[1], [3]], 0, ALI),
+    ):
+        layers = {
+            "query": none, "key": one, "value": one, "scores": layer("MatMul", {"transpose": True, "split": split}),
+            "weights": layer("Softmax", {"axis": -1}), "mixed": layer("MatMul", {"split": split}),
+        }  # fmt: skip
+        nodes = [[key, key, ["input"]] for key in ("query", "key", "value")]
+        nodes += [["scores", "scores", ["query", "key"]], ["weights", "weights", ["scores"]]]
+        nodes += [["mixed", "mixed", ["weights", "value"]]]
+        yield case(
+            f"attention-{name}", 42, "scores of 0 make equal weights: (1, 3) / 4 of what the values receive",
+            cited, network=graph(layers, nodes), input=text([[[1], [3]]]), seed=text([[[4], [0]]]),
+            rules={key: rule("Zero") for key in ("query", "key", "value", "scores", "mixed")},
+            expected=text([expected]), output=text([[[2], [2]]]), exact=False, ledger={"bias": [str(kept)]},
+        )  # fmt: skip
+
+
+def lstm_case() -> Case:
+    """Two steps of an LSTM whose gates are all 1/2 and whose cell reads x alone, at x = (1, 1): g = tanh(1) twice.
+
+    c_1 = g/2 and c_2 = c_1/2 + g/2, of which 1/3 is from the first step: R = 3 becomes (1, 2).
+    """
+    signal = layer("Multiply", {"split": "signal", "signal": 1})
+    layers = {
+        "x1": layer("Slice", {"axis": 1, "stop": 1}), "x2": layer("Slice", {"axis": 1, "start": 1}),
+        "gate": layer("Sigmoid"), "tanh": layer("Tanh"), "signal": signal, "add": layer("Add"),
+        "cell": dense([[1]]), "closed": dense([[0]]),
+    }  # fmt: skip
+    nodes = [["x1", "x1", ["input"]], ["x2", "x2", ["input"]]]
+    for t in (1, 2):
+        nodes += [[f"z{t}", "closed", [f"x{t}"]], [f"gate{t}", "gate", [f"z{t}"]]]
+        nodes += [[f"a{t}", "cell", [f"x{t}"]], [f"g{t}", "tanh", [f"a{t}"]]]
+        nodes += [[f"new{t}", "signal", [f"gate{t}", f"g{t}"]]]
+    nodes += [["kept", "signal", ["gate2", "new1"]], ["c", "add", ["kept", "new2"]]]
+    nodes += [["squashed", "tanh", ["c"]], ["h", "signal", ["gate2", "squashed"]]]
+    return case(
+        "lstm-signal", 42, "gates of 1/2: c = g/4 + g/2, so R = 3 becomes 1 for the first step and 2 for the second",
+        "Arras et al. 2017 (arXiv 1706.07206)", network=graph(layers, nodes), input=text([[1, 1]]), seed=text([[3]]),
+        rules={name: rule("Zero") for name in ("z1", "a1", "z2", "a2", "c")}, expected=text([[1, 2]]), exact=False,
+        at={"g1": text([[1]]), "g2": text([[2]])},
+    )  # fmt: skip
+
+
 # ---- the questions of the relations ----------------------------------------------------------------------------
 
 UNASKED = {
@@ -1836,6 +2009,7 @@ def build() -> list[Case]:
         alpha_beta_cases, gamma_cases, epsilon_cases, gradient_cases, batch_cases, input_rule_cases, pool_cases,
         fusion_cases, graph_cases, head_cases, unrolled_cases, precision_cases, relative_cases,
         since_cases,
+        attention_cases,
     )  # fmt: skip
     found = (with_clauses(with_questions(case)) for maker in makers for case in maker())
     return sorted(found, key=lambda case: case["number"])

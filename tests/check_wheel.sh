@@ -19,3 +19,4 @@ PYTHON
 wheel-env/bin/lrpref conform lrpref --only "gamma-*" | grep -q " 0  differs "  # the cases come out of the wheel
 wheel-env/bin/lrpref rules > /dev/null
 wheel-env/bin/python -c "import pytest_lrp_cases"  # the pytest option of the wheel
+wheel-env/bin/lrpref play mnist-mlp --out play.html --no-open && grep -q '"mnist-mlp"' play.html  # with its scripts

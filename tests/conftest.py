@@ -117,6 +117,17 @@ def why_not(name: str) -> str | None:
 @pytest.fixture(scope="session", params=["numpy", "array-api-strict", "cupy"])
 def backend(request: pytest.FixtureRequest) -> Backend:
     """Each available backend. Session scope, because Hypothesis examples of a test share the fixture."""
+    return _available(request)
+
+
+@pytest.fixture(scope="session", params=["numpy", "cupy"])
+def fast_backend(request: pytest.FixtureRequest) -> Backend:
+    """Each available backend on which the fast engine computes."""
+    return _available(request)
+
+
+def _available(request: pytest.FixtureRequest) -> Backend:
+    """The backend of the fixture's parameter; skips the test where it is unavailable."""
     if reason := why_not(request.param):
         asked_for = request.param == "cupy" and request.config.getoption("--standin")
         pytest.fail(reason) if asked_for else pytest.skip(reason)

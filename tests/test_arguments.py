@@ -37,6 +37,7 @@ IMAGES = np.linspace(0, 1, 18).reshape(1, 2, 3, 3)
 TWO = lrpref.Network([("sum", lrpref.Add(), ["a", "b"]), ("dense1", lrpref.Dense(W), "sum")], inputs=["a", "b"])
 ENDS = lrpref.Network([(name, lrpref.Dense(W), "input") for name in ("left", "right")], outputs=["left", "right"])
 TRACE = lrpref.trace(NET, X)
+OF_IMAGES = lrpref.trace(lrpref.Network.sequential(lrpref.ReLU()), IMAGES)
 PREPARED = lrpref.prepare(NET)
 
 
@@ -101,12 +102,17 @@ COUNTS = {"1"}
 ACCEPTED: dict[str, set[str]] = {
     "array": set(),
     "kernels of signals": {"another shape"},
+    "cells": {"another shape"},
+    "cells or None": {"another shape", "None"},
+    "name": {"a text"},
+    "name or None": {"a text", "None"},
     "batch": {"an empty array"},
     "drawn for": {"no list", "NaN", "infinities", "an empty array", "empty rows", "another shape"},
     "any batch": {"an empty array", "another shape"},
     "batch or None": {"an empty array", "None"},
     "array or None": {"None"},
     "values": {"NaN", "infinities"},
+    "drawn": {"half precision"},
     "bound": POSITIVE | {"-1", "0", "one number as an array", "another shape"},
     "map": {"a function", "a class"},
     "map or None": {"a function", "a class", "None"},
@@ -190,6 +196,7 @@ KINDS: dict[str, str] = {
     "stabilizer": "number >= 0",
     "gamma": "number >= 0",
     "generalised": "flag",
+    "reading": "choice",
     "rescale": "flag",
     "scale": "choice or None",
     "empty": "choice",
@@ -268,8 +275,11 @@ KINDS: dict[str, str] = {
     "how": "choice",
     "signature": "text",
     "fused": "flag",
-    "joins": "choice",
+    "overlay": "flag",
+    "figure": "object or None",
     "trace": "object",
+    "messages": "drawn",
+    "joins": "choice",
     "against": "index or None",
     "kind": "choice",
 }
@@ -300,6 +310,10 @@ def _relevance(layer: lrpref.Layer) -> Callable[..., Any]:
     return lambda inputs, R, rule=ZERO: layer.relevance(inputs, R, rule)
 
 
+def _flow(messages: Any, names: Any = None, title: Any = "", figure: Any = None) -> Any:
+    return plot.flow(messages, names=names, title=title, figure=figure)
+
+
 def _forward(layer: lrpref.Layer, *more: np.ndarray) -> Callable[..., Any]:
     return lambda x: layer.forward(x, *more)
 
@@ -308,8 +322,37 @@ UNUSED = {"seed": "unused", "net": "unused", "target": "unused"}
 NORM = {"weight": "array or None", "bias": "array or None", "mean": "choice"}
 SCORED = {"batch_size": "count", "x": "array"}
 
+PROJECTION = lrpref.TokenDense(W)
+
 CALLS: dict[str, Call] = {
     "Dense": Call(lrpref.Dense, weight=W),
+    "TokenDense": Call(lrpref.TokenDense, weight=W),
+    "Affine": Call(lrpref.Affine, {"weight": "cells", "bias": "cells or None"}, weight=W),
+    "Embedding": Call(lrpref.Embedding, weight=W),
+    "PrependTokens": Call(lrpref.PrependTokens, {"tokens": "array"}, tokens=W),
+    "MatMul": Call(lrpref.MatMul, {"transpose": "flag", "scale": "number"}),
+    "Softmax": Call(lrpref.Softmax),
+    "attention": Call(
+        lrpref.attention,
+        {"name": "name", "source": "name", "heads": "count", "query": "object", "key": "object", "value": "object"}
+        | {"output": "object or None", "memory": "name or None", "mask": "cells or None"},
+        name="a",
+        source="input",
+        heads=1,
+        query=PROJECTION,
+        key=PROJECTION,
+        value=PROJECTION,
+    ),
+    "lstm": Call(
+        lrpref.lstm,
+        {"name": "name", "source": "name", "steps": "count", "weight_ih": "object", "weight_hh": "object"}
+        | {"bias": "object or None"},
+        name="a",
+        source="input",
+        steps=2,
+        weight_ih=np.ones((4, 2)),
+        weight_hh=np.ones((4, 1)),
+    ),
     **{
         kind.__name__: Call(kind, {"weight": "kernels of signals"} if kind.axes == 1 else None, weight=kernel)
         for kernel, *kinds in CONVOLUTIONS
@@ -478,7 +521,9 @@ CALLS: dict[str, Call] = {
     ),
     "resolve": Call(composites.resolve, rule="zero"),
     "Composite": Call(
-        composites.Composite, {"pairs": "pairs", "name": "anything"}, pairs=[(lrpref.Dense, rules.Zero())]
+        composites.Composite,
+        {"pairs": "pairs", "name": "anything", "split": "choice or None", "mean": "choice or None"},
+        pairs=[(lrpref.Dense, rules.Zero())],
     ),
     **{
         f"models.{name}": Call(getattr(models, name), {"seed": "index or None"}, width=0.02, num_classes=2, seed=None)
@@ -487,6 +532,8 @@ CALLS: dict[str, Call] = {
     "plot.explanation": Call(plot.explanation, x=IMAGES, R=IMAGES),
     "plot.grid": Call(plot.grid, {"scale": "choice"}, x=IMAGES, maps={"a": IMAGES}),
     "plot.waterfall": Call(plot.waterfall, {"ledger": "object"}, ledger=TRACE.ledger),
+    "plot.layers": Call(plot.layers, {"nodes": "object or None"}, trace=OF_IMAGES),
+    "plot.flow": Call(_flow, messages=W),
     **{
         name: Call(getattr(rules, name))
         for name in rules.__all__
@@ -526,6 +573,8 @@ CALLS: dict[str, Call] = {
         x=IMAGES,
     ),
     "EpsilonGammaBox": Call(composites.EpsilonGammaBox, low=-1.0, high=1.0),
+    "AttnLRP": Call(composites.AttnLRP, {"gamma": "number or None", "mean": "choice or None"}),
+    "CPLRP": Call(composites.CPLRP, {"gamma": "number or None"}),
 }
 POOLS = {
     f"{kind}{d}D": getattr(lrpref, f"{kind}{d}D")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import Any
 
-import array_api_strict
 import numpy as np
 import pytest
 
@@ -20,6 +19,8 @@ from lrpref.arithmetic import (
     is_real_floating,
 )
 from lrpref.errors import DTypeError, InputError, ParameterError
+
+array_api_strict = pytest.importorskip("array_api_strict")
 
 EXACT = np.asarray([Fraction(1, 3)], dtype=object)
 STRICT = array_api_strict.ones(3)

@@ -273,6 +273,7 @@ def test_flipping_takes_the_most_relevant_pixels_first() -> None:
 # ---- commands ----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_quick_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """All sections run on one network; `--show` prints the same tables from the saved JSON."""
     path = tmp_path / "quick.json"
@@ -301,34 +302,10 @@ def test_what_the_command_refuses(wrong: list[str], capsys: pytest.CaptureFixtur
     assert wrong[0] in capsys.readouterr().err
 
 
-def test_the_gpu_script_on_the_cpu(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: Any) -> None:
-    """All steps except those that need a GPU, with one contestant out of memory and one failing test."""
-    real = gpu.contestant
-
-    def scarce(name: str, case: Case, device: str) -> Any:
-        if name == "lrpref plain":
-            raise MemoryError
-        return real(name, case, device)
-
-    monkeypatch.setattr(gpu, "contestant", scarce)
-    monkeypatch.setattr(gpu, "suite", lambda backend: {"command": "-m pytest", "code": 1, "last_line": "1 failed"})
-    arguments = ["--backend", "numpy", "--quick", "--networks", "vgg16", "--batch", "1", "--dtypes", "float64"]
-    files = ["--json", str(tmp_path / "gpu.json"), "--markdown", str(tmp_path / "gpu.md")]
-    assert gpu.main([*arguments, *files]) == 1
-    text = (tmp_path / "gpu.md").read_text()
-    assert text == capsys.readouterr().out
-    assert "**Not on a GPU**" in text
-    assert "`python -m pytest`: 1 failed" in text
-    assert "Not run: lrpref plain: out of memory on the card, vgg16 in float64 at batch 1." in text
-    (case,) = json.loads((tmp_path / "gpu.json").read_text())["speed"]
-    assert case["seconds"].keys() >= {"lrpref direct", "lrpref winograd", "GEMM limit"}
-    assert not case["pools_emptied"]
-
-
 def test_the_gpu_script_asks_for_cupy_where_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "cupy", None)
     with pytest.raises(Exception, match="pip install cupy"):
-        gpu.main(["--skip-tests"])
+        gpu.main([])
 
 
 def test_the_machine_is_described() -> None:

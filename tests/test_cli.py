@@ -442,7 +442,7 @@ def test_a_long_ledger_is_folded(run: Run) -> None:
 
 
 def test_an_onnx_file_is_a_network(run: Run) -> None:
-    pytest.importorskip("onnx", reason="onnx is not installed: pip install 'lrpref[onnx]'")
+    pytest.importorskip("onnx", reason="onnx is not installed")
     path = Path(__file__).parent / "exported" / "torch-script.onnx"
     net, about = lrpref.importers.files.find_network(path)
     x = np.random.default_rng(0).random(about["input"]["shape"]).astype(np.float32)
@@ -494,7 +494,7 @@ def test_samples(run: Run) -> None:
 )
 def test_the_shell_completes(line: str, offered: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Ask as the shell function of argcomplete does: with the line in the environment, for an answer in a file."""
-    pytest.importorskip("argcomplete", reason="argcomplete is not installed: pip install 'lrpref[completion]'")
+    pytest.importorskip("argcomplete", reason="argcomplete is not installed")
     monkeypatch.chdir(tmp_path)
     asked = {"_ARGCOMPLETE": "1", "COMP_LINE": line, "COMP_POINT": str(len(line)), "_ARGCOMPLETE_IFS": "\n"}
     command = [sys.executable, "-m", "lrpref"]
@@ -712,7 +712,7 @@ SLOW = [pytest.param(example, marks=pytest.mark.slow) for example in EXAMPLES if
 def test_the_examples_of_the_help_run(example: str, run: Run) -> None:
     np.save("mine.npy", lrpref.explain(lrpref.load("mnist-cnn"), lrpref.samples.load("digit-4")))
     if " convert " in example:
-        pytest.importorskip("onnx", reason="onnx is not installed: pip install 'lrpref[onnx]'")
+        pytest.importorskip("onnx", reason="onnx is not installed: pip install -e '.[onnx]'")
         shutil.copy(Path(__file__).parent / "exported" / "torch-script.onnx", "network.onnx")
     program, *arguments = shlex.split(example)
     assert program == "lrpref"
@@ -942,7 +942,7 @@ def test_a_missing_package_is_named_before_the_work(
     monkeypatch.setitem(sys.modules, module, None)  # simulate a missing package
     code, out, err = run("explain", "mnist-cnn", *arguments)
     assert (code, out) == (2, "")
-    assert 'pip install "lrpref[plot]"' in err
+    assert "pip install matplotlib (in lrpref's extra" in err
 
 
 # ---- pipes, interruptions, terminals ---------------------------------------------------------------------------

@@ -190,6 +190,7 @@ def official_digits() -> Path | None:
     return next((Path(f) / "mnist.npz" for f in folders if f and (Path(f) / "mnist.npz").is_file()), None)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(official_digits() is None, reason="needs the official digits: LRPREF_DATA=FOLDER_OF_MNIST_NPZ")
 def test_the_accuracy_of_mnist_cnn_is_what_the_file_says() -> None:
     net = lrpref.prepare(lrpref.load("mnist-cnn"), "zero")

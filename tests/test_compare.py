@@ -240,6 +240,21 @@ def on_features(rule: Any, other: Any, **more: Any) -> Scene:
     return Scene(FEATURES, V, rule, made, **more)
 
 
+def on_a_skip(rule: str, other: str) -> Scene:
+    """Make a scene on SKIP, where all readings of Relative LRP give maps of another shape."""
+    return Scene(SKIP, V, rule, lambda: explain(SKIP, V, rule=other))
+
+
+def folded_as_one_channel() -> Network:
+    """NORM_FIRST without its BatchNorm, whose channel o scales and shifts what belongs to output o."""
+    norm, conv = NORM_FIRST["batchnorm1"], NORM_FIRST["conv2d1"]
+    s = norm.weight / np.sqrt(norm.var + norm.eps)
+    t = norm.bias - s * norm.mean
+    weight = np.stack([s[o] * conv.weight[o] for o in range(2)])
+    bias = [conv.bias[o] + t[o] * conv.weight[o].sum() for o in range(2)]
+    return NORM_FIRST.remove("batchnorm1").replace("conv2d1", Conv2D(weight, bias, padding=1))
+
+
 def in_a_box(box: ZBox) -> Scene:
     """Make a scene on IMAGES and GREY with the z-box rule on the first layer."""
     return Scene(IMAGES, GREY, "epsilon-plus", lambda: explain(IMAGES, GREY, rule=but(EpsilonPlus(), first, box)))
@@ -296,6 +311,22 @@ TWICE = Network(
         ("out", Dense(rng(27).normal(size=(3, 5))), ["b"]),
     ]
 )
+NORM_FIRST = Network.sequential(
+    BatchNorm(*rng(30).normal(size=(3, 2)), rng(31).random(2) + 0.5),
+    Conv2D(rng(32).normal(size=(2, 2, 3, 3)), [0.5, -1.0], padding=1),
+    ReLU(),
+    Flatten(),
+    Dense(rng(33).normal(size=(3, 128))),
+)
+SKIP = Network(
+    [
+        ("a", Dense(rng(34).normal(size=(4, 5)), rng(35).normal(size=4)), ["input"]),
+        ("b", Dense(rng(36).normal(size=(3, 4))), ["a"]),
+        ("skip", Dense(rng(37).normal(size=(3, 5))), ["input"]),
+        ("sum", Add(), ["b", "skip"]),
+        ("fc", Dense(rng(38).normal(size=(3, 3)), [0.5, -1.0, 0.25]), ["sum"]),
+    ]
+)
 CANCELS = Network.sequential(Dense([[1.0, -1.0], [3.0, -1.0]]))  # z = (0, 2) for (1, 1)
 FLAT, PLUS = EpsilonPlusFlat(), EpsilonPlus()
 EMPTY = Network.sequential(Dense([[1.0, 2.0], [3.0, -1.0]], [0.5, -1.0]), ReLU(), Dense([[1.0, -0.5], [-1.0, 0.5]]))
@@ -308,6 +339,7 @@ MEAN, DEVIATION = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225
 SCENES: dict[str, Scene] = {
     "network-bias-free": on_images("epsilon-plus", lambda: explain(biasless(IMAGES), X, rule="epsilon-plus")),
     "batch-norm-fused": on_images("epsilon-plus", lambda: explain(lrpref.fuse(IMAGES), X, rule="epsilon-plus")),
+    "batch-norm-scalar-fold": Scene(NORM_FIRST, X, "zero", lambda: explain(folded_as_one_channel(), X, rule="zero")),
     "max-pool-equal": Scene(ties("first"), TIED, "zero", lambda: explain(ties("equal"), TIED, rule="zero")),
     "max-pool-first": Scene(ties("equal"), TIED, "zero", lambda: explain(ties("first"), TIED, rule="zero")),
     "max-pool-averaged": Scene(
@@ -399,6 +431,11 @@ SCENES: dict[str, Scene] = {
     "gamma-zero-lost": Scene(
         CANCELS, np.ones((1, 2)), Gamma(), lambda: np.array([[3.75, -1.0]]) / 2.75, seed=np.ones((1, 2))
     ),
+    "relative-rescaled": on_a_skip("relative(reading='bare')", "relative"),
+    "relative-bare": on_a_skip("relative", "relative(rescale=False)"),
+    "relative-unsigned": on_a_skip("relative", "relative(reading='unsigned')"),
+    "relative-no-divisor": on_a_skip("relative", "relative(reading='no-divisor')"),
+    "relative-unit-norm": on_a_skip("relative", "relative(reading='unit-norm')"),
     "w-square-bias": on_features(WSquare(), weighted(others.WSquareWithBias())),
     "flat-bias": on_features(Flat(), weighted(others.FlatWithBias())),
     "flat-padding": on_images("epsilon-plus-flat", but(FLAT, first, others.FlatWithPadding(1e-6))),
@@ -565,6 +602,7 @@ def test_pairs_are_not_tried_where_one_is_enough() -> None:
     assert diagnose(SCENES["bias-in-no-rule"]).tried[1] == 0
 
 
+@pytest.mark.slow
 def test_nothing_explains_noise() -> None:
     found = explain_difference(SMALL, S, rng(20).normal(size=S.shape), "epsilon-plus")
     assert not found.equal
@@ -575,6 +613,7 @@ def test_nothing_explains_noise() -> None:
     assert "no known convention explains the difference" in str(found)
 
 
+@pytest.mark.slow
 def test_where_nothing_explains_it_the_closest_is_told() -> None:
     """A map near zennit's w-square: the closest match is named but not reported as equal."""
     R = PAIRS["first-w-square", "w-square-bias"].other()
@@ -1133,16 +1172,17 @@ def test_the_signature_beside_a_map_is_read_and_checked(tmp_path: Path) -> None:
     path = explained(tmp_path, "--rule", "epsilon-plus", "--seed", "one")
     code, out, _ = run("mnist-cnn-bn", "digit-4", "--against", str(path), "--fuse", "--no-groups")
     assert code == 1
-    assert "its signature: lrpref:0.2.0|epsilon-plus|seed:one|bn:fused|form:plain|cases:1.2\n" in out
-    assert "compared with: lrpref:0.2.0|epsilon-plus-flat|seed:logit|bn:fused|form:direct|cases:1.2\n" in out
+    assert "its signature: lrpref:0.2.0|epsilon-plus|seed:one|bn:fused|form:plain|cases:1.3\n" in out
+    assert "compared with: lrpref:0.2.0|epsilon-plus-flat|seed:logit|bn:fused|form:direct|cases:1.3\n" in out
     told = "epsilon-plus there, epsilon-plus-flat here (rule); one there, logit here (seed); plain there, direct here"
     assert f"the signatures differ: {told} (form)\n" in out
     assert re.search(r"^the map is what its signature says: equal to 1e-\d+$", out, re.M)
 
 
+@pytest.mark.slow
 def test_a_map_that_is_not_what_its_signature_says(tmp_path: Path) -> None:
     path = explained(tmp_path, "--rule", "epsilon-plus")
-    signature = "lrpref:0.2.0|epsilon|seed:logit|bn:fused|form:plain|cases:1.2"
+    signature = "lrpref:0.2.0|epsilon|seed:logit|bn:fused|form:plain|cases:1.3"
     asked = ("mnist-cnn-bn", "digit-4", "--against", str(path), "--no-groups", "--signature")
     assert "the map is NOT what its signature says: relative L2 " in run(*asked, signature)[1]
     out = run(*asked, signature.replace("fused", "none"))[1]
@@ -1250,6 +1290,7 @@ def under(net: Network, x: np.ndarray, rule: Any, *names: str) -> np.ndarray:
     return R
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "names",
     [

@@ -264,7 +264,7 @@ CONVOLUTIONS = {
 
 
 def test_every_preset_of_zennit_is_there() -> None:
-    assert set(PRESETS) - {"relative"} == set(CONVOLUTIONS)
+    assert set(PRESETS) - {"relative", "attn-lrp", "cp-lrp"} == set(CONVOLUTIONS)
 
 
 @pytest.mark.parametrize("name", CONVOLUTIONS)
@@ -402,7 +402,7 @@ def test_a_composite_prints_its_pairs() -> None:
     lines = str(EpsilonGammaBox(np.zeros(2), np.ones(2))).splitlines()
     assert lines[0] == "EpsilonGammaBox"
     assert lines[1].split() == ["first", "convolution", "z-box(low=array(2,),", "high=array(2,),", "stabilizer=1e-06)"]
-    assert lines[-4].split() == ["type", "BatchNorm", "or", "Scale", "pass"]
+    assert lines[-4].split() == ["type", "BatchNorm", "or", "Scale", "or", "Affine", "pass"]
 
 
 def test_rules_reach_the_layers_they_were_given_to() -> None:
@@ -434,7 +434,7 @@ class OwnConvolution(Convolution):
         return shapes[0]
 
 
-@pytest.mark.parametrize("name", [name for name in PRESETS if name != "relative"])
+@pytest.mark.parametrize("name", CONVOLUTIONS)
 def test_a_preset_gives_a_users_convolution_its_rule_for_convolutions(name: str) -> None:
     net = Network.sequential(conv(), OwnConvolution(), conv(), names=["first", "own", "last"])
     rules = preset(name).assign(net)

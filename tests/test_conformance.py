@@ -90,6 +90,7 @@ def test_lrpref_passes_all() -> None:
     assert report.counts["agrees"] == len(CASES) - len(absent) > 300
 
 
+@pytest.mark.slow
 def test_a_planted_mistake_is_wrong_where_it_was_promised_and_a_convention_where_not(planted: Report) -> None:
     assert not planted.passed
     assert verdict(planted, "gamma-linear") == "differs"

@@ -13,7 +13,7 @@ from lrpref.differences import conventions as others
 from lrpref.errors import ConversionError, InputError, ShapeError
 from lrpref.layers import WeightedLayer
 
-torch = pytest.importorskip("torch", reason="torch is not installed: pip install 'lrpref[torch]'")
+torch = pytest.importorskip("torch", reason="torch is not installed: pip install -e '.[torch]'")
 nn, F = torch.nn, torch.nn.functional
 
 

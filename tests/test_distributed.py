@@ -207,7 +207,7 @@ def test_what_is_refused(error: type[Exception], arguments: dict[str, Any], mess
 
 def test_without_dask(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "dask.array", None)
-    with pytest.raises(LrprefError, match=r'need dask: pip install "lrpref\[dask\]"'):
+    with pytest.raises(LrprefError, match=r"need dask: pip install dask\[array\]"):
         lrpref.distributed.explain(CNN, X)
 
 

@@ -172,6 +172,7 @@ EXECUTED = {
     "plot": ROOT / "docs" / "plot.md",
     "several": ROOT / "docs" / "several.md",
     "skips": ROOT / "docs" / "skips.md",
+    "transformers": ROOT / "docs" / "transformers.md",
     "signals": ROOT / "docs" / "signals.md",
     "signature": ROOT / "docs" / "signature.md",
     "testing": ROOT / "docs" / "testing.md",
@@ -246,19 +247,9 @@ READING = (ROOT / "lrpref" / "README.md").read_text()
 
 def test_the_reading_order_names_every_file_of_the_method() -> None:
     order = [
-        *("errors", "backend", "arithmetic", "layers", "network", "ledger", "engine", "rules", "relative"),
-        *(
-            "seeds",
-            "composites",
-            "signatures",
-            "walk",
-            "conditional",
-            "contrastive",
-            "fusion",
-            "freezing",
-            "oracle",
-            "plot",
-        ),
+        *("errors", "backend", "arithmetic", "layers", "network", "graphs", "ledger", "engine", "rules", "relative"),
+        *("seeds", "composites", "signatures", "walk", "conditional", "contrastive"),
+        *("fusion", "freezing", "oracle", "plot"),
     ]
     assert re.findall(r"^\| \[`(\w+)(?:\.py|/)`\]", READING.partition("## The workshop")[0], re.MULTILINE) == order
     assert set(order) - {"layers"} == {path.stem for path in (ROOT / "lrpref").glob("[!_]*.py")}
@@ -285,7 +276,28 @@ def test_every_convention_names_a_test_that_exists() -> None:
         assert re.search(rf"^def {test}\(", (ROOT / file).read_text(), re.MULTILINE), f"{file} has no {test}"
 
 
+def test_the_tutorials_are_listed_in_order_with_their_question_and_their_time() -> None:
+    """The minutes are what the page promises: the words of a step at a hundred a minute, give or take five."""
+    row = r"^\| (\w+) \| \*\*(.+?)\*\* .+? \| (course|authors|both) \| (\d+) \| \[page\]\(rendered/(\w+)\.md\) "
+    readme = (ROOT / "tutorials" / "README.md").read_text(encoding="utf-8")
+    listed = re.findall(row + r"\| \[script\]\((\w+)\.py\) \|", readme, re.MULTILINE)
+    steps = [path.stem for path in sorted((ROOT / "tutorials").glob("[0-9]*_*.py"))]
+    assert [line[4] for line in listed] == [line[5] for line in listed] == steps
+    for number, question, _, minutes, page, _ in listed:
+        text = (ROOT / "tutorials" / "rendered" / f"{page}.md").read_text(encoding="utf-8")
+        assert text.startswith(f"# {number}. {question}\n")
+        assert abs(int(minutes) - len(text.split()) / 100) <= 5, f"step {number}"
+
+
 def test_the_readme_begins_with_two_lines() -> None:
     first_block = (ROOT / "README.md").read_text().split("```")[1].strip().splitlines()[1:]
     assert len(first_block) == 2
     assert all(line.startswith("python3 -m venv") for line in first_block)
+
+
+def test_the_reference_of_the_site_has_every_package() -> None:
+    """The command line and the page to play with have pages of their own."""
+    chapters = importlib.import_module("make_reference").CHAPTERS
+    listed = {name.partition(".")[0] for names in chapters.values() for name in names}
+    there = {path.stem for path in (ROOT / "lrpref").glob("[!_]*") if path.suffix == ".py" or path.is_dir()}
+    assert listed == there - {"README", "py", "cli", "play"}

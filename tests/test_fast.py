@@ -31,10 +31,12 @@ from lrpref import (
     composites,
     rules,
 )
+from lrpref.backend import array_namespace, backend_name, to_numpy
 from lrpref.engine import Ratio, Rule, Term, identity, magnitude, negative, positive, square
 from lrpref.errors import (
     BudgetError,
     DTypeError,
+    InputError,
     ParameterError,
     RelevanceWarning,
     RuleError,
@@ -137,28 +139,33 @@ GRAPHS = {
 }
 
 
-def distance(R: np.ndarray, truth: np.ndarray) -> float:
-    """Relative L2 distance."""
-    return float(np.linalg.norm(R - truth) / (np.linalg.norm(truth) or 1))
+def distance(R: Any, truth: np.ndarray) -> float:
+    """Relative L2 distance of an array on any backend."""
+    return float(np.linalg.norm(to_numpy(R) - truth) / (np.linalg.norm(truth) or 1))
 
 
 @pytest.mark.filterwarnings("ignore::lrpref.errors.RelevanceWarning")  # random weights: LRP-0 divides by small numbers
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("rule", EVERY_RULE)
 @pytest.mark.parametrize("graph", GRAPHS)
-def test_fast_equals_plain(graph: str, rule: str, form: str) -> None:
-    """In float64 every form agrees with a trace up to rounding."""
+def test_fast_equals_plain(fast_backend: Any, graph: str, rule: str, form: str) -> None:
+    """In float64 every form, on every backend, agrees with a trace on NumPy up to rounding."""
+    if fast_backend.name != "numpy" and form == "winograd" and not isinstance(EVERY_RULE[rule], composites.Composite):
+        pytest.skip("on a GPU, Winograd's form is compared under composites")
     net, shape = GRAPHS[graph]
     x = random(3, *shape, seed=7)
+    moved, there = fast_backend(net), fast_backend(x)
     try:
         expected = lrpref.trace(net, x, rule=EVERY_RULE[rule])
     except RuleError:
         with pytest.raises(RuleError):
-            lrpref.prepare(net, EVERY_RULE[rule], form=form).explain(x)
+            lrpref.prepare(moved, EVERY_RULE[rule], form=form).explain(there)
         return
-    prepared = lrpref.prepare(net, EVERY_RULE[rule], form=form, threads=1)
-    assert_allclose(prepared.forward(x), expected.logits, rtol=1e-11, atol=1e-11)
-    assert distance(prepared.explain(x), expected.relevance) < 1e-10
+    prepared = lrpref.prepare(moved, EVERY_RULE[rule], form=form, threads=1)
+    assert_allclose(to_numpy(prepared.forward(there)), expected.logits, rtol=1e-11, atol=1e-11)
+    R = prepared.explain(there)
+    assert backend_name(R) == fast_backend.name
+    assert distance(R, expected.relevance) < 1e-10
 
 
 @pytest.mark.filterwarnings("ignore::lrpref.errors.RelevanceWarning")
@@ -177,39 +184,47 @@ def test_fast_equals_plain_on_random_networks(rule: str, data: st.DataObject) ->
 
 
 @pytest.mark.parametrize("shape", [(3,), (1, 3, 1, 1), (3, 3, 3), (2, 3, 3, 3)], ids=str)
-def test_bounds_of_every_shape(shape: tuple[int, ...]) -> None:
+def test_bounds_of_every_shape(fast_backend: Any, shape: tuple[int, ...]) -> None:
     """The image has as many rows as channels, so that confusing the channels-last axes with rows would show."""
     net = Network.sequential(conv(16, 3), ReLU(), Flatten(), Dense(random(4, 16 * 9)))
     box = composites.EpsilonGammaBox(-3 - np.abs(random(*shape)), 3 + np.abs(random(*shape, seed=1)))
     x = random(2, 3, 3, 3)
-    assert_allclose(
-        lrpref.prepare(net, box).explain(x), lrpref.explain(net, x, rule=box, form="plain"), rtol=1e-9, atol=1e-12
-    )
+    found = lrpref.prepare(fast_backend(net), box).explain(fast_backend(x))
+    assert_allclose(to_numpy(found), lrpref.explain(net, x, rule=box, form="plain"), rtol=1e-9, atol=1e-12)
 
 
-def test_a_tie_goes_to_the_first() -> None:
+@pytest.mark.parametrize("kernel", [(2, 2), (1, 3), (3, 1), (1, 1)], ids=str)
+def test_a_tie_goes_to_the_first(fast_backend: Any, kernel: tuple[int, int]) -> None:
     """All cells of a window are equal; the relevance shows which one was chosen."""
-    net = Network.sequential(MaxPool2D(2), Flatten(), Dense(random(2, 4)))
-    found = lrpref.prepare(net, "zero").explain(np.ones((1, 1, 4, 4)), target=0)
-    assert_array_equal(found, lrpref.explain(net, np.ones((1, 1, 4, 4)), 0, "zero", form="plain"))
-    assert_array_equal(found[0, 0, 1::2], 0)
+    pool, x = MaxPool2D(kernel), np.ones((1, 1, 6, 6))
+    cells = pool.output_shape(x.shape)[2] * pool.output_shape(x.shape)[3]
+    net = Network.sequential(pool, Flatten(), Dense(random(2, cells)))
+    found = to_numpy(lrpref.prepare(fast_backend(net), "zero").explain(fast_backend(x), target=0))
+    assert_allclose(found, lrpref.explain(net, x, 0, "zero", form="plain"), rtol=1e-14)
+    first = np.zeros((6, 6), dtype=bool)
+    first[:: kernel[0], :: kernel[1]] = True
+    assert_array_equal(found[0, 0] != 0, first)
 
 
 # ---- kernels ---------------------------------------------------------------------------------------------------
 
 
-def run(kernel: Kernel, a: np.ndarray, shape: tuple[int, ...], lanes: int = 1) -> np.ndarray:
-    """Apply a kernel to a channels-first image; return the result channels first."""
-    N, C, H, W = a.shape
-    memory = Memory(np)
+def run(kernel: Kernel, a: Any, shape: tuple[int, ...], lanes: int = 1) -> np.ndarray:
+    """Apply a kernel to a channels-first image on any backend; return the result channels first."""
+    (N, C, H, W), xp = a.shape, array_namespace(a)
+    memory = Memory(xp)
     image = memory.image((N, H, W, C), a.dtype, kernel.border((N, H, W, C)))
     image.cells[...] = a.transpose(0, 2, 3, 1)
-    out = np.full(tuple(shape[i] for i in (0, 2, 3, 1)), np.nan, dtype=a.dtype)
+    out = xp.full(tuple(shape[i] for i in (0, 2, 3, 1)), np.nan, dtype=a.dtype)
     program = Program(memory, lanes, {})
     kernel.record(program, image, Store(), (out,))
     with ThreadPoolExecutor(1) as other:
         run_stages(program.taken(), other.submit)
-    return out.transpose(0, 3, 1, 2)
+    return to_numpy(out).transpose(0, 3, 1, 2)
+
+
+ONE_ROW = 1 << 62
+"""As `GPU_SHARE`: a block on a GPU then holds one row."""
 
 
 GEOMETRIES = [
@@ -236,14 +251,20 @@ def forms_of(layer: Conv2D) -> list[Any]:
 
 @pytest.mark.parametrize("lanes", [1, 2])
 @pytest.mark.parametrize("geometry", GEOMETRIES, ids=str)
-def test_every_form_is_the_convolution(geometry: Any, lanes: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_form_is_the_convolution(
+    fast_backend: Any, geometry: Any, lanes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Also when the work is split into many small blocks, and when the channels are split."""
+    if lanes > 1 and fast_backend.name != "numpy":
+        pytest.skip("a GPU has one lane")
     (shape, kernel, stride, padding, dilation) = geometry
     layer = Conv2D(random(4, shape[1], kernel, kernel), None, stride, padding, dilation)
     a = random(*shape)
     expected = layer.forward(a)
-    for block in (1, blocks.BLOCK_BYTES):
+    layer, a = fast_backend(layer), fast_backend(a)
+    for block, share in ((1, ONE_ROW), (blocks.BLOCK_BYTES, blocks.GPU_SHARE)):
         monkeypatch.setattr(blocks, "BLOCK_BYTES", block)
+        monkeypatch.setattr(blocks, "GPU_SHARE", share)
         for full in (1, 192):
             monkeypatch.setattr(blocks, "FULL_PRODUCT", full)
             monkeypatch.setattr(winograd, "FULL_TILES", full)
@@ -257,12 +278,15 @@ def test_every_form_is_the_convolution(geometry: Any, lanes: int, monkeypatch: p
 @pytest.mark.parametrize("few", [0, 16], ids=["by cells", "by planes"])
 @pytest.mark.parametrize("whole", [True, False], ids=["whole", "row by row"])
 @pytest.mark.parametrize("geometry", GEOMETRIES, ids=str)
-def test_the_adjoint_is_the_adjoint(geometry: Any, whole: bool, few: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_adjoint_is_the_adjoint(
+    fast_backend: Any, geometry: Any, whole: bool, few: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """By scattering for every stride; by a flipped kernel for stride 1 and many channels."""
     monkeypatch.setattr(kernels, "FEW_CHANNELS", few)
     monkeypatch.setattr(build, "FEW_CHANNELS", few)
     if not whole:
         monkeypatch.setattr(blocks, "BLOCK_BYTES", 1)
+        monkeypatch.setattr(blocks, "GPU_SHARE", ONE_ROW)
         monkeypatch.setattr(blocks, "FULL_PRODUCT", 1)
         monkeypatch.setattr(kernels, "FULL_PRODUCT", 1)
         monkeypatch.setattr(kernels, "REACHES", 0)
@@ -270,6 +294,7 @@ def test_the_adjoint_is_the_adjoint(geometry: Any, whole: bool, few: int, monkey
     layer = Conv2D(random(4, shape[1], kernel, kernel), None, stride, padding, dilation)
     s = random(*layer.output_shape(shape))
     expected = layer.adjoint(layer.weight, s, shape)
+    layer, s = fast_backend(layer), fast_backend(s)
     assert_allclose(run(Scatter.of(layer.weight, layer.window), s, shape), expected, rtol=1e-12, atol=1e-12)
     back = [build._adjoint([layer.weight], layer.window)]
     back += [form.turned(slice(None)) for form in forms_of(layer)[1:] if max(layer.window.padding) <= 2]
@@ -400,25 +425,27 @@ def test_gamma_before_a_relu_needs_one_branch_only() -> None:
     ],
     ids=str,
 )
-def test_the_quick_quotient_is_the_plain_one(rule: Rule, rectified: bool) -> None:
-    w, b, a = random(40, 6), random(40), np.abs(random(50, 6))
+def test_the_quick_quotient_is_the_plain_one(fast_backend: Any, rule: Rule, rectified: bool) -> None:
+    w, b, a = map(fast_backend, (random(40, 6), random(40), np.abs(random(50, 6))))
+    xp = array_namespace(a)
     at = Surroundings(nonnegative=True, rectified=rectified, carried=True)
     recipe = algebra.recipe(rule, Mapped(w, b), at)
     z = a @ w.T + b
-    y = np.maximum(z, 0) if rectified else z
+    y = xp.maximum(z, 0) if rectified else z
     parts = [a @ term.w(w).T + (0 if term.b is None else term.b(b)) for (term,) in recipe.parts]
-    assert_allclose(recipe.scale * sum(parts[k] for k in recipe.output), z, rtol=1e-11, atol=1e-11)
+    own = recipe.scale * sum(parts[k] for k in recipe.output)
+    assert_allclose(to_numpy(own), to_numpy(z), rtol=1e-11, atol=1e-11)
     for k in range(len(recipe.quotients)):
         zs = [parts[quotient.part].copy() for quotient in recipe.quotients]
         expected = algebra.plain_quotient(recipe.rule, k, zs, z, y)
         for exact in (False, True):
-            found, lane = np.empty_like(y), Lane(Memory(np))
+            found, lane = xp.empty_like(y), Lane(Memory(xp))
             algebra.record_quotient(lane, recipe, k, [part.copy() for part in parts], z, y, found, exact, False)
             for call in lane.calls:
                 call()
-            assert_allclose(found, expected, rtol=1e-12, atol=1e-12)
+            assert_allclose(to_numpy(found), to_numpy(expected), rtol=1e-12, atol=1e-12)
         if recipe.bounded:
-            assert np.abs(found).max() <= 1 + 1e-12
+            assert float(abs(found).max()) <= 1 + 1e-12
 
 
 def test_gamma_before_an_addition_needs_two_products() -> None:
@@ -462,16 +489,17 @@ def test_which_nodes_are_never_negative() -> None:
 # ---- prepared networks -------------------------------------------------------------------------------------------
 
 
-def test_many_targets_of_one_input_share_the_forward_pass() -> None:
+def test_many_targets_of_one_input_share_the_forward_pass(fast_backend: Any) -> None:
     for name in ("chain", "residual"):
         net, shape = GRAPHS[name]
         x = random(1, *shape)
         for rule in ("epsilon-plus-flat", "epsilon-alpha2-beta1", "epsilon-gamma-box(low=-3, high=3)"):
-            passed = lrpref.prepare(net, rule).run(x)
-            together = passed.explain(target=[0, 3, 1])
+            passed = lrpref.prepare(fast_backend(net), rule).run(fast_backend(x))
+            together = to_numpy(passed.explain(target=[0, 3, 1]))
+            assert_allclose(to_numpy(passed.logits), lrpref.trace(net, x, rule=rule).logits, rtol=1e-11, atol=1e-12)
             for k, target in enumerate([0, 3, 1]):
                 assert_allclose(together[k : k + 1], lrpref.explain(net, x, target, rule), rtol=1e-9, atol=1e-12)
-            assert_allclose(passed.explain(2), lrpref.explain(net, x, 2, rule), rtol=1e-9, atol=1e-12)
+            assert_allclose(to_numpy(passed.explain(2)), lrpref.explain(net, x, 2, rule), rtol=1e-9, atol=1e-12)
 
 
 def test_several_targets_are_for_run_alone() -> None:
@@ -481,12 +509,12 @@ def test_several_targets_are_for_run_alone() -> None:
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_a_sample_does_not_depend_on_its_batch(form: str) -> None:
+def test_a_sample_does_not_depend_on_its_batch(fast_backend: Any, form: str) -> None:
     """Up to rounding: blocks are split differently, but the form does not depend on the batch size."""
     net, shape = GRAPHS["residual"]
-    prepared, x = lrpref.prepare(net, form=form), random(5, *shape)
-    whole = prepared.explain(x)
-    alone = np.concatenate([prepared.explain(x[n : n + 1]) for n in range(len(x))])
+    prepared, x = lrpref.prepare(fast_backend(net), form=form), fast_backend(random(5, *shape))
+    whole = to_numpy(prepared.explain(x))
+    alone = np.concatenate([to_numpy(prepared.explain(x[n : n + 1])) for n in range(len(x))])
     assert_allclose(whole, alone, rtol=1e-10, atol=1e-13)
 
 
@@ -497,18 +525,18 @@ def test_threads_change_nothing() -> None:
     assert_allclose(one, two, rtol=1e-12, atol=1e-14)
 
 
-def test_nothing_given_is_changed_and_a_second_call_equals_the_first() -> None:
-    net, shape = GRAPHS["residual"]
-    x = random(2, *shape)
-    before, weights = x.copy(), {name: array.copy() for name, array in net.parameters.items()}
-    prepared = lrpref.prepare(net)
+def test_nothing_given_is_changed_and_a_second_call_equals_the_first(fast_backend: Any) -> None:
+    (net, shape), given = GRAPHS["residual"], random(2, 3, 9, 9)
+    moved, x = fast_backend(net), fast_backend(random(2, *shape))
+    prepared = lrpref.prepare(moved)
     passed = prepared.run(x)
-    first = passed.explain(1)
-    assert_array_equal(passed.explain(1), first)
-    assert_array_equal(prepared.explain(x, 1), first)
-    assert_array_equal(x, before)
-    for name, array in net.parameters.items():
-        assert_array_equal(array, weights[name])
+    first = to_numpy(passed.explain(1))
+    assert_array_equal(to_numpy(passed.explain(1)), first)
+    for _ in range(2):
+        assert_array_equal(to_numpy(prepared.explain(x, 1)), first)
+    assert_array_equal(to_numpy(x), given)
+    for name, array in residual().parameters.items():
+        assert_array_equal(to_numpy(moved.parameters[name]), array)
 
 
 def test_the_forms_say_what_runs_where() -> None:
@@ -523,32 +551,87 @@ def test_the_forms_say_what_runs_where() -> None:
     assert lrpref.prepare(net, form="winograd").nbytes > lrpref.prepare(net, form="direct").nbytes > 0
 
 
-def test_a_node_in_the_middle_can_be_explained() -> None:
+def test_a_node_in_the_middle_can_be_explained(fast_backend: Any) -> None:
     net, shape = GRAPHS["residual"]
     x = random(2, *shape)
     for node in ("c2", "r1", "s1", "rs1", "flat"):
         expected = lrpref.explain(net, x, 5, node=node, form="plain")
-        assert_allclose(lrpref.prepare(net, node=node).explain(x, 5), expected, rtol=1e-9, atol=1e-12)
+        found = lrpref.prepare(fast_backend(net), node=node).explain(fast_backend(x), 5)
+        assert_allclose(to_numpy(found), expected, rtol=1e-9, atol=1e-12)
 
 
-def test_seeds() -> None:
+def test_seeds(fast_backend: Any) -> None:
     net, shape = GRAPHS["chain"]
     x = random(2, *shape)
     for seed in ("logit", "one", "probability", -2.5, random(2, 5)):
         expected = lrpref.explain(net, x, seed=seed, form="plain")
-        assert_allclose(lrpref.prepare(net).explain(x, seed=seed), expected, rtol=1e-9, atol=1e-12)
+        found = lrpref.prepare(fast_backend(net)).explain(fast_backend(x), seed=seed)
+        assert_allclose(to_numpy(found), expected, rtol=1e-9, atol=1e-12)
 
 
-def test_no_samples() -> None:
+def test_no_samples(fast_backend: Any) -> None:
     net, shape = GRAPHS["residual"]
-    assert lrpref.prepare(net).explain(np.zeros((0, *shape))).shape == (0, *shape)
+    assert lrpref.prepare(fast_backend(net)).explain(fast_backend(np.zeros((0, *shape)))).shape == (0, *shape)
 
 
-def test_float32_is_as_good_as_the_plain_form() -> None:
+def bad_batch(value: float) -> np.ndarray:
+    x = random(2, *GRAPHS["chain"][1])
+    x[1, 0, 2, 3] = value
+    return x
+
+
+@pytest.mark.parametrize("x", [bad_batch(np.nan), bad_batch(np.inf)], ids=["nan", "infinity"])
+@pytest.mark.parametrize("way", ["explain", "run", "trace", "forward"])
+def test_a_batch_that_is_not_finite_is_refused(fast_backend: Any, way: str, x: np.ndarray) -> None:
+    """By the same error on a GPU, where a pass looks at the batch last."""
+    prepared = lrpref.prepare(fast_backend(GRAPHS["chain"][0]))
+    with pytest.raises(InputError, match="the input holds 1 NaN or infinite values, first in sample 1"):
+        getattr(prepared, way)(fast_backend(x))
+
+
+@pytest.mark.parametrize("way", ["explain", "run", "trace", "forward"])
+def test_a_batch_that_a_layer_makes_finite_is_refused(fast_backend: Any, way: str) -> None:
+    """Neither a value nor relevance shows that there was an infinity."""
+    prepared, x = lrpref.prepare(fast_backend(Network.sequential(ReLU(), Dense(np.eye(3)))), "epsilon"), np.ones((2, 3))
+    x[0, 1] = -np.inf
+    with pytest.raises(InputError, match="the input holds 1 NaN or infinite values, first in sample 0"):
+        getattr(prepared, way)(fast_backend(x))
+
+
+@pytest.mark.parametrize("way", ["explain", "run", "trace", "forward"])
+def test_a_batch_that_float32_cannot_hold_is_refused(fast_backend: Any, way: str) -> None:
+    prepared = lrpref.prepare(fast_backend(GRAPHS["chain"][0].astype("float32")))
+    with pytest.raises(InputError, match="holds values too large for float32, first in sample 1"):
+        getattr(prepared, way)(fast_backend(bad_batch(1e300)))
+
+
+@pytest.mark.parametrize("way", ["explain", "trace"])
+def test_sums_that_overflow_are_computed_again_plainly(fast_backend: Any, way: str) -> None:
+    """With the walk's warning, which names the node and the sample."""
+    net, x = GRAPHS["chain"][0].astype("float32"), random(2, *GRAPHS["chain"][1]).astype("float32")
+    x[1] *= np.float32(1e38)
+    prepared = lrpref.prepare(fast_backend(net), "epsilon")
+    with pytest.warns(RelevanceWarning) as walked:
+        lrpref.trace(net, x, rule="epsilon")
+    with pytest.warns(RelevanceWarning) as caught:
+        getattr(prepared, way)(fast_backend(x))
+    assert [str(w.message) for w in caught] == [str(w.message) for w in walked]
+
+
+def test_a_batchnorm_that_float32_cannot_hold(fast_backend: Any) -> None:
+    """Its weight 1 / sqrt(var) overflows: the walk names the node."""
+    tiny = np.full(3, 1e-40, dtype="float32")
+    norm = BatchNorm(np.full(3, 1e25, dtype="float32"), None, np.zeros(3, "float32"), tiny, eps=0.0)
+    net, x = Network.sequential(norm, Dense(np.eye(3, dtype="float32"))), np.ones((1, 3), dtype="float32")
+    with pytest.warns(RelevanceWarning, match="the output of node 'batchnorm1'"):
+        lrpref.prepare(fast_backend(net), "epsilon").explain(fast_backend(x))
+
+
+def test_float32_is_as_good_as_the_plain_form(fast_backend: Any) -> None:
     net, shape = GRAPHS["chain"]
     x = random(8, *shape)
     truth = lrpref.explain(net, x)
-    net32 = net.astype(np.float32)
+    net32, x = fast_backend(net.astype(np.float32)), fast_backend(x)
     assert lrpref.explain(net32, x).dtype == np.float32
     for form in FORMS:
         assert distance(lrpref.prepare(net32, form=form).explain(x), truth) < 1e-5
@@ -650,12 +733,13 @@ def plain_nodes(prepared: Any) -> list[str]:
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_a_layer_of_ones_own_is_one_plain_step(form: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_layer_of_ones_own_is_one_plain_step(fast_backend: Any, form: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The rest of the network is fast, also in `lrpref.explain`, which never falls back to the walk."""
     net, x = between(doubled()), random(2, 3, 4, 4)
+    expected = lrpref.explain(net, x, rule="epsilon-plus", form="plain")
+    net, x = fast_backend(net), fast_backend(x)
     prepared = lrpref.prepare(net, "epsilon-plus", form=form)
     assert plain_nodes(prepared) == ["middle"]
-    expected = lrpref.explain(net, x, rule="epsilon-plus", form="plain")
     assert distance(prepared.explain(x), expected) < 1e-11
     monkeypatch.setattr("lrpref.scale.explanation.trace", None)
     monkeypatch.setattr("lrpref.fast.prepared.walk", None)
@@ -708,13 +792,14 @@ def explained_by(prepared: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("way", ["explain", "run", "trace"])
-def test_books_that_do_not_close_are_warned_of_at_every_explanation(way: str) -> None:
+def test_books_that_do_not_close_are_warned_of_at_every_explanation(fast_backend: Any, way: str) -> None:
     """As in the walk: one warning, for the first such node from the output backwards."""
     two = between(doubled(Crooked))
     net = Network([("first", Crooked(np.eye(3)[:, :, None, None]), "input")] + [
         (name, layer, ["first" if read == "input" else read for read in inputs]) for name, layer, inputs in two.nodes
     ])  # fmt: skip
-    prepared, x = lrpref.prepare(net, "epsilon"), random(2, 3, 4, 4)
+    net, x = fast_backend(net), fast_backend(random(2, 3, 4, 4))
+    prepared = lrpref.prepare(net, "epsilon")
     assert {"first", "middle"} <= set(plain_nodes(prepared))
     with pytest.warns(RelevanceWarning) as walked:
         lrpref.trace(net, x, rule="epsilon")
@@ -801,17 +886,17 @@ OWN_RATIOS = [
 
 @pytest.mark.parametrize("graph", ["chain", "residual", "folded", "dense"])
 @pytest.mark.parametrize("rule", OWN_RATIOS, ids=lambda rule: f"{type(rule).__name__}-{rule.stabilizer}")
-def test_a_rule_of_ones_own_that_defines_ratios_alone_is_fast(rule: Rule, graph: str) -> None:
+def test_a_rule_of_ones_own_that_defines_ratios_alone_is_fast(fast_backend: Any, rule: Rule, graph: str) -> None:
     """Such a rule uses the inherited steps, so the fast engine supports any terms."""
     net, shape = GRAPHS[graph]
     x = random(2, *shape)
-    prepared = lrpref.prepare(net, rule, form="winograd")
+    prepared = lrpref.prepare(fast_backend(net), rule, form="winograd")
     weighted = {name for name, layer, _ in net.nodes if isinstance(layer, Conv2D | Dense)}
     assert weighted.isdisjoint(plain_nodes(prepared))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RelevanceWarning)
         expected = lrpref.explain(net, x, rule=rule, form="plain")
-    assert distance(prepared.explain(x), expected) < 1e-9
+    assert distance(prepared.explain(fast_backend(x)), expected) < 1e-9
 
 
 @dataclass(frozen=True)
@@ -879,18 +964,21 @@ def test_a_bias_that_differs_from_place_to_place_promises_no_sign() -> None:
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("rule", ["epsilon-plus-flat", "epsilon-alpha2-beta1", "epsilon-gamma-box(low=-3, high=3)"])
 @pytest.mark.parametrize("graph", sorted(GRAPHS))
-def test_a_trace_has_the_relevance_at_every_node_and_the_form_of_each(graph: str, rule: str, form: str) -> None:
+def test_a_trace_has_the_relevance_at_every_node_and_the_form_of_each(
+    fast_backend: Any, graph: str, rule: str, form: str
+) -> None:
     net, shape = GRAPHS[graph]
     if len(shape) == 1 and "box" in rule:
         pytest.skip("a box of pixels needs an image")
     x = random(3, *shape)
-    plain, fast = lrpref.trace(net, x, 1, rule), lrpref.prepare(net, rule, form=form).trace(x, 1)
+    plain, prepared = lrpref.trace(net, x, 1, rule), lrpref.prepare(fast_backend(net), rule, form=form)
+    fast = prepared.trace(fast_backend(x), 1)
     assert fast.at.keys() == plain.at.keys()
     for node, R in plain.at.items():
         assert distance(fast.at[node], R) < 1e-9, node
-    assert_array_equal(fast.relevance, fast.at["input"])
+    assert_array_equal(to_numpy(fast.relevance), to_numpy(fast.at["input"]))
     assert distance(fast.logits, plain.logits) < 1e-12
-    assert fast.forms == lrpref.prepare(net, rule, form=form).forms
+    assert fast.forms == prepared.forms
     assert fast.forms.keys() == plain.at.keys() - {"input"}
 
 
@@ -984,17 +1072,19 @@ def test_every_job_is_done_once() -> None:
 # ---- corners ---------------------------------------------------------------------------------------------------
 
 
-def agree(net: Network, x: np.ndarray, rule: Any, bound: float = 1e-11) -> None:
-    """The prepared network agrees with the walk, forward and back."""
-    prepared = lrpref.prepare(net, rule)
-    assert_allclose(prepared.forward(x), net.forward(x), rtol=1e-12)
-    assert distance(prepared.explain(x), lrpref.trace(net, x, rule=rule).relevance) < bound
+def agree(backend: Any, net: Network, x: np.ndarray, rule: Any, bound: float = 1e-11) -> None:
+    """The prepared network on a backend agrees with the walk on NumPy, forward and back."""
+    prepared = lrpref.prepare(backend(net), rule)
+    assert_allclose(to_numpy(prepared.forward(backend(x))), net.forward(x), rtol=1e-12)
+    assert distance(prepared.explain(backend(x)), lrpref.trace(net, x, rule=rule).relevance) < bound
 
 
 @pytest.mark.parametrize("stabilizer", [0.0, 0.01])
 @pytest.mark.parametrize("last", [rules.Flat(), rules.WSquare(), rules.ZBox(0.0, 9.0)], ids=lambda rule: rule.name)
 @pytest.mark.parametrize("relu", [True, False])
-def test_generalised_gamma_where_relevance_is_not_carried(last: Rule, stabilizer: float, relu: bool) -> None:
+def test_generalised_gamma_where_relevance_is_not_carried(
+    fast_backend: Any, last: Rule, stabilizer: float, relu: bool
+) -> None:
     """The layer above forms R itself, also for units that the ReLU turned off, so both branches are needed."""
     between = [ReLU()] if relu else []
     net = Network.sequential(
@@ -1007,38 +1097,38 @@ def test_generalised_gamma_where_relevance_is_not_carried(last: Rule, stabilizer
     z = net.activations(x)["gamma"]
     assert (z < 0).any()
     assert (z > 0).any()
-    agree(net, x, rule)
+    agree(fast_backend, net, x, rule)
 
 
-def test_a_negative_border_is_negative() -> None:
+def test_a_negative_border_is_negative(fast_backend: Any) -> None:
     """A Pad2D of a negative value makes inputs of both signs, so that no part of a rule may be left out."""
     net = Network.sequential(
         conv(4, 3), ReLU(), lrpref.Pad2D(1, -2.0), conv(4, 4, padding=0), ReLU(), Flatten(), Dense(random(3, 64))
     )
     for rule in (rules.ZPlus(1e-6), rules.AlphaBeta(stabilizer=1e-6), rules.Gamma(0.5, generalised=True)):
-        agree(net, random(2, 3, 4, 4), composites.Composite([(object, rule)]))
+        agree(fast_backend, net, random(2, 3, 4, 4), composites.Composite([(object, rule)]))
 
 
 @pytest.mark.parametrize("join", [Add(), lrpref.Concat()], ids=["add", "concat"])
-def test_a_layer_that_its_relu_and_another_layer_read(join: Any) -> None:
+def test_a_layer_that_its_relu_and_another_layer_read(fast_backend: Any, join: Any) -> None:
     """The other reader needs the values from before the ReLU."""
     net = Network([
         ("fc", Dense(random(6, 5), random(6)), ["input"]), ("relu", ReLU(), ["fc"]), ("join", join, ["relu", "fc"]),
         ("top", Dense(random(3, 6 if isinstance(join, Add) else 12)), ["join"]),
     ])  # fmt: skip
-    agree(net, random(4, 5), rules.Epsilon())
-    agree(net, random(4, 5), rules.ZPlus(1e-6))
+    agree(fast_backend, net, random(4, 5), rules.Epsilon())
+    agree(fast_backend, net, random(4, 5), rules.ZPlus(1e-6))
 
 
 @pytest.mark.parametrize("branches", [2, 3, 4, 6])
-def test_sums_of_many_branches(branches: int) -> None:
+def test_sums_of_many_branches(fast_backend: Any, branches: int) -> None:
     names = [f"b{k}" for k in range(branches)]
     net = Network([
         *((name, Dense(random(6, 5, seed=k), random(6)), ["input"]) for k, name in enumerate(names)),
         ("sum", Add(), names), ("relu", ReLU(), ["sum"]), ("top", Dense(random(3, 6)), ["relu"]),
     ])  # fmt: skip
-    agree(net, random(4, 5), rules.Epsilon())
-    agree(net, random(4, 5), "epsilon-plus")
+    agree(fast_backend, net, random(4, 5), rules.Epsilon())
+    agree(fast_backend, net, random(4, 5), "epsilon-plus")
 
 
 @dataclass(frozen=True)
@@ -1052,13 +1142,13 @@ class WithoutNegativeBias(Rule):
 
 
 @pytest.mark.parametrize("layer", [Dense(random(6, 5), random(6)), conv(6, 5)], ids=["dense", "conv"])
-def test_the_bias_of_a_negative_term_is_subtracted(layer: Any) -> None:
+def test_the_bias_of_a_negative_term_is_subtracted(fast_backend: Any, layer: Any) -> None:
     shape = (2, 5) if isinstance(layer, Dense) else (2, 5, 3, 3)
     head = [] if isinstance(layer, Dense) else [Flatten()]
     net = Network.sequential(layer, *head, Dense(random(3, 6 if isinstance(layer, Dense) else 54)))
     rule = composites.Composite([(0, WithoutNegativeBias()), (object, rules.Epsilon())])
     x = random(*shape)
-    agree(net, x, rule)
+    agree(fast_backend, net, x, rule)
     z = layer.forward(x)
     bias = layer.parameters(x)[1]
     without = z - np.minimum(bias, 0)

@@ -293,7 +293,7 @@ def test_a_symbolic_link_stays(target: str, tmp_path: Path, monkeypatch: pytest.
 
 @POSIX
 def test_the_name_of_a_link_decides_about_the_format(tmp_path: Path) -> None:
-    pytest.importorskip("matplotlib", reason="matplotlib is not installed: pip install 'lrpref[plot]'")
+    pytest.importorskip("matplotlib", reason="matplotlib is not installed: pip install -e '.[plot]'")
     (tmp_path / "map.png").symlink_to("data")
     plot.save(plot.explanation(np.ones((1, 1, 3, 3)), np.ones((1, 1, 3, 3))), tmp_path / "map.png")
     assert (tmp_path / "data").read_bytes().startswith(b"\x89PNG")
@@ -325,7 +325,7 @@ def test_a_pipe_stays_and_receives_everything(tmp_path: Path) -> None:
 
 @POSIX
 def test_what_has_no_suffix_receives_a_network_or_a_png(tmp_path: Path) -> None:
-    pytest.importorskip("matplotlib", reason="matplotlib is not installed: pip install 'lrpref[plot]'")
+    pytest.importorskip("matplotlib", reason="matplotlib is not installed: pip install -e '.[plot]'")
     path, copy = tmp_path / "pipe", tmp_path / "copy"
     os.mkfifo(path)
     with received(path, copy):

@@ -20,7 +20,7 @@ from lrpref.importers.keras.layers import ACTIVATIONS, LAYERS, OPERATIONS
 
 if importlib.util.find_spec("torch") is not None:
     os.environ.setdefault("KERAS_BACKEND", "torch")  # otherwise TensorFlow
-keras = pytest.importorskip("keras", reason="keras is not installed: pip install 'lrpref[keras]'", exc_type=ImportError)
+keras = pytest.importorskip("keras", reason="keras is not installed: pip install -e '.[keras]'", exc_type=ImportError)
 L = keras.layers
 Build = Callable[[Any], Any]
 

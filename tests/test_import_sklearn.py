@@ -14,7 +14,7 @@ import lrpref
 from lrpref import from_sklearn
 from lrpref.errors import ConversionError
 
-sklearn = pytest.importorskip("sklearn", reason="scikit-learn is not installed: pip install 'lrpref[sklearn]'")
+sklearn = pytest.importorskip("sklearn", reason="scikit-learn is not installed: pip install -e '.[sklearn]'")
 
 from sklearn import preprocessing  # noqa: E402
 from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge  # noqa: E402

@@ -22,7 +22,7 @@ from lrpref.importers.torch.operations import OPERATIONS, PARAMETERS, SUPPORTED
 from lrpref.layers import WeightedLayer
 from lrpref.weights.state_dict import as_array
 
-torch = pytest.importorskip("torch", reason="torch is not installed: pip install 'lrpref[torch]'")
+torch = pytest.importorskip("torch", reason="torch is not installed: pip install -e '.[torch]'")
 nn, F = torch.nn, torch.nn.functional
 
 from torch_forms import FORMS, Forward, Gates, Lists, Optional, Tutorial, images, seeded, small  # noqa: E402
@@ -736,7 +736,7 @@ def test_the_example_is_one_tensor(example: Any) -> None:
 
 def test_without_torch_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "torch", None)
-    with pytest.raises(LrprefError, match=r'pip install "lrpref\[torch\]"'):
+    with pytest.raises(LrprefError, match=r"pip install torch"):
         from_torch(None, np.ones((1, 3)))
 
 

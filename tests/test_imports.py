@@ -30,19 +30,9 @@ A package appears as "layers.__init__", like any other module.
 """
 
 METHOD = (
-    *("errors", "backend", "arithmetic", "ledger", "layers", "network", "engine", "relative", "rules"),
-    *(
-        "seeds",
-        "composites",
-        "signatures",
-        "walk",
-        "conditional",
-        "contrastive",
-        "fusion",
-        "freezing",
-        "oracle",
-        "plot",
-    ),
+    *("errors", "backend", "arithmetic", "ledger", "layers", "network", "graphs", "engine", "relative", "rules"),
+    *("seeds", "composites", "signatures", "walk", "conditional", "contrastive"),
+    *("fusion", "freezing", "oracle", "plot"),
 )
 """Each module may import the modules before it and the package `_support`."""
 
@@ -60,7 +50,8 @@ RINGS = {
     "verification": {"conformance", "rational", "scale", "testing"},
     "differences": {"evaluation", "importers", "rational", "scale", "weights"},
     "reproduce": {"evaluation", "fast", "scale", "weights", "zoo"},
-    "cli": {"conformance", "differences", "importers", "reproduce", "scale", "verification", "weights", "zoo"},
+    "play": {"weights", "zoo"},
+    "cli": {"conformance", "differences", "importers", "play", "reproduce", "scale", "verification", "weights", "zoo"},
     "__init__": {"differences", "evaluation", "fast", "importers", "rational", "scale", "weights", "zoo"},
     "__main__": {"cli"},
 }

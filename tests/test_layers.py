@@ -26,6 +26,7 @@ from lrpref import (
     Flatten,
     GlobalAvgPool2D,
     LeakyReLU,
+    LogSoftmax,
     MaxPool2D,
     Network,
     Pad2D,
@@ -60,8 +61,9 @@ from lrpref.testing.strategies import (
 )
 
 every_linear_layer = pytest.mark.parametrize("kind", LINEAR)
-every_layer_with_a_matrix = pytest.mark.parametrize("kind", [kind for kind in LINEAR if LINEAR[kind].fitted is None])
-"""The weights of the other layers depend on the input; tests/test_sample_norm.py writes their matrices out."""
+WITH_MATRIX = [kind for kind in LINEAR if LINEAR[kind].fitted is None and kind != "mat_mul"]
+every_layer_with_a_matrix = pytest.mark.parametrize("kind", WITH_MATRIX)
+"""The weights of the others depend on the input; tests/test_sample_norm.py and tests/test_attention.py have theirs."""
 every_layer = pytest.mark.parametrize("kind", LAYERS)
 
 few = settings(max_examples=settings.default.max_examples // 4)
@@ -464,10 +466,10 @@ def test_large_numbers_do_not_overflow(layer: lrpref.Layer) -> None:
     assert np.isfinite(layer.forward(np.asarray([[-1e4, 0.0, 1e4]]))).all()
 
 
-def test_softmax_sums_to_one_and_takes_no_relevance() -> None:
+def test_softmax_sums_to_one_and_log_softmax_takes_no_relevance() -> None:
     assert_allclose(Softmax().forward(X).sum(axis=1), [1.0], rtol=1e-15)
-    with pytest.raises(RuleError, match="no LRP rule for a Softmax inside a network"):
-        Softmax().relevance(X, X, rules.Zero())
+    with pytest.raises(RuleError, match="no LRP rule for a LogSoftmax inside a network"):
+        LogSoftmax().relevance(X, X, rules.Zero())
 
 
 # ---- refusals ----------------------------------------------------------------------------------------------------
@@ -501,7 +503,8 @@ SHAPES: list[tuple[Callable[[], object], str]] = [
         lambda: ThreshReLU([1.0]).forward(np.ones((1, 2))),
         r"ThreshReLU has 1 channels, the input has 2 on axis 1 of \(1, 2\)",
     ),
-    (lambda: Softmax().output_shape((3,)), r"expected \(N, classes, ...\), got \(3,\)"),
+    (lambda: LogSoftmax().output_shape((3,)), r"expected \(N, classes, ...\), got \(3,\)"),
+    (lambda: Softmax().output_shape((3,)), r"Softmax: axis 1 must be an axis of \(3,\)"),
     (
         lambda: Dense(np.ones((2, 3))).relevance(np.ones((1, 3)), np.ones((1, 3)), rules.Zero()),
         r"relevance has shape \(1, 3\), the layer's output has \(1, 2\)",

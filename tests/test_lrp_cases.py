@@ -516,6 +516,7 @@ def plain() -> dict[str, Any]:
     return {q["id"]: program["answer"](q) for q in lrp_cases.questions(lrp_cases.load(profile="core"))}
 
 
+@pytest.mark.slow
 def test_judge_tells_green_from_red(plain: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = write(tmp_path / "answers.json", {"library": "mine", "version": "0.1", **plain})
     assert run("judge", path, "--profile", "core", "--badge", tmp_path / "badge.json") == 0
@@ -559,6 +560,7 @@ def test_a_command_that_cannot_be_used_is_told_in_a_line(tmp_path: Path, capsys:
     assert [path.name for path in tmp_path.iterdir()] == ["a.json"]
 
 
+@pytest.mark.slow
 def test_nothing_answered_is_not_green(tmp_path: Path) -> None:
     assert run("judge", write(tmp_path / "a.json", {})) == 3
     assert run("judge", write(tmp_path / "a.json", {"gamma-linear": {"not_offered": "no gamma"}})) == 3
@@ -622,6 +624,7 @@ def answered(code: str, monkeypatch: pytest.MonkeyPatch, path: Path) -> Path:
     return write(path, said.getvalue())
 
 
+@pytest.mark.slow
 def test_the_thirty_lines_of_numpy_agree_wherever_they_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     code = program("take-part.py")
     assert len([line for line in code.splitlines() if line]) <= 30

@@ -19,7 +19,7 @@ from lrpref.importers.onnx.file import CLASSICAL, DOMAINS
 from lrpref.importers.onnx.operations import OPERATIONS
 from lrpref.importers.onnx.refusals import REASONS
 
-onnx = pytest.importorskip("onnx", reason="onnx is not installed: pip install 'lrpref[onnx]'")
+onnx = pytest.importorskip("onnx", reason="onnx is not installed: pip install -e '.[onnx]'")
 helper, kinds = onnx.helper, onnx.TensorProto
 node = helper.make_node
 FLOAT, DOUBLE, INT64, INT8 = kinds.FLOAT, kinds.DOUBLE, kinds.INT64, kinds.INT8

@@ -17,7 +17,7 @@ import lrpref
 from lrpref import Add, BatchNorm, Concat, Conv2D, Dense, Flatten, Maximum, MaxPool2D, Multiply, Network, ReLU, rules
 from lrpref.backend import backend_name, place, to_numpy
 from lrpref.composites import Composite
-from lrpref.errors import DTypeError, InputError
+from lrpref.errors import DTypeError, GraphError, InputError
 
 RNG = np.random.default_rng(17)
 NET = Network.sequential(
@@ -112,6 +112,15 @@ def test_exact_numbers_and_long_doubles_stay_on_numpy(elsewhere: Any) -> None:
         if np.finfo(np.longdouble).bits > 64:
             with pytest.raises(DTypeError, match=r"has no arrays of float\d+; use astype\('float64'\) first"):
                 move(NET.astype("longdouble"))
+
+
+def test_a_network_in_several_places_is_not_fused(elsewhere: Any) -> None:
+    norm = BatchNorm(*np.ones((4, 2)))
+    for nodes in ([NET.nodes[0].layer, elsewhere(norm)], [elsewhere(NET.nodes[0].layer), norm]):
+        net = Network.sequential(*nodes)
+        for fuse in (lrpref.fuse, lrpref.fusion_plan):
+            with pytest.raises(GraphError, match=r"the parameters are on several backends: .*numpy.*; use net\.to"):
+                fuse(net)
 
 
 LAYERS: dict[str, tuple[lrpref.Layer, int]] = {

@@ -48,6 +48,7 @@ from lrpref.backend import as_tuple
 from lrpref.composites import Composite
 from lrpref.errors import BudgetError, DTypeError, InputError, ParameterError, RuleError
 from lrpref.layers import LinearLayer
+from lrpref.relative import READINGS
 from lrpref.testing.strategies import LAYERS, LINEAR, RULES, SMOOTH, layer_cases, networks, rule_cases
 
 few = settings(max_examples=settings.default.max_examples // 4)
@@ -357,7 +358,7 @@ def test_relevance_is_the_sum_of_the_messages(name: str, data: st.DataObject) ->
     rule, case = data.draw(rule_cases(name))
     rule = replace(rule, scale=None) if isinstance(rule, rules.Epsilon) else rule
     if isinstance(rule, rules.Relative):
-        rule = rules.Relative(rescale=data.draw(st.booleans()))
+        rule = rules.Relative(data.draw(st.sampled_from(READINGS)))
     layer, a, R = exact_layer(case.layer), tuple(map(exact, case.inputs)), exact(case.R)
     sent = lrpref.messages(layer, a, R, rule)
     for R_i, m, a_i in zip(as_tuple(layer.relevance(a, R, rule)), as_tuple(sent), a, strict=True):

@@ -9,7 +9,7 @@ from types import ModuleType
 
 import pytest
 
-pytest.importorskip("torch", reason="torch is not installed: pip install 'lrpref[torch]'")
+pytest.importorskip("torch", reason="torch is not installed: pip install -e '.[torch]'")
 
 from tests.written_networks import NETWORKS
 

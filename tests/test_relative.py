@@ -23,14 +23,18 @@ from lrpref import Add, BatchNorm, Conv2D, Dense, Flatten, GlobalAvgPool2D, MaxP
 from lrpref.backend import sum_per_sample
 from lrpref.composites import Relative as RelativeComposite
 from lrpref.engine import magnitude
-from lrpref.errors import RelevanceWarning, RuleError
+from lrpref.errors import ParameterError, RelevanceWarning, RuleError
 from lrpref.layers import Layer
 from lrpref.rational.conversion import exact
+from lrpref.relative import READINGS
 from lrpref.testing.strategies import LINEAR, arrays, kinds_for, layer_cases, networks
 
 few = settings(max_examples=settings.default.max_examples // 2)
-RELATIVE, BARE = rules.Relative(), rules.Relative(rescale=False)
+RELATIVE, BARE = rules.Relative(), rules.Relative("bare")
+LINEAR_READINGS = READINGS[1:]
 WEIGHTED = ("dense", "conv")
+FIXED = [kind for kind in kinds_for("relative") if not kind.endswith("norm") or kind == "batchnorm"]
+"""Kinds of layers whose weights do not depend on the input."""
 
 
 def exactly(case: Any) -> tuple[Layer, tuple[np.ndarray, ...], np.ndarray]:
@@ -57,16 +61,36 @@ def size(parts: Any) -> np.ndarray:
 # ---- the laws ----------------------------------------------------------------------------------------------------
 
 
+def divisor(reading: str, layer: Any, a: tuple[np.ndarray, ...], R: np.ndarray) -> Any:
+    """n of every unit. That of "unit-norm" is read off the messages of inputs that are 1, which are +-w_ij."""
+    if reading != "unit-norm":
+        return 1 if reading == "no-divisor" else layer.fan_in(*(v.shape for v in a))
+    w = lrpref.messages(layer, tuple(0 * v + 1 for v in a), 0 * R + 1, rules.Relative("no-divisor"))
+    n = size_per_unit(w, R)
+    return np.where(n == 0, n + 1, n)
+
+
+def size_per_unit(messages: Any, R: np.ndarray) -> np.ndarray:
+    """The sum of magnitudes of the messages that each unit sends, shaped like R."""
+    total: np.ndarray = sum(abs(m).reshape(len(R), -1, *R.shape[1:]).sum(axis=1) for m in messages)
+    return total
+
+
+@pytest.mark.parametrize("reading", LINEAR_READINGS)
 @few
 @given(data=st.data())
-def test_a_unit_hands_on_a_constant_times_what_it_is(data: st.DataObject) -> None:
-    """sum_i R[i<-j] = (|z_j| - sgn(z_j) b_j) / n R_j for every unit, and n is its number of inputs."""
-    layer, a, R = exactly(data.draw(layer_cases(st.sampled_from(kinds_for("relative")))))
+def test_a_unit_hands_on_a_constant_times_what_it_is(reading: str, data: st.DataObject) -> None:
+    """sum_i R[i<-j] = (|z_j| - sgn(z_j) b_j) / n R_j for every unit, and n is its number of inputs.
+
+    Unsigned, it is (z_j - b_j) / n R_j. Other readings have another n.
+    """
+    layer, a, R = exactly(data.draw(layer_cases(st.sampled_from(FIXED))))
     z, (_, b) = layer.forward(*a), layer.parameters(*a)
-    sent = lrpref.messages(layer, a, R, BARE)
+    sent = lrpref.messages(layer, a, R, rules.Relative(reading))
     total = sum(m.reshape(len(R), -1, *R.shape[1:]).sum(axis=1) for m in sent)
     b = 0 * z if b is None else b + 0 * z
-    assert_array_equal(total, (abs(z) - sign(z) * b) / layer.fan_in(*(v.shape for v in a)) * R)
+    signed = z - b if reading == "unsigned" else sign(z) * (z - b)
+    assert_array_equal(total, signed / divisor(reading, layer, a, R) * R)
 
 
 def test_the_number_of_inputs() -> None:
@@ -81,8 +105,21 @@ def test_the_number_of_inputs() -> None:
 
 
 def test_there_is_nothing_to_tune() -> None:
-    """The rule's only field chooses between two forms; it has no numerical parameter."""
-    assert [(f.name, f.default) for f in fields(rules.Relative)] == [("rescale", True)]
+    """The rule's only field chooses between readings; it has no numerical parameter."""
+    assert [(f.name, f.default) for f in fields(rules.Relative)] == [("reading", "rescaled")]
+
+
+def test_rescale_is_short_for_two_readings() -> None:
+    """`rescale=False` is "bare", and says nothing about the readings that are not rescaled in any case."""
+    assert rules.Relative() == rules.Relative(rescale=True) == RELATIVE
+    assert rules.Relative(rescale=False) == BARE
+    assert rules.Relative("unit-norm", rescale=False) == rules.Relative("unit-norm")
+    assert [rules.Relative(reading).rescale for reading in READINGS] == [True, False, False, False, False]
+    assert [rules.Relative(reading).linear for reading in READINGS] == [False, True, True, True, True]
+    assert str(RelativeComposite(rescale=False)) == str(RelativeComposite("bare"))
+    for wrong in (False, "scaled", None):
+        with pytest.raises(ParameterError, match=r'Relative: reading must be "rescaled", .* or "unit-norm"'):
+            rules.Relative(wrong)  # type: ignore[arg-type]
 
 
 def with_another_constant(layer: Layer, n: int) -> Layer:
@@ -108,6 +145,81 @@ def test_any_constant_per_layer_gives_the_same_map(case: tuple[Network, np.ndarr
     assert_array_equal(one, two)
 
 
+@few
+@given(case=networks(blocks=st.lists(st.just("convolution"), max_size=3)))
+def test_on_a_chain_one_constant_per_layer_gives_one_direction(case: tuple[Network, np.ndarray]) -> None:
+    """Rescaled, bare and without divisor: the maps differ by a positive factor per sample, to the last fraction."""
+    net, x = fractional(case)
+    maps = [lrpref.explain(net, x, rule=rules.Relative(name)) for name in ("rescaled", "bare", "no-divisor")]
+    flat = [R.reshape(len(R), -1) for R in maps]
+    sizes = [abs(R).sum(axis=1, keepdims=True) for R in flat]
+    for R, total in zip(flat, sizes, strict=True):
+        assert_array_equal(R * sizes[0], flat[0] * total)
+
+
+def test_a_constant_per_unit_gives_another_direction() -> None:
+    """x = (1, 1); hidden units x1 and x1 + x2 = 2, the output 1 + 2 = 3, all weights 1 or 0.
+
+    Bare, the output sends (1, 2) / 2. The first unit sends on 1/2 (1, 0) / 2, the second 1 (1, 1) / 2: (3/4, 1/2). With
+    the units' own sums of |w|, which are 1 and 2, they send 1/2 (1, 0) / 1 and (1, 1) / 2: (1, 1/2).
+    """
+    net = Network.sequential(Dense([[1.0, 0.0], [1.0, 1.0]]), ReLU(), Dense([[1.0, 1.0]]))
+    maps = {name: lrpref.explain(net, np.ones((1, 2)), rule=rules.Relative(name), seed=1.0) for name in READINGS}
+    assert_array_equal(maps["bare"], [[3 / 4, 1 / 2]])
+    assert_array_equal(maps["unit-norm"], [[1, 1 / 2]])
+    assert_array_equal(maps["unsigned"], maps["bare"])
+    assert_array_equal(maps["no-divisor"], 4 * maps["bare"])
+    assert_allclose(maps["rescaled"], maps["bare"] / (5 / 4), rtol=1e-15)
+
+
+def test_on_a_skip_connection_no_two_readings_agree() -> None:
+    """x = (1, 2); a = 4 x1 - x2 = 2 (a second unit is not used), b = -a = -2, the skip is x1 + x2 = 3, the sum 1.
+
+    For R = 1, the sum sends -2 to b and 3 to the skip. b sends -2 on to a when bare, where n = 2 and sgn(z) = -1; it
+    sends 2 unsigned, and -4 with no divisor or with sum |w| = 1. Then a sends (4, -2) of that over n = 2, 1 or 5, and
+    the skip 3 (1, 2) over n = 2, 1 or 2. Rescaled, the branch sends (-4, 2) / 3 and the skip (1, 2).
+    """
+    net = Network([
+        ("a", Dense([[4.0, -1.0], [1.0, 1.0]]), ["input"]), ("b", Dense([[-1.0, 0.0]]), ["a"]),
+        ("skip", Dense([[1.0, 1.0]]), ["input"]), ("sum", Add(), ["b", "skip"]),
+    ])  # fmt: skip
+    expected = {
+        "rescaled": [-4 / 3 + 1, 2 / 3 + 2],
+        "bare": [-4 + 1.5, 2 + 3],
+        "unsigned": [4 + 1.5, -2 + 3],
+        "no-divisor": [-16 + 3, 8 + 6],
+        "unit-norm": [-3.2 + 1.5, 1.6 + 3],
+    }
+    for reading in READINGS:
+        found = lrpref.explain(net, np.array([[1.0, 2.0]]), rule=RelativeComposite(reading), seed=1.0)
+        assert_allclose(found, [expected[reading]], rtol=1e-14)
+    assert len({round(R_1 / R_2, 9) for R_1, R_2 in expected.values()}) == len(READINGS)
+
+
+def test_the_sum_of_weights_leaves_padding_out() -> None:
+    """Three taps of 1 on (1, 1, 1), padding 1: the units have 2, 3, 2 inputs, and 3 taps each. R = 1.
+
+    Bare, every input gets 1/3 from each unit that it belongs to; with the sums of |w|, 1/2 from the outer ones. A unit
+    without weights sends nothing.
+    """
+    layer = Conv2D(np.ones((1, 1, 1, 3)), padding=(0, 1))
+    a = np.ones((1, 1, 1, 3))
+    assert_allclose(layer.relevance(a, a, BARE)[0, 0], [[2 / 3, 1, 2 / 3]], rtol=1e-15)
+    assert_allclose(layer.relevance(a, a, rules.Relative("unit-norm"))[0, 0], [[5 / 6, 4 / 3, 5 / 6]], rtol=1e-15)
+    nothing = Dense([[0.0, 0.0]], [1.0]).relevance(np.ones((1, 2)), np.ones((1, 1)), rules.Relative("unit-norm"))
+    assert_array_equal(nothing, [[0, 0]])
+
+
+@pytest.mark.parametrize("reading", READINGS)
+def test_prepared_networks_know_every_reading(reading: str) -> None:
+    rng = np.random.default_rng(0)
+    layers = [Conv2D(rng.normal(size=(3, 2, 3, 3)), rng.normal(size=3), padding=1), ReLU(), MaxPool2D(2), Flatten()]
+    net = Network.sequential(*layers, Dense(rng.normal(size=(4, 12)), rng.normal(size=4)))
+    x = rng.normal(size=(3, 2, 4, 4))
+    plain = lrpref.explain(net, x, rule=f"relative(reading={reading!r})", form="plain")
+    assert_allclose(lrpref.prepare(net, rules.Relative(reading)).explain(x), plain, rtol=1e-12, atol=1e-12)
+
+
 def test_bare_maps_keep_their_shape_in_chains_only() -> None:
     """In a chain, another constant only scales the map. At a skip, the two branches get different factors.
 
@@ -130,7 +242,7 @@ def test_homogeneous_and_odd(data: st.DataObject, factor: Fraction) -> None:
     """The relevance for c R is c times that for R, for any c, with or without rescaling."""
     layer, a, R = exactly(data.draw(layer_cases(st.sampled_from(kinds_for("relative")))))
     c = exact([factor])[0]
-    for rule in (RELATIVE, BARE):
+    for rule in map(rules.Relative, READINGS):
         one, two = layer.flow(a, R, rule).inputs, layer.flow(a, c * R, rule).inputs
         for R_i, S_i in zip(one, two, strict=True):
             assert_array_equal(S_i, c * R_i)
@@ -159,16 +271,23 @@ def test_maps_are_as_large_as_the_logit(case: tuple[Network, np.ndarray]) -> Non
 @few
 @given(data=st.data())
 def test_columns_of_the_ledger(data: st.DataObject) -> None:
-    """*factor* is sum_j R_j (1 - kappa |z_j| / n) and *bias* is kappa sum_j sgn(z_j) b_j R_j / n."""
-    layer, a, R = exactly(data.draw(layer_cases(st.sampled_from(kinds_for("relative")))))
-    z, (_, b), n = layer.forward(*a), layer.parameters(*a), layer.fan_in(*(v.shape for v in a))
+    """*factor* is sum_j R_j (1 - kappa |z_j| / n) and *bias* is kappa sum_j sgn(z_j) b_j R_j / n.
+
+    Unsigned, z_j is in place of |z_j| and b_j in place of sgn(z_j) b_j. Other readings have another n.
+    """
+    layer, a, R = exactly(data.draw(layer_cases(st.sampled_from(FIXED))))
+    z, (_, b) = layer.forward(*a), layer.parameters(*a)
     b = 0 * z if b is None else b + 0 * z
     bare = size(layer.flow(a, R, BARE).inputs)
-    for rule in (RELATIVE, BARE):
+    for rule in map(rules.Relative, READINGS):
         kappa = np.where(bare == 0, 0 * bare, size([R]) / np.where(bare == 0, 1, bare)) if rule.rescale else 1
+        n, signs = divisor(rule.reading, layer, a, R), 1 if rule.reading == "unsigned" else sign(z)
+        weights = lrpref.messages(layer, tuple(0 * v + 1 for v in a), 0 * R + 1, rules.Relative("no-divisor"))
+        sends = size_per_unit(weights, R) != 0 if rule.reading == "unit-norm" else np.ones(R.shape, dtype=bool)
         losses = layer.flow(a, R, rule).losses
-        assert_array_equal(losses["factor"], sum_per_sample(R) - kappa * sum_per_sample(abs(z) * R) / n)
-        assert_array_equal(losses["bias"], kappa * sum_per_sample(sign(z) * b * R) / n)
+        share = np.where(sends, signs * R / n, 0 * R)
+        assert_array_equal(losses["factor"], sum_per_sample(R) - kappa * sum_per_sample(z * share))
+        assert_array_equal(losses["bias"], kappa * sum_per_sample(b * share))
         assert set(losses) == {"factor", "bias"}
 
 

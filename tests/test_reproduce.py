@@ -15,13 +15,13 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 import lrpref
-from lrpref import BatchNorm, Conv2D, Dense, Flatten, MaxPool2D, Network, ReLU, reproduce
+from lrpref import Add, BatchNorm, Conv2D, Dense, Flatten, MaxPool2D, Network, ReLU, reproduce, rules
 from lrpref._support.files import part_path
 from lrpref.cli import main
 from lrpref.errors import DataError, InputError
 from lrpref.reproduce import guillemot2020, images, measures, networks, nyiri2025, report, runner, statistics
 from lrpref.reproduce.networks import Trained
-from lrpref.reproduce.study import Protocol, Study, Unit
+from lrpref.reproduce.study import Claim, Protocol, Study, Unit
 
 SHORT = Protocol(images=3, points=4, more=False)
 
@@ -98,6 +98,47 @@ def test_small_networks_of_the_second_study_are_repeated(folder: Path) -> None:
     assert {unit.seed for unit in study.units if unit.network == "mnist-cnn"} == {0}
     assert nyiri2025.file_of("mnist-conv", 0) == "mnist-conv-seed0"
     assert (nyiri2025.file_of("resnet20", 0), nyiri2025.file_of("resnet20", 1)) == ("resnet20", "resnet20-seed1")
+
+
+def test_residual_networks_are_measured_under_every_reading() -> None:
+    """A network of the study has an Add if and only if the readings of Relative LRP are among its rules."""
+    study = nyiri2025.study(SHORT)
+    for network in nyiri2025.NETWORKS:
+        path = networks.path_of(nyiri2025.file_of(network, 0))
+        assert path is not None
+        with np.load(path) as held:  # the layers alone: loading the weights of all networks takes seconds
+            joined = '"type": "Add"' in str(held["architecture"])
+        measured = {unit.rule for unit in study.units if unit.network == network}
+        assert measured >= set(nyiri2025.READINGS) if joined else measured.isdisjoint(nyiri2025.READINGS)
+    assert set(nyiri2025.READINGS.values()) == {"bare", "unsigned", "no-divisor", "unit-norm"}
+
+
+def test_a_reading_is_compared_with_the_default() -> None:
+    """The map of a reading is computed in float64, also if the network is not; its cosine is that with the default."""
+    rng = np.random.default_rng(0)
+    net = Network(
+        [
+            ("flat", Flatten(), ["input"]),
+            ("a", Dense(rng.normal(size=(8, 784)) / 28), ["flat"]),
+            ("relu", ReLU(), ["a"]),
+            ("b", Dense(rng.normal(size=(8, 8))), ["relu"]),
+            ("sum", Add(), ["b", "relu"]),
+            ("fc", Dense(rng.normal(size=(10, 8))), ["sum"]),
+        ]
+    ).astype(np.float32)
+    batch = digits()
+    for name, reading in nyiri2025.READINGS.items():
+        found = nyiri2025.measured(Trained(net), Unit("mnist", "resnet20", 0, "", name), batch, SHORT)
+        wide, target = net.astype(np.float64), net.forward(batch.x).argmax(axis=1)
+        maps = [
+            lrpref.explain(wide, batch.x, target, rules.Relative(each)).reshape(3, -1) for each in (reading, "rescaled")
+        ]
+        lengths = [np.linalg.norm(R, axis=1) for R in maps]
+        assert_allclose(found["cosine_rescaled"], (maps[0] * maps[1]).sum(axis=1) / lengths[0] / lengths[1], rtol=1e-9)
+        short = lrpref.explain(net, batch.x, target, rules.Relative(reading)).reshape(3, -1)
+        error = np.linalg.norm(short - maps[0], axis=1) / lengths[0]
+        assert_allclose(found["precision_l2"], error, rtol=1e-3, atol=1e-9)
+        assert (found["precision_l2"] > 0).all()
 
 
 @pytest.mark.parametrize("position", [*guillemot2020.TWINS, "conv", "dense"])
@@ -242,7 +283,8 @@ def test_the_page_lists_the_signatures_of_the_maps(tmp_path: Path) -> None:
     found = runner.run(study, {"mnist": digits()}, tmp_path)
     for path in (tmp_path / "units").glob("*old*"):
         path.write_text(path.read_text().replace('"signature": "", ', ""))
-    lines = report.as_markdown(study, found, [], "x", tmp_path).splitlines()
+    page = report.as_markdown(study, report.means_of(found), [], "x", runner.headers(tmp_path, found))
+    lines = page.splitlines()
     assert [line for line in lines if "x\\|" in line] == [
         "| - | `zero` | all | `x\\|zero` |",
         "| - | `flat` | a | `x\\|a` |",
@@ -250,6 +292,7 @@ def test_the_page_lists_the_signatures_of_the_maps(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_the_signatures_of_both_studies(folder: Path) -> None:
     """BatchNorm left in is listed layer by layer; folded away, it is said to be."""
     for module in (guillemot2020, nyiri2025):
@@ -343,6 +386,42 @@ def test_intervals_are_over_seeds() -> None:
     assert_allclose(statistics.T_975, special.stdtrit(np.arange(1, 11), 0.975), atol=5e-4)
 
 
+def test_data_sets_are_independent_groups() -> None:
+    """1, 2, 3 and 10, 14, 18: means 2 and 14, variances 1 and 16 over 3 seeds each.
+
+    The mean is 8, se^2 = (1/3 + 16/3) / 4 = 17/12, df = 17^2 / (1 + 256) * 2 = 2.25, rounded down to 2. The order
+    of the seeds within a data set does not matter: seed 0 of one has nothing to do with seed 0 of the other.
+    """
+    mean, low, high = statistics.interval([1.0, 2.0, 3.0], [10.0, 14.0, 18.0])
+    assert_allclose([mean, high - mean, mean - low], [8, *[4.303 * (17 / 12) ** 0.5] * 2])
+    assert statistics.interval([3.0, 1.0, 2.0], [10.0, 14.0, 18.0]) == (mean, low, high)
+    assert_allclose(statistics.interval([1.0, 2.0, 3.0], [4.0, 5.0, 6.0])[2], 3.5 + 2.776 * 6**-0.5)  # df = 4
+    assert statistics.verdict([0.1, 0.11, 0.12], [0.1, 0.11]).startswith("cannot say: 2 training seeds, at least 3")
+    assert statistics.as_text([1.0, 2.0, 3.0], [1.0, 2.0, 3.0]).endswith(" over 3 + 3 seeds")
+    assert statistics.verdict([0.1, 0.11, 0.12], []) == "cannot say: nothing was measured"
+
+
+def test_two_sided_probabilities() -> None:
+    """For 2 degrees of freedom, P(|T| > t) = 1 - t / sqrt(2 + t^2); for 1, it is 1 - 2 arctan(t) / pi."""
+    for t in (0.0, 0.5, 3.0, -3.0, 40.0):
+        assert_allclose(statistics.two_sided(t, 2), 1 - abs(t) / (2 + t * t) ** 0.5, atol=1e-15)
+        assert_allclose(statistics.two_sided(t, 1), 1 - 2 / np.pi * np.arctan(abs(t)), atol=1e-15)
+    for df, t in enumerate(statistics.T_975, start=1):
+        assert_allclose(statistics.two_sided(t, df), 0.05, atol=1e-4)
+    values = [1.0, 2.0, 3.0]  # t = 2 sqrt(3)
+    assert_allclose(statistics.p_value(values), 1 - 12**0.5 / 14**0.5)
+    assert statistics.p_value([0.0, 0.0, 0.0]) == 1
+    assert statistics.p_value([2.0, 2.0, 2.0]) == 0
+    assert np.isnan([statistics.p_value(), statistics.p_value([1.0]), statistics.p_value([1.0, 2.0])]).all()
+
+
+def test_holm_stops_at_the_first_that_fails() -> None:
+    """Of 4, the smallest must be at most .05 / 4, the next .05 / 3, ...; 0.02 fails at .05 / 3, and so does 0.021."""
+    assert statistics.holm([0.021, 0.0125, 0.02, 0.9]) == [False, True, False, False]
+    assert statistics.holm([0.01, 0.01, 0.02, 0.05]) == [True] * 4
+    assert statistics.holm([]) == []
+
+
 @pytest.mark.parametrize(
     ("values", "expected"),
     [
@@ -377,7 +456,7 @@ def test_the_claims_of_the_first_study_by_hand() -> None:
             found[Unit("mnist", "mnist-conv", seed, "twin", rule)] = rows(4.0, span=8.0)
             found[Unit("mnist", "mnist-dense-bn-relu", seed, "fused", rule)] = rows(0.4 + 0.02 * seed)
             found[Unit("mnist", "mnist-dense", seed, "twin", rule)] = rows(1.0)
-    claims = {claim.sentence: claim for claim in guillemot2020.answer(found)}
+    claims = {claim.sentence: claim for claim in guillemot2020.answer(report.means_of(found))}
     assert len(claims) == 2 * 4 * 4 + 3 * 4
 
     def told(start: str, rule: str) -> tuple[str, str]:
@@ -397,7 +476,7 @@ def test_the_claims_of_the_first_study_by_hand() -> None:
     assert edges.verdict == "did not hold"
     for seed in range(3):
         found[Unit("mnist", "mnist-conv-bn-relu", seed, "pass", "zero")]["abpc_zero"] += 1.0
-    torn = {claim.sentence: claim.verdict for claim in guillemot2020.answer(found)}
+    torn = {claim.sentence: claim.verdict for claim in guillemot2020.answer(report.means_of(found))}
     assert torn[f"{behind}pass (zero)"] == "cannot say: mean: held; zero: did not hold"
 
 
@@ -409,26 +488,46 @@ def test_maps_that_are_not_finite_are_not_the_same(area: float) -> None:
         for seed in range(3)
         for treatment in ("fused", "zero")
     }
-    verdicts = [claim.verdict for claim in guillemot2020.answer(found)]
+    verdicts = [claim.verdict for claim in guillemot2020.answer(report.means_of(found))]
     assert verdicts.count("the same map, by theorem: True") == np.isfinite(area)
 
 
+def test_seeds_of_two_data_sets_are_not_paired() -> None:
+    """On MNIST fused gains .1, .2, .3 of the span over pass, on CIFAR-10 -.3, -.2, -.1.
+
+    Paired by their seeds, these would average to -.1, 0, .1; by other numbers of the same seeds, to 0, 0, 0. As groups
+    they give 0 +- 2.776 sqrt((.01 + .01) / 12), with 4 degrees of freedom, whatever the numbers of the seeds.
+    """
+    gains = {"mnist": (0.1, 0.2, 0.3), "cifar10": (-0.1, -0.2, -0.3)}
+    found: dict[Unit, Any] = {}
+    for dataset, values in gains.items():
+        for seed, gain in enumerate(values):
+            network = f"{dataset}-conv-bn-relu"
+            found[Unit(dataset, network, seed, "fused", "zero")] = rows(2.0 * (1 + gain))
+            found[Unit(dataset, network, seed, "pass", "zero")] = rows(2.0)
+    groups = guillemot2020.differences(
+        report.means_of(found), guillemot2020.CONVOLUTIONAL, "zero", "pass", "zero", "mean"
+    )
+    assert_allclose(groups, [list(values) for values in gains.values()])
+    assert_allclose(statistics.interval(*groups)[2], 2.776 * (0.02 / 12) ** 0.5)
+
+
 def test_the_claims_of_the_second_study_by_hand() -> None:
-    """One seed, two images: the mean of the differences per image, and its standard error."""
+    """One seed, two images: the difference of the means over the images."""
     found: dict[Unit, Any] = {}
     for rule, area in {"relative": 1.0, "zero": 0.5, "z-plus": 3.0, **dict.fromkeys(nyiri2025.DECADES, 0.7)}.items():
         measured = {**rows(area), "precision_l2": np.array([area, area])}
         found[Unit("mnist", "mnist-cnn", 0, "", rule)] = measured
     found[Unit("mnist", "mnist-cnn", 0, "", "z-plus")]["abpc_mean"] = np.array([2.0, 4.0])
-    claims = {claim.sentence: claim for claim in nyiri2025.answer(found)}
+    claims = {claim.sentence: claim for claim in nyiri2025.answer(report.means_of(found))}
     faithful = claims["mnist-cnn: relative is more faithful (fill mean) than zero"].figure
-    assert faithful == "ABPC, fill mean, relative minus zero: 0.5 over 1 seed; over its 2 images, standard error 0"
+    assert faithful == "ABPC, fill mean, relative minus zero: 0.5 over 1 seed"
     assert claims["mnist-cnn: relative is more faithful (fill mean) than z-plus"].figure.endswith(
-        "relative minus z-plus: -2 over 1 seed; over its 2 images, standard error 1"
+        "relative minus z-plus: -2 over 1 seed"
     )
-    noise = claims["mnist-cnn: relative moves less under tiny noise than zero"].figure
-    left_out = "; 1 image left out, because a map is not finite"
-    assert noise == f"change under noise, zero minus relative: -0.5 over 1 seed{left_out}"
+    noise = claims["mnist-cnn: relative moves less under tiny noise than zero"]
+    assert noise.figure == "change under noise, zero minus relative: nan over 1 seed"  # an image has no value
+    assert noise.verdict == "cannot say: the measure is not finite"
     assert (
         claims["mnist-cnn: relative is more faithful (fill zero) than random"].verdict
         == "cannot say: nothing was measured"
@@ -437,15 +536,56 @@ def test_the_claims_of_the_second_study_by_hand() -> None:
     assert claims[choice].figure.endswith("varies by 0")
 
 
-def test_means_leave_out_what_is_no_number() -> None:
+def test_the_worth_of_a_choice_has_no_seed_in_it() -> None:
+    """ABPC is 1 for seed 0 and 9 for seed 1, whatever epsilon; only for epsilon = 1 it is 2 and 10. The worth is 1."""
+    found: dict[Unit, Any] = {}
+    for seed, area in ((0, 1.0), (1, 9.0)):
+        for rule in nyiri2025.DECADES:
+            found[Unit("mnist", "mnist-conv", seed, "", rule)] = rows(area + (rule == "epsilon(epsilon=1)"))
+    worth = nyiri2025.worth_of_a_choice(report.means_of(found), "mnist-conv", "mean")
+    assert worth.figure == "over six decades of epsilon, ABPC varies by 1"
+
+
+def test_a_measure_without_a_value_for_an_image_has_no_mean() -> None:
     unit = Unit("mnist", "net", 0, "", "zero")
-    assert report.per_seed({unit: rows(3.0)}, [unit], "noise_l2") == [3.0]
-    assert report.per_seed({unit: rows(3.0)}, [unit], "nothing") == []
+    means = report.means_of({unit: rows(3.0)})
+    assert_array_equal(report.per_seed(means, [unit], "noise_l2"), [np.nan])
+    assert report.per_seed(means, [unit], "abpc_mean") == [3.0]
+    assert report.per_seed(means, [unit], "nothing") == []
+
+
+def test_a_reader_can_compute_every_interval_from_the_rows_of_the_seeds() -> None:
+    """The table of seeds is read back to the digits it holds, and gives the other table."""
+    units = [Unit("mnist", "mnist-conv", seed, "", "zero") for seed in range(3)]
+    found = report.means_of({unit: rows(1.0 + unit.seed**2) for unit in units})
+    counts = dict.fromkeys(units, 2)
+    text = report.as_seeds_csv(found, counts)
+    assert (
+        text.splitlines()[0]
+        == "dataset,network,treatment,rule,seed,images,abpc_mean,abpc_zero,noise_l2,span_mean,span_zero"
+    )
+    assert text.splitlines()[3] == "mnist,mnist-conv,,zero,2,2,5,2.5,,2,2"
+    again, images_again = report.read_seeds_csv(text)
+    assert images_again == counts
+    assert [again[unit]["abpc_mean"] for unit in units] == [1, 2, 5]
+    assert report.as_csv(again, counts) == "".join(
+        line for line in report.as_csv(found, counts).splitlines(keepends=True) if "noise_l2" not in line
+    )
+
+
+def test_how_many_intervals_would_exclude_0_by_chance() -> None:
+    claims = [Claim(f"claim {k}", "", "held", (p,)) for k, p in enumerate((0.001, 0.04, 0.5, 0.9))]
+    (text, _) = report.by_chance([*claims, Claim("one seed", "", "cannot say", ())])
+    assert "rest on 4 intervals" in text
+    assert "about 0 of them would exclude 0 by chance. 2 do;" in text
+    assert text.endswith("; after Holm's correction for their number, 1, in these claims: claim 0.")
+    assert report.by_chance([Claim("one seed", "", "cannot say", ())]) == []
 
 
 # ---- the command -------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_command(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Networks with BatchNorm on two digits; a second call measures nothing and prints the same output."""
     out = tmp_path / "results"
@@ -501,7 +641,7 @@ def test_a_resumed_summary_is_the_uninterrupted_one(folder: Path, tmp_path: Path
     words += ["--only=mnist-dense--", "--out", str(tmp_path)]
     assert main(words) == 0
     first = {name: (tmp_path / name).read_bytes() for name in ("summary.csv", "summary.md")}
-    assert b"| `lrpref:0.2.0\\|z-plus\\|seed:logit\\|bn:none\\|form:direct\\|cases:1.2` |" in first["summary.md"]
+    assert b"| `lrpref:0.2.0\\|z-plus\\|seed:logit\\|bn:none\\|form:direct\\|cases:1.3` |" in first["summary.md"]
     units = sorted((tmp_path / "units").iterdir())
     assert len(units) == 6
     for unit in units[::2]:

@@ -363,6 +363,12 @@ BY_HAND: list[tuple[Rule, int, str]] = [
     (rules.Relative(rescale=False), -2, "-2 1/3 4/3"),
     # |2| + |-1/3| + |-4/3| = 11/3, so kappa = 3/11.
     (rules.Relative(), 1, "6/11 -1/11 -4/11"),
+    # a w / 3, whatever the sign of z = -1.
+    (rules.Relative("unsigned"), -2, "2 -1/3 -4/3"),
+    # -a w.
+    (rules.Relative("no-divisor"), -2, "-6 1 4"),
+    # sum |w| = 3 + 1 + 4 = 8.
+    (rules.Relative("unit-norm"), -2, "-3/4 1/8 1/2"),
 ]
 
 

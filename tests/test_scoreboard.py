@@ -86,6 +86,7 @@ def test_what_differs_is_shown_with_the_numbers_of_the_library(script: ModuleTyp
     assert "| zennit 1.0.0 | (0, 0) | differs |" in page
 
 
+@pytest.mark.slow
 def test_a_new_difference_changes_the_first_line_and_the_row(script: ModuleType) -> None:
     runs = script.read_runs()
     before = script.Board(runs, list(CASES.values())).page()

@@ -296,7 +296,7 @@ def test_the_command_line_takes_one_input(tmp_path: Path, capsys: pytest.Capture
 
 
 def test_dask_takes_one_input() -> None:
-    pytest.importorskip("dask.array", reason="dask is not installed: pip install 'lrpref[dask]'")
+    pytest.importorskip("dask.array", reason="dask is not installed: pip install -e '.[dask]'")
     with pytest.raises(GraphError, match=r"lrpref.distributed takes networks of one input"):
         lrpref.distributed.explain(IMAGE_AND_TABLE, BOTH)
 

@@ -33,6 +33,7 @@ from lrpref._support.version import CASES, __version__
 from lrpref.composites import PRESETS, Composite, EpsilonPlus, EpsilonPlusFlat, resolve
 from lrpref.engine import Rule
 from lrpref.errors import GraphError, InputError, ParameterError, RuleError, UnknownNameError
+from lrpref.relative import READINGS
 from lrpref.signatures import Signature, composite_text, node_name, rule_text, seed_text
 from lrpref.testing import strategies
 
@@ -145,6 +146,7 @@ def signatures(draw: Any) -> Signature:
 # ---- laws --------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @given(signatures())
 def test_reading_inverts_writing(signature: Signature) -> None:
     assert Signature.parse(str(signature)) == signature
@@ -189,7 +191,12 @@ def test_the_rules_are_in_it_exactly(composite: Composite) -> None:
     assert lrpref.signature(NET, rebuilt) == signature
 
 
-PARAMETERS = {"epsilon": NOT_NEGATIVE, "gamma": NOT_NEGATIVE, "stabilizer": NOT_NEGATIVE, "rescale": st.booleans()}
+PARAMETERS = {
+    "epsilon": NOT_NEGATIVE,
+    "gamma": NOT_NEGATIVE,
+    "stabilizer": NOT_NEGATIVE,
+    "reading": st.sampled_from(READINGS),
+}
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -242,7 +249,7 @@ def test_a_preset_with_one_pair_more_or_less_has_no_name() -> None:
         (EpsilonPlus(stabilizer=1e-9), "epsilon-plus(stabilizer=1e-09)"),
         ("epsilon-gamma-box(low=0, high=[1, 2.5])", "epsilon-gamma-box(low=0,high=[1,2.5])"),
         ("relative", "relative"),
-        (rules.Relative(rescale=False), "relative(rescale=False)"),
+        (rules.Relative(rescale=False), "relative(reading='bare')"),
         (rules.Gamma(0.5), "gamma(gamma=0.5)"),
         (rules.Gamma(1.0, True), "gamma(gamma=1,generalised=True)"),
         (rules.AlphaBeta(1, 0, bias="ignore"), "alpha-beta(alpha=1,beta=0,bias='ignore')"),
@@ -363,7 +370,7 @@ def test_the_version_of_the_cases_is_that_of_the_table() -> None:
 
 # ---- mistakes ----------------------------------------------------------------------------------------------------
 
-GOOD = "lrpref:0.2.0|epsilon-plus|seed:logit|bn:none|form:plain|cases:1.2"
+GOOD = "lrpref:0.2.0|epsilon-plus|seed:logit|bn:none|form:plain|cases:1.3"
 
 
 @pytest.mark.parametrize(
@@ -374,13 +381,13 @@ GOOD = "lrpref:0.2.0|epsilon-plus|seed:logit|bn:none|form:plain|cases:1.2"
         (3, "expected a text such as lrpref:"),
         (GOOD.replace("seed:", "sed:"), "expected seed:..., got 'sed:logit'"),
         (GOOD.replace("|seed:logit", ""), "expected seed, bn, form"),
-        (GOOD.replace("|cases:1.2", ""), "last part must be cases:..., got 'form:plain'"),
+        (GOOD.replace("|cases:1.3", ""), "last part must be cases:..., got 'form:plain'"),
         (GOOD.replace("bn:none", "bn:folded"), "'folded' is not the BatchNorm of a signature"),
         (GOOD.replace("plus", "plus("), r"'epsilon-plus\(' is not the rule of a signature"),
         (GOOD.replace("plus", "plus(epsilon=)"), "is not the rule of a signature"),
         (GOOD.replace("plus", "plus(epsilon=1e)"), "is not the rule of a signature"),
         (GOOD.replace("logit", "loud"), "'loud' is not the seed of a signature"),
-        (GOOD.replace("1.2", "1.2.0"), "'1.2.0' is not the version of the cases of a signature"),
+        (GOOD.replace("1.3", "1.3.0"), "'1.3.0' is not the version of the cases of a signature"),
         (GOOD.replace("form:plain", "form:plain|node:"), "node: names no node"),
         (GOOD.replace("form:plain", "form:plain|knot:a"), "expected node:..., got 'knot:a'"),
         (GOOD + "|" + GOOD, "expected seed, bn, form"),

@@ -52,6 +52,7 @@ def test_the_file_is_small_and_holds_a_network_with_batch_norm(name: str) -> Non
     assert any(isinstance(layer, BatchNorm) for _, layer, _ in net.nodes)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_logits_are_those_of_pytorch_also_when_folded(name: str) -> None:
     net, about = lrpref.load(name), lrpref.weights.metadata(name)
@@ -161,6 +162,7 @@ def best_thresholds(scan: np.ndarray, tissue: np.ndarray) -> float:
     return float((other[low] + grey[high] - grey[low] + white[-1] - white[high]).max() / len(scan))
 
 
+@pytest.mark.slow
 def test_the_accuracy_on_the_brain_is_what_the_file_and_the_pages_say(
     brain: tuple[Network, np.ndarray, dict[str, np.ndarray]],
 ) -> None:
@@ -183,6 +185,7 @@ def test_the_accuracy_on_the_brain_is_what_the_file_and_the_pages_say(
         assert clean in page
 
 
+@pytest.mark.slow
 def test_a_region_is_explained_and_the_books_close(
     brain: tuple[Network, np.ndarray, dict[str, np.ndarray]],
 ) -> None:

@@ -19,7 +19,7 @@ from lrpref.fast import algebra
 from lrpref.layers.normal import normal_cdf
 from lrpref.testing.strategies import ELEMENTWISE
 
-mpmath = pytest.importorskip("mpmath", reason="mpmath is not installed: pip install 'lrpref[exact]'")
+mpmath = pytest.importorskip("mpmath", reason="mpmath is not installed: pip install -e '.[exact]'")
 mp = mpmath.MPContext()
 mp.dps = 40
 

@@ -126,6 +126,27 @@ def sloped(layer: Any) -> Any:
     return Sloped(layer) if isinstance(layer, Elementwise) else layer
 
 
+class PassingSoftmax(layers.Softmax):
+    """Answer 11.12b."""
+
+    def flow(self, inputs: Any, R: Any, rule: Any) -> Flow:
+        return Flow((R,))
+
+
+def passed(layer: Any) -> Any:
+    """Answer 11.12b; a head is not asked."""
+    return PassingSoftmax(layer.axis) if type(layer) is layers.Softmax else layer
+
+
+def epsilon_once(case: Case) -> Case:
+    """Answer 10.8b."""
+    return replace(case, rules={
+        n: rules.Epsilon(r.epsilon / 2) if isinstance(layer := case.network[n], layers.MatMul)
+        and layer.split == "half" and isinstance(r, rules.Epsilon) else r
+        for n, r in case.rules.items()
+    })  # fmt: skip
+
+
 def weightless(layer: Any) -> bool:
     """Whether a linear layer is a pool, a sum or a join."""
     return isinstance(layer, LinearLayer) and not isinstance(
@@ -158,9 +179,11 @@ OTHERWISE: dict[str, list[Callable[[Case], Case]]] = {
     "7.7": [of(rules.Flat, lambda r: other.FlatWithPadding(r.stabilizer))],
     "9.9": [epsilon_where_weightless],
     "10.2": [at(Add, other.ToEvery())],
+    "10.8": [epsilon_once],
     "11.1": [by_layer(sloped)],
     "11.7": [by_layer(ties)],
     "11.8": [by_layer(averaged)],
+    "11.12": [by_layer(passed)],
 }  # fmt: skip
 
 
@@ -232,6 +255,7 @@ STATED = {
     "5.2": "a parameter of the rule",
     "6.7": "the parameters of the rule are given in this form",
     "10.6": "a parameter of the layer",
+    "10.7": "a parameter of the layer",
     "12.2": "the rule of the layer",
     "12.10": "a parameter of the layer",
     "12.11": "the rule of the layer",

@@ -11,6 +11,7 @@ import pickle
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -316,6 +317,70 @@ def test_counts_may_be_nested(x: Any) -> None:
     assert (outer.launches, inner.launches) == (2, 1)
 
 
+TRAFFIC: dict[str, tuple[Callable[[Any], Any], int, int]] = {
+    "a ufunc": (lambda x: x + 1, 2 * 48, 0),
+    "in place": (lambda x: cupy.add(x, 1, out=x), 2 * 48, 0),
+    "a sum": (lambda x: cupy.sum(x, axis=1), 48 + 16, 0),
+    "a broadcast view": (lambda x: cupy.broadcast_to(x[:, :1], (2, 300)).copy(), 16 + 4800, 0),
+    "windows": (lambda x: cupy.lib.stride_tricks.as_strided(x, (2, 3, 2), (24, 8, 0)).copy(), 48 + 96, 0),
+    "a product": (lambda x: x @ x.T, 48 + 48 + 32, 24),
+    "a batch of products": (lambda x: cupy.matmul(x[:, None], x[:, :, None]), 48 + 48 + 16, 12),
+    "fill": (lambda x: x.fill(0.0), 48, 0),
+    "copyto": (lambda x: cupy.copyto(x[0], x[1]), 24 + 24, 0),
+}
+"""Name -> its use of two rows of three doubles, the bytes that it moves, and the operations of its products."""
+
+
+@pytest.mark.parametrize("what", TRAFFIC)
+@pytest.mark.parametrize("dry", [False, True])
+def test_traffic_and_operations_are_counted(x: Any, what: str, dry: bool) -> None:
+    use, moved, operations = TRAFFIC[what]
+    with cupy.counted() as found, cupy.dry() if dry else nullcontext():
+        use(x)
+    assert (found.moved, found.operations) == (moved, operations)
+
+
+# ---- dry runs --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("what", LAUNCHES)
+def test_a_dry_run_asks_for_the_same(x: Any, what: str) -> None:
+    use, launches = LAUNCHES[what]
+    with cupy.counted() as found, cupy.dry():
+        use(x)
+    assert (found.launches, found.waits) == (launches, 0)
+
+
+@pytest.mark.parametrize("name", SAME)
+def test_a_dry_run_gives_arrays_of_the_same_form(x: Any, name: str) -> None:
+    expected = SAME[name](cupy, x)
+    with cupy.dry():
+        y = cupy.asarray(np.ones((2, 3)))
+        found = SAME[name](cupy, y) if name != "a mask" else y
+    if name not in ("a mask", "nonzero"):  # whose shape depends on what is computed
+        assert (found.shape, found.dtype) == (expected.shape, expected.dtype)
+
+
+def test_a_dry_run_leaves_alone_what_it_only_reads(x: Any) -> None:
+    with cupy.dry():
+        y = x + 1
+        cupy.multiply(x, 2, out=y)
+        assert float(x[1, 2]) == 5.0
+        assert float(y[1, 2]) == 0.0
+    assert_array_equal(x.get(), X)
+    assert_array_equal(y.get(), 0)
+    assert_array_equal((x + 1).get(), X + 1)
+
+
+def test_a_dry_run_needs_no_memory() -> None:
+    """A tebibyte can be asked for, and is counted."""
+    with cupy.counted() as found, cupy.dry():
+        large = cupy.empty((1 << 20, 1 << 18), dtype="float32")
+        cupy.add(large, large.T[: 1 << 18].T[:, : 1 << 18], out=large)
+    assert found.peak - found.held == 0
+    assert found.held >= 1 << 40
+
+
 # ---- two devices -----------------------------------------------------------------------------------------------------
 
 
@@ -351,7 +416,7 @@ def test_a_real_cupy_wins(tmp_path: Path) -> None:
     (tmp_path / "cupy" / "__init__.py").write_text("__version__ = '14.0.0'\n")
     path = os.pathsep.join([str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])])
     environment = os.environ | {"PYTHONPATH": path, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}  # zarr's looks for CuPy, too
-    test = f"{Path(__file__).parent / 'test_backend.py'}::test_sums_keep_the_batch"
+    test = f"{Path(__file__).parent / 'test_places.py'}::test_the_order_of_bounds_of_two_backends_is_checked"
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--standin", "-k", "cupy", test]
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     assert done.returncode == 1

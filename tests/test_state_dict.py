@@ -199,7 +199,7 @@ def test_bfloat16_of_numpy() -> None:
 
 def test_state_dicts_of_torch() -> None:
     """Parameters that require gradients, and bfloat16."""
-    torch = pytest.importorskip("torch", reason="torch is not installed: pip install 'lrpref[torch]'")
+    torch = pytest.importorskip("torch", reason="torch is not installed: pip install -e '.[torch]'")
     module = torch.nn.Sequential(torch.nn.Conv2d(1, 2, 3), torch.nn.BatchNorm2d(2), torch.nn.Flatten()).eval()
     torch.nn.init.normal_(module[1].running_mean)
     nodes = [Conv2D(np.zeros((2, 1, 3, 3)), np.zeros(2)), BatchNorm(*np.zeros((3, 2)), np.ones(2)), Flatten()]

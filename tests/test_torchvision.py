@@ -9,7 +9,7 @@ import pytest
 
 import lrpref
 
-torch = pytest.importorskip("torch", reason="torch is not installed: pip install 'lrpref[torch]'")
+torch = pytest.importorskip("torch", reason="torch is not installed: pip install -e '.[torch]'")
 try:
     from torchvision import models
 except Exception as error:  # absent, replaced by empty classes for zennit, or built for another version of torch

@@ -152,6 +152,7 @@ PLANTED: dict[str, tuple[Callable[..., Any], str]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mistake", PLANTED)
 def test_a_planted_mistake_is_found_with_a_small_case(mistake: str) -> None:
     function, law = PLANTED[mistake]
@@ -209,6 +210,7 @@ def test_whoever_writes_on_a_weight_is_noticed() -> None:
     assert "weight" in outcome.problem
 
 
+@pytest.mark.slow
 def test_relevance_counted_twice_at_a_skip_connection_is_found() -> None:
     def twice(network: Any, x: Any, seed: Any) -> Any:
         if "Add" not in {layer["type"] for layer in network["layers"].values()}:
@@ -236,6 +238,7 @@ def test_conservation_is_shown_for_the_network_that_was_asked() -> None:
     assert ([[1.0]], [[1.0]]) in seen
 
 
+@pytest.mark.slow
 def test_a_law_that_is_expected_to_fail_must_fail() -> None:
     expected = {"check_scale_covariance": "epsilon has the unit of z", "check_linear_in_R": "a mistake of mine"}
     found = verify(
@@ -421,6 +424,7 @@ def test_a_program_that_breaks_down_ends_the_verification_and_the_network_is_nam
 # ---- counter-examples as cases ---------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_counter_examples_are_cases_that_others_can_be_asked(tmp_path: Path) -> None:
     """Whoever was verified differs on each of them, and lrpref agrees, in fractions too."""
 
@@ -439,6 +443,7 @@ def test_counter_examples_are_cases_that_others_can_be_asked(tmp_path: Path) -> 
         assert run_suite(load_adapter(adapter), cases).counts["agrees"] == len(ids)
 
 
+@pytest.mark.slow
 def test_counter_examples_follow_the_schema_of_the_cases(tmp_path: Path) -> None:
     """Those of a rule that is wrong on every kind of network, so that the smallest has several layers, too."""
     jsonschema = pytest.importorskip("jsonschema")

@@ -267,9 +267,9 @@ def test_logits_far_from_zero_stay_finite() -> None:
     assert_array_equal(loud.forward(np.ones((1, 1))), [[1, 0]])
 
 
-def test_a_softmax_in_the_middle_is_refused_by_name() -> None:
-    net = Network.sequential(Dense(np.ones((2, 2))), Softmax(), Dense(np.ones((2, 2))))
-    with pytest.raises(RuleError, match=r"node 'softmax1' \(Softmax\): .*no LRP rule for a Softmax inside a network"):
+def test_a_log_softmax_in_the_middle_is_refused_by_name() -> None:
+    net = Network.sequential(Dense(np.ones((2, 2))), LogSoftmax(), Dense(np.ones((2, 2))))
+    with pytest.raises(RuleError, match=r"node 'logsoftmax1' .*no LRP rule for a LogSoftmax inside a network"):
         lrpref.explain(net, A)
 
 

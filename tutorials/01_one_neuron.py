@@ -4,8 +4,8 @@
 # A neuron takes three numbers and returns one. **How much of the result does it owe to each of the three?**
 #
 # Layer-wise Relevance Propagation (LRP) asks this of every neuron in a network, from the output back to the input. One
-# neuron, taken slowly, is therefore half of the method. (If you have read step 0: it is about the function `divide`.)
-# We compute in exact fractions, so nothing can hide in a rounding error, and `==` means equal.
+# neuron, taken slowly, is therefore half of the method; in [step 0](00_sixty_lines.md) it is the division in
+# `propagate`. We compute in exact fractions, so nothing can hide in a rounding error, and `==` means equal.
 
 # %%
 # %matplotlib inline
@@ -101,10 +101,10 @@ figure = Figure(figsize=(7.4, 2.3), layout="constrained")
 for ax, b in zip(figure.subplots(1, 2, sharex=True, sharey=True), [1, -2], strict=True):
     steps = np.array([*map(float, contributions), b])
     starts = np.cumsum(steps) - steps
-    colours = ["#b2182b", "#b2182b", "#2166ac", "#d95f02"]
+    colours = ["#d6604d", "#d6604d", "#4393c3", "#e66101"]
     bars = ax.barh(["input 1", "input 2", "input 3", "bias"], steps, left=starts, color=colours)
     ax.bar_label(bars, [f"{step:+g}" for step in steps], label_type="center", color="white", fontsize=9)
-    ax.axvline(steps.sum(), color="0.2", linestyle=":")
+    ax.axvline(steps.sum(), color="0.5", linestyle=":")
     ax.set(title=f"b = {b}, z = {steps.sum():g} (dotted)", xlabel="running sum", xlim=(0, 4.4))
     ax.spines[["top", "right"]].set_visible(False)
 ax.invert_yaxis()
@@ -170,8 +170,8 @@ figure = Figure(figsize=(6.2, 3.0), layout="constrained")
 ax = figure.subplots()
 up = np.linspace(1e-4, 1, 2000)
 zs = np.concatenate([-up[::-1], [np.nan], up])  # a gap at zero
-ax.plot(zs, 3 / zs, color="#b2182b", label="LRP-0")
-ax.plot(zs, 3 / (zs + 0.1 * np.sign(zs)), color="#2166ac", label="epsilon = 1/10")
+ax.plot(zs, 3 / zs, color="#d6604d", label="LRP-0")
+ax.plot(zs, 3 / (zs + 0.1 * np.sign(zs)), color="#4393c3", label="epsilon = 1/10")
 ax.axhline(0, color="0.7", linewidth=0.8)
 ax.set(xlabel="z", ylabel="relevance of input 2", ylim=(-100, 100), title="R = 1 throughout")
 ax.spines[["top", "right"]].set_visible(False)

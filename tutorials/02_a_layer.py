@@ -16,7 +16,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.testing import assert_allclose, assert_array_equal
 
-from lrpref import Dense, engine, messages, rules
+from lrpref import Dense, engine, messages, plot, rules
 
 
 def exact(values):
@@ -68,6 +68,12 @@ assert (matrix.sum(axis=1) == layer.relevance(a, R, rules.Zero())[0]).all()
 # - **A column** is one neuron. The first had 4 and sent 3, because its bias of 1 took a share. The second had 1 and
 #   sent 2, because its bias of -1 had to be outweighed.
 #
+# The same six messages as bands, from the neurons on the right to the inputs on the left:
+
+# %% alt="Bands from two neurons to three inputs, as wide as the messages; input 1 gets equal bands of red and blue"
+plot.flow(matrix, title="what the neurons send to the inputs under LRP-0")
+
+# %% [markdown]
 # ## A rule that goes wrong
 #
 # Suppose we want to see evidence *for* and nothing else. "Clamp the negative weights to zero" sounds right, and

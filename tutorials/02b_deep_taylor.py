@@ -103,13 +103,13 @@ for name, v in directions.items():
 # origin of that strange formula: it measures each pixel from the wall that would have silenced the neuron.
 
 # %% alt="The plane of two inputs: a line where the neuron falls silent, and arrows to it in four directions"
-figure = Figure(figsize=(6.4, 4.0), layout="constrained")
+figure = Figure(figsize=(7.2, 3.9), layout="constrained")
 ax = figure.subplots()
 ax.fill([0, 4, 4, 0], [0, 0, 4, 4], color="0.5", alpha=0.15, label="the box, 0 to 4")
 line = np.array([-0.6, 2.4])
 ax.plot(line, 2 * line, color="0.5", label="z = 0: the neuron falls silent")
 looks = {
-    "w-square": ("#7b3294", "-"),
+    "w-square": ("#9970ab", "-"),
     "LRP-0": ("#4393c3", "--"),
     "z-plus": ("#d6604d", "-."),
     "z-box": ("#e66101", ":"),
@@ -120,8 +120,8 @@ for name, (colour, style) in looks.items():
     ax.plot(*root, "o", color=colour)
 ax.plot(3, 2, "s", color="0.5")
 ax.annotate("a = (3, 2), z = 4", (3, 2), xytext=(6, 6), textcoords="offset points")
-ax.set(xlabel="input 1 (weight 2)", ylabel="input 2 (weight -1)", xlim=(-1, 6.4), ylim=(-1, 5), aspect="equal")
-ax.legend(fontsize=8, loc="lower right", frameon=False)
+ax.set(xlabel="input 1 (weight 2)", ylabel="input 2 (weight -1)", xlim=(-1, 5), ylim=(-1, 5), aspect="equal")
+figure.legend(fontsize=8, loc="outside right center", frameon=False)
 ax.spines[["top", "right"]].set_visible(False)
 figure
 

@@ -34,8 +34,9 @@ for name in expected:
 #
 # ## The ledger
 #
-# `lrpref.trace` returns the map together with everything that led to it. Part of that is a ledger: for every layer,
-# the relevance at its output, the relevance it passed on to its inputs, and what became of the difference.
+# In step 0 we kept account by hand. `lrpref.trace` does it for every network: it returns the map together with
+# everything that led to it. Part of that is a ledger: for every layer, the relevance at its output, the relevance it
+# passed on to its inputs, and what became of the difference.
 
 # %%
 x = lrpref.samples.load("hard-3")
@@ -93,7 +94,7 @@ assert_allclose(share.sum(), tr.ledger["bias"][tr.ledger.nodes.index("fc1"), 0],
 
 # %% alt="Waterfall of the ledger: grey bars grow from 9.5 at the output to 10.2 at the input, in three orange steps"
 figure = plot.waterfall(tr.ledger, title="hard-3 under LRP-0: the biases spoke against, so the sum grows")
-figure.axes[0].set_xlim(9, 10.3)  # show only the ends of the bars
+figure.axes[0].set(xlim=(9, 10.3), xlabel="relevance (the axis begins at 9: only the ends of the bars are shown)")
 figure
 
 # %% [markdown]

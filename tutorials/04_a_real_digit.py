@@ -45,9 +45,9 @@ figure = Figure(figsize=(6.6, 2.5), layout="constrained")
 left, right = figure.subplots(1, 2, width_ratios=[1, 1.7])
 left.imshow(x[0, 0], cmap="gray_r")
 left.set_axis_off()
-right.bar(range(10), logits, color=["#b2182b" if logit > 0 else "#2166ac" for logit in logits])
+right.bar(range(10), logits, color=["#d6604d" if logit > 0 else "#4393c3" for logit in logits])
 right.set(xticks=range(10), xlabel="digit", ylabel="logit")
-right.axhline(0, color="0.3", linewidth=0.8)
+right.axhline(0, color="0.5", linewidth=0.8)
 right.spines[["top", "right"]].set_visible(False)
 figure
 
@@ -87,8 +87,11 @@ assert_allclose(slope, zero.sum(), rtol=1e-4)
 # ## A rule for each kind of layer
 #
 # The usual remedy is to use different rules at different depths (Montavon et al. 2019, LNCS 11700, sec. 10.3;
-# Kohlbrenner et al. 2020, arXiv 1910.09840). Such a list of rules is a *composite*. Look at it before you use it: the
-# table shows which rule every layer will get, and why, before anything runs.
+# Kohlbrenner et al. 2020, arXiv 1910.09840). Such a list of rules is a *composite*; step 0 called it a recipe. Look at
+# it before you use it: the table shows which rule every layer will get, and why, before anything runs.
+#
+# **Before you look at its maps:** the four and the nine share most of their strokes. Which strokes would *you* point at
+# to say "nine, not four"?
 
 # %%
 print(composites.EpsilonPlusFlat().assign(net))
@@ -124,10 +127,10 @@ assert_allclose(nine.sum() + bias, logits[9], atol=2e-5)  # the rest is what eps
 # the walk back gives the difference of the two maps.
 
 # %%
-four = lrpref.explain(net, x, target=4, rule="epsilon-plus-flat")
+four = lrpref.trace(net, x, target=4, rule="epsilon-plus-flat").relevance
 seed = np.zeros((1, 10))
 seed[0, 9], seed[0, 4] = logits[9], -logits[4]
-contrast = lrpref.explain(net, x, seed=seed, rule="epsilon-plus-flat")
+contrast = lrpref.trace(net, x, seed=seed, rule="epsilon-plus-flat").relevance
 assert_allclose(contrast, nine - four, atol=1e-12)
 
 # %% alt="Maps for nine, for four, and nine minus four: the stem is red in the last, the tip at the upper right blue"
@@ -135,6 +138,9 @@ assert abs(zero).max() > 8 * abs(nine).max()
 plot.grid(x, {"why nine?": nine, "why four?": four, "why nine rather than four?": contrast})
 
 # %% [markdown]
+# (The library has a call for contrasts, and one for the relevance that passes through chosen channels:
+# [docs/concepts.md](../../docs/concepts.md).)
+#
 # (Look at the colour bar: it ends at 0.1, where that of the LRP-0 map ended at 1. The same relevance, less of which
 # cancels, is spread over many more pixels.)
 #

@@ -1,8 +1,9 @@
 # %% [markdown]
 # # 5. Does a convolution need an LRP of its own?
 #
-# Steps 1 to 3 were about fully connected layers. Step 4 then walked through convolutions without a word. With kernels,
-# strides and padding, **how does relevance find its way back to the right pixel?**
+# Steps 0 to 3 were about fully connected layers: forward was `a @ w`, and backward `w @ s`. Step 4 then walked through
+# convolutions without a word. With kernels, strides and padding, **how does relevance find its way back to the right
+# pixel?**
 #
 # The answer is short: a convolution *is* a fully connected layer. Most of its weights are zero, and the others repeat.
 # To believe it, we write that layer down.
@@ -73,7 +74,7 @@ ax.imshow(W, cmap="RdBu_r", vmin=-5, vmax=5)
 for (j, i), weight in np.ndenumerate(W):
     ax.text(i, j, f"{weight:g}", ha="center", va="center", color="black" if weight else "0.75")
 for edge in (3.5, 7.5, 11.5):
-    ax.axvline(edge, color="0.3", linewidth=0.8)
+    ax.axvline(edge, color="0.5", linewidth=0.8)
 ax.set_xticks(range(16), [f"{row},{column}" for row in range(4) for column in range(4)], fontsize=8)
 ax.set_yticks(range(4), [f"output {row},{column}" for row in range(2) for column in range(2)], fontsize=9)
 ax.set_xlabel("pixel (row, column)")

@@ -5,7 +5,8 @@
 # against LRP (by Nyiri and Gibaru 2025, arXiv 2501.14322, as the main drawback of its rules). A network has thousands
 # of units, and some of them are close to zero. **So is every map made of such explosions?**
 #
-# Let us look for one.
+# (In step 0, it is the quotient in `divide` that could be huge.) **Before you read on:** the network there is one of
+# ReLUs, and its maps were noisy. Do you expect quotients of a hundred? Of a million? Let us look for one.
 
 # %%
 # %matplotlib inline
@@ -133,7 +134,7 @@ assert_allclose(sums, [1.6, 22.7], atol=0.05)
 figure = Figure(figsize=(8.4, 3.1), layout="constrained")
 panels = {"no BatchNorm: R goes to 0 with z": found, "BatchNorm bypassed: it does not": found_bn}
 for ax, (title, data) in zip(figure.subplots(1, 2), panels.items(), strict=True):
-    for (name, (z, R)), colour in zip(data.items(), ["#b2182b", "#2166ac"], strict=True):
+    for (name, (z, R)), colour in zip(data.items(), ["#d6604d", "#4393c3"], strict=True):
         ax.scatter(z, R, s=12, color=colour, label=name, alpha=0.8)
     ax.axvline(0, color="0.6", linewidth=0.8)
     ax.axhline(0, color="0.6", linewidth=0.8)
@@ -204,11 +205,11 @@ sizes = [abs(tr.relevance).sum() / tr.logits.max() for tr in traces]
 taken = [tr.ledger["stabilizer"].sum() / tr.logits.max() for tr in traces]
 figure = Figure(figsize=(6.6, 3.0), layout="constrained")
 ax = figure.subplots()
-ax.loglog(epsilons, sizes, color="#b2182b", label="sum of |R| / logit")
+ax.loglog(epsilons, sizes, color="#d6604d", label="sum of |R| / logit")
 ax.set(xlabel="epsilon", ylabel="sum of |R| / logit", ylim=(1e-3, 100))
 ax.axhline(1, color="0.7", linewidth=0.8)
 right = ax.twinx()
-right.semilogx(epsilons, taken, color="#7570b3", linestyle="--", label="taken by the stabilizer")
+right.semilogx(epsilons, taken, color="#8073ac", linestyle="--", label="taken by the stabilizer")
 right.set(ylabel="share taken", ylim=(-0.02, 1.02))
 figure.legend(loc="outside lower center", ncols=2, fontsize=8)
 figure

@@ -3,6 +3,9 @@
 #
 # Many modern networks normalise. In step 6, relevance bypassed the normalisation, and the map was ruined. Step 4
 # folded it away without giving a reason. **What is wrong with leaving it in, and is folding it away allowed?**
+#
+# Here is what is at stake: one digit, one network, one rule. The first map lets relevance bypass the normalisation; the
+# second is drawn after folding. Not a single output of the network differs between the two.
 
 # %%
 # %matplotlib inline
@@ -12,6 +15,7 @@ from fractions import Fraction
 
 import numpy as np
 import on_mnist  # tutorials/on_mnist.py: what was measured on the MNIST test set
+from matplotlib.figure import Figure
 from numpy.testing import assert_allclose, assert_array_equal
 
 import lrpref
@@ -20,7 +24,19 @@ from lrpref.composites import Composite, resolve
 from lrpref.evaluation.maps import relative_l2
 from lrpref.fusion import forward_difference
 
+# %% alt="The open nine under LRP-0: with BatchNorm bypassed, a few extreme pixels; folded, red and blue on all strokes"
+trained = lrpref.load("mnist-cnn-bn").astype(np.float64)
+open_nine = lrpref.samples.load("hard-1").astype(np.float64)
+bypass = Composite([(BatchNorm, rules.Pass()), *resolve("zero").pairs])
+two = {"BatchNorm bypassed": lrpref.explain(trained, open_nine, 9, bypass)}
+two |= {"BatchNorm folded": lrpref.explain(lrpref.fuse(trained), open_nine, 9, "zero")}
+assert 8 < abs(two["BatchNorm bypassed"]).max() / abs(two["BatchNorm folded"]).max() < 12
+plot.grid(open_nine, two, "LRP-0: why nine?", scale="each")
+
 # %% [markdown]
+# (Each map is divided by its own largest value; the first is about ten times as large as the second.) We go down to two
+# inputs and one neuron to see why.
+#
 # ## One function, three maps
 #
 # Once trained, a `BatchNorm` is a simple thing: it multiplies each channel by one number and shifts it by another,
@@ -30,6 +46,10 @@ from lrpref.fusion import forward_difference
 # (Ioffe and Szegedy 2015, arXiv 1502.03167). Take a neuron with two inputs, followed by such a layer with $w = 2$ and
 # $b = -2$. Or write both as *one* neuron, with weights twice as large and the bias -2. Nobody who sees only inputs and
 # outputs can tell which of the two it is.
+#
+# **Before you read on:** both inputs are 1, so the output is 4. Under LRP-0, the one neuron gives its inputs 4 and 2,
+# which is more than it has, because the bias of -2 had to be outweighed (step 1). Now relevance comes down through two
+# layers. What will the inputs get if the normalisation just passes on what it holds?
 
 
 # %%
@@ -50,6 +70,14 @@ for rule in (rules.Pass(), rules.Zero(), rules.Absolute()):
     print(f"as two layers, norm under {rule.name + ':':10}", *maps[rule.name])
     assert list(map(str, maps[rule.name])) == expected[rule.name]
 assert_array_equal(maps["zero"], as_one.relevance(a, R, rules.Zero())[0])
+
+# %% alt="Bands: through two layers under pass, 8/3 and 4/3 arrive at the inputs; through one neuron, 4 and 2"
+figure = Figure(figsize=(9.0, 2.6), layout="constrained")
+left, right = figure.subfigures(1, 2, width_ratios=[1.3, 1])
+names = [["input 1", "input 2"], ["neuron"], ["norm"]]
+plot.flow(maps["pass"][:, None], np.array([[4.0]]), names=names, title="two layers, norm under pass", figure=left)
+plot.flow(np.array([[4.0], [2.0]]), names=[names[0], ["one neuron"]], title="one neuron, LRP-0", figure=right)
+figure
 
 # %% [markdown]
 # Same function, same input, same output, and three different answers to "who deserves the 4?". The shift $b = -2$ is a
@@ -74,7 +102,6 @@ print(*parts[k - 1 : k + 1], sep="\n\n")
 print(inspect.getsource(fusion._after))
 
 # %%
-trained = lrpref.load("mnist-cnn-bn").astype(np.float64)
 names = lrpref.samples.names((1, 28, 28))
 nine = names.index("hard-1")
 x = np.concatenate([lrpref.samples.load(name) for name in names]).astype(np.float64)
@@ -90,6 +117,9 @@ assert not any(isinstance(layer, BatchNorm | Scale) for _, layer, _ in net.nodes
 # output. What does it change in the maps?
 #
 # ## How much it matters
+#
+# **Before you look:** for which rule should it matter most how BatchNorm is treated, for LRP-0 or for z-plus? Step 6
+# has a hint.
 #
 # Thirteen digits, three rules. (LRP-0 is called `zero` in the library.) For each rule we leave the BatchNorm layers in,
 # under four rules of their own, and compare the maps with those of the folded network: how large is the difference, as
@@ -167,7 +197,7 @@ plot.grid(x[nine], {f"z-plus, {name}": found["z-plus"][name][nine] for name in t
 #
 # The folded network is the only one with no choice left to make. That is a reason, not a proof. As in step 4, we ask
 # the network: erase the twenty pixels that a map calls most relevant. How much of the logit is left? (The less, the
-# better for the map.) All maps are tested on the same network.
+# better for the map.) All maps are tested on the same network. **Will folding win, and under which rules?**
 
 
 # %%

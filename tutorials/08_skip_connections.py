@@ -6,7 +6,9 @@
 #
 # $$y = x + F(x)$$
 #
-# Relevance arrives at $y$. **How much of it goes through the layer, and how much past it?**
+# Relevance arrives at $y$. **How much of it goes through the layer, and how much past it?** No gradient and no picture
+# can tell: this is a decision. We look at the candidates on two numbers, then build a residual network whose map we
+# know in advance, and see which of them get it right.
 
 # %%
 # %matplotlib inline
@@ -27,7 +29,8 @@ from lrpref.evaluation.maps import relative_l2
 # ## Everything to both?
 #
 # It is tempting to answer as the chain rule does: the gradient of a sum flows undiminished into both of its terms. Let
-# us try that. The input is 1, the layer doubles it, and one unit of relevance sits at the sum.
+# us try that. The input is 1, the layer doubles it, and one unit of relevance sits at the sum. **How much will there be
+# after twenty such blocks?**
 
 # %%
 x, W = 1.0, 2.0
@@ -35,12 +38,16 @@ y = x + W * x
 R = 1.0
 through = past = R  # as a gradient would have it
 print(f"y = {y:g}, R = {R:g}: through the layer {through:g}, past it {past:g}, together {through + past:g}")
+for _ in range(20):
+    R = R + R  # what leaves the bottom of a block arrives at the top of the next
+print(f"after twenty blocks: {R:,.0f}")
 assert through + past == 2
+assert R == 1_048_576
 
 # %% [markdown]
-# One unit came in and two went out. After twenty blocks, that makes a million. Relevance is an amount, not a slope; it
-# has to be *divided*. (A library that hooks into layers cannot see a `+` written in plain Python, and then exactly this
-# happens, silently. Here a sum is a layer, `Add`, and a network cannot be written without it.)
+# One unit came in, and a million came out. Relevance is an amount, not a slope; it has to be *divided*. (A library that
+# hooks into layers cannot see a `+` written in plain Python, and then exactly this happens, silently. Here a sum is a
+# layer, `Add`, and a network cannot be written without it.)
 #
 # ## Three ways to divide
 #
@@ -50,6 +57,9 @@ assert through + past == 2
 # $$R_a = \frac{a}{a+b} R \qquad R_a = \frac{|a|}{|a|+|b|} R \qquad R_a = \frac{1}{2} R$$
 #
 # signed (`Zero`, which is LRP-0), by magnitude (`Absolute`), and equal (`Flat`). For $R_b$, swap $a$ and $b$.
+#
+# **Before you look:** $a$ is 1, and $b$ argues against it more and more, until they almost cancel. What will each split
+# give to $a$?
 
 
 # %%
@@ -77,7 +87,24 @@ for (a, b), expected in cases.items():
     assert shares["equal"] == (Fraction(1, 2), Fraction(1, 2))
 assert split(1, -1)["signed"] == (0, 0)
 
+# %% alt="The share of a = 1 against b: signed has a pole at b = -1, by magnitude peaks where b is 0, equal is flat"
+figure = Figure(figsize=(6.6, 3.0), layout="constrained")
+ax = figure.subplots()
+b = np.linspace(-2.5, 2.5, 1001)
+with np.errstate(divide="ignore"):
+    curves = {"signed": 1 / (1 + b), "by magnitude": 1 / (1 + abs(b)), "equal": np.full_like(b, 0.5)}
+curves["signed"][abs(1 + b) < 0.05] = np.nan  # a gap at the pole
+for (name, curve), style in zip(curves.items(), [("#d6604d", "-"), ("#4393c3", "--"), ("#808080", ":")], strict=True):
+    ax.plot(b, curve, style[1], color=style[0], label=name)
+ax.axhspan(0, 1, color="0.5", alpha=0.15, linewidth=0)
+ax.set(xlabel="b, with a = 1", ylabel="share of a", ylim=(-4, 5))
+ax.spines[["top", "right"]].set_visible(False)
+ax.legend(fontsize=8, frameon=False)
+figure
+
 # %% [markdown]
+# (The grey band is "between nothing and everything".)
+#
 # All three conserve relevance: the two shares add up to 1. But look down the columns. The signed split tells the truth:
 # $a$ argued for the sum and $b$ against it. When the two almost cancel, however, it passes on a thousand and minus a
 # thousand. The other two are bounded, but they cannot tell for from against. (At exactly $1 - 1$ the denominator is
@@ -119,6 +146,9 @@ print(f"largest difference between outputs: {difference:.1e}")
 assert difference < 1e-12
 
 # %% [markdown]
+# **Make a guess:** under LRP-0 on all other layers, which split will draw the map of the plain network? Is there one
+# that does so under z-plus?
+#
 # Now we explain both networks: the plain one, and the residual one under each split. How far apart are the maps,
 # relative to the plain one? How large are they, in total magnitude per unit of the logit? And how much relevance went
 # through the branch? (As before, `zero` is LRP-0.)
@@ -226,7 +256,7 @@ ax = figure.subplots()
 bins = np.geomspace(0.5, 1000, 40)
 each = np.full(len(weight), 1 / len(weight))
 ax.hist(amplification, bins, weights=each, color="0.75", label="of the units")
-ax.hist(amplification, bins, weights=weight / weight.sum(), color="#b2182b", histtype="step", label="of |R|")
+ax.hist(amplification, bins, weights=weight / weight.sum(), color="#d6604d", histtype="step", label="of |R|")
 ax.set(xscale="log", yscale="log", xlabel="larger share / R (signed split)", ylabel="fraction in a bin")
 ax.legend(fontsize=8)
 figure
@@ -234,8 +264,40 @@ figure
 # %% [markdown]
 # In about one unit out of ninety, the larger share is more than ten times the relevance being divided. But those units
 # hold less than a thousandth of the relevance: where a sum is small, the ReLU behind it passes little on, and so little
-# comes back. In this network the signed split is harmless. In another it need not be. The trace will show you: compare
-# `abs(tr.at["branch"])` with `abs(tr.at["sum"])`, as we did.
+# comes back. In this network the signed split is harmless.
+#
+# ## And in a network that somebody trained?
+#
+# Ours was a construction. `resnet20` has learned its nine joins, from photographs. **Before you look:** will the signed
+# split be harmless there, too? Each join may let the magnitude of relevance grow, and nine of them multiply.
+
+# %%
+resnet = lrpref.fuse(lrpref.load("resnet20").astype(np.float64))
+scaling = lrpref.inputs.Normalisation.of(lrpref.weights.metadata("resnet20"))
+cat = scaling.apply(lrpref.samples.load("chelsea").astype(np.float64))
+tr, values = lrpref.trace(resnet, cat, rule="epsilon-plus"), resnet.activations(cat)
+growth, beyond = [], []
+print("join            opposite signs   relevance beyond 10 times   magnitude grows by")
+for name, layer, inputs in resnet.nodes:
+    if isinstance(layer, Add):
+        a, b, R = *(values[each] for each in inputs), tr.at[name]
+        on = R != 0
+        larger = np.maximum(abs(a), abs(b))[on] / abs(a + b)[on]
+        beyond.append(abs(R[on])[larger > 10].sum() / abs(R).sum())
+        growth.append(sum(abs(part).sum() for part in layer.relevance((a, b), R, rules.Zero())) / abs(R).sum())
+        print(f"{name:14} {(a * b < 0)[on].mean():15.0%} {beyond[-1]:27.3%} {growth[-1]:20.2f}")
+print(f"all nine together: {np.prod(growth):.1f}")
+assert max(beyond) < 0.002
+assert min(growth) > 1
+assert max(growth) < 1.4
+assert_allclose(np.prod(growth), 3.0, atol=0.15)
+
+# %% [markdown]
+# No join is dangerous by itself: hardly any relevance sits where branches almost cancel. But in each of them some
+# branches disagree, and the magnitude grows by a few percent up to a third. Nine of them together make three: for one
+# unit of relevance at the top, three units of red and blue, if nothing else happened in between. They have to cancel in
+# the map, and make it noisier than that of a chain. Look at it in your own network: compare the magnitude of `trace.at`
+# above and below a join, as we did.
 #
 # ## Rules of thumb
 #
@@ -247,6 +309,7 @@ figure
 #   magnitude**.
 # - An **equal** split ignores what the branches contributed, and may hand a layer relevance that it cannot divide.
 #
-# Otsuki et al. (2024, arXiv 2407.09115) compare splitting in proportion to magnitudes with splitting in halves.
+# Otsuki et al. (2024, arXiv 2407.09115) compare splitting in proportion to magnitudes with splitting in halves. More
+# splits, with their bounds, are in [docs/skips.md](../../docs/skips.md).
 #
-# Next: a rule designed never to divide by anything small, skips excepted.
+# Next: a photograph, and networks that are three to four times as deep.

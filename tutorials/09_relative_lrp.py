@@ -3,15 +3,17 @@
 #
 # Epsilon has to be chosen, and step 6 showed how narrow the choice can be. Nyiri and Gibaru (2025, arXiv 2501.14322)
 # announce a rule that leaves nothing to choose: *Relative LRP*. According to their abstract it conserves relevance up
-# to a factor, divides by no small values, skip connections excepted, and has no hyperparameter. **What rule could that
-# be, and what does it cost?**
+# to a factor, divides by no small values, skip connections excepted, and has no hyperparameter.
 #
-# The abstract does not print the formula, and we could not obtain the paper's text. So what follows is **our reading**,
-# and nothing here is a verdict on theirs.
+# The abstract does not print the formula, and we could not obtain the paper's text. That is a common situation, and
+# this step is also about how to handle it. Do not guess a formula and defend it. **Write down every formula that fits
+# what is known, and find out where they differ.** What they have in common is determined; the rest is not, whoever
+# programs it. Nothing here is a verdict on the authors' own formula.
 
 # %%
 # %matplotlib inline
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import numpy as np
@@ -22,6 +24,8 @@ import lrpref
 from lrpref import Dense, Network, plot, rules
 from lrpref.composites import Composite
 from lrpref.evaluation import maps
+from lrpref.layers import WeightedLayer
+from lrpref.ledger import Flow
 
 # %% [markdown]
 # ## A denominator that is never small
@@ -42,7 +46,7 @@ def exact(values):
 
 a = exact([[Fraction(1), Fraction(2), Fraction(2)]])
 w = exact([[Fraction(1), Fraction(3, 2), Fraction(-1, 2)]])
-bare, one = rules.Relative(rescale=False), exact([[Fraction(1)]])
+bare, one = rules.Relative("bare"), exact([[Fraction(1)]])
 print("      z   LRP-0              relative           its sum")
 for z in [Fraction(1), Fraction(1, 10), Fraction(1, 1000), Fraction(-1, 1000)]:
     neuron = Dense(w, exact([z - 3]))
@@ -77,9 +81,151 @@ assert list(zero) == [1, -2]
 # (Behind a ReLU, $z$ is positive and the sign makes no difference. Before a skip connection, at a negative logit, or
 # under a Tanh, it does.)
 #
-# ## Relevance fades away
+# ## On a chain, the divisor does not matter
 #
-# Now a real network. The ledger has a column for what the rule holds back, *factor*.
+# The number of inputs is one idea. Somebody else may divide by another constant of the layer, or by nothing at all:
+# $a_i w_{ij} R_j$ has no small divisor either, conserves up to *some* factor, and has no parameter. Here is a rule for
+# all of them: the sign, the product, and a divisor that you may choose.
+
+
+# %%
+@dataclass(frozen=True)
+class Divided(rules.Rule):
+    """R[i<-j] = sgn(z_j) a_i w_ij / d_j R_j, where d is made of the weights."""
+
+    divisor: Callable
+
+    def flow(self, layer, inputs, R):
+        (a,), (w, _) = inputs, layer.parameters(*inputs)
+        d = np.reshape(self.divisor(w), (-1,) + (1,) * (R.ndim - 2))
+        s = np.where(layer.forward(a) < 0, -1, 1) * R / d
+        return Flow((a * layer.adjoint(w, s, a.shape),), attributed=False)
+
+
+def everywhere(rule):
+    """The rule on all layers with weights; joins and pools under LRP-0."""
+    return Composite([(WeightedLayer, rule), (lrpref.LinearLayer, rules.Zero())])
+
+
+readings = {"number of inputs": everywhere(Divided(lambda w: w[0].size))}
+readings |= {"seven": everywhere(Divided(lambda w: 7.0)), "no divisor": everywhere(Divided(lambda w: 1.0))}
+
+# %% [markdown]
+# **Before you look:** three divisors, the number of inputs, the number seven, and none. How different will the three
+# maps of a digit be? And those of a photograph, in a network of sixteen layers? We measure it by the cosine, which
+# does not see how *large* a map is.
+
+# %%
+names = lrpref.samples.names((1, 28, 28))
+digits = np.concatenate([lrpref.samples.load(name) for name in names]).astype(np.float64)
+scaling = lrpref.inputs.Normalisation.of(lrpref.weights.metadata("vgg16"))
+photograph = scaling.apply(lrpref.samples.load("chelsea").astype(np.float64))
+chains = {name: digits if name.startswith("mnist") else photograph for name in ("mnist-mlp", "mnist-cnn", "vgg16")}
+
+
+def drawn(net, x, composites):
+    """The maps of the answer under each composite."""
+    target = net.forward(x).argmax(axis=1)
+    return {name: lrpref.explain(net, x, target, composite) for name, composite in composites.items()}
+
+
+print("least cosine with the number of inputs" + "".join(f"{name:>14}" for name in list(readings)[1:]))
+for name, x in chains.items():
+    found = drawn(lrpref.load(name).astype(np.float64), x, readings)
+    least = [maps.cosine(found[each], found["number of inputs"]).min() for each in list(readings)[1:]]
+    print(f"{name:38}" + "".join(f"{value:14.6f}" for value in least))
+    assert min(least) > 1 - 1e-9
+
+mine, theirs = readings["no divisor"], everywhere(rules.Relative("no-divisor"))
+assert_allclose(*drawn(lrpref.load("mnist-cnn").astype(np.float64), digits, {"": mine, "library": theirs}).values())
+
+# %% [markdown]
+# They are the same map. The rules are linear, so a constant that belongs to a whole layer passes through all layers
+# below and stands in front of the map in the end. **On a chain, everything that divides each layer by one constant is
+# one rule.** If the numerator is the product $a_i w_{ij}$, as in LRP-0, and the divisor belongs to the layer, the
+# abstract determines the picture, and only its size is left open. (The library has readings by name; its "bare" and
+# "no-divisor" are our first and third.)
+#
+# ## One assumption is left
+#
+# "One constant per layer" was our word, not the abstract's. A constant per *neuron* fits it just as well, such as the
+# sum of the neuron's weights, $\sum_i |w_{ij}|$: it cannot be small unless the neuron is dead, and nobody has to choose
+# it.
+
+# %%
+per_neuron = everywhere(Divided(lambda w: abs(w).reshape(len(w), -1).sum(axis=1)))
+between = {}
+for name, x in chains.items():
+    found = drawn(
+        lrpref.load(name).astype(np.float64), x, {"layer": readings["number of inputs"], "neuron": per_neuron}
+    )
+    between[name] = maps.cosine(found["neuron"], found["layer"])
+    print(f"{name:10} constant per neuron and per layer: median cosine {np.median(between[name]):.3f}")
+assert_allclose([np.median(each) for each in between.values()], [0.998, 0.991, 0.935], atol=0.001)
+
+# %% [markdown]
+# A little different on digits, and clearly different in sixteen layers. So we know what we assume: one constant per
+# layer.
+#
+# ## Where paths meet
+#
+# In a residual network, relevance arrives by two paths: past the block without any division, and through the block with
+# two of them. **Will the constants still not matter?**
+
+# %%
+resnet = lrpref.fuse(lrpref.load("resnet20").astype(np.float64))
+rescaled = everywhere(rules.Relative())  # explained below
+every = {**readings, "per neuron": per_neuron, "rescaled": rescaled}
+found = drawn(resnet, photograph, every)
+print(f"{'cosine':18}" + "".join(f"{name:>18}" for name in every))
+table = {name: [float(maps.cosine(R, other)[0]) for other in found.values()] for name, R in found.items()}
+for name, row in table.items():
+    print(f"{name:18}" + "".join(f"{value:18.3f}" for value in row))
+assert abs(table["number of inputs"][2]) < 0.1
+assert abs(table["number of inputs"][4]) < 0.1
+assert min(abs(value) for row in table.values() for value in row) < 0.1
+
+# %% [markdown]
+# They matter completely. With and without the divisor $n$, the two maps have nothing in common, although both keep
+# every sentence of the abstract. Here is why. In the last block but one, how much relevance comes out of the bottom by
+# each path, for one unit of it that went in?
+
+# %%
+values, block = resnet.activations(photograph), "layer3.1"
+below, first = resnet.node(f"{block}.conv1").inputs[0], resnet[f"{block}.conv1"]
+
+
+def paths(composite):
+    """What leaves the bottom of the block by the branch and past it, per unit that arrived at its top."""
+    tr = lrpref.trace(resnet, photograph, rule=composite)
+    top, into = tr.at[f"{block}.add"], tr.at[f"{block}.conv1"]
+    through = first.relevance(values[below], into, composite.assign(resnet)[f"{block}.conv1"])
+    past, _ = resnet[f"{block}.add"].relevance((values[below], values[f"{block}.conv2"]), top, rules.Zero())
+    return [abs(R).sum() / abs(top).sum() for R in (through, past)]
+
+
+sent = {}
+print(f"{'':18}   by the branch     past it     ratio")
+for name in ("no divisor", "number of inputs", "rescaled"):
+    through, past = paths(every[name])
+    sent[name] = through / past
+    print(f"{name:18}{through:16.2g}{past:12.2g}{sent[name]:10.2g}")
+assert first.weight[0].size == resnet[f"{block}.conv2"].weight[0].size == 576
+assert 4e-6 < sent["number of inputs"] < 6e-6
+assert 0.5 < sent["no divisor"] < 1.5
+assert 0.5 < sent["rescaled"] < 1.5
+
+# %% [markdown]
+# With the divisor $n$, the two convolutions of the branch divide by 576 each, and five millionths of what goes past the
+# block come through it. Such a map explains a network without branches. Without a divisor, what comes through depends
+# on how large the weights happen to be. Neither is absurd, neither is what the abstract *says*, and no figure for
+# Relative LRP on a residual network means anything without the name of the reading. (One photograph, of course;
+# [docs/papers.md](../../docs/papers.md) has more.)
+#
+# ## Rescaling
+#
+# The same fading can be seen on a chain. It does no harm to the pattern there. The ledger has a column for what a rule
+# holds back, *factor*. Here is the reading with the number of inputs, on a digit:
 
 # %%
 net = lrpref.load("mnist-cnn").astype(np.float64)
@@ -90,13 +236,13 @@ assert_allclose(faded.relevance.sum(), 2.8623e-06, rtol=1e-4)
 assert (net["fc1"].weight.shape[1], net["conv3"].weight[0].size) == (1568, 288)
 
 # %% [markdown]
-# Of 24.9, three millionths reach the pixels. Each layer divides by its number of inputs, which is 1568 in `fc1` and 288
-# in `conv3`. With nineteen layers, too little may be left for single precision to hold. As long as there is only one
-# path, the pattern of the map is unharmed. But two branches that meet again at a fork have been divided by different
-# numbers, and then it is not.
+# Of 24.9, three millionths reach the pixels: `fc1` alone divides by 1568.
 #
-# So the library's rule passes on as much as it received: each layer rescales what it sends, sample by sample, to the
-# total $|R|$ that came in.
+# **Our way out**, and it is ours, not the paper's: each layer passes on as much as it received. It rescales what it
+# sends, sample by sample, to the total $|R|$ that came in. (That has a precedent, which we know second-hand: Vukadin et
+# al. 2024, doi 10.1145/3649458, normalise relevance to a total of 1 at every layer.) Then both branches of a block
+# carry as much as they were given, as the last line of the table shows, and no constant is left: had we divided by 7,
+# $\kappa$ would have made up for it.
 #
 # $$R_i = \kappa \sum_j R_{i \leftarrow j} \qquad \kappa = \frac{\sum_j |R_j|}{\sum_i |\sum_j R_{i \leftarrow j}|}$$
 
@@ -110,8 +256,7 @@ assert survived.pop("fc2") == 1
 assert all(0.48 < fraction < 0.64 for fraction in survived.values())
 
 # %% [markdown]
-# The same pattern, now the size of the logit. And the odd constant $n$ no longer matters: had we divided by 7 instead,
-# $\kappa$ would have made up for it. So there really is nothing to choose.
+# The same pattern, now the size of the logit. From here on, "relative" is this reading, the library's default.
 #
 # $\kappa$ is a division too. By what? By the magnitude of everything a layer sends, added up over all its inputs, and
 # not by one unit's $z$. It is small only if messages cancel almost everywhere. The ledger watches for that: *survived*
@@ -157,8 +302,6 @@ plot.grid(x, shown)
 # ([on_mnist.py](../on_mnist.py)).
 
 # %%
-names = lrpref.samples.names((1, 28, 28))
-digits = np.concatenate([lrpref.samples.load(name) for name in names]).astype(np.float64)
 noise = 1e-3 * np.random.default_rng(0).normal(size=digits.shape)
 tried = ("zero", "epsilon(epsilon=0.1)", "relative", "gamma", "absolute", "z-plus")
 trained = ("mnist-cnn", "mnist-cnn-bn", "mnist-mlp")
@@ -258,23 +401,28 @@ plot.grid(x, {name: lrpref.explain(each, x, 4, "relative") for name, each in sam
 # **That is the price of a denominator that has nothing to do with what the neuron computes**, and it is not a small
 # one.
 #
-# ## The abstract, sentence by sentence
+# ## What is determined, and what is not
 #
-# | the abstract says | in our reading |
-# |---|---|
-# | conservation up to a multiplicative factor | per neuron, for the sum; after rescaling, for the sum of magnitudes |
-# | no division by small values | $n$ is a count; $\kappa$ divides by the total magnitude of all messages |
-# | except for skip connections | `Add` is under LRP-0 (step 8) |
-# | no hyperparameter | nothing to set; any constant in place of $n$ gives the same map |
+# | the abstract says | on a chain | where paths meet |
+# |---|---|---|
+# | conservation up to a multiplicative factor | any constant per layer; all draw the same map | not determined |
+# | no division by small values | true of all these readings | and of all these |
+# | except for skip connections | there are none | LRP-0 on `Add` (step 8), as we read it |
+# | no hyperparameter | nothing to set | nothing to set, and readings that differ |
 #
-# We discarded two other readings. *Carrying $R/a$* from layer to layer conserves relevance exactly, and then there
-# would be no factor. *Dividing by $\sum |a w|$* is the rule `Absolute`, which has no factor either.
+# "Per layer" is our assumption, and so is the rescaling. We discarded two other ideas: *carrying $R/a$* from layer to
+# layer conserves relevance exactly, and then there would be no factor; *dividing by $\sum |a w|$* is the rule
+# `Absolute`, which has no factor either.
 #
 # ## What you know now
 #
-# - A denominator that is a count cannot explode, and needs no epsilon.
-# - Relevance must then be rescaled, or it fades. How much survives cancellation is on the books.
-# - The map depends on how the function is written down. It is not additive in relevance, and its sum means nothing.
+# - If a formula is not printed, collect all that fit the words, and measure where they differ. Claim only what they
+#   share.
+# - On a chain, all divisors that are constant per layer give one map. In a residual network, none of this holds, and a
+#   figure needs the name of its reading.
+# - A denominator that is a count cannot explode, and needs no epsilon. Relevance must then be rescaled, or it fades.
+# - The price: the map depends on how the function is written down. It is not additive in relevance, and its sum means
+#   nothing.
 # - On convolutional networks it is more robust than LRP-0 against a little noise, and less robust than z-plus; on a
 #   fully connected one the answer depends on whether you ask for the mean or the median. Whether it is *right* is the
 #   next question.

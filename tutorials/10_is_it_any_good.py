@@ -1,9 +1,12 @@
 # %% [markdown]
 # # 10. Is a heatmap any good?
 #
-# Nine steps, a dozen rules, and each draws a different map of the same digit. Which one should you believe? Not the one
-# that looks best: in step 4, the map that nobody could read named the most harmful pixels. **How do you measure a
-# map?**
+# A dozen rules, and each draws a different map of the same digit. Which one should you believe? Not the one that looks
+# best: in step 4, the map that nobody could read named the most harmful pixels, and in step 8b the handsome one was the
+# same for two answers. **How do you measure a map?**
+#
+# We build one measure, from four pixels up; then we change what it depends on, one thing at a time; and then we ask a
+# different question altogether.
 
 # %%
 # %matplotlib inline
@@ -27,9 +30,38 @@ target = net.forward(x).argmax(axis=1)
 # %% [markdown]
 # ## Take away what it calls important
 #
-# A map makes a claim: these pixels carried the answer. So take them away, the most relevant first, and watch the logit.
-# If the claim is right, the logit falls fast. That is *pixel flipping* (Bach et al. 2015, PLoS ONE 10(7):e0130140). By
-# hand, on one digit, 28 pixels at a time:
+# A map makes a claim: these pixels carried the answer. So take them away, the most relevant first, and watch the
+# answer. If the claim is right, it falls fast. That is *pixel flipping* (Bach et al. 2015, PLoS ONE 10(7):e0130140).
+#
+# First by hand, with four pixels and a network that only adds: $f = 8 x_1 + 4 x_2 + 2 x_3 - 2 x_4$, and all four pixels
+# are 1. **Before you read on:** in which order does a perfect map remove them, and what does $f$ do?
+
+# %%
+four = np.array([8.0, 4.0, 2.0, -2.0])  # the contributions: what LRP-0 says, and here it is the whole truth
+
+
+def falls(order):
+    """f after removing no pixel, the first, the first two, ... of an order."""
+    return [float(four.sum())] + [float(np.delete(four, order[: k + 1]).sum()) for k in range(4)]
+
+
+orders = {"the truth": [0, 1, 2, 3], "1 and 2 exchanged": [1, 0, 2, 3], "backwards": [3, 2, 1, 0]}
+for name, order in orders.items():
+    curve = falls(order)
+    drop = np.mean(curve[0] - np.array(curve))
+    print(f"{name:18}", *(f"{score:5.0f}" for score in curve), f"   mean drop {drop:.1f}")
+assert falls([0, 1, 2, 3]) == [12, 4, 0, -2, 0]
+assert_allclose([np.mean(12 - np.array(falls(order))) for order in orders.values()], [9.2, 8.4, 2.8])
+
+# %% [markdown]
+# The better the order, the faster the fall. The mean drop over all points of the curve, the untouched picture included,
+# is the AOPC (Samek et al. 2017, IEEE TNNLS 28(11):2660): 9.2 for the truth. Three things can be seen already.
+#
+# - Only the *order* counts. A map twice as large, or with all values squared, gets the same mark.
+# - The last point is the same for every map: everything has gone.
+# - Even the worst possible order has a mean drop of 2.8. The number needs something to be compared with.
+#
+# Now on a real digit, 28 pixels at a time:
 
 # %%
 R = lrpref.explain(net, x[:1], target[0], "epsilon-plus")
@@ -46,11 +78,11 @@ print(f"its mean drop, AOPC: {curve.aopc[0]:.2f}")
 assert_allclose(curve.aopc[0], np.mean(by_hand[0] - np.array(by_hand)), atol=1e-4)
 
 # %% [markdown]
-# The mean drop over all points of the curve, the untouched picture included, is the AOPC (Samek et al. 2017, IEEE TNNLS
-# 28(11):2660).
+# ## Holes confuse
 #
 # But *any* picture with holes in it confuses a network. So we also take pixels away in the opposite order, the least
-# relevant first, and measure the area between the two curves. A map that knows nothing scores 0.
+# relevant first, and measure the area between the two curves. A map that knows nothing scores 0: both of its curves
+# fall alike, for the same reason.
 #
 # This area is known as ABPC, "area between perturbation curves" (Samek et al. 2017). But the formula that goes by that
 # name is no area. Like the AOPC, it is a *mean over the points* of the curves,
@@ -58,10 +90,23 @@ assert_allclose(curve.aopc[0], np.mean(by_hand[0] - np.array(by_hand)), atol=1e-
 # $$\mathrm{ABPC} = \frac{1}{L+1} \sum_{k=0}^{L} \left( f(x_\mathrm{LeRF}^{(k)}) - f(x_\mathrm{MoRF}^{(k)}) \right)$$
 #
 # and at the first point, where nothing has been removed, and at the last, where everything has, both curves agree. Two
-# zeros among $L + 1$ numbers: the fewer steps, the more they weigh. Compare it with the area by trapezoids.
+# zeros among $L + 1$ numbers: the fewer steps, the more they weigh. Our four pixels show it: the curves are 0, 10, 12,
+# 10 and 0 apart. Their mean is 32/5. The area, by trapezoids over a width of 1, is 32/4.
 
 # %%
-# the library calls LRP-0 "zero"; in the tables it is LRP-0
+apart = np.array(falls([3, 2, 1, 0])) - np.array(falls([0, 1, 2, 3]))
+print(
+    "apart by",
+    *(f"{gap:.0f}" for gap in apart),
+    f"  ABPC {apart.mean():.1f}   area {np.trapezoid(apart, dx=1 / 4):.1f}",
+)
+assert_allclose([apart.mean(), np.trapezoid(apart, dx=1 / 4)], [32 / 5, 32 / 4])
+
+# %% [markdown]
+# On the digits:
+
+# %%
+# in the library LRP-0 is called "zero"
 rules = {"LRP-0": "zero", "epsilon-plus": "epsilon-plus", "z-plus": "z-plus", "relative": "relative"}
 maps = {name: lrpref.explain(net, x, target, rule) for name, rule in rules.items()}
 print("pixels per step   ABPC    area")
@@ -84,6 +129,15 @@ both = found["epsilon-plus"]
 assert abs(both.area.mean() / fine.area.mean() - 1) < 0.02
 assert_allclose(1 - both.abpc.mean() / fine.abpc.mean(), 0.07, atol=0.005)
 
+# %% [markdown]
+# ## Against what?
+#
+# A score of 16 is good or bad only compared with something. We add two maps that know nothing of the network: *random*
+# numbers, and *sobel*, an edge filter, which marks the places where the picture changes.
+#
+# **Before you look:** what will the edge filter score, if epsilon-plus has 15.9 and random numbers about 0?
+
+# %%
 maps |= {name: baselines.baseline(name, net, x, target) for name in ("sobel", "random")}
 found |= {name: evaluation.abpc(net, x, maps[name], target, step=56) for name in ("sobel", "random")}
 key = {**rules, "sobel": "sobel", "random": "random"}  # the names in the record
@@ -95,25 +149,28 @@ for name, both in found.items():
     print(f"{name:13} {ours:>25} {theirs:>20}")
 
 # %% alt="Mean logit against the share of pixels removed, two curves per map: far apart, except for random numbers"
-figure = Figure(figsize=(9.0, 2.9), layout="constrained")
+figure = Figure(figsize=(9.0, 3.1), layout="constrained")
 for ax, name in zip(figure.subplots(1, 4, sharey=True), ["LRP-0", "epsilon-plus", "sobel", "random"], strict=True):
     both = found[name]
-    ax.plot(both.morf.changed, both.morf.scores.mean(axis=0), color="#b2182b", label="most relevant first")
-    ax.plot(both.lerf.changed, both.lerf.scores.mean(axis=0), "--", color="#2166ac", label="least relevant first")
-    ax.fill_between(both.morf.changed, both.morf.scores.mean(axis=0), both.lerf.scores.mean(axis=0), color="0.92")
-    ax.set(title=f"{name}: {both.area.mean():.1f}", xlabel="share of pixels removed")
+    ax.plot(both.morf.changed, both.morf.scores.mean(axis=0), color="#d6604d", label="most relevant first")
+    ax.plot(both.lerf.changed, both.lerf.scores.mean(axis=0), "--", color="#4393c3", label="least relevant first")
+    ax.fill_between(
+        both.morf.changed, both.morf.scores.mean(axis=0), both.lerf.scores.mean(axis=0), color="0.5", alpha=0.15
+    )
+    ax.set_title(f"{name}: area {both.area.mean():.1f}", fontsize=10)
+    ax.set_xlabel("share of pixels removed", fontsize=9)
     ax.spines[["top", "right"]].set_visible(False)
 figure.axes[0].set_ylabel("mean logit")
-figure.axes[0].legend(fontsize=7, loc="upper right")
+figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2, fontsize=8)
 figure
 
 # %% [markdown]
 # (The numbers after +- are standard errors of the mean. The test digits are a part of the MNIST test set, and were
 # measured by [on_mnist.py](../on_mnist.py).)
 #
-# Two rows of this table matter most, and are often missing: the **baselines**. *Random* numbers show what knowing
-# nothing is worth. *Sobel* is an edge filter; it has never heard of the network, and still reaches more than six
-# tenths of the best score. Most of what a map earns here, it earns for knowing where the ink is.
+# These last two rows matter most, and are often missing: the **baselines**. *Random* numbers show what knowing nothing
+# is worth. *Sobel* has never heard of the network, and still reaches more than six tenths of the best score. Most of
+# what a map earns here, it earns for knowing where the ink is.
 
 # %%
 edges = [found["sobel"].area.mean() / max(both.area.mean() for both in found.values())]
@@ -126,6 +183,8 @@ assert min(edges) > 0.6
 #
 # What did we do when we "took a pixel away"? We set it to 0, the value of the background, which is drawn white on these
 # pages. That is a choice. Here are three others: the picture's own mean, a blurred copy, and random grey ("uniform").
+#
+# **Before you look:** which of the six maps will come first under each fill? Will the edge filter ever win?
 
 # %%
 ways = {"0": "zero", "mean": "mean", "blur": evaluation.fills.Blur(sigma=2, size=7), "uniform": "uniform"}
@@ -243,9 +302,11 @@ print(evaluation.abpc(net, x, maps["relative"], target, step=112, fill="mean"))
 #
 # Now for a very different question. Suppose the network forgets what it learned: its weights are made random, layer by
 # layer, from the top down. A map that shows what the network *learned* must then change (Adebayo et al. 2018, arXiv
-# 1810.03292). How similar do the maps stay, by cosine, as the forgetting proceeds? A cosine needs something to compare
-# it with. So the last column is the cosine between the *trained* network's map and the picture itself: that similar is
-# a map to one that was made without any network.
+# 1810.03292). **Which of our maps should change most, and which one cannot change at all?**
+#
+# We measure by cosine how similar the maps stay as the forgetting proceeds. A cosine needs something to compare it
+# with. So the last column is the cosine between the *trained* network's map and the picture itself: that similar is a
+# map to one that was made without any network.
 
 # %%
 explainers = {**rules, "sobel": baselines.sobel}
@@ -302,6 +363,15 @@ plot.grid(x[three], shown, columns=5, scale="each")
 # - The baselines: random, an edge filter, gradient times input.
 # - More than one fill, and one test that changes the network.
 # - What you did *not* try.
+#
+# ## What you know now
+#
+# - Pixel flipping marks the order of a map, under one fill, one output and one step size. Its number means something
+#   beside a baseline, and little alone.
+# - Change the fill, and the winner may change. An ABPC is a mean over points, and depends on their number.
+# - A difference smaller than two standard errors of the *paired* difference is not a result.
+# - A map may name the right pixels and still know nothing of what the network learned. Make the network forget, and
+#   compare with the bare picture.
 #
 # `lrpref reproduce` follows this list for the claims of two papers. The results are in
 # [docs/papers.md](../../docs/papers.md).

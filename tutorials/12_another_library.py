@@ -198,7 +198,7 @@ assert all(record["verdicts"]["error"] == 0 for record in records)
 # %% alt="Bars per library, blue, orange and hatched, grey: mostly agreement, some conventions, a few differences"
 figure = Figure(figsize=(8.4, 2.9), layout="constrained")
 ax, left = figure.subplots(), np.zeros(len(records))
-looks = {"agrees": ("#2166ac", ""), "differs": ("#e66101", "////"), "convention": ("#bdbdbd", "")}
+looks = {"agrees": ("#4393c3", ""), "differs": ("#e66101", "////"), "convention": ("#bdbdbd", "")}
 for verdict in shown:  # told apart by brightness and hatching, too, not by colour alone
     counts = np.array([record["verdicts"][verdict] for record in records])
     colour, hatch = looks[verdict]

@@ -183,7 +183,4 @@ assert max(size.values()) < 1e-6
 #   that do not cancel lose next to nothing.
 # - What is lost is lost where relevance is small. Judge two maps by their difference as a whole.
 #
-# This is the last step. You have gone from one neuron to trained networks, other people's code, and the digits of a
-# heatmap. [The code](../../lrpref/README.md) is written to be read next; [your own rule](../../docs/own-rule.md) is a
-# few lines away; and [docs/papers.md](../../docs/papers.md) shows what becomes of published claims when they are
-# measured.
+# Next: the last step, in which you explain one digit from the beginning, and defend it.

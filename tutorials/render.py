@@ -183,15 +183,20 @@ def about(path: Path) -> str:
 
 
 def neighbours(path: Path) -> str:
-    """The line at the foot: links to the previous and the next step."""
+    """The line at the foot: links to the exercises, the previous and the next step."""
     every = scripts()
     place = every.index(path)
-    links = ["[All steps](../README.md)"]
+    links = [f"[Exercises](../../docs/exercises.md#{_anchor(path)})", "[All steps](../README.md)"]
     if place > 0:
         links.insert(0, f"Previous: [{_title(every[place - 1])}]({every[place - 1].stem}.md)")
     if place + 1 < len(every):
         links.append(f"Next: [{_title(every[place + 1])}]({every[place + 1].stem}.md)")
     return " · ".join(links)
+
+
+def _anchor(path: Path) -> str:
+    """GitHub's anchor of the heading of a step in docs/exercises.md, such as step-1-who-gets-the-credit."""
+    return re.sub(r"[^\w\- ]", "", f"step {_title(path)}".lower()).replace(" ", "-")
 
 
 def _title(path: Path) -> str:

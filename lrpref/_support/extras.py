@@ -35,7 +35,7 @@ def library(module: str, extra: str, what: str) -> Any:
     >>> library("no_such_library", "plot", "pictures")
     Traceback (most recent call last):
     ...
-    lrpref.errors.LrprefError: pictures need no_such_library: pip install "lrpref[plot]"
+    lrpref.errors.LrprefError: pictures need no_such_library: pip install no_such_library (in lrpref's extra "plot")
     """
     root = module.partition(".")[0]
     try:
@@ -52,6 +52,7 @@ def check_installed(module: str, extra: str, what: str) -> None:
 
 
 def _missing(root: str, extra: str, what: str) -> LrprefError:
-    """The error that gives the command to install a library."""
+    """The error that gives the command to install a library; it names the library, however lrpref was installed."""
     name = {"PIL": "pillow", "sklearn": "scikit-learn"}.get(root, root)
-    return LrprefError(f'{what} need {name}: pip install "lrpref[{extra}]"')
+    command = f"pip install {'dask[array]' if name == 'dask' else name}"
+    return LrprefError(f'{what} need {name}: {command} (in lrpref\'s extra "{extra}")')

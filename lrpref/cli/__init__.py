@@ -22,7 +22,7 @@ from ..errors import FusionError, LrprefError
 
 COMMANDS = (
     *("explain", "compare", "fuse", "show", "convert"),
-    *("networks", "samples", "rules", "conform", "verify", "reproduce"),
+    *("networks", "samples", "rules", "conform", "verify", "reproduce", "play"),
 )
 """The commands, each named as its module."""
 
@@ -42,6 +42,7 @@ EXAMPLES = """examples:
   lrpref conform zennit                                     where an installed library differs from the published cases
   lrpref verify mylrp:explain --like z-plus                 which laws your own implementation satisfies
   lrpref reproduce 2002.11018 --quick                       measure a paper's claims about LRP again
+  lrpref play mnist-mlp --no-open                           write a page to play with the network in a browser
 """
 
 

@@ -57,7 +57,7 @@ def part(text: str) -> tuple[int, int]:
 def run(chosen: argparse.Namespace) -> int:
     """Measure the units without a result, write the tables, and print the answers to the claims."""
     from .. import reproduce  # imported here, so that the other commands do not load it
-    from ..reproduce import images, report
+    from ..reproduce import images, report, runner
 
     if chosen.paper not in reproduce.STUDIES:
         raise InputError(f"no study of {chosen.paper!r}; available: {', '.join(reproduce.STUDIES)}")
@@ -79,19 +79,22 @@ def run(chosen: argparse.Namespace) -> int:
     at_hand = {name: images.load(name, protocol.images, chosen.data) for name in named}
     out = Path(chosen.out or f"reproduce-{chosen.paper}{'-quick' if chosen.quick else ''}")
     out.mkdir(parents=True, exist_ok=True)
-    for name in ("summary.csv", "summary.md"):
+    for name in ("summary.csv", "summary-seeds.csv", "summary.md"):
         check_writable(out / name)
     found = reproduce.run(study, at_hand, out)
     if parts > 1:
         print(f"wrote {len(found)} units, part {first} of {parts}; run without --part to write the tables of all parts")
         return 0
-    claims = study.answer(found)
-    write_text(out / "summary.csv", report.as_csv(study, found))
-    write_text(out / "summary.md", report.as_markdown(study, found, claims, as_typed(chosen), out))
+    means, counts = report.means_of(found), {unit: len(rows["finite"]) for unit, rows in found.items()}
+    claims = study.answer(means)
+    write_text(out / "summary.csv", report.as_csv(means, counts))
+    write_text(out / "summary-seeds.csv", report.as_seeds_csv(means, counts))
+    page = report.as_markdown(study, means, claims, as_typed(chosen), runner.headers(out, found))
+    write_text(out / "summary.md", page)
     for line in (f"{study.title} (arXiv {study.paper})", *(f"not available: {name}" for name in study.missing)):
         print(line)
     print(*claims, sep="\n")
-    print(f"wrote {out / 'summary.md'}, {out / 'summary.csv'} and {len(found)} units")
+    print(f"wrote {out / 'summary.md'}, {out / 'summary.csv'}, {out / 'summary-seeds.csv'} and {len(found)} units")
     return 0
 
 

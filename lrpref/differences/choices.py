@@ -38,7 +38,7 @@ from ..layers.adaptive import AdaptiveAvgPool
 from ..layers.avg_pool import AvgPool
 from ..layers.global_pool import GlobalAvgPool
 from ..network import Network
-from ..rules import Absolute, AlphaBeta, Epsilon, Flat, Gamma, Pass, WSquare, ZBox, Zero, ZPlus
+from ..rules import Absolute, AlphaBeta, Epsilon, Flat, Gamma, Pass, Relative, WSquare, ZBox, Zero, ZPlus
 from ..seeds import target_index
 from .conventions import (
     AveragedMaxPool,
@@ -64,6 +64,7 @@ from .conventions import (
     WholeGradient,
     WithInputs,
     WSquareWithBias,
+    scalar_fold,
 )
 
 SMALL = 1e-4
@@ -386,6 +387,12 @@ CONVENTIONS: tuple[Convention, ...] = (
         network=fuse,
     ),
     Convention(
+        "batch-norm-scalar-fold", "BatchNorm",
+        "BatchNorm is folded first, but before a layer as if it had one channel: it scales the layer's outputs",
+        "`BNParametrizer`, a program that cites Guillemot et al. 2020 for it",
+        network=scalar_fold,
+    ),
+    Convention(
         "max-pool-equal", "max-pool", "equal maxima of a max-pool receive equal relevance", "lrp_toolbox",
         network=_layers(_ties("equal")),
     ),
@@ -608,6 +615,32 @@ CONVENTIONS: tuple[Convention, ...] = (
     Convention(
         "gamma-zero-lost", "gamma at zero", "gamma redistributes nothing where z is exactly 0", "zennit",
         rule=_in_place_of(Gamma, lambda rule: GammaZeroLost(rule.gamma, rule.generalised, rule.stabilizer)),
+    ),
+    Convention(
+        "relative-rescaled", "Relative LRP", "the messages of Relative LRP are rescaled at every layer",
+        "lrpref; similar in Vukadin et al. 2024 (second-hand)",
+        rule=_in_place_of(Relative, lambda rule: Relative("rescaled")),
+    ),
+    Convention(
+        "relative-bare", "Relative LRP", "the messages of Relative LRP are bare",
+        "the abstract of Nyiri and Gibaru 2025",
+        rule=_in_place_of(Relative, lambda rule: Relative("bare")),
+    ),
+    Convention(
+        "relative-unsigned", "Relative LRP", "the messages of Relative LRP are bare and without the sign of z",
+        "theoOmathimatikos/Simple_LRP (its code)",
+        rule=_in_place_of(Relative, lambda rule: Relative("unsigned")),
+    ),
+    Convention(
+        "relative-no-divisor", "Relative LRP", "the messages of Relative LRP are bare and without a divisor",
+        "theoOmathimatikos/Simple_LRP (its README)",
+        rule=_in_place_of(Relative, lambda rule: Relative("no-divisor")),
+    ),
+    Convention(
+        "relative-unit-norm", "Relative LRP",
+        "the messages of Relative LRP are bare and divided by the unit's sum of |w|",
+        "nobody that we know of; it satisfies the abstract as well",
+        rule=_in_place_of(Relative, lambda rule: Relative("unit-norm")),
     ),
     Convention(
         "w-square-bias", "w-square", "w-square has b^2 in its denominator", "zennit",

@@ -1,4 +1,4 @@
-"""Rules and layers that reproduce other implementations, where lrpref's own rules have no such mode.
+"""Rules, layers and foldings that reproduce other implementations, where lrpref itself has no such mode.
 
 Each docstring names the implementation; some of these rules are known mistakes. `choices` applies them to recognise the
 cause of a difference between two heatmaps. They are not meant for explaining: `explain` does not know them by name.
@@ -15,9 +15,11 @@ from typing import Any, ClassVar
 from ..arithmetic import constant, full, zeros_like
 from ..backend import Array, array_namespace, as_tuple, sum_per_sample
 from ..engine import Map, Ratio, Rule, Term, divide, identity, negative, one, positive, square, stabilize
-from ..layers import AvgPool2D, LinearLayer, MaxPool2D, ReLU
+from ..fusion import fuse
+from ..layers import AvgPool2D, BatchNorm, Conv2D, Dense, LinearLayer, MaxPool2D, ReLU
 from ..layers.base import SupportsFlow
 from ..ledger import Flow
+from ..network import Network
 from ..rules import AlphaBeta, Epsilon, Flat, Gamma
 
 
@@ -812,3 +814,49 @@ class GatedReLU(ReLU):
         where, zero = array_namespace(R).where, zeros_like(R)
         on, off = where(inputs[0] > 0, R, zero), where(inputs[0] > 0, zero, R)
         return Flow((on,), {"factor": sum_per_sample(off)})
+
+
+def scalar_fold(net: Network) -> Network:
+    """Fold every BatchNorm into a neighbour, and one *before* a layer as if it had a single channel.
+
+        W' = diag(w) W          b' = b_linear + diag(b) W 1
+
+    where W' = W diag(w), b' = b_linear + W b is right (see `lrpref.fusion`). The two agree if BatchNorm has one
+    channel, or the same numbers in all of them. A program that cites Guillemot et al. 2020 folds like this
+    (`BNParametrizer`, a wrapper of captum's LRP; its repository is not known to us). Its shift also falls on the zeros
+    of the padding. It folds a BatchNorm *after* a convolution correctly, and so does this function.
+
+    A BatchNorm with another number of channels than the layer behind it has outputs is folded correctly: there the
+    program stops with an error. A network without a BatchNorm before a layer is returned as it is: there the fold is
+    that of `lrpref.fuse`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from lrpref import BatchNorm, Dense, fuse
+    >>> norm = BatchNorm(np.array([1.0, 10.0]), None, np.zeros(2), np.ones(2), eps=0.0)
+    >>> net = Network.sequential(norm, Dense([[1.0, 2.0], [3.0, 4.0]]))
+    >>> fuse(net)["dense1"].weight.tolist(), scalar_fold(net)["dense1"].weight.tolist()
+    ([[1.0, 20.0], [3.0, 40.0]], [[1.0, 2.0], [30.0, 40.0]])
+    """
+    given = net
+    for name, layer, inputs in given.nodes:
+        readers = net.readers(name)
+        behind: Any = net[readers[0]] if len(readers) == 1 else None
+        before = net[inputs[0]] if inputs[0] in net.names else None
+        if type(layer) is not BatchNorm or type(behind) not in (Dense, Conv2D) or type(before) in (Dense, Conv2D):
+            continue
+        w, shift = layer.scale_and_shift()
+        if behind.weight.shape[0] == len(w):
+            net = net.replace(readers[0], _scaled_by_output(behind, w, shift)).remove(name)
+    return net if net is given else fuse(net)
+
+
+def _scaled_by_output(layer: Any, w: Array, shift: Array | None) -> Any:
+    """The layer with diag(w) W and the bias b + diag(shift) W 1."""
+    xp = array_namespace(layer.weight)
+    along = xp.reshape(w, (-1, *(1,) * (layer.weight.ndim - 1)))
+    bias = zeros_like(w) if layer.bias is None else layer.bias
+    if shift is not None:
+        bias = bias + shift * xp.sum(layer.weight, axis=tuple(range(1, layer.weight.ndim)))
+    return replace(layer, weight=layer.weight * along, bias=bias)

@@ -16,8 +16,9 @@ BLOCK_BYTES = 3 << 20
 """The bytes of a block of gathered cells: more than a core's own cache, and less than the shared cache. In smaller
 blocks NumPy's calls, for which the threads wait for each other, take longer than the memory accesses."""
 
-GPU_BLOCK_BYTES = 1 << 28
-"""The same on a GPU, which needs more work at a time."""
+GPU_SHARE = 32
+"""A block on a GPU, which needs more work at a time, takes this part of the memory that is free: with a block for each
+layer, the number of launches does not depend on the batch."""
 
 FULL_PRODUCT = 192
 """Rows below which a matrix product does not run at full speed; a block has at least as many, cached or not."""
@@ -51,7 +52,8 @@ class Block(NamedTuple):
 
 def block_bytes(program: Program) -> int:
     """The bytes that a block may take."""
-    return BLOCK_BYTES if program.memory.xp.__name__ == "numpy" else GPU_BLOCK_BYTES
+    available = program.memory.available
+    return BLOCK_BYTES if available is None else available // GPU_SHARE
 
 
 def blocks(images: int, rows: int, most: int) -> Iterator[Block]:
@@ -95,7 +97,18 @@ def _evenly(images: int, rows: int, most: int, lanes: int) -> int:
 
 def for_passes(program: Program, array: Buffer) -> Iterator[Block]:
     """Cut images into blocks for passes over their cells."""
+    return blocks(array.shape[0], array.shape[1], _rows_of_pass(program, array))
+
+
+def for_passes_over_whole_images(program: Program, array: Buffer) -> Iterator[Block]:
+    """The same for passes that write to cells of other rows; on the CPU, image by image."""
+    (N, H, _, _), on_gpu = array.shape, program.memory.available is not None
+    return blocks(N, H, max(H, _rows_of_pass(program, array)) if on_gpu else H)
+
+
+def _rows_of_pass(program: Program, array: Buffer) -> int:
+    """The rows of a block, four arrays of which are read or written."""
     N, H, W, C = array.shape
     row = max(W * C, 1) * array.dtype.itemsize
     each = max(-(-N * H // program.threads), LEAST_BYTES // row)
-    return blocks(N, H, max(1, min(block_bytes(program) // (4 * row), each)))
+    return max(1, min(block_bytes(program) // (4 * row), each))

@@ -17,9 +17,10 @@ from .. import layers
 from ..arithmetic import quiet
 from ..backend import Array, array_namespace
 from ..engine import Rule, Term, one
-from ..errors import at_node
+from ..errors import ParameterError, at_node
 from ..layers import (
     Add,
+    BatchNorm,
     Conv1D,
     Conv2D,
     Dense,
@@ -31,6 +32,7 @@ from ..layers import (
     MaxPool1D,
     MaxPool2D,
     ReLU,
+    Scale,
 )
 from ..layers.window import Window
 from ..network import Network, Node
@@ -172,9 +174,21 @@ def _alone(graph: Graph, rules: Mapping[str, Rule], node: Node, arrives: str, fo
     rule = rules.get(node.name)
     made = _make_step(node, graph.situation(node, rule, False, arrives, form))
     if made is None:
-        step = PlainStep(node, rule, checked=not _is_ours(node.layer, rule))
+        ours = _is_ours(node.layer, rule)
+        step = PlainStep(_without_statistics(node) if ours else node, rule, checked=not ours)
         return PlacedStep((node.name,), node.layer, node.inputs, step, EXPLICIT, EXPLICIT)
     return PlacedStep((node.name,), node.layer, node.inputs, made[0], arrives, made[1])
+
+
+def _without_statistics(node: Node) -> Node:
+    """The same node, a BatchNorm's weight and bias computed once."""
+    if type(node.layer) is not BatchNorm:
+        return node
+    try:
+        with quiet():
+            return node._replace(layer=Scale(*node.layer.scale_and_shift()))
+    except ParameterError:  # they are not finite in the network's number type: the walk will name the node
+        return node
 
 
 def _is_ours(layer: Layer, rule: Rule | None) -> bool:
@@ -300,7 +314,7 @@ def _flat(layer: Dense | Conv2D, rule: Rule, w: Array, at: Surroundings) -> Flat
     window = _window(layer)
     ones = array_namespace(w).ones((1, 1, *window.kernel), dtype=w.dtype)
     own, back = Direct.of([w], window), Scatter.of(ones, window)
-    return FlatRuleStep(layer, rule, own, ones, back, layer.bias, at.rectified, at.carried, _gain([w]))
+    return FlatRuleStep(layer, rule, own, back, layer.bias, at.rectified, at.carried, _gain([w]))
 
 
 def _channels_last(w: Array) -> Array:

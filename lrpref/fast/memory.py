@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..backend import DType
+from ..backend import DType, device_memory, memory_of
 
 Buffer = Any
 """An array of NumPy or CuPy, whose methods and strides the array API standard leaves out."""
@@ -68,11 +68,16 @@ class Memory:
     ----------
     nbytes : int
         The size of everything that was allocated.
+    available, total : int or None
+        The bytes of a GPU, those that were free before anything was allocated and all; None on the CPU.
     """
 
     def __init__(self, xp: Any) -> None:
         self.xp = xp
         self.nbytes = 0
+        memory = device_memory(xp)
+        self.available = None if memory is None else memory[0]
+        self.total = None if memory is None else memory[1]
         self._free: dict[Any, list[Buffer]] = defaultdict(list)
         self._used: dict[int, Place] = {}
         self._holders: dict[int, int] = {}
@@ -103,28 +108,28 @@ class Memory:
         return memory
 
     def _taken(self, memory: Buffer, use: Any) -> Buffer:
-        self._used[id(memory)] = Place(memory, use)
-        self._holders[id(memory)] = 0
-        self._unsettled.append(id(memory))
+        key, _ = memory_of(memory)
+        self._used[key] = Place(memory, use)
+        self._holders[key] = 0
+        self._unsettled.append(key)
         return memory
 
     def free(self, array: Buffer) -> None:
         """Give the place of an array free for later arrays."""
-        memory, use = self._used.pop(id(owner(array)))
+        memory, use = self._used.pop(memory_of(array)[0])
         self._free[use].append(memory)
 
     def hold(self, thing: Any) -> None:
         """Keep the places of the arrays, or views, in nested tuples until they are released as often as held."""
-        for array in self._own(thing):
-            self._holders[id(owner(array))] += 1
+        for key in self._own(thing):
+            self._holders[key] += 1
 
     def release(self, thing: Any) -> None:
         """Take back one `hold` of the same arrays; a place that nothing holds any more is given free."""
-        for array in self._own(thing):
-            key = id(owner(array))
+        for key in self._own(thing):
             self._holders[key] -= 1
             if self._holders[key] == 0:
-                self.free(array)
+                self.free(self._used[key].memory)
 
     def settle(self) -> None:
         """Give the places free of the arrays that were allocated since the last time and that nothing holds."""
@@ -133,21 +138,14 @@ class Memory:
                 self.free(self._used[key].memory)
         self._unsettled.clear()
 
-    def _own(self, thing: Any) -> Iterator[Buffer]:
-        """The arrays in nested tuples that lie in this memory."""
+    def _own(self, thing: Any) -> Iterator[int]:
+        """The places of the arrays in nested tuples that lie in this memory."""
         for part in thing if isinstance(thing, tuple) else (thing,):
             if isinstance(part, tuple):
                 yield from self._own(part)
-            elif isinstance(part, self.xp.ndarray) and id(owner(part)) in self._used:
-                yield part
+            elif isinstance(part, self.xp.ndarray) and (key := memory_of(part)[0]) in self._used:
+                yield key
 
 
 MOST_WASTE = 4
 """How many times larger than an array a place may be that it takes: larger ones are left for larger arrays."""
-
-
-def owner(array: Buffer) -> Buffer:
-    """The array that owns the memory of a view."""
-    while array.base is not None:
-        array = array.base
-    return array

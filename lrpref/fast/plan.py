@@ -83,20 +83,37 @@ class Plans:
         with self._lock:
             found = next((k for k, (known, _) in enumerate(self._idle) if known == key), None)
             plan = None if found is None else self._idle.pop(found)[1]
-        plan = make() if plan is None else plan
+        plan = self._made(make) if plan is None else plan
         yield plan
         with self._lock:  # not reached if the call raised an error
             self._idle.append((key, plan))
-            while self.nbytes > MOST_KEPT:
+            while self.nbytes > _most_kept(plan.forward.memory.total):
                 self._idle.pop(0)
+
+    def _made(self, make: Callable[[], Plan]) -> Plan:
+        """A new plan; if memory is too short for it, in place of the idle ones."""
+        try:
+            return make()
+        except MemoryError:
+            with self._lock:
+                self._idle.clear()
+        return make()
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the collection without its plans."""
         return (Plans, ())
 
 
+def _most_kept(total: int | None) -> int:
+    """The largest number of bytes that plans keep between calls, given those of a GPU."""
+    return MOST_KEPT if total is None else max(MOST_KEPT, total // GPU_SHARE_KEPT)
+
+
 MOST_KEPT = 1 << 30
 """The largest number of bytes that plans keep between calls; those of the earliest calls go first."""
+
+GPU_SHARE_KEPT = 8
+"""On a GPU they keep this part of its memory if that is more: planning takes longer than explaining there."""
 
 
 class Forward:

@@ -10,15 +10,17 @@ every rule, on random networks.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, is_dataclass
+from functools import reduce
 from math import inf
+from operator import and_
 from typing import Any
 
 from .._support.budget import Budget
-from ..arithmetic import all_finite, check_integer, is_shape, quiet
-from ..backend import TAKES_OUT, Array, array_namespace, is_array, to_numpy
+from ..arithmetic import check_integer, finite, is_shape, quiet
+from ..backend import TAKES_OUT, Array, DType, array_namespace, is_array, memory_of, to_numpy
 from ..composites import Assignment, Composite, resolve
 from ..errors import DTypeError, ParameterError, is_one_of, shown, unknown, warn
 from ..network import Network, check_network
@@ -27,8 +29,8 @@ from ..seeds import Start, check_at, seed_relevance, start_at, target_index
 from ..signatures import Signature, node_text, of_explanation
 from ..walk import DEFAULT_RULE, Trace, walk
 from .build import PlacedStep, build
-from .memory import owner
 from .plan import UNLIMITED, Backward, Forward, Plan, Plans
+from .steps import PlainStep
 from .threads import lanes
 
 FORMS = ("direct", "winograd")
@@ -51,6 +53,9 @@ class Prepared:
         What is computed, in order.
     threads : int or None
         The number of threads; None for one per core.
+    looks_first : bool
+        Whether NaN and infinities in a batch are looked for before the pass. On a GPU they are looked for at its end,
+        so that a pass waits only once, unless code of the user's own is to compute with the batch.
     plans : Plans
         The plans of earlier calls, which later calls with inputs of the same shape use again.
     """
@@ -60,6 +65,7 @@ class Prepared:
     start: Start
     steps: tuple[PlacedStep, ...]
     threads: int | None
+    looks_first: bool
     plans: Plans = field(default_factory=Plans, repr=False)
 
     @property
@@ -76,8 +82,8 @@ class Prepared:
     @property
     def nbytes(self) -> int:
         """The bytes that the prepared weights take, besides the network's own."""
-        own = {id(owner(array)) for array in self.net.parameters.values()}
-        held = {id(owner(array)): owner(array).nbytes for placed in self.steps for array in _arrays(placed.step)}
+        own = dict(map(memory_of, self.net.parameters.values()))
+        held = dict(memory_of(array) for placed in self.steps for array in _arrays(placed.step))
         return sum(size for key, size in held.items() if key not in own)
 
     def forward(self, x: Any) -> Array:
@@ -100,10 +106,10 @@ class Prepared:
         InputError
             If `x` holds NaN or infinities, or is on another backend.
         """
-        x = self.net.cast(x)
+        given, x = x, self._cast(x)
         with self._planned(x, "forward") as plan:
             plan.run_forward(self.net.by_name(x))
-            return self._logits(plan, x)
+            return self._logits(plan, x, given)
 
     def explain(
         self,
@@ -144,12 +150,12 @@ class Prepared:
             If a value or relevance is not finite, or the ledger of a layer or rule of your own does not close.
         """
         budget = budget if isinstance(budget, Budget) else Budget(inf if budget is None else budget)
-        x = self.net.cast(x)
+        given, x = x, self._cast(x)
         with self._planned(x, "explain") as plan:
             check_at(self.start, plan.shapes[self.start.node], target, seed)
             plan.run_forward(self.net.by_name(x), budget)
-            R = self._sent_back(plan, plan.back, target, seed, budget)
-        return self._walked(x, target, seed, budget).relevance if R is None else self.net.as_given(R, x)
+            R = self._sent_back(plan, plan.back, target, seed, budget, self._unseen(x))
+        return self._walked(given, target, seed, budget).relevance if R is None else self.net.as_given(R, x)
 
     def run(self, x: Any) -> ForwardPass:
         """Return one forward pass, from which any number of targets can be explained.
@@ -188,15 +194,15 @@ class Prepared:
         FastTrace
             The explanation and the relevance at every node.
         """
-        x = self.net.cast(x)
+        given, x = x, self._cast(x)
         with self._planned(x, "trace") as plan:
             check_at(self.start, plan.shapes[self.start.node], target, seed)
             plan.run_forward(self.net.by_name(x))
-            R = self._sent_back(plan, plan.back, target, seed)
+            R = self._sent_back(plan, plan.back, target, seed, unseen=self._unseen(x))
             if R is not None:
                 at = {**plan.back.trace(), **R}
-                return FastTrace(self.net.as_given(R, x), self._logits(plan, x), at, self.forms)
-        walked = self._walked(x, target, seed)
+                return FastTrace(self.net.as_given(R, x), plan.forward.copy(self.start.node), at, self.forms)
+        walked = self._walked(given, target, seed)
         return FastTrace(walked.relevance, walked.logits, walked.at, self.forms)
 
     # ---- plans -----------------------------------------------------------------------------------------------------
@@ -219,11 +225,25 @@ class Prepared:
             return 1
         return lanes(array_namespace(batches[0]), self.threads)
 
-    def _logits(self, plan: Plan, x: Any) -> Array:
-        """The explained output, as the network gives it."""
-        if plan.forward.program.in_range():
+    def _cast(self, x: Any) -> Any:
+        """The batch in the network's number type."""
+        return self.net.cast(x, finite=self.looks_first)
+
+    def _unseen(self, x: Any) -> list[Array]:
+        """The batches of which it is not known yet whether they are finite."""
+        return [] if self.looks_first else list(self.net.by_name(x).values())
+
+    def _is_sound(self, plan: Plan, back: Backward | None, arrays: Iterable[Array]) -> bool:
+        """Whether all sums of a pass were in range and all `arrays` are finite; the only place where a pass waits."""
+        programs = [plan.forward.program, *([] if back is None else [back.program])]
+        found = [sound for program in programs for sound in program.in_range()] + list(map(finite, arrays))
+        return not found or bool(reduce(and_, found))
+
+    def _logits(self, plan: Plan, x: Any, given: Any) -> Array:
+        """The explained output, as the network gives it; `given` is the batch before it was cast to `x`."""
+        if self._is_sound(plan, None, self._unseen(x)):
             return plan.forward.copy(self.start.node)
-        return self.start.net.up_to(self.start.node).forward(x)
+        return self.start.net.up_to(self.start.node).forward(given)
 
     def _sent_back(
         self,
@@ -232,22 +252,28 @@ class Prepared:
         target: int | Array | None,
         seed: str | float | Array,
         budget: Budget = UNLIMITED,
+        unseen: Sequence[Array] = (),
     ) -> dict[str, Array] | None:
-        """The relevance of every input, with the warning for the first problem; None if it may not be finite."""
+        """The relevance of every input, with the warning for the first problem; None if it may not be finite.
+
+        It may not be finite where the `unseen` batches are not.
+        """
         logits = _repeated(plan.forward.value(self.start.node), target)
         with quiet():
             R = seed_relevance(self.start, logits, target_index(logits, target, seed), seed)
         relevance = plan.run_back(back, R, budget)
-        sound = plan.forward.program.in_range() and back.program.in_range()
-        if not (sound and all(map(all_finite, relevance.values()))):
+        if not self._is_sound(plan, back, [*relevance.values(), *unseen]):
             return None
         for problem in back.program.problems[:1]:
             warn(problem)
         return relevance
 
     def _walked(self, x: Any, target: int | Array | None, seed: Any, budget: Budget = UNLIMITED) -> Trace:
-        """The plain walk, which names the nodes and samples where something is not finite."""
-        return walk(self.start, self.rules, x, target, seed, budget)
+        """The plain walk, which names the nodes and samples where something is not finite.
+
+        Raises InputError if that is the batch.
+        """
+        return walk(self.start, self.rules, self.net.cast(x), target, seed, budget)
 
 
 SMALL = 1 << 14
@@ -284,7 +310,8 @@ class ForwardPass:
     @property
     def logits(self) -> Array:
         """The explained output, as the network gives it."""
-        return self.prepared._logits(self.plan, self.batch)
+        batch = self.batch
+        return self.prepared._logits(self.plan, batch, batch)
 
     def explain(self, target: int | Array | None = None, seed: str | float | Array = "logit") -> Any:
         """Return the relevance of the input for one output per sample.
@@ -415,16 +442,20 @@ def prepare(
         )
     if not is_one_of(form, FORMS):
         raise unknown("form", form, FORMS)
-    if not can_prepare(net):
+    backend, dtype = net.backend, net.dtype
+    if not _computes_in(backend, dtype):
         raise DTypeError(
             f"the form {form!r} computes in float32 and float64 on {' and '.join(TAKES_OUT)}; this network is "
-            f"{net.dtype} on {net.backend}: use lrpref.explain(..., form='plain')"
+            f"{dtype} on {backend}: use lrpref.explain(..., form='plain')"
         )
-    rules, start = resolve(rule).assign(net), start_at(net, node)
+    composite = resolve(rule)
+    net, rules = composite.read(net), composite.assign(net)
+    start = start_at(net, node)
     shapes = {} if shape is None else start.net.shapes(_one_sample(net, shape))
     with quiet():
         steps = tuple(build(start.net, rules, start.node, form, shapes))
-    return Prepared(net, rules, start, steps, threads)
+    own_code = any(isinstance(placed.step, PlainStep) and placed.step.checked for placed in steps)
+    return Prepared(net, rules, start, steps, threads, looks_first=own_code or backend == "numpy")
 
 
 MOST_THREADS = 1024
@@ -447,4 +478,8 @@ def _arrays(thing: Any) -> list[Any]:
 
 def can_prepare(net: Network) -> bool:
     """Whether the fast engine computes in the network's number type and on its backend."""
-    return net.backend in TAKES_OUT and str(net.dtype) in ("float32", "float64")
+    return _computes_in(net.backend, net.dtype)
+
+
+def _computes_in(backend: str | None, dtype: DType) -> bool:
+    return backend in TAKES_OUT and str(dtype) in ("float32", "float64")

@@ -19,7 +19,7 @@ from math import prod
 from typing import Any, TypeVar
 
 from ..arithmetic import quiet
-from ..backend import DType
+from ..backend import Array, DType
 from .memory import Buffer, Memory
 
 Call = Callable[[], object]
@@ -124,15 +124,18 @@ class Program:
         self._peaks.append((peak, gain))
         return peak
 
-    def in_range(self) -> bool:
-        """Whether no watched sum of the last run can overflow, in whichever order it is computed; False for NaN."""
+    def in_range(self) -> list[Array]:
+        """Whether no watched sum of the last run can overflow, in whichever order it is computed; False for NaN.
+
+        One array without axes, or none if no sum is watched.
+        """
         if not self._peaks:
-            return True
+            return []
         xp, (peaks, gains) = self.memory.xp, zip(*self._peaks, strict=True)
         largest = xp.stack(peaks)
         with quiet():
             sums = abs(largest) * xp.asarray(gains, dtype=largest.dtype)
-            return bool((sums < xp.finfo(largest.dtype).max / HEADROOM).all())
+            return [xp.all(sums < xp.finfo(largest.dtype).max / HEADROOM)]
 
 
 HEADROOM = 1 << 20

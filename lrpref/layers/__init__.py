@@ -12,11 +12,12 @@ from .adaptive import (
     AdaptiveMaxPool3D,
     AdaptivePool,
 )
+from .affine import Affine
 from .avg_pool import AvgPool, AvgPool1D, AvgPool2D, AvgPool3D
 from .base import Convolution, Elementwise, Layer, LinearLayer, Routing, WeightedLayer
 from .conv import Conv, Conv1D, Conv2D, Conv3D
 from .conv_transpose import ConvTranspose, ConvTranspose1D, ConvTranspose2D, ConvTranspose3D
-from .dense import Dense
+from .dense import Dense, TokenDense
 from .global_pool import (
     GlobalAvgPool,
     GlobalAvgPool1D,
@@ -33,6 +34,7 @@ from .head import Head, LogSoftmax, Softmax
 from .join import Add, Concat, Extreme, Maximum, Minimum, Subtract
 from .layer_norm import LastAxesNorm, LayerNorm, RMSNorm
 from .local_norm import LocalResponseNorm
+from .matmul import MatMul
 from .norm import BatchNorm, DiagonalLayer, Scale
 from .pad import Pad, Pad1D, Pad2D, Pad3D
 from .pool import MaxPool, MaxPool1D, MaxPool2D, MaxPool3D, Pool
@@ -42,6 +44,7 @@ from .sample_norm import ChannelNorm, GroupNorm, InstanceNorm, SampleNorm
 from .shape import Dropout, Flatten, Permute, Reshape, Slice
 from .shuffle import ChannelShuffle, PixelShuffle, PixelUnshuffle
 from .smooth import CELU, ELU, GELU, SELU, Mish, Sigmoid, SiLU, Smooth, Softplus, Tanh
+from .tokens import Embedding, PrependTokens
 from .upsample import Upsample, UpsampleLinear, UpsampleNearest
 
 BASES = (
@@ -62,6 +65,7 @@ __all__ = [
     "AdaptiveMaxPool3D",
     "AdaptivePool",
     "Add",
+    "Affine",
     "AvgPool",
     "AvgPool1D",
     "AvgPool2D",
@@ -84,6 +88,7 @@ __all__ = [
     "Dense",
     "DiagonalLayer",
     "Dropout",
+    "Embedding",
     "ELU",
     "Elementwise",
     "Extreme",
@@ -111,6 +116,7 @@ __all__ = [
     "LinearLayer",
     "LocalResponseNorm",
     "LogSoftmax",
+    "MatMul",
     "MaxPool",
     "MaxPool1D",
     "MaxPool2D",
@@ -130,6 +136,7 @@ __all__ = [
     "Permute",
     "PixelShuffle",
     "PixelUnshuffle",
+    "PrependTokens",
     "RMSNorm",
     "ReLU",
     "ReLU6",
@@ -149,6 +156,7 @@ __all__ = [
     "Sum",
     "Tanh",
     "ThreshReLU",
+    "TokenDense",
     "Upsample",
     "UpsampleLinear",
     "UpsampleNearest",

@@ -1,11 +1,13 @@
 """What a layer is: `forward`, and `relevance` under a rule.
 
-Every layer but Softmax and LogSoftmax is one of four kinds:
+Nearly every layer is one of three kinds:
 
     LinearLayer   z = W a + b. The rule determines its relevance; the layer provides W, its transpose, and b.
     Elementwise   an activation: relevance passes unchanged.
     Routing       moves values: relevance returns to where each value came from.
-    Multiply      the product of two activations: the layer itself says how its factors share relevance.
+
+The others say themselves what relevance their inputs receive: Multiply, Softmax within a network, and Embedding.
+LogSoftmax, and Softmax at the end of a network, are never asked.
 
 Layers are frozen, cache nothing, change none of their arguments, and do not know which rules exist. They pass NaN on.
 """
@@ -83,7 +85,7 @@ class Layer:
         Parameters
         ----------
         inputs : array or tuple of array
-            The layer's input, or a tuple of inputs (Add, Concat, Multiply, Subtract).
+            The layer's input, or a tuple of inputs (Add, Concat, MatMul, Multiply, Subtract).
         R : array
             The relevance of the output, shaped like the output.
         rule : Rule
@@ -145,7 +147,7 @@ class LinearLayer(Layer):
     def parameters(self, *inputs: Array) -> tuple[Array, Array | None]:
         """Return (w, b) for these inputs; b is None or broadcasts to the output.
 
-        Only the shapes of the inputs matter, except in `SampleNorm`, where w depends on their values.
+        Only the shapes of the inputs matter, except in `SampleNorm` and `MatMul`, where w depends on their values.
         """
         raise NotImplementedError
 

@@ -1,19 +1,20 @@
-"""The last layers of a classifier over several classes, which turn logits into probabilities."""
+"""Softmax and LogSoftmax: the last layers of a classifier, and the softmax within attention."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from ..arithmetic import as_floating, irrational
-from ..backend import Array, array_namespace
+from ..backend import Array, array_namespace, sum_per_sample
 from ..errors import RuleError, ShapeError
 from ..ledger import Flow
 from .base import Layer, Shape, SupportsFlow
+from .shape import check_axis, sample_axes
 
 
 @dataclass(frozen=True, eq=False)
 class Head(Layer):
-    """A function of all logits of a sample. Explanations start at its input; inside a network it has no rule."""
+    """A function of all logits of a sample. At the end of a network, explanations start at its input."""
 
     def output_shape(self, *shapes: Shape) -> Shape:
         """The shape of the input, which needs an axis 1."""
@@ -32,18 +33,63 @@ class Head(Layer):
 
 @dataclass(frozen=True, eq=False)
 class Softmax(Head):
-    """exp(x_k) / sum_l exp(x_l) over axis 1: the last layer of a classifier.
+    """s_j = exp(x_j) / sum_k exp(x_k) along an axis: the last layer of a classifier, or the weights of attention.
 
-    Explanations start at its input, the logits. In the middle of a network it has no relevance rule here.
+    At the end of a network, explanations start at its input, the logits. Anywhere else it is explained by the terms of
+    its Taylor expansion at x, whose derivatives are s_j (delta_ij - s_i) and whose constant term is a bias:
+
+        R_i = sum_j  x_i (delta_ij - s_i)  R_j
+
+    The ledger records sum_j (1 - x_j + m) R_j as bias, with m = sum_i x_i s_i. Every rule does the same here. It is the
+    rule of AttnLRP, x_i (R_i - s_i sum_j R_j) in terms of the outputs' relevance (Achtibat et al. 2024, arXiv
+    2402.05602, prop. 3.1).
+
+    Parameters
+    ----------
+    axis : int, default 1
+        The axis, counted from the batch, which is axis 0 and cannot be normalised; a negative one counts from the end.
+
+    Raises
+    ------
+    ParameterError
+        If it is the axis of the batch, or not an integer.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> layer, x = Softmax(), np.log(np.array([[1.0, 3.0]]))
+    >>> layer.forward(x)
+    array([[0.25, 0.75]])
     """
+
+    axis: int = 1
+
+    def __post_init__(self) -> None:
+        check_axis(self.axis, "Softmax: axis")
+
+    def output_shape(self, *shapes: Shape) -> Shape:
+        """The shape of the input, which needs that axis."""
+        (shape,) = shapes
+        (axis,) = sample_axes((self.axis,), shape, "Softmax")
+        if shape[axis] == 0:
+            raise ShapeError(f"Softmax over axis {axis} of {shape}, which has no cell there")
+        return shape
 
     def forward(self, *inputs: Array) -> Array:
         """Probabilities; the largest logit is subtracted first, so that nothing overflows."""
         x = as_floating(inputs[0], "the input")
         self.output_shape(tuple(x.shape))
         xp = array_namespace(x)
-        e = irrational("exp", x - xp.max(x, axis=1, keepdims=True), "Softmax")
-        return e / xp.sum(e, axis=1, keepdims=True)
+        e = irrational("exp", x - xp.max(x, axis=self.axis, keepdims=True), "Softmax")
+        return e / xp.sum(e, axis=self.axis, keepdims=True)
+
+    def flow(self, inputs: tuple[Array, ...], R: Array, rule: SupportsFlow | None) -> Flow:
+        """x_i (R_i - s_i sum_j R_j) under every rule; the ledger records the constant term as bias."""
+        (x,) = inputs
+        xp, s = array_namespace(x), self.forward(x)
+        total = xp.sum(R, axis=self.axis, keepdims=True)
+        mean = xp.sum(x * s, axis=self.axis, keepdims=True)
+        return Flow((x * (R - s * total),), {"bias": sum_per_sample((1 - x + mean) * R)})
 
 
 @dataclass(frozen=True, eq=False)

@@ -243,7 +243,7 @@ def _reference(
         if rational and not isinstance(error, BudgetError | DTypeError):  # a DTypeError: an irrational layer
             raise
         if not has_mpmath:
-            raise type(error)(f'{error}. To compare with mpmath: pip install "lrpref[exact]"') from error
+            raise type(error)(f"{error}. To compare with mpmath: pip install mpmath") from error
     return explained("mpmath", total)
 
 

@@ -41,9 +41,8 @@ from . import networks
 from .images import Images
 from .measures import BASELINES, Explained, faithfulness, has_norm, relevance, signed
 from .networks import Trained
-from .report import per_seed
-from .statistics import agreed, as_text, verdict
-from .study import Claim, Protocol, Rows, Study, Unit
+from .statistics import agreed, as_text, p_value, verdict
+from .study import Claim, Means, Protocol, Rows, Study, Unit
 
 PAPER = "2002.11018"
 TITLE = "Guillemot et al. 2020: batch normalisation fused before LRP"
@@ -125,39 +124,43 @@ def measured(trained: Trained, unit: Unit, images: Images, protocol: Protocol) -
 # ---- the answers -------------------------------------------------------------------------------------------------
 
 
-def relative_abpc(found: Mapping[Unit, Rows], unit: Unit, fill: str) -> float:
+def relative_abpc(means: Mapping[Unit, Means], unit: Unit, fill: str) -> float:
     """Return ABPC divided by the span: 0 for an uninformative map, and comparable between networks."""
-    (area,), (span,) = (per_seed(found, [unit], f"{measure}_{fill}") for measure in ("abpc", "span"))
-    return area / span
+    return means[unit][f"abpc_{fill}"] / means[unit][f"span_{fill}"]
+
+
+Groups = Sequence[Sequence[float]]
+"""A number per training seed, for each data set."""
 
 
 def differences(
-    found: Mapping[Unit, Rows], positions: Sequence[str], rule: str, against: str, other: str, fill: str
-) -> list[float]:
-    """Return the difference of relative ABPC for each seed, averaged over networks.
+    means: Mapping[Unit, Means], positions: Sequence[str], rule: str, against: str, other: str, fill: str
+) -> Groups:
+    """Return the difference of relative ABPC for each seed of each data set, averaged over networks.
 
     It is that of the fused network under `rule` minus that under the treatment `against` and the rule `other`. The
-    treatment "twin" is the network without BatchNorm.
+    treatment "twin" is the network without BatchNorm. Data sets are kept apart: their networks share no seed.
     """
-    per: dict[int, list[float]] = {}
-    for unit in found:
+    per: dict[tuple[str, int], list[float]] = {}
+    for unit in means:
         dataset, _, position = unit.network.partition("-")
         if position not in positions or unit.treatment != "fused" or unit.rule != rule:
             continue
         network = f"{dataset}-{TWINS[position]}" if against == "twin" else unit.network
         opposite = Unit(dataset, network, unit.seed, against, other)
-        if opposite in found:
-            difference = relative_abpc(found, unit, fill) - relative_abpc(found, opposite, fill)
-            per.setdefault(unit.seed, []).append(difference)
-    return [float(np.mean(per[seed])) for seed in sorted(per)]
+        if opposite in means:
+            difference = relative_abpc(means, unit, fill) - relative_abpc(means, opposite, fill)
+            per.setdefault((dataset, unit.seed), []).append(difference)
+    datasets = dict.fromkeys(dataset for dataset, _ in per)
+    return [[float(np.mean(per[key])) for key in sorted(per) if key[0] == dataset] for dataset in datasets]
 
 
-def answer(found: Mapping[Unit, Rows]) -> list[Claim]:
+def answer(found: Mapping[Unit, Means]) -> list[Claim]:
     """Return both claims with their answers, for each rule and treatment."""
     return [*_first(found), *_second(found)]
 
 
-def _first(found: Mapping[Unit, Rows]) -> list[Claim]:
+def _first(found: Mapping[Unit, Means]) -> list[Claim]:
     claims = []
     for where, positions in (("behind convolutions", CONVOLUTIONAL), ("before them all", BEFORE_ALL)):
         for rule in RULES:
@@ -166,26 +169,37 @@ def _first(found: Mapping[Unit, Rows]) -> list[Claim]:
                 sentence = f"1. BatchNorm {where}, fused: more accurate than under {treatment} ({rule})"
                 claims.append(_claim(sentence, by_fill))
                 if rule == treatment == "zero":
-                    same = all(values and all(abs(v) < 1e-2 for v in values) for values in by_fill.values())
-                    claims[-1] = replace(claims[-1], verdict=f"the same map, by theorem: {same}")
+                    every = [[v for group in groups for v in group] for groups in by_fill.values()]
+                    same = all(values and all(abs(v) < 1e-2 for v in values) for values in every)
+                    claims[-1] = replace(claims[-1], verdict=f"the same map, by theorem: {same}", p=())
     return claims
 
 
-def _second(found: Mapping[Unit, Rows]) -> list[Claim]:
+def _second(found: Mapping[Unit, Means]) -> list[Claim]:
     claims = []
     for rule in RULES:
         twin, plain, edges = ({fill: ask(fill) for fill in FILLS} for ask in _questions(found, rule))
-        lost = {fill: [-value for value in values] for fill, values in twin.items()}
-        more = {fill: [a + b for a, b in zip(lost[fill], plain[fill], strict=False)] for fill in FILLS}
         where = "2. where fully connected and normalization layers meet, maps"
-        claims.append(_claim(f"{where} are worse than the twin's ({rule})", lost))
+        claims.append(_claim(f"{where} are worse than the twin's ({rule})", _negated(twin)))
+        more = {fill: _sums(_negated(twin)[fill], plain[fill]) for fill in FILLS}
         claims.append(_claim(f"{where} lose more than those of convolutional networks ({rule})", more))
-        worse = {fill: [-value for value in values] for fill, values in edges.items()}
-        claims.append(_claim(f"{where} are worse than an edge filter ({rule})", worse))
+        claims.append(_claim(f"{where} are worse than an edge filter ({rule})", _negated(edges)))
     return claims
 
 
-def _questions(found: Mapping[Unit, Rows], rule: str) -> tuple[Callable[[str], list[float]], ...]:
+def _negated(by_fill: Mapping[str, Groups]) -> dict[str, Groups]:
+    return {fill: [[-value for value in group] for group in groups] for fill, groups in by_fill.items()}
+
+
+def _sums(groups: Groups, others: Groups) -> Groups:
+    """The sums seed by seed; nothing unless both have the same seeds of the same data sets."""
+    both = list(zip(groups, others, strict=False))
+    if [len(group) for group in groups] != [len(group) for group in others]:
+        return []
+    return [[a + b for a, b in zip(group, other, strict=True)] for group, other in both]
+
+
+def _questions(found: Mapping[Unit, Means], rule: str) -> tuple[Callable[[str], Groups], ...]:
     """Return functions of the fill: fused minus twin on COMBINED and on CONVOLUTIONAL, and fused minus edge filter."""
     return (
         lambda fill: differences(found, COMBINED, rule, "twin", rule, fill),
@@ -197,8 +211,8 @@ def _questions(found: Mapping[Unit, Rows], rule: str) -> tuple[Callable[[str], l
 FILLS = Protocol().fills
 
 
-def _claim(sentence: str, by_fill: Mapping[str, Sequence[float]]) -> Claim:
+def _claim(sentence: str, by_fill: Mapping[str, Groups]) -> Claim:
     """Return the claim that a difference of relative ABPC is positive under each fill."""
-    figure = "; ".join(f"fill {fill}: {as_text(values)}" for fill, values in by_fill.items())
-    answered = agreed({fill: verdict(values) for fill, values in by_fill.items()})
-    return Claim(sentence, f"relative ABPC, {figure}", answered)
+    figure = "; ".join(f"fill {fill}: {as_text(*groups)}" for fill, groups in by_fill.items())
+    answered = agreed({fill: verdict(*groups) for fill, groups in by_fill.items()})
+    return Claim(sentence, f"relative ABPC, {figure}", answered, tuple(p_value(*groups) for groups in by_fill.values()))

@@ -116,11 +116,16 @@ def stability(
     """
     noise = np.random.default_rng([protocol.seed, 1]).normal(size=pixels.shape).astype(pixels.dtype)
     moved = relevance(trained, pixels + np.float32(protocol.noise) * noise, target, rule)
-    wide = relevance(replace(trained, net=trained.net.astype(np.float64)), pixels, target, rule)
+    short, wide = (
+        R
+        if trained.net.dtype == kind
+        else relevance(replace(trained, net=trained.net.astype(kind)), pixels, target, rule)
+        for kind in (np.float32, np.float64)
+    )
     with np.errstate(all="ignore"):
         return {
             "noise_l2": maps.relative_l2(moved, R),
             "noise_sign": maps.sign_agreement(R, moved),
-            "precision_l2": maps.relative_l2(R, wide),
+            "precision_l2": maps.relative_l2(short, wide),
             "top1": maps.top_share(R, 0.01),
         }

@@ -18,15 +18,16 @@ from dataclasses import replace
 
 import numpy as np
 
-from .. import composites
+from .. import composites, relative
+from ..evaluation import maps
 from ..fusion import fuse
 from . import networks
 from .images import Images
 from .measures import BASELINES, Explained, amplification, faithfulness, has_norm, relevance, signed, stability
 from .networks import Trained
-from .report import per_seed
-from .statistics import as_text, verdict
-from .study import Claim, Protocol, Rows, Study, Unit
+from .report import cells, per_seed
+from .statistics import as_text, p_value, verdict
+from .study import Claim, Means, Protocol, Rows, Study, Unit
 
 PAPER = "2501.14322"
 TITLE = "Nyiri and Gibaru 2025: Relative LRP"
@@ -49,6 +50,12 @@ NETWORKS = {
 
 REPEATED = ("mnist-conv", "mnist-dense", "cifar10-conv", "cifar10-conv-bn-relu")
 """Small networks of the other study, trained from several seeds; measured also with more fills, insertion, deletion."""
+
+RESIDUAL = ("resnet20", "resnet50")
+"""The networks with skip connections, on which the readings of Relative LRP differ."""
+
+READINGS = {f"relative(reading={reading!r})": reading for reading in relative.READINGS[1:]}
+"""The readings other than the default, measured on `RESIDUAL`. Not rescaled, they may leave the range of float32."""
 
 GAMMA_BOX = "epsilon-gamma-box"
 DECADES = tuple(f"epsilon(epsilon=1e{k:+d})" if k else "epsilon(epsilon=1)" for k in range(-6, 1))
@@ -91,7 +98,8 @@ def study(protocol: Protocol, seeds: Sequence[int] = (0,), folder: str | os.Path
             if networks.path_of(file_of(network, seed), folder) is None:
                 missing.append(file_of(network, seed))
                 continue
-            units += [Unit(dataset, network, seed, "", rule) for rule in (*RULES, *BASELINES)]
+            readings = READINGS if network in RESIDUAL else ()
+            units += [Unit(dataset, network, seed, "", rule) for rule in (*RULES, *readings, *BASELINES)]
 
     def measure(unit: Unit, images: Images, protocol: Protocol) -> Rows:
         return measured(networks.load(file_of(unit.network, unit.seed), folder), unit, images, protocol)
@@ -110,16 +118,22 @@ def file_of(network: str, seed: int) -> str:
 
 
 def measured(trained: Trained, unit: Unit, images: Images, protocol: Protocol) -> Rows:
-    """Measure how faithful and how stable the maps of the fused network are."""
+    """Measure how faithful and how stable the maps of the fused network are.
+
+    Readings of Relative LRP that are not rescaled are explained in float64, and compared with the default reading.
+    """
     fused = replace(trained, net=fuse(trained.net, verify=trained.inputs(images.x[:2])))
     target = fused.answers(images.x)
     rule = boxed(unit.rule, fused)
-    R = relevance(fused, images.x, target, rule, protocol.seed)
+    explained = replace(fused, net=fused.net.astype(np.float64)) if unit.rule in READINGS else fused
+    R = relevance(explained, images.x, target, rule, protocol.seed)
     more = protocol.more and unit.seed == 0 and unit.network in REPEATED
     rows = faithfulness(fused, images.x, R, target, protocol, more)
     if unit.rule not in BASELINES:
-        rows |= stability(fused, images.x, R, target, rule, protocol)
-        rows |= amplification(fused, images.x, target, rule)
+        rows |= stability(explained, images.x, R, target, rule, protocol)
+        rows |= amplification(explained, images.x, target, rule)
+    if unit.rule in READINGS:
+        rows |= {"cosine_rescaled": maps.cosine(R, relevance(explained, images.x, target, "relative"))}
     return {**rows, "right": (target == images.labels).astype(float)}
 
 
@@ -133,29 +147,22 @@ def boxed(rule: str, trained: Trained) -> Explained:
 # ---- the answers -------------------------------------------------------------------------------------------------
 
 
-def compared(found: Mapping[Unit, Rows], measure: str, rule: str, other: str, network: str) -> list[np.ndarray]:
-    """Return a measure under one rule minus that under another, per image, for each seed of a network."""
+def compared(means: Mapping[Unit, Means], measure: str, rule: str, other: str, network: str) -> list[float]:
+    """Return a measure under one rule minus that under another, for each seed of a network."""
     values = []
-    for unit in found:
+    for unit in means:
         against = Unit(unit.dataset, unit.network, unit.seed, "", other)
-        if unit.network == network and unit.rule == rule and against in found:
-            values.append(found[unit][measure] - found[against][measure])
+        if unit.network == network and unit.rule == rule and against in means:
+            values.append(means[unit][measure] - means[against][measure])
     return values
 
 
-def claim(found: Mapping[Unit, Rows], network: str, other: str, measure: str, words: str, sign: int) -> Claim:
+def claim(means: Mapping[Unit, Means], network: str, other: str, measure: str, words: str, sign: int) -> Claim:
     """Return the claim that a measure is larger (sign 1) or smaller (-1) under Relative LRP than under another rule."""
-    every = compared(found, measure, "relative", other, network)
-    values = [sign * v[np.isfinite(v)] for v in every]
-    means = [float(v.mean()) for v in values if v.size]
+    values = [sign * value for value in compared(means, measure, "relative", other, network)]
     difference = f"relative minus {other}" if sign > 0 else f"{other} minus relative"
-    figure = f"{NAMES[measure]}, {difference}: {as_text(means)}"
-    if len(means) == 1 and values[0].size > 1:
-        error = values[0].std(ddof=1) / values[0].size ** 0.5
-        figure += f"; over its {values[0].size} images, standard error {error:.2g}"
-    if left_out := sum(v.size for v in every) - sum(v.size for v in values):
-        figure += f"; {left_out} image{'s'[: left_out != 1]} left out, because a map is not finite"
-    return Claim(f"{network}: relative {words} {other}", figure, verdict(means))
+    figure = f"{NAMES[measure]}, {difference}: {as_text(values)}"
+    return Claim(f"{network}: relative {words} {other}", figure, verdict(values), (p_value(values),))
 
 
 NAMES = {
@@ -167,20 +174,32 @@ NAMES = {
 """The measures in words."""
 
 
-def answer(found: Mapping[Unit, Rows]) -> list[Claim]:
+def answer(means: Mapping[Unit, Means]) -> list[Claim]:
     """Return all claims with their answers, network by network."""
     claims = []
-    for network in dict.fromkeys(unit.network for unit in found):
+    for network in dict.fromkeys(unit.network for unit in means):
         for other in ("zero", DECADES[0]):
-            claims.append(claim(found, network, other, "noise_l2", "moves less under tiny noise than", -1))
-            claims.append(claim(found, network, other, "precision_l2", "loses less in single precision than", -1))
+            claims.append(claim(means, network, other, "noise_l2", "moves less under tiny noise than", -1))
+            claims.append(claim(means, network, other, "precision_l2", "loses less in single precision than", -1))
         for other in ("zero", DECADES[0], "absolute", "z-plus", "random"):
             for fill in FILLS:
-                claims.append(claim(found, network, other, f"abpc_{fill}", f"is more faithful (fill {fill}) than", 1))
-        for fill in FILLS:
-            decades = [unit for unit in found if unit.network == network and unit.rule in DECADES]
-            areas = [per_seed(found, [unit], f"abpc_{fill}")[0] for unit in decades]
-            sentence = f"{network}: without a hyperparameter there is nothing to choose wrongly (fill {fill})"
-            figure = f"over six decades of epsilon, ABPC varies by {np.ptp(areas) if areas else np.nan:.3g}"
-            claims.append(Claim(sentence, figure, "by construction; what the choice is worth is the figure"))
+                claims.append(claim(means, network, other, f"abpc_{fill}", f"is more faithful (fill {fill}) than", 1))
+        claims += [worth_of_a_choice(means, network, fill) for fill in FILLS]
+        claims += [same_map(means, unit) for unit in means if unit.network == network and unit.rule in READINGS]
     return claims
+
+
+def worth_of_a_choice(means: Mapping[Unit, Means], network: str, fill: str) -> Claim:
+    """Return the range of ABPC, averaged over seeds, over the decades of epsilon."""
+    units = cells(unit for unit in means if unit.network == network and unit.rule in DECADES).values()
+    areas = [float(np.mean(per_seed(means, seeds, f"abpc_{fill}"))) for seeds in units]
+    sentence = f"{network}: without a hyperparameter there is nothing to choose wrongly (fill {fill})"
+    figure = f"over six decades of epsilon, ABPC varies by {np.ptp(areas) if areas else np.nan:.3g}"
+    return Claim(sentence, figure, "by construction; what the choice is worth is the figure")
+
+
+def same_map(means: Mapping[Unit, Means], unit: Unit) -> Claim:
+    """Return the cosine of the map of another reading with that of the default."""
+    sentence = f"{unit.network}: {unit.rule} gives the map of relative"
+    figure = f"cosine {means[unit]['cosine_rescaled']:.3g}, mean over images, seed {unit.seed}"
+    return Claim(sentence, figure, "not determined by the abstract; the figure is that of this network")

@@ -1,70 +1,141 @@
-"""The report of a study: a Markdown page with the claims, their answers and a table, and all measures as CSV."""
+"""The report of a study: a Markdown page with the claims, their answers and a table, and all measures as CSV.
+
+Everything in it is computed from one mean per unit and measure. These means have a table of their own, so that a reader
+can compute every interval again.
+"""
 
 from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from . import statistics
-from .runner import headers, versions
-from .study import Claim, Rows, Study, Unit
+from .runner import versions
+from .study import Claim, Means, Rows, Study, Unit
 
 Cell = tuple[str, str, str, str]
 """Data set, network, treatment, rule: everything of a unit but its seed."""
 
 
-def cells(found: Mapping[Unit, Rows]) -> dict[Cell, list[Unit]]:
+def means_of(found: Mapping[Unit, Rows]) -> dict[Unit, Means]:
+    """Return the mean over the images of each measure of each unit.
+
+    A measure without a value for some image (whose map is not finite) has no mean: a mean over the other images could
+    not be compared with that of another rule.
+    """
+    with np.errstate(all="ignore"):
+        return {unit: {name: float(np.mean(values)) for name, values in rows.items()} for unit, rows in found.items()}
+
+
+def cells(units: Iterable[Unit]) -> dict[Cell, list[Unit]]:
     """Return the units of each cell, one per seed."""
     grouped: dict[Cell, list[Unit]] = {}
-    for unit in found:
+    for unit in units:
         grouped.setdefault((unit.dataset, unit.network, unit.treatment, unit.rule), []).append(unit)
     return grouped
 
 
-def per_seed(found: Mapping[Unit, Rows], units: Sequence[Unit], measure: str) -> list[float]:
-    """Return the mean over images for each unit; units without the measure are omitted.
-
-    Images without a value (those whose map is not finite) are left out of the mean.
-    """
-    held = [found[unit][measure] for unit in units if measure in found[unit]]
-    return [float(np.nanmean(v)) if np.isfinite(v).any() else float("nan") for v in held]
+def per_seed(means: Mapping[Unit, Means], units: Sequence[Unit], measure: str) -> list[float]:
+    """Return the mean over images for each unit; units without the measure are omitted."""
+    return [means[unit][measure] for unit in units if measure in means[unit]]
 
 
-def as_csv(study: Study, found: Mapping[Unit, Rows]) -> str:
+def as_csv(means: Mapping[Unit, Means], images: Mapping[Unit, int]) -> str:
     """Return a CSV row per cell and measure: the mean over seeds, its interval, the numbers of seeds and images."""
+    rows = []
+    for cell, units in cells(means).items():
+        for measure in sorted({name for unit in units for name in means[unit]}):
+            values = per_seed(means, units, measure)
+            rows.append([*cell, measure, *map(_number, statistics.interval(values)), len(values), images[units[0]]])
+    head = ["dataset", "network", "treatment", "rule", "measure", "mean", "low", "high", "seeds", "images"]
+    return _written([head, *rows])
+
+
+def as_seeds_csv(means: Mapping[Unit, Means], images: Mapping[Unit, int]) -> str:
+    """Return a CSV row per unit: its training seed, its number of images, and the mean over images of every measure.
+
+    All means and intervals of the other table, and the figures of the claims, can be computed from these rows.
+    """
+    measures = sorted({name for found in means.values() for name in found})
+    rows = [
+        [unit.dataset, unit.network, unit.treatment, unit.rule, unit.seed, images[unit]]
+        + [_number(found[name]) if name in found else "" for name in measures]
+        for unit, found in means.items()
+    ]
+    return _written([["dataset", "network", "treatment", "rule", "seed", "images", *measures], *rows])
+
+
+def read_seeds_csv(text: str) -> tuple[dict[Unit, Means], dict[Unit, int]]:
+    """Return the means and the numbers of images of a table that `as_seeds_csv` wrote."""
+    means: dict[Unit, Means] = {}
+    images = {}
+    for row in csv.DictReader(io.StringIO(text)):
+        seed, count = int(row.pop("seed")), int(row.pop("images"))
+        unit = Unit(row.pop("dataset"), row.pop("network"), seed, row.pop("treatment"), row.pop("rule"))
+        means[unit], images[unit] = {name: float(value) for name, value in row.items() if value}, count
+    return means, images
+
+
+def _number(value: float) -> str:
+    """Six digits; nothing for a value that is not finite."""
+    return f"{value:.6g}" if np.isfinite(value) else ""
+
+
+def _written(rows: Iterable[Sequence[object]]) -> str:
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["dataset", "network", "treatment", "rule", "measure", "mean", "low", "high", "seeds", "images"])
-    for cell, units in cells(found).items():
-        for measure in sorted({name for unit in units for name in found[unit]}):
-            values = per_seed(found, units, measure)
-            numbers = [f"{v:.6g}" if np.isfinite(v) else "" for v in statistics.interval(values)]
-            writer.writerow([*cell, measure, *numbers, len(values), len(next(iter(found[units[0]].values())))])
+    csv.writer(text, lineterminator="\n").writerows(rows)
     return text.getvalue()
 
 
-def as_markdown(study: Study, found: Mapping[Unit, Rows], claims: Sequence[Claim], command: str, out: Path) -> str:
-    """Return the page: how the study was measured, its claims, and the table."""
-    measured = headers(out, found)
-    hours = sum(header["seconds"] for header in measured) / 3600
-    sources = ", ".join(sorted({header["images"] for header in measured}))
+def as_markdown(
+    study: Study,
+    means: Mapping[Unit, Means],
+    claims: Sequence[Claim],
+    command: str,
+    headers: Sequence[Mapping[str, Any]],
+) -> str:
+    """Return the page: how the study was measured, its claims, and the table.
+
+    `headers` are those of the units' files, in the order of `means`.
+    """
+    hours = sum(header["seconds"] for header in headers) / 3600
+    sources = ", ".join(sorted({header["images"] for header in headers}))
     software = ", ".join(f"{name} {value}" for name, value in versions().items())
     protocol = ", ".join(f"{name} {value}" for name, value in study.protocol.as_dict().items())
-    seeds = sorted({unit.seed for unit in found})
-    lines = [f"# {study.title}", "", f"arXiv {study.paper}. Measured by `{command}`: {sources}; {len(found)} units, "]
+    seeds = sorted({unit.seed for unit in means})
+    lines = [f"# {study.title}", "", f"arXiv {study.paper}. Measured by `{command}`: {sources}; {len(means)} units, "]
     lines[-1] += f"training seeds {', '.join(map(str, seeds))}, {hours:.2f} hours of processor time; {software}."
     lines += ["", f"Protocol: {protocol}.", ""]
     if study.missing:
         lines += [f"Networks not available and therefore not measured: {', '.join(study.missing)}.", ""]
-    lines += ["| claim | figure | answer |", "|---|---|---|"]
-    lines += [f"| {claim.sentence} | {claim.figure} | {claim.verdict} |" for claim in claims]
-    lines += ["", *as_table(study, found), "", *_signatures(dict(zip(found, measured, strict=True))), ""]
-    return "\n".join(lines)
+    lines += [*by_chance(claims), *as_answers(claims), "", *as_table(study, means), ""]
+    return "\n".join([*lines, *_signatures(dict(zip(means, headers, strict=True))), ""])
+
+
+def as_answers(claims: Sequence[Claim]) -> list[str]:
+    """Return the claims as a Markdown table."""
+    rows = [f"| {claim.sentence} | {claim.figure} | {claim.verdict} |" for claim in claims]
+    return ["| claim | figure | answer |", "|---|---|---|", *rows]
+
+
+def by_chance(claims: Sequence[Claim]) -> list[str]:
+    """Return a paragraph on how many intervals exclude 0, how many would by chance, and which do after correction."""
+    p_values = [(claim, p) for claim in claims for p in claim.p if np.isfinite(p)]
+    if not p_values:
+        return []
+    standing = statistics.holm([p for _, p in p_values])
+    kept = dict.fromkeys(claim.sentence for (claim, _), stands in zip(p_values, standing, strict=True) if stands)
+    found = sum(p < 0.05 for _, p in p_values)
+    text = (
+        f"The answers rest on {len(p_values)} intervals over seeds. Each is a 95 % interval taken alone: if there were "
+        f"no differences, about {0.05 * len(p_values):.0f} of them would exclude 0 by chance. {found} do; after Holm's "
+        f"correction for their number, {sum(standing)}"
+    )
+    return [f"{text}, in these claims: {'; '.join(kept)}." if kept else f"{text}.", ""]
 
 
 def _signatures(measured: Mapping[Unit, Mapping[str, Any]]) -> list[str]:
@@ -87,14 +158,14 @@ def _cell(text: str) -> str:
     return "`" + text.replace("|", "\\|") + "`"
 
 
-def as_table(study: Study, found: Mapping[Unit, Rows]) -> list[str]:
+def as_table(study: Study, means: Mapping[Unit, Means]) -> list[str]:
     """Return a Markdown table with a row per cell: the means over seeds of the study's columns."""
     lines = [
         f"| network | treatment | rule | {' | '.join(study.columns)} |",
         f"|---|---|---|{'---|' * len(study.columns)}",
     ]
-    for (_, network, treatment, rule), units in cells(found).items():
-        means = [statistics.interval(per_seed(found, units, measure))[0] for measure in study.columns]
-        shown = " | ".join(f"{value:.3g}" if np.isfinite(value) else "-" for value in means)
+    for (_, network, treatment, rule), units in cells(means).items():
+        values = [statistics.interval(per_seed(means, units, measure))[0] for measure in study.columns]
+        shown = " | ".join(f"{value:.3g}" if np.isfinite(value) else "-" for value in values)
         lines.append(f"| {network} | {treatment or '-'} | `{rule}` | {shown} |")
     return lines

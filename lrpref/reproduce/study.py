@@ -14,6 +14,9 @@ from .images import Images
 Rows = Mapping[str, np.ndarray]
 """The results of one unit: measure -> one number per image."""
 
+Means = Mapping[str, float]
+"""The results of one unit: measure -> its mean over the images; NaN if an image has no value."""
+
 
 @dataclass(frozen=True)
 class Unit:
@@ -94,11 +97,14 @@ class Claim:
         The measured figure, in one line.
     verdict : str
         "held", "did not hold", or "cannot say" with the reason.
+    p : tuple of float
+        The p-value of each of its intervals over seeds.
     """
 
     sentence: str
     figure: str
     verdict: str
+    p: tuple[float, ...] = ()
 
     def __str__(self) -> str:
         return f"{self.sentence}\n    {self.figure}\n    {self.verdict}"
@@ -130,7 +136,7 @@ class Study:
     columns : sequence of str
         The measures shown in the summary.
     answer : callable
-        answer(found) returns the claims with their answers, from the results of all units.
+        answer(means) returns the claims with their answers, from the means of all units.
     signature : callable
         signature(unit) returns the signature of the unit's maps as text, "" for baselines.
     """
@@ -142,5 +148,5 @@ class Study:
     protocol: Protocol
     measure: Callable[[Unit, Images, Protocol], Rows]
     columns: Sequence[str]
-    answer: Callable[[Mapping[Unit, Rows]], Sequence[Claim]]
+    answer: Callable[[Mapping[Unit, Means]], Sequence[Claim]]
     signature: Callable[[Unit], str] = _unsigned

@@ -9,7 +9,7 @@
     lrpref.testing.strategies           random layers, rules and networks for Hypothesis
 
 A violation is reported with the name of the law, its equation, and the smallest case that Hypothesis finds. The laws
-and `check_layer` need only NumPy; the search for cases needs Hypothesis: pip install "lrpref[testing]".
+and `check_layer` need only NumPy; the search for cases needs Hypothesis (in the extra "testing").
 """
 
 from .cases import LayerCase, NetworkCase, describe, numbers

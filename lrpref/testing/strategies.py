@@ -19,7 +19,7 @@ the groups of norms by the sample's own statistics have deviations of 1/2, 1 or 
 Everything shrinks towards one sample, one channel, one cell, no padding, stride 1, and zeros: the smallest network is
 Flatten followed by a Dense layer with one weight.
 
-Needs Hypothesis: pip install "lrpref[testing]".
+Needs Hypothesis (in the extra "testing").
 """
 
 from __future__ import annotations
@@ -48,6 +48,7 @@ from ..layers import (
     AdaptiveMaxPool2D,
     AdaptiveMaxPool3D,
     Add,
+    Affine,
     AvgPool,
     AvgPool1D,
     AvgPool2D,
@@ -66,6 +67,7 @@ from ..layers import (
     ConvTranspose3D,
     Dense,
     Dropout,
+    Embedding,
     Flatten,
     GlobalAvgPool,
     GlobalAvgPool1D,
@@ -84,6 +86,7 @@ from ..layers import (
     LayerNorm,
     LeakyReLU,
     LocalResponseNorm,
+    MatMul,
     Max,
     Maximum,
     MaxPool,
@@ -102,6 +105,7 @@ from ..layers import (
     PixelShuffle,
     PixelUnshuffle,
     PReLU,
+    PrependTokens,
     ReLU,
     ReLU6,
     Reshape,
@@ -110,6 +114,7 @@ from ..layers import (
     Sigmoid,
     SiLU,
     Slice,
+    Softmax,
     Softplus,
     Softsign,
     Subtract,
@@ -117,6 +122,7 @@ from ..layers import (
     Tanh,
     Threshold,
     ThreshReLU,
+    TokenDense,
     Upsample,
     UpsampleLinear,
     UpsampleNearest,
@@ -124,6 +130,7 @@ from ..layers import (
 from ..layers.base import Shape
 from ..layers.upsample import COORDINATES, ROUNDINGS
 from ..network import INPUT, Network
+from ..relative import READINGS
 from ..rules import Rule
 from .cases import LayerCase, NetworkCase
 
@@ -132,6 +139,7 @@ __all__ = [
     "ELEMENTWISE",
     "LAYERS",
     "LINEAR",
+    "OTHERS",
     "PRODUCTS",
     "ROUTING",
     "RULES",
@@ -139,6 +147,7 @@ __all__ = [
     "Kind",
     "adaptive_avg_pool",
     "adaptive_max_pool",
+    "affine",
     "arrays",
     "avg_pool",
     "batch_norm",
@@ -147,6 +156,7 @@ __all__ = [
     "channel_shuffle",
     "dense",
     "dense_networks",
+    "embedding",
     "generic",
     "global_avg_pool",
     "global_max_pool",
@@ -161,6 +171,7 @@ __all__ = [
     "local_response_norm",
     "prelu",
     "clip",
+    "mat_mul",
     "max_pool",
     "maxima",
     "means",
@@ -171,6 +182,7 @@ __all__ = [
     "permute",
     "pixel_shuffle",
     "pixel_unshuffle",
+    "prepend_tokens",
     "relevances",
     "reshape",
     "rms_norm",
@@ -181,8 +193,10 @@ __all__ = [
     "signals",
     "spatial",
     "slices",
+    "softmax",
     "sums",
     "threshold_relu",
+    "token_dense",
     "two_inputs",
     "upsample",
     "vectors",
@@ -435,6 +449,34 @@ def dense(draw: Any, shape: Any, *, out: Any = UP_TO_4, bias: Any = EITHER, numb
     out = drawn(draw, out)
     weight = draw(numbers((out, features)))
     return Dense(weight, draw(numbers((out,))) if drawn(draw, bias) else None)
+
+
+@st.composite
+def token_dense(
+    draw: Any, shape: Any, *, out: Any = UP_TO_4, bias: Any = EITHER, numbers: Arrays = arrays
+) -> TokenDense:
+    """TokenDense layers.
+
+    Parameters
+    ----------
+    shape : tuple of int or strategy
+        The shape of the input, including the batch; three axes or more.
+    out : int or strategy
+        The number of outputs.
+    bias : bool or strategy
+        Whether the layer has a bias.
+    numbers : callable, default arrays
+        Draws an array of a given shape: `arrays`, `nonnegative`, `generic`, or your own function.
+
+    Returns
+    -------
+    SearchStrategy of TokenDense
+    """
+    shape, out = drawn(draw, shape), drawn(draw, out)
+    if len(shape) < 3:
+        raise ValueError(f"a TokenDense takes inputs of three axes or more, got the shape {shape}")
+    weight = draw(numbers((out, shape[-1])))
+    return TokenDense(weight, draw(numbers((out,))) if drawn(draw, bias) else None)
 
 
 def _spatial_axes(shape: Shape) -> int:
@@ -713,6 +755,27 @@ def scale(draw: Any, shape: Any, *, bias: Any = EITHER, numbers: Arrays = arrays
     """
     channels = drawn(draw, shape)[1]
     return Scale(draw(numbers((channels,))), draw(numbers((channels,))) if drawn(draw, bias) else None)
+
+
+@st.composite
+def affine(draw: Any, shape: Any, *, numbers: Arrays = arrays) -> Affine:
+    """Affine layers with a weight, a bias, or both, along some of the last axes.
+
+    Parameters
+    ----------
+    shape : tuple of int or strategy
+        The shape of the input, including the batch.
+    numbers : callable, default arrays
+        Draws an array of a given shape: `arrays`, `nonnegative`, `generic`, or your own function.
+
+    Returns
+    -------
+    SearchStrategy of Affine
+    """
+    last = st.builds(lambda axes, first: (first, *axes[1:]), _last_axes(drawn(draw, shape)), st.just(1))
+    fitting = _last_axes(drawn(draw, shape)) | last
+    weight, bias = draw(st.sampled_from([(True, True), (True, False), (False, True)]))
+    return Affine(*(draw(numbers(draw(fitting))) if given else None for given in (weight, bias)))
 
 
 @st.composite
@@ -1141,6 +1204,78 @@ def multiply(shape: Shape) -> Strategy[Multiply]:
     return st.builds(Multiply, st.sampled_from(["half", "signal"]), st.integers(0, 1))
 
 
+def mat_mul(shape: Shape) -> Strategy[MatMul]:
+    """MatMul layers of either split; the second factor is transposed unless the first one is square.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        The shape of the first input, including the batch; three axes or more.
+
+    Returns
+    -------
+    SearchStrategy of MatMul
+    """
+    if len(shape) < 3:
+        raise ValueError(f"a MatMul takes inputs of three axes or more, got the shape {shape}")
+    transpose = EITHER if shape[-1] == shape[-2] else st.just(True)
+    scales = st.sampled_from([1.0, 0.5, -2.0])
+    return st.builds(MatMul, transpose, scales, st.sampled_from(["half", "signal"]), st.integers(0, 1))
+
+
+def softmax(shape: Shape) -> Strategy[Softmax]:
+    """Softmax layers over any axis.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        The shape of the input, including the batch.
+
+    Returns
+    -------
+    SearchStrategy of Softmax
+    """
+    return st.sampled_from([*range(1, len(shape)), -1]).map(Softmax)
+
+
+@st.composite
+def embedding(draw: Any, shape: Any, *, numbers: Arrays = arrays) -> Embedding:
+    """Embedding layers of up to four vectors, for an input of any shape.
+
+    Parameters
+    ----------
+    shape : tuple of int or strategy
+        The shape of the input, including the batch.
+    numbers : callable, default arrays
+        Draws an array of a given shape: `arrays`, `nonnegative`, `generic`, or your own function.
+
+    Returns
+    -------
+    SearchStrategy of Embedding
+    """
+    drawn(draw, shape)
+    return Embedding(draw(numbers((draw(UP_TO_4), draw(UP_TO_3)))))
+
+
+@st.composite
+def prepend_tokens(draw: Any, shape: Any, *, numbers: Arrays = arrays) -> PrependTokens:
+    """PrependTokens layers of one or two tokens.
+
+    Parameters
+    ----------
+    shape : tuple of int or strategy
+        The shape of the input, (N, T, E).
+    numbers : callable, default arrays
+        Draws an array of a given shape: `arrays`, `nonnegative`, `generic`, or your own function.
+
+    Returns
+    -------
+    SearchStrategy of PrependTokens
+    """
+    _, _, features = drawn(draw, shape)
+    return PrependTokens(draw(numbers((draw(UP_TO_2), features))))
+
+
 @st.composite
 def prelu(draw: Any, shape: Any, *, numbers: Arrays = arrays) -> PReLU:
     """PReLU layers with a single weight, or one per channel.
@@ -1222,7 +1357,14 @@ def _factors(draw: Any, shape: Strategy[Shape]) -> tuple[Shape, Shape]:
     return (batch, *(n for n, _ in ones)), (batch, *(n for _, n in ones))
 
 
+def _whole(layer: Any, a: np.ndarray) -> tuple[Layer, np.ndarray]:
+    """The Embedding, and indices of its vectors."""
+    return layer, np.floor(8 * abs(a)) % layer.weight.shape[0]
+
+
 _ANY = vectors() | spatial()
+_MATRICES = samples().filter(lambda shape: len(shape) > 2)
+_TOKENS = signals(channels=UP_TO_3, length=UP_TO_3)
 
 
 def _with_rational_root(layer: Any, a: np.ndarray) -> tuple[Layer, np.ndarray]:
@@ -1252,6 +1394,9 @@ LINEAR: dict[str, Kind] = {
     "global_avg_pool": Kind(global_avg_pool, _one(spatial(size=POWERS))),
     "adaptive_avg_pool": Kind(adaptive_avg_pool, _one(spatial(size=POWERS))),
     "upsample_linear": Kind(partial(upsample, linear=True), _one(spatial(channels=UP_TO_2, size=UP_TO_2))),
+    "token_dense": Kind(token_dense, _one(_TOKENS | images(rows=UP_TO_2, columns=UP_TO_3))),
+    "mat_mul": Kind(mat_mul, st.builds(lambda shape: (shape,) * 2, _MATRICES)),
+    "affine": Kind(affine, _one(_ANY)),
     "scale": Kind(scale, _one(_ANY)),
     "batch_norm": Kind(batch_norm, _one(_ANY)),
     "group_norm": Kind(group_norm, _one(_OF_POWERS), _with_rational_root),
@@ -1265,7 +1410,7 @@ LINEAR: dict[str, Kind] = {
 }
 """The layers that redistribute relevance by a rule."""
 
-DIAGONAL = ("batch_norm", "scale", "rms_norm")
+DIAGONAL = ("affine", "batch_norm", "scale", "rms_norm")
 """The linear layers with one weight per unit."""
 
 ROUTING: dict[str, Kind] = {
@@ -1275,6 +1420,7 @@ ROUTING: dict[str, Kind] = {
     "upsample_nearest": Kind(upsample, _one(spatial(channels=UP_TO_2, size=UP_TO_3))),
     "flatten": Kind(lambda shape: st.just(Flatten()), _one(spatial())),
     "pad": Kind(pad, _one(spatial())),
+    "prepend_tokens": Kind(prepend_tokens, _one(_TOKENS)),
     "dropout": Kind(lambda shape: st.just(Dropout()), _one(_ANY)),
     "maximum": Kind(lambda shape: st.builds(Maximum, TIES), _alike(_ANY)),
     "minimum": Kind(lambda shape: st.builds(Minimum, TIES), _alike(_ANY)),
@@ -1314,13 +1460,21 @@ ELEMENTWISE: dict[str, Kind] = {
 }
 """The activations."""
 
-SMOOTH = ("celu", "elu", "gelu", "local_response_norm", "mish", "selu", "sigmoid", "silu", "softplus", "tanh")
-"""The activations with exponentials, which exact arithmetic refuses."""
+SMOOTH = (
+    *("celu", "elu", "gelu", "local_response_norm", "mish", "selu", "sigmoid", "silu", "softmax", "softplus", "tanh"),
+)
+"""The layers with exponentials, which exact arithmetic refuses."""
 
 PRODUCTS: dict[str, Kind] = {"multiply": Kind(multiply, _factors(samples()))}
 """The products of activations, which share relevance between their factors."""
 
-LAYERS = {**LINEAR, **ROUTING, **ELEMENTWISE, **PRODUCTS}
+OTHERS: dict[str, Kind] = {
+    "embedding": Kind(embedding, _one(vectors()), _whole),
+    "softmax": Kind(softmax, _one(samples())),
+}
+"""Further layers that say themselves what relevance their input receives."""
+
+LAYERS = {**LINEAR, **ROUTING, **ELEMENTWISE, **PRODUCTS, **OTHERS}
 
 
 # ---- a layer with inputs and relevance ------------------------------------------------------------------------
@@ -1454,7 +1608,7 @@ RULES: dict[str, Callable[..., Strategy[Rule]]] = {
     "flat": _stabilized(rule_types.Flat),
     "absolute": _stabilized(rule_types.Absolute),
     "pass": lambda shapes: st.just(rule_types.Pass()),
-    "relative": lambda shapes: st.just(rule_types.Relative(rescale=False)),
+    "relative": lambda shapes: st.builds(rule_types.Relative, st.sampled_from(READINGS[1:])),
 }
 """Every rule in every mode, drawn for inputs of given shapes.
 

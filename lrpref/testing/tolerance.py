@@ -73,8 +73,8 @@ def _sums(
 ) -> Iterator[tuple[tuple[Term, ...], Array, Any]]:
     """Yield for each sum of a rule its terms, |s|, and the other factors of s in the total of a sample."""
     if isinstance(rule, Relative):
-        n = layer.fan_in(*(tuple(a.shape) for a in inputs))
-        yield (Term(),), abs(R) / n, 0 if b is None else abs(b)
+        n = rule.divisor(layer, w, inputs) + 0 * R
+        yield (Term(),), divide(abs(R), n), 0 if b is None else abs(b)
     elif not isinstance(rule, Pass):
         for ratio in rule.ratios():
             z, b_ratio, d = ratio.sums(layer, inputs, w, b)

@@ -133,7 +133,7 @@ def verify(
 
     Each law is checked on networks of one or two Dense layers, with and without BatchNorm, and on networks with
     convolutions, pools, skip connections, branches and products. What the implementation does not support, it declines.
-    The search is deterministic. Needs Hypothesis: pip install "lrpref[testing]".
+    The search is deterministic. Needs Hypothesis (in the extra "testing").
 
     Parameters
     ----------

@@ -97,6 +97,7 @@ OPTIONS: dict[str, tuple[list[list[str]], dict[str, list[str] | None]]] = {
         {"--quick": None, "--only": ["x", "no such unit"], "--data": FOLDERS, "--networks": FOLDERS,
          "--images": NUMBERS, "--part": ["1/2", "0/1", "x", "2/1", "1/99999"], "--out": FOLDERS, "--seeds": NUMBERS},
     ),
+    "play": ([NETWORKS], {"--out": OUTS, "--no-open": None}),
 }  # fmt: skip
 """For every command the places of its arguments, and its options; None for a switch."""
 
@@ -132,6 +133,8 @@ def arguments(rng: Random) -> list[str]:
     chosen += [name for name in ("--against", "-o") if name in options and name not in chosen and rng.random() < 0.8]
     if name == "reproduce" and "--only" not in chosen:  # measuring takes minutes
         chosen.append("--only")
+    if name == "play" and "--no-open" not in chosen:
+        chosen.append("--no-open")
     for option in chosen:
         values = options[option]
         words.append(option)

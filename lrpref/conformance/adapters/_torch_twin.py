@@ -309,7 +309,7 @@ def _interpolate() -> Any:
 
 
 _MODULES: Mapping[type[Layer], Callable[[Any], Torch]] = {
-    layers.Dense: _dense,
+    **dict.fromkeys((layers.Dense, layers.TokenDense), _dense),
     **dict.fromkeys((layers.Conv1D, layers.Conv2D, layers.Conv3D), _conv),
     **dict.fromkeys((layers.ConvTranspose1D, layers.ConvTranspose2D, layers.ConvTranspose3D), _conv_transpose),
     layers.BatchNorm: _norm,
@@ -340,7 +340,7 @@ _MODULES: Mapping[type[Layer], Callable[[Any], Torch]] = {
     layers.Softsign: lambda layer: _nn().Softsign(),
     layers.Threshold: lambda layer: _nn().Threshold(layer.threshold, layer.value),
     layers.LogSoftmax: lambda layer: _nn().LogSoftmax(dim=1),
-    layers.Softmax: lambda layer: _nn().Softmax(dim=1),
+    layers.Softmax: lambda layer: _nn().Softmax(dim=layer.axis),
     **dict.fromkeys((layers.MaxPool1D, layers.MaxPool2D, layers.MaxPool3D), _max_pool),
     **dict.fromkeys((layers.AvgPool1D, layers.AvgPool2D, layers.AvgPool3D), _average_pool),
     **dict.fromkeys(

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from ...arithmetic import quiet
 from ...backend import Array, array_namespace
 from ...engine import Rule
@@ -36,8 +38,6 @@ class FlatRuleStep:
         Its rule.
     own : Kernel
         The layer's own product.
-    ones : array, shape (1, 1, kernel rows, kernel columns)
-        A kernel of ones with one channel.
     back : Kernel
         The adjoint of the kernel of ones.
     bias : array, shape (O,), or None
@@ -53,7 +53,6 @@ class FlatRuleStep:
     layer: LinearLayer
     rule: Rule
     own: Kernel
-    ones: Array
     back: Kernel
     bias: Array | None
     rectified: bool
@@ -83,12 +82,14 @@ class FlatRuleStep:
 
     def _share(self, program: Program, a: Image, shape: tuple[int, ...]) -> Buffer:
         """One over the stabilized number of inputs of every unit: (1, H', W', 1). No input changes it."""
-        xp, (_, H, W, C) = program.memory.xp, a.cells.shape
-        n = xp.full((1, 1, 1, 1), C, dtype=a.cells.dtype)
+        (_, H, W, C), dtype = a.cells.shape, str(a.cells.dtype)
+        n: Array = np.full((1, 1, 1, 1), C, dtype=dtype)
         if isinstance(self.layer, Conv2D):  # at the border of the image, fewer cells lie under the kernel
-            n = gather(self.ones, xp.full((1, 1, H, W), C, dtype=n.dtype), self.layer.window, 1, shape[1:3])
+            ones = np.ones((1, 1, *self.layer.window.kernel), dtype=dtype)
+            n = gather(ones, np.full((1, 1, H, W), C, dtype=dtype), self.layer.window, 1, shape[1:3])
         with quiet():
-            return laid_out(plain_quotient(self.rule, 0, [n], n, xp.ones_like(n)))
+            share = laid_out(plain_quotient(self.rule, 0, [n], n, np.ones_like(n)))
+        return program.memory.xp.asarray(share)
 
     def backward(self, program: Program, message: Buffer, kept: Any, inputs: tuple[Image, ...]) -> Sequence[Buffer]:
         """The sum of s over channels, through the kernel of ones; the same for every channel of the input."""
@@ -99,8 +100,12 @@ class FlatRuleStep:
             out = block.part(s.cells)
             if y is None:
                 lane(xp.sum, block.part(message), axis=-1, keepdims=True, out=out)
-            else:
+            elif program.memory.available is None:
                 lane(_write_dot, block.part(message), block.part(y), out[..., 0])
+            else:  # on a GPU, einsum would make a product of every cell
+                products = lane.buffer("products", block.part(message).shape, message.dtype)
+                lane(xp.multiply, block.part(message), block.part(y), out=products)
+                lane(xp.sum, products, axis=-1, keepdims=True, out=out)
             lane(xp.multiply, out, block.part(q), out=out)
         self.back.record(program, s, Store(), (R,))
         return (xp.broadcast_to(R, (message.shape[0], *shape[1:])),)

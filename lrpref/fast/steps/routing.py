@@ -8,7 +8,7 @@ from typing import Any
 
 from ...backend import array_namespace
 from ...layers import MaxPool2D
-from ..blocks import blocks, for_passes
+from ..blocks import for_passes, for_passes_over_whole_images
 from ..memory import NO_BORDER, Border, Buffer, Image
 from ..program import Program
 from .step import features, laid_out, output_shape
@@ -38,11 +38,13 @@ class MaxPoolStep:
             lane(xp.copyto, best, block.part(cells[0]))
             higher = lane.buffer("higher", best.shape, xp.bool)
             number = higher.view(xp.uint8)
-            if winner is not None:
-                lane(block.part(winner).fill, 0)
+            won = None if winner is None else block.part(winner)
+            if won is not None and len(cells) == 1:
+                lane(won.fill, 0)
             for tap, value in enumerate(map(block.part, cells[1:]), start=1):
-                if winner is not None:
-                    won = block.part(winner)
+                if won is not None and tap == 1:
+                    lane(xp.greater, value, best, out=won.view(xp.bool))
+                elif won is not None:
                     lane(xp.greater, value, best, out=higher)
                     lane(xp.multiply, number, xp.uint8(tap), out=number)
                     lane(xp.maximum, won, number, out=won)  # taps are numbered upwards: the last higher one remains
@@ -62,8 +64,8 @@ class MaxPoolStep:
         ):
             program.do(padded.fill, 0)
         cells = self._cells(padded, message.shape)
-        whole_images = blocks(message.shape[0], message.shape[1], message.shape[1])
-        for lane, block in program.share(for_passes(program, message) if disjoint else whole_images):
+        cut = for_passes if disjoint else for_passes_over_whole_images
+        for lane, block in program.share(cut(program, message)):
             sent, won = block.part(message), block.part(winner)
             here, share = lane.buffer("here", sent.shape, xp.bool), lane.buffer("share", sent.shape, sent.dtype)
             for tap, target in enumerate(map(block.part, cells)):

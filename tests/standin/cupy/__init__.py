@@ -9,7 +9,8 @@
 - There are two devices, and an array of one is refused on the other.
 - What `empty` returns holds NaN until it is written.
 
-`counted()` counts launches, waits, bytes and the peak of memory. What a GPU alone shows is not imitated: rounding, the
+`counted()` counts launches, waits, bytes and the peak of memory; within `dry()` large passes can be counted that are
+not computed. What a GPU alone shows is not imitated: rounding, the
 order of sums and atomics, kernels that do not compile, streams, and indices out of bounds. That the tests pass here is
 a condition for a GPU, and no proof.
 """
@@ -23,6 +24,7 @@ from ._array import ndarray as ndarray
 from ._counts import counted as counted
 from ._device import cuda as cuda
 from ._device import pool
+from ._dry import dry as dry
 from ._functions import named
 from ._functions import ufunc as ufunc
 from ._table import VERSION

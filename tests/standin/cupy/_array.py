@@ -4,15 +4,24 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator
+from math import prod
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 
 from . import _counts
 from ._device import current
+from ._dry import is_dry, reserved, zeros_like
 from ._table import VERSION, checks_arguments, kind
 
 NUMBERS = (bool, int, float, complex, np.generic)
+
+VIEWS = {
+    *("atleast_1d", "atleast_2d", "atleast_3d", "broadcast_to", "diagonal", "expand_dims", "flip", "matrix_transpose"),
+    *("moveaxis", "permute_dims", "ravel", "reshape", "squeeze", "swapaxes", "transpose", "view"),
+}
+"""Functions that give another view of the same memory where they can."""
 
 
 class ndarray:  # noqa: N801
@@ -26,12 +35,12 @@ class ndarray:  # noqa: N801
     def __init__(self, shape: Any, dtype: Any = float) -> None:
         self._hold(np.empty(shape, check_dtype(dtype)), None, "empty")
 
-    def _hold(self, host: np.ndarray, block: _counts.Block | None, made_by: str) -> None:
+    def _hold(self, host: np.ndarray, block: _counts.Block | None, made_by: str, known: bool = True) -> None:
         check_dtype(host.dtype)
         if not host.flags.writeable:  # of a broadcast: CuPy knows no read-only arrays
             host.flags.writeable = True
         self._host, self._made_by, self.base = host, made_by, None
-        self._block = block or _counts.Block(_root(host).nbytes, current())
+        self._block = block or _counts.Block(_root(host).nbytes, current(), known)
 
     # ---- what it is ----------------------------------------------------------------------------------------------
 
@@ -46,6 +55,8 @@ class ndarray:  # noqa: N801
     T = property(lambda self: viewed(self, self._host.T))
     mT = property(lambda self: viewed(self, self._host.mT))  # noqa: N815
     real = property(lambda self: viewed(self, self._host.real))
+
+    data = property(lambda self: SimpleNamespace(mem=self._block, ptr=self._host.ctypes.data))
 
     @property
     def device(self) -> Any:
@@ -82,9 +93,9 @@ class ndarray:  # noqa: N801
 
     def _to_host(self, reader: str) -> np.ndarray:
         if not (self._host.flags.c_contiguous or self._host.flags.f_contiguous):
-            _counts.launch("copy")
+            _counts.launch("copy", moved=2 * self.nbytes)
         _counts.wait(f"{reader} of {self._made_by}", self.nbytes)
-        return self._host.copy()
+        return self._host.copy() if self._block.known else np.zeros(self.shape, self.dtype)
 
     def set(self, arr: Any, stream: Any = None) -> None:
         if type(arr) is not np.ndarray or arr.dtype != self.dtype or arr.shape != self.shape:
@@ -180,11 +191,15 @@ class ndarray:  # noqa: N801
         if isinstance(value, ndarray) and place is not None and _is_same(place, plain):
             return  # a += b assigns a to itself
         check_devices(used)
-        self._host[at] = plain
+        if is_dry():
+            self._block.known = False
+        else:
+            self._host[at] = plain
         if place is None:
             _launch_index("setitem", at, used, self)
         elif place.size:
-            _counts.launch("copy" if isinstance(value, ndarray) else "fill")
+            moved = place.nbytes + (touched(value) if isinstance(value, ndarray) else 0)
+            _counts.launch("copy" if isinstance(value, ndarray) else "fill", moved=moved)
 
     def __iter__(self) -> Iterator[ndarray]:
         if self.ndim == 0:
@@ -198,7 +213,9 @@ class ndarray:  # noqa: N801
 
     def copy(self, order: str = "C") -> ndarray:
         if self.size:
-            _counts.launch("copy")
+            _counts.launch("copy", moved=touched(self) + self.nbytes)
+        if is_dry():
+            return made(reserved(self.shape, self.dtype), "copy", known=False)
         return made(self._host.copy(order), "copy")  # on the current device, wherever this one is
 
     def astype(self, dtype: Any, order: str = "K", casting: Any = None, subok: Any = None, copy: bool = True) -> Any:
@@ -228,10 +245,10 @@ def _root(host: Any) -> Any:
     return host
 
 
-def made(host: np.ndarray, name: str) -> ndarray:
-    """A new array on the current device."""
+def made(host: np.ndarray, name: str, known: bool = True) -> ndarray:
+    """A new array on the current device; `known` is whether the host holds its content."""
     array = ndarray.__new__(ndarray)
-    array._hold(host, None, name)
+    array._hold(host, None, name, known)
     return array
 
 
@@ -245,21 +262,33 @@ def viewed(array: ndarray, host: np.ndarray) -> ndarray:
 
 def sent(host: Any, dtype: Any = None) -> ndarray:
     """A copy, on the current device, of what the host holds."""
-    host = np.array(host, dtype=dtype, order="K")
+    host = np.asarray(host, dtype=dtype) if is_dry() else np.array(host, dtype=dtype, order="K")
     check_dtype(host.dtype)
     _counts.send(host.nbytes)
-    return made(host, "asarray")
+    return made(reserved(host.shape, host.dtype), "asarray", known=False) if is_dry() else made(host, "asarray")
 
 
-def argument(x: Any, used: list[ndarray]) -> Any:
-    """What NumPy takes in place of an argument; notes the arrays in `used`, and refuses those of NumPy."""
+def touched(array: ndarray) -> int:
+    """The bytes of memory that reading or writing an array touches: those that a view shows often count once."""
+    host = array._host
+    if 0 not in host.strides:
+        return int(min(host.nbytes, array._block.nbytes))
+    shown = [n for n, stride in zip(host.shape, host.strides, strict=True) if stride]
+    return min(prod(shown) * host.itemsize, array._block.nbytes) if host.size else 0
+
+
+def argument(x: Any, used: list[ndarray], zeros: bool = False) -> Any:
+    """What NumPy takes in place of an argument; notes the arrays in `used`, and refuses those of NumPy.
+
+    With `zeros`, zeros stand for what a dry run did not compute.
+    """
     if isinstance(x, ndarray):
         used.append(x)
-        return x._host
+        return zeros_like(x._host) if zeros and not x._block.known else x._host
     if isinstance(x, np.ndarray):
         raise TypeError(f"Unsupported type {type(x)}")
     if isinstance(x, list | tuple):
-        return type(x)(argument(part, used) for part in x)
+        return type(x)(argument(part, used, zeros) for part in x)
     return x
 
 
@@ -273,21 +302,32 @@ def check_devices(used: list[ndarray]) -> None:
             )
 
 
-def computed(name: str, function: Callable[..., Any], args: Any, kwargs: dict[str, Any], times: int = 1) -> Any:
-    """Return what a function of NumPy computes, as arrays; count `times` kernels unless it gives nothing but views."""
+def computed(
+    name: str, function: Callable[..., Any], args: Any, kwargs: dict[str, Any], times: int = 1, operations: int = 0
+) -> Any:
+    """Return what a function of NumPy computes, as arrays; count `times` kernels unless it gives nothing but views.
+
+    In a dry run what is written to an output remains unknown.
+    """
     used: list[ndarray] = []
-    plain = [argument(x, used) for x in args]
-    named = {key: argument(x, used) for key, x in kwargs.items()}
+    zeros = is_dry() and name not in VIEWS
+    plain = [argument(x, used, zeros) for x in args]
+    named = {key: argument(x, used, zeros) for key, x in kwargs.items()}
     if kwargs.get("out") is not None and not isinstance(kwargs["out"], ndarray):
         raise TypeError(f"Output arguments type must be cupy.ndarray, not {type(kwargs['out'])}")
-    with np.errstate(all="ignore"):
-        found = _wrapped(name, function(*plain, **named), used)
+    if is_dry() and kwargs.get("out") is not None:
+        found = kwargs["out"]
+        found._block.known = False
+    else:
+        with np.errstate(all="ignore"):
+            found = _wrapped(name, function(*plain, **named), used)
     results = [each for each in (found if isinstance(found, list | tuple) else (found,)) if isinstance(each, ndarray)]
     seen = {id(array._block) for array in used}
     if kwargs.get("out") is not None or not all(id(each._block) in seen for each in results):
         check_devices(used)
         if any(each.size for each in results):
-            _counts.launch(name, times)
+            moved = sum(map(touched, [*used, *(each for each in results if not any(each is x for x in used))]))
+            _counts.launch(name, times, moved, operations)
     return found
 
 

@@ -16,6 +16,8 @@ class Counts:
     """What was asked for since the counting began.
 
     launches, launches_by     kernels and copies within the device, and how many of each function
+    moved                     bytes that these read and write in the device's memory, each of an array once
+    operations                multiplications and additions of products of matrices
     waits, waits_by           how often the host waited for the device, and for which function's result
     to_device, to_host        bytes that crossed
     held, peak                bytes that arrays hold now, and the most that they held, those from before included
@@ -24,6 +26,8 @@ class Counts:
     held: int = 0
     peak: int = 0
     launches: int = 0
+    moved: int = 0
+    operations: int = 0
     waits: int = 0
     to_device: int = 0
     to_host: int = 0
@@ -55,11 +59,18 @@ def peak() -> int:
     return _counting[0].peak
 
 
-def launch(name: str, times: int = 1) -> None:
+def forget_peak() -> None:
+    """What is free no longer counts as held, as after giving it back to the device."""
+    _counting[0].peak = _counting[0].held
+
+
+def launch(name: str, times: int = 1, moved: int = 0, operations: int = 0) -> None:
     """Note kernels, or copies within the device."""
     for counts in _counting:
         counts.launches += times
         counts.launches_by[name] += times
+        counts.moved += moved
+        counts.operations += operations
 
 
 def wait(name: str, nbytes: int = 0) -> None:
@@ -77,15 +88,15 @@ def send(nbytes: int) -> None:
 
 
 class Block:
-    """Memory of one device, which is given back when nothing refers to it."""
+    """Memory of one device, which is given back when nothing refers to it; `known` unless a dry run wrote to it."""
 
-    def __init__(self, nbytes: int, device: int) -> None:
-        self.device = device
-        self._rounded = -(-nbytes // UNIT) * UNIT
-        self._take(self._rounded)
+    def __init__(self, nbytes: int, device: int, known: bool = True) -> None:
+        self.nbytes, self.device, self.known = nbytes, device, known
+        self.size = -(-nbytes // UNIT) * UNIT
+        self._take(self.size)
 
     def __del__(self) -> None:
-        self._take(-self._rounded)
+        self._take(-self.size)
 
     def _take(self, nbytes: int) -> None:
         for counts in _counting:

@@ -8,6 +8,7 @@ from typing import Any
 from . import _counts
 
 DEVICES = 2
+MEMORY = 80 << 30
 _current = [0]
 
 
@@ -50,8 +51,8 @@ class Device:
 
     @property
     def mem_info(self) -> tuple[int, int]:
-        """The free and the total bytes of a card of 16 GiB."""
-        return (16 << 30) - _counts.held(), 16 << 30
+        """The free and the total bytes."""
+        return MEMORY - _counts.held(), MEMORY
 
 
 class Stream:
@@ -73,7 +74,7 @@ runtime: Any = SimpleNamespace(
     getDeviceCount=lambda: DEVICES,
     driverGetVersion=lambda: 0,
     runtimeGetVersion=lambda: 0,
-    getDeviceProperties=lambda device: {"name": _name, "totalGlobalMem": 16 << 30},
+    getDeviceProperties=lambda device: {"name": _name, "totalGlobalMem": MEMORY},
 )
 cuda: Any = SimpleNamespace(
     Device=Device,
@@ -83,4 +84,6 @@ cuda: Any = SimpleNamespace(
     memory=SimpleNamespace(OutOfMemoryError=OutOfMemoryError),
     runtime=runtime,
 )
-pool: Any = SimpleNamespace(used_bytes=_counts.held, total_bytes=_counts.peak, free_all_blocks=lambda: None)
+pool: Any = SimpleNamespace(
+    used_bytes=_counts.held, total_bytes=_counts.peak, free_bytes=lambda: 0, free_all_blocks=_counts.forget_peak
+)

@@ -5,13 +5,15 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Sequence
 from functools import cache
+from math import prod
 from typing import Any
 
 import numpy as np
 
 from . import _counts
-from ._array import NUMBERS, argument, check_devices, check_dtype, computed, made, ndarray, sent, viewed
+from ._array import NUMBERS, argument, check_devices, check_dtype, computed, made, ndarray, sent, touched, viewed
 from ._device import current
+from ._dry import is_dry, reserved
 from ._table import NAMES, VERSION, checks_arguments, kind
 
 CREATE = {"arange", "empty", "eye", "full", "identity", "linspace", "ones", "tri", "zeros"}
@@ -62,7 +64,7 @@ class ufunc:  # noqa: N801
         given = [each for each in outs if each is not None]
         for x in args:
             if isinstance(x, ndarray) and any(x is not o and np.may_share_memory(x._host, o._host) for o in given):
-                _counts.launch("copy of an input that overlaps the output")
+                _counts.launch("copy of an input that overlaps the output", moved=2 * x.nbytes)
         if not given:
             return {}
         return {"out": outs[0] if self.nout == 1 else tuple(outs)}
@@ -107,7 +109,10 @@ def _array(obj: Any, dtype: Any = None, copy: Any = True, *args: Any, **kwargs: 
 
 def _empty(shape: Any, dtype: Any = float, order: str = "C") -> ndarray:
     """What was not written is NaN, so that reading it shows."""
-    host = np.empty(shape, check_dtype(float if dtype is None else dtype), order)
+    dtype = check_dtype(float if dtype is None else dtype)
+    if is_dry():
+        return made(reserved(shape, dtype, order), "empty", known=False)
+    host = np.empty(shape, dtype, order)
     host.fill(np.nan if host.dtype.kind in "fc" else 1)
     return made(host, "empty")
 
@@ -131,9 +136,12 @@ def _copyto(dst: ndarray, src: Any, casting: str = "same_kind", where: Any = Non
     if not isinstance(src, (ndarray, *NUMBERS)):
         raise TypeError(f"Unsupported type {type(src)}")
     check_devices(used)
-    np.copyto(to, plain, casting=casting, where=mask)
+    if is_dry():
+        dst._block.known = False
+    else:
+        np.copyto(to, plain, casting=casting, where=mask)
     if dst.size:
-        _counts.launch("copyto")
+        _counts.launch("copyto", moved=dst.nbytes + sum(touched(x) for x in used if x is not dst))
 
 
 def _where(condition: Any, x: Any = None, y: Any = None) -> Any:
@@ -160,7 +168,7 @@ def _matmul(*args: Any, out: Any = None, **kwargs: Any) -> ndarray:
     for x in args:
         readable = x.flags.c_contiguous or (x.flags.f_contiguous and not batched)
         if not readable or x.dtype != dtype:
-            _counts.launch("copy of an operand of a product")
+            _counts.launch("copy of an operand of a product", moved=2 * x.nbytes)
     if batched and a.shape[:-2] != b.shape[:-2]:
         _counts.launch("pointers to the matrices of a product", 3)
     if isinstance(out, tuple):
@@ -168,11 +176,13 @@ def _matmul(*args: Any, out: Any = None, **kwargs: Any) -> ndarray:
     if isinstance(out, ndarray):
         overlaps = any(np.may_share_memory(x._host, out._host) for x in args)
         if overlaps or not out.flags.c_contiguous or out.dtype != dtype:
-            _counts.launch("copy of a product to its place")
+            _counts.launch("copy of a product to its place", moved=2 * out.nbytes)
         kwargs = kwargs | {"out": out}
     elif out is not None:
         raise TypeError("`out` must be a tuple or `cupy.ndarray`")
-    return computed("matmul", np.matmul, args, kwargs)
+    stacks = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+    rows, columns = a.shape[-2] if a.ndim > 1 else 1, b.shape[-1] if b.ndim > 1 else 1
+    return computed("matmul", np.matmul, args, kwargs, operations=2 * prod(stacks) * rows * columns * a.shape[-1])
 
 
 def _einsum(*operands: Any, **kwargs: Any) -> ndarray:

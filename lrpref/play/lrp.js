@@ -1,0 +1,704 @@
+// Layer-wise Relevance Propagation in one file: plain JavaScript, float64, no dependencies, for browsers and Node.
+//
+// Letters: a_i is an input of a layer, w_ij a weight, b_j a bias, z_j = sum_i a_i w_ij + b_j an output, R relevance.
+// (.)+ and (.)- are the positive and the negative part, so that x = x+ + x-, and sign(0) = +1.
+//
+// An array is {shape, data}: one sample without a batch axis, (features) or (C, H, W), with its numbers in row-major
+// order. The conventions are those of the specification of LRP (cases/SPEC.md of lrpref), and its conformance cases
+// judge this file: tests/play/answer.js asks them.
+"use strict";
+
+const LRP = (() => {
+  /** Raised, with its name, for whatever this file lacks: it computes what was asked, or says that it does not. */
+  class NotOffered extends Error {}
+
+  const size = (shape) => shape.reduce((n, length) => n * length, 1);
+  const zeros = (shape) => ({ shape, data: new Float64Array(size(shape)) });
+  const sum = (data) => data.reduce((total, x) => total + x, 0);
+
+  /** An array from nested lists, a number, {shape, data}, or {shape, float32}: little-endian numbers in base64. */
+  function array(given) {
+    if (given.data !== undefined) return { shape: given.shape, data: Float64Array.from(given.data) };
+    if (given.float32 !== undefined) {
+      const bytes = Uint8Array.from(atob(given.float32), (character) => character.charCodeAt(0));
+      return { shape: given.shape, data: Float64Array.from(new Float32Array(bytes.buffer)) };
+    }
+    const shape = [];
+    for (let part = given; Array.isArray(part); part = part[0]) shape.push(part.length);
+    return { shape, data: Float64Array.from([given].flat(Infinity)) };
+  }
+
+  /** The nested lists of an array. */
+  function nested({ shape, data }) {
+    let parts = Array.from(data);
+    for (const length of shape.slice(1).reverse()) {
+      parts = Array.from({ length: parts.length / length }, (_, k) => parts.slice(k * length, (k + 1) * length));
+    }
+    return parts;
+  }
+
+  // ---- the maps that terms are made of -----------------------------------------------------------------------------
+
+  const identity = (x) => x;
+  const positive = (x) => Math.max(x, 0);
+  const negative = (x) => Math.min(x, 0);
+  const magnitude = (x) => Math.abs(x);
+  const square = (x) => x * x;
+  const one = () => 1;
+
+  /** x less a bound of z-box: one number, one for each channel (the first axis), or one for each cell. */
+  function above(bound, sign) {
+    const { data } = array(bound);
+    return (x, i, a) => sign * (x - data[data.length === 1 ? 0 : Math.floor((i * data.length) / size(a.shape))]);
+  }
+
+  // ---- the rules ---------------------------------------------------------------------------------------------------
+  //
+  // A rule is a list of ratios. A ratio is a coefficient and terms; a term replaces a, w and b by maps of them,
+  // a', w' and b' (no b: the rule leaves the bias out). The positive part of a product needs two terms, because
+  // (a w)+ = a+ w+ + a- w- and (a w)- = a+ w- + a- w+.
+
+  const term = (a, w, b = null) => ({ a, w, b });
+  const ratio = (terms, coefficient = 1) => ({ terms, coefficient });
+  const favouring = (gamma, part) => (x) => x + gamma * part(x);
+
+  const RULES = {
+    // LRP-0:  R_i = sum_j  a_i w_ij / z_j  R_j
+    // Bach et al. 2015, PLoS ONE 10(7):e0130140, eq. 56; Montavon et al. 2019, LNCS 11700, sec. 10.2.1
+    Zero: () => [ratio([term(identity, identity, identity)])],
+
+    // LRP-epsilon:  R_i = sum_j  a_i w_ij / (z_j + epsilon sign(z_j))  R_j
+    // Bach et al. 2015, eq. 58; Montavon et al. 2019, sec. 10.2.1. The function `stabilizer` adds the epsilon.
+    Epsilon: () => [ratio([term(identity, identity, identity)])],
+
+    // LRP-gamma, plain, for a >= 0:
+    //     R_i = sum_j  a_i (w_ij + gamma w_ij+) / (sum_i a_i (w_ij + gamma w_ij+) + b_j + gamma b_j+)  R_j
+    // Montavon et al. 2019, sec. 10.2.1. Generalised: the contributions with the sign of z_j count more,
+    //     z_j >= 0:  R_i = sum_j  (a_i w_ij + gamma (a_i w_ij)+) / (z_j + gamma z_j+)  R_j
+    //     z_j <  0:  R_i = sum_j  (a_i w_ij + gamma (a_i w_ij)-) / (z_j + gamma z_j-)  R_j
+    // Andeol et al. 2021, as implemented in zennit.
+    Gamma: ({ gamma = 0.25, generalised = false }) => {
+      const up = favouring(gamma, positive);
+      const down = favouring(gamma, negative);
+      if (!generalised) return [ratio([term(identity, up, up)])];
+      return [
+        ratio([term(positive, up, up), term(negative, down)]),
+        ratio([term(positive, down, down), term(negative, up)]),
+      ];
+    },
+
+    // LRP-alpha-beta, with alpha - beta = 1:
+    //     R_i = sum_j  (alpha (a_i w_ij)+ / z_j+  -  beta (a_i w_ij)- / z_j-)  R_j
+    //     z_j+ = sum_i (a_i w_ij)+ + b_j+        z_j- = sum_i (a_i w_ij)- + b_j-
+    // Bach et al. 2015, eq. 60, where beta has the other sign
+    AlphaBeta: ({ alpha = 2, beta = 1, bias = "keep" }) => [
+      ratio([term(positive, positive, bias === "keep" ? positive : null), term(negative, negative)], alpha),
+      ratio([term(positive, negative, bias === "keep" ? negative : null), term(negative, positive)], -beta),
+    ],
+
+    // z-plus:  R_i = sum_j  (a_i w_ij)+ / (sum_i (a_i w_ij)+ + b_j+)  R_j
+    // Montavon et al. 2017, Pattern Recognition 65:211, the z+-rule, for inputs of both signs
+    ZPlus: () => [ratio([term(positive, positive, positive), term(negative, negative)])],
+
+    // z-box, for inputs between l and h:
+    //     R_i = sum_j  (a_i w_ij - l_i w_ij+ - h_i w_ij-) / sum_i (a_i w_ij - l_i w_ij+ - h_i w_ij-)  R_j
+    // Montavon et al. 2017, the z^B-rule. The numerator is (a - l) w+ + (a - h) w-; the bias cancels.
+    ZBox: ({ low, high }) => [ratio([term(above(low, 1), positive), term(above(high, 1), negative)])],
+
+    // w-square:  R_i = sum_j  w_ij^2 / sum_i w_ij^2  R_j                     Montavon et al. 2017, the w^2-rule
+    WSquare: () => [ratio([term(one, square)])],
+
+    // flat:  R_i = sum_j  1 / n_j  R_j, for n_j inputs of unit j             Lapuschkin et al. 2019, in the methods
+    Flat: () => [ratio([term(one, one)])],
+
+    // magnitudes:  R_i = sum_j  |a_i w_ij| / (sum_i |a_i w_ij| + |b_j|)  R_j
+    // attributed to Hui and Binder 2019 (LNCS 11507) by third-party code; the paper has not been checked
+    Absolute: () => [ratio([term(magnitude, magnitude, magnitude)])],
+  };
+
+  const PARAMETERS = {
+    Zero: [],
+    Epsilon: ["epsilon", "scale"],
+    Gamma: ["gamma", "generalised", "stabilizer"],
+    AlphaBeta: ["alpha", "beta", "bias", "empty", "stabilizer"],
+    ZPlus: ["stabilizer"],
+    ZBox: ["low", "high", "stabilizer"],
+    WSquare: ["stabilizer"],
+    Flat: ["stabilizer"],
+    Absolute: ["stabilizer"],
+    Pass: [],
+  };
+
+  function checkRule(rule) {
+    if (!Object.hasOwn(PARAMETERS, rule.type)) throw new NotOffered(`the rule ${rule.type}`);
+    for (const name of Object.keys(rule)) {
+      if (name !== "type" && !PARAMETERS[rule.type].includes(name)) throw new NotOffered(`${rule.type}: ${name}`);
+    }
+  }
+
+  /** The epsilon of a rule, in the units of z; with the scale "rms", times the root mean square of z. */
+  function stabilizer(rule, z) {
+    if (rule.type !== "Epsilon") return rule.stabilizer ?? 0;
+    const epsilon = rule.epsilon ?? 1e-6;
+    return rule.scale === "rms" ? epsilon * Math.sqrt(sum(z.map(square)) / z.length) : epsilon;
+  }
+
+  /** The part of R_j that each ratio redistributes: its coefficient times R_j, unless the rule chooses by z_j. */
+  function shares(rule, ratios, zs, R, z) {
+    if (rule.type === "Gamma" && rule.generalised) {
+      return [R.map((R_j, j) => (z[j] >= 0 ? R_j : 0)), R.map((R_j, j) => (z[j] >= 0 ? 0 : R_j))];
+    }
+    return ratios.map(({ coefficient }, k) =>
+      R.map((R_j, j) => {
+        if (rule.empty === "renormalise" && (zs[0][j] === 0) !== (zs[1][j] === 0)) return zs[k][j] === 0 ? 0 : R_j;
+        return coefficient * R_j;
+      }),
+    );
+  }
+
+  // ---- the engine: four steps for every rule and every linear layer ------------------------------------------------
+
+  const stabilize = (z, epsilon) => (z >= 0 ? z + epsilon : z - epsilon);
+
+  /** A ratio on the inputs, weights and bias of a layer: the a', w' and b' of its terms. */
+  function applied({ terms, coefficient }, inputs, w, b) {
+    const apply = (map) => {
+      const a = inputs.map((x) => ({ shape: x.shape, data: x.data.map((x_i, i) => map.a(x_i, i, x)) }));
+      // silent: a' is zero, as a- is after a ReLU, so that the term adds its bias alone
+      const silent = a.every(({ data }) => data.every((x) => x === 0));
+      return { a, w: w.map((x) => map.w(x)), b: map.b && b ? b.map((x) => map.b(x)) : null, silent };
+    };
+    return { coefficient, terms: terms.map(apply) };
+  }
+
+  /**
+   * Redistribute the relevance R of a linear layer's output to its inputs, in the four steps of Montavon et al. 2019,
+   * sec. 10.2.2 (with j and k there for i and j here), taken once for each ratio:
+   *
+   *     z_j = sum over terms (sum_i a'_i w'_ij + b'_j)        s_j = coefficient R_j / stabilize(z_j)
+   *     c_i = sum_j w'_ij s_j                                 R_i = sum over terms a'_i c_i
+   *
+   * A denominator of exactly zero passes nothing on. The losses say where the rest of R went:
+   * sum_j R_j = sum_i R_i + bias + stabilizer + dropped.
+   */
+  function flow(layer, inputs, R, rule) {
+    const losses = { bias: 0, stabilizer: 0, dropped: 0 };
+    if (rule.type === "Pass") {
+      if (!layer.diagonal) throw new NotOffered("Pass on a layer whose units have several inputs");
+      return { inputs: [R], losses };
+    }
+    const { w, b } = layer.parameters(inputs);
+    const ratios = RULES[rule.type](rule).map((ratio) => applied(ratio, inputs, w, b));
+    const biases = ratios.map(({ terms }) => R.data.map((_, j) => sum(terms.map((t) => (t.b ? t.b[j] : 0)))));
+    const zs = ratios.map(({ terms }, k) => {
+      const z = biases[k].slice();
+      for (const t of terms) if (!t.silent) layer.linear(t.w, t.a).forEach((z_j, j) => (z[j] += z_j));
+      return z;
+    });
+    const parts = shares(rule, ratios, zs, R.data, rule.generalised ? layer.forward(inputs).data : null);
+    const passed = inputs.map((a) => zeros(a.shape));
+    ratios.forEach(({ terms }, k) => {
+      const epsilon = stabilizer(rule, zs[k]);
+      const denominator = zs[k].map((z_j) => stabilize(z_j, epsilon));
+      const s = parts[k].map((R_j, j) => (denominator[j] === 0 ? 0 : R_j / denominator[j]));
+      for (const t of terms) {
+        if (t.silent) continue;
+        const c = layer.adjoint(t.w, s, inputs);
+        passed.forEach((R_in, n) => R_in.data.forEach((_, i) => (R_in.data[i] += t.a[n].data[i] * c[n][i])));
+      }
+      s.forEach((s_j, j) => {
+        losses.bias += s_j * biases[k][j];
+        losses.stabilizer += s_j * (denominator[j] - zs[k][j]);
+        if (denominator[j] === 0) losses.dropped += parts[k][j];
+      });
+    });
+    return { inputs: passed, losses };
+  }
+
+  /** The message matrix of a layer with one input: R_{i<-j} in row i and column j. */
+  function messages(layer, input, R, rule) {
+    const columns = Array.from(R.data, (_, j) => {
+      const alone = { shape: R.shape, data: R.data.map((R_j, k) => (k === j ? R_j : 0)) };
+      return flow(layer, [input], alone, rule).inputs[0].data;
+    });
+    return Array.from(input.data, (_, i) => columns.map((column) => column[i]));
+  }
+
+  // ---- linear layers: z = linear(w, a) + b, and the adjoint of `linear` --------------------------------------------
+
+  class Linear {
+    kind = "linear";
+    forward(inputs) {
+      const { w, b } = this.parameters(inputs);
+      const z = this.linear(w, inputs);
+      return { shape: this.outputShape(inputs), data: b ? z.map((z_j, j) => z_j + b[j]) : z };
+    }
+  }
+
+  /** One number per channel, repeated for the cells of each channel. */
+  const spread = (perChannel, shape) =>
+    new Float64Array(size(shape)).map((_, j) => perChannel.data[Math.floor((j * shape[0]) / size(shape))]);
+
+  /** z_j = sum_i a_i w_ij + b_j, with w_ij stored as weight[j, i]. */
+  class Dense extends Linear {
+    weighted = true;
+    constructor({ weight, bias }) {
+      super();
+      Object.assign(this, { weight, bias });
+    }
+    outputShape([a]) {
+      if (a.shape.length !== 1) throw new NotOffered(`Dense on an input of shape (${a.shape})`);
+      return [this.weight.shape[0]];
+    }
+    parameters() {
+      return { w: this.weight.data, b: this.bias && this.bias.data };
+    }
+    linear(w, [a]) {
+      const n = a.data.length;
+      return new Float64Array(w.length / n).map((_, j) => {
+        let z_j = 0;
+        for (let i = 0; i < n; i++) z_j += a.data[i] * w[j * n + i];
+        return z_j;
+      });
+    }
+    adjoint(w, s, [a]) {
+      const n = a.data.length;
+      const c = new Float64Array(n);
+      s.forEach((s_j, j) => {
+        if (s_j !== 0) for (let i = 0; i < n; i++) c[i] += w[j * n + i] * s_j;
+      });
+      return [c];
+    }
+  }
+
+  const WINDOW = ["kernel_size", "stride", "padding", "dilation"];
+  const pair = (given) => (Array.isArray(given) ? given : [given, given]);
+
+  /** Windows over the last two axes of (C, H, W): what convolutions and pools share. */
+  class Windows extends Linear {
+    constructor({ kernel, stride = 1, padding = 0, dilation = 1 }) {
+      super();
+      const [rows, columns] = pair(padding); // one number, (rows, columns), or [top, bottom, left, right]
+      const [top, bottom, left, right] = padding.length === 4 ? padding : [rows, rows, columns, columns];
+      Object.assign(this, { kernel, stride: pair(stride), dilation: pair(dilation), top, bottom, left, right });
+    }
+    outputSize([, H, W]) {
+      const length = (n, k) => Math.floor((n - this.dilation[k] * (this.kernel[k] - 1) - 1) / this.stride[k]) + 1;
+      return [length(H + this.top + this.bottom, 0), length(W + this.left + this.right, 1)];
+    }
+    /**
+     * The runs of cells that the taps of the kernel connect within one channel: `count` cells, beginning with output
+     * cell `p` and input cell `i`. Along a run, the output cell moves by 1 and the input cell by the stride.
+     */
+    runs([, H, W]) {
+      const [rows, columns] = this.outputSize([0, H, W]);
+      const [stepY, stepX] = this.stride;
+      const found = [];
+      for (let tap = 0; tap < size(this.kernel); tap++) {
+        const y0 = Math.floor(tap / this.kernel[1]) * this.dilation[0] - this.top;
+        const x0 = (tap % this.kernel[1]) * this.dilation[1] - this.left;
+        const first = Math.max(0, Math.ceil(-x0 / stepX));
+        const count = Math.min(columns - 1, Math.floor((W - 1 - x0) / stepX)) - first + 1;
+        for (let row = 0; row < rows; row++) {
+          const y = row * stepY + y0;
+          if (y < 0 || y >= H || count < 1) continue;
+          found.push({ tap, p: row * columns + first, i: y * W + first * stepX + x0, count });
+        }
+      }
+      return found;
+    }
+  }
+
+  /** A convolution; cells of its padding are 0, are no inputs and receive nothing. */
+  class Conv2D extends Windows {
+    weighted = true;
+    convolution = true;
+    constructor({ weight, bias, groups = 1, ...geometry }) {
+      super({ ...geometry, kernel: weight.shape.slice(2) });
+      Object.assign(this, { weight, bias, groups });
+    }
+    outputShape([a]) {
+      if (a.shape.length !== 3) throw new NotOffered(`Conv2D on an input of shape (${a.shape})`);
+      return [this.weight.shape[0], ...this.outputSize(a.shape)];
+    }
+    parameters(inputs) {
+      return { w: this.weight.data, b: this.bias && spread(this.bias, this.outputShape(inputs)) };
+    }
+    /** Call visit(first weight, first output cell, first input cell) for each pair of channels that is connected. */
+    pairs(a, visit) {
+      const [O, channels, ...kernel] = this.weight.shape;
+      const cellsOut = size(this.outputSize(a.shape));
+      const cellsIn = a.shape[1] * a.shape[2];
+      for (let o = 0; o < O; o++) {
+        const group = Math.floor((o * this.groups) / O);
+        for (let c = 0; c < channels; c++) {
+          visit((o * channels + c) * size(kernel), o * cellsOut, (group * channels + c) * cellsIn);
+        }
+      }
+    }
+    linear(w, [a]) {
+      const z = new Float64Array(size(this.outputShape([a])));
+      const x = a.data;
+      const step = this.stride[1];
+      const runs = this.runs(a.shape);
+      this.pairs(a, (k0, j0, i0) => {
+        for (const { tap, p, i, count } of runs) {
+          const weight = w[k0 + tap];
+          if (weight === 0) continue;
+          for (let n = 0; n < count; n++) z[j0 + p + n] += x[i0 + i + n * step] * weight;
+        }
+      });
+      return z;
+    }
+    adjoint(w, s, [a]) {
+      const c = new Float64Array(a.data.length);
+      const step = this.stride[1];
+      const runs = this.runs(a.shape);
+      this.pairs(a, (k0, j0, i0) => {
+        for (const { tap, p, i, count } of runs) {
+          const weight = w[k0 + tap];
+          if (weight === 0) continue;
+          for (let n = 0; n < count; n++) c[i0 + i + n * step] += weight * s[j0 + p + n];
+        }
+      });
+      return [c];
+    }
+  }
+
+  /** Windows on every channel by itself. */
+  class Pool extends Windows {
+    constructor({ kernel_size, stride, ...geometry }) {
+      super({ ...geometry, kernel: pair(kernel_size), stride: stride ?? kernel_size });
+    }
+    outputShape([a]) {
+      return [a.shape[0], ...this.outputSize(a.shape)];
+    }
+    /** Call visit(output cell within its channel, output cell, input cell) for every cell of every window. */
+    cells(a, visit) {
+      const cellsOut = size(this.outputSize(a.shape));
+      const cellsIn = a.shape[1] * a.shape[2];
+      for (const { p, i, count } of this.runs(a.shape)) {
+        for (let channel = 0; channel < a.shape[0]; channel++) {
+          for (let n = 0; n < count; n++) {
+            visit(p + n, channel * cellsOut + p + n, channel * cellsIn + i + n * this.stride[1]);
+          }
+        }
+      }
+    }
+  }
+
+  /** The mean of each window: 1/n to its cells, where n counts the padding only if `count_include_pad`. */
+  class AvgPool2D extends Pool {
+    constructor({ count_include_pad = true, ...geometry }) {
+      super(geometry);
+      this.count_include_pad = count_include_pad;
+    }
+    /** One weight for each output cell of a channel. */
+    parameters([a]) {
+      const n = new Float64Array(size(this.outputSize(a.shape)));
+      this.cells({ shape: [1, ...a.shape.slice(1)] }, (p) => (n[p] += 1));
+      return { w: n.map((inside) => 1 / (this.count_include_pad ? size(this.kernel) : inside)), b: null };
+    }
+    linear(w, [a]) {
+      const z = new Float64Array(size(this.outputShape([a])));
+      this.cells(a, (p, j, i) => (z[j] += a.data[i] * w[p]));
+      return z;
+    }
+    adjoint(w, s, [a]) {
+      const c = new Float64Array(a.data.length);
+      this.cells(a, (p, j, i) => (c[i] += w[p] * s[j]));
+      return [c];
+    }
+  }
+
+  /** The mean of each channel. */
+  class GlobalAvgPool2D extends Linear {
+    outputShape = ([a]) => [a.shape[0], 1, 1];
+    parameters = ([a]) => ({ w: Float64Array.of(a.shape[0] / a.data.length), b: null });
+    linear(w, [a]) {
+      const n = a.data.length / a.shape[0];
+      return new Float64Array(a.shape[0]).map((_, j) => w[0] * sum(a.data.slice(j * n, (j + 1) * n)));
+    }
+    adjoint = (w, s, [a]) => [a.data.map((_, i) => w[0] * s[Math.floor((i * a.shape[0]) / a.data.length)])];
+  }
+
+  /** z = w a + b with one w and b per channel: each unit has one input. */
+  class Scale extends Linear {
+    diagonal = true;
+    constructor({ weight, bias }) {
+      super();
+      Object.assign(this, { weight, bias });
+    }
+    outputShape = ([a]) => a.shape;
+    parameters = ([a]) => ({ w: spread(this.weight, a.shape), b: this.bias && spread(this.bias, a.shape) });
+    linear = (w, [a]) => a.data.map((x, i) => x * w[i]);
+    adjoint = (w, s) => [s.map((s_j, j) => w[j] * s_j)];
+  }
+
+  /** Batch normalisation at inference: the diagonal layer w = g / sqrt(var + eps), b = beta - w mean. */
+  class BatchNorm extends Scale {
+    constructor({ weight, bias, mean, var: variance, eps = 1e-5 }) {
+      const w = variance.data.map((v, c) => (weight ? weight.data[c] : 1) / Math.sqrt(v + eps));
+      const b = w.map((w_c, c) => (bias ? bias.data[c] : 0) - w_c * mean.data[c]);
+      super({ weight: { shape: mean.shape, data: w }, bias: { shape: mean.shape, data: b } });
+    }
+  }
+
+  /** z = a_1 + a_2 + ...: a skip connection, with the weight 1 for every summand. */
+  class Add extends Linear {
+    outputShape = ([a]) => a.shape;
+    parameters = () => ({ w: Float64Array.of(1), b: null });
+    linear = (w, inputs) => inputs[0].data.map((_, i) => w[0] * sum(inputs.map((a) => a.data[i])));
+    adjoint = (w, s, inputs) => inputs.map(() => s.map((s_j) => w[0] * s_j));
+  }
+
+  // ---- layers that pass relevance on, whatever the rule ------------------------------------------------------------
+
+  /** An activation passes relevance unchanged, whatever its slope. */
+  class Elementwise {
+    kind = "elementwise";
+    constructor(f) {
+      this.f = f;
+    }
+    forward = ([a]) => ({ shape: a.shape, data: a.data.map((x) => this.f(x)) });
+    route = (_, R) => [R];
+  }
+
+  class Flatten {
+    kind = "routing";
+    forward = ([a]) => ({ shape: [a.data.length], data: a.data });
+    route = ([a], R) => [{ shape: a.shape, data: R.data }];
+  }
+
+  /**
+   * The largest value of each window. The cell that has it receives all relevance (winner takes all); of several, the
+   * first one in reading order, or with ties="equal" each its part.
+   */
+  class MaxPool2D extends Pool {
+    kind = "routing";
+    constructor({ ties = "first", ...geometry }) {
+      super(geometry);
+      this.ties = ties;
+    }
+    forward([a]) {
+      const z = new Float64Array(size(this.outputShape([a]))).fill(-Infinity);
+      this.cells(a, (_, j, i) => (z[j] = Math.max(z[j], a.data[i])));
+      return { shape: this.outputShape([a]), data: z };
+    }
+    route([a], R) {
+      const z = this.forward([a]).data;
+      const winners = new Float64Array(z.length);
+      this.cells(a, (_, j, i) => (winners[j] += a.data[i] === z[j] ? 1 : 0));
+      const left = this.ties === "first" ? new Float64Array(z.length).fill(1) : winners.slice();
+      const part = this.ties === "first" ? left.slice() : winners;
+      const R_in = zeros(a.shape);
+      this.cells(a, (_, j, i) => {
+        if (a.data[i] !== z[j] || left[j] === 0) return;
+        left[j] -= 1;
+        R_in.data[i] += R.data[j] / part[j];
+      });
+      return [R_in];
+    }
+  }
+
+  function softmax(data) {
+    const largest = Math.max(...data);
+    const exponentials = data.map((x) => Math.exp(x - largest));
+    return exponentials.map((x) => x / sum(exponentials));
+  }
+
+  // Each layer with the parameters that it takes here; others are refused unless they are null or false.
+  const layer = (make, ...fields) => ({ make, fields });
+  const LAYERS = {
+    Dense: layer((given) => new Dense(given), "weight", "bias"),
+    Conv2D: layer((given) => new Conv2D(given), "weight", "bias", "stride", "padding", "dilation", "groups"),
+    AvgPool2D: layer((given) => new AvgPool2D(given), ...WINDOW, "count_include_pad"),
+    MaxPool2D: layer((given) => new MaxPool2D(given), ...WINDOW, "ties"),
+    GlobalAvgPool2D: layer(() => new GlobalAvgPool2D()),
+    BatchNorm: layer((given) => new BatchNorm(given), "weight", "bias", "mean", "var", "eps"),
+    Scale: layer((given) => new Scale(given), "weight", "bias"),
+    Add: layer(() => new Add()),
+    ReLU: layer(() => new Elementwise(positive)),
+    ReLU6: layer(() => new Elementwise((x) => Math.min(Math.max(x, 0), 6))),
+    LeakyReLU: layer(
+      ({ negative_slope: slope = 0.01 }) => new Elementwise((x) => (x > 0 ? x : slope * x)),
+      "negative_slope",
+    ),
+    Tanh: layer(() => new Elementwise(Math.tanh)),
+    Dropout: layer(() => new Elementwise(identity), "p"),
+    Flatten: layer(() => new Flatten()),
+  };
+  const HEADS = ["Softmax", "LogSoftmax"];
+
+  // ---- networks ----------------------------------------------------------------------------------------------------
+
+  /**
+   * A network from data: {nodes: [[name, key of its layer, names it reads], ...], layers: {key: {type, config,
+   * arrays}}}, in an order in which it can be computed; the input is called "input". A softmax at the end is left out,
+   * because explanations start at the logits.
+   */
+  function network({ nodes, layers }) {
+    const last = nodes.at(-1);
+    const headless = HEADS.includes(layers[last[1]].type) ? nodes.slice(0, -1) : nodes;
+    const built = new Map();
+    for (const [name, key] of headless) if (!built.has(key)) built.set(key, build(name, layers[key]));
+    return headless.map(([name, key, inputs]) => ({ name, type: layers[key].type, layer: built.get(key), inputs }));
+  }
+
+  function build(name, { type, config, arrays }) {
+    if (!Object.hasOwn(LAYERS, type)) throw new NotOffered(`the layer ${type} (node ${name})`);
+    const { make, fields } = LAYERS[type];
+    const held = Object.entries(arrays).map(([field, given]) => [field, array(given)]);
+    const given = Object.entries(config).filter(([, value]) => value !== null && value !== false);
+    const strange = [...held, ...given].find(([field]) => !fields.includes(field));
+    if (strange) throw new NotOffered(`${type} with ${strange[0]} (node ${name})`);
+    // false is a value of its own where the parameter is known
+    const known = Object.entries(config).filter(([field, value]) => fields.includes(field) && value !== null);
+    return make(Object.fromEntries([...known, ...held]));
+  }
+
+  /** Node name -> its output, for one input array. */
+  function forward(net, x) {
+    const at = new Map([["input", x]]);
+    for (const { name, layer, inputs } of net) at.set(name, layer.forward(inputs.map((i) => at.get(i))));
+    return at;
+  }
+
+  /**
+   * Fold each BatchNorm into the Dense or Conv2D that it alone reads (Guillemot et al. 2020, arXiv 2002.11018):
+   * W' = diag(w) W and b' = w b_linear + b, with w and b of the BatchNorm as a diagonal layer.
+   */
+  function fuse(net) {
+    const reads = (name) => net.filter(({ inputs }) => inputs.includes(name)).length;
+    const folded = new Map(); // the name of a BatchNorm -> the name of the layer that computes its output now
+    const made = new Map(); // the name of that layer -> the layer
+    for (const { name, type, layer, inputs } of net) {
+      const before = net.find((node) => node.name === inputs[0]);
+      if (type !== "BatchNorm" || !before?.layer.weighted || reads(before.name) > 1) continue;
+      const { weight, bias } = before.layer;
+      const w = spread(layer.weight, [layer.weight.data.length, weight.data.length / layer.weight.data.length]);
+      const b = layer.bias.data.map((b_j, j) => layer.weight.data[j] * (bias ? bias.data[j] : 0) + b_j);
+      const after = Object.assign(Object.create(Object.getPrototypeOf(before.layer)), before.layer);
+      after.weight = { shape: weight.shape, data: weight.data.map((x, k) => w[k] * x) };
+      after.bias = { shape: [b.length], data: b };
+      folded.set(name, before.name);
+      made.set(before.name, after);
+    }
+    return net
+      .filter(({ name }) => !folded.has(name))
+      .map((node) => ({
+        ...node,
+        layer: made.get(node.name) ?? node.layer,
+        inputs: node.inputs.map((i) => folded.get(i) ?? i),
+      }));
+  }
+
+  // ---- which layer gets which rule ---------------------------------------------------------------------------------
+
+  /** The weighted layers that are reached from the input through activations and routing layers only. */
+  function firstLayers(net) {
+    const clear = new Set(["input"]);
+    const found = new Set();
+    for (const { name, layer, inputs } of net) {
+      if (!inputs.every((i) => clear.has(i))) continue;
+      if (layer.kind !== "linear") clear.add(name);
+      else if (layer.weighted) found.add(name);
+    }
+    return found;
+  }
+
+  // The presets, with the names and defaults of zennit (Anders et al. 2021, arXiv 2106.13200): the rule of
+  // convolutions, and that of first layers (`box`: of first convolutions, with the bounds of the input).
+  const TINY = 1e-6;
+  const PRESETS = {
+    "epsilon-plus": { convolution: { type: "ZPlus", stabilizer: TINY } },
+    "epsilon-plus-flat": {
+      convolution: { type: "ZPlus", stabilizer: TINY },
+      first: { type: "Flat", stabilizer: TINY },
+    },
+    "epsilon-gamma-box": {
+      convolution: { type: "Gamma", gamma: 0.25, generalised: true, stabilizer: TINY },
+      box: { type: "ZBox", stabilizer: TINY },
+    },
+    "epsilon-alpha2-beta1": { convolution: { type: "AlphaBeta", alpha: 2, beta: 1, stabilizer: TINY } },
+    "epsilon-alpha2-beta1-flat": {
+      convolution: { type: "AlphaBeta", alpha: 2, beta: 1, stabilizer: TINY },
+      first: { type: "Flat", stabilizer: TINY },
+    },
+  };
+
+  /**
+   * Node name -> rule, for every linear layer. `rule` is the name of a preset, or a rule: Zero and Epsilon for all
+   * linear layers, any other for all weighted layers, with Epsilon for the others. `box` is {low, high} of the input,
+   * which some first layer must use.
+   */
+  function assign(net, rule, box = null) {
+    const first = firstLayers(net);
+    if (!rule.type && !Object.hasOwn(PRESETS, rule)) throw new NotOffered(`the preset ${rule}`);
+    if (PRESETS[rule]?.box && !first.size)
+      throw new NotOffered(`${rule} on a network without a first layer for its box`);
+    const everywhere = rule.type === "Zero" || rule.type === "Epsilon";
+    const of = ({ name, layer }) => {
+      if (rule.type) return layer.weighted || everywhere ? rule : { type: "Epsilon", epsilon: TINY };
+      const preset = PRESETS[rule];
+      if (preset.first && first.has(name)) return preset.first;
+      if (preset.box && layer.convolution && first.has(name)) return { ...preset.box, ...box };
+      if (layer.convolution) return preset.convolution;
+      return layer.diagonal ? { type: "Pass" } : { type: "Epsilon", epsilon: TINY };
+    };
+    const linear = net.filter(({ layer }) => layer.kind === "linear");
+    return Object.fromEntries(linear.map((node) => [node.name, of(node)]));
+  }
+
+  // ---- the walk ----------------------------------------------------------------------------------------------------
+
+  /** The relevance at the output: an array, or "logit", "one", "probability" or a number at the index `target`. */
+  function seedAt(logits, seed, target) {
+    if (seed.data) return { shape: logits.shape, data: seed.data };
+    const R = zeros(logits.shape);
+    const named = { logit: () => logits.data[target], one: () => 1, probability: () => softmax(logits.data)[target] };
+    R.data[target] = Object.hasOwn(named, seed) ? named[seed]() : seed;
+    return R;
+  }
+
+  /**
+   * Explain the output of a network for the input x: forward once, then backward through the nodes, each layer and its
+   * rule dividing the relevance of its output among its inputs (Bach et al. 2015).
+   *
+   * Returns the `relevance` of the input, `at` (node name -> relevance of its output), the `logits`, and the `ledger`:
+   * for each linear layer and each other layer that received relevance, what came `out` of it, went `in`, and was lost.
+   */
+  function trace(net, x, rules, { seed = "logit", target = null } = {}) {
+    const values = forward(net, x);
+    const { name: last } = net.at(-1);
+    const logits = values.get(last);
+    const explained = target ?? logits.data.indexOf(Math.max(...logits.data));
+    const at = new Map([[last, seedAt(logits, seed, explained)]]);
+    const ledger = [];
+    for (const { name, layer, inputs } of [...net].reverse()) {
+      const R = at.get(name);
+      if (!R) continue; // the output does not depend on this node
+      const a = inputs.map((i) => values.get(i));
+      const rule = rules[name];
+      if (layer.kind === "linear") checkRule(rule);
+      const { inputs: passed, losses } =
+        layer.kind === "linear"
+          ? flow(layer, a, R, rule)
+          : { inputs: layer.route(a, R), losses: { bias: 0, stabilizer: 0, dropped: 0 } };
+      const into = sum(passed.map((R_in) => sum(R_in.data)));
+      ledger.push({ node: name, rule: rule ? rule.type : "", out: sum(R.data), in: into, ...losses });
+      inputs.forEach((i, n) => {
+        const had = at.get(i);
+        at.set(i, had ? { shape: had.shape, data: had.data.map((R_i, k) => R_i + passed[n].data[k]) } : passed[n]);
+      });
+    }
+    return { relevance: at.get("input") ?? zeros(x.shape), at, logits, target: explained, ledger };
+  }
+
+  return {
+    ...{ NotOffered, RULES, PARAMETERS, PRESETS, LAYERS, HEADS, Dense },
+    ...{ array, nested, zeros, sum, softmax, flow, messages, network, forward, fuse, assign, trace },
+  };
+})();
+
+if (typeof module !== "undefined") module.exports = LRP;
