@@ -16,10 +16,11 @@ if no selector matches them; a weighted layer that none matches is an error. Pri
 A composite may also decide what is held constant in layers that are not linear: `split` for the products, and `mean`
 for the norms. It then reads the network with these parameters in place of the layers' own (`Composite.read`).
 
-The presets have zennit's names and defaults (Anders et al. 2021, arXiv 2106.13200; the recommendations behind them:
-Montavon et al. 2019, LNCS 11700, sec. 10.3, and Kohlbrenner et al. 2020, arXiv 1910.09840). They give their rule for
-convolutions to every `layers.Convolution`, a convolution of your own included. `joins=` chooses how they divide
-relevance between the branches of a join (docs/skips.md). AttnLRP and CPLRP are for transformers.
+The presets have zennit's names and defaults (Anders et al., PLOS ONE, doi 10.1371/journal.pone.0336683; the
+recommendations behind them: Montavon et al. 2019, LNCS 11700, sec. 10.3, and Kohlbrenner et al. 2020, arXiv
+1910.09840). They give their rule for convolutions to every `layers.Convolution`, a convolution of your own included.
+`joins=` chooses how they divide relevance between the branches of a join (docs/skips.md). AttnLRP and CPLRP are for
+transformers.
 """
 
 from __future__ import annotations

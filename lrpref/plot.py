@@ -168,6 +168,59 @@ def grid(
     return page
 
 
+def words(
+    sentence: Sequence[str], maps: Mapping[str, Array], title: str = "", figure: Figure | SubFigure | None = None
+) -> Figure:
+    """Draw the words of a sentence, each on the colour of its relevance; one row for every map.
+
+    All rows share one colour scale, which ends at the largest magnitude.
+
+    Parameters
+    ----------
+    sentence : sequence of str
+        The words.
+    maps : mapping of str to array, shape (T,) or (1, T)
+        Caption -> relevance of the words.
+    title : str
+        A line above all rows.
+    figure : matplotlib.figure.Figure or SubFigure, optional
+        Where to draw, as in `grid`.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        The figure.
+
+    Raises
+    ------
+    ShapeError, InputError
+        If a map does not have one number for each word, or is not finite.
+    """
+    _check_title(title)
+    rows = {caption: to_numpy(R).astype(float).reshape(-1) for caption, R in maps.items()}
+    for caption, row in rows.items():
+        if len(row) != len(sentence):
+            raise ShapeError(f"{caption}: there are {len(sentence)} words, and {len(row)} relevances")
+        if not np.isfinite(row).all():
+            raise InputError("the relevance holds NaN or infinities, which cannot be drawn")
+    limit = max((float(np.abs(row).max(initial=0.0)) for row in rows.values()), default=0.0) or 1.0
+    ends = np.cumsum([0, *(len(word) + 1.5 for word in sentence)])  # a word is as wide as its letters
+    page: Figure = _figure(0.115 * ends[-1] + 2.6, 0.62 * len(rows) + (0.9 if title else 0.6), figure)
+    axes = page.subplots(len(rows), 1, squeeze=False)[:, 0]
+    for ax, (caption, row) in zip(axes, rows.items(), strict=True):
+        drawn = ax.pcolormesh(ends, [0, 1], row[None], cmap=COLOURS, vmin=-limit, vmax=limit, edgecolors="white")
+        for word, value, left, right in zip(sentence, row, ends, ends[1:], strict=False):
+            colour = "white" if abs(value) > 0.6 * limit else "black"
+            ax.text((left + right) / 2, 0.5, word, ha="center", va="center", color=colour, parse_math=False)
+        ax.set_ylabel(caption, fontsize=9, rotation=0, ha="right", va="center")
+        ax.set(xticks=[], yticks=[])
+        ax.set_frame_on(False)
+    page.colorbar(drawn, ax=list(axes), label="relevance", aspect=6 * len(rows))
+    if title:
+        page.suptitle(title, fontsize=10, parse_math=False)
+    return page
+
+
 def layers(
     trace: Trace,
     nodes: Sequence[str] | None = None,

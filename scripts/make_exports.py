@@ -1,6 +1,7 @@
 """Write tests/exported: small networks as other libraries export them, with the outputs those libraries compute.
 
     python scripts/make_exports.py torch        needs torch and onnxscript
+    python scripts/make_exports.py tokens       needs torch and onnxscript
     python scripts/make_exports.py keras        needs tensorflow and tf2onnx
     python scripts/make_exports.py sklearn      needs scikit-learn and skl2onnx
 
@@ -76,6 +77,24 @@ def torch_networks() -> None:
     for name, dynamo in (("torch-dynamo", True), ("torch-script", False)):
         torch.onnx.export(net, (x,), FOLDER / f"{name}.onnx", dynamo=dynamo)
         keep(name, x=x, y=net(x).detach())
+
+
+def token_networks() -> None:
+    """Export small vision and sentence transformers (`train_transformers.py`) with both exporters."""
+    import torch
+    from train_transformers import SentenceTransformer, VisionTransformer
+
+    torch.manual_seed(20)
+    vision, sentence = VisionTransformer(8, 1), SentenceTransformer(9, 8, 1)
+    images, words = torch.randn(2, 1, 28, 28), torch.randint(0, 9, (2, 5))
+    for net, x, name in ((vision, images, "vit"), (sentence, words, "text")):
+        for part in net.parameters():
+            torch.nn.init.normal_(part, std=0.3)
+        net.eval()
+        for exporter, dynamo in (("dynamo", True), ("script", False)):
+            path = FOLDER / f"torch-{exporter}-{name}.onnx"
+            torch.onnx.export(net, (x,), path, dynamo=dynamo, external_data=False)
+            keep(path.stem, x=x, y=net(x).detach())
 
 
 # ---- Keras -------------------------------------------------------------------------------------------------------
@@ -159,5 +178,6 @@ def sklearn_networks() -> None:
 
 if __name__ == "__main__":
     FOLDER.mkdir(exist_ok=True)
+    made = {"torch": torch_networks, "tokens": token_networks, "keras": keras_networks, "sklearn": sklearn_networks}
     for library in sys.argv[1:]:
-        {"torch": torch_networks, "keras": keras_networks, "sklearn": sklearn_networks}[library]()
+        made[library]()

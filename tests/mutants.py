@@ -4039,6 +4039,42 @@ STRONG = [
 ]
 
 
+TRAINED_TRANSFORMERS = [
+    Mutant(
+        "a transposition that moves the samples is forgotten",
+        "importers/onnx/mixed.py",
+        "return [], simplest([groups_of(x)[axis] for axis in axes])",
+        "return [], simplest([groups_of(x)[axis] for axis in range(len(axes))])",
+        "tests/test_import_onnx.py::test_a_file_computes_what_the_library_did_that_wrote_it",
+        "attention as PyTorch exports it, (T, N, E)",
+    ),
+    Mutant(
+        "the samples are split",
+        "importers/onnx/mixed.py",
+        "require(n % taken == 0 and (taken == n or axis != 0), why)",
+        "require(n % taken == 0, why)",
+        "tests/test_import_onnx.py::test_refusals_name_the_node_and_the_reason",
+        "a reshape that moves values from one sample to another",
+    ),
+    Mutant(
+        "the bias has a sign where its magnitude counts",
+        "differences/conventions.py",
+        "both = z + abs(b)",
+        "both = z + b",
+        "tests/test_compare.py::test_other_peoples_rules_by_hand",
+        "autoLRP 0.2.0: |z| / (|z| + |b|)",
+    ),
+    Mutant(
+        "words keep their capitals",
+        "zoo/text.py",
+        "(sentence,))[0].lower())",
+        "(sentence,))[0])",
+        "tests/test_trained_transformers.py::test_relevance_speaks_of_the_words",
+        "a vocabulary in lower case",
+    ),
+]
+
+
 MUTANTS = [
     *NOT_FINITE,
     *CORNERS,
@@ -4086,6 +4122,7 @@ MUTANTS = [
     *PLAY,
     *FRONT,
     *STRONG,
+    *TRAINED_TRANSFORMERS,
 ]
 
 

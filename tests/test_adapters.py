@@ -41,6 +41,7 @@ NEEDS = {
     "captum": ("torch", "captum"),
     "innvestigate": ("tensorflow", "tf_keras", "innvestigate"),
     "lxt": ("torch", "lxt"),
+    "autolrp": ("torch", "autolrp"),
     "torchlrp": ("torch", "lrp"),
 }
 WRITE_ANEW = "the table has changed: write the record anew, as docs/adapters.md says"
@@ -58,6 +59,7 @@ AGREES = {
     "lxt": ["eps-sign-zero-tenth", "eps-negative-z-positive", "zero-is-gxi-conv", "zero-is-gxi-skip",
             "add-cancellation-signed-2pow20", "avgpool-zero", "maxpool-overlap-first", "multiply-half",
             "multiply-broadcast", "layer-norm-linear"],
+    "autolrp": ["ab-neg-input", "ab-joint-denominator-conv", "gamma-linear", "gamma-z-zero", "matmul-half-epsilon"],
     "torchlrp": ["ab-neg-input-zplus", "ab-bias-mode-ignore", "ab-joint-denominator-dense", "ab-signed-R"],
 }  # fmt: skip
 DIFFERS = {
@@ -65,6 +67,7 @@ DIFFERS = {
     "captum": ["ab-neg-input", "ab-neg-input-zplus", "ab-neg-bias", "ab-shared-fixture-alpha1beta0",
                "ab-joint-denominator-dense", "ab-joint-denominator-conv"],
     "innvestigate": ["ab-shared-fixture-alpha1beta0", "ab-shared-fixture-alpha2beta1", "ab-neg-bias"],
+    "autolrp": ["gamma-z-zero-generalised"],
     "torchlrp": ["gamma-linear", "eps-sign-zero-tenth", "ab-joint-denominator-conv"],
 }  # fmt: skip
 CONVENTION = {
@@ -81,6 +84,7 @@ CONVENTION = {
     "captum": ["gamma-bias", "avgpool-zplus", "group-norm-linear"],
     "innvestigate": ["unrolled-oracle-conv-zplus"],
     "lxt": ["eps-negative-z-below", "eps-negative-z-at-minus-epsilon", "ab-all-zero-zero"],
+    "autolrp": ["ab-neg-bias", "ab-shared-fixture-alpha1beta0", "gamma-bias", "ab-all-zero-zplus"],
 }
 NOT_OFFERED = {
     "zennit": ["ab-all-zero-absolute", "maxpool-ties-equal", "ab-one-pool-empty-renormalise", "multiply-half"],
@@ -239,6 +243,29 @@ def test_lxt_without_the_adapter_makes_the_same_errors():
         np.testing.assert_array_equal([a.grad.item(), b.grad.item()], expected)
 
 
+def test_autolrp_without_the_adapter_does_the_same():
+    """One neuron by hand: the bias takes its share by magnitude; gamma loses R at z = 0; a small gamma is epsilon."""
+    live("autolrp")
+    import torch
+    from autolrp import BASE, LRPConfig, tensor
+
+    def relevance(w, b, rule):
+        layer = torch.nn.Linear(2, 1, bias=b is not None).double()
+        layer.weight.data = torch.tensor([w]).double()
+        if b is not None:
+            layer.bias.data = torch.tensor([b]).double()
+        x = tensor(torch.ones((1, 2)).double())
+        layer(x)[0, 0].lrp(config=LRPConfig(rule={**BASE, "AddmmBackward": rule, "MmBackward": rule}, eps=1e-290))
+        return x.relevance[0]
+
+    plus = ("alpha_beta", {"alpha": 1.0, "beta": 0.0})
+    np.testing.assert_allclose(relevance([1.0, 2.0], -1.0, "epsilon"), [1 / 4, 1 / 2])  # 3/4 of (1/3, 2/3)
+    np.testing.assert_allclose(relevance([1.0, -1.0], -1.0, plus), [0, 0])  # z = 0; by Bach et al., (1, 0)
+    np.testing.assert_allclose(relevance([1.0, -1.0], None, ("gamma", {"gamma": 0.25})), [0, 0])
+    np.testing.assert_allclose(relevance([1.0, -1.0], None, ("gamma_montavon", {"gamma": 0.25})), [5, -4])
+    np.testing.assert_allclose(relevance([2.0, -1.0], None, ("gamma_montavon", {"gamma": 0.01})), [2, -1])
+
+
 def test_torchlrp_without_the_adapter_makes_the_same_errors():
     live("torchlrp")
     import lrp
@@ -282,7 +309,7 @@ def test_a_promise_about_linear_layers_is_none_about_a_norm_of_the_sample(id_, w
 
 # ---- the torch twin ----------------------------------------------------------------------------------------------
 
-SEVERAL_INPUTS = {"add", "concat", "maximum", "minimum", "subtract"}
+SEVERAL_INPUTS = {"add", "concat", "mat_mul", "maximum", "minimum", "subtract"}
 KINDS = sorted({*strategies.LINEAR, *strategies.ROUTING} - SEVERAL_INPUTS - {"channel_shuffle"})
 """The layers with one input, except ChannelShuffle: torch's function takes no vectors."""
 

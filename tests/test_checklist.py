@@ -75,10 +75,11 @@ IMPORTED = {
     "InstanceNorm": Imported("InstanceNorm2d", "InstanceNormalization"),
     "LayerNorm": Imported("LayerNorm", "LayerNormalization"),
     "LeakyReLU": Imported("LeakyReLU", "LeakyRelu"),
-    **{
-        name: Imported(never="the importers of transformers are a later step")
-        for name in ("Affine", "Embedding", "MatMul", "PrependTokens", "TokenDense")
-    },
+    "Affine": Imported("add", "Add"),
+    "Embedding": Imported("Embedding", "Gather"),
+    "MatMul": Imported("matmul", "MatMul"),
+    "PrependTokens": Imported("cat", "Concat"),
+    "TokenDense": Imported("Linear", "MatMul"),
     "LocalResponseNorm": Imported("LocalResponseNorm", "LRN"),
     "LogSoftmax": Imported("LogSoftmax", "LogSoftmax"),
     "Max": Imported("amax", "ReduceMax"),

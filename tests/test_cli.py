@@ -46,6 +46,7 @@ from lrpref.errors import FusionError, RuleError, ShapeError, TargetError
 from lrpref.zoo.inputs import Normalisation
 
 ROOT = Path(__file__).parent.parent
+from lrpref.zoo import text
 
 
 class Said(NamedTuple):
@@ -125,6 +126,18 @@ def test_explain(run: Run, tmp_path: Path) -> None:
 def test_the_picture_is_called_heatmap_unless_told(run: Run, tiny: Path, tmp_path: Path) -> None:
     assert run("explain", tiny, "x.npy").out.endswith("wrote heatmap.png\n")
     assert is_png(tmp_path / "heatmap.png")
+
+
+def test_explain_prints_the_words_of_a_sentence(run: Run) -> None:
+    sentence = "It never fails to engage us."
+    said = run("explain", "review-transformer", sentence, "--rule", "cp-lrp", "--out", "words.png")
+    assert f"says that {sentence} is unfavourable" in said.out
+    x = text.indices("review-hard", lrpref.weights.metadata("review-transformer")["input"]["words"])
+    (R,) = lrpref.explain(lrpref.load("review-transformer"), x, rule="cp-lrp")
+    for word, relevance in zip(text.words("review-hard"), R, strict=True):
+        assert [word, f"{relevance:.3f}"] in [line.split() for line in said.out.splitlines()]
+    assert Path("words.png").is_file()
+    assert "has no words" in run("explain", "review-transformer", "(-)").err
 
 
 def test_several_rules_are_drawn_side_by_side(run: Run, drawn: dict[str, Any]) -> None:

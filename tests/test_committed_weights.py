@@ -17,7 +17,9 @@ from lrpref.zoo.inputs import Normalisation
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "weights" / "README.md").read_text()
-NAMES = [name for name in lrpref.weights.names() if name not in ("brain-unet", "ecg-cnn")]  # test_small_networks.py
+ELSEWHERE = ("brain-unet", "ecg-cnn", "mnist-vit", "review-transformer")
+"""The networks of test_small_networks.py and test_trained_transformers.py."""
+NAMES = [name for name in lrpref.weights.names() if name not in ELSEWHERE]
 MNIST = [name for name in NAMES if name.startswith("mnist")]
 CIFAR = [name for name in NAMES if name not in MNIST]
 

@@ -428,6 +428,7 @@ SCENES: dict[str, Scene] = {
     "gamma-plain": on_features(Gamma(0.5, generalised=True), Gamma(0.5)),
     "gamma-twice": on_features(Gamma(0.5), weighted(others.GammaTwice(0.5))),
     "gamma-bias-as-it-is": on_features(Gamma(0.5), weighted(others.GammaBiasAsItIs(0.5))),
+    "gamma-small-is-epsilon": on_features(weighted(Gamma(0.01, stabilizer=0.25)), weighted(Epsilon(0.25))),
     "gamma-zero-lost": Scene(
         CANCELS, np.ones((1, 2)), Gamma(), lambda: np.array([[3.75, -1.0]]) / 2.75, seed=np.ones((1, 2))
     ),
@@ -454,6 +455,7 @@ SCENES: dict[str, Scene] = {
         CANCELS, np.ones((1, 2)), Epsilon(0.1), lambda: np.array([[-10 + 3 / 2.1, 10 - 1 / 2.1]]), seed=np.ones((1, 2))
     ),
     "bias-in-no-rule": on_features("zero", weighted(others.Biasless(Zero()))),
+    "bias-by-magnitude": on_features("zero", weighted(others.BiasByMagnitude(Zero()))),
     "seed-logit": on_images("epsilon", lambda: explain(IMAGES, X, rule="epsilon"), seed="one"),
     "seed-one": on_images("epsilon", lambda: explain(IMAGES, X, rule="epsilon", seed="one")),
     "seed-probability": on_images("epsilon", lambda: explain(IMAGES, X, rule="epsilon", seed="probability")),
@@ -850,6 +852,10 @@ def one_neuron(w: list[float], b: float | None, x: list[float], R: float, rule: 
         # z = 0: gamma loses it, epsilon has the other sign
         ([1, -1], None, [1, 1], 1, others.GammaZeroLost(0.25), [0, 0]),
         ([1, -1], None, [1, 1], 1, others.NegativeAtZero(Epsilon(0.1)), [-10, 10]),
+        # autoLRP: |z| / (|z| + |b|) is 2/4 and 3/4; by Bach et al., alpha-beta gives 1/4 and epsilon 1/2 and 1
+        ([1, 1], 2, [1, 1], 1, others.BiasByMagnitude(AlphaBeta(1, 0)), [0.25, 0.25]),
+        ([1, 2], -1, [1, 1], 1, others.BiasByMagnitude(Zero()), [0.25, 0.5]),
+        ([1, -1], -1, [1, 1], -1, others.BiasByMagnitude(AlphaBeta(1, 0)), [0, 0]),
         ([1, 3], None, [5, 7], 4, others.FlatWithWeights(), [1, 3]),
     ],
 )
@@ -905,7 +911,7 @@ def test_other_peoples_rules_are_no_rules_of_lrpref(kind: type[Rule]) -> None:
     if kind.__module__ == others.__name__:
         assert kind.name not in lrpref.rules.RULES
         assert re.search(
-            r"captum|zennit|LXT|iNNvestigate|innsight|TorchLRP|LXT|interprettensor|Explainability|LRP-for-ResNet",
+            r"captum|zennit|LXT|iNNvestigate|innsight|TorchLRP|autoLRP|interprettensor|Explainability|LRP-for-ResNet",
             kind.__doc__,
         )
 
@@ -935,6 +941,8 @@ RULES_OF_OTHERS: list[Rule] = [
     others.Unsigned(Epsilon(0.5)),
     others.Unsigned(others.EachPartInFull(0.25)),
     others.Biasless(Zero()),
+    others.BiasByMagnitude(Zero()),
+    others.BiasByMagnitude(AlphaBeta(2, 1, stabilizer=0.25)),
     others.GammaZeroLost(0.5),
     others.GammaZeroLost(0.5, generalised=True, stabilizer=0.25),
     others.FlatWithWeights(0.25),
@@ -1250,9 +1258,10 @@ def test_the_names_are_public() -> None:
     assert isinstance(lrpref.compare(V, V), Comparison)
 
 
-ADAPTERS_PAGE = PAGE.with_name("adapters.md").read_text(encoding="utf-8")
-ADAPTERS_TABLE = PAGE.read_text(encoding="utf-8").partition("## The conventions of the adapters' page")[2]
-ON_ADAPTERS_PAGE = re.findall(r"^\| (\w+) \| (.+?) \| (.+) \|$", ADAPTERS_TABLE, re.M)[1:]
+def on_adapters_page() -> list[tuple[str, str, str]]:
+    """Return the rows of the last table of the page: library, what the adapters' page says, and the convention."""
+    table = PAGE.read_text(encoding="utf-8").partition("## The conventions of the adapters' page")[2]
+    return re.findall(r"^\| (\w+) \| (.+?) \| (.+) \|$", table, re.M)[1:]
 
 
 def test_every_convention_of_the_adapters_page_is_in_the_table() -> None:
@@ -1262,10 +1271,10 @@ def test_every_convention_of_the_adapters_page_is_in_the_table() -> None:
     """
     names = {convention.name for convention in CONVENTIONS}
     rows: dict[str, dict[str, str]] = {}
-    for library, title, where in ON_ADAPTERS_PAGE:
+    for library, title, where in on_adapters_page():
         rows.setdefault(library, {})[title] = where
         assert where.startswith("none: ") or re.match(r"`([\w-]+)`", where)[1] in names, where  # type: ignore[index]
-    sections = re.split(r"^## ", ADAPTERS_PAGE, flags=re.M)[1:]
+    sections = re.split(r"^## ", PAGE.with_name("adapters.md").read_text(encoding="utf-8"), flags=re.M)[1:]
     told = {section.split(maxsplit=1)[0].rstrip(",").removesuffix(" 1.0.0"): section for section in sections}
     assert set(rows) <= set(told)
     for library, section in told.items():
@@ -1277,7 +1286,7 @@ def test_every_convention_of_the_adapters_page_is_in_the_table() -> None:
 
 
 def test_every_adapter_has_rows_on_the_page() -> None:
-    assert {library.lower() for library, _, _ in ON_ADAPTERS_PAGE} == set(known_adapters()) - {"lrpref"}
+    assert {library.lower() for library, _, _ in on_adapters_page()} == set(known_adapters()) - {"lrpref"}
 
 
 # ---- groups ------------------------------------------------------------------------------------------------------

@@ -378,7 +378,7 @@ def test_probabilities_in_a_dictionary_are_read_before_it(tmp_path: Path) -> Non
 FIRST, LAST = {"perm": [0, 3, 1, 2]}, {"perm": [0, 2, 3, 1]}
 
 
-def test_a_dense_layer_on_images_is_a_convolution_of_single_cells(tmp_path: Path) -> None:
+def test_a_dense_layer_on_images_is_one_for_each_cell(tmp_path: Path) -> None:
     """Keras's Dense on (N, H, W, C), with its bias, an activation, and BatchNormalization as Sub, Mul, Add."""
     nodes = [
         node("Shape", ["x"], ["n"]),
@@ -411,8 +411,8 @@ def test_a_dense_layer_on_images_is_a_convolution_of_single_cells(tmp_path: Path
     net = from_onnx(written(tmp_path, nodes, ("N", 6, 6, 3), told))
     assert net(floats(2, 3, 6, 6)).shape == (2, 2)
     dense = net["h"]
-    assert isinstance(dense, lrpref.Conv2D)
-    assert_array_equal(dense.weight[:, :, 0, 0], told["w"].T)
+    assert isinstance(dense, lrpref.TokenDense)
+    assert_array_equal(dense.weight, told["w"].T)
     assert_array_equal(dense.bias, told["bias"])
 
 
@@ -472,7 +472,7 @@ def test_a_matrix_before_its_activations(tmp_path: Path) -> None:
 
 
 def test_one_axis_holds_no_channels(tmp_path: Path) -> None:
-    with pytest.raises(ConversionError, match=r"\(Add\): an array of shape \(3,\) has no axis of channels"):
+    with pytest.raises(ConversionError, match=r"\(Add\): a constant of shape \(3,\) changes the activation's shape"):
         from_onnx(written(tmp_path, [node("Add", ["x", "c"], ["y"])], (3,), {"c": floats(3)}))
 
 

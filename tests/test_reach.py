@@ -14,10 +14,7 @@ pytest.importorskip("torch", reason="torch is not installed: pip install -e '.[t
 from tests.written_networks import NETWORKS
 
 ROOT = Path(__file__).parent.parent
-REFUSED = {
-    "lstm": "no recurrent layers",
-    "vit": "no attention",
-}
+REFUSED = {"lstm": "no recurrent layers"}
 """The networks that `from_torch` refuses, and what it says."""
 
 
@@ -50,7 +47,7 @@ def test_from_torch_is_right_or_refuses(name: str, script: ModuleType) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("route", ["TorchScript", "dynamo"])
-@pytest.mark.parametrize("name", ["resnet", "mobilenet-v3", "unet-bilinear", "shufflenet", "tcn", "two-inputs"])
+@pytest.mark.parametrize("name", ["resnet", "mobilenet-v3", "unet-bilinear", "shufflenet", "tcn", "two-inputs", "vit"])
 def test_what_the_exporters_write_is_right(name: str, route: str, script: ModuleType) -> None:
     pytest.importorskip("onnxscript", reason="onnxscript is not installed")
     assert script.outcome(name, route).right(route)

@@ -458,19 +458,21 @@ REFUSED: dict[str, tuple[Callable[[], Module], str]] = {
         lambda: Forward(lambda m, x: (lambda y, h: y)(*m.rnn(x.flatten(1))), rnn=nn.GRU(192, 2)),
         r"\(GRU\): .*recurrent",
     ),
-    "attention": (
-        features_of(lambda m, x: m.att(x, x, x)[0], att=nn.MultiheadAttention(4, 2)),
-        r"\(MultiheadAttention\): .*attention",
+    "attention over samples": (
+        images_of(lambda m, x: x + m.att(*3 * [x[:, 0]])[0][:, None], att=nn.MultiheadAttention(6, 2)),
+        r"\(MultiheadAttention\): it takes \(T, N, E\), .*batch_first=True",
     ),
-    "scaled dot products": (features_of(lambda m, x: F.scaled_dot_product_attention(x, x, x)), "has no attention"),
-    "words": (
-        lambda: Forward(lambda m, x: m.words(x.flatten(1).long()), words=nn.Embedding(9, 2)),
-        r"node 'words' \(Embedding\): lrpref has no layers for indices",
+    "the weights of attention": (
+        images_of(
+            lambda m, x: x + m.att(*3 * [x[:, 0]])[1][:, None], att=nn.MultiheadAttention(6, 2, batch_first=True)
+        ),
+        r"the weights of its heads are not supported as a result",
     ),
-    "a transformer": (
-        lambda: Forward(lambda m, x: m.block(x[:, 0]), block=nn.TransformerEncoderLayer(8, 2)),
-        "(getitem|has no attention)",
+    "sums of embeddings": (
+        lambda: Forward(lambda m, x: m.words(x.flatten(1).long()), words=nn.EmbeddingBag(9, 2)),
+        r"node 'words' \(EmbeddingBag\): lrpref has no layer for sums of embeddings",
     ),
+    "einsum": (images_of(lambda m, x: torch.einsum("nchw,ncvw->nchv", x, x)), "write it with matmul"),
     "torch.jit.script in forward": (
         with_a_script,
         r"could not trace the module: .* torch\.jit\.script, cannot be traced",
@@ -489,10 +491,6 @@ REFUSED: dict[str, tuple[Callable[[], Module], str]] = {
         r"at .*torch_forms\.py:\d+: torch\.fx could not trace the module: .*those of NumPy",
     ),
     "writing into a part": (images_of(written), r"torch_forms\.py:\d+: forward writes into a part of a tensor"),
-    "a constant per pixel": (
-        images_of(lambda m, x: x + m.map, map=parameter(1, 1, 6, 6)),
-        r"\(add\): .*one number per position",
-    ),
     "a constant per sample": (images_of(lambda m, x: x * m.map, map=random(2, 1, 1, 1)), "one number per sample"),
     "a constant that broadcasts": (
         features_of(lambda m, x: m.one(x) + m.b, one=nn.Linear(4, 1), b=parameter(3)),

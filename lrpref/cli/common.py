@@ -19,7 +19,7 @@ from ..layers import BatchNorm
 from ..layers.base import check_size
 from ..network import Network, check_one_input
 from ..weights.formats import CONVERTED
-from ..zoo import inputs, samples
+from ..zoo import inputs, samples, text
 
 
 def command(commands: Any, name: str, run: Callable[[argparse.Namespace], int], text: str) -> argparse.ArgumentParser:
@@ -68,22 +68,23 @@ def read_network(chosen: argparse.Namespace, what: str) -> tuple[Network, dict[s
     return net, about
 
 
-def shape(text: str) -> tuple[int, ...]:
+def shape(told: str) -> tuple[int, ...]:
     """Parse positive integers separated by commas."""
     try:
-        sizes = tuple(int(n) for n in text.split(","))
+        sizes = tuple(int(n) for n in told.split(","))
     except ValueError:
         sizes = ()
     if not sizes or min(sizes) < 1:
-        raise argparse.ArgumentTypeError(f"expected positive integers such as 3,224,224, got {text!r}")
+        raise argparse.ArgumentTypeError(f"expected positive integers such as 3,224,224, got {told!r}")
     return sizes
 
 
 def add_input(parser: argparse.ArgumentParser, name: str, **more: Any) -> None:
     """Add the argument for an input, and what it needs to be read: --invert and --background."""
     default = "; default: a sample that the network accepts" if name.startswith("-") else ""
-    given = parser.add_argument(name, help=f"an image, an .npy file, or a sample (`lrpref samples`{default})", **more)
-    complete(given, samples.names, files=True)
+    known = f"an image, an .npy file, or a sample (`lrpref samples`{default}); for text, a sentence or the name of one"
+    given = parser.add_argument(name, help=known, **more)
+    complete(given, lambda: [*samples.names(), *text.SENTENCES], files=True)
     parser.add_argument("--invert", action="store_true", help="use 1 - x, for dark ink on light paper")
     parser.add_argument(
         "--background",
@@ -119,8 +120,20 @@ def complete(argument: argparse.Action, names: Callable[[], Sequence[str]], file
     argument.completer = completer  # type: ignore[attr-defined]
 
 
+def vocabulary(about: dict[str, Any]) -> list[str]:
+    """Return the words that a network knows, by their index; an empty list for a network that reads no text."""
+    told = about.get("input")
+    known = told.get("words", []) if isinstance(told, dict) else []
+    return known if isinstance(known, list) and all(isinstance(word, str) for word in known) else []
+
+
 def read_input(name: str, about: dict[str, Any], chosen: argparse.Namespace) -> np.ndarray:
-    """Read an image, an array or a sample as the network with these metadata takes it; print what was done to it."""
+    """Read an image, an array or a sample as the network with these metadata takes it; print what was done to it.
+
+    A network with a vocabulary takes a sentence, or the name of one.
+    """
+    if known := vocabulary(about):
+        return text.indices(name, known)
     normalisation = inputs.Normalisation.of(about)
     return inputs.read(name, input_shape(about), chosen.invert, normalisation, chosen.background, print)
 
@@ -149,29 +162,29 @@ def fused_network(net: Network, x: np.ndarray) -> Network:
     return fused
 
 
-def number(text: str) -> str | float:
+def number(told: str) -> str | float:
     """Convert a seed given as text to a number, if it is one."""
     try:
-        return float(text)
+        return float(told)
     except ValueError:
-        return text
+        return told
 
 
-def class_index(about: dict[str, Any], text: str) -> int:
+def class_index(about: dict[str, Any], told: str) -> int:
     """Return the index of an output that is given as the name of a class, or as a number that is not such a name.
 
     Raises UnknownNameError if there is no such class, TargetError if several classes have the name.
     """
     classes = about.get("classes")
     names = [str(name) for name in classes] if isinstance(classes, list) else []
-    found = [index for index, name in enumerate(names) if name == text]
+    found = [index for index, name in enumerate(names) if name == told]
     if len(found) > 1:
-        raise TargetError(f"{len(found)} classes are called {text!r}; give the index: {', '.join(map(str, found))}")
+        raise TargetError(f"{len(found)} classes are called {told!r}; give the index: {', '.join(map(str, found))}")
     if found:
         return found[0]
     with suppress(ValueError):
-        return int(text)
-    raise unknown("class", text, names)
+        return int(told)
+    raise unknown("class", told, names)
 
 
 def class_name(about: dict[str, Any], index: int) -> str:

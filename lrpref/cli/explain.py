@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from .._support.tables import aligned
 from ..backend import Array, to_numpy
 from ..composites import PRESETS
 from ..contrastive import contrast
@@ -21,6 +22,7 @@ from ..network import Network
 from ..rules import RULES
 from ..signatures import Signature
 from ..walk import DEFAULT_RULE, Trace, trace
+from ..zoo import text
 from ..zoo.inputs import Normalisation
 from .common import (
     add_input,
@@ -33,9 +35,10 @@ from .common import (
     number,
     read_input,
     read_network,
+    vocabulary,
 )
 from .folding import MOST_LINES, folded
-from .outputs import Answer, Explained, Map, check_outputs, check_pictures, write
+from .outputs import Answer, Explained, Map, check_inputs, check_outputs, write
 
 
 def add(commands: Any) -> None:
@@ -107,14 +110,15 @@ def _explain(chosen: argparse.Namespace) -> dict[str, Any]:
     """Do what was asked, print it, and return it as data for JSON."""
     given, about = read_network(chosen, "explain")
     inputs = [read_input(name, about, chosen) for name in chosen.input]
-    check_pictures(chosen, inputs[0])
-    targets = [None if text is None else class_index(about, text) for text in chosen.target or [None]]
-    net = given if chosen.no_fuse else fused_network(given, np.concatenate(inputs))
+    sentences = [text.words(name) if vocabulary(about) else None for name in chosen.input]
+    check_inputs(chosen, inputs, sentences[0] is not None)
+    targets = [None if told is None else class_index(about, told) for told in chosen.target or [None]]
+    net = given if chosen.no_fuse else fused_network(given, inputs[0] if sentences[0] else np.concatenate(inputs))
     explained = []
-    for name, x in zip(chosen.input, inputs, strict=True):
+    for name, x, words in zip(chosen.input, inputs, sentences, strict=True):
         maps = [_map(net, x, target, rule, chosen, about) for target in targets for rule in chosen.rule]
         maps = [each._replace(signature=_signature(each.trace, fused=net is not given)) for each in maps]
-        explained.append(Explained(name, x, _answer(net, x, maps[0].trace.logits, about), maps))
+        explained.append(Explained(name, x, words, _answer(net, x, maps[0].trace.logits, about), maps))
         _print(explained[-1], net, chosen)
     written = write(explained, chosen, Normalisation.of(about))
     print("", *(f"wrote {path}" for path in written), sep="\n")
@@ -157,6 +161,9 @@ def _print(explained: Explained, net: Network, chosen: argparse.Namespace) -> No
         if k % len(chosen.rule) == 0:
             print(f"explained: {each.name}, starting from {chosen.seed}")
         print(f"\n{each.rule}: {_shown(each.trace.ledger, net, chosen.full)}\nsignature: {each.signature}")
+        if explained.words is not None:
+            relevance = [f"{R:.3f}" for R in to_numpy(each.trace.relevance)[0]]
+            print(aligned([("word", "relevance"), *zip(explained.words, relevance, strict=True)]))
 
 
 def _shown(ledger: Ledger, net: Network, full: bool) -> str:

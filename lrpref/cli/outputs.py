@@ -54,6 +54,7 @@ class Explained(NamedTuple):
 
     name: str
     x: np.ndarray
+    words: Sequence[str] | None
     answer: Answer
     maps: Sequence[Map]
 
@@ -78,12 +79,17 @@ def check_outputs(chosen: argparse.Namespace) -> None:
         plot.check_path(chosen.waterfall)
 
 
-def check_pictures(chosen: argparse.Namespace, x: np.ndarray) -> None:
-    """Raise an error if a picture is asked for and a batch of inputs is of no signals and of no images."""
+def check_inputs(chosen: argparse.Namespace, inputs: Sequence[np.ndarray], words: bool) -> None:
+    """Raise an error if an output cannot hold these inputs: no words, signals or images, or of different lengths."""
     pictures = [out for out in chosen.out if Path(out).suffix not in (".npy", ".npz")]
-    if pictures and x.ndim not in (3, 4):
+    arrays = [out for out in chosen.out if out not in pictures]
+    if arrays and len({x.shape for x in inputs}) > 1:
         raise InputError(
-            f"{pictures[0]} cannot show inputs of shape {x.shape[1:]}, which are neither images (C, H, W) nor signals "
+            f"{arrays[0]} holds inputs of one length; explain the sentences one at a time, or write a picture"
+        )
+    if pictures and not words and inputs[0].ndim not in (3, 4):
+        raise InputError(
+            f"{pictures[0]} cannot show inputs of shape {inputs[0].shape[1:]}, which are neither images (C, H, W) nor signals "
             f"(C, L); write {Path(pictures[0]).with_suffix('.npz')} with --out"
         )
 
@@ -148,6 +154,8 @@ def _grid(one: Explained, chosen: argparse.Namespace, normalisation: Normalisati
     if len(names) == 1:
         title += f"; why {one.maps[0].name}?"
     maps = {_caption(each, len(names) > 1): each.trace.relevance for each in one.maps}
+    if one.words is not None:
+        return plot.words(one.words, maps, title, figure)  # type: ignore[arg-type]
     x = one.x if normalisation is None else normalisation.undo(one.x)
     return plot.grid(x, maps, title, COLUMNS, chosen.scale, chosen.overlay, figure)  # type: ignore[arg-type]
 

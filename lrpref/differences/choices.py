@@ -42,6 +42,7 @@ from ..rules import Absolute, AlphaBeta, Epsilon, Flat, Gamma, Pass, Relative, W
 from ..seeds import target_index
 from .conventions import (
     AveragedMaxPool,
+    BiasByMagnitude,
     BiasInBothParts,
     Biasless,
     EachPartInFull,
@@ -613,7 +614,13 @@ CONVENTIONS: tuple[Convention, ...] = (
         rule=_in_place_of(Gamma, lambda rule: GammaBiasAsItIs(rule.gamma, rule.generalised, rule.stabilizer)),
     ),
     Convention(
-        "gamma-zero-lost", "gamma at zero", "gamma redistributes nothing where z is exactly 0", "zennit",
+        "gamma-small-is-epsilon", "small gamma", "for a gamma up to 0.01, epsilon takes the place of gamma",
+        "autoLRP 0.2.0",
+        rule=_in_place_of(Gamma, lambda rule: Epsilon(rule.stabilizer) if rule.gamma <= 0.01 else rule),
+    ),
+    Convention(
+        "gamma-zero-lost", "gamma at zero", "gamma redistributes nothing where z is exactly 0",
+        "zennit; autoLRP's gamma",
         rule=_in_place_of(Gamma, lambda rule: GammaZeroLost(rule.gamma, rule.generalised, rule.stabilizer)),
     ),
     Convention(
@@ -691,6 +698,11 @@ CONVENTIONS: tuple[Convention, ...] = (
         "bias-in-no-rule", "bias in rules", "the rules ignore the bias (the forward pass includes it)",
         'interprettensor#2; zennit with zero_params="bias"',
         rule=lambda place, rule, case: Biasless(rule),
+    ),
+    Convention(
+        "bias-by-magnitude", "bias in rules",
+        "the bias keeps |b| / (|z| + |b|) of the relevance, and the rules ignore it otherwise", "autoLRP 0.2.0",
+        rule=lambda place, rule, case: BiasByMagnitude(rule),
     ),
     Convention(
         "seed-logit", "seed", "the explanation starts with the logit",

@@ -764,6 +764,51 @@ class Biasless(Rule):
         return self.inner.flow(_WithoutBias(layer), inputs, R)
 
 
+@dataclass(frozen=True)
+class BiasByMagnitude(Rule):
+    """Another rule without bias, for the share of R that the linear part has by magnitude; the bias keeps the rest.
+
+        R'_j = |z_j| / (|z_j| + |b_j| + epsilon) R_j        z_j = sum_i a_i w_ij
+
+    autoLRP's `apply_bias_split` (0.2.0, backward/lrp_utils.py), under all of its rules for layers with weights; epsilon
+    is the stabilizer of the rule.
+
+    Parameters
+    ----------
+    inner : Rule
+        The rule that redistributes R'.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from lrpref import Dense, rules
+    >>> Dense([[1.0, 2.0]], [-1.0]).relevance(np.array([[1.0, 1.0]]), np.array([[4.0]]), BiasByMagnitude(rules.Zero()))
+    array([[1., 2.]])
+    """
+
+    name: ClassVar[str] = "bias-by-magnitude"
+
+    inner: Rule
+
+    def flow(self, layer: Any, inputs: tuple[Array, ...], R: Array) -> Flow:
+        """The flow of R'; the bias keeps its share, and the stabilizer its own."""
+        w, b = layer.parameters(*inputs)
+        if b is None:
+            return self.inner.flow(layer, inputs, R)
+        z = abs(layer.linear(w, *inputs))
+        both = z + abs(b)
+        stabilized = self.inner.stabilize(both)
+        s = divide(R, stabilized)
+        flow = self.inner.flow(_WithoutBias(layer), inputs, z * s)
+        kept = {
+            "bias": abs(b) * s,
+            "stabilizer": (stabilized - both) * s,
+            "dropped": array_namespace(R).where(stabilized == 0, R, zeros_like(R)),
+        }
+        sums = {column: sum_per_sample(part) for column, part in kept.items()}
+        return Flow(flow.inputs, {column: sums[column] + flow.losses.get(column, 0) for column in kept})
+
+
 class _WithoutBias:
     """A linear layer without its bias, as rules see it."""
 

@@ -12,12 +12,26 @@ import numpy as np
 
 from ..backend import to_numpy
 from ..errors import ConversionError, LrprefError
-from ..layers import Dense, Flatten, Layer, LogSoftmax, Permute, Reshape, Scale, Slice, Softmax
+from ..layers import (
+    Affine,
+    Dense,
+    Flatten,
+    Layer,
+    LogSoftmax,
+    Permute,
+    Reshape,
+    Scale,
+    Slice,
+    Softmax,
+    TokenDense,
+)
 from ..layers.conv import Kernels
 from ..layers.pad import Pad
 from ..network import INPUT, Network
 
 Shape = tuple[int, ...]
+Nodes = Sequence[tuple[str, Layer, list[str]]]
+"""Nodes in order, as `Network` takes them."""
 
 TOLERANCE = 1e-9
 """The largest difference, relative to the largest output, between a network and the original in float64."""
@@ -131,6 +145,22 @@ class Graph:
             read = [name]
         return read[0]
 
+    def add_nodes(self, made: Callable[[str], Nodes], names: Sequence[str]) -> str:
+        """Append several nodes, which `made` returns for the name of the last one; return that name.
+
+        Their names begin with that of the last one: the first of `names` that is not in use, or a further one.
+        """
+        free = (name for name in chain(names, (f"{names[-1]}_{i}" for i in count(2))) if not self._begins(name))
+        nodes = made(next(free))
+        for name, layer, read in nodes:
+            self.shapes[name] = layer.output_shape(*(self.shapes[each] for each in read))
+            self.nodes[name] = layer, read
+        return nodes[-1][0]
+
+    def _begins(self, name: str) -> bool:
+        """Whether a node has this name, or one that begins with it and a dot."""
+        return any(known == name or known.startswith(f"{name}.") for known in self.shapes)
+
     def replace(self, name: str, layer: Layer) -> None:
         """Replace the layer at a node by another one with the same output shape."""
         self.nodes[name] = layer, self.nodes[name][1]
@@ -170,12 +200,45 @@ class Graph:
         return ((name, *node) for name, node in self.nodes.items() if name in wanted)
 
 
-def merged(before: Layer | None, scale: Layer) -> Layer | None:
+def merged(before: Layer | None, after: Layer) -> Layer | None:
     """Merge a layer without bias and the addition of a constant to its output; None if the layers are anything else."""
-    if not (isinstance(scale, Scale) and isinstance(before, Dense | Kernels | Scale)):
+    if isinstance(before, TokenDense):
+        if not isinstance(after, Affine) or after.weight is not None or before.bias is not None:
+            return None
+        return replace(before, bias=after.bias) if after.bias is not None and after.bias.ndim == 1 else None
+    if not (isinstance(after, Scale) and isinstance(before, Dense | Kernels | Scale)):
         return None
-    only_adds = scale.bias is not None and bool(np.all(np.asarray(scale.weight) == 1))
-    return replace(before, bias=scale.bias) if only_adds and before.bias is None else None
+    only_adds = after.bias is not None and bool(np.all(np.asarray(after.weight) == 1))
+    return replace(before, bias=after.bias) if only_adds and before.bias is None else None
+
+
+HIDDEN = -1e9
+"""What a mask adds to the scores that it hides, in place of -infinity; a softmax makes 0 of both."""
+
+
+def affine(weight: np.ndarray, bias: np.ndarray, shape: Shape) -> list[Layer]:
+    """Return the layer for weight * activation + bias, none for the identity.
+
+    Both constants are broadcast against `shape`, and have the same shape. What varies along axis 1 alone, that of
+    channels and features, becomes a Scale, anything else an Affine.
+    """
+    told = weight.shape
+    fits = len(shape) > 1 and np.broadcast_shapes(told, shape) == shape
+    require(fits, f"a constant of shape {told} changes the activation's shape {shape}; lrpref does not broadcast")
+    weight, bias = (v.reshape((1,) * (len(shape) - len(told)) + told) for v in (weight, bias))
+    weight, bias = (np.where(v == -np.inf, HIDDEN, v) for v in (weight, bias))
+    require(weight.shape[0] == 1, f"a constant of shape {told} has one number per sample, which no layer has")
+    both = np.stack([weight, bias])
+    varying = [axis for axis in range(len(shape)) if (both != both.take([0], axis + 1)).any()]
+    if (weight == 1).all() and not bias.any():
+        return []
+    for axis in set(range(1, len(shape))) - set(varying):  # what does not vary has one cell
+        both = both.take([0], axis + 1)
+    if varying in ([], [1]):
+        w, b = (np.broadcast_to(v.reshape(-1), (shape[1],)).copy() for v in both)
+        return [Scale(w, b if b.any() else None)]
+    w, b = both.reshape(2, *both.shape[varying[0] + 1 :])  # without the axes before the first one that varies
+    return [Affine(None if (w == 1).all() else w, b if b.any() else None)]
 
 
 def _undone(first: Permute, second: Permute) -> bool:
@@ -215,7 +278,12 @@ def verify(
 
 
 def fixed_where_unproven(
-    net: Network, shape: Shape, free: Collection[int], bound: Sequence[str], prove: Callable[[Shape], None]
+    net: Network,
+    shape: Shape,
+    free: Collection[int],
+    bound: Sequence[str],
+    prove: Callable[[Shape], None],
+    first: int = 2,
 ) -> Network:
     """Return a network that was verified at `shape`, fixed to that size wherever another size would be unproven.
 
@@ -224,21 +292,24 @@ def fixed_where_unproven(
     net : Network
         The imported network.
     shape : tuple of int
-        The shape of the example; only signals, images and volumes (N, C, ...) come in several sizes.
+        The shape of the example.
     free : collection of int
-        The axes after the channels that the original leaves free.
+        The axes from `first` on that the original leaves free.
     bound : sequence of str
         What was computed for the size of the example.
     prove : callable
         Compares the network and the original on an input of the given shape, without the batch axis; raises LrprefError
         if they differ, or if either cannot be run.
+    first : int
+        The first axis that may come in several sizes: 2 for signals, images and volumes (N, C, ...), whose channels
+        are fixed; 1 for indices (N, T).
 
     Returns
     -------
     Network
         The same nodes; `input_shape` is set unless every size is valid.
     """
-    if len(shape) < 3:
+    if len(shape) <= first:
         return net
 
     def fixed(sizes: Sequence[int | None], why: str) -> Network:
@@ -253,7 +324,7 @@ def fixed_where_unproven(
         except LrprefError as error:
             why = (str(error).splitlines() or [""])[0][:200]
             return fixed(shape[1:], f"a check on inputs of shape {other} failed: {why}")
-    if len(free) == len(shape) - 2:
+    if len(free) == len(shape) - first:
         return net
     sizes = [None if axis in free else n for axis, n in enumerate(shape)]
     return fixed(sizes[1:], "the file declares that size; export it with free axes for other sizes")

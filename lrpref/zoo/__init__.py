@@ -1,5 +1,5 @@
 """Well-known networks, the data sets they are trained on, and a few real inputs."""
 
-from . import datasets, inputs, models, pictures, samples
+from . import datasets, inputs, models, pictures, samples, text
 
-__all__ = ["datasets", "inputs", "models", "pictures", "samples"]
+__all__ = ["datasets", "inputs", "models", "pictures", "samples", "text"]

@@ -77,6 +77,51 @@ def twin(
     return fx.GraphModule(dict(made.values()), graph).eval()
 
 
+@cache
+def calls() -> Any:
+    """A module that calls a function of its inputs, with constants that take part in `to` and are not trained."""
+
+    class Calls(_nn().Module):  # type: ignore[misc]
+        def __init__(self, function: Callable[..., Any], *constants: np.ndarray | None) -> None:
+            super().__init__()
+            self.function = function
+            self.constants = [None if array is None else tensor(array) for array in constants]
+
+        def forward(self, *inputs: Torch) -> Torch:
+            return self.function(*inputs, *self.constants)
+
+    return Calls
+
+
+def affine(layer: layers.Affine) -> Torch:
+    """The module of an Affine."""
+
+    def computed(x: Torch, weight: Torch, bias: Torch) -> Torch:
+        z = x if weight is None else weight * x
+        return z if bias is None else z + bias
+
+    return calls()(computed, layer.weight, layer.bias)
+
+
+def prepended(layer: layers.PrependTokens) -> Torch:
+    """The module that puts constant tokens before those of its input; its gradient routes relevance."""
+    cat = import_module("torch").cat
+    return calls()(lambda x, tokens: cat([tokens.expand(len(x), -1, -1), x], 1), layer.tokens)
+
+
+def matmul(layer: layers.MatMul) -> Torch:
+    """The module of a product of matrices."""
+    return calls()(lambda a, b: (layer.scale * a) @ (b.transpose(-1, -2) if layer.transpose else b))
+
+
+TOKENS: Mapping[type[Layer], Callable[[Any], Torch]] = {
+    layers.Affine: affine,
+    layers.PrependTokens: prepended,
+    layers.MatMul: matmul,
+}
+"""The modules of layers that torch has as functions, for libraries that explain those; see `further` of `twin`."""
+
+
 def module_name(node: str) -> str:
     """Return the name of a node's module: torch reserves dots for submodules.
 

@@ -3,8 +3,9 @@
 LXT is made for transformers. Of the rules in the table, it has epsilon for any linear module; the identity; and the
 uniform rule, which splits relevance equally among the inputs of an operation, as Flat does at an addition. As the
 documentation describes, every module is wrapped in the rule of its node, activations in the identity, and `add2` adds
-two branches. Products, means and LayerNorm have functions of their own: `mul2`, `mean` and `layer_norm`. Relevance is
-the gradient that `backward` leaves at the input.
+two branches. Products, means, LayerNorm, products of matrices and the softmax of attention have functions of their own:
+`mul2`, `mean`, `layer_norm`, `matmul` and `softmax`. Relevance is the gradient that `backward` leaves at the input, or
+at the vectors of an embedding, whose sums are the relevance of its indices.
 
 The other dependencies of LXT (transformers, accelerate, bitsandbytes) are for language models. Besides torch,
 `pip install --no-deps lxt` is enough here.
@@ -22,8 +23,8 @@ import numpy as np
 
 from ... import layers, rules
 from ...backend import to_numpy
-from ...layers import Elementwise, Head, LinearLayer, WeightedLayer
-from ...network import Node
+from ...layers import Elementwise, Head, Layer, LinearLayer, WeightedLayer
+from ...network import INPUT, Node
 from ...rules import Rule
 from ..adapter import NotOffered
 from ..case import Case
@@ -50,17 +51,22 @@ class Lxt:
         net = case.network
         if asking.is_shared(net):
             raise NotOffered("this adapter does not ask about layers shared by several nodes")
+        if net.head is not None:
+            raise NotOffered("LXT explains the output of a softmax; lrpref explains its input")
         made = {node.name: self._wrapped(case, node) for node in net.nodes}
-        replaced = dict.fromkeys((layers.Multiply, layers.Mean), lambda layer: _calls()(None))
-        module = torch_twin.twin(net, _addition(), further=replaced)
+        replaced = dict.fromkeys((layers.Multiply, layers.Mean), lambda layer: torch_twin.calls()(None))
+        module = torch_twin.twin(net, _addition(), further={**replaced, **torch_twin.TOKENS, **_looked_up(case)})
         for name, wrap in made.items():
             if wrap is not None:
                 place = torch_twin.module_name(name)
                 setattr(module, place, wrap(getattr(module, place)))
-        x = torch_twin.tensor(case.input, net).requires_grad_(True)
+        looked_up = next((node.name for node in net.nodes if isinstance(node.layer, layers.Embedding)), None)
+        given = case.input if looked_up is None else to_numpy(net.activations(case.input)[looked_up])
+        x = torch_twin.tensor(given, net).requires_grad_(True)
         output = module(x)
         output.backward(torch_twin.tensor(asking.start(case), net))
-        return np.asarray(x.grad.detach().numpy(), dtype=np.float64)
+        relevance = np.asarray(x.grad.detach().numpy(), dtype=np.float64)
+        return relevance if looked_up is None else relevance.sum(axis=-1)
 
     def promise(self, case: Case) -> str | None:
         """The documentation's formula for linear layers: R = x * W^T (R / (z + epsilon)), without a sign.
@@ -75,7 +81,7 @@ class Lxt:
         """The function that wraps the module of a node; None if its gradient routes relevance."""
         lxt, layer = import_module("lxt.explicit.rules"), node.layer
         if isinstance(layer, Head):
-            raise NotOffered("LXT explains the output of a softmax; lrpref explains its input")
+            return _normalised_exponentials(layer, len(case.network.shapes(case.input.shape)[node.name]))
         if isinstance(layer, Elementwise):
             return lambda module: lxt.IdentityRule(module)
         if isinstance(layer, layers.Multiply):
@@ -83,6 +89,8 @@ class Lxt:
         if not isinstance(layer, LinearLayer):
             return None
         rule = case.rules[node.name]
+        if isinstance(layer, layers.MatMul):
+            return _multiplied_matrices(layer, rule)
         if isinstance(layer, layers.Mean):
             return _averaged(layer, rule)
         if isinstance(layer, layers.SampleNorm) and not isinstance(rule, rules.Pass):
@@ -143,27 +151,49 @@ def _only_epsilon(rule: Rule, function: str) -> float:
     return float(epsilon)
 
 
-@cache
-def _calls() -> Any:
-    """A module that calls a function."""
-    nn: Any = import_module("torch.nn")
+def _looked_up(case: Case) -> dict[type[Layer], Callable[[Any], Made]]:
+    """The module in place of an embedding: the input is then the vectors that it looks up."""
+    found = [node for node in case.network.nodes if isinstance(node.layer, layers.Embedding)]
+    if any(node.inputs != (INPUT,) for node in found) or len(found) > 1:
+        raise NotOffered("this adapter asks about one embedding, of the input")
+    return {layers.Embedding: lambda layer: import_module("torch.nn").Identity()}
 
-    class Calls(nn.Module):  # type: ignore[misc]
-        def __init__(self, function: Callable[..., Any]) -> None:
-            super().__init__()
-            self.function = function
 
-        def forward(self, *inputs: Any) -> Any:
-            return self.function(*inputs)
+def _normalised_exponentials(layer: Head, rank: int) -> Callable[[Made], Made]:
+    """The function that makes a softmax within the network."""
+    if not isinstance(layer, layers.Softmax) or layer.axis not in (-1, rank - 1):
+        raise NotOffered("LXT's softmax sums relevance over the last axis")
+    softmax = import_module("lxt.explicit.functional").softmax
+    return lambda module: torch_twin.calls()(lambda x: softmax(x, -1))
 
-    return Calls
+
+def _multiplied_matrices(layer: layers.MatMul, rule: Rule) -> Callable[[Made], Made]:
+    """The function that makes a product of matrices: `matmul` of both factors, or epsilon for one of them.
+
+    `matmul` adds its epsilon to 2 O, so it is half of it that is added to O.
+    """
+    lxt, epsilon = import_module("lxt.explicit.functional"), _only_epsilon(rule, "matmul")
+    if layer.split == "half":
+
+        def halves(a: Any, b: Any) -> Any:
+            b = b.transpose(-1, -2) if layer.transpose else b
+            return lxt.matmul(lxt.mul2(a, layer.scale), b, epsilon=2 * epsilon)
+
+        return lambda module: torch_twin.calls()(halves)
+    epsilon_lrp = import_module("lxt.explicit.rules").epsilon_lrp
+
+    def signal(*factors: Any) -> Any:
+        held = [x if k == layer.signal else x.detach() for k, x in enumerate(factors)]
+        return epsilon_lrp(torch_twin.matmul(layer), epsilon, *held)
+
+    return lambda module: torch_twin.calls()(signal)
 
 
 def _multiplied(layer: layers.Multiply) -> Callable[[Made], Made]:
     """The function that makes a product of two branches."""
     if layer.split != "half":
         raise NotOffered("LXT's mul2 divides relevance equally among the factors")
-    return lambda module: _calls()(import_module("lxt.explicit.functional").mul2)
+    return lambda module: torch_twin.calls()(import_module("lxt.explicit.functional").mul2)
 
 
 def _averaged(layer: layers.Mean, rule: Rule) -> Callable[[Made], Made]:
@@ -172,7 +202,7 @@ def _averaged(layer: layers.Mean, rule: Rule) -> Callable[[Made], Made]:
     if len(axes) > 1:
         raise NotOffered("LXT's mean is over one axis")
     mean = import_module("lxt.explicit.functional").mean
-    return lambda module: _calls()(lambda x: mean(x, axes[0], layer.keepdims, epsilon))
+    return lambda module: torch_twin.calls()(lambda x: mean(x, axes[0], layer.keepdims, epsilon))
 
 
 def _normalised(layer: layers.SampleNorm, rule: Rule) -> Callable[[Made], Made]:
@@ -181,7 +211,7 @@ def _normalised(layer: layers.SampleNorm, rule: Rule) -> Callable[[Made], Made]:
         raise NotOffered("LXT's rule for norms besides the identity is for LayerNorm over one axis with a linear mean")
     epsilon = _only_epsilon(rule, "layer_norm")
     norm = import_module("lxt.explicit.functional").layer_norm_grad_fn
-    return lambda module: _calls()(lambda x: norm.apply(x, module.weight, module.bias, module.eps, epsilon))
+    return lambda module: torch_twin.calls()(lambda x: norm.apply(x, module.weight, module.bias, module.eps, epsilon))
 
 
 def _epsilon(lxt: Any, rule: rules.Epsilon) -> Callable[[Made], Made]:

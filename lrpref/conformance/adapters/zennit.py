@@ -1,4 +1,4 @@
-"""The adapter of zennit (Anders et al. 2021, arXiv 2106.13200).
+"""The adapter of zennit (Anders et al., PLOS ONE, doi 10.1371/journal.pone.0336683; first arXiv 2106.13200).
 
 Every node gets zennit's rule of the same name, with the parameters of the case and zennit's defaults for all others.
 Activations get `Pass`, as in all composites of zennit.

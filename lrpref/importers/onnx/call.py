@@ -59,6 +59,8 @@ class Call:
         The layer that computes the first activation; None for the network's input.
     part, parts : int
         Which of the operation's results is converted, and how many it has.
+    merged : bool
+        Whether samples share an axis of the file's arrays with others, and have their own in the shapes given here.
     bound : list of str
         What the conversion computes for the size of the example.
     """
@@ -70,6 +72,7 @@ class Call:
     before: Layer | None = None
     part: int = 0
     parts: int = 1
+    merged: bool = False
     bound: list[str] = field(default_factory=list)
 
     @property

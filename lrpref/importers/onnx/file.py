@@ -32,6 +32,9 @@ CLASSICAL = "ai.onnx.ml"
 FLOATING = (0, 1, 10, 11, 16)
 """The codes in onnx.TensorProto of undefined, float32, float16, float64 and bfloat16."""
 
+INTEGERS = (6, 7)
+"""The codes of int32 and int64, for inputs that are indices."""
+
 
 Declared = tuple[int | None, ...] | None
 """The declared shape of an input."""
@@ -58,6 +61,8 @@ class Model:
         The name of the output.
     double : bool
         Whether an input is declared as float64.
+    counts : dict of str to int
+        The inputs that are indices, and how many indices are known.
     """
 
     nodes: tuple[Any, ...]
@@ -67,6 +72,7 @@ class Model:
     inputs: dict[str, Declared]
     output: str
     double: bool
+    counts: dict[str, int]
 
 
 def read_model(path: Path, output: str | None, max_bytes: int) -> Model:
@@ -104,22 +110,44 @@ def _model(onnx: Any, proto: Any, path: Path, output: str | None, max_bytes: int
     require(bool(versions), "the file does not declare the version of ONNX's operators (opset) that it uses")
     read = {name for node in nodes for name in node.input}
     sparse = {tensor.values.name: tensor for tensor in graph.sparse_initializer if tensor.values.name in read}
+    constants = _constants(onnx, {k: t for k, t in stored.items() if k in read}, sparse, nodes, path, max_bytes)
     return Model(
         nodes=tuple(node for node in nodes if node.op_type != "Constant"),
-        constants=_constants(onnx, {k: t for k, t in stored.items() if k in read}, sparse, nodes, path, max_bytes),
+        constants=constants,
         opset=max(versions),
         classical=max((entry.version for entry in proto.opset_import if entry.domain == CLASSICAL), default=0),
         inputs={value.name: _declared(value) for value in given},
         output=output,
         double=any(value.type.tensor_type.elem_type == onnx.TensorProto.DOUBLE for value in given),
+        counts=_index_counts(given, nodes, constants),
     )
 
 
+def _index_counts(given: list[Any], nodes: list[Any], constants: Mapping[str, np.ndarray]) -> dict[str, int]:
+    """Return the inputs of integers, which must be places in constant tables, and how many places these have."""
+    found = {}
+    for value in given:
+        if value.type.tensor_type.elem_type not in INTEGERS:
+            continue
+        readers = [node for node in nodes if value.name in node.input]
+        tables = [constants.get(node.input[0]) for node in readers if node.op_type == "Gather"]
+        known = [table.shape[0] for table in tables if table is not None and table.ndim == 2]
+        require(
+            bool(known) and len(known) == len(readers),
+            f"the input {value.name!r} holds integers, and something else than an embedding reads it",
+        )
+        found[value.name] = min(known)
+    return found
+
+
 def _declared(value: Any) -> Declared:
-    """Return the declared shape of an input; raises ConversionError for one that holds no floating-point numbers."""
+    """Return the declared shape of an input; raises ConversionError for one of another type."""
     kind = value.type.tensor_type
     require(len(kind.shape.dim) <= MAX_AXES, f"the input {value.name!r} has more than {MAX_AXES} axes")
-    require(kind.elem_type in FLOATING, f"the input {value.name!r} must have a floating-point type")
+    require(
+        kind.elem_type in (*FLOATING, *INTEGERS),
+        f"the input {value.name!r} must have a floating-point type, or be int32 or int64, for indices",
+    )
     dims = [d.dim_value if d.HasField("dim_value") and d.dim_value > 0 else None for d in kind.shape.dim]
     return tuple(dims) if kind.HasField("shape") else None
 

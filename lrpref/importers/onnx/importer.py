@@ -15,6 +15,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -32,16 +33,24 @@ from ...network import INPUT, Network
 from ...weights import MAX_BYTES
 from ...weights.state_dict import as_array
 from ..graph import Graph, Shape, fixed_for_several, fixed_where_unproven, require, verify
+from . import spatial
 from .call import Activation, Call
 from .evaluator import evaluated, evaluated_all
 from .file import CLASSICAL, DOMAINS, FLOATING, Declared, Model, fixed_shape, in_words, read_model
 from .folding import FOLDED, check_rounding, folded_size
 from .layout import Layout, channels_last, plain
+from .mixed import Mixed, as_own, settled
 from .moves import PARTED
 from .norm_patterns import norms
 from .operations import ANY_ORDER, OPERATIONS, OUTPUT, SUPPORTED
 from .patterns import PARTS, Found, activations, reached
 from .refusals import kind, label, place, unsupported
+
+IN_ORDER = ("MatMul", *(op for op in spatial.OPERATIONS if op not in ANY_ORDER))
+"""The operations whose layers depend on the order of the axes."""
+
+MOVED = ("Transpose", "Reshape", "Squeeze", "Unsqueeze", "Gather", "Identity", "Cast", "Dropout")
+"""The operations that take any order of the axes, and keep or change it."""
 
 MAX_WORK = 2**38
 """The most work of the check on the example, in multiplications of a matrix product; about a minute on one core."""
@@ -118,11 +127,13 @@ def imported(
             importer.check_memory(shape)
             [(name, told)] = model.inputs.items()
             batch = told[0] if told and told[0] else 1
-            z = np.random.default_rng(1).normal(size=importer.layouts[name].shape((batch, *shape)))
+            size = importer.layouts[name].shape((batch, *shape))
+            z = _drawn(np.random.default_rng(1), size, max_bytes, model.counts.get(name))
             importer.compare(net, last, _twin(onnx, model, {name: z.shape}), {name: z})
 
         if len(own) == 1:
-            net = fixed_where_unproven(net, own[INPUT], importer.free_axes(), importer.graph.bound, prove)
+            free, bound = importer.free_axes(), importer.graph.bound
+            net = fixed_where_unproven(net, own[INPUT], free, bound, prove, 1 if model.counts else 2)
         else:
             net = fixed_for_several(net, own)
     except (ConversionError, WeightsError) as error:
@@ -159,17 +170,20 @@ def _examples(model: Model, example: Any, given: Shape | None, max_bytes: int) -
     batch = next((told[0] for told in model.inputs.values() if told and told[0]), 2)
     rng = np.random.default_rng(0)  # one for all: equal numbers would hide inputs that are mixed up
     return {
-        name: _drawn(rng, fixed_shape(model.inputs[name], given, batch), max_bytes)
+        name: _drawn(rng, fixed_shape(model.inputs[name], given, batch), max_bytes, model.counts.get(name))
         if part is None
         else _checked(part, model.inputs[name])
         for name, part in examples.items()
     }
 
 
-def _drawn(rng: np.random.Generator, shape: Shape, max_bytes: int) -> np.ndarray:
-    """Return a random example of one input; raises ConversionError if it needs more memory than allowed."""
+def _drawn(rng: np.random.Generator, shape: Shape, max_bytes: int, count: int | None) -> np.ndarray:
+    """Return a random example of one input, of indices below `count` unless that is None.
+
+    Raises ConversionError if it needs more memory than allowed.
+    """
     require(prod(shape) * 8 <= max_bytes, f"an input of shape {shape} needs more memory than max_bytes={max_bytes}")
-    return rng.normal(size=shape)
+    return rng.normal(size=shape) if count is None else rng.integers(count, size=shape).astype(np.float64)
 
 
 def _checked(example: Any, declared: Declared) -> np.ndarray:
@@ -196,7 +210,11 @@ def _twin(onnx: Any, model: Model, shapes: Mapping[str, Shape]) -> Any:
     """Return the model in float64, with its weights as further inputs; raises WeightsError if it is invalid."""
     double, kinds = onnx.TensorProto.DOUBLE, onnx.helper
     try:
-        values = [kinds.make_tensor_value_info(name, double, shape) for name, shape in shapes.items()]
+        index = onnx.TensorProto.INT64
+        values = [
+            kinds.make_tensor_value_info(name, index if name in model.counts else double, shape)
+            for name, shape in shapes.items()
+        ]
         for name, value in model.constants.items():
             kind = double if value.dtype.kind == "f" else kinds.np_dtype_to_tensor_dtype(value.dtype)
             values.append(kinds.make_tensor_value_info(name, kind, value.shape))
@@ -297,6 +315,7 @@ class _Importer:
         if last.name in self.graph.inputs:  # a file of casts, or of other identities at inference
             name = self.graph.add([Dropout(0.0)], [last.name], ["identity"])
             last = Activation(name, last.shape, last.layout)
+        require(not isinstance(last.layout, Mixed), "the samples are not alone on axis 0 of the output")
         require(
             last.layout.order is None,
             "the output is a flattened (N, H, W, C) image; the network would return its features in another order",
@@ -308,7 +327,8 @@ class _Importer:
 
         Raises ConversionError unless network and file agree on it.
         """
-        expected = evaluated(twin, {**self.weights, **x}, self.model.output)
+        given = {name: part.astype(np.int64) if name in self.model.counts else part for name, part in x.items()}
+        expected = evaluated(twin, {**self.weights, **given}, self.model.output)
         own = {self.own_names[k]: np.transpose(part, np.argsort(self.layouts[k].axes)) for k, part in x.items()}
         expected = np.transpose(expected, np.argsort(last.axes)) if expected.ndim == len(last.axes) else expected
         verify(net, net.as_given(own, ()), expected, "the file", "docs/import.md describes the limits of the import")
@@ -317,7 +337,9 @@ class _Importer:
     def free_axes(self) -> list[int]:
         """Return the axes of rows and columns that the file leaves free for its only input, in lrpref's layout."""
         [(name, told)] = self.model.inputs.items()
-        return [own for k, own in enumerate(self.layouts[name].axes) if own > 1 and (told is None or told[k] is None)]
+        first = 1 if name in self.model.counts else 2
+        axes = enumerate(self.layouts[name].axes)
+        return [own for k, own in axes if own >= first and (told is None or told[k] is None)]
 
     def check_memory(self, shape: Shape) -> None:
         """Raise ConversionError if activations or patches on a larger input need more memory than allowed."""
@@ -361,7 +383,9 @@ class _Importer:
         first = next(name for name in node.input if name in self.at)
         before = self.graph.layer(self.at[first].name)
         call = Call(kind(node), attributes, inputs, self.model.opset, before, part, len(node.output))
-        layers, layout = OPERATIONS[kind(node)](call)
+        call, layout = self._arranged(call)
+        layers, result = OPERATIONS[kind(node)](call)
+        layout = result if layout is None else layout
         if self.sized.intersection(node.input) and node.op_type != "Reshape":
             call.bound.append("its arguments are computed")
         self.graph.bound += [f"node {label(node)!r} ({node.op_type}): {note}" for note in call.bound]
@@ -371,6 +395,30 @@ class _Importer:
         self._check_size(layers, read)
         name = self.graph.add(layers, read, self._names(node), self.uses.__getitem__)
         self._know(node.output[part], Activation(name, self.graph.shapes[name], layout))
+
+    def _arranged(self, call: Call) -> tuple[Call, Layout | None]:
+        """Return an operation with its activations in the order of the file, if they must be, and its result's layout.
+
+        They must be where the samples are not alone on the first axis, where two activations differ in the order of
+        their axes, and where an operation depends on that order.
+        """
+        layouts = [x.layout for x in call.activations]
+        mixed = any(isinstance(layout, Mixed) for layout in layouts)
+        differ = len(layouts) > 1 and not all(layout.same(layouts[0]) for layout in layouts)
+        flat = any(layout.order is not None or len(layout.axes) == 2 for layout in layouts)
+        ordered = call.op in IN_ORDER and not all(layout.plain for layout in layouts)
+        if call.op in MOVED or not (mixed or (not flat and (differ or ordered))):
+            return call, None
+        settled = {id(x): self._settled(x) for x in call.activations}
+        inputs = tuple(settled.get(id(value), value) for value in call.inputs)
+        call = replace(call, inputs=inputs)
+        return as_own(call) if any(isinstance(x.layout, Mixed) for x in call.activations) else (call, None)
+
+    def _settled(self, x: Activation) -> Activation:
+        """Return an activation whose axes are in the order of the file."""
+        layers, shape, layout = settled(x)
+        name = self.graph.add(layers, [x.name], [f"{x.name}_ordered"], self.uses.__getitem__)
+        return Activation(name, shape, layout)
 
     def _pattern(self, node: Any, found: Found) -> None:
         """Convert the last of several operations that compute an activation function together."""
@@ -470,7 +518,7 @@ def work(layer: Layer, before: Shape, after: Shape) -> int:
     """
     found, held = GATHERED * prod(after), vars(layer) | {"window": getattr(layer, "window", None)}
     if isinstance(layer, Dense):
-        found += prod(before) * after[1]
+        found += prod(before) * after[-1]
     if isinstance(layer, Convolution):
         found += patches(layer, before, after) * (GATHERED + after[1] // held["groups"])
     if held["window"] is not None:

@@ -10,6 +10,7 @@ from ..._support.untrusted import MAX_AXES
 from ...arithmetic import LARGEST
 from ...layers import (
     ChannelShuffle,
+    Embedding,
     Flatten,
     Layer,
     Max,
@@ -23,8 +24,10 @@ from ...layers import (
     Sum,
 )
 from ..graph import Shape, cells, require, reshaped
+from . import mixed
 from .call import Activation, Call, Step
 from .layout import Layout, channels_last, plain
+from .mixed import Mixed
 
 # ---- parts -------------------------------------------------------------------------------------------------------
 
@@ -84,10 +87,15 @@ def _split(call: Call) -> Step:
 
 
 def _gather(call: Call) -> Step:
-    """Slice, for constant and evenly spaced indices; one index removes the axis"""
+    """Slice, for constant and evenly spaced indices; one index removes the axis; Embedding, of indices"""
+    if not isinstance(call.inputs[0], Activation):
+        return _embedding(call)
     x, axis = call.x, call.attributes.get("axis", 0)
-    own, n = _own(x, axis), call.x.foreign[axis]
     index = call.weight(1, "indices")
+    if isinstance(x.layout, Mixed):
+        require(index.ndim == 0, "the samples are not alone on axis 0, where only one index is supported")
+        return mixed.gathered(x, axis, int(index) % x.foreign[axis])
+    own, n = _own(x, axis), call.x.foreign[axis]
     require(index.dtype.kind in "iu" and index.ndim <= 1, "indices with several axes are not supported")
     numbers = [int(k) for k in index.reshape(-1)]
     require(all(-n <= k < n for k in numbers), f"an index is out of range for {n} cells")
@@ -96,6 +104,16 @@ def _gather(call: Call) -> Step:
         return layers, x.layout
     after = tuple(1 if k == own else m for k, m in enumerate(x.shape))
     return layers + reshaped(after, _without(after, [own])), _layout_without(x.layout, [own])
+
+
+def _embedding(call: Call) -> Step:
+    """Convert rows of a constant table at places that the input says."""
+    table, [x] = call.weight(0, "table"), call.activations
+    require(
+        table.ndim == 2 and call.attributes.get("axis", 0) == 0 and x.layout.plain,
+        f"a table of shape {table.shape} is not supported; only one vector for each index",
+    )
+    return [Embedding(table)], plain(len(x.shape) + 1)
 
 
 def _without(shape: Shape, axes: Sequence[int]) -> Shape:
@@ -118,6 +136,8 @@ def to_shape(x: Activation, target: Shape) -> Step:
     Where only axes of size 1 move, and where an image is flattened, only the layout changes. Otherwise the axes are
     first put into the file's order.
     """
+    if isinstance(x.layout, Mixed) or target[:1] != x.foreign[:1]:
+        return mixed.reshaped(x, target)
     if target == (x.foreign[0], prod(x.foreign[1:])):
         return [Flatten()] if len(x.shape) > 2 else [], x.layout.flattened(x.shape)
     layout = x.layout.reshaped(x.shape, target)

@@ -27,11 +27,14 @@ from ...layers import (
     LeakyReLU,
     LocalResponseNorm,
     LogSoftmax,
+    MatMul,
     Maximum,
     Mean,
     Minimum,
     Mish,
+    Permute,
     PReLU,
+    PrependTokens,
     ReLU,
     ReLU6,
     Scale,
@@ -42,13 +45,15 @@ from ...layers import (
     Softsign,
     Tanh,
     Threshold,
+    TokenDense,
 )
-from ..graph import along, require
-from . import moves, norms, spatial
+from ..graph import affine, along, require
+from . import mixed, moves, norms, spatial
 from .call import Activation, Call, Step, axes_in_words, single
 from .evaluator import meant
 from .file import FLOATING
 from .layout import Layout, plain
+from .mixed import Mixed
 from .patterns import PARTS, UNBOUNDED
 
 LARGEST = float(np.finfo(np.float32).max)
@@ -70,23 +75,25 @@ def _gemm(call: Call) -> Step:
             f"its bias has shape {b.shape}; expected one number, or {w.shape[0]}",
         )
         b = call.attributes.get("beta", 1.0) * np.broadcast_to(b.ravel(), (w.shape[0],))
+    if call.merged:
+        return [TokenDense(w, b)], x.layout
     return [Dense(_features(x, w), b)], plain(2)
 
 
 def _matmul(call: Call) -> Step:
-    """Dense: (N, features) times a constant matrix; a convolution of single cells where there are more axes"""
+    """Dense: (N, features) times a constant matrix; TokenDense where there are more axes; MatMul of activations"""
+    if len(call.activations) == 2:
+        return [MatMul()], call.x.layout
     require(
         isinstance(call.inputs[0], Activation),
         "a constant matrix times activations is not supported; write it as activations times the transposed matrix",
     )
-    x, w, rank = call.x, call.weight(1, "matrix"), len(call.x.shape) - 2
+    x, w, rank = call.x, call.weight(1, "matrix"), len(call.x.shape)
     require(w.ndim == 2, f"its matrix has shape {w.shape}; it must have two axes")
-    if rank not in spatial.CONVOLUTIONS:
+    if rank < 3:
         return [Dense(_features(x, w.T))], plain(2)
-    axis, layer = x.layout.own_axis(-1), spatial.CONVOLUTIONS[rank]
-    require(w.shape[0] == x.shape[axis], f"its matrix takes {w.shape[0]} features, its input has {x.shape[axis]}")
-    kernel = w.T.reshape(*w.T.shape, *(1,) * rank)
-    return along(axis, 2 + rank, [layer(kernel)]), x.layout  # type: ignore[call-arg]
+    require(w.shape[0] == x.shape[-1], f"its matrix takes {w.shape[0]} features, its input has {x.shape[-1]}")
+    return [TokenDense(w.T)], x.layout
 
 
 _ROUTE = "; put a Flatten before it, or a MatMul and an Add in its place"
@@ -100,11 +107,11 @@ def _features(x: Activation, w: np.ndarray) -> np.ndarray:
 
 
 def _add(call: Call) -> Step:
-    """Add of activations of one shape; a constant along one axis becomes a bias, or a Scale"""
+    """Add of activations of one shape; a constant becomes a bias, a Scale, or an Affine"""
     if len(call.activations) == len(call.inputs):
         return _sum(call)
-    x, axis, shift = _with_constant(call)
-    return along(axis, len(x.shape), [Scale(np.ones_like(shift), shift)]), x.layout
+    x, shift = _with_constant(call)
+    return affine(np.ones_like(shift), shift, x.shape), x.layout
 
 
 def _sum(call: Call) -> Step:
@@ -126,29 +133,28 @@ def _check_alike(call: Call) -> None:
 
 
 def _sub(call: Call) -> Step:
-    """Subtract of activations of one shape; Scale, with a constant along one axis"""
+    """Subtract of activations of one shape; Scale or Affine, with a constant"""
     if len(call.activations) == len(call.inputs) == 2:
         return moves.difference(call)
-    x, axis, constant = _with_constant(call)
-    first = call.inputs[0] is x
-    ones = np.ones_like(constant)
-    return along(axis, len(x.shape), [Scale(ones, -constant) if first else Scale(-ones, constant)]), x.layout
+    x, constant = _with_constant(call)
+    sign = 1 if call.inputs[0] is x else -1
+    return affine(np.full_like(constant, sign), -sign * constant, x.shape), x.layout
 
 
 def _mul(call: Call) -> Step:
-    """Multiply of activations, which broadcasts; Scale, by a constant along one axis"""
+    """Multiply of activations, which broadcasts; Scale or Affine, by a constant"""
     if len(call.activations) == len(call.inputs) == 2:
         return moves.product(call)
-    x, axis, factor = _with_constant(call)
-    return along(axis, len(x.shape), [Scale(factor)]), x.layout
+    x, factor = _with_constant(call)
+    return affine(factor, np.zeros_like(factor), x.shape), x.layout
 
 
 def _div(call: Call) -> Step:
-    """Scale, by a constant along one axis"""
-    x, axis, divisor = _with_constant(call)
+    """Scale or Affine, by a constant"""
+    x, divisor = _with_constant(call)
     require(call.inputs[0] is x, "dividing by an activation is not supported")
     require(bool(np.all(divisor)), "its divisor has zeros")
-    return along(axis, len(x.shape), [Scale(1 / divisor)]), x.layout
+    return affine(1 / divisor, np.zeros_like(divisor), x.shape), x.layout
 
 
 def _neg(call: Call) -> Step:
@@ -205,12 +211,12 @@ def _normalizer(call: Call) -> Step:
     return [], call.x.layout
 
 
-def _with_constant(call: Call) -> tuple[Activation, int, np.ndarray]:
-    """Return the activation, and the constant as an axis and one number per cell along it, given in either order."""
+def _with_constant(call: Call) -> tuple[Activation, np.ndarray]:
+    """Return the activation, and the constant as it is broadcast against lrpref's array, given in either order."""
     constants = [value for value in call.inputs if isinstance(value, np.ndarray)]
     require(len(call.activations) == 1 and len(constants) == 1, "expected one activation and one constant")
     x, constant = call.activations[0], constants[0]
-    return x, *x.layout.one_axis(constant.astype(np.float64), x.shape)
+    return x, x.layout.aligned(constant.astype(np.float64), x.shape)
 
 
 # ---- activations -----------------------------------------------------------------------------------------------
@@ -371,9 +377,13 @@ def _tanh(call: Call) -> Step:
 
 
 def _softmax(call: Call) -> Step:
-    """Softmax over the classes or channels"""
-    _require_classes(call, "softmax")
-    return [Softmax()], call.x.layout
+    """Softmax, over one axis"""
+    if call.opset < 13:
+        _require_classes(call, "softmax")
+        return [Softmax()], call.x.layout
+    axis = call.x.layout.own_axis(call.attributes.get("axis", -1))
+    require(axis != 0, "a softmax over axis 0 mixes the samples")
+    return [Softmax(axis)], call.x.layout
 
 
 def _log_softmax(call: Call) -> Step:
@@ -448,13 +458,17 @@ def _squeeze(call: Call) -> Step:
 
 def _transpose(call: Call) -> Step:
     """no layer: the weights of the next layers are permuted instead"""
-    rank = len(call.x.shape)
+    rank = len(call.x.foreign)
     axes = tuple(call.attributes.get("perm", range(rank)[::-1]))
+    if isinstance(call.x.layout, Mixed) or axes[:1] != (0,):
+        return mixed.transposed(call.x, axes)
     return [], call.x.layout.transposed(axes)
 
 
 def _concat(call: Call) -> Step:
-    """Concat along any axis but that of the samples"""
+    """Concat along any axis but that of the samples; PrependTokens, of constant tokens before those of the input"""
+    if len(call.inputs) == 2 and isinstance(call.inputs[1], Activation) and not isinstance(call.inputs[0], Activation):
+        return _prepended(call)
     require(len(call.activations) == len(call.inputs), "concatenation with a constant is not supported")
     layouts = [x.layout for x in call.activations]
     axis = call.attributes["axis"]
@@ -468,6 +482,17 @@ def _concat(call: Call) -> Step:
         orders = [np.arange(n) if each.order is None else each.order for n, each in zip(sizes, layouts, strict=True)]
         layout = Layout((0, 1), np.concatenate([o + sum(sizes[:k]) for k, o in enumerate(orders)]))
     return [Concat(own)] if len(layouts) > 1 else [], layout
+
+
+def _prepended(call: Call) -> Step:
+    """Convert the concatenation of constant tokens and an activation."""
+    tokens, [x] = call.weight(0, "tokens"), call.activations
+    require(
+        tokens.ndim == len(x.shape) == 3 and call.attributes["axis"] in (1, -2) and bool((tokens == tokens[:1]).all()),
+        f"a constant of shape {tokens.shape} before activations must hold tokens, and the same ones for each sample",
+    )
+    before = [] if x.layout.plain else [Permute(x.layout.axes)]
+    return [*before, PrependTokens(tokens[0])], plain(3)
 
 
 # ---- identity at inference -------------------------------------------------------------------------------------

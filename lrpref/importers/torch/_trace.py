@@ -17,6 +17,7 @@ import os
 import sys
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import BuiltinMethodType, MethodType, TracebackType
 from typing import Any
@@ -59,10 +60,15 @@ HERE = str(Path(__file__))
 
 
 class Doubles(TorchFunctionMode):  # type: ignore[misc]
-    """Compute in float64, also where the module casts to another floating dtype or creates tensors of one."""
+    """Compute in float64, also where the module casts to another floating dtype or creates tensors of one.
+
+    Indices of embeddings, which are in float64 like every input, become integers where they are looked up.
+    """
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Call the function, and return its result in float64."""
+        if func is torch.nn.functional.embedding and args[0].is_floating_point():
+            args = (args[0].long(), *args[1:])
         result = func(*args, **(kwargs or {}))
         if not (isinstance(result, torch.Tensor) and result.is_floating_point()):
             return result
@@ -311,9 +317,9 @@ def _holds_tensors(value: Any) -> bool:
 
 
 def is_one_operation(module: Any) -> bool:
-    """Whether a module is one operation: its forward is that of a class in `OPERATORS`, other than a container."""
+    """Whether a module is one operation: its forward is that of a class in `OPERATORS`, other than one of modules."""
     home = getattr(type(module).forward, "__module__", None) or ""
-    return home.startswith(OPERATORS) and not home.endswith(".container")
+    return home.startswith(OPERATORS) and not home.endswith((".container", ".transformer"))
 
 
 # ---- places in the user's code -------------------------------------------------------------------------------------
@@ -353,11 +359,26 @@ def _asserts(where: str) -> bool:
 # ---- the trace -----------------------------------------------------------------------------------------------------
 
 
+@contextmanager
+def _sizes_in_a_tuple() -> Iterator[None]:
+    """Let parameters expand to sizes in the trace, as in token.expand(len(x), -1, -1): torch takes these in a tuple."""
+    original = torch.Tensor.expand
+
+    def expand(self: torch.Tensor, *sizes: Any) -> torch.Tensor:  # torch.fx records its name
+        return original(self, sizes[0] if len(sizes) == 1 else sizes)
+
+    torch.Tensor.expand = expand
+    try:
+        yield
+    finally:
+        torch.Tensor.expand = original
+
+
 def traced(module: Any, examples: Mapping[str, torch.Tensor]) -> tuple[Tracer, Sequence[Any]]:
     """Trace a module on the example of each input; return the tracer and the nodes in order. Raises ConversionError."""
     tracer = Tracer(examples)
     try:
-        with Doubles(), warnings.catch_warnings():
+        with Doubles(), _sizes_in_a_tuple(), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch issued them when the module ran
             return tracer, list(tracer.trace(module).nodes)
     except ConversionError as error:

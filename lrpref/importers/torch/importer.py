@@ -15,19 +15,21 @@ import copy
 import inspect
 import warnings
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from ..._support.extras import library
 from ...errors import ConversionError, LrprefError
-from ...layers import Layer
+from ...layers import Embedding, Layer
 from ...network import INPUT, Network
 from ...weights.state_dict import as_array
 from ..graph import Graph, Shape, fixed_for_several, fixed_where_unproven, require, verify
 from .call import Activation, Call
 from .operations import (
     ACTIVATIONS,
+    GRAPHS,
     MODULES,
     OPERATIONS,
     PARAMETERS,
@@ -87,16 +89,18 @@ def from_torch(module: Any, example: Any) -> Network:
         _verify(net, outputs, x, expected)
 
         def prove(shapes: Mapping[str, Shape]) -> None:
-            random = torch.Generator().manual_seed(0)
-            z = {name: torch.randn(shape, generator=random, dtype=torch.float64) for name, shape in shapes.items()}
+            z = _random(torch, net, shapes)
             _verify(net, outputs, z, _computed(torch, twin, z))
 
         if len(x) > 1:
             proven = fixed_for_several(net, shapes)
         else:
-            bound, free = importer.graph.bound, range(2, x[INPUT].ndim)
-            proven = fixed_where_unproven(net, shapes[INPUT], free, bound, lambda shape: prove({INPUT: (1, *shape)}))
-        of_any_size = any(len(shape) > 2 for shape in shapes.values())
+            first = 1 if INPUT in _index_counts(net) else 2
+            bound, free = importer.graph.bound, range(first, x[INPUT].ndim)
+            proven = fixed_where_unproven(
+                net, shapes[INPUT], free, bound, lambda shape: prove({INPUT: (1, *shape)}), first
+            )
+        of_any_size = any(len(shape) > 2 for shape in shapes.values()) or bool(_index_counts(net))
         if proven.input_shape is not None or not of_any_size or importer.decided_by_samples:
             _prove_again(torch, net, outputs, twin, x, importer.decided_by_samples)
         net = proven
@@ -121,9 +125,8 @@ def _prove_again(
     ConversionError.
     """
     several = all(len(part) > 1 for part in x.values())
-    random = torch.Generator().manual_seed(0)
     shapes = {name: (((1 if several else 2) if otherwise else len(part)), *part.shape[1:]) for name, part in x.items()}
-    z = {name: torch.randn(shape, generator=random, dtype=torch.float64) for name, shape in shapes.items()}
+    z = _random(torch, net, shapes)
     try:
         expected = _computed(torch, twin, z)
     except ConversionError:
@@ -137,6 +140,23 @@ def _prove_again(
         why = f"on random numbers of shape {told}, instead of the example: {error}"
         reason = "forward computes with the number of samples, but each sample must count by itself; "
         raise ConversionError(f"{reason if otherwise else ''}{why}") from error
+
+
+def _index_counts(net: Network) -> dict[str, int]:
+    """Return the inputs of a network that are indices of embeddings, and how many indices each of these knows."""
+    read = [(name, layer) for _, layer, inputs in net.nodes for name in inputs if isinstance(layer, Embedding)]
+    return {name: int(layer.weight.shape[0]) for name, layer in read if name in net.inputs}
+
+
+def _random(torch: Any, net: Network, shapes: Mapping[str, Shape]) -> dict[str, Any]:
+    """Draw an input of each shape: normal numbers, or indices."""
+    random, counts = torch.Generator().manual_seed(0), _index_counts(net)
+    return {
+        name: torch.randint(counts[name], shape, generator=random).double()
+        if name in counts
+        else torch.randn(shape, generator=random, dtype=torch.float64)
+        for name, shape in shapes.items()
+    }
 
 
 # ---- the module --------------------------------------------------------------------------------------------------
@@ -187,8 +207,10 @@ def _twin(torch: Any, module: Any) -> Any:
     from ._trace import is_one_operation
 
     for name, part in module.named_modules():
-        beyond = isinstance(part, torch.nn.Embedding | torch.nn.EmbeddingBag | torch.nn.MultiheadAttention)
-        require(not beyond, f"node {name!r} ({type(part).__name__}): {REASONS.get(type(part).__name__)}")
+        require(
+            not isinstance(part, torch.nn.EmbeddingBag),
+            f"node {name!r} (EmbeddingBag): {REASONS['EmbeddingBag']}",
+        )
         require(
             not isinstance(part, torch.jit.ScriptModule),
             "TorchScript modules cannot be traced; import the module before torch.jit.script or torch.jit.trace. If "
@@ -373,7 +395,11 @@ class _Importer:
         call, inputs = self._call(source, result, part)
         if call.name == "log":
             self.graph.take_logarithm(inputs[0], self._readers(inputs[0]) == 1)
-        name = self.graph.add(self._layers(source, call), inputs, names, self._readers)
+        if call.name in GRAPHS:
+            made = partial(GRAPHS[call.name], call, inputs)
+            name = self.graph.add_nodes(made, self._names(source))
+        else:
+            name = self.graph.add(self._layers(source, call), inputs, names, self._readers)
         shape = self.graph.shapes[name]
         require(shape == call.result, f"its output has shape {call.result}, that of lrpref's layer has {shape}")
         require(
@@ -414,7 +440,7 @@ class _Importer:
             names = [RENAMED.get(each.name, each.name) for each in node.target._schema.arguments]
         told = _by_position(names, node.args) | {RENAMED.get(key, key): value for key, value in node.kwargs.items()}
         names = [each.removeprefix("*") for each in names]
-        if module is not None:
+        if module is not None and name not in GRAPHS:
             x = next(iter(told.values()))
             told = {key: getattr(module, key) for key in names if hasattr(module, key)} | {names[0]: x}
         told = {key: told[key] for key in [*names, *told] if key in told}  # in the order of the parameters

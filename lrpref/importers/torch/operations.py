@@ -21,26 +21,31 @@ from ...layers import (
     Flatten,
     Layer,
     LogSoftmax,
+    MatMul,
     Maximum,
     Minimum,
+    PrependTokens,
     Scale,
     Softmax,
     Subtract,
+    TokenDense,
 )
-from ..graph import along, require
-from . import activations, moves, norms, spatial
+from ...weights.state_dict import as_array
+from ..graph import affine, along, require
+from . import activations, attention, moves, norms, spatial
 from .call import Activation, Call
 
 SUPPORTED = (
     "Linear, Conv1d/2d/3d, ConvTranspose1d/2d/3d, BatchNorm1d/2d/3d, GroupNorm, InstanceNorm1d/2d/3d, LayerNorm, "
-    "RMSNorm, LocalResponseNorm, CELU, ELU, GELU, Hardsigmoid, Hardswish, Hardtanh, LeakyReLU, Mish, PReLU, ReLU, "
-    "ReLU6, RReLU, SELU, SiLU, Sigmoid, Softplus, Softsign, Tanh, Threshold, clamp, Softmax and LogSoftmax over one "
-    "axis, MaxPool, AvgPool, AdaptiveAvgPool and AdaptiveMaxPool of one to three axes, padding in every mode, Upsample "
-    "and interpolate (nearest and linear), Flatten, Dropout, Identity; the functions, methods and operators of all "
-    "those; torch.log of a softmax; +, - and * of two activations; +, -, * and / with one number, or one per channel "
-    "or along another axis; x @ weight; torch.cat; sum, mean and amax over axes; slices such as x[:, 1:], "
-    "chunk, split, select, unbind, flip; view, reshape, squeeze, unsqueeze, permute, transpose; PixelShuffle, "
-    "PixelUnshuffle, ChannelShuffle"
+    "RMSNorm, LocalResponseNorm, MultiheadAttention, TransformerEncoderLayer, scaled_dot_product_attention, "
+    "Embedding, CELU, ELU, GELU, Hardsigmoid, Hardswish, Hardtanh, LeakyReLU, Mish, PReLU, ReLU, ReLU6, RReLU, SELU, "
+    "SiLU, Sigmoid, Softplus, Softsign, Tanh, Threshold, clamp, Softmax and LogSoftmax over one axis, MaxPool, "
+    "AvgPool, AdaptiveAvgPool and AdaptiveMaxPool of one to three axes, padding in every mode, Upsample and "
+    "interpolate (nearest and linear), Flatten, Dropout, Identity; the functions, methods and operators of all those; "
+    "torch.log of a softmax; +, -, * and @ of two activations; +, -, * and / with constants that are the same for all "
+    "samples; x @ weight; masked_fill; torch.cat, also of a token before others; sum, mean and amax over axes; slices "
+    "such as x[:, 1:], chunk, split, select, unbind, flip; view, reshape, squeeze, unsqueeze, permute, transpose; "
+    "PixelShuffle, PixelUnshuffle, ChannelShuffle"
 )
 
 
@@ -66,6 +71,7 @@ PARAMETERS: Mapping[str, str] = {
     "standardize": "input mean std",
     "sub": "input other alpha",
     **activations.PARAMETERS,
+    **attention.PARAMETERS,
     **moves.PARAMETERS,
     **norms.PARAMETERS,
     **spatial.PARAMETERS,
@@ -76,7 +82,7 @@ A spelling with other positional arguments has a line of its own. A last name wi
 all arguments that are left.
 """
 
-ACTIVATIONS = ("input", "other", "mat1", "tensors")
+ACTIVATIONS = ("input", "other", "mat1", "tensors", "query", "key", "value")
 """The arguments that may be activations; all others must be constants."""
 
 RENAMED: Mapping[str, str] = {
@@ -103,6 +109,7 @@ MODULES: Mapping[str, str] = {
     "StochasticDepth": "dropout",  # of torchvision.ops
     "Unflatten": "reshape",
     **activations.MODULES,
+    **attention.MODULES,
     **moves.MODULES,
     **norms.MODULES,
     **spatial.MODULES,
@@ -114,6 +121,7 @@ SPELLINGS: Mapping[str, str] = {
     "_softmax": "softmax",
     "alpha_dropout": "dropout",
     "bfloat16": "identity",
+    "bmm": "matmul",
     "clone": "identity",
     "concat": "cat",
     "concatenate": "cat",
@@ -165,22 +173,24 @@ def operation(spelling: str) -> str | None:
     """Return the operation of a function, method or operator of this name; None for an unknown one."""
     name = spelling.removesuffix("_")
     name = SPELLINGS.get(name, name)
-    return name if name in OPERATIONS else None
+    return name if name in OPERATIONS or name in GRAPHS else None
 
 
 # ---- linear --------------------------------------------------------------------------------------------------------
 
 
 def _linear(call: Call) -> list[Layer]:
-    return spatial.product(call, call.weight("weight"), call.constant("bias"))
+    kind = Dense if len(call.shapes[0]) < 3 else TokenDense
+    return [kind(call.weight("weight"), call.constant("bias"))]
 
 
 def _matmul(call: Call) -> list[Layer]:
-    require(not (call.reads("input") and call.reads("other")), "a product of two activations is not supported")
+    if call.reads("input") and call.reads("other"):
+        return [MatMul()]
     require(call.reads("input"), "only (activation) @ (constant) is supported, not (constant) @ (activation)")
     w = call.weight("other")
     require(w.ndim == 2, f"its constant has shape {w.shape}; it must be a matrix")
-    return spatial.product(call, w.T, None)
+    return [Dense(w.T) if len(call.shapes[0]) < 3 else TokenDense(w.T)]
 
 
 def _addmm(call: Call) -> list[Layer]:
@@ -271,29 +281,13 @@ def _standardize(call: Call) -> list[Layer]:
 
 
 def _affine(call: Call, weight: Any, bias: Any) -> list[Layer]:
-    """Return weight * activation + bias as a layer, none for the identity; along any one axis but the samples."""
-    (shape,) = call.shapes
-    both = np.stack(np.broadcast_arrays(*(np.asarray(each, np.float64) for each in (weight, bias))))
-    told = both.shape[1:]
-    fits = len(shape) > 1 and np.broadcast_shapes(told, shape) == shape
-    require(fits, f"a constant of shape {told} changes the activation's shape {shape}; lrpref does not broadcast")
-    both = both.reshape(2, *(1,) * (len(shape) - len(told)), *told)
-    varying = [axis for axis in range(len(shape)) if (both != both.take([0], axis + 1)).any()]
-    require(
-        len(varying) < 2 and 0 not in varying,
-        f"a constant of shape {told} has one number per {'sample' if 0 in varying else 'position'}; only one number, "
-        "or one per channel, or per cell of another axis, is supported",
-    )
-    axis = varying[0] if varying else 1
-    first = tuple(slice(None) if k == axis else 0 for k in range(len(shape)))
-    w, b = np.broadcast_to(both[(slice(None), *first)], (2, shape[axis])).copy()
-    if not b.any():
-        return [] if (w == 1).all() else along(axis, len(shape), [Scale(w)])
-    return along(axis, len(shape), [Scale(w, b)])
+    """Return weight * activation + bias as a layer, none for the identity."""
+    w, b = np.broadcast_arrays(*(np.asarray(each, np.float64) for each in (weight, bias)))
+    return affine(w, b, call.shapes[0])
 
 
 def _softmax(call: Call) -> list[Layer]:
-    return along(_classes(call), len(call.shapes[0]), [Softmax()])
+    return [Softmax(_classes(call))]
 
 
 def _log_softmax(call: Call) -> list[Layer]:
@@ -327,12 +321,25 @@ def _dropout(call: Call) -> list[Layer]:
 
 
 def _cat(call: Call) -> list[Layer]:
-    require(
-        all(isinstance(each, Activation) for each in call["tensors"]), "concatenation with a constant is not supported"
-    )
-    axis = (call["dim"] or 0) % len(call.result)
+    tensors, axis = call["tensors"], (call["dim"] or 0) % len(call.result)
     require(axis != 0, "torch.cat along axis 0, that of the samples, is not supported")
+    if len(tensors) == 2 and isinstance(tensors[1], Activation) and not isinstance(tensors[0], Activation):
+        return _prepended(tensors[0], axis)
+    require(
+        all(isinstance(each, Activation) for each in tensors),
+        "concatenation with a constant is supported for tokens only, as in torch.cat([token, x], 1)",
+    )
     return [Concat(axis)] if len(call.shapes) > 1 else []
+
+
+def _prepended(constant: Any, axis: int) -> list[Layer]:
+    """Return the layer that puts constant tokens, which are the same for all samples, before those of the input."""
+    tokens = as_array(constant)
+    require(
+        axis == 1 and tokens.ndim == 3 and bool((tokens == tokens[:1]).all()),
+        f"a constant of shape {tokens.shape} before activations must hold tokens, and the same ones for each sample",
+    )
+    return [PrependTokens(tokens[0])]
 
 
 OPERATIONS: Mapping[str, Callable[[Call], list[Layer]]] = {
@@ -356,11 +363,14 @@ OPERATIONS: Mapping[str, Callable[[Call], list[Layer]]] = {
     "standardize": _standardize,
     "sub": _sub,
     **activations.OPERATIONS,
+    **attention.OPERATIONS,
     **moves.OPERATIONS,
     **norms.OPERATIONS,
     **spatial.OPERATIONS,
 }
 """The conversion of each operation to a chain of layers, empty for an identity."""
+
+GRAPHS = attention.GRAPHS
 
 RECURRENT = (
     "lrpref has no recurrent layers; for those, see Arras et al. 2017 (arXiv 1706.07206), or explain the part of the "
@@ -370,17 +380,8 @@ RECURRENT = (
 REASONS: Mapping[str, str] = {
     **moves.REASONS,
     **dict.fromkeys(("LSTM", "GRU", "RNN", "LSTMCell", "GRUCell", "RNNCell"), RECURRENT),
-    **dict.fromkeys(
-        (
-            "MultiheadAttention",
-            "Transformer",
-            "TransformerEncoderLayer",
-            "TransformerDecoderLayer",
-            "scaled_dot_product_attention",
-            "multi_head_attention_forward",
-        ),
-        "lrpref has no attention, which multiplies activations by activations",
-    ),
-    **dict.fromkeys(("Embedding", "EmbeddingBag", "embedding"), "lrpref has no layers for indices, such as words"),
+    "EmbeddingBag": "lrpref has no layer for sums of embeddings; use an Embedding, and a sum or a mean over the tokens",
+    "einsum": "write it with matmul, permute and reshape, which are supported",
+    "multi_head_attention_forward": "call nn.MultiheadAttention, or F.scaled_dot_product_attention, instead",
 }
 """Why operations that people will ask for are not supported."""

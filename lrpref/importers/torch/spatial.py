@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from ...layers import (
     AdaptiveAvgPool1D,
     AdaptiveAvgPool2D,
@@ -23,7 +21,6 @@ from ...layers import (
     ConvTranspose1D,
     ConvTranspose2D,
     ConvTranspose3D,
-    Dense,
     GlobalAvgPool1D,
     GlobalAvgPool2D,
     GlobalAvgPool3D,
@@ -40,7 +37,7 @@ from ...layers import (
     UpsampleLinear,
     UpsampleNearest,
 )
-from ..graph import Shape, along, require
+from ..graph import Shape, require
 from .call import Call
 
 Classes = tuple[Callable[..., Layer], Callable[..., Layer], Callable[..., Layer]]
@@ -80,15 +77,6 @@ def _each(value: Any, default: int, axes: int) -> Shape:
 
 
 # ---- convolutions --------------------------------------------------------------------------------------------------
-
-
-def product(call: Call, weight: np.ndarray, bias: np.ndarray | None) -> list[Layer]:
-    """Return the product of a matrix and the last axis: a Dense, or a convolution of single cells if there are more."""
-    rank = len(call.shapes[0])
-    if rank < 3:
-        return [Dense(weight, bias)]
-    kernel = weight.reshape(*weight.shape, *(1,) * _axes(call))
-    return along(rank - 1, rank, [_of_rank(call, CONVOLUTIONS)(kernel, bias)])
 
 
 def _conv(call: Call) -> list[Layer]:

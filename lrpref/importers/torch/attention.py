@@ -1,0 +1,111 @@
+"""Convert PyTorch's attention, which becomes a graph of layers, and what surrounds it: embeddings and masks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from math import sqrt
+from typing import Any
+
+import numpy as np
+
+from ...graphs import attention
+from ...layers import Affine, Embedding, Layer, MatMul, Softmax, TokenDense
+from ...weights.state_dict import as_array
+from ..graph import HIDDEN, Nodes, affine, require
+from .call import Call
+
+
+def _multi_head(call: Call, read: Sequence[str], name: str) -> Nodes:
+    """Convert nn.MultiheadAttention."""
+    module = call.module
+    require(
+        module.batch_first,
+        "it takes (T, N, E), with the samples on axis 1; build it with batch_first=True, for (N, T, E)",
+    )
+    require(
+        not call.part,
+        "the weights of its heads are not supported as a result; they are the node that ends in '.weights'",
+    )
+    require(module.bias_k is None and not module.add_zero_attn, "add_bias_kv and add_zero_attn are not supported")
+    require(read[1] == read[2], "its keys and its values come from different activations")
+    queries, keys, values = (TokenDense(*parameters) for parameters in zip(*_projections(module), strict=True))
+    output = TokenDense(*_pair(module.out_proj.weight, module.out_proj.bias))
+    heads, memory = module.num_heads, None if read[1] == read[0] else read[1]
+    return attention(name, read[0], heads, queries, keys, values, output, memory, _mask(call, hidden=True))
+
+
+def _projections(module: Any) -> tuple[Sequence[Any], Sequence[Any]]:
+    """Return the weights and the biases of queries, keys and values."""
+    if module._qkv_same_embed_dim:
+        weights = np.split(as_array(module.in_proj_weight), 3)
+    else:
+        weights = [as_array(getattr(module, f"{part}_proj_weight")) for part in "qkv"]
+    biased = module.in_proj_bias is not None
+    return weights, np.split(as_array(module.in_proj_bias), 3) if biased else [None] * 3
+
+
+def _pair(weight: Any, bias: Any) -> tuple[Any, Any]:
+    """Return a weight and a bias as arrays; None stays None."""
+    return as_array(weight), None if bias is None else as_array(bias)
+
+
+def _scaled_dot_product(call: Call, read: Sequence[str], name: str) -> Nodes:
+    """Convert F.scaled_dot_product_attention: softmax(scale Q K^T + mask) V."""
+    require(call["dropout_p"] in (None, 0), "its dropout is active in eval mode; pass dropout_p=0 there")
+    require(not call["enable_gqa"], "enable_gqa is not supported; repeat the keys and the values for the queries")
+    queries, keys, _ = call.shapes
+    scale = 1 / sqrt(queries[-1]) if call["scale"] is None else float(call["scale"])
+    mask = _mask(call, hidden=False)
+    if call["is_causal"]:
+        require(mask is None, "a mask and is_causal together are not supported")
+        mask = np.where(np.tri(queries[-2], keys[-2], dtype=bool), 0.0, HIDDEN)
+        call.bound.append("its mask is made")
+    scores = f"{name}.masked" if mask is not None else f"{name}.scores"
+    masked: Nodes = [] if mask is None else [(scores, Affine(bias=mask), [f"{name}.scores"])]
+    return [
+        (f"{name}.scores", MatMul(transpose=True, scale=scale), [read[0], read[1]]),
+        *masked,
+        (f"{name}.weights", Softmax(axis=-1), [scores]),
+        (name, MatMul(), [f"{name}.weights", read[2]]),
+    ]
+
+
+def _mask(call: Call, hidden: bool) -> np.ndarray | None:
+    """Return what a mask adds to the scores; in one of booleans, True is `hidden`."""
+    require(call["key_padding_mask"] is None, "key_padding_mask is not supported; leave the padding out of the input")
+    mask = call.constant("attn_mask")
+    if mask is None:
+        return None
+    require(mask.ndim == 2, f"its mask has shape {mask.shape}; only one for all samples and heads is supported")
+    if mask.dtype == bool:
+        return np.where(mask == hidden, HIDDEN, 0.0)
+    return np.where(mask == -np.inf, HIDDEN, mask)
+
+
+def _embedding(call: Call) -> list[Layer]:
+    require(call["max_norm"] is None, "max_norm changes the weights in the forward pass, which no layer does")
+    return [Embedding(call.weight("weight"))]
+
+
+def _masked_fill(call: Call) -> list[Layer]:
+    hidden, value = call.weight("mask").astype(bool), float(call.weight("value"))
+    value = HIDDEN if value == -np.inf else value
+    return affine(np.where(hidden, 0.0, 1.0), np.where(hidden, value, 0.0), call.shapes[0])
+
+
+PARAMETERS: Mapping[str, str] = {
+    "embedding": "input weight padding_idx max_norm",
+    "masked_fill": "input mask value",
+    "multi_head_attention": "query key value key_padding_mask need_weights attn_mask average_attn_weights is_causal",
+    "scaled_dot_product_attention": "query key value attn_mask dropout_p is_causal scale enable_gqa",
+}
+
+MODULES: Mapping[str, str] = {"Embedding": "embedding", "MultiheadAttention": "multi_head_attention"}
+
+OPERATIONS: Mapping[str, Callable[[Call], list[Layer]]] = {"embedding": _embedding, "masked_fill": _masked_fill}
+
+GRAPHS: Mapping[str, Callable[[Call, Sequence[str], str], Nodes]] = {
+    "multi_head_attention": _multi_head,
+    "scaled_dot_product_attention": _scaled_dot_product,
+}
+"""The conversion of each operation to several nodes, given the nodes that it reads, and the name of its last one."""
