@@ -43,10 +43,10 @@ from lrpref.cli.common import class_index
 from lrpref.cli.explain import _number
 from lrpref.cli.rules import rule_table
 from lrpref.errors import FusionError, RuleError, ShapeError, TargetError
+from lrpref.zoo import text
 from lrpref.zoo.inputs import Normalisation
 
 ROOT = Path(__file__).parent.parent
-from lrpref.zoo import text
 
 
 class Said(NamedTuple):

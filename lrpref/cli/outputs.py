@@ -89,8 +89,8 @@ def check_inputs(chosen: argparse.Namespace, inputs: Sequence[np.ndarray], words
         )
     if pictures and not words and inputs[0].ndim not in (3, 4):
         raise InputError(
-            f"{pictures[0]} cannot show inputs of shape {inputs[0].shape[1:]}, which are neither images (C, H, W) nor signals "
-            f"(C, L); write {Path(pictures[0]).with_suffix('.npz')} with --out"
+            f"{pictures[0]} cannot show inputs of shape {inputs[0].shape[1:]}, which are neither images (C, H, W) nor "
+            f"signals (C, L); write {Path(pictures[0]).with_suffix('.npz')} with --out"
         )
 
 
