@@ -12,9 +12,9 @@ from typing import Any
 from .arithmetic import ones_like, zeros_like
 from .backend import Array, array_namespace
 from .composites import Composite
-from .errors import InputError, ParameterError, ShapeError, TargetError, is_one_of, unknown
+from .errors import GraphError, InputError, ParameterError, ShapeError, TargetError, is_one_of, unknown
 from .layers import Sigmoid, Softmax
-from .network import Network
+from .network import Network, check_network
 from .rules import Rule
 from .seeds import Start, flat, start_at, target_index
 from .walk import DEFAULT_RULE, Trace, trace
@@ -97,6 +97,10 @@ def contrast(
         raise unknown("contrast", kind, KINDS)
     if kind == "sglrp" and against is not None:
         raise ParameterError('contrast: "sglrp" compares with all outputs, so `against` cannot be given')
+    check_network(net)
+    if len(net.outputs) > 1:
+        outputs = ", ".join(net.outputs)
+        raise GraphError(f"contrast: the network has the outputs {outputs}; choose one: net.up_to({net.outputs[0]!r})")
     start = start_at(net, None)
     x = net.cast(x)
     logits = start.net.forward(x)

@@ -169,10 +169,7 @@ def grid(
 
 
 def words(
-    sentence: Sequence[str],
-    maps: Mapping[str, Array],
-    title: str = "",
-    figure: Figure | SubFigure | None = None,
+    sentence: Sequence[str], maps: Mapping[str, Array], title: str = "", figure: Figure | SubFigure | None = None
 ) -> Figure:
     """Draw the words of a sentence, each on the colour of its relevance; one row for every map.
 

@@ -3447,7 +3447,7 @@ COMMANDS = [
     Mutant(
         "the name of a class is its place in the alphabet",
         "cli/common.py",
-        "return names.index(text)",
+        "return found[0]",
         "return sorted(names).index(text) - 1",
         "tests/test_cli.py::test_a_class_by_name",
         "a slip of the pen",
@@ -3919,6 +3919,126 @@ FRONT = [
 ]
 
 
+STRONG = [
+    Mutant(
+        "rules are checked on random cases only",
+        "testing/rule_checks.py",
+        "return Cases(levels, known=[every_neuron(rule)])",
+        "return Cases(levels)",
+        "tests/test_testing.py::test_a_mistake_shows_on_the_small_neurons[z-plus leaves its bias out]",
+        "check_rule passed a z-plus that counted its bias twice",
+    ),
+    Mutant(
+        "the small neurons have no weight of magnitude 2",
+        "testing/rule_checks.py",
+        "weights, biases, fan_in = (-1.0, 0.0, 2.0)",
+        "weights, biases, fan_in = (-1.0, 0.0, 1.0)",
+        "tests/test_testing.py::test_a_mistake_shows_on_the_small_neurons[w-square takes magnitudes]",
+        "a slip of the pen",
+    ),
+    Mutant(
+        "the small neurons have no negative bias",
+        "testing/rule_checks.py",
+        "(-1.0, 0.0, 1.0), 1 if rule.diagonal_only",
+        "(0.0, 1.0, 2.0), 1 if rule.diagonal_only",
+        "tests/test_testing.py::test_a_mistake_shows_on_the_small_neurons"
+        "[generalised gamma does not favour a negative bias]",
+        "a slip of the pen",
+    ),
+    Mutant(
+        "a rule for diagonal layers gets dense neurons",
+        "testing/rule_checks.py",
+        "layer = Scale(weight[0], bias) if rule.diagonal_only else Dense",
+        "layer = Dense",
+        "tests/test_testing.py::test_a_diagonal_rule_has_neurons_of_one_input",
+        "a slip of the pen",
+    ),
+    Mutant(
+        "the known cases are forgotten by the search",
+        "testing/search.py",
+        "for case in cases.known:",
+        "for case in ():",
+        "tests/test_testing.py::test_a_rule_that_is_right_almost_everywhere_is_found_whatever_the_random_cases",
+        "a slip of the pen",
+    ),
+    Mutant(
+        "a known case is shown whole",
+        "testing/search.py",
+        "None) or _reduced(first, violates)",
+        "None) or first",
+        "tests/test_testing.py::test_a_rule_that_is_right_almost_everywhere_is_found_whatever_the_random_cases",
+        "a slip of the pen",
+    ),
+    Mutant(
+        "of two classes of one name the first is explained",
+        "cli/common.py",
+        "if len(found) > 1:",
+        "if len(found) > 9:",
+        "tests/test_cli.py::test_the_name_of_a_class_goes_before_its_index",
+        "lrpref explain --target crane, with the classes of ImageNet",
+    ),
+    Mutant(
+        "a contrast of a network of two outputs is told to name a node",
+        "contrastive.py",
+        "if len(net.outputs) > 1:",
+        "if len(net.outputs) > 2:",
+        "tests/test_concepts.py::test_what_is_no_contrast",
+        "lrpref.contrast advised node=, which it does not take",
+    ),
+    Mutant(
+        "classes of one name share a panel",
+        "cli/common.py",
+        'return names[index] if names.count(names[index]) == 1 else f"{names[index]} (output {index})"',
+        "return names[index]",
+        "tests/test_cli.py::test_classes_of_one_name_have_maps_of_their_own",
+        "lrpref explain --target 134 517, with the classes of ImageNet: one map hid the other",
+    ),
+    Mutant(
+        "two outputs may have one file",
+        "cli/outputs.py",
+        "if path in named[:k]]",
+        "if path in named[:0]]",
+        "tests/test_cli.py::test_what_would_be_lost_or_ignored_is_refused"
+        "[explain tiny.npz x.npy --out a.png --waterfall a.png-a.png would be written twice]",
+        "lrpref explain --out a.png --waterfall a.png",
+    ),
+    Mutant(
+        "an architecture is ignored by a network that comes with lrpref",
+        "cli/common.py",
+        "if chosen.architecture is not None or chosen.input_shape is not None:",
+        "if chosen.input_shape is not None:",
+        "tests/test_cli.py::test_what_would_be_lost_or_ignored_is_refused"
+        "[show mnist-mlp --architecture vgg16-mnist-mlp is complete; leave out --architecture and]",
+        "lrpref show mnist-mlp --architecture vgg16",
+    ),
+    Mutant(
+        "an architecture is ignored by a file with a graph",
+        "importers/files.py",
+        'if architecture is not None and path.suffix in (".onnx", *keras.SUFFIXES):',
+        "if architecture is not None and path.suffix in keras.SUFFIXES:",
+        "tests/test_cli.py::test_what_would_be_lost_or_ignored_is_refused[show torch-script.onnx --architecture "
+        "vgg16-holds a network with its graph; do not give an architecture]",
+        "lrpref show net.onnx --architecture vgg16",
+    ),
+    Mutant(
+        "a class called by a number cannot be named",
+        "cli/common.py",
+        "found = [index for index, name in enumerate(names) if name == text]",
+        "found = [] if text.isdigit() else [index for index, name in enumerate(names) if name == text]",
+        "tests/test_cli.py::test_the_name_of_a_class_goes_before_its_index",
+        "lrpref explain --target 3, with a class called 3",
+    ),
+    Mutant(
+        "the picture of a vector is refused after the work",
+        "cli/explain.py",
+        "    check_pictures(chosen, inputs[0])\n",
+        "",
+        "tests/test_cli.py::test_a_network_of_vectors_has_no_picture_and_is_told_so_before_the_work",
+        "lrpref explain of a network of vectors",
+    ),
+]
+
+
 TRAINED_TRANSFORMERS = [
     Mutant(
         "a transposition that moves the samples is forgotten",
@@ -4001,6 +4121,7 @@ MUTANTS = [
     *ATTENTION,
     *PLAY,
     *FRONT,
+    *STRONG,
     *TRAINED_TRANSFORMERS,
 ]
 

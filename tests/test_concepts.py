@@ -233,6 +233,9 @@ def test_which_contrast_suits_which_rule() -> None:
     assert found == {("logits", "zero"): -1, ("logits", "z-plus"): 1, ("clrp", "zero"): 4, ("clrp", "z-plus"): -4}
 
 
+TWINS = Network([("one", Dense(np.eye(2)), ["input"]), ("two", Dense(np.eye(2)), ["input"])], outputs=["one", "two"])
+
+
 @pytest.mark.parametrize(
     ("net", "arguments", "error", "message"),
     [
@@ -242,6 +245,7 @@ def test_which_contrast_suits_which_rule() -> None:
         (LOGITS, {"kind": "crp"}, UnknownNameError, "no contrast is called 'crp'"),
         (LOGITS, {"kind": "sglrp", "against": 1}, ParameterError, '"sglrp" compares with all outputs'),
         (Network.sequential(Dense([[1.0, 1.0]])), {}, ShapeError, "a single logit"),
+        (TWINS, {}, GraphError, r"contrast: the network has the outputs one, two; choose one: net.up_to\('one'\)"),
         (Network.sequential(Dense(np.eye(2)), Sigmoid()), {"kind": "sglrp"}, InputError, "ends with a Sigmoid"),
     ],
 )

@@ -257,6 +257,23 @@ def test_not_an_exact_number(value: Any) -> None:
         reading.fraction(value)
 
 
+@pytest.mark.parametrize(
+    ("stem", "name", "form"),
+    [
+        ("02_a_layer", "gamma_flips", np.array),
+        ("02_a_layer", "gamma_flips", list),
+        ("02b_deep_taylor", "outside", np.array),
+        ("02_a_layer", "notice", frozenset),
+        ("02_a_layer", "notice", sorted),
+        ("07_batch_normalisation", "same", tuple),
+    ],
+)
+def test_a_right_answer_in_another_form_is_right(stem: str, name: str, form: Any) -> None:
+    """A pair may be an array, and a set of any kind."""
+    (one,) = [one for step in STEPS if step.stem == stem for one in step.exercises if one.name == name]
+    assert grade(one, form(names_of("tutorials/solutions", stem)[name])).verdict == "right"
+
+
 def test_an_exercise_is_made_of_a_function() -> None:
     @exercise("find", 5, "Think.", start="answer = ()")
     def answer(given: Any) -> None:

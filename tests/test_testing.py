@@ -13,11 +13,12 @@ import pytest
 from hypothesis import Phase, find, given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
+from wrong_rules import MISTAKES
 
 import lrpref
 from lrpref import Add, Concat, Conv2D, Dense, Flatten, LinearLayer, MaxPool2D, Network, ReLU, Scale, rules, testing
 from lrpref.arithmetic import constant
-from lrpref.backend import as_tuple
+from lrpref.backend import array_namespace, as_tuple
 from lrpref.composites import Composite
 from lrpref.errors import LrprefError, ParameterError, UnknownNameError
 from lrpref.layers import MaxPool, ThreshReLU
@@ -26,6 +27,8 @@ from lrpref.rules import Ratio, Rule, Term, identity, positive
 from lrpref.testing import ChecksFailed, LawBroken, LayerCase, NetworkCase, check_explainer, check_layer, check_rule
 from lrpref.testing import strategies as lrp
 from lrpref.testing.cases import smaller
+from lrpref.testing.rule_checks import rule_cases, rule_laws
+from lrpref.testing.search import failures_at
 
 FEW = 12
 """The number of cases to try, enough to find every mistake below."""
@@ -160,10 +163,42 @@ PLANTED: list[tuple[Rule, Rule | None, str, int]] = [
 def test_a_planted_error_is_found_and_its_case_is_small(rule: Rule, like: Rule | None, law: str, size: int) -> None:
     """At most three numbers (a weight, an input, a relevance), more only where the mistake needs more."""
     with pytest.raises(ChecksFailed) as caught:
-        check_rule(rule, like=like, max_examples=5 * FEW if isinstance(rule, NoBias) else FEW)
+        check_rule(rule, like=like, max_examples=FEW)
     failures = {failure.law: failure.case for failure in caught.value.failures}
     assert law in failures
     assert testing.numbers(failures[law]) <= size
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_shows_on_the_small_neurons(mistake: str) -> None:
+    """They are checked before any random case, so that no mistake of these kinds depends on luck."""
+    wrong, right = MISTAKES[mistake]
+    (neurons,) = rule_cases(wrong).known
+    laws = {"check_oracle": rule_laws(wrong, right)["check_oracle"]}
+    assert failures_at(neurons, laws)
+    assert not failures_at(neurons, {"check_oracle": rule_laws(right)["check_oracle"]})
+
+
+def test_a_rule_that_is_right_almost_everywhere_is_found_whatever_the_random_cases() -> None:
+    """The case is cut down to a neuron of one input: a weight, a bias, an input and a relevance."""
+    wrong, right = MISTAKES["z-plus counts its bias in both terms"]
+    with pytest.raises(ChecksFailed) as caught:
+        check_rule(wrong, like=right, max_examples=1)
+    (failure,) = caught.value.failures
+    assert testing.numbers(failure.case) == 4
+
+
+def test_a_diagonal_rule_has_neurons_of_one_input() -> None:
+    @dataclass(frozen=True)
+    class Doubled(rules.Zero):
+        diagonal_only = True
+
+        def shares(self, layer: Any, inputs: Any, R: Any, ratios: Any, zs: Any) -> list[Any]:
+            return [array_namespace(R).where(zs[0] == 3, 2 * R, R)]
+
+    (neurons,) = rule_cases(Doubled()).known
+    assert isinstance(neurons.layer, Scale)
+    assert failures_at(neurons, {"check_conservation": rule_laws(Doubled())["check_conservation"]})
 
 
 def test_what_is_said_of_a_wrong_rule() -> None:

@@ -13,7 +13,7 @@ import numpy as np
 from .. import weights
 from .._support.extras import library
 from .._support.tables import aligned
-from ..errors import LrprefError, unknown
+from ..errors import InputError, LrprefError, TargetError, unknown
 from ..fusion import forward_difference, fuse, fusion_plan
 from ..layers import BatchNorm
 from ..layers.base import check_size
@@ -62,27 +62,28 @@ def read_network(chosen: argparse.Namespace, what: str) -> tuple[Network, dict[s
         net, about = find_network(path, None, chosen.architecture, None, chosen.input_shape)
     else:
         net, about = weights.load(chosen.network), weights.metadata(chosen.network)
+        if chosen.architecture is not None or chosen.input_shape is not None:
+            raise InputError(f"{chosen.network} is complete; leave out --architecture and --input-shape")
     check_one_input(net, f"lrpref {what}")
     return net, about
 
 
-def shape(text: str) -> tuple[int, ...]:
+def shape(told: str) -> tuple[int, ...]:
     """Parse positive integers separated by commas."""
     try:
-        sizes = tuple(int(n) for n in text.split(","))
+        sizes = tuple(int(n) for n in told.split(","))
     except ValueError:
         sizes = ()
     if not sizes or min(sizes) < 1:
-        raise argparse.ArgumentTypeError(f"expected positive integers such as 3,224,224, got {text!r}")
+        raise argparse.ArgumentTypeError(f"expected positive integers such as 3,224,224, got {told!r}")
     return sizes
 
 
 def add_input(parser: argparse.ArgumentParser, name: str, **more: Any) -> None:
     """Add the argument for an input, and what it needs to be read: --invert and --background."""
     default = "; default: a sample that the network accepts" if name.startswith("-") else ""
-    texts = ", ".join(text.SENTENCES)
-    told = f"a sample (`lrpref samples`{default}), an image or an .npy file; for text, a sentence, or {texts}"
-    given = parser.add_argument(name, help=told, **more)
+    known = f"an image, an .npy file, or a sample (`lrpref samples`{default}); for text, a sentence or the name of one"
+    given = parser.add_argument(name, help=known, **more)
     complete(given, lambda: [*samples.names(), *text.SENTENCES], files=True)
     parser.add_argument("--invert", action="store_true", help="use 1 - x, for dark ink on light paper")
     parser.add_argument(
@@ -119,6 +120,13 @@ def complete(argument: argparse.Action, names: Callable[[], Sequence[str]], file
     argument.completer = completer  # type: ignore[attr-defined]
 
 
+def vocabulary(about: dict[str, Any]) -> list[str]:
+    """Return the words that a network knows, by their index; an empty list for a network that reads no text."""
+    told = about.get("input")
+    known = told.get("words", []) if isinstance(told, dict) else []
+    return known if isinstance(known, list) and all(isinstance(word, str) for word in known) else []
+
+
 def read_input(name: str, about: dict[str, Any], chosen: argparse.Namespace) -> np.ndarray:
     """Read an image, an array or a sample as the network with these metadata takes it; print what was done to it.
 
@@ -128,13 +136,6 @@ def read_input(name: str, about: dict[str, Any], chosen: argparse.Namespace) -> 
         return text.indices(name, known)
     normalisation = inputs.Normalisation.of(about)
     return inputs.read(name, input_shape(about), chosen.invert, normalisation, chosen.background, print)
-
-
-def vocabulary(about: dict[str, Any]) -> list[str]:
-    """Return the words that a network knows, by their index; an empty list for a network that reads no text."""
-    told = about.get("input")
-    known = told.get("words", []) if isinstance(told, dict) else []
-    return known if isinstance(known, list) and all(isinstance(word, str) for word in known) else []
 
 
 def fitting_sample(shape: Sequence[int]) -> str:
@@ -169,21 +170,30 @@ def number(told: str) -> str | float:
         return told
 
 
-def class_index(about: dict[str, Any], text: str) -> int:
-    """Return the index of an output that is given as a number or as the name of a class; raises UnknownNameError."""
-    with suppress(ValueError):
-        return int(text)
+def class_index(about: dict[str, Any], told: str) -> int:
+    """Return the index of an output that is given as the name of a class, or as a number that is not such a name.
+
+    Raises UnknownNameError if there is no such class, TargetError if several classes have the name.
+    """
     classes = about.get("classes")
     names = [str(name) for name in classes] if isinstance(classes, list) else []
-    if text not in names:
-        raise unknown("class", text, names)
-    return names.index(text)
+    found = [index for index, name in enumerate(names) if name == told]
+    if len(found) > 1:
+        raise TargetError(f"{len(found)} classes are called {told!r}; give the index: {', '.join(map(str, found))}")
+    if found:
+        return found[0]
+    with suppress(ValueError):
+        return int(told)
+    raise unknown("class", told, names)
 
 
 def class_name(about: dict[str, Any], index: int) -> str:
-    """Return the name of a class if the metadata record it, otherwise "output" and its index."""
+    """Return the name of a class, with its index if others have this name; "output" and its index without metadata."""
     classes = about.get("classes")
-    return str(classes[index]) if isinstance(classes, list) and index < len(classes) else f"output {index}"
+    names = [str(name) for name in classes] if isinstance(classes, list) else []
+    if index >= len(names):
+        return f"output {index}"
+    return names[index] if names.count(names[index]) == 1 else f"{names[index]} (output {index})"
 
 
 def as_table(rows: Sequence[Sequence[str]]) -> str:

@@ -38,7 +38,7 @@ from .common import (
     vocabulary,
 )
 from .folding import MOST_LINES, folded
-from .outputs import Answer, Explained, Map, check_outputs, write
+from .outputs import Answer, Explained, Map, check_inputs, check_outputs, write
 
 
 def add(commands: Any) -> None:
@@ -58,7 +58,8 @@ def add(commands: Any) -> None:
         "--target",
         nargs="+",
         metavar="CLASS",
-        help="the outputs to explain, each by the name of its class or by its index (default: the largest output)",
+        help="the outputs to explain, each by the name of its class, or by its index if no class has that name "
+        "(default: the largest output)",
     )
     parser.add_argument(
         "--contrast",
@@ -109,17 +110,15 @@ def _explain(chosen: argparse.Namespace) -> dict[str, Any]:
     """Do what was asked, print it, and return it as data for JSON."""
     given, about = read_network(chosen, "explain")
     inputs = [read_input(name, about, chosen) for name in chosen.input]
-    if len({x.shape[1:] for x in inputs}) > 1:
-        shapes = ", ".join(str(x.shape[1:]) for x in inputs)
-        raise InputError(f"inputs of different shapes ({shapes}), such as longer sentences: explain one at a time")
+    sentences = [text.words(name) if vocabulary(about) else None for name in chosen.input]
+    check_inputs(chosen, inputs, sentences[0] is not None)
     targets = [None if told is None else class_index(about, told) for told in chosen.target or [None]]
-    net = given if chosen.no_fuse else fused_network(given, np.concatenate(inputs))
+    net = given if chosen.no_fuse else fused_network(given, inputs[0] if sentences[0] else np.concatenate(inputs))
     explained = []
-    for name, x in zip(chosen.input, inputs, strict=True):
+    for name, x, words in zip(chosen.input, inputs, sentences, strict=True):
         maps = [_map(net, x, target, rule, chosen, about) for target in targets for rule in chosen.rule]
         maps = [each._replace(signature=_signature(each.trace, fused=net is not given)) for each in maps]
-        words = text.words(name) if vocabulary(about) else None
-        explained.append(Explained(name, x, _answer(net, x, maps[0].trace.logits, about), maps, words))
+        explained.append(Explained(name, x, words, _answer(net, x, maps[0].trace.logits, about), maps))
         _print(explained[-1], net, chosen)
     written = write(explained, chosen, Normalisation.of(about))
     print("", *(f"wrote {path}" for path in written), sep="\n")
@@ -163,7 +162,7 @@ def _print(explained: Explained, net: Network, chosen: argparse.Namespace) -> No
             print(f"explained: {each.name}, starting from {chosen.seed}")
         print(f"\n{each.rule}: {_shown(each.trace.ledger, net, chosen.full)}\nsignature: {each.signature}")
         if explained.words is not None:
-            relevance = (f"{R:.3f}" for R in to_numpy(each.trace.relevance)[0])
+            relevance = [f"{R:.3f}" for R in to_numpy(each.trace.relevance)[0]]
             print(aligned([("word", "relevance"), *zip(explained.words, relevance, strict=True)]))
 
 

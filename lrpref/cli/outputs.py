@@ -50,17 +50,20 @@ class Map(NamedTuple):
 
 
 class Explained(NamedTuple):
-    """One input, as the network takes it, and its explanations: for each target, all rules; and its words, if any."""
+    """One input, as the network takes it, and its explanations: for each target, all rules."""
 
     name: str
     x: np.ndarray
+    words: Sequence[str] | None
     answer: Answer
     maps: Sequence[Map]
-    words: Sequence[str] | None = None
 
 
 def check_outputs(chosen: argparse.Namespace) -> None:
     """Raise an error if an output cannot be written: before the work, not after it."""
+    named = [*chosen.out, *filter(None, [chosen.waterfall])]
+    if twice := [path for k, path in enumerate(named) if path in named[:k]]:
+        raise InputError(f"{twice[0]} would be written twice; give each output a file of its own")
     for out in chosen.out:
         kind = Path(out).suffix
         if kind not in (".npy", ".npz"):
@@ -74,6 +77,21 @@ def check_outputs(chosen: argparse.Namespace) -> None:
         check_writable(Path(out))
     if chosen.waterfall:
         plot.check_path(chosen.waterfall)
+
+
+def check_inputs(chosen: argparse.Namespace, inputs: Sequence[np.ndarray], words: bool) -> None:
+    """Raise an error if an output cannot hold these inputs: no words, signals or images, or of different lengths."""
+    pictures = [out for out in chosen.out if Path(out).suffix not in (".npy", ".npz")]
+    arrays = [out for out in chosen.out if out not in pictures]
+    if arrays and len({x.shape for x in inputs}) > 1:
+        raise InputError(
+            f"{arrays[0]} holds inputs of one length; explain the sentences one at a time, or write a picture"
+        )
+    if pictures and not words and inputs[0].ndim not in (3, 4):
+        raise InputError(
+            f"{pictures[0]} cannot show inputs of shape {inputs[0].shape[1:]}, which are neither images (C, H, W) nor "
+            f"signals (C, L); write {Path(pictures[0]).with_suffix('.npz')} with --out"
+        )
 
 
 def write(explained: Sequence[Explained], chosen: argparse.Namespace, normalisation: Normalisation | None) -> list[str]:

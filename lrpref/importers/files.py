@@ -76,6 +76,10 @@ def read(
     return find_network(path, example, architecture, output).net
 
 
+HAS_A_GRAPH = "{} holds a network with its graph; do not give {}"
+"""What is said of a file that needs no architecture, or no input shape either."""
+
+
 def find_network(
     path: str | os.PathLike[str],
     example: Any = None,
@@ -95,6 +99,8 @@ def find_network(
         raise ConversionError(
             f"{path}: lrpref reads {', '.join(READ)} files, not {path.suffix or 'files without a suffix'}"
         )
+    if architecture is not None and path.suffix in (".onnx", *keras.SUFFIXES):
+        raise ConversionError(HAS_A_GRAPH.format(path, "an architecture"))
     if path.suffix == ".onnx":
         net, shape = onnx.imported(path, example, output, shape=None if input_shape is None else tuple(input_shape))
         return Found(net, _about(shape))
@@ -105,6 +111,8 @@ def find_network(
         return Found(net, _about(shape))
     state: Mapping[str, Any] = read_safetensors(path) if path.suffix == ".safetensors" else read_arrays(find(path))
     if path.suffix == ".npz" and "architecture" in state:
+        if architecture is not None or input_shape is not None:
+            raise ConversionError(HAS_A_GRAPH.format(path, "an architecture or an input shape"))
         return Found(load(path), metadata(path))
     if architecture is None:
         raise ConversionError(

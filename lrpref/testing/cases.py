@@ -143,30 +143,31 @@ def _weighted(layer: Layer) -> Layer:
 
 
 def smaller(case: LayerCase | NetworkCase) -> Iterator[LayerCase | NetworkCase]:
-    """Yield the case without one sample, and for a Dense layer without one output, one input, or the bias.
+    """Yield each sample alone, then the case without one sample, and likewise the outputs and inputs of a Dense layer.
 
-    Hypothesis changes one array at a time, but a row of the weights and its relevance must be removed together.
+    A Dense layer also loses its bias. Hypothesis changes one array at a time, but a row of the weights and its
+    relevance must be removed together.
     """
     if isinstance(case, NetworkCase):
         parts = as_tuple(case.x)
-        for n in range(len(parts[0]) if len(parts[0]) > 1 else 0):
-            kept = dict(zip(case.net.inputs, (np.delete(part, n, 0) for part in parts), strict=True))
+        for n in _fewer(len(parts[0])):
+            kept = dict(zip(case.net.inputs, (part[n] for part in parts), strict=True))
             yield case._replace(x=case.net.as_given(kept, like=case.x))
         return
     layer, inputs, R = case
-    for n, fewer in enumerate(_without_one(R, 0)):
-        yield LayerCase(layer, tuple(np.delete(a, n, 0) for a in inputs), fewer)
+    for n in _fewer(len(R)):
+        yield LayerCase(layer, tuple(a[n] for a in inputs), R[n])
     if isinstance(layer, Dense):
-        for j, fewer in enumerate(_without_one(R, 1)):
-            kept = {name: np.delete(to_numpy(array), j, 0) for name, array in layer_arrays(layer).items()}
-            yield LayerCase(replace(layer, **kept), inputs, fewer)
-        for i, a in enumerate(_without_one(inputs[0], 1)):
-            yield LayerCase(replace(layer, weight=np.delete(to_numpy(layer.weight), i, 1)), (a,), R)
+        for j in _fewer(R.shape[1]):
+            kept = {name: to_numpy(array)[j] for name, array in layer_arrays(layer).items()}
+            yield LayerCase(replace(layer, **kept), inputs, R[:, j])
+        for i in _fewer(inputs[0].shape[1]):
+            yield LayerCase(replace(layer, weight=to_numpy(layer.weight)[:, i]), (inputs[0][:, i],), R)
         if layer.bias is not None:
             yield LayerCase(replace(layer, bias=None), inputs, R)
 
 
-def _without_one(array: np.ndarray, axis: int) -> Iterator[np.ndarray]:
-    """Yield the array without each index along an axis in turn; nothing if there is only one index."""
-    size = array.shape[axis]
-    yield from (np.delete(array, n, axis) for n in range(size) if size > 1)
+def _fewer(size: int) -> Iterator[list[int]]:
+    """Yield the index of each element alone, then the indices of all elements but one; at least one remains."""
+    yield from ([n] for n in range(size) if size > 2)
+    yield from ([m for m in range(size) if m != n] for n in range(size) if size > 1)

@@ -63,7 +63,7 @@ def checks_of(subject: Any) -> list[Check]:
 
 
 def _parts(subject: Any) -> tuple[dict[str, Pairs], Any, str]:
-    """Return the laws of a subject, strategies for its cases (None if it brings its own), and its name."""
+    """Return the laws of a subject, where to search for cases (None if it brings its own), and its name."""
     if isinstance(subject, Rule):
         return rule_laws(subject), rule_cases(subject), repr(subject)
     if isinstance(subject, tuple) and subject and isinstance(subject[0], Layer):

@@ -24,7 +24,7 @@ from .laws import (
     check_shape,
     near,
 )
-from .search import Pairs, demand_none, search
+from .search import Cases, Pairs, demand_none, search
 
 
 def check_explainer(
@@ -74,8 +74,8 @@ def check_explainer(
     >>> check_explainer(lambda net, x: lrpref.explain(net, x, rule="z-plus"), like="z-plus", max_examples=3)
     """
     tags = {"like": like, "conserves": conserves, "covariant": covariant, "folds": folds, "tolerance": tolerance}
-    levels = small_networks() if networks is None else [networks]
-    demand_none(name_of(explain), search(levels, explainer_laws(explain, **tags), max_examples, seed))
+    cases = small_networks() if networks is None else Cases([networks])
+    demand_none(name_of(explain), search(cases, explainer_laws(explain, **tags), max_examples, seed))
 
 
 def name_of(explain: Explain) -> str:
@@ -83,14 +83,14 @@ def name_of(explain: Explain) -> str:
     return str(getattr(explain, "__name__", explain))
 
 
-def small_networks() -> list[Any]:
+def small_networks() -> Cases:
     """Return strategies for networks of one or two Dense layers, and for every kind of network.
 
     Their numbers are in general position, because the treatment of ties and zero denominators is a convention.
     """
     from .strategies import generic, networks
 
-    return [networks(blocks=[], numbers=generic), networks(numbers=generic)]
+    return Cases([networks(blocks=[], numbers=generic), networks(numbers=generic)])
 
 
 def explainer_laws(

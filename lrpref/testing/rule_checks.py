@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
+from itertools import product
 from typing import Any
 
 import numpy as np
 
 from ..backend import Array, to_numpy
 from ..engine import Rule
-from ..layers import BatchNorm, Scale
+from ..layers import BatchNorm, Dense, Scale
 from ..rational import conversion as rational
 from ..rules import RULES
-from .cases import doubled, layer_arrays, without_bias
+from .cases import LayerCase, doubled, layer_arrays, without_bias
 from .laws import (
     Explain,
     Pair,
@@ -27,16 +28,18 @@ from .laws import (
     check_scale_covariance,
     check_shape,
 )
-from .search import Pairs, demand_none, search
+from .search import Cases, Pairs, demand_none, search
 
 
 def check_rule(
     rule: Rule, *, like: Rule | None = None, cases: Any = None, max_examples: int = 40, seed: int = 0
 ) -> None:
-    """Check all laws that the tags of a rule promise, on random small layers.
+    """Check all laws that the tags of a rule promise, on every small neuron and on random small layers.
 
-    A rule tagged `exact` is checked in exact fractions. The other tags, `conserves`, `linear`, `needs_nonnegative` and
-    `diagonal_only`, select the laws and the layers.
+    First come all neurons of two inputs and a bias whose numbers are small integers. Most mistakes show there: a bias
+    in the wrong sum, the wrong sign, a zero that is treated wrongly. A rule tagged `exact` is checked in exact
+    fractions. The other tags, `conserves`, `linear`, `needs_nonnegative` and `diagonal_only`, select the laws and the
+    layers.
 
     Parameters
     ----------
@@ -46,9 +49,9 @@ def check_rule(
         The rule of lrpref that `rule` claims to be: its relevance must be the sum of that rule's messages. A rule of
         lrpref is always compared with its own messages.
     cases : hypothesis.strategies.SearchStrategy, optional
-        A strategy for `LayerCase`, if random layers do not suit the rule.
+        A strategy for `LayerCase`, if random layers do not suit the rule; only its cases are tried then.
     max_examples : int, default 40
-        How many cases are tried, all laws on each.
+        How many random cases are tried, all laws on each.
     seed : int, default 0
         The seed of the search.
 
@@ -62,8 +65,8 @@ def check_rule(
     >>> from lrpref import rules
     >>> check_rule(rules.ZPlus(), max_examples=5)
     """
-    levels = rule_cases(rule) if cases is None else [cases]
-    demand_none(repr(rule), search(levels, rule_laws(rule, like), max_examples, seed))
+    found = rule_cases(rule) if cases is None else Cases([cases])
+    demand_none(repr(rule), search(found, rule_laws(rule, like), max_examples, seed))
 
 
 def rule_laws(rule: Rule, like: Rule | None = None) -> dict[str, Pairs]:
@@ -95,8 +98,8 @@ def rule_laws(rule: Rule, like: Rule | None = None) -> dict[str, Pairs]:
     return floats | {name: partial(_in_number_type, rule, law) for name, law in found.items()}
 
 
-def rule_cases(rule: Rule) -> list[Any]:
-    """Return strategies for the layers and inputs that a rule supports: the simplest kind of layer, and every kind."""
+def rule_cases(rule: Rule) -> Cases:
+    """Return cases that a rule supports: every small neuron, then the simplest kind of layer, and every kind."""
     from hypothesis import strategies as st
 
     from .strategies import LINEAR, arrays, layer_cases, nonnegative
@@ -104,7 +107,27 @@ def rule_cases(rule: Rule) -> list[Any]:
     plain = [kind for kind in LINEAR if kind != "batch_norm" and LINEAR[kind].fitted is None]  # on any input
     kinds = ["scale"] if rule.diagonal_only else plain
     numbers = nonnegative if rule.needs_nonnegative else arrays
-    return [layer_cases(kind, inputs=numbers) for kind in (kinds[0], st.sampled_from(kinds))]
+    levels = [layer_cases(kind, inputs=numbers) for kind in (kinds[0], st.sampled_from(kinds))]
+    return Cases(levels, known=[every_neuron(rule)])
+
+
+def every_neuron(rule: Rule) -> LayerCase:
+    """Return all neurons of two inputs and a bias, on all inputs, with three values for each number, as a single case.
+
+    Each output of the layer is a neuron, each sample of the batch a pair of inputs. Among the values are both signs and
+    zero, contributions and bias cancel in some sums, and 2 or -2 tells a square from a magnitude. The relevances
+    differ, so that the messages of one neuron do not cancel those of another. A rule for diagonal layers gets neurons
+    of one input.
+    """
+    inputs = (0.0, 1.0, 2.0) if rule.needs_nonnegative else (-2.0, 0.0, 1.0)
+    weights, biases, fan_in = (-1.0, 0.0, 2.0), (-1.0, 0.0, 1.0), 1 if rule.diagonal_only else 2
+    *weight, bias = np.transpose(list(product(*[weights] * fan_in, biases)))
+    samples = np.asarray(list(product(inputs, repeat=fan_in)))
+    layer = Scale(weight[0], bias) if rule.diagonal_only else Dense(np.transpose(weight), bias)
+    a = np.repeat(samples, len(bias), axis=1) if rule.diagonal_only else samples
+    size = len(samples) * len(bias)
+    R = np.random.default_rng(0).permutation(np.arange(size) - float(size // 2)).reshape(len(samples), -1)
+    return LayerCase(layer, (a,), R)
 
 
 def _in_number_type(rule: Rule, law: Pairs, case: Any) -> Iterator[Pair]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from random import Random
 from textwrap import indent
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -58,6 +58,21 @@ class ChecksFailed(LawBroken):
         self.failures = tuple(failures)
 
 
+class Cases(NamedTuple):
+    """Where to search.
+
+    Attributes
+    ----------
+    levels : sequence of hypothesis.strategies.SearchStrategy
+        Strategies, from simple cases to all cases.
+    known : sequence of LayerCase or NetworkCase
+        Cases that are always checked, before random ones.
+    """
+
+    levels: Sequence[Any]
+    known: Sequence[Any] = ()
+
+
 def demand_none(subject: str, failures: Sequence[Failure]) -> None:
     """Raise ChecksFailed if there are failures."""
     if failures:
@@ -70,11 +85,11 @@ def failures_at(case: Any, laws: Mapping[str, Pairs]) -> list[Failure]:
     return [Failure(name, None, problem) for name, problem in problems.items() if problem is not None]
 
 
-def search(levels: Sequence[Any], laws: Mapping[str, Pairs], max_examples: int, seed: int) -> list[Failure]:
+def search(cases: Cases, laws: Mapping[str, Pairs], max_examples: int, seed: int) -> list[Failure]:
     """Return the laws that some case violates, each with the smallest case found.
 
     First all laws are checked on the same cases, because drawing a case takes longer than checking it. Then each
-    violated law is searched alone, and its case is shrunk. `levels` are strategies, from simple cases to all cases.
+    violated law is searched alone, and its case is shrunk.
     """
     violated: dict[str, Any] = {}
 
@@ -85,12 +100,14 @@ def search(levels: Sequence[Any], laws: Mapping[str, Pairs], max_examples: int, 
                 break  # the same mistake may violate the laws after this one
         return False
 
-    _find(levels[-1], survey, max_examples, seed)
+    for case in cases.known:
+        survey(case)
+    _find(cases.levels[-1], survey, max_examples, seed)
     failures = []
     for name, first in violated.items():
         violates = partial(_violates, laws, name)
-        found = (smallest(level, violates, max_examples=max_examples, seed=seed) for level in levels)
-        case = next((case for case in found if case is not None), first)
+        found = (smallest(level, violates, max_examples=max_examples, seed=seed) for level in cases.levels)
+        case = next((case for case in found if case is not None), None) or _reduced(first, violates)
         failures.append(Failure(name, case, str(problem_of(laws[name], case))))
     return failures
 

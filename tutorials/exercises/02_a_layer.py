@@ -9,7 +9,7 @@ import numpy as np
 from lrpref import Dense, messages, rules
 
 from .exercise import Refused, exercise
-from .reading import demand, demand_all, exact, fractions, shown
+from .reading import demand, demand_all, exact, fractions, parts, shown
 
 
 @exercise(
@@ -110,8 +110,8 @@ def gamma_flips(answer: Any) -> None:
     Find a neuron without bias, with two inputs a and two weights w, whose output z is positive, and where plain gamma
     with gamma = 1 gives a *negative* share (of R = 1) to an input whose contribution is positive.
     """
-    demand(isinstance(answer, tuple | list) and len(answer) == 2, "Give a pair: the inputs, and the weights.")
-    a, w = fractions(answer[0], 2, "a"), fractions(answer[1], 2, "w")
+    inputs, weights = parts(answer, 2, "Give a pair: the inputs, and the weights.")
+    a, w = fractions(inputs, 2, "a"), fractions(weights, 2, "w")
     z = (a * w).sum()
     demand(z > 0, f"The output of your neuron is {z}; it must be positive.")
     shares = messages(Dense(w[None]), a[None], exact([[1]]), rules.Gamma(1))[0][:, 0]

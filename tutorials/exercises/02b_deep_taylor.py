@@ -10,7 +10,7 @@ import numpy as np
 from lrpref import Dense, messages, rules
 
 from .exercise import Refused, exercise
-from .reading import demand, exact, fractions, shown
+from .reading import demand, exact, fractions, parts, shown
 
 
 def _taylor(a: Any, w: Any, root: Any) -> Any:
@@ -125,8 +125,8 @@ def outside(answer: Any) -> None:
     root, that of w-square, is not a picture: one of its pixels is below 0 or above 1. This is why pixels have a rule
     of their own, z-box.
     """
-    demand(isinstance(answer, tuple | list) and len(answer) == 2, "Give a pair: the pixels, and the weights.")
-    a, w = fractions(answer[0], 2, "a"), fractions(answer[1], 2, "w")
+    pixels, weights = parts(answer, 2, "Give a pair: the pixels, and the weights.")
+    a, w = fractions(pixels, 2, "a"), fractions(weights, 2, "w")
     demand(all(0 <= pixel <= 1 for pixel in a), f"{shown(a)} is not a picture itself: pixels lie between 0 and 1.")
     z = (a * w).sum()
     demand(z > 0, f"The output of your neuron is {z}; it must be positive.")

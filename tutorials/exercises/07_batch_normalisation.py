@@ -9,7 +9,7 @@ import numpy as np
 from lrpref import BatchNorm, Conv2D, Dense, MaxPool2D, Scale, rules
 
 from .exercise import Refused, exercise
-from .reading import array, demand, demand_all, entries, exact, fraction, fractions, shown
+from .reading import array, demand, demand_all, entries, exact, fraction, fractions, parts, shown
 
 
 @exercise(
@@ -144,9 +144,9 @@ def breaks_pool(answer: Any) -> None:
     convolution, and fold it. Show that this is not always allowed: find w, b and a picture of 2 x 2 pixels for which
     "pool, then w x + b" and "w x + b, then pool" differ.
     """
-    demand(isinstance(answer, tuple | list) and len(answer) == 3, "Give w, b and a picture.")
-    w, b = fraction(answer[0], "w"), fraction(answer[1], "b")
-    x = fractions(answer[2], (2, 2), "the picture")[None, None]
+    weight, bias, picture = parts(answer, 3, "Give w, b and a picture.")
+    w, b = fraction(weight, "w"), fraction(bias, "b")
+    x = fractions(picture, (2, 2), "the picture")[None, None]
     norm, pool = Scale(exact([w]), exact([b])), MaxPool2D(2)
     after, before = norm.forward(pool.forward(x)).item(), pool.forward(norm.forward(x)).item()
     why = " With w >= 0 the largest pixel stays the largest, whatever b is." if w >= 0 else " All pixels are equal."

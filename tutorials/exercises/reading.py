@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from fractions import Fraction
 from importlib.util import find_spec
 from reprlib import repr as brief
@@ -57,6 +57,14 @@ def fractions(values: Any, shape: Sequence[int] | int, what: str = "The answer")
     return found
 
 
+def parts(values: Any, count: int, message: str) -> Sequence[Any]:
+    """The parts of a tuple, list or array of this length; refuses anything else with this message."""
+    given = isinstance(values, tuple | list) or (isinstance(values, np.ndarray) and values.ndim > 0)
+    demand(given and len(values) == count, message)
+    found: Sequence[Any] = values
+    return found
+
+
 def entries(values: Any, names: Iterable[str], what: str = "The answer") -> Mapping[str, Any]:
     """A dictionary with exactly these names."""
     wanted = list(names)
@@ -69,7 +77,7 @@ def entries(values: Any, names: Iterable[str], what: str = "The answer") -> Mapp
 
 def demand_all(answer: Any, truth: Mapping[str, bool], why_not: Callable[[str], str]) -> None:
     """Demand a set of exactly those names that are true; `why_not` says what is wrong with one that is not."""
-    demand(isinstance(answer, str | set | list | tuple), "Give a set of names.")
+    demand(isinstance(answer, str | Set | list | tuple), "Give a set of names.")
     named = {answer} if isinstance(answer, str) else set(map(str, answer))
     unknown = sorted(named - set(truth))
     demand(not unknown, f"{', '.join(unknown)} is not among {', '.join(truth)}.")
