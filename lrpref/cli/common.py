@@ -82,7 +82,7 @@ def shape(told: str) -> tuple[int, ...]:
 def add_input(parser: argparse.ArgumentParser, name: str, **more: Any) -> None:
     """Add the argument for an input, and what it needs to be read: --invert and --background."""
     default = "; default: a sample that the network accepts" if name.startswith("-") else ""
-    known = f"an image, an .npy file, or a sample (`lrpref samples`{default}); for text, a sentence or the name of one"
+    known = f"a sample (`lrpref samples`{default}), an image or an .npy file; for text, a sentence or the name of one"
     given = parser.add_argument(name, help=known, **more)
     complete(given, lambda: [*samples.names(), *text.SENTENCES], files=True)
     parser.add_argument("--invert", action="store_true", help="use 1 - x, for dark ink on light paper")
