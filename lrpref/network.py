@@ -22,6 +22,7 @@ from .arithmetic import (
     as_dtype,
     as_floating,
     check_finite,
+    check_flag,
     check_in_range,
     check_not_pixels,
     check_still_exact,
@@ -448,6 +449,7 @@ class Network:
         InputError, DTypeError
             If it cannot be computed with; the message names one of several inputs.
         """
+        check_flag(finite, "finite")
         batches = {name: self._cast(batch, called(self, name), finite) for name, batch in self.by_name(x).items()}
         if len({(backend_name(batch), str(batch.dtype)) for batch in batches.values()}) > 1:  # nothing to cast to
             kinds = ", ".join(f"{name} is {v.dtype} on {backend_name(v)}" for name, v in batches.items())

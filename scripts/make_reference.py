@@ -16,6 +16,8 @@ from typing import Any
 
 import make_docs
 
+from lrpref._support.files import write_text
+
 ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / "docs" / "reference"
 
@@ -41,7 +43,7 @@ def main() -> None:
         path.unlink()
     for path, text in pages.items():
         if not path.is_file() or path.read_text(encoding="utf-8") != text:
-            path.write_text(text, encoding="utf-8")
+            write_text(path, text)
 
 
 def index() -> str:

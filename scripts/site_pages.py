@@ -14,6 +14,7 @@ from sphinx import addnodes
 from sphinx.application import Sphinx
 
 from lrpref import play
+from lrpref._support.files import write_text
 
 ROOT = Path(__file__).parent.parent
 NOTEBOOKS = ROOT / "docs" / "reference" / "notebooks"
@@ -89,4 +90,4 @@ def write_play(site: Path) -> None:
     """Write the page to play with; its links into a checkout become the names of the files."""
     path = site / PLAY
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(play.page([]), encoding="utf-8")
+    write_text(path, play.page([]))

@@ -1705,8 +1705,8 @@ CORNERS = [
     Mutant(
         "constant - x is x - constant",
         "importers/onnx/operations.py",
-        "first = call.inputs[0] is x",
-        "first = True",
+        "sign = 1 if call.inputs[0] is x else -1",
+        "sign = 1",
         "tests/test_import_onnx.py::test_a_constant_minus_an_activation",
         "a hard look from outside",
     ),
@@ -2541,7 +2541,7 @@ REACH = [
     Mutant(
         "a network of signals holds for every length",
         "importers/graph.py",
-        "if len(shape) < 3:",
+        "if len(shape) <= first:",
         "if len(shape) != 4:",
         "tests/test_import_torch.py::test_several_outputs_and_sizes[1]",
         "an earlier version of this library",
@@ -4023,15 +4023,15 @@ STRONG = [
     Mutant(
         "a class called by a number cannot be named",
         "cli/common.py",
-        "found = [index for index, name in enumerate(names) if name == text]",
-        "found = [] if text.isdigit() else [index for index, name in enumerate(names) if name == text]",
+        "found = [index for index, name in enumerate(names) if name == told]",
+        "found = [] if told.isdigit() else [index for index, name in enumerate(names) if name == told]",
         "tests/test_cli.py::test_the_name_of_a_class_goes_before_its_index",
         "lrpref explain --target 3, with a class called 3",
     ),
     Mutant(
         "the picture of a vector is refused after the work",
         "cli/explain.py",
-        "    check_pictures(chosen, inputs[0])\n",
+        "    check_inputs(chosen, inputs, sentences[0] is not None)\n",
         "",
         "tests/test_cli.py::test_a_network_of_vectors_has_no_picture_and_is_told_so_before_the_work",
         "lrpref explain of a network of vectors",

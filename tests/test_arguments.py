@@ -195,6 +195,7 @@ KINDS: dict[str, str] = {
     "epsilon": "number >= 0",
     "stabilizer": "number >= 0",
     "gamma": "number >= 0",
+    "finite": "flag",
     "generalised": "flag",
     "reading": "choice",
     "rescale": "flag",

@@ -273,9 +273,10 @@ def test_maps_are_as_large_as_the_logit(case: tuple[Network, np.ndarray]) -> Non
 def test_columns_of_the_ledger(data: st.DataObject) -> None:
     """*factor* is sum_j R_j (1 - kappa |z_j| / n) and *bias* is kappa sum_j sgn(z_j) b_j R_j / n.
 
-    Unsigned, z_j is in place of |z_j| and b_j in place of sgn(z_j) b_j. Other readings have another n.
+    Unsigned, z_j is in place of |z_j| and b_j in place of sgn(z_j) b_j. Other readings have another n. The weights of
+    a MatMul are its other input, so messages from ones do not show them.
     """
-    layer, a, R = exactly(data.draw(layer_cases(st.sampled_from(FIXED))))
+    layer, a, R = exactly(data.draw(layer_cases(st.sampled_from([kind for kind in FIXED if kind != "matmul"]))))
     z, (_, b) = layer.forward(*a), layer.parameters(*a)
     b = 0 * z if b is None else b + 0 * z
     bare = size(layer.flow(a, R, BARE).inputs)

@@ -117,7 +117,7 @@ def test_lrpref_explain_imports_matplotlib_only_to_draw(tmp_path: Path, monkeypa
     assert {name.partition(".")[0] for name in found} & OPTIONAL == set()
     assert rings(found) == {"_support", "cli", "weights", "zoo"}
     assert {name for name in found if name.startswith("lrpref.cli.")} == {
-        f"lrpref.cli.{name}" for name in ("common", "explain", "saved_maps")
+        f"lrpref.cli.{name}" for name in ("common", "explain", "folding", "outputs", "saved_maps")
     }
 
 

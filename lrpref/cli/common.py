@@ -29,11 +29,16 @@ def command(commands: Any, name: str, run: Callable[[argparse.Namespace], int], 
     return parser
 
 
-def add_network(parser: argparse.ArgumentParser) -> None:
-    """Add the argument for a network, and what some files need to be read: --architecture and --input-shape."""
+def add_network(parser: argparse.ArgumentParser, nargs: str | None = None, default: str = "") -> None:
+    """Add the argument for a network, and what some files need to be read: --architecture and --input-shape.
+
+    `default` ends the help with what happens without a network, if `nargs` allows that.
+    """
+    files = ", ".join((".npz", *CONVERTED))
     network = parser.add_argument(
         "network",
-        help=f"a file ({', '.join(('.npz', *CONVERTED))}), or a network that comes with lrpref (`lrpref networks`)",
+        nargs=nargs,
+        help=f"a file ({files}), or a network that comes with lrpref (`lrpref networks`{default})",
     )
     complete(network, weights.names, files=True)
     parser.add_argument(

@@ -7,19 +7,15 @@ import webbrowser
 from pathlib import Path
 from typing import Any
 
-from .. import play, weights
+from .. import play
 from .._support.files import check_writable, write_text
-from ..network import check_one_input
-from .common import command, input_shape
+from .common import add_network, command, input_shape, read_network
 
 
 def add(commands: Any) -> None:
     """Declare the arguments."""
     parser = command(commands, "play", run, "write a page to play with LRP in a browser, offline, and open it")
-    known = ", ".join(weights.names())
-    parser.add_argument(
-        "network", nargs="?", help=f"an .npz file, or one of: {known} (default: {' and '.join(play.STANDARD)})"
-    )
+    add_network(parser, nargs="?", default=f"; default: {' and '.join(play.STANDARD)}")
     parser.add_argument("--out", default="play.html", help="the file to write (default: play.html)")
     parser.add_argument("--no-open", action="store_true", help="write the file, but open no browser")
 
@@ -30,8 +26,7 @@ def run(chosen: argparse.Namespace) -> int:
     check_writable(path)
     networks = []
     if chosen.network is not None:
-        net, about = weights.load(chosen.network), weights.metadata(chosen.network)
-        check_one_input(net, "lrpref play")
+        net, about = read_network(chosen, "play")
         play.check_offered(net, chosen.network)
         networks.append(play.embedded(net, Path(chosen.network).name, about, tuple(input_shape(about))))
     html = play.page(networks)

@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..backend import Array, array_namespace, as_tuple, is_array, to_numpy
+from ..arithmetic import full
+from ..backend import Array, as_tuple, is_array, to_numpy
 from ..layers import Affine, BatchNorm, Dense, Layer, Scale
 from ..layers.base import Shape
 from ..network import Network
@@ -123,7 +124,7 @@ def without_bias(layer: Layer) -> Layer:
     """Return the layer without anything that adds a constant: biases, a BatchNorm's shift, the value of a border."""
     if isinstance(layer, BatchNorm):
         return Scale(layer.scale_and_shift()[0])
-    layer = _weighted(layer)
+    layer = with_weight(layer)
     changes: dict[str, Any] = {name: None for name in ("bias", "bias_taps") if getattr(layer, name, None) is not None}
     if hasattr(layer, "value"):
         changes["value"] = 0.0
@@ -132,14 +133,15 @@ def without_bias(layer: Layer) -> Layer:
 
 def doubled(layer: Layer) -> Layer:
     """Return the layer with all its weights and biases times 2."""
-    return _weighted(layer).map_arrays(lambda array: 2 * array)
+    return with_weight(layer).map_arrays(lambda array: 2 * array)
 
 
-def _weighted(layer: Layer) -> Layer:
-    """Return the layer, an Affine layer without a weight with the weight 1, which it has in effect."""
-    if isinstance(layer, Affine) and layer.weight is None and layer.bias is not None:
-        return Affine(array_namespace(layer.bias).ones_like(layer.bias), layer.bias)
-    return layer
+def with_weight(layer: Layer) -> Layer:
+    """Return an Affine that only adds a bias with its weight, which is 1; other layers as they are."""
+    if not isinstance(layer, Affine) or layer.weight is not None:
+        return layer
+    assert layer.bias is not None  # an Affine has one of them at least
+    return replace(layer, weight=full((1,), 1, like=layer.bias))
 
 
 def smaller(case: LayerCase | NetworkCase) -> Iterator[LayerCase | NetworkCase]:

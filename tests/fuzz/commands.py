@@ -67,7 +67,8 @@ OPTIONS: dict[str, tuple[list[list[str]], dict[str, list[str] | None]]] = {
     "explain": (
         [NETWORKS, INPUTS],
         {"--rule": RULES, "--target": NUMBERS, "--seed": SEEDS, "--no-fuse": None, "--scale": ["one", "each", "x"],
-         "--out": OUTS, "--waterfall": OUTS, "--invert": None},
+         "--out": OUTS, "--waterfall": OUTS, "--invert": None, "--overlay": None, "--json": None, "--quiet": None,
+         "--full": None, "--contrast": NUMBERS, "--architecture": ["vgg16", "x", "vgg16("]},
     ),
     "compare": (
         [NETWORKS, INPUTS],
@@ -75,6 +76,8 @@ OPTIONS: dict[str, tuple[list[list[str]], dict[str, list[str] | None]]] = {
          "--no-groups": None, "--tolerance": NUMBERS, "--invert": None},
     ),
     "show": ([NETWORKS], {"--rule": RULES}),
+    "networks": ([], {}),
+    "samples": ([], {}),
     "fuse": ([NETWORKS], {"--input": INPUTS, "--rule": RULES, "--threshold-relu": None, "-o": OUTS, "--invert": None}),
     "convert": (
         [NETWORKS],
