@@ -23,7 +23,7 @@ def digit() -> None:
     maps = {
         "transformer, AttnLRP": lrpref.explain(transformer, x, rule=composites.AttnLRP()),
         "transformer, AttnLRP, gamma 0.25": lrpref.explain(transformer, x, rule=composites.AttnLRP(gamma=0.25)),
-        "transformer, gradient x input": lrpref.explain(transformer, x, rule="zero"),
+        "transformer, LRP-0": lrpref.explain(transformer, x, rule="zero"),
         "CNN, epsilon-plus": lrpref.explain(cnn, x, rule="epsilon-plus"),
     }
     plot.save(plot.grid(x, maps, "Why a 4?", columns=5, scale="each"), DOCS / "transformers-digit.png")

@@ -448,6 +448,20 @@ def test_gradient_times_input_is_the_slope() -> None:
         baselines.gradient_x_input(Network.sequential(Dense([[1.0]]), Tanh()), np.ones((1, 1)))
 
 
+@pytest.mark.parametrize("layer", [lrpref.Multiply(), lrpref.MatMul(transpose=True)], ids=["Multiply", "MatMul"])
+def test_gradient_times_input_of_a_product_is_twice_the_product(layer: lrpref.Layer) -> None:
+    """LRP-0 gives halves, which sum to the product, so the map is refused."""
+    net = Network([("first", Dense(np.eye(2)), ["input"]), ("product", layer, ["first", "first"])])
+    with pytest.raises(RuleError, match="'product': with M"):
+        baselines.gradient_x_input(net, np.ones((1, 2)))
+
+
+def test_gradient_times_input_of_a_norm_is_refused() -> None:
+    net = Network.sequential(lrpref.LayerNorm((2,), np.ones(2), np.zeros(2)), Dense(np.eye(2)))
+    with pytest.raises(RuleError, match="with LayerNorm, LRP-0 is not gradient x input"):
+        baselines.gradient_x_input(net, np.array([[1.0, 3.0]]))
+
+
 def test_random_maps_belong_to_their_sample() -> None:
     x = generator().normal(size=(3, 1, 5, 5))
     R = baselines.random(None, x)

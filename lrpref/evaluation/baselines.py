@@ -19,7 +19,7 @@ from ..arithmetic import as_floating, check_integer
 from ..backend import Array, asarray, backend_name, is_array, to_numpy
 from ..composites import Composite
 from ..errors import RuleError, ShapeError, unknown
-from ..layers import Elementwise, LeakyReLU, LinearLayer, ReLU
+from ..layers import LeakyReLU, LinearLayer, MatMul, ReLU, Routing, SampleNorm
 from ..network import Network, check_network, check_one_input
 from ..rules import Zero
 from ..scale.explanation import explain
@@ -53,7 +53,8 @@ def gradient_x_input(net: Network, x: Array, target: int | Array | None = None, 
     Raises
     ------
     RuleError
-        If the network has another activation, with which the two differ.
+        If the network has another activation, a product, or a norm by the sample's statistics: with these, the two
+        differ.
 
     References
     ----------
@@ -61,8 +62,10 @@ def gradient_x_input(net: Network, x: Array, target: int | Array | None = None, 
     """
     check_network(net)
     check_one_input(net, "lrpref.evaluation")
-    for name, layer, _ in net.nodes:
-        if isinstance(layer, Elementwise) and type(layer) not in (ReLU, LeakyReLU):
+    for name, layer, _ in net.without_head().nodes:
+        # a MatMul and a norm are linear with one factor, or the statistics, held constant; a gradient holds nothing
+        linear = isinstance(layer, LinearLayer) and not isinstance(layer, (MatMul, SampleNorm))
+        if not (linear or isinstance(layer, Routing) or type(layer) in (ReLU, LeakyReLU)):
             raise RuleError(f"node {name!r}: with {type(layer).__name__}, LRP-0 is not gradient x input")
     return explain(net, x, target, LRP_0)
 
