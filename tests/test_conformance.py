@@ -82,6 +82,7 @@ def verdict(report: Report, name: str) -> str:
 # ---- verdicts ----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_lrpref_passes_all() -> None:
     report = run(load_adapter("lrpref"))
     assert report.passed

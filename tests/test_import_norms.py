@@ -493,7 +493,7 @@ CHANNELS_LAST: dict[str, tuple[list[tuple[Any, ...]], list[str]]] = {
     ),
     "MatMul and Mul": (
         [LAST, ("MatMul", "t w", "p", {}), ("Mul", "p g", "n", {}), FIRST],
-        ["Permute", "TokenDense", "Affine", "Permute"],
+        ["Permute", "TokenDense", "Permute", "Affine"],
     ),
     "flattened": (
         [LAST, ("Flatten", "t", "f", {}), ("LayerNormalization", "f many", "n", {}), ("Gemm", "n v", "y", {})],

@@ -159,6 +159,7 @@ PLANTED: list[tuple[Rule, Rule | None, str, int]] = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("rule", "like", "law", "size"), PLANTED, ids=[type(p[0]).__name__ for p in PLANTED])
 def test_a_planted_error_is_found_and_its_case_is_small(rule: Rule, like: Rule | None, law: str, size: int) -> None:
     """At most three numbers (a weight, an input, a relevance), more only where the mistake needs more."""
@@ -396,6 +397,7 @@ def test_lrp_0_keeps_every_law_of_explainers() -> None:
     check_explainer(lrp_0, like=LRP_0, conserves=True, covariant=True, folds=True, max_examples=FEW)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("explain", "tags", "law"),
     [

@@ -98,6 +98,7 @@ def test_a_described_rule_is_read_back_as_the_same_rule(rule: Any) -> None:
 # ---- laws --------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_lrp_0_satisfies_every_law() -> None:
     found = verify(computes("zero"), like="zero", max_examples=FEW)
     assert {outcome.verdict for outcome in found.outcomes} == {"holds"}, found
@@ -105,6 +106,7 @@ def test_lrp_0_satisfies_every_law() -> None:
     assert found.passed
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rule", ["z-plus", "epsilon-plus-flat", "gamma(stabilizer=1e-6)", "w-square"])
 def test_the_rules_of_lrpref_are_those_of_lrpref(rule: str) -> None:
     assert verify(computes(rule), like=rule, only=["check_oracle"], max_examples=FEW).passed
