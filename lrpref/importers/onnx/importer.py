@@ -320,6 +320,9 @@ class _Importer:
             last.layout.order is None,
             "the output is a flattened (N, H, W, C) image; the network would return its features in another order",
         )
+        n = len(last.shape)
+        if last.layout.axes not in ((*range(n),), (0, *range(2, n), 1)):  # neither lrpref's order nor channels last
+            last = self._settled(last)
         return self.graph.network(last.name), last.layout
 
     def compare(self, net: Network, last: Layout, twin: Any, x: Mapping[str, np.ndarray]) -> dict[str, Shape]:
