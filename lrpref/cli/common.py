@@ -116,11 +116,9 @@ def complete(argument: argparse.Action, names: Callable[[], Sequence[str]], file
 
     def completer(prefix: str, **_: Any) -> list[str]:
         found = [name for name in names() if name.startswith(prefix)]
-        return (
-            [*found, *library("argcomplete.completers", "completion", "completions").FilesCompleter()(prefix)]
-            if files
-            else found
-        )
+        if files:
+            found += library("argcomplete.completers", "completion", "completions").FilesCompleter()(prefix)
+        return found
 
     argument.completer = completer  # type: ignore[attr-defined]
 
@@ -175,13 +173,18 @@ def number(told: str) -> str | float:
         return told
 
 
+def class_names(about: dict[str, Any]) -> list[str]:
+    """Return the names of the classes if the metadata record them, otherwise an empty list."""
+    classes = about.get("classes")
+    return [str(name) for name in classes] if isinstance(classes, list) else []
+
+
 def class_index(about: dict[str, Any], told: str) -> int:
     """Return the index of an output that is given as the name of a class, or as a number that is not such a name.
 
     Raises UnknownNameError if there is no such class, TargetError if several classes have the name.
     """
-    classes = about.get("classes")
-    names = [str(name) for name in classes] if isinstance(classes, list) else []
+    names = class_names(about)
     found = [index for index, name in enumerate(names) if name == told]
     if len(found) > 1:
         raise TargetError(f"{len(found)} classes are called {told!r}; give the index: {', '.join(map(str, found))}")
@@ -194,8 +197,7 @@ def class_index(about: dict[str, Any], told: str) -> int:
 
 def class_name(about: dict[str, Any], index: int) -> str:
     """Return the name of a class, with its index if others have this name; "output" and its index without metadata."""
-    classes = about.get("classes")
-    names = [str(name) for name in classes] if isinstance(classes, list) else []
+    names = class_names(about)
     if index >= len(names):
         return f"output {index}"
     return names[index] if names.count(names[index]) == 1 else f"{names[index]} (output {index})"

@@ -321,7 +321,7 @@ class _Importer:
             "the output is a flattened (N, H, W, C) image; the network would return its features in another order",
         )
         n = len(last.shape)
-        if last.layout.axes not in ((*range(n),), (0, *range(2, n), 1)):  # neither lrpref's order nor channels last
+        if not any(last.layout.same(known) for known in (plain(n), channels_last(n))):
             last = self._settled(last)
         return self.graph.network(last.name), last.layout
 
