@@ -41,6 +41,11 @@ def add_network(parser: argparse.ArgumentParser, nargs: str | None = None, defau
         help=f"a file ({files}), or a network that comes with lrpref (`lrpref networks`{default})",
     )
     complete(network, weights.names, files=True)
+    add_import_options(parser)
+
+
+def add_import_options(parser: argparse.ArgumentParser) -> None:
+    """Add what some files of other libraries need to be read: --architecture and --input-shape."""
     parser.add_argument(
         "--architecture",
         metavar="NAME",

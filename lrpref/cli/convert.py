@@ -11,7 +11,7 @@ import numpy as np
 
 from .. import weights
 from ..importers.files import READ, find_network
-from .common import command, shape
+from .common import add_import_options, command
 
 
 def add(commands: Any) -> None:
@@ -21,17 +21,7 @@ def add(commands: Any) -> None:
     )
     parser.add_argument("file", help=f"a file of type {', '.join(READ)}")
     parser.add_argument("-o", "--output", metavar="FILE", required=True, help="the .npz file to write")
-    parser.add_argument(
-        "--input-shape",
-        type=shape,
-        metavar="N,N,N",
-        help="the shape of one input in the file's layout, such as 3,224,224; needed if the file does not declare it",
-    )
-    parser.add_argument(
-        "--architecture",
-        metavar="NAME",
-        help="for weights alone: a builder of lrpref.models, such as vgg16 or \"resnet20(shortcut='A')\"",
-    )
+    add_import_options(parser)
     parser.add_argument("--result", metavar="NAME", help="the output to convert, if an ONNX file has several")
 
 
