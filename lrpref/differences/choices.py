@@ -371,6 +371,11 @@ def _to_unit(R: np.ndarray) -> np.ndarray:
     return _over(lambda r: r.max(axis=1, initial=0))(R - least)
 
 
+def _as_reading(reading: str) -> RuleChange:
+    """Read Relative LRP in another way."""
+    return _in_place_of(Relative, lambda rule: Relative(reading))
+
+
 def _of_images(change: MapChange) -> MapChange:
     """Apply `change` to maps that have channels."""
     return lambda R: change(R) if R.ndim > 2 else R
@@ -623,31 +628,21 @@ CONVENTIONS: tuple[Convention, ...] = (
         "zennit; autoLRP's gamma",
         rule=_in_place_of(Gamma, lambda rule: GammaZeroLost(rule.gamma, rule.generalised, rule.stabilizer)),
     ),
-    Convention(
-        "relative-rescaled", "Relative LRP", "the messages of Relative LRP are rescaled at every layer",
-        "lrpref; similar in Vukadin et al. 2024 (second-hand)",
-        rule=_in_place_of(Relative, lambda rule: Relative("rescaled")),
-    ),
-    Convention(
-        "relative-bare", "Relative LRP", "the messages of Relative LRP are bare",
-        "the abstract of Nyiri and Gibaru 2025",
-        rule=_in_place_of(Relative, lambda rule: Relative("bare")),
-    ),
-    Convention(
-        "relative-unsigned", "Relative LRP", "the messages of Relative LRP are bare and without the sign of z",
-        "theoOmathimatikos/Simple_LRP (its code)",
-        rule=_in_place_of(Relative, lambda rule: Relative("unsigned")),
-    ),
-    Convention(
-        "relative-no-divisor", "Relative LRP", "the messages of Relative LRP are bare and without a divisor",
-        "theoOmathimatikos/Simple_LRP (its README)",
-        rule=_in_place_of(Relative, lambda rule: Relative("no-divisor")),
-    ),
-    Convention(
-        "relative-unit-norm", "Relative LRP",
-        "the messages of Relative LRP are bare and divided by the unit's sum of |w|",
-        "nobody that we know of; it satisfies the abstract as well",
-        rule=_in_place_of(Relative, lambda rule: Relative("unit-norm")),
+    *(
+        Convention(
+            f"relative-{reading}", "Relative LRP", f"the messages of Relative LRP are {words}", source,
+            rule=_as_reading(reading),
+        )
+        for reading, words, source in (
+            ("rescaled", "rescaled at every layer", "lrpref; similar in Vukadin et al. 2024 (second-hand)"),
+            ("bare", "bare", "the abstract of Nyiri and Gibaru 2025"),
+            ("unsigned", "bare and without the sign of z", "theoOmathimatikos/Simple_LRP (its code)"),
+            ("no-divisor", "bare and without a divisor", "theoOmathimatikos/Simple_LRP (its README)"),
+            (
+                "unit-norm", "bare and divided by the unit's sum of |w|",
+                "nobody that we know of; it satisfies the abstract as well",
+            ),
+        )
     ),
     Convention(
         "w-square-bias", "w-square", "w-square has b^2 in its denominator", "zennit",
