@@ -48,6 +48,8 @@ FORMAT = "lrpref-network/1"
 FORMAT_OF_SEVERAL = "lrpref-network/2"
 MAX_DIRECTORY = 2**22
 """The most bytes of an archive's directory, the list of its members: 4 MiB."""
+MAX_EXPANSION = 1032
+"""The most bytes that a byte of deflated data expands to: two bits can copy 258 bytes (RFC 1951, section 3.2.5)."""
 
 _HERE = Path(__file__).parent
 FOLDERS = (_HERE / "networks", _HERE.parent.parent / "weights")  # of an installed wheel; of a source checkout
@@ -291,7 +293,10 @@ class _Archive(io.BufferedReader):
 
 
 def _members(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
-    """Return the members by the names of their arrays; raises WeightsError unless each name occurs once."""
+    """Return the members by the names of their arrays; raises WeightsError unless each name occurs once.
+
+    A member that declares more bytes than its stored bytes can expand to is refused before NumPy allocates them.
+    """
     listed = archive.infolist()
     if len(listed) > MAX_ENTRIES:
         raise WeightsError(f"the archive has {len(listed)} members; at most {MAX_ENTRIES} are supported")
@@ -302,6 +307,9 @@ def _members(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
             raise WeightsError(f"the archive contains {name} twice")
         if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
             raise WeightsError(f"{name} is compressed by another method than deflate; save the file with NumPy")
+        expansion = 1 if member.compress_type == zipfile.ZIP_STORED else MAX_EXPANSION
+        if member.file_size > expansion * member.compress_size:
+            raise WeightsError(f"{name} declares {member.file_size} bytes, but stores {member.compress_size}")
         members[name] = member
     return members
 

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Make a virtual environment with torch, zennit, Keras and scikit-learn, to compare lrpref with. Usage: sh setup.sh FOLDER
+# Make a virtual environment with torch, Keras, scikit-learn and four libraries of LRP. Usage: sh setup.sh FOLDER
 #
 # zennit asks for torchvision, but only to test what type a model's blocks are. Where torchvision is not already in
 # the environment, a stand-in of empty classes is put there, so that one wheel less has to be found and matched.
@@ -8,8 +8,8 @@ venv=${1:?usage: sh setup.sh FOLDER}
 
 "${PYTHON:-python3}" -m venv "$venv"
 pip="$venv/bin/pip"
-"$pip" install -q torch==2.13.0 numpy scipy pytest hypothesis click pillow keras h5py scikit-learn
-"$pip" install -q --no-deps --ignore-requires-python zennit==1.0.0
+"$pip" install -q torch==2.13.0 numpy scipy pytest hypothesis click pillow keras h5py scikit-learn tqdm packaging
+"$pip" install -q --no-deps --ignore-requires-python zennit==1.0.0 captum==0.9.0 lxt==2.1 autolrp==0.2.0
 
 "$venv/bin/python" - <<'PYTHON'
 import importlib.util
@@ -31,5 +31,5 @@ if importlib.util.find_spec("torchvision") is None:
     print(f"put a stand-in for torchvision into {package}")
 import zennit
 
-print("zennit imports; run: python -m pytest tests/agreement")
+print("zennit imports; run: python -m pytest tests/agreement tests/test_adapters.py")
 PYTHON
