@@ -14,19 +14,17 @@ from __future__ import annotations
 
 import argparse
 import csv
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from io import BytesIO
 from itertools import product
-from math import cos, isfinite, radians, sin
+from math import isfinite
 from pathlib import Path
 from statistics import fmean
 from typing import NamedTuple
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.text import Text
 from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
-from matplotlib.transforms import Bbox
 from PIL import Image
 
 from lrpref._support.files import whole
@@ -34,7 +32,7 @@ from lrpref.errors import InputError
 
 FOLDER = Path(__file__).parent.parent / "docs" / "reproduce"
 SMALL = 7.5
-"""Font size of ticks and labels, in points."""
+"""Font size of ticks, in points."""
 QUIET = "#8c8c8c"
 
 RULES = ("zero", "epsilon(epsilon=0.01)", "z-plus", "epsilon-plus")
@@ -218,10 +216,6 @@ def draw_nyiri(table: Table) -> Figure:
     figure.supylabel("ABPC, fill mean (higher is more faithful)", fontsize=SMALL + 1.5)
     shown = {label: handle for ax in panels for handle, label in zip(*ax.get_legend_handles_labels(), strict=True)}
     figure.legend(shown.values(), shown, loc="outside upper center", ncols=6, fontsize=SMALL + 1, frameon=False)
-    figure.draw_without_rendering()  # lays out the panels: placing labels requires their final positions,
-    figure.set_layout_engine("none")  # which are kept from here on
-    for ax, network in zip(panels, networks, strict=False):
-        label_rules(ax, places(table, network))
     return figure
 
 
@@ -264,66 +258,6 @@ def draw_rules(ax: Axes, table: Table, network: str) -> None:
     ax.xaxis.set_major_locator(LogLocator(subs=(1,) if right > 30 * left else (1, 2, 5)))
     ax.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     ax.xaxis.set_minor_formatter(NullFormatter())
-
-
-def label_rules(ax: Axes, points: Mapping[str, tuple[Figures, Figures]]) -> None:
-    """Write the names next to their points, each in the nearest free place; `relative` is placed first."""
-    at = {rule: (noise.mean, area.mean) for rule, (noise, area) in points.items()}
-    dot = in_pixels(ax, 8)
-    taken = [box_around(x, y, dot, dot) for x, y in map(ax.transData.transform, at.values())]
-    for rule in NAMED:
-        if rule in at:
-            taken.append(label(ax, rule, at[rule], taken))
-
-
-def label(ax: Axes, rule: str, point: tuple[float, float], taken: Sequence[Bbox]) -> Bbox:
-    """Write one name, with a thin line to its point; return the box it occupies, in pixels."""
-    chief = rule == "relative"
-    text = ax.annotate(
-        SHORT.get(rule, rule),
-        point,
-        (0, 0),
-        textcoords="offset points",
-        fontsize=SMALL + chief,
-        fontweight="bold" if chief else "normal",
-        color=NAMED[rule][1] if chief else "#202020",
-        ha="center",
-        va="center",
-        arrowprops={"arrowstyle": "-", "color": NAMED[rule][1], "linewidth": 0.6, "shrinkA": 0, "shrinkB": 2},
-        zorder=5,
-    )
-    size = Text.get_window_extent(text)
-    x, y = ax.transData.transform(point)
-    box = free_place(ax, (x, y), size.width + in_pixels(ax, 4), size.height, taken)
-    pixel = in_pixels(ax, 1)
-    text.set_position((((box.x0 + box.x1) / 2 - x) / pixel, ((box.y0 + box.y1) / 2 - y) / pixel))
-    return box
-
-
-def free_place(ax: Axes, point: tuple[float, float], width: float, height: float, taken: Sequence[Bbox]) -> Bbox:
-    """The first box inside the panel that overlaps nothing, searched on rings around the point from near to far.
-
-    All lengths are in pixels. If none is free, the last one tried is returned.
-    """
-    for away, angle in product(range(6, 90, 4), range(0, 360, 15)):
-        across, up = cos(radians(angle)), sin(radians(angle))
-        x = point[0] + across * (in_pixels(ax, away) + width / 2)
-        y = point[1] + up * (in_pixels(ax, away) + height / 2)
-        box = box_around(x, y, width, height)
-        inside = ax.bbox.x0 <= box.x0 and box.x1 <= ax.bbox.x1 and ax.bbox.y0 <= box.y0 and box.y1 <= ax.bbox.y1
-        if inside and not box.count_overlaps(taken):
-            break
-    return box
-
-
-def box_around(x: float, y: float, width: float, height: float) -> Bbox:
-    """The box with this centre and size."""
-    return Bbox.from_bounds(x - width / 2, y - height / 2, width, height)
-
-
-def in_pixels(ax: Axes, points: float) -> float:
-    """Convert a length in points (72 to the inch) to pixels."""
-    return points * ax.figure.dpi / 72
 
 
 # ---- both ------------------------------------------------------------------------------------------------------
