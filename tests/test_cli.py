@@ -159,6 +159,7 @@ def test_the_picture_shows_the_relevance(run: Run, tiny: Path, drawn: dict[str, 
     assert drawn["map.png"].get_suptitle().endswith("; why right?")
 
 
+@pytest.mark.slow
 def test_the_relevance_itself_and_compare_reads_it(run: Run, tmp_path: Path) -> None:
     said = run("explain", "mnist-cnn", "digit-4", "--rule", "gamma(gamma=0.5)", "--out", "mine.npy")
     assert (said.code, said.err) == (0, "")
@@ -329,6 +330,7 @@ def test_several_inputs_targets_and_rules(run: Run, drawn: dict[str, Any]) -> No
         assert str(tr.ledger) in said.out
 
 
+@pytest.mark.slow
 def test_a_class_by_name(run: Run, tmp_path: Path) -> None:
     said = run("explain", "cifar-cnn", "chelsea", "--target", "dog", "--contrast", "cat", "--out", "R.npy")
     assert "explained: dog rather than cat, starting from logit\n" in said.out
@@ -386,6 +388,7 @@ def test_a_network_of_vectors_has_no_picture_and_is_told_so_before_the_work(run:
     assert run("explain", "vectors.npz", "x.npy", "--out", "R.npz").code == 0
 
 
+@pytest.mark.slow
 def test_files_of_every_kind_at_once(run: Run, tmp_path: Path) -> None:
     said = run("explain", "mnist-mlp", "digit-4", "digit-9", "--out", "a.npy", "b.npz", "c.png", "d.svg")
     assert said.out.endswith("\n\nwrote a.npy\nwrote b.npz\nwrote c.png\nwrote d.svg\n")

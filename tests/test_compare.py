@@ -1099,7 +1099,7 @@ def compare_digit(digit: dict[str, Path], name: str, *more: str) -> tuple[int, s
     return run("mnist-cnn", "digit-4", "--against", str(digit[name]), "--rule", "epsilon-plus", *more)
 
 
-@pytest.mark.parametrize("name", ["equal", "map"])
+@pytest.mark.parametrize("name", ["equal", pytest.param("map", marks=pytest.mark.slow)])
 def test_exit_0_where_equal(digit: dict[str, Path], name: str) -> None:
     code, out, err = compare_digit(digit, name)
     assert (code, err) == (0, "")
@@ -1114,22 +1114,26 @@ def test_exit_1_where_a_convention_explains_it(digit: dict[str, Path]) -> None:
     assert "they differ most at" in out
 
 
+@pytest.mark.slow
 def test_exit_1_where_nothing_does(digit: dict[str, Path]) -> None:
     code, out, _ = compare_digit(digit, "noise", "--no-groups")
     assert code == 1
     assert re.search(r"no known convention explains the difference \(tried: \d\d conventions, 0 groups of them\)", out)
 
 
+@pytest.mark.slow
 def test_the_tolerance_on_the_command_line(digit: dict[str, Path]) -> None:
     assert compare_digit(digit, "equal", "--tolerance", "1e-12", "--no-groups")[0] == 1
     assert compare_digit(digit, "absolute", "--tolerance", "10")[0] == 0
 
 
+@pytest.mark.slow
 def test_target_and_seed_on_the_command_line(digit: dict[str, Path]) -> None:
     assert compare_digit(digit, "one", "--target", "9", "--seed", "1")[0] == 0
     assert compare_digit(digit, "one", "--target", "9", "--no-groups")[0] == 1
 
 
+@pytest.mark.slow
 def test_fuse_on_the_command_line(digit: dict[str, Path]) -> None:
     asked = ["mnist-cnn-bn", "digit-4", "--against", str(digit["fused"]), "--rule", "epsilon-plus"]
     code, out, _ = run(*asked, "--fuse")

@@ -622,6 +622,7 @@ def block(name: str) -> str:
     return found
 
 
+@pytest.mark.slow
 def test_the_reader_of_the_page_agrees_with_load_cases() -> None:
     text = block("reader.py")
     assert len(text.splitlines()) <= 30

@@ -180,7 +180,7 @@ EXECUTED = {
 }
 
 
-SLOW_PAGES = ("exact", "own-rule", "testing")
+SLOW_PAGES = ("compare", "exact", "own-rule", "plot", "signals", "skips", "testing")
 
 
 @pytest.mark.parametrize(

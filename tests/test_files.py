@@ -36,6 +36,8 @@ sys.modules["lrpref"] = package
 from pathlib import Path
 from lrpref._support.files import whole, write_text
 signal.signal(signal.SIGINT, signal.default_int_handler)
+if hasattr(signal, "SIGHUP"):
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # nohup has it ignored
 """
 
 HALFWAY = """

@@ -80,7 +80,12 @@ def hangs(seed: int, folder: Path) -> Counter[str]:
 
 @pytest.mark.parametrize(
     ("case", "error"),
-    [(raises, "KeyError"), (warns, "UserWarning"), (grows, "TooLargeError"), (hangs, "TooSlowError")],
+    [
+        (raises, "KeyError"),
+        (warns, "UserWarning"),
+        pytest.param(grows, "TooLargeError", marks=pytest.mark.slow),
+        (hangs, "TooSlowError"),
+    ],
 )
 def test_what_counts_as_a_failure(case: Any, error: str, tmp_path: Path) -> None:
     tally = tried(case, tmp_path, seconds=0.2 if case is hangs else 20)

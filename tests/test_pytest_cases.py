@@ -145,6 +145,7 @@ def test_any_change_turns_the_run_red(ids: tuple[str, ...], red: str, folder: Pa
     assert [id_ for id_, word in verdicts(done).items() if word == "FAILED"] == [red]
 
 
+@pytest.mark.slow
 def test_with_a_list_a_convention_must_be_on_it(folder: Path, run: Run) -> None:
     """Without one it is skipped, because nothing says that it is new."""
     options = ("--lrp-cases=mine:adapter", "-k", "ab-all-zero-zero")

@@ -190,11 +190,12 @@ def verify(
     if tolerance is not None:
         check_number(tolerance, "tolerance", least=0)
     ask: Answerer = answerer if hasattr(answerer, "name") else Function(answerer)
-    search = _Search(ask, like, tolerance, max_examples, seed)
-    names = _chosen(search.laws.laws, only)
+    laws = Laws(ask, like, tolerance)
+    names = _chosen(laws.laws, only)
     expected = dict(expected_failed or {})
     check_expected(expected, names)
-    return Verification(ask.name, search.laws, [search.outcome(name, expected.get(name, "")) for name in names])
+    search = _Search(laws, max_examples, seed)
+    return Verification(ask.name, laws, [search.outcome(name, expected.get(name, "")) for name in names])
 
 
 def _chosen(laws: Collection[str], only: Collection[str] | None) -> list[str]:
@@ -208,11 +209,11 @@ def _chosen(laws: Collection[str], only: Collection[str] | None) -> list[str]:
 class _Search:
     """Checks one law after the other, all on the same networks, and then searches for the smallest counter-example."""
 
-    def __init__(self, ask: Answerer, like: Any, tolerance: float | None, max_examples: int, seed: int) -> None:
+    def __init__(self, laws: Laws, max_examples: int, seed: int) -> None:
         library("hypothesis", "testing", "random networks")
         from ..testing.strategies import BLOCKS, dense_networks, networks
 
-        self.laws = Laws(ask, like, tolerance)
+        self.laws = laws
         self._limits = {"max_examples": max_examples, "seed": seed}
         vectors = [dense_networks(norm=False, hidden=False), dense_networks(norm=False), dense_networks(norm=True)]
         images = [networks(blocks=[block]) for block in BLOCKS]
