@@ -19,7 +19,7 @@ from lrpref.errors import LrprefError
 # "quick" and "ci" draw the same cases every time, so that failures are reproducible. "deep" draws new ones each time:
 #     pytest --hypothesis-profile=deep
 # Time limits are off: a busy machine must not make a test fail.
-for name, examples in (("quick", 10), ("ci", 25)):
+for name, examples in (("quick", 8), ("ci", 25)):
     settings.register_profile(
         name, max_examples=examples, derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow]
     )
