@@ -32,7 +32,7 @@ HEADER = '''"""Answers to step {short}: {question}
 Grade them, from the root of the clone:   python -m tutorials.check {short}
 A hint for the first exercise:            python -m tutorials.check {short} --hint 1
 
-Numbers are exact: write Fraction(1, 3) or "1/3".
+Give exact numbers, such as Fraction(1, 3), "1/3" or 0.25.
 """
 
 from fractions import Fraction

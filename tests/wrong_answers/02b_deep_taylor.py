@@ -13,7 +13,7 @@ WRONG = {
         ([Fraction(44, 25), Fraction(33, 25)], "Without the bias"),
         ([1, 1], "not the nearest"),
         ([2, 1], "the neuron's sum is 3"),
-        ([1.64, 1.48], "is rounded"),
+        ([2 - 3 * 3 / 25, 1 + 2 / 3], "is rounded"),
     ],
     "two_roots": [
         ({"a": [1, 1], "w": [1, 1], "roots": [[0, 0], [1, 1]]}, "is not a root"),

@@ -21,7 +21,7 @@ WRONG = {
         ({"epsilon": "23/100", "taken": "23/50"}, "is the amount"),
         ({"epsilon": "23/100", "taken": "23/100"}, "cannot be right"),
         ({"epsilon": "-23/100", "taken": "23/25"}, "must be positive"),
-        ({"epsilon": 0.23, "taken": 0.92}, "is rounded"),
+        ({"epsilon": 1 / 4 - 1 / 50, "taken": 2 / 3}, "is rounded"),
     ],
     "good_epsilon": [
         (1e-6, "too small an epsilon"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from decimal import Decimal
 from fractions import Fraction
 from importlib.util import find_spec
 from reprlib import repr as brief
@@ -27,13 +28,18 @@ def needs(library: str) -> None:
 
 
 def fraction(value: Any, what: str = "The answer") -> Fraction:
-    """An exact number: an int, a Fraction, or text such as "3/4". A float counts if it is exact, as 0.25 is."""
+    """An exact number: an int, a Fraction, text such as "3/4", or a float of at most twelve digits.
+
+    Such a float counts as the decimal that was written: 0.1 is 1/10. A longer one, such as the 1/3 of floating point,
+    is refused.
+    """
     if value is None or value is ...:
         raise NotAnswered
     if isinstance(value, float | np.floating):
-        exact = Fraction(float(value)) if np.isfinite(value) else None
-        near = exact is not None and exact == exact.limit_denominator(1024)
-        demand(near, f"{what}: {value} is rounded. Give the fraction itself, such as Fraction(1, 3) or '1/3'.")
+        written = Decimal(str(value))
+        short = written.is_finite() and len(written.as_tuple().digits) <= 12
+        demand(short, f"{what}: {value} is rounded. Give the fraction itself, such as Fraction(1, 3) or '1/3'.")
+        return Fraction(written)
     try:
         return Fraction(int(value)) if isinstance(value, np.integer) else Fraction(value)
     except (TypeError, ValueError, ZeroDivisionError):
