@@ -16,7 +16,7 @@ WRONG = {
     ],
     "price": [
         ({"epsilon": "27/100", "taken": "27/29"}, "towards zero"),
-        ({"epsilon": "1/50", "taken": "1/2"}, "still is 25/2"),
+        ({"epsilon": "1/50", "taken": "1/2"}, "is still 25/2"),
         ({"epsilon": "23/100", "taken": "2/25"}, "is what the inputs get"),
         ({"epsilon": "23/100", "taken": "23/50"}, "is the amount"),
         ({"epsilon": "23/100", "taken": "23/100"}, "cannot be right"),

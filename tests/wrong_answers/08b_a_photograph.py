@@ -32,7 +32,7 @@ WRONG = {
     "inner_map": [
         (lambda R, size: np.kron(R.sum(axis=0), np.ones((size // R.shape[1],) * 2)), "4 times its cell"),
         (repeated, "repeat the whole map"),
-        (one_pixel_per_block, "not of one colour"),
+        (one_pixel_per_block, "the pixels of a block differ"),
         (lambda R, size: np.kron(R[0], np.full((size // R.shape[1],) * 2, (R.shape[1] / size) ** 2)), "its cell"),
         (lambda R, size: R.sum(axis=0), "must have the shape"),
     ],

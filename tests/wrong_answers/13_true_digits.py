@@ -14,6 +14,7 @@ WRONG = {
         (7.2, "nothing would be lost"),
         (5.2, "You expect to lose 2"),
         (0.5, "You expect to lose 6.7"),
+        (5, "You expect to lose 2.2"),
         (-1, "cannot be negative"),
     ],
     "vanished": [

@@ -84,7 +84,10 @@ def entries(values: Any, names: Iterable[str], what: str = "The answer") -> Mapp
 def demand_all(answer: Any, truth: Mapping[str, bool], why_not: Callable[[str], str]) -> None:
     """Demand a set of exactly those names that are true; `why_not` says what is wrong with one that is not."""
     demand(isinstance(answer, str | Set | list | tuple), "Give a set of names.")
-    named = {answer} if isinstance(answer, str) else set(map(str, answer))
+    spelled = {name.lower(): name for name in truth}
+    named = {
+        spelled.get(str(name).strip().lower(), str(name)) for name in ([answer] if isinstance(answer, str) else answer)
+    }
     unknown = sorted(named - set(truth))
     demand(not unknown, f"{', '.join(unknown)} is not among {', '.join(truth)}.")
     if not named:
