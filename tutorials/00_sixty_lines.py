@@ -192,7 +192,7 @@ assert_allclose([R[0].sum() for R, _ in found.values()], [17.85, 18.55], atol=0.
 # It does not. The second line of each pair shows where the rest went: to the biases. The zeroth neuron has a share like
 # every other neuron, but there is no pixel to show it on. Pixels and biases together add up to 18.9.
 #
-# ## The library says the same
+# ## Compare with the library
 #
 # All other steps use lrpref, which does this for other networks, rules and shapes, and records where relevance is lost.
 # Does it agree with our sixty lines?

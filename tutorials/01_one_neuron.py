@@ -94,7 +94,7 @@ for b in [Fraction(1), Fraction(-2)]:
 #   outweigh the bias as well.
 #
 # So a relevance map does not usually sum to the output. If you have run into this and wondered whether your library
-# was broken, look at the biases first. Step 3 keeps the books.
+# was broken, look at the biases first. Step 3 records the losses systematically.
 
 # %% alt="Waterfall bars for two biases: the shares of three inputs and of the bias add up, step by step, to z"
 figure = Figure(figsize=(7.4, 2.3), layout="constrained")

@@ -130,7 +130,7 @@ print(inspect.getsource(rules.ZPlus.ratios))
 # | $j$ and $k$ | $i$ and $j$ | an input of the layer, and one of its neurons |
 # | $R_j = \sum_k \dots R_k$ | $R_i = \sum_j \dots R_j$ | relevance goes from the later letter to the earlier one |
 # | $\sum_{0,j}$, with $a_0 = 1$ and $w_{0k}$ | $\sum_i \dots + b_j$ | a zeroth neuron stands for the bias |
-# | $R_0$, which goes nowhere | *bias* in the books | the share of the bias |
+# | $R_0$, which no neuron receives | *bias* in the ledger | the share of the bias |
 # | $\rho(w_{jk})$, also of $w_{0k}$ | $w'_{ij}$ and $b'_j$ of a term | what a rule makes of weights and bias |
 # | $\epsilon$, added to $z_k$ | `stabilize` | here with the sign of $z_j$ (Bach et al. 2015, eq. 58) |
 #

@@ -106,7 +106,7 @@ figure
 # %%
 empty = lrpref.trace(net, np.zeros_like(x), rule="zero")
 bias = empty.ledger["bias"].sum()
-print(f"the network says {empty.target[0]} with an output of {empty.logits.max():.2f}")
+print(f"the network's answer is {empty.target[0]}, with an output of {empty.logits.max():.2f}")
 print(f"all pixels together get {abs(empty.relevance).sum()}, the biases get {bias:.2f}")
 assert empty.target[0] == 5
 assert abs(empty.relevance).sum() == 0

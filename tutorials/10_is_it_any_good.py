@@ -38,7 +38,7 @@ target = net.forward(x).argmax(axis=1)
 # all four pixels is 1. **Before you read on:** in which order does a perfect map remove them, and how does $f$ change?
 
 # %%
-four = np.array([8.0, 4.0, 2.0, -2.0])  # the contributions: what LRP-0 says, and here it is the whole truth
+four = np.array([8.0, 4.0, 2.0, -2.0])  # the contributions, which LRP-0 gives, and which are exact for a linear network
 
 
 def falls(order):
@@ -46,7 +46,7 @@ def falls(order):
     return [float(four.sum())] + [float(np.delete(four, order[: k + 1]).sum()) for k in range(4)]
 
 
-orders = {"the truth": [0, 1, 2, 3], "1 and 2 exchanged": [1, 0, 2, 3], "backwards": [3, 2, 1, 0]}
+orders = {"perfect": [0, 1, 2, 3], "1 and 2 exchanged": [1, 0, 2, 3], "backwards": [3, 2, 1, 0]}
 for name, order in orders.items():
     curve = falls(order)
     drop = np.mean(curve[0] - np.array(curve))

@@ -88,12 +88,12 @@ assert error < 1e-6
 
 # %%
 other = lrpref.explain(net, x, second, recipe)
-forgetful = evaluation.parameter_randomisation(net, x, recipe, answer, similarity="cosine").similarity[-1, 0]
+randomised = evaluation.parameter_randomisation(net, x, recipe, answer, similarity="cosine").similarity[-1, 0]
 alike = {
     "the map for the second answer": cosine(tr.relevance, other)[0],
     "the picture itself": cosine(tr.relevance, x)[0],
 }
-alike["the map after all weights were made random"] = forgetful
+alike["the map after all weights were made random"] = randomised
 for what, value in alike.items():
     print(f"cosine with {what:43} {value:5.2f}")
 
@@ -121,9 +121,9 @@ plot.grid(x, {"why three?": tr.relevance, "why three rather than eight?": contra
 
 # %% [markdown]
 # A three whose lower loop is closed could be an eight with an open upper loop. The contrast is red on the lower right
-# arc. So the sentence might be: *the network says three rather than eight because of the arc at the lower right.* If
-# this is true, the lead of the three over the eight should fall if we erase this arc, and by more than if we erase
-# another part of similar size. **Do you expect this?**
+# arc. So the sentence might be: *the network's answer is three rather than eight because of the arc at the lower
+# right.* If this is true, the lead of the three over the eight should fall if we erase this arc, and by more than if we
+# erase another part of similar size. **Do you expect this?**
 
 # %%
 parts = {"lower right arc": np.s_[..., 12:22, 17:], "lower left arc": np.s_[..., 13:23, :11], "top": np.s_[..., :8, :]}
@@ -163,8 +163,8 @@ assert contrast[parts["lower left arc"]].sum() > 1
 
 # %%
 print(f"{share['pixels']:.0%}, {share['bias']:.0%}, logit {logits[answer]:.2f}; cosines", end=" ")
-print(f"{alike['the picture itself']:.2f}, {forgetful:.2f}; {-changes['lower right arc']:.1f} of {lead(x):.1f}")
-assert_allclose([alike["the picture itself"], forgetful], [0.72, 0.29], atol=0.005)
+print(f"{alike['the picture itself']:.2f}, {randomised:.2f}; {-changes['lower right arc']:.1f} of {lead(x):.1f}")
+assert_allclose([alike["the picture itself"], randomised], [0.72, 0.29], atol=0.005)
 assert_allclose([logits[answer], lead(x)], [9.80, 6.67], atol=0.005)
 assert scores["zero"]["epsilon-plus"] > 2 * scores["zero"]["sobel"]
 assert scores["mean"]["epsilon-plus"] > 2 * scores["mean"]["sobel"]

@@ -60,7 +60,7 @@ WRONG = {
         ({"hidden": [2, 1, 0], "input": [9, -3]}, "sum to 3"),
         ({"hidden": [3, 3, 0], "input": [9, -3]}, "in proportion"),
         ({"hidden": [2, 4, 0], "input": [18, 0]}, "inputs 18"),
-        ({"hidden": [2, 4, 0], "input": [4, 2]}, "speaks against the first"),
+        ({"hidden": [2, 4, 0], "input": [4, 2]}, "contributes -2 to the first"),
         ({"hidden": [2, 4, 0], "input": [10, -4]}, "sums of their messages"),
         ([2, 4, 0], "must be a dictionary"),
     ],

@@ -19,7 +19,7 @@ WRONG = {
         ({"a": [1, 1], "w": [1, 1], "roots": [[0, 0], [1, 1]]}, "is not a root"),
         ({"a": [1, 1], "w": [1, 1], "roots": [[0, 0], [0, 0]]}, "Both roots give"),
         ({"a": [1, 1], "w": [1, 1], "roots": [[3, -3], [2, -2]]}, "positive only"),
-        ({"a": [2, 2], "w": [1, 1], "roots": [[0, 0], [1, -1]]}, "Neither blames"),
+        ({"a": [2, 2], "w": [1, 1], "roots": [[0, 0], [1, -1]]}, "Neither gives an input negative"),
         ({"a": [1, 1], "w": [1, -1], "roots": [[0, 0], [1, 1]]}, "it must be positive"),
         ([[0, 0], [2, -2]], "Give a, w and roots"),
     ],
@@ -27,7 +27,7 @@ WRONG = {
         (by_w, "that is w-square"),
         (lambda a, w: [0 for _ in a], "that is LRP-0"),
         (lambda a, w: [0 if y > 0 else x for x, y in zip(a, w, strict=True)], "the negative ones are left"),
-        (lambda a, w: list(a), "so it is no root"),
+        (lambda a, w: list(a), "so it is not a root"),
     ],
     "outside": [
         (([1, 1], [1, 1]), "so it is a picture"),

@@ -56,7 +56,7 @@ def two_layers(answer: Any) -> None:
     )
     demand(
         inputs[1] < 0,
-        "The second input speaks against the first hidden unit. Does it win back as much from the second?",
+        "The second input contributes -2 to the first hidden unit. Does it get as much back from the second unit?",
     )
     demand(
         (inputs == sent.sum(axis=-1)).all(),

@@ -71,7 +71,10 @@ def two_roots(answer: Any) -> None:
     first, second = sorted((tuple(_taylor(a, w, root)) for root in roots), key=min)
     demand(first != second, f"Both roots give {shown(first)}.")
     demand(min(second) > 0, f"Your roots give {shown(first)} and {shown(second)}. One of them should be positive only.")
-    demand(min(first) < 0, f"Your roots give {shown(first)} and {shown(second)}. Neither blames an input.")
+    demand(
+        min(first) < 0,
+        f"Your roots give {shown(first)} and {shown(second)}. Neither gives an input negative relevance.",
+    )
 
 
 @exercise(
@@ -100,7 +103,7 @@ def plus_root(answer: Any) -> None:
         at_root = (w * root).sum()
         zeroed = np.where(w > 0, 0 * a, a)
         why = "With all positive contributions gone, the negative ones are left. " if (root == zeroed).all() else ""
-        demand(at_root == 0, f"{what}{why}There the sum is {at_root}, so it is no root.")
+        demand(at_root == 0, f"{what}{why}There the sum is {at_root}, so it is not a root.")
         parts = _taylor(a, w, root)
         expected = messages(Dense(w[None]), a[None], exact([[z]]), rules.ZPlus())[0][:, 0]
         if (parts != expected).any():

@@ -148,8 +148,8 @@ def one_pixel(answer: Any) -> None:
     """What the map cannot show.
 
     In the open nine, `lrpref.samples.load("hard-1")`, find one white pixel (0) that changes the network's answer to
-    another digit when you set it to ink (1). LRP-0 gives that pixel a relevance of exactly 0, because a map shows what
-    is in a picture and not what is missing. The network is `lrpref.fuse(lrpref.load("mnist-cnn-bn"))`.
+    another digit when you set it to ink (1). The relevance of that pixel under LRP-0 is exactly 0, like its value: a
+    map shows what is in a picture and not what is missing. The network is `lrpref.fuse(lrpref.load("mnist-cnn-bn"))`.
     """
     demand(np.shape(answer) == (2,), "A pixel is a pair (row, column).")
     pixel = int(answer[0]), int(answer[1])

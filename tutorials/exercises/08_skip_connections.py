@@ -56,7 +56,7 @@ def misled(answer: Any) -> None:
     """What the signed split costs.
 
     Find a and b, each of magnitude at most 1, with a + b > 0 and b < 0, for which the signed split gives more than 1000
-    R to a. (The split by magnitude then gives almost half of R to b, although b speaks against the sum. The last
+    R to a. (The split by magnitude then gives almost half of R to b, although b has the opposite sign. The last
     exercise asks for a split that does neither.)
     """
     a, b = fractions(answer, 2)

@@ -127,7 +127,7 @@ def referee(answer: Any) -> None:
     demand((given != Dense(w).relevance(a, R, rule)[0]).any(), "You left the bias out of the positive sum.")
     demand((given != layer.relevance(a, R, rules.Zero())[0]).any(), "That is LRP-0: signs are not kept apart.")
     demand((given != layer.relevance(a, R, rules.ZPlus())[0]).any(), "That is the positive part alone, with alpha = 1.")
-    demand(given[1] != -right[1], f"The second input speaks against the neuron, and you give it {given[1]}.")
+    demand(given[1] != -right[1], f"The contribution of the second input is negative, and you give it {given[1]}.")
     if (given != right).any():
         raise Refused(
             f"Your inputs get {given.sum()} together. With the share of the bias, 2 R/6, the total should be R = 3."

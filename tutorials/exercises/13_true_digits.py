@@ -101,8 +101,8 @@ def _pairs() -> list[tuple[str, np.ndarray, np.ndarray, bool]]:
 @exercise(
     "write",
     10,
-    "A relative difference per pixel says little where a pixel is pale, and an absolute one little where the whole "
-    "map is faint. What should the size of the difference be compared with?",
+    "The relative difference of a pale pixel is not informative, and neither is the absolute difference of a faint map."
+    " With what should you compare the size of the difference?",
     "np.linalg.norm(R - S) <= tolerance * np.linalg.norm(S), with a hundred times the precision of single floats, "
     "1e-5.",
     start='''

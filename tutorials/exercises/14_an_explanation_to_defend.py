@@ -75,7 +75,7 @@ def defended(answer: Any) -> None:
 
         A   about two thirds of the logit are on the map, and nearly all the rest went to biases
         B   a third of the logit is missing, so the map is wrong by that much
-        C   no pixel speaks for the eight rather than for the three
+        C   no pixel counts for the eight rather than for the three
         D   without P, the three leads the eight by less
         E   without P, the lead is smaller by as much as P holds of the contrast
     """
