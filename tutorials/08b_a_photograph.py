@@ -90,7 +90,7 @@ plot.grid(x, shown, "vgg16: why a cat?", scale="each", overlay=True)
 
 # %% [markdown]
 # The map of LRP-0 cannot be read, after cancellation in sixteen layers. Three recipes mark both eyes, the nose, and a
-# few stripes. Such maps are often shown as evidence that a network has learned what a cat is. The other two mark little
+# few stripes. People have such maps in mind when they say that a network knows what a cat is. The other two mark little
 # but the eye on the right, and in one of them the left eye counts *against* the cat. Before we believe any of these
 # maps, we ask three questions.
 #
