@@ -193,6 +193,14 @@ def test_a_function_that_returns_nothing_is_an_answer_and_a_number_is_none() -> 
     assert "returns None" in grade(each, lambda *arguments: None).message
 
 
+def test_an_answer_that_is_filled_in_by_half_is_told_from_one_that_is_not_begun() -> None:
+    each = exercises.load("01_one_neuron").exercises[1]
+    half, empty = ({"inputs": [share, None], "bias": None, "stabilizer": None} for share in ("12/5", None))
+    assert grade(each, half) == Grade("not answered", "A part of it is still None.")
+    assert grade(each, empty) == Grade("not answered")
+    assert grade(exercises.load("02_a_layer").exercises[1], set()) == Grade("not answered")
+
+
 # ---- lists, hints and errors -------------------------------------------------------------------------------------
 
 
