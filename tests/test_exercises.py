@@ -6,6 +6,7 @@ import ast
 import importlib.util
 import re
 import sys
+from fractions import Fraction
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -146,7 +147,7 @@ def test_a_learner_works_through_a_step(tmp_path: Path, capsys: pytest.CaptureFi
     assert graded(tmp_path, capsys, "1")[0] == 2
     assert graded(tmp_path, capsys)[0] == 2
     mine = tmp_path / "01.py"
-    mine.write_text('signs = "+-+"\nthousandfold = -3 - 0.003\n')
+    mine.write_text('signs = "+-+"\nthousandfold = 1 / 3 - 3\n')
     code, out, _ = graded(tmp_path, capsys, "1")
     assert code == 1
     assert "signs of the contributions" in out
@@ -192,6 +193,14 @@ def test_a_function_that_returns_nothing_is_an_answer_and_a_number_is_none() -> 
     assert "returns None" in grade(each, lambda *arguments: None).message
 
 
+def test_an_answer_that_is_filled_in_by_half_is_told_from_one_that_is_not_begun() -> None:
+    each = exercises.load("01_one_neuron").exercises[1]
+    half, empty = ({"inputs": [share, None], "bias": None, "stabilizer": None} for share in ("12/5", None))
+    assert grade(each, half) == Grade("not answered", "A part of it is still None.")
+    assert grade(each, empty) == Grade("not answered")
+    assert grade(exercises.load("02_a_layer").exercises[1], set()) == Grade("not answered")
+
+
 # ---- lists, hints and errors -------------------------------------------------------------------------------------
 
 
@@ -200,7 +209,7 @@ def test_lists_and_hints(capsys: pytest.CaptureFixture[str]) -> None:
     out = capsys.readouterr().out
     assert all(step.question in out for step in STEPS)
     assert check.main(["7", "--list"]) == 0
-    assert "The border remembers" in capsys.readouterr().out
+    assert "A bias for every place" in capsys.readouterr().out
     for step in STEPS:
         for number, each in enumerate(step.exercises, start=1):
             for which, hint in enumerate(each.hints, start=1):
@@ -246,12 +255,20 @@ def test_a_check_that_needs_a_missing_library_says_so(monkeypatch: pytest.Monkey
 # ---- what an answer may look like --------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("value", [3, "3", 3.0, np.float64(3), np.int64(3), "6/2", reading.Fraction(3)])
+@pytest.mark.parametrize("value", [3, "3", 3.0, np.float64(3), np.int64(3), "6/2", Fraction(3)])
 def test_an_exact_number(value: Any) -> None:
     assert reading.fraction(value) == 3
 
 
-@pytest.mark.parametrize("value", [0.1, 1 / 3, float("nan"), float("inf"), "a third", [1], "1/0", 2j])
+@pytest.mark.parametrize(
+    ("value", "meant"), [(0.1, "1/10"), (-3.003, "-3003/1000"), (np.float32(0.1), "1/10"), (1e-7, "1e-7")]
+)
+def test_a_short_decimal_is_exact(value: Any, meant: str) -> None:
+    """As it is for the library, where Epsilon(0.1) means 1/10 in a calculation with fractions."""
+    assert reading.fraction(value) == Fraction(meant)
+
+
+@pytest.mark.parametrize("value", [0.1 + 0.2, 1 / 3, 1e10 / 3, float("nan"), float("inf"), "a third", [1], "1/0", 2j])
 def test_not_an_exact_number(value: Any) -> None:
     with pytest.raises(Refused):
         reading.fraction(value)
@@ -265,11 +282,16 @@ def test_not_an_exact_number(value: Any) -> None:
         ("02b_deep_taylor", "outside", np.array),
         ("02_a_layer", "notice", frozenset),
         ("02_a_layer", "notice", sorted),
+        ("06_small_denominators", "explodes", lambda letters: {letter.lower() for letter in letters}),
+        ("06_small_denominators", "good_epsilon", str),
         ("07_batch_normalisation", "same", tuple),
+        ("01_one_neuron", "thousandfold", float),
+        ("08_skip_connections", "misled", lambda pair: [float(each) for each in pair]),
+        ("10_is_it_any_good", "unfair_fill", lambda fill: [float(Fraction(each)) for each in fill]),
     ],
 )
 def test_a_right_answer_in_another_form_is_right(stem: str, name: str, form: Any) -> None:
-    """A pair may be an array, and a set of any kind."""
+    """A pair may be an array, a set of any kind, a letter a small one, and a fraction a decimal."""
     (one,) = [one for step in STEPS if step.stem == stem for one in step.exercises if one.name == name]
     assert grade(one, form(names_of("tutorials/solutions", stem)[name])).verdict == "right"
 

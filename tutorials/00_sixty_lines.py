@@ -3,10 +3,10 @@
 #
 # A network looks at a picture and says *four*. **Which pixels made it say so?**
 #
-# This page answers the question for one network and one picture, with NumPy and nothing else. It holds all of
-# Layer-wise Relevance Propagation (LRP), in the letters of the chapter from which most people learn it (Montavon et al.
-# 2019, LNCS 11700, secs. 10.2 and 10.3). Read it once, quickly, and do not stop at what you do not understand: the
-# thirteen steps after it take it apart, and each of them says to which of these lines it belongs.
+# This page answers the question for one network and one picture, with NumPy and nothing else. It contains all of
+# Layer-wise Relevance Propagation (LRP), in the notation of the chapter from which most people learn it (Montavon et
+# al. 2019, LNCS 11700, secs. 10.2 and 10.3). Read it once, quickly, and do not stop at what you do not understand. The
+# later steps explain it in detail, and a table at the end of this page shows which step explains which line.
 
 # %%
 # %matplotlib inline
@@ -29,7 +29,8 @@ print("a picture of", len(x), "pixels; weights", *(w.shape for w in W))
 # %% [markdown]
 # ## Forward
 #
-# A neuron $k$ adds up what the neurons $j$ below it send, times a weight, and a bias. What is negative becomes zero.
+# A neuron $k$ multiplies the activation of each neuron $j$ below it by a weight, and adds up the products and a bias. A
+# negative sum becomes zero.
 #
 # $$a_k = \max\Big(0, \sum_{0,j} a_j w_{jk}\Big)$$
 #
@@ -52,22 +53,22 @@ assert logits.argmax() == 4
 assert_allclose(logits[4], 18.91, atol=0.005)
 
 # %% [markdown]
-# The four has 18.9; the other nine are far behind.
+# The logit of the four is 18.9, and the other nine are all negative.
 #
 # ## Backward
 #
-# That 18.9 is the *relevance* of the neuron at the top. We hand it down, layer by layer. Neuron $k$ divides its
-# relevance $R_k$ among the neurons $j$ that made it fire, in proportion to what each of them contributed:
+# This 18.9 is the *relevance* of the neuron at the top. We pass it down, layer by layer. Neuron $k$ divides its
+# relevance $R_k$ among the neurons $j$ below it, in proportion to what each of them contributed to its sum:
 #
 # $$R_j = \sum_k \frac{a_j \, \rho(w_{jk})}{\epsilon + \sum_{0,j} a_j \, \rho(w_{jk})} R_k$$
 #
 # With $\rho(w) = w$ and $\epsilon = 0$, this is the rule LRP-0. With a small $\epsilon$ it is LRP-epsilon, and with
 # $\rho(w) = w + \gamma w^+$ it is LRP-gamma, which favours contributions *for* the neuron. The chapter computes all of
-# them in four steps; they are the four lines with a number below.
+# them in four steps, which are the four numbered lines below.
 #
-# Pixels are different from neurons. A white pixel is 0, so it would never get anything, however much the answer owes to
-# the paper that was left blank. The rule $z^\mathcal{B}$ compares a pixel with the smallest and the largest value, $l$
-# and $h$, that it could have had.
+# Pixels need a rule of their own. A white pixel is 0, so under the rules above it would never get any relevance, even
+# where the answer depends on the paper being blank. The rule $z^\mathcal{B}$ compares a pixel with the smallest and the
+# largest value, $l$ and $h$, that it could have had.
 
 
 # %%
@@ -117,18 +118,18 @@ def explain(a, W, B, target, recipe):
 
 
 # %% [markdown]
-# That is all of it.
+# This is the complete method.
 
 # %%
 whole = (forward, divide, propagate, propagate_to_pixels, lrp_0, gamma, explain)
-count = sum(len(inspect.getsource(part).splitlines()) + 2 for part in whole)
+count = sum(len(inspect.getsourcelines(part)[0]) + 2 for part in whole)
 print(count, "lines, with the blank ones in between")
 assert 50 < count <= 60
 
 # %% [markdown]
 # ## Two maps
 #
-# **Before you look:** which parts of the four do you expect to speak for it? Will any ink speak *against* it? Will
+# **Before you look:** which parts of the four do you expect to count for it? Will any ink count *against* it? Will
 # blank paper get any relevance?
 #
 # We try two recipes: LRP-0 in every layer, and a rule for each kind of layer, as the chapter recommends (sec. 10.3):
@@ -165,19 +166,19 @@ assert (second > -1e-12).all()
 assert second[paper].sum() > 3 * second[~paper].sum()
 
 # %% [markdown]
-# Red pixels speak for the four, blue ones against it.
+# Red pixels count for the four, and blue ones count against it.
 #
-# - Under **LRP-0**, a fifth of the ink's relevance is against the answer, and red and blue sit side by side. Blank
-#   paper gets exactly nothing.
-# - Under the **second recipe**, nothing speaks against. And most of the relevance is on blank paper: this four owes
-#   more to the places where nobody wrote than to the ink.
+# - Under **LRP-0**, a fifth of the ink's relevance counts against the answer, and red and blue pixels lie side by side.
+#   Blank paper gets exactly 0.
+# - Under the **second recipe**, no pixel counts against the answer, and most of the relevance is on blank paper. By
+#   this account, the answer depends more on where the paper is blank than on the ink.
 #
-# Two recipes, and two accounts of the same answer that could hardly be more different. Neither is *the* explanation.
-# That is the first surprise of LRP, and most of what follows is about it.
+# The two recipes give very different accounts of the same answer, and neither is the only correct one. Most of the
+# following steps are about this choice.
 #
 # ## Is anything lost on the way?
 #
-# We handed down 18.9. Does it arrive?
+# We started with a relevance of 18.9. Does all of it arrive at the pixels?
 
 # %%
 for name, (R, lost) in found.items():
@@ -188,13 +189,13 @@ for name, (R, lost) in found.items():
 assert_allclose([R[0].sum() for R, _ in found.values()], [17.85, 18.55], atol=0.006)
 
 # %% [markdown]
-# Not all of it, and the second line of each pair says where the rest went: to the biases. The zeroth neuron has a share
-# like everybody else, and no pixel to show it on. The books close.
+# It does not. The second line of each pair shows where the rest went: to the biases. The zeroth neuron has a share like
+# every other neuron, but there is no pixel to show it on. Pixels and biases together add up to 18.9.
 #
-# ## The library says the same
+# ## Compare with the library
 #
-# Everything else on these pages uses lrpref, which does this for any network, rule and shape, and keeps the books. Does
-# it agree with our sixty lines?
+# All other steps use lrpref, which does this for other networks, rules and shapes, and records where relevance is lost.
+# Does it agree with our sixty lines?
 
 # %%
 per_layer = lrpref.composites.Composite([("fc1", rules.ZBox(0, 1)), ("fc2", rules.Gamma(0.25)), ("fc3", rules.Zero())])
@@ -210,16 +211,16 @@ for (name, (R, _)), rule in zip(found.items(), ("zero", per_layer), strict=True)
 # | these lines | what they leave open | step |
 # |---|---|---|
 # | `divide` | why in proportion? what if $z$ is small? | [1](01_one_neuron.md), [6](06_small_denominators.md) |
-# | `rho`, `epsilon` | what does a rule decide? | [2](02_a_layer.md) |
+# | `rho`, `epsilon` | what does a rule determine? | [2](02_a_layer.md) |
 # | `propagate_to_pixels` | where does such a formula come from? | [2b](02b_deep_taylor.md) |
 # | `"biases"` | must a map sum to the output? | [3](03_the_ledger.md) |
 # | `recipe` | which rule for which layer, and what may we conclude? | [4](04_a_real_digit.md) |
-# | `a @ w` | what of convolutions and pooling? | [5](05_a_convolution.md) |
-# | `zip(W, B)` | and of normalisation? of skips? | [7](07_batch_normalisation.md), [8](08_skip_connections.md) |
-# | `digit` | and of a photograph? | [8b](08b_a_photograph.md) |
+# | `a @ w` | how do convolutions and pooling work? | [5](05_a_convolution.md) |
+# | `zip(W, B)` | what about normalisation? and skips? | [7](07_batch_normalisation.md), [8](08_skip_connections.md) |
+# | `digit` | does it work for a photograph? | [8b](08b_a_photograph.md) |
 # | `found` | which of the two maps is better? | [10](10_is_it_any_good.md) |
 #
-# From step 1 on, the letters change: the pages use $i$ and $j$ where the chapter uses $j$ and $k$ (a table in step 2
-# translates the rest).
+# From step 1 on, the pages use $i$ and $j$ where the chapter uses $j$ and $k$. A table in step 2 translates the other
+# letters.
 #
-# Next: one neuron, by hand.
+# The next step works out one neuron by hand.

@@ -1,11 +1,11 @@
 # %% [markdown]
 # # 1. Who gets the credit?
 #
-# A neuron takes three numbers and returns one. **How much of the result does it owe to each of the three?**
+# A neuron takes three numbers and returns one. **How much did each of the three contribute to the result?**
 #
 # Layer-wise Relevance Propagation (LRP) asks this of every neuron in a network, from the output back to the input. One
-# neuron, taken slowly, is therefore half of the method; in [step 0](00_sixty_lines.md) it is the division in
-# `propagate`. We compute in exact fractions, so nothing can hide in a rounding error, and `==` means equal.
+# neuron is therefore half of the method; in [step 0](00_sixty_lines.md) it is the division in `propagate`. We compute
+# in exact fractions, so there are no rounding errors, and `==` means equal.
 
 # %%
 # %matplotlib inline
@@ -31,23 +31,23 @@ assert z == 3
 # %% [markdown]
 # ## Two ideas that do not work
 #
-# *The largest weight wins.* But a weight knows nothing of this input: had the second input been 0, it would have added
-# 0, whatever its weight.
+# *The largest weight gets the credit.* But a weight does not depend on this input. If the second input were 0, it would
+# add 0, whatever its weight.
 #
-# *Everyone gets the same.* Three inputs, so a third each. But the third input pulled the output **down**.
+# *Every input gets a third.* But the third input made the output **smaller**.
 #
-# What did each input actually do? It added its contribution, $a_i w_i$. Nothing else entered the sum. So distribute
-# the credit in proportion to the contributions.
+# Each input added its contribution, $a_i w_i$, to the sum, and nothing else entered the sum. So we distribute the
+# credit in proportion to the contributions.
 
 # %% [markdown]
 # ## LRP-0
 #
-# Call the credit to be distributed $R$, the *relevance* of the neuron. For now, let it be the output itself.
+# The credit to be distributed is $R$, the *relevance* of the neuron. For now, it is the output itself.
 #
 # $$R_i = \frac{a_i w_i}{z} R \qquad z = \sum_i a_i w_i + b$$
 #
 # This is LRP-0 for one neuron (Bach et al. 2015, PLoS ONE 10(7):e0130140, eq. 56). With several neurons, an input adds
-# up what it receives from each of them; that is the next step. $b$ is the bias; so far it is 0.
+# up what it receives from each of them, as the next step shows. $b$ is the bias, which is 0 so far.
 
 
 # %%
@@ -65,13 +65,13 @@ assert sum(R_i) == z == 3
 # %% [markdown]
 # Two things to remember.
 #
-# - **Relevance can be negative.** The third input spoke against the output, and its share shows it.
-# - **Then the others get more than there was to give.** The first two get 4 between them, although the output was 3.
-#   That is not a mistake. They had to outweigh the third.
+# - **Relevance can be negative.** The third input lowered the output, so its share is negative.
+# - **Shares can exceed the total.** The first two inputs get 4 together, although the output was 3. This is not a
+#   mistake: they had to outweigh the third input.
 #
-# ## The sum is off. Where is the rest?
+# ## Why the sum changes with a bias
 #
-# Now give the neuron a bias, as almost every neuron has one.
+# Almost every neuron has a bias, so we add one.
 
 # %%
 for b in [Fraction(1), Fraction(-2)]:
@@ -86,15 +86,15 @@ for b in [Fraction(1), Fraction(-2)]:
     assert sum(R_i) + bias_share == R
 
 # %% [markdown]
-# The bias is part of the sum $z$, so it has a share like everybody else: $b/z$ of the relevance. But a bias is not an
-# input. There is no pixel to receive its share, so the share leaves the picture.
+# The bias is part of the sum $z$, so it has a share like every other part: $b/z$ of the relevance. But a bias is not an
+# input. No pixel can receive its share, so the shares of the inputs no longer add up to $R$.
 #
 # - $b = 1$: the bias helped. It *took* 1, and the inputs together get 1 too little.
 # - $b = -2$: the bias held the neuron back. Its share is $-2$, and the inputs together get 2 **too much**: they had to
 #   outweigh the bias as well.
 #
 # So a relevance map does not usually sum to the output. If you have run into this and wondered whether your library
-# was broken, look at the biases first. Step 3 keeps the books.
+# was broken, look at the biases first. Step 3 records the losses systematically.
 
 # %% alt="Waterfall bars for two biases: the shares of three inputs and of the bias add up, step by step, to z"
 figure = Figure(figsize=(7.4, 2.3), layout="constrained")
@@ -113,8 +113,8 @@ figure
 # %% [markdown]
 # ## A small sum, a large share
 #
-# Above, $R$ was $z$ itself, so $z$ cancelled. Inside a network $R$ comes from the layers above, and it need not be
-# small where $z$ is small. Let $R$ be 1, and let the bias bring $z$ closer and closer to zero.
+# Above, $R$ was $z$ itself, so $z$ cancelled. Inside a network, $R$ comes from the layers above, and it need not be
+# small where $z$ is small. Let $R$ be 1, and choose biases that bring $z$ closer and closer to zero.
 
 # %%
 print("      z   relevance of the inputs")
@@ -124,8 +124,8 @@ for z in [Fraction(1), Fraction(1, 10), Fraction(1, 100), Fraction(1, 1000), Fra
     assert R_i == [1 / z, 3 / z, -1 / z]
 
 # %% [markdown]
-# One unit of relevance comes in, thousands go out, and the tiniest change of $z$ flips every sign. The inputs are the
-# same throughout. A map made of such numbers shows where denominators were small, and little else.
+# The neuron receives one unit of relevance and passes on thousands, and a tiny change of $z$ flips every sign. The
+# inputs are the same throughout. A map made of such numbers mainly shows where denominators were small.
 #
 # ## Epsilon
 #
@@ -133,8 +133,8 @@ for z in [Fraction(1), Fraction(1, 10), Fraction(1, 100), Fraction(1, 1000), Fra
 #
 # $$R_i = \frac{a_i w_i}{z + \varepsilon \cdot \mathrm{sign}(z)} R$$
 #
-# (LRP-epsilon: Bach et al. 2015, eq. 58.) Why the sign? Because adding a plain $\varepsilon$ to a *negative* $z$ moves
-# it towards zero, and may land on it.
+# (LRP-epsilon: Bach et al. 2015, eq. 58.) The sign is necessary because adding $\varepsilon$ to a *negative* $z$ would
+# move it towards zero, and could make it zero.
 
 
 # %%
@@ -160,10 +160,10 @@ for z in [Fraction(1), Fraction(1, 10), Fraction(1, 1000), Fraction(-1, 1000)]:
 assert epsilon_took == Fraction(100, 101)
 
 # %% [markdown]
-# No share can exceed $|a_i w_i| / \varepsilon$ any more. But nothing is free. Epsilon keeps a part for itself: 1/11 at
-# $z = 1$, and 100/101 at $z = 1/1000$. That is its purpose: where a neuron has next to nothing to say, next to nothing
-# is passed on. (Individual shares there still reach 30 or so. They cancel with the bias.) And the signs still flip
-# where $z$ crosses zero. Epsilon bounds the jump; it does not remove it.
+# Now no share can exceed $|a_i w_i| / \varepsilon$. But epsilon takes a part of the relevance: 1/11 at $z = 1$, and
+# 100/101 at $z = 1/1000$. This is its purpose: where the sum of a neuron is close to zero, almost nothing is passed on.
+# (Individual shares there still reach about 30. They cancel with the share of the bias.) The signs still flip where $z$
+# crosses zero. Epsilon bounds this jump, but does not remove it.
 
 # %% alt="Relevance of input 2 against z: LRP-0 diverges on both sides of zero, epsilon stays within 30"
 figure = Figure(figsize=(6.2, 3.0), layout="constrained")
@@ -181,8 +181,8 @@ figure
 # %% [markdown]
 # ## Exactly zero
 #
-# What if $z$ *is* zero? Our LRP-0 then divides by zero. And epsilon? In NumPy, `sign(0)` is 0, so a denominator
-# `z + epsilon * sign(z)` is still zero in the one place where it matters most.
+# If $z$ is exactly zero, our LRP-0 divides by zero. Epsilon does not help by itself: in NumPy, `sign(0)` is 0, so the
+# denominator `z + epsilon * sign(z)` is still zero in the one place where it matters most.
 
 # %%
 try:
@@ -197,8 +197,8 @@ assert naive == 0
 assert ours == 0.1
 
 # %% [markdown]
-# Someone has to decide. This library made two decisions, and here they are in its own words: in a stabilizer, the sign
-# of zero is $+1$; and without a stabilizer, a zero denominator passes nothing on.
+# A library has to decide what to do here. lrpref makes two decisions. In a stabilizer, the sign of zero is $+1$.
+# Without a stabilizer, a denominator of zero passes nothing on. Here is its code:
 
 # %%
 print(inspect.getsource(engine.stabilize))
@@ -207,9 +207,10 @@ print(inspect.getsource(engine.divide))
 # %% [markdown]
 # ## The same neuron in the library
 #
-# A neuron is a `Dense` layer with one output. A rule is a list of *ratios*, each of which puts the parts of a sum over
-# their total. LRP-0 needs a single ratio: "inputs times weights, and the bias as it is". One engine does the rest for
-# every rule; the next step prints it. Epsilon has the same ratio and its own `stabilize`.
+# A neuron is a `Dense` layer with one output. A rule is a list of *ratios*, each of which divides the parts of a sum by
+# their total. LRP-0 needs a single ratio: inputs times weights, plus the bias as it is. (A `Term` is such a sum; step 2
+# explains it.) One engine, which the next step prints, does the rest for every rule. Epsilon has the same ratio and its
+# own `stabilize`. (With `scale="rms"`, its epsilon is relative to the size of $z$; we do not use this here.)
 
 # %%
 print(inspect.getsource(rules.Zero.ratios))
@@ -218,8 +219,8 @@ print(inspect.getsource(rules.Epsilon.stabilize))
 # %% [markdown]
 # The library is plain NumPy, so it accepts arrays of fractions too. Its results must then be *equal* to ours.
 #
-# (One conversion happens on the way. `Epsilon(0.1)` holds a float, and no float is exactly 1/10. In a calculation with
-# fractions the library takes the parameter of a rule as the decimal that you wrote, so here 0.1 means 1/10.)
+# (`Epsilon(0.1)` holds a float, and no float is exactly 1/10. In a calculation with fractions, the library reads the
+# parameter of a rule as the decimal that you wrote, so here 0.1 means 1/10.)
 
 
 # %%
@@ -240,9 +241,9 @@ for b, R in [(1, 4), (-2, 1), (Fraction(-299, 100), 1)]:
 assert Fraction(0.1) != Fraction(1, 10)
 
 # %% [markdown]
-# In floating point, the results agree up to rounding. And `flow` returns the whole account of the neuron at once: what
-# the inputs got, what the bias took, what epsilon took, and what went nowhere because the denominator was zero (the
-# ledger calls that *dropped*). The four always add up to $R$.
+# In floating point, the results agree up to rounding. `flow` returns the complete account of the neuron: what the
+# inputs got, what the bias took, what epsilon took, and what was passed to nobody because the denominator was zero
+# (called *dropped*). The four always add up to $R$.
 
 # %%
 in_floats = Dense(np.array([w], dtype=float), np.array([1.0]))
@@ -261,16 +262,15 @@ for (b, rule), books in zip(cases, expected, strict=True):
     assert inputs + sum(losses) == 1
 
 # %% [markdown]
-# Look at the last line: with $b = -3$ the sum is zero, LRP-0 has no answer, and all of the relevance is booked under
-# *dropped*. It is not lost, and not hidden. It is on the books.
+# In the last line, $b = -3$ makes the sum zero, so LRP-0 is not defined. All of the relevance is recorded as *dropped*.
 #
 # ## What you know now
 #
-# - A neuron's relevance is distributed in proportion to the contributions $a_i w_i$; a contribution against the output
-#   gets a negative share.
-# - The bias has a share too, and that share leaves the picture.
-# - Shares explode where $z$ is small. Epsilon bounds them, and keeps a part for itself.
-# - $\mathrm{sign}(0) = +1$, and a zero denominator passes nothing on. These are choices; other libraries choose
-#   otherwise.
+# - A neuron distributes its relevance in proportion to the contributions $a_i w_i$. A contribution whose sign is
+#   opposite to that of the sum gets a share whose sign is opposite to that of $R$.
+# - The bias has a share too, which no input receives.
+# - Shares become very large where $z$ is small. Epsilon bounds them, and takes a part of the relevance.
+# - In this library, $\mathrm{sign}(0) = +1$, and a denominator of zero passes nothing on. Other libraries decide
+#   differently.
 #
-# Next: a layer of such neurons, and rules that distribute relevance in other ways.
+# The next step is about a layer of such neurons, and about rules that distribute relevance in other ways.

@@ -1,11 +1,11 @@
 # %% [markdown]
 # # 2. Same layer, ten answers: what does a rule decide?
 #
-# A layer is many neurons that look at the same inputs. Each of them distributes its relevance as in step 1. But there
-# are many rules for doing so, and on one and the same layer they disagree, even about signs. **What exactly does a
-# rule decide?**
+# A layer consists of many neurons with the same inputs. Each of them distributes its relevance as in step 1. But there
+# are many rules for doing so, and on the same layer they disagree, even about signs. **What exactly does a rule
+# decide?**
 #
-# To find out, we write every message from every neuron to every input into a matrix, and look.
+# To find out, we write every message from every neuron to every input into a matrix.
 
 # %%
 # %matplotlib inline
@@ -40,8 +40,8 @@ assert list(z[0]) == [4, 1]
 # $$R_i = \sum_j R_{i \leftarrow j} \qquad R_{i \leftarrow j} = \frac{a_i w_{ij}}{z_j} R_j$$
 #
 # The formula on the right is LRP-0 again (Bach et al. 2015, PLoS ONE 10(7):e0130140, eqs. 8 and 56). `lrpref.messages`
-# returns the matrix, with a row for each input and a column for each neuron. It is a second implementation of every
-# rule, slow and literal, and the engine is tested against it.
+# returns the matrix, with a row for each input and a column for each neuron. It is a second, slow implementation of
+# every rule that follows the formulas literally, and the engine is tested against it.
 
 
 # %%
@@ -61,14 +61,14 @@ assert (matrix == [[2, -2], [2, 1], [-1, 3]]).all()
 assert (matrix.sum(axis=1) == layer.relevance(a, R, rules.Zero())[0]).all()
 
 # %% [markdown]
-# Read it both ways.
+# You can read the matrix in two ways.
 #
-# - **A row** is one input. Input 1 speaks for the first neuron (+2) and against the second (-2). In sum, 0. That is
-#   not silence. It is two opinions that cancel.
-# - **A column** is one neuron. The first had 4 and sent 3, because its bias of 1 took a share. The second had 1 and
-#   sent 2, because its bias of -1 had to be outweighed.
+# - **A row** belongs to one input. Input 1 gets +2 from the first neuron and -2 from the second, so its relevance is 0.
+#   This does not mean that the input is irrelevant: its two messages cancel.
+# - **A column** belongs to one neuron. The first had 4 and sent 3, because its bias of 1 took a share. The second had 1
+#   and sent 2, because its inputs had to outweigh its bias of -1.
 #
-# The same six messages as bands, from the neurons on the right to the inputs on the left:
+# The figure shows the same six messages as bands, from the neurons on the right to the inputs on the left:
 
 # %% alt="Bands from two neurons to three inputs, as wide as the messages; input 1 gets equal bands of red and blue"
 plot.flow(matrix, title="what the neurons send to the inputs under LRP-0")
@@ -76,8 +76,8 @@ plot.flow(matrix, title="what the neurons send to the inputs under LRP-0")
 # %% [markdown]
 # ## A rule that goes wrong
 #
-# Suppose we want to see evidence *for* and nothing else. "Clamp the negative weights to zero" sounds right, and
-# published code has done just that. Here is a neuron with two negative inputs.
+# Suppose we want to see only evidence *for* the output. Setting the negative weights to zero sounds right, and
+# published code has done exactly this. Here is a neuron with two negative inputs.
 
 # %%
 x, w = np.array([1.0, -1.0, -1.0]), np.array([1.0, -2.0, 2.0])
@@ -89,9 +89,10 @@ assert_array_equal(x * w, [1, 2, -2])
 assert_array_equal(wrong, [-1, 0, 2])
 
 # %% [markdown]
-# The first input spoke for the output, and gets blamed. The second spoke for it most of all, and gets nothing. The
-# third spoke *against*, and gets all the praise. For a negative input, a negative weight is evidence for. It is the
-# **products** that must be split by sign, not the weights:
+# The first input has a positive contribution, and gets a negative share. The second has the largest positive
+# contribution, and gets nothing. The third has a *negative* contribution, and gets the only positive share. For a
+# negative input, a negative weight is evidence for the output. So we must split the **products** by sign, and not the
+# weights:
 #
 # $$(a w)^+ = a^+ w^+ + a^- w^-$$
 #
@@ -129,24 +130,24 @@ print(inspect.getsource(rules.ZPlus.ratios))
 # | $j$ and $k$ | $i$ and $j$ | an input of the layer, and one of its neurons |
 # | $R_j = \sum_k \dots R_k$ | $R_i = \sum_j \dots R_j$ | relevance goes from the later letter to the earlier one |
 # | $\sum_{0,j}$, with $a_0 = 1$ and $w_{0k}$ | $\sum_i \dots + b_j$ | a zeroth neuron stands for the bias |
-# | $R_0$, which goes nowhere | *bias* in the books | the share of the bias |
+# | $R_0$, which no neuron receives | *bias* in the ledger | the share of the bias |
 # | $\rho(w_{jk})$, also of $w_{0k}$ | $w'_{ij}$ and $b'_j$ of a term | what a rule makes of weights and bias |
 # | $\epsilon$, added to $z_k$ | `stabilize` | here with the sign of $z_j$ (Bach et al. 2015, eq. 58) |
 #
-# A rule only decides what takes the place of $a$, $w$ and $b$; a term supplies it (`of_input`, `of_weight`,
-# `of_bias`). The layer supplies three methods: `parameters` returns its $w$ and $b$, `linear` is $\sum_i a_i w_{ij}$,
-# the sum in the first step, for any $w$; and `adjoint` is $\sum_j w_{ij} s_j$, the third step, with the same matrix
-# transposed. `shares` is how much of $R_j$ each ratio has to distribute: its coefficient times $R_j$, unless a rule
-# has other plans. The engine takes the four steps once per ratio, and keeps the books on the way. Small helpers aside,
-# this is all of it:
+# A rule only decides what takes the place of $a$, $w$ and $b$; a term supplies it (`of_input`, `of_weight`, `of_bias`).
+# The layer supplies three methods: `parameters` returns its $w$ and $b$, `linear` is $\sum_i a_i w_{ij}$, the sum in
+# the first step, for any $w$; and `adjoint` is $\sum_j w_{ij} s_j$, the third step, with the same matrix transposed.
+# `shares` is how much of $R_j$ each ratio has to distribute: its coefficient times $R_j$, unless a rule overrides it.
+# The engine takes the four steps once per ratio, and records the losses. Apart from small helpers, this is the whole
+# engine:
 
 # %%
 for part in (engine.Ratio.sums, engine._sum, engine.Rule.shares, engine.Rule.flow):
     print(inspect.getsource(part))
 
 # %% [markdown]
-# *Bias*, *stabilizer* and *dropped* are old acquaintances from step 1. The line `factor` is for rules whose parts do
-# not sum to one, because a ratio has a `denominator` of its own; none of the rules below does.
+# You know *bias*, *stabilizer* and *dropped* from step 1. The line `factor` is for rules whose parts do not sum to one
+# because a ratio has a `denominator` of its own. None of the rules below has one.
 #
 # ## Ten rules, one pattern
 #
@@ -170,14 +171,14 @@ for part in (engine.Ratio.sums, engine._sum, engine.Rule.shares, engine.Rule.flo
 # of z-plus, minus $\beta$ times the same fraction made of negative parts, with $\alpha - \beta = 1$ (Bach et al. 2015,
 # eq. 60).
 #
-# In the library's words (a second argument of `Ratio` is its coefficient, and `sign=-1` subtracts a term):
+# Here is the library's code for six of them (a second argument of `Ratio` is its coefficient):
 
 # %%
 for rule in (rules.Gamma, rules.AlphaBeta, rules.ZBox, rules.WSquare, rules.Flat, rules.Absolute):
     print(f"# {rule.__name__}\n{inspect.getsource(rule.ratios)}")
 
 # %% [markdown]
-# And here is our layer under all ten. Red speaks for, blue against.
+# The figure shows our layer under all ten rules. Red cells are positive messages, and blue ones are negative.
 
 # %%
 ten = {"LRP-0": rules.Zero(), "epsilon, 1": rules.Epsilon(1), "gamma, 1": rules.Gamma(1)}
@@ -209,15 +210,14 @@ for ax, (name, rule) in zip(figure.subplots(2, 5, sharey=True).reshape(-1), ten.
 figure
 
 # %% [markdown]
-# Same neurons, same inputs, same relevance. Look at input 3 and the first neuron (lower left). Its contribution is -1.
-# Five rules blame it, with anything from -4/9 to -4. z-plus is silent. And z-box, w-square, flat and absolute give it
-# *credit*: they do not ask whether it helped.
+# Neurons, inputs and relevance are the same in all ten panels. Look at the message from the first neuron to input 3
+# (lower left), whose contribution is -1. Five rules send a negative message, from -4/9 to -4. z-plus sends 0. z-box,
+# w-square, flat and absolute send a *positive* message, because they ignore the sign of the contribution.
 #
 # ## What a rule does to signs
 #
-# One layer is an anecdote. Here are 200 random neurons. Where $z_j > 0$ and $R_j > 0$, which signs can a message have
-# if the contribution speaks for the output, and which if it speaks against? And does the message depend on the input
-# at all?
+# One layer is only an example, so we try 200 random neurons. Where $z_j > 0$ and $R_j > 0$, which signs can a message
+# have if the contribution is positive, and which if it is negative? Does the message depend on the input at all?
 
 
 # %%
@@ -252,19 +252,19 @@ for name, rule in ten.items():
     assert " ".join(found) == expected[name]
 
 # %% [markdown]
-# Three families, and one oddity.
+# There are three families of rules, and one exception.
 #
-# - **Signed** rules (LRP-0, epsilon, generalised gamma, alpha-beta) keep evidence for and against apart.
+# - **Signed** rules (LRP-0, epsilon, generalised gamma, alpha-beta) distinguish evidence for and against.
 # - **One-sided** rules (z-plus, z-box, absolute) pass on the sign of $R_j$ and never flip it. Where all relevance is
-#   positive, their maps are red all over. That says something about the rule, not about the picture.
-# - **Blind** rules (w-square, flat) do not look at the input. They have their place in the first layer, where they
-#   smooth the map, but they explain nothing.
-# - **Plain gamma** may do anything at all. Why?
+#   positive, their maps are red everywhere. This is a property of the rule, and not of the picture.
+# - **Blind** rules (w-square, flat) do not depend on the input. They are used in the first layer, where they smooth the
+#   map, but they cannot show which inputs of their layer mattered.
+# - **Plain gamma** can send messages of either sign in both cases. The next section shows why.
 #
 # ## Gamma, and the inputs it was made for
 #
-# Gamma is meant to make contributions *for* count more. It does so by enlarging positive weights. By now you know what
-# a negative input does to that.
+# Gamma is meant to make contributions *for* the output count more. It does so by enlarging positive weights, which is
+# wrong for a negative input, as we have seen.
 
 # %%
 x, w = np.array([[1.0, -1.0, -1.0]]), np.array([[1.0, 1.0, -1.0]])
@@ -280,14 +280,14 @@ assert rules.Gamma().needs_nonnegative
 assert not rules.Gamma(generalised=True).needs_nonnegative
 
 # %% [markdown]
-# Plain gamma doubled the evidence *against*: -2, where the contribution was -1. The generalised form looks at the
-# products, and doubles the evidence for. After a ReLU all inputs are positive or zero, and the two forms agree
-# wherever the neuron's output is positive too. In a first layer, whose inputs may be negative, they do not. A rule
-# that needs inputs $\ge 0$ declares it: `needs_nonnegative`.
+# Plain gamma doubled the evidence *against*: it sends -2, where the contribution was -1. The generalised form uses the
+# products, and doubles the evidence for. After a ReLU, all inputs are positive or zero, and the two forms agree
+# wherever the neuron's output is positive too. In a first layer, whose inputs may be negative, they can differ. A rule
+# that needs inputs $\ge 0$ declares this with `needs_nonnegative`.
 #
-# ## One more trap
+# ## Maps of z-plus can be negative
 #
-# "z-plus maps are positive." Only if the relevance that comes in is.
+# "z-plus maps are positive" is true only if the relevance that z-plus receives is positive.
 
 # %%
 blue = Dense([[1.0, 2.0]]).relevance(np.array([[1.0, 1.0]]), np.array([[-3.0]]), rules.ZPlus())[0]
@@ -295,16 +295,16 @@ print("z-plus, given R = -3:", blue)
 assert_array_equal(blue, [-1, -2])
 
 # %% [markdown]
-# Explain a class whose output is negative, and the whole map may turn blue. It means: these inputs speak for a neuron
-# that speaks against.
+# If you explain a class whose output is negative, the whole map may be blue. Such pixels contribute positively to a
+# neuron whose own relevance is negative.
 #
 # ## What you know now
 #
 # - A layer's relevance is a matrix of messages. Its rows sum to the relevance of the inputs; its columns show what
 #   each neuron sent.
-# - A rule decides the numerators, and what is added to the denominators. Nothing else.
-# - What must be split by sign are the products $a_i w_{ij}$, never the weights alone.
-# - Some rules show evidence against, some cannot, and some do not look at the input at all.
+# - A rule decides only the numerators, and what is added to the denominators.
+# - A rule that separates signs must separate the signs of the products $a_i w_{ij}$, and not those of the weights.
+# - Some rules can show evidence against the output, some cannot, and some do not depend on the input at all.
 #
 # Where do z-plus and z-box come from? [Step 2b](02b_deep_taylor.md) derives them; you may skip it. The neurons did not
-# always send what they had: [step 3](03_the_ledger.md) keeps account of that.
+# always send as much as they had. [Step 3](03_the_ledger.md) keeps account of the difference.

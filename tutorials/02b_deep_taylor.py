@@ -1,13 +1,13 @@
 # %% [markdown]
 # # 2b. Where do the rules come from?
 #
-# Ten rules, and each looks reasonable. That is a little too easy. **Is there a principle from which a rule *follows*,
-# so that nobody has to choose?**
+# Step 2 had ten rules, and each of them looks reasonable. **Is there a principle from which a rule *follows*, so that
+# nobody has to choose?**
 #
-# There is a famous attempt: *deep Taylor decomposition* (Montavon et al. 2017, Pattern Recognition 65:211, arXiv
+# The best-known attempt is *deep Taylor decomposition* (Montavon et al. 2017, Pattern Recognition 65:211, arXiv
 # 1512.02479). z-plus, z-box and w-square come from it. We derive them here, by hand and in fractions, and then look at
-# what does *not* follow. (We had the paper's abstract and others' accounts of it, but not its text. The derivations are
-# ours, in our letters, and name no equation numbers.)
+# what does *not* follow. (We had access to the paper's abstract and to others' accounts of it, but not to its text. The
+# derivations are ours, in our notation, so they refer to no equation numbers.)
 
 # %%
 # %matplotlib inline
@@ -33,23 +33,23 @@ assert z == 4
 # %% [markdown]
 # ## One idea: compare with a point where there is nothing to explain
 #
-# Why did the neuron fire with 4, and not with 0? Look for a point $\tilde a$ near $a$ where it would just *not* have
-# fired, $z(\tilde a) = 0$: a **root point**. The way from $\tilde a$ to $a$ is what made the difference. Along it, each
-# input moved by $a_i - \tilde a_i$, and each unit of that was worth $w_i$. So
+# Why is the output of the neuron 4, and not 0? Look for a point $\tilde a$ near $a$ where the sum is just zero,
+# $z(\tilde a) = 0$. This is a **root point**. The difference between $\tilde a$ and $a$ explains the output: each input
+# changed by $a_i - \tilde a_i$, and each unit of this change added $w_i$. So
 #
 # $$R_i = \frac{\partial z}{\partial a_i} (a_i - \tilde a_i) = w_i (a_i - \tilde a_i)$$
 #
-# This is a Taylor expansion at the root point. A neuron is linear while it fires, so nothing of higher order is left
-# over, and the shares add up to $z$ whichever root point we take. And there is our freedom: a root point is *one*
-# equation for many inputs, so there are many.
+# This is a Taylor expansion at the root point. A neuron is linear while it is active, so there are no terms of higher
+# order, and the shares add up to $z$ for every root point. But the root point is not unique: it has to satisfy *one*
+# equation in many inputs, so there are many.
 #
-# Say in which direction to look. Walk from $a$ against a direction $v$ until the neuron falls silent:
+# To select one, choose a direction $v$, and move from $a$ against this direction until the neuron becomes inactive:
 #
 # $$\tilde a = a - t v \quad\text{with}\quad t = \frac{z}{\sum_i v_i w_i} \qquad\Rightarrow\qquad
 # R_i = \frac{v_i w_i}{\sum_i v_i w_i} z$$
 #
-# **A rule is a direction in which to look for a root.** The rest is arithmetic. (If the neuron holds $R$ instead of
-# $z$, put $R$ in place of $z$ on the right; we come back to whether one may.)
+# **A rule corresponds to a direction in which to look for a root.** (If the neuron holds $R$ instead of $z$, put $R$ in
+# place of $z$ on the right. We discuss below whether this is justified.)
 
 
 # %%
@@ -64,15 +64,16 @@ def decompose(a, w, v, b=0):
 # %% [markdown]
 # ## Four directions
 #
-# **Before you read on:** for each of these directions, say which rule of step 2 will come out.
+# **Before you read on:** guess which rule of step 2 follows from each of these directions.
 #
 # 1. *The shortest way*: the direction in which $z$ falls fastest is $v = w$.
 # 2. *Towards zero*, all inputs alike: $v = a$.
-# 3. *Towards zero, but only with those who spoke for it.* Inputs behind a ReLU are never negative, and the root point
-#    should be possible, too. Walking along $w$ may lead below zero. So take only the inputs with a positive weight back
-#    towards zero: $v_i = a_i$ where $w_i > 0$, and 0 elsewhere.
-# 4. *Towards the walls of a box.* A pixel lies between $l_i$ and $h_i$. To silence the neuron, take pixels with
-#    positive weights down to $l_i$, and those with negative weights up to $h_i$: $v_i = a_i - l_i$ or $a_i - h_i$.
+# 3. *Towards zero, but only for inputs with positive weights.* Inputs that come from a ReLU are never negative, so the
+#    root point should not have negative inputs either. Moving along $w$ may lead below zero. So move only the inputs
+#    with a positive weight towards zero: $v_i = a_i$ where $w_i > 0$, and 0 elsewhere.
+# 4. *Towards the bounds of a box.* A pixel lies between $l_i$ and $h_i$. To make the neuron inactive, move pixels with
+#    positive weights down towards $l_i$, and those with negative weights up towards $h_i$: $v_i = a_i - l_i$ or $a_i -
+#    h_i$.
 
 # %%
 low, high = exact([0, 0]), exact([4, 4])
@@ -95,19 +96,20 @@ for name, v in directions.items():
     assert shares.sum() == z
 
 # %% [markdown]
-# All four are there. $v = w$ gives $w_i^2 / \sum w_i^2$, which is w-square; $v = a$ gives LRP-0; the third gives
+# Each direction gives one of the rules. $v = w$ gives $w_i^2 / \sum w_i^2$, which is w-square; $v = a$ gives LRP-0; the
+# third gives
 #
 # $$R_i = \frac{a_i w_i^+}{\sum_i a_i w_i^+} R$$
 #
-# which is z-plus for $a \ge 0$; and the fourth gives $a_i w_i - l_i w_i^+ - h_i w_i^-$, which is z-box. So here is the
-# origin of that strange formula: it measures each pixel from the wall that would have silenced the neuron.
+# which is z-plus for $a \ge 0$; and the fourth gives $a_i w_i - l_i w_i^+ - h_i w_i^-$, which is z-box. This explains
+# the formula of z-box: it measures each pixel from the bound towards which the neuron's sum falls.
 
-# %% alt="The plane of two inputs: a line where the neuron falls silent, and arrows to it in four directions"
+# %% alt="The plane of two inputs: the line where the neuron's sum is zero, and paths to it in four directions"
 figure = Figure(figsize=(7.2, 3.9), layout="constrained")
 ax = figure.subplots()
 ax.fill([0, 4, 4, 0], [0, 0, 4, 4], color="0.5", alpha=0.15, label="the box, 0 to 4")
 line = np.array([-0.6, 2.4])
-ax.plot(line, 2 * line, color="0.5", label="z = 0: the neuron falls silent")
+ax.plot(line, 2 * line, color="0.5", label="z = 0: the neuron is inactive")
 looks = {
     "w-square": ("#9970ab", "-"),
     "LRP-0": ("#4393c3", "--"),
@@ -126,14 +128,14 @@ ax.spines[["top", "right"]].set_visible(False)
 figure
 
 # %% [markdown]
-# Every point of the line is a root, and every rule ends somewhere on it. z-plus walks straight to the left: input 2
-# spoke against, it is left alone, and so it gets nothing, neither praise nor blame. Do you see why z-plus can show no
-# evidence against? It never asks what would have happened had there been *less* of it.
+# Every point of the line is a root, and every rule ends somewhere on it. z-plus moves horizontally to the left: input 2
+# has a negative weight, so it stays the same, and gets no relevance. This is why z-plus cannot show evidence against
+# the output: it does not consider points where there is *less* of this evidence.
 #
 # ## What does not follow, 1: the direction
 #
-# Four directions, four rules. Could others give more? Suppose somebody wants input 1 to have a third of the relevance
-# and input 2 two thirds, for no reason at all.
+# Four directions gave four rules. Other directions give other rules. Suppose that somebody wants input 1 to have a
+# third of the relevance and input 2 to have two thirds, for no particular reason.
 
 # %%
 wanted = exact(["1/3", "2/3"])
@@ -143,15 +145,16 @@ print("root point", *root, "  shares", *shares, "  as parts", *(shares / z))
 assert list(shares / z) == list(wanted)
 
 # %% [markdown]
-# With $v_i = p_i / w_i$, any parts $p$ that add up to one come out, on any neuron whose weights are not zero. So the
-# Taylor expansion decides *nothing* by itself. What decides is the demand on the root point: that it be near, or lie in
-# the box, or on a certain segment. Those demands are reasonable, and they are choices. (Sixt and Landgraf 2022, arXiv
-# 2211.08425, say so for whole networks: if root points may depend on the input, any explanation can be justified; if
-# they are locally constant, what comes out is gradient times input.)
+# With $v_i = p_i / w_i$, the shares can be any parts $p$ that add up to one, on any neuron whose weights are not zero.
+# So the Taylor expansion alone does *not* determine the shares. They follow from a requirement on the root point: that
+# it be near, or lie in the box, or on a certain segment. These requirements are reasonable, but they are choices. (Sixt
+# and Landgraf 2022, arXiv 2211.08425, show this for whole networks: if root points may depend on the input, any
+# explanation can be justified; if they are locally constant, the result is gradient times input.)
 #
 # ## What does not follow, 2: biases
 #
-# Give the neuron a bias. The root point must now silence $\sum_i a_i w_i + b$, and the *inputs* have to do all of it.
+# Now the neuron gets a bias. At the root point, $\sum_i a_i w_i + b$ must be zero, and only the *inputs* can change to
+# achieve this.
 
 # %%
 print("   b   z      t   root of z-plus   shares of the root   rule z-plus    rule LRP-0")
@@ -167,16 +170,18 @@ for b in (Fraction(-2), Fraction(0), Fraction(3)):
     assert (t > 1) == (root.min() < 0) == (b > 2)
 
 # %% [markdown]
-# - With $b \le 0$, everything is fine: the root lies between $a$ and 0, and z-plus is what follows. The derivation
-#   *assumes* this. (Networks can be trained with that constraint; ours were not.)
-# - With a **positive** bias large enough, there is no root among possible inputs: even with input 1 at zero the neuron
-#   would fire, so the walk ends at a negative activation. And the shares add up to $z$, as if the bias had done
-#   nothing. The rule z-plus of this library books a positive bias instead (Bach et al. 2015, eq. 60), and is then no
-#   longer what was derived.
-# - LRP-0 with a bias is not a Taylor share for any $b \ne 0$: it gives the bias its part.
+# - With $b \le 0$, the root lies between $a$ and 0, and z-plus follows. The derivation *assumes* this. (Networks can be
+#   trained with this constraint, but ours were not.)
+# - With a large enough **positive** bias, there is no root among possible inputs: the neuron is active even with input
+#   1 at zero, so the search ends at a negative activation. The shares still add up to $z$, as if the bias contributed
+#   nothing. The rule z-plus of this library gives a positive bias its share instead (Bach et al. 2015, eq. 60), and
+#   then differs from the rule that was derived.
+# - With any $b \ne 0$, the shares of LRP-0 are not those of a Taylor expansion, because the bias gets a share.
 #
-# How common is the case that the derivation excludes? We count in a trained network: neurons that fire and hold
-# relevance, and those of them whose root point of z-plus does not exist among non-negative activations ($t > 1$).
+# How common is the case that the derivation excludes? In a trained network, we count the neurons that hold relevance,
+# those of them with a positive bias, and those for which z-plus has no root point among non-negative activations ($t >
+# 1$). (`lrpref.trace` runs LRP through a whole network, and keeps the relevance at the output of each layer in `at`.
+# Step 3 is about it.)
 
 # %%
 net = lrpref.load("mnist-mlp").astype(np.float64)
@@ -198,8 +203,8 @@ for count, biased, without in counts.values():
     assert without == 0
 
 # %% [markdown]
-# A root exists for every one of them. But between a half and three quarters have a positive bias, and for those the
-# rule that is used is not the rule that was derived.
+# A root exists for all of them. But between a half and three quarters of them have a positive bias, and for these the
+# rule that the library uses is not the rule that was derived.
 #
 # ## What does not follow, 3: the next layer
 #
@@ -208,9 +213,9 @@ for count, biased, without in counts.values():
 #
 # $$R_j = c_j \, a_j \quad\text{with constant } c_j$$
 #
-# so that $R_j$ vanishes exactly where the neuron falls silent, and the shares of $z$ are the shares of $R_j$. Step 6
-# will show why something of this kind holds at the point $a$. But is $c_j$ *constant* on the way to the root point?
-# Here are two neurons that read our two inputs, and an output that reads the neurons with weights 2 and -1.
+# so that $R_j$ is zero exactly where the neuron becomes inactive, and the shares of $z$ are also the shares of $R_j$.
+# Step 6 shows why such a relation holds at the point $a$. But is $c_j$ *constant* between $a$ and the root point? As an
+# example, we take two neurons with our two inputs, and an output that weights the two neurons by 2 and -1.
 #
 # **Before you look:** neuron 1 holds 3 at the start. What will it hold halfway to its root point? The assumption says
 # 3/2.
@@ -229,13 +234,14 @@ for t in exact(["0", "1/4", "1/2", "3/4", "1"]):
 assert [str(R_1) for _, R_1, _ in walk] == ["3", "3/2", "0", "-3/2", "0"]
 
 # %% [markdown]
-# Halfway, it holds *nothing*; then it holds relevance against; and it jumps back to 0 where the neuron falls silent.
-# The reason is the *other* neuron: it reads the same inputs, it speaks against the output, and z-plus gives all of the
-# output to neuron 1. So $R_1$ depends on what neuron 2 does, and no constant $c_1$ exists. The true root of $R_1$ is at
-# $t = 1/2$, where neuron 1 still fires.
+# Halfway, its relevance is 0. After that it is negative, and it returns to 0 where the neuron becomes inactive. The
+# reason is the *other* neuron. It has the same inputs and a negative weight to the output, and z-plus gives all of the
+# output to neuron 1. So $R_1$ depends on neuron 2, and there is no constant $c_1$. The true root of $R_1$ is at $t =
+# 1/2$, where neuron 1 is still active.
 #
-# Is that a corner case? In the trained network, take the neuron of the first layer that holds most relevance, and walk
-# halfway to its root point in the space of pixels. It ought to hold half of what it held.
+# Is this an exception? In the trained network, we take the neuron of the first layer that holds most relevance, and
+# move halfway to its root point in the space of pixels. According to the assumption, it should then hold half of its
+# relevance.
 
 # %%
 halves = []
@@ -253,14 +259,14 @@ assert abs(halves - 0.5).max() < 0.2
 assert (halves < 0.5).sum() == 12
 
 # %% [markdown]
-# Not a half, but not far from it either: between a third and 0.56. Here the assumption is a fair approximation, and in
-# our network of two neurons it was absurd. It has to be checked, and it is not a theorem about networks. (The paper
-# calls such models of $R_j$ *relevance models*, as others report.)
+# It holds between a third and 0.56 of it. Here the assumption is a fair approximation, while in our network of two
+# neurons it was wrong. It is not a theorem about networks, so it has to be checked in each case. (Others report that
+# the paper calls such models of $R_j$ *relevance models*.)
 #
-# ## What is left
+# ## What the derivation is good for
 #
-# A derivation that rests on assumptions is not worthless. It tells you which assumptions a rule makes, and thereby
-# *where it belongs*:
+# A derivation that rests on assumptions is still useful. It shows which assumptions a rule makes, and so *for which
+# layers it is meant*:
 #
 # | the inputs of the layer | what is possible for a root point | rule |
 # |---|---|---|
@@ -268,16 +274,16 @@ assert (halves < 0.5).sum() == 12
 # | behind a ReLU | nothing negative | z-plus |
 # | pixels | between black and white | z-box |
 #
-# That is why z-box is for the first layer and z-plus for the others, and why "deep Taylor" in the menus of other
-# libraries means just that: z-box on the pixels, z-plus above. It is a good recipe. It has not been *proved* right.
+# This is why z-box is used in the first layer and z-plus in the others. "Deep Taylor" in the menus of other libraries
+# means this combination. It is a good recipe, but the derivation does not *prove* that it is right.
 #
 # ## What you know now
 #
-# - A root point is a nearby input at which the neuron has nothing to explain. A rule is a direction in which to look
-#   for one; its shares are the steps along that direction, each worth its weight.
-# - z-plus comes from roots that are not negative, z-box from roots in a box, w-square from the nearest root of all.
-# - The expansion does not choose the direction, knows of no positive bias, and takes for granted that the relevance
+# - A root point is a nearby input at which the sum of the neuron is zero. A rule is a direction in which to look for
+#   one. Its shares are the changes of the inputs along this direction, times their weights.
+# - z-plus comes from roots without negative inputs, z-box from roots in a box, and w-square from the nearest root.
+# - The expansion does not determine the direction, does not allow for a positive bias, and assumes that the relevance
 #   from above is a constant times the activation.
-# - An argument for a rule tells you when to use it. Whether the map is any good remains to be measured (step 10).
+# - An argument for a rule tells you when to use it. How good the map is has to be measured (step 10).
 #
-# Next: the books, and why a map need not sum to the output.
+# The next step is about the ledger, and about why a map need not sum to the output.

@@ -1,8 +1,8 @@
 # %% [markdown]
 # # 3. The map does not sum to the output. Is that a bug?
 #
-# "Relevance is conserved", says the literature: what leaves the output arrives at the input, no more and no less. So
-# you add up a map, and get something else. **Where did the rest go, and should it worry you?**
+# "Relevance is conserved", says the literature: the relevance of the input is as large as that of the output. But if
+# you add up a map, you often get another number. **Where did the rest go, and is it a problem?**
 #
 # From here on we work with trained networks and real digits.
 
@@ -29,14 +29,14 @@ for name in expected:
     assert_allclose([answer, output, total], expected[name], atol=0.006)
 
 # %% [markdown]
-# Once there is too little, and twice too much. Too much is harder to believe. We follow the last digit, a three with a
-# closed lower loop.
+# Once the sum is too small, and twice it is too large. A sum that is too large is more surprising, so we follow the
+# last digit, a three with a closed lower loop.
 #
 # ## The ledger
 #
-# In step 0 we kept account by hand. `lrpref.trace` does it for every network: it returns the map together with
-# everything that led to it. Part of that is a ledger: for every layer, the relevance at its output, the relevance it
-# passed on to its inputs, and what became of the difference.
+# In step 0 we recorded the losses by hand. `lrpref.trace` does this for every network: it returns the map together with
+# all intermediate results. One of them is a ledger. For every layer, it lists the relevance at its output, the
+# relevance passed on to its inputs, and what became of the difference.
 
 # %%
 x = lrpref.samples.load("hard-3")
@@ -47,15 +47,16 @@ assert_allclose(tr.ledger["bias"][:, 0], [-0.0375, 0, -0.1728, 0, -0.4302, 0], a
 assert abs(tr.ledger.residual()).max() < 1e-12
 
 # %% [markdown]
-# Read it downwards, the way relevance travels. Activations pass on what they get, and so does `Flatten`. Each `Dense`
-# layer (`fc3`, `fc2`, `fc1`) passes on *more* than it received, and each time there is a negative entry under its
-# bias. The three entries sum to -0.64, which is the whole difference. Nothing was lost. Only the books were missing.
+# Read it from top to bottom, in the direction in which relevance is passed on. Activations pass on what they get, and
+# so does `Flatten`. Each `Dense` layer (`fc3`, `fc2`, `fc1`) passes on *more* than it received, and has a negative
+# entry in the column *bias*. The three entries sum to -0.64, which is the whole difference. So no relevance is
+# unaccounted for.
 #
 # $$\sum_j R_j = \sum_i R_i + \text{bias} + \text{stabilizer} + \text{dropped} + \text{factor}$$
 #
-# This is the conservation law (Bach et al. 2015, PLoS ONE 10(7):e0130140, eq. 2) with its leaks written out. Each
-# column is computed from the layer's own numbers; none is filled in to make the sum come out. So the difference
-# between the two sides is a real check: the column *residual*, which must be rounding noise.
+# This is the conservation law (Bach et al. 2015, PLoS ONE 10(7):e0130140, eq. 2) with all losses written out. Each
+# column is computed independently from the layer's own numbers, and none is chosen to make the sum right. So the
+# difference between the two sides, the column *residual*, is a real check: it must be rounding noise.
 
 # %%
 print(inspect.getsource(lrpref.Ledger.residual))
@@ -66,8 +67,8 @@ print(inspect.getsource(lrpref.Ledger.residual))
 #
 # ## What a negative entry means
 #
-# A bias has a share like any other contribution: $b_j R_j / z_j$. Let us compute the entry of `fc1` by hand, and sort
-# its 256 neurons by the signs of their bias and of their relevance.
+# A bias has a share like any other contribution: $b_j R_j / z_j$. We compute the entry of `fc1` by hand, and group its
+# 256 neurons by the signs of their bias and of their relevance.
 
 # %%
 z, R, b = net.activations(x)["fc1"][0], tr.at["fc1"][0], net["fc1"].bias
@@ -83,29 +84,29 @@ print(f"together {share.sum():36.2f}")
 assert_allclose(share.sum(), tr.ledger["bias"][tr.ledger.nodes.index("fc1"), 0], rtol=1e-12)
 
 # %% [markdown]
-# So a negative entry has one of two causes. Either negative biases held back neurons that speak for the three: their
-# inputs had to outweigh the bias, and get the credit for it. Or positive biases pushed neurons that speak *against*
-# the three. In both cases the bias worked against the answer, its share is negative, and the inputs get that much
-# more.
+# So a negative entry has two possible causes. In the first, a neuron that counts for the three has a negative bias: its
+# inputs had to outweigh the bias, and get correspondingly more relevance. In the second, a neuron that counts *against*
+# the three has a positive bias. In both cases the bias works against the answer, its share is negative, and the inputs
+# get more by the same amount.
 #
-# **Negative entry: the biases spoke against, and the pixels get more than the output. Positive entry: the biases spoke
-# for, and the pixels get less.** Neither is an error. In a waterfall chart of the ledger, negative entries stick out
-# to the right.
+# **If the entry is negative, the biases count against the answer, and the pixels get more than the output. If it is
+# positive, the biases count for the answer, and the pixels get less.** Neither is an error. In the waterfall chart of
+# the ledger, each negative entry is a step to the right.
 
 # %% alt="Waterfall of the ledger: grey bars grow from 9.5 at the output to 10.2 at the input, in three orange steps"
-figure = plot.waterfall(tr.ledger, title="hard-3 under LRP-0: the biases spoke against, so the sum grows")
+figure = plot.waterfall(tr.ledger, title="hard-3 under LRP-0: the biases count against, so the sum grows")
 figure.axes[0].set(xlim=(9, 10.3), xlabel="relevance (the axis begins at 9: only the ends of the bars are shown)")
 figure
 
 # %% [markdown]
-# ## The picture with nothing on it
+# ## An empty picture
 #
-# How far can this go? Explain an empty picture.
+# The extreme case is an empty picture.
 
 # %%
 empty = lrpref.trace(net, np.zeros_like(x), rule="zero")
 bias = empty.ledger["bias"].sum()
-print(f"the network says {empty.target[0]} with an output of {empty.logits.max():.2f}")
+print(f"the network's answer is {empty.target[0]}, with an output of {empty.logits.max():.2f}")
 print(f"all pixels together get {abs(empty.relevance).sum()}, the biases get {bias:.2f}")
 assert empty.target[0] == 5
 assert abs(empty.relevance).sum() == 0
@@ -113,14 +114,14 @@ assert_allclose(bias, empty.logits.max(), rtol=1e-12)
 assert_allclose(bias, 1.64, atol=0.005)
 
 # %% [markdown]
-# The network has an opinion about nothing at all, and every bit of it is bias. What else should a map show?
+# The answer for an empty picture comes from the biases alone. No pixel contributed anything, so every pixel gets 0.
 #
-# ## Two ways to make the sum come out, both bad
+# ## Two bad ways to make the sum right
 #
-# *Scale the map* until it sums to the output. An empty map cannot be scaled, and a map of 10.16 now pretends to be one
-# of 9.52. The colours stay the same. Nothing is gained, and the question is gone.
+# *Scale the map* until it sums to the output. A map of zeros cannot be scaled, and a map that sums to 10.16 now appears
+# to sum to 9.52. The picture stays the same, and the information about the biases is lost.
 #
-# *Set the biases to zero.* Then everything does arrive:
+# *Set the biases to zero.* Then all relevance arrives at the pixels:
 
 # %%
 bare = [
@@ -133,9 +134,9 @@ assert_allclose(other.relevance.sum(), other.logits.max(), rtol=1e-12)
 assert_allclose(other.logits.max(), 10.10, atol=0.005)
 
 # %% [markdown]
-# But this is another network. Its output is 10.10 and not 9.52, and that is the network you have just explained.
+# But this is another network: its output is 10.10 and not 9.52. You have explained the wrong network.
 #
-# ## Other rules, other leaks
+# ## Losses under other rules
 
 # %%
 print("rule                      map    bias   stabilizer   dropped      sum")
@@ -152,12 +153,13 @@ for name, parts in expected.items():
     assert_allclose(sum(found), tr.logits.max(), rtol=1e-6)
 
 # %% [markdown]
-# Six rules, six different sums, and every time the books close at 9.52. An epsilon of 0.5 takes almost a third. That
-# is not a defect: it was put there to keep weak neurons quiet. With z-plus only *positive* biases are in the
-# denominator, so its entries cannot be negative where the relevance is positive.
+# The six maps have six different sums, and each time the four columns add up to 9.52. An epsilon of 0.5 takes almost a
+# third of the relevance. This is not a defect: its purpose is to weaken neurons whose sum is small. With z-plus, only
+# *positive* biases are in the denominator, so its entries cannot be negative where the relevance is positive.
 #
-# *Dropped* is empty here. It fills up where a rule finds nobody to give relevance to. Alpha-beta gives $\alpha = 2$
-# times the relevance to the contributions for, and $-\beta = -1$ times to those against. But what if none is against?
+# *Dropped* is zero here. A rule drops relevance where there is no input that can receive it. Alpha-beta gives $\alpha =
+# 2$ times the relevance to the positive contributions, and $-\beta = -1$ times the relevance to the negative ones. But
+# what if there are no negative contributions?
 
 # %%
 flow = Dense([[1.0, 1.0]]).flow((np.array([[1.0, 1.0]]),), np.array([[1.0]]), rules.AlphaBeta(2, 1))
@@ -166,12 +168,12 @@ assert_array_equal(flow.inputs[0][0], [1, 1])
 assert flow.losses["dropped"][0] == -1
 
 # %% [markdown]
-# 1 came in, 2 went on, and the -1 that found no taker is on the books. (`AlphaBeta(empty="renormalise")` chooses
-# otherwise.)
+# The neuron received 1 and passed on 2. No input could receive the -1, which is recorded as dropped. (With
+# `AlphaBeta(empty="renormalise")` the rule passes on 1 in this case.)
 #
 # ## What conservation does not mean
 #
-# Look at the last line of the table: flat conserves to the last digit. Here is its map.
+# In the last line of the table, flat conserves relevance exactly. Here is its map.
 
 # %% alt="A three under three rules: LRP-0 and epsilon are red and blue, flat is one even tint"
 maps = {name: lrpref.explain(net, x, rule=name) for name in ("zero", "epsilon(epsilon=0.5)", "flat")}
@@ -182,23 +184,24 @@ assert peaks["flat"] < peaks["epsilon(epsilon=0.5)"] < peaks["zero"]
 plot.grid(x, maps)
 
 # %% [markdown]
-# (All maps of a figure share one colour scale. It ends at the middle one of the maps' largest magnitudes; here that is
-# epsilon's, and some pixels of LRP-0 go beyond. The arrowheads on the colour bar say so. Flat is there, too: a tint
-# so pale that you can only just see it.)
+# (All maps of a figure share one colour scale, which ends at the median of the maps' largest magnitudes. Here that is
+# epsilon's, and some pixels of LRP-0 go beyond it, as the arrowheads on the colour bar show. The tint of the map of
+# flat is so pale that it is barely visible.)
 #
-# Every pixel gets the same, whatever the digit. The books close, and nothing is explained. LRP-0 "loses" next to
-# nothing, but only after most of its red and blue has cancelled: its magnitudes sum to 43.2, for an output of 9.5.
-# Epsilon, which "loses" a third, draws much the same strokes with 21.7. So:
+# Under flat, every pixel gets the same, whatever the digit. All relevance is accounted for, and nothing is explained.
+# LRP-0 "loses" very little, but only because most of its positive and negative relevance cancels: its magnitudes sum to
+# 43.2, for an output of 9.5. Epsilon, which "loses" a third, draws similar strokes with 21.7. So:
 #
-# - **Closed books** mean that the rule was carried out as written, and that you know where everything went.
-# - They do **not** mean that the map is right, or good, or the only one.
+# - A **residual of zero** means that the rule was applied as written, and that you know where all relevance went.
+# - It does **not** mean that the map is right, or good, or the only possible one.
 # - A map that does not sum to the output is usually not a bug. A *residual* that is not rounding noise is.
 #
 # ## What you know now
 #
-# - Relevance goes to the inputs, to the biases, to the stabilizer, or is dropped. The ledger names each amount.
-# - A negative bias entry: the biases spoke against, and the pixels get more than the output.
-# - Scaling the map, or zeroing the biases, hides the question.
-# - Conservation is bookkeeping. Whether an explanation is any good has to be measured (step 10).
+# - Relevance goes to the inputs, to the biases or to the stabilizer, or it is dropped. The ledger lists each amount.
+# - A negative bias entry means that the biases count against the answer, and that the pixels get more than the output.
+# - Scaling the map, or setting the biases to zero, hides the losses instead of explaining them.
+# - Conservation only means that all relevance is accounted for. How good an explanation is has to be measured (step
+#   10).
 #
-# Next: a convolutional network, a digit that could be two things, and what you can learn from a map.
+# The next step explains an ambiguous digit with a convolutional network, and shows what you can learn from a map.

@@ -1,8 +1,9 @@
 # %% [markdown]
 # # 4. Is this a nine or a four?
 #
-# Somebody wrote a nine and did not close the loop. A human reader hesitates. A trained network says nine, with a
-# probability of 0.76, and gives the rest to four. **Which strokes made it say nine? And why not four?**
+# Somebody wrote a nine and did not close the loop. A human reader hesitates. A trained network says nine with a
+# probability of 0.76, and gives almost all of the rest to four. **Which strokes made it say nine, and why did it not
+# say four?**
 
 # %%
 # %matplotlib inline
@@ -23,9 +24,9 @@ print("accuracy on the MNIST test set:", lrpref.weights.metadata("mnist-cnn-bn")
 assert lrpref.weights.metadata("mnist-cnn-bn")["accuracy"]["test"] == 0.9957
 
 # %% [markdown]
-# A small convolutional network, which has never seen this digit. It contains three batch normalisation layers
-# (`BatchNorm`). LRP has no rule of its own for those, so we fold them into the convolutions first. That changes no
-# output. Step 7 will show what it does change.
+# This is a small convolutional network. The digit is not one of its training examples. It contains three batch
+# normalisation layers (`BatchNorm`). LRP has no rule of its own for those, so we first fold them into the convolutions.
+# This changes no output; step 7 shows what it does change.
 
 # %%
 net = lrpref.fuse(trained, verify=x)
@@ -54,7 +55,7 @@ figure
 # %% [markdown]
 # ## First try: LRP-0 everywhere
 #
-# We start at the logit of the nine, 10.94, and walk back to the pixels with the rule of step 1.
+# We start at the logit of the nine, 10.94, and propagate it back to the pixels with the rule of step 1.
 
 # %%
 zero = lrpref.explain(net, x, target=9, rule="zero")
@@ -66,16 +67,16 @@ assert_allclose(1 - zero.sum() / abs(zero).sum(), 0.74, atol=0.005)
 plot.grid(x, {"LRP-0 everywhere": zero}, "why nine?")
 
 # %% [markdown]
-# Red speaks for the nine, blue against it. But every stroke is both. Three quarters of all that relevance cancels (9
-# of 35 remain), and nobody can read the map.
+# Red pixels count for the nine, and blue ones against it. But every stroke has both colours. Three quarters of the
+# relevance cancels (9 of 35 remain), and the map is hard to read.
 #
-# The reason is known. In a network of ReLUs and max-pools, LRP-0 everywhere is nothing but
+# The reason is known. In a network of ReLUs and max-pools, LRP-0 in every layer is the same as
 #
 # $$R_i = x_i \frac{\partial f}{\partial x_i}$$
 #
 # gradient times input (Shrikumar et al. 2016, arXiv 1605.01713), and the gradient of a deep network is noisy. We can
-# hold the library to that. The sum of the map must be $\sum_i x_i \partial f / \partial x_i$, which is the slope of
-# the logit as all the ink gets darker together.
+# check this. The sum of the map must be $\sum_i x_i \partial f / \partial x_i$, which is the rate at which the logit
+# changes if all of the ink gets darker by the same factor.
 
 # %%
 h = 1e-4
@@ -88,21 +89,21 @@ assert_allclose(slope, zero.sum(), rtol=1e-4)
 #
 # The usual remedy is to use different rules at different depths (Montavon et al. 2019, LNCS 11700, sec. 10.3;
 # Kohlbrenner et al. 2020, arXiv 1910.09840). Such a list of rules is a *composite*; step 0 called it a recipe. Look at
-# it before you use it: the table shows which rule every layer will get, and why, before anything runs.
+# the assignment before you use it: the table shows which rule each layer will get, and why.
 #
-# **Before you look at its maps:** the four and the nine share most of their strokes. Which strokes would *you* point at
-# to say "nine, not four"?
+# **Before you look at its maps:** a four and a nine have most strokes in common. Which strokes would *you* point at to
+# explain that this is a nine and not a four?
 
 # %%
 print(composites.EpsilonPlusFlat().assign(net))
 
 # %% [markdown]
-# The top layers take epsilon, which passes on evidence for and against. The convolutions in the middle take z-plus,
-# which distributes by positive contributions alone, so that nothing cancels. The first layer takes flat: it spreads
+# The top layers use epsilon, which passes on evidence for and against. The convolutions in the middle use z-plus, which
+# distributes only to positive contributions, so that nothing cancels. The first layer uses flat, which spreads
 # relevance evenly over the pixels that a unit sees.
 #
-# Behind the table is a list of selectors and rules, and the first selector that matches a layer decides. Write your
-# own with `Composite([(selector, rule), ...])`.
+# The table is made from a list of selectors and rules: each layer gets the rule of the first selector that matches it.
+# You can write your own with `Composite([(selector, rule), ...])`.
 
 # %%
 print(composites.EpsilonPlusFlat())
@@ -122,9 +123,9 @@ assert_allclose(nine.sum() + bias, logits[9], atol=2e-5)  # the rest is what eps
 # %% [markdown]
 # ## Why not four?
 #
-# Any class can be explained, not only the winner. And because these rules are linear in the relevance they receive,
-# two classes can be *compared*: start with the nine's logit at the nine and minus the four's logit at the four, and
-# the walk back gives the difference of the two maps.
+# We can explain any class, not only the one with the highest logit. These rules are linear in the relevance that they
+# receive, so we can also *compare* two classes: if we start with the nine's logit at the nine and minus the four's
+# logit at the four (the `seed`), the result is the difference of the two maps.
 
 # %%
 four = lrpref.trace(net, x, target=4, rule="epsilon-plus-flat").relevance
@@ -141,14 +142,14 @@ plot.grid(x, {"why nine?": nine, "why four?": four, "why nine rather than four?"
 # (The library has a call for contrasts, and one for the relevance that passes through chosen channels:
 # [docs/concepts.md](../../docs/concepts.md).)
 #
-# (Look at the colour bar: it ends at 0.1, where that of the LRP-0 map ended at 1. The same relevance, less of which
-# cancels, is spread over many more pixels.)
+# (The colour bar ends at 0.1, while that of the LRP-0 map ended at 1. Less of the relevance cancels here, and it is
+# spread over many more pixels.)
 #
-# Now there is something to read. Both answers live on the bowl, on the left: it speaks for a nine *and* for a four,
-# and so decides little. The last map shows where they part. The stem, at the lower right, speaks for the nine. The
-# tip, at the upper right, speaks for the four: it rises above the bowl, as the stroke of an open four does.
+# These maps can be read. The bowl, on the left, counts for a nine *and* for a four, so it hardly distinguishes the two.
+# The last map shows the difference. The stem, at the lower right, counts for the nine. The tip, at the upper right,
+# counts for the four: it rises above the bowl, like the stroke of an open four.
 #
-# Let us put numbers on the three parts.
+# Here are the sums over the three parts.
 
 # %%
 parts = {"bowl": np.s_[:, :15], "tip": np.s_[:14, 15:], "stem": np.s_[14:, 15:]}  # rows, columns
@@ -161,10 +162,10 @@ assert_allclose(found["tip"], [-1.51, 1.60, -3.10], atol=0.006)
 assert_allclose(found["stem"], [4.00, 1.29, 2.71], atol=0.006)
 
 # %% [markdown]
-# ## Do not believe it yet
+# ## Test the map
 #
-# So far we have a story. A story can be tested. If the tip speaks for the four, then without it the nine should lead
-# by *more*; without the stem, by less. Right now it leads by 1.15.
+# So far, this is only an interpretation, which we can test. If the tip counts for the four, then without the tip the
+# nine should lead by *more*, and without the stem by less. Its lead is now 1.15.
 
 
 # %%
@@ -185,13 +186,13 @@ for name, part in parts.items():
     assert np.sign(change) == -np.sign(found[name][2])
 
 # %% [markdown]
-# All three signs are right, and without the stem the network does say four. The amounts are not right, and they cannot
-# be: relevance divides up *this* output; it does not predict another one. And without the bowl the network sees a one,
-# which no map of nines and fours could have told us.
+# All three signs are right, and without the stem the network does say four. The amounts are wrong, and LRP does not
+# claim that they are right: relevance divides up *this* output, and does not predict another one. Without the bowl, the
+# network says one, which maps for nine and four cannot show.
 #
 # ## What the map does not show
 #
-# Why do *you* hesitate? Because the loop is open. Where is that on the map? Let us close the loop, and look.
+# A human reader hesitates because the loop is open. Where is this on the map? We close the loop and compare.
 
 # %%
 gap = np.s_[7:9, 12:17]
@@ -205,13 +206,15 @@ assert_allclose([in_gap, lead(closed), lead(x)], [-0.25, 12.34, 1.15], atol=0.00
 assert under_zero == 0
 
 # %% [markdown]
-# Ten pixels of ink decide the matter, and the map says next to nothing about them. A pixel that is 0 adds nothing to
-# any sum, so LRP-0 gives it exactly nothing; flat spreads a little there, merely because it is near. Relevance is
-# about what *is* in the picture. What is missing has to be found by other means.
+# Ten pixels of ink raise the lead from 1.15 to 12.34, and the map shows almost nothing there. A pixel that is 0 adds
+# nothing to any sum, so LRP-0 gives it exactly 0; flat gives the gap a little relevance only because it is near the
+# strokes. Relevance describes what *is* in the picture. To find what is missing, you need other methods.
 #
 # ## One answer, many maps
 #
-# Finally, the same question under seven rules: why nine?
+# Finally, we explain the nine under seven rules and composites. (*epsilon-plus* is the composite above without flat.
+# *epsilon-gamma-box* has gamma in the convolutions and z-box in the first layer, and *epsilon-alpha2-beta1-flat* has
+# alpha-beta in the convolutions.)
 
 # %%
 names = ["zero", "epsilon-plus", "epsilon-plus-flat", "epsilon-gamma-box(low=0, high=1)"]
@@ -231,13 +234,14 @@ assert (maps["z-plus"] >= 0).all()
 plot.grid(x, maps)
 
 # %% [markdown]
-# All maps share one colour scale, which now ends at 0.2. (LRP-0 goes beyond it; that is what the arrows on the colour
-# bar mean.) Five of the seven agree: the bowl and the stem for, the tip against. Two do not. *z-plus* on every layer
-# knows no evidence against, and is red all over. And *flat* on every layer hardly looks at the digit at all. What it
-# draws is the footprint of the max-pools; step 5 explains the grid.
+# All maps share one colour scale, which now ends at 0.2. (LRP-0 goes beyond it, as the arrows on the colour bar show.)
+# Five of the seven agree that the bowl and the stem count for the nine and the tip against it. The other two do not.
+# *z-plus* on every layer cannot show evidence against the answer, so its map is red everywhere. *flat* on every layer
+# hardly depends on the digit. Its grid comes from the max-pools, as step 5 explains.
 #
-# So, is a prettier map a better map? A map claims: these pixels carried the answer. If so, erasing its top twenty
-# pixels of ink should hurt the nine more than erasing twenty at random. We try it on two digits.
+# Is a clearer map a better map? A map claims that the answer depends on the pixels with high relevance. If so, erasing
+# the twenty most relevant pixels of ink should lower the logit more than erasing twenty at random. We try this on two
+# digits.
 
 
 # %%
@@ -274,11 +278,12 @@ assert (left.argmin(axis=0) == list(expected).index("zero")).all()
 assert results["at random"][1] - results["epsilon-plus-flat"][1] < 1
 
 # %% [markdown]
-# On the open nine, every map beats chance. On the clear four the smoothest of them, epsilon-plus-flat, hardly does.
-# And the map that nobody could read, LRP-0, finds the most harmful pixels on both. Two digits and one way of erasing
-# prove nothing in general. They do show that beauty is not evidence. Step 10 measures it properly.
+# On the open nine, every map is better than a random choice. On the clear four, epsilon-plus-flat, the smoothest of the
+# maps, hardly is. LRP-0, whose map is hardest to read, finds the pixels whose removal lowers the logit most, on both
+# digits. Two digits and one way of erasing prove nothing in general. But they do show that a map that looks clear need
+# not be better. Step 10 measures this properly.
 #
-# One more trap before we conclude. Does the class with the larger sum win?
+# Finally, does the class whose map has the larger sum have the larger logit?
 
 # %%
 sums = [lrpref.explain(net, x, target=digit, rule="zero").sum() for digit in (9, 4)]
@@ -286,19 +291,20 @@ print(f"LRP-0: the nine's map sums to {sums[0]:.2f}, the four's to {sums[1]:.2f}
 assert_allclose(sums, [9.15, 13.32], atol=0.006)
 
 # %% [markdown]
-# It does not. The four's map sums to more, and the network says nine. A sum lacks what the biases took (step 3), and
-# that differs from class to class.
+# It does not. The map for four has the larger sum, although the network says nine. The sum of a map lacks the shares of
+# the biases (step 3), which differ from class to class.
 #
 # ## What you may conclude
 #
-# - *From a map:* which parts of this picture this network's answer was made of, as one rule divides it up.
-# - *From a contrast of two classes:* where the two answers part.
+# - *From a map:* how one rule divides this network's answer among the parts of this picture.
+# - *From a contrast of two classes:* where the evidence for the two answers differs.
 # - *After testing it on the network:* that these strokes matter, and in which direction.
 #
 # ## What you may not conclude
 #
-# - That the answer would change by this or that much without a stroke. (Right sign here, wrong amount.)
+# - That the answer would change by a certain amount without a stroke. (Here the signs were right, and the amounts were
+#   wrong.)
 # - That nothing is missing. (The open loop is not on the map.)
-# - That the class with the larger sum wins. (It did not.)
-# - That a map without blue means no evidence against. (z-plus cannot show any.)
-# - That a clear map is a true one.
+# - That the class whose map has the larger sum has the larger logit. (Here it did not.)
+# - That there is no evidence against the answer if a map has no blue. (z-plus cannot show any.)
+# - That a clear map is a correct one.

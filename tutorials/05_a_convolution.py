@@ -1,12 +1,12 @@
 # %% [markdown]
 # # 5. Does a convolution need an LRP of its own?
 #
-# Steps 0 to 3 were about fully connected layers: forward was `a @ w`, and backward `w @ s`. Step 4 then walked through
-# convolutions without a word. With kernels, strides and padding, **how does relevance find its way back to the right
-# pixel?**
+# Steps 0 to 3 were about fully connected layers: the forward pass was `a @ w`, and the backward pass `w @ s`. Step 4
+# used convolutions without explaining them. With kernels, strides and padding, **how does relevance get back to the
+# right pixel?**
 #
-# The answer is short: a convolution *is* a fully connected layer. Most of its weights are zero, and the others repeat.
-# To believe it, we write that layer down.
+# A convolution *is* a fully connected layer, in which most weights are zero and the others repeat. To see this, we
+# write this layer down.
 
 # %%
 # %matplotlib inline
@@ -29,14 +29,14 @@ print(z[0, 0].astype(int))
 assert_array_equal(z[0, 0], [[17, 3], [20, 26]])
 
 # %% [markdown]
-# One channel of 4 x 4 pixels. The kernel moves in steps of 2 over the picture and a border of zeros, which makes 2 x 2
-# outputs.
+# The picture has one channel of 4 x 4 pixels. The kernel moves in steps of 2 over the picture and a border of zeros,
+# which gives 2 x 2 outputs.
 #
 # ## First try: flip the kernel
 #
-# We want LRP-0. The first two of the four steps are clear: $s_j = R_j / z_j$. The third step goes backwards,
-# $c_i = \sum_j w_{ij} s_j$. "The backward pass of a convolution is a convolution with the kernel rotated by 180
-# degrees", one reads. With enough padding, that gives 4 x 4 pixels again. It looks right.
+# We want LRP-0. The first two of the four steps give $s_j = R_j / z_j$. The third step goes backwards, $c_i = \sum_j
+# w_{ij} s_j$. It is often said that the backward pass of a convolution is a convolution with the kernel rotated by 180
+# degrees. With enough padding, this gives 4 x 4 pixels again, and looks right.
 
 # %%
 R = np.array([[17.0, 6], [20, 52]])[None, None]
@@ -50,13 +50,13 @@ assert first_try.shape == x.shape
 assert (R.sum(), s.sum(), first_try.sum()) == (95, 6, 108)
 
 # %% [markdown]
-# The shape is right, no error is raised, and 95 - 6 is not 108. The books give it away. What went wrong?
+# The shape is right, and there is no error message. But 95 - 6 is not 108, so the sums show that something went wrong.
 #
 # ## The matrix
 #
-# Every output is a sum of pixels times weights, and therefore a row of a matrix: $z = W a + b$, with the pixels in one
-# long column (Dumoulin and Visin 2016, arXiv 1603.07285, sec. 4.1). `lrpref.oracle` builds this matrix from the
-# geometry alone, entry by entry. It is sparse; here it is, in full.
+# Every output is a sum of pixels times weights, which is the product with a row of a matrix: $z = W a + b$, with the
+# pixels in one long column (Dumoulin and Visin 2016, arXiv 1603.07285, sec. 4.1). `lrpref.oracle` builds this sparse
+# matrix from the geometry alone, entry by entry. The figure shows all of it.
 
 # %%
 (W,) = oracle.matrix(conv, (1, 4, 4))
@@ -82,12 +82,12 @@ ax.tick_params(length=0)
 figure
 
 # %% [markdown]
-# Each row is the kernel, unrolled. The first output sits in the corner: five of its nine weights fall on the border,
-# and have no column. The next output is two pixels further on, and so is its kernel.
+# Each row holds the weights of the kernel. The first output is in the corner, so five of its nine weights fall on the
+# border, and have no column. For the next output, the kernel is two pixels further to the right.
 #
-# ## Backwards is the transpose
+# ## The backward pass is the transpose
 #
-# For a fully connected layer the third step is $c = W^\top s$. It cannot be anything else here.
+# For a fully connected layer, the third step is $c = W^\top s$. A convolution is such a layer, so the same holds here.
 
 # %%
 c = (W.T @ s.ravel()).reshape(4, 4)
@@ -98,8 +98,8 @@ assert_array_equal(conv.relevance(x, R, rules.Zero())[0, 0], share)
 assert (R.sum(), s.sum(), share.sum()) == (95, 6, 89)
 
 # %% [markdown]
-# So what was wrong with the flipped kernel? The stride. Going forward, the outputs were 2 pixels apart. Going back,
-# they have to be set 2 apart again, with zeros in between, and the border has to be cut off.
+# The mistake in the first try was the stride. In the forward pass, the outputs were 2 pixels apart. In the backward
+# pass, they have to be placed 2 pixels apart again, with zeros between them, and the border has to be cut off.
 
 # %%
 apart = np.zeros((1, 1, 3, 3))
@@ -107,17 +107,18 @@ apart[:, :, ::2, ::2] = s
 assert_array_equal(flipped.forward(apart)[0, 0, 1:, 1:], c)
 
 # %% [markdown]
-# The library needs no flipped kernels. It goes through the kernel one weight (one *tap*) at a time. Forward, it
-# gathers the pixels that meet this tap. Backward, it scatters the values back onto the same pixels. Both use the same
-# `cells`, so strides, borders and dilations cannot differ. Nothing here depends on the number of axes: these two
-# functions are the convolutions of signals, images and volumes, and, with the roles exchanged, the transposed ones.
+# The library does not flip kernels. It processes one weight of the kernel (one *tap*) at a time. In the forward pass,
+# it gathers the pixels that meet this tap. In the backward pass, it scatters the values to the same pixels. Both use
+# the same `cells`, so strides, borders and dilations cannot differ. Nothing here depends on the number of axes: these
+# two functions implement the convolutions of signals, images and volumes, and, in exchanged roles, the transposed
+# convolutions.
 
 # %%
 print(inspect.getsource(gather))
 print(inspect.getsource(scatter))
 
 # %% [markdown]
-# ## Every rule comes for free
+# ## Every rule works on a convolution
 #
 # If a convolution is the `Dense` layer with this matrix, then every rule must give the same result on both.
 
@@ -134,10 +135,9 @@ for rule in [*five, rules.Flat()]:
 assert_allclose(difference, 8.42, atol=0.005)
 
 # %% [markdown]
-# All but one do. Flat gives every *connected* input the same, and asks about nothing but the connections. The `Dense`
-# layer is connected to all 16 pixels, although most of its weights are zero. The convolution is connected to the
-# pixels under its kernel. So a weight that happens to be zero is not the same as no weight. Count the right
-# connections, and flat agrees too:
+# All rules but one do. Flat gives every *connected* input the same, whatever its weight. The `Dense` layer is connected
+# to all 16 pixels, although most of its weights are zero. The convolution is connected only to the pixels under its
+# kernel. So a weight of zero is not the same as no connection. With the right connections, flat agrees too:
 
 # %%
 ones = Conv2D(np.ones((1, 1, 3, 3)), stride=2, padding=1)
@@ -146,7 +146,7 @@ by_hand = (R.reshape(4) / connected.sum(axis=1)) @ connected
 assert_allclose(maps["flat"].ravel(), by_hand, rtol=1e-14)
 
 # %% [markdown]
-# One convolution is an anecdote. Here are twenty random ones, with groups, strides, borders and dilations.
+# One convolution is only an example, so we try twenty random ones, with groups, strides, borders and dilations.
 
 # %%
 random = np.random.default_rng(0)
@@ -167,12 +167,12 @@ print(f"{agreed} of 80 agree")
 assert agreed == 80
 
 # %% [markdown]
-# ## The border never gets anything
+# ## Relevance and the border
 #
-# Padding cells are zero, so under LRP-0 they get $0 \cdot w = 0$. But flat does not look at the input. Does the border
-# take relevance away from the pixels? Someone has to decide, and here you can have it either way. The padding of a
-# convolution never receives relevance. A border added by a separate layer, `Pad2D`, is part of that layer's output,
-# and does; the ledger books it under *bias*.
+# Padding cells are zero, so under LRP-0 they get $0 \cdot w = 0$. But flat does not depend on the input. Does the
+# border take relevance away from the pixels? lrpref offers both. The padding of a convolution never receives relevance.
+# A border added by a separate layer, `Pad2D`, is part of the output of this layer and does receive relevance, which the
+# ledger records under *bias*.
 
 # %%
 bordered = Pad2D(1)
@@ -187,8 +187,8 @@ assert_allclose([inside, pixels, border], [95, 76.9, 18.1], atol=0.05)
 # %% [markdown]
 # ## Pooling
 #
-# An average pool is a convolution with equal weights, so there is nothing new. It is a linear layer, it has a matrix,
-# and it takes a rule.
+# An average pool is a convolution with equal weights. So it is a linear layer with a matrix, and every rule applies to
+# it.
 
 # %%
 pool = AvgPool2D(2)
@@ -200,9 +200,9 @@ for rule in (rules.Zero(), rules.ZPlus(), rules.WSquare()):
 assert_array_equal(P[0], [0.25, 0.25, 0, 0, 0.25, 0.25, *[0] * 10])
 
 # %% [markdown]
-# A max-pool is another matter. It adds nothing up; it lets one pixel through. So all of the relevance goes back to
-# that pixel (Montavon et al. 2019, LNCS 11700, sec. 10.3). Its matrix holds a single 1 in each row. Where, depends on
-# the picture.
+# A max-pool is different. It computes no sum, but passes one pixel on. So all of the relevance goes back to this pixel
+# (Montavon et al. 2019, LNCS 11700, sec. 10.3). For a given picture, its matrix has a single 1 in each row, and the
+# place of this 1 depends on the picture.
 
 # %%
 max_pool = MaxPool2D(2)
@@ -230,9 +230,9 @@ for ax, (name, shares) in zip(figure.subplots(1, 4), shown.items(), strict=True)
 figure
 
 # %% [markdown]
-# Ties matter more than you might think. In the empty part of a digit all pixels are equal, so every max-pool there is
-# a tie, and "first" sends everything to the upper left of each window. Remember the faint grid in the maps of step 4,
-# most plainly under flat? If ties made it, then it must go away when they are shared.
+# Ties are common. In the empty part of a digit all pixels are equal, so every window there is a tie, and "first" sends
+# all relevance to its upper left pixel. This could explain the faint grid in the maps of step 4, which is clearest
+# under flat. If so, the grid must disappear when ties are shared.
 
 # %% alt="The open nine of step 4 under flat: a grid if the first pixel wins ties, faint clouds if ties are shared"
 net = lrpref.fuse(lrpref.load("mnist-cnn-bn").astype(np.float64))
@@ -249,17 +249,17 @@ for (name, flat), ratio in zip(maps.items(), [5.65, 1.39], strict=True):
 plot.grid(nine, maps)
 
 # %% [markdown]
-# (Mind the colour bar: it ends at 0.03. In the last figure of step 4 it ended at 0.2, and the same grid was faint.)
+# (The colour bar ends at 0.03. In the last figure of step 4 it ended at 0.2, so the same grid was faint.)
 #
-# And so it does. What little is left under flat has two causes: at the strokes the max-pools still choose, and fewer
-# kernels see the edge.
+# It does disappear. The small differences that remain under flat have two causes: at the strokes, the max-pools still
+# select pixels, and fewer kernels cover the edge.
 #
 # ## What you know now
 #
-# - A convolution or an average pool is a fully connected layer with a sparse matrix $W$. Forward is $W$, backward is
-#   $W^\top$, and every rule works as before.
-# - A backward pass of the right shape may still be wrong. Books that do not close give it away.
+# - A convolution or an average pool is a fully connected layer with a sparse matrix $W$. The forward pass uses $W$, the
+#   backward pass uses $W^\top$, and every rule works as before.
+# - A backward pass of the right shape may still be wrong. Check that the relevance adds up.
 # - Flat counts connections, not weights. A convolution's own padding never gets relevance.
-# - A max-pool routes: the winner takes all, and in a tie the first wins.
+# - A max-pool passes all relevance to the largest pixel, and in a tie to the first of the largest.
 #
-# The next steps are about networks that make this harder: small denominators, batch normalisation, skip connections.
+# The next steps are about difficulties: small denominators, batch normalisation and skip connections.

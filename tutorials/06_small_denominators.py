@@ -1,12 +1,13 @@
 # %% [markdown]
 # # 6. What do small denominators do to a map?
 #
-# In step 1, LRP-0 divided 1 by a $z$ of 1/1000, and thousands came out. "Division by small values" is a charge brought
-# against LRP (by Nyiri and Gibaru 2025, arXiv 2501.14322, as the main drawback of its rules). A network has thousands
-# of units, and some of them are close to zero. **So is every map made of such explosions?**
+# In step 1, LRP-0 divided 1 by a $z$ of 1/1000, and the shares were in the thousands. Nyiri and Gibaru (2025, arXiv
+# 2501.14322) call this division by small values the main drawback of the LRP rules. A network has thousands of units,
+# and some of their sums are close to zero. **So does every map contain such explosions?**
 #
-# (In step 0, it is the quotient in `divide` that could be huge.) **Before you read on:** the network there is one of
-# ReLUs, and its maps were noisy. Do you expect quotients of a hundred? Of a million? Let us look for one.
+# (In step 0, the quotient in `divide` is the one that could be huge.) **Before you read on:** the network of step 0 has
+# ReLUs, and its map under LRP-0 was noisy. Do you expect quotients of a hundred, or of a million? We look for the
+# largest.
 
 # %%
 # %matplotlib inline
@@ -43,26 +44,27 @@ for name, (z, R) in found.items():
     assert_allclose(row, expected[name], atol=0.0051)
 
 # %% [markdown]
-# There are small denominators: a $z$ of 0.037. But its $R$ is small as well, and no quotient exceeds 1. Nothing
-# explodes here. Is that luck?
+# There are small denominators, such as a $z$ of 0.037. But its $R$ is small as well, and no quotient exceeds 1, so
+# nothing explodes. Is this a coincidence?
 #
 # ## Why nothing explodes
 #
-# Look at what LRP-0 sends to a unit. It is always the unit's activation times something (step 2 called it $c$):
+# What LRP-0 sends to a unit is always the unit's activation times a factor, which step 2 called $c$:
 #
 # $$R_i = a_i \sum_j w_{ij} \frac{R_j}{z_j} = a_i c_i$$
 #
-# In the next layer down, this unit is a $z_j$. It is active, and a ReLU lets a positive value through unchanged, so
-# $a = z$. Then
+# In the layer below, this unit is one of the outputs, with the sum $z_j$. If it is active, the ReLU passes its positive
+# value on unchanged, so $a_j = z_j$. Then
 #
 # $$\frac{R_j}{z_j} = \frac{a_j c_j}{z_j} = c_j$$
 #
-# **The small number cancels.** What is left, $c_j$, is the slope of the output: this is why LRP-0 is gradient times
-# input in such a network (step 4). Its maps are noisy because gradients are noisy, and not because of any division.
+# **The small number cancels.** What remains, $c_j$, is the derivative of the output with respect to the unit. This is
+# why LRP-0 is gradient times input in such a network (step 4). Its maps are noisy because gradients are noisy, and not
+# because of a division.
 #
-# Other rules profit from it, but less exactly. z-plus and gamma, too, send $a_i$ times something, but they divide by a
-# sum of their own. Where inputs are positive or zero and $z_j > 0$, that sum is at least $z_j$, so their quotient is at
-# most $c_j$. For them the argument gives a bound, and no more than that.
+# For other rules, the argument is weaker. z-plus and gamma also send $a_i$ times a factor, but they divide by sums of
+# their own. Where inputs are positive or zero and $z_j > 0$, this sum is at least $z_j$, so their quotient is at most
+# $c_j$. For these rules, the argument gives only a bound.
 
 # %%
 at_fc1, (z, R) = net.activations(x), found["fc1"]
@@ -79,7 +81,8 @@ assert_allclose(R / z, slopes, atol=1e-8)
 # %% [markdown]
 # ## Where it does explode
 #
-# The cancellation needs $R_j$ to be made from the same $z_j$ that it is divided by. Three things break it.
+# The cancellation requires that $R_j$ is proportional to the same $z_j$ by which it is divided. This fails in three
+# cases.
 #
 # **1. The relevance you start with.** Start at 1 instead of the logit, and the first denominator is the logit itself.
 # Of this picture's ten logits, that of the seven is nearest to zero.
@@ -93,10 +96,10 @@ for target in (4, 1, 7):
     assert_allclose([logit, total], {4: [18.91, 1.6], 1: [-2.20, 18.2], 7: [-0.81, 44.2]}[target], atol=0.06)
 
 # %% [markdown]
-# One unit of relevance comes in, 44 go out. (Start at the logit, as this library does, and it cancels.)
+# One unit of relevance becomes 44. (If you start at the logit, as this library does by default, the logit cancels.)
 #
-# **2. Activations that move zero.** A sigmoid turns $z = 0$ into 1/2. Its unit then holds relevance like any other,
-# and below it, LRP-0 divides by next to nothing.
+# **2. Activations that do not map 0 to 0.** A sigmoid maps $z = 0$ to 1/2. The unit then holds relevance like any
+# other, but LRP-0 in the layer below divides by a $z$ close to zero.
 
 # %%
 unit = lrpref.Network.sequential(lrpref.Dense([[1.0, -0.999]]), lrpref.Sigmoid(), lrpref.Dense([[1.0]]))
@@ -105,10 +108,10 @@ print("z = 0.001 under a sigmoid: 1 becomes", *(f"{share:.0f}" for share in shar
 assert_allclose(shares, [1000, -999])
 
 # %% [markdown]
-# **3. Rules that bypass a layer.** This is the one that happens in practice. Here is the same kind of network with
-# batch normalisation: `fc`, `bn`, `relu`. Step 7 explains the layer; for now it is enough that it shifts and scales
-# each unit. It is common to pass relevance through it unchanged (zennit's composites do). So $R_j$ is made from what
-# comes *out* of the normalisation, and divided by what went *in*.
+# **3. Rules that bypass a layer.** This case is common in practice. Here is the same kind of network with batch
+# normalisation: `fc`, `bn`, `relu`. Step 7 explains this layer; for now it is enough that it shifts and scales each
+# unit. It is common to pass relevance through it unchanged (zennit's composites do). So $R_j$ is proportional to the
+# *output* of the normalisation, and is divided by its *input*.
 
 # %%
 normalised = lrpref.load("mnist-mlp-bn").astype(np.float64)
@@ -144,13 +147,14 @@ for ax, (title, data) in zip(figure.subplots(1, 2), panels.items(), strict=True)
 figure
 
 # %% [markdown]
-# On the left, the cloud runs through the origin: where $z$ vanishes, so does $R$. On the right, units with next to no
-# $z$ hold relevance like the others, and some have a $z$ of the wrong sign. Division does the rest.
+# On the left, the points approach the origin: where $z$ is close to zero, so is $R$. On the right, units with a $z$
+# close to zero hold as much relevance as others, and some have a $z$ of the opposite sign. There, the quotient is
+# large.
 #
-# ## Five answers
+# ## How other rules behave
 #
-# Each rule has its own answer. We try them all on the network with BatchNorm bypassed: how much relevance is there at
-# the pixels, in magnitude, per unit of the logit? And what did the stabilizer take?
+# Other rules avoid the problem in different ways. We try them on the network with BatchNorm bypassed. How large is the
+# sum of the magnitudes at the pixels, relative to the logit? And how much does the stabilizer take?
 
 # %%
 answers = {
@@ -181,22 +185,24 @@ shown = ["zero", "epsilon, 0.1", "epsilon, 1", "gamma", "alpha 2, beta 1", "z-pl
 plot.grid(x, {name: maps[name] for name in shown}, "BatchNorm bypassed: seven rules")
 
 # %% [markdown]
-# (Zero, epsilon 0.1 and alpha-beta go beyond the colour scale, which ends at the middle one of the seven largest
+# (Zero, epsilon 0.1 and alpha-beta go beyond the colour scale, which ends at the median of the seven maps' largest
 # values.)
 #
-# - **Epsilon** keeps denominators away from zero, and has to be told how far. At $10^{-6}$, the default here and in
-#   zennit (iNNvestigate has $10^{-7}$, captum $10^{-9}$), it does nothing at all: no $z$ is that small. At 0.1 it
-#   helps. At 10 it takes 96 % for itself, and next to nothing arrives. The right value is about the size of the $z$
-#   that occur, which differs from layer to layer and from network to network.
+# - **Epsilon** keeps denominators away from zero, but you have to choose how far. At $10^{-6}$, the default here and in
+#   zennit (iNNvestigate has $10^{-7}$, captum $10^{-9}$), it has no effect, because no $z$ is that small. At 0.1 it
+#   helps. At 10 the stabilizer takes 96 %, and very little arrives. The right value is about the size of the $z$ that
+#   occur, which differs between layers and between networks.
 # - **Gamma** makes contributions of one sign count more, so that sums cancel less.
-# - **Alpha-beta** keeps the two signs apart: each part has a sum of its own, in which nothing cancels. It still sends
-#   $\alpha$ times out and takes $\beta$ times back.
-# - **z-plus and absolute** leave nothing that could cancel, and no sign either. The map is as large as the logit.
+# - **Alpha-beta** separates the two signs: each part has a sum of its own, in which nothing cancels. It still sends
+#   $\alpha R$ to one part and $-\beta R$ to the other.
+# - **z-plus and absolute** have sums of one sign, in which nothing can cancel, and they lose the signs of
+#   contributions. The map is as large as the logit.
 # - **Relative** divides by the *number* of inputs. Step 9 is about it.
 #
 # ## Choosing an epsilon
 #
-# How wide is the choice? We vary epsilon over ten decades and look at the same two numbers.
+# How wide is the range of useful values? We vary epsilon over ten decades (powers of ten) and compute the same two
+# numbers.
 
 # %% alt="Against epsilon from 1e-6 to 1e4: sum of |R| falls from 23 to 0, the stabilizer's share rises from 0 to 1"
 epsilons = 10.0 ** np.arange(-6, 4.01, 0.5)
@@ -223,17 +229,17 @@ assert_allclose([usable.min(), usable.max()], [0.1, 1.0], rtol=1e-6)
 assert_allclose(list(typical.values()), [1.75, 1.91], atol=0.006)
 
 # %% [markdown]
-# One decade out of ten, a little below the size of a typical $z$. On the network *without* BatchNorm the question does
-# not arise: there, LRP-0 itself stays small.
+# Only one decade of the ten is useful, a little below the size of a typical $z$. On the network *without* BatchNorm,
+# there is no need for an epsilon, because LRP-0 itself stays small.
 #
 # ## What you know now
 #
-# - In a network of ReLUs, relevance is made from the same $z$ that it is divided by, and small denominators cancel.
-#   The noise of LRP-0 there is the noise of the gradient.
-# - They do not cancel where relevance comes from elsewhere: a start at 1, an activation that moves zero, a layer that
-#   was bypassed.
-# - Epsilon bounds them, and keeps a part; its value must fit the network. Gamma and alpha-beta reduce cancellation,
-#   z-plus and absolute exclude it, at the price of the sign.
-# - Before you blame a rule, look at its denominators. `Network.activations` has the $z$, `trace` the $R$.
+# - In a network of ReLUs, relevance under LRP-0 is proportional to the $z$ by which it is divided, and small
+#   denominators cancel. The noise of LRP-0 there is the noise of the gradient.
+# - They do not cancel where relevance does not come from this $z$: if you start at 1, after an activation that does not
+#   map 0 to 0, or if a layer is bypassed.
+# - Epsilon bounds the quotients and takes a part of the relevance; its value must fit the network. Gamma and alpha-beta
+#   reduce cancellation. z-plus and absolute exclude it, but lose the signs.
+# - If a map looks wrong, look at the denominators first. `Network.activations` returns the $z$, and `trace` the $R$.
 #
-# Next: why would anyone bypass BatchNorm, and what should you do instead?
+# The next step explains why one should not bypass BatchNorm, and what to do instead.

@@ -1,11 +1,13 @@
 # %% [markdown]
 # # 7. Why does batch normalisation break it?
 #
-# Many modern networks normalise. In step 6, relevance bypassed the normalisation, and the map was ruined. Step 4
-# folded it away without giving a reason. **What is wrong with leaving it in, and is folding it away allowed?**
+# Many modern networks use batch normalisation. In step 6, relevance bypassed it, and the map became far too large. Step
+# 4 folded it into the convolutions without giving a reason. **What is wrong with leaving it in, and is folding
+# allowed?**
 #
-# Here is what is at stake: one digit, one network, one rule. The first map lets relevance bypass the normalisation; the
-# second is drawn after folding. Not a single output of the network differs between the two.
+# The figure below shows two maps of the same digit, for the same network and under the same rule. In the first,
+# relevance bypasses the normalisation; the second is computed after folding. The outputs of the network are the same in
+# both cases.
 
 # %%
 # %matplotlib inline
@@ -34,22 +36,22 @@ assert 8 < abs(two["BatchNorm bypassed"]).max() / abs(two["BatchNorm folded"]).m
 plot.grid(open_nine, two, "LRP-0: why nine?", scale="each")
 
 # %% [markdown]
-# (Each map is divided by its own largest value; the first is about ten times as large as the second.) We go down to two
-# inputs and one neuron to see why.
+# (Each map is divided by its own largest value; the first is about ten times as large as the second.) To see why they
+# differ, we look at one neuron with two inputs.
 #
 # ## One function, three maps
 #
-# Once trained, a `BatchNorm` is a simple thing: it multiplies each channel by one number and shifts it by another,
+# After training, a `BatchNorm` multiplies each channel by one number and adds another,
 #
 # $$z = w a + b \qquad w = \frac{g}{s} \quad b = \beta - \frac{g \mu}{s} \quad s = \sqrt{\mathrm{var} + \mathrm{eps}}$$
 #
 # (Ioffe and Szegedy 2015, arXiv 1502.03167). Take a neuron with two inputs, followed by such a layer with $w = 2$ and
-# $b = -2$. Or write both as *one* neuron, with weights twice as large and the bias -2. Nobody who sees only inputs and
-# outputs can tell which of the two it is.
+# $b = -2$. (In the code this layer is a `Scale`, which holds $w$ and $b$ themselves.) We can also write both as *one*
+# neuron, with weights twice as large and the bias -2. For every input, both versions have the same output.
 #
 # **Before you read on:** both inputs are 1, so the output is 4. Under LRP-0, the one neuron gives its inputs 4 and 2,
-# which is more than it has, because the bias of -2 had to be outweighed (step 1). Now relevance comes down through two
-# layers. What will the inputs get if the normalisation just passes on what it holds?
+# which is more than it has, because they had to outweigh the bias of -2 (step 1). Now the relevance goes through two
+# layers. What will the inputs get if the normalisation passes its relevance on unchanged?
 
 
 # %%
@@ -80,20 +82,20 @@ plot.flow(np.array([[4.0], [2.0]]), names=[names[0], ["one neuron"]], title="one
 figure
 
 # %% [markdown]
-# Same function, same input, same output, and three different answers to "who deserves the 4?". The shift $b = -2$ is a
-# bias: the one neuron counts it as evidence against, which the inputs had to outweigh, and so they get 6. *Pass* does
-# not see it. *Absolute* counts it as one more share, and gives it away.
+# Function, input and output are the same, but there are three different ways to divide the 4. The shift $b = -2$ is a
+# bias. The one neuron treats it as a negative contribution, which the inputs had to outweigh, so they get 6 together.
+# *Pass* ignores it. *Absolute* gives it a positive share.
 #
-# A map should tell us about the function. These tell us how the function was written down.
+# A map should depend on the function. These maps depend on how the function is written as layers.
 #
-# With LRP-0 on both layers, the answer agrees with the one neuron's. That is no accident: in
-# $\frac{a w}{z} \cdot \frac{z w'}{z'} = \frac{a w w'}{z'}$ the inner $z$ cancels. Under other rules it does not.
+# With LRP-0 on both layers, the result is the same as for the one neuron. The reason is that in $\frac{a w}{z} \cdot
+# \frac{z w'}{z'} = \frac{a w w'}{z'}$ the inner $z$ cancels (unless it is exactly 0). Under other rules it does not.
 #
-# ## Folding it away
+# ## Folding
 #
-# So always write it down the same way: with as few layers as possible. Guillemot et al. (2020, arXiv 2002.11018) build
-# such an equivalent network before they run LRP. The algebra is elementary. Here it is in the library's words, and the
-# code for its first line.
+# The remedy is to write the function always in the same way, with as few layers as possible. Guillemot et al. (2020,
+# arXiv 2002.11018) build such an equivalent network before they run LRP. The algebra is elementary. Here it is as the
+# library's docstring prints it, followed by the code for its first line.
 
 # %%
 parts = fusion.__doc__.split("\n\n")
@@ -113,17 +115,16 @@ assert difference < 1e-12
 assert not any(isinstance(layer, BatchNorm | Scale) for _, layer, _ in net.nodes)
 
 # %% [markdown]
-# `verify=x` makes `fuse` compare both networks on `x` before it returns anything. So folding is allowed: it changes no
-# output. What does it change in the maps?
+# `verify=x` makes `fuse` compare both networks on `x`, and raise an error if any output differs. So folding is allowed:
+# it changes no output. How does it change the maps?
 #
 # ## How much it matters
 #
-# **Before you look:** for which rule should it matter most how BatchNorm is treated, for LRP-0 or for z-plus? Step 6
-# has a hint.
+# **Before you look:** is the treatment of BatchNorm more important under LRP-0 or under z-plus? Step 6 has a hint.
 #
-# Thirteen digits, three rules. (LRP-0 is called `zero` in the library.) For each rule we leave the BatchNorm layers in,
-# under four rules of their own, and compare the maps with those of the folded network: how large is the difference, as
-# a multiple of the folded map? First, LRP-0 with BatchNorm bypassed, digit by digit.
+# We use thirteen digits and three rules. (LRP-0 is called `zero` in the library.) For each rule we leave the BatchNorm
+# layers in, with four different rules for them, and compare the maps with those of the folded network: how large is the
+# difference, as a multiple of the folded map? We begin with LRP-0 with BatchNorm bypassed, digit by digit.
 
 # %%
 treatments = {"pass": rules.Pass(), "zero": rules.Zero(), "epsilon": rules.Epsilon(), "absolute": rules.Absolute()}
@@ -147,10 +148,10 @@ print(f"mean {bypassed.mean():.2g}, median {np.median(bypassed):.2g}, the open n
 assert_allclose([bypassed.mean(), np.median(bypassed), bypassed[nine]], [2821, 70, 5], rtol=2e-3, atol=0.5)
 
 # %% [markdown]
-# Two digits are off by a factor in the thousands, and they alone make the mean. So we look at medians, with quartiles
-# in brackets. And thirteen digits are few for a general claim. The script [on_mnist.py](../on_mnist.py) has measured
-# the same on digits of the MNIST test set. Its record comes with this page, which asserts that the script and the page
-# find the same for the thirteen.
+# Two digits differ by a factor in the thousands, and they determine the mean. So we print medians, with quartiles in
+# brackets. Thirteen digits are also too few for a general claim. The script [on_mnist.py](../on_mnist.py) has measured
+# the same on digits of the MNIST test set, and this page reads its record. The page asserts that both give the same
+# results for the thirteen digits.
 
 # %%
 count, test = on_mnist.recorded(7, distances)
@@ -170,17 +171,18 @@ for rule in ("z-plus", "epsilon-plus"):
     assert_allclose([medians[f"{rule}, {name}, distance"] for name in ("pass", "zero")], [0.1, 0.5], atol=0.05)
 
 # %% [markdown]
-# The table shows three things.
+# The table shows three results.
 #
-# - **LRP-0 with BatchNorm bypassed is lost**: half of its maps differ from the folded ones by more than 50 times their
-#   size. These are the small denominators of step 6, and a few of them are much smaller than the rest.
-# - **LRP-0 with BatchNorm under LRP-0 is the folded map**, exactly. (Epsilon at $10^{-6}$ gives the numbers of LRP-0 to
-#   three digits, so the table leaves it out.)
-# - **Under z-plus it is the other way round.** Bypassed is a tenth of a map away, LRP-0 in the normalisation half a
-#   map: z-plus on the folded layer sees shifted biases and weights with flipped signs, and a signed rule in between
-#   does not.
+# - **LRP-0 with BatchNorm bypassed is useless**: half of its maps differ from the folded ones by more than 50 times
+#   their size. The cause is the small denominators of step 6, a few of which are much smaller than the rest.
+# - **LRP-0 with BatchNorm under LRP-0 gives the folded map** exactly. (Epsilon at $10^{-6}$ gives the numbers of LRP-0
+#   to three digits, so the table leaves it out.)
+# - **Under z-plus it is the other way round.** With BatchNorm bypassed, the map differs by a tenth of its size, and
+#   with LRP-0 in the normalisation by half of its size. On the folded layer, z-plus uses the shifted biases and the
+#   weights with flipped signs; with a separate normalisation layer under a signed rule, it does not.
 #
-# Here are the maps of the open nine. On this digit, LRP-0 with BatchNorm bypassed is off by a factor of only five.
+# Here are the maps of the open nine. On this digit, the map of LRP-0 with BatchNorm bypassed differs by only five times
+# the size of the folded map.
 
 # %% alt="The open nine under LRP-0: folded and zero are the same map, pass is blocks of red and blue"
 treated = ("folded", "pass", "zero", "absolute")
@@ -190,14 +192,15 @@ plot.grid(x[nine], {f"LRP-0, {name}": found["zero"][name][nine] for name in trea
 plot.grid(x[nine], {f"z-plus, {name}": found["z-plus"][name][nine] for name in treated}, columns=5)
 
 # %% [markdown]
-# (The colour scale of a figure ends at the middle one of its maps' largest values. In the first figure, *pass* reaches
-# ten times beyond it.)
+# (The colour scale of each of these figures ends at the median of its maps' largest values. In the first figure, *pass*
+# reaches ten times as far.)
 #
-# ## Which of them is right?
+# ## Which map is right?
 #
-# The folded network is the only one with no choice left to make. That is a reason, not a proof. As in step 4, we ask
-# the network: erase the twenty pixels that a map calls most relevant. How much of the logit is left? (The less, the
-# better for the map.) All maps are tested on the same network. **Will folding win, and under which rules?**
+# Only the folded network needs no rule for BatchNorm. This is an argument for folding, but not a proof. As in step 4,
+# we test the maps on the network: we erase the twenty pixels that a map gives most relevance. How much of the logit is
+# left? (The less is left, the better the map.) All maps are tested on the same network. **Will folding be better, and
+# under which rules?**
 
 
 # %%
@@ -226,9 +229,9 @@ for where, (of, n) in {"thirteen digits": (thirteen, 13), f"{count} test digits"
         print(f"{rule:13} {of[f'{rule}, folded, left']['mean']:7.1f} {'':18}" + "".join(f"{each:>18}" for each in row))
 
 # %% [markdown]
-# The second column is the mean logit that the folded network's map leaves; the others say how much *more* is left by a
-# map with BatchNorm left in, digit by digit: the mean of these differences and its standard error. A positive number
-# speaks for folding.
+# The second column is the mean logit that is left with the folded network's map. The others show how much *more* is
+# left with BatchNorm left in: the mean of the differences over the digits, and its standard error. A positive number
+# means that folding is better.
 
 # %%
 gains = {rule: [test[f"{rule}, {name}, more left"]["mean"] for name in treatments] for rule in found}
@@ -240,16 +243,16 @@ assert gains["zero"][3] > 1
 assert -0.5 < min(small) < 0 < max(small) < 0.5
 
 # %% [markdown]
-# Under LRP-0, folding is far better than bypassing, and better than `absolute`. Under z-plus and the composite the
-# differences are less than half a logit and go in both directions: with many digits one can tell some from zero, but
-# they matter little. So the published claim, that fused maps are more accurate, holds here for one rule, and for the
-# others folding neither helps nor harms by much.
+# Under LRP-0, folding is far better than bypassing, and better than `absolute`. Under z-plus and the composite, the
+# differences are smaller than 0.5 and have both signs. With many digits, some of them are significant, but they are
+# small. So the published claim that fused maps are more accurate holds here for one rule; under the others, folding
+# makes little difference.
 #
-# `lrpref reproduce 2002.11018` asks on more networks and images ([docs/papers.md](../../docs/papers.md)).
+# `lrpref reproduce 2002.11018` tests the claim on more networks and images ([docs/papers.md](../../docs/papers.md)).
 #
-# The paper's other claim is a warning: no LRP where *fully connected* layers meet normalisation. The network of step 6
-# is just such a network. Which part of its logit is lost when twenty pixels are erased, and how does that compare with
-# its twin, which never had a normalisation?
+# The paper also warns against LRP in networks with *fully connected* layers and normalisation. The network of step 6 is
+# of this kind. What fraction of its logit is lost when twenty pixels are erased, compared with a similar network
+# without normalisation?
 
 # %%
 lost = {}
@@ -269,15 +272,15 @@ assert difference["mean"] > 10 * difference["sd"] / count**0.5
 assert difference["quantiles"][3] > 0
 
 # %% [markdown]
-# Once folded, its maps cost the logit a larger part than those of its twin: on most digits they name the pixels that
-# matter at least as well. (The two networks were trained apart, and one pair of networks is one pair of networks.) In
-# this pair we see no reason for the warning.
+# With its maps after folding, this network loses a larger fraction of its logit than the other one: on most digits, the
+# maps find the important pixels at least as well. (The two networks were trained separately, and this is only one
+# pair.) This pair gives no reason for the warning.
 #
 # ## The border
 #
-# One trap remains for those who fold by hand. If BatchNorm comes *before* a padded convolution, its shift is added to
-# every pixel, but not to the border of zeros, which is put around the picture afterwards. A bias with one number per
-# channel is right inside and wrong at the edge.
+# If you fold by hand, there is one more difficulty. If BatchNorm comes *before* a padded convolution, its shift is
+# added to every pixel, but not to the border of zeros, which is added to the picture afterwards. So a bias with one
+# number per channel is right inside and wrong at the edge.
 
 # %%
 random = np.random.default_rng(0)
@@ -297,14 +300,14 @@ assert wrong[0].max() > 0.5
 assert abs(by_fuse.forward(picture) - truth).max() < 1e-12
 
 # %% [markdown]
-# The folded convolution remembers what each of its taps adds, and leaves out those that fall on the border
+# The folded convolution stores what each of its taps adds, and leaves out the taps that fall on the border
 # (`Conv2D.bias_taps`).
 #
 # ## What cannot be folded
 #
-# Between a ReLU and a max-pool there is nothing to fold into. Then a `Scale` stays, the plan says so, and the choice
-# we began with is back: you have to name a rule for it. A BatchNorm in front of a ReLU can be moved behind it, if the
-# ReLU gets thresholds of its own; `fuse(net, threshold_relu=True)` does that on request.
+# A BatchNorm between a ReLU and a max-pool cannot be folded into either of them. It stays in the network as a `Scale`,
+# as the plan shows, and you have to choose a rule for it. A BatchNorm in front of a ReLU can be moved behind it if the
+# ReLU gets thresholds of its own, which `fuse(net, threshold_relu=True)` does.
 
 # %%
 norm = BatchNorm([2.0], [1.0], [0.0], [1.0])
@@ -315,13 +318,13 @@ assert [decision.action for decision in lrpref.fusion_plan(kept).kept] == ["stay
 # %% [markdown]
 # ## What you know now
 #
-# - A BatchNorm is one weight and one bias per channel. Left in, it is one more layer, and a map depends on how the
-#   function is written down.
-# - Folded, it is gone, and no output changes. `fuse(net, verify=x)` checks that; at padded borders it takes more than
+# - A BatchNorm is one weight and one bias per channel. If it stays in the network as a layer, the map depends on how
+#   the function is written.
+# - Folding removes it and changes no output, as `fuse(net, verify=x)` checks. At padded borders this takes more than
 #   one bias per channel.
-# - Bypassing it ruins LRP-0 and changes z-plus by a tenth. LRP-0 on it is the same as folding, if everything else is
-#   under LRP-0 too.
-# - Better maps through folding: plainly under LRP-0; under z-plus and the composite by less than half a logit, in
-#   either direction. A reason against LRP on fully connected layers with normalisation: not found here.
+# - Bypassing it makes LRP-0 useless and changes the maps of z-plus by a tenth. LRP-0 on it is the same as folding if
+#   all other layers are under LRP-0 too.
+# - Folding clearly improves the maps of LRP-0. Under z-plus and the composite, it makes a difference of less than 0.5
+#   in either direction. We found no reason against LRP on fully connected layers with normalisation.
 #
-# Next: layers with two inputs.
+# The next step is about layers with two inputs.

@@ -6,9 +6,9 @@
 #
 # $$y = x + F(x)$$
 #
-# Relevance arrives at $y$. **How much of it goes through the layer, and how much past it?** No gradient and no picture
-# can tell: this is a decision. We look at the candidates on two numbers, then build a residual network whose map we
-# know in advance, and see which of them get it right.
+# Relevance arrives at $y$. **How much of it goes through the layer, and how much past it?** Neither a gradient nor a
+# picture answers this question: it has to be decided. We try three candidates on two numbers. Then we build a residual
+# network whose map we know in advance, and see which of them gives this map.
 
 # %%
 # %matplotlib inline
@@ -28,9 +28,9 @@ from lrpref.evaluation.maps import relative_l2
 # %% [markdown]
 # ## Everything to both?
 #
-# It is tempting to answer as the chain rule does: the gradient of a sum flows undiminished into both of its terms. Let
-# us try that. The input is 1, the layer doubles it, and one unit of relevance sits at the sum. **How much will there be
-# after twenty such blocks?**
+# It is tempting to do the same as the chain rule, which passes the whole gradient of a sum to both of its terms. We try
+# this. The input is 1, the layer doubles it, and the sum has one unit of relevance. **How much will there be after
+# twenty such blocks?**
 
 # %%
 x, W = 1.0, 2.0
@@ -45,9 +45,9 @@ assert through + past == 2
 assert R == 1_048_576
 
 # %% [markdown]
-# One unit came in, and a million came out. Relevance is an amount, not a slope; it has to be *divided*. (A library that
-# hooks into layers cannot see a `+` written in plain Python, and then exactly this happens, silently. Here a sum is a
-# layer, `Add`, and a network cannot be written without it.)
+# One unit of relevance became a million. Relevance is an amount and not a slope, so it has to be *divided*. (A library
+# that uses hooks on layers cannot see a `+` written in plain Python, and then exactly this happens without a warning.
+# In lrpref, a sum is a layer, `Add`, which every residual network must contain.)
 #
 # ## Three ways to divide
 #
@@ -58,8 +58,8 @@ assert R == 1_048_576
 #
 # signed (`Zero`, which is LRP-0), by magnitude (`Absolute`), and equal (`Flat`). For $R_b$, swap $a$ and $b$.
 #
-# **Before you look:** $a$ is 1, and $b$ argues against it more and more, until they almost cancel. What will each split
-# give to $a$?
+# **Before you look:** in the last cases of the table, $a$ is 1 and $b$ is negative, and they almost cancel. What will
+# each split give to $a$?
 
 
 # %%
@@ -103,24 +103,24 @@ ax.legend(fontsize=8, frameon=False)
 figure
 
 # %% [markdown]
-# (The grey band is "between nothing and everything".)
+# (The grey band marks shares between 0 and 1.)
 #
-# All three conserve relevance: the two shares add up to 1. But look down the columns. The signed split tells the truth:
-# $a$ argued for the sum and $b$ against it. When the two almost cancel, however, it passes on a thousand and minus a
-# thousand. The other two are bounded, but they cannot tell for from against. (At exactly $1 - 1$ the denominator is
-# zero: nothing is passed on, and the ledger records it.)
+# All three conserve relevance: the two shares add up to 1. The signed split shows that $a$ contributes to the sum and
+# $b$ works against it. But when the two almost cancel, it passes on shares of 1000 and -999. The other two splits are
+# bounded, but they do not show the signs. (At exactly $1 - 1$ the denominator is zero. Then nothing is passed on, and
+# the ledger records this.)
 #
-# This is the small denominator of step 6 once more, and the one place where Relative LRP (step 9) has kept it.
+# This is the small denominator of step 6 again. It is also the only place where Relative LRP (step 9) still has one.
 #
 # ## A residual network that we understand
 #
-# To see what a split does, we want a residual network whose map we know in advance. Here is a way to get one. The third
-# convolution of our digit network has as many output channels as input channels, so it can be written as
+# To see what a split does, we need a residual network whose map we know in advance. The third convolution of our digit
+# network has as many output channels as input channels, so it can be written as
 #
 # $$\mathrm{conv}(x) = x + (\mathrm{conv}(x) - x)$$
 #
-# that is, a skip and a branch, with the identity subtracted at the centre of the branch's kernel. The function stays
-# the same, and so does every other layer.
+# that is, as a skip and a branch, with the identity subtracted at the centre of the branch's kernel. The function and
+# all other layers stay the same.
 
 # %%
 net = lrpref.load("mnist-cnn").astype(np.float64)
@@ -146,12 +146,12 @@ print(f"largest difference between outputs: {difference:.1e}")
 assert difference < 1e-12
 
 # %% [markdown]
-# **Make a guess:** under LRP-0 on all other layers, which split will draw the map of the plain network? Is there one
+# **Make a guess:** under LRP-0 on all other layers, which split will give the map of the plain network? Is there one
 # that does so under z-plus?
 #
-# Now we explain both networks: the plain one, and the residual one under each split. How far apart are the maps,
-# relative to the plain one? How large are they, in total magnitude per unit of the logit? And how much relevance went
-# through the branch? (As before, `zero` is LRP-0.)
+# We explain the plain network, and the residual one under each split. How large is the difference between the maps,
+# relative to the map of the plain network? How large is the sum of the magnitudes, relative to the logit? And how much
+# relevance goes through the branch? (As before, `zero` is LRP-0.)
 
 
 # %%
@@ -176,8 +176,8 @@ print(f"mean {distance.mean():.1f}, median {np.median(distance):.1f}")
 assert_allclose([distance.mean(), np.median(distance)], [27.97, 2.68], atol=0.01)
 
 # %% [markdown]
-# One digit makes the mean again, so the tables hold medians and, in brackets, quartiles: of the thirteen digits, and of
-# digits of the MNIST test set, as [on_mnist.py](../on_mnist.py) has recorded them.
+# Again, a single digit determines the mean. So the tables show medians and, in brackets, quartiles: of the thirteen
+# digits, and of digits of the MNIST test set, as recorded by [on_mnist.py](../on_mnist.py).
 
 # %%
 count, test = on_mnist.recorded(8, found)
@@ -199,15 +199,15 @@ for rule in ("z-plus", "epsilon-plus"):
     assert 0.15 < middle[f"{rule}, equal, distance"] < 0.3
 
 # %% [markdown]
-# - Under **LRP-0** with the signed split, the map is the same: distance 0. The $z$ of the sum and the $z$ of the branch
-#   cancel as in step 7, and the way the function is written down leaves no trace.
-# - Under LRP-0 with an **equal** split, the map is lost: on half of the digits it is off by more than three times its
-#   size, and on one in twenty by more than forty. Half of the relevance went to the branch, whatever the branch had
-#   contributed, and there it was divided by the branch's own $z$. Relevance that is not proportional to $z$ must not be
-#   divided by $z$: step 6.
-# - Under **z-plus** and the composite the signed split and the split by magnitude come close, the equal one is off by a
-#   quarter, and none is exact. z-plus takes the positive part of each product, and $(w - 1) a$ does not have the same
-#   positive part as $w a$.
+# - Under **LRP-0** with the signed split, the map is the same: the distance is 0. The $z$ of the sum and the $z$ of the
+#   branch cancel as in step 7, so the map does not depend on how the function is written.
+# - Under LRP-0 with an **equal** split, the map is useless: on half of the test digits it differs by more than three
+#   times the size of the plain map, and on one in twenty by more than forty. Half of the relevance went to the branch,
+#   whatever the branch had contributed, and was then divided by the branch's own $z$. Step 6 showed that relevance
+#   explodes if it is divided by a $z$ to which it is not proportional.
+# - Under **z-plus** and the composite, the signed split and the split by magnitude come close, and the equal split
+#   differs by about a quarter. None is exact, because z-plus takes the positive part of each product, and the positive
+#   part of $(w - 1) a$ differs from that of $w a$.
 
 # %% alt="Maps of a three under LRP-0, without a skip and with three splits; signed is the same, equal is wild"
 three = names.index("digit-3")
@@ -215,9 +215,9 @@ shown = [f"zero, {name}" for name in ("no skip", *splits)]
 plot.grid(digits[three], {name: maps[name][three] for name in shown}, columns=5)
 
 # %% [markdown]
-# (The equal split goes far beyond the colour scale.) Under z-plus the four maps look the same, so here is only what the
-# splits *change* in the plain one: red pixels get more than without a skip, blue ones less. (The equal split goes
-# beyond the scale here, too.)
+# (The equal split goes far beyond the colour scale.) Under z-plus the four maps look the same, so the next figure shows
+# only the *differences* from the plain map: red pixels get more than without a skip, and blue ones less. (The equal
+# split goes beyond the scale here, too.)
 
 # %% alt="Changes of the z-plus map under three splits: faint under two of them, along all strokes under the equal one"
 plain = maps["z-plus, no skip"][three]
@@ -230,8 +230,9 @@ plot.grid(digits[three], changes)
 # %% [markdown]
 # ## How often do branches cancel?
 #
-# The signed split is dangerous where $a + b$ is small compared with $a$ and $b$. Is that rare? We look at every unit of
-# the sum, on the thirteen digits, that holds any relevance; and, on the test set, at the mean over digits.
+# The signed split is dangerous where $a + b$ is small compared with $a$ and $b$. How often does this happen? We count
+# the units of the sum that hold any relevance on the thirteen digits, and compare with the mean over digits of the test
+# set.
 
 # %%
 values = residual.activations(digits)
@@ -262,14 +263,15 @@ ax.legend(fontsize=8)
 figure
 
 # %% [markdown]
-# In about one unit out of ninety, the larger share is more than ten times the relevance being divided. But those units
-# hold less than a thousandth of the relevance: where a sum is small, the ReLU behind it passes little on, and so little
-# comes back. In this network the signed split is harmless.
+# In about one unit out of ninety, the larger share is more than ten times the relevance being divided. But these units
+# hold less than a thousandth of the relevance: where a sum is small, the output of the ReLU after it is small, and so
+# is its relevance. In this network, the signed split is harmless.
 #
-# ## And in a network that somebody trained?
+# ## A trained residual network
 #
-# Ours was a construction. `resnet20` has learned its nine joins, from photographs. **Before you look:** will the signed
-# split be harmless there, too? Each join may let the magnitude of relevance grow, and nine of them multiply.
+# We constructed this network by hand. `resnet20`, which has nine joins (sums), was trained on photographs. **Before you
+# look:** will the signed split be harmless there, too? The magnitude of relevance can grow at each join, and the nine
+# factors multiply.
 
 # %%
 resnet = lrpref.fuse(lrpref.load("resnet20").astype(np.float64))
@@ -293,23 +295,23 @@ assert max(growth) < 1.4
 assert_allclose(np.prod(growth), 3.0, atol=0.15)
 
 # %% [markdown]
-# No join is dangerous by itself: hardly any relevance sits where branches almost cancel. But in each of them some
-# branches disagree, and the magnitude grows by a few percent up to a third. Nine of them together make three: for one
-# unit of relevance at the top, three units of red and blue, if nothing else happened in between. They have to cancel in
-# the map, and make it noisier than that of a chain. Look at it in your own network: compare the magnitude of `trace.at`
-# above and below a join, as we did.
+# No single join is dangerous: hardly any relevance is at units where the branches almost cancel. But at each join some
+# branches have opposite signs, and the magnitude grows by a few percent up to a third. The nine factors multiply to
+# about three: if nothing else changed it, one unit of relevance at the top would become three units in magnitude. These
+# have to cancel in the map, and make it noisier than that of a network without skips. You can check your own network in
+# the same way, by comparing the magnitude of `trace.at` above and below a join.
 #
 # ## Rules of thumb
 #
-# - Divide; never copy. If your map doubles with every block, look for a `+`.
-# - LRP-0 and epsilon on the layers call for the **signed** split, the only one that does not depend on how the block is
-#   written. In this library joins are under epsilon ($10^{-6}$) unless you say otherwise: the signed split with a
-#   guard.
-# - z-plus and its kin tolerate the signed split and the split by magnitude. Where branches cancel, choose **by
-#   magnitude**.
-# - An **equal** split ignores what the branches contributed, and may hand a layer relevance that it cannot divide.
+# - Divide relevance at a sum, and never copy it. If your map doubles with every block, look for a `+`.
+# - With LRP-0 or epsilon on the layers, use the **signed** split, the only one that does not depend on how the block is
+#   written. By default, this library uses epsilon ($10^{-6}$) at joins, which is the signed split with a stabilizer.
+# - With z-plus and similar rules, both the signed split and the split by magnitude work. Where branches cancel, choose
+#   the split **by magnitude**.
+# - An **equal** split ignores what the branches contributed, and may give a layer relevance that is not proportional to
+#   its $z$.
 #
 # Otsuki et al. (2024, arXiv 2407.09115) compare splitting in proportion to magnitudes with splitting in halves. More
 # splits, with their bounds, are in [docs/skips.md](../../docs/skips.md).
 #
-# Next: a photograph, and networks that are three to four times as deep.
+# The next step explains a photograph, with networks that are three to four times as deep.

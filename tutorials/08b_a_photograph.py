@@ -1,11 +1,11 @@
 # %% [markdown]
 # # 8b. And a photograph?
 #
-# Everything so far was about digits: one channel, black ink on white paper, few layers. Now a photograph of a cat, in
-# colour, and networks that are three to four times as deep. **What changes, and what do the maps of step 4 tell us
-# here?**
+# So far, all examples were digits, with one channel, black ink on white paper, and networks of few layers. Now we
+# explain a colour photograph of a cat, with networks that are three to four times as deep. **What changes, and what do
+# the maps of step 4 show here?**
 #
-# It is one photograph. It can show what *may* happen; it proves nothing about photographs in general.
+# This is a single photograph. It can show what *may* happen, but it proves nothing about photographs in general.
 
 # %%
 # %matplotlib inline
@@ -33,13 +33,14 @@ for name, net in networks.items():
 assert answers == {"cifar-cnn": "frog", "vgg16": "cat", "resnet20": "cat"}
 
 # %% [markdown]
-# Three networks that were trained on the same 25,000 photographs. The smallest one says frog. We will mostly look at
-# `vgg16`, a chain of thirteen convolutions and three fully connected layers, with its BatchNorm folded away (step 7).
+# The three networks were trained on the same 25,000 photographs. The smallest one says frog. We will mostly look at
+# `vgg16`, a chain of thirteen convolutions and three fully connected layers, with its BatchNorm folded (step 7).
 #
-# ## Zero is no longer paper
+# ## What zero means
 #
 # For a digit, 0 was blank paper, and LRP-0 gave it nothing (step 4). Here, the pixels were shifted and scaled before
-# the network saw them. **Which pixel is 0 now, and what will LRP-0 say about a picture made of it?**
+# the network saw them. **Which colour is 0 now, and what map will LRP-0 give for a picture that consists of this
+# colour?**
 
 # %%
 low, high = scaling.box()
@@ -53,14 +54,14 @@ assert abs(empty.relevance).sum() == 0
 assert_allclose(empty.ledger["bias"].sum(), empty.logits.max(), rtol=1e-9)
 
 # %% [markdown]
-# A medium grey: the average colour of the training pictures. Black is as far from it as white. So "a pixel of value 0
-# gets nothing" now means "what is average is never relevant", which nobody decided on purpose. And inputs can be
-# negative, so plain gamma and clamped weights go wrong in the first layer (step 2). This is what z-box was made for:
-# it measures every pixel from black and white, whatever 0 means (step 2b).
+# Zero is now a medium grey, the average colour of the training pictures. Black is about as far from it as white. So
+# LRP-0 gives no relevance to pixels of average colour, which is an accident of the normalisation. Inputs can also be
+# negative, so plain gamma and clamped weights are wrong in the first layer (step 2). z-box was designed for this case:
+# it compares every pixel with black and white, whatever 0 means (step 2b).
 #
 # ## Three colours
 #
-# Relevance has three values per pixel, one for each colour; a picture shows their sum. What does the sum hide?
+# The map has three values per pixel, one for each colour, and a figure shows their sum. What does the sum hide?
 
 # %%
 recipes = {"LRP-0": "zero", "epsilon-plus": "epsilon-plus", "epsilon-plus-flat": "epsilon-plus-flat"}
@@ -75,26 +76,27 @@ assert_allclose(survives["LRP-0"], 0.67, atol=0.01)
 assert min(each for name, each in survives.items() if name != "LRP-0") > 0.95
 
 # %% [markdown]
-# Under LRP-0 a third of it cancels *within* a pixel: red for the cat, green against. The other recipes send nearly the
-# same sign to all three.
+# Under LRP-0, a third of the magnitude cancels *within* pixels, where one colour counts for the cat and another against
+# it. Under the other recipes, the three colours of a pixel nearly always have the same sign.
 #
 # ## Six recipes
 #
-# **Before you look:** where do you expect the red? On the eyes, the nose, the fur? We lay each map over a pale copy of
-# the photograph, and divide it by its own largest value, since their sizes differ a lot.
+# **Before you look:** where do you expect red pixels? On the eyes, the nose, the fur? We draw each map over a pale copy
+# of the photograph, and divide it by its own largest value, because the sizes of the maps differ a lot.
 
 # %% alt="A cat and six maps laid over it: LRP-0 is noise, three mark both eyes and the nose, two only the right eye"
 shown = {name: tr.relevance for name, tr in traces.items()}
 plot.grid(x, shown, "vgg16: why a cat?", scale="each", overlay=True)
 
 # %% [markdown]
-# LRP-0 cannot be read: sixteen layers of cancellation. Three recipes draw both eyes, the nose, and a few stripes; they
-# are what people have in mind when they say that a network knows what a cat is. The other two see little but the eye on
-# the right, and one of them holds the left eye *against* the cat. Before we believe any of them, three questions.
+# The map of LRP-0 cannot be read, after cancellation in sixteen layers. Three recipes mark both eyes, the nose, and a
+# few stripes. People have such maps in mind when they say that a network knows what a cat is. The other two mark little
+# but the eye on the right, and in one of them the left eye counts *against* the cat. Before we believe any of these
+# maps, we ask three questions.
 #
 # ## First question: how much of the answer is this?
 #
-# The logit of the cat is 3.76. **What part of it has arrived at the pixels?**
+# The logit of the cat is 3.76. **What fraction of it arrives at the pixels?**
 
 # %%
 for name, tr in traces.items():
@@ -106,9 +108,9 @@ for name, tr in traces.items():
 assert_allclose(traces["epsilon-plus-flat"].relevance.sum() / 3.7645, 0.074, atol=0.001)
 
 # %% [markdown]
-# Next to nothing! More than nine tenths went to biases on the way down, a little in every layer. Nothing is wrong: the
-# books close. One reason is the fold: it turned the shifts of thirteen BatchNorms into biases (step 7). Compare a
-# network that never had any:
+# Very little arrives. More than nine tenths of the logit goes to biases, a little in every layer. This is not an error:
+# the residual is rounding noise. One reason is folding, which turned the shifts of thirteen BatchNorms into biases
+# (step 7). For comparison, `cifar-cnn` never had a BatchNorm:
 
 # %%
 for name, net in networks.items():
@@ -117,13 +119,13 @@ for name, net in networks.items():
     assert (books["bias"].sum() / net.forward(x)[0, CAT] < 0.5) == (name == "cifar-cnn")
 
 # %% [markdown]
-# The map is a picture of what is left, enlarged until it fills the colour scale. Without its ledger, it would not tell
-# you.
+# The map shows only the rest, enlarged until it fills the colour scale. You cannot see this in the map, only in its
+# ledger.
 #
-# ## Second question: when is it decided *where*?
+# ## Second question: in which layers does the pattern arise?
 #
-# `trace.at` holds the relevance at every layer, so we can watch it come down. Each panel is divided by its own largest
-# value.
+# `trace.at` holds the relevance at every layer, so we can draw it at several depths. Each panel is divided by its own
+# largest value.
 
 # %% alt="Relevance at five depths, from 2 x 2 to 32 x 32 cells: coarse blocks of red that turn into eyes and a nose"
 tr = traces["epsilon-plus-flat"]
@@ -131,9 +133,9 @@ depths = ["features.23", "features.16", "features.9", "features.4", "input"]
 plot.layers(tr, depths, title="vgg16 under epsilon-plus-flat, from the top down")
 
 # %% [markdown]
-# On top there are 2 x 2 cells, and all four are red. The eyes appear between 8 x 8 and 16 x 16 cells. So the fine
-# drawing is made in the *lower* layers, whose neurons see a few pixels each and can know little of cats. That should
-# make us suspicious.
+# At the top there are 2 x 2 cells, and all four are red. The eyes appear between 8 x 8 and 16 x 16 cells. So the fine
+# structure arises in the *lower* layers, whose neurons each see only a few pixels and so cannot recognise a cat. This
+# is a reason for doubt.
 #
 # ## Third question: is it about the *cat*?
 #
@@ -161,11 +163,13 @@ for name in ("epsilon-plus", "epsilon-plus-flat", "z-plus"):
 assert abs(alike["epsilon-gamma-box"][1]) < 0.6
 
 # %% [markdown]
-# **It is the same map.** Under z-plus, and under the composites that use it for convolutions, `vgg16` draws one picture
-# for cat and for frog: a cosine above 0.999. In `resnet20` it is the same picture with the sign turned, because there
-# the frog's logit is negative. Whatever the map shows, it is not what makes this a *cat*.
+# **The maps are the same.** Under z-plus, and under the composites that use it for convolutions, the maps of `vgg16`
+# for cat and for frog have a cosine above 0.999. (A cosine of 1 means that two maps are equal up to their size, 0 that
+# they have nothing in common, and -1 that all signs are opposite.) For `resnet20`, the two maps are nearly the same
+# with opposite signs, because there the frog's logit is negative. Whatever such a map shows, it does not explain why
+# this is a *cat*.
 #
-# Where is the class lost? We follow both from the top down.
+# At which layer do the two classes become indistinguishable? We compare their relevance from the top down.
 
 # %% alt="Cosine of cat's and frog's relevance by depth: z-plus climbs from 0 to 1 in four layers, the others do not"
 followed = ["flatten", *(f"features.{k}" for k in (28, 26, 24, 21, 19, 17, 14, 12, 10, 7, 5, 2, 0)), "input"]
@@ -193,15 +197,14 @@ assert falls["epsilon-plus-flat"][-1] > 0.999
 assert max(falls["epsilon-gamma-box"]) < 0.8
 
 # %% [markdown]
-# Above the convolutions, where epsilon is the rule, the two have nothing in common. Four convolutions under z-plus
-# further down, the cosine is 0.99, and they never part again.
+# Above the convolutions, where the rule is epsilon, the two have nothing in common. After four convolutions under
+# z-plus, the cosine is 0.99, and it stays above that in all lower layers.
 #
-# There is a reason, and it is arithmetic. Under z-plus each layer multiplies relevance by a matrix of numbers that are
-# never negative. A product of many such matrices tends towards rank one: whatever you put in at the top, the same
-# pattern comes out at the bottom, only larger or smaller. It was found by Sixt, Granz and Landgraf (2020, arXiv
-# 1912.09818; we read the abstract), who conclude that such maps do not explain what the network decides. One line
-# shows it at work: forget the top altogether, spread relevance *evenly* over the 4 x 4 x 64 cells of `features.16`, and
-# walk down from there.
+# The reason is mathematical. Under z-plus, each layer multiplies relevance by a matrix without negative entries. A
+# product of many such matrices tends towards rank one: whatever the relevance at the top is, the pattern at the bottom
+# is the same, only larger or smaller. Sixt, Granz and Landgraf (2020, arXiv 1912.09818; we read the abstract) found
+# this, and conclude that such maps do not explain what the network decides. We can see the effect if we ignore the
+# layers above `features.16`, spread relevance *evenly* over its 4 x 4 x 64 cells, and propagate it from there.
 
 # %%
 top = tr.at["features.16"]
@@ -212,7 +215,7 @@ print(f"cosine with the map that started at the cat: {same:.3f}")
 assert same > 0.97
 
 # %% [markdown]
-# Was it already so in step 4, with three convolutions?
+# Did this already happen in step 4, with three convolutions?
 
 # %%
 digit_net, nine = lrpref.fuse(lrpref.load("mnist-cnn-bn").astype(np.float64)), lrpref.samples.load("hard-1")
@@ -222,15 +225,15 @@ for rule in ("zero", "epsilon-plus-flat", "z-plus"):
 assert_allclose(float(cosine(*pair)[0]), 1, atol=0.005)
 
 # %% [markdown]
-# Under z-plus in every layer, yes. Under the composite, it was on its way. **Prettiness and depth together are a
-# warning.** Rules that keep both signs (LRP-0, alpha-beta, gamma) run into this less, and are less pretty. And now you
-# see what the epsilon at the top of a composite is for: there, the class still matters. A *contrast* of two classes, as
-# in step 4, cannot help any more once both maps are the same.
+# Under z-plus in every layer, it did. Under the composite, it did in part. **Be careful with clear maps of deep
+# networks.** Rules that keep both signs (LRP-0, alpha-beta, gamma) are less affected, and their maps look less clear.
+# This also shows the purpose of epsilon at the top of a composite: there, the maps still depend on the class. A
+# *contrast* of two classes, as in step 4, does not help if both maps are the same.
 #
-# ## Ask the network
+# ## Test the maps on the network
 #
-# As in step 4, we test the story. Paint over one part of the face with the average colour of the photograph, and look
-# at the logit of the cat. A map that explains the cat should tell us which part hurts most.
+# As in step 4, we test the maps. We paint over one part of the face with the average colour of the photograph, and look
+# at the logit of the cat. A map that explains the cat should show which part lowers the logit most.
 
 # %%
 parts = {"left eye": np.s_[..., 8:16, 5:15], "right eye": np.s_[..., 10:18, 22:29], "nose": np.s_[..., 22:30, 14:24]}
@@ -267,23 +270,25 @@ assert effects["cifar-cnn"][nose] > 0.3  # without the nose, more of a cat
 assert all(shares["cifar-cnn", recipe][nose] == max(shares["cifar-cnn", recipe]) for recipe in list(recipes)[2:5])
 
 # %% [markdown]
-# - In **`vgg16`** the eye on the right matters by far the most, and without the one on the left nothing changes.
-#   Epsilon-plus-flat gives *more* to the left one. The two recipes that still knew the class at the bottom give most to
-#   the right one, so the less handsome maps were right about that. (That the left eye speaks *against* the cat, as
-#   alpha-beta has it, is not borne out.)
-# - In **`resnet20`** each part hurts the cat when it is gone, as the first map suggests, but the order is wrong there,
+# - In **`vgg16`** the eye on the right matters by far the most, and removing the one on the left changes almost
+#   nothing. Epsilon-plus-flat gives *more* to the left one. The two recipes whose maps still depend on the class give
+#   most to the right one, so these less clear maps are right about it. (But the test does not confirm that the left eye
+#   counts *against* the cat, as it does under alpha-beta.)
+# - In **`resnet20`** the logit falls without any of the parts, as the first map suggests, but its order is wrong there,
 #   too.
 # - In **`cifar-cnn`** all three recipes give most to the nose. Without the nose, the logit of the cat *rises*.
 #
-# (Painting over makes a picture that the networks have never seen, so this is a test with faults of its own: step 10.)
+# (Painting over a part makes a picture unlike any that the networks were trained on, so this test has faults of its
+# own, which step 10 discusses.)
 #
 # ## What you know now
 #
-# - Know what 0 means for your inputs. After normalisation it is the average colour; z-box does not depend on it.
-# - Look at the ledger before you admire a map. Here, less than a tenth of the logit was on it.
-# - `trace.at` shows where along the way a map gets its shape: the fine drawing comes from the lowest layers.
-# - In a deep chain under z-plus, the map depends on the picture and hardly on the question. Ask for a second class; if
-#   its map is the same, the map does not explain the class.
-# - Test it on the network. Here, epsilon-gamma-box passed on one network, and no recipe passed on all three.
+# - Find out what 0 means for your inputs. After normalisation it is the average colour. z-box does not depend on it.
+# - Look at the ledger before you interpret a map. Here, the map held less than a tenth of the logit.
+# - `trace.at` shows in which layers the pattern of a map arises. Here, the fine structure came from the lowest layers.
+# - In a deep chain under z-plus, the map depends on the picture and hardly on the class. Compute the map of a second
+#   class; if it is the same, the map does not explain the class.
+# - Test a map on the network. Here, epsilon-gamma-box passed the test on one network, and no recipe passed it on all
+#   three.
 #
-# Next: a heartbeat.
+# The next step explains a heartbeat.

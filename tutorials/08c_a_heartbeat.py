@@ -1,11 +1,12 @@
 # %% [markdown]
 # # 8c. And a signal?
 #
-# A heartbeat is a list of 128 numbers. A small network with convolutions along time says whether it is *narrow*, as
-# normal beats are, or *wide*, as beats are that begin in the wrong place. **Which part of the curve does it look at?**
+# A heartbeat is a list of 128 numbers. A small network with convolutions along time classifies it as *narrow*, like a
+# normal beat, or *wide*, like a beat that begins in the wrong place of the heart. **Which part of the curve does it
+# use?**
 #
-# Nothing in the method is about pictures, so nothing has to change. And a signal has an advantage: we can exchange a
-# part of it for the same part of another one, and so test a map without painting holes into the input.
+# Nothing in the method depends on pictures, so nothing has to change. A signal even has an advantage: we can exchange a
+# part of it for the same part of another signal, and so test a map without erasing anything.
 
 # %%
 # %matplotlib inline
@@ -28,8 +29,8 @@ assert list(target) == [0, 1, 0]
 
 # %% [markdown]
 # The large peak of a beat is called the R wave; the slower one after it is the T wave. In these data, wide beats have a
-# broad R wave *and* a T wave that points down. **Before you look:** the network was trained on the answers "narrow" and
-# "wide" alone. Will it use the width, the T wave, or both?
+# broad R wave *and* a T wave that points down. **Before you look:** the network was trained only on the labels "narrow"
+# and "wide". Will it use the width, the T wave, or both?
 
 # %% alt="Three heartbeats over bands of relevance: red at the R wave; in the wide beat the T wave is reddish, too"
 seconds = (np.arange(128) - 48) / 180  # from the peak of the R wave
@@ -56,9 +57,9 @@ for k, name in enumerate(names[:2]):
 assert_allclose([share["R wave"][:2], share["T wave"][:2]], [[0.85, 0.74], [0.09, 0.21]], atol=0.01)
 
 # %% [markdown]
-# Mostly the R wave, and in the wide beat the T wave has a fifth. So the map makes a claim, and a testable one: exchange
-# the T waves of the two beats, and the answer should hold; exchange the R waves, and it should turn over. What do you
-# expect?
+# Most of the relevance is on the R wave, and in the wide beat a fifth is on the T wave. This gives a claim that we can
+# test: if we exchange the T waves of the two beats, the answers should stay the same, and if we exchange the R waves,
+# they should change. What do you expect?
 
 # %%
 two, answers = x[:2], {}
@@ -77,12 +78,13 @@ leads = (answers["T wave"] @ [-1, 1]) * [-1, 1]
 assert_allclose([before, leads], [[8.9, 5.4], [5.5, 1.1]], atol=0.06)
 
 # %% [markdown]
-# The answer follows the R wave, as the map says. It also says that the T wave matters *somewhat* for the wide beat. It
-# does, and more than somewhat: with the other T wave, its lead falls from 5.4 to 1.1. The parts are the right ones, the
-# amounts are not (step 4). ([docs/signals.md](../../docs/signals.md) repeats the exchange on all 190 beats that were
-# held out, and goes on to volumes.)
+# The answer follows the R wave, as the map suggests. The map also suggests that the T wave matters *a little* for the
+# wide beat. In fact it matters more than that: with the other T wave, the lead falls from 5.4 to 1.1. As in step 4, the
+# map marks the right parts, but its amounts are not the changes of the output.
+# ([docs/signals.md](../../docs/signals.md) repeats the exchange on all 190 beats that were held out, and goes on to
+# volumes.)
 #
-# One more check, which step 8b has taught us: is the map about the *answer*?
+# One more check comes from step 8b: does the map depend on the *answer*?
 
 # %%
 other = lrpref.explain(net, x, 1 - target, "epsilon-plus")
@@ -91,14 +93,14 @@ print("cosine between the maps for the answer and for the other one:", *alike.ro
 assert alike.max() < -0.9
 
 # %% [markdown]
-# The map for the other answer is the same with its colours exchanged. With two classes, this is no surprise: what
-# speaks for narrow speaks against wide. But it is also what a map would look like that knew nothing of the answer, as
-# in `resnet20`. So here this check cannot decide. The exchange could, and did.
+# The map for the other answer is nearly the same with opposite signs. With two classes, this is to be expected:
+# evidence for narrow is evidence against wide. But a map that does not depend on the answer would look the same, as in
+# `resnet20`. So this check is not conclusive here, while the exchange of waves was.
 #
 # ## What you know now
 #
-# - Rules, ledger and composites do not know how many axes an input has.
-# - Where parts of two inputs can be exchanged, a map can be tested on inputs that look natural.
-# - With two classes, maps for the two are often one map and its negative. That alone says nothing.
+# - Rules, ledger and composites work for inputs with any number of axes.
+# - If parts of two inputs can be exchanged, a map can be tested on inputs that look natural.
+# - With two classes, the map for one is often the negative of the map for the other. This alone proves nothing.
 #
-# Next: a transformer, which multiplies activations by activations.
+# The next step is about a transformer, which multiplies activations by activations.

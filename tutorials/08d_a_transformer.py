@@ -1,11 +1,12 @@
 # %% [markdown]
 # # 8d. And a transformer?
 #
-# So far, every layer had weights that were fixed after training. A neuron was a sum of inputs times weights, and a rule
-# said how to divide the sum. A transformer multiplies *activations by activations*: how much one word takes from
-# another is computed from both of them. **Who owns a product of two things that both depend on the input?**
+# So far, every layer had weights that were fixed after training. A neuron computed a sum of inputs times weights, and a
+# rule determined how to divide the sum. A transformer multiplies *activations by activations*: how much one word takes
+# from another is computed from both of them. **How should LRP divide a product of two factors that both depend on the
+# input?**
 #
-# We decide this for two numbers, see what follows, and then ask a network that reads film reviews.
+# We first look at the product of two numbers, and then explain a network that reads film reviews.
 
 # %%
 # %matplotlib inline
@@ -21,8 +22,8 @@ from lrpref.zoo import text
 # %% [markdown]
 # ## Two factors
 #
-# The output is 2 times 3, so there is 6 to divide. The gradient for the first factor is 3, for the second it is 2.
-# **What does gradient times input give to the two, and what is the sum?**
+# The output is 2 times 3, so there is a relevance of 6 to divide. The gradient for the first factor is 3, and for the
+# second it is 2. **What does gradient times input give to the two factors, and what is the sum?**
 
 # %%
 x1, x2 = 2, 3
@@ -31,17 +32,18 @@ print("gradient x input:", gradient_times_input, "sum", sum(gradient_times_input
 assert sum(gradient_times_input) == 2 * x1 * x2
 
 # %% [markdown]
-# Each factor gets all of it, so it is given away twice. Two proposals keep the books:
+# Each factor gets all of the output, so the sum is twice the output. Two proposals conserve relevance:
 #
 # - **Half each.** This is AttnLRP (Achtibat et al. 2024, arXiv 2402.05602): 3 and 3.
-# - **All to one.** One factor is the *signal*, the other one a weight that is held constant: 6 and 0. This is CP-LRP
-#   (Ali et al. 2022, arXiv 2202.07304), and in gates it is older (Arras et al. 2017, arXiv 1706.07206).
+# - **All to one.** One factor is treated as the *signal*, and the other one as a constant weight: 6 and 0. This is
+#   CP-LRP (Ali et al. 2022, arXiv 2202.07304); for gates it is older (Arras et al. 2017, arXiv 1706.07206).
 #
-# Neither follows from the product. It does not change if the factors change places, which speaks for halves. But if the
-# first factor is a switch, "it was read" is a poor reason to praise the switch.
+# Neither follows from the product. A product does not change if its factors are exchanged, which is an argument for
+# halves. But if the first factor is only a switch that lets the second one through, there is little reason to give
+# relevance to the switch.
 #
-# In attention, the switches are the *attention weights*, and the signal is called the *values*. One word reads two
-# others: three quarters of the second one and a quarter of the first. Their values are 8 and 4. In exact fractions:
+# In attention, the switches are the *attention weights*, and the signal is called the *values*. Suppose that one word
+# reads two others, with the weights 1/4 and 3/4, and that their values are 8 and 4. In exact fractions:
 
 # %%
 weights, values = lrpref.exact([[[Fraction(1, 4), Fraction(3, 4)]]]), lrpref.exact([[[8], [4]]])
@@ -61,12 +63,12 @@ assert shares["signal"] == [0, 0, 2, 3]
 #
 # ## Softmax
 #
-# What the weights received must go on, through the softmax, to the scores they were made from. The scores here were 0
-# and $\ln 3$. AttnLRP expands the softmax into its Taylor series at the scores, and each score gets
+# The relevance of the weights must be passed on, through the softmax, to the scores from which they were computed. Here
+# the scores were 0 and $\ln 3$. AttnLRP expands the softmax into its Taylor series at the scores, and each score gets
 #
 # $$R_i = x_i \left( R_i^{\text{weight}} - s_i \sum_j R_j^{\text{weight}} \right)$$
 #
-# **The second weight got 3/2 of 5/2, and was 3/4. Is its score praised or blamed?**
+# **The second weight is 3/4, and received 3/2 of a total of 5/2. Is the relevance of its score positive or negative?**
 
 # %%
 scores = np.log([[1.0, 3.0]])
@@ -76,9 +78,9 @@ assert_allclose(flow.inputs[0], [[0, np.log(3) * (3 / 2 - 3 / 4 * 5 / 2)]])
 assert_allclose(flow.inputs[0].sum() + flow.losses["bias"], 2.5)
 
 # %% [markdown]
-# Blamed, slightly: it got three fifths of the relevance, which is less than its three quarters of the attention. The
-# books close, but nearly everything stays with the constant term of the series, which the ledger counts as *bias*.
-# Under CP-LRP nothing arrives at a softmax, and the question does not come up.
+# It is slightly negative: the weight received three fifths of the relevance, which is less than its three quarters of
+# the attention. All relevance is accounted for, but the constant term of the series takes more than all of it, which
+# the ledger records as *bias*. Under CP-LRP, no relevance arrives at a softmax, so the question does not arise.
 #
 # ## LayerNorm
 #
@@ -94,18 +96,19 @@ print("LRP-0, for an output of 1 at the second place:", R[0, 0], "  sum", R.sum(
 assert_allclose(R, [[[-0.5, 1.5]]])
 
 # %% [markdown]
-# Nothing happens. So the output does not change along the input itself, and gradient times input sums to exactly **0**.
-# Euler's theorem has both cases: if a function grows like the $k$-th power of a common factor of its inputs, gradient
-# times input sums to $k$ times its value. A weighted sum without a bias has $k = 1$, and there LRP-0 and gradient times
-# input are the same. A product has $k = 2$, and a normalisation $k = 0$.
+# The outputs do not change. So the derivative in the direction of the input is zero, and gradient times input sums to
+# exactly **0**. Euler's theorem covers all of these cases: if multiplying all inputs by a factor multiplies the
+# function by the $k$-th power of this factor, gradient times input sums to $k$ times the function. A weighted sum
+# without a bias has $k = 1$, and there LRP-0 and gradient times input are the same. A product has $k = 2$, and a
+# normalisation $k = 0$.
 #
-# LRP takes the standard deviation as a constant. Then the layer is linear, and ordinary LRP-0 applies. Here the
-# deviation is 1, and the second output is $-\frac12 \cdot 1 + \frac12 \cdot 3$.
+# LRP treats the standard deviation as a constant. Then the layer is linear, and the usual LRP-0 applies. Here the
+# standard deviation is 1, and the second output is $-\frac12 \cdot 1 + \frac12 \cdot 3$.
 #
-# ## A law that fails
+# ## The order of multiplication
 #
-# Halves have a price. A map should depend on the function and not on how it is written, but $2 \cdot 3 \cdot 4$ can be
-# multiplied from the left or from the right. **What do the three factors get?**
+# Halves have a disadvantage. A map should depend on the function and not on how it is written, but $2 \cdot 3 \cdot 4$
+# can be multiplied from the left or from the right. **What do the three factors get?**
 
 # %%
 cut = [(f"x{k}", Slice(1, k - 1, k), ["input"]) for k in (1, 2, 3)]
@@ -121,14 +124,14 @@ for how, products in written.items():
 assert found == {"(x1 x2) x3": [6, 6, 12], "x1 (x2 x3)": [12, 6, 6]}
 
 # %% [markdown]
-# One function, two maps, each with a sum of 24. Three thirds would need a rule that knows that one of its factors is
-# itself a product (You et al. 2025, arXiv 2510.18810). The other proposal depends on what is called the signal. In
-# attention this is settled by how everybody writes it, which is a custom and not a reason.
+# The same function has two maps, each with a sum of 24. To give each factor a third, a rule would have to take into
+# account that one of its factors is itself a product (You et al. 2025, arXiv 2510.18810). The other proposal depends on
+# which factor is called the signal. In attention there is a customary choice, but a custom is not an argument.
 #
 # ## A sentence
 #
-# `review-transformer` has two blocks of attention and answers *unfavourable* or *favourable*. We explain how far
-# *favourable* leads (step 4: a contrast), so red speaks for the film and blue against it.
+# `review-transformer` has two blocks of attention and answers *unfavourable* or *favourable*. We explain by how much
+# *favourable* leads (a contrast, as in step 4), so red words count for *favourable* and blue ones against it.
 #
 # **"A great idea becomes a not great movie." Before you look: which word decides?**
 
@@ -151,7 +154,7 @@ print(f"favourable leads by {lead(x)[0]:.2f}: the network says {about['classes']
 assert lead(x)[0] < 0
 
 # %% [markdown]
-# For comparison, gradient times input, too: the gradient for the word vectors, by central differences.
+# For comparison, we also compute gradient times input, with the gradient for the word vectors from central differences.
 
 # %%
 rest = Network([(name, layer, ["input" if i == "words" else i for i in ins]) for name, layer, ins in net.nodes[1:]])
@@ -178,13 +181,14 @@ for R in (tr.relevance[0] for tr in traces.values()):
     assert R[NOT] < 0 < R[GREAT]
 
 # %% [markdown]
-# Not "not". It is **"idea"**, in both LRP maps. Perhaps reviewers who grant that a film was a good *idea* do not like
-# the film. Hold on to this: a map has just told us something that we did not expect, and we can test it.
+# It is not the word "not". In both LRP maps it is **"idea"**. Perhaps reviewers who concede that a film was a good
+# *idea* do not like the film. This is a result that we did not expect, and below we test it.
 #
-# ## The books
+# ## Where the relevance went
 #
-# Gradient times input sums to 1.65 for a lead of -1.98: after products counted twice and normalisations not at all, not
-# even the sign is left. AttnLRP's words do not sum to the lead either; CP-LRP's nearly do. **Where is AttnLRP's rest?**
+# Gradient times input sums to 1.65 for a lead of -1.98. It counts products twice and normalisations not at all, and
+# here even the sign of the sum is wrong. The words do not sum to the lead under AttnLRP either; under CP-LRP they
+# nearly do. **Where is the rest under AttnLRP?**
 
 # %%
 for name, tr in traces.items():
@@ -200,9 +204,10 @@ for name, tr in traces.items():
         assert most[0][1] / lead(x)[0] > 0.5
 
 # %% [markdown]
-# More than half of it is with the constant terms of two softmaxes, as we have seen by hand. Both books close. That does
-# not make both maps good ones (step 3), and here is a reminder: the same composites, and AttnLRP with gamma on the
-# layers with weights, on a vision transformer, which cuts a digit into sixteen patches and reads them as words.
+# More than half of it went to the constant terms of the softmaxes, as in our example above. Under both composites, all
+# relevance is accounted for. This does not mean that both maps are good (step 3), as the next example shows: the same
+# composites, and AttnLRP with gamma on the layers with weights, on a vision transformer. It cuts a digit into sixteen
+# patches, its *tokens*, and reads them like words.
 
 # %% alt="A four and three maps: red and blue pixels on its strokes under AttnLRP and CP-LRP, mostly red under gamma"
 vit, four = lrpref.load("mnist-vit").astype(np.float64), lrpref.samples.load("digit-4").astype(np.float64)
@@ -219,8 +224,8 @@ for name, tr in digits.items():
     assert (abs(tr.relevance.sum()) > 100 * tr.logits[0, 4]) == (name == "CP-LRP")
 
 # %% [markdown]
-# CP-LRP hands out six hundred times the logit, and the biases take it back. **In which layer does it happen?** The
-# table lists the magnitude (the sum without signs) above > below every norm.
+# Under CP-LRP, the pixels get six hundred times the logit, and the biases get a negative amount of nearly the same
+# size. **In which layer does this happen?** The table lists the sum of magnitudes above and below every norm.
 
 # %%
 norms = [name for name, layer, _ in vit.nodes if isinstance(layer, LayerNorm)]
@@ -237,17 +242,18 @@ print(f"the smallest distance of an activation from the mean of its token: {clos
 assert closest < 1e-6
 
 # %% [markdown]
-# In one LayerNorm, `0.norm2`. What CP-LRP divides by there is the distance of an activation from the mean, and one
-# activation is less than a millionth away: a small denominator (step 6), which an epsilon of $10^{-6}$ does not tame.
-# On another input it may be a different rule's turn. The picture would not have told us, since each map is drawn on its
-# own scale. Look at the sums first.
+# It happens in one LayerNorm, `0.norm2`. There, CP-LRP divides by the distance of an activation from the mean, which
+# for one activation is less than a millionth: a small denominator (step 6), for which an epsilon of $10^{-6}$ is not
+# enough. On other inputs, other rules may have this problem. The figure does not show it, because each map is drawn on
+# its own scale. So look at the sums first.
 #
-# ## Ask the network
+# ## Test the maps on the network
 #
-# In training, a tenth of the words was hidden at random: replaced by "unknown". So a hidden word is nothing new to this
-# network, and hiding is a fairer test here than painting over a photograph was (step 8b). By how much does each word
-# raise the lead? And since everybody looks at them: how much **attention** does each word receive, on average over
-# heads and readers?
+# In training, a tenth of the words were hidden at random, that is, replaced by "unknown". So the network knows hidden
+# words, and hiding is a fairer test here than painting over a photograph was (step 8b). By how much does each word
+# raise the lead? Many people look at attention weights instead. So we also ask how much **attention** each word
+# receives, on average over the words that read it and over the heads (an attention layer consists of several heads,
+# which work in parallel, each with weights of its own).
 
 # %%
 UNKNOWN = words.index(text.UNKNOWN)
@@ -276,16 +282,16 @@ assert_allclose(effect[[GREAT, IDEA]], [1.17, -4.92], atol=0.01)
 
 # %% [markdown]
 # Without "idea", *favourable* leads: the maps were right about a word that we would not have chosen. Without "not", the
-# film stays bad. Gradient times input orders the words nearly as well; it is its sum that means nothing. (This is one
-# sentence, and nine words are few for a correlation.)
+# answer stays *unfavourable*. Gradient times input orders the words nearly as well, but its sum has no meaning. (This
+# is one sentence, and nine words are few for a correlation.)
 #
 # **Attention weights are not an explanation.** In the first block, the first "great" and "idea" receive practically the
-# same attention. Hide "great", and the lead falls by 1.2. Hide "idea", and it *rises* by 4.9. Attention says from where
-# something was read. It does know something about the size of the effects, but it has no sign, and it does not say what
-# was read, nor what became of it.
+# same attention. If we hide "great", the lead falls by 1.2. If we hide "idea", it *rises* by 4.9. Attention shows from
+# where something was read. It is correlated with the size of the effects, but it has no sign, and it shows neither what
+# was read nor how it was used.
 #
-# One more prediction. "Witty, touching and well paced." is *favourable* by a lead of 3.3. **How much does it fall if we
-# hide "witty"? If we hide "touching"?**
+# Here is one more prediction. For "Witty, touching and well paced.", *favourable* leads by 3.3. **By how much does the
+# lead fall if we hide "witty", and if we hide "touching"?**
 
 # %%
 praise = text.indices("review-good", words)
@@ -302,19 +308,20 @@ assert abs(falls).max() < 0.02
 assert R.max() > 1
 
 # %% [markdown]
-# It hardly falls at all. The other words are enough, so none of them is missed. A map that gives each its share is not
-# wrong about this sentence, and neither is the test: they answer different questions, "who contributed?" and "who could
-# not be spared?".
+# It hardly falls at all. The other words are enough for the answer, so no single word is necessary. A map that gives
+# each word a share is not wrong about this sentence, and neither is the test. They answer different questions: which
+# words contributed, and which words are necessary.
 #
 # ## What you know now
 #
-# - In a product, LRP must decide who owns it. AttnLRP: half each. CP-LRP: the values take all, and the map does not say
-#   why a word was read.
+# - LRP must decide how to divide a product. AttnLRP gives half to each factor. CP-LRP gives everything to the values,
+#   and its map does not show why a word was read.
 # - Gradient times input counts a product twice and a normalisation not at all.
 # - Halves depend on the order of multiplication: (6, 6, 12) or (12, 6, 6).
-# - Much relevance can end with softmax's constant term. The ledger says how much; and closed books may hide large sums.
-# - Attention weights have no sign. A word can be read a lot, and speak against the answer.
+# - The constant term of softmax can take much of the relevance. The ledger shows how much. A map whose residual is zero
+#   may still hold very large positive and negative amounts.
+# - Attention weights have no sign. A word can receive much attention and count against the answer.
 #
 # [docs/transformers.md](../../docs/transformers.md) has the rules for every layer, and LSTMs.
 #
-# Next: a rule designed never to divide by anything small, skips excepted.
+# The next step is about a rule that was designed never to divide by small numbers, except at skip connections.

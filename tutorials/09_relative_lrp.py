@@ -1,14 +1,14 @@
 # %% [markdown]
 # # 9. Can we do without an epsilon?
 #
-# Epsilon has to be chosen, and step 6 showed how narrow the choice can be. Nyiri and Gibaru (2025, arXiv 2501.14322)
-# announce a rule that leaves nothing to choose: *Relative LRP*. According to their abstract it conserves relevance up
-# to a factor, divides by no small values, skip connections excepted, and has no hyperparameter.
+# You have to choose an epsilon, and step 6 showed how narrow the range of useful values can be. Nyiri and Gibaru (2025,
+# arXiv 2501.14322) announce a rule without such a choice: *Relative LRP*. According to their abstract, it conserves
+# relevance up to a factor, does not divide by small values except at skip connections, and has no hyperparameter.
 #
-# The abstract does not print the formula, and we could not obtain the paper's text. That is a common situation, and
-# this step is also about how to handle it. Do not guess a formula and defend it. **Write down every formula that fits
-# what is known, and find out where they differ.** What they have in common is determined; the rest is not, whoever
-# programs it. Nothing here is a verdict on the authors' own formula.
+# The abstract does not print the formula, and we could not obtain the paper's text. This is a common situation, and
+# this step is also about how to handle it. Do not guess one formula and defend it. **Write down every formula that fits
+# what is known, and find out where they differ.** What they have in common is determined by the abstract, and the rest
+# is not. Nothing here is a judgement of the authors' own formula.
 
 # %%
 # %matplotlib inline
@@ -30,8 +30,8 @@ from lrpref.ledger import Flow
 # %% [markdown]
 # ## A denominator that is never small
 #
-# LRP-0 divides each contribution by the sum of them all, $z$. The trouble is that $z$ can be anything. Which number
-# belongs to a neuron, cannot be small, and leaves nothing to choose? The *number of its inputs*, $n$.
+# LRP-0 divides each contribution by the sum of all of them, $z$, which can be close to zero. A number that belongs to
+# the neuron, cannot be small, and need not be chosen is the *number of its inputs*, $n$.
 #
 # $$R_{i \leftarrow j} = \mathrm{sgn}(z_j)\,\frac{a_i w_{ij}}{n} R_j$$
 #
@@ -58,12 +58,12 @@ for z in [Fraction(1), Fraction(1, 10), Fraction(1, 1000), Fraction(-1, 1000)]:
     assert list(relative) == [Fraction(sign * c, 3) for c in (1, 3, -1)]
 
 # %% [markdown]
-# The explosion is gone. But what goes out no longer equals what came in: per neuron, the messages sum to
-# $(|z| - \mathrm{sgn}(z)\,b)/n$ times $R$. That is "conservation up to a factor", if the factor may differ from neuron
-# to neuron. (Where the bias outweighs the inputs, it is even negative: the last line.)
+# The shares no longer explode. But they no longer sum to $R$: the messages of a neuron sum to $(|z| -
+# \mathrm{sgn}(z)\,b)/n$ times $R$. This is "conservation up to a factor" if the factor may differ from neuron to
+# neuron. (Where the bias outweighs the inputs, the factor is even negative, as in the last line.)
 #
-# Why the sign? Take a neuron at $z = -1$ that holds relevance $-1$: evidence against. Its second contribution, $-2$,
-# made it so. Without the sign, that input would come out *in favour*.
+# Why is the sign necessary? Take a neuron with $z = -1$ and relevance $-1$, which counts against the answer because of
+# its second contribution, $-2$. Without the sign, this input would get *positive* relevance.
 
 # %%
 neuron = Dense(exact([[Fraction(1), Fraction(-2)]]))
@@ -78,14 +78,14 @@ assert list(map(str, signed)) == ["1/2", "-1"]
 assert list(zero) == [1, -2]
 
 # %% [markdown]
-# (Behind a ReLU, $z$ is positive and the sign makes no difference. Before a skip connection, at a negative logit, or
-# under a Tanh, it does.)
+# (With a ReLU after the layer, $z$ is positive wherever there is relevance, so the sign makes no difference. Before a
+# skip connection, at a negative logit, or before a Tanh, it does.)
 #
 # ## On a chain, the divisor does not matter
 #
-# The number of inputs is one idea. Somebody else may divide by another constant of the layer, or by nothing at all:
-# $a_i w_{ij} R_j$ has no small divisor either, conserves up to *some* factor, and has no parameter. Here is a rule for
-# all of them: the sign, the product, and a divisor that you may choose.
+# The number of inputs is only one possible divisor. One could also divide by another constant of the layer, or not
+# divide at all: $a_i w_{ij} R_j$ has no small divisor either, conserves relevance up to *some* factor, and has no
+# parameter. The following rule covers all of these cases, with the sign, the product, and any divisor.
 
 
 # %%
@@ -111,9 +111,9 @@ readings = {"number of inputs": everywhere(Divided(lambda w: w[0].size))}
 readings |= {"seven": everywhere(Divided(lambda w: 7.0)), "no divisor": everywhere(Divided(lambda w: 1.0))}
 
 # %% [markdown]
-# **Before you look:** three divisors, the number of inputs, the number seven, and none. How different will the three
-# maps of a digit be? And those of a photograph, in a network of sixteen layers? We measure it by the cosine, which
-# does not see how *large* a map is.
+# **Before you look:** we compare three divisors: the number of inputs, the number seven, and none. How different will
+# the three maps of a digit be? And those of a photograph, in a network of sixteen layers? We measure the similarity by
+# the cosine, which does not depend on how *large* a map is.
 
 # %%
 names = lrpref.samples.names((1, 28, 28))
@@ -140,17 +140,17 @@ mine, theirs = readings["no divisor"], everywhere(rules.Relative("no-divisor"))
 assert_allclose(*drawn(lrpref.load("mnist-cnn").astype(np.float64), digits, {"": mine, "library": theirs}).values())
 
 # %% [markdown]
-# They are the same map. The rules are linear, so a constant that belongs to a whole layer passes through all layers
-# below and stands in front of the map in the end. **On a chain, everything that divides each layer by one constant is
-# one rule.** If the numerator is the product $a_i w_{ij}$, as in LRP-0, and the divisor belongs to the layer, the
-# abstract determines the picture, and only its size is left open. (The library has readings by name; its "bare" and
-# "no-divisor" are our first and third.)
+# The maps are the same up to a factor. The rules are linear, so a constant for a whole layer passes through all layers
+# below, and multiplies the whole map. **On a chain, all rules that divide each layer by a constant are the same rule up
+# to a factor.** If the numerator is the product $a_i w_{ij}$, as in LRP-0, and the divisor belongs to the layer, then
+# the abstract determines the map except for its size. (The library calls each formula that fits the abstract a
+# *reading*. Its readings "bare" and "no-divisor" are our first and third.)
 #
-# ## One assumption is left
+# ## One constant per layer is an assumption
 #
-# "One constant per layer" was our word, not the abstract's. A constant per *neuron* fits it just as well, such as the
-# sum of the neuron's weights, $\sum_i |w_{ij}|$: it cannot be small unless the neuron is dead, and nobody has to choose
-# it.
+# That there is one constant per layer is our assumption, and not a statement of the abstract. A constant per *neuron*
+# fits the abstract just as well, for example the sum of the magnitudes of the neuron's weights, $\sum_i |w_{ij}|$. It
+# is small only if all weights are, and nobody has to choose it.
 
 # %%
 per_neuron = everywhere(Divided(lambda w: abs(w).reshape(len(w), -1).sum(axis=1)))
@@ -164,13 +164,13 @@ for name, x in chains.items():
 assert_allclose([np.median(each) for each in between.values()], [0.998, 0.991, 0.935], atol=0.001)
 
 # %% [markdown]
-# A little different on digits, and clearly different in sixteen layers. So we know what we assume: one constant per
-# layer.
+# The maps differ a little on digits, and clearly in a network of sixteen layers. So from here on, one constant per
+# layer is an explicit assumption.
 #
 # ## Where paths meet
 #
-# In a residual network, relevance arrives by two paths: past the block without any division, and through the block with
-# two of them. **Will the constants still not matter?**
+# In a residual network, relevance is passed on along two paths: past the block without any division, and through the
+# block with two divisions. **Do the constants matter here?**
 
 # %%
 resnet = lrpref.fuse(lrpref.load("resnet20").astype(np.float64))
@@ -186,9 +186,9 @@ assert abs(table["number of inputs"][4]) < 0.1
 assert min(abs(value) for row in table.values() for value in row) < 0.1
 
 # %% [markdown]
-# They matter completely. With and without the divisor $n$, the two maps have nothing in common, although both keep
-# every sentence of the abstract. Here is why. In the last block but one, how much relevance comes out of the bottom by
-# each path, for one unit of it that went in?
+# They matter a lot. With and without the divisor $n$, the two maps have nothing in common, although both fit every
+# sentence of the abstract. To see why, we look at the last block but one: how much relevance leaves its bottom along
+# each path, for one unit that arrives at its top?
 
 # %%
 values, block = resnet.activations(photograph), "layer3.1"
@@ -216,16 +216,16 @@ assert 0.5 < sent["no divisor"] < 1.5
 assert 0.5 < sent["rescaled"] < 1.5
 
 # %% [markdown]
-# With the divisor $n$, the two convolutions of the branch divide by 576 each, and five millionths of what goes past the
-# block come through it. Such a map explains a network without branches. Without a divisor, what comes through depends
-# on how large the weights happen to be. Neither is absurd, neither is what the abstract *says*, and no figure for
-# Relative LRP on a residual network means anything without the name of the reading. (One photograph, of course;
-# [docs/papers.md](../../docs/papers.md) has more.)
+# With the divisor $n$, each of the two convolutions of the branch divides by 576, so the relevance that goes through
+# the block is five millionths of the relevance that goes past it. Such a map ignores the branches of the network.
+# Without a divisor, the amount that goes through the block depends on how large its weights happen to be. The abstract
+# excludes neither of these, so a result for Relative LRP on a residual network is meaningless without the name of the
+# reading. (This is a single photograph; [docs/papers.md](../../docs/papers.md) has more.)
 #
 # ## Rescaling
 #
-# The same fading can be seen on a chain. It does no harm to the pattern there. The ledger has a column for what a rule
-# holds back, *factor*. Here is the reading with the number of inputs, on a digit:
+# On a chain, relevance fades in the same way, although this does not change the pattern there. The ledger has a column
+# for the relevance that a rule does not pass on, *factor*. Here is the ledger for the number of inputs, on a digit:
 
 # %%
 net = lrpref.load("mnist-cnn").astype(np.float64)
@@ -236,13 +236,13 @@ assert_allclose(faded.relevance.sum(), 2.8623e-06, rtol=1e-4)
 assert (net["fc1"].weight.shape[1], net["conv3"].weight[0].size) == (1568, 288)
 
 # %% [markdown]
-# Of 24.9, three millionths reach the pixels: `fc1` alone divides by 1568.
+# Of a relevance of 24.9, only 3 millionths reach the pixels: `fc1` alone divides by 1568.
 #
-# **Our way out**, and it is ours, not the paper's: each layer passes on as much as it received. It rescales what it
-# sends, sample by sample, to the total $|R|$ that came in. (That has a precedent, which we know second-hand: Vukadin et
-# al. 2024, doi 10.1145/3649458, normalise relevance to a total of 1 at every layer.) Then both branches of a block
-# carry as much as they were given, as the last line of the table shows, and no constant is left: had we divided by 7,
-# $\kappa$ would have made up for it.
+# **Our solution**, which is not the paper's, is that each layer passes on as much as it received. For each sample, it
+# rescales what it sends to the total $|R|$ that it received. (There is a precedent, which we know second-hand: Vukadin
+# et al. 2024, doi 10.1145/3649458, normalise relevance to a total of 1 at every layer.) Then both branches of a block
+# pass on as much as they received, as the last line of the table above shows, and the constants no longer matter: if we
+# divided by 7, $\kappa$ would compensate for it.
 #
 # $$R_i = \kappa \sum_j R_{i \leftarrow j} \qquad \kappa = \frac{\sum_j |R_j|}{\sum_i |\sum_j R_{i \leftarrow j}|}$$
 
@@ -256,18 +256,18 @@ assert survived.pop("fc2") == 1
 assert all(0.48 < fraction < 0.64 for fraction in survived.values())
 
 # %% [markdown]
-# The same pattern, now the size of the logit. From here on, "relative" is this reading, the library's default.
+# The pattern is the same, and the map is now as large as the logit. From here on, "relative" means this reading, which
+# is the library's default.
 #
-# $\kappa$ is a division too. By what? By the magnitude of everything a layer sends, added up over all its inputs, and
-# not by one unit's $z$. It is small only if messages cancel almost everywhere. The ledger watches for that: *survived*
-# is the fraction of their magnitude that is left once messages to the same input have cancelled. Here it is a half to
-# two thirds in every layer but the last, where only one output sends anything. Were it
-# $10^{-6}$, the map would be rounding noise blown up to full size, and the ledger would show it.
+# $\kappa$ contains a division too. But its denominator is not the $z$ of a single unit: it is the magnitude of
+# everything that the layer sends, added up over all inputs. This is small only if messages cancel almost everywhere.
+# The ledger shows whether they do: *survived* is the fraction of the magnitude that is left after messages to the same
+# input have cancelled. Here it is a half to two thirds in every layer but the last, where only one output sends
+# anything. If it were $10^{-6}$, the map would be amplified rounding noise, and the ledger would show this.
 #
 # ## Does it help?
 #
-# On the network of step 6, with relevance passed straight through its normalisation, LRP-0 was beyond repair, and
-# epsilon had one good decade.
+# On the network of step 6, with BatchNorm bypassed, LRP-0 failed, and only one decade of epsilon was useful.
 
 # %%
 normalised = lrpref.load("mnist-mlp-bn").astype(np.float64)
@@ -291,14 +291,14 @@ assert_allclose(list(sizes.values()), [22.68, 3.11, 1.0, 1.48, 1.12, 1.0], atol=
 plot.grid(x, shown)
 
 # %% [markdown]
-# It does: with nothing to choose, in a place where LRP-0 fails. But look at the second row. Once the normalisation is
-# folded, LRP-0 does not fail either. The cure for that disease was folding.
+# It helps where LRP-0 fails, and there is no parameter to choose. But the second row shows that LRP-0 does not fail
+# either once BatchNorm is folded. Folding also solves this problem.
 #
 # ## Is it more robust?
 #
-# The paper's title says so. One meaning of the word can be tested in a few lines: add noise that nobody would see, a
+# The paper's title claims robustness. One meaning of the word can be tested in a few lines: we add invisible noise of a
 # thousandth of the range from empty paper to full ink. By how much does the map change, relative to its size? The
-# tables hold medians and, in brackets, quartiles: of the thirteen digits, and of a part of the MNIST test set
+# tables show medians and, in brackets, quartiles: of the thirteen digits, and of a part of the MNIST test set
 # ([on_mnist.py](../on_mnist.py)).
 
 # %%
@@ -320,9 +320,9 @@ for where, of in {"thirteen digits": thirteen, f"{count} test digits": test}.ite
         print(f"{rule:22}" + "".join(f"{on_mnist.median(of[f'{rule}, {name}'], 3):>24}" for name in networks))
 
 # %% [markdown]
-# On the convolutional networks the spread between digits is larger than that between rules. So compare digit by digit:
-# how much *more* do the maps of another rule change than those of Relative LRP? Here are the means of these differences
-# over the test digits, with their standard errors.
+# On the convolutional networks, the differences between digits are larger than those between rules. So we compare digit
+# by digit: how much *more* do the maps of another rule change than those of Relative LRP? The table shows the means of
+# these differences over the test digits, with their standard errors.
 
 # %%
 print(f"{'more than relative':22}" + "".join(f"{name:>20}" for name in networks))
@@ -348,19 +348,19 @@ assert max(tried, key=lambda rule: test[f"{rule}, mnist-mlp"]["mean"]) == "zero"
 assert test["zero, mnist-mlp"]["quantiles"][5] > 10 * middle["zero, mnist-mlp"]  # the 95 % quantile
 
 # %% [markdown]
-# - **On the two convolutional networks** the maps of Relative LRP change less than those of LRP-0 and of epsilon 0.1,
-#   about as much as those of gamma, and more than those of the rules that let nothing cancel.
-# - **On the fully connected network** it depends on what you ask. The map of a typical digit changes less under LRP-0
-#   than under Relative LRP; only gamma changes even less. But on one digit in twenty, the map of LRP-0 changes by more
-#   than ten times as much as on a typical one, and so its *mean* is the largest of all. In a network of ReLUs, LRP-0 is
-#   gradient times input. The gradient does not change at all until the noise switches a unit on or off, and then it
-#   jumps.
+# - **On the two convolutional networks**, the maps of Relative LRP change less than those of LRP-0 and of epsilon 0.1,
+#   about as much as those of gamma, and more than those of the rules without cancellation.
+# - **On the fully connected network**, the answer depends on the statistic. The map of a typical digit changes less
+#   under LRP-0 than under Relative LRP; only under gamma does it change even less. But on one digit in twenty, the map
+#   of LRP-0 changes by more than ten times as much as on a typical one, so its *mean* is the largest of all. In a
+#   network of ReLUs, LRP-0 is gradient times input. The gradient does not change at all until the noise switches a unit
+#   on or off, and then it jumps.
 #
 # ## What it costs
 #
-# Step 7 argued that a map should describe the function and not how it was written down. How does this rule fare? Here
-# are two rewritings that change no output: *scale* a hidden unit by $c$ and the weights it feeds by $1/c$; and *insert*
-# a layer that does nothing.
+# Step 7 argued that a map should depend on the function and not on how it is written. Does the map of this rule do so?
+# We test two changes of the network that change no output: to *scale* each hidden unit by a factor $c$ and the weights
+# after it by $1/c$, and to *insert* an identity layer.
 
 
 # %%
@@ -395,11 +395,11 @@ same_function = {"as trained": mlp, "units scaled": twin, "identity inserted": l
 plot.grid(x, {name: lrpref.explain(each, x, 4, "relative") for name, each in same_function.items()})
 
 # %% [markdown]
-# (Medians of the thirteen digits, with quartiles.) One function, three maps. LRP-0 and z-plus do not notice the
-# rewriting at all: their denominators change along with
-# the weights. A number of inputs does not change along with anything, and large activations get more at every layer.
-# **That is the price of a denominator that has nothing to do with what the neuron computes**, and it is not a small
-# one.
+# (The table shows medians of the thirteen digits, with quartiles.) The same function has three different maps. Under
+# LRP-0 and z-plus, these changes make no difference, because the denominators change together with the weights. The
+# number of inputs does not change with them, and larger activations get more relevance at every layer. **This is the
+# disadvantage of a denominator that does not depend on what the neuron computes**, and the table shows that it is a
+# large one.
 #
 # ## What is determined, and what is not
 #
@@ -410,19 +410,20 @@ plot.grid(x, {name: lrpref.explain(each, x, 4, "relative") for name, each in sam
 # | except for skip connections | there are none | LRP-0 on `Add` (step 8), as we read it |
 # | no hyperparameter | nothing to set | nothing to set, and readings that differ |
 #
-# "Per layer" is our assumption, and so is the rescaling. We discarded two other ideas: *carrying $R/a$* from layer to
-# layer conserves relevance exactly, and then there would be no factor; *dividing by $\sum |a w|$* is the rule
+# The constant per layer is our assumption, and so is the rescaling. We discarded two other ideas. *Passing on $R/a$*
+# from layer to layer conserves relevance exactly, so there would be no factor. *Dividing by $\sum |a w|$* is the rule
 # `Absolute`, which has no factor either.
 #
 # ## What you know now
 #
-# - If a formula is not printed, collect all that fit the words, and measure where they differ. Claim only what they
-#   share.
-# - On a chain, all divisors that are constant per layer give one map. In a residual network, none of this holds, and a
-#   figure needs the name of its reading.
-# - A denominator that is a count cannot explode, and needs no epsilon. Relevance must then be rescaled, or it fades.
-# - The price: the map depends on how the function is written down. It is not additive in relevance, and its sum means
-#   nothing.
-# - On convolutional networks it is more robust than LRP-0 against a little noise, and less robust than z-plus; on a
-#   fully connected one the answer depends on whether you ask for the mean or the median. Whether it is *right* is the
-#   next question.
+# - If a formula is not printed, collect all formulas that fit the words, and measure where they differ. Claim only what
+#   they have in common.
+# - On a chain, all divisors that are constant per layer give the same map up to its size. In a residual network this
+#   does not hold, and a result needs the name of its reading.
+# - With a count as the denominator, relevance cannot explode, and no epsilon is needed. But relevance fades unless it
+#   is rescaled.
+# - The disadvantages are that the map depends on how the function is written, that it is not additive in relevance, and
+#   that its sum has no meaning.
+# - On convolutional networks it is more robust than LRP-0 against a little noise, and less robust than z-plus. On a
+#   fully connected network the answer depends on whether you use the mean or the median. The next step asks how *good*
+#   maps are.

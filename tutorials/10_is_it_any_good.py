@@ -1,12 +1,12 @@
 # %% [markdown]
 # # 10. Is a heatmap any good?
 #
-# A dozen rules, and each draws a different map of the same digit. Which one should you believe? Not the one that looks
-# best: in step 4, the map that nobody could read named the most harmful pixels, and in step 8b the handsome one was the
-# same for two answers. **How do you measure a map?**
+# There are a dozen rules, and each gives a different map of the same digit. Which one should you believe? Looking good
+# is not enough: in step 4, the map that was hardest to read found the most important pixels, and in step 8b the
+# clearest map was the same for two answers. **How can you measure how good a map is?**
 #
-# We build one measure, from four pixels up; then we change what it depends on, one thing at a time; and then we ask a
-# different question altogether.
+# We explain one measure, beginning with four pixels. Then we vary the choices on which it depends, one at a time.
+# Finally, we use a test of a different kind.
 
 # %%
 # %matplotlib inline
@@ -28,16 +28,17 @@ x = np.concatenate([lrpref.samples.load(name) for name in names]).astype(np.floa
 target = net.forward(x).argmax(axis=1)
 
 # %% [markdown]
-# ## Take away what it calls important
+# ## Remove the most relevant pixels
 #
-# A map makes a claim: these pixels carried the answer. So take them away, the most relevant first, and watch the
-# answer. If the claim is right, it falls fast. That is *pixel flipping* (Bach et al. 2015, PLoS ONE 10(7):e0130140).
+# A map claims that the answer depends on certain pixels. So we remove pixels, the most relevant ones first, and compute
+# the logit again after each step. If the claim is right, the logit falls fast. This is *pixel flipping* (Bach et al.
+# 2015, PLoS ONE 10(7):e0130140).
 #
-# First by hand, with four pixels and a network that only adds: $f = 8 x_1 + 4 x_2 + 2 x_3 - 2 x_4$, and all four pixels
-# are 1. **Before you read on:** in which order does a perfect map remove them, and what does $f$ do?
+# We begin by hand, with four pixels and a linear network: $f = 8 x_1 + 4 x_2 + 2 x_3 - 2 x_4$, and the value of
+# all four pixels is 1. **Before you read on:** in which order does a perfect map remove them, and how does $f$ change?
 
 # %%
-four = np.array([8.0, 4.0, 2.0, -2.0])  # the contributions: what LRP-0 says, and here it is the whole truth
+four = np.array([8.0, 4.0, 2.0, -2.0])  # the contributions, which LRP-0 gives, and which are exact for a linear network
 
 
 def falls(order):
@@ -45,7 +46,7 @@ def falls(order):
     return [float(four.sum())] + [float(np.delete(four, order[: k + 1]).sum()) for k in range(4)]
 
 
-orders = {"the truth": [0, 1, 2, 3], "1 and 2 exchanged": [1, 0, 2, 3], "backwards": [3, 2, 1, 0]}
+orders = {"perfect": [0, 1, 2, 3], "1 and 2 exchanged": [1, 0, 2, 3], "backwards": [3, 2, 1, 0]}
 for name, order in orders.items():
     curve = falls(order)
     drop = np.mean(curve[0] - np.array(curve))
@@ -54,14 +55,15 @@ assert falls([0, 1, 2, 3]) == [12, 4, 0, -2, 0]
 assert_allclose([np.mean(12 - np.array(falls(order))) for order in orders.values()], [9.2, 8.4, 2.8])
 
 # %% [markdown]
-# The better the order, the faster the fall. The mean drop over all points of the curve, the untouched picture included,
-# is the AOPC (Samek et al. 2017, IEEE TNNLS 28(11):2660): 9.2 for the truth. Three things can be seen already.
+# The better the order, the faster $f$ falls. The mean drop over all points of the curve, including the unchanged
+# picture, is the AOPC (Samek et al. 2017, IEEE TNNLS 28(11):2660). It is 9.2 for the perfect order. The example already
+# shows three properties.
 #
-# - Only the *order* counts. A map twice as large, or with all values squared, gets the same mark.
-# - The last point is the same for every map: everything has gone.
-# - Even the worst possible order has a mean drop of 2.8. The number needs something to be compared with.
+# - Only the *order* counts. A map that is twice as large, or any other map with the same order, gets the same score.
+# - The last point is the same for every map, because all pixels are removed.
+# - Even the worst possible order has a mean drop of 2.8. The number has to be compared with something.
 #
-# Now on a real digit, 28 pixels at a time:
+# Here is the same on a real digit, with 28 pixels removed in each step:
 
 # %%
 R = lrpref.explain(net, x[:1], target[0], "epsilon-plus")
@@ -78,20 +80,20 @@ print(f"its mean drop, AOPC: {curve.aopc[0]:.2f}")
 assert_allclose(curve.aopc[0], np.mean(by_hand[0] - np.array(by_hand)), atol=1e-4)
 
 # %% [markdown]
-# ## Holes confuse
+# ## Two orders, and the area between two curves
 #
-# But *any* picture with holes in it confuses a network. So we also take pixels away in the opposite order, the least
-# relevant first, and measure the area between the two curves. A map that knows nothing scores 0: both of its curves
-# fall alike, for the same reason.
+# But the logit falls for *any* picture with holes in it, whichever pixels are removed. So we also remove pixels in the
+# opposite order, the least relevant first, and measure the area between the two curves. A random map scores about 0,
+# because its two curves fall equally fast.
 #
-# This area is known as ABPC, "area between perturbation curves" (Samek et al. 2017). But the formula that goes by that
-# name is no area. Like the AOPC, it is a *mean over the points* of the curves,
+# This area is known as ABPC, "area between perturbation curves" (Samek et al. 2017). But the formula with this name
+# does not compute an area. Like the AOPC, it is a *mean over the points* of the curves,
 #
 # $$\mathrm{ABPC} = \frac{1}{L+1} \sum_{k=0}^{L} \left( f(x_\mathrm{LeRF}^{(k)}) - f(x_\mathrm{MoRF}^{(k)}) \right)$$
 #
-# and at the first point, where nothing has been removed, and at the last, where everything has, both curves agree. Two
-# zeros among $L + 1$ numbers: the fewer steps, the more they weigh. Our four pixels show it: the curves are 0, 10, 12,
-# 10 and 0 apart. Their mean is 32/5. The area, by trapezoids over a width of 1, is 32/4.
+# and the two curves agree at the first point, where nothing is removed, and at the last, where everything is. So two of
+# the $L + 1$ numbers are zero, and they have more weight if there are fewer steps. For our four pixels, the differences
+# of the curves are 0, 10, 12, 10 and 0. Their mean is 32/5. The area, by trapezoids over a width of 1, is 32/4.
 
 # %%
 apart = np.array(falls([3, 2, 1, 0])) - np.array(falls([0, 1, 2, 3]))
@@ -117,10 +119,10 @@ for step, scores in expected.items():
     assert_allclose([both.abpc.mean(), both.area.mean()], scores, atol=0.06)
 
 # %% [markdown]
-# Up to 56 pixels per step the area stays within two percent of its finest value, while the ABPC falls by seven. (With
-# steps of half a picture, the trapezoids are too coarse, too.) From here on we use the area, with 56 pixels per step;
-# and in the literature, compare two ABPCs only if they have the same number of steps. `evaluation.abpc` returns both,
-# as `.area` and `.abpc`.
+# Up to 56 pixels per step, the area stays within two percent of its value for the smallest steps, while the ABPC falls
+# by seven percent. (With steps of half a picture, the trapezoids are too coarse, too.) From here on we use the area,
+# with 56 pixels per step. If you compare ABPCs from the literature, make sure that they have the same number of steps.
+# `evaluation.abpc` returns both, as `.area` and `.abpc`.
 
 # %%
 fine = evaluation.abpc(net, x, maps["epsilon-plus"], target, step=7)
@@ -130,12 +132,13 @@ assert abs(both.area.mean() / fine.area.mean() - 1) < 0.02
 assert_allclose(1 - both.abpc.mean() / fine.abpc.mean(), 0.07, atol=0.005)
 
 # %% [markdown]
-# ## Against what?
+# ## Baselines
 #
-# A score of 16 is good or bad only compared with something. We add two maps that know nothing of the network: *random*
-# numbers, and *sobel*, an edge filter, which marks the places where the picture changes.
+# A score of 16 is good or bad only in comparison with others. We add two maps that do not depend on the network:
+# *random* numbers, and *sobel*, an edge filter, which marks the places where the picture changes.
 #
-# **Before you look:** what will the edge filter score, if epsilon-plus has 15.9 and random numbers about 0?
+# **Before you look:** epsilon-plus has a score of 15.9, and random numbers have about 0. What will the edge filter
+# score?
 
 # %%
 maps |= {name: baselines.baseline(name, net, x, target) for name in ("sobel", "random")}
@@ -165,12 +168,12 @@ figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside lower ce
 figure
 
 # %% [markdown]
-# (The numbers after +- are standard errors of the mean. The test digits are a part of the MNIST test set, and were
-# measured by [on_mnist.py](../on_mnist.py).)
+# (The numbers after +- are standard errors of the mean. The test digits are a part of the MNIST test set;
+# [on_mnist.py](../on_mnist.py) computed their scores.)
 #
-# These last two rows matter most, and are often missing: the **baselines**. *Random* numbers show what knowing nothing
-# is worth. *Sobel* has never heard of the network, and still reaches more than six tenths of the best score. Most of
-# what a map earns here, it earns for knowing where the ink is.
+# The last two rows, the **baselines**, are the most important ones, and are often missing. *Random* shows the score of
+# a map without any information. *Sobel* does not use the network, and still reaches more than six tenths of the best
+# score. So most of the score of a map here comes from marking the ink.
 
 # %%
 edges = [found["sobel"].area.mean() / max(both.area.mean() for both in found.values())]
@@ -181,10 +184,11 @@ assert min(edges) > 0.6
 # %% [markdown]
 # ## The same test, another fill
 #
-# What did we do when we "took a pixel away"? We set it to 0, the value of the background, which is drawn white on these
-# pages. That is a choice. Here are three others: the picture's own mean, a blurred copy, and random grey ("uniform").
+# To "remove" a pixel, we set it to 0, the value of the background, which is drawn white on these pages. This is a
+# choice. Three other choices are the picture's own mean, a blurred copy, and random grey ("uniform").
 #
-# **Before you look:** which of the six maps will come first under each fill? Will the edge filter ever win?
+# **Before you look:** which of the six maps will have the highest score under each fill? Will it ever be the edge
+# filter?
 
 # %%
 ways = {"0": "zero", "mean": "mean", "blur": evaluation.fills.Blur(sigma=2, size=7), "uniform": "uniform"}
@@ -202,9 +206,9 @@ for where, of in {"thirteen digits": thirteen, f"{count} test digits": test}.ite
         print(f"{name:18}" + "".join(f"{round(of[f'{way}, {key[name]}']['mean'], 1) + 0.0:9.1f}" for way in ways))
 
 # %% [markdown]
-# On the thirteen digits, each column has another map at its head. But is that order more than chance? A digit that is
-# easy for one map is easy for all, so compare the maps digit by digit, as in a paired test: the difference between the
-# first and the second, its mean, and its standard error.
+# On the thirteen digits, a different map has the highest score in each column. Could this be chance? A digit that gives
+# one map a high score gives all maps a high score, so we compare the maps digit by digit, as in a paired test: we
+# compute the mean of the difference between the first and the second map, and its standard error.
 
 
 # %%
@@ -229,20 +233,20 @@ assert (
 )
 
 # %% [markdown]
-# A difference of less than two standard errors may well be chance. On the thirteen digits that is so under every fill:
-# with thirteen others, other maps might come first. On the test digits the order at the top is still open under the
-# mean and under uniform grey. Under the other two it is not: epsilon-plus leads by a little where pixels are set to 0,
-# and **with blur the edge filter beats every map of the network**.
+# A difference of less than two standard errors may well be chance. On the thirteen digits, this is the case under every
+# fill: with thirteen other digits, other maps might have the highest score. On the test digits, the best map is still
+# uncertain under the mean and under uniform grey. Under the other two fills it is not: epsilon-plus leads by a little
+# where pixels are set to 0, and **with blur, the edge filter has a higher score than every map of the network**.
 #
-# So the ranking depends on the fill. None of these fills is neutral: each makes pictures that the network has never
-# seen. A result under one fill is a result about that fill.
+# So the ranking depends on the fill. None of these fills is neutral, because each makes pictures unlike those that the
+# network was trained on. A result under one fill need not hold under another.
 #
-# ## Traps
+# ## Other choices
 #
-# Five more choices hide in "sort the pixels and measure". Every one of them has been got wrong somewhere.
+# Pixel flipping involves five more choices. Mistakes have been made in each of them.
 #
-# **Sorting by size.** Sorted by $|R|$, the strongest evidence *against* the class goes first, too. That answers a
-# different question.
+# **Sorting by magnitude.** If pixels are sorted by $|R|$, strong evidence *against* the class is also removed early.
+# This answers a different question.
 
 # %%
 how = {"step": 112}
@@ -256,8 +260,9 @@ assert_allclose(list(after.values()), [-0.3, 1.7], atol=0.06)
 
 # %% [markdown]
 # **Ties.** On a fully connected network, *flat* in the first layer gives every pixel the same relevance. Such a map
-# says nothing, so the area between the curves must be zero. It is, because ties are broken by position in *both*
-# orders. Had we simply read the first order backwards, the upper half of the picture would have come out as important.
+# carries no information, so the area between the curves must be zero. It is zero, because ties are broken by position
+# in *both* orders. If the second order were the first one reversed, the upper half of the picture would seem to be
+# important.
 
 # %%
 mlp = lrpref.load("mnist-mlp").astype(np.float64)
@@ -274,9 +279,9 @@ assert spread == abs(by_position.area).max() == abs(by_position.abpc).max() == 0
 assert_allclose(backwards, 0.4, atol=0.06)
 
 # %% [markdown]
-# **Which output.** The logit, its softmax, and its lead over the next class fall at different speeds. A softmax near 1
-# hardly moves for the first pixels. And the softmax of a softmax is nearly flat, because no class can have more than e
-# times the value of another; `evaluation` refuses it.
+# **Which output.** The logit, its softmax, and its lead over the next class fall at different rates. A softmax near 1
+# hardly changes for the first pixels. The softmax of a softmax is nearly constant, because no class can have more than
+# e times the value of another, so `evaluation` raises an error for it.
 
 # %%
 for output, expected in {"logit": 1.24, "probability": 1.02, "margin": 1.39}.items():
@@ -287,26 +292,25 @@ for output, expected in {"logit": 1.24, "probability": 1.02, "margin": 1.39}.ite
     assert_allclose(mean["z-plus"] / mean["LRP-0"], expected, atol=0.006)
 
 # %% [markdown]
-# **The first point and the width.** A curve starts with the untouched picture, and its area is taken over the share of
-# pixels, from 0 to 1. A mean over points (AOPC, ABPC), or an area in steps, depends on how many steps you take.
+# **The first point and the width.** A curve starts with the unchanged picture, and its area is computed over the share
+# of removed pixels, from 0 to 1. A mean over points (AOPC, ABPC), or an area in steps, depends on the number of steps.
 #
-# **Channels.** A map of a colour picture has one value per channel; take away whole pixels, or say that you do not.
+# **Channels.** A map of a colour picture has one value per channel. Remove whole pixels, or state that you do not.
 #
-# In this library each of these is an argument with a name, and a result prints them all:
+# In this library, each of these choices is a named argument, and a result prints all of them:
 
 # %%
 print(evaluation.abpc(net, x, maps["relative"], target, step=112, fill="mean"))
 
 # %% [markdown]
-# ## Take away what the network knows
+# ## Randomise the network
 #
-# Now for a very different question. Suppose the network forgets what it learned: its weights are made random, layer by
-# layer, from the top down. A map that shows what the network *learned* must then change (Adebayo et al. 2018, arXiv
-# 1810.03292). **Which of our maps should change most, and which one cannot change at all?**
+# The second test is very different. We replace the weights of the network by random ones, layer by layer, from the top
+# down. A map that shows what the network *learned* must then change (Adebayo et al. 2018, arXiv 1810.03292). **Which of
+# our maps should change most, and which one cannot change at all?**
 #
-# We measure by cosine how similar the maps stay as the forgetting proceeds. A cosine needs something to compare it
-# with. So the last column is the cosine between the *trained* network's map and the picture itself: that similar is a
-# map to one that was made without any network.
+# We measure by the cosine how similar the maps stay as more layers are randomised. The last column, for comparison, is
+# the cosine between the *trained* network's map and the picture itself, which was made without any network.
 
 # %%
 explainers = {**rules, "sobel": baselines.sobel}
@@ -343,35 +347,35 @@ shown |= {
 plot.grid(x[three], shown, columns=5, scale="each")
 
 # %% [markdown]
-# The edge filter does not change at all; how could it? But **z-plus hardly changes either**: for a network that has
-# forgotten everything, it draws a map with a cosine of 0.87 to that of the trained one. What does 0.87 mean? The last
-# column says it: the trained network's map is just as similar, 0.85, to the bare picture. What both maps share is the
-# ink, and beyond the ink they need not have anything in common. (Epsilon-plus has 0.80 with the picture and keeps only
-# 0.39, so its map is not explained by the ink alone.)
+# The edge filter does not change at all, because it does not use the network. But **z-plus hardly changes either**: its
+# map of a completely randomised network has a cosine of 0.87 with that of the trained one. The last column helps to
+# interpret this number: the trained network's map has almost the same cosine, 0.85, with the picture itself. Both maps
+# mark the ink, and they need not have anything else in common. (Epsilon-plus has a cosine of 0.80 with the picture and
+# only 0.39 after randomisation, so the ink alone does not explain its map.)
 #
-# And yet z-plus had an excellent score in the first test. Both are true. z-plus finds the ink, the ink is what the
-# network looks at, and a network that looks at nothing in particular looks at the ink as well. Either test alone would
-# have told half the story.
+# Yet z-plus had an excellent score in the first test. The two results do not contradict each other. z-plus marks the
+# ink, which the trained network uses, and for a random network it marks the ink as well. Each test alone would have
+# been misleading.
 #
 # ## What to report
 #
 # - The output, the fill, the order, how ties are broken, the step size, and whether a score is an area or a mean over
 #   points; or print the result, which lists them all.
 # - A mean and its spread over images, and for a comparison of two maps the spread of their *difference*. Thirteen
-#   digits are an illustration. And if the claim is about a *kind* of network, train several: more images are not more
-#   networks.
+#   digits are only an illustration. If the claim is about a *kind* of network, train several: more images do not
+#   replace more networks.
 # - The baselines: random, an edge filter, gradient times input.
 # - More than one fill, and one test that changes the network.
 # - What you did *not* try.
 #
 # ## What you know now
 #
-# - Pixel flipping marks the order of a map, under one fill, one output and one step size. Its number means something
-#   beside a baseline, and little alone.
-# - Change the fill, and the winner may change. An ABPC is a mean over points, and depends on their number.
+# - Pixel flipping scores the order of a map, under one fill, one output and one step size. The score is meaningful only
+#   next to a baseline.
+# - Another fill may rank the maps differently. An ABPC is a mean over points, and depends on their number.
 # - A difference smaller than two standard errors of the *paired* difference is not a result.
-# - A map may name the right pixels and still know nothing of what the network learned. Make the network forget, and
-#   compare with the bare picture.
+# - A map may mark the right pixels and still not depend on what the network learned. Randomise the network, and compare
+#   with the picture itself.
 #
-# `lrpref reproduce` follows this list for the claims of two papers. The results are in
+# `lrpref reproduce` tests the claims of two papers in this way. The results are in
 # [docs/papers.md](../../docs/papers.md).

@@ -1,11 +1,11 @@
 # %% [markdown]
 # # 11. Is it true of every network?
 #
-# Here is a rule that we wrote ourselves, after step 2: z-plus, evidence *for* and nothing else. It drops the negative
-# weights. **Is it z-plus?** On the digits it seems to be. But a digit is one example, and a statement about a rule is a
-# statement about all of them.
+# Here is a rule that we wrote after step 2. It is meant to be z-plus, which distributes only to evidence *for* the
+# output, and it sets the negative weights to zero. **Is it z-plus?** On the digits it seems to be. But a digit is only
+# one example, while a statement about a rule is about all layers and inputs.
 #
-# So we write the statement down as a law, and let a machine try to break it.
+# So we write the statement as a law, and let a program search for a case that breaks it.
 
 # %%
 # %matplotlib inline
@@ -36,7 +36,8 @@ class Clamped(Rule):
 # %% [markdown]
 # ## First try: look at an example
 #
-# A trained network, a real digit, our rule and the library's on every convolution and every fully connected layer.
+# We take a trained network and a real digit, and use our rule and the library's rule on every convolution and every
+# fully connected layer.
 
 # %%
 net = lrpref.load("mnist-cnn").astype(np.float64)
@@ -47,20 +48,20 @@ print(f"largest difference: {'none beyond rounding' if difference < 1e-12 else d
 assert difference < 1e-12
 
 # %% [markdown]
-# Equal. Thirteen digits would be equal, too, and so would ten thousand. It looks like proof.
+# The maps are equal. They would also be equal for thirteen digits, and for ten thousand. This looks like a proof.
 #
-# It is not, because all of these examples have something in common that we did not choose. We will see in a moment what
-# it is. The trouble with examples is that they come from where we are used to looking.
+# It is not a proof, because all of these examples have a property in common that we did not choose on purpose. We will
+# see below what it is. Examples usually come from a small, familiar part of all possible cases.
 #
 # ## A law
 #
-# What does it mean for a rule to *be* z-plus? That on **every** layer, for **every** input and **every** relevance
-# above it, each input gets the sum of the messages that the paper's formula sends:
+# A rule *is* z-plus if on **every** layer, for **every** input and **every** relevance of the output, each input gets
+# the sum of the messages of the paper's formula:
 #
 # $$R_i=\sum_j R_{i \leftarrow j} \quad R_{i \leftarrow j} = \frac{(a_i w_{ij})^+}{\sum_i (a_i w_{ij})^+ + b_j^+} R_j$$
 #
-# (Bach et al. 2015, eqs. 8 and 60.) Written as a function, the law takes a layer, an input and relevance, and returns
-# true or false.
+# (Bach et al. 2015, eqs. 8 and 60.) As a function, the law takes a layer, an input and relevance, and returns true or
+# false.
 
 
 # %%
@@ -72,9 +73,9 @@ def is_z_plus(case):
 
 
 # %% [markdown]
-# "Every" is exactly what we cannot try. But a machine can make up layers, and it does not share our habits.
+# We cannot try every case. But a program can generate layers that we would not think of.
 # [Hypothesis](https://hypothesis.readthedocs.io) draws values from *strategies*. `lrpref.testing.strategies` has one
-# that draws a layer together with inputs and relevance for it. Let it look for a case that breaks the law.
+# that draws a layer together with inputs and relevance for it. We search for a case that breaks the law.
 
 # %%
 law_broken = settings(max_examples=100, database=None, phases=[Phase.generate], derandomize=True)
@@ -84,13 +85,14 @@ assert not is_z_plus(first)
 assert testing.numbers(first) > 10
 
 # %% [markdown]
-# Broken. But a layer with so many numbers is hard to read (you can see it in the figure below). Which of them matter?
+# The law is broken. But a layer with so many numbers, which the figure below shows, is hard to read. Which of them
+# matter?
 #
 # ## The smallest counterexample
 #
-# Hypothesis does not stop there. It takes away whatever is not needed to keep the law broken: samples, units, inputs,
-# digits. This is called shrinking. (`testing.smallest` is Hypothesis's `find`, followed by one more attempt to do
-# without some of the samples, outputs and inputs.)
+# Hypothesis does not stop there. It removes everything that is not needed to break the law: samples, units, inputs,
+# digits. This is called shrinking. (`testing.smallest` is Hypothesis's `find`, followed by one more attempt to remove
+# some of the samples, outputs and inputs.)
 
 # %%
 smallest = testing.smallest(strategies.layer_cases("dense"), lambda case: not is_z_plus(case))
@@ -118,12 +120,13 @@ for row, (name, case) in zip(figure.subplots(2, 3), {"as found": first, "as shru
 figure
 
 # %% [markdown]
-# Now we can read it. One weight of 1, one input of -1. The product is -1: evidence *against*. z-plus has nothing to
-# send there. Our rule looks at the weight, finds it positive, and gives the input all the credit.
+# This case is easy to read: it has one weight of 1 and one input of -1. The product is -1, which is evidence *against*
+# the output, so z-plus sends nothing. Our rule looks only at the weight, which is positive, and gives all of the
+# relevance to the input.
 #
-# **And now we know what the digits had in common**: no pixel is negative, and after a ReLU no activation is. On such
-# inputs the sign of the weight *is* the sign of the product. Feed the network a digit whose background was normalised
-# to a negative number, as PyTorch's MNIST example does, and the two maps part company:
+# **This shows what the digits have in common**: no pixel is negative, and after a ReLU no activation is. For such
+# inputs, the sign of the weight *is* the sign of the product. If the background of the digit is normalised to a
+# negative number, as in PyTorch's MNIST example, the two maps differ:
 
 # %%
 normalised = (x - 0.1307) / 0.3081
@@ -135,12 +138,12 @@ print(f"the same digit, normalised: the maps differ by {apart:.0%} of their size
 assert apart > 0.2
 
 # %% [markdown]
-# We did not make this up. captum 0.9.0 has this rule (the next step finds it there).
+# This is a real mistake: captum 0.9.0 has this rule, as the next step shows.
 #
 # ## A law that claims too much
 #
-# Laws can be wrong as well, and then the counterexample is about the law. Suppose we believe: *without biases, z-plus
-# passes on all it gets.* The sum of the map is the relevance above, always.
+# A law can also be wrong, and then the counterexample shows this. Suppose we believe that *without biases, z-plus
+# passes on all relevance that it receives*, so that the relevance of the inputs always sums to that of the outputs.
 
 
 # %%
@@ -160,9 +163,9 @@ assert_array_equal(exception.layer.weight, [[0.0]])
 assert_array_equal(exception.R, [[1.0]])
 
 # %% [markdown]
-# A weight of zero. Relevance 1 comes in, and there is nobody to give it to: 0/0. We had forgotten that. The rule is
-# right, and it is the law that must say what happens then. The ledger of step 3 knows: such relevance is booked as
-# *dropped*. So the law is that what arrives **and what was dropped** add up to what came in.
+# The weight is zero, so no input can receive the relevance of 1: the quotient is 0/0. We had forgotten this case. The
+# rule is right, and the law must state what happens here. The ledger of step 3 records such relevance as *dropped*. So
+# the law is that the relevance of the inputs **and the dropped relevance** add up to the relevance of the outputs.
 
 
 # %%
@@ -185,20 +188,20 @@ print("enough cases were tried:", len(tried) >= 200)
 assert len(tried) >= 200
 
 # %% [markdown]
-# Hundreds of layers, and none breaks it. That is not a proof either. But the law has withstood something that does its
-# best to break it, and that starts with zeros, ones and ties, which is where rules break.
+# None of hundreds of layers breaks the law. This is not a proof either. But the search is designed to break laws: it
+# begins with zeros, ones and ties, where rules often fail.
 #
 # ## All laws at once
 #
-# `lrpref.testing` provides these laws and others, each with its equation and its source. Here is one of them.
+# `lrpref.testing` contains these laws and others, each with its equation and its source. Here is one of them.
 
 # %%
 print(inspect.getsource(testing.check_linear_in_R.pairs))
 
 # %% [markdown]
-# A rule's tags declare which laws it promises to obey: `conserves`, `linear`, `exact`, `needs_nonnegative`.
-# `check_rule` tries all that apply, in exact fractions where the rule is made of rational operations, so that a law
-# holds with `==` or not at all. `like` names the rule that it claims to be.
+# A rule's tags declare which laws it obeys: `conserves`, `linear`, `exact`, `needs_nonnegative`. `check_rule` tests all
+# laws that apply. If the rule uses only rational operations, it does so in exact fractions and compares with `==`.
+# `like` is the rule to which it should be equal.
 
 # %%
 testing.check_rule(rules.ZPlus())
@@ -213,8 +216,8 @@ assert [failure.law for failure in caught.failures] == ["check_oracle"]
 assert testing.numbers(caught.failures[0].case) == 3
 
 # %% [markdown]
-# The same three numbers. There is one way to make our rule right, too: say what it is for. On inputs that are not
-# negative, it *is* z-plus.
+# `check_rule` finds the same three numbers. We can also make our rule correct by declaring for which inputs it is
+# meant. On inputs that are not negative, it *is* z-plus.
 
 
 # %%
@@ -231,11 +234,11 @@ print("obeys every law, on the inputs that it is for")
 # %% [markdown]
 # ## What you know now
 #
-# - An example shows that something can be true. It cannot show that nothing else can happen, and examples are alike in
-#   ways that nobody chose.
-# - A law is a sentence with "every" in it. Write it as a function, and a machine can try to break it.
-# - Read the counterexample: shrunk to three numbers, it shows what is wrong, with the rule or with the law.
-# - `check_rule`, `check_layer` and `check_explainer` try all laws on a rule, a layer, or a whole explainer of your own
+# - An example shows that something can be true, but not that it always is. Examples often have properties in common
+#   that nobody chose on purpose.
+# - A law is a statement about every case. If you write it as a function, a program can try to break it.
+# - Read the counterexample. Shrunk to three numbers, it shows what is wrong with the rule or with the law.
+# - `check_rule`, `check_layer` and `check_explainer` test all laws on a rule, a layer, or a whole explainer of your own
 #   ([docs/testing.md](../../docs/testing.md)).
 #
-# Next: other people's code.
+# The next step tests other people's code.

@@ -1,11 +1,11 @@
 # %% [markdown]
 # # 12. Whose heatmap is right?
 #
-# Two libraries explain the same network, the same picture, under a rule of the same name. The heatmaps differ. **Which
-# of the two is wrong, or is neither?**
+# Two libraries explain the same picture with the same network, under a rule of the same name, and the heatmaps differ.
+# **Which of the two is wrong, or is neither?**
 #
-# Nobody can tell from the pictures. We need networks so small that we can work out the right answer by hand, and a way
-# to put them to any library.
+# The heatmaps alone do not answer this. We need networks so small that we can work out the right answer by hand, and a
+# way to try them with any library.
 
 # %%
 # %matplotlib inline
@@ -23,8 +23,8 @@ from lrpref.conformance import NotOffered
 # %% [markdown]
 # ## A library
 #
-# So that nothing needs to be installed, we write one: ten lines, for fully connected layers. It has epsilon, and
-# alpha-beta with $\alpha = 1, \beta = 0$. It looks the way such code looks. It contains three mistakes.
+# To avoid installing anything, we write a library ourselves, in ten lines, for fully connected layers. It has epsilon,
+# and alpha-beta with $\alpha = 1, \beta = 0$. It looks like typical code, and contains three mistakes.
 
 
 # %%
@@ -42,7 +42,7 @@ def alpha1_beta0(a, w, b, R):
 # %% [markdown]
 # ## First try: compare with somebody else's heatmap
 #
-# A layer with random weights, inputs as they come out of a ReLU, and lrpref to compare with.
+# We use a layer with random weights and inputs like those after a ReLU, and compare with lrpref.
 
 # %%
 random = np.random.default_rng(0)
@@ -57,15 +57,16 @@ for name, ours, rule in [
     assert apart < 0.05
 
 # %% [markdown]
-# A little, and nothing. Is a little a mistake, another convention, or rounding? Does nothing prove anything? And who
-# says that lrpref is right? A match between two programs has no referee.
+# One rule differs a little, and the other does not differ. Is the small difference a mistake, another convention, or
+# rounding? Does agreement prove anything? And is lrpref right? A comparison of two programs cannot answer these
+# questions.
 #
 # ## Cases
 #
-# The referee is pencil and paper. lrpref keeps a table of small cases with known answers, under 42 questions on
-# which implementations are known to disagree: negative inputs, biases, zero denominators, padding, skips, and so on.
-# Each answer was worked out by hand, or in fractions from the rule's equation by a script that uses no LRP library, not
-# even lrpref. Here is one.
+# A calculation by hand can. lrpref contains a table of small cases with known answers, under 42 questions on which
+# implementations are known to disagree: negative inputs, biases, zero denominators, padding, skips, and so on. Each
+# answer was worked out by hand, or in fractions from the rule's equation by a script that uses no LRP library, not even
+# lrpref. Here is one.
 
 # %%
 cases = conformance.load_cases()
@@ -81,15 +82,15 @@ assert len({each.number for each in cases}) == 42
 assert [str(v) for v in case.exact[0]] == ["1/3", "2/3", "0"]
 
 # %% [markdown]
-# Check it: the contributions are (1, 2, -2), the positive ones sum to 3, so (1/3, 2/3, 0). That takes ten seconds, and
-# it settles the question for good.
+# You can check it in your head: the contributions are (1, 2, -2), and the positive ones sum to 3, so the answer is
+# (1/3, 2/3, 0).
 #
 # ## An adapter
 #
-# A library does not speak in lrpref's networks and rules. An *adapter* translates: it takes a case and returns the
-# library's relevance of the input. Where the library has nothing of the kind, it raises `NotOffered`. **Not offered is
-# not wrong.** And it quotes what the library promises, because only those who have promised a value can be wrong about
-# it.
+# Other libraries do not use lrpref's networks and rules. An *adapter* translates: it takes a case and returns the
+# library's relevance of the input. If the library does not offer the rule or the layer, the adapter raises
+# `NotOffered`, which **does not count as an error**. The adapter also quotes what the library's documentation promises,
+# because a value can only be wrong if the library has promised another one.
 
 
 # %%
@@ -127,8 +128,8 @@ assert report.counts["differs"] == 10
 assert report.counts["agrees"] == 6
 
 # %% [markdown]
-# Most cases are about layers and rules that we do not have, and the suite does not mind. But ten differ. Let us read
-# them, the largest error first.
+# Most cases are about layers and rules that our library does not have. But ten differ. We print them, the largest error
+# first.
 
 # %%
 for result in sorted(report.of("differs"), key=lambda result: -result.error):
@@ -141,18 +142,18 @@ assert {"ab-neg-input", "ab-neg-bias", "eps-negative-z-below"} <= {
 assert {"ab-signed-R", "ab-bias-mode-keep"} <= {name for name, error in errors.items() if error < 1e-8}
 
 # %% [markdown]
-# Three families.
+# There are three groups.
 #
 # - Those that begin with *eps* have $z < 0$. The paper's denominator is $z + \varepsilon \, \mathrm{sign}(z)$ (Bach et
-#   al. 2015, eq. 58), which moves away from zero on both sides. Ours moves towards it, and at $z = -\varepsilon$
-#   divides by zero. In the first try, that was "a little".
+#   al. 2015, eq. 58), which moves away from zero on both sides. Our denominator moves towards zero, and at $z =
+#   -\varepsilon$ we divide by zero. This was the small difference in the first try.
 # - Those that begin with *ab* and have a large error have negative inputs or biases. Our alpha-beta clamps the weights,
 #   where the paper splits the *products* (eq. 60), and it leaves a negative bias in the denominator of the positive
-#   part. The first try had neither, and saw nothing.
-# - The rest are off in the tenth digit: that is the 1e-9 that we put into the denominator, uninvited, so as not to
-#   divide by zero. It is harmless, and still it is not the formula. The size of an error tells you what to look for.
+#   part. The first try had neither negative inputs nor biases, so it showed no difference.
+# - The rest differ in the tenth digit. The cause is the 1e-9 that we added to the denominator to avoid a division by
+#   zero. It is harmless, but it is not part of the formula. The size of an error shows what to look for.
 #
-# ## Fix it, and ask again
+# ## Correct the mistakes
 
 
 # %%
@@ -174,12 +175,12 @@ assert fixed.passed
 assert fixed.counts["agrees"] == 16
 
 # %% [markdown]
-# Nothing differs any more, and every case that differed now agrees.
+# No case differs any more, and all ten that differed now agree.
 #
-# ## What the others answer
+# ## Results of other libraries
 #
-# `lrpref conform zennit` does the same with an installed library. We ran it on several, and the recorded results come
-# with the package, so here they are, with nothing to install.
+# `lrpref conform zennit` does the same with an installed library. We ran it on several libraries. The recorded results
+# are part of the package, so you need not install anything to see them.
 
 # %%
 folder = files("lrpref.conformance.adapters") / "recorded"
@@ -211,15 +212,16 @@ ax.spines[["top", "right"]].set_visible(False)
 figure
 
 # %% [markdown]
-# Three verdicts, and the last of them, *convention*, drawn in grey, is the one to think about.
+# The figure shows three verdicts.
 #
-# - **differs**: another value, although the library's own documentation, or the paper that it cites, promises the
-#   expected one. That is an error, and the report quotes the promise.
-# - **convention**: another value, but nobody has promised anything. What becomes of a bias under w-square? Who wins a
-#   tie? The papers do not say, and each library has to choose.
-# - The number of cases that apply to a library shows what it was made for, and nothing about its quality.
+# - **differs** (orange): the library returns another value, although its documentation, or the paper that it cites,
+#   promises the expected one. This is an error, and the report quotes the promise.
+# - **convention** (grey): the library returns another value, but has not promised any. For example, the papers do not
+#   state what becomes of a bias under w-square, or which pixel wins a tie, so each library has to decide.
+# - **agrees** (blue): the library returns the expected value. The number of cases that apply to a library shows what it
+#   was designed for, and not how good it is.
 #
-# And the case from above?
+# Here are the results for the case from above.
 
 # %%
 for name, record in zip(names, records, strict=True):
@@ -232,9 +234,9 @@ assert answer["verdict"] == "differs"
 assert_allclose(np.array(answer["got"], dtype=float).ravel(), [-1, 0, 2])
 
 # %% [markdown]
-# (-1, 0, 2): the answer of the clamped weights once more, in a library that many people use. The input that argues most
-# strongly for the answer gets nothing, and the one that argues against it gets the most. The report quotes the
-# library's documentation:
+# captum, which many people use, answers (-1, 0, 2), the result of clamped weights. The input with the largest positive
+# contribution gets nothing, and the one with the negative contribution gets the most. The report quotes the library's
+# documentation:
 
 # %%
 print(answer["reason"])
@@ -243,9 +245,9 @@ assert "Only positive relevance is propagated" in answer["reason"]
 # %% [markdown]
 # ## Before you write to anyone
 #
-# An adapter is code too, and may be at fault. So before you report a difference, reproduce it in the library's own
-# terms, with its own defaults. lrpref's tests do so for each error described in
-# [docs/adapters.md](../../docs/adapters.md). This, by the way, is the heart of the suite:
+# An adapter is code too, and may contain mistakes. So before you report a difference, reproduce it with the library's
+# own functions and defaults. lrpref's tests do so for each error described in
+# [docs/adapters.md](../../docs/adapters.md). Here is the function that gives the verdict:
 
 # %%
 print(inspect.getsource(conformance.table.lrp_cases.judge))
@@ -253,11 +255,11 @@ print(inspect.getsource(conformance.table.lrp_cases.judge))
 # %% [markdown]
 # ## What you know now
 #
-# - Two programs that agree may share a mistake, and two that differ do not tell you which one is wrong. Small cases
-#   with an answer worked out by hand do.
-# - An adapter is a function. What a library does not have is *not offered*; where nothing was promised, another value
-#   is a *convention*.
-# - `lrpref conform --adapter module:function` puts all cases to your own code, with a report as text, Markdown, JSON or
+# - Two programs that agree may share a mistake, and if two differ you do not know which one is wrong. Small cases with
+#   an answer worked out by hand show it.
+# - An adapter calls a library on a case. If the library lacks the rule or layer, the verdict is *not offered*. If it
+#   has promised no value, another value is a *convention*.
+# - `lrpref conform --adapter module:function` runs all cases on your own code, with a report as text, Markdown, JSON or
 #   HTML, and an exit code for CI ([docs/conformance.md](../../docs/conformance.md)).
 #
-# Next: two programs that both do the right thing, and still differ, in the seventh digit.
+# The next step is about two programs that are both right, and still differ in the seventh digit.

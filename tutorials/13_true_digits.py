@@ -1,11 +1,11 @@
 # %% [markdown]
 # # 13. How many digits of a heatmap are correct?
 #
-# A heatmap in single precision says that a pixel has relevance 0.0213874. Another library says 0.0213871. **Is one of
-# them wrong?** And if we computed with twice as many digits, would we see a different picture?
+# In a heatmap in single precision, a pixel has a relevance of 0.0213874. Another library gives 0.0213871. **Is one of
+# them wrong?** And would the picture look different if we computed with twice as many digits?
 #
-# Every number in a computer is rounded. To find out what rounding does to a heatmap, we need the same heatmap without
-# it.
+# Floating-point numbers are rounded. To find out how rounding changes a heatmap, we need the same heatmap without
+# rounding.
 
 # %%
 # %matplotlib inline
@@ -22,8 +22,8 @@ from lrpref import Dense, rules
 # %% [markdown]
 # ## First try: compare two precisions
 #
-# A trained network, a real digit, LRP-0, once in single precision (`float32`, about 7 digits) and once in double
-# (`float64`, about 16).
+# We explain a real digit with a trained network under LRP-0, once in single precision (`float32`, about 7 digits) and
+# once in double precision (`float64`, about 16).
 
 # %%
 net = lrpref.load("mnist-mlp")
@@ -37,13 +37,13 @@ print("typical relative difference below 1e-6:", np.median(relative) < 1e-6)
 assert relative.max() > 1e-6 > np.median(relative)
 
 # %% [markdown]
-# So at the worst pixel, a digit or two of the seven are gone. But which of the two maps is right there? We believe the
-# one with more digits, and nobody is left to check that one. What about a third with even more?
+# So at the worst pixel, one or two of the seven digits are wrong. We assume that the map with more digits is right
+# there, but nothing checks that one.
 #
-# ## The map itself
+# ## The exact map
 #
-# There is an end to that. The weights of a network are binary fractions, so are the pixels, and LRP-0 only adds,
-# multiplies and divides. So the true map is a list of fractions, and a computer can calculate with those exactly.
+# We can check it with exact arithmetic. The weights and the pixels are binary fractions, and LRP-0 only adds,
+# multiplies and divides. So the true map is a list of fractions, which a computer can calculate exactly.
 
 # %%
 exact = lrpref.exact(net)
@@ -57,14 +57,14 @@ assert (len(str(pixel.numerator)), len(str(pixel.denominator))) == (36, 36)
 assert Fraction(int(pixel.numerator), int(pixel.denominator)) == pixel
 
 # %% [markdown]
-# Thirty-six digits over thirty-six, and no rounding anywhere: the residual of the ledger is not `1e-16`, it is 0. The
-# code is the same as before. Only the numbers are different.
+# Numerator and denominator have 36 digits each, and nothing is rounded: the residual of the ledger is exactly 0, and
+# not `1e-16`. The code is the same as before; only the numbers are of another type.
 #
-# Now we can say what a correct digit is. If $R^*$ is the fraction and $R$ is what floating point made of it, then
+# Now we can define the number of correct digits. If $R^*$ is the fraction and $R$ is the result in floating point, then
 #
 # $$\text{digits} = -\log_{10} \frac{|R - R^*|}{|R^*|}$$
 #
-# are correct, and at most as many as the number type holds. `lrpref.digits` counts them for every pixel.
+# are correct, but at most as many as the number type holds. `lrpref.digits` computes this number for every pixel.
 
 # %%
 found = lrpref.digits(net, x, "zero", dtypes=(np.float32, np.float64), reference="exact")
@@ -76,13 +76,14 @@ for summary in found.summary.values():  # the worst pixel depends on the order o
     assert 1.5 < summary.holds - summary.worst < 2.5
 
 # %% [markdown]
-# The answer for LRP-0 on this network: at a typical pixel, about seven digits are correct in single precision, and
-# sixteen in double. At the worst pixel it is about two digits fewer, in both.
+# For LRP-0 on this network, about seven digits are correct at a typical pixel in single precision, and sixteen in
+# double precision. At the worst pixel, it is about two digits fewer in both.
 #
-# ## Where digits go
+# ## Why digits are lost
 #
-# Two digits are lost, in single *and* in double precision. So it is not the precision that is to blame. One neuron
-# shows what is. Its two contributions are $1/3$ and $-(1 - d)/3$, which almost cancel. The first input deserves $1/d$.
+# Two digits are lost in single *and* in double precision, so the precision is not the cause. One neuron shows what the
+# cause is. Its two contributions are $1/3$ and $-(1 - d)/3$, which almost cancel. The exact share of the first input is
+# $1/d$.
 
 # %%
 layer = Dense(np.array([[1, -1]], np.float32))
@@ -97,12 +98,12 @@ for power, expected in [(0, 7.2), (5, 5.7), (10, 4.5), (15, 2.7), (20, 1.5)]:
     assert abs(digits - expected) < 0.05
 
 # %% [markdown]
-# The inputs are wrong in the eighth digit, as every rounded number is. The sum $z$ has the same *absolute* error, but
-# it is small, so its *relative* error is large, and relevance is divided by it. **A denominator a hundred times smaller
-# than its summands costs two digits**, in any precision. Doubling the precision does not cure that; it only starts with
-# more.
+# The inputs are rounded in the eighth digit. The sum $z$ has the same *absolute* error, but it is small, so its
+# *relative* error is large, and relevance is divided by it. **If a denominator is a hundred times smaller than its
+# summands, two digits are lost**, in any precision. Double precision loses just as many; it only begins with more.
 #
-# Conversely, a rule that adds up numbers of one sign only cannot cancel, so it cannot lose digits this way.
+# Conversely, a rule that only adds up numbers of the same sign has no cancellation, so it cannot lose digits in this
+# way.
 
 # %%
 table = {"zero": found}
@@ -119,9 +120,9 @@ worst = {rule: each.summary["float32"].worst for rule, each in table.items()}
 assert_allclose(list(worst.values()), [5.2, 4.0, 6.6], atol=0.4)
 
 # %% [markdown]
-# (For the last two, the reference is not a fraction but arithmetic with 60 digits, by mpmath: fractions grow with every
-# denominator, and would take a minute. [docs/exact.md](../../docs/exact.md) covers all rules, and says what size is
-# feasible.)
+# (For the last two, the reference is not a fraction but was computed with 60 digits by mpmath, because fractions grow
+# with every denominator and would take a minute. [docs/exact.md](../../docs/exact.md) covers all rules, and shows which
+# sizes are feasible.)
 
 # %% alt="Correct digits for the four: under LRP-0 and gamma a few dark pixels among light ones, under z-plus all light"
 figure = Figure(figsize=(9.4, 3.1), layout="constrained")
@@ -135,7 +136,7 @@ figure.colorbar(image, ax=axes, label="correct digits in float32", shrink=0.85)
 figure
 
 # %% [markdown]
-# The dark pixels are those where something cancelled. What do they have in common? Little relevance.
+# The dark pixels are those where contributions cancelled. All of them have little relevance:
 
 # %% alt="Scatter: pixels with much relevance have 6 to 7 correct digits, those with a thousandth of it down to 4 or 5"
 figure = Figure(figsize=(6.4, 3.4), layout="constrained")
@@ -159,15 +160,15 @@ assert rows[0][1] > rows[0][2] + 1
 assert min(large for _, large, _ in rows) >= 6
 
 # %% [markdown]
-# Under gamma, a pixel with a tenth of the largest relevance or more keeps six digits; the others are pale in any
+# Under gamma, a pixel with at least a tenth of the largest relevance keeps six digits, and the others are pale in any
 # picture. So:
 #
-# - **The picture is the same in single precision.** No eye sees the fourth digit of a pale pixel.
-# - **A relative difference per pixel says little about a library.** 0.0213874 and 0.0213871 differ in the sixth digit,
-#   as they may. Compare maps by the size of their difference relative to the size of the map (`lrpref.compare` does),
-#   and allow a hundred times the precision of the number type.
-# - **A large difference is not rounding.** In this network, rounding cannot explain an error of a thousandth of the
-#   map. Then ask which convention is different (step 12).
+# - **The picture is the same in single precision.** The fourth digit of a pale pixel is not visible.
+# - **The relative difference per pixel is not a good measure.** 0.0213874 and 0.0213871 differ in the sixth digit,
+#   which rounding can explain. Compare maps by the size of their difference relative to the size of the map, as
+#   `lrpref.compare` does, and allow a hundred times the precision of the number type.
+# - **A large difference is not due to rounding.** In this network, rounding cannot explain an error of a thousandth of
+#   the map. Then find out which convention is different (step 12).
 
 # %%
 size = {rule: each.summary["float32"].relative_l2 for rule, each in table.items()}
@@ -177,10 +178,10 @@ assert max(size.values()) < 1e-6
 # %% [markdown]
 # ## What you know now
 #
-# - The true heatmap of a network of ReLUs is a list of fractions. `lrpref.exact` computes it, with the same code, and
-#   the books close with `==`.
-# - A digit is lost for each power of ten by which a denominator is smaller than its summands, in any precision. Rules
-#   that do not cancel lose next to nothing.
-# - What is lost is lost where relevance is small. Judge two maps by their difference as a whole.
+# - The true heatmap of a network of ReLUs is a list of fractions. `lrpref.exact` computes it with the same code, and
+#   the residual is exactly 0.
+# - In any precision, a digit is lost for each power of ten by which a denominator is smaller than its summands. Rules
+#   without cancellation lose almost no digits.
+# - Digits are lost mainly where relevance is small. Compare two maps by their difference as a whole.
 #
-# Next: the last step, in which you explain one digit from the beginning, and defend it.
+# In the last step, you explain one digit from the beginning, and defend the explanation.

@@ -1,11 +1,11 @@
 # %% [markdown]
 # # 14. What can you say now?
 #
-# You have a network, an input, and somebody who asks why the network said what it said. **Which sentence will you
-# write, and can you defend every word of it?**
+# Somebody asks you why a network gave a certain answer for an input. **What sentence will you write, and can you defend
+# every word of it?**
 #
-# This last step teaches nothing new. It explains one digit once more, from the beginning, with every check of the
-# earlier steps in its place, and ends with the sentence. Use it as a template.
+# This last step contains nothing new. It explains one digit from the beginning, with all checks of the earlier steps,
+# and ends with the sentence. Use it as a template.
 
 # %%
 # %matplotlib inline
@@ -23,7 +23,7 @@ trained = lrpref.load("mnist-cnn-bn").astype(np.float64)
 # %% [markdown]
 # ## 1. Know the network (steps 7 and 8)
 #
-# What is in it, and what has to be folded? Nothing may be left that a rule does not treat.
+# Which layers does it have, and what has to be folded? Every layer that remains must have a rule.
 
 # %%
 net = lrpref.fuse(trained, verify=x)  # an error, if folding changed any output
@@ -34,12 +34,12 @@ assert not lrpref.fusion_plan(trained).kept
 # %% [markdown]
 # ## 2. Ask a precise question (step 4)
 #
-# Not "why?", but "why *this* output, and rather than which other one?".
+# Do not just ask "why?", but "why *this* output rather than another one?", and say which other one.
 
 # %%
 logits = net.forward(x)[0]
 answer, second = (int(k) for k in np.argsort(-logits)[:2])
-print(f"the network says {answer} ({logits[answer]:.2f}), and next {second} ({logits[second]:.2f})")
+print(f"the network's answer is {answer} ({logits[answer]:.2f}); the second answer is {second} ({logits[second]:.2f})")
 assert (answer, second) == (3, 8)
 
 # %% [markdown]
@@ -50,9 +50,9 @@ recipe = lrpref.composites.EpsilonPlus()
 print(recipe.assign(net))
 
 # %% [markdown]
-# ## 4. Close the books (step 3)
+# ## 4. Account for all relevance (step 3)
 #
-# What has arrived, what went to biases and stabilizers, and is the residual rounding noise?
+# How much arrived at the pixels, how much went to biases and stabilizers, and is the residual only rounding noise?
 
 # %%
 tr = lrpref.trace(net, x, answer, recipe)
@@ -64,11 +64,11 @@ assert abs(tr.ledger.residual()).max() < 1e-12
 assert_allclose([share["pixels"], share["bias"]], [0.648, 0.352], atol=0.001)
 
 # %% [markdown]
-# ## 5. Is it the right map? (steps 0, 12 and 13)
+# ## 5. Was it computed correctly? (steps 0, 12 and 13)
 #
-# A second implementation, and the rounding. Step 0 is a second implementation for fully connected layers. For any
-# layer, the library has one of its own, slow and literal, that shares no code with the first. We use it on the last
-# layer here; the tests use it on all of them.
+# Compare with a second implementation, and with another precision. Step 0 is a second implementation for fully
+# connected layers. For all layers, the library has another one, which is slow, follows the formulas literally, and
+# shares no code with the first. Here we use it on the last layer; the tests use it on all layers.
 
 # %%
 top = np.where(np.arange(10) == answer, logits, 0)[None]
@@ -81,25 +81,26 @@ print("single precision changes less than a millionth of the map:", error < 1e-6
 assert error < 1e-6
 
 # %% [markdown]
-# ## 6. Is it about the answer? (steps 8b and 10)
+# ## 6. Does it depend on the answer? (steps 8b and 10)
 #
-# Compare with the map for the second answer, with the bare picture, and with a network that has forgotten everything.
+# Compare it with the map for the second answer, with the picture itself, and with the map of a network with random
+# weights.
 
 # %%
 other = lrpref.explain(net, x, second, recipe)
-forgetful = evaluation.parameter_randomisation(net, x, recipe, answer, similarity="cosine").similarity[-1, 0]
+randomised = evaluation.parameter_randomisation(net, x, recipe, answer, similarity="cosine").similarity[-1, 0]
 alike = {
     "the map for the second answer": cosine(tr.relevance, other)[0],
-    "the bare picture": cosine(tr.relevance, x)[0],
+    "the picture itself": cosine(tr.relevance, x)[0],
 }
-alike["the map after all weights were made random"] = forgetful
+alike["the map after all weights were made random"] = randomised
 for what, value in alike.items():
     print(f"cosine with {what:43} {value:5.2f}")
 
 # %% [markdown]
 # ## 7. Is it any good? (step 10)
 #
-# Pixel flipping, next to baselines, under two fills.
+# We use pixel flipping, with baselines, under two fills.
 
 # %%
 maps = {"epsilon-plus": tr.relevance, "sobel": baselines.baseline("sobel", net, x, [answer])}
@@ -112,7 +113,7 @@ for fill in ("zero", "mean"):
 # %% [markdown]
 # ## 8. Test the sentence itself (step 4)
 #
-# The map in red and blue, and the contrast with the second answer:
+# Here are the map and the contrast with the second answer:
 
 # %% alt="A three with a closed lower loop, its map, and three rather than eight: red on the lower right arc"
 contrast = tr.relevance - other
@@ -120,9 +121,9 @@ plot.grid(x, {"why three?": tr.relevance, "why three rather than eight?": contra
 
 # %% [markdown]
 # A three whose lower loop is closed could be an eight with an open upper loop. The contrast is red on the lower right
-# arc. So the sentence might be: *the network says three rather than eight because of the arc at the lower right.* Then
-# without that arc, the three should lead the eight by less; and by more than what any other part of that size does.
-# **Do you believe it?**
+# arc. So the sentence might be: *the network's answer is three rather than eight because of the arc at the lower
+# right.* If this is true, the lead of the three over the eight should fall if we erase this arc, and by more than if we
+# erase another part of similar size. **Do you expect this?**
 
 # %%
 parts = {"lower right arc": np.s_[..., 12:22, 17:], "lower left arc": np.s_[..., 13:23, :11], "top": np.s_[..., :8, :]}
@@ -147,52 +148,55 @@ assert_allclose(list(changes.values()), [-5.48, 8.19, -0.16], atol=0.01)
 assert contrast[parts["lower left arc"]].sum() > 1
 
 # %% [markdown]
-# The arc at the lower right passes: without it, most of the lead is gone. And the test shows something else. The map
-# counts the arc at the lower *left* in favour of the three, too. Erase it, and the three leads by *more*: it is the
-# stroke that closes the loop, and so makes an eight. There, the map is wrong about the sign.
+# The arc at the lower right passes the test: without it, most of the lead is gone. But the test also shows a mistake of
+# the map. The map counts the arc at the lower *left* in favour of the three, too. If we erase this arc, the three leads
+# by *more*, because this stroke closes the loop, which is characteristic of an eight. Here, the sign of the map is
+# wrong.
 #
 # ## The sentence
 #
 # > Under epsilon-plus, with BatchNorm folded, 65 % of the logit of 9.80 is attributed to pixels and 35 % to biases. The
-# > map is not explained by the picture alone (cosine 0.72) and changes when the network forgets (0.29). It attributes
-# > the lead of the three over the eight mainly to the arc at the lower right, and erasing that arc takes away 5.5 of
-# > the 6.7. For the arc at the lower left the map and the test disagree. One digit, one rule, one way of erasing.
+# > picture alone does not explain the map (cosine 0.72), and the map changes when the weights are made random (0.29).
+# > It attributes the lead of the three over the eight mainly to the arc at the lower right, and erasing that arc takes
+# > away 5.5 of the 6.7. For the arc at the lower left, the map and the test disagree. This is a result for one digit,
+# > one rule and one way of erasing.
 
 # %%
 print(f"{share['pixels']:.0%}, {share['bias']:.0%}, logit {logits[answer]:.2f}; cosines", end=" ")
-print(f"{alike['the bare picture']:.2f}, {forgetful:.2f}; {-changes['lower right arc']:.1f} of {lead(x):.1f}")
-assert_allclose([alike["the bare picture"], forgetful], [0.72, 0.29], atol=0.005)
+print(f"{alike['the picture itself']:.2f}, {randomised:.2f}; {-changes['lower right arc']:.1f} of {lead(x):.1f}")
+assert_allclose([alike["the picture itself"], randomised], [0.72, 0.29], atol=0.005)
 assert_allclose([logits[answer], lead(x)], [9.80, 6.67], atol=0.005)
 assert scores["zero"]["epsilon-plus"] > 2 * scores["zero"]["sobel"]
 assert scores["mean"]["epsilon-plus"] > 2 * scores["mean"]["sobel"]
 
 # %% [markdown]
-# It is longer than "the network looked here", and every word of it can be checked.
+# This is longer than "the network looked here", but every word of it can be checked.
 #
 # ## The whole course in ten lines
 #
 # 1. A neuron divides its relevance in proportion to contributions; biases take a share (steps 0 and 1).
-# 2. A rule decides the numerators and what is added to the denominators; nothing else (step 2).
-# 3. Arguments for a rule rest on assumptions; know them (step 2b).
-# 4. Sums do not come out, and the ledger says why (step 3).
+# 2. A rule decides only the numerators and what is added to the denominators (step 2).
+# 3. Arguments for a rule rest on assumptions, which you should know (step 2b).
+# 4. A map need not sum to the output, and the ledger shows why (step 3).
 # 5. A map divides up *this* output. It does not predict another one, and it does not show what is missing (step 4).
-# 6. Convolutions, signals and volumes are sparse matrices; routing layers route (steps 5 and 8c).
-# 7. Small denominators cancel, unless relevance came from elsewhere (step 6).
-# 8. Write the function down with as few layers as possible; divide at joins, never copy (steps 7 and 8).
-# 9. In a deep chain, a rule of one sign forgets the question (step 8b); a rule without a formula may not be one rule
-#    (step 9).
-# 10. Measure, against baselines, under more than one fill; and test the sentence on the network (step 10).
+# 6. Convolutions of pictures, signals and volumes are sparse matrices; max-pools only route relevance (steps 5 and 8c).
+# 7. Small denominators cancel if the relevance is proportional to them, and only then (step 6).
+# 8. Write the function with as few layers as possible; divide relevance at joins, and do not copy it (steps 7 and 8).
+# 9. In a deep chain, the map of a one-sided rule hardly depends on the class (step 8b); a rule without a printed
+#    formula can be many rules (step 9).
+# 10. Measure maps against baselines and under more than one fill, and test the sentence on the network (step 10).
 #
-# And for those who write such programs: a law is worth more than an example (step 11), a case worked out by hand more
-# than a second library (step 12), and a fraction more than a digit (step 13).
+# If you write such programs, test laws and not only examples (step 11), compare with cases worked out by hand and not
+# only with another library (step 12), and use exact fractions to find out how many digits are correct (step 13).
 #
 # ## Where to go from here
 #
 # - **Explain your own network**: [from PyTorch, ONNX, Keras or scikit-learn](../../docs/import.md); signals and volumes
 #   in [docs/signals.md](../../docs/signals.md); pictures in [docs/plot.md](../../docs/plot.md).
-# - **Write a rule or a layer of your own**, and have it tried: [docs/own-rule.md](../../docs/own-rule.md),
+# - **Write a rule or a layer of your own**, and test it: [docs/own-rule.md](../../docs/own-rule.md),
 #   [docs/own-layer.md](../../docs/own-layer.md), [docs/testing.md](../../docs/testing.md).
 # - **Read the code**: [lrpref/README.md](../../lrpref/README.md) gives the order.
-# - **See what became of published claims**: [docs/papers.md](../../docs/papers.md).
-# - **Read the papers.** Bach et al. 2015 for the idea, Montavon et al. 2017 for an attempt to derive it, Montavon et
-#   al. 2019 for the rules by layer, Adebayo et al. 2018 and Sixt et al. 2020 for doubts that have to be answered.
+# - **See which published claims we could reproduce**: [docs/papers.md](../../docs/papers.md).
+# - **Read the papers**: Bach et al. 2015 for the idea, Montavon et al. 2017 for a derivation of some rules, Montavon et
+#   al. 2019 for the choice of rules by layer, and Adebayo et al. 2018 and Sixt et al. 2020 for objections that you
+#   should know.

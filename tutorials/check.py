@@ -32,7 +32,7 @@ HEADER = '''"""Answers to step {short}: {question}
 Grade them, from the root of the clone:   python -m tutorials.check {short}
 A hint for the first exercise:            python -m tutorials.check {short} --hint 1
 
-Numbers are exact: write Fraction(1, 3) or "1/3".
+Give exact numbers, such as Fraction(1, 3), "1/3" or 0.25.
 """
 
 from fractions import Fraction
@@ -46,10 +46,10 @@ from lrpref import rules
 
 PAGE = """# Exercises
 
-The tasks of the [tutorials](../tutorials/README.md)' exercises, to read and to print. This page is what
-`python -m tutorials.check --page` prints. To do the exercises, let `--start` write the file of a step, fill it in, and
-let `python -m tutorials.check` grade it; hints are in the command, and a plan for a course is in
-[teaching.md](teaching.md)."""
+This page shows the tasks of all exercises of the [tutorials](../tutorials/README.md), as
+`python -m tutorials.check --page` prints them. To do those of step 1, run `python -m tutorials.check 1 --start`, fill
+in the file that it writes, and grade it with `python -m tutorials.check 1`. With `--hint 2`, the command prints a hint
+for the second exercise. A plan for a course is in [teaching.md](teaching.md)."""
 
 
 class UsageError(Exception):
@@ -184,7 +184,7 @@ def start(step: Step, folder: Path) -> str:
     """Write the file to fill in, unless there is one."""
     path = answers_of(step, folder)
     if path.exists():
-        raise UsageError(f"{path} exists, and is yours: it is not overwritten. Rename it to begin again.")
+        raise UsageError(f"{path} exists and is yours, so it is not overwritten. Rename it to begin again.")
     folder.mkdir(parents=True, exist_ok=True)
     write_text(path, template(step))
     return f"{path}: {len(step.exercises)} exercises, about {step.minutes} minutes. Fill it in, then run\n" + (

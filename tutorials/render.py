@@ -24,7 +24,7 @@ from pathlib import Path
 
 import jupytext
 import nbformat
-from nbclient.exceptions import CellExecutionError
+from nbclient.exceptions import CellExecutionError, CellTimeoutError
 from nbconvert import MarkdownExporter
 from nbconvert.preprocessors import ExecutePreprocessor
 
@@ -92,7 +92,7 @@ def render(path: Path) -> tuple[str, dict[str, bytes], str, float]:
         notebook = execute(path)
         page, pictures = export(path, notebook)
         complaint = ""
-    except (CellExecutionError, ValueError) as error:
+    except (CellExecutionError, CellTimeoutError, ValueError) as error:
         page, pictures, complaint = "", {}, f"{path.name}: {PAINT.sub('', str(error))}"
     return page, pictures, complaint, time.perf_counter() - start
 
@@ -102,7 +102,9 @@ def execute(path: Path) -> nbformat.NotebookNode:
     notebook = jupytext.reads(path.read_text(encoding="utf-8"), fmt="py:percent")
     notebook.cells.insert(0, nbformat.v4.new_code_cell(SETUP))
     notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
-    runner = ExecutePreprocessor(timeout=120, kernel_name="python3", coalesce_streams=True)
+    # On a busy machine an output may come late, and a page without it would be wrong.
+    late = {"iopub_timeout": 60, "raise_on_iopub_timeout": True}
+    runner = ExecutePreprocessor(timeout=120, kernel_name="python3", coalesce_streams=True, **late)
     runner.extra_arguments = ["--log-level=40"]
     runner.preprocess(notebook, {"metadata": {"path": str(HERE)}})
     kernel = next(output.text.strip() for output in notebook.cells.pop(0).outputs if output.get("name") == "stdout")

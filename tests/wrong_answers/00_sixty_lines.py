@@ -56,11 +56,11 @@ def shape_of_the_top(weights, biases, x):
 
 WRONG = {
     "two_layers": [
-        ({"hidden": [2, 4, 10], "input": [9, -3]}, "what is left after ReLU"),
+        ({"hidden": [2, 4, 10], "input": [9, -3]}, "what does the ReLU make of it"),
         ({"hidden": [2, 1, 0], "input": [9, -3]}, "sum to 3"),
         ({"hidden": [3, 3, 0], "input": [9, -3]}, "in proportion"),
         ({"hidden": [2, 4, 0], "input": [18, 0]}, "inputs 18"),
-        ({"hidden": [2, 4, 0], "input": [4, 2]}, "speaks against the first"),
+        ({"hidden": [2, 4, 0], "input": [4, 2]}, "contributes -2 to the first"),
         ({"hidden": [2, 4, 0], "input": [10, -4]}, "sums of their messages"),
         ([2, 4, 0], "must be a dictionary"),
     ],
@@ -68,7 +68,7 @@ WRONG = {
     "lrp_zero": [
         (from_one, "starts at 1"),
         (all_outputs, "all outputs at once"),
-        (without_biases, "biases out of z"),
+        (without_biases, "Are they part of your z"),
         (gradient, "the gradient"),
         (magnitudes, "where LRP-0 gives"),
         (divides_by_zero, "divides by zero"),

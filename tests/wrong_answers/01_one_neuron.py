@@ -28,13 +28,13 @@ WRONG = {
         ({"inputs": ["12/5", "-8/5"], "bias": "4/5", "stabilizer": "1/2"}, "sum to 21/10"),
         ({"inputs": ["12/5", "-8/5"], "bias": "2/5", "stabilizer": "4/5"}, "would belong to a part of 1/2"),
         ({"inputs": ["8/5", "-8/5"], "bias": "8/5", "stabilizer": "2/5"}, "The books close, but"),
-        ({"inputs": [2.4, -1.6], "bias": 0.8, "stabilizer": 0.4}, "is rounded"),
+        ({"inputs": [6 / 2.5, -4 / 2.5], "bias": 1 / 3, "stabilizer": 0.4}, "is rounded"),
     ],
     "thousandfold": [
         (Fraction(3, 1000) - 3, "gets 3 / z = 1000"),
         (Fraction(-3, 1000), "gets 3 / z = 1000/999"),
         (-3, "exactly 0"),
-        (-3.003, "is rounded"),
+        (1 / 3 - 3, "is rounded"),
     ],
     "epsilon_shares": [
         (over(lambda z, epsilon, b: z + epsilon), "At z = -2"),

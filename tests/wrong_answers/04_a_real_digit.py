@@ -19,7 +19,7 @@ def seeded(of_one, of_other):
 
 WRONG = {
     "all_higher": [
-        ({"map": 5, "bias": 0}, "some pixel's a_i w_i"),
+        ({"map": 5, "bias": 0}, "some unit below the logits"),
         ({"map": 0, "bias": 0}, "grows by 5"),
         ({"map": 5, "bias": 5}, "Your changes sum to 10"),
         (0, "must be a dictionary"),

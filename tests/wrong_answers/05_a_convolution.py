@@ -43,8 +43,8 @@ WRONG = {
     "flat": [
         ({"corner": "4/9", "middle": 1}, "cells of the border"),
         ({"corner": 1, "middle": 1}, "Not every pixel"),
-        ({"corner": "1/4", "middle": 1}, "They do not send 1/4"),
-        ({"corner": "25/36", "middle": "25/9"}, "each sends 25/81"),
+        ({"corner": "1/4", "middle": 1}, "Together they do not send 1/4"),
+        ({"corner": "25/36", "middle": "25/9"}, "each of them sends it 25/81"),
     ],
     "adjoint": [
         (rotated_kernel, "rotated the wrong way"),

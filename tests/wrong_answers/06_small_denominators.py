@@ -16,12 +16,12 @@ WRONG = {
     ],
     "price": [
         ({"epsilon": "27/100", "taken": "27/29"}, "towards zero"),
-        ({"epsilon": "1/50", "taken": "1/2"}, "still is 25/2"),
+        ({"epsilon": "1/50", "taken": "1/2"}, "is still 25/2"),
         ({"epsilon": "23/100", "taken": "2/25"}, "is what the inputs get"),
         ({"epsilon": "23/100", "taken": "23/50"}, "is the amount"),
         ({"epsilon": "23/100", "taken": "23/100"}, "cannot be right"),
         ({"epsilon": "-23/100", "taken": "23/25"}, "must be positive"),
-        ({"epsilon": 0.23, "taken": 0.92}, "is rounded"),
+        ({"epsilon": 1 / 4 - 1 / 50, "taken": 2 / 3}, "is rounded"),
     ],
     "good_epsilon": [
         (1e-6, "too small an epsilon"),

@@ -31,8 +31,8 @@ WRONG = {
     "bias_map": [
         (everywhere, "At the border, as at (0, 0)"),
         (rotated, "is rotated"),
-        (lambda kernel, shift, height, width: np.zeros((height, width)), "is missing"),
-        (lambda kernel, shift, height, width: np.full((height, width), shift), "your bias is 2"),
+        (lambda kernel, shift, height, width: np.zeros((height, width)), "the shift adds -13"),
+        (lambda kernel, shift, height, width: np.full((height, width), shift), "your bias at (0, 0) is 2"),
         (lambda kernel, shift, height, width: shift * kernel.sum(), "must have the shape"),
     ],
     "breaks_pool": [

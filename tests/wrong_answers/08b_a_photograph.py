@@ -20,7 +20,7 @@ WRONG = {
         ({"low": [0, 0, 0], "high": [1, 1, 1]}, "bounds of pixels"),
         ({"low": [2, 3, "11/5"], "high": [-2, -2, "-9/5"]}, "low: (2, 3, 11/5) are pixels of (1, 1, 1)"),
         ({"low": [-1, -1, -1], "high": [1, 1, 1]}, "are pixels of (1/4, 1/5, 1/5)"),
-        ({"low": [-2, -2, -1.8], "high": [2, 3, 2.2]}, "is rounded"),
+        ({"low": [-2, -2, -0.45 / 0.25], "high": [2, 3, 1 / 3]}, "is rounded"),
     ],
     "per_pixel": [
         (lambda R: R.mean(axis=0), "the mean"),
@@ -32,7 +32,7 @@ WRONG = {
     "inner_map": [
         (lambda R, size: np.kron(R.sum(axis=0), np.ones((size // R.shape[1],) * 2)), "4 times its cell"),
         (repeated, "repeat the whole map"),
-        (one_pixel_per_block, "not of one colour"),
+        (one_pixel_per_block, "the pixels of a block differ"),
         (lambda R, size: np.kron(R[0], np.full((size // R.shape[1],) * 2, (R.shape[1] / size) ** 2)), "its cell"),
         (lambda R, size: R.sum(axis=0), "must have the shape"),
     ],

@@ -28,7 +28,7 @@ WRONG = {
     "halves": [
         ({"weights": [1, -3], "values": [1, -3]}, "Yours sum to -4, the output"),
         ({"weights": [-1, 3], "values": [-1, 3]}, "twice R"),
-        ({"weights": [0, 0], "values": [-1, 3]}, "that is CP-LRP"),
+        ({"weights": [0, 0], "values": [-1, 3]}, "as CP-LRP does"),
         ({"weights": [-1, 3], "values": [0, 0]}, "gets as much as the value"),
         ({"weights": ["1/3", "2/3"], "values": ["1/3", "2/3"]}, "What do they add?"),
         ({"weights": ["1/2", "1/2"], "values": [1, 1]}, "Yours sum to 3"),

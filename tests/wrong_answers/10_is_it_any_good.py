@@ -38,7 +38,7 @@ WRONG = {
     "unfair_fill": [
         ([0, 0, 0], "A still falls faster"),
         ([1, 0, 0], "less than 1/10"),
-        ([Fraction(2, 3), "1/2", 0], "a draw"),
+        ([Fraction(2, 3), "1/2", 0], "fall equally fast"),
         ([0, 0, "9/10"], "A still falls faster"),
         ([-1, 0, 0], "from 0 to 1"),
     ],

@@ -53,7 +53,7 @@ WRONG = {
     "unchanged_when_doubled": [
         (lambda rule, layer, a, R: True, "for epsilon"),
         (lambda rule, layer, a, R: False, "for zero on a layer without"),
-        (sums_only, "a rule of ours"),
+        (sums_only, "a rule that the check brings along"),
         (bias_forgotten, "on a layer with a bias"),
         (lambda rule, layer, a, R: np.array([True, True]), "Return True or False"),
     ],

@@ -23,7 +23,7 @@ WRONG = {
         (["12/5", -3, "18/5"], "left the bias out"),
         (["3/2", "-3/2", "9/4"], "That is LRP-0"),
         ([1, 0, "3/2"], "with alpha = 1"),
-        ([2, 3, 3], "speaks against the neuron"),
+        ([2, 3, 3], "of the second input is negative"),
         ([4, 6, -9], "split the weights by sign"),
     ],
 }

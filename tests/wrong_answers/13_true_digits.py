@@ -14,13 +14,15 @@ WRONG = {
         (7.2, "nothing would be lost"),
         (5.2, "You expect to lose 2"),
         (0.5, "You expect to lose 6.7"),
+        (5, "You expect to lose 2.2"),
         (-1, "cannot be negative"),
     ],
     "vanished": [
         ((1, 1), "z really is 0"),
         ((1, Fraction(1) + Fraction(1, 2**30)), "and not 0"),
         ((Fraction(1, 2**1100), Fraction(1, 2**1090)), "times R"),
-        ((1.0, 1.1), "is rounded"),
+        ((1.0, 1.1), "In double precision they are 1.0 and 1.1"),
+        ((1 / 3, 1), "is rounded"),
     ],
     "same_map": [
         (lambda R, S: bool(np.allclose(R, S, rtol=1e-6, atol=0)), "single and in double precision"),

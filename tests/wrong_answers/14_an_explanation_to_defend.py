@@ -38,7 +38,7 @@ WRONG = {
     ],
     "report": [
         (of(pixels=lambda R, logit: R.sum()), "is the amount"),
-        (of(pixels=lambda R, logit: abs(R).sum() / logit), "made of magnitudes"),
+        (of(pixels=lambda R, logit: abs(R).sum() / logit), "a sum of magnitudes"),
         (of(bias=-1.0), "bias: 0.06732 cannot be right"),
         (of(runner_up=2), "alike"),
         (lambda net, x, rule: lrpref.explain(net, x, rule=rule), "must be a dictionary"),

@@ -25,12 +25,12 @@ from .reading import array, demand, entries, exact, fraction, fractions, shown
 def two_layers(answer: Any) -> None:
     """Two layers by hand.
 
-    A network without biases: inputs x = (3, 1); hidden units h = ReLU(z) with
+    A network without biases has the inputs x = (3, 1) and the hidden units h = ReLU(z) with
 
         z1 = x1 - 2 x2        z2 = x1 + x2        z3 = x2 - x1
 
-    and the output y = 2 h1 + h2 - 5 h3. Explain y with LRP-0, starting with R = y. What relevance do the three hidden
-    units get, and what do the two inputs get?
+    and the output y = 2 h1 + h2 - 5 h3. Explain y with LRP-0, starting with R = y. How much relevance do the three
+    hidden units get, and how much do the two inputs get?
     """
     x, W, v = exact([[3, 1]]), Dense(exact([[1, -2], [1, 1], [-1, 1]])), Dense(exact([[2, 1, -5]]))
     z = W.forward(x)
@@ -41,7 +41,8 @@ def two_layers(answer: Any) -> None:
     given = entries(answer, ["hidden", "input"])
     hidden, inputs = fractions(given["hidden"], 3, "hidden"), fractions(given["input"], 2, "input")
     demand(
-        hidden[2] == 0, f"You give the third hidden unit {hidden[2]}. Its sum is {z[0, 2]}; what is left after ReLU?"
+        hidden[2] == 0,
+        f"You give the third hidden unit {hidden[2]}. Its sum is {z[0, 2]}; what does the ReLU make of it?",
     )
     demand(
         hidden.sum() == y[0, 0],
@@ -55,7 +56,7 @@ def two_layers(answer: Any) -> None:
     )
     demand(
         inputs[1] < 0,
-        "The second input speaks against the first hidden unit. Does it win back as much from the second?",
+        "The second input contributes -2 to the first hidden unit. Does it get as much back from the second unit?",
     )
     demand(
         (inputs == sent.sum(axis=-1)).all(),
@@ -72,9 +73,9 @@ def two_layers(answer: Any) -> None:
 def ink_doubled(answer: Any) -> None:
     """Twice the ink.
 
-    Take the biases away from the network `mnist-mlp`, and give it a digit with all pixels twice as large. Before you
-    run anything: every pixel's relevance under LRP-0 (starting at the logit) is multiplied by one and the same number.
-    By which?
+    Take the biases away from the network `mnist-mlp`, and give it a digit with all pixels twice as large. The relevance
+    of every pixel under LRP-0 (starting at the logit) is then multiplied by the same number. Say which number it is
+    before you run anything.
     """
     factor = fraction(answer)
     trained = lrpref.load("mnist-mlp").astype(np.float64)
@@ -102,11 +103,11 @@ def ink_doubled(answer: Any) -> None:
     ''',
 )
 def lrp_zero(answer: Any) -> None:
-    """All of it, from memory.
+    """LRP-0 from memory.
 
-    Close the page, and write LRP-0 for a stack of fully connected layers with a ReLU between any two of them (none
-    after the last): explain the largest output, and start with its value. Biases are part of z. The check tries it on
-    small random networks and on a real digit.
+    Close the page, and write LRP-0 for a stack of fully connected layers with a ReLU after each of them but the last.
+    Explain the largest output, and start with its value. Biases are part of z. The check tries your function on small
+    random networks and on a real digit.
     """
     random = np.random.default_rng(0)
     for sizes in [(3, 2), (2, 3, 2), (4, 5, 3, 2)]:
@@ -136,7 +137,7 @@ def _compare(answer: Any, weights: list[np.ndarray], biases: list[np.ndarray], x
     if np.allclose(R, lrpref.explain(net, x[None], seed=net.forward(x[None]), rule="zero")[0]):
         raise Refused(what + "this explains all outputs at once. Start with the largest, and 0 for the others.")
     if np.isclose(R.sum(), logit):
-        raise Refused(what + "the map sums to the logit to the last digit. Did you leave the biases out of z?")
+        raise Refused(what + "the map sums to the logit exactly, so the biases took nothing. Are they part of your z?")
     raise Refused(what + f"the map sums to {R.sum():.4g}, where LRP-0 gives {expected.sum():.4g}.")
 
 

@@ -26,10 +26,10 @@ def _neuron(a: Any, w: Any, b: Any, R: Any, rule: rules.Rule) -> Any:
     "Relevance is a_i w_i / z times R. A contribution that has the sign of z gets the sign of R.",
 )
 def signs(answer: Any) -> None:
-    """Who is praised, who is blamed?
+    """The signs of three shares.
 
     A neuron has the inputs a = (2, 1, 3), the weights w = (1, -4, 1) and the bias b = -3. The layer above gives it the
-    relevance R = 1. Which signs do the shares of the three inputs have under LRP-0? Write them as a string of three
+    relevance R = 1. What are the signs of the three inputs' shares under LRP-0? Write them as a string of three
     characters, such as "++-" or "+0-".
     """
     a, w, b = (2, 1, 3), (1, -4, 1), -3
@@ -43,7 +43,9 @@ def signs(answer: Any) -> None:
         "sign of the sum they are divided by?",
     )
     demand("0" not in answer, "A share of 0 needs a contribution of 0, and no a_i w_i is 0 here.")
-    demand(answer == right, "A contribution that has the sign of z gets the sign of R. Which of the three have it?")
+    demand(
+        answer == right, "A contribution with the sign of z gets the sign of R. Which of the three have the sign of z?"
+    )
 
 
 @exercise(
@@ -69,7 +71,7 @@ def books(answer: Any) -> None:
     no_bias, _ = _neuron((1, 2), (3, -1), 0, 2, rules.Epsilon(0.5))
     demand(not (inputs == no_bias).all(), f"{shown(inputs)}: your z is 1. The bias is part of z.")
     total = inputs.sum() + bias + stabilizer
-    demand(total == 2, f"Your four entries sum to {total}. Two came in, and the books must close.")
+    demand(total == 2, f"Your four entries sum to {total}. They must sum to R = 2.")
     demand(
         (inputs == shares).all(), f"The books close, but the inputs {shown(inputs)} are not a_i w_i over 5/2, times 2."
     )
@@ -85,10 +87,10 @@ def books(answer: Any) -> None:
     "z is the sum of the contributions and the bias, and the contributions sum to 3.",
 )
 def thousandfold(answer: Any) -> None:
-    """Blame it a thousandfold.
+    """A share of -1000.
 
-    The neuron of this step: contributions 1, 3 and -1, relevance R = 1. Find the bias b for which LRP-0 gives the
-    second input exactly -1000.
+    The neuron of this step has the contributions 1, 3 and -1. Give it the relevance R = 1. Find the bias b for which
+    LRP-0 gives the second input exactly -1000.
     """
     b = fraction(answer)
     z = 3 + b
@@ -101,7 +103,7 @@ def thousandfold(answer: Any) -> None:
     "write",
     10,
     "Three cases: z > 0, z < 0, and z = 0. In which direction must the denominator move?",
-    "sign(0) counts as +1. And if the denominator is 0 even so (z = 0 and epsilon = 0), return zeros.",
+    "sign(0) counts as +1. If the denominator is still 0 (z = 0 and epsilon = 0), return zeros.",
     start='''
     def epsilon_shares(a, w, b, R, epsilon):
         """The share of R of each input, as a list; all arguments are fractions or lists of fractions."""
@@ -109,10 +111,11 @@ def thousandfold(answer: Any) -> None:
     ''',
 )
 def epsilon_shares(answer: Any) -> None:
-    """An epsilon for every case.
+    """LRP-epsilon for every z.
 
-    Write LRP-epsilon for one neuron. It must work for a z of either sign and for z = 0, must never divide by zero, and
-    must never move a denominator towards zero.
+    Write LRP-epsilon for one neuron. It must work for a z of either sign, for z = 0, and for any epsilon >= 0,
+    including epsilon = 0. It must never divide by zero, and it must never move a denominator towards zero. Decide both
+    special cases as the library does: sign(0) is +1, and a denominator of 0 passes nothing on.
     """
     a, w = [Fraction(1), Fraction(2), Fraction(2)], [Fraction(1), Fraction(3, 2), Fraction(-1, 2)]
     tenth = Fraction(1, 10)

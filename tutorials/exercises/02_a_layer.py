@@ -15,8 +15,8 @@ from .reading import demand, demand_all, exact, fractions, parts, shown
 @exercise(
     "compute",
     10,
-    "Write the contributions a_i w_ij of each neuron first, and keep the positive ones. Positive is the product, "
-    "not the weight.",
+    "Write the contributions a_i w_ij of each neuron first, and keep the positive ones. What must be positive is the "
+    "product, not the weight.",
     "The positive contributions of the first neuron are 3 and 1, and its positive bias 2 belongs to the same sum. The "
     "second neuron holds negative relevance; z-plus divides it like any other.",
     start="""
@@ -31,8 +31,8 @@ def plus_messages(answer: Any) -> None:
     """The messages of z-plus.
 
     Three inputs a = (3, -1, 2) feed two neurons: the first has the weights (1, -1, -1) and the bias 2, the second has
-    (-1, 2, 2) and -1. Their outputs are 4 and -2, and these are their relevance, too. Fill in the message matrix of
-    z-plus: a row for each input, a column for each neuron.
+    (-1, 2, 2) and -1. Their outputs are 4 and -2, and the relevance of each neuron equals its output. Fill in the
+    message matrix of z-plus, with a row for each input and a column for each neuron.
     """
     given = fractions(answer, (3, 2))
     a, w, b = exact([[3, -1, 2]]), exact([[1, -1, -1], [-1, 2, 2]]), exact([2, -1])
@@ -45,12 +45,15 @@ def plus_messages(answer: Any) -> None:
             "You dropped the negative weights. Then the third input of the second neuron gets "
             f"{by_weights[2, 1]} of {R[0, 1]}, and the second input, whose contribution is -2, gets {by_weights[1, 1]}."
         )
-    demand((given != messages(layer, a, R, rules.Zero())[0]).any(), "This is LRP-0: the negative contributions are in.")
+    demand(
+        (given != messages(layer, a, R, rules.Zero())[0]).any(),
+        "This is LRP-0: it includes the negative contributions.",
+    )
     demand((given[:, 1] <= 0).all(), "The second neuron holds -2, and z-plus never flips a sign: what can it send?")
     without = messages(Dense(w), a, R, rules.ZPlus())[0]
     demand(
         (given[:, 0] != without[:, 0]).any(),
-        "Your first neuron sends all of its 4. Its bias of 2 helped as well: where is its share?",
+        "Your first neuron sends all of its 4 to the inputs. Its bias of 2 contributed as well: where is its share?",
     )
     for j in (0, 1):
         demand(
@@ -79,11 +82,11 @@ ASKED = {
     start="notice = set()  # of names such as 'zero'",
 )
 def notice(answer: Any) -> None:
-    """Who notices that the input doubled?
+    """Which rules notice that the input doubled?
 
-    A layer without biases receives an input of twice the size, while the relevance of its outputs stays the same. Under
-    which of these rules does any message change? zero, epsilon (1), gamma (1), z-plus, z-box (from -4 to 4), w-square,
-    flat. Answer with a set of names.
+    The input of a layer without biases is doubled, while the relevance of its outputs stays the same. Under which of
+    these rules does any message change: zero, epsilon, gamma, z-plus, z-box, w-square, flat? (Epsilon and gamma are 1,
+    and the box goes from -4 to 4.) Answer with a set of names.
     """
     layer, a, R = Dense(exact([[1, -2, 1], [-1, 1, 3]])), exact([[2, 1, 1]]), exact([[1, -2]])
     sent = {name: [messages(layer, k * a, R, rule)[0] for k in (1, 2)] for name, rule in ASKED.items()}
@@ -98,14 +101,14 @@ def notice(answer: Any) -> None:
 @exercise(
     "find",
     8,
-    "Plain gamma enlarges a_i w_i where w_i > 0, whatever the sign of a_i. So which contributions does it enlarge that "
-    "speak against the neuron?",
+    "Plain gamma enlarges a_i w_i where w_i > 0, whatever the sign of a_i. So which of the contributions against the "
+    "neuron does it enlarge?",
     "Take negative inputs. Let the positive weight make the enlarged negative contribution outweigh the rest, so that "
     "the denominator of gamma becomes negative while z is positive.",
     start="gamma_flips = ([None, None], [None, None])  # the inputs a and the weights w",
 )
 def gamma_flips(answer: Any) -> None:
-    """Gamma turns praise into blame.
+    """Gamma flips a sign.
 
     Find a neuron without bias, with two inputs a and two weights w, whose output z is positive, and where plain gamma
     with gamma = 1 gives a *negative* share (of R = 1) to an input whose contribution is positive.

@@ -28,8 +28,8 @@ def _taylor(a: Any, w: Any, root: Any) -> Any:
 def nearest_root(answer: Any) -> None:
     """The nearest root.
 
-    A neuron with w = (3, -4) and b = 1 sees a = (2, 1). Find the root point nearest to a: the point of the line
-    w . x + b = 0 from which a Taylor expansion gives the w-square rule.
+    A neuron with w = (3, -4) and b = 1 has the input a = (2, 1). Find the root point nearest to a: the point on the
+    line w . x + b = 0 at which a Taylor expansion gives the w-square rule.
     """
     root = fractions(answer, 2)
     a, w, b = exact([2, 1]), exact([3, -4]), 1
@@ -41,7 +41,7 @@ def nearest_root(answer: Any) -> None:
     demand(
         along_w,
         f"{shown(root)} is a root, but not the nearest: from there, the inputs get {shown(parts)}. Move from a "
-        "at a right angle to the line.",
+        "in the direction that is perpendicular to the line.",
     )
 
 
@@ -57,9 +57,9 @@ def nearest_root(answer: Any) -> None:
 def two_roots(answer: Any) -> None:
     """One neuron, two explanations.
 
-    "The Taylor expansion of a neuron explains it." Show that there is no *the*: find a neuron without bias with a
-    positive output, and two roots of it, such that one root gives both inputs positive relevance and the other one
-    gives an input negative relevance. (Both sum to the output, as they must.)
+    "The Taylor expansion of a neuron explains it." Show that there is more than one such expansion. Find a neuron
+    without bias whose output is positive, and two of its roots, such that one root gives both inputs positive relevance
+    and the other one gives an input negative relevance. (Both results sum to the output, as they must.)
     """
     demand(isinstance(answer, dict) and set(answer) == {"a", "w", "roots"}, "Give a, w and roots.")
     a, w = fractions(answer["a"], 2, "a"), fractions(answer["w"], 2, "w")
@@ -71,7 +71,10 @@ def two_roots(answer: Any) -> None:
     first, second = sorted((tuple(_taylor(a, w, root)) for root in roots), key=min)
     demand(first != second, f"Both roots give {shown(first)}.")
     demand(min(second) > 0, f"Your roots give {shown(first)} and {shown(second)}. One of them should be positive only.")
-    demand(min(first) < 0, f"Your roots give {shown(first)} and {shown(second)}. Neither blames an input.")
+    demand(
+        min(first) < 0,
+        f"Your roots give {shown(first)} and {shown(second)}. Neither gives an input negative relevance.",
+    )
 
 
 @exercise(
@@ -88,9 +91,9 @@ def two_roots(answer: Any) -> None:
 def plus_root(answer: Any) -> None:
     """The root of z-plus.
 
-    For a neuron without bias whose inputs are a >= 0, write the function that returns the root point from which the
-    Taylor terms w_i (a_i - root_i) are the shares of z-plus. The check tries it on neurons with positive and negative
-    weights, in fractions.
+    For a neuron without bias whose inputs are a >= 0, write a function that returns the root point for which the Taylor
+    terms w_i (a_i - root_i) are the shares of z-plus. The check tries it on neurons with positive and negative weights,
+    in fractions.
     """
     for a, w in [((1, 2), (3, 1)), ((1, 2, 1), (3, -1, 2)), ((2, 0, 1), (1, 5, -1)), ((3, 1), (1, -2))]:
         a, w = exact(a), exact(w)
@@ -100,7 +103,7 @@ def plus_root(answer: Any) -> None:
         at_root = (w * root).sum()
         zeroed = np.where(w > 0, 0 * a, a)
         why = "With all positive contributions gone, the negative ones are left. " if (root == zeroed).all() else ""
-        demand(at_root == 0, f"{what}{why}There the sum is {at_root}, so it is no root.")
+        demand(at_root == 0, f"{what}{why}There the sum is {at_root}, so it is not a root.")
         parts = _taylor(a, w, root)
         expected = messages(Dense(w[None]), a[None], exact([[z]]), rules.ZPlus())[0][:, 0]
         if (parts != expected).any():
@@ -119,11 +122,11 @@ def plus_root(answer: Any) -> None:
     start="outside = ([None, None], [None, None])  # the pixels a, between 0 and 1, and the weights w",
 )
 def outside(answer: Any) -> None:
-    """A root that no picture can have.
+    """A root that is not a picture.
 
     Pixels lie between 0 and 1. Find two pixels a and two weights w (no bias, positive output) for which the nearest
-    root, that of w-square, is not a picture: one of its pixels is below 0 or above 1. This is why pixels have a rule
-    of their own, z-box.
+    root, which w-square uses, is not a picture because one of its pixels is below 0 or above 1. This is why pixels have
+    a rule of their own, z-box.
     """
     pixels, weights = parts(answer, 2, "Give a pair: the pixels, and the weights.")
     a, w = fractions(pixels, 2, "a"), fractions(weights, 2, "w")

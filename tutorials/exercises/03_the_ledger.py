@@ -19,21 +19,21 @@ FOUR = {"A": (1, 2, 3), "B": (1, -2, 1), "C": (-1, -3, -2), "D": (-2, 1, 0)}
 @exercise(
     "predict",
     4,
-    "The entry is (b / z) R: three signs, one product.",
+    "The entry is (b / z) R, so its sign is the product of three signs.",
     start='which_way = ""  # four characters, one each for A, B, C and D',
 )
 def which_way(answer: Any) -> None:
-    """Which way does the entry go?
+    """The sign of a bias entry.
 
-    Four neurons under LRP-0, with their bias b, their sum z and their relevance R:
+    Here are four neurons under LRP-0, with their bias b, their sum z and their relevance R:
 
         A   b =  1   z =  2   R =  3
         B   b =  1   z = -2   R =  1
         C   b = -1   z = -3   R = -2
         D   b = -2   z =  1   R =  0
 
-    Which sign does each one's entry have in the column *bias* of the ledger? Write a string of four characters, each of
-    them "+", "-" or "0".
+    What is the sign of each neuron's entry in the column *bias* of the ledger? Write a string of four characters, each
+    of them "+", "-" or "0".
     """
     if answer == "":
         raise NotImplementedError
@@ -62,9 +62,9 @@ def _small() -> tuple[Network, Any]:
 def ledger(answer: Any) -> None:
     """A ledger by hand.
 
-    The input (1, 2) goes through fc1, with the weights (1, 1) and (2, -1) and the biases -1 and 1, a ReLU, and fc2,
-    with the weights (3, 2) and the bias 2. Explain the output, 10, under LRP-0: what do the biases of fc2 and of fc1
-    take, and what is the map?
+    The input (1, 2) goes through fc1, a ReLU, and fc2. The two neurons of fc1 have the weights (1, 1) and (2, -1) and
+    the biases -1 and 1; fc2 has the weights (3, 2) and the bias 2. Explain the output, 10, under LRP-0: how much do the
+    biases of fc2 and of fc1 take, and what is the map?
     """
     given = entries(answer, ["fc2 bias", "fc1 bias", "map"])
     fc2, fc1 = fraction(given["fc2 bias"], "fc2 bias"), fraction(given["fc1 bias"], "fc1 bias")
@@ -75,18 +75,19 @@ def ledger(answer: Any) -> None:
     total = fc2 + fc1 + found.sum()
     demand(fc2 == right["fc2"], f"fc2 divides 10 among 3 h1, 2 h2 and its bias. You give the bias {fc2}.")
     demand(fc1 != 0, "fc1 has a positive and a negative bias, but their shares do not cancel: z and R differ.")
-    demand(total == 10, f"Map and biases sum to {total}, but the output is 10. The books must close.")
-    demand(fc1 == right["fc1"], f"The books close, but fc1's entry is not {fc1}: it is the sum of b_j R_j / z_j.")
+    demand(total == 10, f"Map and biases sum to {total}, but they must sum to the output, 10.")
+    demand(fc1 == right["fc1"], f"The sum is right, but fc1's entry is not {fc1}: it is the sum of b_j R_j / z_j.")
     demand(
-        (found == tr.relevance[0]).all(), f"The sums are right, but not how {found.sum()} is divided: {shown(found)}."
+        (found == tr.relevance[0]).all(),
+        f"The map sums to {found.sum()}, which is right, but {shown(found)} are not the shares.",
     )
 
 
 @exercise(
     "write",
     12,
-    "net.activations(x) has the output z of each node, and trace(...).at its relevance R, by name. Take the z of the "
-    "Dense layer itself, not what its ReLU made of it.",
+    "net.activations(x) has the output z of each node by name, and trace(...).at has its relevance R. Take the z of "
+    "the Dense layer itself, not the output of its ReLU.",
     "An entry is the sum over units of b_j R_j / z_j, where z_j is not zero.",
     start='''
     def bias_entries(net, x):
@@ -96,10 +97,10 @@ def ledger(answer: Any) -> None:
     ''',
 )
 def bias_entries(answer: Any) -> None:
-    """An audit.
+    """Compute the bias column yourself.
 
-    Compute the column *bias* of the ledger yourself, without looking into `tr.ledger`: for each Dense layer of a
-    network, what its biases take when the largest output of one input x, of shape (1, ...), is explained with LRP-0.
+    Compute the column *bias* of the ledger without using `tr.ledger`. For each Dense layer of a network, return how
+    much its biases take when LRP-0 explains the largest output for one input x, of shape (1, ...).
     """
     random = np.random.default_rng(1)
     small = Network.sequential(
@@ -124,5 +125,5 @@ def bias_entries(answer: Any) -> None:
                 demand(not np.isclose(found, value) or np.isclose(entry, value), f"{name}: {found:.4g} is {what}.")
             demand(
                 np.isclose(found, entry, rtol=1e-6, atol=1e-9),
-                f"{name}: with your entry {found:.4g} the books stay open by {abs(found - entry):.2g}.",
+                f"{name}: with your entry {found:.4g}, {abs(found - entry):.2g} of the relevance is unaccounted for.",
             )

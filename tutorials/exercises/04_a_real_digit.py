@@ -37,9 +37,9 @@ def _nine() -> np.ndarray:
     start='all_higher = {"map": None, "bias": None}',
 )
 def all_higher(answer: Any) -> None:
-    """Five more for everybody.
+    """Add 5 to every logit.
 
-    Add 5 to the biases of all ten outputs. The probabilities stay the same, and every logit is 5 higher. Explain the
+    Add 5 to the biases of all ten outputs. Every logit rises by 5, and the probabilities stay the same. Explain the
     same class of the same digit with LRP-0, which starts at the logit. By how much do the sum of the map and the sum of
     the ledger's column *bias* change?
     """
@@ -57,7 +57,7 @@ def all_higher(answer: Any) -> None:
     )
     demand(
         abs(change["map"] - found["map"]) < 1e-9,
-        f"A map that changes by {change['map']:g} would mean that some pixel's a_i w_i did. Did it?",
+        f"The map changes by {change['map']:g} only if the relevance of some unit below the logits changes. Does it?",
     )
 
 
@@ -73,10 +73,10 @@ def all_higher(answer: Any) -> None:
     ''',
 )
 def contrast(answer: Any) -> None:
-    """Why this and not that?
+    """Why this class and not that one?
 
-    Write the map that shows where the answers for two classes part: the relevance for one minus the relevance for the
-    other, each started at its own logit.
+    Write a function for the map that shows where the answers for two classes differ: the relevance for one class minus
+    the relevance for the other, each started at its own logit.
     """
     net, x = _network(), _nine()
     logits = net.forward(x)[0]
@@ -114,10 +114,10 @@ def _map(target: int) -> np.ndarray:
     """,
 )
 def in_order(answer: Any) -> None:
-    """A composite that does not do what it says.
+    """A rule that is never used.
 
-    This composite is meant to have flat in the first layer, whatever its kind, z-plus in the other convolutions, and
-    epsilon in the other fully connected layers. No error is raised, but flat is never used. Repair it.
+    This composite is meant to use flat in the first layer, whatever its kind, z-plus in the other convolutions, and
+    epsilon in the other fully connected layers. It raises no error, but flat is never used. Repair it.
     """
     demand(isinstance(answer, Composite), "in_order must be a Composite.")
     wanted = {
@@ -140,16 +140,16 @@ def in_order(answer: Any) -> None:
 @exercise(
     "find",
     12,
-    "Which ink would make this nine less of a nine? Have a guess, and then let the computer try every white pixel.",
-    "One batch with one picture per white pixel answers it in a single forward pass: ink a different pixel in each.",
+    "Where would more ink turn this nine into another digit? Guess, and then let the computer try every white pixel.",
+    "Make a batch with one picture per white pixel, and ink a different pixel in each. One forward pass is enough.",
     start="one_pixel = None  # (row, column)",
 )
 def one_pixel(answer: Any) -> None:
     """What the map cannot show.
 
-    In the open nine, `lrpref.samples.load("hard-1")`, find one white pixel (0) that turns the network's answer into
-    another digit once it is inked (1). LRP-0 gives that pixel a relevance of exactly 0: a map shows what is in a
-    picture, and not what is missing. The network is `lrpref.fuse(lrpref.load("mnist-cnn-bn"))`.
+    In the open nine, `lrpref.samples.load("hard-1")`, find one white pixel (0) that changes the network's answer to
+    another digit when you set it to ink (1). The relevance of that pixel under LRP-0 is exactly 0, like its value: a
+    map shows what is in a picture and not what is missing. The network is `lrpref.fuse(lrpref.load("mnist-cnn-bn"))`.
     """
     demand(np.shape(answer) == (2,), "A pixel is a pair (row, column).")
     pixel = int(answer[0]), int(answer[1])

@@ -25,9 +25,9 @@ KERNEL = np.array([[1.0, 2], [3, 4]])
 def row(answer: Any) -> None:
     """A row of the matrix.
 
-    A convolution with the 2 x 2 kernel [[1, 2], [3, 4]], stride 1 and a border of one zero on all sides sees a
-    picture of 2 x 3 pixels. Its output has 3 x 4 places. Write down the row of the matrix W that belongs to the
-    output at row 0, column 2 (counted from 0): the weights of the six pixels, row by row.
+    A convolution with the 2 x 2 kernel [[1, 2], [3, 4]], stride 1 and a border of one zero on all sides sees a picture
+    of 2 x 3 pixels. Its output has 3 x 4 places. Write down the row of the matrix W for the output at row 0, column 2
+    (counted from 0). It holds the weights of the six pixels, row by row.
     """
     given = fractions(answer, 6)
     if _is_row(given, KERNEL, (0, 2)):
@@ -60,8 +60,8 @@ def flat(answer: Any) -> None:
     """What flat gives to the corner.
 
     A convolution with a 3 x 3 kernel, stride 1 and padding 1 sees a picture of 5 x 5 pixels. Each of its 25 outputs
-    holds a relevance of 1. How much does the pixel in the corner get under the rule flat, and how much the one in the
-    middle?
+    holds a relevance of 1. Under the rule flat, how much does the pixel in the corner get, and how much does the one in
+    the middle get?
     """
     given = entries(answer, ["corner", "middle"])
     corner, middle = (fraction(given[name], name) for name in ("corner", "middle"))
@@ -71,17 +71,18 @@ def flat(answer: Any) -> None:
     with_border = Conv2D(kernel).relevance(x, R, rules.Flat())[0, 0, 1:-1, 1:-1]
     demand(
         middle == right[2, 2],
-        f"The middle: it is under the kernels of 9 outputs. With your {middle}, each sends {middle / 9} of its 1.",
+        f"The kernels of 9 outputs cover the middle. With your {middle}, each of them sends it {middle / 9} of its 1.",
     )
-    demand(corner != with_border[0, 0], f"{corner} counts the cells of the border as receivers. They get nothing.")
-    demand(corner != 1, "Not every pixel gets 1: the corner is under fewer kernels, and they have fewer receivers.")
-    demand(corner == right[0, 0], f"The corner is under the kernels of 4 outputs. They do not send {corner} together.")
+    demand(corner != with_border[0, 0], f"{corner} gives shares to the cells of the border. They get nothing.")
+    demand(corner != 1, "Not every pixel gets 1: fewer kernels cover the corner, and they divide among fewer pixels.")
+    demand(corner == right[0, 0], f"The kernels of 4 outputs cover the corner. Together they do not send {corner}.")
 
 
 @exercise(
     "write",
     15,
-    "Go over the outputs. Each one adds s times the kernel to the pixels that it looked at, at place times stride.",
+    "Loop over the outputs. Each one adds its s times the kernel to the pixels that it read, which begin at its place "
+    "times the stride.",
     "out[r * stride : r * stride + k, c * stride : c * stride + k] += s[r, c] * kernel",
     start='''
     def adjoint(kernel, s, shape, stride):
@@ -90,10 +91,10 @@ def flat(answer: Any) -> None:
     ''',
 )
 def adjoint(answer: Any) -> None:
-    """Backwards is the transpose.
+    """The backward pass is the transpose.
 
-    Write the third step of LRP for a convolution of one channel without padding: c = W^T s. The check holds it to the
-    law <W x, s> = <x, W^T s>, for several sizes and strides.
+    Write the third step of LRP, c = W^T s, for a convolution of one channel without padding. The check tests that
+    <W x, s> = <x, W^T s> for several sizes and strides.
     """
     random = np.random.default_rng(0)
     for size, k, stride in [(4, 2, 1), (5, 3, 1), (5, 3, 2), (6, 3, 2), (7, 2, 3)]:
@@ -127,10 +128,10 @@ def _hold_to_the_law(what: str, conv: Conv2D, s: np.ndarray, got: np.ndarray, x:
     start="not_linear = ([[None, None], [None, None]], [[None, None], [None, None]])  # x and y",
 )
 def not_linear(answer: Any) -> None:
-    """Why a max-pool takes no rule.
+    """A max-pool is not linear.
 
     Prove that a max-pool is not a linear layer: find two pictures x and y of 2 x 2 pixels whose maxima do not add up to
-    the maximum of x + y. (So no fixed matrix describes it, and it routes relevance instead.)
+    the maximum of x + y. (No fixed matrix describes such a layer, so it takes no rule and routes relevance instead.)
     """
     demand(len(answer) == 2, "Give a pair of pictures.")
     x, y = fractions(answer[0], (2, 2), "x"), fractions(answer[1], (2, 2), "y")

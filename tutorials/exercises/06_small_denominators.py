@@ -36,10 +36,10 @@ SITUATIONS = {
     start="explodes = set()  # of letters",
 )
 def explodes(answer: Any) -> None:
-    """Where does it explode?
+    """Where does relevance explode?
 
-    A unit has two inputs of 1, and its contributions, 1 and -(1 - d), nearly cancel: z = d, one millionth. In which of
-    these situations do the inputs get more than a thousand times the relevance that LRP starts with, in magnitude?
+    A unit has two inputs of 1. Its contributions, 1 and -(1 - d), nearly cancel: z = d, with d one millionth. In which
+    of these situations do the inputs get more than a thousand times the relevance that LRP starts with, in magnitude?
 
         A   the unit is hidden, with a ReLU behind it; LRP-0, started at the logit
         B   the unit is the output; LRP-0, started at 1
@@ -68,11 +68,11 @@ def explodes(answer: Any) -> None:
     start='loud = {"W": [[None, None], [None, None]], "v": [None, None]}',
 )
 def loud(answer: Any) -> None:
-    """Loud without a small denominator.
+    """A large map without a small denominator.
 
-    Not every large map comes from a division. The input is x = (1, 1); h = ReLU(W x) has two units, and the output is
-    y = v . h. Find weights of magnitude at most 10 for which both hidden sums are at least 1, y is positive, and the
-    map of LRP-0, started at y, is at least 1000 y in magnitude.
+    Not every large map comes from a small denominator. The input is x = (1, 1), the hidden layer h = ReLU(W x) has two
+    units, and the output is y = v . h. Find weights of magnitude at most 10 for which both hidden sums are at least 1,
+    y is positive, and the map of LRP-0, started at y, has a sum of magnitudes of at least 1000 y.
     """
     given = entries(answer, ["W", "v"])
     W, v = fractions(given["W"], (2, 2), "W"), fractions(given["v"], 2, "v")
@@ -97,11 +97,11 @@ def loud(answer: Any) -> None:
     start='price = {"epsilon": None, "taken": None}',
 )
 def price(answer: Any) -> None:
-    """The price of an epsilon.
+    """What an epsilon costs.
 
     A unit under a bypassed BatchNorm has z = -1/50 and holds R = 1/2. What is the smallest epsilon for which the
-    quotient R / (z + epsilon sign(z)) is at most 2 in magnitude, and which fraction of R does the stabilizer then
-    take? The unit has no bias.
+    quotient R / (z + epsilon sign(z)) is at most 2 in magnitude? What fraction of R does the stabilizer then take? The
+    unit has no bias.
     """
     given = entries(answer, ["epsilon", "taken"])
     epsilon, taken = fraction(given["epsilon"], "epsilon"), fraction(given["taken"], "taken")
@@ -109,12 +109,12 @@ def price(answer: Any) -> None:
     demand(epsilon > 0, "Epsilon must be positive.")
     quotient = R / (abs(z) + epsilon)
     towards = " Did you add it to z itself, towards zero?" if z + epsilon == Fraction(1, 4) else ""
-    demand(quotient <= 2, f"With epsilon = {epsilon} the quotient still is {quotient}.")
+    demand(quotient <= 2, f"With epsilon = {epsilon} the quotient is still {quotient}.")
     demand(quotient == 2, f"With epsilon = {epsilon} the quotient is {quotient}: a smaller epsilon will do.{towards}")
     flow = Dense(exact([[1]])).flow((exact([[z]]),), exact([[R]]), rules.Epsilon(float(epsilon)))
     share = np.ravel(flow.losses["stabilizer"])[0] / R
-    demand(taken != 1 - share, f"{taken} of R is what the inputs get. The stabilizer has the rest.")
-    demand(taken != share * R, f"{taken} is the amount. Which fraction of R = {R} is that?")
+    demand(taken != 1 - share, f"{taken} of R is what the inputs get. The stabilizer takes the rest.")
+    demand(taken != share * R, f"{taken} is the amount. What fraction of R = {R} is that?")
     demand(taken == share, f"The inputs get z / (z - epsilon) = {1 - share} of R, so {taken} cannot be right.")
 
 
@@ -126,19 +126,19 @@ def _bypassed() -> tuple[Network, np.ndarray]:
 @exercise(
     "find",
     6,
-    "The step varied epsilon over ten decades: 0.1 was a little too small, 1 took almost half. The right size is "
-    "that of a small z.",
+    "The step varied epsilon over ten decades: 0.1 was a little too small, and at 1 the stabilizer took almost half. "
+    "The right epsilon is about as large as a small z.",
     "Trace the network with Composite([(BatchNorm, rules.Pass()), (LinearLayer, rules.Epsilon(...))]) and look at "
     'abs(tr.relevance).sum() and tr.ledger["stabilizer"].sum(), both over the logit.',
 )
 def good_epsilon(answer: Any) -> None:
-    """Choose one.
+    """Choose an epsilon.
 
-    On `mnist-mlp-bn` with its BatchNorm bypassed, explain `digit-4` under epsilon on every other layer. Choose an
-    epsilon for which the map is at most twice as large as the logit (sum of magnitudes), and the stabilizer takes at
-    most a quarter of it.
+    On `mnist-mlp-bn` with its BatchNorm bypassed, explain `digit-4` with the rule epsilon on all other layers. Choose
+    an epsilon for which the magnitudes of the map sum to at most twice the logit, and the stabilizer takes at most a
+    quarter of the logit.
     """
-    epsilon = float(answer)
+    epsilon = float(Fraction(answer)) if isinstance(answer, str) else float(answer)
     demand(epsilon > 0, "Epsilon must be positive.")
     net, x = _bypassed()
     tr = lrpref.trace(net, x, rule=Composite([(BatchNorm, rules.Pass()), (LinearLayer, rules.Epsilon(epsilon))]))

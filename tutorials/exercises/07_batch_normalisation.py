@@ -22,8 +22,8 @@ from .reading import array, demand, demand_all, entries, exact, fraction, fracti
 def folded(answer: Any) -> None:
     """Fold by hand.
 
-    A neuron computes 2 x1 - x2 + 3, and a BatchNorm follows it with g = 4, beta = 2, mean 2, variance 3 and eps 1.
-    Write both as one neuron.
+    A neuron computes 2 x1 - x2 + 3. The BatchNorm after it has g = 4, beta = 2, mean 2, variance 3 and eps 1. Write
+    both as one neuron.
     """
     given = entries(answer, ["weight", "bias"])
     weight, bias = fractions(given["weight"], 2, "weight"), fraction(given["bias"], "bias")
@@ -31,7 +31,7 @@ def folded(answer: Any) -> None:
     points = {"(0, 0)": [0, 0], "(1, 0)": [1, 0], "(0, 1)": [0, 1]}
     true = {name: norm.forward(neuron.forward(np.array([x], float))).item() for name, x in points.items()}
     mine = {name: float((weight * x).sum() + bias) for name, x in points.items()}
-    at_mean = " The shift beta - g mu / s belongs to it, and 3 passes through the normalisation, too."
+    at_mean = " The bias of the one neuron consists of beta - g mu / s and of the 3, multiplied by g / s."
     for name in points:
         demand(
             np.isclose(true[name], mine[name]),
@@ -54,16 +54,15 @@ WAYS = {
     8,
     "Without a shift, the BatchNorm only multiplies. Do the fractions of the neuron's rule notice that all its weights "
     "are multiplied by 2? By -2?",
-    "Under LRP-0 in both layers, the z between them cancels. Under Pass with a shift, the share of the shift is "
-    "not taken.",
+    "Under LRP-0 in both layers, the z between them cancels. Under Pass, the shift takes no share.",
     start="same = set()  # of letters",
 )
 def same(answer: Any) -> None:
-    """Which of them are the folded map?
+    """Which rules give the folded map?
 
-    A neuron without bias is followed by a BatchNorm that multiplies by w and adds b. The neuron has a rule, and so has
-    the BatchNorm. The folded neuron has the neuron's rule. In which cases do both ways give the same map for *every*
-    input and relevance?
+    A neuron without bias is followed by a BatchNorm that multiplies by w and adds b. The neuron and the BatchNorm each
+    have a rule, and the folded neuron has the rule of the neuron. In which cases do the two layers give the same map as
+    the folded neuron, for *every* input at which no denominator is 0, and for every relevance?
 
         A   neuron LRP-0,  BatchNorm LRP-0,  w =  2, b = -2
         B   neuron LRP-0,  BatchNorm Pass,   w =  2, b =  0
@@ -90,10 +89,10 @@ def same(answer: Any) -> None:
 @exercise(
     "write",
     15,
-    "The convolution is linear. It turns the BatchNorm's w x + b into w times one convolution plus another: that of a "
-    "picture which is b everywhere inside and 0 on the border.",
-    "Convolve np.full((height, width), shift) with the kernel and a border of zeros: `lrpref.Conv2D(..., "
-    "padding=1)` does it, or four loops.",
+    "The convolution is linear. Applied to the BatchNorm's w x + b, it gives w times the convolution of x, plus the "
+    "convolution of a picture that is b everywhere inside and 0 on the border.",
+    "Convolve np.full((height, width), shift) with the kernel and a border of zeros. Use `lrpref.Conv2D(..., "
+    "padding=1)` or four loops.",
     start='''
     def bias_map(kernel, shift, height, width):
         """What the shift adds to each output: an array (height, width); kernel is (3, 3), padding is 1."""
@@ -101,11 +100,12 @@ def same(answer: Any) -> None:
     ''',
 )
 def bias_map(answer: Any) -> None:
-    """The border remembers.
+    """A bias for every place.
 
     A BatchNorm with scale w and shift b stands *before* a convolution with a 3 x 3 kernel and one zero of padding on
-    all sides (one channel). Folded, the kernel is multiplied by w, and the shift becomes a bias that depends on the
-    place. Write the function that returns it: folded(x) = conv(x, w * kernel) + bias_map(kernel, b, height, width).
+    all sides (one channel). Folding multiplies the kernel by w, and turns the shift into a bias that depends on the
+    place. Write a function that returns this bias: folded(x) = conv(x, w * kernel) + bias_map(kernel, b, height,
+    width).
     """
     random = np.random.default_rng(0)
     for height, width in [(5, 5), (3, 6), (1, 4)]:
@@ -127,22 +127,22 @@ def bias_map(answer: Any) -> None:
                 f"{abs(got - truth)[r, c]:g}: the taps that fall on the border meet 0, not the shift."
             )
         raise Refused(
-            f"For {height} x {width} pixels your bias is {got.flat[0]:g} at (0, 0), where {truth.flat[0]:g} is missing."
+            f"For {height} x {width} pixels your bias at (0, 0) is {got.flat[0]:g}; the shift adds {truth.flat[0]:g}."
         )
 
 
 @exercise(
     "prove",
     5,
-    "A BatchNorm keeps the order of its values, if it multiplies by a positive number. And if it does not?",
+    "A BatchNorm that multiplies by a positive number keeps the order of its values. What if the number is negative?",
     start="breaks_pool = (None, None, [[None, None], [None, None]])  # w, b, and a picture of 2 x 2 pixels",
 )
 def breaks_pool(answer: Any) -> None:
-    """Not every order is allowed.
+    """BatchNorm and max-pool in either order.
 
-    Conv, max-pool, BatchNorm: it would be convenient to move the BatchNorm in front of the max-pool, next to the
-    convolution, and fold it. Show that this is not always allowed: find w, b and a picture of 2 x 2 pixels for which
-    "pool, then w x + b" and "w x + b, then pool" differ.
+    A network has a convolution, a max-pool and a BatchNorm, in this order. It would be convenient to move the BatchNorm
+    in front of the max-pool, next to the convolution, and to fold it. Show that this is not always allowed: find w, b
+    and a picture of 2 x 2 pixels for which "pool, then w x + b" and "w x + b, then pool" differ.
     """
     weight, bias, picture = parts(answer, 3, "Give w, b and a picture.")
     w, b = fraction(weight, "w"), fraction(bias, "b")

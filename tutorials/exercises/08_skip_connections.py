@@ -31,8 +31,8 @@ def _split(a: Any, b: Any, R: Any, rule: rules.Rule) -> tuple[Any, Any]:
 def three_splits(answer: Any) -> None:
     """Three ways to divide.
 
-    At a skip connection a = 5 arrives past the block and b = -2 through it, and the sum holds R = 6. What do a and b
-    get under the signed split, the split by magnitude, and the equal split?
+    At a skip connection, a = 5 arrives past the block, b = -2 arrives through it, and their sum holds R = 6. What do a
+    and b get under the signed split, the split by magnitude, and the equal split?
     """
     given = entries(answer, SPLITS)
     for name, rule in SPLITS.items():
@@ -53,11 +53,11 @@ def three_splits(answer: Any) -> None:
     start="misled = (None, None)  # a and b",
 )
 def misled(answer: Any) -> None:
-    """The price of the truth.
+    """What the signed split costs.
 
-    Find a and b, each of magnitude at most 1, with a + b > 0 and b < 0, for which the signed split gives a more than a
-    thousand times the relevance. (The split by magnitude then gives almost half of the relevance to b, which argued
-    against the sum. The last exercise asks for a split that does neither.)
+    Find a and b, each of magnitude at most 1, with a + b > 0 and b < 0, for which the signed split gives more than 1000
+    R to a. (The split by magnitude then gives almost half of R to b, although b has the opposite sign. The last
+    exercise asks for a split that does neither.)
     """
     a, b = fractions(answer, 2)
     demand(max(abs(a), abs(b)) <= 1, "Magnitudes are at most 1 here.")
@@ -73,27 +73,25 @@ def misled(answer: Any) -> None:
     "find",
     12,
     "Write W as the identity plus (W - 1). Half of the relevance goes past the branch, whatever the branch "
-    "contributed; when is that not what W itself would have done?",
-    "W must mix its inputs: with a diagonal W, everything an output has returns to the one input that it reads. "
-    "All ones will do, for an x whose entries differ.",
+    "contributed. When would LRP-0 on W itself divide it differently?",
+    "W must mix its inputs: with a diagonal W, all relevance of an output returns to the one input that it reads. "
+    "A W of ones works for an x whose entries differ.",
     start='rewritten = {"W": [[None, None], [None, None]], "x": [None, None]}',
 )
 def rewritten(answer: Any) -> None:
     """One function, two maps.
 
     A layer y = W x with two inputs and two outputs can be written as a skip connection: y = x + (W - 1) x, where 1 is
-    the identity. Find W and x for which the equal split, with LRP-0 in the branch, gives another map than LRP-0 on
-    the layer itself. (Start with R = y. No sum may be 0, in the layer or in the branch. The signed split gives the
-    same map as the layer, whatever you choose.)
+    the identity. Find W and x for which the equal split, with LRP-0 in the branch, gives a different map from LRP-0 on
+    the layer itself. (Start with R = y. No sum may be 0, in the layer or in the branch. The signed split always gives
+    the same map as the layer.)
     """
     given = entries(answer, ["W", "x"])
     W, x = fractions(given["W"], (2, 2), "W"), fractions(given["x"], 2, "x")[None]
     layer, branch = Dense(W), Dense(W - np.eye(2, dtype=int))
     y, through = layer.forward(x), branch.forward(x)
     demand(all(y[0]), f"y is {shown(y)}: LRP-0 cannot divide at 0.")
-    demand(
-        all(through[0]), f"The branch gives {shown(through)}: what arrives at a 0 is dropped, which is another story."
-    )
+    demand(all(through[0]), f"The branch gives {shown(through)}: LRP-0 drops what arrives at a 0.")
     maps = {}
     for name, rule in SPLITS.items():
         R_branch, R_skip = Add().relevance((through, x), y, rule)
@@ -106,8 +104,8 @@ def rewritten(answer: Any) -> None:
 @exercise(
     "write",
     20,
-    "Start from the signed split, which has the first two properties, and look for what makes it explode: a sum of the "
-    "two that is small. Can you make the branch that agrees with the sum count more, in numerator *and* denominator?",
+    "Start from the signed split, which has the first two properties. It explodes where the sum is small. Can you make "
+    "the branch that agrees with the sum count more, in numerator *and* denominator?",
     "A generalised gamma: multiply the branch that has the sign of a + b by 1 + gamma, and split in proportion. With "
     "gamma = 1 no share exceeds 2 R.",
     start='''
@@ -119,9 +117,9 @@ def rewritten(answer: Any) -> None:
 def fair_split(answer: Any) -> None:
     """A split of your own.
 
-    Design a split with all three properties: the shares sum to R exactly; a branch whose sign is against the sum gets
-    a share of the opposite sign to R (and a branch for it, one of R's sign); and no share is ever larger than 10 |R|,
-    however nearly a and b cancel. The check tries all signs, and sums down to a millionth.
+    Design a split with three properties. The shares sum to R exactly. A branch with the sign of the sum gets a share
+    with the sign of R, and a branch with the opposite sign gets a share with the opposite sign. No share is larger than
+    10 |R| in magnitude, however nearly a and b cancel. The check tries all signs, and sums down to a millionth.
     """
     values = [Fraction(3), Fraction(1), Fraction(1, 2), Fraction(-2), Fraction(-1)]
     values += [-1 + Fraction(1, 1000), -1 + Fraction(1, 10**6), 1 - Fraction(1, 10**6)]

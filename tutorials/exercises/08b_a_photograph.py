@@ -19,16 +19,16 @@ MEAN, STD = ("1/2", "2/5", "9/20"), ("1/4", "1/5", "1/4")
 @exercise(
     "compute",
     6,
-    "Which value does the network see where a pixel is black, 0, in this channel? And white, 1?",
+    "What value does the network see where a pixel is black, 0, in this channel? And where it is white, 1?",
     "(0 - mean) / std and (1 - mean) / std, per channel.",
     start='bounds = {"low": [None, None, None], "high": [None, None, None]}',
 )
 def bounds(answer: Any) -> None:
     """The box of a photograph.
 
-    Pixels from 0 to 1 are normalised per channel before the network sees them: x = (pixel - mean) / std, with the
-    mean (1/2, 2/5, 9/20) and std (1/4, 1/5, 1/4). The z-box rule explains x, and has to know between which bounds its
-    values lie. Which are they, for red, green and blue?
+    Pixels from 0 to 1 are normalised per channel before the network sees them: x = (pixel - mean) / std, with the mean
+    (1/2, 2/5, 9/20) and std (1/4, 1/5, 1/4). The z-box rule needs the smallest and the largest value that x can have.
+    What are they for red, green and blue?
     """
     given = entries(answer, ["low", "high"])
     low, high = fractions(given["low"], 3, "low"), fractions(given["high"], 3, "high")
@@ -44,7 +44,7 @@ def bounds(answer: Any) -> None:
 @exercise(
     "write",
     4,
-    "One value per pixel, and nothing may be lost or gained on the way.",
+    "The three values of a pixel become one, and no relevance may be lost or gained.",
     start='''
     def per_pixel(R):
         """One value per pixel, shape (height, width), from a map of shape (3, height, width)."""
@@ -52,10 +52,10 @@ def bounds(answer: Any) -> None:
     ''',
 )
 def per_pixel(answer: Any) -> None:
-    """Three colours, one pixel.
+    """One value per pixel.
 
-    The map of a colour photograph has three values per pixel. Reduce it to one, so that the result still is
-    relevance: any part of the picture must hold the same total as before.
+    The map of a colour photograph has three values per pixel. Reduce them to one such that the result is still
+    relevance: every part of the picture must hold the same total as before.
     """
     R = np.random.default_rng(0).integers(-4, 5, (3, 4, 5)) / 4
     got = array(answer(R.copy()), (4, 5), "per_pixel(R)")
@@ -88,10 +88,11 @@ def per_pixel(answer: Any) -> None:
     ''',
 )
 def inner_map(answer: Any) -> None:
-    """A map from the middle.
+    """A map from an inner layer.
 
-    The relevance of an inner layer is a map as well, a coarse one: sum over its channels, and draw each cell as a
-    block of pixels at its place. Write it, such that every block holds the relevance of its cell.
+    The relevance of an inner layer gives a coarse map: sum over the channels, and draw each cell as a block of pixels
+    at its place. Write a function that does this. Every block must hold the relevance of its cell, divided evenly among
+    its pixels.
     """
     random = np.random.default_rng(0)
     for channels, n, size in [(2, 2, 4), (3, 4, 4), (1, 2, 6)]:
@@ -110,7 +111,7 @@ def inner_map(answer: Any) -> None:
             np.allclose(blocks, cells), f"{what}the first block holds {blocks[0, 0]:.3g}, its cell {cells[0, 0]:.3g}."
         )
         even = got.reshape(n, k, n, k)
-        demand(np.allclose(even, even[:, :1, :, :1]), f"{what}a block is not of one colour.")
+        demand(np.allclose(even, even[:, :1, :, :1]), f"{what}the pixels of a block differ.")
 
 
 PRESETS = ("zero", "epsilon-plus", "epsilon-plus-flat", "epsilon-alpha2-beta1", "z-plus", "flat", "absolute")
@@ -135,36 +136,36 @@ def _has_blue() -> dict[str, bool]:
 @exercise(
     "predict",
     6,
-    "Follow the sign of relevance from the top. Where can it turn?",
-    "z-plus, flat and absolute never turn a sign. But epsilon in the fully connected layers has already turned "
-    "some, before the convolutions see them.",
+    "Follow the sign of relevance from the top. Where can it change?",
+    "z-plus, flat and absolute never change a sign. But epsilon in the fully connected layers has already changed "
+    "some before the relevance reaches the convolutions.",
     start="blue = set()  # of names",
 )
 def blue(answer: Any) -> None:
-    """Where may blue appear?
+    """Which rules can give negative relevance?
 
-    A photograph (normalised, so inputs are of both signs), a network of convolutions with ReLUs and max-pools under two
-    fully connected layers, and a positive logit. Under which of these rules and composites may a pixel get *negative*
-    relevance? zero, epsilon-plus, epsilon-plus-flat, epsilon-alpha2-beta1, z-plus, flat, absolute.
+    A network has convolutions with ReLUs and max-pools, and two fully connected layers after them. Its input is a
+    normalised photograph, with values of both signs, and you explain a positive logit. Under which of these rules and
+    composites can a pixel get *negative* relevance: zero, epsilon-plus, epsilon-plus-flat, epsilon-alpha2-beta1,
+    z-plus, flat, absolute?
     """
-    demand_all(answer, _has_blue(), lambda name: "on three networks of ours, no pixel gets negative relevance.")
+    demand_all(answer, _has_blue(), lambda name: "on three networks that we tried, no pixel gets negative relevance.")
 
 
 @exercise(
     "find",
     10,
-    "z-plus looks at the positive contributions of a neuron, and at nothing else. Let the two neurons differ "
-    "elsewhere.",
-    "Same positive weights, and a third input with a negative weight: a small one for the first neuron, a large "
-    "one for the second, so that its output is negative.",
+    "z-plus depends only on the positive contributions of a neuron. Let the two neurons differ in the others.",
+    "Give both neurons the same positive weights for two inputs. Give the third input a small negative weight in the "
+    "first neuron, and a large negative one in the second, so that the second output is negative.",
     start='forgets = {"a": [None, None, None], "W": [[None, None, None], [None, None, None]]}',
 )
 def forgets(answer: Any) -> None:
-    """A layer that forgets the question.
+    """Two neurons, the same shares.
 
-    Explain two classes, and get the same map: in its smallest form, this takes one layer. Find three inputs a >= 0
-    and two neurons without bias, with the rows of W for their weights, such that z-plus sends the same shares for
-    both neurons, while under LRP-0 every input that matters gets shares of opposite sign.
+    In this step, the maps for two classes were the same. The smallest example of this has one layer. Find three inputs
+    a >= 0 and two neurons without bias, whose weights are the rows of W, such that z-plus sends the same shares from
+    both neurons, while LRP-0 sends shares of opposite sign from the two to every input that gets any.
     """
     given = entries(answer, ["a", "W"])
     a, W = fractions(given["a"], 3, "a"), fractions(given["W"], (2, 3), "W")

@@ -22,11 +22,11 @@ from .reading import array, demand, entries, exact, fraction, fractions, shown
     start="signal = [None] * 5",
 )
 def signal(answer: Any) -> None:
-    """Five samples.
+    """LRP-0 on five samples.
 
-    A convolution along time has the kernel (1, 2, -1), stride 2, no padding and no bias. It reads the signal
-    (1, 2, 3, 4, 5). Explain both of its outputs at once with LRP-0, each starting at its own value. What do the five
-    samples get?
+    A convolution along time has the kernel (1, 2, -1), stride 2, no padding and no bias. It reads the signal (1, 2, 3,
+    4, 5). Explain both of its outputs at once with LRP-0, each starting at its own value. How much do the five samples
+    get?
     """
     given = fractions(answer, 5)
     x, kernel = exact([[[1, 2, 3, 4, 5]]]), exact([[[1, 2, -1]]])
@@ -54,8 +54,8 @@ def two_classes(answer: Any) -> None:
     """Two classes, one map?
 
     A network has two outputs, and the second one is always minus the first: its weights have the opposite sign, and
-    there is no bias. Explain both outputs of the same input with LRP-0. By which number is the first map multiplied to
-    get the second one, if both start at their logit, and if both start at 1?
+    there is no bias. Explain both outputs of the same input with LRP-0. By what number must you multiply the first map
+    to get the second one, if each starts at its own logit, and if both start at 1?
     """
     given = entries(answer, ["logit", "one"])
     w = exact([[1, -2, 3]])
@@ -92,8 +92,9 @@ def _beats() -> tuple[Network, np.ndarray]:
 def leads_after_exchange(answer: Any) -> None:
     """Exchange a wave.
 
-    Write the test of this step: two beats exchange the samples of `part` (a mask of 128 truth values), and the network
-    looks again. By how much does the old answer of each beat lead the other answer now? (Below zero: it has lost.)
+    Write the test of this step. Two beats exchange the samples of `part` (a mask of 128 truth values), and the network
+    is run again. By how much does the old answer of each beat now lead the other answer? (A negative number means that
+    it no longer leads.)
     """
     net, two = _beats()
     seconds = (np.arange(128) - 48) / 180
@@ -107,7 +108,7 @@ def leads_after_exchange(answer: Any) -> None:
             leads[what] = (net.forward(mixed) @ [-1, 1]) * [-1, 1]
         if np.allclose(got, leads["exchanged"]):
             continue
-        demand(not np.allclose(got, leads["erased"]), f"{name}: you set the samples to 0, and do not exchange them.")
+        demand(not np.allclose(got, leads["erased"]), f"{name}: you set the samples to 0 instead of exchanging them.")
         demand(not np.allclose(got, -leads["exchanged"]), f"{name}: these are the leads of the *other* answers.")
         rest = (net.forward(np.where(part, two, two[::-1])) @ [-1, 1]) * [-1, 1]
         demand(not np.allclose(got, rest), f"{name}: you exchange everything but this wave.")

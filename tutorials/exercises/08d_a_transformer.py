@@ -20,15 +20,16 @@ from .reading import array, demand, entries, exact, fraction, fractions, shown
 @exercise(
     "compute",
     6,
-    "The output is a sum of two contributions, a weight times a value each.",
+    "The output is a sum of two contributions, each of them a weight times a value.",
     "Half of each contribution goes to its weight, half to its value. Rescale if R is not the output.",
     start='halves = {"weights": [None, None], "values": [None, None]}',
 )
 def halves(answer: Any) -> None:
-    """Half each.
+    """Divide products in halves.
 
     One word reads two others, with the attention weights 1/3 and 2/3 and the values 6 and -9. The output of this
-    attention has received R = 2. Divide it by LRP-0 with halves, as AttnLRP does.
+    attention has received R = 2. Divide R by LRP-0 with halves, as AttnLRP does: how much do the two weights and the
+    two values get?
     """
     given = entries(answer, ["weights", "values"])
     w, v = exact([[[Fraction(1, 3), Fraction(2, 3)]]]), exact([[[6], [-9]]])
@@ -40,7 +41,7 @@ def halves(answer: Any) -> None:
     demand(total != -4, f"Yours sum to {total}, the output. They should sum to the R that it received.")
     demand(total != 4, f"Yours sum to {total}: twice R. Gradient times input gives a product away twice.")
     demand(total == 2, f"Yours sum to {total}, but there is R = 2 to divide.")
-    demand((got[1] != signal).any(), "All of it went to the values: that is CP-LRP.")
+    demand((got[1] != signal).any(), "You give all of it to the values, as CP-LRP does.")
     demand((got[0] == got[1]).all(), "In each product, the weight gets as much as the value.")
     demand(
         (got[0] == right[0]).all(), f"You divide {shown(got[0] + got[1])} between the two products. What do they add?"
@@ -71,16 +72,16 @@ def _sum_of_gradient_times_input(name: str) -> tuple[Fraction, Fraction]:
 @exercise(
     "predict",
     6,
-    "Multiply all inputs by 10. By which power of 10 does the function grow?",
+    "Multiply all inputs by 10. By what power of 10 is the function multiplied?",
     "Or take the derivatives at x = (5, 2, 3), multiply each by its input, and divide the sum by the function.",
     start='how_often = {"three": None, "square": None, "quotient": None, "relu": None}',
 )
 def how_often(answer: Any) -> None:
-    """How often is it given away?
+    """What gradient times input sums to.
 
-    Gradient times input sums to a multiple of the function: twice for a product of two inputs, once for a weighted sum.
-    Which multiple is it for three = x1 x2 x3, square = (x1 + x2)^2, quotient = x1 / x2, and relu = max(x1 - 2 x2, 0)
-    where it is not zero?
+    Gradient times input sums to a multiple of the function: twice the function for a product of two inputs, and once
+    for a weighted sum. What is the multiple for three = x1 x2 x3, square = (x1 + x2)^2, quotient = x1 / x2, and relu =
+    max(x1 - 2 x2, 0) where it is not zero?
     """
     given = entries(answer, FUNCTIONS)
     for name, formula in FUNCTIONS.items():
@@ -121,16 +122,16 @@ def _products(written: Any, nodes: list[tuple[str, Any, list[str]]]) -> str:
 @exercise(
     "find",
     8,
-    "Where it is multiplied last, the product is divided first.",
-    "A half means that the factor takes part in the last product only; an eighth, in the third from the end.",
+    "The multiplication that was done last is divided first.",
+    "A factor with a half is multiplied in the last product. A factor with an eighth goes through three products.",
     start="order = None",
 )
 def order(answer: Any) -> None:
     """The order of multiplication.
 
-    With halves, the shares of the factors depend on the order of multiplication. Find an order for a b c d e, five
-    numbers, in which a gets one half of the product and the others get one eighth each. Write it as nested pairs: ("a",
-    "b") is a product, and (("a", "b"), "c") multiplies it by c.
+    With halves, the shares of the factors depend on the order of multiplication. Find an order for the product of five
+    numbers, a b c d e, in which a gets one half of the product and the others get one eighth each. Write it as nested
+    pairs: ("a", "b") is a product, and (("a", "b"), "c") multiplies it by c.
     """
     if answer is None:
         raise NotAnswered
@@ -168,7 +169,8 @@ def effects(answer: Any) -> None:
     """Hide a word.
 
     Write the test of this step: for each word of a sentence, by how much does the lead of output 1 over output 0 fall
-    if this word alone is replaced by the number `unknown`? Return one number per word; below zero: the lead rises.
+    if this word alone is replaced by the number `unknown`? Return one number per word; a negative number means that the
+    lead rises.
     """
     net, sentences, unknown = _reviews()
     for x in sentences:

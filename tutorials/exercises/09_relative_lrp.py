@@ -18,15 +18,15 @@ from .reading import demand, demand_all, exact, fractions, shown
 @exercise(
     "compute",
     6,
-    "Contributions, z with its sign, and n: the number of inputs. The bias is not an input.",
+    "You need the contributions, the sign of z, and the number n of inputs. The bias is not an input.",
     "sgn(z) a_i w_i / n times R, with n = 3 and z = -1.",
     start="bare = [None, None, None]",
 )
 def bare(answer: Any) -> None:
     """Divide by a count.
 
-    A neuron with the inputs (4, 1, 2), the weights (1, -2, 3/2) and the bias -6 holds R = 2. What do its inputs get
-    under the bare relative message of the step, sgn(z) a_i w_i / n times R?
+    A neuron with the inputs (4, 1, 2), the weights (1, -2, 3/2) and the bias -6 holds R = 2. How much do its inputs get
+    from the messages of this step before any rescaling, sgn(z) a_i w_i / n times R?
     """
     given = fractions(answer, 3)
     a, w, b, R = exact([[4, 1, 2]]), exact([[1, -2, Fraction(3, 2)]]), exact([-6]), exact([[2]])
@@ -36,9 +36,7 @@ def bare(answer: Any) -> None:
     demand((given != -right).any(), f"z is {layer.forward(a).item()}. A contribution with the sign of z gets R's sign.")
     demand((given != layer.relevance(a, R, rules.Zero())[0]).any(), "That is LRP-0: it divides by z.")
     demand((abs(given) != abs(parts) / 4 * 2).any(), "You divide by 4. The bias belongs to z, but it is not an input.")
-    demand(
-        (given == right).all(), f"The contributions are {shown(parts)}; yours would have been {shown(given / 2)} of R."
-    )
+    demand((given == right).all(), f"The contributions are {shown(parts)}. Your shares are {shown(given / 2)} of R.")
 
 
 @cache
@@ -83,8 +81,8 @@ BECAUSE = {
 def holds(answer: Any) -> None:
     """What is left of conservation?
 
-    Which statements hold for the *rescaled* rule, composite "relative", on every network of Dense layers and ReLUs
-    without biases, as long as something arrives?
+    Which statements hold for the *rescaled* rule, the composite "relative", on every network of Dense layers and ReLUs
+    without biases, if the map is not zero?
 
         A   the map sums to the logit
         B   the magnitudes of the map sum to the magnitude of the logit
@@ -102,17 +100,17 @@ def holds(answer: Any) -> None:
 @exercise(
     "find",
     10,
-    "The message to an input goes through its hidden unit, and is a_i w_i / n times what the unit holds. What does a "
-    "larger w_i do, if nothing else changes?",
+    "The message to an input comes from its hidden unit, and is a_i w_i / n times what the unit holds. What does a "
+    "larger w_i change?",
     "Input 1 gets c1 / (c1 + c2) of the relevance.",
     start="factors = (None, None)  # c1 and c2, positive",
 )
 def factors(answer: Any) -> None:
     """One function, any map.
 
-    Two inputs, x = (1, 1), go to one hidden unit each, with the weight 1, and the output is the sum of both units:
-    f(x) = 2, and each input clearly deserves a half. Now multiply the weight of hidden unit k by c_k, and divide its
-    weight to the output by c_k. The function stays the same. Choose c1 and c2 such that Relative LRP gives input 1
+    Each of two inputs, x = (1, 1), goes to a hidden unit of its own with the weight 1. The output is the sum of both
+    units, so f(x) = 2, and each input contributes a half. Now multiply the weight of hidden unit k by c_k, and divide
+    its weight to the output by c_k. The function stays the same. Choose c1 and c2 such that Relative LRP gives input 1
     exactly 19/20 of the relevance.
     """
     c = fractions(answer, 2)

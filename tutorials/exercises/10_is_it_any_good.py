@@ -25,10 +25,10 @@ from .reading import array, demand, entries, exact, fraction, fractions, shown
 def scores(answer: Any) -> None:
     """Three numbers for two curves.
 
-    The logit falls from 10 over 4 and 2 to 0 while the most relevant pixels go first, and from 10 over 9 and 8 to 0
-    while the least relevant go first: three steps, four points. Compute the ABPC of this step (a mean over points),
-    the area between the curves by trapezoids, over the share of pixels removed from 0 to 1, and the AOPC of the first
-    curve.
+    Pixels are removed in three steps. If the most relevant go first, the logit is 10, 4, 2 and 0 at the four points of
+    the curve; if the least relevant go first, it is 10, 9, 8 and 0. Compute the ABPC (a mean over points), the area
+    between the two curves, and the AOPC of the first curve. Take the area by trapezoids over the share of pixels
+    removed, from 0 to 1.
     """
     given = entries(answer, ["ABPC", "area", "AOPC"])
     mine = {name: fraction(value, name) for name, value in given.items()}
@@ -48,7 +48,7 @@ def scores(answer: Any) -> None:
     "write",
     10,
     "A stable sort keeps the order of equal values. Sort by -R for the first order, and by R for the other.",
-    "np.argsort(-R, kind='stable') and np.argsort(R, kind='stable'). Reading the first one backwards turns ties round.",
+    "np.argsort(-R, kind='stable') and np.argsort(R, kind='stable'). Reading the first one backwards reverses ties.",
     start='''
     def orders(R):
         """Two lists of pixels, from a map R of shape (pixels,): most relevant first, least relevant first."""
@@ -56,10 +56,10 @@ def scores(answer: Any) -> None:
     ''',
 )
 def orders(answer: Any) -> None:
-    """A tie is a tie.
+    """Ties in both orders.
 
     Return the two orders in which pixel flipping removes pixels. Pixels with equal relevance must come in the order of
-    their position in *both* lists: then a map that says nothing scores exactly 0.
+    their position in *both* lists. Then a map that gives every pixel the same scores exactly 0.
     """
     for R in ([3.0, 1, 2], [0.0, 0, 0, 0], [1.0, -5, 1, 0, 0], [-1.0, -1, 2, 2, 2, 0]):
         got = answer(np.array(R))
@@ -91,23 +91,23 @@ def _gain(order: tuple[int, ...], fill: Any) -> Any:
     "find",
     8,
     "Removing pixel i lowers f by w_i (1 - fill_i). A fill equal to the pixel removes nothing.",
-    "Let the fill resemble the picture where the true map looks first. A blurred copy does that inside of an object.",
+    "Let the fill resemble the picture at the pixel that map A removes first. A blurred copy does so inside an object.",
     start="unfair_fill = [None, None, None]",
 )
 def unfair_fill(answer: Any) -> None:
-    """A fill that turns the ranking round.
+    """A fill that reverses the ranking.
 
-    A network computes f(x) = 3 x1 + 2 x2 + x3, and the picture is (1, 1, 1). Map A is what LRP-0 says, and removes
-    pixel 1 first, then 2, then 3. Map B has it backwards: 3, 2, 1. With a fill of 0, the curve of A falls faster.
-    Design a fill, one value from 0 to 1 for each pixel, under which the curve of B falls faster on average, and each
-    pixel still changes by at least 1/10.
+    A network computes f(x) = 3 x1 + 2 x2 + x3, and the picture is (1, 1, 1). Map A is that of LRP-0, and removes pixel
+    1 first, then 2, then 3. Map B removes them in the opposite order: 3, 2, 1. With a fill of 0, the curve of A falls
+    faster. Find a fill, one value from 0 to 1 for each pixel, under which the curve of B falls faster on average, while
+    each pixel still changes by at least 1/10.
     """
     fill = fractions(answer, 3)
     demand(all(0 <= value <= 1 for value in fill), "A fill has values from 0 to 1.")
     demand(all(10 * (1 - value) >= 1 for value in fill), f"Under {shown(fill)}, a pixel changes by less than 1/10.")
     A, B = _gain((0, 1, 2), fill), _gain((2, 1, 0), fill)
     drops = exact(WEIGHTS) * (1 - fill)
-    demand(B != A, f"Removing the pixels lowers f by {shown(drops)}: a draw.")
+    demand(B != A, f"Removing the pixels lowers f by {shown(drops)}: both curves fall equally fast.")
     demand(B > A, f"Removing the pixels lowers f by {shown(drops)}, so A still falls faster.")
 
 
@@ -127,7 +127,7 @@ def _area(net: Network, x: np.ndarray, R: np.ndarray) -> float:
     "write",
     8,
     "What do all good maps of a digit have in common, whatever the network?",
-    "Where is the ink? And can taking away paper change anything, if paper is what the fill puts in its place?",
+    "Where is the ink? Can removing a pixel of blank paper change anything, if the fill is blank paper?",
     start='''
     def no_network(picture):
         """A map shaped like the picture, (28, 28), made without any network; ink is 1 and paper is 0."""
@@ -135,10 +135,11 @@ def _area(net: Network, x: np.ndarray, R: np.ndarray) -> float:
     ''',
 )
 def no_network(answer: Any) -> None:
-    """A map that has never seen the network.
+    """A map made without the network.
 
-    Write a function of the picture alone, whose map beats that of LRP-0 in pixel flipping: on `digit-7` and the network
-    `mnist-cnn-bn`, with pixels set to 0, by the area between the curves. Then ask yourself what the test has measured.
+    Write a function of the picture alone whose map has a larger area between the curves of pixel flipping than that of
+    LRP-0, on `digit-7` and the network `mnist-cnn-bn`, with pixels set to 0. Then ask yourself what the test has
+    measured.
     """
     net, x, least = _seven()
     R = array(answer(x[0, 0].copy()), (28, 28), "no_network(...)")

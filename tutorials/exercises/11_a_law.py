@@ -19,22 +19,22 @@ from .reading import demand, entries, exact, fraction, needs, shown
 @exercise(
     "prove",
     5,
-    "What else stands in the denominator of LRP-0?",
+    "What else is part of the denominator of LRP-0?",
     "A negative bias makes z smaller than the contribution. z must stay positive.",
     start='too_generous = {"a": None, "w": None, "b": None}',
 )
 def too_generous(answer: Any) -> None:
     """The smallest counterexample.
 
-    "If all contributions to a neuron are positive, and so is its output, no input gets more than R under LRP-0." One
-    input is enough to disprove it. Find a, w and b.
+    "If all contributions to a neuron are positive, and its output is positive too, then no input gets more than R under
+    LRP-0." A neuron with one input is enough to disprove this. Find its a, w and b.
     """
     given = entries(answer, ["a", "w", "b"])
     a, w, b = (fraction(given[name], name) for name in ("a", "w", "b"))
     demand(a * w > 0, f"The contribution is {a * w}; the claim is about positive ones.")
     demand(a * w + b > 0, f"The output is {a * w + b}; the claim is about positive ones.")
     R = Dense(exact([[w]]), exact([b])).relevance(exact([[a]]), exact([[1]]), rules.Zero()).item()
-    demand(R > 1, f"The input gets {R} of 1, so this is an example of the claim, not a counterexample.")
+    demand(R > 1, f"The input gets {R} of 1, which agrees with the claim.")
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class _PlusOne(Rule):
     "write",
     12,
     "Make the doubled layer: Dense(2 * layer.weight, ...). It may have no bias: layer.bias is None then.",
-    "Compare the relevance of every input, not its sum: some rules pass on the same amount to other inputs.",
+    "Compare the relevance of every input, not the sum: some rules pass on the same amount but divide it differently.",
     start='''
     def unchanged_when_doubled(rule, layer, a, R):
         """Whether doubling all weights and biases of a Dense layer leaves its relevance as it is."""
@@ -60,8 +60,8 @@ def unchanged_when_doubled(answer: Any) -> None:
     """A law is a function.
 
     Write the law "doubling the parameters of a layer changes no relevance" as a function that returns True or False for
-    one case. The check gives it rules that obey the law, rules that break it, and layers with and without a bias. The
-    numbers are fractions, so compare with ==.
+    one case. The check calls it with rules that obey the law and rules that break it, and with layers with and without
+    a bias. The numbers are fractions, so compare with ==.
     """
     random = np.random.default_rng(0)
     obey = [rules.Zero(), rules.ZPlus(), rules.Gamma(1), rules.WSquare(), rules.Flat()]
@@ -74,7 +74,7 @@ def unchanged_when_doubled(answer: Any) -> None:
         demand(isinstance(said, bool | np.bool_), f"Return True or False, not {said!r}.")
         if bool(said) == holds:
             continue
-        name = "a rule of ours that passes on everything" if isinstance(rule, _PlusOne) else rule.name
+        name = "a rule that the check brings along" if isinstance(rule, _PlusOne) else rule.name
         before, after = layer.relevance(a, R, rule)[0], doubled.relevance(a, R, rule)[0]
         raise Refused(
             f"You say {bool(said)} for {name} on a layer {'with' if bias else 'without'} a bias. The relevance is "
@@ -97,7 +97,7 @@ def _table() -> dict[tuple[tuple[int, int], tuple[int, int]], bool]:
     "prove",
     15,
     "Write down both fractions for z >= 0. What does the generalised form do for z < 0 that the plain form does not?",
-    "For z < 0 they differ, unless there is nothing that plain gamma could enlarge.",
+    "For z < 0 they differ, unless no contribution is positive, so that plain gamma enlarges nothing.",
     start='''
     def agree(a, w):
         """Whether both forms give the same relevance; a (all >= 0) and w are tuples of two integers."""
@@ -105,11 +105,11 @@ def _table() -> dict[tuple[tuple[int, int], tuple[int, int]], bool]:
     ''',
 )
 def agree(answer: Any) -> None:
-    """Proof by trying everything.
+    """Proof by trying every case.
 
-    For inputs a >= 0, plain gamma and generalised gamma (gamma = 1, no bias) often agree. When exactly? Write the
-    condition as a function of a and w, without calling either rule. The check compares it with both rules on all 225
-    neurons that have two inputs from 0 to 2 and two weights from -2 to 2. Within those bounds that is a proof.
+    For inputs a >= 0, plain gamma and generalised gamma (gamma = 1, no bias) often agree. Write the exact condition for
+    this as a function of a and w that calls neither rule. The check compares it with both rules on all 225 neurons that
+    have two integer inputs from 0 to 2 and two integer weights from -2 to 2. Within those bounds, this is a proof.
     """
     for (a, w), same in _table().items():
         if bool(answer(a, w)) == same:
@@ -125,8 +125,8 @@ def agree(answer: Any) -> None:
 @exercise(
     "repair",
     10,
-    "(a w)+ = a+ w+ + a- w-. One term per product.",
-    "A Ratio may have two terms, with one denominator. The bias belongs to one of them only, or it is counted twice.",
+    "(a w)+ = a+ w+ + a- w-. Write one term for each product.",
+    "A Ratio may have two terms with one denominator. Put the bias into only one of them, or it counts twice.",
     start='''
     from dataclasses import dataclass
 
@@ -142,11 +142,11 @@ def agree(answer: Any) -> None:
     ''',
 )
 def Repaired(answer: Any) -> None:
-    """Make it true of every layer.
+    """Repair the rule for every layer.
 
-    Repair the rule of the step, so that it *is* z-plus, on every layer and for inputs of both signs. The check tries
-    all 243 neurons of two inputs whose numbers are -1, 0 or 1, and then `lrpref.testing.check_rule(Repaired(),
-    like=rules.ZPlus())`. (It is not an answer to declare the rule for non-negative inputs, or to derive it from
+    Repair the rule of this step so that it is z-plus on every layer and for inputs of both signs. The check tries all
+    243 neurons with two inputs whose numbers are -1, 0 or 1, and then `lrpref.testing.check_rule(Repaired(),
+    like=rules.ZPlus())`. (Do not declare the rule for non-negative inputs only, and do not derive it from
     `rules.ZPlus`.)
     """
     rule = answer()

@@ -35,8 +35,8 @@ def _epsilon_programs() -> dict[str, Any]:
     "explain",
     12,
     "Work out the right answer first: contributions (2, -4), z = -1, and epsilon moves z away from zero.",
-    "Then look at each library's answer: its sum, its quotient by the right answer, and its quotient by the "
-    "contributions (that is R over the library's denominator).",
+    "Then look at each library's answer: its sum, its ratio to the right answer, and its ratio to the contributions "
+    "(which is R over the library's denominator).",
     start='suspects = {"A": None, "B": None, "C": None, "D": None, "E": None}',
 )
 def suspects(answer: Any) -> None:
@@ -47,9 +47,9 @@ def suspects(answer: Any) -> None:
 
         A  (-12, 24)        B  (-12/5, 24/5)        C  (-2, 8)        D  (-3, 6)        E  (-4, 8)
 
-    Explain the differences. Each library makes one of these mistakes: "none"; "sign" (it adds epsilon without the
-    sign of z); "bias" (it leaves the bias out of z); "gradient" (it forgets to multiply by the input); "rescaled" (it
-    scales the map to sum to R).
+    Explain the differences. One library is right: answer "none" for it. Each of the others makes one of these mistakes:
+    "sign" (it adds epsilon without the sign of z), "bias" (it leaves the bias out of z), "gradient" (it does not
+    multiply by the input), or "rescaled" (it scales the map to sum to R).
     """
     given = entries(answer, ANSWERS)
     programs = _epsilon_programs()
@@ -84,17 +84,17 @@ def _plus_programs(layer: Dense, a: Any) -> dict[str, Any]:
 @exercise(
     "find",
     15,
-    "Clamped weights show at a negative input. Magnitudes show where a contribution is negative.",
-    "With a positive bias, 'bias of either sign' is right; with a negative one, 'bias left out' is. So give the "
+    "A negative input shows that weights are clamped. A negative contribution shows that magnitudes are used.",
+    "With a positive bias, 'bias of either sign' is right. With a negative one, 'bias left out' is right. So give the "
     "two neurons biases of different sign.",
     start='telling = {"a": [None, None], "W": [[None, None], [None, None]], "b": [None, None]}',
 )
 def telling(answer: Any) -> None:
-    """A telling case.
+    """A case that tells five programs apart.
 
-    Five programs call themselves z-plus: the right one; one that clamps the weights; one that leaves the bias out;
-    one that adds a bias of either sign to the denominator; and one that distributes by magnitudes. Design one case,
-    of two inputs and two neurons with R = (1, 1), to which all five give different answers.
+    Five programs claim to compute z-plus: one that does; one that clamps the weights; one that leaves the bias out; one
+    that adds a bias of either sign to the denominator; and one that distributes by magnitudes. Design a single case of
+    two inputs and two neurons, with R = (1, 1), for which all five give different answers.
     """
     given = entries(answer, ["a", "W", "b"])
     a, W, b = fractions(given["a"], 2, "a")[None], fractions(given["W"], (2, 2), "W"), fractions(given["b"], 2, "b")
@@ -106,16 +106,16 @@ def telling(answer: Any) -> None:
 @exercise(
     "compute",
     8,
-    "Contributions (2, -2, 3). The positive sum has the positive bias in it, the negative sum has not.",
+    "The contributions are (2, -2, 3). The positive bias is part of the positive sum, and not of the negative one.",
     "Positive parts get 2 R times their share of 6; the negative part gets -R times its share of -2, which is all "
     "of it.",
     start="referee = [None, None, None]",
 )
 def referee(answer: Any) -> None:
-    """Be the referee.
+    """Alpha-beta by hand.
 
-    Work out alpha-beta by hand, with alpha = 2 and beta = 1 (Bach et al. 2015, eq. 60), for a = (1, 2, -1), w =
-    (2, -1, -3), b = 1 and R = 3.
+    Work out alpha-beta with alpha = 2 and beta = 1 (Bach et al. 2015, eq. 60) for a = (1, 2, -1), w = (2, -1, -3), b =
+    1 and R = 3. How much do the three inputs get?
     """
     given = fractions(answer, 3)
     a, w, b, R = exact([[1, 2, -1]]), exact([[2, -1, -3]]), exact([1]), exact([[3]])
@@ -127,6 +127,8 @@ def referee(answer: Any) -> None:
     demand((given != Dense(w).relevance(a, R, rule)[0]).any(), "You left the bias out of the positive sum.")
     demand((given != layer.relevance(a, R, rules.Zero())[0]).any(), "That is LRP-0: signs are not kept apart.")
     demand((given != layer.relevance(a, R, rules.ZPlus())[0]).any(), "That is the positive part alone, with alpha = 1.")
-    demand(given[1] != -right[1], f"The second input speaks against the neuron, and you give it {given[1]}.")
+    demand(given[1] != -right[1], f"The contribution of the second input is negative, and you give it {given[1]}.")
     if (given != right).any():
-        raise Refused(f"Your inputs get {given.sum()} together. With the share of the bias, 2 R/6, it should be R = 3.")
+        raise Refused(
+            f"Your inputs get {given.sum()} together. With the share of the bias, 2 R/6, the total should be R = 3."
+        )

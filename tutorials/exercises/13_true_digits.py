@@ -15,10 +15,10 @@ from .reading import demand, fractions
 
 @cache
 def _digits_left() -> float:
-    """The median number of correct digits of 5 - 4.9995 in float32, over numbers like these."""
+    """The median number of correct digits of 5 - 4.99995 in float32, over numbers like these."""
     random = np.random.default_rng(0)
     a = 5 + random.uniform(-0.1, 0.1, 500)
-    b = a * (1 - 1e-4)
+    b = a * (1 - 1e-5)
     z = a.astype(np.float32).astype(float) - b.astype(np.float32).astype(float)
     error = abs(z - (a - b)) / (a - b)
     return float(np.median(-np.log10(error[error > 0])))
@@ -27,39 +27,39 @@ def _digits_left() -> float:
 @exercise(
     "predict",
     4,
-    "By which power of ten is z smaller than the contributions?",
+    "By what power of ten is z smaller than the contributions? As many digits are lost.",
 )
 def digits_left(answer: Any) -> None:
-    """Digits left.
+    """How many digits are left?
 
-    A neuron has the contributions 5 and -4.9995, each of them rounded to single precision, which holds 7.2 digits.
-    About how many digits of its z, and so of the relevance of its inputs, are correct?
+    A neuron has the contributions 5 and -4.99995. Both are rounded to single precision, which holds 7.2 digits. About
+    how many digits of z, and so of the relevance of the inputs, are correct?
     """
     given, measured = float(answer), _digits_left()
     demand(
-        given < 7, f"With {given:g} digits nothing would be lost. The *absolute* error of z is that of the summands."
+        given < 7, f"With {given:g} digits, nothing would be lost. The *absolute* error of z is that of the summands."
     )
     demand(given > 0, "A number of digits cannot be negative.")
     demand(
         abs(given - measured) <= 0.8,
         f"You expect to lose {7.2 - given:.2g} digits, as if z were 10^-{7.2 - given:.2g} times its summands. It is "
-        f"{5 - 4.9995:.4f}, and they are 5.",
+        f"{5 - 4.99995:.5f}, and they are 5.",
     )
 
 
 @exercise(
     "find",
     6,
-    "Two numbers that differ in a digit that a double does not hold.",
+    "Find two numbers that differ only in a digit that a double does not hold.",
     "A double near 1 has steps of 2^-52. Fraction(1) + Fraction(1, 2**60) lies between two of them.",
     start="vanished = (None, None)  # two fractions",
 )
 def vanished(answer: Any) -> None:
-    """More digits are no cure.
+    """Where double precision fails.
 
-    A neuron has the weights 1 and -1. Find two inputs, as fractions, for which LRP-0 gives the first input at least a
-    million times R, while in double precision both inputs are rounded to the same number, so that z is 0 and all
-    relevance is dropped.
+    A neuron has the weights 1 and -1. Find two inputs, as fractions, for which the exact share of the first input under
+    LRP-0 is at least a million times R in magnitude, while double precision rounds both inputs to the same number, so
+    that z is 0 and all relevance is dropped.
     """
     a, b = fractions(answer, 2)
     demand(a != b, f"{a} and {b} are equal: z really is 0.")
@@ -101,8 +101,8 @@ def _pairs() -> list[tuple[str, np.ndarray, np.ndarray, bool]]:
 @exercise(
     "write",
     10,
-    "A relative difference per pixel says little where a pixel is pale, and an absolute one little where the whole "
-    "map is faint. What should the size of the difference be compared with?",
+    "The relative difference of a pale pixel is not informative, and neither is the absolute difference of a faint map."
+    " With what should you compare the size of the difference?",
     "np.linalg.norm(R - S) <= tolerance * np.linalg.norm(S), with a hundred times the precision of single floats, "
     "1e-5.",
     start='''
@@ -114,8 +114,8 @@ def _pairs() -> list[tuple[str, np.ndarray, np.ndarray, bool]]:
 def same_map(answer: Any) -> None:
     """The same, up to rounding.
 
-    Write the comparison that you would use to test one library against another. It must accept what single precision
-    does to a map, and must refuse another rule, another scale, and another picture.
+    Write the comparison that you would use to test one library against another. It must accept the differences that
+    single precision makes, and must refuse a map of another rule, another scale, or another picture.
     """
     for name, R, S, same in _pairs():
         said = answer(R.copy(), S.copy())

@@ -53,29 +53,29 @@ def _claims() -> dict[str, bool]:
 
 
 WHY_NOT = {
-    "B": "the residual is rounding noise. What has not arrived is in the column *bias*, and that is no error",
+    "B": "the residual is rounding noise. The rest of the logit is in the column *bias*, and this is not an error",
     "C": "the contrast has negative pixels, too. Print its minimum",
-    "E": "relevance divides this output and predicts no other one. Erase the part, and compare",
+    "E": "relevance divides this output and does not predict another one. Erase the part, and compare",
 }
 
 
 @exercise(
     "predict",
     8,
-    "Which of the sentences are about this output, and which about another one? Which confuse a loss with an error?",
-    "Two of them can be defended.",
+    "Which sentences are about this output, and which are about another one? Which confuse a loss with an error?",
+    "Two of them are true.",
     start="defended = set()  # of letters",
 )
 def defended(answer: Any) -> None:
     """Which sentences can you defend?
 
-    The network `mnist-cnn-bn` (folded) says that `hard-3` is a three, and next an eight. You have the map for three
-    under epsilon-plus, its ledger, and the contrast "three rather than eight". The part P is rows 14 to 21, columns
-    16 to 20. Which of these sentences are true?
+    The network `mnist-cnn-bn` (folded) classifies `hard-3` as a three, and its second answer is an eight. You have the
+    map for three under epsilon-plus, its ledger, and the contrast "three rather than eight". The part P is rows 14 to
+    21, columns 16 to 20. Which of these sentences are true?
 
         A   about two thirds of the logit are on the map, and nearly all the rest went to biases
         B   a third of the logit is missing, so the map is wrong by that much
-        C   no pixel speaks for the eight rather than for the three
+        C   no pixel counts for the eight rather than for the three
         D   without P, the three leads the eight by less
         E   without P, the lead is smaller by as much as P holds of the contrast
     """
@@ -86,15 +86,15 @@ def defended(answer: Any) -> None:
     "find",
     12,
     "The contrast is red on many parts of the three. Erase them one after the other, and look at the lead.",
-    "Erasing ink also *opens* loops. What would an open lower loop do to the eight?",
+    "Erasing ink can also *open* a loop. How would an open lower loop change the logit of the eight?",
     start="misleading = (None, None, None, None)  # first row, last row, first column, last column",
 )
 def misleading(answer: Any) -> None:
-    """Red, and yet
+    """A red part whose removal helps.
 
     In the contrast "three rather than eight" of `hard-3` (the first exercise has the details), find a rectangle of at
-    most 40 pixels that holds a relevance of at least +0.5, while erasing it (set to 0) makes the three lead by at least
-    5 *more*. So "red" does not mean "without it, less".
+    most 40 pixels that holds a relevance of at least +0.5, although erasing it (setting it to 0) increases the lead of
+    the three by at least 5. So a red part is not always one without which the lead would be smaller.
     """
     top, bottom, left, right = (int(each) for each in fractions(answer, 4, "The rectangle"))
     demand(0 <= top <= bottom < 28 and 0 <= left <= right < 28, "Rows and columns go from 0 to 27, first to last.")
@@ -119,10 +119,10 @@ def misleading(answer: Any) -> None:
     ''',
 )
 def report(answer: Any) -> None:
-    """Never a map without them.
+    """A report for every map.
 
-    Write the report that you would print under every map: a dictionary with "pixels" and "bias", the parts of the
-    largest logit that the map holds and that the biases took; "residual", the largest magnitude in the ledger's
+    Write the report that you would print under every map. It is a dictionary with "pixels" and "bias", the fractions of
+    the largest logit that the map holds and that the biases took; "residual", the largest magnitude in the ledger's
     residual; and "alike", the cosine between this map and the one for the second largest logit.
     """
     net, x = lrpref.load("mnist-mlp").astype(np.float64), lrpref.samples.load("hard-3").astype(np.float64)
@@ -136,10 +136,10 @@ def report(answer: Any) -> None:
         for name, value in right.items():
             mine = float(array(np.squeeze(got[name]), (), name))
             amount = np.isclose(mine, value * logits[first]) and name in ("pixels", "bias")
-            demand(not amount, f"Under {rule}, {name}: {mine:.4g} is the amount. Which part of the logit is that?")
+            demand(not amount, f"Under {rule}, {name}: {mine:.4g} is the amount. What fraction of the logit is that?")
             sizes = abs(tr.relevance).sum() / logits[first]
             demand(
                 not (name == "pixels" and np.isclose(mine, sizes) and not np.isclose(value, sizes)),
-                f"Under {rule}, {name}: {mine:.4g} is made of magnitudes. Red and blue cancel in what a map holds.",
+                f"Under {rule}, {name}: {mine:.4g} is a sum of magnitudes. Add up the relevance with its signs.",
             )
             demand(np.isclose(mine, value, atol=1e-9), f"Under {rule}, {name}: {mine:.4g} cannot be right.")

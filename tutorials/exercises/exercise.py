@@ -96,7 +96,7 @@ def grade(exercise: Exercise, answer: Any) -> Grade:
     except NotImplementedError as error:
         if isinstance(error, NotAnswered) and callable(answer):
             return Grade("not yet", "Your function returns None, or something that contains None.")
-        return Grade("not answered")
+        return Grade("not answered", "A part of it is still None." if _begun(answer) else "")
     except Refused as refusal:
         return Grade("not yet", str(refusal))
     except NotChecked as missing:
@@ -106,6 +106,15 @@ def grade(exercise: Exercise, answer: Any) -> Grade:
         what = f"Line {line} of your code raises" if line else "This answer cannot be read:"
         return Grade("not yet", f"{what} {type(error).__name__}: {error}")
     return Grade("right")
+
+
+def _begun(answer: Any) -> bool:
+    """Whether any part of an answer is filled in."""
+    if isinstance(answer, dict):
+        return any(map(_begun, answer.values()))
+    if isinstance(answer, list | tuple | set):
+        return any(map(_begun, answer))
+    return answer is not None and answer is not ... and not (isinstance(answer, str) and answer == "")
 
 
 def line_of(error: BaseException) -> int | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from decimal import Decimal
 from fractions import Fraction
 from importlib.util import find_spec
 from reprlib import repr as brief
@@ -27,13 +28,18 @@ def needs(library: str) -> None:
 
 
 def fraction(value: Any, what: str = "The answer") -> Fraction:
-    """An exact number: an int, a Fraction, or text such as "3/4". A float counts if it is exact, as 0.25 is."""
+    """An exact number: an int, a Fraction, text such as "3/4", or a float of at most twelve digits.
+
+    Such a float counts as the decimal that was written: 0.1 is 1/10. A longer one, such as the 1/3 of floating point,
+    is refused.
+    """
     if value is None or value is ...:
         raise NotAnswered
     if isinstance(value, float | np.floating):
-        exact = Fraction(float(value)) if np.isfinite(value) else None
-        near = exact is not None and exact == exact.limit_denominator(1024)
-        demand(near, f"{what}: {value} is rounded. Give the fraction itself, such as Fraction(1, 3) or '1/3'.")
+        written = Decimal(str(value))
+        short = written.is_finite() and len(written.as_tuple().digits) <= 12
+        demand(short, f"{what}: {value} is rounded. Give the fraction itself, such as Fraction(1, 3) or '1/3'.")
+        return Fraction(written)
     try:
         return Fraction(int(value)) if isinstance(value, np.integer) else Fraction(value)
     except (TypeError, ValueError, ZeroDivisionError):
@@ -78,7 +84,10 @@ def entries(values: Any, names: Iterable[str], what: str = "The answer") -> Mapp
 def demand_all(answer: Any, truth: Mapping[str, bool], why_not: Callable[[str], str]) -> None:
     """Demand a set of exactly those names that are true; `why_not` says what is wrong with one that is not."""
     demand(isinstance(answer, str | Set | list | tuple), "Give a set of names.")
-    named = {answer} if isinstance(answer, str) else set(map(str, answer))
+    spelled = {name.lower(): name for name in truth}
+    named = {
+        spelled.get(str(name).strip().lower(), str(name)) for name in ([answer] if isinstance(answer, str) else answer)
+    }
     unknown = sorted(named - set(truth))
     demand(not unknown, f"{', '.join(unknown)} is not among {', '.join(truth)}.")
     if not named:

@@ -4,8 +4,8 @@ from fractions import Fraction
 
 import numpy as np
 
-# z is 10^-4 of the summands: four digits of 7.2 are lost.
-digits_left = 3.2
+# z is 10^-5 of the summands: five digits of 7.2 are lost.
+digits_left = 2.2
 
 # Both are 1.0 in double precision. The first share is 2^60 + 1, with a sign.
 vanished = (Fraction(1), Fraction(1) + Fraction(1, 2**60))
