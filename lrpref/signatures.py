@@ -1,6 +1,6 @@
 """Signatures: one line that says under which conventions a map was computed.
 
-    lrpref:0.2.0|epsilon-plus-flat|seed:logit|bn:none|form:plain|cases:1.3
+    lrpref:0.2.0|epsilon-plus-flat|seed:logit|bn:none|form:plain|cases:1.4
 
 Two maps of one network and input whose signatures are equal should be equal up to rounding; where they are not,
 `Signature.differences` names the conventions that differ. The idea is that of sacreBLEU (Post 2018, arXiv 1804.08771),
@@ -110,8 +110,8 @@ class Signature:
 
     Examples
     --------
-    >>> print(Signature("gamma(gamma=0.5)", seed="one", version="0.2.0", cases="1.3"))
-    lrpref:0.2.0|gamma(gamma=0.5)|seed:one|bn:none|form:plain|cases:1.3
+    >>> print(Signature("gamma(gamma=0.5)", seed="one", version="0.2.0", cases="1.4"))
+    lrpref:0.2.0|gamma(gamma=0.5)|seed:one|bn:none|form:plain|cases:1.4
     """
 
     rule: str
@@ -154,7 +154,7 @@ class Signature:
 
         Examples
         --------
-        >>> Signature.parse("lrpref:0.2.0|z-plus|seed:one|bn:kept|form:direct|cases:1.3").seed
+        >>> Signature.parse("lrpref:0.2.0|z-plus|seed:one|bn:kept|form:direct|cases:1.4").seed
         'one'
         >>> Signature.parse("lrpref:0.2.0|z-plus|seed:one|bn:kept|form:dir")
         Traceback (most recent call last):

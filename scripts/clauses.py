@@ -68,7 +68,7 @@ ANSWERS = {
     ],
     "5.3b": ["gamma-bias-unmodified"],
     "5.4a": [
-        "gamma-z-zero-generalised",
+        "gamma-z-zero-generalised", "add-gamma-zero",
         *(f"unrolled-oracle-{name}-gamma-generalised"
           for name in ("conv-stride", "conv-all", "avgpool-not-counted", "transposed", "scale", "batchnorm")),
     ],

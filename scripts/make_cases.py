@@ -41,7 +41,7 @@ import spec
 from clauses import clauses_of, profile_of
 
 FORMAT = "lrp-cases/1"
-VERSION = "1.3.0"
+VERSION = "1.4.0"
 """Major: an expected value was wrong. Minor: new cases. Patch: no verdict changes. ERRATA.md lists the changes."""
 REVISIONS: dict[str, int] = {}
 """How often each case was corrected; its revision is one more. ERRATA.md says what changed and why."""
@@ -1030,6 +1030,7 @@ def graph_cases() -> Iterator[Case]:
             expected=text([expected]), output=text([[2, 3]]),
         )  # fmt: skip
     yield from cancellation_cases()
+    yield from gamma_split_cases()
     yield from branch_cases()
     layers = {"fc": dense([[1, 1], [0, 1]]), "relu": layer("ReLU")}
     nodes = [["first", "fc", ["input"]], ["relu", "relu", ["first"]], ["second", "fc", ["relu"]]]
@@ -1045,12 +1046,23 @@ def graph_cases() -> Iterator[Case]:
     )  # fmt: skip
 
 
+def divided(branches: Sequence[Any], by: Rule, shares: Sequence[Any]) -> dict[str, Any]:
+    """A sum of branches with these values, one Dense unit each, and the shares that they receive of R = 1."""
+    names = "abc"[: len(branches)]
+    layers = {name: dense([[v if n == name else 0 for n in names]]) for name, v in zip(names, branches, strict=True)}
+    nodes = [[name, name, ["input"]] for name in names]
+    return {
+        "network": graph(layers | {"sum": layer("Add")}, [*nodes, ["sum", "sum", list(names)]]),
+        "input": text([[1] * len(names)]), "seed": text([[1]]),
+        "rules": {**{name: rule("Zero") for name in names}, "sum": by}, "expected": text([shares]),
+        "at": {name: text([[share]]) for name, share in zip(names, shares, strict=True)},
+    }  # fmt: skip
+
+
 def cancellation_cases() -> Iterator[Case]:
     """Branches 1 and -1 + d: the signed split grows like 1/d, the others are bounded by |R|."""
     for power in (3, 6, 20):
         d = Fraction(1, 2**power)
-        layers = {"a": dense([[1, 0]]), "b": dense([[0, d - 1]]), "sum": layer("Add")}
-        nodes = [["a", "a", ["input"]], ["b", "b", ["input"]], ["sum", "sum", ["a", "b"]]]
         for name, by, split in (
             ("signed", rule("Zero"), [1 / d, (d - 1) / d]),
             ("magnitude", rule("Absolute"), [1 / (2 - d), (1 - d) / (2 - d)]),
@@ -1058,11 +1070,30 @@ def cancellation_cases() -> Iterator[Case]:
         ):
             yield case(
                 f"add-cancellation-{name}-2pow{power}", 35, "branches that cancel: signed split 1/d, others bounded",
-                "zennit#148, #194 (ResNet maps unstable)",
-                network=graph(layers, nodes), input=text([[1, 1]]), seed=text([[1]]),
-                rules={"a": rule("Zero"), "b": rule("Zero"), "sum": by}, expected=text([split]),
-                at={"a": text([split[:1]]), "b": text([split[1:]])},
+                "zennit#148, #194 (ResNet maps unstable)", **divided([1, d - 1], by, split),
             )  # fmt: skip
+
+
+def gamma_split_cases() -> Iterator[Case]:
+    """Branches with the sign of the sum count 1 + gamma times; each comment is the denominator."""
+    whole, quarter = (rule("Gamma", gamma=gamma, generalised=True) for gamma in (1, 0.25))
+    zennit = "zennit's Gamma acts on parameters, and a sum has none: the signed split, (2, -1) for 2 - 1"
+    resnet = "erenerogullari/cav-disentanglement favours both branches at z = 0; zennit's Gamma divides 0 by 0"
+    d = Fraction(1, 2**20)
+    for name, branches, by, shares, cited in (
+        # 2 (2) - 1 = 3
+        ("positive", [2, -1], whole, ["4/3", "-1/3"], zennit),
+        # 1 + 2 (-2) = -3
+        ("negative", [1, -2], whole, ["-1/3", "4/3"], zennit),
+        # 5/4 (1 + 2) + d - 3 = 3/4 + d
+        ("near-zero", [1, 2, d - 3], quarter, [5 / (3 + 4 * d), 10 / (3 + 4 * d), 4 * (d - 3) / (3 + 4 * d)], zennit),
+        # 5/4 - 1 = 1/4
+        ("zero", [1, -1], quarter, [5, -4], resnet),
+    ):
+        yield case(
+            f"add-gamma-{name}", 35, "generalised gamma at a sum: shares from -1/gamma to 1 + 1/gamma", cited,
+            **divided(branches, by, shares),
+        )  # fmt: skip
 
 
 def branch_cases() -> Iterator[Case]:

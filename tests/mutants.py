@@ -4075,6 +4075,31 @@ TRAINED_TRANSFORMERS = [
 ]
 
 
+JOIN_CASES = [
+    Mutant(
+        "a sum takes plain gamma where the generalised form is asked for",
+        "layers/join.py",
+        '''    def fan_in(self, *shapes: Shape) -> int:
+        """The number of branches."""''',
+        '''    def flow(self, inputs, R, rule):
+        from dataclasses import replace
+        return super().flow(inputs, R, replace(rule, generalised=False) if hasattr(rule, "generalised") else rule)
+
+    def fan_in(self, *shapes: Shape) -> int:
+        """The number of branches."""''',
+        case("add-gamma-positive"),
+        "zennit's Gamma on a Sum is epsilon",
+    ),
+    Mutant(
+        "the third branch of a sum receives nothing",
+        "layers/join.py",
+        "return tuple(w * s for _ in shapes)",
+        "return tuple(w * s * (k < 2) for k, _ in enumerate(shapes))",
+        case("add-gamma-near-zero"),
+        "sums written for two branches",
+    ),
+]
+
 MUTANTS = [
     *NOT_FINITE,
     *CORNERS,
@@ -4123,6 +4148,7 @@ MUTANTS = [
     *FRONT,
     *STRONG,
     *TRAINED_TRANSFORMERS,
+    *JOIN_CASES,
 ]
 
 

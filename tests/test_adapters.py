@@ -80,6 +80,8 @@ CONVENTION = {
         "group-norm-linear",
         "group-norm-constant",
         "group-norm-centred",
+        "add-gamma-positive",
+        "add-gamma-zero",
     ],
     "captum": ["gamma-bias", "avgpool-zplus", "group-norm-linear"],
     "innvestigate": ["unrolled-oracle-conv-zplus"],
@@ -165,6 +167,12 @@ def test_the_page_tells_of_every_count_and_every_case_that_differs(name):
     for told in data["cases"]:
         if told["verdict"] in ("differs", "convention"):
             assert f"`{told['id']}`" in page
+
+
+def test_the_page_counts_the_cases_that_no_library_offers():
+    lacking = [{told["id"] for told in data["cases"] if told["verdict"] == "not-offered"} for data in RECORDS.values()]
+    page = " ".join(PAGE.read_text(encoding="utf-8").split())
+    assert f"None of these libraries offers {len(set.intersection(*lacking))} of the {len(CASES)} cases" in page
 
 
 # ---- live runs -------------------------------------------------------------------------------------------------

@@ -1184,8 +1184,8 @@ def test_the_signature_beside_a_map_is_read_and_checked(tmp_path: Path) -> None:
     path = explained(tmp_path, "--rule", "epsilon-plus", "--seed", "one")
     code, out, _ = run("mnist-cnn-bn", "digit-4", "--against", str(path), "--fuse", "--no-groups")
     assert code == 1
-    assert "its signature: lrpref:0.2.0|epsilon-plus|seed:one|bn:fused|form:plain|cases:1.3\n" in out
-    assert "compared with: lrpref:0.2.0|epsilon-plus-flat|seed:logit|bn:fused|form:direct|cases:1.3\n" in out
+    assert "its signature: lrpref:0.2.0|epsilon-plus|seed:one|bn:fused|form:plain|cases:1.4\n" in out
+    assert "compared with: lrpref:0.2.0|epsilon-plus-flat|seed:logit|bn:fused|form:direct|cases:1.4\n" in out
     told = "epsilon-plus there, epsilon-plus-flat here (rule); one there, logit here (seed); plain there, direct here"
     assert f"the signatures differ: {told} (form)\n" in out
     assert re.search(r"^the map is what its signature says: equal to 1e-\d+$", out, re.M)
@@ -1194,7 +1194,7 @@ def test_the_signature_beside_a_map_is_read_and_checked(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_a_map_that_is_not_what_its_signature_says(tmp_path: Path) -> None:
     path = explained(tmp_path, "--rule", "epsilon-plus")
-    signature = "lrpref:0.2.0|epsilon|seed:logit|bn:fused|form:plain|cases:1.3"
+    signature = "lrpref:0.2.0|epsilon|seed:logit|bn:fused|form:plain|cases:1.4"
     asked = ("mnist-cnn-bn", "digit-4", "--against", str(path), "--no-groups", "--signature")
     assert "the map is NOT what its signature says: relative L2 " in run(*asked, signature)[1]
     out = run(*asked, signature.replace("fused", "none"))[1]

@@ -641,7 +641,7 @@ def test_a_resumed_summary_is_the_uninterrupted_one(folder: Path, tmp_path: Path
     words += ["--only=mnist-dense--", "--out", str(tmp_path)]
     assert main(words) == 0
     first = {name: (tmp_path / name).read_bytes() for name in ("summary.csv", "summary.md")}
-    assert b"| `lrpref:0.2.0\\|z-plus\\|seed:logit\\|bn:none\\|form:direct\\|cases:1.3` |" in first["summary.md"]
+    assert b"| `lrpref:0.2.0\\|z-plus\\|seed:logit\\|bn:none\\|form:direct\\|cases:1.4` |" in first["summary.md"]
     units = sorted((tmp_path / "units").iterdir())
     assert len(units) == 6
     for unit in units[::2]:

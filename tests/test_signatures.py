@@ -370,7 +370,7 @@ def test_the_version_of_the_cases_is_that_of_the_table() -> None:
 
 # ---- mistakes ----------------------------------------------------------------------------------------------------
 
-GOOD = "lrpref:0.2.0|epsilon-plus|seed:logit|bn:none|form:plain|cases:1.3"
+GOOD = "lrpref:0.2.0|epsilon-plus|seed:logit|bn:none|form:plain|cases:1.4"
 
 
 @pytest.mark.parametrize(
@@ -381,13 +381,13 @@ GOOD = "lrpref:0.2.0|epsilon-plus|seed:logit|bn:none|form:plain|cases:1.3"
         (3, "expected a text such as lrpref:"),
         (GOOD.replace("seed:", "sed:"), "expected seed:..., got 'sed:logit'"),
         (GOOD.replace("|seed:logit", ""), "expected seed, bn, form"),
-        (GOOD.replace("|cases:1.3", ""), "last part must be cases:..., got 'form:plain'"),
+        (GOOD.replace("|cases:1.4", ""), "last part must be cases:..., got 'form:plain'"),
         (GOOD.replace("bn:none", "bn:folded"), "'folded' is not the BatchNorm of a signature"),
         (GOOD.replace("plus", "plus("), r"'epsilon-plus\(' is not the rule of a signature"),
         (GOOD.replace("plus", "plus(epsilon=)"), "is not the rule of a signature"),
         (GOOD.replace("plus", "plus(epsilon=1e)"), "is not the rule of a signature"),
         (GOOD.replace("logit", "loud"), "'loud' is not the seed of a signature"),
-        (GOOD.replace("1.3", "1.3.0"), "'1.3.0' is not the version of the cases of a signature"),
+        (GOOD.replace("1.4", "1.4.0"), "'1.4.0' is not the version of the cases of a signature"),
         (GOOD.replace("form:plain", "form:plain|node:"), "node: names no node"),
         (GOOD.replace("form:plain", "form:plain|knot:a"), "expected node:..., got 'knot:a'"),
         (GOOD + "|" + GOOD, "expected seed, bn, form"),

@@ -2,5 +2,5 @@
 
 __version__ = "0.2.0"
 
-CASES = "1.3"
+CASES = "1.4"
 """The major and minor version of the table of cases (cases/) that this version agrees with."""

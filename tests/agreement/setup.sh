@@ -8,7 +8,7 @@ venv=${1:?usage: sh setup.sh FOLDER}
 
 "${PYTHON:-python3}" -m venv "$venv"
 pip="$venv/bin/pip"
-"$pip" install -q torch==2.13.0 numpy scipy pytest hypothesis click pillow keras h5py scikit-learn tqdm packaging
+"$pip" install -q torch==2.13.0 numpy scipy pytest hypothesis click pillow keras h5py scikit-learn tqdm packaging matplotlib
 "$pip" install -q --no-deps --ignore-requires-python zennit==1.0.0 captum==0.9.0 lxt==2.1 autolrp==0.2.0
 
 "$venv/bin/python" - <<'PYTHON'
