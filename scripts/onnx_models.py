@@ -208,8 +208,8 @@ def page(found: list[tuple[Case, str, str]], architectures: list[tuple[str, str,
     lines = [HEAD.format(version=onnx.__version__)]
     count = Counter(result for _, result, _ in found)
     lines += [
-        f"Of {len(found)} models, {count['right'] + count['wrong']} are imported, {count['right']} of them with the stored "
-        f"answer; {count['refused']} are refused by name.",
+        f"Of {len(found)} models, {count['right'] + count['wrong']} are imported, {count['right']} of them with the "
+        f"stored answer; {count['refused']} are refused by name.",
         "",
         "| operators | models | right | wrong | refused | reasons |",
         "|---|---|---|---|---|---|",
