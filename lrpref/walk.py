@@ -86,7 +86,7 @@ class Trace:
         """The conventions of this explanation, in one line.
 
         A trace cannot know whether BatchNorm was folded away before: a network without BatchNorm has "bn:none". Use
-        `lrpref.signature(net, ..., fused=True)` to say so.
+        `lrpref.signature(net, ..., fused=True)` if it was.
         """
         return of_explanation(self.rules, self.seed, node=self.node)
 

@@ -511,7 +511,7 @@ def test_the_page_of_the_packages_own_models_is_of_the_listed_ones() -> None:
     here = Path(__file__).parent
     page = (here.parent / "docs" / "onnx-models.md").read_text()
     names = (here / "onnx-models.txt").read_text().split()
-    count = re.search(r"Of (\d+) models, (\d+) are imported, (\d+) of them with the stored answer; (\d+) are refused", page)
+    count = re.search(r"Of (\d+) models, (\d+) are imported, (\d+) of them with .* answer; (\d+) are refused", page)
     assert count is not None
     models, imported, right, refused = map(int, count.groups())
     assert models == len(names) == len(set(names)) == imported + refused

@@ -100,7 +100,7 @@ def _parser(names: Sequence[str]) -> argparse.ArgumentParser:
     """Return a parser of these commands."""
     parser = argparse.ArgumentParser(
         prog="lrpref",
-        description="Layer-wise Relevance Propagation: why did the network say that?",
+        description="Explain the outputs of neural networks with Layer-wise Relevance Propagation (LRP).",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
