@@ -1,12 +1,12 @@
-"""lrpref: Layer-wise Relevance Propagation to read, to check claims with, and to hold other libraries against.
+"""lrpref: a reference implementation of Layer-wise Relevance Propagation (LRP).
 
     net = lrpref.load("mnist-cnn")
     x = lrpref.samples.load("digit-4")
     R = lrpref.explain(net, x, rule="epsilon-plus-flat")
 
-NumPy is all it needs; arrays of other backends stay on theirs.
+NumPy is the only requirement. Arrays of other backends stay on their backend.
 
-`import lrpref` loads the method only. The workshop around it is imported when one of its names is first used.
+`import lrpref` loads the method only. The other packages are imported when one of their names is first used.
 """
 
 from importlib import import_module
@@ -258,12 +258,12 @@ _WORKSHOP = {
     "weights": ("load", "save"),
     "zoo": ("datasets", "inputs", "models", "samples"),
 }
-"""Package of the workshop -> the public names that it defines."""
+"""Package outside the method -> the public names that it defines."""
 
 if not TYPE_CHECKING:
 
     def __getattr__(name: str) -> Any:
-        """Import a package of the workshop, or one of its names, when it is first used (PEP 562)."""
+        """Import a package outside the method, or one of its names, when it is first used (PEP 562)."""
         for package, names in _WORKSHOP.items():
             if name == package:
                 return import_module(f".{package}", __name__)

@@ -196,9 +196,9 @@ class Composite:
     name : str, default "Composite"
         The name in printed tables and error messages.
     split : {None, "half", "signal"}
-        How the factors of every `Multiply` and `MatMul` share relevance; None for what each layer says.
+        How the factors of every `Multiply` and `MatMul` share relevance; None for the `split` of each layer.
     mean : {None, "linear", "constant", "centred"}
-        What the mean is in every norm of `layers.SampleNorm` that has one; None for what each layer says.
+        How the mean is treated in every norm of `layers.SampleNorm` that has one; None for the `mean` of each layer.
 
     Raises
     ------
@@ -239,7 +239,7 @@ class Composite:
         object.__setattr__(self, "pairs", tuple(self.pairs))
 
     def read(self, net: Network) -> Network:
-        """Return the network whose products and norms hold constant what this composite says.
+        """Return the network with the parameters `split` and `mean` of this composite in its products and norms.
 
         Parameters
         ----------
@@ -558,7 +558,7 @@ def AttnLRP(epsilon: float = 1e-6, gamma: float | None = None, mean: str | None 
     """AttnLRP, for transformers (Achtibat et al. 2024, arXiv 2402.05602).
 
     The factors of every product share relevance equally (prop. 3.2 and 3.3), Softmax is expanded (prop. 3.1),
-    activations and RMSNorm pass relevance unchanged (eq. 9 and prop. 3.4), and all other layers take epsilon.
+    activations and RMSNorm pass relevance unchanged (eq. 9 and prop. 3.4), and all other layers use epsilon.
 
     Parameters
     ----------
@@ -567,8 +567,8 @@ def AttnLRP(epsilon: float = 1e-6, gamma: float | None = None, mean: str | None 
     gamma : float, optional
         The generalised gamma rule on weighted layers, as in the paper's vision transformers; None for epsilon.
     mean : {"linear", "constant", "centred", None}, default "linear"
-        What the mean of LayerNorm is. "linear": the deviation is constant and the rest takes epsilon. "constant":
-        relevance passes unchanged. None: what each layer says.
+        How the mean of LayerNorm is treated. "linear": the deviation is constant, and the rest uses epsilon.
+        "constant": relevance passes unchanged. None: as the `mean` of each layer says.
 
     Returns
     -------
@@ -581,9 +581,9 @@ def AttnLRP(epsilon: float = 1e-6, gamma: float | None = None, mean: str | None 
 def CPLRP(epsilon: float = 1e-6, gamma: float | None = None) -> Composite:  # noqa: N802
     """The conservative propagation of Ali et al. 2022 (arXiv 2202.07304), which AttnLRP calls CP-LRP.
 
-    The weights of attention are constants, so the values take all relevance, and queries and keys receive none. The
-    deviation of LayerNorm is a constant, and its mean is centred. In every other product, too, one factor is the signal
-    and takes all, as the layer says. All linear layers take epsilon; RMSNorm passes relevance unchanged.
+    The weights of attention are constants, so the values receive all relevance, and queries and keys receive none. The
+    deviation of LayerNorm is a constant, and its mean is centred. In every other product, too, one factor receives all
+    relevance: the `signal` of the layer. All linear layers use epsilon; RMSNorm passes relevance unchanged.
 
     Parameters
     ----------

@@ -54,9 +54,9 @@ def condition(trace: Trace, node: str, channels: int | Sequence[int]) -> Trace:
 
     Notes
     -----
-    *Concepts sum to the whole.* If the rules are linear in R, which all of lrpref's are except `Relative` when it
-    rescales, the maps of all channels sum to the map of `trace`, provided that every path from the explained output to
-    the input passes the node. Where paths bypass it, sum over a cut: nodes such that every path passes exactly one.
+    The maps of all channels sum to the map of `trace` under two conditions: the rules are linear in R, as all of
+    lrpref's are except `Relative` when it rescales, and every path from the explained output to the input passes
+    through the node. If paths bypass it, sum over a cut: nodes such that every path passes through exactly one.
 
     References
     ----------

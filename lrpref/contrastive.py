@@ -66,8 +66,8 @@ def contrast(
     ParameterError, UnknownNameError
         If `kind` is unknown, or `against` is given with "sglrp", which compares with all outputs.
     ShapeError, InputError, RuleError, GraphError
-        If the network has a single logit, "sglrp" is asked of a network that ends with a Sigmoid, or as `lrpref.trace`
-        does.
+        If the network has a single logit, or "sglrp" is used with a network that ends with a Sigmoid; otherwise as in
+        `lrpref.trace`.
 
     Notes
     -----

@@ -209,9 +209,9 @@ def _sum(
 class Rule:
     """A way to redistribute the relevance of a linear layer's outputs to its inputs.
 
-    A rule of your own is a frozen dataclass that defines `ratios`. It works on every linear layer at once, and its
-    books close. The class attributes describe the rule to readers (`lrpref rules`) and choose the tests that
-    `lrpref.testing.check_rule` runs.
+    A rule of your own is a frozen dataclass that defines `ratios`. It works on every linear layer at once, and the
+    ledger accounts for all relevance. The class attributes describe the rule to readers (`lrpref rules`) and choose the
+    tests that `lrpref.testing.check_rule` runs.
 
     Attributes
     ----------

@@ -1,7 +1,7 @@
 """Freezing the norms that use the sample's own statistics, for one sample.
 
 A GroupNorm computes z = g (a - mu) / s + beta with the mean and the deviation of the sample. For one sample these are
-numbers, so there the layer is the diagonal layer
+constants, so the layer equals the diagonal layer
 
     w = g / s        b = beta - g mu / s
 

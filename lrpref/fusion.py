@@ -4,7 +4,7 @@ At inference, BatchNorm is the diagonal layer z = w a + b with w = g / s, b = be
 to a fully connected or convolutional layer it can be folded into that layer's weights (Guillemot et al. 2020, arXiv
 2002.11018, "fuse"; the formulas below are elementary).
 
-Here are the layers that compute what a linear layer and BN do, what BN and a linear layer do, and what two BNs do:
+The following layers are equivalent to a linear layer before BN, to BN before a linear layer, and to two BNs:
 
     W' = diag(w) W        b' = w b_linear + b
     W' = W diag(w)        b' = b_linear + W b
@@ -19,7 +19,7 @@ w, and channels with g = 0 cause no problem.
 A BatchNorm that has no linear neighbour becomes a `Scale`. On request, BN before ReLU becomes a ThreshReLU before BN,
 and that BN may then be folded into what follows.
 
-Only layers whose type is exactly one of lrpref's own take part: a subclass may compute something else.
+BN is folded only into layers whose type is exactly one of lrpref's own, because a subclass may compute something else.
 
 `fuse` returns a new network and leaves the old one untouched; `fusion_plan` reports what it would do, and why.
 """

@@ -48,8 +48,8 @@ def attention(
 
         A = softmax(Q K^T / sqrt(D) + mask)        O = A V
 
-    with queries Q, keys K and values V of D features for each head. The layers of the two products, "scores" and
-    "mixed", say how their factors share relevance (`MatMul`), and the composites AttnLRP and CPLRP say it for them.
+    with queries Q, keys K and values V of D features for each head. The parameters of the two products, "scores"
+    and "mixed", determine how their factors share relevance (`MatMul`); the composites AttnLRP and CPLRP replace them.
 
     Parameters
     ----------
@@ -60,9 +60,9 @@ def attention(
     heads : int
         The number of heads, H; it divides the features of the queries, keys and values.
     query, key, value : TokenDense
-        What makes queries, keys and values of the tokens; the features of all heads follow each other.
+        The layers that compute queries, keys and values from the tokens; the features of the heads are concatenated.
     output : TokenDense, optional
-        What is applied to the joined heads.
+        The layer that is applied to the joined heads.
     memory : str, optional
         The node whose tokens give the keys and values; by default `source`.
     mask : array, optional
@@ -148,8 +148,8 @@ def lstm(name: str, source: str, steps: int, weight_ih: Array, weight_hh: Array,
         i, f, o = sigmoid(z_i), sigmoid(z_f), sigmoid(z_o)        g = tanh(z_g)        z = W x_t + U h_(t-1) + b
         c_t = f c_(t-1) + i g                                     h_t = o tanh(c_t)    h_0 = c_0 = 0
 
-    In each product the signal takes all relevance and the gate none (Arras et al. 2017, arXiv 1706.07206): g, c_(t-1)
-    and tanh(c_t) are the signals. The cell is used once per step, with shared layers.
+    In each product, the signal receives all relevance and the gate none (Arras et al. 2017, arXiv 1706.07206): g,
+    c_(t-1) and tanh(c_t) are the signals. The cell is used once per step, with shared layers.
 
     Parameters
     ----------

@@ -12,7 +12,7 @@ At a layer that receives relevance R_j and sends R_i to its inputs,
                 it, keeps denominators away from zero, and such relevance appears under *stabilizer* instead
     factor      what a rule withholds by design, as Relative LRP does
 
-Each column is computed from the z, s and b of the layer itself; none is the remainder of the others, so that
+Each column is computed from the z, s and b of the layer itself; none is the remainder of the others, so
 `residual()` is a check and not an identity. The equation is the conservation property of Bach et al. 2015
 (PLoS ONE 10(7):e0130140, eq. 2) with its leaks written out.
 

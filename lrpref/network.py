@@ -1,10 +1,12 @@
 """A network: a graph of named layers. It runs forward, and can be rebuilt with other layers.
 
-Nodes may be given in any order; they are sorted once, here, and checked: every name known, no cycle, one sink unless
-several outputs are named. A layer may be used at several nodes (shared weights), and a node may feed several others.
+Nodes may be given in any order. They are sorted and checked once: every name must be known, and there must be no cycle
+and only one sink, unless several outputs are named. A layer may be used at several nodes (shared weights), and a node
+may feed several others.
 
-Inside, a batch is a dict from the names of the inputs to arrays. `Network.by_name` opens the batch that a caller gave,
-and `Network.as_given` closes a result in the same form: an array for a network of one input, else a tuple or a dict.
+Internally, a batch is a dict from the names of the inputs to arrays. `Network.by_name` converts the batch of a caller
+to a dict, and `Network.as_given` converts a result to the form of the batch: an array for a network of one input,
+otherwise a tuple or a dict.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""The oracle: every rule and every layer once more, literally and slowly, sharing nothing with the engine.
+"""The oracle: a second, literal and slow implementation of every rule and layer, which shares no code with the engine.
 
 A linear layer is written out as a matrix, entry by entry, from index arithmetic; a rule is written as the fraction of
-R_j that unit j sends to input i, as the papers print it. The result is the full array of messages R[i<-j]. It serves to
-test the engine, and to be read next to it. Use it on small layers: it holds inputs x outputs numbers.
+R_j that unit j sends to input i, as the papers print it. The result is the full array of messages R[i<-j]. Use it
+to test the engine, and read it next to the engine. It is for small layers: the result has inputs x outputs numbers.
 """
 
 from __future__ import annotations

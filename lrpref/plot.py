@@ -4,8 +4,8 @@ The colour scale is centred on zero. By default all panels of a comparison share
 largest magnitudes, and larger values are clipped. Readers with colour-vision deficiency can distinguish the red and
 blue of matplotlib's "RdBu".
 
-Each function returns a matplotlib `Figure`, whose `axes` hold the panels; `save` writes it. A new figure belongs to no
-window. Where one is wanted, in a script or a notebook, hand over a figure of pyplot:
+Each function returns a matplotlib `Figure`, whose `axes` hold the panels; `save` writes it. A new figure has no
+window. To show it, in a script or a notebook, pass a figure of pyplot:
 
     plot.grid(x, maps, figure=pyplot.figure())
     pyplot.show()

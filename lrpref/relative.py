@@ -1,4 +1,4 @@
-"""Relative LRP (R-LRP), as this project reads it.
+"""Relative LRP (R-LRP), as reconstructed by this project.
 
 The abstract of Nyiri and Gibaru 2025 (arXiv 2501.14322) promises a rule whose conservation holds up to a multiplicative
 factor, which divides by no small values except at skip connections, and which has no hyperparameter. It does not print

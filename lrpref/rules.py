@@ -1,8 +1,8 @@
 """The rules: how much of a unit's relevance each of its inputs receives.
 
 One small frozen class per rule. Its docstring prints the equation with its source; `ratios` states the same as terms
-for the engine (`lrpref.engine`), which takes the same four steps for all of them. A rule never asks which layer it is
-used on.
+for the engine (`lrpref.engine`), which takes the same four steps for all of them. A rule does not depend on the type
+of the layer.
 
 Notation: a_i input, w_ij weight, b_j bias, z_j = sum_i a_i w_ij + b_j, R relevance; (.)+ and (.)- are the positive and
 the negative part, so that x = x+ + x-; sign(0) = +1. If a denominator, after stabilization, is exactly zero, it passes

@@ -1,13 +1,13 @@
-"""Signatures: one line that says under which conventions a map was computed.
+"""Signatures: one line of text that records the conventions under which a map was computed.
 
     lrpref:0.2.0|epsilon-plus-flat|seed:logit|bn:none|form:plain|cases:1.4
 
-Two maps of one network and input whose signatures are equal should be equal up to rounding; where they are not,
-`Signature.differences` names the conventions that differ. The idea is that of sacreBLEU (Post 2018, arXiv 1804.08771),
-which prints such a line for BLEU scores. docs/signature.md documents the format.
+Two maps of the same network and input should be equal up to rounding if their signatures are equal. If the signatures
+differ, `Signature.differences` names the conventions that differ. The idea is that of sacreBLEU (Post 2018, arXiv
+1804.08771), which prints such a line for BLEU scores. docs/signature.md documents the format.
 
-A signature is lossless for lrpref's own rules: their parameters are written exactly, and `Signature.composite` returns
-the composite again. Arrays of more than sixteen numbers, and seeds that are arrays, are represented by a digest.
+A signature is lossless for lrpref's own rules: their parameters are written exactly, and `Signature.composite`
+reconstructs the composite. Arrays of more than sixteen numbers, and seeds that are arrays, are represented by a digest.
 """
 
 from __future__ import annotations

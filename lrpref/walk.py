@@ -1,7 +1,7 @@
 """The walk: from an output back to the input, one layer at a time.
 
-`trace` keeps every activation of one forward pass, asks the composite which layer is under which rule, and then walks
-the graph backwards. At each node it sums the relevance that the node's readers sent (Bach et al. 2015, PLoS ONE
+`trace` keeps every activation of one forward pass, lets the composite assign a rule to each layer, and then walks the
+graph backwards. At each node it sums the relevance that the node's readers sent (Bach et al. 2015, PLoS ONE
 10(7):e0130140, eq. 8), the layer redistributes it to its inputs, and the ledger records what was lost.
 """
 
@@ -86,7 +86,7 @@ class Trace:
         """The conventions of this explanation, in one line.
 
         A trace cannot know whether BatchNorm was folded away before: a network without BatchNorm has "bn:none". Use
-        `lrpref.signature(net, ..., fused=True)` to say so.
+        `lrpref.signature(net, ..., fused=True)` if it was.
         """
         return of_explanation(self.rules, self.seed, node=self.node)
 

@@ -180,19 +180,20 @@ def relative(a: np.ndarray, b: np.ndarray) -> float:
 
 HEADER = """# Which networks can be imported
 
-Sixty small networks, written as people write them in PyTorch
-([`tests/written_networks.py`](../tests/written_networks.py)), imported on three routes: `lrpref.from_torch`, and
-`lrpref.from_onnx` on what PyTorch's two exporters write, the older one by TorchScript (`dynamo=False`) and the newer
-one (`dynamo=True`).
+This page lists sixty small networks in common styles of PyTorch code
+([`tests/written_networks.py`](../tests/written_networks.py)). Each was imported on three routes: with
+`lrpref.from_torch`, and with `lrpref.from_onnx` from the files of PyTorch's two exporters, the older one, which uses
+TorchScript (`dynamo=False`), and the newer one (`dynamo=True`).
 
 - **✓** means that the network was imported, and that all checks hold: the forward pass equals PyTorch's in float64; the
   relevance of LRP-0, started from a random combination of all outputs, equals gradient times input by PyTorch's
-  autograd; and the books close. The tolerances are relative to the largest number: 1e-9, 1e-10 and 1e-9 by
-  `from_torch`. The exporters round weights to float32, so ONNX files are compared with PyTorch to 1e-5 and 1e-4; the
-  import itself proves 1e-9 between the network and the file.
-- **LRP-0 = gradient times input** is a law of networks whose functions are linear or have a constant slope around the
-  input and pass through zero. The column says "yes", or why it is not one; then forward pass and books are checked.
-- **refused** means that lrpref returned no network, **not exported** that PyTorch could not write the file. The
+  autograd; and the residual of the ledger is zero. The tolerances are relative to the largest number. For `from_torch`,
+  they are 1e-9, 1e-10 and 1e-9. The exporters round weights to float32, so for ONNX files the first two are 1e-5 and
+  1e-4; the import itself verifies that the network agrees with the file to 1e-9.
+- **LRP-0 = gradient times input** holds for networks whose functions are linear, or have a constant slope around the
+  input and pass through zero. If it does not hold, the column gives the reason, and only the forward pass and the
+  ledger are checked.
+- **refused** means that lrpref returned no network, and **not exported** that PyTorch could not write the file. The
   [messages](#refusals) are below.
 
 `python scripts/imported_networks.py` writes this page. {date}, lrpref {version}, torch {torch}, onnx {onnx}: {counts}.

@@ -44,18 +44,18 @@ PROPERTIES = r"""## Where a rule applies, and its properties
 
 *needs a >= 0*: the rule is meant for non-negative inputs (this is not checked). *conserves*:
 $\sum_i R_i = \sum_j R_j$ without biases, stabilizer and zero denominators. *exact*: the rule consists of rational
-operations, so `lrpref.exact` can compute it. *Joins* are Add and Subtract; *sums* are Sum and Mean; a MatMul is a
-linear layer of its two factors. With every rule, activations pass relevance unchanged, Multiply shares it between its
-factors, Softmax within a network expands, and layers that only move values, such as MaxPool2D, Flatten, Concat and
-Slice, route it.
+operations, so `lrpref.exact` can compute it. *Joins* are Add and Subtract; *sums* are Sum and Mean; MatMul is linear
+in each of its two factors. With every rule, activations pass relevance unchanged, Multiply shares it between its
+factors, Softmax within a network distributes it by its Taylor series, and layers that only move values, such as
+MaxPool2D, Flatten, Concat and Slice, route it.
 """
 
 COMPOSITES = """## Composites
 
 A composite assigns a rule to each kind of layer; `print(composite.assign(net))` shows the assignment before anything is
 computed. A single `Zero` or `Epsilon` is applied to all linear layers. Any other single rule is applied to all weighted
-layers, and Epsilon(1e-6) to all other linear layers. [Transformers](transformers.md) have two composites, which also
-say what is held constant in products and norms.
+layers, and Epsilon(1e-6) to all other linear layers. Two composites are for [transformers](transformers.md); they also
+determine what is held constant in products and norms.
 
 The presets with the names of zennit take `joins=`, which chooses how Add and Subtract divide relevance between their
 branches: [skip connections](skips.md).

@@ -251,7 +251,8 @@ def test_the_reading_order_names_every_file_of_the_method() -> None:
         *("seeds", "composites", "signatures", "walk", "conditional", "contrastive"),
         *("fusion", "freezing", "oracle", "plot"),
     ]
-    assert re.findall(r"^\| \[`(\w+)(?:\.py|/)`\]", READING.partition("## The workshop")[0], re.MULTILINE) == order
+    method = READING.partition("## The other packages")[0]
+    assert re.findall(r"^\| \[`(\w+)(?:\.py|/)`\]", method, re.MULTILINE) == order
     assert set(order) - {"layers"} == {path.stem for path in (ROOT / "lrpref").glob("[!_]*.py")}
     layers = {path.stem for path in (ROOT / "lrpref" / "layers").glob("[!_]*.py")}
     assert set(re.findall(r"\(layers/(\w+)\.py\)", READING)) - {"__init__"} == layers

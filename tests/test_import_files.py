@@ -251,7 +251,7 @@ def test_other_files_are_refused_with_a_remedy(name: str, message: str, tmp_path
 
 def test_the_page_names_what_is_refused() -> None:
     page = (Path(__file__).parent.parent / "docs" / "import.md").read_text()
-    listed = page.partition("Not read:\n")[2].partition("\n## ")[0]
+    listed = page.partition("lrpref does not read **pickles**")[2].partition("\n## ")[0]
     assert all(f"`{suffix}`" in listed for suffix in REFUSED), listed
 
 

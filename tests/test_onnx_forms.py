@@ -232,7 +232,7 @@ def test_functions_of_the_file_are_expanded(tmp_path: Path) -> None:
 
 def test_a_function_of_other_operators_is_refused_by_name(tmp_path: Path) -> None:
     calls = [node("odd", ["x"], ["y"], domain="own")]
-    with pytest.raises(ConversionError, match=r"\(LSTM\): unsupported operation: lrpref has no recurrent layers"):
+    with pytest.raises(ConversionError, match=r"\(LSTM\): unsupported operation: recurrent layers are not imported"):
         from_onnx(
             written(tmp_path, calls, ("N", 3), functions=[function("odd", [node("LSTM", ["v", "v", "v"], ["u"])])])
         )
@@ -511,7 +511,7 @@ def test_the_page_of_the_packages_own_models_is_of_the_listed_ones() -> None:
     here = Path(__file__).parent
     page = (here.parent / "docs" / "onnx-models.md").read_text()
     names = (here / "onnx-models.txt").read_text().split()
-    count = re.search(r"Of (\d+) models, (\d+) import, (\d+) of them with the stored answer; (\d+) are refused", page)
+    count = re.search(r"Of (\d+) models, (\d+) are imported, (\d+) of them with .* answer; (\d+) are refused", page)
     assert count is not None
     models, imported, right, refused = map(int, count.groups())
     assert models == len(names) == len(set(names)) == imported + refused

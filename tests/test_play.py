@@ -206,7 +206,7 @@ def test_what_cannot_be_drawn_is_refused() -> None:
 
 def test_a_network_of_several_inputs_is_refused() -> None:
     net = Network([("sum", lrpref.Add(), ["a", "b"])], inputs=("a", "b"))
-    with pytest.raises(GraphError, match="the page to play with takes networks of one input"):
+    with pytest.raises(GraphError, match="the interactive page takes networks of one input"):
         play.check_offered(net, "mine")
 
 

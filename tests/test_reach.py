@@ -14,7 +14,7 @@ pytest.importorskip("torch", reason="torch is not installed: pip install -e '.[t
 from tests.written_networks import NETWORKS
 
 ROOT = Path(__file__).parent.parent
-REFUSED = {"lstm": "no recurrent layers"}
+REFUSED = {"lstm": "recurrent layers are not imported"}
 """The networks that `from_torch` refuses, and what it says."""
 
 

@@ -452,7 +452,7 @@ def written(m: Any, x: Any) -> Any:
 REFUSED: dict[str, tuple[Callable[[], Module], str]] = {
     "LSTM": (
         lambda: Forward(lambda m, x: m.rnn(x.flatten(1))[0], rnn=nn.LSTM(192, 2)),
-        r"at .*torch_forms\.py:\d+: node 'rnn' \(LSTM\): unsupported operation: lrpref has no recurrent layers; .*Supp",
+        r"at .*torch_forms\.py:\d+: node 'rnn' \(LSTM\): unsupported operation: recurrent layers are not .*Supp",
     ),
     "GRU": (
         lambda: Forward(lambda m, x: (lambda y, h: y)(*m.rnn(x.flatten(1))), rnn=nn.GRU(192, 2)),

@@ -2,8 +2,8 @@
 
 Only the module of the command that is called is imported; for help, all are.
 
-Exit codes: 0 success; 1 a check failed; 2 invalid input, reported in one line; 130 interrupted by Ctrl-C; 141 whoever
-read the output has left, as in `lrpref rules | head`.
+Exit codes: 0 success; 1 a check failed; 2 invalid input, reported in one line; 130 interrupted by Ctrl-C; 141 if the
+reader of the output has closed the pipe, as in `lrpref rules | head`.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ EXAMPLES = """examples:
   lrpref conform zennit                                     where an installed library differs from the published cases
   lrpref verify mylrp:explain --like z-plus                 which laws your own implementation satisfies
   lrpref reproduce 2002.11018 --quick                       measure a paper's claims about LRP again
-  lrpref play mnist-mlp --no-open                           write a page to play with the network in a browser
+  lrpref play mnist-mlp --no-open                           write an interactive page for a browser
 """
 
 
@@ -100,7 +100,7 @@ def _parser(names: Sequence[str]) -> argparse.ArgumentParser:
     """Return a parser of these commands."""
     parser = argparse.ArgumentParser(
         prog="lrpref",
-        description="Layer-wise Relevance Propagation: why did the network say that?",
+        description="Explain the outputs of neural networks with Layer-wise Relevance Propagation (LRP).",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -1,4 +1,4 @@
-"""`lrpref play`: write a page on which a network can be played with in a browser, and open it."""
+"""`lrpref play`: write an interactive page for a network, and open it in a browser."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .common import add_network, command, input_shape, read_network
 
 def add(commands: Any) -> None:
     """Declare the arguments."""
-    parser = command(commands, "play", run, "write a page to play with LRP in a browser, offline, and open it")
+    parser = command(commands, "play", run, "write an interactive page that works offline, and open it in a browser")
     add_network(parser, nargs="?", default=f"; default: {' and '.join(play.STANDARD)}")
     parser.add_argument("--out", default="play.html", help="the file to write (default: play.html)")
     parser.add_argument("--no-open", action="store_true", help="write the file, but open no browser")

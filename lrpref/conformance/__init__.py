@@ -1,12 +1,12 @@
-"""The conformance suite: cases that every LRP implementation must get right, to ask of an installed library.
+"""The conformance suite: cases with known answers, run on an installed implementation of LRP.
 
     cases = load_cases()                     the cases, as data: case.py, cases/lrp_cases/data
     adapter = load_adapter("zennit")         the interface to a library: adapter.py, adapters/
     report = run(adapter, cases)             a verdict on each answer: suite.py, laws.py
     print(as_text(report))                   also as_markdown, as_json: report.py
-    exit_code(report, known)                 whether exactly the known differences are left: known.py
+    exit_code(report, known)                 0 if the only differences are the known ones: known.py
 
-The cases and what reads and judges them are the package `lrp_cases`, a distribution of its own in `cases/` of a
+The cases, their reader and their judge form the package `lrp_cases`, a separate distribution in `cases/` of a
 checkout. A wheel of lrpref includes it in this folder.
 
 On the command line: `lrpref conform zennit`.

@@ -3,8 +3,8 @@
 Each docstring names the implementation; some of these rules are known mistakes. `choices` applies them to recognise the
 cause of a difference between two heatmaps. They are not meant for explaining: `explain` does not know them by name.
 
-Their books close like those of lrpref's own rules. Relevance that a rule multiplies or withholds is recorded as
-*factor*, relevance that falls on padding as *bias*.
+As with lrpref's own rules, the ledger accounts for all relevance. Relevance that a rule multiplies or withholds is
+recorded as *factor*, relevance that falls on padding as *bias*.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Is a heatmap any good? Tests of its claims on the network itself.
+"""Measures of heatmaps: tests of their claims on the network itself.
 
 A heatmap claims which inputs an output depends on. There are two kinds of tests:
 
-    change the input    pixel_flipping, abpc, deletion, insertion: remove what the map calls important
+    change the input    pixel_flipping, abpc, deletion, insertion: remove what the map marks as important
     change the network  parameter_randomisation: the map of a network that has learned nothing must look different
 
 A score from such a test means little without its conventions: which output is measured, what replaces a pixel, in

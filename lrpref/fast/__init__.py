@@ -1,7 +1,7 @@
 """The fast engine: the same relevance as `lrpref.trace`, computed in another order.
 
-    algebra.py   what is left out of a rule, and what is computed once
-    memory.py    the arrays of a plan, whose places are used again
+    algebra.py   which terms of a rule can be left out, and which are computed once
+    memory.py    the arrays of a plan, which share memory
     program.py   a pass as a list of calls, recorded once and run as often as wanted
     threads.py   the threads of a call
     blocks.py    how the work on images is cut

@@ -87,7 +87,7 @@ def unitwise(rule: Rule) -> bool:
 
     Only then may a layer be cut into pieces. A rule that overrides `flow`, `shares` or `stabilize`, or whose ratios
     have denominators of their own, is computed by its own code. So is a rule whose ratios together redistribute more or
-    less than R, because its books do not close.
+    less than R, because it does not conserve relevance.
     """
     if _has_steps_of(rule, Epsilon):
         known = rule.scale is None  # type: ignore[attr-defined]  # "rms" depends on all units of a sample

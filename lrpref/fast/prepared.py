@@ -3,9 +3,9 @@
     fast = lrpref.prepare(net, "epsilon-plus-flat")
     R = fast.explain(x)
 
-It computes what `lrpref.trace` computes, by the same rules, in another order (`lrpref.fast.algebra` explains why the
-results agree). No ledger is kept; only the books of layers and rules of your own are checked. Tests compare the two for
-every rule, on random networks.
+It computes the same relevance as `lrpref.trace`, by the same rules, in another order (`lrpref.fast.algebra` explains
+why the results agree). No ledger is kept; conservation is checked only for layers and rules of your own. Tests compare
+the two engines for every rule, on random networks.
 """
 
 from __future__ import annotations
@@ -385,7 +385,7 @@ def prepare(
     """Prepare a network to explain inputs under one composite, fast.
 
     The result serves batches of any size, and is never changed. A layer or a rule of your own is computed by its own
-    code, in the form "plain", and its books are checked at every explanation.
+    code, in the form "plain", and its conservation is checked at every explanation.
 
     Parameters
     ----------

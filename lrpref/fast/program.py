@@ -78,7 +78,7 @@ class Program:
     Attributes
     ----------
     problems : list of str
-        What the last run found wrong in the books of layers and rules of the user's own.
+        Violations of conservation that the last run found in layers and rules of the user's own.
     """
 
     def __init__(self, memory: Memory, threads: int, shapes: Mapping[str, tuple[int, ...]]) -> None:

@@ -1,4 +1,4 @@
-"""What a layer is: `forward`, and `relevance` under a rule.
+"""The interface of a layer: `forward`, and `relevance` under a rule.
 
 Nearly every layer is one of three kinds:
 
@@ -6,10 +6,10 @@ Nearly every layer is one of three kinds:
     Elementwise   an activation: relevance passes unchanged.
     Routing       moves values: relevance returns to where each value came from.
 
-The others say themselves what relevance their inputs receive: Multiply, Softmax within a network, and Embedding.
-LogSoftmax, and Softmax at the end of a network, are never asked.
+The others compute the relevance of their inputs themselves: Multiply, Softmax within a network, and Embedding.
+LogSoftmax, and Softmax at the end of a network, never receive relevance.
 
-Layers are frozen, cache nothing, change none of their arguments, and do not know which rules exist. They pass NaN on.
+Layers are frozen, do not cache anything, do not change their arguments, and do not depend on rules. They propagate NaN.
 """
 
 from __future__ import annotations

@@ -19,13 +19,13 @@ class Multiply(Layer):
     Where one factor has size 1 along an axis, it is used for all cells there, as the gates (N, C, 1, 1) of
     squeeze-and-excitation are, and it receives the sum of the cells' shares.
 
-    A product is not linear, so no rule says how much of it each factor contributed, and the relevance is shared in one
-    of two ways, whatever the values are. All of it is passed on. With "half", each factor i of a product j receives
+    A product is not linear, so no rule determines how much each factor contributed. The relevance is shared in one of
+    two ways, whatever the values are; all of it is passed on. With "half", each factor i of a product j receives
 
         R[i<-j] = R_j / 2
 
     which is the uniform rule of AttnLRP (Achtibat et al. 2024, arXiv 2402.05602, prop. 3.2) and the rule LRP-half of
-    Arras et al. 2019 (LNCS 11700, ch. 11). With "signal", the signal takes all and the gate receives nothing, as in
+    Arras et al. 2019 (LNCS 11700, ch. 11). With "signal", the signal receives all relevance and the gate none, as in
     Arras et al. 2017 (arXiv 1706.07206, "multiplicative interactions"), which Arras et al. 2019 call LRP-all.
 
     Parameters
@@ -33,7 +33,7 @@ class Multiply(Layer):
     split : {"half", "signal"}, default "half"
         How the factors share relevance.
     signal : int, default 0
-        The index of the factor that takes all if `split` is "signal": 0 or 1.
+        The index of the factor that receives all relevance if `split` is "signal": 0 or 1.
 
     Raises
     ------

@@ -1,7 +1,7 @@
-"""A page to play with: LRP in the browser, offline, in one HTML file with the networks in it.
+"""The interactive page: LRP in the browser, offline, in one HTML file that contains the networks.
 
-`lrp.js` is the engine: plain JavaScript in the papers' letters, judged by the conformance cases and compared with this
-library by the tests. The other files are the page around it.
+`lrp.js` is the engine, in plain JavaScript with the notation of the papers. The tests run the conformance cases on it
+and compare it with this library. The other files are the page around it.
 """
 
 from .document import STANDARD, page

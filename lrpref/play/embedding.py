@@ -102,7 +102,7 @@ def check_offered(net: Network, name: str) -> None:
         Its name, for the message.
     """
     check_network(net)
-    check_one_input(net, "the page to play with")
+    check_one_input(net, "the interactive page")
     for node, layer, _ in net.nodes:
         kind = type(layer).__name__
         if kind in HEADS and node == net.output:

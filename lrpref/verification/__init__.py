@@ -1,4 +1,4 @@
-"""Verify any implementation of LRP: the laws of relevance, put to a function or to a program in any language.
+"""Verify any implementation of LRP: check the laws of relevance on a function, or on a program in any language.
 
     verify(f, like="z-plus")          which laws hold for f(network, x, seed), with the smallest counter-examples
     Program("julia my.jl")            a program that answers one question per line: answering.py

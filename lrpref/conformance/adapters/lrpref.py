@@ -38,7 +38,7 @@ class Lrpref:
         return {name: to_float(value) for name, value in self._details(case).items()}
 
     def _trace(self, case: Case) -> Trace:
-        """The explanation; raises RelevanceWarning unless its books close."""
+        """The explanation; raises RelevanceWarning if the ledger has a residual."""
         with warnings.catch_warnings():
             warnings.simplefilter("error", RelevanceWarning)
             by = Composite(list(case.rules.items()))

@@ -27,8 +27,8 @@ class PlainStep:
     rule : Rule or None
         Its rule.
     checked : bool
-        Whether its books are checked at every explanation, as in the walk: for layers and rules of the user's own.
-        Those of lrpref are checked by its tests, and checking them here would take longer than some of them do.
+        Whether its conservation is checked at every explanation, as in `trace`: for layers and rules of the user's own.
+        Those of lrpref are checked by its tests, and a check here would take longer than some of the layers.
     """
 
     node: Node

@@ -570,9 +570,9 @@ OPERATIONS: Mapping[str, Callable[[Call], list[Layer]]] = {
 """The conversion of operators such as `x + 3.0`, which are not layers."""
 
 REASONS: Mapping[str, str] = {
-    **dict.fromkeys(("LSTM", "GRU", "SimpleRNN", "Bidirectional", "RNN"), "lrpref has no recurrent layers"),
-    **dict.fromkeys(("MultiHeadAttention", "GroupQueryAttention", "Attention"), "lrpref has no attention"),
-    "Embedding": "lrpref has no layers for indices, such as words",
+    **dict.fromkeys(("LSTM", "GRU", "SimpleRNN", "Bidirectional", "RNN"), "recurrent layers are not imported"),
+    **dict.fromkeys(("MultiHeadAttention", "GroupQueryAttention", "Attention"), "attention is not imported"),
+    "Embedding": "layers for indices, such as words, are not imported",
     "Lambda": "it runs code of its own; write it with layers",
 }
 """Why layers that people will ask for are not supported."""

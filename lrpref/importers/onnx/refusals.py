@@ -17,8 +17,7 @@ _ROUNDS = (
     "its quantisation (weights that are stored as integers with DequantizeLinear are read)"
 )
 _RECURRENT = (
-    "lrpref has no recurrent layers; for those, see Arras et al. 2017 (arXiv 1706.07206), or explain the part of the "
-    "network behind them"
+    "recurrent layers are not imported; build an LSTM with lrpref.lstm, or explain the part of the network behind them"
 )
 _CHOOSES = "it returns positions or labels, which have no relevance; import the output that it reads"
 _TREES = "decision trees, neighbours and kernels are no layers; import a linear model or a neural network"

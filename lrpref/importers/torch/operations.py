@@ -373,8 +373,7 @@ OPERATIONS: Mapping[str, Callable[[Call], list[Layer]]] = {
 GRAPHS = attention.GRAPHS
 
 RECURRENT = (
-    "lrpref has no recurrent layers; for those, see Arras et al. 2017 (arXiv 1706.07206), or explain the part of the "
-    "network behind them"
+    "recurrent layers are not imported; build an LSTM with lrpref.lstm, or explain the part of the network behind them"
 )
 
 REASONS: Mapping[str, str] = {
