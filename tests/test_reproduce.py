@@ -438,6 +438,15 @@ def test_verdicts(values: list[float], expected: str) -> None:
     assert statistics.verdict(values) == expected
 
 
+def test_a_verdict_on_two_data_sets_is_one_that_one_of_them_gives() -> None:
+    """Over both, .1 to .3 and 0 to .2 give .15 +- .113, by 4 degrees of freedom; either alone has an interval with 0."""
+    wide, wider = [0.1, 0.2, 0.3], [0.0, 0.1, 0.2]
+    assert statistics.interval(wide, wider)[1] > 0
+    assert statistics.verdict(wide, wider) == "cannot say: no single data set shows it"
+    assert statistics.verdict(wide, [0.1, 0.11, 0.12]) == "held"
+    assert statistics.verdict([-v for v in wide], [-0.1, -0.11, -0.12]) == "did not hold"
+
+
 def rows(area: float, span: float = 2.0) -> dict[str, np.ndarray]:
     """Measures of two images; with the fill "zero" the area is half as large."""
     two = np.ones(2)

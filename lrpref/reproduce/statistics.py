@@ -97,8 +97,13 @@ def holm(p_values: Sequence[float], level: float = 0.05) -> list[bool]:
 def verdict(*groups: Sequence[float], least: int = 3) -> str:
     """Judge the claim that a difference is positive: "held", "did not hold", or "cannot say" with the reason.
 
+    The mean of several groups may be far from 0 although each of them is too uncertain. A verdict on all of them is
+    therefore one that at least one of them gives alone.
+
     >>> verdict([0.1, 0.11, 0.12]), verdict([0.1])
     ('held', 'cannot say: 1 training seed, at least 3 are needed')
+    >>> verdict([0.0, 0.1, 0.2], [0.1, 0.2, 0.3])
+    'cannot say: no single data set shows it'
     """
     mean, low, high = interval(*groups)
     seeds = min((len(group) for group in groups), default=0)
@@ -108,9 +113,12 @@ def verdict(*groups: Sequence[float], least: int = 3) -> str:
         return "cannot say: the measure is not finite"
     if seeds < least:
         return f"cannot say: {seeds} training seed{'s'[: seeds != 1]}, at least {least} are needed"
-    if low > 0:
-        return "held"
-    return "did not hold" if high < 0 else "cannot say: the interval over seeds holds 0"
+    if not (low > 0 or high < 0):
+        return "cannot say: the interval over seeds holds 0"
+    found = "held" if low > 0 else "did not hold"
+    if len(groups) > 1 and found not in [verdict(group, least=least) for group in groups]:
+        return "cannot say: no single data set shows it"
+    return found
 
 
 def agreed(verdicts: Mapping[str, str]) -> str:
