@@ -208,16 +208,16 @@ def lstm(name: str, source: str, steps: int, weight_ih: Array, weight_hh: Array,
             raise ParameterError(f"lstm needs a bias of {4 * H} numbers, got {bias.shape[0]}")
     later = _gates(array_namespace(W).concat((W, U), axis=1), bias, H)
     first = {gate: layer for gate, layer in _gates(W, bias, H).items() if gate != "forget"}  # h_0 = c_0 = 0
-    read = [Slice(1, t, t + 1) for t in range(steps - 1)] + [Slice(1, steps - 1)]  # what is too long is not cut off
-    made = _step(f"{name}.1", "", first, source, read[0])
+    cuts = [Slice(1, t, t + 1) for t in range(steps - 1)] + [Slice(1, steps - 1)]  # what is too long is not cut off
+    made = _step(f"{name}.1", "", first, source, cuts[0])
     for t in range(2, steps + 1):
-        made += _step(f"{name}.{t}", f"{name}.{t - 1}", later, source, read[t - 1])
+        made += _step(f"{name}.{t}", f"{name}.{t - 1}", later, source, cuts[t - 1])
     return [*made[:-1], (name, *made[-1][1:])]
 
 
-def _step(at: str, before: str, gates: Mapping[str, Dense], source: str, read: Slice) -> Nodes:
+def _step(at: str, before: str, gates: Mapping[str, Dense], source: str, cut: Slice) -> Nodes:
     """The nodes of a step, whose names begin with `at`; those of the step before begin with `before`, if any."""
-    made: Nodes = [(f"{at}.slice", read, [source]), (f"{at}.x", Flatten(), [f"{at}.slice"])]
+    made: Nodes = [(f"{at}.slice", cut, [source]), (f"{at}.x", Flatten(), [f"{at}.slice"])]
     if before:
         made.append((f"{at}.xh", Concat(), [f"{at}.x", f"{before}.h"]))
     read = made[-1][0]
