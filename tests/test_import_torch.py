@@ -711,6 +711,11 @@ OF_ANY_LENGTH: dict[str, tuple[Callable[[], Module], Any, Any]] = {
         TOKENS,
         OTHERS,
     ),
+    "attention of one token": (
+        lambda: Forward(lambda m, x: m.att(x, x, x)[0], att=nn.MultiheadAttention(4, 2, batch_first=True)),
+        TOKENS[:, :1],
+        OTHERS,
+    ),
     "products": (lambda: Forward(lambda m, x: torch.bmm(x, x.transpose(1, 2))), TOKENS, OTHERS),
     "an embedding of a slice": (embedded(lambda m, x: m.words(x[:, 1:])), torch.tensor([[3, 1, 2]]), torch.ones(2, 6)),
 }

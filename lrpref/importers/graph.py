@@ -362,7 +362,7 @@ def _taken(net: Network, shapes: Mapping[str, Shape], name: str) -> list[int]:
     """Return other lengths of axis 1 of an input, of a few that are tried, that the layers take."""
     batch, n, *rest = shapes[name]
     taken = []
-    for other in (2 * n + 1, n + 1, 2 * n, n - 1):
+    for other in filter(None, dict.fromkeys((2 * n + 1, n + 1, 2 * n, n - 1))):
         try:
             net.shapes(net.as_given({**shapes, name: (batch, other, *rest)}, like=()))
         except LrprefError:
