@@ -7,16 +7,18 @@ relevance of both signs: positive at the output that is explained, negative at t
 from __future__ import annotations
 
 from dataclasses import replace
+from math import prod
 from typing import Any
 
 from .arithmetic import ones_like, zeros_like
 from .backend import Array, array_namespace
 from .composites import Composite
 from .errors import GraphError, InputError, ParameterError, ShapeError, TargetError, is_one_of, unknown
-from .layers import Sigmoid, Softmax
+from .layers import Layer, Sigmoid, Softmax
+from .layers.base import Shape
 from .network import Network, check_network
 from .rules import Rule
-from .seeds import Start, flat, start_at, target_index
+from .seeds import flat, start_at, target_index
 from .walk import DEFAULT_RULE, Trace, trace
 
 KINDS = ("logits", "clrp", "sglrp")
@@ -66,8 +68,8 @@ def contrast(
     ParameterError, UnknownNameError
         If `kind` is unknown, or `against` is given with "sglrp", which compares with all outputs.
     ShapeError, InputError, RuleError, GraphError
-        If the network has a single logit, or "sglrp" is used with a network that ends with a Sigmoid; otherwise as in
-        `lrpref.trace`.
+        If the network has a single logit, or "sglrp" is used with a network that ends with a Sigmoid or with a softmax
+        at each of several positions; otherwise as in `lrpref.trace`.
 
     Notes
     -----
@@ -104,6 +106,8 @@ def contrast(
     start = start_at(net, None)
     x = net.cast(x)
     logits = start.net.forward(x)
+    if kind == "sglrp":
+        _check_one_softmax(start.head, tuple(logits.shape))
     z = flat(logits)
     if z.shape[1] < 2:
         raise ShapeError("contrast: the network has a single logit, so there is nothing to compare it with")
@@ -113,8 +117,19 @@ def contrast(
     xp = array_namespace(z)
     if xp.any(explained & others):
         raise TargetError("contrast: `against` must be another output than the target")
-    R = xp.reshape(_SEEDS[kind](start, z, explained, others), logits.shape)
+    R = xp.reshape(_SEEDS[kind](z, explained, others), logits.shape)
     return replace(trace(net, x, rule=rule, seed=R), target=t)
+
+
+def _check_one_softmax(head: Layer | None, shape: Shape) -> None:
+    """Raise InputError or ShapeError if the network ends with anything but one softmax over all logits."""
+    if isinstance(head, Sigmoid):
+        raise InputError('contrast: "sglrp" is the gradient of a softmax, and the network ends with a Sigmoid')
+    if head is not None and prod(shape[1:]) != shape[getattr(head, "axis", 1)]:
+        raise ShapeError(
+            f'contrast: "sglrp" is the gradient of one softmax, and the logits of shape {shape} have one at each '
+            "position; end the network with the logits of one position"
+        )
 
 
 def _one_hot(z: Array, index: Any) -> Array:
@@ -122,7 +137,7 @@ def _one_hot(z: Array, index: Any) -> Array:
     return array_namespace(z).arange(z.shape[1])[None, :] == index[:, None]
 
 
-def _logits(start: Start, z: Array, explained: Array, others: Array) -> Array:
+def _logits(z: Array, explained: Array, others: Array) -> Array:
     """z_t and -z_k; of several others, the first of the largest."""
     xp = array_namespace(z)
     largest = xp.max(xp.where(others, z, xp.min(z, axis=1, keepdims=True)), axis=1, keepdims=True)
@@ -131,7 +146,7 @@ def _logits(start: Start, z: Array, explained: Array, others: Array) -> Array:
     return xp.where(explained, z, xp.where(rival, -z, zeros_like(z)))
 
 
-def _clrp(start: Start, z: Array, explained: Array, others: Array) -> Array:
+def _clrp(z: Array, explained: Array, others: Array) -> Array:
     """z_t, and -z_t in equal parts."""
     xp = array_namespace(z)
     z_t = xp.sum(xp.where(explained, z, zeros_like(z)), axis=1, keepdims=True)
@@ -139,10 +154,8 @@ def _clrp(start: Start, z: Array, explained: Array, others: Array) -> Array:
     return xp.where(explained, z_t, xp.where(others, -z_t / count, zeros_like(z)))
 
 
-def _sglrp(start: Start, z: Array, explained: Array, others: Array) -> Array:
+def _sglrp(z: Array, explained: Array, others: Array) -> Array:
     """The gradient of p_t: p_t (1 - p_t), and -p_t p_k."""
-    if isinstance(start.head, Sigmoid):
-        raise InputError('contrast: "sglrp" is the gradient of a softmax, and the network ends with a Sigmoid')
     xp = array_namespace(z)
     p = Softmax().forward(z)
     p_t = xp.sum(xp.where(explained, p, zeros_like(p)), axis=1, keepdims=True)

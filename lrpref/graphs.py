@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from math import sqrt
 from typing import Any
 
-from .arithmetic import as_parameter, check_integer
-from .backend import Array, array_namespace
+from .arithmetic import all_finite, as_floating, as_parameter, check_integer
+from .backend import Array, array_namespace, numbers
 from .errors import ParameterError, shown
 from .layers import (
     Add,
@@ -67,7 +67,7 @@ def attention(
         The node whose tokens give the keys and values; by default `source`.
     mask : array, optional
         Added to the scores, and shaped like those of a sample: (T, T) for all heads, or (H, T, T). Large negative
-        numbers, such as -1e9, keep a token from being read.
+        numbers, such as -1e9, keep a token from being read. Booleans are refused.
 
     Returns
     -------
@@ -77,7 +77,7 @@ def attention(
     Raises
     ------
     ParameterError
-        If `heads` does not divide the features.
+        If `heads` does not divide the features, or `mask` holds booleans or numbers that are not finite.
 
     Examples
     --------
@@ -99,7 +99,7 @@ def attention(
     scale = 1 / sqrt(query.weight.shape[0] // heads)
     made.append((f"{name}.scores", MatMul(True, scale), [f"{name}.query.by_head", f"{name}.key.by_head"]))
     if mask is not None:
-        made.append((f"{name}.masked", Affine(bias=mask), [f"{name}.scores"]))
+        made.append((f"{name}.masked", Affine(bias=_added(mask)), [f"{name}.scores"]))
     made.append((f"{name}.weights", Softmax(axis=-1), [made[-1][0]]))
     made.append((f"{name}.mixed", MatMul(), [f"{name}.weights", f"{name}.value.by_head"]))
     made.append((f"{name}.joined", Permute((0, 2, 1, 3)), [f"{name}.mixed"]))
@@ -123,6 +123,18 @@ def _by_head(name: str, layer: TokenDense, source: str, heads: int) -> Nodes:
         (f"{name}.heads", cut, [name]),
         (f"{name}.by_head", Permute((0, 2, 1, 3)), [f"{name}.heads"]),
     ]
+
+
+def _added(mask: Any) -> Array:
+    """The mask as numbers; raises ParameterError for booleans, whose True means "hide" to some and "read" to others."""
+    what, remedy = "attention: mask", "it is added to the scores, so use 0 where a token may be read and -1e9 where not"
+    given = numbers(mask, what)
+    if array_namespace(given).isdtype(given.dtype, "bool"):
+        raise ParameterError(f"{what} must hold numbers, got booleans; {remedy}")
+    given = as_floating(given, what)
+    if not all_finite(given):
+        raise ParameterError(f"{what} holds NaN or infinities; {remedy}")
+    return given
 
 
 def _check_names(what: str, *names: object) -> None:
@@ -196,15 +208,16 @@ def lstm(name: str, source: str, steps: int, weight_ih: Array, weight_hh: Array,
             raise ParameterError(f"lstm needs a bias of {4 * H} numbers, got {bias.shape[0]}")
     later = _gates(array_namespace(W).concat((W, U), axis=1), bias, H)
     first = {gate: layer for gate, layer in _gates(W, bias, H).items() if gate != "forget"}  # h_0 = c_0 = 0
-    made = _step(f"{name}.1", "", first, source, 1)
+    cuts = [Slice(1, t, t + 1) for t in range(steps - 1)] + [Slice(1, steps - 1)]  # what is too long is not cut off
+    made = _step(f"{name}.1", "", first, source, cuts[0])
     for t in range(2, steps + 1):
-        made += _step(f"{name}.{t}", f"{name}.{t - 1}", later, source, t)
+        made += _step(f"{name}.{t}", f"{name}.{t - 1}", later, source, cuts[t - 1])
     return [*made[:-1], (name, *made[-1][1:])]
 
 
-def _step(at: str, before: str, gates: Mapping[str, Dense], source: str, t: int) -> Nodes:
-    """The nodes of step t, whose names begin with `at`; those of the step before begin with `before`, if any."""
-    made: Nodes = [(f"{at}.slice", Slice(1, t - 1, t), [source]), (f"{at}.x", Flatten(), [f"{at}.slice"])]
+def _step(at: str, before: str, gates: Mapping[str, Dense], source: str, cut: Slice) -> Nodes:
+    """The nodes of a step, whose names begin with `at`; those of the step before begin with `before`, if any."""
+    made: Nodes = [(f"{at}.slice", cut, [source]), (f"{at}.x", Flatten(), [f"{at}.slice"])]
     if before:
         made.append((f"{at}.xh", Concat(), [f"{at}.x", f"{before}.h"]))
     read = made[-1][0]

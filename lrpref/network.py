@@ -38,7 +38,7 @@ from .arithmetic import (
 )
 from .backend import Array, DType, array_namespace, asarray, backend_name, is_array, load_backend, place, to_numpy
 from .errors import DTypeError, GraphError, InputError, ShapeError, at_node, is_one_of, listed, shown, warn
-from .layers import Concat, Dropout, Flatten, Head, Layer, LogSoftmax, Scale, Sigmoid, Softmax
+from .layers import Concat, Dropout, Embedding, Flatten, Head, Layer, LogSoftmax, Scale, Sigmoid, Softmax
 from .layers.base import Shape, check_size
 
 INPUT = "input"
@@ -452,16 +452,18 @@ class Network:
             If it cannot be computed with; the message names one of several inputs.
         """
         check_flag(finite, "finite")
-        batches = {name: self._cast(batch, called(self, name), finite) for name, batch in self.by_name(x).items()}
+        batches = {name: self._cast(batch, name, finite) for name, batch in self.by_name(x).items()}
         if len({(backend_name(batch), str(batch.dtype)) for batch in batches.values()}) > 1:  # nothing to cast to
             kinds = ", ".join(f"{name} is {v.dtype} on {backend_name(v)}" for name, v in batches.items())
             raise DTypeError(f"the network has no parameters, so its inputs must have one dtype and backend: {kinds}")
         return self.as_given(batches, x)
 
-    def _cast(self, x: Any, what: str, finite: bool) -> Array:
-        """The batch of one input in the network's dtype; raises InputError or DTypeError, which say `what` it is."""
+    def _cast(self, x: Any, name: str, finite: bool) -> Array:
+        """The batch of one input in the network's dtype; raises InputError or DTypeError."""
+        what = called(self, name)
         given, x = x, as_floating(x, what)
-        check_not_pixels(given, what)
+        if not all(isinstance(self[reader], Embedding) for reader in self.readers(name)):
+            check_not_pixels(given, what)
         if x.ndim < 2:
             raise InputError(f"{what} must be a batch (N, ...), got shape {tuple(x.shape)}; use x[None]")
         if x.shape[0] and 0 in x.shape[1:]:

@@ -119,7 +119,7 @@ def messages(
     R = to_numpy(as_floating(R, "the relevance"))
     if R.shape != (N, *output):
         raise ShapeError(f"relevance has shape {R.shape}, the layer's output has {(N, *output)}")
-    R = R.reshape(N, -1)
+    R = R.reshape(N, prod(output))
     layer = layer.map_arrays(to_numpy)
     layer.check_arithmetic(*arrays, R)
     found: list[list[np.ndarray]] = [[] for _ in arrays]

@@ -4100,6 +4100,66 @@ JOIN_CASES = [
     ),
 ]
 
+BREAKER = [
+    Mutant(
+        "the number of tokens is that of the example, whatever the code does with it",
+        "importers/graph.py",
+        "        sizes[1] = shape[1] if wrong or not free_too else None",
+        "        sizes[1] = shape[1] if not free_too else None",
+        "tests/test_import_torch.py::test_sequences_of_another_length_are_refused_where_the_code_depends_on_it",
+        "lrpref, found by hostile modules: axis 1 was held to be channels, whose number never differs",
+    ),
+    Mutant(
+        "a decision by the number of tokens holds for every number",
+        "importers/torch/importer.py",
+        'self.held = self._decided("channels", "the number of channels or tokens")',
+        "self.held: list[str] = []",
+        "tests/test_import_torch.py::test_sequences_of_another_length_are_refused_where_the_code_depends_on_it",
+        "lrpref, found by hostile modules: a length beyond those that are tried",
+    ),
+    Mutant(
+        "sequences among several inputs have any length",
+        "importers/graph.py",
+        "len(shape) > 2 or bool(_taken(net, shapes, name))",
+        "len(shape) > 2",
+        "tests/test_import_torch.py::test_sequences_among_several_inputs_are_held_to_the_length_of_the_example",
+        "lrpref, found by hostile modules",
+    ),
+    Mutant(
+        "the least number of a dtype becomes infinite in float32",
+        "importers/graph.py",
+        "np.where(v <= np.finfo(np.float32).min, HIDDEN, v)",
+        "np.where(v == -np.inf, HIDDEN, v)",
+        "tests/test_import_torch.py::test_the_least_number_of_a_dtype_hides_as_infinity_does",
+        "lrpref: masks as the transformers library makes them",
+    ),
+    Mutant(
+        "a mask of booleans is added to the scores",
+        "graphs.py",
+        'if array_namespace(given).isdtype(given.dtype, "bool"):',
+        "if False:",
+        "tests/test_attention.py::test_what_is_refused",
+        "lrpref: True counted as 1",
+    ),
+    Mutant(
+        "an LSTM ignores what is longer than its steps",
+        "graphs.py",
+        "[Slice(1, steps - 1)]",
+        "[Slice(1, steps - 1, steps)]",
+        "tests/test_attention.py::test_what_is_refused",
+        "lrpref: the rest of the sequence was cut off",
+    ),
+    Mutant(
+        "SGLRP takes the softmax over all positions",
+        "contrastive.py",
+        'shape[getattr(head, "axis", 1)]:',
+        "prod(shape[1:]):",
+        "tests/test_concepts.py::test_what_is_no_contrast",
+        "lrpref: the gradient of another softmax than the network's",
+    ),
+]
+
+
 MUTANTS = [
     *NOT_FINITE,
     *CORNERS,
@@ -4149,6 +4209,7 @@ MUTANTS = [
     *STRONG,
     *TRAINED_TRANSFORMERS,
     *JOIN_CASES,
+    *BREAKER,
 ]
 
 

@@ -182,6 +182,23 @@ def test_an_embedding_refuses_what_is_no_index(tokens: Any) -> None:
         Network.sequential(Embedding(TABLE)).forward(tokens)
 
 
+@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
+def test_indices_are_not_taken_for_pixels(dtype: str) -> None:
+    """Where all that reads an input is embeddings, short unsigned integers are the numbers of words."""
+    net = Network([("embed", Embedding(TABLE), ["input"])])
+    assert_array_equal(net.forward(np.asarray([[2]], dtype=dtype)), [[[5.0, 6.0]]])
+    read = Network([*net.nodes, ("sum", lrpref.Sum(2), ["embed"]), ("both", Add(), ["sum", "input"])])
+    with pytest.raises(InputError, match="pixels up to 2"):
+        read.forward(np.asarray([[2]], dtype=dtype))
+
+
+def test_more_indices_than_the_dtype_can_tell_apart_are_refused() -> None:
+    """2^24 + 1 is no float32: it would be read as its neighbour."""
+    many = Embedding(np.zeros((2**24 + 2, 1), np.float32))
+    with pytest.raises(InputError, match=r"float32 cannot tell 16777218 indices apart; use net\.astype\('float64'\)"):
+        many.forward(np.asarray([[2**24 + 1]], np.float32))
+
+
 # ---- laws of products --------------------------------------------------------------------------------------------
 
 LINEAR_RULES = (rules.Zero(), rules.Epsilon(0.1), rules.ZPlus(), rules.Gamma(0.5, True), rules.Absolute(), rules.Flat())
@@ -537,6 +554,26 @@ REFUSED: dict[str, tuple[Callable[[], Any], type[LrprefError], str]] = {
     "a size": (partial(Affine(numbers(2)).forward, numbers(1, 3)), ShapeError, "a weight of shape"),
     "many axes": (partial(Affine(None, numbers(2, 3)).forward, numbers(1, 3)), ShapeError, "a bias of shape"),
     "images": (partial(PrependTokens(numbers(1, 3)).forward, numbers(1, 2, 3, 3)), ShapeError, "expected"),
+    "a mask of booleans": (
+        lambda: attention("attn", "input", H, *PROJECTIONS, mask=np.eye(T, dtype=bool)),
+        ParameterError,
+        r"attention: mask must hold numbers, got booleans; .* use 0 where a token may be read and -1e9 where not",
+    ),
+    "a mask of infinities": (
+        lambda: attention("attn", "input", H, *PROJECTIONS, mask=np.full((T, T), -np.inf)),
+        ParameterError,
+        r"attention: mask holds NaN or infinities; .* -1e9",
+    ),
+    "a longer sequence": (
+        lambda: Network(lstm("lstm", "input", 2, numbers(4, 1), numbers(4, 1))).forward(numbers(1, 3, 1)),
+        ShapeError,
+        r"node 'lstm\.2\.input\.z' \(Dense\): expected \(N, 2\), got \(1, 3\)",
+    ),
+    "a shorter sequence": (
+        lambda: Network(lstm("lstm", "input", 2, numbers(4, 1), numbers(4, 1))).forward(numbers(1, 1, 1)),
+        ShapeError,
+        r"node 'lstm\.2\.slice' \(Slice\): Slice reads nothing",
+    ),
     "no steps": (partial(lstm, "lstm", "input", 0, numbers(4, 1), numbers(4, 1)), ParameterError, "lstm: steps"),
     "gates": (partial(lstm, "lstm", "input", 1, numbers(3, 1), numbers(4, 1)), ParameterError, "lstm needs weights"),
 }

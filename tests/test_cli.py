@@ -129,6 +129,14 @@ def test_the_picture_is_called_heatmap_unless_told(run: Run, tiny: Path, tmp_pat
     assert is_png(tmp_path / "heatmap.png")
 
 
+def test_unknown_words_are_named_and_files_are_no_sentences(run: Run) -> None:
+    asked = ("explain", "review-transformer", "A great zzzqq movie.", "--rule", "cp-lrp")
+    assert "the network does not know 'zzzqq', and reads " in run(*asked).out
+    assert json.loads(run(*asked, "--json").out)["network"] == "review-transformer"
+    for name in ("typo.npy", "digit-4"):
+        assert f"the network reads sentences, and {name} is the name of a file" in run(*asked[:2], name).err
+
+
 def test_explain_prints_the_words_of_a_sentence(run: Run) -> None:
     sentence = "It never fails to engage us."
     said = run("explain", "review-transformer", sentence, "--rule", "cp-lrp", "--out", "words.png")

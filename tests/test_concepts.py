@@ -233,6 +233,9 @@ def test_which_contrast_suits_which_rule() -> None:
     assert found == {("logits", "zero"): -1, ("logits", "z-plus"): 1, ("clrp", "zero"): 4, ("clrp", "z-plus"): -4}
 
 
+AT_POSITIONS = Network.sequential(Dense(np.eye(2)), lrpref.Reshape((2, 1)), Softmax(2))
+"""A softmax over axis 2, at each of two positions."""
+
 TWINS = Network([("one", Dense(np.eye(2)), ["input"]), ("two", Dense(np.eye(2)), ["input"])], outputs=["one", "two"])
 
 
@@ -247,6 +250,7 @@ TWINS = Network([("one", Dense(np.eye(2)), ["input"]), ("two", Dense(np.eye(2)),
         (Network.sequential(Dense([[1.0, 1.0]])), {}, ShapeError, "a single logit"),
         (TWINS, {}, GraphError, r"contrast: the network has the outputs one, two; choose one: net.up_to\('one'\)"),
         (Network.sequential(Dense(np.eye(2)), Sigmoid()), {"kind": "sglrp"}, InputError, "ends with a Sigmoid"),
+        (AT_POSITIONS, {"kind": "sglrp"}, ShapeError, r"logits of shape \(1, 2, 1\) have one at each position"),
     ],
 )
 def test_what_is_no_contrast(net: Network, arguments: dict[str, Any], error: type[Exception], message: str) -> None:

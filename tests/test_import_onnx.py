@@ -685,6 +685,21 @@ def test_padding_that_the_file_computes_from_the_size(tmp_path: Path) -> None:
         net.forward(numbers(1, 3, 8, 9))
 
 
+def test_the_number_of_tokens_is_held_where_the_file_computes_with_it(tmp_path: Path) -> None:
+    """The sum of the tokens by their number; axis 1 is that of channels in files of images, which their layers fix."""
+    nodes = [
+        helper.make_node("Relu", ["x"], ["relu"]),
+        helper.make_node("Shape", ["x"], ["count"], start=1, end=2),
+        helper.make_node("Cast", ["count"], ["divisor"], to=onnx.TensorProto.FLOAT),
+        helper.make_node("ReduceSum", ["relu", "axis"], ["sum"], keepdims=1),
+        helper.make_node("Div", ["sum", "divisor"], ["y"]),
+    ]
+    model = proto(nodes, {"axis": np.array([1])}, ("N", "T", "E"), "y", 20)
+    net = from_onnx(saved(model, tmp_path), numbers(2, 5, 4))
+    with pytest.raises(ShapeError, match=r"accepts inputs of shape \(N, 5, .*\), got \(2, 7, 4\)"):
+        net.forward(numbers(2, 7, 4))
+
+
 def test_a_second_size_that_needs_too_much_memory_is_not_tried(tmp_path: Path) -> None:
     net = from_onnx(saved(free(CONV, *POOLED), tmp_path), numbers(1, 3, 20, 20), max_bytes=2**19)
     with pytest.raises(ShapeError, match=r"failed: its activations need more memory than max_bytes=524288"):

@@ -681,17 +681,144 @@ def test_decisions_by_sizes_hold_at_that_size_only() -> None:
     assert "torch_forms.py:" in net.fixed_by
 
 
-def test_decisions_by_channels_and_assertions_hold_at_every_size() -> None:
+def test_assertions_hold_at_every_size_and_decisions_by_channels_for_their_number() -> None:
+    """The layers of these modules take any number of channels."""
+
     def run(m: Any, x: Any) -> Any:
         assert x.shape[2] > 1
-        assert x.shape[1] == 3, "three channels"
-        if x.size(1) != 3 or x.dim() != 4 or x.ndim != 4 or len(x.shape) != 4:
+        if x.dim() != 4 or x.ndim != 4 or len(x.shape) != 4:
             return F.relu(x)
         return torch.tanh(x)
 
-    net = from_torch(Forward(run), images())
-    assert net.names == ["tanh"]
-    assert net.input_shape is None
+    assert from_torch(Forward(run), images()).input_shape is None
+    net = from_torch(Forward(lambda m, x: torch.tanh(x) if x.size(1) == 3 else F.relu(x)), images())
+    assert (net.names, net.input_shape) == (["tanh"], (3, None, None))
+
+
+# ---- the number of tokens ----------------------------------------------------------------------------------------
+
+TOKENS, OTHERS = images(2, 5, 4), images(3, 7, 4)
+
+
+def embedded(step: Callable[[Any, Any], Any]) -> Callable[[], Module]:
+    """A module for indices of words: a function, with an embedding of nine words as m.words."""
+    return lambda: Forward(step, words=nn.Embedding(9, 4))
+
+
+OF_ANY_LENGTH: dict[str, tuple[Callable[[], Module], Any, Any]] = {
+    "attention": (
+        lambda: Forward(lambda m, x: m.att(x, x, x)[0], att=nn.MultiheadAttention(4, 2, batch_first=True)),
+        TOKENS,
+        OTHERS,
+    ),
+    "attention of one token": (
+        lambda: Forward(lambda m, x: m.att(x, x, x)[0], att=nn.MultiheadAttention(4, 2, batch_first=True)),
+        TOKENS[:, :1],
+        OTHERS,
+    ),
+    "products": (lambda: Forward(lambda m, x: torch.bmm(x, x.transpose(1, 2))), TOKENS, OTHERS),
+    "an embedding of a slice": (embedded(lambda m, x: m.words(x[:, 1:])), torch.tensor([[3, 1, 2]]), torch.ones(2, 6)),
+}
+
+
+@pytest.mark.parametrize("name", OF_ANY_LENGTH)
+def test_sequences_of_another_length_are_right_where_that_is_proven(name: str) -> None:
+    make, example, other = OF_ANY_LENGTH[name]
+    module = seeded(make)
+    found = from_torch(module, example).forward(as_array(other).astype(np.float32))
+    expected = module(other.long() if "embedding" in name else other).detach().numpy()
+    assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
+
+
+HELD: dict[str, Callable[[], Module]] = {
+    "a number in the code": lambda: Forward(lambda m, x: x.sum(1, keepdim=True) / x.size(1)),
+    "a decision": lambda: Forward(lambda m, x: F.relu(x) if x.size(1) < 12 else torch.tanh(x)),
+    "a loop": lambda: Forward(lambda m, x: sum(F.relu(step) for step in x.unbind(1))),
+    "a half": lambda: Forward(lambda m, x: F.relu(x.chunk(2, 1)[0])),
+    "the last one": lambda: Forward(lambda m, x: F.relu(x[:, x.size(1) - 1 :])),
+    "an embedding": embedded(lambda m, x: m.words(x) if x.size(1) < 12 else 2 * m.words(x)),
+    "an embedding of a part": embedded(lambda m, x: m.words(x[:, : min(12, x.size(1))])),
+}
+
+
+@pytest.mark.parametrize("name", HELD)
+def test_sequences_of_another_length_are_refused_where_the_code_depends_on_it(name: str) -> None:
+    """Axis 1 holds channels or features, whose number the layers fix, or tokens, whose number they do not."""
+    example = torch.tensor([[3, 1, 2, 0, 8]]) if "embedding" in name else TOKENS
+    net = from_torch(seeded(HELD[name]), example)
+    with pytest.raises(
+        ShapeError, match=r"accepts inputs of shape \(N, 5.*\), got \(3, 7.*import again|check on inputs"
+    ):
+        net.forward(np.ones((3, 7) if "embedding" in name else (3, 7, 4)))
+
+
+def test_the_mask_of_a_single_token_holds_for_one() -> None:
+    """It hides nothing there, so it vanishes; torch's own hides what comes later."""
+    module = Forward(
+        lambda m, x: torch.bmm(x, x.transpose(1, 2)).masked_fill(torch.ones(x.size(1), x.size(1)).triu(1) > 0, -1e9)
+    )
+    with pytest.raises(ShapeError, match=r"accepts inputs of shape \(N, 1, any\)"):
+        from_torch(module, TOKENS[:, :1]).forward(as_array(TOKENS))
+
+
+def test_sequences_among_several_inputs_are_held_to_the_length_of_the_example() -> None:
+    class Two(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.words, self.table = nn.Embedding(9, 4), nn.Linear(3, 4)
+
+        def forward(self, words: Any, table: Any) -> Any:
+            return self.words(words).sum(1) / words.size(1) + self.table(table)
+
+    net = from_torch(seeded(Two), (torch.tensor([[1, 2, 3]]), torch.ones(1, 3)))
+    assert net.input_shape == ((3,), None)
+
+
+MASKS: dict[str, Any] = {"infinity": -np.inf, "float32": torch.finfo(torch.float32).min, "own": None}
+"""What hides a score; None for the least number of the dtype that forward sees."""
+
+
+@pytest.mark.parametrize("name", MASKS)
+def test_the_least_number_of_a_dtype_hides_as_infinity_does(name: str) -> None:
+    def run(m: Any, x: Any) -> Any:
+        hidden = torch.ones(5, 5).triu(1) > 0
+        low = torch.finfo(x.dtype).min if MASKS[name] is None else MASKS[name]
+        mask = torch.zeros(5, 5).masked_fill(hidden, low)
+        filled = torch.bmm(x, x.transpose(1, 2)).masked_fill(hidden, low).softmax(-1) @ x
+        return F.scaled_dot_product_attention(x, x, x, attn_mask=mask) + filled
+
+    net = from_torch(Forward(run), TOKENS)
+    assert net.dtype == np.float32
+    assert_allclose(net.forward(as_array(TOKENS)), run(None, TOKENS).numpy(), rtol=1e-4, atol=1e-6)
+
+
+def test_the_function_of_an_embedding_and_a_class_of_ones_own() -> None:
+    class Scaled(nn.Embedding):
+        def forward(self, x: Any) -> Any:
+            return 2 * super().forward(x)
+
+    x = torch.tensor([[3, 1, 2]])
+    net = from_torch(seeded(lambda: Scaled(9, 4)), x)
+    assert [type(layer).__name__ for _, layer, _ in net.nodes][:1] == ["Embedding"]
+    assert_allclose(net.forward(as_array(x)), seeded(lambda: Scaled(9, 4))(x).detach().numpy(), rtol=1e-6)
+
+
+LEARNED = r"its queries, keys or values are constants, such as learned tokens; all three must depend on"
+
+
+@pytest.mark.parametrize(
+    "run",
+    [
+        lambda m, x: m.att(m.probe.expand(len(x), -1, -1), x, x)[0],
+        lambda m, x: m.att(x, *2 * [m.probe.expand(len(x), -1, -1)])[0],
+        lambda m, x: F.scaled_dot_product_attention(m.probe.expand(len(x), -1, -1), x, x),
+        lambda m, x: F.scaled_dot_product_attention(x, *2 * [m.probe.expand(len(x), -1, -1)]),
+    ],
+)
+def test_attention_of_learned_tokens_is_refused(run: Callable[[Any, Any], Any]) -> None:
+    module = Forward(run, att=nn.MultiheadAttention(4, 2, batch_first=True), probe=nn.Parameter(images(1, 1, 4)))
+    with pytest.raises(ConversionError, match=LEARNED):
+        from_torch(module, TOKENS)
 
 
 def test_decisions_by_the_number_of_samples_are_tried_with_another_number() -> None:

@@ -35,6 +35,11 @@ from lrpref.testing.strategies import LAYERS, ROUTING, LayerCase, layer_cases, n
 few = settings(max_examples=settings.default.max_examples // 4)
 
 
+def test_no_samples_have_no_messages() -> None:
+    a, R = np.zeros((0, 2)), np.zeros((0, 3))
+    assert oracle.messages(Dense(np.ones((3, 2))), a, R, rules.Zero()).shape == (0, 2, 3)
+
+
 # ---- layers as matrices ------------------------------------------------------------------------------------------
 
 

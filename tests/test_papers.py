@@ -210,7 +210,9 @@ def test_the_claims_of_the_first_study() -> None:
             np.testing.assert_allclose(values, expected, rtol=0.011, atol=0.011 * size, err_msg=sentence)
         told = {fill: verdict(low, high) for fill, (_, low, high) in found.items()}
         alone = {fill: {verdict(*part[fill][1:]) for part in parts} for fill in found}
-        for fill in [fill for fill in found if told[fill].startswith(("held", "did not")) and told[fill] not in alone[fill]]:
+        for fill in [
+            fill for fill in found if told[fill].startswith(("held", "did not")) and told[fill] not in alone[fill]
+        ]:
             told[fill] = "cannot say: no single data set shows it"
         of_mnist = {fill: verdict(low, high) for fill, (_, low, high) in parts[0].items()}
         for judged, printed_answer in ((told, answer), (of_mnist, mnist[sentence][1])):

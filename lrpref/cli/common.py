@@ -141,9 +141,22 @@ def read_input(name: str, about: dict[str, Any], chosen: argparse.Namespace) -> 
     A network with a vocabulary takes a sentence, or the name of one.
     """
     if known := vocabulary(about):
-        return text.indices(name, known)
+        return _read_sentence(name, known)
     normalisation = inputs.Normalisation.of(about)
     return inputs.read(name, input_shape(about), chosen.invert, normalisation, chosen.background, print)
+
+
+def _read_sentence(given: str, known: Sequence[str]) -> np.ndarray:
+    """Read a sentence, and print which of its words are unknown; raises InputError for the name of a file or sample."""
+    one_word = not any(map(str.isspace, given))
+    if one_word and (
+        Path(given).suffix.lower() in (".npy", ".npz", ".png", ".jpg", ".jpeg") or given in samples.names()
+    ):
+        raise InputError(f"the network reads sentences, and {given} is the name of a file or of another kind of sample")
+    found = text.indices(given, known)
+    if strange := [word for word in dict.fromkeys(text.words(given)) if word not in known]:
+        print(f"the network does not know {', '.join(map(repr, strange))}, and reads {text.UNKNOWN!r} instead")
+    return found
 
 
 def fitting_sample(shape: Sequence[int]) -> str:

@@ -216,6 +216,15 @@ HIDDEN = -1e9
 """What a mask adds to the scores that it hides, in place of -infinity; a softmax makes 0 of both."""
 
 
+def hidden(v: np.ndarray) -> np.ndarray:
+    """Return a constant with `HIDDEN` in place of -infinity, and of the least numbers of a dtype, which masks hold too.
+
+    >>> hidden(np.array([0.5, -np.inf, np.finfo("float64").min]))
+    array([ 5.e-01, -1.e+09, -1.e+09])
+    """
+    return np.where(v <= np.finfo(np.float32).min, HIDDEN, v)
+
+
 def affine(weight: np.ndarray, bias: np.ndarray, shape: Shape) -> list[Layer]:
     """Return the layer for weight * activation + bias, none for the identity.
 
@@ -226,7 +235,7 @@ def affine(weight: np.ndarray, bias: np.ndarray, shape: Shape) -> list[Layer]:
     fits = len(shape) > 1 and np.broadcast_shapes(told, shape) == shape
     require(fits, f"a constant of shape {told} changes the activation's shape {shape}; lrpref does not broadcast")
     weight, bias = (v.reshape((1,) * (len(shape) - len(told)) + told) for v in (weight, bias))
-    weight, bias = (np.where(v == -np.inf, HIDDEN, v) for v in (weight, bias))
+    weight, bias = hidden(weight), hidden(bias)
     require(weight.shape[0] == 1, f"a constant of shape {told} has one number per sample, which no layer has")
     both = np.stack([weight, bias])
     varying = [axis for axis in range(len(shape)) if (both != both.take([0], axis + 1)).any()]
@@ -284,6 +293,7 @@ def fixed_where_unproven(
     bound: Sequence[str],
     prove: Callable[[Shape], None],
     first: int = 2,
+    held: Sequence[str] = (),
 ) -> Network:
     """Return a network that was verified at `shape`, fixed to that size wherever another size would be unproven.
 
@@ -294,7 +304,7 @@ def fixed_where_unproven(
     shape : tuple of int
         The shape of the example.
     free : collection of int
-        The axes from `first` on that the original leaves free.
+        The axes from 1 on that the original leaves free.
     bound : sequence of str
         What was computed for the size of the example.
     prove : callable
@@ -303,43 +313,74 @@ def fixed_where_unproven(
     first : int
         The first axis that may come in several sizes: 2 for signals, images and volumes (N, C, ...), whose channels
         are fixed; 1 for indices (N, T).
+    held : sequence of str
+        What was computed for the length of axis 1. It holds channels or features, which the layers mostly fix
+        themselves, or tokens; where the layers take another length, it is tried, too.
 
     Returns
     -------
     Network
         The same nodes; `input_shape` is set unless every size is valid.
     """
-    if len(shape) <= first:
-        return net
+    sizes: list[int | None] = [None if axis in free else n for axis, n in enumerate(shape)]
+    later = [axis for axis in free if axis >= first]
+    if later and bound:
+        return _fixed(net, shape[1:], f"{bound[0]} {AT_THAT_SIZE}")
+    failed = _unproven(prove, larger(shape, later)) if later else ""
+    if failed:
+        sizes[first:] = shape[first:]
+    why = failed or "the file declares that size; export it with free axes for other sizes"
+    if first > 1:
+        taken = _taken(net, {INPUT: shape}, INPUT)
+        others = filter(None, (_unproven(prove, (n, *shape[2:])) for n in taken))
+        wrong = f"{held[0]} {AT_THAT_SIZE}" if taken and held else next(others, "")
+        free_too = (taken and 1 in free) or not any(sizes[2:])  # where no other length is taken, the layers see to it
+        sizes[1] = shape[1] if wrong or not free_too else None
+        why = failed or wrong or why
+    return _fixed(net, sizes[1:], why) if any(sizes[1:]) else net
 
-    def fixed(sizes: Sequence[int | None], why: str) -> Network:
-        return Network(net.nodes, sizes, why, net.inputs, net.outputs if len(net.outputs) > 1 else None)
 
-    if free and bound:
-        return fixed(shape[1:], f"{bound[0]} at that size; import again with an example of your size")
-    if free:
-        other = larger(shape, free)
+AT_THAT_SIZE = "at that size; import again with an example of your size"
+
+
+def _fixed(net: Network, sizes: Sequence[Any], why: str) -> Network:
+    """Return a network that accepts inputs of these sizes only."""
+    return Network(net.nodes, sizes, why, net.inputs, net.outputs if len(net.outputs) > 1 else None)
+
+
+def _unproven(prove: Callable[[Shape], None], shape: Shape) -> str:
+    """Return why another shape could not be proven; an empty text if it was."""
+    try:
+        prove(shape)
+    except LrprefError as error:
+        why = (str(error).splitlines() or [""])[0][:200]
+        return f"a check on inputs of shape {shape} failed: {why}"
+    return ""
+
+
+def _taken(net: Network, shapes: Mapping[str, Shape], name: str) -> list[int]:
+    """Return other lengths of axis 1 of an input, of a few that are tried, that the layers take."""
+    batch, n, *rest = shapes[name]
+    taken = []
+    for other in filter(None, dict.fromkeys((2 * n + 1, n + 1, 2 * n, n - 1))):
         try:
-            prove(other)
-        except LrprefError as error:
-            why = (str(error).splitlines() or [""])[0][:200]
-            return fixed(shape[1:], f"a check on inputs of shape {other} failed: {why}")
-    if len(free) == len(shape) - first:
-        return net
-    sizes = [None if axis in free else n for axis, n in enumerate(shape)]
-    return fixed(sizes[1:], "the file declares that size; export it with free axes for other sizes")
+            net.shapes(net.as_given({**shapes, name: (batch, other, *rest)}, like=()))
+        except LrprefError:
+            continue
+        taken.append(other)
+    return taken
 
 
 def fixed_for_several(net: Network, shapes: Mapping[str, Shape]) -> Network:
-    """Return a network of several inputs that was verified at these shapes, fixed to those of more than two axes.
+    """Return a network of several inputs that was verified at these shapes, fixed to them unless the layers do so.
 
-    The sizes of several images may depend on one another, so no other size is tried.
+    The sizes of several images or sequences may depend on one another, so no other size is tried.
     """
-    sizes = [None if len(shape) < 3 else shape[1:] for shape in shapes.values()]
+    loose = {name: len(shape) > 2 or bool(_taken(net, shapes, name)) for name, shape in shapes.items()}
+    sizes = [shape[1:] if loose[name] else None for name, shape in shapes.items()]
     if not any(sizes):
         return net
-    why = "a network of several inputs is checked at one size; import again with an example of your size"
-    return Network(net.nodes, sizes, why, net.inputs, net.outputs if len(net.outputs) > 1 else None)
+    return _fixed(net, sizes, f"a network of several inputs is checked at one size; {AT_THAT_SIZE.partition('; ')[2]}")
 
 
 def larger(shape: Shape, free: Collection[int]) -> Shape:

@@ -56,6 +56,8 @@ class Embedding(Layer):
         given = as_floating(inputs[0], "the input")
         self.check_arithmetic(given)
         xp, known = array_namespace(given), self.weight.shape[0]
+        if not is_exact(given) and known - 1 > 2 / float(xp.finfo(given.dtype).eps):
+            raise InputError(f"{given.dtype} cannot tell {known} indices apart; use net.astype('float64')")
         inside = bool(xp.all((given >= 0) & (given < known)))
         index = whole_numbers(given) if inside else None
         if index is None or not bool(xp.all(xp.astype(index, given.dtype) == given)):

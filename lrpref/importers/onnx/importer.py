@@ -338,11 +338,10 @@ class _Importer:
         return {name: tuple(part.shape) for name, part in own.items()}
 
     def free_axes(self) -> list[int]:
-        """Return the axes of rows and columns that the file leaves free for its only input, in lrpref's layout."""
+        """Return the axes from 1 on that the file leaves free for its only input, in lrpref's layout."""
         [(name, told)] = self.model.inputs.items()
-        first = 1 if name in self.model.counts else 2
         axes = enumerate(self.layouts[name].axes)
-        return [own for k, own in axes if own >= first and (told is None or told[k] is None)]
+        return [own for k, own in axes if own and (told is None or told[k] is None)]
 
     def check_memory(self, shape: Shape) -> None:
         """Raise ConversionError if activations or patches on a larger input need more memory than allowed."""

@@ -29,7 +29,10 @@ from torch.overrides import TorchFunctionMode
 from ...errors import ConversionError
 
 Kinds = frozenset[str]
-"""What a number depends on: "samples" (how many there are), "sizes" (of the image), "values" (of activations)."""
+"""What a number depends on: "samples" and "channels" (their number), "sizes" (of the image), "values" (of activations).
+
+Channels are what is on axis 1; in a sequence, these are the tokens.
+"""
 
 NOTHING: Kinds = frozenset()
 
@@ -67,7 +70,8 @@ class Doubles(TorchFunctionMode):  # type: ignore[misc]
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Call the function, and return its result in float64."""
-        if func is torch.nn.functional.embedding and args[0].is_floating_point():
+        indices = args[0] if func is torch.nn.functional.embedding else None
+        if isinstance(indices, torch.Tensor) and indices.is_floating_point():
             args = (args[0].long(), *args[1:])
         result = func(*args, **(kwargs or {}))
         if not (isinstance(result, torch.Tensor) and result.is_floating_point()):
@@ -305,8 +309,8 @@ class Tracer(torch.fx.Tracer):  # type: ignore[misc]
 
 
 def _kind_of_axis(axis: int) -> list[str]:
-    """Return what the length of an axis depends on; the number of channels is the same for all inputs."""
-    return ["samples"] if axis == 0 else [] if axis == 1 else ["sizes"]
+    """Return what the length of an axis depends on."""
+    return [("samples", "channels", "sizes")[min(axis, 2)]]
 
 
 def _holds_tensors(value: Any) -> bool:

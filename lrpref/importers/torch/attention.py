@@ -11,8 +11,12 @@ import numpy as np
 from ...graphs import attention
 from ...layers import Affine, Embedding, Layer, MatMul, Softmax, TokenDense
 from ...weights.state_dict import as_array
-from ..graph import HIDDEN, Nodes, affine, require
+from ..graph import HIDDEN, Nodes, affine, hidden, require
 from .call import Call
+
+LEARNED = (
+    "its queries, keys or values are constants, such as learned tokens; all three must depend on the network's input"
+)
 
 
 def _multi_head(call: Call, read: Sequence[str], name: str) -> Nodes:
@@ -26,12 +30,13 @@ def _multi_head(call: Call, read: Sequence[str], name: str) -> Nodes:
         not call.part,
         "the weights of its heads are not supported as a result; they are the node that ends in '.weights'",
     )
+    require(len(read) == 3, LEARNED)
     require(module.bias_k is None and not module.add_zero_attn, "add_bias_kv and add_zero_attn are not supported")
     require(read[1] == read[2], "its keys and its values come from different activations")
     queries, keys, values = (TokenDense(*parameters) for parameters in zip(*_projections(module), strict=True))
     output = TokenDense(*_pair(module.out_proj.weight, module.out_proj.bias))
     heads, memory = module.num_heads, None if read[1] == read[0] else read[1]
-    return attention(name, read[0], heads, queries, keys, values, output, memory, _mask(call, hidden=True))
+    return attention(name, read[0], heads, queries, keys, values, output, memory, _mask(call, true_hides=True))
 
 
 def _projections(module: Any) -> tuple[Sequence[Any], Sequence[Any]]:
@@ -52,10 +57,11 @@ def _pair(weight: Any, bias: Any) -> tuple[Any, Any]:
 def _scaled_dot_product(call: Call, read: Sequence[str], name: str) -> Nodes:
     """Convert F.scaled_dot_product_attention: softmax(scale Q K^T + mask) V."""
     require(call["dropout_p"] in (None, 0), "its dropout is active in eval mode; pass dropout_p=0 there")
+    require(len(read) == 3, LEARNED)
     require(not call["enable_gqa"], "enable_gqa is not supported; repeat the keys and the values for the queries")
     queries, keys, _ = call.shapes
     scale = 1 / sqrt(queries[-1]) if call["scale"] is None else float(call["scale"])
-    mask = _mask(call, hidden=False)
+    mask = _mask(call, true_hides=False)
     if call["is_causal"]:
         require(mask is None, "a mask and is_causal together are not supported")
         mask = np.where(np.tri(queries[-2], keys[-2], dtype=bool), 0.0, HIDDEN)
@@ -70,16 +76,16 @@ def _scaled_dot_product(call: Call, read: Sequence[str], name: str) -> Nodes:
     ]
 
 
-def _mask(call: Call, hidden: bool) -> np.ndarray | None:
-    """Return what a mask adds to the scores; in one of booleans, True is `hidden`."""
+def _mask(call: Call, true_hides: bool) -> np.ndarray | None:
+    """Return what a mask adds to the scores; in one of booleans, True hides a score, or it shows one."""
     require(call["key_padding_mask"] is None, "key_padding_mask is not supported; leave the padding out of the input")
     mask = call.constant("attn_mask")
     if mask is None:
         return None
     require(mask.ndim == 2, f"its mask has shape {mask.shape}; only one for all samples and heads is supported")
     if mask.dtype == bool:
-        return np.where(mask == hidden, HIDDEN, 0.0)
-    return np.where(mask == -np.inf, HIDDEN, mask)
+        return np.where(mask == true_hides, HIDDEN, 0.0)
+    return hidden(mask)
 
 
 def _embedding(call: Call) -> list[Layer]:
@@ -88,9 +94,8 @@ def _embedding(call: Call) -> list[Layer]:
 
 
 def _masked_fill(call: Call) -> list[Layer]:
-    hidden, value = call.weight("mask").astype(bool), float(call.weight("value"))
-    value = HIDDEN if value == -np.inf else value
-    return affine(np.where(hidden, 0.0, 1.0), np.where(hidden, value, 0.0), call.shapes[0])
+    masked, value = call.weight("mask").astype(bool), float(call.weight("value"))
+    return affine(np.where(masked, 0.0, 1.0), np.where(masked, value, 0.0), call.shapes[0])
 
 
 PARAMETERS: Mapping[str, str] = {

@@ -22,7 +22,7 @@ import numpy as np
 
 from ..._support.extras import library
 from ...errors import ConversionError, LrprefError
-from ...layers import Embedding, Layer
+from ...layers import Embedding, Layer, Routing
 from ...network import INPUT, Network
 from ...weights.state_dict import as_array
 from ..graph import Graph, Shape, fixed_for_several, fixed_where_unproven, require, verify
@@ -96,9 +96,10 @@ def from_torch(module: Any, example: Any) -> Network:
             proven = fixed_for_several(net, shapes)
         else:
             first = 1 if INPUT in _index_counts(net) else 2
-            bound, free = importer.graph.bound, range(first, x[INPUT].ndim)
+            bound, held, free = importer.graph.bound, importer.held, range(1, x[INPUT].ndim)
+            bound, held = ([*bound, *held], []) if first == 1 else (bound, held)
             proven = fixed_where_unproven(
-                net, shapes[INPUT], free, bound, lambda shape: prove({INPUT: (1, *shape)}), first
+                net, shapes[INPUT], free, bound, lambda shape: prove({INPUT: (1, *shape)}), first, held
             )
         of_any_size = any(len(shape) > 2 for shape in shapes.values()) or bool(_index_counts(net))
         if proven.input_shape is not None or not of_any_size or importer.decided_by_samples:
@@ -143,9 +144,16 @@ def _prove_again(
 
 
 def _index_counts(net: Network) -> dict[str, int]:
-    """Return the inputs of a network that are indices of embeddings, and how many indices each of these knows."""
-    read = [(name, layer) for _, layer, inputs in net.nodes for name in inputs if isinstance(layer, Embedding)]
-    return {name: int(layer.weight.shape[0]) for name, layer in read if name in net.inputs}
+    """Return the inputs of a network that are indices of embeddings, and how many indices each of these knows.
+
+    Layers that move indices, such as slices, may come before the embedding.
+    """
+    counts: dict[str, int] = {}
+    for name, layer, inputs in reversed(net.nodes):
+        known = int(layer.weight.shape[0]) if isinstance(layer, Embedding) else counts.get(name)
+        if known is not None and isinstance(layer, Embedding | Routing):
+            counts.update({each: min(known, counts.get(each, known)) for each in inputs})
+    return {name: counts[name] for name in net.inputs if name in counts}
 
 
 def _random(torch: Any, net: Network, shapes: Mapping[str, Shape]) -> dict[str, Any]:
@@ -310,12 +318,17 @@ class _Importer:
         self.layers: dict[str, list[Layer]] = {}
         self.at: dict[Any, str] = {}
         self.parts: dict[tuple[Any, int], str] = {}
-        self.graph.bound += [
-            f"forward computes with the sizes of images{f' ({where})' if where else ''}, and was followed"
-            for kinds, where in tracer.decisions
-            if "sizes" in kinds
-        ]
+        self.graph.bound += self._decided("sizes", "the sizes of images")
+        self.held = self._decided("channels", "the number of channels or tokens")
         self.decided_by_samples = any("samples" in kinds for kinds, _ in tracer.decisions)
+
+    def _decided(self, kind: str, what: str) -> list[str]:
+        """Return a note on each decision by numbers of a kind."""
+        return [
+            f"forward computes with {what}{f' ({where})' if where else ''}, and was followed"
+            for kinds, where in self.tracer.decisions
+            if kind in kinds
+        ]
 
     def outputs(self) -> list[str]:
         """Convert all nodes, and return the names of the network's nodes that hold what the module returns."""
@@ -444,7 +457,7 @@ class _Importer:
             x = next(iter(told.values()))
             told = {key: getattr(module, key) for key in names if hasattr(module, key)} | {names[0]: x}
         told = {key: told[key] for key in [*names, *told] if key in told}  # in the order of the parameters
-        computed = self._computed_arguments(told) if name != "reshape" else []
+        computed = self._computed_arguments(node, told) if name != "reshape" else []
         arguments = self.torch.fx.node.map_arg(told, self._argument)
         for key, value in arguments.items():
             if key not in ACTIVATIONS:
@@ -475,12 +488,14 @@ class _Importer:
             self.parts[node, index] = self._layered(node, value, index, [f"{node.name}_{index}"])
         return Activation(self.parts[node, index], tuple(value.shape))
 
-    def _computed_arguments(self, told: Mapping[str, Any]) -> list[str]:
-        """Return the note that arguments are computed from the sizes of images."""
+    def _computed_arguments(self, node: Any, told: Mapping[str, Any]) -> list[str]:
+        """Return the note that the arguments of a node are computed from the sizes of images."""
         found: list[Any] = []
         self.torch.fx.node.map_arg(dict(told), found.append)
         kinds = [self.tracer.whole(node) for node in found if node not in self.at]
         self.decided_by_samples |= any("samples" in each for each in kinds)
+        if any("channels" in each for each in kinds):
+            self.held.append(f"{self._label(node)}: its arguments are computed")
         return ["its arguments are computed"] if any("sizes" in each for each in kinds) else []
 
     def _known(self, node: Any) -> tuple[str, Any]:
