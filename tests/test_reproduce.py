@@ -439,7 +439,7 @@ def test_verdicts(values: list[float], expected: str) -> None:
 
 
 def test_a_verdict_on_two_data_sets_is_one_that_one_of_them_gives() -> None:
-    """Over both, .1 to .3 and 0 to .2 give .15 +- .113, by 4 degrees of freedom; either alone has an interval with 0."""
+    """Together, .1 to .3 and 0 to .2 give .15 +- .113, by 4 degrees of freedom; the interval of each holds 0."""
     wide, wider = [0.1, 0.2, 0.3], [0.0, 0.1, 0.2]
     assert statistics.interval(wide, wider)[1] > 0
     assert statistics.verdict(wide, wider) == "cannot say: no single data set shows it"
