@@ -29,6 +29,8 @@ WITHOUT_SEEDS = {"mnist-conv", "cifar10-conv", "cifar10-conv-bn-relu"}
 
 DECADES = [f"epsilon(epsilon={e})" for e in ("1e-6", "1e-5", "1e-4", "1e-3", "1e-2", "1e-1", "1")]
 FILLS = ("mean", "zero")
+MORE = {f"{what}_{fill}" for what in ("abpc", "span") for fill in ("mean", "zero", "blur", "uniform")}
+MORE |= {"insertion", "deletion"}
 Row = dict[str, str]
 Interval = tuple[float, float, float]
 
@@ -109,34 +111,27 @@ def printed(value: float, text: str, digits: int = 3) -> bool:
 # ---- the pages of numbers ----------------------------------------------------------------------------------------
 
 
-def test_means_and_intervals_come_from_the_rows_of_the_seeds() -> None:
-    """Student's t over the seeds of each cell; one seed has no interval. Every network but four has these rows."""
+@pytest.mark.parametrize("paper", ["2002.11018", "2501.14322"])
+def test_means_and_intervals_come_from_the_rows_of_the_seeds(paper: str) -> None:
+    """Student's t over the seeds of each cell; one seed has no interval."""
+    cell = ("dataset", "network", "treatment", "rule")
     per_seed: dict[tuple[str, ...], list[Row]] = {}
-    for row in rows("2501.14322-seeds.csv"):
-        per_seed.setdefault((row["dataset"], row["network"], row["treatment"], row["rule"]), []).append(row)
-    checked = 0
-    for row in rows("2501.14322.csv"):
-        if row["network"] in WITHOUT_SEEDS:
+    for row in rows(f"{paper}-seeds.csv"):
+        per_seed.setdefault(tuple(row[key] for key in cell), []).append(row)
+    for row in rows(f"{paper}.csv"):
+        if row["network"] in WITHOUT_SEEDS and paper == "2501.14322":
             continue
-        seeds = per_seed[row["dataset"], row["network"], row["treatment"], row["rule"]]
+        seeds = per_seed[tuple(row[key] for key in cell)]
         values = [float(seed[row["measure"]]) for seed in seeds if seed[row["measure"]]]
         assert len(values) == int(row["seeds"])
         assert {seed["images"] for seed in seeds} == {row["images"]}
-        assert printed(float(np.mean(values)), row["mean"], 6)
+        near = 3e-5 * max(map(abs, values))  # all have six digits
+        assert float(np.mean(values)) == pytest.approx(float(row["mean"]), abs=near)
         if len(values) == 1:
             assert (row["low"], row["high"]) == ("", "")
         else:
-            expected = student(values)
-            near = 3e-5 * max(map(abs, values))
-            assert [float(row[name]) for name in ("mean", "low", "high")] == pytest.approx(expected, abs=near)
-        checked += 1
-    assert checked > 2000
-    assert {row["network"] for row in rows("2501.14322.csv")} - {key[1] for key in per_seed} == WITHOUT_SEEDS
-    without = [
-        name for name in dict.fromkeys(row["network"] for row in rows("2501.14322.csv")) if name in WITHOUT_SEEDS
-    ]
-    assert f"exist for all networks but {', '.join(without)}: 0.1.0 kept none" in page("2501.14322")
-    assert all("before per-seed rows were kept" in page(name) for name in PAGES[:3])
+            assert [float(row[name]) for name in ("mean", "low", "high")] == pytest.approx(student(values), abs=near)
+    assert len(rows(f"{paper}.csv")) > 2000
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -287,6 +282,90 @@ def test_the_table_of_the_second_section() -> None:
         for text, values in zip(cells[:4], [each for found in figures for each in found.values()], strict=True):
             close(text, values)
         assert cells[4] == answer_for(claims("2002.11018")[start][1])
+
+
+FIRST = re.sub(r"\s+", " ", section("### 1.", "## Nyiri"))
+
+
+def gain(dataset: str, left: str, rule: str, where: str = "behind convolutions") -> tuple[float, float]:
+    """What fusing gains over BatchNorm left in, with the mean fill and with the black one."""
+    sentence = f"1. BatchNorm {where}, fused: more accurate than under {left} ({rule})"
+    mean, black = (values[0] for values in by_fill(claims(f"2002.11018-{dataset}")[sentence][0]).values())
+    return mean, black
+
+
+def test_the_sentences_of_the_first_section() -> None:
+    epsilon = "epsilon(epsilon=0.01)"
+    mnist = [value for rule in ("zero", epsilon) for value in gain("mnist", "pass", rule)]
+    assert f"On MNIST, fusing gains {min(mnist):.2f} to {max(mnist):.2f} of the span" in FIRST
+    black = [gain("cifar10", "pass", rule)[1] for rule in ("zero", epsilon)]
+    assert f"On CIFAR-10 it gains {min(black):.2f} to {max(black):.2f} with the black fill" in FIRST
+    small = [value for rule in ("z-plus", "epsilon-plus") for value in gain("cifar10", "pass", rule)]
+    assert f"against `Pass`: at most {max(map(abs, small)):.2f} on CIFAR-10" in FIRST
+    cost = gain("cifar10", "zero", "epsilon-plus")
+    assert f"costs {min(cost):.2f} to {max(cost):.2f} there: **held** over both" in FIRST
+    black = [gain("cifar10", "absolute", rule)[1] for rule in ("zero", epsilon)]
+    assert f"fusing gains {min(black):.2f} to {max(black):.2f} with the black fill on CIFAR-10" in FIRST
+    by_both = "1. BatchNorm behind convolutions, fused: more accurate than under absolute"
+    means = [by_fill(claims("2002.11018")[f"{by_both} ({rule})"][0])["mean"] for rule in ("zero", epsilon)]
+    assert f"excludes 0 (by a mean of {means[1][0]:.2f} to {means[0][0]:.2f})" in FIRST
+    assert min(low for _, low, _ in means) > 0
+    loss, won = gain("cifar10", "pass", "zero", "before them all")
+    assert f"therefore loses {-loss:.2f} of the span with the mean fill and gains {won:.2f} with the black" in FIRST
+    stated = re.search(r"chance\. (\d+) do; .* number, (\d+)", page("2002.11018"))
+    assert stated
+    assert f"by chance and {stated[1]} do. After Holm's correction, {stated[2]} are left" in FIRST
+
+
+def test_the_sentences_on_other_fills() -> None:
+    """Seed 0: the gain over `Pass`, averaged over both networks, from the rows of the seeds."""
+    found = {
+        (row["network"], row["treatment"], row["rule"]): {name: float(value or "nan") for name, value in measured}
+        for row in rows("2002.11018-seeds.csv")
+        if row["seed"] == "0" and (measured := [item for item in row.items() if item[0] in MORE])
+    }
+
+    def over(dataset: str, rule: str, *measure: str) -> float:
+        def of(network: str, treatment: str) -> float:
+            area, *span = (found[f"{dataset}-{network}", treatment, rule][name] for name in measure)
+            return area / span[0] if span else area
+
+        return float(np.mean([of(n, "fused") - of(n, "pass") for n in ("conv-bn-relu", "conv-relu-bn")]))
+
+    mnist, cifar = (
+        [over(dataset, "zero", f"abpc_{fill}", f"span_{fill}") for fill in ("blur", "mean", "zero")]
+        for dataset in ("mnist", "cifar10")
+    )
+    assert "fill ({:.2f}) agrees with the mean ({:.2f}) and with black ({:.2f})".format(*mnist) in FIRST
+    assert f"with black ({cifar[0]:.2f} and {cifar[2]:.2f}) and not with the mean ({cifar[1]:.2f})" in FIRST
+    rules = ("zero", "epsilon(epsilon=0.01)", "z-plus", "epsilon-plus")
+    random = [over(d, rule, "abpc_uniform", "span_uniform") for d in ("mnist", "cifar10") for rule in rules]
+    assert f"With a uniform random fill, the largest gain of any rule is {max(random):.2f}" in FIRST
+    other = [over(d, "zero", measure) for d in ("mnist", "cifar10") for measure in ("insertion", "deletion")]
+    assert (
+        "on MNIST ({:.2f} and {:.2f}), and show almost nothing on CIFAR-10 ({:.2f} and {:.2f})".format(*other) in FIRST
+    )
+
+
+def test_the_sentences_of_the_second_section() -> None:
+    worse = "2. where fully connected and normalization layers meet, maps are worse than the twin's"
+    mnist = [by_fill(claims("2002.11018-mnist")[f"{worse} ({rule})"][0]) for rule in ("zero", "epsilon(epsilon=0.01)")]
+    losses = [mean for each in mnist for mean, _, _ in each.values()]
+    assert f"by {min(losses):.2f} to {max(losses):.2f} of the span: **held** with the black fill" in FIRST
+    assert mnist[0]["mean"][1] < 0 < mnist[1]["mean"][1]
+    assert min(each["zero"][1] for each in mnist) > 0
+    found = means("2002.11018")
+    names = [f"{d}-{n}" for d in ("mnist", "cifar10") for n in ("dense-bn-relu", "dense-relu-bn", "both")]
+    areas = [
+        found[n, "pass", "zero", f"abpc_{f}"] / found[n, "pass", "zero", f"span_{f}"] for n in names for f in FILLS
+    ]
+    assert f"(relative ABPC of {min(areas):.2f} to {max(areas):.2f}, see the figure)" in FIRST
+    for network in ("conv-bn-relu", "conv-relu-bn", "bn-first", "both"):
+        edges, *maps = (
+            found[f"cifar10-{network}", "fused", rule, "abpc_mean"]
+            for rule in ("sobel", "zero", "epsilon(epsilon=0.01)")
+        )
+        assert max(maps) < edges, network
 
 
 SMALL = section("### Four small networks", "### Eight networks")
