@@ -206,6 +206,27 @@ def test_a_tie_goes_to_the_first(fast_backend: Any, kernel: tuple[int, int]) -> 
     assert_array_equal(found[0, 0] != 0, first)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_values_are_tied_within_their_rounding(fast_backend: Any, dtype: Any, sign: int) -> None:
+    """An earlier value wins over one that is larger by a few units in the last place, and not over one by a hundred."""
+    unit = np.finfo(dtype).eps
+    x = np.array([[[[1, 1 + 4 * sign * unit, 1, 1 + 100 * sign * unit], [0.5 - sign] * 4]]], dtype) * dtype(sign)
+    net = Network.sequential(MaxPool2D(2), Flatten(), Dense(np.ones((1, 2), dtype)))
+    found = to_numpy(lrpref.prepare(fast_backend(net), "zero").explain(fast_backend(x)))
+    assert_array_equal(found[0, 0, 0] != 0, [True, False, False, True])
+    assert_array_equal(found[0, 0, 1], 0)
+
+
+def test_equal_patches_of_a_digit_tie_as_in_the_plain_form() -> None:
+    """In float32, where products of matrices round equal patches differently; the worst of thirteen digits."""
+    net = lrpref.fuse(lrpref.load("mnist-cnn"))
+    for name in lrpref.samples.names((1, 28, 28)):
+        x = lrpref.samples.load(name)
+        plain, fast = (lrpref.explain(net, x, rule="epsilon-plus-flat", form=form) for form in ("plain", "direct"))
+        assert np.linalg.norm(fast - plain) < 2e-3 * np.linalg.norm(plain), name
+
+
 # ---- kernels ---------------------------------------------------------------------------------------------------
 
 

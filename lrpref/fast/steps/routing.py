@@ -10,8 +10,15 @@ from ...backend import array_namespace
 from ...layers import MaxPool2D
 from ..blocks import for_passes, for_passes_over_whole_images
 from ..memory import NO_BORDER, Border, Buffer, Image
-from ..program import Program
+from ..program import Lane, Program
 from .step import features, laid_out, output_shape
+
+TIE = 8
+"""Values are tied if they are smaller than the largest by at most this many units in its last place.
+
+A product of matrices may round equal patches of a picture differently, by the place of a patch in the product. In
+float32 this would break the ties of a digit's strokes and background (docs/performance.md, "Ties").
+"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,22 +41,28 @@ class MaxPoolStep:
         winner = memory.empty(shape, xp.uint8) if remember else None
         cells = self._cells(self._padded(program, a), shape)
         for lane, block in program.share(for_passes(program, y.cells)):
-            best = block.part(y.cells)
-            lane(xp.copyto, best, block.part(cells[0]))
-            higher = lane.buffer("higher", best.shape, xp.bool)
-            number = higher.view(xp.uint8)
-            won = None if winner is None else block.part(winner)
-            if won is not None and len(cells) == 1:
-                lane(won.fill, 0)
-            for tap, value in enumerate(map(block.part, cells[1:]), start=1):
-                if won is not None and tap == 1:
-                    lane(xp.greater, value, best, out=won.view(xp.bool))
-                elif won is not None:
-                    lane(xp.greater, value, best, out=higher)
-                    lane(xp.multiply, number, xp.uint8(tap), out=number)
-                    lane(xp.maximum, won, number, out=won)  # taps are numbered upwards: the last higher one remains
+            best, parts = block.part(y.cells), [block.part(cell) for cell in cells]
+            lane(xp.copyto, best, parts[0])
+            for value in parts[1:]:
                 lane(xp.maximum, best, value, out=best)
+            if winner is not None:
+                self._choose(lane, parts, best, block.part(winner))
         return y, (winner, a.shape)
+
+    def _choose(self, lane: Lane, values: Sequence[Buffer], best: Buffer, won: Buffer) -> None:
+        """Record the first tap of each window whose value is tied with the largest; 0 if that is NaN."""
+        xp = array_namespace(best)
+        unit = TIE * float(xp.finfo(best.dtype).eps)
+        least, other = (lane.buffer(name, best.shape, best.dtype) for name in ("least", "other"))
+        tied = lane.buffer("tied", best.shape, xp.bool)
+        lane(xp.multiply, best, 1 - unit, out=least)
+        lane(xp.multiply, best, 1 + unit, out=other)
+        lane(xp.minimum, least, other, out=least)
+        lane(xp.greater_equal, values[-1], least, out=tied)
+        lane(xp.multiply, tied.view(xp.uint8), xp.uint8(len(values) - 1), out=won)
+        for tap in reversed(range(len(values) - 1)):
+            lane(xp.greater_equal, values[tap], least, out=tied)
+            lane(xp.copyto, won, xp.uint8(tap), where=tied)
 
     def backward(self, program: Program, message: Buffer, kept: Any, inputs: tuple[Image, ...]) -> Sequence[Buffer]:
         """The message to the winner; a cell that won several windows gets the sum."""
