@@ -34,7 +34,9 @@ RELATIVE, BARE = rules.Relative(), rules.Relative("bare")
 LINEAR_READINGS = READINGS[1:]
 WEIGHTED = ("dense", "conv")
 FIXED = [kind for kind, made in LINEAR.items() if made.fitted is None]
-"""Kinds of layers without statistics of the input, those with other inputs as weights included."""
+"""Kinds of layers without statistics of the input."""
+WITH_MATRIX = [kind for kind in FIXED if LINEAR[kind] is not LINEAR["mat_mul"]]
+"""Those of them whose weights are parameters, which messages from inputs of 1 show."""
 
 
 def exactly(case: Any) -> tuple[Layer, tuple[np.ndarray, ...], np.ndarray]:
@@ -84,7 +86,7 @@ def test_a_unit_hands_on_a_constant_times_what_it_is(reading: str, data: st.Data
 
     Unsigned, it is (z_j - b_j) / n R_j. Other readings have another n.
     """
-    layer, a, R = exactly(data.draw(layer_cases(st.sampled_from(FIXED))))
+    layer, a, R = exactly(data.draw(layer_cases(st.sampled_from(WITH_MATRIX if reading == "unit-norm" else FIXED))))
     z, (_, b) = layer.forward(*a), layer.parameters(*a)
     sent = lrpref.messages(layer, a, R, rules.Relative(reading))
     total = sum(m.reshape(len(R), -1, *R.shape[1:]).sum(axis=1) for m in sent)
@@ -273,11 +275,9 @@ def test_maps_are_as_large_as_the_logit(case: tuple[Network, np.ndarray]) -> Non
 def test_columns_of_the_ledger(data: st.DataObject) -> None:
     """*factor* is sum_j R_j (1 - kappa |z_j| / n) and *bias* is kappa sum_j sgn(z_j) b_j R_j / n.
 
-    Unsigned, z_j is in place of |z_j| and b_j in place of sgn(z_j) b_j. Other readings have another n. The weights of
-    a MatMul are its other input, so messages from ones do not show them.
+    Unsigned, z_j is in place of |z_j| and b_j in place of sgn(z_j) b_j. Other readings have another n.
     """
-    kinds = [kind for kind in FIXED if LINEAR[kind] is not LINEAR["mat_mul"]]
-    layer, a, R = exactly(data.draw(layer_cases(st.sampled_from(kinds))))
+    layer, a, R = exactly(data.draw(layer_cases(st.sampled_from(WITH_MATRIX))))
     z, (_, b) = layer.forward(*a), layer.parameters(*a)
     b = 0 * z if b is None else b + 0 * z
     bare = size(layer.flow(a, R, BARE).inputs)
