@@ -9,6 +9,7 @@ import os
 import shutil
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -90,6 +91,11 @@ def test_the_committed_table_is_this_one() -> None:
     assert page.read_text() == f"{table()}\n", "run python tests/mutants.py > docs/mutants.txt"
 
 
+def lacks_torch(mutant: Mutant) -> bool:
+    """Whether its test needs torch, which is not installed; the file of that test cannot be collected then."""
+    return mutant.killer.startswith("tests/test_import_torch.py") and find_spec("torch") is None
+
+
 # ---- running the mutants -----------------------------------------------------------------------------------------
 
 
@@ -98,7 +104,7 @@ def test_the_committed_table_is_this_one() -> None:
 def test_all_is_well_without_a_mutant(tmp_path: Path) -> None:
     """Without this, a failure below would prove nothing."""
     workshop(tmp_path)
-    found = run(tmp_path, *sorted({mutant.killer for mutant in MUTANTS}))
+    found = run(tmp_path, *sorted({mutant.killer for mutant in MUTANTS if not lacks_torch(mutant)}))
     assert found.returncode == PASSED, found.stdout + found.stderr
 
 
@@ -108,6 +114,8 @@ def test_all_is_well_without_a_mutant(tmp_path: Path) -> None:
 def test_a_mutant_is_noticed(mutant: Mutant, tmp_path: Path) -> None:
     if mutant.file.endswith(".js") and shutil.which("node") is None:
         pytest.skip("Node is not installed")
+    if lacks_torch(mutant):
+        pytest.skip("torch is not installed")
     workshop(tmp_path)
     (tmp_path / "lrpref" / mutant.file).write_text(mutated(mutant))
     found = run(tmp_path, mutant.killer)
