@@ -193,7 +193,7 @@ def test_indices_are_not_taken_for_pixels(dtype: str) -> None:
 
 
 def test_more_indices_than_the_dtype_can_tell_apart_are_refused() -> None:
-    """2^24 + 1 is no float32: it would be read as its neighbour."""
+    """float32 cannot represent 2^24 + 1, so that index would be read as its neighbour."""
     many = Embedding(np.zeros((2**24 + 2, 1), np.float32))
     with pytest.raises(InputError, match=r"float32 cannot tell 16777218 indices apart; use net\.astype\('float64'\)"):
         many.forward(np.asarray([[2**24 + 1]], np.float32))

@@ -148,10 +148,8 @@ def read_input(name: str, about: dict[str, Any], chosen: argparse.Namespace) -> 
 
 def _read_sentence(given: str, known: Sequence[str]) -> np.ndarray:
     """Read a sentence, and print which of its words are unknown; raises InputError for the name of a file or sample."""
-    one_word = not any(map(str.isspace, given))
-    if one_word and (
-        Path(given).suffix.lower() in (".npy", ".npz", ".png", ".jpg", ".jpeg") or given in samples.names()
-    ):
+    of_a_file = given.split() == [given] and Path(given).suffix.lower() in (".npy", ".npz", ".png", ".jpg", ".jpeg")
+    if of_a_file or given in samples.names():
         raise InputError(f"the network reads sentences, and {given} is the name of a file or of another kind of sample")
     found = text.indices(given, known)
     if strange := [word for word in dict.fromkeys(text.words(given)) if word not in known]:
