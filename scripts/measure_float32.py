@@ -24,6 +24,8 @@ MEASURED = {
     "mnist": [("mnist-cnn", composite) for composite in ("epsilon-plus-flat", "zero")],
 }
 FORMS = ("direct", "winograd")
+CHANGED = 1e-4
+"""The relative L2 distance from which on a map counts as changed."""
 
 
 def distances(network: str, composite: str, pixels: np.ndarray) -> dict[str, np.ndarray]:
@@ -45,12 +47,16 @@ def main() -> None:
     warnings.simplefilter("ignore", lrpref.errors.RelevanceWarning)
     print(f"| network | composite | {' | '.join(('plain', *FORMS))} |")
     print("|---|---|---|---|---|")
+    changed = []
     for dataset, pairs in MEASURED.items():
         pixels = images.load(dataset, IMAGES[dataset], chosen.data).x
         for network, composite in pairs:
             measured = distances(network, composite, pixels)
             cells = " | ".join(f"{np.median(d):.0e}, {d.max():.0e}" for d in measured.values())
             print(f"| {network} | {composite} | {cells} |", flush=True)
+            counts = ", ".join(f"{form} {(d > CHANGED).sum()}" for form, d in measured.items())
+            changed.append(f"{network}, {composite}, of {len(pixels)} maps: {counts}")
+    print(f"\nMaps that differ by more than {CHANGED:.0e}:", *changed, sep="\n")
 
 
 if __name__ == "__main__":
