@@ -19,7 +19,7 @@ from lrpref.errors import LrprefError
 # "quick" and "ci" draw the same cases every time, so that failures are reproducible. "deep" draws new ones each time:
 #     pytest --hypothesis-profile=deep
 # Time limits are off: a busy machine must not make a test fail.
-for name, examples in (("quick", 8), ("ci", 25)):
+for name, examples in (("quick", 6), ("ci", 25)):
     settings.register_profile(
         name, max_examples=examples, derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow]
     )
@@ -69,12 +69,12 @@ def pytest_collection_finish() -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave slow tests to `-m slow`."""
-    if "slow" in (config.getoption("-m") or ""):
-        return
-    for item in items:
-        if item.get_closest_marker("slow"):
-            item.add_marker(pytest.mark.skip(reason="slow: run with -m slow"))
+    """Leave slow tests and mutants to the option -m, as in `-m slow`."""
+    asked_for = config.getoption("-m") or ""
+    left_out = {name for name in ("slow", "mutants") if name not in asked_for}
+    deselected = {item for item in items if any(mark.name in left_out for mark in item.iter_markers())}
+    config.hook.pytest_deselected(items=list(deselected))
+    items[:] = [item for item in items if item not in deselected]
 
 
 @dataclass(frozen=True)

@@ -252,6 +252,7 @@ print(peak.split()[1])
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux has /proc; ru_maxrss is at least that of the parent")
 def test_a_network_of_zeros_takes_no_memory() -> None:
     done = subprocess.run([sys.executable, "-c", ZERO], capture_output=True, text=True, check=True)

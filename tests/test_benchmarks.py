@@ -146,6 +146,7 @@ def test_inputs_stay_in_their_range() -> None:
 PAIRS = [("vgg16", "epsilon-gamma-box"), ("resnet20", "epsilon-plus-flat"), ("mnist-cnn", "epsilon-alpha2-beta1")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("network", "composite"), PAIRS)
 def test_all_forms_compute_the_same_in_float64(network: str, composite: str) -> None:
     rows = list(equality.distances(network, composite, 2, OURS, quick=True))
@@ -210,6 +211,7 @@ def test_who_is_not_installed_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
 # ---- memory, growth, flipping ------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_memory_in_a_process_of_its_own() -> None:
     found = memory.measure("lrpref winograd", "resnet20", 1, "epsilon-plus-flat", quick=True)
     if not memory.can_measure():

@@ -207,6 +207,7 @@ print(R.shape, round(float(R[-1].sum()), 3), max(float(abs(r).max()) for r in R[
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="the limit on a process's own memory is Linux's")
 def test_a_data_set_larger_than_memory(tmp_path: Path) -> None:
     """The memory limit of the process is below the size of the input and of the relevance."""

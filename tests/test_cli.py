@@ -301,6 +301,7 @@ def test_a_colour_network_takes_a_colour_image(run: Run, tmp_path: Path) -> None
     assert is_png(tmp_path / "heatmap.png")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rule", ["zero", "epsilon-plus-flat"])
 def test_a_blank_image_is_explained_without_complaint(rule: str, run: Run, tmp_path: Path) -> None:
     np.save("blank.npy", np.zeros((1, 28, 28)))
@@ -321,6 +322,7 @@ def test_a_network_whose_output_is_an_image(run: Run) -> None:
 # ---- explain: several inputs, targets and files ------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_several_inputs_targets_and_rules(run: Run, drawn: dict[str, Any]) -> None:
     said = run("explain", "mnist-cnn", "digit-4", "digit-9", "--target", 4, 9, "--rule", "zero", "z-plus")
     assert (said.code, said.err) == (0, "")
@@ -454,6 +456,7 @@ def test_overlay(run: Run, drawn: dict[str, Any]) -> None:
         assert len(panel.images) == images
 
 
+@pytest.mark.slow
 def test_a_long_ledger_is_folded(run: Run) -> None:
     short, full = (run("explain", "resnet20", "chelsea", "--out", "a.npy", *more).out for more in ((), ("--full",)))
     assert "\nlayer3.2               5 layers " in short
@@ -489,6 +492,7 @@ def test_weights_alone_are_a_network_with_an_architecture(run: Run) -> None:
 # ---- what comes with lrpref --------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_networks(run: Run) -> None:
     code, out, err = run("networks")
     assert (code, err) == (0, "")
@@ -507,6 +511,7 @@ def test_samples(run: Run) -> None:
     assert "resnet20," in listed["chelsea"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("line", "offered"),
     [
@@ -731,6 +736,7 @@ EXAMPLES = [line[: LINES[0].index("explain a digit, and")].strip() for line in L
 SLOW = [pytest.param(example, marks=pytest.mark.slow) for example in EXAMPLES if " reproduce " in example]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "example", [*(e for e in EXAMPLES if not {"conform", "reproduce", "verify"} & set(e.split())), *SLOW]
 )
@@ -980,6 +986,7 @@ def process(*arguments: object, env: dict[str, str] | None = None, **more: Any) 
     return subprocess.Popen(command, env=env, text=True, stderr=subprocess.PIPE, **more)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="a closed pipe is another error on Windows")
 @pytest.mark.parametrize("arguments", [["rules"], ["--help"], ["show", "resnet20"], ["conform", "--list"], ["rule"]])
 def test_a_reader_who_leaves_ends_it_quietly(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -1056,6 +1063,7 @@ sys.exit(main(["explain", "mnist-cnn", "digit-4", "--out", "map.png"]))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows sends no such signals to a process")
 @pytest.mark.parametrize(("name", "code", "message"), [("SIGINT", 130, "lrpref: interrupted\n"), ("SIGTERM", -15, "")])
 def test_a_signal_in_the_middle_of_a_picture(name: str, code: int, message: str, tmp_path: Path) -> None:
@@ -1090,6 +1098,7 @@ def test_names_that_the_terminal_cannot_show(run: Run, tiny: Path, monkeypatch: 
     assert is_png(Path("\u00e9.png"))
 
 
+@pytest.mark.slow
 def test_an_ascii_terminal(tmp_path: Path) -> None:
     started = process(
         *("explain", "mnist-cnn", "\u56db.npy"),

@@ -145,6 +145,7 @@ def test_logits_are_those_of_pytorch(name: str) -> None:
     assert_allclose(lrpref.fuse(net).forward(x), logits, rtol=0, atol=2 * allowed)
 
 
+@pytest.mark.slow
 def test_one_wrong_weight_would_be_noticed(name: str) -> None:
     # The tolerance above is tight enough to detect a one per cent error in the largest product of the last layer.
     net, x = lrpref.load(name), everything(name)

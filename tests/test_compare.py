@@ -585,6 +585,7 @@ PAIRS: dict[tuple[str, str], Scene] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("names", PAIRS, ids="+".join)
 def test_pairs_are_named_and_nothing_else(names: tuple[str, str]) -> None:
     found = diagnose(PAIRS[names], tolerance=1e-10)
@@ -690,6 +691,7 @@ def test_the_rest_is_first_of_all_the_layers_of_the_same_type() -> None:
     assert [match.names for match in found.matches] == [("first-like-the-rest",)]
 
 
+@pytest.mark.slow
 def test_the_tolerance_decides() -> None:
     R = explain(IMAGES, X, rule="epsilon-plus") * (1 + 1e-6)
     assert explain_difference(IMAGES, X, R, "epsilon-plus", tolerance=2e-6).equal
@@ -1012,6 +1014,7 @@ def test_every_rule_of_others_is_among_them() -> None:
     assert {type(rule) for rule in RULES_OF_OTHERS} == {k for k in defined if issubclass(k, Rule)}
 
 
+@pytest.mark.slow
 def test_each_part_in_full_by_its_old_formula() -> None:
     """Each part receives all of R over its own sum: equal on fractions, and up to rounding in float64."""
 
@@ -1106,6 +1109,7 @@ def test_exit_0_where_equal(digit: dict[str, Path], name: str) -> None:
     assert re.search(r"^equal to 1e-\d as it is$", out, re.M)
 
 
+@pytest.mark.slow
 def test_exit_1_where_a_convention_explains_it(digit: dict[str, Path]) -> None:
     code, out, _ = compare_digit(digit, "flat")
     assert code == 1

@@ -343,6 +343,7 @@ def test_known_adapters_can_be_listed_without_their_libraries() -> None:
 # ---- reports -----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_terminal_report_counts_and_groups(planted: Report) -> None:
     text = as_text(planted)
     assert text.startswith(f"planted <b>&</b> | `lib` 0.1 on {len(CASES)} cases of table 1.")
@@ -679,6 +680,7 @@ def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
     return conform
 
 
+@pytest.mark.slow
 def test_the_adapter_of_the_page_runs_and_is_found_out(command: Any, tmp_path: Path) -> None:
     assert len([line for line in block("adapter").splitlines() if line]) <= 25
     code, out, _ = command("--adapter", "two_lines:adapter", "--json", "a.json", "--markdown", "a.md")
@@ -705,6 +707,7 @@ def test_conform_lrpref(command: Any, tmp_path: Path) -> None:
     assert json.loads((tmp_path / "x.json").read_text())["library"] == "lrpref"
 
 
+@pytest.mark.slow
 def test_conform_lists_cases_and_asks_nobody(command: Any) -> None:
     code, out, _ = command("--list", "--only", "24")
     assert code == 0
@@ -717,6 +720,7 @@ def test_a_name_with_an_adapter_is_what_the_report_calls_it(command: Any) -> Non
     assert command("my fork", "--adapter", "two_lines:adapter", "--only", "10")[1].startswith("my fork 0.1 on")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -484,6 +484,7 @@ def test_a_bar_counts_up_and_is_wiped(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(wiped) >= max(map(len, drawn))
 
 
+@pytest.mark.slow
 def test_a_bar_changes_nothing_but_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("lrpref._support.progress.PATIENCE", -1.0)
     net, x = a_network()

@@ -121,6 +121,7 @@ def test_ways_back_of_one_pass_do_not_disturb_each_other() -> None:
     np.testing.assert_allclose(together, np.concatenate(alone), rtol=1e-10, atol=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("threads", [1, 2])
 def test_threads_and_shapes_may_be_interleaved(threads: int) -> None:
     """Four callers, two shapes and three ways to call, all of one prepared network."""

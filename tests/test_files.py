@@ -106,6 +106,7 @@ def test_three_threads_write_to_one_path(tmp_path: Path) -> None:
         assert lrpref.load(path)["dense1"].weight.item() in (1, 2, 3)
 
 
+@pytest.mark.slow
 @REPLACES
 def test_three_processes_write_to_one_path(tmp_path: Path) -> None:
     script = "for _ in range(200): write_text(Path('R.txt'), 'all of it')"
@@ -475,6 +476,7 @@ assert sorted(os.listdir()) == ["fused.npz", "mine.npy", "mine.npy.json"]
 """
 
 
+@pytest.mark.slow
 def test_nothing_needs_what_other_systems_lack(tmp_path: Path) -> None:
     """Import every module, explain, and write, without the modules, functions and signals that Windows lacks."""
     env = {**os.environ, "PYTHONPATH": str(ROOT)}

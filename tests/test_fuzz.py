@@ -29,6 +29,7 @@ SOME = {"files": range(2000, 2060), "arrays": range(5840, 5900), "commands": ran
 """For each fuzzer a few cases of those that CI and the deep run try."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SOME)
 def test_a_few_cases(name: str, tmp_path: Path) -> None:
     tally, fuzzer = Tally(), find(name)

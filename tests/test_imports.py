@@ -208,6 +208,7 @@ def words(tree: ast.Module) -> Iterator[str]:
             yield str(getattr(node, name, ""))
 
 
+@pytest.mark.slow
 def test_only_backend_knows_cupy() -> None:
     """No other file refers to cupy in code; docstrings may mention it."""
     knows = {module for module, tree in TREES.items() if any("cupy" in word.lower() for word in words(tree))}

@@ -379,6 +379,7 @@ def answers_of(adapter: Any) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.slow
 def test_a_file_with_the_answers_of_lrpref_is_right_in_every_case(tmp_path: Path) -> None:
     path = write(tmp_path / "answers.json", answers_of(Lrpref()))
     results = lrp_cases.judge_answers(lrp_cases.read_answers(path, TABLE.values()), TABLE.values())
@@ -402,6 +403,7 @@ def constants(of: Callable[[int], float]) -> dict[str, Any]:
     }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_every_relation_can_fail_in_a_file() -> None:
     wrong = set()
     for answers in (answers_of(Shifted()), constants(float), constants(lambda place: 1.0)):
@@ -542,6 +544,7 @@ def test_judge_tells_green_from_red(plain: dict[str, Any], tmp_path: Path, capsy
     assert "listed, but agrees now: take it out of the list (1)" in out
 
 
+@pytest.mark.slow
 def test_a_command_that_cannot_be_used_is_told_in_a_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     answers = write(tmp_path / "a.json", {"gamma-linear": [["11/6", "-5/6"]]})
     for arguments, message in (
@@ -566,6 +569,7 @@ def test_nothing_answered_is_not_green(tmp_path: Path) -> None:
     assert run("judge", write(tmp_path / "a.json", {"gamma-linear": {"not_offered": "no gamma"}})) == 3
 
 
+@pytest.mark.slow
 def test_ask_writes_every_question_and_no_answer(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("ask") == 0
     exact = json.loads(capsys.readouterr().out)

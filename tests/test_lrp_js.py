@@ -162,6 +162,7 @@ def test_its_maps_of_the_shipped_networks_are_lrprefs_under_every_rule(name: str
     shipped(name, *RULES)
 
 
+@pytest.mark.slow
 def test_a_folded_network_is_that_of_lrpref() -> None:
     x = lrpref.samples.load("digit-4")
     net = lrpref.load("mnist-cnn-bn").astype(np.float64)

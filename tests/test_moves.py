@@ -279,6 +279,7 @@ def test_sequences_and_volumes_too(layer: Layer, inputs: tuple[np.ndarray, ...])
 # ---- in networks -------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @settings(max_examples=20)
 @given(case=networks(blocks=st.lists(st.sampled_from(NEW_BLOCKS), min_size=1, max_size=2)), rule=st.data())
 def test_networks_of_them_keep_their_books_and_both_engines_agree(case: NetworkCase, rule: st.DataObject) -> None:

@@ -32,12 +32,6 @@ def pytest_sessionstart(session):
 """
 
 
-@pytest.fixture
-def wanted(request: pytest.FixtureRequest) -> None:
-    if "mutants" not in (request.config.getoption("-m") or ""):
-        pytest.skip("run with -m mutants")
-
-
 def mutated(mutant: Mutant) -> str:
     return (PACKAGE / mutant.file).read_text().replace(mutant.old, mutant.new)
 
@@ -68,15 +62,15 @@ def run(folder: Path, *tests: str) -> subprocess.CompletedProcess[str]:
 # ---- the table ---------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
-def test_a_mutant_can_still_be_made(mutant: Mutant) -> None:
+def test_every_mutant_can_still_be_made() -> None:
     """Its source text occurs exactly once, the mutated Python compiles, and the test that must fail exists."""
-    assert (PACKAGE / mutant.file).read_text().count(mutant.old) == 1
-    assert mutant.new != mutant.old
-    if mutant.file.endswith(".py"):
-        compile(mutated(mutant), mutant.file, "exec")
-    file, _, test = mutant.killer.partition("::")
-    assert f"def {test.partition('[')[0]}(" in (TESTS.parent / file).read_text()
+    for mutant in MUTANTS:
+        assert (PACKAGE / mutant.file).read_text().count(mutant.old) == 1, mutant.name
+        assert mutant.new != mutant.old, mutant.name
+        if mutant.file.endswith(".py"):
+            compile(mutated(mutant), mutant.name, "exec")
+        file, _, test = mutant.killer.partition("::")
+        assert f"def {test.partition('[')[0]}(" in (TESTS.parent / file).read_text(), mutant.name
 
 
 def test_names_are_unique_and_the_table_prints() -> None:
@@ -99,7 +93,6 @@ OTHERS = [mutant for mutant in MUTANTS if mutant not in OF_TORCH]
 
 
 @pytest.mark.mutants
-@pytest.mark.usefixtures("wanted")
 def test_all_is_well_without_a_mutant(tmp_path: Path) -> None:
     """Without this, a failure below would prove nothing."""
     workshop(tmp_path)
@@ -118,7 +111,6 @@ def demand_noticed(mutant: Mutant, folder: Path) -> None:
 
 
 @pytest.mark.mutants
-@pytest.mark.usefixtures("wanted")
 @pytest.mark.parametrize("mutant", OTHERS, ids=lambda mutant: mutant.name)
 def test_a_mutant_is_noticed(mutant: Mutant, tmp_path: Path) -> None:
     if mutant.file.endswith(".js") and shutil.which("node") is None:
@@ -127,7 +119,6 @@ def test_a_mutant_is_noticed(mutant: Mutant, tmp_path: Path) -> None:
 
 
 @pytest.mark.mutants
-@pytest.mark.usefixtures("wanted")
 @pytest.mark.parametrize("mutant", OF_TORCH, ids=lambda mutant: mutant.name)
 def test_a_mutant_is_noticed_with_torch(mutant: Mutant, tmp_path: Path) -> None:
     """.ci/full has a stage for these, in an environment with torch."""
@@ -136,7 +127,6 @@ def test_a_mutant_is_noticed_with_torch(mutant: Mutant, tmp_path: Path) -> None:
 
 
 @pytest.mark.mutants
-@pytest.mark.usefixtures("wanted")
 def test_another_package_would_be_noticed(tmp_path: Path) -> None:
     """The guard stops pytest if the tests would run on a package other than the copy."""
     workshop(tmp_path)

@@ -385,6 +385,7 @@ def test_a_denominator_of_a_plain_step_that_overflows_is_named() -> None:
     alike(ways(net, x, rules.ZPlus(), seed="one"), "a denominator at node 'conv' (z-plus) is not finite in sample 0")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", FORMS)
 @given(exponent=st.floats(0, 38.5), seed=st.integers(0, 99))
 def test_plain_and_prepared_agree_on_what_is_not_finite(form: str, exponent: float, seed: int) -> None:

@@ -418,6 +418,7 @@ def test_the_paper_is_what_lies_at_the_border() -> None:
     assert not pictures.looks_dark_on_light(picture)
 
 
+@pytest.mark.slow
 def test_the_command_line_says_what_was_done(capsys: pytest.CaptureFixture[str]) -> None:
     ink = Image.fromarray(bits(lrpref.samples.load("digit-4")[0, 0], 255))
     Image.merge("LA", [Image.new("L", (28, 28)), ink]).resize((56, 56)).save("ink.png")

@@ -405,6 +405,7 @@ def figure() -> Figure:
     return plot.explanation(sample(), relevance(1.0))
 
 
+@pytest.mark.slow
 def test_save_writes_the_format_that_the_ending_says(figure: Figure, tmp_path: Path) -> None:
     for name, start in (("a.png", b"\x89PNG"), ("a.pdf", b"%PDF"), ("a.svg", b"<?xml")):
         plot.save(figure, tmp_path / name)
@@ -473,6 +474,7 @@ def test_without_matplotlib_it_says_what_to_install(monkeypatch: pytest.MonkeyPa
             draw()
 
 
+@pytest.mark.slow
 def test_pictures_touch_no_window_system() -> None:
     # pyplot keeps every figure alive and may require a display.
     program = (
@@ -494,6 +496,7 @@ def test_each_map_on_its_own_scale_or_all_on_one() -> None:
         plot.grid(x, {"a": R}, scale="both")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ending", ["png", "svg", "pdf", "eps"])
 def test_a_description_is_in_the_metadata(ending: str, figure: Figure, tmp_path: Path) -> None:
     path = tmp_path / f"x.{ending}"

@@ -117,6 +117,7 @@ def test_each_case_is_a_test_and_a_difference_fails_with_both_values(run: Run) -
     assert re.search(r"lrp-cases \d+\.\d+\.\d+: mine 0\.1, no known differences", done.stdout.str())
 
 
+@pytest.mark.slow
 def test_the_tests_of_the_library_itself_run_beside_the_cases(run: Run) -> None:
     done = run("--lrp-cases=mine:adapter", "-k", "gamma-linear or own")
     assert "PASSED test_own.py::test_own" in done.stdout.str()
@@ -130,6 +131,7 @@ def test_known_differences_are_expected_and_the_run_is_green(folder: Path, run: 
     assert "one too much (https://example.org)" in done.stdout.str()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("ids", "red"),
     [
@@ -156,6 +158,7 @@ def test_with_a_list_a_convention_must_be_on_it(folder: Path, run: Run) -> None:
     assert run(*options, known(folder, "ab-all-zero-zero")).ret == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -198,6 +201,7 @@ def test_the_job_of_the_page_gives_the_workflow_all_that_it_needs() -> None:
     assert set(job["with"]) == {name for name, spec in inputs.items() if spec["required"]} == {"install", "conform"}
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not WORKFLOW.is_file(), reason="the workflows are part of a checkout")
 @pytest.mark.parametrize(("ids", "code"), [(DIFFERS, 0), (DIFFERS[1:], 1)])
 def test_the_command_of_the_workflow_judges_the_adapter(ids: tuple[str, ...], code: int, folder: Path) -> None:

@@ -105,6 +105,7 @@ def test_a_new_difference_changes_the_first_line_and_the_row(script: ModuleType)
 # ---- by hand ---------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_more_than_a_hundred_cases_are_worked_by_hand(by_hand: ModuleType) -> None:
     """`worked` itself compares the result with the table, which was made without it."""
     assert sum(map(by_hand.can_be_worked, CASES.values())) > 120

@@ -155,6 +155,7 @@ def test_reading_inverts_writing(signature: Signature) -> None:
     assert " " not in str(signature)
 
 
+@pytest.mark.slow
 @given(signatures(), st.data())
 def test_damaged_text_is_refused_or_says_what_it_says(signature: Signature, data: Any) -> None:
     """A text with a letter removed, replaced or added is refused, or is the only spelling of what is read."""

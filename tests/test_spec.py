@@ -298,6 +298,7 @@ def test_every_case_cites_a_clause() -> None:
     assert json.loads((FIXTURES / "index.json").read_text())["specification"] == spec.version()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("profile", PROFILES)
 def test_every_clause_of_a_profile_has_a_case_or_says_that_it_has_none(profile: str) -> None:
     cited = CITED | {spec.number_of(each) for each in CITED}

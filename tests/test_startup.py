@@ -110,6 +110,7 @@ assert main(["explain", "mnist-cnn-bn", "digit-4", "--out", "never.png"]) == 130
 """
 
 
+@pytest.mark.slow
 def test_lrpref_explain_imports_matplotlib_only_to_draw(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PYTHONPATH", str(Path(lrpref.__file__).parent.parent))
@@ -151,6 +152,7 @@ def test_each_name_is_the_one_of_its_package(package: str) -> None:
         assert name in lrpref.__all__
 
 
+@pytest.mark.slow
 def test_the_names_are_listed_before_they_are_imported() -> None:
     program = "import lrpref; print(*dir(lrpref), file=sys.stderr); from lrpref import *; assert explain and load"
     listed = "import lrpref; assert set(lrpref.__all__) | set(lrpref._WORKSHOP) <= set(dir(lrpref))"

@@ -202,6 +202,7 @@ def test_a_diagonal_rule_has_neurons_of_one_input() -> None:
     assert failures_at(neurons, {"check_conservation": rule_laws(Doubled())["check_conservation"]})
 
 
+@pytest.mark.slow
 def test_what_is_said_of_a_wrong_rule() -> None:
     """The message names the rule, the law, its equation, the smallest case and both sides, whatever the seed."""
     with pytest.raises(ChecksFailed) as caught:
@@ -235,6 +236,7 @@ def test_a_rule_for_inputs_that_are_not_negative_gets_no_others() -> None:
     check_rule(ForPixels(), like=rules.ZPlus(), max_examples=FEW)
 
 
+@pytest.mark.slow
 def test_cases_of_ones_own() -> None:
     """A box with bounds per cell accepts inputs of one shape only, so the cases must be restricted to it."""
     box = rules.ZBox([-1.0, -2.0], [1.0, 2.0])
@@ -469,6 +471,7 @@ def test_a_question_in_between_may_fail() -> None:
 # ---- as pytest tests ---------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @testing.parametrize_with_checks([rules.Flat(), (Scale([2.0]), np.ones((2, 1)))])
 def test_checks_as_tests(check: testing.Check) -> None:
     check()
@@ -492,6 +495,7 @@ class Doubled(rules.Flat):
         return [2 * R]
 
 
+@pytest.mark.slow
 @testing.parametrize_with_checks([Doubled()], expected_failed={"check_conservation": "sends everything twice"})
 def test_an_expected_failure_is_no_failure(check: testing.Check) -> None:
     check()

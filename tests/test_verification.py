@@ -180,11 +180,13 @@ def test_an_exception_violates_one_law_only() -> None:
     assert "raised KeyError: 'weight'" in str(found)
 
 
+@pytest.mark.slow
 def test_a_nan_violates_one_law_only() -> None:
     found = verify(lambda n, x, s: x * np.nan, like="zero", max_examples=3)
     assert [o.law for o in found.outcomes if o.verdict == "FAILS"] == ["check_finite"]
 
 
+@pytest.mark.slow
 def test_whoever_spoils_its_arguments_is_asked_on() -> None:
     """It violates one law, and the networks of the others are not spoiled."""
 
@@ -198,6 +200,7 @@ def test_whoever_spoils_its_arguments_is_asked_on() -> None:
     assert [outcome.verdict for outcome in found.outcomes] == ["FAILS", "holds"]
 
 
+@pytest.mark.slow
 def test_whoever_writes_on_a_weight_is_noticed() -> None:
     """The second answer is the same, because LRP-0 does not depend on the scale of the weights."""
 
@@ -256,6 +259,7 @@ def test_a_law_that_is_expected_to_fail_must_fail() -> None:
     ).passed
 
 
+@pytest.mark.slow
 def test_whoever_declines_everything_has_not_passed() -> None:
     def nothing(network: Any, x: Any, seed: Any) -> Any:
         raise NotImplementedError("too early")
@@ -356,6 +360,7 @@ BROKEN = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", BROKEN)
 def test_a_broken_program_is_refused_with_what_it_said(fault: str) -> None:
     code, words = BROKEN[fault]
@@ -369,6 +374,7 @@ def test_a_broken_program_is_refused_with_what_it_said(fault: str) -> None:
     assert again.value is caught.value
 
 
+@pytest.mark.slow
 def test_a_silent_program_is_ended_with_what_it_started(tmp_path: Path) -> None:
     child = "import time; time.sleep(60)"
     code = f"""
@@ -397,6 +403,7 @@ def alive(pid: int) -> bool:
         return False
 
 
+@pytest.mark.slow
 def test_a_program_that_does_not_read_is_ended() -> None:
     """A question larger than a pipe holds cannot be written."""
     large = Question(Network.sequential(Dense(np.ones((200, 200)))), np.ones((1, 200)), np.ones((1, 200)))
@@ -472,6 +479,7 @@ def halved_with(layer: str) -> Callable[..., Any]:
     return explain
 
 
+@pytest.mark.slow
 def test_a_mistake_that_no_single_answer_shows_has_no_case(tmp_path: Path) -> None:
     found = verify(spoils, like="zero", only=["check_no_mutation"], max_examples=FEW)
     assert not found.passed
@@ -509,6 +517,7 @@ def test_relevance_by_matrices_by_hand() -> None:
 # ---- the command line, and the page --------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

@@ -477,6 +477,7 @@ def test_a_member_with_bytes_to_spare(saved: Path) -> None:
         lrpref.load(saved)
 
 
+@pytest.mark.slow
 def test_a_file_that_unpacks_to_too_much_is_refused_before_memory_is_taken(saved: Path) -> None:
     """A file of about 64 kB that unpacks to 64 MB of zeros."""
     rewritten(saved, lambda members: members.update({"bomb.npy": npy(np.zeros(8 * 2**20))}))
