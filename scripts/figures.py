@@ -20,7 +20,7 @@ DOCS = ROOT / "docs"
 def figures() -> dict[str, str]:
     """Every figure by its name, as a page prints it."""
     made = [kind for name in layers.__all__ if (kind := getattr(layers, name)) not in layers.BASES]
-    fuzzed = json.loads((DOCS / "trust.json").read_text(encoding="utf-8"))["fuzzers"]["fuzzers"]["files"]
+    fuzzed = json.loads((DOCS / "trust.json").read_text(encoding="utf-8"))["fuzzers"]["files"]
     return {
         "differences": found(DOCS / "scoreboard.md", r"^# Scoreboard: (\d+ differences in \d+ of \d+ libraries)$"),
         "cases": found(DOCS / "adapters.md", r"None of these libraries offers \d+ of the (\d+) cases"),

@@ -158,24 +158,27 @@ MEASURED: dict[str, Any] = {
         "bits": {"runs": "3 of 3", "mlp, plain": {"batches of 1": 2e-16}, "mlp, prepared": {"2 threads": 0.0}},
     },
     "fuzzers": {
-        **{"command": "python -m tests.fuzz", "lrpref": "1", "numpy": "2", "python": "3", "processes": 2, "seed": 5},
-        "fuzzers": {
-            name: {
-                "cases": 3000,
-                "seconds": 10,
-                "outcomes": {"npz: read": 10, "npz: WeightsError": 990, "comparisons": 77, "survived: aimed": 50},
-                "slowest": {"seconds": 0.5, "seed": 1},
-                "largest": {"mebibytes": 16.0, "seed": 1},
-                "failures": {"KeyError at x.py:1": 2},
-            }
-            for name in ("files", "graphs", "kills")
-        },
+        name: {
+            "cases": 3000,
+            "seconds": 10,
+            "outcomes": {"npz: read": 10, "npz: WeightsError": 990, "comparisons": 77, "survived: aimed": 50},
+            "slowest": {"seconds": 0.5, "seed": 1},
+            "largest": {"mebibytes": 16.0, "seed": 1},
+            "failures": {"KeyError at x.py:1": 2},
+            **{"commit": "1a2b3c4", "date": "2026-11-30", "lrpref": "1", "numpy": "2", "python": "3"},
+            **{"processes": 2, "seed": 0 if name == "files" else 5},
+        }
+        for name in ("files", "graphs", "kills")
     },
 }
 STATED = {
     "coverage": ["97.2 % of the lines and branches", "(1,000 lines, 10 branches)"],
     "measures": ["5,000 explanations, 41.0 MiB", "3 of 3", "| mlp, plain | 2e-16 | - |", "| mlp, prepared | - | 0 |"],
-    "fuzzers": ["| files | 3,000 | 10 | 2 | 0.50 | 16 |", "10 read", "77 maps", "and 50 while a part file existed"],
+    "fuzzers": [
+        "| files | 3,000 | 10 | 2 | 0.50 | 16 | 1a2b3c4, 2026-11-30 |",
+        *["10 read", "77 maps", "and 50 while a part file existed"],
+        *["- files: seeds from 0, 2 processes, NumPy 2, Python 3.", "- graphs, kills: seeds from 5, 2"],
+    ],
 }
 
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import argparse
 import platform
+import subprocess
 import sys
+from datetime import date
 from typing import Any
 
 import numpy as np
 
 import lrpref
 
-from .page import update
+from .page import record_fuzzer
 from .runner import Fuzzer, Tally, empty_folder, find, run
 
 DEEP = {"files": 1_000_000, "arrays": 100_000, "graphs": 1_350, "commands": 600, "kills": 250}
@@ -24,7 +26,7 @@ def main() -> int:
     names = chosen.kind or list(DEEP)
     if chosen.seed is not None and chosen.seconds is None and chosen.cases is None:
         return max(_once(find(name), chosen.seed) for name in names)
-    found: dict[str, Any] = {}
+    failures = 0
     for name in names:
         cases = DEEP[name] if chosen.deep else chosen.cases or 10**12
         seconds = chosen.seconds or (float("inf") if chosen.deep or chosen.cases else 10)
@@ -32,12 +34,11 @@ def main() -> int:
         tally, took = run(fuzzer, chosen.seed or 0, chosen.processes, seconds, cases)
         if chosen.deep:
             _demand(fuzzer, tally)
-        found[name] = _as_data(tally, took)
         print(_as_text(name, tally, took), flush=True)
-    if chosen.record:
-        about = {"command": _command(), "processes": chosen.processes, "seed": chosen.seed or 0, **_versions()}
-        update("fuzzers", {**about, "fuzzers": found})
-    return int(any(each["failures"] for each in found.values()))
+        failures += sum(tally.failures.values())
+        if chosen.record:
+            record_fuzzer(name, {**_as_data(tally, took), "processes": chosen.processes, **_about(chosen.seed or 0)})
+    return int(failures > 0)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -87,12 +88,11 @@ def _as_text(name: str, tally: Tally, took: float) -> str:
     return "\n".join([head, bounds, *rows, *failed, *reports])
 
 
-def _command() -> str:
-    return " ".join(["python -m tests.fuzz", *sys.argv[1:]])
-
-
-def _versions() -> dict[str, str]:
-    return {"lrpref": lrpref.__version__, "numpy": np.__version__, "python": platform.python_version()}
+def _about(seed: int) -> dict[str, Any]:
+    """On what, and when, a fuzzer was run."""
+    commit = subprocess.run(["git", "describe", "--always", "--dirty"], capture_output=True, text=True, check=False)
+    versions = {"lrpref": lrpref.__version__, "numpy": np.__version__, "python": platform.python_version()}
+    return {"seed": seed, "commit": commit.stdout.strip(), "date": f"{date.today()}", **versions}
 
 
 if __name__ == "__main__":

@@ -20,6 +20,12 @@ def update(section: str, found: Mapping[str, Any]) -> None:
     PAGE.write_text(written(PAGE.read_text(), json.loads(DATA.read_text())))
 
 
+def record_fuzzer(name: str, found: Mapping[str, Any]) -> None:
+    """Store what one fuzzer found in place of what it found before."""
+    before = json.loads(DATA.read_text())["fuzzers"] if DATA.is_file() else {}
+    update("fuzzers", {**before, name: found})
+
+
 def written(page: str, data: Mapping[str, Any]) -> str:
     """The page with every block between <!-- name --> and <!-- end --> made anew."""
     return re.sub(
@@ -33,14 +39,23 @@ def written(page: str, data: Mapping[str, Any]) -> str:
 def _fuzzers(data: Any) -> list[str]:
     if data is None:
         return ["Not run yet."]
-    rows = ["| fuzzer | cases | seconds | failures | slowest case, s | largest growth of memory, MiB |"]
-    rows += ["|---|---:|---:|---:|---:|---:|"]
-    for name, each in data["fuzzers"].items():
+    rows = ["| fuzzer | cases | seconds | failures | slowest case, s | largest growth of memory, MiB | version |"]
+    rows += ["|---|---:|---:|---:|---:|---:|---|"]
+    for name, each in data.items():
         failures = sum(each["failures"].values())
         bounds = f"{each['slowest']['seconds']:.2f} | {each['largest']['mebibytes']:.0f}"
-        rows.append(f"| {name} | {each['cases']:,} | {each['seconds']:,} | {failures} | {bounds} |")
-    about = f"lrpref {data['lrpref']}, NumPy {data['numpy']}, Python {data['python']}, {data['processes']} processes"
-    return [*rows, "", *_highlights(data["fuzzers"]), "", f"`{data['command']}` ({about}, first seed {data['seed']})."]
+        version = f"{each['commit'] or each['lrpref']}, {each['date']}"
+        rows.append(f"| {name} | {each['cases']:,} | {each['seconds']:,} | {failures} | {bounds} | {version} |")
+    return [*rows, "", *_highlights(data), *_conditions(data)]
+
+
+def _conditions(data: Mapping[str, Any]) -> list[str]:
+    """One line for each set of conditions, with the fuzzers that ran under it."""
+    under: dict[str, list[str]] = {}
+    for name, each in data.items():
+        seeds = f"seeds from {each['seed']}, {each['processes']} processes"
+        under.setdefault(f"{seeds}, NumPy {each['numpy']}, Python {each['python']}", []).append(name)
+    return [f"- {', '.join(names)}: {conditions}." for conditions, names in under.items()]
 
 
 def _highlights(found: Mapping[str, Any]) -> list[str]:
