@@ -45,7 +45,7 @@ from lrpref.backend import is_array
 from lrpref.errors import DTypeError, ParameterError, RuleError, ShapeError
 from lrpref.layers.base import as_tuple
 from lrpref.rules import identity, magnitude, negative, one, positive, square
-from lrpref.testing import check_adjoint
+from lrpref.testing import LayerCase, check_adjoint
 from lrpref.testing.strategies import (
     ELEMENTWISE,
     LAYERS,
@@ -53,7 +53,6 @@ from lrpref.testing.strategies import (
     PRODUCTS,
     ROUTING,
     SMOOTH,
-    LayerCase,
     arrays,
     conv,
     images,

@@ -30,7 +30,8 @@ from lrpref import (
 )
 from lrpref.errors import RuleError
 from lrpref.layers import Conv, LogSoftmax
-from lrpref.testing.strategies import LAYERS, ROUTING, LayerCase, layer_cases, nonnegative
+from lrpref.testing import LayerCase
+from lrpref.testing.strategies import LAYERS, ROUTING, layer_cases, nonnegative
 
 few = settings(max_examples=settings.default.max_examples // 4)
 

@@ -14,8 +14,8 @@ import lrpref
 from lrpref import Flatten, Network, ReLU, layers, rules
 from lrpref.errors import ParameterError, ShapeError
 from lrpref.fast import FORMS
+from lrpref.testing import LayerCase
 from lrpref.testing.strategies import (
-    LayerCase,
     arrays,
     conv,
     generic,

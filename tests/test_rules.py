@@ -21,6 +21,7 @@ from lrpref.layers.base import LinearLayer
 from lrpref.ledger import LOSSES, Entry
 from lrpref.rules import Ratio, Rule, Term, divide, identity, stabilize
 from lrpref.testing import (
+    LayerCase,
     check_batch_independence,
     check_conservation,
     check_linear_in_R,
@@ -33,7 +34,6 @@ from lrpref.testing.strategies import (
     LINEAR,
     RULES,
     Kind,
-    LayerCase,
     arrays,
     kinds_for,
     layer_cases,
