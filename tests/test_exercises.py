@@ -184,7 +184,9 @@ def test_an_error_in_the_learners_code_is_reported_with_its_line(
     mine.write_text("signs = '+'\nbooks = nothing\n")
     assert "line 2: NameError" in graded(tmp_path, capsys, "1")[2]
     mine.write_text("signs = '+'\nbooks = (\n")
-    assert "line 2: SyntaxError" in graded(tmp_path, capsys, "1")[2]
+    message = graded(tmp_path, capsys, "1")[2]
+    assert "line 2: SyntaxError" in message
+    assert "nothing was graded" in message
 
 
 def test_a_function_that_returns_nothing_is_an_answer_and_a_number_is_none() -> None:
@@ -199,6 +201,18 @@ def test_an_answer_that_is_filled_in_by_half_is_told_from_one_that_is_not_begun(
     assert grade(each, half) == Grade("not answered", "A part of it is still None.")
     assert grade(each, empty) == Grade("not answered")
     assert grade(exercises.load("02_a_layer").exercises[1], set()) == Grade("not answered")
+
+
+@BY_STEP
+def test_a_file_to_fill_in_is_graded_as_not_begun(step: exercises.Step, tmp_path: Path) -> None:
+    started = tmp_path / "started.py"
+    started.write_text(check.template(step))
+    given = check.answers(started)
+    for each in step.exercises:
+        if each.kind == "repair":  # its code is there, and wrong
+            assert grade(each, given[each.name]).verdict == "not yet"
+        else:
+            assert grade(each, given[each.name]) == Grade("not answered")
 
 
 # ---- lists, hints and errors -------------------------------------------------------------------------------------

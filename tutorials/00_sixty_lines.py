@@ -63,8 +63,8 @@ assert_allclose(logits[4], 18.91, atol=0.005)
 # $$R_j = \sum_k \frac{a_j \, \rho(w_{jk})}{\epsilon + \sum_{0,j} a_j \, \rho(w_{jk})} R_k$$
 #
 # With $\rho(w) = w$ and $\epsilon = 0$, this is the rule LRP-0. With a small $\epsilon$ it is LRP-epsilon, and with
-# $\rho(w) = w + \gamma w^+$ it is LRP-gamma, which favours contributions *for* the neuron. The chapter computes all of
-# them in four steps, which are the four numbered lines below.
+# $\rho(w) = w + \gamma w^+$, where $w^+ = \max(0, w)$, it is LRP-gamma, which favours contributions *for* the neuron.
+# The chapter computes all of them in four steps, which are the four numbered lines below.
 #
 # Pixels need a rule of their own. A white pixel is 0, so under the rules above it would never get any relevance, even
 # where the answer depends on the paper being blank. The rule $z^\mathcal{B}$ compares a pixel with the smallest and the

@@ -4,8 +4,9 @@
 # A neuron takes three numbers and returns one. **How much did each of the three contribute to the result?**
 #
 # Layer-wise Relevance Propagation (LRP) asks this of every neuron in a network, from the output back to the input. One
-# neuron is therefore half of the method; in [step 0](00_sixty_lines.md) it is the division in `propagate`. We compute
-# in exact fractions, so there are no rounding errors, and `==` means equal.
+# neuron is therefore half of the method, and the other half adds up what several neurons send; in [step
+# 0](00_sixty_lines.md) it is the division in `propagate`. We compute in exact fractions, so there are no rounding
+# errors, and `==` means equal.
 
 # %%
 # %matplotlib inline
@@ -160,7 +161,7 @@ for z in [Fraction(1), Fraction(1, 10), Fraction(1, 1000), Fraction(-1, 1000)]:
 assert epsilon_took == Fraction(100, 101)
 
 # %% [markdown]
-# Now no share can exceed $|a_i w_i| / \varepsilon$. But epsilon takes a part of the relevance: 1/11 at $z = 1$, and
+# Now no share can exceed $|a_i w_i R| / \varepsilon$. But epsilon takes a part of the relevance: 1/11 at $z = 1$, and
 # 100/101 at $z = 1/1000$. This is its purpose: where the sum of a neuron is close to zero, almost nothing is passed on.
 # (Individual shares there still reach about 30. They cancel with the share of the bias.) The signs still flip where $z$
 # crosses zero. Epsilon bounds this jump, but does not remove it.

@@ -77,7 +77,7 @@ plot.flow(matrix, title="what the neurons send to the inputs under LRP-0")
 # ## A rule that goes wrong
 #
 # Suppose we want to see only evidence *for* the output. Setting the negative weights to zero sounds right, and
-# published code has done exactly this. Here is a neuron with two negative inputs.
+# published code has done exactly this (step 12). Here is a neuron with two negative inputs.
 
 # %%
 x, w = np.array([1.0, -1.0, -1.0]), np.array([1.0, -2.0, 2.0])

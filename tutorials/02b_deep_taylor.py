@@ -172,11 +172,12 @@ for b in (Fraction(-2), Fraction(0), Fraction(3)):
 # %% [markdown]
 # - With $b \le 0$, the root lies between $a$ and 0, and z-plus follows. The derivation *assumes* this. (Networks can be
 #   trained with this constraint, but ours were not.)
-# - With a large enough **positive** bias, there is no root among possible inputs: the neuron is active even with input
-#   1 at zero, so the search ends at a negative activation. The shares still add up to $z$, as if the bias contributed
-#   nothing. The rule z-plus of this library gives a positive bias its share instead (Bach et al. 2015, eq. 60), and
-#   then differs from the rule that was derived.
-# - With any $b \ne 0$, the shares of LRP-0 are not those of a Taylor expansion, because the bias gets a share.
+# - With a large enough **positive** bias, the search of z-plus finds no root among possible inputs: the neuron is
+#   active even with input 1 at zero, so the search ends at a negative activation. (Raising input 2 would find one.) The
+#   shares still add up to $z$, as if the bias contributed nothing. The rule z-plus of this library gives a positive
+#   bias its share instead (Bach et al. 2015, eq. 60), and then differs from the rule that was derived.
+# - With any $b \ne 0$, the shares of LRP-0 are not those of an expansion at a root. They belong to an expansion at
+#   zero, where the sum of the neuron is $b$, and this is the share of the bias.
 #
 # How common is the case that the derivation excludes? In a trained network, we count the neurons that hold relevance,
 # those of them with a positive bias, and those for which z-plus has no root point among non-negative activations ($t >
@@ -197,14 +198,14 @@ for layer, below in {"fc1": "flatten", "fc2": "relu1"}.items():
     print(
         f"{layer}: {counts[layer][0]} neurons hold relevance, {counts[layer][1]} of them have a positive bias", end=", "
     )
-    print(f"{counts[layer][2]} have no root among possible inputs")
+    print(f"z-plus finds no root for {counts[layer][2]}")
 for count, biased, without in counts.values():
     assert 0.5 < biased / count < 0.75
     assert without == 0
 
 # %% [markdown]
-# A root exists for all of them. But between a half and three quarters of them have a positive bias, and for these the
-# rule that the library uses is not the rule that was derived.
+# z-plus finds a root for all of them. But between a half and three quarters of them have a positive bias, and for these
+# the rule that the library uses is not the rule that was derived.
 #
 # ## What does not follow, 3: the next layer
 #
@@ -225,16 +226,16 @@ lower, upper = Dense(exact([[2, -1], [1, 1]])), Dense(exact([[2, -1]]))
 start, root = exact([[3, 2]]), exact([[1, 2]])  # the root point of neuron 1 in the direction of z-plus
 walk = []
 print("   t   neurons   output   neuron 1 holds   assumed")
-for t in exact(["0", "1/4", "1/2", "3/4", "1"]):
+for t in exact(["0", "1/4", "1/2", "3/4", "99/100", "1"]):
     hidden = lower.forward(start + t * (root - start))
     output = upper.forward(hidden)
     R_1 = upper.relevance(hidden, output, rules.ZPlus())[0, 0]
     walk.append([t, R_1, 3 * (1 - t)])
     print(f"{t!s:>4}   {' '.join(map(str, hidden[0])):8} {output[0, 0]!s:>7} {R_1!s:>16} {3 * (1 - t)!s:>9}")
-assert [str(R_1) for _, R_1, _ in walk] == ["3", "3/2", "0", "-3/2", "0"]
+assert [str(R_1) for _, R_1, _ in walk] == ["3", "3/2", "0", "-3/2", "-147/50", "0"]
 
 # %% [markdown]
-# Halfway, its relevance is 0. After that it is negative, and it returns to 0 where the neuron becomes inactive. The
+# Halfway, its relevance is 0. After that it falls towards -3, and it jumps to 0 where the neuron becomes inactive. The
 # reason is the *other* neuron. It has the same inputs and a negative weight to the output, and z-plus gives all of the
 # output to neuron 1. So $R_1$ depends on neuron 2, and there is no constant $c_1$. The true root of $R_1$ is at $t =
 # 1/2$, where neuron 1 is still active.

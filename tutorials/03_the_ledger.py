@@ -54,9 +54,10 @@ assert abs(tr.ledger.residual()).max() < 1e-12
 #
 # $$\sum_j R_j = \sum_i R_i + \text{bias} + \text{stabilizer} + \text{dropped} + \text{factor}$$
 #
-# This is the conservation law (Bach et al. 2015, PLoS ONE 10(7):e0130140, eq. 2) with all losses written out. Each
-# column is computed independently from the layer's own numbers, and none is chosen to make the sum right. So the
-# difference between the two sides, the column *residual*, is a real check: it must be rounding noise.
+# This is the conservation law (Bach et al. 2015, PLoS ONE 10(7):e0130140, eq. 2) with all losses written out. (The
+# printed ledger leaves out columns that are zero throughout.) Each column is computed independently from the layer's
+# own numbers, and none is chosen to make the sum right. So the difference between the two sides, the column *residual*,
+# is a real check: it must be rounding noise.
 
 # %%
 print(inspect.getsource(lrpref.Ledger.residual))
@@ -68,7 +69,7 @@ print(inspect.getsource(lrpref.Ledger.residual))
 # ## What a negative entry means
 #
 # A bias has a share like any other contribution: $b_j R_j / z_j$. We compute the entry of `fc1` by hand, and group its
-# 256 neurons by the signs of their bias and of their relevance.
+# 256 neurons by the signs of their bias and of their relevance. Most of them are inactive and hold no relevance.
 
 # %%
 z, R, b = net.activations(x)["fc1"][0], tr.at["fc1"][0], net["fc1"].bias

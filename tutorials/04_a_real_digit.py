@@ -7,7 +7,6 @@
 
 # %%
 # %matplotlib inline
-import inspect
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -108,8 +107,8 @@ print(composites.EpsilonPlusFlat().assign(net))
 # %%
 print(composites.EpsilonPlusFlat())
 
-# %%
-print(inspect.getsource(composites.matches))
+# %% [markdown]
+# (Some of these layers are not in this network. Normalisations are the subject of step 7, and joins of step 8.)
 
 # %%
 tr = lrpref.trace(net, x, target=9, rule="epsilon-plus-flat")
@@ -139,15 +138,16 @@ assert abs(zero).max() > 8 * abs(nine).max()
 plot.grid(x, {"why nine?": nine, "why four?": four, "why nine rather than four?": contrast})
 
 # %% [markdown]
-# (The library has a call for contrasts, and one for the relevance that passes through chosen channels:
-# [docs/concepts.md](../../docs/concepts.md).)
+# (Why not start with 1 and -1? Then neither map would explain its own logit, and the two would be scaled differently.
+# The library has a call for contrasts, whose map is `lrpref.contrast(...).relevance`, and one for the relevance that
+# passes through chosen channels: [docs/concepts.md](../../docs/concepts.md).)
 #
 # (The colour bar ends at 0.1, while that of the LRP-0 map ended at 1. Less of the relevance cancels here, and it is
 # spread over many more pixels.)
 #
-# These maps can be read. The bowl, on the left, counts for a nine *and* for a four, so it hardly distinguishes the two.
-# The last map shows the difference. The stem, at the lower right, counts for the nine. The tip, at the upper right,
-# counts for the four: it rises above the bowl, like the stroke of an open four.
+# These maps can be read. The bowl, on the left, counts strongly for a nine *and* for a four. The last map shows what
+# distinguishes them. The stem, at the lower right, counts for the nine. The tip, at the upper right, counts for the
+# four: it rises above the bowl, like the stroke of an open four.
 #
 # Here are the sums over the three parts.
 

@@ -148,8 +148,7 @@ figure
 
 # %% [markdown]
 # On the left, the points approach the origin: where $z$ is close to zero, so is $R$. On the right, units with a $z$
-# close to zero hold as much relevance as others, and some have a $z$ of the opposite sign. There, the quotient is
-# large.
+# close to zero hold as much relevance as others, and some of them have a negative $z$. There, the quotient is large.
 #
 # ## How other rules behave
 #

@@ -178,8 +178,9 @@ for rule in ("z-plus", "epsilon-plus"):
 # - **LRP-0 with BatchNorm under LRP-0 gives the folded map** exactly. (Epsilon at $10^{-6}$ gives the numbers of LRP-0
 #   to three digits, so the table leaves it out.)
 # - **Under z-plus it is the other way round.** With BatchNorm bypassed, the map differs by a tenth of its size, and
-#   with LRP-0 in the normalisation by half of its size. On the folded layer, z-plus uses the shifted biases and the
-#   weights with flipped signs; with a separate normalisation layer under a signed rule, it does not.
+#   with LRP-0 in the normalisation by half of its size. On the folded layer, z-plus divides by sums that contain the
+#   shift of BatchNorm; a separate normalisation layer gives the shift a share of its own under a signed rule, and none
+#   if it is bypassed. (A negative BatchNorm weight would also flip the signs of weights. This network has none.)
 #
 # Here are the maps of the open nine. On this digit, the map of LRP-0 with BatchNorm bypassed differs by only five times
 # the size of the folded map.
@@ -244,9 +245,9 @@ assert -0.5 < min(small) < 0 < max(small) < 0.5
 
 # %% [markdown]
 # Under LRP-0, folding is far better than bypassing, and better than `absolute`. Under z-plus and the composite, the
-# differences are smaller than 0.5 and have both signs. With many digits, some of them are significant, but they are
-# small. So the published claim that fused maps are more accurate holds here for one rule; under the others, folding
-# makes little difference.
+# mean differences on the test digits are smaller than 0.5 and have both signs. With many digits, some of them are
+# significant, but they are small. So the published claim that fused maps are more accurate holds here for one rule;
+# under the others, folding makes little difference.
 #
 # `lrpref reproduce 2002.11018` tests the claim on more networks and images ([docs/papers.md](../../docs/papers.md)).
 #

@@ -225,7 +225,9 @@ changes = {f"{name}: change of the map": maps[f"z-plus, {name}"][three] - plain 
 largest = [abs(R).max() / plain.max() for R in changes.values()]
 print("largest change over the largest relevance:", *(f"{each:.0%}" for each in largest))
 assert largest[2] > 2 * max(largest[:2])
-plot.grid(digits[three], changes)
+figure = plot.grid(digits[three], changes)
+figure.axes[-1].set_ylabel("change (red: more, blue: less)")
+figure
 
 # %% [markdown]
 # ## How often do branches cancel?

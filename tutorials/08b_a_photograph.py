@@ -142,7 +142,7 @@ plot.layers(tr, depths, title="vgg16 under epsilon-plus-flat, from the top down"
 # The second answer of `vgg16` is the frog (0.84). **What would the map look like if we asked for the frog instead?** In
 # step 4, the maps for nine and four differed where the strokes did.
 
-# %% alt="Maps for cat and for frog under two recipes: the same picture twice under epsilon-plus-flat, two under LRP-0"
+# %% alt="Maps for cat and for frog under two recipes: the same under epsilon-plus-flat, not under epsilon-gamma-box"
 why = {}
 for name in ("epsilon-plus-flat", "epsilon-gamma-box"):
     for k in (CAT, FROG):

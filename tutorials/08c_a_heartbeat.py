@@ -57,7 +57,9 @@ for k, name in enumerate(names[:2]):
 assert_allclose([share["R wave"][:2], share["T wave"][:2]], [[0.85, 0.74], [0.09, 0.21]], atol=0.01)
 
 # %% [markdown]
-# Most of the relevance is on the R wave, and in the wide beat a fifth is on the T wave. This gives a claim that we can
+# Most of the relevance is on the R wave, and in the wide beat a fifth is on the T wave. (The rest is on the baseline
+# before the R wave. The third beat, `beat-between`, has two negative logits that are close together: the network
+# considers it neither clearly narrow nor clearly wide.) This gives a claim that we can
 # test: if we exchange the T waves of the two beats, the answers should stay the same, and if we exchange the R waves,
 # they should change. What do you expect?
 

@@ -233,7 +233,8 @@ below = {name: vit.node(name).inputs[0] for name in norms}
 grew = {}
 for name, tr in digits.items():
     grew[name] = {n: (abs(tr.at[n]).sum(), abs(tr.at[below[n]]).sum()) for n in norms}
-    print(f"{name:15}", *(f"{n.removeprefix('blocks.')} {up:.0f} > {down:.0f}" for n, (up, down) in grew[name].items()))
+    backward = [(n.removeprefix("blocks."), *grew[name][n]) for n in reversed(norms)]
+    print(f"{name:15}", *(f"{n} {up:.0f} > {down:.0f}" for n, up, down in backward))
 above, under = grew["CP-LRP"]["blocks.0.norm2"]
 assert under > 200 * above
 arriving = vit.activations(four)[below["blocks.0.norm2"]]
@@ -242,10 +243,11 @@ print(f"the smallest distance of an activation from the mean of its token: {clos
 assert closest < 1e-6
 
 # %% [markdown]
-# It happens in one LayerNorm, `0.norm2`. There, CP-LRP divides by the distance of an activation from the mean, which
-# for one activation is less than a millionth: a small denominator (step 6), for which an epsilon of $10^{-6}$ is not
-# enough. On other inputs, other rules may have this problem. The figure does not show it, because each map is drawn on
-# its own scale. So look at the sums first.
+# Read each line from left to right, from the output towards the pixels. The first jump is in one LayerNorm, `0.norm2`,
+# and the attention between it and `0.norm1` makes it seven times larger again. In `0.norm2`, CP-LRP divides by the
+# distance of an activation from the mean, which for one activation is less than a millionth: a small denominator (step
+# 6), for which an epsilon of $10^{-6}$ is not enough. On other inputs, other rules may have this problem. The figure
+# does not show it, because each map is drawn on its own scale. So look at the sums first.
 #
 # ## Test the maps on the network
 #

@@ -241,10 +241,12 @@ assert (net["fc1"].weight.shape[1], net["conv3"].weight[0].size) == (1568, 288)
 # **Our solution**, which is not the paper's, is that each layer passes on as much as it received. For each sample, it
 # rescales what it sends to the total $|R|$ that it received. (There is a precedent, which we know second-hand: Vukadin
 # et al. 2024, doi 10.1145/3649458, normalise relevance to a total of 1 at every layer.) Then both branches of a block
-# pass on as much as they received, as the last line of the table above shows, and the constants no longer matter: if we
-# divided by 7, $\kappa$ would compensate for it.
+# pass on as much as they received, as the last line of the table above shows.
 #
 # $$R_i = \kappa \sum_j R_{i \leftarrow j} \qquad \kappa = \frac{\sum_j |R_j|}{\sum_i |\sum_j R_{i \leftarrow j}|}$$
+#
+# The constants no longer matter: if we divided by 7, $\kappa$ would compensate for it. In the ledger below, *survived*
+# is the fraction of the magnitude that is left after messages to the same input have cancelled.
 
 # %%
 tr = lrpref.trace(net, x, rule="relative")
@@ -261,9 +263,9 @@ assert all(0.48 < fraction < 0.64 for fraction in survived.values())
 #
 # $\kappa$ contains a division too. But its denominator is not the $z$ of a single unit: it is the magnitude of
 # everything that the layer sends, added up over all inputs. This is small only if messages cancel almost everywhere.
-# The ledger shows whether they do: *survived* is the fraction of the magnitude that is left after messages to the same
-# input have cancelled. Here it is a half to two thirds in every layer but the last, where only one output sends
-# anything. If it were $10^{-6}$, the map would be amplified rounding noise, and the ledger would show this.
+# The column *survived* shows whether they do. Here it is a half to two thirds in every layer but `fc2`, where only one
+# output sends anything. If it were $10^{-6}$, the map would be amplified rounding noise, and the ledger would show
+# this.
 #
 # ## Does it help?
 #

@@ -87,7 +87,8 @@ assert_allclose(curve.aopc[0], np.mean(by_hand[0] - np.array(by_hand)), atol=1e-
 # because its two curves fall equally fast.
 #
 # This area is known as ABPC, "area between perturbation curves" (Samek et al. 2017). But the formula with this name
-# does not compute an area. Like the AOPC, it is a *mean over the points* of the curves,
+# does not compute an area. Like the AOPC, it is a *mean over the points* of the curves (MoRF: most relevant first,
+# LeRF: least relevant first),
 #
 # $$\mathrm{ABPC} = \frac{1}{L+1} \sum_{k=0}^{L} \left( f(x_\mathrm{LeRF}^{(k)}) - f(x_\mathrm{MoRF}^{(k)}) \right)$$
 #

@@ -151,7 +151,8 @@ assert {"ab-signed-R", "ab-bias-mode-keep"} <= {name for name, error in errors.i
 #   where the paper splits the *products* (eq. 60), and it leaves a negative bias in the denominator of the positive
 #   part. The first try had neither negative inputs nor biases, so it showed no difference.
 # - The rest differ in the tenth digit. The cause is the 1e-9 that we added to the denominator to avoid a division by
-#   zero. It is harmless, but it is not part of the formula. The size of an error shows what to look for.
+#   zero. It is not part of the formula. Mostly it does no harm, but where the wrong denominator was exactly zero, it is
+#   what produced the largest error of the table. The size of an error shows what to look for.
 #
 # ## Correct the mistakes
 

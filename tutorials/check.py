@@ -212,7 +212,8 @@ def answers(path: Path) -> dict[str, Any]:
     try:
         exec(compile(path.read_text(encoding="utf-8"), str(path), "exec"), vars(module))
     except Exception as error:  # the learner's code may raise anything
-        raise UsageError(f"{path}, line {line_of(error)}: {type(error).__name__}: {error}") from error
+        what = f"{path}, line {line_of(error)}: {type(error).__name__}: {error}"
+        raise UsageError(f"{what}\nThe file stops there, so nothing was graded. Correct this line first.") from error
     return vars(module)
 
 

@@ -28,6 +28,7 @@ WRONG = {
         (seeded(lambda one: one, lambda other: other), "the sum of the two maps"),
         (seeded(lambda one: 1, lambda other: -1), "starts at 1 and -1"),
         (seeded(lambda one: one, lambda other: 0), "the map of 9 alone"),
+        (lambda net, x, one, other: lrpref.trace(net, x, one), "got Trace; its map is `.relevance`"),
         (seeded(lambda one: -one, lambda other: other), "the map of 4 rather than 9"),
         (seeded(lambda one: one - 10, lambda other: -other), "the two maps differ by"),
         (lambda net, x, one, other: lrpref.explain(net, x, one)[0], "must have the shape"),

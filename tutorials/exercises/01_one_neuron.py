@@ -35,7 +35,10 @@ def signs(answer: Any) -> None:
     a, w, b = (2, 1, 3), (1, -4, 1), -3
     shares, _ = _neuron(a, w, b, 1, rules.Zero())
     right = "".join("+" if share > 0 else "-" if share < 0 else "0" for share in shares)
-    demand(isinstance(answer, str) and len(answer) == 3 and set(answer) <= set("+-0"), 'Write a string such as "++-".')
+    demand(
+        isinstance(answer, str) and len(answer) == 3 and set(answer) <= set("+-0"),
+        'Write a string such as "++-", with one character for each of the three inputs.',
+    )
     contributions = "".join("+" if x * y > 0 else "-" for x, y in zip(a, w, strict=True))
     demand(
         answer != contributions,

@@ -37,7 +37,10 @@ def which_way(answer: Any) -> None:
     """
     if answer == "":
         raise NotImplementedError
-    demand(isinstance(answer, str) and len(answer) == 4 and set(answer) <= set("+-0"), 'Write a string such as "+-0+".')
+    demand(
+        isinstance(answer, str) and len(answer) == 4 and set(answer) <= set("+-0"),
+        'Write a string such as "+-0+", with one character for each of the four entries.',
+    )
     for sign, (name, (b, z, R)) in zip(answer, FOUR.items(), strict=True):
         flow = Dense(exact([[1]]), exact([b])).flow((exact([[z - b]]),), exact([[R]]), lrpref.rules.Zero())
         share = np.ravel(flow.losses["bias"])[0]

@@ -96,7 +96,8 @@ def grade(exercise: Exercise, answer: Any) -> Grade:
     except NotImplementedError as error:
         if isinstance(error, NotAnswered) and callable(answer):
             return Grade("not yet", "Your function returns None, or something that contains None.")
-        return Grade("not answered", "A part of it is still None." if _begun(answer) else "")
+        in_part = _begun(answer) and not callable(answer)  # the function to fill in says itself that it is not begun
+        return Grade("not answered", "A part of it is still None." if in_part else "")
     except Refused as refusal:
         return Grade("not yet", str(refusal))
     except NotChecked as missing:

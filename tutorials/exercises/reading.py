@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+import lrpref
+
 from .exercise import NotAnswered, NotChecked, Refused
 
 
@@ -106,7 +108,8 @@ def array(values: Any, shape: Sequence[int], what: str = "The answer") -> np.nda
     try:
         found = np.asarray(values, dtype=np.float64)
     except (TypeError, ValueError):
-        raise Refused(f"{what} must be an array of numbers, got {type(values).__name__}.") from None
+        hint = "; its map is `.relevance`" if isinstance(values, lrpref.Trace) else ""
+        raise Refused(f"{what} must be an array of numbers, got {type(values).__name__}{hint}.") from None
     demand(found.shape == tuple(shape), f"{what} must have the shape {tuple(shape)}, got {found.shape}.")
     demand(np.isfinite(found).all(), f"{what} contains NaN or infinity: somewhere it divides by zero.")
     return found
