@@ -69,23 +69,22 @@ class DynamicLrp:
         return np.asarray(relevance.detach().numpy(), dtype=np.float64)
 
     def promise(self, case: Case) -> str | None:
-        """The paper's formulas and the README, where each of them covers its layer; none covers a bias.
+        """The paper's formulas and the README, where each of them covers its layer; none covers a bias or a PReLU.
 
         For a bias, the paper says that it is an operand of an addition, whose relevance is divided by magnitudes.
         """
-        words = asking.quotations(case, _quotation)
-        softmax = any(isinstance(node.layer, layers.Softmax) for node in case.network.nodes)
-        if asking.is_shared(case.network) or asking.divides_by_zero(case):
+        kinds = [type(node.layer) for node in case.network.nodes]
+        if asking.is_shared(case.network) or asking.divides_by_zero(case) or layers.PReLU in kinds:
             return None
-        if all(not isinstance(node.layer, LinearLayer) for node in case.network.nodes) and case.kind == "relevance":
-            words = ""
-        return words if words is None or not softmax else "; ".join([*filter(None, [words]), _SOFTMAX])
+        if layers.Softmax in kinds and not any(issubclass(kind, LinearLayer) for kind in kinds):
+            return _SOFTMAX
+        return asking.quotations(case, _quotation)
 
 
 # ---- rule by rule ----------------------------------------------------------------------------------------------
 
-Chosen = tuple[str, Any]
-"""What a node asks for: of "convolution" or "linear", a gamma, "epsilon" or "z-plus"; or "factors" with "half"."""
+Chosen = tuple[str, float | str]
+"""A kind of operation and its rule: "convolution" or "linear" with a gamma, "epsilon" or "z-plus"; "factors", "half"."""
 
 _ACTIVATIONS = (
     *(layers.CELU, layers.ELU, layers.GELU, layers.HardSigmoid, layers.HardSwish, layers.HardTanh, layers.LeakyReLU),
@@ -106,16 +105,16 @@ def _options(case: Case) -> dict[str, Any]:
     if case.network.head is not None:
         raise NotOffered("DynamicLRP explains the output of a softmax; lrpref explains its input")
     found = {chosen for node in case.network.nodes if (chosen := _chosen(case, node)) is not None}
-    asked = dict(found)
-    plain = {rule for _, rule in found if rule in ("epsilon", "z-plus")}
-    if len(asked) < len(found) or len(plain) > 1:
+    plain = {rule for _, rule in found} & {"epsilon", "z-plus"}
+    if len(dict(found)) < len(found) or len(plain) > 1:
         raise NotOffered("DynamicLRP has one rule for all convolutions, one for all linear layers, and z-plus for both")
-    gammas = [asked.get(kind) if isinstance(asked.get(kind), float) else None for kind in ("convolution", "linear")]
+    gamma = {kind: rule for kind, rule in found if isinstance(rule, float)}
     return {
-        "use_gamma": tuple(gamma is not None for gamma in gammas),
-        **{f"{name}_gamma": gamma for name, gamma in zip(("conv", "mm"), gammas, strict=True) if gamma is not None},
+        "use_gamma": ("convolution" in gamma, "linear" in gamma),
+        "conv_gamma": gamma.get("convolution", 0.0),
+        "mm_gamma": gamma.get("linear", 0.0),
         "use_z_plus": "z-plus" in plain,
-        "use_attn_lrp": "factors" in asked,
+        "use_attn_lrp": ("factors", "half") in found,
     }
 
 
