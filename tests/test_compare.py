@@ -358,6 +358,7 @@ SCENES: dict[str, Scene] = {
         lambda: AvgPool2D(2).relevance(TIED, _into(ties("first"), TIED), Zero()),
     ),
     "relu-gradient": on_features(Flat(), lambda: stopped_at_relus()),
+    "product-by-magnitude": Scene(GATED, V, "zero", lambda: by_magnitude()),
     "zero-everywhere": on_images("epsilon-plus", Composite([(LinearLayer, Zero())])),
     "epsilon-everywhere": on_images("epsilon-plus", Composite([(LinearLayer, Epsilon(1e-9))])),
     "batch-norm-pass": on_images("z-plus", but(weighted(ZPlus()), DiagonalLayer, Pass())),
@@ -380,7 +381,6 @@ SCENES: dict[str, Scene] = {
     "average-pool-absolute": Scene(
         POOLED, S, "epsilon-plus", lambda: explain(POOLED, S, rule=but(PLUS, AvgPool2D, Absolute(1e-6)))
     ),
-    "product-by-magnitude": Scene(GATED, V, "zero", lambda: by_magnitude()),
     "mean-epsilon-of-sum": Scene(
         AVERAGED,
         T,

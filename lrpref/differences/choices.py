@@ -433,6 +433,11 @@ CONVENTIONS: tuple[Convention, ...] = (
         network=_layers(_gated),
     ),
     Convention(
+        "product-by-magnitude", "product", "a product gives each factor a share by its magnitude",
+        "autoLRP 0.2.0; DynamicLRP 0535f39",
+        network=_layers(_by_magnitude),
+    ),
+    Convention(
         "zero-everywhere", "rules",
         "every layer uses LRP-0 instead of the requested rule (in a network of ReLUs and max-pools: gradient x input)",
         "gradient x input, by any library",
@@ -486,11 +491,6 @@ CONVENTIONS: tuple[Convention, ...] = (
         "average pools split relevance by the magnitudes of their inputs, whatever their rule",
         "DynamicLRP 0535f39, for a mean over all positions",
         rule=_at(AVERAGES, Absolute),
-    ),
-    Convention(
-        "product-by-magnitude", "product", "a product gives each factor a share by its magnitude",
-        "autoLRP 0.2.0; DynamicLRP 0535f39",
-        network=_layers(_by_magnitude),
     ),
     Convention(
         "mean-epsilon-of-sum", "mean", "a mean over an axis adds epsilon to the sum, not to the mean", "LXT's `mean`",

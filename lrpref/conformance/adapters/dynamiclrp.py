@@ -1,4 +1,4 @@
-"""The adapter of DynamicLRP (Lee and Arias 2025, arXiv 2512.07010; github.com/keeinlev/dynamicLRP).
+"""The adapter of DynamicLRP (Lee and Millan Arias 2025, arXiv 2512.07010; github.com/keeinlev/dynamicLRP).
 
 DynamicLRP explains the operations in PyTorch's autograd graph. A `LRPEngine` has one rule for all products with
 weights, epsilon, gamma or z-plus; gamma can be chosen for convolutions or for linear layers alone. The bias is an
@@ -135,6 +135,8 @@ def _chosen(case: Case, node: Node) -> Chosen | None:
         raise NotOffered(f"DynamicLRP has no rule like {type(rule).__name__} for {type(layer).__name__}")
     if isinstance(layer, layers.Conv) and layer.window.padding[::2] != layer.window.padding[1::2]:
         raise NotOffered("this adapter does not ask about a different padding on each side")
+    if isinstance(rule, rules.Gamma) and not rule.generalised and not _positive(case, *node.inputs):
+        raise NotOffered("DynamicLRP's gamma is the generalised rule, plain gamma only for positive inputs")
     return (kind, _RULES[type(rule)](rule))
 
 
@@ -201,11 +203,15 @@ def _quotation(case: Case, node: Node) -> str | None:
         return _WORDS.get(type(rule))
     if not isinstance(layer, WeightedLayer) or getattr(layer, "bias", None) is not None:
         return None
-    if isinstance(rule, rules.Gamma):  # the README favours the sign of z; where all is positive, so does the paper
-        z = case.network.activations(case.input)
-        if not all(bool(np.all(to_numpy(z[name]) >= 0)) for name in (*node.inputs, node.name)):
-            return None
+    if isinstance(rule, rules.Gamma) and not _positive(case, *node.inputs, node.name):
+        return None  # the README favours the sign of z, the paper positive weights
     return _WORDS.get(type(rule))
+
+
+def _positive(case: Case, *names: str) -> bool:
+    """Whether the outputs of these nodes are at least 0."""
+    z = case.network.activations(case.input)
+    return all(bool(np.all(to_numpy(z[name]) >= 0)) for name in names)
 
 
 def adapter() -> DynamicLrp:
