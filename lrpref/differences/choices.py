@@ -589,7 +589,7 @@ CONVENTIONS: tuple[Convention, ...] = (
         rule=_alpha_beta(lambda rule: WeightsClamped(False, rule.stabilizer), only=(1, 0)),
     ),
     Convention(
-        "numerator-clamped", "alpha-beta", "alpha-beta clamps only the weights in the numerator, not in the denominator",
+        "numerator-clamped", "alpha-beta", "alpha-beta clamps only the weights, and only in the numerator",
         "DynamicLRP 0535f39, for convolutions",
         rule=_alpha_beta(lambda rule: NumeratorClamped(rule.stabilizer), only=(1, 0)),
     ),

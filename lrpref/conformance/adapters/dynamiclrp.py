@@ -24,7 +24,7 @@ import numpy as np
 
 from ... import layers, rules
 from ...backend import to_numpy
-from ...layers import Elementwise, Head, LinearLayer, WeightedLayer
+from ...layers import LinearLayer, WeightedLayer
 from ...network import Node
 from ...rules import Rule
 from ..adapter import NotOffered
@@ -54,7 +54,7 @@ class DynamicLrp:
         self.version = asking.commit(Path(module.__path__[0]), COMMITS)
 
     def explain(self, case: Case) -> np.ndarray:
-        """Relevance of the input, which DynamicLRP saves at a checkpoint; raises what the engine returns as an error."""
+        """Relevance of the input, as saved at a checkpoint; raises the exception that the engine may return."""
         net = case.network
         options = _options(case)
         engine = import_module("lrp_engine")
@@ -84,7 +84,7 @@ class DynamicLrp:
 # ---- rule by rule ----------------------------------------------------------------------------------------------
 
 Chosen = tuple[str, float | str]
-"""A kind of operation and its rule: "convolution" or "linear" with a gamma, "epsilon" or "z-plus"; "factors", "half"."""
+"""A kind of operation and its rule: "convolution" or "linear" with a gamma, "epsilon" or "z-plus"; "factors" "half"."""
 
 _ACTIVATIONS = (
     *(layers.CELU, layers.ELU, layers.GELU, layers.HardSigmoid, layers.HardSwish, layers.HardTanh, layers.LeakyReLU),
@@ -131,8 +131,9 @@ def _chosen(case: Case, node: Node) -> Chosen | None:
         return ("factors", "half")
     kinds = {"linear": layers.Dense | layers.TokenDense, "convolution": layers.Conv}
     kind = next((kind for kind, types in kinds.items() if isinstance(layer, types)), None)
-    if kind is None or type(rule) not in _RULES:
-        raise NotOffered(f"DynamicLRP has no rule like {type(rule).__name__} for {type(layer).__name__}")
+    if kind is None or rule is None or type(rule) not in _RULES:
+        words = "rule" if rule is None else f"rule like {type(rule).__name__}"
+        raise NotOffered(f"DynamicLRP has no {words} for {type(layer).__name__}")
     if isinstance(layer, layers.Conv) and layer.window.padding[::2] != layer.window.padding[1::2]:
         raise NotOffered("this adapter does not ask about a different padding on each side")
     if isinstance(rule, rules.Gamma) and not rule.generalised and not _positive(case, *node.inputs):
@@ -145,7 +146,7 @@ def _is_without_options(node: Node, rule: Rule | None) -> bool:
     pairs = (
         (layers.LayerNorm | layers.BatchNorm, rules.Pass),
         (layers.Add | layers.GlobalAvgPool, rules.Absolute),
-        (layers.AdaptiveAvgPool, rules.Flat),
+        (layers.AdaptiveAvgPool1D | layers.AdaptiveAvgPool2D, rules.Flat),
     )
     few = not isinstance(node.layer, layers.Add) or len(node.inputs) == 2
     return few and any(isinstance(node.layer, kind) and isinstance(rule, wanted) for kind, wanted in pairs)
