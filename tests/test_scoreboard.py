@@ -98,8 +98,8 @@ def test_a_new_difference_changes_the_first_line_and_the_row(script: ModuleType)
     record["verdicts"]["differs"] += 1
     changed = [script.Run(record) if run is zennit else run for run in runs]
     after = script.Board(changed, list(CASES.values())).page()
-    assert before.splitlines()[0].startswith("# Scoreboard: 21 differences in 5 of ")
-    assert after.splitlines()[0].startswith("# Scoreboard: 22 differences in 5 of ")
+    assert before.splitlines()[0].startswith("# Scoreboard: 29 differences in 6 of ")
+    assert after.splitlines()[0].startswith("# Scoreboard: 30 differences in 6 of ")
     assert "[**1 differs**, 1 agrees](#gamma-linear) |" in after
 
 
