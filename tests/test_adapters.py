@@ -368,6 +368,7 @@ def test_dynamiclrp_without_the_adapter_does_the_same():
         (relevance(linear([1.0, -1.0]), ones, one, use_gamma=True, mm_gamma=0.25), [[-4, 5]]),
         (relevance(lambda x: x.softmax(-1), [[1.0, 1.0, 1.0]], [[3.0, 1.0, 2.0]]), [[1, 0, 0]]),
         (relevance(lambda x: x.softmax(-1), [*ones, *ones], [[3.0, 1.0], [3.0, 1.0]]), [[1, 0], [1, -1]]),
+        (relevance(linear([1.0, -1.0]), ones, one), [[1e11, -1e11]]),
         (relevance(linear([1.0, 2.0], b=-1.0), ones, one), [[1 / 4, 1 / 2]]),
         (relevance(linear([1.0, 2.0]), ones, one, use_attn_lrp=True), [[1 / 6, 1 / 3]]),
         (relevance(linear([1.0, 2.0]), ones, one, use_attn_lrp=True, use_gamma=True, mm_gamma=0.0), [[1 / 3, 2 / 3]]),
