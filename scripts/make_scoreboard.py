@@ -55,7 +55,8 @@ offers none of the cases of the row.
 """
 BY_HAND = r"""Each table is one neuron with the inputs $a_i$, the weights $w_i$ and the relevance $R$ of its output; the
 relevance of input $i$ is $R_i$. $(\cdot)^+$ and $(\cdot)^-$ are the positive and the negative part, and a denominator
-of zero sends nothing. The formulas and their sources are those of [the rules](rules.md).
+of zero sends nothing. The formulas and their sources are those of [the rules](rules.md). A softmax has the inputs $x_i$
+and the outputs $s_i$, and its rule is that of AttnLRP.
 """
 
 
@@ -219,12 +220,12 @@ class Board:
         if case.kind == "relation":
             law = (LAWS[str(case.check)].__doc__ or "").strip().split("\n\n")[0]
             return [f"A law: {' '.join(law.split())}"]
-        try:
-            return by_hand.one_neuron(case)
-        except NotImplementedError:
-            return [
-                f"The case has {case.input.size} numbers: the rule on the explicit matrix of the layer, in fractions."
-            ]
+        for work in (by_hand.one_neuron, by_hand.equal_logits):
+            try:
+                return work(case)
+            except NotImplementedError:
+                continue
+        return [f"The case has {case.input.size} numbers: the rule on the explicit matrix of the layer, in fractions."]
 
     def _answers(self, case: Case) -> list[str]:
         """What each library returns for a case."""

@@ -507,8 +507,8 @@ MOVES = [
     Mutant(
         "both factors of a product receive all",
         "layers/product.py",
-        "_summed(R / 2, tuple(a.shape))",
-        "_summed(R, tuple(a.shape))",
+        "summed(R / 2, tuple(a.shape))",
+        "summed(R, tuple(a.shape))",
         "tests/test_moves.py::test_a_product_by_hand",
         "the gradient times the input of a product, which counts it twice",
     ),
@@ -4075,6 +4075,42 @@ TRAINED_TRANSFORMERS = [
 ]
 
 
+DYNAMICLRP = [
+    Mutant(
+        "gamma loses the branch for z = 0 of another library",
+        "differences/conventions.py",
+        "usual = z > 0 if self.generalised else z != 0",
+        "usual = z >= 0",
+        "tests/test_compare.py::test_other_peoples_rules_by_hand",
+        "DynamicLRP 0535f39: (-4, 5) for (5, -4)",
+    ),
+    Mutant(
+        "the denominator is clamped too",
+        "differences/conventions.py",
+        "denominator=(Term(b=identity),)",
+        "denominator=(Term(w=positive, b=identity),)",
+        "tests/test_adapters.py::test_the_conventions_of_dynamiclrp_give_its_answers",
+        "DynamicLRP 0535f39, z-plus for convolutions: (2, 0) for (1, 0)",
+    ),
+    Mutant(
+        "weights take no share",
+        "differences/conventions.py",
+        "half = R / 2",
+        "half = R",
+        "tests/test_adapters.py::test_the_conventions_of_dynamiclrp_give_its_answers",
+        "DynamicLRP 0535f39 without `use_attn_lrp`",
+    ),
+    Mutant(
+        "a product shares equally",
+        "differences/conventions.py",
+        "shares = tuple(summed(abs(a) * s, tuple(a.shape)) for a in inputs)",
+        "shares = tuple(summed(both * s / 2, tuple(a.shape)) for a in inputs)",
+        "tests/test_compare.py::test_a_product_by_magnitude",
+        "AttnLRP, where autoLRP and DynamicLRP share by magnitude",
+    ),
+]
+
+
 JOIN_CASES = [
     Mutant(
         "a sum takes plain gamma where the generalised form is asked for",
@@ -4208,6 +4244,7 @@ MUTANTS = [
     *FRONT,
     *STRONG,
     *TRAINED_TRANSFORMERS,
+    *DYNAMICLRP,
     *JOIN_CASES,
     *BREAKER,
 ]

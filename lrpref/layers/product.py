@@ -72,12 +72,12 @@ class Multiply(Layer):
     def flow(self, inputs: tuple[Array, ...], R: Array, rule: SupportsFlow | None) -> Flow:
         """Share R in the same way under every rule."""
         if self.split == "half":
-            return Flow(tuple(_summed(R / 2, tuple(a.shape)) for a in inputs))
-        shares = (_summed(R, tuple(a.shape)) if k == self.signal else zeros_like(a) for k, a in enumerate(inputs))
+            return Flow(tuple(summed(R / 2, tuple(a.shape)) for a in inputs))
+        shares = (summed(R, tuple(a.shape)) if k == self.signal else zeros_like(a) for k, a in enumerate(inputs))
         return Flow(tuple(shares))
 
 
-def _summed(R: Array, shape: Shape) -> Array:
-    """R summed over the axes along which a factor of this shape was used for all cells."""
+def summed(R: Array, shape: Shape) -> Array:
+    """Return R summed over the axes along which a factor of this shape was used for all cells."""
     over = tuple(axis for axis, n in enumerate(shape) if n == 1 and R.shape[axis] != 1)
     return array_namespace(R).sum(R, axis=over, keepdims=True) if over else R
