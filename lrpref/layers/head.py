@@ -35,13 +35,13 @@ class Head(Layer):
 class Softmax(Head):
     """s_j = exp(x_j) / sum_k exp(x_k) along an axis: the last layer of a classifier, or the weights of attention.
 
-    At the end of a network, explanations start at its input, the logits. Anywhere else it is explained by the terms of
+    At the end of a network, explanations start at the input of the Softmax, the logits. Anywhere else, relevance follows
     its Taylor expansion at x, whose derivatives are s_j (delta_ij - s_i) and whose constant term is a bias:
 
         R_i = sum_j  x_i (delta_ij - s_i)  R_j
 
-    The ledger records sum_j (1 - x_j + m) R_j as bias, with m = sum_i x_i s_i. Every rule does the same here. It is the
-    rule of AttnLRP, x_i (R_i - s_i sum_j R_j) in terms of the outputs' relevance (Achtibat et al. 2024, arXiv
+    The ledger records sum_j (1 - x_j + m) R_j as bias, with m = sum_i x_i s_i. A Softmax takes no rule. The formula is
+    that of AttnLRP, x_i (R_i - s_i sum_j R_j) in terms of the outputs' relevance (Achtibat et al. 2024, arXiv
     2402.05602, prop. 3.1).
 
     Parameters

@@ -178,7 +178,8 @@ class UpsampleLinear(Upsample, LinearLayer):
     """Linear interpolation along each spatial axis: "linear", "bilinear" and "trilinear" in PyTorch.
 
     A cell of the output that lies at the coordinate x of an axis is (1 - t) a_i + t a_k with i = floor(x), k = i + 1
-    and t = x - i; coordinates beyond the first and the last cell are moved to these. `UpsampleNearest` describes them.
+    and t = x - i. Coordinates before the first cell or after the last one are moved to that cell. `UpsampleNearest`
+    describes the coordinates.
 
     Parameters
     ----------
