@@ -35,8 +35,9 @@ class Head(Layer):
 class Softmax(Head):
     """s_j = exp(x_j) / sum_k exp(x_k) along an axis: the last layer of a classifier, or the weights of attention.
 
-    At the end of a network, explanations start at the input of the Softmax, the logits. Anywhere else, relevance follows
-    its Taylor expansion at x, whose derivatives are s_j (delta_ij - s_i) and whose constant term is a bias:
+    At the end of a network, explanations start at the input of the Softmax, the logits. Anywhere else, relevance is
+    distributed by its Taylor expansion at x, whose derivatives are s_j (delta_ij - s_i) and whose constant term is a
+    bias:
 
         R_i = sum_j  x_i (delta_ij - s_i)  R_j
 
@@ -96,7 +97,7 @@ class Softmax(Head):
 class LogSoftmax(Head):
     """x_k - log(sum_l exp(x_l)) over axis 1: a last layer that returns the logarithms of probabilities.
 
-    Explanations start at its input, the logits. In the middle of a network it has no relevance rule here.
+    Explanations start at its input, the logits. Inside a network, it has no relevance rule.
     """
 
     def forward(self, *inputs: Array) -> Array:

@@ -188,7 +188,7 @@ class Extreme(Routing):
 
 @dataclass(frozen=True, eq=False)
 class Maximum(Extreme):
-    """max(a_1, a_2, ...), cell by cell: relevance goes to the input that won, as in `MaxPool`.
+    """max(a_1, a_2, ...), cell by cell: relevance goes to the largest input, as in `MaxPool`.
 
     Parameters
     ----------
@@ -206,7 +206,7 @@ class Maximum(Extreme):
 
 @dataclass(frozen=True, eq=False)
 class Minimum(Extreme):
-    """min(a_1, a_2, ...), cell by cell: relevance goes to the input that won, as in `MaxPool`.
+    """min(a_1, a_2, ...), cell by cell: relevance goes to the smallest input, as in `MaxPool`.
 
     Parameters
     ----------

@@ -44,7 +44,7 @@ class MatMul(LinearLayer):
     Raises
     ------
     ParameterError
-        If a parameter is none of these.
+        If a parameter has another value.
 
     Examples
     --------

@@ -176,11 +176,11 @@ class GroupNorm(ChannelNorm):
     num_groups : int
         The number of groups, which divides the number of channels.
     weight, bias : array, shape (C,), optional
-        g and beta; None for 1 and 0 (affine off).
+        g and beta; without them, 1 and 0.
     eps : float, default 1e-05
         Added to the variance under the root.
     mean : {"linear", "constant", "centred"}, default "linear"
-        What the mean is for relevance; s is always a constant. See the page docs/normalisation.md.
+        How relevance treats the mean; s is always a constant. See docs/normalisation.md.
 
     Raises
     ------
@@ -228,11 +228,11 @@ class InstanceNorm(ChannelNorm):
     Parameters
     ----------
     weight, bias : array, shape (C,), optional
-        g and beta; None for 1 and 0 (affine off).
+        g and beta; without them, 1 and 0.
     eps : float, default 1e-05
         Added to the variance under the root.
     mean : {"linear", "constant", "centred"}, default "linear"
-        What the mean is for relevance; s is always a constant. See the page docs/normalisation.md.
+        How relevance treats the mean; s is always a constant. See docs/normalisation.md.
 
     Raises
     ------

@@ -41,7 +41,7 @@ class Reshape(Routing):
     Parameters
     ----------
     shape : tuple of int
-        The shape of one sample; at most one number may be -1, which stands for whatever is left.
+        The shape of one sample; at most one number may be -1, which is computed from the others.
 
     Raises
     ------
@@ -142,7 +142,7 @@ class Slice(Routing):
     Raises
     ------
     ParameterError
-        If a parameter is not such a number.
+        If a parameter is not such an integer.
     """
 
     axis: int
