@@ -914,14 +914,14 @@ REFUSED: dict[str, tuple[tuple[Node, ...], str]] = {
         (("Relu", {}), ("Log", {})),
         "a logarithm is supported only of a softmax that nothing else",
     ),
-    "features transposed": ((FLAT, ("Transpose", {})), "the samples are not alone on axis 0 of the output"),
+    "features transposed": ((FLAT, ("Transpose", {})), "axis 0 of the output holds more than the samples"),
     "batch moved": (
         (("Transpose", {"perm": [1, 0, 2, 3]}),),
-        "the samples are not alone on axis 0 of the output",
+        "axis 0 of the output holds more than the samples",
     ),
     "ReLU of moved batches": (
         (("Transpose", {"perm": [1, 0, 2, 3]}), ("Relu", {})),
-        r"\(Relu\): the samples are not alone on axis 0, which is supported for MatMul",
+        r"\(Relu\): axis 0 holds more than the samples, which is supported for MatMul",
     ),
     "convolution over rows": (
         (("Transpose", {"perm": [0, 2, 1, 3]}), CONV),
@@ -940,7 +940,7 @@ REFUSED: dict[str, tuple[tuple[Node, ...], str]] = {
         r"cannot reshape \(2, 3, 6, 6\) to \(0, 7, -1\)",
     ),
     "flattened from 2": ((("Flatten", {"axis": 2}),), "flattening from axis 2"),
-    "mean of all": ((("ReduceMean", {}),), "it is over all axes, those of the samples included"),
+    "mean of all": ((("ReduceMean", {}),), "it is over all axes, including the batch axis"),
     "division by an activation": ((("Div", {}, np.float64(1)),), "dividing by an activation is not supported"),
     "division by zero": ((("Div", {}, np.float64(0)),), "its divisor has zeros"),
     "Pad of channels": ((("Pad", {}, np.array([0, 1, 0, 0, 0, 0, 0, 0])),), "only spatial axes can be padded"),

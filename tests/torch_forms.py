@@ -479,7 +479,7 @@ REFUSED: dict[str, tuple[Callable[[], Module], str]] = {
     ),
     "a branch by a maximum": (
         images_of(by_maximum),
-        r"at .*torch_forms\.py:\d+: forward decides by the values of activations",
+        r"at .*torch_forms\.py:\d+: forward depends on the values of activations",
     ),
     "a number from values": (
         images_of(lambda m, x: x / x.mean().item()),

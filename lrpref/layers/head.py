@@ -73,7 +73,7 @@ class Softmax(Head):
         (shape,) = shapes
         (axis,) = sample_axes((self.axis,), shape, "Softmax")
         if shape[axis] == 0:
-            raise ShapeError(f"Softmax over axis {axis} of {shape}, which has no cell there")
+            raise ShapeError(f"Softmax over axis {axis} of {shape} has no cell to normalise")
         return shape
 
     def forward(self, *inputs: Array) -> Array:

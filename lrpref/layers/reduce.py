@@ -49,7 +49,7 @@ class Reduction(Layer):
         """The axes that are reduced, in ascending order; raises ShapeError if the input has no such axes or no cell."""
         found = tuple(sorted(sample_axes(cast(tuple[int, ...], self.axes), shape, type(self).__name__)))
         if not prod(shape[axis] for axis in found):
-            raise ShapeError(f"{type(self).__name__} over axes {found} of {shape}, which has no cell there")
+            raise ShapeError(f"{type(self).__name__} over axes {found} of {shape} has no cell to reduce")
         return found
 
     def kept(self, shape: Shape) -> Shape:

@@ -150,7 +150,9 @@ class SampleNorm(LinearLayer):
         """g / s for the cells by group; NaN where s is zero."""
         xp, s = array_namespace(a), square_root(variance + constant(self.eps, like=a), type(self).__name__)
         if is_exact(s) and bool((s == 0).any()):
-            raise InputError(f"{type(self).__name__}: the deviation of a group is zero; use eps > 0, or floats for NaN")
+            raise InputError(
+                f"{type(self).__name__}: the deviation of a group is zero, and exact arithmetic has no NaN; use eps > 0"
+            )
         s = s if is_exact(s) else xp.where(s == 0, full(s.shape, nan, like=s), s)
         if self.weight is None:
             return 1 / s

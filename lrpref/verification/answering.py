@@ -258,7 +258,7 @@ class Program:
         """Return an answer that has the right id, and relevance or a reason; raises ProgramError."""
         expected = f'expected {{"id": {number}, "relevance": ...}} or {{"id": {number}, "not_offered": "reason"}}'
         if not isinstance(found, dict) or not ({"relevance", "not_offered"} & set(found)):
-            raise self._error(f"wrote a line that is no answer: {shown(text)}; {expected}")
+            raise self._error(f"wrote a line that is not an answer: {shown(text)}; {expected}")
         if found.get("id") != number:
             raise self._error(f"answered question {shown(found.get('id'))} when asked question {number}; {expected}")
         if "not_offered" in found:

@@ -479,7 +479,7 @@ def _multiply(call: Call) -> list[Layer]:
 
 def _concat(call: Call) -> list[Layer]:
     axis = own_axis(call.layer.axis, len(call.shapes[0]))
-    require(axis != 0, "axis=0, that of the samples, is not supported")
+    require(axis != 0, "axis=0, the batch axis, is not supported")
     return [Concat(axis)] if len(call.shapes) > 1 else []
 
 
