@@ -1044,7 +1044,9 @@ def test_examples_that_do_not_fit_several_inputs(tmp_path: Path) -> None:
         imported(path, shape=(6, 6, 3))
     model = two_inputs()
     model.graph.input[1].type.tensor_type.elem_type = onnx.TensorProto.INT64
-    with pytest.raises(ConversionError, match="the input 'table' holds integers, and something else than an embedding"):
+    with pytest.raises(
+        ConversionError, match="the input 'table' holds integers, and an operation other than an embedding"
+    ):
         from_onnx(saved(model, tmp_path))
 
 

@@ -34,11 +34,11 @@ LAST_CHARACTERS = 2000
 
 
 class ProgramError(LrprefError):
-    """A program that cannot be asked any more: it crashed, took too long, or answered something else than relevance."""
+    """A program can no longer answer: it crashed, took too long, or answered with something other than relevance."""
 
 
 class Answerer(Protocol):
-    """Whoever is asked.
+    """An implementation that answers questions.
 
     Attributes
     ----------
@@ -49,7 +49,7 @@ class Answerer(Protocol):
     name: str
 
     def __call__(self, question: Question) -> np.ndarray:
-        """Return the relevance of the input of a question; raises NotOffered, or any exception of its own."""
+        """Return the relevance of the input of a question; raises NotOffered, or an exception of its own."""
 
 
 class Function:

@@ -38,7 +38,7 @@ IN_FLOAT32 = 1e-4
 
 ORIGINAL = "the model"
 HINT = (
-    "possible causes are layers with code of their own, and padding='same' in a transposed convolution, which differs "
+    "possible causes are layers with custom code, and padding='same' in a transposed convolution, which differs "
     "between Keras's backends"
 )
 
@@ -47,7 +47,7 @@ def from_keras(model: Any, example: Any = None) -> Network:
     """Import a Keras model, or the model in a .keras or .h5 file.
 
     The two forward passes must agree on an example in float64, to 1e-9 of the largest output; to 1e-4 if Keras's
-    backend computes in float32 only, as JAX does unless it is told otherwise.
+    backend computes in float32 only, as JAX does by default.
 
     Parameters
     ----------

@@ -56,10 +56,10 @@ def from_torch(module: Any, example: Any) -> Network:
     ----------
     module : torch.nn.Module or torch.export.ExportedProgram
         The module, imported in eval mode; it is left unchanged. Wrappers such as those of torch.compile and
-        nn.DataParallel are taken off.
+        nn.DataParallel are removed.
     example : tensor or array, shape (N, ...), or tuple of them
         An input, on which the network is checked. For a forward of several tensors, a tuple of them, in order; the
-        network then has an input for each, called as in forward.
+        network then has an input for each, named as in forward.
 
     Returns
     -------
