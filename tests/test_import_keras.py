@@ -205,7 +205,7 @@ def test_padding_that_depends_on_the_size_holds_for_that_size() -> None:
     assert fixed.input_shape == (3, 9, 9)
     with pytest.raises(ShapeError, match="its padding is computed at that size"):
         fixed(np.ones((1, 3, 8, 8)))
-    with pytest.raises(ConversionError, match="leaves the size of its input 'in0' open"):
+    with pytest.raises(ConversionError, match="does not fix the size of its input 'in0'"):
         from_keras(strided)
 
 

@@ -933,7 +933,7 @@ REFUSED: dict[str, tuple[tuple[Node, ...], str]] = {
     ),
     "softmax over samples": (
         (("Transpose", {"perm": [1, 2, 3, 0]}), ("Softmax", {})),
-        r"\(Softmax\): it works along an axis that has samples on it",
+        r"\(Softmax\): it works along an axis that holds the samples",
     ),
     "reshaped in vain": (
         (("Reshape", {}, np.array([0, 7, -1])),),

@@ -671,7 +671,7 @@ def test_a_product_that_is_read_twice_stays_without_bias() -> None:
 
 def test_a_squeeze_that_removes_the_samples_is_named() -> None:
     module = Forward(lambda m, x: F.adaptive_avg_pool2d(x, 1).squeeze())
-    with pytest.raises(ConversionError, match=r"removes the axis of the samples when there is one sample; use x\.flat"):
+    with pytest.raises(ConversionError, match=r"removes the batch axis when there is one sample; use x\.flat"):
         from_torch(module, images(1, 3, 8, 8))
 
 

@@ -193,7 +193,8 @@ def _drawn(name: str, shape: Sequence[int | None]) -> np.ndarray:
     sizes = [n for n in shape[1:] if n is not None]
     require(
         len(sizes) == len(shape) - 1,
-        f"the model leaves the size of its input {name!r} open, {tuple(shape)}; give an example of your size",
+        f"the model does not fix the size of its input {name!r}, {tuple(shape)}; give an example of the size that you "
+        "need",
     )
     return np.random.default_rng(0).uniform(size=(2, *sizes))
 

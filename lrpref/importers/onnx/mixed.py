@@ -105,7 +105,7 @@ def reshaped(x: Activation, target: Shape) -> Step:
 def gathered(x: Activation, axis: int, index: int) -> Step:
     """Convert the choice of one cell along an axis of the file, which is then removed."""
     groups = groups_of(x)
-    require(len(groups[axis]) == 1 and groups[axis] != (0,), f"it chooses along axis {axis}, which has samples on it")
+    require(len(groups[axis]) == 1 and groups[axis] != (0,), f"it selects along axis {axis}, which holds the samples")
     [own] = groups[axis]
     sizes = tuple(n for k, n in enumerate(x.shape) if k != own)
     left = [group for k, group in enumerate(groups) if k != axis % len(groups)]
@@ -150,7 +150,7 @@ def as_own(call: Call) -> tuple[Call, Layout]:
     rows = len(groups[0]) - (2 if len(groups) > 1 else 1)
     alike = all(group[:rows] == groups[0][:rows] for group in groups)
     apart = not any(0 in axes for group in groups for axes in group[rows:])
-    require(alike and apart, "it works along an axis that has samples on it")
+    require(alike and apart, "it works along an axis that holds the samples")
     attributes = dict(call.attributes)
     if call.op == "Softmax":
         axis = attributes.get("axis", -1)

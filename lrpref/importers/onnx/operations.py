@@ -512,7 +512,10 @@ def _identity(call: Call) -> Step:
 
 def _cast(call: Call) -> Step:
     """no layer, between floating-point types"""
-    require(call.attributes.get("to") in FLOATING[1:], "activations are made integers or booleans, which loses them")
+    require(
+        call.attributes.get("to") in FLOATING[1:],
+        "it casts activations to integers or booleans, which loses their values",
+    )
     return [], call.x.layout
 
 

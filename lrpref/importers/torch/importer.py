@@ -139,7 +139,7 @@ def _prove_again(
     except ConversionError as error:
         told = " and ".join(map(str, shapes.values()))
         why = f"on random numbers of shape {told}, instead of the example: {error}"
-        reason = "forward computes with the number of samples, but each sample must count by itself; "
+        reason = "forward computes with the number of samples, but each sample must be independent of the others; "
         raise ConversionError(f"{reason if otherwise else ''}{why}") from error
 
 
@@ -325,7 +325,7 @@ class _Importer:
     def _decided(self, kind: str, what: str) -> list[str]:
         """Return a note on each decision by numbers of a kind."""
         return [
-            f"forward computes with {what}{f' ({where})' if where else ''}, and was followed"
+            f"forward computes with {what}{f' ({where})' if where else ''}, and was traced"
             for kinds, where in self.tracer.decisions
             if kind in kinds
         ]

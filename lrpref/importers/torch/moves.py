@@ -147,8 +147,7 @@ def _reshape(call: Call) -> list[Layer]:
     (before,) = call.shapes
     require(
         call.result[:1] == before[:1] or before[0] != 1 or len(call.result) > 1,
-        f"from {before} to {call.result}, it removes the axis of the samples when there is one sample; "
-        "use x.flatten(1) instead",
+        f"from {before} to {call.result}, it removes the batch axis when there is one sample; use x.flatten(1) instead",
     )
     return reshaped(before, call.result)
 
