@@ -141,7 +141,7 @@ def _check_names(what: str, *names: object) -> None:
     """Raise ParameterError unless all are texts that are not empty."""
     for name in names:
         if not isinstance(name, str) or not name:
-            raise ParameterError(f"{what}: the name of a node must be a text, got {shown(name)}")
+            raise ParameterError(f"{what}: the name of a node must be a string, got {shown(name)}")
 
 
 def _check_projection(what: str, layer: object) -> None:

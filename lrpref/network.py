@@ -129,7 +129,7 @@ class Network:
         _check_outputs(self.outputs, listed, sinks)
         self.input_shape = None if input_shape is None else _fixed_shapes(input_shape, self.inputs)
         if not isinstance(fixed_by, str):
-            raise GraphError(f"fixed_by must be a text, got {shown(fixed_by)}")
+            raise GraphError(f"fixed_by must be a string, got {shown(fixed_by)}")
         self.fixed_by = fixed_by
 
     @classmethod
@@ -178,7 +178,7 @@ class Network:
             raise GraphError(
                 f"the network has {len(self.outputs)} outputs: {', '.join(self.outputs)}. Explain one of them with "
                 f"node={self.outputs[0]!r}, or all of them with one seed per output; net.up_to({self.outputs[0]!r}) "
-                "is the network of one"
+                "has one output"
             )
         return self.outputs[0]
 
@@ -271,7 +271,7 @@ class Network:
             return {self.inputs[0]: x}
         expected = (
             f"the network has {len(self.inputs)} inputs: expected a tuple with one {each} for each of "
-            f"{', '.join(self.inputs)}, in this order, or a dict by these names; got"
+            f"{', '.join(self.inputs)}, in this order, or a dict with these names; got"
         )
         if isinstance(x, Mapping):
             if strange := [name for name in x if not is_one_of(name, self.inputs)]:
@@ -728,7 +728,7 @@ def _fixed_shapes(shape: Sequence[Any], inputs: Sequence[str]) -> tuple[Any, ...
     if len(inputs) == 1:
         return _fixed_shape(shape, "input_shape")
     if not isinstance(shape, tuple | list) or len(shape) != len(inputs):
-        raise GraphError(f"input_shape must list one shape, or None, for each of {', '.join(inputs)}: {shown(shape)}")
+        raise GraphError(f"input_shape must list a shape, or None, for each of {', '.join(inputs)}; got {shown(shape)}")
     return tuple(
         None if one is None else _fixed_shape(one, f"input_shape of {name!r}")
         for name, one in zip(inputs, shape, strict=True)
@@ -760,8 +760,8 @@ def check_one_input(net: Network, what: str) -> None:
     for kind, names in (("input", net.inputs), ("output", net.outputs)):
         if len(names) > 1:
             raise GraphError(
-                f"{what} takes networks of one {kind}, but this one has the {kind}s {', '.join(names)}; "
-                "lrpref.explain and lrpref.trace take networks of several"
+                f"{what} takes networks with one {kind}, but this one has the {kind}s {', '.join(names)}; "
+                "lrpref.explain and lrpref.trace take networks with several"
             )
 
 
@@ -779,7 +779,7 @@ def _node(given: Any) -> Node:
         raise GraphError(f"a node is (name, layer, inputs), got {shown(given)}")
     name, layer, inputs = given
     if not isinstance(name, str) or not name:
-        raise GraphError(f"the name of a node must be a text, got {shown(name)}")
+        raise GraphError(f"the name of a node must be a string, got {shown(name)}")
     if not isinstance(layer, Layer):
         hint = f"; did you mean {layer.__name__}(...)?" if isinstance(layer, type) and issubclass(layer, Layer) else ""
         raise GraphError(f"node {name!r}: expected a layer, got {type(layer).__name__}{hint}")

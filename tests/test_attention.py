@@ -547,7 +547,7 @@ REFUSED: dict[str, tuple[Callable[[], Any], type[LrprefError], str]] = {
     "a signal": (lambda: MatMul(signal=2), ParameterError, "MatMul: signal must be an integer from 0 to 1"),
     "the batch": (lambda: Softmax(0), ParameterError, "Softmax: axis must be an integer other than 0"),
     "an axis": (partial(Softmax(2).forward, numbers(1, 3)), ShapeError, "Softmax: axis 2 must be an axis of"),
-    "no class": (partial(Softmax().forward, np.ones((1, 0))), ShapeError, "which has no cell there"),
+    "no class": (partial(Softmax().forward, np.ones((1, 0))), ShapeError, "has no cell to normalise"),
     "a vector": (partial(PROJECTIONS[0].forward, numbers(1, E)), ShapeError, "use a Dense for"),
     "features": (partial(PROJECTIONS[0].forward, numbers(1, 2, 3)), ShapeError, r"expected \(N, ..., 6\)"),
     "nothing": (lambda: Affine(), ParameterError, "Affine needs a weight, a bias, or both"),

@@ -822,7 +822,7 @@ def test_nothing_is_changed() -> None:
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [
-        ({"R_other": np.ones((2, 3))}, ShapeError, r"shape \(2, 3\), which fits none of x \(2, 5\)"),
+        ({"R_other": np.ones((2, 3))}, ShapeError, r"shape \(2, 3\), but maps of this input have shape \(2, 5\)"),
         ({"R_other": np.full((2, 5), np.nan)}, InputError, "the other map holds 10 NaN"),
         ({"R_other": np.full((2, 5), 1j)}, Exception, "complex128"),
         ({"rule": "epsilom"}, UnknownNameError, "did you mean 'epsilon'"),
@@ -1207,7 +1207,7 @@ def test_fuse_on_the_command_line(digit: dict[str, Path]) -> None:
         ("broken", [], "broken.npy is not a readable .npy file"),
         ("text", [], "dtype <U1"),
         ("nan", [], "the other map holds 784 NaN"),
-        ("two", [], r"shape (2, 1, 28, 28), which fits none of x (1, 1, 28, 28)"),
+        ("two", [], r"shape (2, 1, 28, 28), but maps of this input have shape (1, 1, 28, 28)"),
         ("equal", ["--rule", "zplus"], "did you mean 'z-plus'?"),
         ("equal", ["--target", "10"], "out of range"),
         ("equal", ["--seed", "lots"], "seed must be"),
@@ -1254,7 +1254,7 @@ def test_a_map_that_is_not_what_its_signature_says(tmp_path: Path) -> None:
     asked = ("mnist-cnn-bn", "digit-4", "--against", str(path), "--no-groups", "--signature")
     assert "the map is NOT what its signature says: relative L2 " in run(*asked, signature)[1]
     out = run(*asked, signature.replace("fused", "none"))[1]
-    assert "was not checked: the signature is that of a network with no BatchNorm; this one has some" in out
+    assert "was not checked: the signature says that the network has no BatchNorm, but this one has some" in out
     assert "only names own.Mine" in run(*asked, signature.replace("epsilon", "own.Mine"))[1]
     assert "only array(1,10)#0123456789ab" in run(*asked, signature.replace("logit", "array(1,10)#0123456789ab"))[1]
     code, _, err = run(*asked, signature[:-3])
@@ -1270,7 +1270,7 @@ def test_the_file_beside_a_map_is_checked(tmp_path: Path) -> None:
     assert (told["network"], told["input"], told["target"]) == ("mnist-cnn-bn", "digit-4", 4)
     for changed, message in (
         (json.dumps({**told, "signature": "lrpref:0.2.0|zero"}), "mine.npy.json: not a signature: its last part"),
-        (json.dumps({**told, "signature": None}), "mine.npy.json: not a signature: expected a text"),
+        (json.dumps({**told, "signature": None}), "mine.npy.json: not a signature: expected a string"),
         (json.dumps({**told, "sha256": "0"}), "describes another map"),
         ("{", "mine.npy.json is damaged"),
     ):

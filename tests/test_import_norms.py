@@ -468,7 +468,7 @@ def test_what_only_resembles_a_norm_is_refused_by_name(tmp_path: Path) -> None:
         imported(proto(other[2:3], PARTS, (2, 3, 4), 13), tmp_path)
     with pytest.raises(ConversionError, match=r"node 'c' \(Sub\): cannot subtract arrays of different shapes"):
         imported(proto([*nodes, ("Sub", "y q", "z", {})], PARTS, (2, 3, 4), 13), tmp_path)
-    with pytest.raises(ConversionError, match="it normalises over the axis of the samples"):
+    with pytest.raises(ConversionError, match="it normalises over the batch axis"):
         imported(proto(parts_of_layer_norm([0]), PARTS, (2, 3, 4), 13), tmp_path)
 
 

@@ -914,14 +914,14 @@ REFUSED: dict[str, tuple[tuple[Node, ...], str]] = {
         (("Relu", {}), ("Log", {})),
         "a logarithm is supported only of a softmax that nothing else",
     ),
-    "features transposed": ((FLAT, ("Transpose", {})), "the samples are not alone on axis 0 of the output"),
+    "features transposed": ((FLAT, ("Transpose", {})), "axis 0 of the output holds more than the samples"),
     "batch moved": (
         (("Transpose", {"perm": [1, 0, 2, 3]}),),
-        "the samples are not alone on axis 0 of the output",
+        "axis 0 of the output holds more than the samples",
     ),
     "ReLU of moved batches": (
         (("Transpose", {"perm": [1, 0, 2, 3]}), ("Relu", {})),
-        r"\(Relu\): the samples are not alone on axis 0, which is supported for MatMul",
+        r"\(Relu\): axis 0 holds more than the samples, which is supported for MatMul",
     ),
     "convolution over rows": (
         (("Transpose", {"perm": [0, 2, 1, 3]}), CONV),
@@ -933,14 +933,14 @@ REFUSED: dict[str, tuple[tuple[Node, ...], str]] = {
     ),
     "softmax over samples": (
         (("Transpose", {"perm": [1, 2, 3, 0]}), ("Softmax", {})),
-        r"\(Softmax\): it works along an axis that has samples on it",
+        r"\(Softmax\): it works along an axis that holds the samples",
     ),
     "reshaped in vain": (
         (("Reshape", {}, np.array([0, 7, -1])),),
         r"cannot reshape \(2, 3, 6, 6\) to \(0, 7, -1\)",
     ),
     "flattened from 2": ((("Flatten", {"axis": 2}),), "flattening from axis 2"),
-    "mean of all": ((("ReduceMean", {}),), "it is over all axes, those of the samples included"),
+    "mean of all": ((("ReduceMean", {}),), "it is over all axes, including the batch axis"),
     "division by an activation": ((("Div", {}, np.float64(1)),), "dividing by an activation is not supported"),
     "division by zero": ((("Div", {}, np.float64(0)),), "its divisor has zeros"),
     "Pad of channels": ((("Pad", {}, np.array([0, 1, 0, 0, 0, 0, 0, 0])),), "only spatial axes can be padded"),
@@ -1044,7 +1044,9 @@ def test_examples_that_do_not_fit_several_inputs(tmp_path: Path) -> None:
         imported(path, shape=(6, 6, 3))
     model = two_inputs()
     model.graph.input[1].type.tensor_type.elem_type = onnx.TensorProto.INT64
-    with pytest.raises(ConversionError, match="the input 'table' holds integers, and something else than an embedding"):
+    with pytest.raises(
+        ConversionError, match="the input 'table' holds integers, and an operation other than an embedding"
+    ):
         from_onnx(saved(model, tmp_path))
 
 

@@ -511,7 +511,7 @@ REFUSED: dict[str, tuple[Callable[[], Module], str]] = REFUSED_FORMS | {
     ),
     "alpha": (functional(lambda x: torch.add(x, F.relu(x), alpha=2)), r"alpha = 2"),
     "broadcast": (functional(lambda x: x + x.mean((2, 3), keepdim=True)), r"activations of shapes .*6, 6.* and .*1, 1"),
-    "cat of samples": (functional(lambda x: torch.cat([x, x])), r"torch\.cat along axis 0, that of the samples"),
+    "cat of samples": (functional(lambda x: torch.cat([x, x])), r"torch\.cat along axis 0, the batch axis"),
     "softmax over samples": (functional(lambda x: F.softmax(x, dim=0)), "a softmax over axis 0 mixes the samples"),
     "bicubic": (functional(lambda x: F.interpolate(x, scale_factor=2, mode="bicubic")), "in mode 'bicubic' is not"),
     "cropping": (functional(lambda x: F.pad(x, (-1, 0, 0, 0))), r"negative padding"),
@@ -519,7 +519,7 @@ REFUSED: dict[str, tuple[Callable[[], Module], str]] = REFUSED_FORMS | {
     "dropout for ever": (functional(lambda x: F.dropout(x)), "this dropout is active in eval mode"),
     "its input among others": (lambda: Forward(lambda m, x: (F.relu(x), x)), "returns its input"),
     "its input": (lambda: Forward(lambda m, x: x), "returns its input"),
-    "control flow": (Branching, r"test_import_torch\.py:\d+: forward decides by the values of activations"),
+    "control flow": (Branching, r"test_import_torch\.py:\d+: forward depends on the values of activations"),
     "a sum of sizes": (
         functional(lambda x: sum(x.shape) + x),
         "computes with the number of samples, .* random numbers of shape .* differs",
@@ -671,7 +671,7 @@ def test_a_product_that_is_read_twice_stays_without_bias() -> None:
 
 def test_a_squeeze_that_removes_the_samples_is_named() -> None:
     module = Forward(lambda m, x: F.adaptive_avg_pool2d(x, 1).squeeze())
-    with pytest.raises(ConversionError, match=r"removes the axis of the samples when there is one sample; use x\.flat"):
+    with pytest.raises(ConversionError, match=r"removes the batch axis when there is one sample; use x\.flat"):
         from_torch(module, images(1, 3, 8, 8))
 
 

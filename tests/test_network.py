@@ -560,7 +560,7 @@ def test_a_head_alone_has_no_logits() -> None:
     "nodes", [[(1, ReLU(), ["input"])], [("a", ReLU(), [float("nan")])], [("a", ReLU(), [["input"]])]]
 )
 def test_names_are_texts(nodes: list[Any]) -> None:
-    with pytest.raises(GraphError, match=r"must be a text, got 1|must be a list of names, got"):
+    with pytest.raises(GraphError, match=r"must be a string, got 1|must be a list of names, got"):
         Network(nodes)
 
 

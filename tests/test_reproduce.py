@@ -359,7 +359,7 @@ def test_results_of_another_protocol_are_refused(tmp_path: Path) -> None:
 def test_results_that_are_not_numbers_are_refused(tmp_path: Path, value: Any) -> None:
     path = tmp_path / "unit.jsonl"
     path.write_text("\n".join(map(json.dumps, [{"format": 1}, {"abpc": value}])))
-    with pytest.raises(InputError, match=r"is damaged .abpc is not a number everywhere"):
+    with pytest.raises(InputError, match=r"is damaged .abpc is not a number in every row"):
         runner.read(path, {"format": 1})
 
 

@@ -99,7 +99,7 @@ def add_input(parser: argparse.ArgumentParser, name: str, **more: Any) -> None:
     parser.add_argument(
         "--background",
         metavar="COLOUR",
-        help="what lies below a transparent image: a colour such as white or #ffcc00, or a grey value from 0 to 1",
+        help="the background of a transparent image: a colour such as white or #ffcc00, or a grey value from 0 to 1",
     )
 
 

@@ -32,9 +32,11 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "--known",
         metavar="FILE",
-        help="the known differences of the library: what differs must be listed, and only that",
+        help="a file of known differences: exactly the cases that it lists must differ",
     )
-    parser.add_argument("--draft-known", metavar="FILE", help="write such a file from what differs, to be completed")
+    parser.add_argument(
+        "--draft-known", metavar="FILE", help="write such a file from the differences, to be completed by hand"
+    )
     parser.add_argument("--badge", metavar="FILE", help="write a badge for an endpoint of shields.io")
     parser.add_argument("--list", action="store_true", help="list the cases and exit")
     for form in report.FORMS:

@@ -85,7 +85,7 @@ def check_inputs(chosen: argparse.Namespace, inputs: Sequence[np.ndarray], words
     arrays = [out for out in chosen.out if out not in pictures]
     if arrays and len({x.shape for x in inputs}) > 1:
         raise InputError(
-            f"{arrays[0]} holds inputs of one length; explain the sentences one at a time, or write a picture"
+            f"{arrays[0]} can only hold inputs of one length; explain the sentences one at a time, or write a picture"
         )
     if pictures and not words and inputs[0].ndim not in (3, 4):
         raise InputError(

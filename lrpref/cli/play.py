@@ -31,7 +31,7 @@ def run(chosen: argparse.Namespace) -> int:
         networks.append(play.embedded(net, Path(chosen.network).name, about, tuple(input_shape(about))))
     html = play.page(networks)
     write_text(path, html)
-    print(f"wrote {path}: {len(html.encode()) / 1e6:.1f} MB, with all that it needs")
+    print(f"wrote {path}: {len(html.encode()) / 1e6:.1f} MB, works offline")
     if not chosen.no_open and not webbrowser.open(path.resolve().as_uri()):
         print("no browser was found; open the file yourself")
     return 0

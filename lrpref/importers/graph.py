@@ -236,7 +236,7 @@ def affine(weight: np.ndarray, bias: np.ndarray, shape: Shape) -> list[Layer]:
     require(fits, f"a constant of shape {told} changes the activation's shape {shape}; lrpref does not broadcast")
     weight, bias = (v.reshape((1,) * (len(shape) - len(told)) + told) for v in (weight, bias))
     weight, bias = hidden(weight), hidden(bias)
-    require(weight.shape[0] == 1, f"a constant of shape {told} has one number per sample, which no layer has")
+    require(weight.shape[0] == 1, f"a constant of shape {told} has one number per sample, which no layer supports")
     both = np.stack([weight, bias])
     varying = [axis for axis in range(len(shape)) if (both != both.take([0], axis + 1)).any()]
     if (weight == 1).all() and not bias.any():
@@ -340,7 +340,7 @@ def fixed_where_unproven(
     return _fixed(net, sizes[1:], why) if any(sizes[1:]) else net
 
 
-AT_THAT_SIZE = "at that size; import again with an example of your size"
+AT_THAT_SIZE = "at that size; import again with an example of the size that you need"
 
 
 def _fixed(net: Network, sizes: Sequence[Any], why: str) -> Network:

@@ -79,9 +79,9 @@ class LeakyReLU(Elementwise):
 class ThreshReLU(Elementwise):
     """max(x, threshold), or min(x, threshold) in channels where `below` is true.
 
-    A BatchNorm followed by a ReLU equals a ThreshReLU followed by that BatchNorm, if t = mean - bias * s / weight and
-    s is the standard deviation: ReLU cuts at z = 0, which is x = t; a negative weight reverses the order. (Recipe:
-    A. Binder's notes on canonization; see `lrpref.fuse(..., threshold_relu=True)`.)
+    A BatchNorm followed by a ReLU equals a ThreshReLU with the threshold t = mean - bias * s / weight followed by that
+    BatchNorm, where s is the standard deviation: the ReLU's threshold z = 0 is x = t. A negative weight reverses the
+    order, so `below` is true. (Recipe: A. Binder's notes on canonization; see `lrpref.fuse(..., threshold_relu=True)`.)
 
     Parameters
     ----------

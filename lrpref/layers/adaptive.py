@@ -130,7 +130,7 @@ class AdaptiveAvgPool3D(AdaptiveAvgPool):
 
 @dataclass(frozen=True, eq=False)
 class AdaptiveMaxPool(AdaptivePool, Routing):
-    """The largest value of each window; its relevance goes to the cell that won. NaN is larger than every number.
+    """The largest value of each window; its relevance goes to the cell that won. NaN exceeds every number.
 
     Use `AdaptiveMaxPool1D`, `AdaptiveMaxPool2D` or `AdaptiveMaxPool3D`.
 

@@ -75,7 +75,7 @@ class GlobalAvgPool3D(GlobalAvgPool):
 
 @dataclass(frozen=True, eq=False)
 class GlobalMaxPool(GlobalPool, Routing):
-    """The largest value of each channel; its relevance goes to the cell that won. NaN is larger than every number.
+    """The largest value of each channel; its relevance goes to the cell that won. NaN exceeds every number.
 
     Use `GlobalMaxPool1D`, `GlobalMaxPool2D` or `GlobalMaxPool3D`.
 

@@ -22,7 +22,7 @@ class Clip(Elementwise):
     Parameters
     ----------
     low, high : float, optional
-        The bounds, of which one may be None: then there is none.
+        The bounds, one of which may be None for no bound.
     """
 
     low: float | None = None
@@ -76,12 +76,12 @@ def _check_order(name: str, low: float | None, high: float | None) -> None:
 class HardSigmoid(Elementwise):
     """min(max(x + shift, 0), width) / width (Courbariaux et al. 2015, arXiv:1511.00363, eq. 3, of width 2).
 
-    torch.nn has the defaults. ONNX writes the slope alpha = 1 / width and beta = shift / width.
+    The defaults are those of torch.nn. ONNX writes the slope alpha = 1 / width and beta = shift / width.
 
     Parameters
     ----------
     shift : float, default 3.0
-        The function leaves 0 at x = -shift.
+        The output is 0 up to x = -shift.
     width : float, default 6.0
         The length of the slope, a positive number.
     """
@@ -101,7 +101,7 @@ class HardSigmoid(Elementwise):
 class HardSwish(Elementwise):
     """x * min(max(x + shift, 0), width) / width (Howard et al. 2019, ICCV, sec. 5.2: MobileNetV3).
 
-    torch.nn has the defaults.
+    The defaults are those of torch.nn.
 
     Parameters
     ----------

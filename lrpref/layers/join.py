@@ -109,7 +109,7 @@ class Concat(Routing):
     def __post_init__(self) -> None:
         check_integer(self.axis, "Concat: axis", least=-LARGEST)
         if self.axis == 0:
-            raise ParameterError("Concat: axis 0 is that of the samples; choose another one")
+            raise ParameterError("Concat: axis 0 is the batch axis; choose another one")
 
     def output_shape(self, *shapes: Shape) -> Shape:
         """The inputs may differ in that axis only; the output has their sum there."""
@@ -123,7 +123,7 @@ class Concat(Routing):
         """The axis, counted from 0, of arrays with this many axes; raises ShapeError if they do not have it."""
         axis = self.axis + rank if self.axis < 0 else self.axis
         if not 0 < axis < rank:
-            raise ShapeError(f"Concat: inputs with {rank} axes have no axis {self.axis} besides that of the samples")
+            raise ShapeError(f"Concat: inputs with {rank} axes have no axis {self.axis} other than the batch axis")
         return axis
 
     def forward(self, *inputs: Array) -> Array:
@@ -188,7 +188,7 @@ class Extreme(Routing):
 
 @dataclass(frozen=True, eq=False)
 class Maximum(Extreme):
-    """max(a_1, a_2, ...), cell by cell: relevance goes to the input that won, as in `MaxPool`.
+    """max(a_1, a_2, ...), cell by cell: relevance goes to the largest input, as in `MaxPool`.
 
     Parameters
     ----------
@@ -206,7 +206,7 @@ class Maximum(Extreme):
 
 @dataclass(frozen=True, eq=False)
 class Minimum(Extreme):
-    """min(a_1, a_2, ...), cell by cell: relevance goes to the input that won, as in `MaxPool`.
+    """min(a_1, a_2, ...), cell by cell: relevance goes to the smallest input, as in `MaxPool`.
 
     Parameters
     ----------

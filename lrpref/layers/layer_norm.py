@@ -53,11 +53,11 @@ class LayerNorm(LastAxesNorm):
     normalized_shape : int or tuple of int
         The sizes of the last axes.
     weight, bias : array, shape `normalized_shape`, optional
-        g and beta; None for 1 and 0 (affine off).
+        g and beta; without them, 1 and 0.
     eps : float, default 1e-05
         Added to the variance under the root.
     mean : {"linear", "constant", "centred"}, default "linear"
-        What the mean is for relevance; s is always a constant. See the page docs/normalisation.md.
+        How relevance treats the mean; s is always a constant. See docs/normalisation.md.
 
     Raises
     ------

@@ -99,7 +99,7 @@ class BatchNorm(DiagonalLayer):
     Parameters
     ----------
     weight, bias : array, shape (C,), or None
-        g and beta; None for 1 and 0 (affine off).
+        g and beta; without them, 1 and 0.
     mean, var : array, shape (C,)
         mu and var; var + eps must be positive.
     eps : float, default 1e-05

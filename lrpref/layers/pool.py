@@ -95,7 +95,7 @@ class Pool(Layer):
 class MaxPool(Pool, Routing):
     """The largest value of each window; its relevance goes to the cell that won.
 
-    NaN is larger than every number, and of several the first wins, as in `numpy.argmax`.
+    NaN counts as larger than every number. The first of several NaNs wins, as in `numpy.argmax`.
 
     Winner-take-all is the treatment of max-pooling in Montavon et al. 2019 (LNCS 11700, ch. 10, sec. 10.3).
 

@@ -38,7 +38,7 @@ class Multiply(Layer):
     Raises
     ------
     ParameterError
-        If a parameter is none of these.
+        If a parameter has another value.
     """
 
     min_inputs: ClassVar[int] = 2

@@ -24,12 +24,12 @@ class Reduction(Layer):
         The axes that are reduced, counted from the batch, which is axis 0 and cannot be reduced; negative ones count
         from the end.
     keepdims : bool, default False
-        Whether they stay, with size 1.
+        Whether to keep these axes, with size 1.
 
     Raises
     ------
     ParameterError
-        If a parameter is none of these.
+        If a parameter has another value.
     """
 
     axes: int | tuple[int, ...]
@@ -49,7 +49,7 @@ class Reduction(Layer):
         """The axes that are reduced, in ascending order; raises ShapeError if the input has no such axes or no cell."""
         found = tuple(sorted(sample_axes(cast(tuple[int, ...], self.axes), shape, type(self).__name__)))
         if not prod(shape[axis] for axis in found):
-            raise ShapeError(f"{type(self).__name__} over axes {found} of {shape}, which has no cell there")
+            raise ShapeError(f"{type(self).__name__} over axes {found} of {shape} has no cell to reduce")
         return found
 
     def kept(self, shape: Shape) -> Shape:
@@ -97,12 +97,12 @@ class Sum(_LinearReduction):
         The axes that are summed, counted from the batch, which is axis 0 and cannot be summed; negative ones count from
         the end.
     keepdims : bool, default False
-        Whether they stay, with size 1.
+        Whether to keep these axes, with size 1.
 
     Raises
     ------
     ParameterError
-        If a parameter is none of these.
+        If a parameter has another value.
     """
 
     def parameters(self, *inputs: Array) -> tuple[Array, Array | None]:
@@ -120,12 +120,12 @@ class Mean(_LinearReduction):
         The axes that are averaged, counted from the batch, which is axis 0 and cannot be averaged; negative ones count
         from the end.
     keepdims : bool, default False
-        Whether they stay, with size 1.
+        Whether to keep these axes, with size 1.
 
     Raises
     ------
     ParameterError
-        If a parameter is none of these.
+        If a parameter has another value.
     """
 
     def parameters(self, *inputs: Array) -> tuple[Array, Array | None]:
@@ -138,21 +138,21 @@ class Mean(_LinearReduction):
 class Max(Reduction, Routing):
     """The largest value along some axes; its relevance goes to the cell that won, as in `MaxPool`.
 
-    NaN is larger than every number, and of several the first wins, as in `numpy.argmax`.
+    NaN counts as larger than every number. The first of several NaNs wins, as in `numpy.argmax`.
 
     Parameters
     ----------
     axes : int or tuple of int
         The axes, counted from the batch, which is axis 0 and cannot be reduced; negative ones count from the end.
     keepdims : bool, default False
-        Whether they stay, with size 1.
+        Whether to keep these axes, with size 1.
     ties : {"first", "equal"}, default "first"
         "first": the first of several equal maxima, in reading order, takes all; "equal": they share equally.
 
     Raises
     ------
     ParameterError
-        If a parameter is none of these.
+        If a parameter has another value.
     """
 
     ties: str = "first"

@@ -41,7 +41,7 @@ class Reshape(Routing):
     Parameters
     ----------
     shape : tuple of int
-        The shape of one sample; at most one number may be -1, which stands for whatever is left.
+        The shape of one sample; at most one number may be -1, which is computed from the others.
 
     Raises
     ------
@@ -142,7 +142,7 @@ class Slice(Routing):
     Raises
     ------
     ParameterError
-        If a parameter is not such a number.
+        If a parameter is not such an integer.
     """
 
     axis: int
@@ -191,7 +191,7 @@ class Slice(Routing):
 def check_axis(axis: object, what: str) -> None:
     """Raise ParameterError unless `axis` is an integer that is not 0, the batch."""
     if not is_integer(axis, least=-LARGEST) or axis == 0:
-        raise ParameterError(f"{what} must be an integer other than 0, which is the batch, got {shown(axis)}")
+        raise ParameterError(f"{what} must be an integer other than 0, the batch axis, got {shown(axis)}")
 
 
 def sample_axes(axes: tuple[int, ...], shape: Shape, what: str) -> tuple[int, ...]:
@@ -199,7 +199,7 @@ def sample_axes(axes: tuple[int, ...], shape: Shape, what: str) -> tuple[int, ..
     found = tuple(axis % max(len(shape), 1) for axis in axes)
     if any(not -len(shape) <= axis < len(shape) for axis in axes) or len({0, *found}) != len(found) + 1:
         named = f"axis {axes[0]} must be an axis" if len(axes) == 1 else f"axes {axes} must be different axes"
-        raise ShapeError(f"{what}: {named} of {shape} other than the batch")
+        raise ShapeError(f"{what}: {named} of {shape} other than the batch axis")
     return found
 
 

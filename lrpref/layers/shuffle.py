@@ -27,7 +27,7 @@ class PixelShuffle(Routing):
     Raises
     ------
     ParameterError
-        If the factor is not such a number.
+        If the factor is not a positive integer.
     """
 
     upscale_factor: int
@@ -71,7 +71,7 @@ class PixelUnshuffle(Routing):
     Raises
     ------
     ParameterError
-        If the factor is not such a number.
+        If the factor is not a positive integer.
     """
 
     downscale_factor: int
@@ -116,7 +116,7 @@ class ChannelShuffle(Routing):
     Raises
     ------
     ParameterError
-        If `groups` is not such a number.
+        If `groups` is not a positive integer.
     """
 
     groups: int

@@ -99,7 +99,7 @@ class SELU(Smooth):
     Parameters
     ----------
     alpha : float, default 1.6732632423543772
-        Klambauer's constant. torch.nn has no other; ONNX files state it, often rounded to float32.
+        The constant of Klambauer et al., as in torch.nn; ONNX files state it, often rounded to float32.
     scale : float, default 1.0507009873554805
         The other constant, lambda in the paper and gamma in ONNX; a positive number.
     """
@@ -152,7 +152,7 @@ class GELU(Smooth):
     Parameters
     ----------
     approximate : "none" or "tanh", default "none"
-        "tanh" is their approximation, x / 2 * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 x^3))).
+        "tanh" is the approximation of that paper, x / 2 * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 x^3))).
     """
 
     approximate: str = "none"

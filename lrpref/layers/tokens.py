@@ -15,9 +15,9 @@ from .base import Layer, Routing, Shape, SupportsFlow
 class Embedding(Layer):
     """The vectors of a table at the indices that are the input: (N, T) -> (N, T, E).
 
-    An index is a name and not a quantity, so relevance stops at the vectors; the index receives the sum over its own.
-    Relevance per coordinate is that of this node, `trace.at[...]`. It is what LRP-0 gives to the inputs of a `Dense`
-    that are 1 for the index of a token and 0 for all others.
+    An index is a name and not a quantity, so relevance stops at the vectors, and an index receives the sum over its
+    vector: what LRP-0 gives to the one-hot input of a `Dense`. `trace.at[...]` of this node has the relevance of each
+    coordinate.
 
     Networks compute in one dtype, so indices are whole numbers of a floating-point type, which holds them exactly.
 

@@ -35,7 +35,7 @@ class Upsample(Layer):
     size : int or one per axis, optional
         The size of the output.
     scale_factor : float or one per axis, optional
-        The size of the output divided by that of the input, which is rounded down. Give either this or `size`.
+        The ratio of the output's size to the input's; the output's size is rounded down. Give this or `size`.
     coordinates : {"half_pixel", "asymmetric", "align_corners", ...}, default "half_pixel"
         Where the cells of the output lie on an axis of the input.
 
@@ -126,7 +126,7 @@ class UpsampleNearest(Upsample, Routing):
     size : int or one per axis, optional
         The size of the output.
     scale_factor : float or one per axis, optional
-        The size of the output divided by that of the input, which is rounded down. Give either this or `size`.
+        The ratio of the output's size to the input's; the output's size is rounded down. Give this or `size`.
     coordinates : {"asymmetric", "half_pixel", "align_corners", ...}, default "asymmetric"
         Where the cells of the output lie.
     rounding : {"floor", "ceil", "round_prefer_floor", "round_prefer_ceil"}, default "floor"
@@ -178,14 +178,15 @@ class UpsampleLinear(Upsample, LinearLayer):
     """Linear interpolation along each spatial axis: "linear", "bilinear" and "trilinear" in PyTorch.
 
     A cell of the output that lies at the coordinate x of an axis is (1 - t) a_i + t a_k with i = floor(x), k = i + 1
-    and t = x - i; coordinates beyond the first and the last cell are moved to these. `UpsampleNearest` describes them.
+    and t = x - i. Coordinates before the first cell or after the last one are moved to that cell. `UpsampleNearest`
+    describes the coordinates.
 
     Parameters
     ----------
     size : int or one per axis, optional
         The size of the output.
     scale_factor : float or one per axis, optional
-        The size of the output divided by that of the input, which is rounded down. Give either this or `size`.
+        The ratio of the output's size to the input's; the output's size is rounded down. Give this or `size`.
     coordinates : {"half_pixel", "asymmetric", "align_corners", ...}, default "half_pixel"
         Where the cells of the output lie. The default is PyTorch's; "align_corners" is its align_corners=True.
 

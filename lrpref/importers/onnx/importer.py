@@ -164,7 +164,7 @@ def _examples(model: Model, example: Any, given: Shape | None, max_bytes: int) -
         require(
             isinstance(example, tuple | list) and len(example) == len(names),
             f"the file has {len(names)} inputs; the example must be a tuple of arrays for {', '.join(names)}, in this "
-            "order, or a dict by these names",
+            "order, or a dict with these names",
         )
         examples = dict(zip(names, example, strict=True))
     batch = next((told[0] for told in model.inputs.values() if told and told[0]), 2)
@@ -315,7 +315,7 @@ class _Importer:
         if last.name in self.graph.inputs:  # a file of casts, or of other identities at inference
             name = self.graph.add([Dropout(0.0)], [last.name], ["identity"])
             last = Activation(name, last.shape, last.layout)
-        require(not isinstance(last.layout, Mixed), "the samples are not alone on axis 0 of the output")
+        require(not isinstance(last.layout, Mixed), "axis 0 of the output holds more than the samples")
         require(
             last.layout.order is None,
             "the output is a flattened (N, H, W, C) image; the network would return its features in another order",

@@ -97,7 +97,7 @@ def _axes(call: Call) -> Axes:
     first = int(call.attributes.get("axis", -1))
     told = call.attributes.get("axes", range(first % rank, rank))
     over = sorted({x.layout.own_axis(axis) for axis in told})
-    require(bool(over) and over[0] > 0, "it normalises over the axis of the samples")
+    require(bool(over) and over[0] > 0, "it normalises over the batch axis")
     order = (*(axis for axis in range(rank) if axis not in over), *over)
     return Axes(order, tuple(x.shape[axis] for axis in over))
 

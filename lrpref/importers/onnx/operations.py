@@ -466,7 +466,7 @@ def _transpose(call: Call) -> Step:
 
 
 def _concat(call: Call) -> Step:
-    """Concat along any axis but that of the samples; PrependTokens, of constant tokens before those of the input"""
+    """Concat along any axis but the batch axis; PrependTokens, of constant tokens before those of the input"""
     if len(call.inputs) == 2 and isinstance(call.inputs[1], Activation) and not isinstance(call.inputs[0], Activation):
         return _prepended(call)
     require(len(call.activations) == len(call.inputs), "concatenation with a constant is not supported")
@@ -476,7 +476,7 @@ def _concat(call: Call) -> Step:
         len({layout.axes for layout in layouts}) == 1, "cannot concatenate arrays whose axes are in different orders"
     )
     layout, own = layouts[0], layouts[0].own_axis(axis)
-    require(own != 0, f"concatenation along axis {axis}, that of the samples, is not supported")
+    require(own != 0, f"concatenation along axis {axis}, the batch axis, is not supported")
     if any(each.order is not None for each in layouts):
         sizes = [x.shape[1] for x in call.activations]
         orders = [np.arange(n) if each.order is None else each.order for n, each in zip(sizes, layouts, strict=True)]
@@ -512,7 +512,10 @@ def _identity(call: Call) -> Step:
 
 def _cast(call: Call) -> Step:
     """no layer, between floating-point types"""
-    require(call.attributes.get("to") in FLOATING[1:], "activations are made integers or booleans, which loses them")
+    require(
+        call.attributes.get("to") in FLOATING[1:],
+        "it casts activations to integers or booleans, which loses their values",
+    )
     return [], call.x.layout
 
 

@@ -301,8 +301,8 @@ class Tracer(torch.fx.Tracer):  # type: ignore[misc]
             return
         if "values" in kinds:
             raise ConversionError(
-                "forward decides by the values of activations, with if, int(), float() or the like, so what it "
-                "computes differs from input to input"
+                "forward depends on the values of activations, through if, int(), float() or the like, so it may "
+                "compute something else for another input"
             )
         if kinds:
             self.decisions.append((kinds, where))

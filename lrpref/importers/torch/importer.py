@@ -56,10 +56,10 @@ def from_torch(module: Any, example: Any) -> Network:
     ----------
     module : torch.nn.Module or torch.export.ExportedProgram
         The module, imported in eval mode; it is left unchanged. Wrappers such as those of torch.compile and
-        nn.DataParallel are taken off.
+        nn.DataParallel are removed.
     example : tensor or array, shape (N, ...), or tuple of them
         An input, on which the network is checked. For a forward of several tensors, a tuple of them, in order; the
-        network then has an input for each, called as in forward.
+        network then has an input for each, named as in forward.
 
     Returns
     -------
@@ -139,7 +139,7 @@ def _prove_again(
     except ConversionError as error:
         told = " and ".join(map(str, shapes.values()))
         why = f"on random numbers of shape {told}, instead of the example: {error}"
-        reason = "forward computes with the number of samples, but each sample must count by itself; "
+        reason = "forward computes with the number of samples, but each sample must be independent of the others; "
         raise ConversionError(f"{reason if otherwise else ''}{why}") from error
 
 
@@ -325,7 +325,7 @@ class _Importer:
     def _decided(self, kind: str, what: str) -> list[str]:
         """Return a note on each decision by numbers of a kind."""
         return [
-            f"forward computes with {what}{f' ({where})' if where else ''}, and was followed"
+            f"forward computes with {what}{f' ({where})' if where else ''}, and was traced"
             for kinds, where in self.tracer.decisions
             if kind in kinds
         ]

@@ -80,10 +80,10 @@ def _to_result(layers: Sequence[Layer], call: Call) -> list[Layer]:
 
 
 def _axis(call: Call, name: str = "dim") -> int:
-    """Return an axis counted from 0; that of the samples is refused."""
+    """Return an axis counted from 0; the batch axis is refused."""
     rank, given = len(call.shapes[0]), 0 if call[name] is None else call[name]
     axis = given % rank
-    require(axis != 0, f"it is along axis {given}, which is that of the samples")
+    require(axis != 0, f"it is along axis {given}, the batch axis")
     return int(axis)
 
 
@@ -147,8 +147,7 @@ def _reshape(call: Call) -> list[Layer]:
     (before,) = call.shapes
     require(
         call.result[:1] == before[:1] or before[0] != 1 or len(call.result) > 1,
-        f"from {before} to {call.result}, it removes the axis of the samples when there is one sample; "
-        "use x.flatten(1) instead",
+        f"from {before} to {call.result}, it removes the batch axis when there is one sample; use x.flatten(1) instead",
     )
     return reshaped(before, call.result)
 
@@ -183,11 +182,11 @@ def _permuted(axes: Sequence[int]) -> list[Layer]:
 
 
 def _dims(call: Call, name: str = "dim") -> Shape:
-    """Return the axes of a reduction, counted from 0; all of them together, or that of the samples, are refused."""
+    """Return the axes of a reduction, counted from 0; all of them together, or the batch axis, are refused."""
     given = call[name]
-    require(given is not None and _sequence(given) != [], "it is over all axes, those of the samples included")
+    require(given is not None and _sequence(given) != [], "it is over all axes, including the batch axis")
     axes = tuple(sorted(d % len(call.shapes[0]) for d in _sequence(given)))
-    require(0 not in axes, f"it is over axes {given}, which include that of the samples")
+    require(0 not in axes, f"it is over axes {given}, which include the batch axis")
     return axes
 
 

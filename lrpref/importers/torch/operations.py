@@ -322,7 +322,7 @@ def _dropout(call: Call) -> list[Layer]:
 
 def _cat(call: Call) -> list[Layer]:
     tensors, axis = call["tensors"], (call["dim"] or 0) % len(call.result)
-    require(axis != 0, "torch.cat along axis 0, that of the samples, is not supported")
+    require(axis != 0, "torch.cat along axis 0, the batch axis, is not supported")
     if len(tensors) == 2 and isinstance(tensors[1], Activation) and not isinstance(tensors[0], Activation):
         return _prepended(tensors[0], axis)
     require(
