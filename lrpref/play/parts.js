@@ -152,7 +152,7 @@ PLAY.offered = (warning, compute) => {
     return compute();
   } catch (error) {
     if (!(error instanceof LRP.NotOffered)) throw error;
-    warning.textContent = `This rule cannot be used: lrp.js lacks ${error.message}.`;
+    warning.textContent = `This rule cannot be used here: lrp.js does not offer ${error.message}.`;
     return null;
   }
 };

@@ -15,12 +15,21 @@ const plain = ({ shape, data }) => ({ shape, data: Array.from(data) });
 const { networks, questions } = JSON.parse(readFileSync(0, "utf8"));
 const built = (name, fused) => (fused ? LRP.fuse(LRP.network(networks[name])) : LRP.network(networks[name]));
 
+/** The message matrix of a layer with one input, R_{i<-j} in row i and column j, by the engine: one unit at a time. */
+function messagesOf(layer, input, R, rule) {
+  const columns = Array.from(R.data, (_, j) => {
+    const alone = { shape: R.shape, data: R.data.map((R_j, k) => (k === j ? R_j : 0)) };
+    return LRP.flow(layer, [input], alone, rule).inputs[0].data;
+  });
+  return Array.from(input.data, (_, i) => columns.map((column) => column[i]));
+}
+
 const ANSWERS = {
   /** What the engine has: layer -> parameters, heads, rule -> parameters, presets. */
   tables: () => ({
     layers: Object.fromEntries(Object.entries(LRP.LAYERS).map(([name, { fields }]) => [name, fields])),
     heads: LRP.HEADS,
-    rules: LRP.PARAMETERS,
+    rules: Object.fromEntries(Object.entries(LRP.PARAMETERS).map(([name, known]) => [name, Object.keys(known)])),
     presets: Object.keys(LRP.PRESETS),
   }),
 
@@ -59,7 +68,7 @@ const ANSWERS = {
     return {
       exact: a.map((_, i) => exact.map((unit) => `${unit[i].value}`)),
       working: a.map((_, i) => exact.map((unit) => unit[i].working)),
-      engine: LRP.messages(layer, LRP.array(a.map(number)), LRP.array(R.map(number)), { type, ...numbers }),
+      engine: messagesOf(layer, LRP.array(a.map(number)), LRP.array(R.map(number)), { type, ...numbers }),
     };
   },
 
