@@ -328,6 +328,7 @@ EXACT: dict[str, tuple[rules.Rule, dict[str, str]]] = {
     "WSquare": (rules.WSquare(), {}),
     "Flat": (rules.Flat(), {}),
     "Absolute": (rules.Absolute(), {}),
+    "Relative": (rules.Relative("bare"), {}),
 }
 
 
@@ -346,11 +347,32 @@ def test_the_fractions_of_the_matrix_are_those_of_exact_arithmetic(name: str) ->
         layer = lrpref.exact(Network.sequential(Dense(w / 1.0, b / 1.0)))["dense1"]
         a, R = (np.array([[Fraction(int(k)) for k in part]], dtype=object) for part in (a, R))
         expected = lrpref.messages(layer, a, R, rule)[0]
-        exact = [[Fraction(text.replace("−", "-")) for text in row] for row in answer["exact"]]
+        exact = [[fraction(text) for text in row] for row in answer["exact"]]
         assert exact == expected.tolist()
         assert_allclose(answer["engine"], expected.astype(float), rtol=1e-12, atol=1e-12)
         for row, values in zip(answer["working"], answer["exact"], strict=True):
             assert all(said.endswith(f" = {value}") for said, value in zip(row, values, strict=True))
+
+
+def test_kappa_of_the_matrix_rescales_the_messages_as_lrpref_does() -> None:
+    """kappa times the bare messages are the rescaled ones, exactly; without messages it is zero."""
+    rng = np.random.default_rng(5)
+    drawn = [[rng.integers(-3, 4, size=shape) for shape in ((3,), (4, 3), (4,), (4,))] for _ in range(4)]
+    drawn[0][0][:] = 0
+    asks = [
+        {"ask": "messages", "rule": {"type": "Relative"}, **dict(zip("awbR", map(texts, parts), strict=True))}
+        for parts in drawn
+    ]
+    for (a, w, b, R), answer in zip(drawn, asked(*asks), strict=True):
+        layer = lrpref.exact(Network.sequential(Dense(w / 1.0, b / 1.0)))["dense1"]
+        a, R = (np.array([[Fraction(int(k)) for k in part]], dtype=object) for part in (a, R))
+        kappa, bare = fraction(answer["kappa"]), [[fraction(text) for text in row] for row in answer["exact"]]
+        expected = lrpref.messages(layer, a, R, rules.Relative())[0].tolist()
+        assert [[kappa * message for message in row] for row in bare] == expected
+
+
+def fraction(text: str) -> Fraction:
+    return Fraction(text.replace("−", "-"))
 
 
 def test_fractions_are_in_lowest_terms() -> None:
@@ -359,6 +381,14 @@ def test_fractions_are_in_lowest_terms() -> None:
     )
     assert answer["exact"] == [["−6"], ["2"]]
     assert answer["working"] == [["(−3) / (−2) · (−4) = −6"], ["1 / (−2) · (−4) = 2"]]
+
+
+def test_what_is_read_as_a_fraction() -> None:
+    """Nine digits at most, so that messages have a size on the page; nothing else is a number."""
+    good = {"3": "3", "+3": "3", " −1 / 2 ": "−1/2", ".5": "1/2", "2.": "2", "-0": "0", "999999999.5": "1999999999/2"}
+    bad = ["", "-", ".", "1/0", "1e5", "1/-2", "1.5/2", "½", "1234567890", "0.1234567890", "NaN"]
+    [answer] = asked({"ask": "fractions", "texts": [*good, *bad]})
+    assert answer == [*good.values(), *[None] * len(bad)]
 
 
 def texts(numbers: np.ndarray) -> Any:

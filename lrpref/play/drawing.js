@@ -1,28 +1,36 @@
 // The picture that the sections share: its pixels, the pad to draw on with pointer or keyboard, and who listens.
 "use strict";
 
-/** The networks of the page, read once each. */
-PLAY.networks = (data) =>
-  data.networks.map((about) => {
-    let net = null;
-    const { mean, std } = about;
-    const bound = (pixel) =>
-      LRP.nested({ shape: [mean.length], data: Float64Array.from(mean, (m, c) => (pixel - m) / std[c]) });
-    return {
-      ...about,
-      get net() {
-        return (net ??= LRP.network(about));
-      },
-      box: { low: bound(0), high: bound(1) }, // what black and white are to the network
-      ofPixels: ({ shape, data: pixels }) => {
-        const perChannel = pixels.length / shape[0];
-        return {
-          shape,
-          data: pixels.map((p, i) => (p - mean[Math.floor(i / perChannel)]) / std[Math.floor(i / perChannel)]),
-        };
-      },
-    };
-  });
+/** The networks of the page, read once each; those with BatchNorm once more at the end, with it folded. */
+PLAY.networks = (data) => {
+  const normalised = data.networks.filter(({ layers }) =>
+    Object.values(layers).some(({ type }) => type === "BatchNorm"),
+  );
+  return [
+    ...data.networks.map((about) => PLAY.network(about, about.name, LRP.network)),
+    ...normalised.map((about) => PLAY.network(about, `${about.name}, folded`, (given) => LRP.fuse(LRP.network(given)))),
+  ];
+};
+
+/** A network of the page, which is made when it is needed. */
+PLAY.network = (about, name, make) => {
+  const { mean, std } = about;
+  const normalised = (pixel, c) => (pixel - mean[c]) / std[c];
+  const bound = (pixel) => mean.map((_, c) => normalised(pixel, c));
+  let net = null;
+  return {
+    ...about,
+    name,
+    get net() {
+      return (net ??= make(about));
+    },
+    box: { low: bound(0), high: bound(1) }, // what black and white are to the network
+    ofPixels: ({ shape, data }) => {
+      const cells = data.length / shape[0];
+      return { shape, data: data.map((pixel, i) => normalised(pixel, Math.floor(i / cells))) };
+    },
+  };
+};
 
 /** A drawing: pixels (C, H, W) from 0 to 1, with the strokes that made it, so that they can be undone. */
 PLAY.drawing = (shape) => {
@@ -178,7 +186,10 @@ PLAY.pad = (drawing, { rubbing, paper, moved }) => {
     show();
     moved(Math.round(cursor.y), Math.round(cursor.x));
   });
-  drawing.listen(() => show());
+  drawing.listen((how) => {
+    if (how === "all") down = byKey = false; // another picture ends a stroke
+    show();
+  });
   PLAY.dark.addEventListener("change", show);
   return { element: canvas, show };
 };

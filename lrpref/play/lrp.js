@@ -639,21 +639,16 @@ const LRP = (() => {
   // The presets, with the names and defaults of zennit (Anders et al. 2021, arXiv 2106.13200): the rule of
   // convolutions, and that of first layers (`box`: of first convolutions, with the bounds of the input).
   const TINY = 1e-6;
+  const PLUS = { type: "ZPlus", stabilizer: TINY };
+  const ALPHA2_BETA1 = { type: "AlphaBeta", alpha: 2, beta: 1, stabilizer: TINY };
+  const GAMMA = { type: "Gamma", gamma: 0.25, generalised: true, stabilizer: TINY };
+  const FLAT = { type: "Flat", stabilizer: TINY };
   const PRESETS = {
-    "epsilon-plus": { convolution: { type: "ZPlus", stabilizer: TINY } },
-    "epsilon-plus-flat": {
-      convolution: { type: "ZPlus", stabilizer: TINY },
-      first: { type: "Flat", stabilizer: TINY },
-    },
-    "epsilon-gamma-box": {
-      convolution: { type: "Gamma", gamma: 0.25, generalised: true, stabilizer: TINY },
-      box: { type: "ZBox", stabilizer: TINY },
-    },
-    "epsilon-alpha2-beta1": { convolution: { type: "AlphaBeta", alpha: 2, beta: 1, stabilizer: TINY } },
-    "epsilon-alpha2-beta1-flat": {
-      convolution: { type: "AlphaBeta", alpha: 2, beta: 1, stabilizer: TINY },
-      first: { type: "Flat", stabilizer: TINY },
-    },
+    "epsilon-plus": { convolution: PLUS },
+    "epsilon-plus-flat": { convolution: PLUS, first: FLAT },
+    "epsilon-gamma-box": { convolution: GAMMA, box: { type: "ZBox", stabilizer: TINY } },
+    "epsilon-alpha2-beta1": { convolution: ALPHA2_BETA1 },
+    "epsilon-alpha2-beta1-flat": { convolution: ALPHA2_BETA1, first: FLAT },
   };
 
   /**

@@ -54,7 +54,10 @@ const ANSWERS = {
     }
   },
 
-  /** The message matrix of a Dense layer in fractions, and in floating point by the engine. */
+  /** What the texts mean as fractions; null if they mean none. */
+  fractions: ({ texts }) => texts.map((text) => EXACT.Fraction.parse(text)?.toString() ?? null),
+
+  /** The message matrix of a Dense layer in fractions, and in floating point by the engine; Relative is bare. */
   messages: ({ rule, a, w, b, R }) => {
     const fraction = EXACT.Fraction.parse;
     const read = (given) => Object.fromEntries(Object.entries(given).map(([key, text]) => [key, fraction(text)]));
@@ -65,10 +68,14 @@ const ANSWERS = {
     const number = (text) => fraction(text).number;
     const layer = new LRP.Dense({ weight: LRP.array(w.map((row) => row.map(number))), bias: LRP.array(b.map(number)) });
     const numbers = Object.fromEntries(Object.entries(parameters).map(([key, text]) => [key, number(text)]));
+    const mode = type === "Relative" ? { reading: "bare" } : {};
+    const zero = fraction("0");
+    const sums = a.map((_, i) => exact.reduce((sum, unit) => sum.plus(unit[i].value), zero));
     return {
+      kappa: `${EXACT.kappa(R.map(fraction), sums)}`,
       exact: a.map((_, i) => exact.map((unit) => `${unit[i].value}`)),
       working: a.map((_, i) => exact.map((unit) => unit[i].working)),
-      engine: messagesOf(layer, LRP.array(a.map(number)), LRP.array(R.map(number)), { type, ...numbers }),
+      engine: messagesOf(layer, LRP.array(a.map(number)), LRP.array(R.map(number)), { type, ...numbers, ...mode }),
     };
   },
 
