@@ -313,7 +313,10 @@ def test_it_refuses_by_name() -> None:
         "Relative LRP on a BatchNorm (node there), which must be folded first": ("norm", {"type": "Relative"}),
     }
     asks += [{"ask": "refusal", "network": n, "preset": preset} for n, preset in presets.values()]
-    assert asked(*asks, **networks) == [*refusals, *presets]
+    zero = {"ask": "refusal", "network": "dense", "x": x, "rules": {"there": {"type": "Zero"}}}
+    starts = {"the target 1 of 1 outputs": {"target": 1}, "the seed logits": {"seed": "logits"}}
+    asks += [{**zero, **start} for start in starts.values()]
+    assert asked(*asks, **networks) == [*refusals, *presets, *starts]
 
 
 # ---- exact fractions ---------------------------------------------------------------------------------------------

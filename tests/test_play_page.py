@@ -415,16 +415,18 @@ def test_nothing_is_wider_than_the_screen(browser: Browser, width: int) -> None:
     assert browser.js("return document.documentElement.scrollWidth") <= width
 
 
-def test_dark_and_light_have_colours_of_their_own(browser: Browser) -> None:
+def test_dark_and_light_have_colours_of_their_own_and_paper_is_light(browser: Browser) -> None:
     browser.show("digit")
     seen = {}
-    for scheme in ("light", "dark"):
-        media = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
-        browser.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", media)
+    for medium, scheme in (("", "light"), ("", "dark"), ("print", "dark")):
+        features = [{"name": "prefers-color-scheme", "value": scheme}]
+        browser.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": medium, "features": features})
         browser.settle()
         page = browser.js("return getComputedStyle(document.body).backgroundColor")
-        seen[scheme] = (page, browser.picture("#digit .map"), browser.picture("#pad"))
-    assert all(light != dark for light, dark in zip(*seen.values(), strict=True))
+        seen[medium, scheme] = (page, browser.picture("#digit .map"), browser.picture("#pad"))
+    light, dark, printed = seen.values()
+    assert all(one != other for one, other in zip(light, dark, strict=True))
+    assert printed == light
 
 
 def test_it_prints(browser: Browser) -> None:

@@ -257,8 +257,8 @@ const LRP = (() => {
     const s = R.data.map((R_j, j) => (sgn(z[j]) * over(R_j, received)) / n);
     const c = layer.adjoint(w, s, inputs);
     const m = inputs.map((a, k) => a.data.map((a_i, i) => a_i * c[k][i]));
-    const size = total(m);
-    const grown = (x) => received * over(x, size); // kappa x, in the units of R
+    const sent = total(m);
+    const grown = (x) => received * over(x, sent); // kappa x, in the units of R
     return {
       inputs: m.map((data, k) => ({ shape: inputs[k].shape, data: data.map(grown) })),
       losses: {
@@ -592,34 +592,30 @@ const LRP = (() => {
     return at;
   }
 
-  /**
-   * Fold each BatchNorm into the Dense or Conv2D that it alone reads (Guillemot et al. 2020, arXiv 2002.11018):
-   * W' = diag(w) W and b' = w b_linear + b, with w and b of the BatchNorm as a diagonal layer.
-   */
+  /** Fold each BatchNorm into the Dense or Conv2D that it alone reads (Guillemot et al. 2020, arXiv 2002.11018). */
   function fuse(net) {
+    const layers = new Map(net.map(({ name, layer }) => [name, layer]));
     const reads = (name) => net.filter(({ inputs }) => inputs.includes(name)).length;
-    const folded = new Map(); // the name of a BatchNorm -> the name of the layer that computes its output now
-    const made = new Map(); // the name of that layer -> the layer
-    for (const { name, type, layer, inputs } of net) {
-      const before = net.find((node) => node.name === inputs[0]);
-      if (type !== "BatchNorm" || !before?.layer.weighted || reads(before.name) > 1) continue;
-      const { weight, bias } = before.layer;
-      const w = spread(layer.weight, weight.shape);
-      const b = layer.bias.data.map((b_j, j) => layer.weight.data[j] * (bias ? bias.data[j] : 0) + b_j);
-      const parameters = {
-        weight: { shape: weight.shape, data: weight.data.map((x, k) => w[k] * x) },
-        bias: { shape: layer.bias.shape, data: b },
-      };
-      folded.set(name, before.name);
-      made.set(before.name, new before.layer.constructor({ ...before.layer, ...parameters }));
-    }
+    const norms = net.filter(
+      ({ type, inputs: [name] }) => type === "BatchNorm" && layers.get(name)?.weighted && reads(name) === 1,
+    );
+    const before = new Map(norms.map(({ name, inputs }) => [name, inputs[0]]));
+    for (const { layer, inputs } of norms) layers.set(inputs[0], folded(layers.get(inputs[0]), layer));
     return net
-      .filter(({ name }) => !folded.has(name))
-      .map((node) => ({
-        ...node,
-        layer: made.get(node.name) ?? node.layer,
-        inputs: node.inputs.map((i) => folded.get(i) ?? i),
+      .filter(({ name }) => !before.has(name))
+      .map(({ name, type, inputs }) => ({
+        ...{ name, type, layer: layers.get(name) },
+        inputs: inputs.map((i) => before.get(i) ?? i),
       }));
+  }
+
+  /** W' = diag(w) W and b' = w b + b_norm, with w and b_norm of the BatchNorm as a diagonal layer. */
+  function folded(linear, norm) {
+    const w = norm.weight.data;
+    const rows = spread(norm.weight, linear.weight.shape);
+    const weight = { shape: linear.weight.shape, data: linear.weight.data.map((x, k) => rows[k] * x) };
+    const b = w.map((w_j, j) => w_j * (linear.bias ? linear.bias.data[j] : 0) + norm.bias.data[j]);
+    return new linear.constructor({ ...linear, weight, bias: { shape: [b.length], data: b } });
   }
 
   // ---- which layer gets which rule ---------------------------------------------------------------------------------
@@ -638,15 +634,16 @@ const LRP = (() => {
 
   // The presets, with the names and defaults of zennit (Anders et al. 2021, arXiv 2106.13200): the rule of
   // convolutions, and that of first layers (`box`: of first convolutions, with the bounds of the input).
-  const TINY = 1e-6;
-  const PLUS = { type: "ZPlus", stabilizer: TINY };
-  const ALPHA2_BETA1 = { type: "AlphaBeta", alpha: 2, beta: 1, stabilizer: TINY };
-  const GAMMA = { type: "Gamma", gamma: 0.25, generalised: true, stabilizer: TINY };
-  const FLAT = { type: "Flat", stabilizer: TINY };
+  const TINY = { stabilizer: 1e-6 };
+  const EPSILON = { type: "Epsilon", epsilon: 1e-6 };
+  const PLUS = { type: "ZPlus", ...TINY };
+  const ALPHA2_BETA1 = { type: "AlphaBeta", alpha: 2, beta: 1, ...TINY };
+  const GAMMA = { type: "Gamma", gamma: 0.25, generalised: true, ...TINY };
+  const FLAT = { type: "Flat", ...TINY };
   const PRESETS = {
     "epsilon-plus": { convolution: PLUS },
     "epsilon-plus-flat": { convolution: PLUS, first: FLAT },
-    "epsilon-gamma-box": { convolution: GAMMA, box: { type: "ZBox", stabilizer: TINY } },
+    "epsilon-gamma-box": { convolution: GAMMA, box: { type: "ZBox", ...TINY } },
     "epsilon-alpha2-beta1": { convolution: ALPHA2_BETA1 },
     "epsilon-alpha2-beta1-flat": { convolution: ALPHA2_BETA1, first: FLAT },
   };
@@ -657,25 +654,28 @@ const LRP = (() => {
    * for the others. `box` is {low, high} of the input, which some first layer must use.
    */
   function assign(net, rule, box = null) {
-    const first = firstLayers(net);
-    if (!rule.type && !Object.hasOwn(PRESETS, rule)) throw new NotOffered(`the preset ${rule}`);
-    if (PRESETS[rule]?.box && !first.size)
-      throw new NotOffered(`${rule} on a network without a first layer for its box`);
-    if (PRESETS[rule]?.box && !box) throw new NotOffered(`${rule} without the bounds of its box`);
-    const norm = rule.type === "Relative" && net.find(({ type }) => type === "BatchNorm");
-    if (norm) throw new NotOffered(`Relative LRP on a BatchNorm (node ${norm.name}), which must be folded first`);
-    const everywhere = ["Zero", "Epsilon", "Relative"].includes(rule.type);
-    const of = ({ name, type, layer }) => {
-      if (rule.type === "Relative" && type === "Add") return { type: "Zero" };
-      if (rule.type) return layer.weighted || everywhere ? rule : { type: "Epsilon", epsilon: TINY };
-      const preset = PRESETS[rule];
-      if (preset.first && first.has(name)) return preset.first;
-      if (preset.box && layer.convolution && first.has(name)) return { ...preset.box, ...box };
-      if (layer.convolution) return preset.convolution;
-      return layer.diagonal ? { type: "Pass" } : { type: "Epsilon", epsilon: TINY };
-    };
+    const of = rule.type ? (node) => ofRule(rule, node) : ofPreset(rule, box, firstLayers(net));
     const linear = net.filter(({ layer }) => layer.kind === "linear");
     return Object.fromEntries(linear.map((node) => [node.name, of(node)]));
+  }
+
+  function ofRule(rule, { name, type, layer }) {
+    if (rule.type === "Relative" && type === "Add") return { type: "Zero" };
+    if (rule.type === "Relative" && type === "BatchNorm")
+      throw new NotOffered(`Relative LRP on a BatchNorm (node ${name}), which must be folded first`);
+    return layer.weighted || ["Zero", "Epsilon", "Relative"].includes(rule.type) ? rule : EPSILON;
+  }
+
+  function ofPreset(preset, bounds, firsts) {
+    if (!Object.hasOwn(PRESETS, preset)) throw new NotOffered(`the preset ${preset}`);
+    const { convolution, first, box } = PRESETS[preset];
+    if (box && !firsts.size) throw new NotOffered(`${preset} on a network without a first layer for its box`);
+    if (box && !bounds) throw new NotOffered(`${preset} without the bounds of its box`);
+    return ({ name, layer }) => {
+      if (first && firsts.has(name)) return first;
+      if (layer.convolution) return box && firsts.has(name) ? { ...box, ...bounds } : convolution;
+      return layer.diagonal ? { type: "Pass" } : EPSILON;
+    };
   }
 
   // ---- the walk ----------------------------------------------------------------------------------------------------
@@ -683,9 +683,11 @@ const LRP = (() => {
   /** The relevance at the output: an array, or "logit", "one", "probability" or a number at the index `target`. */
   function seedAt(logits, seed, target) {
     if (seed.data) return { shape: logits.shape, data: seed.data };
-    const R = zeros(logits.shape);
+    if (!(target in logits.data)) throw new NotOffered(`the target ${target} of ${logits.data.length} outputs`);
     const named = { logit: () => logits.data[target], one: () => 1, probability: () => softmax(logits.data)[target] };
-    R.data[target] = Object.hasOwn(named, seed) ? named[seed]() : seed;
+    if (!Object.hasOwn(named, seed) && !Number.isFinite(seed)) throw new NotOffered(`the seed ${seed}`);
+    const R = zeros(logits.shape);
+    R.data[target] = named[seed]?.() ?? seed;
     return R;
   }
 
@@ -721,7 +723,7 @@ const LRP = (() => {
   }
 
   return {
-    ...{ NotOffered, RULES, PARAMETERS, PRESETS, LAYERS, HEADS, Dense },
+    ...{ NotOffered, PARAMETERS, PRESETS, LAYERS, HEADS, Dense },
     ...{ array, nested, zeros, sum, softmax, flow, network, forward, fuse, assign, trace },
   };
 })();

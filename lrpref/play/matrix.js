@@ -95,7 +95,7 @@ PLAY.matrix = (root) => {
     const cell = (i, j) => {
       const { value, working: said } = of(i, j);
       const told = () => working.replaceChildren(...arrow(i + 1, j + 1), ` = ${said}`);
-      const [red, green, blue] = PLAY.colour((0.6 * value.number) / largest);
+      const [red, green, blue] = PLAY.colour((0.5 * value.number) / largest);
       const style = `background:rgb(${red},${green},${blue})`;
       const listeners = { mouseenter: told, focus: told, click: told };
       return PLAY.el("button", { type: "button", style, "data-cell": `${i + 1}${j + 1}`, ...listeners }, `${value}`);

@@ -176,7 +176,7 @@ PLAY.offered = (warning, compute) => {
 
 // ---- heatmaps ------------------------------------------------------------------------------------------------------
 
-PLAY.dark = window.matchMedia("(prefers-color-scheme: dark)");
+PLAY.dark = window.matchMedia("screen and (prefers-color-scheme: dark)"); // paper is light
 
 // From no relevance to all of it: red is evidence for, blue evidence against, told apart by the colour-blind.
 const SCALES = {

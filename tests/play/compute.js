@@ -41,12 +41,12 @@ const ANSWERS = {
     return { relevance: plain(found.relevance), logits: plain(found.logits), ledger: found.ledger, rules };
   },
 
-  /** Why a network, a rule or a preset is refused; null if it is not. */
-  refusal: ({ network, x, rules, preset }) => {
+  /** Why a network, a rule, a preset, a target or a seed is refused; null if it is not. */
+  refusal: ({ network, x, rules, preset, ...where }) => {
     try {
       const net = built(network);
       if (preset) LRP.assign(net, preset);
-      if (x) LRP.trace(net, LRP.array(x), rules);
+      if (x) LRP.trace(net, LRP.array(x), rules, where);
       return null;
     } catch (error) {
       if (!(error instanceof LRP.NotOffered)) throw error;
