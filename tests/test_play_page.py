@@ -45,6 +45,9 @@ class Browser:
         self.driver, self.folder = driver, folder
 
     def open(self, html: str) -> None:
+        """Show a page on a screen of the usual size and colours, whatever the test before emulated."""
+        self.driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+        self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "", "features": []})
         path = self.folder / "page.html"
         path.write_text(html, encoding="utf-8")
         self.driver.get(path.as_uri())
@@ -142,8 +145,6 @@ def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
 @pytest.fixture
 def browser(started: Browser) -> Iterator[Browser]:
     """The standard page, freshly opened; the console must stay empty."""
-    started.driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
-    started.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "", "features": []})
     started.open(play.page([]))
     yield started
     assert started.errors() == []
@@ -467,6 +468,8 @@ def test_what_lrp_js_lacks_is_said(started: Browser) -> None:
     net = Network.sequential(norm, Flatten(), Dense(np.arange(8.0).reshape(2, 4) - 3))
     started.open(play.page([play.embedded(net, "mine", {}, (1, 2, 2))]))
     started.show("digit")
+    networks = [option.text for option in started.all("#digit .menu:first-child option")]
+    assert networks == ["mine", "mnist-cnn", "mnist-cnn-bn", "mnist-cnn-bn, folded"]  # in "mine", nothing can be folded
     started.drag(started.find("#pad"), (0.3, 0.3), (0.6, 0.3))
     for section in ("digit", "flipping"):
         started.choose("Rule" if section == "digit" else "Order by", section, "epsilon-gamma-box")

@@ -1,14 +1,16 @@
 // The picture that the sections share: its pixels, the pad to draw on with pointer or keyboard, and who listens.
 "use strict";
 
-/** The networks of the page, read once each; those with BatchNorm once more at the end, with it folded. */
+/** The networks of the page; those in which BatchNorm can be folded come once more at the end, with it folded. */
 PLAY.networks = (data) => {
-  const normalised = data.networks.filter(({ layers }) =>
-    Object.values(layers).some(({ type }) => type === "BatchNorm"),
-  );
+  const folds = ({ nodes, layers }) => {
+    const type = Object.fromEntries(nodes.map(([name, key]) => [name, layers[key].type]));
+    return nodes.some(([name, , [before]]) => type[name] === "BatchNorm" && /^(Dense|Conv2D)$/.test(type[before]));
+  };
+  const folded = (about) => LRP.fuse(LRP.network(about));
   return [
     ...data.networks.map((about) => PLAY.network(about, about.name, LRP.network)),
-    ...normalised.map((about) => PLAY.network(about, `${about.name}, folded`, (given) => LRP.fuse(LRP.network(given)))),
+    ...data.networks.filter(folds).map((about) => PLAY.network(about, `${about.name}, folded`, folded)),
   ];
 };
 
