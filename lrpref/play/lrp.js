@@ -242,7 +242,7 @@ const LRP = (() => {
    *     R_i = kappa sum_j R[i<-j]              kappa = (sum_j |R_j|) / (sum_i |sum_k R[i<-k]|)
    *
    * The reading "bare", or rescale = false, has kappa = 1. The losses are bias = sum_j kappa sgn(z_j) b_j R_j / n and
-   * factor = sum_j R_j (1 - kappa |z_j| / n). A skip connection is under LRP-0, the only division by values; see `assign`.
+   * factor = sum_j R_j (1 - kappa |z_j| / n). A skip connection takes LRP-0, the only division by values; see `assign`.
    *
    * Reconstructed from the abstract of Nyiri and Gibaru 2025, arXiv 2501.14322, which prints no formula; kappa is an
    * addition of lrpref, and lrpref/relative.py explains this and the other readings.
