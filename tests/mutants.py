@@ -3724,7 +3724,9 @@ CORE = "tests/test_lrp_js.py::test_the_cases_judge_its_answers[core]"
 MORE = "tests/test_lrp_js.py::test_the_cases_judge_its_answers[rules]"
 LAYERS_PROFILE = "tests/test_lrp_js.py::test_the_cases_judge_its_answers[layers]"
 SHIPPED = "tests/test_lrp_js.py::test_its_maps_of_a_shipped_network_are_lrprefs"
+REFUSALS = "tests/test_lrp_js.py::test_it_refuses_by_name"
 EVERY_LAYER = "tests/test_lrp_js.py::test_every_layer_is_that_of_lrpref"
+RELATIVE_CASES = "tests/test_lrp_js.py::test_the_cases_judge_its_answers[lrpref]"
 FRACTIONS = "tests/test_lrp_js.py::test_the_fractions_of_the_matrix_are_those_of_exact_arithmetic"
 
 PLAY = [
@@ -3747,8 +3749,8 @@ PLAY = [
     Mutant(
         "lrp.js: a zero denominator sends NaN",
         JS,
-        "(denominator[j] === 0 ? 0 : R_j / denominator[j])",
-        "R_j / denominator[j]",
+        "(y === 0 ? 0 : x / y)",
+        "x / y",
         CORE,
         "zennit without a stabilizer",
     ),
@@ -3779,8 +3781,8 @@ PLAY = [
     Mutant(
         "lrp.js: the lower bound of z-box is the upper one",
         JS,
-        "term(above(high, 1), negative)",
-        "term(above(low, 1), negative)",
+        "term(above(high), negative)",
+        "term(above(low), negative)",
         CORE,
         "a slip of the pen",
     ),
@@ -3795,16 +3797,16 @@ PLAY = [
     Mutant(
         "lrp.js: groups of a convolution all read the first one",
         JS,
-        "(group * channels + c) * cellsIn",
-        "c * cellsIn",
+        "yield [o, group * C + c,",
+        "yield [o, c,",
         CORE,
         "a slip of the pen",
     ),
     Mutant(
         "lrp.js: the adjoint of a convolution forgets the stride",
         JS,
-        "c[i0 + i + n * step] += weight * s[j0 + p + n];",
-        "c[i0 + i + n] += weight * s[j0 + p + n];",
+        "c[i + n * step] += w[k] * s[j + n];",
+        "c[i + n] += w[k] * s[j + n];",
         EVERY_LAYER,
         "a slip of the pen",
     ),
@@ -3843,7 +3845,7 @@ PLAY = [
     Mutant(
         "lrp.js: presets without a rule for the first layer",
         JS,
-        "if (preset.first && first.has(name)) return preset.first;",
+        "if (first && firsts.has(name)) return first;",
         "",
         SHIPPED,
         "a slip of the pen",
@@ -3853,8 +3855,80 @@ PLAY = [
         JS,
         "if (!Object.hasOwn(LAYERS, type)) throw new NotOffered(`the layer ${type} (node ${name})`);",
         "if (!Object.hasOwn(LAYERS, type)) return new Elementwise(identity);",
-        "tests/test_lrp_js.py::test_it_refuses_by_name",
+        REFUSALS,
         "silently wrong",
+    ),
+    Mutant(
+        "lrp.js: Relative LRP without the sign of z",
+        JS,
+        "(sgn(z[j]) * over(R_j, received)) / n",
+        "over(R_j, received) / n",
+        RELATIVE_CASES,
+        "a slip of the pen",
+    ),
+    Mutant(
+        "lrp.js: Relative LRP divides by the taps of one channel",
+        JS,
+        "fanIn = () => size(this.weight.shape.slice(1));",
+        "fanIn = () => size(this.kernel);",
+        RELATIVE_CASES,
+        "a slip of the pen",
+    ),
+    Mutant(
+        "lrp.js: kappa does not count the relevance that was received",
+        JS,
+        "received * over(x, sent)",
+        "over(x, sent)",
+        RELATIVE_CASES,
+        "a slip of the pen",
+    ),
+    Mutant(
+        "lrp.js: Relative LRP at a skip connection",
+        JS,
+        'if (rule.type === "Relative" && type === "Add") return { type: "Zero" };',
+        "",
+        EVERY_LAYER,
+        "silently wrong",
+    ),
+    Mutant(
+        "lrp.js: Relative LRP on a BatchNorm that is not folded",
+        JS,
+        'if (rule.type === "Relative" && type === "BatchNorm")',
+        "if (false)",
+        REFUSALS,
+        "silently wrong",
+    ),
+    Mutant(
+        "lrp.js: any value of a parameter",
+        JS,
+        "if (!(may.includes?.(value) ?? may(value)))",
+        "if (false)",
+        REFUSALS,
+        "silently wrong",
+    ),
+    Mutant(
+        "lrp.js: no target, and a map of zeros",
+        JS,
+        "if (!(target in logits.data))",
+        "if (false)",
+        REFUSALS,
+        "silently wrong",
+    ),
+    Mutant(
+        "lrp.js: folding forgets the bias of the convolution",
+        JS,
+        "(linear.bias ? linear.bias.data[j] : 0)",
+        "0",
+        EVERY_LAYER,
+        "a slip of the pen",
+    ),
+    Mutant(
+        "exact.js: kappa without magnitudes",
+        "play/exact.js",
+        "total(parts.map(magnitude))",
+        "total(parts)",
+        "tests/test_lrp_js.py::test_kappa_of_the_matrix_rescales_the_messages_as_lrpref_does",
+        "a slip of the pen",
     ),
     Mutant(
         "exact.js: the bias outside the denominator of gamma",
