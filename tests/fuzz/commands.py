@@ -95,7 +95,8 @@ OPTIONS: dict[str, tuple[list[list[str]], dict[str, list[str] | None]]] = {
                                                         "--badge": OUTS}),
     "verify": (
         [["right:explain", "right:explain", "os:getcwd", "x:y", "x", ""]],
-        {"--like": RULES, "--only": ["check_shape", "check_finite", "check_linear_in_R", "x", ""], "--examples": ["1", "2", "0", "-1", "x"],
+        {"--like": RULES, "--only": ["check_shape", "check_finite", "check_linear_in_R", "x", ""],
+         "--examples": ["1", "2", "0", "-1", "x"],
          "--tolerance": NUMBERS, "--expect": ["check_fold", "x", ""], "--cases": FOLDERS, "--replay": FOLDERS,
          "--timeout": ["1", "0", "x"], "--seed": ["1", "x"]},
     ),
