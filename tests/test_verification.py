@@ -44,7 +44,7 @@ def read_back(network: dict[str, Any]) -> Network:
     """Build lrpref's network from its description, by the reader of the cases."""
     data = {"format": "lrp-cases/1", "id": "a", "number": 1, "title": "", "citation": "", "kind": "relation"}
     data |= {"derivation": "matrix", "revision": 1, "check": "none", "adapters_only": "it is only read"}
-    return Case.from_data(json.loads(json.dumps(data | {"network": network}))).network
+    return Case.from_data(json.loads(json.dumps(data | {"network": network, "input": [["0"]]}))).network
 
 
 def with_text(network: dict[str, Any]) -> dict[str, Any]:
