@@ -404,6 +404,26 @@ def answer_for(verdict: str) -> str:
     return f"cannot say (mean: {found[1]}; black: {found[2]})" if found else short.replace(": True", "")
 
 
+def test_the_size_of_both_runs() -> None:
+    """Units and images from the rows, hours from the pages."""
+    first, second = (rows(f"{paper}-seeds.csv") for paper in ("2002.11018", "2501.14322"))
+    hours = [re.search(r"(\S+) hours of processor time", page(paper)) for paper in ("2002.11018", "2501.14322")]
+    assert hours[0]
+    assert hours[1]
+    assert (
+        f"study has {len(first)} units (one network under one rule each) and took {hours[0][1]} hours" in INTRODUCTION
+    )
+    assert f"The second has {len(second)} units: four small networks from three seeds, and eight" in INTRODUCTION
+    residual = [row for row in second if row["network"] in RESIDUAL]
+    assert f"It took {hours[1][1]} hours without the {len(residual)} units of the two ResNets" in INTRODUCTION
+    images = {row["images"] for row in residual}
+    assert f"explained on the first {' '.join(images)} images only" in INTRODUCTION
+    others = {row["images"] for row in (*first, *second) if row not in residual}
+    assert f"on the first {' '.join(others)} test images of each data set" in INTRODUCTION
+    assert {row["network"] for row in second if row["seed"] == "2"} == set(SMALL_NETWORKS)
+    assert {row["network"] for row in second} == {*SMALL_NETWORKS, *ALL}
+
+
 def test_a_number_is_rounded_once() -> None:
     """0.3455 is 0.35 with two digits, and 0.345 with three, which would be 0.34."""
     assert printed("+0.35", 0.3455, "+.2f")
@@ -519,11 +539,20 @@ def test_the_sentences_of_the_first_section() -> None:
     assert f"left in under LRP-0 by at most {np.max(np.abs(apart)):.4f}, for every network, rule, seed" in FIRST
 
 
+def on_chance(name: str) -> tuple[str, ...]:
+    """Of a page: its intervals, how many would exclude 0 by chance, how many do, and how many after correction."""
+    stated = re.search(r"on (\d+) intervals .* about (\d+) .* chance\. (\d+) do; .* number, (\d+)", page(name))
+    assert stated
+    return stated.groups()
+
+
 def test_what_holms_correction_leaves_of_the_first_study() -> None:
     """The intervals that are left, by name, and the answers that keep all of theirs."""
-    stated = re.search(r"chance\. (\d+) do; .* number, (\d+)", page("2002.11018"))
-    assert stated
-    assert f"by chance and {stated[1]} do. After the correction, {stated[2]} are left." in FIRST
+    intervals, by_chance, excluded, number = on_chance("2002.11018")
+    assert (
+        f"Of the {intervals} intervals over both data sets, about {by_chance} would exclude 0 by chance and {excluded} "
+        f"do. After the correction, {number} are left." in FIRST
+    )
     losses = [
         f"{gains('before them all', left, rule)}, fill mean"
         for rule in (ZERO, EPSILON)
@@ -539,6 +568,8 @@ def test_what_holms_correction_leaves_of_the_first_study() -> None:
     ]
     assert left_after_holm("2002.11018-cifar10") == losses
     assert left_after_holm("2002.11018-mnist") == filters
+    assert f"The other {len(losses) + 1} are of the mean fill" in FIRST
+    assert f"On CIFAR-10 alone, the {len(losses)} losses are left. On MNIST alone, {len(filters)} intervals" in FIRST
     answers = {claim: answer for claim, (_, answer) in claims("2002.11018").items()}
     given = [claim for claim, answer in answers.items() if answer in ("held", "did not hold")]
     both = [c for c in given if all(f"{c}, fill {fill}" in left_after_holm("2002.11018") for fill in FILLS)]
@@ -546,10 +577,8 @@ def test_what_holms_correction_leaves_of_the_first_study() -> None:
     assert both == [with_pass[1]]
     p = p_value(*first_study()[with_pass[0]]["mean"].values())
     assert f"(with the mean fill, p is {p:.4f})" in FIRST
-    for fill, sign in (("mean", -1), ("zero", 1)):  # the intervals of the black fill exclude 0 too, the other way
-        for left in ("pass", "absolute"):
-            lows = [interval(*first_study()[gains("before them all", left, ZERO)][fill].values())[1:]]
-            assert {verdict(*each) for each in lows} == {"held" if sign > 0 else "did not hold"}
+    for name in (*losses, filters[0]):
+        assert verdict(*interval(*groups_of("2002.11018")[name])[1:]) == "did not hold"
 
 
 def test_the_sentences_on_other_fills() -> None:
@@ -716,7 +745,7 @@ def test_quotients_are_derivatives() -> None:
     mlp, cnn = (max(float(abs(q).max()) for q, _ in each.values()) for each in found.values())
     smallest = min(float(abs(z).min()) for _, z in found["mnist-cnn"].values())
     text = plain(section("## Nyiri", "### Four small"))
-    assert f"it is at most {mlp:.2f} on mnist-mlp and {cnn:.2f} on mnist-cnn, where" in text
+    assert f"Over {len(digits)} digits, it is at most {mlp:.2f} on mnist-mlp and {cnn:.2f} on mnist-cnn, where" in text
     assert f"goes down to {smallest:.0e};" in text
     four = samples.load("digit-4", (1, 28, 28)).astype(np.float64)
     passed = Composite([(BatchNorm, rules.Pass()), (LinearLayer, rules.Zero())])
@@ -764,18 +793,18 @@ def with_interval(values: list[float]) -> str:
 
 
 def test_what_holms_correction_leaves_of_the_second_study() -> None:
-    left = left_after_holm("2501.14322")
-    stated = re.search(r"on (\d+) intervals .* about (\d+) .* chance\. (\d+) do; .* number, (\d+)", page("2501.14322"))
-    assert stated
+    intervals, by_chance, excluded, number = on_chance("2501.14322")
     text = plain(SMALL)
-    assert (
-        f"Of the {stated[1]} intervals, about {stated[2]} would exclude 0 by chance and {stated[3]} do. After" in text
-    )
-    assert f"After the correction, {stated[4]} are left, all of faithfulness: 4 against random maps" in text
+    assert f"Of the {intervals} intervals, about {by_chance} would exclude 0 by chance and {excluded} do. After" in text
     random = [(name, fill) for name in ("mnist-conv", "mnist-dense") for fill in FILLS]
     expected = {f"{name}: relative is more faithful (fill {fill}) than random" for name, fill in random}
     expected |= {f"mnist-dense: relative is more faithful (fill zero) than {other}" for other in ("absolute", "z-plus")}
-    assert set(left) == expected
+    assert set(left_after_holm("2501.14322")) == expected
+    assert (
+        f"After the correction, {number} are left, all of faithfulness: {len(random)} against random maps, on both "
+        f"networks of MNIST with both fills, and {len(expected) - len(random)} on mnist-dense with the black fill"
+        in text
+    )
     noise = {claim: p_value(*groups) for claim, groups in groups_of("2501.14322").items() if "tiny noise" in claim}
     smallest = min(noise, key=lambda claim: noise[claim])
     assert smallest.startswith("cifar10-conv: ")
@@ -788,7 +817,7 @@ def test_an_epsilon_of_1_against_relative() -> None:
     judged = {key: verdict(*interval(values)[1:]) for key, values in found.items()}
     worse = {key: -float(np.mean(found[key])) for key, answer in judged.items() if answer == "did not hold"}
     text = plain(SMALL)
-    assert "Relative LRP is worse in six of eight cases" in text
+    assert f"not among the {on_chance('2501.14322')[0]} intervals, Relative LRP is worse in six of eight cases" in text
     open_ = [("cifar10-conv", "mean"), ("cifar10-conv-bn-relu", "zero")]
     assert [key for key in judged if key not in worse] == open_
     assert all(judged[key].startswith("cannot say") for key in open_)
@@ -869,6 +898,8 @@ def test_the_sentences_on_the_four_small_networks() -> None:
     assert [faithful[name, "zero"] for name in SMALL_NETWORKS] == [[yes, yes], [no, no], [open_, open_], [no, yes]]
     for other in ("absolute", "z-plus"):
         assert [faithful[name, other] for name in SMALL_NETWORKS] == [[yes, yes], [yes, yes], [no, yes], [no, yes]]
+    signs = [float(np.mean(minus("cifar10-conv-bn-relu", "relative", "zero", measure))) for measure in both]
+    assert "the sign depends on the fill ({:+.1f} and {:+.1f})".format(*signs) in text
     random = {
         (name, fill): answers[f"{name}: relative is more faithful (fill {fill}) than random"]
         for name in SMALL_NETWORKS
