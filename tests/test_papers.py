@@ -717,39 +717,57 @@ def test_the_accuracies_of_the_first_study() -> None:
     )
 
 
-def test_quotients_are_derivatives() -> None:
-    """R / z under LRP-0, below the logits: not as large as 1 / z, and twice as large with twice the last weights."""
-    digits = np.concatenate([samples.load(name, (1, 28, 28)) for name in samples.names((1, 28, 28))]).astype(np.float64)
+def quotients(
+    net: lrpref.Network, x: np.ndarray, rule: str | Composite = "zero"
+) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """R / z and z of the units that hold relevance, for each Dense and Conv2D layer below the logits."""
+    tr, values = lrpref.trace(net, x, rule=rule), net.activations(x)
+    weighted = [name for name in net.names if isinstance(net[name], lrpref.Dense | lrpref.Conv2D)]
+    kept = {name: tr.at[name] != 0 for name in weighted[:-1]}
+    return {name: ((tr.at[name] / values[name])[some], values[name][some]) for name, some in kept.items()}
 
-    def quotients(
-        net: lrpref.Network, x: np.ndarray, rule: str | Composite
-    ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-        """Layer -> R / z and z of the units that hold relevance."""
-        tr, values = lrpref.trace(net, x, rule=rule), net.activations(x)
-        linear = [name for name in net.names if isinstance(net[name], lrpref.Dense | lrpref.Conv2D)]
-        kept = {name: tr.at[name] != 0 for name in linear[:-1]}
-        return {name: ((tr.at[name] / values[name])[some], values[name][some]) for name, some in kept.items()}
 
-    found = {}
-    for name in ("mnist-mlp", "mnist-cnn"):
-        net = lrpref.load(name).astype(np.float64)
-        found[name] = quotients(net, digits, "zero")
-        last = net[net.names[-1]]
-        assert isinstance(last, lrpref.Dense)
-        assert last.bias is not None
-        doubled = net.replace(net.names[-1], lrpref.Dense(2 * last.weight, 2 * last.bias))
-        once, twice = (quotients(each, digits[:1], "zero") for each in (net, doubled))
-        for layer, (quotient, z) in once.items():
-            np.testing.assert_array_equal(twice[layer][1], z)
-            np.testing.assert_allclose(twice[layer][0], 2 * quotient, rtol=1e-9)
-    mlp, cnn = (max(float(abs(q).max()) for q, _ in each.values()) for each in found.values())
-    smallest = min(float(abs(z).min()) for _, z in found["mnist-cnn"].values())
+def digit(name: str) -> np.ndarray:
+    return samples.load(name, (1, 28, 28)).astype(np.float64)
+
+
+@pytest.mark.parametrize("name", ["mnist-mlp", "mnist-cnn"])
+def test_quotients_are_derivatives(name: str) -> None:
+    """R / z under LRP-0 is the slope of the logit by z, and twice as large with twice the last weights."""
+    net, x, step = lrpref.load(name).astype(np.float64), digit("digit-4"), 1e-6
+    first, last = net["fc1"], net[net.names[-1]]
+    assert isinstance(first, lrpref.Dense)
+    assert isinstance(last, lrpref.Dense)
+    assert first.bias is not None
+    assert last.bias is not None
+    before = quotients(net, x)
+    units = np.flatnonzero(lrpref.trace(net, x, rule="zero").at["fc1"][0])
+    slopes = [
+        net.replace(
+            "fc1", lrpref.Dense(first.weight, first.bias + step * (np.arange(len(first.bias)) == unit))
+        ).forward(x)[0, 4]
+        - net.forward(x)[0, 4]
+        for unit in units[:5]
+    ]
+    np.testing.assert_allclose(before["fc1"][0][:5], np.array(slopes) / step, atol=1e-7)
+    doubled = quotients(net.replace(net.names[-1], lrpref.Dense(2 * last.weight, 2 * last.bias)), x)
+    for layer, (quotient, z) in before.items():
+        np.testing.assert_array_equal(doubled[layer][1], z)
+        np.testing.assert_allclose(doubled[layer][0], 2 * quotient, rtol=1e-9)
+
+
+def test_the_largest_quotients() -> None:
+    digits = np.concatenate([digit(name) for name in samples.names((1, 28, 28))])
+    mlp, cnn = (quotients(lrpref.load(name).astype(np.float64), digits) for name in ("mnist-mlp", "mnist-cnn"))
+    largest = [max(float(abs(quotient).max()) for quotient, _ in found.values()) for found in (mlp, cnn)]
+    smallest = min(float(abs(z).min()) for _, z in cnn.values())
     text = plain(section("## Nyiri", "### Four small"))
-    assert f"Over {len(digits)} digits, it is at most {mlp:.2f} on mnist-mlp and {cnn:.2f} on mnist-cnn, where" in text
-    assert f"goes down to {smallest:.0e};" in text
-    four = samples.load("digit-4", (1, 28, 28)).astype(np.float64)
+    assert (
+        f"Over {len(digits)} digits, $\\lvert R / z \\rvert$ is at most {largest[0]:.2f} on mnist-mlp and {largest[1]:.2f} on mnist-cnn, "
+        f"where $\\lvert z \\rvert$ goes down to {smallest:.0e};" in text
+    )
     passed = Composite([(BatchNorm, rules.Pass()), (LinearLayer, rules.Zero())])
-    left_in = quotients(lrpref.load("mnist-mlp-bn").astype(np.float64), four, passed)
+    left_in = quotients(lrpref.load("mnist-mlp-bn").astype(np.float64), digit("digit-4"), passed)
     both = sorted(float(abs(quotient).max()) for quotient, _ in left_in.values())
     assert "{:.1f} and {:.1f} in the two layers of mnist-mlp-bn".format(*both) in text
 
