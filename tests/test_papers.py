@@ -763,8 +763,8 @@ def test_the_largest_quotients() -> None:
     smallest = min(float(abs(z).min()) for _, z in cnn.values())
     text = plain(section("## Nyiri", "### Four small"))
     assert (
-        f"Over {len(digits)} digits, $\\lvert R / z \\rvert$ is at most {largest[0]:.2f} on mnist-mlp and {largest[1]:.2f} on mnist-cnn, "
-        f"where $\\lvert z \\rvert$ goes down to {smallest:.0e};" in text
+        f"Over {len(digits)} digits, $\\lvert R / z \\rvert$ is at most {largest[0]:.2f} on mnist-mlp and "
+        f"{largest[1]:.2f} on mnist-cnn, where $\\lvert z \\rvert$ goes down to {smallest:.0e};" in text
     )
     passed = Composite([(BatchNorm, rules.Pass()), (LinearLayer, rules.Zero())])
     left_in = quotients(lrpref.load("mnist-mlp-bn").astype(np.float64), digit("digit-4"), passed)
