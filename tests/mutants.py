@@ -3401,6 +3401,14 @@ READINGS_AND_STUDIES = [
         "a slip of the pen",
     ),
     Mutant(
+        "intervals left after correction, without their fill",
+        "reproduce/report.py",
+        'f"{claim.sentence}, {condition}" if condition else claim.sentence',
+        "claim.sentence",
+        "tests/test_reproduce.py::test_how_many_intervals_would_exclude_0_by_chance",
+        "lrpref 0.2.0",
+    ),
+    Mutant(
         "a mean over the images that have a value",
         "reproduce/report.py",
         "float(np.mean(values))",
