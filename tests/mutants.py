@@ -1168,6 +1168,22 @@ IMPORTERS = [
         "a slip of the pen",
     ),
     Mutant(
+        "a mask in float64 widens a network in float32",
+        "graphs.py",
+        "    return own\n",
+        "    return given\n",
+        "tests/test_attention.py::test_a_mask_does_not_widen_the_network",
+        "found in lrpref",
+    ),
+    Mutant(
+        "a buffer in float64 widens a module in float32",
+        "importers/torch/importer.py",
+        "list(module.parameters()) or list(module.state_dict().values())",
+        "list(module.state_dict().values())",
+        "tests/test_import_torch.py::test_a_buffer_in_float64_does_not_widen_the_network",
+        "found in lrpref",
+    ),
+    Mutant(
         "tokens are taken for a signal with its channels last",
         "importers/onnx/importer.py",
         "IMAGES = (4, 5)",
