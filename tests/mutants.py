@@ -2473,7 +2473,7 @@ SAMPLE_NORMS = [
     Mutant(
         "an RMSNorm without eps takes that of float64",
         "importers/torch/importer.py",
-        "torch.finfo(torch.float64 if double else torch.float32).eps",
+        "torch.finfo(torch.float64 if _is_double(torch, twin) else torch.float32).eps",
         "torch.finfo(torch.float64).eps",
         "tests/test_import_norms.py::test_an_rms_norm_without_eps_has_that_of_its_dtype[float32-1.1920928955078125e-07]",
         "a slip of the pen",
