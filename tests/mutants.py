@@ -1168,6 +1168,14 @@ IMPORTERS = [
         "a slip of the pen",
     ),
     Mutant(
+        "a result is written over what it is made of",
+        "cli/common.py",
+        "if any(Path(other).is_file() and _same_file(path, other) for other in read):",
+        "if any(path == other for other in read):",
+        "tests/test_cli.py::test_what_would_be_lost_or_ignored_is_refused",
+        "found in lrpref: lrpref convert w.npz -o w.npz replaced the weights by a network",
+    ),
+    Mutant(
         "a mask in float64 widens a network in float32",
         "graphs.py",
         "    return own\n",
