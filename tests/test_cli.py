@@ -378,6 +378,8 @@ def test_classes_of_one_name_have_maps_of_their_own(run: Run, drawn: dict[str, A
         ("convert tiny.npz -o tiny.npz", "tiny.npz would be written over, but it is read here"),
         ("convert tiny.npz -o linked.npz", "linked.npz would be written over, but it is read here"),
         ("convert tiny.npz -o other.npz --result y", "tiny.npz is no ONNX file, whose outputs have names; leave out"),
+        ("conform lrpref --json a.json --badge a.json", "a.json would be written twice"),
+        ("conform lrpref --known tiny.npz --draft-known tiny.npz", "tiny.npz would be written over, but it is read"),
         ("play tiny.npz --out tiny.npz", "tiny.npz would be written over, but it is read here"),
         ("fuse tiny.npz --input x.npy -o tiny.npz", "tiny.npz would be written over, but it is read here"),
         ("explain tiny.npz x.npy --architecture vgg16", "tiny.npz holds a network with its graph; do not give"),
