@@ -1176,6 +1176,14 @@ IMPORTERS = [
         "found in lrpref: lrpref convert w.npz -o w.npz replaced the weights by a network",
     ),
     Mutant(
+        "a layer in float32 rounds its parameters in a network in float64",
+        "network.py",
+        "tuple(_of_one_dtype(_sorted(listed, self.inputs)))",
+        "tuple(_sorted(listed, self.inputs))",
+        "tests/test_network.py::test_the_widest_type_wins_where_they_differ",
+        "found in lrpref",
+    ),
+    Mutant(
         "a mask in float64 widens a network in float32",
         "graphs.py",
         "    return own\n",
@@ -4059,9 +4067,9 @@ STRONG = [
     ),
     Mutant(
         "two outputs may have one file",
-        "cli/outputs.py",
-        "if path in named[:k]]",
-        "if path in named[:0]]",
+        "cli/common.py",
+        "for other in written[:k]):",
+        "for other in written[:0]):",
         "tests/test_cli.py::test_what_would_be_lost_or_ignored_is_refused"
         "[explain tiny.npz x.npy --out a.png --waterfall a.png-a.png would be written twice]",
         "lrpref explain --out a.png --waterfall a.png",
