@@ -1224,6 +1224,14 @@ IMPORTERS = [
         "found in lrpref: a target is the index of an output, so that another output was explained",
     ),
     Mutant(
+        "padding for the length of the example is used for signals of any length",
+        "importers/onnx/importer.py",
+        "prove, 1 if model.counts else 2, bound)",
+        "prove, 1 if model.counts else 2)",
+        "tests/test_import_onnx.py::test_padding_that_is_computed_for_the_length_of_a_signal_holds_its_length",
+        "found in lrpref",
+    ),
+    Mutant(
         "an example of one sample proves an import for any number",
         "importers/onnx/importer.py",
         "importer.compare_two_samples(net, last, x)",

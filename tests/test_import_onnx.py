@@ -171,6 +171,8 @@ CONV: Node = ("Conv", {}, numbers(4, 3, 3, 3))
 TWICE = np.array([1.0, 1.0, 2.0, 2.0], dtype=np.float32)
 NORM = (numbers(3), numbers(3), numbers(3), numbers(3) ** 2)
 FLAT: Node = ("Flatten", {})
+SWAP: Node = ("Transpose", {"perm": [0, 2, 1]})
+CONV_1D: Node = ("Conv", {}, numbers(3, 4, 2))
 CHANNELS_FIRST: Node = ("Transpose", {"perm": [0, 3, 1, 2]})
 
 CHAINS: dict[str, tuple[Node, ...]] = {
@@ -686,6 +688,17 @@ def test_padding_that_the_file_computes_from_the_size(tmp_path: Path) -> None:
         net.forward(numbers(1, 3, 8, 9))
 
 
+def test_padding_that_is_computed_for_the_length_of_a_signal_holds_its_length(tmp_path: Path) -> None:
+    """(N, L, C), transposed: with a stride of 5, the padding is none at length 9 and at those that are tried."""
+    conv = ("Conv", {"auto_pad": "SAME_UPPER", "strides": [5]}, numbers(3, 4, 2))
+    net = from_onnx(saved(chain(SWAP, conv, shape=("N", "L", 4)), tmp_path), numbers(2, 9, 4))
+    with pytest.raises(
+        ShapeError, match=r"node 'conv1' \(Conv\): its padding, auto_pad=SAME_UPPER, is computed at that"
+    ):
+        net.forward(numbers(2, 11, 4))
+    agrees(chain(SWAP, CONV_1D, shape=("N", "L", 4)), tmp_path, numbers(2, 11, 4))
+
+
 def test_the_number_of_tokens_is_held_where_the_file_computes_with_it(tmp_path: Path) -> None:
     """The sum of the tokens by their number; axis 1 is that of channels in files of images, which their layers fix."""
     nodes = [
@@ -790,11 +803,10 @@ def test_features_become_the_channels_of_one_cell(tmp_path: Path) -> None:
     assert "Permute" not in {type(layer).__name__ for _, layer, _ in net.nodes}
 
 
-SWAP: Node = ("Transpose", {"perm": [0, 2, 1]})
 TOKENS: dict[str, tuple[Node, ...]] = {
     "only turned": (SWAP,),
     "a matrix": (SWAP, ("MatMul", {}, numbers(4, 3))),
-    "a convolution": (SWAP, ("Conv", {}, numbers(3, 4, 2))),
+    "a convolution": (SWAP, CONV_1D),
     "a norm of channels": (SWAP, ("BatchNormalization", {}, *numbers(3, 4), numbers(4) ** 2)),
     "the norm of channels that are neighbours": (SWAP, ("LRN", {"size": 3})),
     "a constant": (SWAP, ("Add", {}, numbers(4))),

@@ -153,7 +153,7 @@ def imported(
 
         if len(own) == 1:
             free, bound = importer.free_axes(), importer.graph.bound
-            net = fixed_where_unproven(net, own[INPUT], free, bound, prove, 1 if model.counts else 2)
+            net = fixed_where_unproven(net, own[INPUT], free, bound, prove, 1 if model.counts else 2, bound)
         else:
             net = fixed_for_several(net, own)
     except (ConversionError, WeightsError) as error:
