@@ -4133,7 +4133,7 @@ TRAINED_TRANSFORMERS = [
         "importers/onnx/mixed.py",
         "require(n % taken == 0 and (taken == n or axis != 0), why)",
         "require(n % taken == 0, why)",
-        "tests/test_import_onnx.py::test_refusals_name_the_node_and_the_reason",
+        "tests/test_import_onnx.py::test_the_axis_of_the_samples_is_not_split",
         "a reshape that moves values from one sample to another",
     ),
     Mutant(

@@ -887,6 +887,12 @@ def test_images_that_are_joined_before_the_first_convolution(tmp_path: Path) -> 
     agrees(proto(nodes, told, ("N", 5, 5, 3), "y", 20), tmp_path, numbers(2, 5, 5, 3), channels_last=True)
 
 
+def test_the_axis_of_the_samples_is_not_split(tmp_path: Path) -> None:
+    model = chain(("Reshape", {}, np.array([2, 2, 12])), ("Relu", {}), shape=(4, 12))
+    with pytest.raises(ConversionError, match=r"from \(4, 12\) to \(2, 2, 12\) is not supported: it would move values"):
+        from_onnx(saved(model, tmp_path), numbers(4, 12))
+
+
 def test_one_sample_does_not_hide_that_samples_are_mixed(tmp_path: Path) -> None:
     """(N, T, E) is turned to (E, N, T), and cut into (N, E, T) in vain: the same for one sample, and only there."""
     nodes = (("Transpose", {"perm": [2, 0, 1]}), ("Reshape", {}, np.array([-1, 3, 4])))

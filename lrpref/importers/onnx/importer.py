@@ -376,8 +376,9 @@ class _Importer:
     def compare_two_samples(self, net: Network, last: Layout, x: Mapping[str, np.ndarray]) -> None:
         """Compare with the file on two samples where the example has one, and the file leaves their number free.
 
-        Nothing is compared if the file does not run on two random samples, or these need too much memory. Raises ConversionError if it
-        computes something else there, as it does where it moves numbers from one sample to another.
+        Nothing is compared if the file does not run on two random samples, or these need too much memory. Raises
+        ConversionError if it computes something else there, as it does where it moves numbers from one sample to
+        another.
         """
         told = self.model.inputs
         if 2 * max(8 * self.cells, self.patches) > self.max_bytes:
