@@ -12,7 +12,7 @@ otherwise a tuple or a dict.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from heapq import heappop, heappush
 from typing import Any, NamedTuple, Self
@@ -64,7 +64,8 @@ class Network:
     Parameters
     ----------
     nodes : sequence of (name, layer, inputs)
-        The nodes in any order; `inputs` lists the names of the nodes that a node reads.
+        The nodes in any order; `inputs` lists the names of the nodes that a node reads. Parameters of several
+        floating-point dtypes are converted to the widest of them.
     input_shape : sequence of int or None, optional
         The only shape of one sample, such as (3, 32, 32), that the network is valid for; None along an axis for any
         size. Importers set it. None, the default, accepts whatever the layers accept. For several inputs, a sequence of
@@ -124,7 +125,7 @@ class Network:
         listed = [_node(given) for given in _listed(nodes, "nodes must be a sequence of (name, layer, inputs)")]
         self.inputs = _names(inputs, "inputs")
         sinks = _check(listed, self.inputs)
-        self.nodes: tuple[Node, ...] = tuple(_sorted(listed, self.inputs))
+        self.nodes: tuple[Node, ...] = tuple(_of_one_dtype(_sorted(listed, self.inputs)))
         self.outputs = _only(sinks) if outputs is None else _names(outputs, "outputs")
         _check_outputs(self.outputs, listed, sinks)
         self.input_shape = None if input_shape is None else _fixed_shapes(input_shape, self.inputs)
@@ -229,7 +230,7 @@ class Network:
 
     @property
     def dtype(self) -> DType | None:
-        """The dtype of the parameters (the widest, if they differ); None if there are none."""
+        """The dtype of the parameters; None if there are none."""
         arrays = [array for array in self.parameters.values() if is_real_floating(array)]  # not masks
         return array_namespace(arrays[0]).result_type(*arrays) if arrays else None
 
@@ -526,8 +527,7 @@ class Network:
 
     def map_layers(self, convert: Callable[[Layer], Layer]) -> Network:
         """Return the network with `convert` applied to every layer; a shared layer stays shared."""
-        done = {id(layer): convert(layer) for _, layer, _ in self.nodes}
-        return self.with_nodes([(name, done[id(layer)], inputs) for name, layer, inputs in self.nodes])
+        return self.with_nodes(_map_layers(self.nodes, convert))
 
     def up_to(self, name: str) -> Network:
         """Return the part of the network that computes `name`, which becomes its output; all inputs stay."""
@@ -626,6 +626,31 @@ class Network:
         fixed = "" if self.input_shape is None else f" for inputs of shape {self.input_shape}"
         ends = "" if len(self.outputs) == 1 else f" with outputs {', '.join(self.outputs)}"
         return "\n".join([f"Network{named}{fixed}{ends}", *lines])
+
+
+def _map_layers(nodes: Iterable[Node], convert: Callable[[Layer], Layer]) -> list[Node]:
+    """The nodes with `convert` applied to every layer; a shared layer stays shared."""
+    done: dict[int, Layer] = {}
+    for node in nodes:
+        if id(node.layer) not in done:
+            done[id(node.layer)] = convert(node.layer)
+    return [node._replace(layer=done[id(node.layer)]) for node in nodes]
+
+
+def _of_one_dtype(nodes: Sequence[Node]) -> Sequence[Node]:
+    """The nodes with all parameters in the widest of their dtypes, so that no layer computes in a narrower one.
+
+    Exact numbers, and arrays of several backends, stay as they are: `Network.cast` and the layers refuse such mixtures.
+    """
+    arrays = [v for node in nodes for v in vars(node.layer).values() if is_array(v) and is_real_floating(v)]
+    if len({str(v.dtype) for v in arrays}) < 2 or len({place(v) for v in arrays}) > 1 or any(map(is_exact, arrays)):
+        return nodes
+    dtype = array_namespace(arrays[0]).result_type(*arrays)
+
+    def widened(array: Array) -> Array:
+        return given_up(as_dtype(array, dtype)) if is_real_floating(array) and array.dtype != dtype else array
+
+    return _map_layers(nodes, lambda layer: layer.map_arrays(widened))
 
 
 def _reading(node: Node, old: str, new: str) -> Node:

@@ -224,21 +224,21 @@ ONNX: dict[str, tuple[list[Node], Mapping[str, Any], list[str]]] = {
     "SpaceToDepth": ([("SpaceToDepth", ["x"], ["y"], {"blocksize": 2})], {}, ["PixelUnshuffle", "ChannelShuffle"]),
     "Unsqueeze": ([("Unsqueeze", ["x", "k"], ["y"], {})], {"k": ints(2)}, ["Reshape"]),
     "Reshape": ([("Reshape", ["x", "k"], ["y"], {})], {"k": ints(0, 4, -1)}, ["Reshape"]),
-    # where the file has the channels last, lrpref has them on axis 1
+    # where the file has the channels last, lrpref has them on axis 1, but returns what the file returns
     "channels last, Slice": (
         [LAST, ("Slice", ["t", "s", "e", "a"], ["y"], {})],
         {"s": ints(1), "e": ints(3), "a": ints(3)},
-        ["Slice"],
+        ["Slice", "Permute"],
     ),
     "channels last, ReduceSum": (
         [LAST, ("ReduceSum", ["t", "k"], ["y"], {"keepdims": 0})],
         {"k": ints(1)},
-        ["Sum"],
+        ["Sum", "Permute"],
     ),
     "channels last, Gather": (
         [LAST, ("Gather", ["t", "k"], ["y"], {"axis": 1})],
         {"k": np.int64(2)},
-        ["Slice", "Reshape"],
+        ["Slice", "Reshape", "Permute"],
     ),
     "channels last, Reshape": (
         [LAST, ("Reshape", ["t", "k"], ["y"], {})],

@@ -302,6 +302,26 @@ def test_the_network_has_the_modules_number_type() -> None:
     assert from_torch(nn.Linear(3, 2), images(1, 3).double()).dtype == np.float32
 
 
+def test_a_buffer_in_float64_does_not_widen_the_network() -> None:
+    """As encodings of positions that NumPy computed; the module casts them, since torch would refuse to mix them."""
+
+    class Encoded(nn.Module):
+        def __init__(self, parameters: bool) -> None:
+            super().__init__()
+            self.register_buffer("encoding", torch.linspace(0, 1, 6, dtype=torch.float64).reshape(2, 3))
+            self.fc = nn.Linear(3, 2) if parameters else nn.Identity()
+
+        def forward(self, x: Any) -> Any:
+            return self.fc(x + self.encoding.to(x.dtype))
+
+    module, x = Encoded(True), images(1, 2, 3)
+    for program in (module, torch.export.export(module.eval(), (x,))):
+        net = from_torch(program, x)
+        assert net.dtype == net.forward(x.numpy()).dtype == np.float32
+        assert lrpref.explain(net, x.numpy()).dtype == np.float32
+    assert from_torch(Encoded(False), x).dtype == np.float64
+
+
 def test_the_module_is_left_as_it_was() -> None:
     """Including training mode, weights, statistics and the example."""
     module = seeded(Residual).train()

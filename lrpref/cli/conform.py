@@ -13,7 +13,7 @@ from .._support.files import check_writable, write_text
 from ..conformance import exit_code, known_adapters, known_differences, load_adapter, load_cases, profiles, report
 from ..conformance import run as run_suite
 from ..errors import LrprefError
-from .common import command
+from .common import check_files, command
 
 
 def add(commands: Any) -> None:
@@ -50,9 +50,10 @@ def run(chosen: argparse.Namespace) -> int:
         return 0
     if not (chosen.adapter or chosen.name):
         raise LrprefError(f"no library given; name one ({', '.join(known_adapters())}) or use --adapter")
-    for option in (*report.FORMS, "draft_known", "badge"):
-        if path := getattr(chosen, option):
-            check_writable(Path(path))
+    written = [path for option in (*report.FORMS, "draft_known", "badge") if (path := getattr(chosen, option))]
+    for path in written:
+        check_writable(Path(path))
+    check_files(written, [chosen.known or ""])
     cases = load_cases(only=chosen.only, profile=chosen.profile)
     if chosen.adapter:
         sys.path.insert(0, os.getcwd())

@@ -9,7 +9,7 @@ from typing import Any
 
 from .. import play
 from .._support.files import check_writable, write_text
-from .common import add_network, command, input_shape, read_network
+from .common import add_network, check_files, command, input_shape, read_network
 
 
 def add(commands: Any) -> None:
@@ -24,6 +24,7 @@ def run(chosen: argparse.Namespace) -> int:
     """Write the page, and open it."""
     path = Path(chosen.out)
     check_writable(path)
+    check_files([chosen.out], [chosen.network or ""])
     networks = []
     if chosen.network is not None:
         net, about = read_network(chosen, "play")

@@ -167,9 +167,10 @@ class Graph:
 
     def take_logarithm(self, name: str, alone: bool) -> None:
         """Replace the Softmax at a node by LogSoftmax, for a logarithm that is `alone` in reading it, or refuse it."""
+        layer, rank = self.layer(name), len(self.shapes[name])
         require(
-            isinstance(self.layer(name), Softmax) and alone,
-            "a logarithm is supported only of a softmax that nothing else reads",
+            isinstance(layer, Softmax) and layer.axis % rank == 1 and alone,
+            "a logarithm is supported only of a softmax over axis 1 that nothing else reads",
         )
         self.replace(name, LogSoftmax())
 

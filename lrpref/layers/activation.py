@@ -13,7 +13,6 @@ from numbers import Real
 from typing import Any
 
 from ..arithmetic import (
-    as_floating,
     as_mask,
     as_parameter,
     check_number,
@@ -40,7 +39,7 @@ class ReLU(Elementwise):
 
     def forward(self, *inputs: Array) -> Array:
         """max(x, 0)."""
-        x = as_floating(inputs[0], "the input")
+        (x,) = self.floating(inputs)
         xp = array_namespace(x)
         return xp.where(x <= 0, zeros_like(x), x)
 
@@ -51,7 +50,7 @@ class ReLU6(Elementwise):
 
     def forward(self, *inputs: Array) -> Array:
         """min(max(x, 0), 6)."""
-        return clipped(as_floating(inputs[0], "the input"), 0, 6)
+        return clipped(self.floating(inputs)[0], 0, 6)
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,7 +70,7 @@ class LeakyReLU(Elementwise):
 
     def forward(self, *inputs: Array) -> Array:
         """x where x > 0, negative_slope * x elsewhere."""
-        x = as_floating(inputs[0], "the input")
+        (x,) = self.floating(inputs)
         return array_namespace(x).where(x > 0, x, constant(self.negative_slope, like=x) * x)
 
 
@@ -101,7 +100,7 @@ class ThreshReLU(Elementwise):
 
     def forward(self, *inputs: Array) -> Array:
         """max(x, threshold), or min(x, threshold) in the channels of `below`."""
-        x = as_floating(inputs[0], "the input")
+        (x,) = self.floating(inputs)
         self.check_arithmetic(x)
         axes = _check_channels(x, self)
         xp = array_namespace(x)
@@ -151,7 +150,7 @@ class PReLU(Elementwise):
 
     def forward(self, *inputs: Array) -> Array:
         """x where x > 0, weight * x elsewhere."""
-        x = as_floating(inputs[0], "the input")
+        (x,) = self.floating(inputs)
         self.check_arithmetic(x)
         xp = array_namespace(x)
         if is_array(self.weight):
@@ -182,6 +181,6 @@ class Threshold(Elementwise):
 
     def forward(self, *inputs: Array) -> Array:
         """x where x > threshold, value elsewhere."""
-        x = as_floating(inputs[0], "the input")
+        (x,) = self.floating(inputs)
         below = x <= constant(self.threshold, like=x)
         return array_namespace(x).where(below, full(x.shape, self.value, like=x), x)

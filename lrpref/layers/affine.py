@@ -49,7 +49,7 @@ class Affine(LinearLayer):
 
     def output_shape(self, *shapes: Shape) -> Shape:
         """The shape of the input, to which the weight and the bias must fit."""
-        (shape,) = shapes
+        (shape,) = self.counted(shapes)
         for name, v in (("weight", self.weight), ("bias", self.bias)):
             if v is None:
                 continue

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import inf
 
-from ..arithmetic import as_floating, check_number, constant, ones_like, zeros_like
+from ..arithmetic import check_number, constant, ones_like, zeros_like
 from ..backend import Array, array_namespace
 from ..errors import ParameterError, shown
 from .activation import clipped
@@ -38,7 +38,7 @@ class Clip(Elementwise):
 
     def forward(self, *inputs: Array) -> Array:
         """min(max(x, low), high)."""
-        return clipped(as_floating(inputs[0], "the input"), self.low, self.high)
+        return clipped(self.floating(inputs)[0], self.low, self.high)
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +63,7 @@ class HardTanh(Elementwise):
 
     def forward(self, *inputs: Array) -> Array:
         """min(max(x, min_val), max_val)."""
-        return clipped(as_floating(inputs[0], "the input"), self.min_val, self.max_val)
+        return clipped(self.floating(inputs)[0], self.min_val, self.max_val)
 
 
 def _check_order(name: str, low: float | None, high: float | None) -> None:
@@ -94,7 +94,7 @@ class HardSigmoid(Elementwise):
 
     def forward(self, *inputs: Array) -> Array:
         """min(max(x + shift, 0), width) / width."""
-        return _slope(as_floating(inputs[0], "the input"), self.shift, self.width)
+        return _slope(self.floating(inputs)[0], self.shift, self.width)
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,7 +119,7 @@ class HardSwish(Elementwise):
 
     def forward(self, *inputs: Array) -> Array:
         """x times the HardSigmoid of x."""
-        x = as_floating(inputs[0], "the input")
+        (x,) = self.floating(inputs)
         a = array_namespace(x).where(x <= -constant(self.shift, like=x), zeros_like(x), x)  # not -inf * 0
         return a * _slope(x, self.shift, self.width)
 
@@ -143,7 +143,7 @@ class Softsign(Elementwise):
 
     def forward(self, *inputs: Array) -> Array:
         """x / (1 + |x|); the sign of x where x is infinite."""
-        x = as_floating(inputs[0], "the input")
+        (x,) = self.floating(inputs)
         xp = array_namespace(x)
         ones = ones_like(x)
         a = xp.where(xp.abs(x) == inf, zeros_like(x), x)

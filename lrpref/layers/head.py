@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..arithmetic import as_floating, irrational
+from ..arithmetic import irrational
 from ..backend import Array, array_namespace, sum_per_sample
 from ..errors import RuleError, ShapeError
 from ..ledger import Flow
@@ -18,7 +18,7 @@ class Head(Layer):
 
     def output_shape(self, *shapes: Shape) -> Shape:
         """The shape of the input, which needs an axis 1."""
-        (shape,) = shapes
+        (shape,) = self.counted(shapes)
         if len(shape) < 2 or shape[1] == 0:
             raise ShapeError(f"expected (N, classes, ...), got {shape}")
         return shape
@@ -70,7 +70,7 @@ class Softmax(Head):
 
     def output_shape(self, *shapes: Shape) -> Shape:
         """The shape of the input, which needs that axis."""
-        (shape,) = shapes
+        (shape,) = self.counted(shapes)
         (axis,) = sample_axes((self.axis,), shape, "Softmax")
         if shape[axis] == 0:
             raise ShapeError(f"Softmax over axis {axis} of {shape} has no cell to normalise")
@@ -78,7 +78,7 @@ class Softmax(Head):
 
     def forward(self, *inputs: Array) -> Array:
         """Probabilities; the largest logit is subtracted first, so that nothing overflows."""
-        x = as_floating(inputs[0], "the input")
+        (x,) = self.floating(inputs)
         self.output_shape(tuple(x.shape))
         xp = array_namespace(x)
         e = irrational("exp", x - xp.max(x, axis=self.axis, keepdims=True), "Softmax")
@@ -102,7 +102,7 @@ class LogSoftmax(Head):
 
     def forward(self, *inputs: Array) -> Array:
         """Logarithms of probabilities; the largest logit is subtracted first, so that nothing overflows."""
-        x = as_floating(inputs[0], "the input")
+        (x,) = self.floating(inputs)
         self.output_shape(tuple(x.shape))
         xp = array_namespace(x)
         x = x - xp.max(x, axis=1, keepdims=True)

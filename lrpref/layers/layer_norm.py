@@ -31,7 +31,7 @@ class LastAxesNorm(SampleNorm):
 
     def output_shape(self, *shapes: Shape) -> Shape:
         """The shape of the input, which must end in `normalized_shape`."""
-        (shape,) = shapes
+        (shape,) = self.counted(shapes)
         if shape[1:][-len(self.normalized_shape) :] != self.normalized_shape or 0 in shape[1:]:
             raise ShapeError(f"expected (N, ..., {', '.join(map(str, self.normalized_shape))}), got {shape}")
         return shape

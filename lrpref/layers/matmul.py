@@ -79,7 +79,7 @@ class MatMul(LinearLayer):
 
     def output_shape(self, *shapes: Shape) -> Shape:
         """(N, ..., P, K) and (N, ..., K, Q) -> (N, ..., P, Q); transposed, the second factor is (N, ..., Q, K)."""
-        first, second = shapes
+        first, second = self.counted(shapes)
         inner, outer = (-1, -2) if self.transpose else (-2, -1)
         fits = len(first) == len(second) > 2 and first[:-2] == second[:-2] and first[-1] == second[inner]
         if not fits or first[-1] == 0:

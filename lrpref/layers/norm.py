@@ -25,7 +25,7 @@ class DiagonalLayer(LinearLayer):
 
     def output_shape(self, *shapes: Shape) -> Shape:
         """The shape of the input, which must have C channels."""
-        (shape,) = shapes
+        (shape,) = self.counted(shapes)
         if len(shape) < 2 or shape[1] != self.channels:
             raise ShapeError(f"expected {self.channels} channels on axis 1 of (N, C, ...), got {shape}")
         return shape

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from ..arithmetic import as_floating, check_choice, check_integer, zeros_like
+from ..arithmetic import check_choice, check_integer, zeros_like
 from ..backend import Array, array_namespace
 from ..errors import ShapeError
 from ..ledger import Flow
@@ -53,7 +53,7 @@ class Multiply(Layer):
 
     def output_shape(self, *shapes: Shape) -> Shape:
         """The larger size along each axis; sizes may differ where one of them is 1, but not along the batch."""
-        first, second = shapes
+        first, second = self.counted(shapes)
         sizes = list(zip(first, second, strict=False))
         fits = all(n == m or 1 in (n, m) for n, m in sizes[1:]) and first[:1] == second[:1]
         if len(first) != len(second) or not fits:
@@ -64,7 +64,7 @@ class Multiply(Layer):
 
     def forward(self, *inputs: Array) -> Array:
         """a_1 a_2."""
-        a, b = (as_floating(x, "the input") for x in inputs)
+        a, b = self.floating(inputs)
         self.check_arithmetic(a, b)
         self.output_shape(tuple(a.shape), tuple(b.shape))
         return a * b

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from math import prod
 from typing import cast
 
-from ..arithmetic import as_floating, check_choice, check_flag, full, ones_like, zeros_like
+from ..arithmetic import check_choice, check_flag, full, ones_like, zeros_like
 from ..backend import Array, array_namespace
 from ..errors import ParameterError, ShapeError, shown
 from .base import Layer, LinearLayer, Routing, Shape
@@ -59,7 +59,7 @@ class Reduction(Layer):
 
     def output_shape(self, *shapes: Shape) -> Shape:
         """The shape without the reduced axes, or with size 1 there."""
-        (shape,) = shapes
+        (shape,) = self.counted(shapes)
         over = self.over(shape)
         return self.kept(shape) if self.keepdims else tuple(n for axis, n in enumerate(shape) if axis not in over)
 
@@ -163,7 +163,7 @@ class Max(Reduction, Routing):
 
     def forward(self, *inputs: Array) -> Array:
         """The largest value along the axes."""
-        a = as_floating(inputs[0], "the input")
+        (a,) = self.floating(inputs)
         return array_namespace(a).max(a, axis=self.over(tuple(a.shape)), keepdims=self.keepdims)
 
     def route(self, inputs: tuple[Array, ...], R: Array) -> tuple[Array, ...]:

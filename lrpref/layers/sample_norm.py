@@ -208,7 +208,7 @@ class GroupNorm(ChannelNorm):
 
     def output_shape(self, *shapes: Shape) -> Shape:
         """The shape of the input, whose channels must be a multiple of the groups."""
-        (shape,) = shapes
+        (shape,) = self.counted(shapes)
         if len(shape) < 2 or 0 in shape[1:] or shape[1] % self.num_groups:
             raise ShapeError(f"expected (N, C, ...) with a multiple of {self.num_groups} channels, got {shape}")
         self._check_affine(shape[1:2])
@@ -258,7 +258,7 @@ class InstanceNorm(ChannelNorm):
 
     def output_shape(self, *shapes: Shape) -> Shape:
         """The shape of the input, which must have an axis after the channels."""
-        (shape,) = shapes
+        (shape,) = self.counted(shapes)
         if len(shape) < 3 or 0 in shape[1:]:
             raise ShapeError(f"expected (N, C, L), (N, C, H, W) or more axes, got {shape}")
         self._check_affine(shape[1:2])

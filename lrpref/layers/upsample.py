@@ -8,7 +8,7 @@ from fractions import Fraction
 from itertools import product
 from math import ceil, floor
 
-from ..arithmetic import as_floating, as_fraction, check_choice, constant, full, is_integer, is_number, zeros_like
+from ..arithmetic import as_fraction, check_choice, constant, full, is_integer, is_number, zeros_like
 from ..backend import Array, array_namespace
 from ..errors import ParameterError, ShapeError, shown
 from .base import Layer, LinearLayer, Routing, Shape, check_size
@@ -66,7 +66,7 @@ class Upsample(Layer):
 
     def output_shape(self, *shapes: Shape) -> Shape:
         """(N, C, ...) -> (N, C, *size)."""
-        (shape,) = shapes
+        (shape,) = self.counted(shapes)
         if len(shape) < 3 or 0 in shape[1:]:
             raise ShapeError(f"expected an input (N, C, ...) with at least one spatial axis, got {shape}")
         if self.size is not None:
@@ -154,7 +154,7 @@ class UpsampleNearest(Upsample, Routing):
 
     def forward(self, *inputs: Array) -> Array:
         """The copies."""
-        a = as_floating(inputs[0], "the input")
+        (a,) = self.floating(inputs)
         xp = array_namespace(a)
         for axis, sources in self._sources(tuple(a.shape)):
             a = xp.take(a, xp.asarray(sources), axis=axis)

@@ -77,6 +77,7 @@ def transposed(x: Activation, axes: Sequence[int]) -> Step:
 def reshaped(x: Activation, target: Shape) -> Step:
     """Convert a change of shape: axes of the file are merged, which needs no layer, or split, which needs a Reshape."""
     why = f"reshaping from {x.foreign} to {target} is not supported: it would move values from one sample to another"
+    require(0 not in x.shape, f"its input has shape {x.foreign}, which holds no numbers")
     left = [(axis, x.shape[axis]) for group in groups_of(x) for axis in group]
     pieces: dict[int, list[int]] = {axis: [] for axis in range(len(x.shape))}
     pieces[0] = [1] if x.shape[0] == 1 else []

@@ -64,7 +64,8 @@ def from_torch(module: Any, example: Any) -> Network:
     Returns
     -------
     Network
-        The network, in float64 if any parameter or buffer of the module is, otherwise in float32.
+        The network, in float64 if any parameter of the module is, otherwise in float32. Buffers, such as masks and the
+        encodings of positions, are converted; they decide only in a module without parameters.
 
     Raises
     ------
@@ -105,8 +106,13 @@ def from_torch(module: Any, example: Any) -> Network:
         if proven.input_shape is not None or not of_any_size or importer.decided_by_samples:
             _prove_again(torch, net, outputs, twin, x, importer.decided_by_samples)
         net = proven
-    double = any(tensor.dtype == torch.float64 for tensor in module.state_dict().values())
-    return net if double else net.astype(np.float32)
+    return net if _is_double(torch, module) else net.astype(np.float32)
+
+
+def _is_double(torch: Any, module: Any) -> bool:
+    """Whether a parameter of the module is in float64, or a buffer of one that has no parameters."""
+    tensors = list(module.parameters()) or list(module.state_dict().values())
+    return any(tensor.dtype == torch.float64 for tensor in tensors)
 
 
 def _verify(net: Network, outputs: Sequence[str], x: Mapping[str, Any], expected: Sequence[Any]) -> None:
@@ -253,10 +259,9 @@ def _about_hooks(module: Any) -> str:
 
 def _fix_eps(torch: Any, twin: Any) -> None:
     """Give every RMSNorm without an eps the number that torch uses in its place: that of the module's dtype."""
-    double = any(tensor.dtype == torch.float64 for tensor in twin.state_dict().values())
     for part in twin.modules():
         if type(part).__name__ == "RMSNorm" and getattr(part, "eps", 0) is None:
-            part.eps = torch.finfo(torch.float64 if double else torch.float32).eps
+            part.eps = torch.finfo(torch.float64 if _is_double(torch, twin) else torch.float32).eps
 
 
 def _copy(torch: Any, module: Any) -> Any:
