@@ -1117,8 +1117,8 @@ def test_a_file_of_several_inputs(tmp_path: Path) -> None:
 
     model = two_inputs()
     x, table = numbers(2, 6, 6, 3), numbers(2, 5)
-    for example in (None, (x, table), [x, table], {"table": table, "x": x}):
-        net = from_onnx(saved(model, tmp_path), example)
+    for each in (None, (x, table), [x, table], {"table": table, "x": x}):
+        net = from_onnx(saved(model, tmp_path), each)
         assert (net.inputs, net.input_shape) == (("x", "table"), ((3, 6, 6), None))
         found = net((np.moveaxis(x, 3, 1), table))
         assert_allclose(found, ReferenceEvaluator(model).run(None, {"x": x, "table": table})[0], rtol=1e-11)
@@ -1149,9 +1149,9 @@ def test_random_examples_of_several_inputs_differ(tmp_path: Path) -> None:
 def test_examples_that_do_not_fit_several_inputs(tmp_path: Path) -> None:
     x, table = numbers(2, 6, 6, 3), numbers(2, 5)
     path = saved(two_inputs(), tmp_path)
-    for example in (x, (x,), (x, table, table), {"x": x}, {"x": x, "tabel": table}):
+    for each in (x, (x,), (x, table, table), {"x": x}, {"x": x, "tabel": table}):
         with pytest.raises(ConversionError, match="the example must be a tuple of arrays for x, table, in"):
-            from_onnx(path, example)
+            from_onnx(path, each)
     with pytest.raises(ConversionError, match=r"the example has shape \(2, 4\), the file expects \(\?, 5\)"):
         from_onnx(path, (x, numbers(2, 4)))
     with pytest.raises(ConversionError, match="all dimensions except axis 1 must match"):

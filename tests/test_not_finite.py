@@ -317,14 +317,18 @@ def test_pixels_of_1e38_give_no_map_of_zeros() -> None:
     assert np.isnan(alike(ways(net, x), "node 'a' (Dense) is not finite in sample 0")).all()
 
 
-@pytest.mark.parametrize("weights", [[-5, 8], [8, -5]])
+@pytest.mark.parametrize("convolution", [False, True], ids=["Dense", "Conv2D"])
+@pytest.mark.parametrize("weights", [[-5, 8], [8, -5], [-5, -8]])
 @pytest.mark.parametrize("rule", ["epsilon", "flat", "z-plus", "gamma"])
-def test_an_overflow_that_a_relu_hides_is_named(rule: str, weights: list[int]) -> None:
-    """-5e38 + 8e38 becomes -inf in one of both orders, which a ReLU turns into 0; the true value is 3e38."""
-    below, above = Dense(np.float32([weights])), Dense(np.float32([[1]]), np.float32([2]))
-    net = Network.sequential(below, ReLU(), above, names=["a", "relu", "b"])
-    alike(ways(net, LARGE, rule, seed="one"), "node 'a' (Dense) is not finite in sample 1")
-    _, (message,) = said(lambda: lrpref.prepare(net, rule).forward(LARGE))
+def test_an_overflow_that_a_relu_hides_is_named(rule: str, weights: list[int], convolution: bool) -> None:
+    """-5e38 + 8e38 may become -inf, which a ReLU turns into 0, and -5e38 - 8e38 does."""
+    w, x = np.float32([weights]), LARGE
+    if convolution:
+        w, x = w.reshape(1, 2, 1, 1), x.reshape(2, 2, 1, 1)
+    layers = [Conv2D(w) if convolution else Dense(w), ReLU(), Flatten(), Dense(np.float32([[1]]), np.float32([2]))]
+    net = Network.sequential(*layers, names=["a", "relu", "flatten", "b"])
+    alike(ways(net, x, rule, seed="one"), f"node 'a' ({type(layers[0]).__name__}) is not finite in sample 1")
+    _, (message,) = said(lambda: lrpref.prepare(net, rule).forward(x))
     assert "'a'" in message
 
 
