@@ -18,6 +18,8 @@ from .runner import Fuzzer, Tally, empty_folder, find, run
 
 DEEP = {"files": 1_000_000, "arrays": 100_000, "graphs": 1_350, "commands": 600, "kills": 250}
 """The fuzzers, and how many cases of each the deep run tries."""
+CODE = ("lrpref", "cases", "tests", "weights", "pyproject.toml")
+"""What a result depends on; changes elsewhere, such as an earlier result, do not make a commit another one."""
 
 
 def main() -> int:
@@ -88,11 +90,15 @@ def _as_text(name: str, tally: Tally, took: float) -> str:
     return "\n".join([head, bounds, *rows, *failed, *reports])
 
 
+def _git(*words: str) -> str:
+    return subprocess.run(["git", *words], capture_output=True, text=True, check=False).stdout.strip()
+
+
 def _about(seed: int) -> dict[str, Any]:
     """On what, and when, a fuzzer was run."""
-    commit = subprocess.run(["git", "describe", "--always", "--dirty"], capture_output=True, text=True, check=False)
+    commit = _git("rev-parse", "--short", "HEAD") + ("-dirty" if _git("status", "--porcelain", *CODE) else "")
     versions = {"lrpref": lrpref.__version__, "numpy": np.__version__, "python": platform.python_version()}
-    return {"seed": seed, "commit": commit.stdout.strip(), "date": f"{date.today()}", **versions}
+    return {"seed": seed, "commit": commit, "date": f"{date.today()}", **versions}
 
 
 if __name__ == "__main__":
