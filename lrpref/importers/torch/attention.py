@@ -23,8 +23,14 @@ def _multi_head(call: Call, read: Sequence[str], name: str) -> Nodes:
     """Convert nn.MultiheadAttention."""
     module = call.module
     require(
-        module.batch_first,
-        "it takes (T, N, E), with the samples on axis 1; build it with batch_first=True, for (N, T, E)",
+        module.batch_first or call.moved,
+        "it takes (T, N, E), with the samples on axis 1; build it with batch_first=True, for (N, T, E), or let forward "
+        "take (N, T, E) and transpose around it: self.attention(x.transpose(0, 1), ...)[0].transpose(0, 1)",
+    )
+    require(
+        not (module.batch_first and call.moved),
+        "it takes (N, T, E), but the samples are not on axis 0 of its input; leave out the transposition before it, or "
+        "build it with batch_first=False, for (T, N, E)",
     )
     require(
         not call.part,

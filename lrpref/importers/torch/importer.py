@@ -26,6 +26,8 @@ from ...layers import Embedding, Layer, Routing
 from ...network import INPUT, Network
 from ...weights.state_dict import as_array
 from ..graph import Graph, Shape, fixed_for_several, fixed_where_unproven, require, verify
+from ..onnx.mixed import Mixed
+from . import moved
 from .call import Activation, Call
 from .operations import (
     ACTIVATIONS,
@@ -102,8 +104,8 @@ def from_torch(module: Any, example: Any) -> Network:
                 net, shapes[INPUT], free, bound, lambda shape: prove({INPUT: (1, *shape)}), first, held
             )
         of_any_size = any(len(shape) > 2 for shape in shapes.values()) or bool(_index_counts(net))
-        if proven.input_shape is not None or not of_any_size or importer.decided_by_samples:
-            _prove_again(torch, net, outputs, twin, x, importer.decided_by_samples)
+        if proven.input_shape is not None or not of_any_size or importer.depends_on_samples:
+            _prove_again(torch, net, outputs, twin, x, importer.depends_on_samples)
         net = proven
     double = any(tensor.dtype == torch.float64 for tensor in module.state_dict().values())
     return net if double else net.astype(np.float32)
@@ -122,25 +124,28 @@ def _prove_again(
 ) -> None:
     """Compare the network and the module on random samples of the example's size, if the module runs on them.
 
-    Their number differs from that of the example if forward computes `otherwise` for another number. Raises
-    ConversionError.
+    Their number differs from that of the example, once below and once above, if forward may compute `otherwise` for
+    another number. Raises ConversionError.
     """
-    several = all(len(part) > 1 for part in x.values())
-    shapes = {name: (((1 if several else 2) if otherwise else len(part)), *part.shape[1:]) for name, part in x.items()}
-    z = _random(torch, net, shapes)
-    try:
-        expected = _computed(torch, twin, z)
-    except ConversionError:
-        return
-    if not all(tensor.isfinite().all() for tensor in expected):
-        return
-    try:
-        _verify(net, outputs, z, expected)
-    except ConversionError as error:
-        told = " and ".join(map(str, shapes.values()))
-        why = f"on random numbers of shape {told}, instead of the example: {error}"
-        reason = "forward computes with the number of samples, but each sample must count by itself; "
-        raise ConversionError(f"{reason if otherwise else ''}{why}") from error
+    n = min(len(part) for part in x.values())
+    for samples in dict.fromkeys((1 if n > 1 else 2, n + 1)) if otherwise else [None]:
+        shapes = {name: (samples or len(part), *part.shape[1:]) for name, part in x.items()}
+        z = _random(torch, net, shapes)
+        try:
+            expected = _computed(torch, twin, z)
+        except ConversionError:
+            continue
+        if not all(tensor.isfinite().all() for tensor in expected):
+            continue
+        try:
+            _verify(net, outputs, z, expected)
+        except ConversionError as error:
+            told = " and ".join(map(str, shapes.values()))
+            why = f"on random numbers of shape {told}, instead of the example: {error}"
+            reason = (
+                "forward computes with the number of samples, or moves their axis, but each sample must count by itself; "
+            )
+            raise ConversionError(f"{reason if otherwise else ''}{why}") from error
 
 
 def _index_counts(net: Network) -> dict[str, int]:
@@ -308,7 +313,7 @@ def _leaves(value: Any) -> list[Any]:
 
 
 class _Importer:
-    """Converts the traced nodes in order; `at` maps each fx node to the node of the network with its value."""
+    """Converts the traced nodes in order; `at` maps each fx node to the activation that it is in the network."""
 
     def __init__(self, torch: Any, tracer: Any, fx_nodes: Sequence[Any]) -> None:
         self.torch, self.tracer, self.values, self.fx_nodes = torch, tracer, tracer.values, fx_nodes
@@ -316,11 +321,11 @@ class _Importer:
         self.functions = _functions(torch)
         self.graph = Graph({name: tuple(x.shape) for name, x in tracer.examples.items()})
         self.layers: dict[str, list[Layer]] = {}
-        self.at: dict[Any, str] = {}
-        self.parts: dict[tuple[Any, int], str] = {}
+        self.at: dict[Any, Activation] = {}
+        self.parts: dict[tuple[Any, int], Activation] = {}
         self.graph.bound += self._decided("sizes", "the sizes of images")
         self.held = self._decided("channels", "the number of channels or tokens")
-        self.decided_by_samples = any("samples" in kinds for kinds, _ in tracer.decisions)
+        self.depends_on_samples = any("samples" in kinds for kinds, _ in tracer.decisions)
 
     def _decided(self, kind: str, what: str) -> list[str]:
         """Return a note on each decision by numbers of a kind."""
@@ -336,7 +341,7 @@ class _Importer:
         needed = self._needed()
         for node in self.fx_nodes:
             if node.op == "placeholder":
-                self.at[node] = node.target
+                self.at[node] = Activation(node.target, self.graph.shapes[node.target])
             elif node.op == "output":
                 found = [name for value in _leaves(node.args[0]) for name in self._output(value)]
             elif node in needed and self._is_activation(node) and (read := self._read(node)) is not None:
@@ -355,10 +360,17 @@ class _Importer:
     def _output(self, value: Any) -> list[str]:
         """Return the names of the nodes that hold one of the values that forward returns; several for a tuple."""
         if isinstance(value, self.torch.fx.Node) and isinstance(self.values[value], tuple | list):
-            names = [self._part(value, i).node for i in range(len(self.values[value]))]
+            found = [self._part(value, i) for i in range(len(self.values[value]))]
         else:
             require(isinstance(value, self.torch.fx.Node) and value in self.at, RETURNS)
-            names = [self.at[value]]
+            found = [self.at[value]]
+        for each in found:
+            require(
+                each.layout is None,
+                f"the module returns a tensor of shape {each.shape} whose samples are not alone on the first axis; "
+                "return it with the samples in front, as in x.transpose(0, 1) for (T, N, E)",
+            )
+        names = [each.node for each in found]
         require(not {*names} & {*self.graph.inputs}, "the module returns its input; there is no layer to import")
         return names
 
@@ -403,27 +415,37 @@ class _Importer:
         for overwritten in self.tracer.overwritten[source]:
             self._overwrite(overwritten, self.at[node])
 
-    def _layered(self, source: Any, result: Any, part: int | None, names: list[str]) -> str:
-        """Return the name of a new node of the network that computes the result of an operation, or a part of it."""
-        call, inputs = self._call(source, result, part)
-        if call.name == "log":
-            self.graph.take_logarithm(inputs[0], self._readers(inputs[0]) == 1)
-        if call.name in GRAPHS:
-            made = partial(GRAPHS[call.name], call, inputs)
-            name = self.graph.add_nodes(made, self._names(source))
+    def _layered(self, source: Any, result: Any, part: int | None, names: list[str]) -> Activation:
+        """Return the result of an operation, or a part of it, as a new node of the network computes it."""
+        call, read = self._call(source, result, part)
+        xs, layout = [moved.placed(x, self.graph.shapes[x.node]) for x in read], None
+        if moved.moves_samples(call, read):
+            layers, layout = moved.moved(call, xs[0])
+            name = self.graph.add(layers, [read[0].node], names, self._readers)
         else:
-            name = self.graph.add(self._layers(source, call), inputs, names, self._readers)
-        shape = self.graph.shapes[name]
-        require(shape == call.result, f"its output has shape {call.result}, that of lrpref's layer has {shape}")
+            if any(x.layout is not None for x in read):
+                call, layout = moved.as_own(call, xs)
+            name = self._added(source, call, [x.node for x in read], names)
+            shape = self.graph.shapes[name]
+            require(shape == call.result, f"its output has shape {call.result}, that of lrpref's layer has {shape}")
         require(
             result.is_floating_point(), f"its result has the dtype {result.dtype}; only floating point is supported"
         )
         self.graph.bound += [f"{self._label(source)}: {note}" for note in call.bound]
-        return name
+        self.depends_on_samples |= layout is not None
+        return Activation(name, tuple(result.shape), layout if isinstance(layout, Mixed) else None)
+
+    def _added(self, source: Any, call: Call, inputs: list[str], names: list[str]) -> str:
+        """Add the layers of an operation, and return the name of the last one."""
+        if call.name == "log":
+            self.graph.take_logarithm(inputs[0], self._readers(inputs[0]) == 1)
+        if call.name in GRAPHS:
+            return self.graph.add_nodes(partial(GRAPHS[call.name], call, inputs), self._names(source))
+        return self.graph.add(self._layers(source, call), inputs, names, self._readers)
 
     def _readers(self, name: str) -> int:
         """Return how many operations read the value of a node of the network."""
-        same = [node for node, at in self.at.items() if at == name]
+        same = [node for node, at in self.at.items() if at.node == name]
         return len({user for node in same for user in node.users if user not in same})
 
     def _label(self, node: Any) -> str:
@@ -444,8 +466,8 @@ class _Importer:
         shared = node.op == "call_module" and "weight" in call.arguments
         return self.layers.setdefault(node.target, layers) if shared else layers
 
-    def _call(self, node: Any, result: Any, part: int | None) -> tuple[Call, list[str]]:
-        """Return the operation with its arguments, and the names of the activations that it reads."""
+    def _call(self, node: Any, result: Any, part: int | None) -> tuple[Call, list[Activation]]:
+        """Return the operation with its arguments, and the activations that it reads."""
         name, module = self._known(node)
         spelling = name if module is not None else _spelling(node)
         names = PARAMETERS.get(spelling, PARAMETERS[name]).split()
@@ -457,7 +479,7 @@ class _Importer:
             x = next(iter(told.values()))
             told = {key: getattr(module, key) for key in names if hasattr(module, key)} | {names[0]: x}
         told = {key: told[key] for key in [*names, *told] if key in told}  # in the order of the parameters
-        computed = self._computed_arguments(node, told) if name != "reshape" else []
+        computed = self._computed_arguments(node, told, name)
         arguments = self.torch.fx.node.map_arg(told, self._argument)
         for key, value in arguments.items():
             if key not in ACTIVATIONS:
@@ -466,13 +488,13 @@ class _Importer:
         require(bool(read), "none of its arguments depends on the network's input")
         shapes = tuple(each.shape for each in read)
         call = Call(name, arguments, module, shapes, tuple(result.shape), part, computed)
-        return call, [each.node for each in read]
+        return call, read
 
     def _argument(self, node: Any) -> Any:
         """Return what stands for an fx node in the arguments of an operation."""
         value = self.values[node]
         if node in self.at:
-            return Activation(self.at[node], tuple(value.shape))
+            return self.at[node]
         if isinstance(value, tuple | list) and _tensors(self.torch, value):
             return [self._part(node, i) for i in range(len(value))]
         require(
@@ -483,17 +505,19 @@ class _Importer:
 
     def _part(self, node: Any, index: int) -> Activation:
         """Return one of the results of an operation that returns several, where all are passed on together."""
-        value = self.values[node][index]
         if (node, index) not in self.parts:
+            value = self.values[node][index]
             self.parts[node, index] = self._layered(node, value, index, [f"{node.name}_{index}"])
-        return Activation(self.parts[node, index], tuple(value.shape))
+        return self.parts[node, index]
 
-    def _computed_arguments(self, node: Any, told: Mapping[str, Any]) -> list[str]:
-        """Return the note that the arguments of a node are computed from the sizes of images."""
+    def _computed_arguments(self, node: Any, told: Mapping[str, Any], name: str) -> list[str]:
+        """Return the note that the arguments of a node are computed from the sizes of images; a reshape has its own."""
         found: list[Any] = []
         self.torch.fx.node.map_arg(dict(told), found.append)
         kinds = [self.tracer.whole(node) for node in found if node not in self.at]
-        self.decided_by_samples |= any("samples" in each for each in kinds)
+        self.depends_on_samples |= any("samples" in each for each in kinds)
+        if name == "reshape":
+            return []
         if any("channels" in each for each in kinds):
             self.held.append(f"{self._label(node)}: its arguments are computed")
         return ["its arguments are computed"] if any("sizes" in each for each in kinds) else []
@@ -510,19 +534,21 @@ class _Importer:
         elif node.op == "call_method" or isinstance(node.target, self.torch._ops.OpOverload):
             if (name := operation(_spelling(node))) is not None:
                 return name, None
+        elif node.target is getattr and (name := operation(node.args[1])) is not None:
+            return name, None
         elif node.target in self.functions:
             return self.functions[node.target], None
         reason = REASONS.get(_what(node, self.modules).removeprefix("x."))
         raise ConversionError(f"unsupported operation{f': {reason}' if reason else ''}. Supported: {SUPPORTED}")
 
-    def _overwrite(self, node: Any, name: str) -> None:
+    def _overwrite(self, node: Any, new: Activation) -> None:
         """After an in-place operation, give the new value to every node that shares the memory of `node`."""
         old = self.values[node]
         for other in self.at:
             value = self.values[other]
             same = value.untyped_storage().data_ptr() == old.untyped_storage().data_ptr()
             if same and value.shape == old.shape:
-                self.at[other] = name
+                self.at[other] = new
 
 
 def _functions(torch: Any) -> dict[Any, str]:

@@ -28,12 +28,12 @@ from .call import Call
 
 def _getitem(call: Call) -> list[Layer]:
     """Convert x[index]: each slice is a Slice, and integers and None change the shape afterwards."""
-    index = [entry for entry in _full_index(call["index"], len(call.shapes[0])) if entry is not None]
+    index = [entry for entry in full_index(call["index"], len(call.shapes[0])) if entry is not None]
     layers = [layer for k, entry in enumerate(index) for layer in _along(k, entry, call.shapes[0][k])]
     return layers + _to_result(layers, call)
 
 
-def _full_index(index: Any, rank: int) -> list[Any]:
+def full_index(index: Any, rank: int) -> list[Any]:
     """Return the index with an entry for every axis, in place of an ellipsis and of what is left out at the end."""
     entries = list(index) if isinstance(index, tuple) else [index]
     missing = [slice(None)] * (rank - sum(entry is not None and entry is not Ellipsis for entry in entries))
@@ -144,39 +144,57 @@ def _flip(call: Call) -> list[Layer]:
 
 
 def _reshape(call: Call) -> list[Layer]:
+    return reshaped(call.shapes[0], call.result)
+
+
+def check_samples_stay(call: Call) -> None:
+    """Raise ConversionError if a reshape leaves a single sample without an axis of its own."""
     (before,) = call.shapes
     require(
-        call.result[:1] == before[:1] or before[0] != 1 or len(call.result) > 1,
+        before[0] != 1 or len(call.result) > 1,
         f"from {before} to {call.result}, it removes the axis of the samples when there is one sample; "
         "use x.flatten(1) instead",
     )
-    return reshaped(before, call.result)
 
 
-def _permute(call: Call) -> list[Layer]:
+def _permute(call: Call) -> list[int]:
     rank = len(call.shapes[0])
-    return _permuted([d % rank for d in call["dims"]])
+    return [d % rank for d in call["dims"]]
 
 
-def _transpose(call: Call) -> list[Layer]:
+def _transpose(call: Call) -> list[int]:
     axes = list(range(len(call.shapes[0])))
     first, second = call["dim0"], call["dim1"]
     axes[first], axes[second] = axes[second], axes[first]
-    return _permuted(axes)
+    return axes
 
 
-def _movedim(call: Call) -> list[Layer]:
+def _movedim(call: Call) -> list[int]:
     rank = len(call.shapes[0])
-    source, target = ([d % rank for d in _sequence(call[name])] for name in ("source", "destination"))
+    source, target = ([d % rank for d in sequence(call[name])] for name in ("source", "destination"))
     axes = [axis for axis in range(rank) if axis not in source]
     for to, axis in sorted(zip(target, source, strict=True)):
         axes.insert(to, axis)
-    return _permuted(axes)
+    return axes
 
 
-def _permuted(axes: Sequence[int]) -> list[Layer]:
-    """Return the layer for an order of the axes, none for their own."""
-    return [] if list(axes) == list(range(len(axes))) else [Permute(tuple(axes))]
+def _last_two(call: Call) -> list[int]:
+    rank = len(call.shapes[0])
+    return [*range(rank - 2), rank - 1, rank - 2]
+
+
+ORDERS: Mapping[str, Callable[[Call], list[int]]] = {
+    "mT": _last_two,
+    "movedim": _movedim,
+    "permute": _permute,
+    "transpose": _transpose,
+}
+"""The operations that change the order of the axes: axis k of the result is the axis at k in the list."""
+
+
+def _ordered(call: Call) -> list[Layer]:
+    axes = ORDERS[call.name](call)
+    return [] if axes == list(range(len(axes))) else [Permute(tuple(axes))]
 
 
 # ---- reductions --------------------------------------------------------------------------------------------------
@@ -185,13 +203,13 @@ def _permuted(axes: Sequence[int]) -> list[Layer]:
 def _dims(call: Call, name: str = "dim") -> Shape:
     """Return the axes of a reduction, counted from 0; all of them together, or that of the samples, are refused."""
     given = call[name]
-    require(given is not None and _sequence(given) != [], "it is over all axes, those of the samples included")
-    axes = tuple(sorted(d % len(call.shapes[0]) for d in _sequence(given)))
+    require(given is not None and sequence(given) != [], "it is over all axes, those of the samples included")
+    axes = tuple(sorted(d % len(call.shapes[0]) for d in sequence(given)))
     require(0 not in axes, f"it is over axes {given}, which include that of the samples")
     return axes
 
 
-def _sequence(value: Any) -> list[int]:
+def sequence(value: Any) -> list[int]:
     """Return one number or several as a list."""
     return list(value) if isinstance(value, Sequence) else [value]
 
@@ -231,6 +249,7 @@ PARAMETERS: Mapping[str, str] = {
     "getitem": "input index",
     "index_select": "input dim index",
     "max": "input dim keepdim",
+    "mT": "input",
     "movedim": "input source destination",
     "narrow": "input dim start length",
     "permute": "input *dims",
@@ -251,6 +270,8 @@ MODULES: Mapping[str, str] = {
 }
 
 SPELLINGS: Mapping[str, str] = {
+    "adjoint": "mT",
+    "mH": "mT",
     "moveaxis": "movedim",
     "native_channel_shuffle": "channel_shuffle",
     "split_with_sizes": "split",
@@ -274,9 +295,7 @@ OPERATIONS: Mapping[str, Callable[[Call], list[Layer]]] = {
     "getitem": _getitem,
     "index_select": _index_select,
     "max": _max,
-    "movedim": _movedim,
     "narrow": _narrow,
-    "permute": _permute,
     "pixel_shuffle": lambda call: [PixelShuffle(call["upscale_factor"])],
     "pixel_unshuffle": lambda call: [PixelUnshuffle(call["downscale_factor"])],
     "reshape": _reshape,
@@ -284,8 +303,8 @@ OPERATIONS: Mapping[str, Callable[[Call], list[Layer]]] = {
     "slice": _slice,
     "split": _split,
     "sum": _sum,
-    "transpose": _transpose,
     "unbind": _unbind,
+    **dict.fromkeys(ORDERS, _ordered),
 }
 
 REASONS: Mapping[str, str] = dict.fromkeys(

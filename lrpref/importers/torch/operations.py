@@ -200,7 +200,8 @@ def _addmm(call: Call) -> list[Layer]:
         call.reads("mat1") and b.size in (1, w.shape[1]),
         "addmm is supported as (bias per feature) + (activation) @ (weight)",
     )
-    return [Dense(w.T, np.broadcast_to(b.ravel(), (w.shape[1],)).copy())]
+    kind = Dense if len(call.shapes[0]) < 3 else TokenDense
+    return [kind(w.T, np.broadcast_to(b.ravel(), (w.shape[1],)).copy())]
 
 
 # ---- arithmetic ----------------------------------------------------------------------------------------------------
