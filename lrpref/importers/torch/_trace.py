@@ -16,8 +16,9 @@ import operator
 import os
 import sys
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from types import BuiltinMethodType, MethodType, TracebackType
 from typing import Any
@@ -42,8 +43,8 @@ READ_SIZES = ("shape", "size", "numel", "nelement", "stride", "storage_offset")
 CREATE_LIKE = ("zeros_like", "ones_like", "full_like", "new_zeros", "new_ones", "new_full", "new_tensor")
 """The functions and methods that create a tensor of another one's size, whatever its values."""
 
-FACTORIES = (torch.zeros, torch.ones, torch.full, torch.arange, torch.linspace, torch.eye)
-"""The functions that create tensors of given sizes."""
+FACTORIES = ("as_tensor", "empty", "ones", "rand", "randn", "tensor", "zeros")
+"""The functions of torch that create tensors and do not take the numbers of a trace by themselves."""
 
 READ_STRUCTURE = ("dim", "ndimension", "is_floating_point", "is_complex", "is_contiguous", "get_device")
 """The methods of tensors whose result is the same for all inputs."""
@@ -68,8 +69,21 @@ class Doubles(TorchFunctionMode):  # type: ignore[misc]
     Indices of embeddings, which are in float64 like every input, become integers where they are looked up.
     """
 
+    def __enter__(self) -> Doubles:
+        self.before = torch.get_default_dtype()
+        torch.set_default_dtype(torch.float64)
+        super().__enter__()
+        return self
+
+    def __exit__(self, *told: Any) -> None:
+        super().__exit__(*told)
+        torch.set_default_dtype(self.before)
+
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Call the function, and return its result in float64."""
+        dtype = (kwargs or {}).get("dtype")
+        if isinstance(dtype, torch.dtype) and dtype.is_floating_point:  # such as F.softmax(x, dtype=torch.float32)
+            kwargs = {**kwargs, "dtype": torch.float64}
         indices = args[0] if func is torch.nn.functional.embedding else None
         if isinstance(indices, torch.Tensor) and indices.is_floating_point():
             args = (args[0].long(), *args[1:])
@@ -173,8 +187,7 @@ class Tracer(torch.fx.Tracer):  # type: ignore[misc]
     """
 
     def __init__(self, examples: Mapping[str, torch.Tensor]) -> None:
-        super().__init__(autowrap_modules=(math,), autowrap_functions=FACTORIES)
-        self._autowrap_search.append(torch)  # where torch.fx looks for the functions, besides the user's globals
+        super().__init__(autowrap_modules=(math,))
         self.examples = examples
         self.values: dict[Any, Any] = {}
         self.kinds: dict[Any, Any] = {}
@@ -231,7 +244,17 @@ class Tracer(torch.fx.Tracer):  # type: ignore[misc]
             self.values[node] = self._evaluate(node)
             self.kinds[node] = self._depends_on(node)
             self.overwritten[node] = [i for i, version in self._versions(node).items() if version != before[i]]
+            self._check_written(node)
         return node
+
+    def _check_written(self, node: Any) -> None:
+        """Refuse to write activations into a tensor that was a constant so far, as in y = torch.zeros(3); y[:] = x."""
+        written = self.overwritten[node]
+        if any("values" not in self.whole(i) for i in written) and "values" in self.whole(node):
+            raise ConversionError(
+                "forward writes activations into a tensor that it has created, which no layer does; build the tensor "
+                "with torch.cat or torch.stack instead"
+            )
 
     def _versions(self, node: Any) -> dict[Any, int]:
         """Return the version of each tensor that an operation reads; operations in place change it."""
@@ -239,10 +262,17 @@ class Tracer(torch.fx.Tracer):  # type: ignore[misc]
         return {i: value._version for i, value in read if isinstance(value, torch.Tensor)}
 
     def proxy(self, node: Any) -> Any:
-        """Return what stands for the value of a node in forward; the value itself if all inputs have the same."""
+        """Return what stands for the value of a node in forward; the value itself if all inputs have the same.
+
+        A tensor that depends on sizes only, such as a causal mask, is the same for all inputs of the example's size.
+        """
         value = self.values[node]
         if _holds_tensors(value):
-            return Value(node, self)
+            kinds = self.whole(node)
+            if "values" in kinds:
+                return Value(node, self)
+            self.decide(kinds)
+            return value
         structure = node.op == "call_method" and node.target in READ_STRUCTURE
         return value if structure or value is None else Number(node, self)
 
@@ -364,25 +394,43 @@ def _asserts(where: str) -> bool:
 
 
 @contextmanager
-def _sizes_in_a_tuple() -> Iterator[None]:
-    """Let parameters expand to sizes in the trace, as in token.expand(len(x), -1, -1): torch takes these in a tuple."""
-    original = torch.Tensor.expand
+def _numbers_are_taken() -> Iterator[None]:
+    """Let torch take the numbers of a trace as sizes, as in torch.ones(len(x), 3) and token.expand(len(x), -1, -1)."""
+    functions = {name: getattr(torch, name) for name in FACTORIES}
+    expand = torch.Tensor.expand
 
-    def expand(self: torch.Tensor, *sizes: Any) -> torch.Tensor:  # torch.fx records its name
-        return original(self, sizes[0] if len(sizes) == 1 else sizes)
+    def expanded(self: torch.Tensor, *sizes: Any) -> torch.Tensor:
+        return expand(self, sizes[0] if len(sizes) == 1 else sizes)
 
-    torch.Tensor.expand = expand
+    expanded.__name__ = "expand"  # which torch.fx records
     try:
+        torch.Tensor.expand = expanded
+        for name, function in functions.items():
+            setattr(torch, name, partial(_called_with_numbers, function))
         yield
     finally:
-        torch.Tensor.expand = original
+        torch.Tensor.expand = expand
+        for name, function in functions.items():
+            setattr(torch, name, function)
+
+
+def _called_with_numbers(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """Call a function with the numbers themselves in place of those of a trace."""
+    return function(*map(_plain, args), **{name: _plain(value) for name, value in kwargs.items()})
+
+
+def _plain(value: Any) -> Any:
+    """Return a value with the numbers themselves in place of those of a trace; that they are used is a decision."""
+    if isinstance(value, Number):
+        return value._number()
+    return type(value)(map(_plain, value)) if type(value) in (tuple, list) else value
 
 
 def traced(module: Any, examples: Mapping[str, torch.Tensor]) -> tuple[Tracer, Sequence[Any]]:
     """Trace a module on the example of each input; return the tracer and the nodes in order. Raises ConversionError."""
     tracer = Tracer(examples)
     try:
-        with Doubles(), _sizes_in_a_tuple(), warnings.catch_warnings():
+        with Doubles(), _numbers_are_taken(), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch issued them when the module ran
             return tracer, list(tracer.trace(module).nodes)
     except ConversionError as error:

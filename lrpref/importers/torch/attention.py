@@ -88,7 +88,13 @@ def _mask(call: Call, true_hides: bool) -> np.ndarray | None:
     mask = call.constant("attn_mask")
     if mask is None:
         return None
-    require(mask.ndim == 2, f"its mask has shape {mask.shape}; only one for all samples and heads is supported")
+    shape = mask.shape
+    while mask.ndim > 2 and len(mask) == 1:
+        mask = mask[0]
+    require(
+        mask.ndim == 2 or (mask.ndim == 3 and len(call.shapes[0]) == 4 and mask.shape[0] == call.shapes[0][1]),
+        f"its mask has shape {shape}; only one for all samples is supported",
+    )
     if mask.dtype == bool:
         return np.where(mask == true_hides, HIDDEN, 0.0)
     return hidden(mask)

@@ -27,7 +27,7 @@ from ...network import INPUT, Network
 from ...weights.state_dict import as_array
 from ..graph import Graph, Shape, fixed_for_several, fixed_where_unproven, require, verify
 from ..onnx.mixed import Mixed
-from . import moved
+from . import moved, moves
 from .call import Activation, Call
 from .operations import (
     ACTIVATIONS,
@@ -39,6 +39,7 @@ from .operations import (
     RENAMED,
     SUPPORTED,
     operation,
+    scaled_second,
 )
 
 RETURNS = "the module must return tensors that depend on its input: one, or several in a tuple, list or dict"
@@ -441,6 +442,11 @@ class _Importer:
             self.graph.take_logarithm(inputs[0], self._readers(inputs[0]) == 1)
         if call.name in GRAPHS:
             return self.graph.add_nodes(partial(GRAPHS[call.name], call, inputs), self._names(source))
+        if factor := scaled_second(call):
+            inputs = [inputs[0], self.graph.add(factor, inputs[1:], [f"{names[-1]}_alpha"])]
+        if call.name in moves.REPEATING:
+            layers, inputs = moves.repeated(call, inputs)
+            return self.graph.add(layers, inputs, names, self._readers)
         return self.graph.add(self._layers(source, call), inputs, names, self._readers)
 
     def _readers(self, name: str) -> int:
@@ -470,7 +476,8 @@ class _Importer:
         """Return the operation with its arguments, and the activations that it reads."""
         name, module = self._known(node)
         spelling = name if module is not None else _spelling(node)
-        names = PARAMETERS.get(spelling, PARAMETERS[name]).split()
+        method = f"x.{spelling}" if node.op == "call_method" else spelling
+        names = PARAMETERS.get(method, PARAMETERS.get(spelling, PARAMETERS[name])).split()
         if isinstance(node.target, self.torch._ops.OpOverload):
             names = [RENAMED.get(each.name, each.name) for each in node.target._schema.arguments]
         told = _by_position(names, node.args) | {RENAMED.get(key, key): value for key, value in node.kwargs.items()}

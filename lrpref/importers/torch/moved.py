@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from ...layers import Layer, Reshape
 from ...weights.state_dict import as_array
 from ..graph import Shape, require
 from ..onnx import mixed
@@ -36,6 +37,9 @@ ALIGNED = ("add", "div", "masked_fill", "mul", "rsub", "sub", "where")
 ALONG = ("cat", "chunk", "flip", "getitem", "index_select", "log_softmax", "narrow", "select", "slice", "softmax")
 ALONG += ("split", "unbind")
 """The operations along axes that they are told."""
+
+WITHOUT_DIM = ("cat", "chunk", "slice", "split", "unbind")
+"""Those that are along axis 0 if they are not told."""
 
 REDUCING = ("amax", "max", "mean", "sum")
 """The operations that join the cells along axes."""
@@ -113,16 +117,34 @@ def moves_samples(call: Call, read: Sequence[Activation]) -> bool:
 
 def moved(call: Call, x: Placed) -> Step:
     """Convert such an operation: lrpref's array keeps the samples first, and has the other axes in the same order."""
+    layers: list[Layer] = []
     if call.name == "reshape":
         moves.check_samples_stay(call)
-        layers, layout = mixed.reshaped(x, call.result)
+        layers, x = _without_ones(x)
+        further, layout = mixed.reshaped(x, call.result)
+        layers += further
     else:
-        layers, layout = mixed.transposed(x, moves.ORDERS[call.name](call))
+        layout = mixed.transposed(x, moves.ORDERS[call.name](call))[1]
     shape = x.shape
     for layer in layers:
         shape = layer.output_shape(shape)
     last, _, layout = mixed.settled(Placed(x.name, shape, layout))
-    return [*layers, *last], layout
+    return _shortened([*layers, *last]), layout
+
+
+def _without_ones(x: Placed) -> tuple[list[Layer], Placed]:
+    """Return the layer that removes axes of size 1, and the activation after it; any of these may be merged or split."""
+    left = [k for k, n in enumerate(x.shape) if k == 0 or n != 1]
+    groups = [tuple(left.index(k) for k in group if k in left) for group in mixed.groups_of(x)]
+    shape = tuple(x.shape[k] for k in left)
+    layers: list[Layer] = [Reshape(shape[1:])] if shape != x.shape else []
+    return layers, Placed(x.name, shape, mixed.simplest(groups))
+
+
+def _shortened(layers: Sequence[Layer]) -> list[Layer]:
+    """Leave out each Reshape that another one follows."""
+    both = zip(layers, [*layers[1:], None], strict=False)
+    return [layer for layer, after in both if not (isinstance(layer, Reshape) and isinstance(after, Reshape))]
 
 
 def as_own(call: Call, xs: Sequence[Placed]) -> tuple[Call, Layout]:
@@ -132,7 +154,8 @@ def as_own(call: Call, xs: Sequence[Placed]) -> tuple[Call, Layout]:
     _check(call, where, rank)
     removed = _removed(call, rank)
     after = where.without(removed)
-    arguments = {name: _translated(call, name, value, where, rank) for name, value in call.arguments.items()}
+    told = {**dict.fromkeys(("dim",) if call.name in WITHOUT_DIM else (), 0), **call.arguments}
+    arguments = {name: _translated(call, name, value, where, rank) for name, value in told.items()}
     result = after.own_shape(call.result, xs[0].shape[0])
     own = replace(call, arguments=arguments, shapes=tuple(x.shape for x in xs), result=result, moved=True)
     return own, after.layout(len(call.result))
@@ -144,8 +167,9 @@ def _check(call: Call, where: Place, rank: int) -> None:
     if call.name == "multi_head_attention":
         require(where.axis in (1, None) and not where.sizes, "the samples are not on axis 1 of its input, (T, N, E)")
         return
+    same = call.name in moves.REPEATING and call.result == call.shapes[0]
     require(
-        call.name in (*LAST, *ALIGNED, *ALONG, *REDUCING, *POINTWISE),
+        same or call.name in (*LAST, *ALIGNED, *ALONG, *REDUCING, *POINTWISE),
         f"the samples are not alone on axis 0 of its input, of shape {call.shapes[0]}; {REMEDY}",
     )
     require(
@@ -178,9 +202,11 @@ def _removed(call: Call, rank: int) -> list[int]:
 def _translated(call: Call, name: str, value: Any, where: Place, rank: int) -> Any:
     """Return an argument in terms of lrpref's axes."""
     if name in ("dim", "dims") and call.name in (*ALONG, *REDUCING):
-        if isinstance(value, int) or value is None:
-            reduces_all = value is None and call.name in REDUCING
-            return None if reduces_all else where.own(value or 0, rank)
+        if value is None:
+            require(call.name in REDUCING, "it does not say along which axis; pass dim=")
+            return None
+        if isinstance(value, int):
+            return where.own(value, rank)
         return [where.own(axis, rank) for axis in value]
     if call.name == "getitem" and name == "index":
         entries = moves.full_index(value, rank)

@@ -9,6 +9,7 @@ from typing import Any
 from ...arithmetic import LARGEST
 from ...layers import (
     ChannelShuffle,
+    Concat,
     Layer,
     Max,
     Mean,
@@ -16,6 +17,7 @@ from ...layers import (
     Permute,
     PixelShuffle,
     PixelUnshuffle,
+    Reshape,
     Slice,
     Sum,
 )
@@ -197,6 +199,49 @@ def _ordered(call: Call) -> list[Layer]:
     return [] if axes == list(range(len(axes))) else [Permute(tuple(axes))]
 
 
+# ---- copies ------------------------------------------------------------------------------------------------------
+
+
+def repeated(call: Call, read: Sequence[str]) -> tuple[list[Layer], list[str]]:
+    """Return the layers that join copies of an activation along one axis, and what they read."""
+    before, after = call.shapes[0], call.result
+    require(len(before) == len(after), f"from {before} to {after}, it adds axes; add them first, as in x[:, None]")
+    require(before[0] == after[0], f"from {before} to {after}, it repeats the samples")
+    longer = [axis for axis, (n, m) in enumerate(zip(before, after, strict=True)) if n != m]
+    require(len(longer) < 2, f"from {before} to {after}, it repeats along several axes; do so one after the other")
+    if not longer:
+        return [], list(read)
+    axis = longer[0]
+    copies = after[axis] // before[axis]
+    layers: list[Layer] = [Concat(axis)]
+    if call.name == "repeat_interleave" and before[axis] > 1:
+        require(isinstance(call["repeats"], int), "it repeats each cell another number of times")
+        order = [*range(axis), axis + 1, axis, *range(axis + 2, len(before) + 1)]
+        apart = Reshape((*before[1:axis], copies, *before[axis:]))
+        layers += [apart, Permute(tuple(order)), Reshape(after[1:])]
+    return layers, [*read] * copies
+
+
+def _only_with_copies(call: Call) -> list[Layer]:
+    return repeated(call, [""])[0]
+
+
+REPEATING = ("expand", "repeat", "repeat_interleave")
+"""The operations that `repeated` converts."""
+
+
+def _stack(call: Call) -> list[Layer]:
+    """Return the layers that join activations along a new axis: along the next one, which is then split."""
+    rank, copies = len(call.result), len(call["tensors"])
+    axis = (call["dim"] or 0) % rank
+    require(axis != 0, "torch.stack along axis 0 puts another axis before that of the samples; use dim=1 or more")
+    require(len(call.shapes) == copies, "constants cannot be stacked with activations")
+    at = min(axis, rank - 2)
+    before = call.shapes[0]
+    apart = Reshape((*before[1:at], copies, *before[at:]))
+    return [Concat(at), apart] if at == axis else [Concat(at), apart, Permute((*range(at), at + 1, at))]
+
+
 # ---- reductions --------------------------------------------------------------------------------------------------
 
 
@@ -247,6 +292,7 @@ PARAMETERS: Mapping[str, str] = {
     "chunk": "input chunks dim",
     "flip": "input *dims",
     "getitem": "input index",
+    "expand": "input *sizes",
     "index_select": "input dim index",
     "max": "input dim keepdim",
     "mT": "input",
@@ -255,9 +301,12 @@ PARAMETERS: Mapping[str, str] = {
     "permute": "input *dims",
     "pixel_shuffle": "input upscale_factor",
     "pixel_unshuffle": "input downscale_factor",
+    "repeat": "input *sizes",
+    "repeat_interleave": "input repeats dim",
     "select": "input dim index",
     "slice": "input dim start end step",
     "split": "input split_size dim",
+    "stack": "tensors dim",
     "sum": "input dim keepdim",
     "transpose": "input dim0 dim1",
     "unbind": "input dim",
@@ -271,6 +320,8 @@ MODULES: Mapping[str, str] = {
 
 SPELLINGS: Mapping[str, str] = {
     "adjoint": "mT",
+    "broadcast_to": "expand",
+    "expand_as": "expand",
     "mH": "mT",
     "moveaxis": "movedim",
     "native_channel_shuffle": "channel_shuffle",
@@ -302,12 +353,9 @@ OPERATIONS: Mapping[str, Callable[[Call], list[Layer]]] = {
     "select": _select,
     "slice": _slice,
     "split": _split,
+    "stack": _stack,
     "sum": _sum,
     "unbind": _unbind,
     **dict.fromkeys(ORDERS, _ordered),
+    **dict.fromkeys(REPEATING, _only_with_copies),
 }
-
-REASONS: Mapping[str, str] = dict.fromkeys(
-    ("expand", "expand_as", "repeat", "broadcast_to"),
-    "products broadcast by themselves, so x * y needs no expand; elsewhere, no layer repeats activations",
-)

@@ -31,7 +31,7 @@ from ...layers import (
     TokenDense,
 )
 from ...weights.state_dict import as_array
-from ..graph import affine, along, require
+from ..graph import affine, along, hidden, require
 from . import activations, attention, moves, norms, spatial
 from .call import Activation, Call
 
@@ -70,6 +70,8 @@ PARAMETERS: Mapping[str, str] = {
     "softmax": "input dim",
     "standardize": "input mean std",
     "sub": "input other alpha",
+    "where": "condition input other",
+    "x.where": "input condition other",
     **activations.PARAMETERS,
     **attention.PARAMETERS,
     **moves.PARAMETERS,
@@ -209,7 +211,6 @@ def _addmm(call: Call) -> list[Layer]:
 
 def _add(call: Call) -> list[Layer]:
     if len(call.shapes) == 2:
-        require(call["alpha"] in (None, 1), f"addition with alpha = {call['alpha']} is not supported")
         require(
             call.shapes[0] == call.shapes[1],
             f"cannot add activations of shapes {call.shapes[0]} and {call.shapes[1]}; lrpref does not broadcast",
@@ -219,6 +220,12 @@ def _add(call: Call) -> list[Layer]:
     if call.reads("input"):
         return _affine(call, 1.0, alpha * call.weight("other"))
     return _affine(call, alpha, call.weight("input"))
+
+
+def scaled_second(call: Call) -> list[Layer]:
+    """Return the layer for alpha * (the second activation), in a sum or a difference of two; none without alpha."""
+    told = call.name in ("add", "sub") and len(call.shapes) == 2 and call["alpha"] is not None
+    return affine(np.float64(call["alpha"]), np.float64(0), call.shapes[1]) if told else []
 
 
 def _sub(call: Call) -> list[Layer]:
@@ -233,7 +240,6 @@ def _difference(call: Call, first: str, second: str) -> list[Layer]:
     """Convert first - alpha * second."""
     alpha = 1 if call["alpha"] is None else call["alpha"]
     if len(call.shapes) == 2:
-        require(alpha == 1, f"a difference with alpha = {alpha} is not supported")
         require(first == "input", "torch.rsub of two activations is not supported; write other - input")
         require(
             call.shapes[0] == call.shapes[1],
@@ -324,23 +330,34 @@ def _dropout(call: Call) -> list[Layer]:
 def _cat(call: Call) -> list[Layer]:
     tensors, axis = call["tensors"], (call["dim"] or 0) % len(call.result)
     require(axis != 0, "torch.cat along axis 0, that of the samples, is not supported")
-    if len(tensors) == 2 and isinstance(tensors[1], Activation) and not isinstance(tensors[0], Activation):
-        return _prepended(tensors[0], axis)
+    constants = [each for each in tensors if not isinstance(each, Activation)]
+    if len(call.shapes) == 1 and constants and isinstance(tensors[-1], Activation):
+        return _prepended(constants, axis)
     require(
-        all(isinstance(each, Activation) for each in tensors),
-        "concatenation with a constant is supported for tokens only, as in torch.cat([token, x], 1)",
+        not constants,
+        "concatenation with constants is supported for tokens before those of one activation only, as in "
+        "torch.cat([token, x], 1)",
     )
     return [Concat(axis)] if len(call.shapes) > 1 else []
 
 
-def _prepended(constant: Any, axis: int) -> list[Layer]:
+def _prepended(constants: Sequence[Any], axis: int) -> list[Layer]:
     """Return the layer that puts constant tokens, which are the same for all samples, before those of the input."""
-    tokens = as_array(constant)
-    require(
-        axis == 1 and tokens.ndim == 3 and bool((tokens == tokens[:1]).all()),
-        f"a constant of shape {tokens.shape} before activations must hold tokens, and the same ones for each sample",
-    )
-    return [PrependTokens(tokens[0])]
+    tokens = [as_array(each) for each in constants]
+    for each in tokens:
+        require(
+            axis == 1 and each.ndim == 3 and bool((each == each[:1]).all()),
+            f"a constant of shape {each.shape} before activations must hold tokens, and the same ones for each sample",
+        )
+    return [PrependTokens(np.concatenate([each[0] for each in tokens]))]
+
+
+def _where(call: Call) -> list[Layer]:
+    """Convert torch.where(condition, activation, constant), or the other way round."""
+    require(len(call.shapes) == 1, "a choice between two activations is not supported; only between one and a constant")
+    condition = call.weight("condition").astype(bool)
+    kept, constant = (condition, "other") if call.reads("input") else (~condition, "input")
+    return _affine(call, np.where(kept, 1.0, 0.0), np.where(kept, 0.0, hidden(call.weight(constant))))
 
 
 OPERATIONS: Mapping[str, Callable[[Call], list[Layer]]] = {
@@ -363,6 +380,7 @@ OPERATIONS: Mapping[str, Callable[[Call], list[Layer]]] = {
     "softmax": _softmax,
     "standardize": _standardize,
     "sub": _sub,
+    "where": _where,
     **activations.OPERATIONS,
     **attention.OPERATIONS,
     **moves.OPERATIONS,
@@ -378,7 +396,6 @@ RECURRENT = (
 )
 
 REASONS: Mapping[str, str] = {
-    **moves.REASONS,
     **dict.fromkeys(("LSTM", "GRU", "RNN", "LSTMCell", "GRUCell", "RNNCell"), RECURRENT),
     "EmbeddingBag": "lrpref has no layer for sums of embeddings; use an Embedding, and a sum or a mean over the tokens",
     "einsum": "write it with matmul, permute and reshape, which are supported",
