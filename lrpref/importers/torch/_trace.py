@@ -28,6 +28,7 @@ import torch
 from torch.overrides import TorchFunctionMode
 
 from ...errors import ConversionError
+from .call import spelled
 
 Kinds = frozenset[str]
 """What a number depends on: "samples" and "channels" (their number), "sizes" (of the image), "values" (of activations).
@@ -53,6 +54,9 @@ OPERATORS = ("torch.nn.", "torchvision.transforms.", "torchvision.ops.stochastic
 """The packages and files whose modules are single operations."""
 
 CASTS = ("half", "float", "bfloat16", "double", "to", "type", "type_as")
+
+EMBEDDINGS = {torch.nn.functional.embedding: 0, torch.ops.aten.embedding.default: 1}
+"""The functions that look up embeddings, and which of their arguments holds the indices."""
 
 OWN = tuple(f"{Path(file).parent}{os.sep}" for file in (torch.__file__, np.__file__, __file__))
 """The folders whose files are no place in the user's code."""
@@ -84,15 +88,19 @@ class Doubles(TorchFunctionMode):  # type: ignore[misc]
         dtype = (kwargs or {}).get("dtype")
         if isinstance(dtype, torch.dtype) and dtype.is_floating_point:  # such as F.softmax(x, dtype=torch.float32)
             kwargs = {**kwargs, "dtype": torch.float64}
-        indices = args[0] if func is torch.nn.functional.embedding else None
-        if isinstance(indices, torch.Tensor) and indices.is_floating_point():
-            args = (args[0].long(), *args[1:])
+        if func in EMBEDDINGS:
+            args = tuple(each.long() if k == EMBEDDINGS[func] and _is_floating(each) else each for k, each in enumerate(args))
         result = func(*args, **(kwargs or {}))
-        if not (isinstance(result, torch.Tensor) and result.is_floating_point()):
+        if not _is_floating(result):
             return result
         cast = getattr(func, "__name__", "") in CASTS and args[0].is_floating_point()
         result = args[0] if cast else result
         return result if result.dtype == torch.float64 else result.double()
+
+
+def _is_floating(value: Any) -> bool:
+    """Whether a value is a tensor of floating-point numbers."""
+    return isinstance(value, torch.Tensor) and value.is_floating_point()
 
 
 class Value(torch.fx.Proxy):  # type: ignore[misc]
@@ -314,9 +322,9 @@ class Tracer(torch.fx.Tracer):  # type: ignore[misc]
             if name in ("shape", "size"):
                 return sizes[axis] if isinstance(axis, int) else sizes
             return frozenset().union(*sizes)
-        if getattr(name, "__name__", name) in CREATE_LIKE:
+        if spelled(name) in CREATE_LIKE:
             others = [each for each in node.all_input_nodes if each is not source]
-            like = [_kind_of_axis(a) for a in range(self.values[node].ndim)] if "like" in str(name) else []
+            like = [_kind_of_axis(a) for a in range(self.values[node].ndim)] if "like" in spelled(name) else []
             return frozenset().union(*like, *map(self.whole, others))
         if source is not None and node.target is operator.getitem and isinstance(self.kinds[source], list):
             index = node.args[1]

@@ -84,3 +84,10 @@ class Call:
         if value is None:
             raise ConversionError(f"its {name} is missing")
         return value
+
+
+def spelled(target: Any) -> str:
+    """Return the name under which a function or method is called."""
+    if hasattr(target, "_schema"):  # an operation of torch.export, such as "aten::relu"
+        return str(target._schema.name.rpartition("::")[2])
+    return str(getattr(target, "__name__", target))

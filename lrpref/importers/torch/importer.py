@@ -28,12 +28,13 @@ from ...weights.state_dict import as_array
 from ..graph import Graph, Shape, fixed_for_several, fixed_where_unproven, require, verify
 from ..onnx.mixed import Mixed
 from . import moved, moves
-from .call import Activation, Call
+from .call import Activation, Call, spelled
 from .operations import (
     ACTIVATIONS,
     GRAPHS,
     MODULES,
     OPERATIONS,
+    OVERLOADS,
     PARAMETERS,
     REASONS,
     RENAMED,
@@ -475,11 +476,12 @@ class _Importer:
     def _call(self, node: Any, result: Any, part: int | None) -> tuple[Call, list[Activation]]:
         """Return the operation with its arguments, and the activations that it reads."""
         name, module = self._known(node)
-        spelling = name if module is not None else _spelling(node)
+        spelling = name if module is not None else spelled(node.target)
         method = f"x.{spelling}" if node.op == "call_method" else spelling
         names = PARAMETERS.get(method, PARAMETERS.get(spelling, PARAMETERS[name])).split()
         if isinstance(node.target, self.torch._ops.OpOverload):
-            names = [RENAMED.get(each.name, each.name) for each in node.target._schema.arguments]
+            renamed = {**RENAMED, **OVERLOADS.get(name, {})}
+            names = [renamed.get(each.name, each.name) for each in node.target._schema.arguments]
         told = _by_position(names, node.args) | {RENAMED.get(key, key): value for key, value in node.kwargs.items()}
         names = [each.removeprefix("*") for each in names]
         if module is not None and name not in GRAPHS:
@@ -539,7 +541,7 @@ class _Importer:
                 if kind.__module__.startswith(OPERATORS) and kind.__name__ in MODULES:
                     return MODULES[kind.__name__], module
         elif node.op == "call_method" or isinstance(node.target, self.torch._ops.OpOverload):
-            if (name := operation(_spelling(node))) is not None:
+            if (name := operation(spelled(node.target))) is not None:
                 return name, None
         elif node.target is getattr and (name := operation(node.args[1])) is not None:
             return name, None
@@ -594,17 +596,8 @@ def _activations(value: Any) -> list[Activation]:
     return [value] if isinstance(value, Activation) else []
 
 
-def _spelling(node: Any) -> str:
-    """Return the name under which a function or method is called."""
-    if isinstance(node.target, str):
-        return node.target
-    if hasattr(node.target, "_schema"):  # an operation of torch.export, such as "aten::relu"
-        return str(node.target._schema.name.rpartition("::")[2])
-    return str(getattr(node.target, "__name__", node.target))
-
-
 def _what(node: Any, modules: Mapping[str, Any]) -> str:
     """Return the operation as text."""
     if node.op == "call_module":
         return type(modules[node.target]).__name__
-    return f"x.{node.target}" if node.op == "call_method" else _spelling(node)
+    return f"x.{node.target}" if node.op == "call_method" else spelled(node.target)

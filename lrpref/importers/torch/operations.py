@@ -94,6 +94,13 @@ RENAMED: Mapping[str, str] = {
 }
 """Other names of keyword arguments."""
 
+OVERLOADS: Mapping[str, Mapping[str, str]] = {
+    "embedding": {"indices": "input"},
+    "matmul": {"mat2": "other"},
+    "stack": {"input": "tensors"},
+}
+"""Other names of arguments in the operations of torch.export."""
+
 MODULES: Mapping[str, str] = {
     "AlphaDropout": "dropout",
     "Dropout": "dropout",
@@ -395,9 +402,15 @@ RECURRENT = (
     "recurrent layers are not imported; build an LSTM with lrpref.lstm, or explain the part of the network behind them"
 )
 
+COMPARED = (
+    "it asks for the values of activations, and no layer depends on the answer. If this is a program of torch.export after "
+    "run_decompositions(), import it without that call, or import the module"
+)
+
 REASONS: Mapping[str, str] = {
     **dict.fromkeys(("LSTM", "GRU", "RNN", "LSTMCell", "GRUCell", "RNNCell"), RECURRENT),
     "EmbeddingBag": "lrpref has no layer for sums of embeddings; use an Embedding, and a sum or a mean over the tokens",
+    **dict.fromkeys(("any", "eq", "ge", "gt", "le", "lt", "logical_not", "ne"), COMPARED),
     "einsum": "write it with matmul, permute and reshape, which are supported",
     "multi_head_attention_forward": "call nn.MultiheadAttention, or F.scaled_dot_product_attention, instead",
 }
