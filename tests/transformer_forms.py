@@ -304,6 +304,74 @@ def multi_head(m: Any, x: Any) -> Any:
     return m.att(x, x, x, need_weights=False)[0]
 
 
+def with_a_bias(m: Any, x: Any) -> Any:
+    """A learned bias for each head as the mask of F.scaled_dot_product_attention."""
+    B, T, C = x.shape
+    q, k, v = m.qkv(x).reshape(B, T, 3, H, C // H).permute(2, 0, 3, 1, 4)
+    y = F.scaled_dot_product_attention(q, k, v, attn_mask=m.table[None, :, :T, :T])
+    return m.proj(y.transpose(1, 2).reshape(B, T, C))
+
+
+def in_place(m: Any, x: Any) -> Any:
+    B, T, C = x.shape
+    qkv = m.qkv(x).reshape(B, T, 3, H, C // H).permute(2, 0, 3, 1, 4)
+    q, k, v = qkv[0], qkv[1], qkv[2]
+    q *= m.scale
+    attn = q.matmul(k.transpose(2, 3)).softmax(dim=-1)
+    return m.proj(attn.matmul(v).transpose(1, 2).reshape(B, T, C))
+
+
+def extended_mask(m: Any, x: Any) -> Any:
+    """A mask of ones for every sample, as where no padding is told."""
+    B, T, C = x.shape
+    mask = torch.ones((B, T), device=x.device)[:, None, None, :]
+    mask = (1.0 - mask) * torch.finfo(x.dtype).min
+    q, k, v = (f(x).view(B, T, H, C // H).permute(0, 2, 1, 3) for f in (m.query, m.key, m.value))
+    scores = torch.matmul(q, k.transpose(-1, -2)) / math.sqrt(C // H) + mask
+    return m.proj((scores.softmax(-1) @ v).permute(0, 2, 1, 3).reshape(B, T, C))
+
+
+def interleaved(m: Any, x: Any) -> Any:
+    """Rotary embeddings of neighbours, and repeated keys and values."""
+    B, T, C = x.shape
+    angles = torch.arange(T)[:, None] * torch.tensor([1.0, 0.1])
+    cos, sin = (f(angles).repeat_interleave(2, dim=-1) for f in (torch.cos, torch.sin))
+
+    def rotate(z: Any) -> Any:
+        return torch.stack((-z[..., 1::2], z[..., ::2]), dim=-1).flatten(-2)
+
+    q = m.query(x).view(B, T, H, C // H).transpose(1, 2)
+    k, v = (z.view(B, T, 1, C // H).transpose(1, 2) for z in m.narrow(x).chunk(2, -1))
+    q, k = q * cos + rotate(q) * sin, k * cos + rotate(k) * sin
+    k, v = k.repeat_interleave(H, dim=1), v.repeat(1, H, 1, 1)
+    return m.proj(F.scaled_dot_product_attention(q, k, v, is_causal=True).transpose(1, 2).reshape(B, T, C))
+
+
+def grouped(m: Any, x: Any) -> Any:
+    """Two heads of queries for each of the two heads of keys and values."""
+    B, T, C = x.shape
+    q = m.query(x).view(B, T, 4, C // 4).transpose(1, 2)
+    k, v = (z.view(B, T, 2, C // 4).transpose(1, 2) for z in m.narrow(x).chunk(2, -1))
+    k = k.repeat_interleave(2, dim=1)
+    v = v[:, :, None].expand(-1, -1, 2, -1, -1).reshape(B, 4, T, C // 4)
+    return m.proj(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(B, T, C))
+
+
+def reduced(m: Any, x: Any) -> Any:
+    """Keys and values of an image that a convolution has made smaller, as in pyramid vision transformers."""
+    B, T, C = x.shape
+    q = m.query(x).reshape(B, T, H, C // H).permute(0, 2, 1, 3)
+    small = m.sr(x.permute(0, 2, 1).reshape(B, C, 2, 3)).reshape(B, C, -1).permute(0, 2, 1)
+    k, v = m.kv(small).reshape(B, -1, 2, H, C // H).permute(2, 0, 3, 1, 4)
+    attn = ((q @ k.transpose(-2, -1)) * m.scale).softmax(dim=-1)
+    return m.proj((attn @ v).transpose(1, 2).reshape(B, T, C))
+
+
+def with_alpha(m: Any, x: Any) -> Any:
+    a, b = m.query(x), m.key(x)
+    return torch.add(a, b, alpha=0.5) + torch.sub(a, b, alpha=2) - a.add(b, alpha=-1) + a.sub(b, alpha=0.25)
+
+
 # ---- sequences first ---------------------------------------------------------------------------------------------
 
 
@@ -336,12 +404,16 @@ BLOCKS: dict[str, Callable[[], Module]] = {
         unpacked, unbound, indexed, indexed_by_minus, selected, query_apart, chunked_in_front, scaled_together,
         heads_in_front, kept_behind, chunked, causal, causal_fused, causal_by_triu, causal_by_full, causal_by_where,
         causal_by_tril, merged_heads, merged_heads_masked, flattened_tokens, for_scores, for_scores_unpacked,
-        hidden_shape, rotated, around_by_hand,
+        hidden_shape, rotated, around_by_hand, in_place, extended_mask, with_alpha,
     )
 }  # fmt: skip
 BLOCKS |= {
     "normed": lambda: Block(normed, q_norm=nn.LayerNorm(E // H), k_norm=nn.LayerNorm(E // H)),
     "shared_keys": lambda: Block(shared_keys, narrow=nn.Linear(E, 2 * E // H)),
+    "with_a_bias": lambda: Block(with_a_bias, table=nn.Parameter(torch.randn(H, LONGEST, LONGEST))),
+    "interleaved": lambda: Block(interleaved, narrow=nn.Linear(E, 2 * E // H)),
+    "grouped": lambda: Block(grouped, narrow=nn.Linear(E, E)),
+    "reduced": lambda: Block(reduced, sr=nn.Conv2d(E, E, (2, 1)), kv=nn.Linear(E, 2 * E)),
     "biased": lambda: Block(biased, table=nn.Parameter(torch.randn(2 * LONGEST, H))),
     "multi_head": lambda: Block(multi_head, att=nn.MultiheadAttention(E, H, batch_first=True)),
     "around_attention": lambda: Block(around_attention, att=nn.MultiheadAttention(E, H)),

@@ -44,6 +44,9 @@ READ_SIZES = ("shape", "size", "numel", "nelement", "stride", "storage_offset")
 CREATE_LIKE = ("zeros_like", "ones_like", "full_like", "new_zeros", "new_ones", "new_full", "new_tensor")
 """The functions and methods that create a tensor of another one's size, whatever its values."""
 
+LIKE_ANOTHER = ("expand_as", "reshape_as", "view_as")
+"""The methods that give a tensor the shape of another one, whatever that one's values."""
+
 FACTORIES = ("as_tensor", "empty", "ones", "rand", "randn", "tensor", "zeros")
 """The functions of torch that create tensors and do not take the numbers of a trace by themselves."""
 
@@ -85,17 +88,21 @@ class Doubles(TorchFunctionMode):  # type: ignore[misc]
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Call the function, and return its result in float64."""
-        dtype = (kwargs or {}).get("dtype")
-        if isinstance(dtype, torch.dtype) and dtype.is_floating_point:  # such as F.softmax(x, dtype=torch.float32)
-            kwargs = {**kwargs, "dtype": torch.float64}
+        args = tuple(map(_in_double, args))
+        kwargs = {name: _in_double(value) for name, value in (kwargs or {}).items()}
         if func in EMBEDDINGS:
             args = tuple(each.long() if k == EMBEDDINGS[func] and _is_floating(each) else each for k, each in enumerate(args))
-        result = func(*args, **(kwargs or {}))
+        result = func(*args, **kwargs)
         if not _is_floating(result):
             return result
         cast = getattr(func, "__name__", "") in CASTS and args[0].is_floating_point()
         result = args[0] if cast else result
         return result if result.dtype == torch.float64 else result.double()
+
+
+def _in_double(value: Any) -> Any:
+    """Return float64 for another floating dtype, as in F.softmax(x, dtype=torch.float32); anything else as it is."""
+    return torch.float64 if isinstance(value, torch.dtype) and value.is_floating_point else value
 
 
 def _is_floating(value: Any) -> bool:
@@ -326,6 +333,10 @@ class Tracer(torch.fx.Tracer):  # type: ignore[misc]
             others = [each for each in node.all_input_nodes if each is not source]
             like = [_kind_of_axis(a) for a in range(self.values[node].ndim)] if "like" in spelled(name) else []
             return frozenset().union(*like, *map(self.whole, others))
+        if spelled(name) in LIKE_ANOTHER:
+            given, other = node.args
+            own = self.whole(given) if isinstance(given, torch.fx.Node) else NOTHING
+            return own.union(*(_kind_of_axis(axis) for axis in range(self.values[other].ndim)))
         if source is not None and node.target is operator.getitem and isinstance(self.kinds[source], list):
             index = node.args[1]
             if isinstance(index, int | slice):

@@ -420,6 +420,8 @@ class _Importer:
     def _layered(self, source: Any, result: Any, part: int | None, names: list[str]) -> Activation:
         """Return the result of an operation, or a part of it, as a new node of the network computes it."""
         call, read = self._call(source, result, part)
+        if call.name == "expand" and self._broadcasts(source):
+            return read[0]
         xs, layout = [moved.placed(x, self.graph.shapes[x.node]) for x in read], None
         if moved.moves_samples(call, read):
             layers, layout = moved.moved(call, xs[0])
@@ -446,9 +448,20 @@ class _Importer:
         if factor := scaled_second(call):
             inputs = [inputs[0], self.graph.add(factor, inputs[1:], [f"{names[-1]}_alpha"])]
         if call.name in moves.REPEATING:
-            layers, inputs = moves.repeated(call, inputs)
-            return self.graph.add(layers, inputs, names, self._readers)
+            for copies, layers in moves.repeated(call):
+                inputs = [self.graph.add(layers, inputs * copies, names, self._readers)]
+            return inputs[0]
         return self.graph.add(self._layers(source, call), inputs, names, self._readers)
+
+    def _broadcasts(self, node: Any) -> bool:
+        """Whether nothing but products with activations of its shape reads a node; these need no expanded factor."""
+        shape = self.values[node].shape
+        return all(
+            user.op != "call_module"
+            and operation(spelled(user.target)) == "mul"
+            and any(other in self.at and other is not node and self.at[other].shape == shape for other in user.args)
+            for user in node.users
+        )
 
     def _readers(self, name: str) -> int:
         """Return how many operations read the value of a node of the network."""
@@ -552,12 +565,15 @@ class _Importer:
 
     def _overwrite(self, node: Any, new: Activation) -> None:
         """After an in-place operation, give the new value to every node that shares the memory of `node`."""
-        old = self.values[node]
         for other in self.at:
-            value = self.values[other]
-            same = value.untyped_storage().data_ptr() == old.untyped_storage().data_ptr()
-            if same and value.shape == old.shape:
+            if _same_memory(self.values[other], self.values[node]):
                 self.at[other] = new
+
+
+def _same_memory(a: Any, b: Any) -> bool:
+    """Whether two tensors hold the same numbers in the same memory, in the same order."""
+    alike = (a.shape, a.stride(), a.data_ptr()) == (b.shape, b.stride(), b.data_ptr())
+    return bool(alike and a.untyped_storage().data_ptr() == b.untyped_storage().data_ptr())
 
 
 def _functions(torch: Any) -> dict[Any, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from itertools import accumulate
 from typing import Any
 
@@ -33,6 +34,12 @@ def _getitem(call: Call) -> list[Layer]:
     index = [entry for entry in full_index(call["index"], len(call.shapes[0])) if entry is not None]
     layers = [layer for k, entry in enumerate(index) for layer in _along(k, entry, call.shapes[0][k])]
     return layers + _to_result(layers, call)
+
+
+def _index(call: Call) -> list[Layer]:
+    """Convert torch.export's form of x[:, numbers], in which None stands for all cells of an axis."""
+    index = tuple(slice(None) if entry is None else entry for entry in call["indices"])
+    return _getitem(replace(call, arguments={**call.arguments, "index": index}))
 
 
 def full_index(index: Any, rank: int) -> list[Any]:
@@ -202,28 +209,26 @@ def _ordered(call: Call) -> list[Layer]:
 # ---- copies ------------------------------------------------------------------------------------------------------
 
 
-def repeated(call: Call, read: Sequence[str]) -> tuple[list[Layer], list[str]]:
-    """Return the layers that join copies of an activation along one axis, and what they read."""
+def repeated(call: Call) -> list[tuple[int, list[Layer]]]:
+    """Return, for each axis that is repeated, how many copies of an activation there are, and the layers of these."""
     before, after = call.shapes[0], call.result
     require(len(before) == len(after), f"from {before} to {after}, it adds axes; add them first, as in x[:, None]")
     require(before[0] == after[0], f"from {before} to {after}, it repeats the samples")
-    longer = [axis for axis, (n, m) in enumerate(zip(before, after, strict=True)) if n != m]
-    require(len(longer) < 2, f"from {before} to {after}, it repeats along several axes; do so one after the other")
-    if not longer:
-        return [], list(read)
-    axis = longer[0]
-    copies = after[axis] // before[axis]
-    layers: list[Layer] = [Concat(axis)]
-    if call.name == "repeat_interleave" and before[axis] > 1:
-        require(isinstance(call["repeats"], int), "it repeats each cell another number of times")
-        order = [*range(axis), axis + 1, axis, *range(axis + 2, len(before) + 1)]
-        apart = Reshape((*before[1:axis], copies, *before[axis:]))
-        layers += [apart, Permute(tuple(order)), Reshape(after[1:])]
-    return layers, [*read] * copies
+    require(call["repeats"] is None or isinstance(call["repeats"], int), "it repeats each cell another number of times")
+    counts = [m // n for n, m in zip(before, after, strict=True)]
+    found, shape = [], before
+    for axis, copies in [(axis, n) for axis, n in enumerate(counts) if n > 1]:
+        layers: list[Layer] = [Concat(axis)]
+        if call.name == "repeat_interleave" and shape[axis] > 1:
+            order = [*range(axis), axis + 1, axis, *range(axis + 2, len(shape) + 1)]
+            layers += [Reshape((*shape[1:axis], copies, *shape[axis:])), Permute(tuple(order)), Reshape(after[1:])]
+        shape = (*shape[:axis], copies * shape[axis], *shape[axis + 1 :])
+        found.append((copies, layers))
+    return found
 
 
-def _only_with_copies(call: Call) -> list[Layer]:
-    return repeated(call, [""])[0]
+def _copy(call: Call) -> list[Layer]:
+    return [layer for _, layers in repeated(call) for layer in layers]
 
 
 REPEATING = ("expand", "repeat", "repeat_interleave")
@@ -293,6 +298,8 @@ PARAMETERS: Mapping[str, str] = {
     "flip": "input *dims",
     "getitem": "input index",
     "expand": "input *sizes",
+    "expand_as": "input",
+    "index": "input indices",
     "index_select": "input dim index",
     "max": "input dim keepdim",
     "mT": "input",
@@ -328,6 +335,7 @@ SPELLINGS: Mapping[str, str] = {
     "split_with_sizes": "split",
     "swapaxes": "transpose",
     "swapdims": "transpose",
+    "tile": "repeat",
 }
 
 RENAMED: Mapping[str, str] = {
@@ -344,6 +352,7 @@ OPERATIONS: Mapping[str, Callable[[Call], list[Layer]]] = {
     "chunk": _chunk,
     "flip": _flip,
     "getitem": _getitem,
+    "index": _index,
     "index_select": _index_select,
     "max": _max,
     "narrow": _narrow,
@@ -357,5 +366,5 @@ OPERATIONS: Mapping[str, Callable[[Call], list[Layer]]] = {
     "sum": _sum,
     "unbind": _unbind,
     **dict.fromkeys(ORDERS, _ordered),
-    **dict.fromkeys(REPEATING, _only_with_copies),
+    **dict.fromkeys(REPEATING, _copy),
 }

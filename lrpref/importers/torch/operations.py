@@ -296,8 +296,13 @@ def _standardize(call: Call) -> list[Layer]:
 
 def _affine(call: Call, weight: Any, bias: Any) -> list[Layer]:
     """Return weight * activation + bias as a layer, none for the identity."""
-    w, b = np.broadcast_arrays(*(np.asarray(each, np.float64) for each in (weight, bias)))
-    return affine(w, b, call.shapes[0])
+    w, b = (_for_all(np.asarray(each, np.float64), len(call.shapes[0])) for each in (weight, bias))
+    return affine(*np.broadcast_arrays(w, b), call.shapes[0])
+
+
+def _for_all(c: np.ndarray, rank: int) -> np.ndarray:
+    """Return a constant that is the same for all samples without their axis; another one as it is."""
+    return c[:1] if c.ndim == rank and bool((c == c[:1]).all()) else c
 
 
 def _softmax(call: Call) -> list[Layer]:
