@@ -231,14 +231,14 @@ def flattened_tokens(m: Any, x: Any) -> Any:
 
 def for_scores(m: Any, x: Any) -> Any:
     def transpose_for_scores(z: Any) -> Any:
-        new_shape = z.size()[:-1] + (m.heads, m.head_dim)
+        new_shape = z.size()[:-1] + (m.heads, m.head_dim)  # noqa: RUF005
         return z.view(new_shape).permute(0, 2, 1, 3)
 
     q, k, v = (transpose_for_scores(f(x)) for f in (m.query, m.key, m.value))
     scores = torch.matmul(q, k.transpose(-1, -2)) / math.sqrt(m.head_dim)
     probabilities = m.drop(nn.functional.softmax(scores, dim=-1))
     context = torch.matmul(probabilities, v).permute(0, 2, 1, 3).contiguous()
-    return m.proj(context.view(context.size()[:-2] + (E,)))
+    return m.proj(context.view(context.size()[:-2] + (E,)))  # noqa: RUF005
 
 
 def for_scores_unpacked(m: Any, x: Any) -> Any:
@@ -248,7 +248,7 @@ def for_scores_unpacked(m: Any, x: Any) -> Any:
     q, k, v = (transpose_for_scores(f(x)) for f in (m.query, m.key, m.value))
     context = (q @ k.transpose(-1, -2) / m.head_dim**0.5).softmax(-1) @ v
     context = context.permute(0, 2, 1, 3).contiguous()
-    new_shape = context.size()[:-2] + (E,)
+    new_shape = context.size()[:-2] + (E,)  # noqa: RUF005
     return m.proj(context.view(*new_shape))
 
 
@@ -436,7 +436,7 @@ class VisionTransformer(nn.Module):
         self.norm, self.head = nn.LayerNorm(E, eps=1e-6), nn.Linear(E, 3)
 
     def forward(self, x: Any) -> Any:
-        B, C, height, width = x.shape
+        B, _, height, width = x.shape
         assert (height, width) == (8, 8)
         x = self.patch(x).flatten(2).transpose(1, 2)
         x = torch.cat((self.cls_token.expand(B, -1, -1), self.dist_token.expand(B, -1, -1), x), dim=1)
@@ -492,7 +492,7 @@ class GPT(nn.Module):
 
     def forward(self, idx: Any) -> Any:
         device = idx.device
-        b, t = idx.size()
+        _, t = idx.size()
         assert t <= LONGEST, f"a sequence of {t} words is too long"
         pos = torch.arange(0, t, dtype=torch.long, device=device)
         x = self.transformer.drop(self.transformer.wte(idx) + self.transformer.wpe(pos))

@@ -29,6 +29,8 @@ from torch.overrides import TorchFunctionMode
 
 from ...errors import ConversionError
 from .call import spelled
+from .moves import ORDERS
+from .operations import operation
 
 Kinds = frozenset[str]
 """What a number depends on: "samples" and "channels" (their number), "sizes" (of the image), "values" (of activations).
@@ -37,6 +39,7 @@ Channels are what is on axis 1; in a sequence, these are the tokens.
 """
 
 NOTHING: Kinds = frozenset()
+ALL_SIZES: tuple[Kinds, ...] = tuple(frozenset([kind]) for kind in ("samples", "channels", "sizes"))
 
 READ_SIZES = ("shape", "size", "numel", "nelement", "stride", "storage_offset")
 """The attributes and methods of tensors whose result depends on the tensor's shape only."""
@@ -90,8 +93,9 @@ class Doubles(TorchFunctionMode):  # type: ignore[misc]
         """Call the function, and return its result in float64."""
         args = tuple(map(_in_double, args))
         kwargs = {name: _in_double(value) for name, value in (kwargs or {}).items()}
-        if func in EMBEDDINGS:
-            args = tuple(each.long() if k == EMBEDDINGS[func] and _is_floating(each) else each for k, each in enumerate(args))
+        at = EMBEDDINGS.get(func)
+        if at is not None and _is_floating(args[at]):
+            args = (*args[:at], args[at].long(), *args[at + 1 :])
         result = func(*args, **kwargs)
         if not _is_floating(result):
             return result
@@ -136,7 +140,7 @@ class Value(torch.fx.Proxy):  # type: ignore[misc]
 
     def __len__(self) -> int:
         if isinstance(self.value, torch.Tensor):
-            self.tracer.decide(frozenset(["samples"]))
+            self.tracer.decide(self.tracer.axes_of(self.node)[0])
         return len(self.value)
 
     def __bool__(self) -> bool:
@@ -193,6 +197,8 @@ class Tracer(torch.fx.Tracer):  # type: ignore[misc]
         The value of every node on the example; all are kept alive, so that their addresses differ.
     kinds : dict of fx.Node to Kinds or list of Kinds
         What every number depends on; for several numbers, one entry each.
+    axes : dict of fx.Node to list of Kinds
+        What the length of each axis depends on, for tensors whose samples may not be on the first one.
     overwritten : dict of fx.Node to list of fx.Node
         The nodes whose values an operation overwrites.
     places : dict of fx.Node to str
@@ -206,6 +212,7 @@ class Tracer(torch.fx.Tracer):  # type: ignore[misc]
         self.examples = examples
         self.values: dict[Any, Any] = {}
         self.kinds: dict[Any, Any] = {}
+        self.axes: dict[Any, list[Kinds]] = {}
         self.overwritten: dict[Any, list[Any]] = {}
         self.places: dict[Any, str] = {}
         self.decisions: list[tuple[Kinds, str]] = []
@@ -257,6 +264,7 @@ class Tracer(torch.fx.Tracer):  # type: ignore[misc]
         if kind != "output":
             before = self._versions(node)
             self.values[node] = self._evaluate(node)
+            self._follow_axes(node)
             self.kinds[node] = self._depends_on(node)
             self.overwritten[node] = [i for i, version in self._versions(node).items() if version != before[i]]
             self._check_written(node)
@@ -317,6 +325,44 @@ class Tracer(torch.fx.Tracer):  # type: ignore[misc]
         kinds = self.kinds[node]
         return frozenset().union(*kinds) if isinstance(kinds, list) else kinds
 
+    def axes_of(self, node: Any) -> list[Kinds]:
+        """Return what the length of each axis of a tensor depends on."""
+        return self.axes.get(node, _in_order(self.values[node].ndim))
+
+    def _follow_axes(self, node: Any) -> None:
+        """Note what the lengths of axes depend on where the samples are not on the first one, or perhaps not."""
+        source = next((i for i in node.all_input_nodes if i in self.axes), None)
+        called = node.args[1] if node.target is getattr else node.target
+        name, value = operation(spelled(called)), self.values[node]
+        if source is None and name in (*ORDERS, "reshape"):
+            source = node.args[0] if node.args else None
+        if not isinstance(source, torch.fx.Node) or not _holds_tensors(value):
+            return
+        if not isinstance(value, torch.Tensor):
+            self.axes[node] = self.axes[source]
+            return
+        anything = [frozenset().union(*ALL_SIZES)] * value.ndim
+        if name in ORDERS:
+            before = self.axes_of(source)
+            kinds = [before[axis] for axis in self._order(node)]
+        elif name == "reshape":
+            stays = source not in self.axes and value.shape[:1] == self.values[source].shape[:1]
+            kinds = _in_order(value.ndim) if stays else anything
+        else:
+            kinds = self.axes[source] if len(self.axes[source]) == value.ndim else anything
+        if kinds[:1] != _in_order(1) or source in self.axes and kinds != _in_order(value.ndim):
+            self.axes[node] = kinds
+
+    def _order(self, node: Any) -> list[int]:
+        """Return the axes of its input in the order in which an operation puts them."""
+        rank = self.values[node].ndim
+        of_each_size = torch.empty(tuple(range(rank)))  # of no cells, so there is nothing to compute
+        if node.target is getattr:
+            return list(getattr(of_each_size, node.args[1]).shape)
+        args, kwargs = torch.fx.node.map_arg((node.args[1:], node.kwargs), self.values.__getitem__)
+        called = getattr(of_each_size, node.target) if node.op == "call_method" else partial(node.target, of_each_size)
+        return list(called(*args, **kwargs).shape)
+
     def _depends_on(self, node: Any) -> Kinds | list[Kinds]:
         """Return what the numbers at a node depend on."""
         if node.op == "placeholder" or node.op == "get_attr":
@@ -324,19 +370,19 @@ class Tracer(torch.fx.Tracer):  # type: ignore[misc]
         source = node.args[0] if node.args and isinstance(node.args[0], torch.fx.Node) else None
         name = node.args[1] if node.target is getattr else node.target
         if source is not None and name in READ_SIZES and isinstance(self.values[source], torch.Tensor):
-            sizes = [frozenset(_kind_of_axis(axis)) for axis in range(self.values[source].ndim)]
+            sizes = self.axes_of(source)
             axis = node.args[1] if name == "size" and len(node.args) > 1 else node.kwargs.get("dim")
             if name in ("shape", "size"):
                 return sizes[axis] if isinstance(axis, int) else sizes
             return frozenset().union(*sizes)
         if spelled(name) in CREATE_LIKE:
             others = [each for each in node.all_input_nodes if each is not source]
-            like = [_kind_of_axis(a) for a in range(self.values[node].ndim)] if "like" in spelled(name) else []
+            like = self.axes_of(source) if "like" in spelled(name) else []
             return frozenset().union(*like, *map(self.whole, others))
         if spelled(name) in LIKE_ANOTHER:
             given, other = node.args
             own = self.whole(given) if isinstance(given, torch.fx.Node) else NOTHING
-            return own.union(*(_kind_of_axis(axis) for axis in range(self.values[other].ndim)))
+            return own.union(*self.axes_of(other))
         if source is not None and node.target is operator.getitem and isinstance(self.kinds[source], list):
             index = node.args[1]
             if isinstance(index, int | slice):
@@ -357,9 +403,9 @@ class Tracer(torch.fx.Tracer):  # type: ignore[misc]
             self.decisions.append((kinds, where))
 
 
-def _kind_of_axis(axis: int) -> list[str]:
-    """Return what the length of an axis depends on."""
-    return [("samples", "channels", "sizes")[min(axis, 2)]]
+def _in_order(rank: int) -> list[Kinds]:
+    """Return what the length of each axis depends on, where the samples are on the first one."""
+    return [ALL_SIZES[min(axis, 2)] for axis in range(rank)]
 
 
 def _holds_tensors(value: Any) -> bool:

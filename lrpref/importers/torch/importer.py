@@ -45,6 +45,7 @@ from .operations import (
 
 RETURNS = "the module must return tensors that depend on its input: one, or several in a tuple, list or dict"
 ORIGINAL = "the module"
+BY_ITSELF = "forward computes with the number of samples, or moves their axis, but each sample must count by itself; "
 HINT = (
     "possible causes are hooks, modules that change from call to call, and isinstance(x, torch.Tensor), which is False "
     "in a trace. For the latter, import torch.export.export(module.eval(), (example,)) instead of the module"
@@ -144,10 +145,7 @@ def _prove_again(
         except ConversionError as error:
             told = " and ".join(map(str, shapes.values()))
             why = f"on random numbers of shape {told}, instead of the example: {error}"
-            reason = (
-                "forward computes with the number of samples, or moves their axis, but each sample must count by itself; "
-            )
-            raise ConversionError(f"{reason if otherwise else ''}{why}") from error
+            raise ConversionError(f"{BY_ITSELF if otherwise else ''}{why}") from error
 
 
 def _index_counts(net: Network) -> dict[str, int]:

@@ -22,7 +22,6 @@ from ..onnx import mixed
 from ..onnx.call import Activation as Placed
 from ..onnx.call import Step
 from ..onnx.layout import Layout, plain
-from ..onnx.mixed import Mixed
 from . import activations, moves
 from .call import Activation, Call
 
@@ -34,18 +33,19 @@ LAST = ("addmm", "layer_norm", "linear", "matmul", "rms_norm", "scaled_dot_produ
 ALIGNED = ("add", "div", "masked_fill", "mul", "rsub", "sub", "where")
 """The operations of each number by itself, with constants that are broadcast."""
 
-ALONG = ("cat", "chunk", "flip", "getitem", "index_select", "log_softmax", "narrow", "select", "slice", "softmax")
-ALONG += ("split", "unbind")
-"""The operations along axes that they are told."""
-
 WITHOUT_DIM = ("cat", "chunk", "slice", "split", "unbind")
-"""Those that are along axis 0 if they are not told."""
+"""The operations along an axis, which is 0 if they are not told."""
+
+ALONG = (*WITHOUT_DIM, "flip", "getitem", "index_select", "log_softmax", "narrow", "select", "softmax")
+"""The operations along axes that they are told."""
 
 REDUCING = ("amax", "max", "mean", "sum")
 """The operations that join the cells along axes."""
 
 OF_CHANNELS = ("local_response_norm", "prelu")
-POINTWISE = ("dropout", "identity", "maximum", "minimum", "neg", *(op for op in activations.OPERATIONS if op not in OF_CHANNELS))
+"""The activation functions that depend on the channel."""
+
+POINTWISE = ("dropout", "identity", "maximum", "minimum", "neg", *sorted({*activations.OPERATIONS} - {*OF_CHANNELS}))
 """The operations of each number by itself."""
 
 
@@ -133,7 +133,7 @@ def moved(call: Call, x: Placed) -> Step:
 
 
 def _without_ones(x: Placed) -> tuple[list[Layer], Placed]:
-    """Return the layer that removes axes of size 1, and the activation after it; any of these may be merged or split."""
+    """Return the layer that removes axes of size 1, wherever they are, and the activation after it."""
     left = [k for k, n in enumerate(x.shape) if k == 0 or n != 1]
     groups = [tuple(left.index(k) for k in group if k in left) for group in mixed.groups_of(x)]
     shape = tuple(x.shape[k] for k in left)
@@ -194,7 +194,9 @@ def _removed(call: Call, rank: int) -> list[int]:
         return [k for k, entry in enumerate(entries) if not isinstance(entry, slice) and as_array(entry).ndim == 0]
     if call.name in ("select", "unbind"):
         return [(call["dim"] or 0) % rank]
-    if call.name in REDUCING and not call["keepdim"] and call["dim"] is not None:
+    if call.name in REDUCING:
+        require(call["dim"] not in (None, [], ()), "it is over all axes, those of the samples included")
+    if call.name in REDUCING and not call["keepdim"]:
         return [axis % rank for axis in moves.sequence(call["dim"])]
     return []
 
@@ -202,9 +204,7 @@ def _removed(call: Call, rank: int) -> list[int]:
 def _translated(call: Call, name: str, value: Any, where: Place, rank: int) -> Any:
     """Return an argument in terms of lrpref's axes."""
     if name in ("dim", "dims") and call.name in (*ALONG, *REDUCING):
-        if value is None:
-            require(call.name in REDUCING, "it does not say along which axis; pass dim=")
-            return None
+        require(value is not None, "it does not say along which axis; pass dim=")
         if isinstance(value, int):
             return where.own(value, rank)
         return [where.own(axis, rank) for axis in value]
@@ -226,10 +226,12 @@ def _aligned(value: Any, where: Place, rank: int) -> np.ndarray:
     if c.ndim == 0:
         return c
     require(c.ndim <= rank, f"a constant of shape {c.shape} has more axes than the activation")
-    shape = (1,) * (rank - c.ndim) + c.shape
-    samples = 1 if where.axis is None else shape[where.axis]
-    require(samples == 1, f"a constant of shape {c.shape} has one number per sample, which no layer has")
-    return c.reshape(replace(where, sizes=(1,) * len(where.sizes)).own_shape(shape, 1))
+    whole = c.reshape((1,) * (rank - c.ndim) + c.shape)
+    if where.axis is not None:
+        first = whole.take([0], where.axis)
+        require(bool((whole == first).all()), f"a constant of shape {c.shape} has one number per sample")
+        whole = first
+    return whole.reshape(replace(where, sizes=(1,) * len(where.sizes)).own_shape(whole.shape, 1))
 
 
 def _in_front(value: Any, where: Place) -> np.ndarray:

@@ -198,6 +198,8 @@ def _matmul(call: Call) -> list[Layer]:
         return [MatMul()]
     require(call.reads("input"), "only (activation) @ (constant) is supported, not (constant) @ (activation)")
     w = call.weight("other")
+    while w.ndim > 2 and bool((w == w[:1]).all()):  # one matrix, expanded
+        w = w[0]
     require(w.ndim == 2, f"its constant has shape {w.shape}; it must be a matrix")
     return [Dense(w.T) if len(call.shapes[0]) < 3 else TokenDense(w.T)]
 
@@ -232,7 +234,7 @@ def _add(call: Call) -> list[Layer]:
 def scaled_second(call: Call) -> list[Layer]:
     """Return the layer for alpha * (the second activation), in a sum or a difference of two; none without alpha."""
     told = call.name in ("add", "sub") and len(call.shapes) == 2 and call["alpha"] is not None
-    return affine(np.float64(call["alpha"]), np.float64(0), call.shapes[1]) if told else []
+    return affine(np.asarray(float(call["alpha"])), np.zeros(()), call.shapes[1]) if told else []
 
 
 def _sub(call: Call) -> list[Layer]:
@@ -297,7 +299,8 @@ def _standardize(call: Call) -> list[Layer]:
 def _affine(call: Call, weight: Any, bias: Any) -> list[Layer]:
     """Return weight * activation + bias as a layer, none for the identity."""
     w, b = (_for_all(np.asarray(each, np.float64), len(call.shapes[0])) for each in (weight, bias))
-    return affine(*np.broadcast_arrays(w, b), call.shapes[0])
+    w, b = np.broadcast_arrays(w, b)
+    return affine(w, b, call.shapes[0])
 
 
 def _for_all(c: np.ndarray, rank: int) -> np.ndarray:
@@ -408,7 +411,7 @@ RECURRENT = (
 )
 
 COMPARED = (
-    "it asks for the values of activations, and no layer depends on the answer. If this is a program of torch.export after "
+    "it compares activations, and no layer depends on the answer. If this is a program of torch.export after "
     "run_decompositions(), import it without that call, or import the module"
 )
 
