@@ -271,9 +271,12 @@ class Tracer(torch.fx.Tracer):  # type: ignore[misc]
         return node
 
     def _check_written(self, node: Any) -> None:
-        """Refuse to write activations into a tensor that was a constant so far, as in y = torch.zeros(3); y[:] = x."""
+        """Refuse to write activations into a tensor that was a constant so far, as in y = torch.zeros(3); y[:] = x.
+
+        Norms write running statistics, which they do not read.
+        """
         written = self.overwritten[node]
-        if any("values" not in self.whole(i) for i in written) and "values" in self.whole(node):
+        if not spelled(node.target).endswith("norm") and any("values" not in self.whole(i) for i in written) and "values" in self.whole(node):
             raise ConversionError(
                 "forward writes activations into a tensor that it has created, which no layer does; build the tensor "
                 "with torch.cat or torch.stack instead"

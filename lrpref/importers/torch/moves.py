@@ -214,7 +214,10 @@ def repeated(call: Call) -> list[tuple[int, list[Layer]]]:
     before, after = call.shapes[0], call.result
     require(len(before) == len(after), f"from {before} to {after}, it adds axes; add them first, as in x[:, None]")
     require(before[0] == after[0], f"from {before} to {after}, it repeats the samples")
-    require(call["repeats"] is None or isinstance(call["repeats"], int), "it repeats each cell another number of times")
+    require(
+        call.name != "repeat_interleave" or isinstance(call["repeats"], int),
+        "it repeats each cell another number of times; only one number for all is supported",
+    )
     counts = [m // n for n, m in zip(before, after, strict=True)]
     found, shape = [], before
     for axis, copies in [(axis, n) for axis, n in enumerate(counts) if n > 1]:
