@@ -321,6 +321,24 @@ class Tracer(torch.fx.Tracer):  # type: ignore[misc]
         finally:
             self.evaluating = before
 
+    def reshaped(self, node: Any, shape: tuple[int, ...]) -> tuple[int, ...] | None:
+        """Return the shape that a reshape gives a tensor of this shape, for twice as many samples; None if it fails."""
+        args, kwargs = torch.fx.node.map_arg((node.args[1:], node.kwargs), self._doubled)
+        other = torch.empty(shape)
+        try:
+            called = self.root.get_submodule(node.target) if node.op == "call_module" else node.target
+            function = getattr(other, called) if node.op == "call_method" else partial(called, other)
+            return tuple(function(*args, **kwargs).shape)
+        except Exception:  # such as a view to the shape of the example
+            return None
+
+    def _doubled(self, node: Any) -> Any:
+        """Return a number, or several, where those that depend on the number of samples are doubled."""
+        value, kinds = self.values[node], self.kinds[node]
+        if isinstance(kinds, list):
+            return tuple(2 * n if "samples" in kind else n for n, kind in zip(value, kinds, strict=True))
+        return 2 * value if isinstance(value, int) and "samples" in kinds else value
+
     # ---- numbers -------------------------------------------------------------------------------------------------
 
     def whole(self, node: Any) -> Kinds:

@@ -29,6 +29,7 @@ from ..graph import Graph, Shape, fixed_for_several, fixed_where_unproven, requi
 from ..onnx.mixed import Mixed
 from . import moved, moves
 from .call import Activation, Call, spelled
+from .moved import Placed, placed
 from .operations import (
     ACTIVATIONS,
     GRAPHS,
@@ -127,11 +128,11 @@ def _prove_again(
 ) -> None:
     """Compare the network and the module on random samples of the example's size, if the module runs on them.
 
-    Their number differs from that of the example, once below and once above, if forward may compute `otherwise` for
-    another number. Raises ConversionError.
+    Their number differs from that of the example if forward may compute `otherwise` for another number. Raises
+    ConversionError.
     """
     n = min(len(part) for part in x.values())
-    for samples in dict.fromkeys((1 if n > 1 else 2, n + 1)) if otherwise else [None]:
+    for samples in ((2, 3) if n == 1 else (1, n + 1, 2 * n)) if otherwise else [None]:
         shapes = {name: (samples or len(part), *part.shape[1:]) for name, part in x.items()}
         z = _random(torch, net, shapes)
         try:
@@ -420,7 +421,7 @@ class _Importer:
         call, read = self._call(source, result, part)
         if call.name == "expand" and self._broadcasts(source):
             return read[0]
-        xs, layout = [moved.placed(x, self.graph.shapes[x.node]) for x in read], None
+        xs, layout = [placed(x.node, self.graph.shapes[x.node], x.layout) for x in read], None
         if moved.moves_samples(call, read):
             layers, layout = moved.moved(call, xs[0])
             name = self.graph.add(layers, [read[0].node], names, self._readers)
@@ -434,8 +435,16 @@ class _Importer:
             result.is_floating_point(), f"its result has the dtype {result.dtype}; only floating point is supported"
         )
         self.graph.bound += [f"{self._label(source)}: {note}" for note in call.bound]
-        self.depends_on_samples |= layout is not None
+        self.depends_on_samples |= layout is not None or (
+            call.name == "reshape"
+            and not self._keeps_samples(source, xs[0], placed(name, self.graph.shapes[name], layout))
+        )
         return Activation(name, tuple(result.shape), layout if isinstance(layout, Mixed) else None)
+
+    def _keeps_samples(self, node: Any, before: Placed, after: Placed) -> bool:
+        """Whether a reshape surely has the samples at the same place if there are twice as many."""
+        twice = [x.layout.shape((2 * x.shape[0], *x.shape[1:])) for x in (before, after)]
+        return bool(self.tracer.reshaped(node, twice[0]) == twice[1])
 
     def _added(self, source: Any, call: Call, inputs: list[str], names: list[str]) -> str:
         """Add the layers of an operation, and return the name of the last one."""
@@ -535,9 +544,9 @@ class _Importer:
         found: list[Any] = []
         self.torch.fx.node.map_arg(dict(told), found.append)
         kinds = [self.tracer.whole(node) for node in found if node not in self.at]
-        self.depends_on_samples |= any("samples" in each for each in kinds)
         if name == "reshape":
             return []
+        self.depends_on_samples |= any("samples" in each for each in kinds)
         if any("channels" in each for each in kinds):
             self.held.append(f"{self._label(node)}: its arguments are computed")
         return ["its arguments are computed"] if any("sizes" in each for each in kinds) else []

@@ -101,9 +101,9 @@ def place(x: Placed) -> Place:
     return Place(axis, group, tuple(x.shape[k] for k in sorted(group) if k))
 
 
-def placed(x: Activation, own: Shape) -> Placed:
+def placed(name: str, own: Shape, layout: Layout | None) -> Placed:
     """Return an activation with the shape of lrpref's array, and its layout."""
-    return Placed(x.node, own, plain(len(own)) if x.layout is None else x.layout)
+    return Placed(name, own, plain(len(own)) if layout is None else layout)
 
 
 def moves_samples(call: Call, read: Sequence[Activation]) -> bool:

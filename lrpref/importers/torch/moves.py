@@ -247,7 +247,8 @@ def _stack(call: Call) -> list[Layer]:
     at = min(axis, rank - 2)
     before = call.shapes[0]
     apart = Reshape((*before[1:at], copies, *before[at:]))
-    return [Concat(at), apart] if at == axis else [Concat(at), apart, Permute((*range(at), at + 1, at))]
+    joined: list[Layer] = [Concat(at), apart] if copies > 1 else [apart]
+    return joined if at == axis else [*joined, Permute((*range(at), at + 1, at))]
 
 
 # ---- reductions --------------------------------------------------------------------------------------------------
