@@ -143,6 +143,32 @@ def test_constants_of_sizes_are_tensors_that_python_may_read() -> None:
     assert_allclose(net.forward(x.numpy()), run(None, x).numpy(), rtol=1e-6)
 
 
+LENGTHS: dict[str, Callable[[Any], Any]] = {
+    "len, sequences first": lambda x: (lambda y: F.relu(y) if len(y) < 12 else torch.tanh(y))(x.transpose(0, 1)),
+    "size, sequences first": lambda x: (lambda y: F.relu(y) if y.size(0) < 12 else -y)(torch.tanh(x.permute(1, 0, 2))),
+    "after x.mT": lambda x: (lambda y: F.relu(y) if y.shape[0] < 12 else -y)(x.permute(1, 2, 0).mT).transpose(0, 1),
+    "ones of that length": lambda x: F.relu(x) if torch.ones_like(x[:1, :, 0]).sum() < 12 else torch.tanh(x),
+    "merged with the samples": lambda x: (lambda y: F.relu(y) if len(y) < 25 else -y)(x.reshape(-1, E)).view(x.shape),
+}
+
+
+@pytest.mark.parametrize("name", LENGTHS)
+def test_a_decision_by_the_number_of_tokens_holds_for_it_wherever_it_is(name: str) -> None:
+    def run(m: Any, x: Any) -> Any:
+        y = LENGTHS[name](x)
+        return y.transpose(0, 1) if "first" in name else y
+
+    net = from_torch(Forward(run).double(), given((5, E), 2))
+    with pytest.raises(ShapeError, match=r"accepts inputs of shape \(N, 5.*import again with an example"):
+        net.forward(given((7, E), 2).numpy())
+
+
+def test_the_number_of_samples_may_be_on_any_axis() -> None:
+    """It holds nothing but is checked, as on the first axis."""
+    run = lambda m, x: (lambda y: F.relu(y) if y.size(1) > 0 else y)(x.transpose(0, 1)).transpose(0, 1)  # noqa: E731
+    assert from_torch(Forward(run).double(), given((5, E), 2)).input_shape is None
+
+
 # ---- copies, choices and sums ------------------------------------------------------------------------------------
 
 
@@ -338,18 +364,21 @@ def test_what_mixes_samples_is_refused_with_a_remedy(name: str) -> None:
             from_torch(make().double().eval(), given((6, E), 2))
 
 
-MIXED: dict[str, Callable[[Any], Any]] = {
-    "a view for a transposition": lambda x: x.transpose(0, 1).reshape(x.size(0), x.size(1), -1),
-    "a view to (T, N, E)": lambda x: x.view(x.size(1), x.size(0), -1).cumsum(2).transpose(0, 1),
-    "the samples among the heads": lambda x: x.view(x.size(1), x.size(0), -1).transpose(0, 1),
+MIXED: dict[str, tuple[int, Callable[[Any], Any]]] = {
+    "a view for a transposition": (1, lambda x: x.transpose(0, 1).reshape(x.size(0), x.size(1), -1)),
+    "the samples among the heads": (1, lambda x: x.view(x.size(1), x.size(0), -1).transpose(0, 1)),
+    "an axis in front of one sample": (1, lambda x: x.unsqueeze(0).mean(1)),
+    "an axis that two samples fill": (2, lambda x: x.unflatten(0, (2, -1)).mean(1)),
+    "a view that two samples fill": (2, lambda x: x.view(2, -1, 6, E).mean(1)),
 }
 
 
 @pytest.mark.parametrize("name", MIXED)
-def test_one_sample_hides_that_samples_are_mixed_and_a_check_with_two_shows_it(name: str) -> None:
-    module = Forward(lambda m, x: F.relu(MIXED[name](m.fc(x))), fc=nn.Linear(E, E)).double()
-    with pytest.raises(ConversionError, match=r"computes with the number of samples.*differs|unsupported operation"):
-        from_torch(module, given((6, E), 1))
+def test_a_mixture_of_samples_that_the_example_hides_is_found_with_other_numbers_of_samples(name: str) -> None:
+    samples, run = MIXED[name]
+    module = Forward(lambda m, x: F.relu(run(m.fc(x))), fc=nn.Linear(E, E)).double()
+    with pytest.raises(ConversionError, match=r"computes with the number of samples, or moves .* (differs|has shape)"):
+        from_torch(module, given((6, E), samples))
 
 
 def test_a_program_with_all_operations_taken_apart_is_refused_with_a_remedy() -> None:
@@ -357,7 +386,9 @@ def test_a_program_with_all_operations_taken_apart_is_refused_with_a_remedy() ->
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         program = torch.export.export(Encoder().double().eval(), (x,)).run_decompositions()
-        with pytest.raises(ConversionError, match=r"run_decompositions\(\), import it without that call, or import the"):
+        with pytest.raises(
+            ConversionError, match=r"run_decompositions\(\), import it without that call, or import the"
+        ):
             from_torch(program, x)
 
 

@@ -276,7 +276,11 @@ class Tracer(torch.fx.Tracer):  # type: ignore[misc]
         Norms write running statistics, which they do not read.
         """
         written = self.overwritten[node]
-        if not spelled(node.target).endswith("norm") and any("values" not in self.whole(i) for i in written) and "values" in self.whole(node):
+        if (
+            not spelled(node.target).endswith("norm")
+            and any("values" not in self.whole(i) for i in written)
+            and "values" in self.whole(node)
+        ):
             raise ConversionError(
                 "forward writes activations into a tensor that it has created, which no layer does; build the tensor "
                 "with torch.cat or torch.stack instead"
