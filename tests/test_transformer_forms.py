@@ -246,7 +246,7 @@ REFUSED: dict[str, tuple[Callable[[], Module], str]] = {
     ),
     "sequences first in forward": (
         tokens(lambda m, x: m.att(x, x, x)[0], att=nn.MultiheadAttention(E, H)),
-        r"it takes \(T, N, E\), .*batch_first=True, for \(N, T, E\), or let forward take \(N, T, E\) and transpose",
+        r"it takes \(T, N, E\), .*batch_first=True, for \(N, T, E\), or import a module whose forward takes \(N, T, E\)",
     ),
     "the samples last": (
         tokens(lambda m, x: m.att(*3 * [x.permute(1, 2, 0)])[0], att=nn.MultiheadAttention(2, 1)),

@@ -42,10 +42,11 @@ SUPPORTED = (
     "SiLU, Sigmoid, Softplus, Softsign, Tanh, Threshold, clamp, Softmax and LogSoftmax over one axis, MaxPool, "
     "AvgPool, AdaptiveAvgPool and AdaptiveMaxPool of one to three axes, padding in every mode, Upsample and "
     "interpolate (nearest and linear), Flatten, Dropout, Identity; the functions, methods and operators of all those; "
-    "torch.log of a softmax; +, -, * and @ of two activations; +, -, * and / with constants that are the same for all "
-    "samples; x @ weight; masked_fill; torch.cat, also of a token before others; sum, mean and amax over axes; slices "
-    "such as x[:, 1:], chunk, split, select, unbind, flip; view, reshape, squeeze, unsqueeze, permute, transpose; "
-    "PixelShuffle, PixelUnshuffle, ChannelShuffle"
+    "torch.log of a softmax; +, -, * and @ of two activations, also with alpha=; +, -, * and / with constants that are "
+    "the same for all samples; x @ weight; masked_fill, and where with a constant condition and a constant; torch.cat, "
+    "also of tokens before others; torch.stack; sum, mean and amax over axes; slices such as x[:, 1:], chunk, split, "
+    "select, unbind, flip; view, reshape, squeeze, unsqueeze, permute, transpose, movedim; expand, repeat, "
+    "repeat_interleave; PixelShuffle, PixelUnshuffle, ChannelShuffle"
 )
 
 
