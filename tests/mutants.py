@@ -4166,7 +4166,7 @@ IDIOMS = [
         "importers/torch/moved.py",
         'require(axis != self.axis, f"it is along',
         'require(True, f"it is along',
-        "tests/test_transformer_forms.py::test_what_mixes_samples_is_refused_with_a_remedy[a softmax over samples]",
+        "tests/test_transformer_forms.py::test_refusals_come_with_a_remedy[a softmax over samples]",
         "a slip of the pen",
     ),
     Mutant(
@@ -4174,7 +4174,7 @@ IDIOMS = [
         "importers/torch/moved.py",
         "where.axis is None or where.axis < rank - behind,",
         "True,",
-        "tests/test_transformer_forms.py::test_what_mixes_samples_is_refused_with_a_remedy[a product along the samples]",
+        "tests/test_transformer_forms.py::test_refusals_come_with_a_remedy[a product along the samples]",
         "a slip of the pen",
     ),
     Mutant(
@@ -4182,7 +4182,7 @@ IDIOMS = [
         "importers/torch/moved.py",
         "require(all(place(x) == where for x in xs),",
         "require(True,",
-        "tests/test_transformer_forms.py::test_what_mixes_samples_is_refused_with_a_remedy[a sum of tokens in two orders]",
+        "tests/test_transformer_forms.py::test_refusals_come_with_a_remedy[a sum of tokens in two orders]",
         "a slip of the pen",
     ),
     Mutant(
@@ -4190,7 +4190,7 @@ IDIOMS = [
         "importers/torch/moved.py",
         "require(bool((whole == first).all()), f",
         "require(True, f",
-        "tests/test_transformer_forms.py::test_what_mixes_samples_is_refused_with_a_remedy[a constant for each sample]",
+        "tests/test_transformer_forms.py::test_refusals_come_with_a_remedy[a constant for each sample]",
         "a slip of the pen",
     ),
     Mutant(
@@ -4198,7 +4198,7 @@ IDIOMS = [
         "importers/torch/attention.py",
         "not (module.batch_first and call.moved),",
         "True,",
-        "tests/test_transformer_forms.py::test_what_mixes_samples_is_refused_with_a_remedy[attention over samples]",
+        "tests/test_transformer_forms.py::test_refusals_come_with_a_remedy[attention over samples]",
         "a slip of the pen",
     ),
     Mutant(
@@ -4206,7 +4206,7 @@ IDIOMS = [
         "importers/torch/importer.py",
         "each.layout is None,",
         "True,",
-        "tests/test_transformer_forms.py::test_what_mixes_samples_is_refused_with_a_remedy[an output with the samples on axis 1]",
+        "tests/test_transformer_forms.py::test_refusals_come_with_a_remedy[an output with the samples on axis 1]",
         "a slip of the pen",
     ),
     Mutant(
@@ -4238,7 +4238,7 @@ IDIOMS = [
         "importers/torch/_trace.py",
         "            self._follow_axes(node)\n",
         "",
-        "tests/test_transformer_forms.py::test_a_decision_by_the_number_of_tokens_holds_for_it_wherever_it_is",
+        "tests/test_transformer_forms.py::test_decisions_by_the_number_of_tokens_hold_for_it",
         "a slip of the pen",
     ),
     Mutant(
@@ -4246,7 +4246,7 @@ IDIOMS = [
         "importers/torch/_trace.py",
         "            self.decide(kinds)\n            return value",
         "            return value",
-        "tests/test_transformer_forms.py::test_a_decision_by_the_number_of_tokens_holds_for_it_wherever_it_is[ones of that length]",
+        "tests/test_transformer_forms.py::test_decisions_by_the_number_of_tokens_hold_for_it[ones of that length]",
         "a slip of the pen",
     ),
     Mutant(
@@ -4254,7 +4254,7 @@ IDIOMS = [
         "importers/torch/_trace.py",
         "            self._check_written(node)\n",
         "",
-        "tests/test_transformer_forms.py::test_what_mixes_samples_is_refused_with_a_remedy[activations in a new tensor]",
+        "tests/test_transformer_forms.py::test_refusals_come_with_a_remedy[activations in a new tensor]",
         "a slip of the pen",
     ),
     Mutant(

@@ -375,7 +375,7 @@ class Tracer(torch.fx.Tracer):  # type: ignore[misc]
             kinds = _in_order(value.ndim) if stays else anything
         else:
             kinds = self.axes[source] if len(self.axes[source]) == value.ndim else anything
-        if kinds[:1] != _in_order(1) or source in self.axes and kinds != _in_order(value.ndim):
+        if kinds[:1] != _in_order(1) or (source in self.axes and kinds != _in_order(value.ndim)):
             self.axes[node] = kinds
 
     def _order(self, node: Any) -> list[int]:

@@ -24,8 +24,8 @@ def _multi_head(call: Call, read: Sequence[str], name: str) -> Nodes:
     module = call.module
     require(
         module.batch_first or call.moved,
-        "it takes (T, N, E), with the samples on axis 1; build it with batch_first=True, for (N, T, E), or import a module "
-        "whose forward takes (N, T, E), calls this one on x.transpose(0, 1), and transposes the result back",
+        "it takes (T, N, E), with the samples on axis 1; build it with batch_first=True, for (N, T, E), or import a "
+        "module whose forward takes (N, T, E), calls this one on x.transpose(0, 1), and transposes the result back",
     )
     require(
         not (module.batch_first and call.moved),

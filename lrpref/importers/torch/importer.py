@@ -26,10 +26,11 @@ from ...layers import Embedding, Layer, Routing
 from ...network import INPUT, Network
 from ...weights.state_dict import as_array
 from ..graph import Graph, Shape, fixed_for_several, fixed_where_unproven, require, verify
+from ..onnx.call import Activation as Placed
 from ..onnx.mixed import Mixed
 from . import moved, moves
 from .call import Activation, Call, spelled
-from .moved import Placed, placed
+from .moved import placed
 from .operations import (
     ACTIVATIONS,
     GRAPHS,
