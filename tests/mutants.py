@@ -4162,6 +4162,22 @@ BREAKER = [
 
 IDIOMS = [
     Mutant(
+        "an expression is the first activation that is tried",
+        "importers/torch/patterns.py",
+        "if np.all(abs(layer.forward(x) - y) <= 1e-11 * np.maximum(1, abs(x))):",
+        "if True:",
+        "tests/test_transformer_forms.py::test_a_function_in_pieces_becomes_one_layer[RMSNorm]",
+        "a slip of the pen",
+    ),
+    Mutant(
+        "the shortest expression is taken",
+        "importers/torch/patterns.py",
+        "                found[node] = variable, *one\n",
+        "                found[node] = variable, *one\n                break\n",
+        "tests/test_transformer_forms.py::test_a_function_in_pieces_becomes_one_layer[LayerNorm by squares]",
+        "lrpref",
+    ),
+    Mutant(
         "an operation along the samples, which are behind other axes",
         "importers/torch/moved.py",
         'require(axis != self.axis, f"it is along',

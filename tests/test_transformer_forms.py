@@ -231,6 +231,52 @@ def test_what_copies_choices_and_sums_become(name: str) -> None:
     assert abs(tr.ledger.residual()).max() < 1e-12
 
 
+# ---- functions in pieces ------------------------------------------------------------------------------------------
+
+
+def centred(x: Any) -> Any:
+    return x - x.mean(-1, keepdim=True)
+
+
+def root(x: Any, eps: float = 1e-6) -> Any:
+    return torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + eps)
+
+
+PIECES: dict[str, tuple[Callable[[Any, Any], Any], list[str]]] = {
+    "GELU by erf": (lambda m, x: x * 0.5 * (1.0 + torch.erf(x / 2.0**0.5)), ["GELU"]),
+    "GELU by x.erf": (lambda m, x: 0.5 * x * (1.0 + (x * 0.5**0.5).erf()), ["GELU"]),
+    "GELU by a cube": (
+        lambda m, x: 0.5 * x * (1.0 + torch.tanh((2 / np.pi) ** 0.5 * (x + 0.044715 * torch.pow(x, 3.0)))),
+        ["GELU"],
+    ),
+    "GELU by **": (lambda m, x: 0.5 * x * (1 + ((x + 0.044715 * x**3) * (2 / np.pi) ** 0.5).tanh()), ["GELU"]),
+    "RMSNorm": (lambda m, x: m.g * (x * root(x)), ["RMSNorm", "Affine"]),
+    "RMSNorm in float32": (lambda m, x: m.g * (lambda y: y * root(y))(x.to(torch.float32)).type_as(x),
+                           ["RMSNorm", "Affine"]),
+    "RMSNorm with eps in a tensor": (lambda m, x: x * root(x, m.eps), ["RMSNorm"]),
+    "RMSNorm by a root": (lambda m, x: x / torch.sqrt((x * x).mean(2, True) + 1e-5), ["RMSNorm"]),
+    "RMSNorm, sequences first": (lambda m, x: (lambda y: y * root(y))(x.transpose(0, 1)).transpose(0, 1), ["RMSNorm"]),
+    "LayerNorm by var": (
+        lambda m, x: centred(x) / torch.sqrt(x.var(-1, keepdim=True, unbiased=False) + 1e-5) * m.g,
+        ["LayerNorm", "Affine"],
+    ),
+    "LayerNorm by squares": (lambda m, x: (lambda u: u * root(u, 1e-12))(centred(x)), ["LayerNorm"]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", PIECES)
+def test_a_function_in_pieces_becomes_one_layer(name: str) -> None:
+    run, expected = PIECES[name]
+    torch.manual_seed(0)
+    module = Forward(lambda m, x: run(m, m.fc(x)), fc=nn.Linear(E, E), g=parameter(E), eps=torch.tensor(1e-6)).double()
+    net = from_torch(module, given((6, E), 2))
+    assert [type(layer).__name__ for _, layer, _ in net.nodes] == ["TokenDense", *expected]
+    x = given((6, E), 3, 1)
+    with Doubles():
+        wanted = module(x).detach().numpy()
+    assert_allclose(net.forward(x.numpy()), wanted, rtol=1e-10, atol=1e-12)
+
+
 # ---- refusals ----------------------------------------------------------------------------------------------------
 
 
@@ -340,6 +386,17 @@ REFUSED: dict[str, tuple[Callable[[], Module], str]] = {
     ),
     "activations in a new tensor": (
         tokens(lambda m, x: filled(x)), r"writes activations into a tensor that it has created, .*torch\.cat"
+    ),
+    "a cube": (tokens(lambda m, x: x**3), r"it is supported only within a GELU, and within a LayerNorm or an RMSNorm"),
+    "a norm over tokens": (
+        tokens(lambda m, x: x * torch.rsqrt(x.pow(2).mean((1, 2), keepdim=True) + 1e-6)), r"only within a GELU"
+    ),
+    "a norm by the unbiased deviation": (
+        tokens(lambda m, x: (x - x.mean(-1, keepdim=True)) * torch.rsqrt(x.var(-1, keepdim=True) + 1e-6)),
+        r"only within a GELU|does not broadcast",
+    ),
+    "a root that is read once more": (
+        tokens(lambda m, x: (lambda s: x * torch.rsqrt(s + 1e-6) + s)(x.pow(2).mean(-1, True))), r"only within a GELU"
     ),
     "a mask for each sample": (
         tokens(lambda m, x: F.scaled_dot_product_attention(x, x, x, attn_mask=m.c), c=random(2, 6, 6)),

@@ -325,6 +325,21 @@ class Tracer(torch.fx.Tracer):  # type: ignore[misc]
         finally:
             self.evaluating = before
 
+    def computed(self, parts: Sequence[Any], variable: Any, x: np.ndarray) -> np.ndarray | None:
+        """Return what operations compute in order for another value of one node; None if they do not take it."""
+        values = {**self.values, variable: torch.from_numpy(x)}
+        try:
+            with Doubles():
+                for part in parts:
+                    args, kwargs = torch.fx.node.map_arg((part.args, part.kwargs), values.__getitem__)
+                    called = (
+                        getattr(args[0], part.target) if part.op == "call_method" else partial(part.target, args[0])
+                    )
+                    values[part] = called(*args[1:], **kwargs)
+        except Exception:  # such as a mean over an axis that x does not have
+            return None
+        return np.asarray(values[parts[-1]].numpy())
+
     def reshaped(self, node: Any, shape: tuple[int, ...]) -> tuple[int, ...] | None:
         """Return the shape that a reshape gives a tensor of this shape, for twice as many samples; None if it fails."""
         args, kwargs = torch.fx.node.map_arg((node.args[1:], node.kwargs), self._doubled)

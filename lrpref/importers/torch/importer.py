@@ -44,6 +44,7 @@ from .operations import (
     operation,
     scaled_second,
 )
+from .patterns import recognised
 
 RETURNS = "the module must return tensors that depend on its input: one, or several in a tuple, list or dict"
 ORIGINAL = "the module"
@@ -325,6 +326,7 @@ class _Importer:
         self.layers: dict[str, list[Layer]] = {}
         self.at: dict[Any, Activation] = {}
         self.parts: dict[tuple[Any, int], Activation] = {}
+        self.found = recognised(tracer, self.fx_nodes)
         self.graph.bound += self._decided("sizes", "the sizes of images")
         self.held = self._decided("channels", "the number of channels or tokens")
         self.depends_on_samples = any("samples" in kinds for kinds, _ in tracer.decisions)
@@ -356,7 +358,8 @@ class _Importer:
         for node in reversed(self.fx_nodes):
             if node.op == "output" or node in needed or self.tracer.overwritten[node]:
                 needed.add(node)
-                needed.update(i for i in node.all_input_nodes if _tensors(self.torch, self.values[i]))
+                read = [self.found[node][0]] if node in self.found else node.all_input_nodes
+                needed.update(i for i in read if _tensors(self.torch, self.values[i]))
         return needed
 
     def _output(self, value: Any) -> list[str]:
@@ -419,7 +422,12 @@ class _Importer:
 
     def _layered(self, source: Any, result: Any, part: int | None, names: list[str]) -> Activation:
         """Return the result of an operation, or a part of it, as a new node of the network computes it."""
-        call, read = self._call(source, result, part)
+        if source in self.found:
+            variable, name, told = self.found[source]
+            read = [self.at[variable]]
+            call = Call(name, {"input": read[0], **told}, None, (read[0].shape,), tuple(result.shape))
+        else:
+            call, read = self._call(source, result, part)
         if call.name == "expand" and self._broadcasts(source):
             return read[0]
         xs, layout = [placed(x.node, self.graph.shapes[x.node], x.layout) for x in read], None

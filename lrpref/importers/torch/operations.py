@@ -416,7 +416,13 @@ COMPARED = (
     "run_decompositions(), import it without that call, or import the module"
 )
 
+IN_EXPRESSIONS = (
+    "it is supported only within a GELU, and within a LayerNorm or an RMSNorm over the last axis; for other norms, use "
+    "the modules of torch.nn"
+)
+
 REASONS: Mapping[str, str] = {
+    **dict.fromkeys(("erf", "pow", "rsqrt", "sqrt", "square", "std", "var"), IN_EXPRESSIONS),
     **dict.fromkeys(("LSTM", "GRU", "RNN", "LSTMCell", "GRUCell", "RNNCell"), RECURRENT),
     "EmbeddingBag": "lrpref has no layer for sums of embeddings; use an Embedding, and a sum or a mean over the tokens",
     **dict.fromkeys(("any", "eq", "ge", "gt", "le", "lt", "logical_not", "ne"), COMPARED),
