@@ -1,7 +1,7 @@
 """Import PyTorch modules.
 
 `from_torch` traces a copy of the module with torch.fx (`_trace.py`), converts its operations in order
-(`torch_operations.py`), and refuses the first unsupported one by name. It then checks on an example that network and
+(`operations.py`; `moved.py` where the samples are not on the first axis), and refuses the first unsupported one by name. It then checks on an example that network and
 module compute the same in float64. The module is left unchanged, including its training mode. torch is imported when
 `from_torch` is called.
 
@@ -517,7 +517,7 @@ class _Importer:
             x = next(iter(told.values()))
             told = {key: getattr(module, key) for key in names if hasattr(module, key)} | {names[0]: x}
         told = {key: told[key] for key in [*names, *told] if key in told}  # in the order of the parameters
-        computed = self._computed_arguments(node, told, name)
+        computed = self._computed_arguments(node, told) if name != "reshape" else []
         arguments = self.torch.fx.node.map_arg(told, self._argument)
         for key, value in arguments.items():
             if key not in ACTIVATIONS:
@@ -548,13 +548,11 @@ class _Importer:
             self.parts[node, index] = self._layered(node, value, index, [f"{node.name}_{index}"])
         return self.parts[node, index]
 
-    def _computed_arguments(self, node: Any, told: Mapping[str, Any], name: str) -> list[str]:
-        """Return the note that the arguments of a node are computed from the sizes of images; a reshape has its own."""
+    def _computed_arguments(self, node: Any, told: Mapping[str, Any]) -> list[str]:
+        """Return the note that the arguments of a node are computed from the sizes of images."""
         found: list[Any] = []
         self.torch.fx.node.map_arg(dict(told), found.append)
         kinds = [self.tracer.whole(node) for node in found if node not in self.at]
-        if name == "reshape":
-            return []
         self.depends_on_samples |= any("samples" in each for each in kinds)
         if any("channels" in each for each in kinds):
             self.held.append(f"{self._label(node)}: its arguments are computed")
