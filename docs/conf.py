@@ -29,7 +29,7 @@ include_patterns = [
     *(f"docs/{folder}*.md" for folder in ("", "site/", "reference/", "reproduce/", "drafts/", "paper/")),
     *("tutorials/README.md", "tutorials/rendered/*.md"),
     *("cases/*.md", "cases/lrp_cases/data/*.md", "tests/agreement/*.md"),
-    *("lrpref/README.md", "lrpref/zoo/samples/README.md", "weights/README.md"),
+    *("lrpref/README.md", "lrpref/zoo/samples/README.md", "weights/README.md", "weights/bn/README.md"),
     *("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md", "CODE_OF_CONDUCT.md"),
 ]
 myst_enable_extensions = ["dollarmath", "amsmath", "html_image"]

@@ -171,8 +171,8 @@ def check_not_pixels(x: Any, what: str) -> None:
     if (most := int(xp.max(x))) > 1:
         white = xp.iinfo(x.dtype).max
         raise InputError(
-            f"{what} holds {bits}-bit pixels up to {most}; for a network of pixels in [0, 1] use x / {white}, and for "
-            "one of whole numbers x.astype('float64')"
+            f"{what} holds {bits}-bit pixels up to {most}; use x / {white} for a network that takes pixels in [0, 1], "
+            "and x.astype('float64') for one that takes whole numbers"
         )
 
 

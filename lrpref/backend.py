@@ -136,7 +136,7 @@ def numbers(x: Any, what: str) -> Array:
 
 
 def check_plain(x: np.ndarray | np.generic, what: str) -> None:
-    """Raise DTypeError for a NumPy array that computes by rules of its own, or holds something else than real numbers.
+    """Raise DTypeError for a NumPy array that redefines operators, or holds something other than real numbers.
 
     Object arrays pass, because exact numbers are objects.
     """
@@ -271,12 +271,12 @@ def asarray(x: Any, backend: str = "numpy") -> Array:
     x : array or nested sequence
         The values.
     backend : {"numpy", "cupy", "array-api-strict"}, default "numpy"
-        Where the array shall live.
+        The backend of the result.
 
     Returns
     -------
     array
-        `x` itself if it already lives there.
+        `x` itself if it is already on that backend.
 
     Raises
     ------

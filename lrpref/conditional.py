@@ -92,6 +92,6 @@ def _channels(channels: Any, count: int, node: str) -> list[int]:
     listed = list(channels) if isinstance(channels, tuple | list | range) else [channels]
     if not listed or not all(is_integer(channel, 0, count - 1) for channel in listed):
         raise TargetError(
-            f"node {node!r} has the channels 0 to {count - 1}, at least one is needed, got {shown(channels)}"
+            f"channels must be one or more of the channels 0 to {count - 1} of node {node!r}, got {shown(channels)}"
         )
     return listed

@@ -113,7 +113,7 @@ def contrast(
         raise ShapeError("contrast: the network has a single logit, so there is nothing to compare it with")
     t = target_index(logits, target, "one")
     explained = _one_hot(z, t)
-    others = ~explained if against is None else _one_hot(z, target_index(logits, against, "one"))
+    others = ~explained if against is None else _one_hot(z, _rival(logits, against))
     xp = array_namespace(z)
     if xp.any(explained & others):
         raise TargetError("contrast: `against` must be another output than the target")
@@ -130,6 +130,14 @@ def _check_one_softmax(head: Layer | None, shape: Shape) -> None:
             f'contrast: "sglrp" is the gradient of one softmax, and the logits of shape {shape} have one at each '
             "position; end the network with the logits of one position"
         )
+
+
+def _rival(logits: Array, against: Any) -> Array | None:
+    """The index of the output to compare with; raises TargetError that says that it is `against`."""
+    try:
+        return target_index(logits, against, "one")
+    except TargetError as error:
+        raise TargetError(f"contrast: `against` is no output to compare with: {error}") from error
 
 
 def _one_hot(z: Array, index: Any) -> Array:

@@ -74,7 +74,7 @@ OWN = (GroupNorm, InstanceNorm, LayerNorm, RMSNorm)
 def _diagonal(layer: SampleNorm, a: Array) -> Scale | Affine:
     """The layer at the input `a` of one sample: w = g / s, b = beta - g mu / s."""
     if type(layer) not in OWN:
-        raise FusionError("it is a type of your own, which may compute something else than a diagonal layer")
+        raise FusionError("it is a type of your own, which may not be a diagonal layer")
     constant: Any = {"mean": "constant"}
     diagonal = layer if layer.diagonal else replace(layer, **constant)
     w, b = diagonal.parameters(a)

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from math import sqrt
 from typing import Any
 
-from .arithmetic import all_finite, as_floating, as_parameter, check_integer
+from .arithmetic import all_finite, as_floating, as_parameter, check_integer, converted
 from .backend import Array, array_namespace, numbers
 from .errors import ParameterError, shown
 from .layers import (
@@ -67,7 +67,8 @@ def attention(
         The node whose tokens give the keys and values; by default `source`.
     mask : array, optional
         Added to the scores, and shaped like those of a sample: (T, T) for all heads, or (H, T, T). Large negative
-        numbers, such as -1e9, keep a token from being read. Booleans are refused.
+        numbers, such as -1e9, keep a token from being read. Booleans are refused. It is converted to the dtype of the
+        weights.
 
     Returns
     -------
@@ -99,7 +100,7 @@ def attention(
     scale = 1 / sqrt(query.weight.shape[0] // heads)
     made.append((f"{name}.scores", MatMul(True, scale), [f"{name}.query.by_head", f"{name}.key.by_head"]))
     if mask is not None:
-        made.append((f"{name}.masked", Affine(bias=_added(mask)), [f"{name}.scores"]))
+        made.append((f"{name}.masked", Affine(bias=_added(mask, query.weight)), [f"{name}.scores"]))
     made.append((f"{name}.weights", Softmax(axis=-1), [made[-1][0]]))
     made.append((f"{name}.mixed", MatMul(), [f"{name}.weights", f"{name}.value.by_head"]))
     made.append((f"{name}.joined", Permute((0, 2, 1, 3)), [f"{name}.mixed"]))
@@ -125,8 +126,11 @@ def _by_head(name: str, layer: TokenDense, source: str, heads: int) -> Nodes:
     ]
 
 
-def _added(mask: Any) -> Array:
-    """The mask as numbers; raises ParameterError for booleans, whose True means "hide" to some and "read" to others."""
+def _added(mask: Any, like: Array) -> Array:
+    """The mask as numbers of the kind that the weights `like` are, so that it does not widen the network.
+
+    Raises ParameterError for booleans, whose True means "hide" to some and "read" to others.
+    """
     what, remedy = "attention: mask", "it is added to the scores, so use 0 where a token may be read and -1e9 where not"
     given = numbers(mask, what)
     if array_namespace(given).isdtype(given.dtype, "bool"):
@@ -134,14 +138,16 @@ def _added(mask: Any) -> Array:
     given = as_floating(given, what)
     if not all_finite(given):
         raise ParameterError(f"{what} holds NaN or infinities; {remedy}")
-    return given
+    if not all_finite(own := converted(given, like)):
+        raise ParameterError(f"{what} holds numbers too large for the weights' {like.dtype}; {remedy}")
+    return own
 
 
 def _check_names(what: str, *names: object) -> None:
     """Raise ParameterError unless all are texts that are not empty."""
     for name in names:
         if not isinstance(name, str) or not name:
-            raise ParameterError(f"{what}: the name of a node must be a text, got {shown(name)}")
+            raise ParameterError(f"{what}: the name of a node must be a string, got {shown(name)}")
 
 
 def _check_projection(what: str, layer: object) -> None:

@@ -12,7 +12,7 @@ otherwise a tuple or a dict.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from heapq import heappop, heappush
 from typing import Any, NamedTuple, Self
@@ -64,7 +64,8 @@ class Network:
     Parameters
     ----------
     nodes : sequence of (name, layer, inputs)
-        The nodes in any order; `inputs` lists the names of the nodes that a node reads.
+        The nodes in any order; `inputs` lists the names of the nodes that a node reads. Parameters of several
+        floating-point dtypes are converted to the widest of them.
     input_shape : sequence of int or None, optional
         The only shape of one sample, such as (3, 32, 32), that the network is valid for; None along an axis for any
         size. Importers set it. None, the default, accepts whatever the layers accept. For several inputs, a sequence of
@@ -124,12 +125,12 @@ class Network:
         listed = [_node(given) for given in _listed(nodes, "nodes must be a sequence of (name, layer, inputs)")]
         self.inputs = _names(inputs, "inputs")
         sinks = _check(listed, self.inputs)
-        self.nodes: tuple[Node, ...] = tuple(_sorted(listed, self.inputs))
+        self.nodes: tuple[Node, ...] = tuple(_of_one_dtype(_sorted(listed, self.inputs)))
         self.outputs = _only(sinks) if outputs is None else _names(outputs, "outputs")
         _check_outputs(self.outputs, listed, sinks)
         self.input_shape = None if input_shape is None else _fixed_shapes(input_shape, self.inputs)
         if not isinstance(fixed_by, str):
-            raise GraphError(f"fixed_by must be a text, got {shown(fixed_by)}")
+            raise GraphError(f"fixed_by must be a string, got {shown(fixed_by)}")
         self.fixed_by = fixed_by
 
     @classmethod
@@ -178,7 +179,7 @@ class Network:
             raise GraphError(
                 f"the network has {len(self.outputs)} outputs: {', '.join(self.outputs)}. Explain one of them with "
                 f"node={self.outputs[0]!r}, or all of them with one seed per output; net.up_to({self.outputs[0]!r}) "
-                "is the network of one"
+                "has one output"
             )
         return self.outputs[0]
 
@@ -229,7 +230,7 @@ class Network:
 
     @property
     def dtype(self) -> DType | None:
-        """The dtype of the parameters (the widest, if they differ); None if there are none."""
+        """The dtype of the parameters; None if there are none."""
         arrays = [array for array in self.parameters.values() if is_real_floating(array)]  # not masks
         return array_namespace(arrays[0]).result_type(*arrays) if arrays else None
 
@@ -271,7 +272,7 @@ class Network:
             return {self.inputs[0]: x}
         expected = (
             f"the network has {len(self.inputs)} inputs: expected a tuple with one {each} for each of "
-            f"{', '.join(self.inputs)}, in this order, or a dict by these names; got"
+            f"{', '.join(self.inputs)}, in this order, or a dict with these names; got"
         )
         if isinstance(x, Mapping):
             if strange := [name for name in x if not is_one_of(name, self.inputs)]:
@@ -526,8 +527,7 @@ class Network:
 
     def map_layers(self, convert: Callable[[Layer], Layer]) -> Network:
         """Return the network with `convert` applied to every layer; a shared layer stays shared."""
-        done = {id(layer): convert(layer) for _, layer, _ in self.nodes}
-        return self.with_nodes([(name, done[id(layer)], inputs) for name, layer, inputs in self.nodes])
+        return self.with_nodes(_map_layers(self.nodes, convert))
 
     def up_to(self, name: str) -> Network:
         """Return the part of the network that computes `name`, which becomes its output; all inputs stay."""
@@ -626,6 +626,31 @@ class Network:
         fixed = "" if self.input_shape is None else f" for inputs of shape {self.input_shape}"
         ends = "" if len(self.outputs) == 1 else f" with outputs {', '.join(self.outputs)}"
         return "\n".join([f"Network{named}{fixed}{ends}", *lines])
+
+
+def _map_layers(nodes: Iterable[Node], convert: Callable[[Layer], Layer]) -> list[Node]:
+    """The nodes with `convert` applied to every layer; a shared layer stays shared."""
+    done: dict[int, Layer] = {}
+    for node in nodes:
+        if id(node.layer) not in done:
+            done[id(node.layer)] = convert(node.layer)
+    return [node._replace(layer=done[id(node.layer)]) for node in nodes]
+
+
+def _of_one_dtype(nodes: Sequence[Node]) -> Sequence[Node]:
+    """The nodes with all parameters in the widest of their dtypes, so that no layer computes in a narrower one.
+
+    Exact numbers, and arrays of several backends, stay as they are: `Network.cast` and the layers refuse such mixtures.
+    """
+    arrays = [v for node in nodes for v in vars(node.layer).values() if is_array(v) and is_real_floating(v)]
+    if len({str(v.dtype) for v in arrays}) < 2 or len({place(v) for v in arrays}) > 1 or any(map(is_exact, arrays)):
+        return nodes
+    dtype = array_namespace(arrays[0]).result_type(*arrays)
+
+    def widened(array: Array) -> Array:
+        return given_up(as_dtype(array, dtype)) if is_real_floating(array) and array.dtype != dtype else array
+
+    return _map_layers(nodes, lambda layer: layer.map_arrays(widened))
 
 
 def _reading(node: Node, old: str, new: str) -> Node:
@@ -728,7 +753,7 @@ def _fixed_shapes(shape: Sequence[Any], inputs: Sequence[str]) -> tuple[Any, ...
     if len(inputs) == 1:
         return _fixed_shape(shape, "input_shape")
     if not isinstance(shape, tuple | list) or len(shape) != len(inputs):
-        raise GraphError(f"input_shape must list one shape, or None, for each of {', '.join(inputs)}: {shown(shape)}")
+        raise GraphError(f"input_shape must list a shape, or None, for each of {', '.join(inputs)}; got {shown(shape)}")
     return tuple(
         None if one is None else _fixed_shape(one, f"input_shape of {name!r}")
         for name, one in zip(inputs, shape, strict=True)
@@ -760,8 +785,8 @@ def check_one_input(net: Network, what: str) -> None:
     for kind, names in (("input", net.inputs), ("output", net.outputs)):
         if len(names) > 1:
             raise GraphError(
-                f"{what} takes networks of one {kind}, but this one has the {kind}s {', '.join(names)}; "
-                "lrpref.explain and lrpref.trace take networks of several"
+                f"{what} takes networks with one {kind}, but this one has the {kind}s {', '.join(names)}; "
+                "lrpref.explain and lrpref.trace take networks with several"
             )
 
 
@@ -779,7 +804,7 @@ def _node(given: Any) -> Node:
         raise GraphError(f"a node is (name, layer, inputs), got {shown(given)}")
     name, layer, inputs = given
     if not isinstance(name, str) or not name:
-        raise GraphError(f"the name of a node must be a text, got {shown(name)}")
+        raise GraphError(f"the name of a node must be a string, got {shown(name)}")
     if not isinstance(layer, Layer):
         hint = f"; did you mean {layer.__name__}(...)?" if isinstance(layer, type) and issubclass(layer, Layer) else ""
         raise GraphError(f"node {name!r}: expected a layer, got {type(layer).__name__}{hint}")

@@ -110,10 +110,8 @@ def messages(
         raise ParameterError(f"expected a layer, got {shown(layer)}")
     if isinstance(layer, LinearLayer) and not isinstance(rule, Rule):
         raise RuleError(f"expected a rule of lrpref.rules, got {shown(rule)}")
-    arrays = tuple(to_numpy(as_floating(a, "the input")) for a in as_tuple(inputs))
+    arrays = tuple(map(to_numpy, layer.floating(as_tuple(inputs))))
     shapes = [a.shape[1:] for a in arrays]
-    if problem := layer.takes(len(arrays)):
-        raise ShapeError(f"{type(layer).__name__} {problem}")
     N, *units = layer.output_shape(*(a.shape for a in arrays))
     output = tuple(units)
     R = to_numpy(as_floating(R, "the relevance"))

@@ -200,7 +200,7 @@ def words(
     rows = {caption: to_numpy(R).astype(float).reshape(-1) for caption, R in maps.items()}
     for caption, row in rows.items():
         if len(row) != len(sentence):
-            raise ShapeError(f"{caption}: there are {len(sentence)} words, and {len(row)} relevances")
+            raise ShapeError(f"{caption}: there are {len(sentence)} words, but {len(row)} numbers of relevance")
         if not np.isfinite(row).all():
             raise InputError("the relevance holds NaN or infinities, which cannot be drawn")
     limit = max((float(np.abs(row).max(initial=0.0)) for row in rows.values()), default=0.0) or 1.0
@@ -295,10 +295,10 @@ def _through_the_layers(trace: Trace, nodes: Sequence[str] | None, sample: int) 
         passing = {entry.node for entry in trace.ledger.entries if entry.rule == "passes"}
         nodes = [name for name in upwards if name not in passing and trace.at[name].ndim == 4]
     if not nodes:
-        raise LrprefError("no node of this network holds a picture, relevance of shape (N, C, H, W)")
+        raise LrprefError("no node of this network has relevance of shape (N, C, H, W), which is drawn as a picture")
     for name in nodes:
         if trace.at[name].ndim != 4:
-            raise ShapeError(f"the relevance of {name} is no picture (N, C, H, W): its shape is {trace.at[name].shape}")
+            raise ShapeError(f"the relevance of {name} must have shape (N, C, H, W), got {trace.at[name].shape}")
     return {name: to_numpy(trace.at[name])[sample].astype(float) for name in nodes}
 
 
@@ -416,7 +416,7 @@ def _check_messages(matrices: Sequence[np.ndarray]) -> None:
         raise ShapeError("there are no messages to draw")
     for below, above in pairwise(matrices):
         if below.shape[1] != len(above):
-            raise ShapeError(f"messages of shapes {below.shape} and {above.shape} are not those of successive layers")
+            raise ShapeError(f"messages of shapes {below.shape} and {above.shape} do not belong to successive layers")
 
 
 def waterfall(
@@ -499,7 +499,7 @@ def save(figure: Figure, path: str | os.PathLike[str], description: str = "") ->
     path = Path(path)
     check_path(path)
     if not isinstance(description, str):
-        raise ParameterError(f"description must be a text, got {shown(description)}")
+        raise ParameterError(f"description must be a string, got {shown(description)}")
     kind = _format(path) or "png"
     metadata = {DESCRIBED_AS[kind]: description} if description and kind in DESCRIBED_AS else None
     try:
@@ -542,7 +542,7 @@ def _format(path: Path) -> str | None:
 
 def _check_title(title: object) -> None:
     if not isinstance(title, str):
-        raise ParameterError(f"title must be a text, got {shown(title)}")
+        raise ParameterError(f"title must be a string, got {shown(title)}")
 
 
 def _figure(width: float, height: float, given: Figure | SubFigure | None) -> Any:

@@ -43,13 +43,13 @@ class Relative(Rule):
         R[i<-j] = sgn(z_j) (a_i w_ij / n) R_j
         sum_i R[i<-j] = ((|z_j| - sgn(z_j) b_j) / n) R_j
 
-    n is the fan-in (taps times channels per group; 1 for a diagonal layer) and sgn(0) = +1. With rescaling, the layer
-    passes on the total absolute relevance that it received, per sample:
+    n is the fan-in (taps times channels per group; 1 for a diagonal layer) and sgn(0) = +1. With rescaling, a layer
+    passes on, for each sample, the total absolute relevance that it received:
 
         R_i = kappa sum_j R[i<-j]
         kappa = (sum_j |R_j|) / (sum_i |sum_k R[i<-k]|)
 
-    where kappa = 0 if no message is different from zero. The ledger records
+    where kappa = 0 if its denominator is zero. The ledger records
 
         factor = sum_j R_j (1 - kappa |z_j| / n)          bias = sum_j kappa sgn(z_j) b_j R_j / n
 

@@ -49,7 +49,7 @@ class Zero(Rule):
 
         R_i = sum_j  (a_i w_ij / z_j)  R_j          z_j = sum_i a_i w_ij + b_j
 
-    On a network of ReLUs and max-pooling it equals gradient x input.
+    On a network whose only nonlinear layers are ReLUs and max-pooling, it equals gradient x input.
 
     References
     ----------
@@ -138,8 +138,8 @@ class Gamma(Rule):
 
         R_i = sum_j  (a_i (w_ij + gamma w_ij+) / (sum_i a_i (w_ij + gamma w_ij+) + b_j + gamma b_j+))  R_j
 
-    Generalised, for inputs of both signs, the contributions that have the sign of z_j count more; z_j = 0 belongs to
-    the positive branch:
+    Generalised, for inputs of both signs: the contributions that have the sign of z_j count more, and z_j = 0 belongs
+    to the positive branch:
 
         z_j >= 0:  R_i = sum_j  ((a_i w_ij + gamma (a_i w_ij)+) / (z_j + gamma z_j+))  R_j
         z_j <  0:  R_i = sum_j  ((a_i w_ij + gamma (a_i w_ij)-) / (z_j + gamma z_j-))  R_j
@@ -161,10 +161,11 @@ class Gamma(Rule):
 
         sum_i |R[i<-j]| <= (1 + 2 / gamma) |R_j|
 
-    To see this, let p >= 0 sum the contributions that have the sign of z_j, n >= 0 the magnitudes of the others, and
-    count the bias as an input. The denominator has the magnitude (1 + gamma) p - n, and n <= p, so it is at least
-    gamma p. The first receive (1 + gamma) p / ((1 + gamma) p - n) together, the others -n / ((1 + gamma) p - n). Both
-    magnitudes grow with n, and n = p, which is z_j = 0, gives 1 + 1/gamma and -1/gamma.
+    To see this, let p >= 0 be the sum of the contributions that have the sign of z_j, let n >= 0 be the sum of the
+    magnitudes of the others, and count the bias as an input. The denominator has the magnitude (1 + gamma) p - n, and
+    n <= p, so it is at least gamma p. Together, the contributions of the first kind receive
+    (1 + gamma) p / ((1 + gamma) p - n), and the others -n / ((1 + gamma) p - n). Both magnitudes grow with n, and
+    n = p, which is z_j = 0, gives 1 + 1/gamma and -1/gamma.
 
     Plain gamma has no such bounds for inputs of both signs. On a join, whose weights are all 1, it is LRP-0.
 
@@ -233,8 +234,8 @@ class AlphaBeta(Rule):
 
         z_j+ = sum_i (a_i w_ij)+ + b_j+          z_j- = sum_i (a_i w_ij)- + b_j-
 
-    The *products* are split by sign, so inputs may be negative; a bias takes part in the denominator of its own sign.
-    In Bach et al. beta has the other sign (alpha + beta = 1).
+    The *products* are split by sign, so inputs may be negative. A bias takes part in the denominator of its own sign.
+    Bach et al. write beta with the opposite sign (alpha + beta = 1).
 
     Parameters
     ----------
@@ -442,7 +443,7 @@ def bound(value: Any) -> Map:
 
 @dataclass(frozen=True)
 class WSquare(Rule):
-    """The w-square rule, for an input layer whose values are unbounded: it ignores the input, and the bias.
+    """The w-square rule, for an input layer whose values are unbounded: it ignores the input and the bias.
 
         R_i = sum_j  (w_ij^2 / sum_i w_ij^2)  R_j
 
@@ -480,7 +481,7 @@ class WSquare(Rule):
 
 @dataclass(frozen=True)
 class Flat(Rule):
-    """The flat rule: all inputs of a unit receive the same; cells of padding receive nothing. No bias.
+    """The flat rule: all inputs of a unit receive the same share. Padding and the bias receive nothing.
 
         R_i = sum_j  (1 / n_j)  R_j          n_j the number of inputs of unit j
 
@@ -518,7 +519,7 @@ class Flat(Rule):
 
 @dataclass(frozen=True)
 class Absolute(Rule):
-    """Relevance in proportion to magnitudes: no cancellation, so no small denominators, and no sign either.
+    """Relevance in proportion to magnitudes: nothing cancels in a denominator, and no contribution has a sign.
 
         R_i = sum_j  (|a_i w_ij| / (sum_i |a_i w_ij| + |b_j|))  R_j
 
@@ -529,8 +530,8 @@ class Absolute(Rule):
 
     References
     ----------
-    Third-party code attributes this |z|-rule to Hui and Binder 2019 (LNCS 11507), for batch normalization; here it is
-    written for any linear layer. The paper's own formula has not been checked.
+    Third-party code attributes this |z|-rule to Hui and Binder 2019 (LNCS 11507), for batch normalization. Here it
+    applies to any linear layer. We have not checked the formula in the paper.
 
     Examples
     --------
@@ -561,7 +562,7 @@ class Pass(Rule):
 
     References
     ----------
-    The composites of zennit (Anders et al. 2021, arXiv 2106.13200) treat a BatchNorm that was not merged this way.
+    The composites of zennit (Anders et al. 2021, arXiv 2106.13200) use it for a BatchNorm that was not merged.
 
     Examples
     --------

@@ -119,8 +119,8 @@ def of_outputs(net: Network, given: Any, what: str) -> dict[str, Any]:
         return {name: given.get(name) for name in net.outputs}
     if not isinstance(given, tuple | list) or len(given) != len(net.outputs):
         raise InputError(
-            f"{what} must be a tuple with one entry for each output, {', '.join(net.outputs)}, or a dict by these "
-            f"names; got {shown(given)}"
+            f"{what} must be a tuple with one entry for each output, {', '.join(net.outputs)}, or a dict with these "
+            f"names as keys; got {shown(given)}"
         )
     return dict(zip(net.outputs, given, strict=True))
 
@@ -131,7 +131,7 @@ def starts_at(net: Network, seeds: Mapping[str, Any]) -> dict[str, Start]:
     An output of a Softmax, LogSoftmax or Sigmoid is explained from its logits, as in a network of one output.
     """
     if not any(seed is not None for seed in seeds.values()):
-        raise InputError(f"at least one output needs a seed; all of {', '.join(seeds)} have None")
+        raise InputError(f"at least one output needs a seed; {', '.join(seeds)} all have None")
     found = {}
     for output in (output for output, seed in seeds.items() if seed is not None):
         _check_layers(net, output)

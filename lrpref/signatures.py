@@ -163,10 +163,10 @@ class Signature:
         """
         given: object = text
         if not isinstance(given, str) or len(given) > MAX_LENGTH:
-            raise InputError(f"not a signature: expected a text such as {EXAMPLE}, got {shown(given)}")
+            raise InputError(f"not a signature: expected a string such as {EXAMPLE}, got {shown(given)}")
         head, *parts = text.strip().split("|")
         if not head.startswith("lrpref:") or not parts:
-            raise InputError(f"not a signature: expected a text such as {EXAMPLE}, got {shown(text)}")
+            raise InputError(f"not a signature: expected a string such as {EXAMPLE}, got {shown(text)}")
         rule, *keyed = parts
         names = ["seed", "bn", "form", *(["node"] if len(keyed) > 4 else []), "cases"]
         if not keyed or not keyed[-1].startswith("cases:"):
@@ -179,7 +179,7 @@ class Signature:
                 raise InputError(f"not a signature: expected {name}:..., got {shown(part)}")
             values[name] = part.removeprefix(f"{name}:")
         if values.get("node") == "":
-            raise InputError("not a signature: node: names no node")
+            raise InputError("not a signature: no name follows node:")
         try:
             return cls(**values)
         except ParameterError as error:
@@ -225,7 +225,7 @@ class Signature:
             If the signature holds a rule of your own, a digest in place of an array, or other layers than `net` has.
         """
         if lost := re.search(rf"own\.{_TEXT}|{_ARRAY}|=\?", self.rule):
-            raise RuleError(f"the signature only names {lost[0].removeprefix('=')}; give the rule itself: {self.rule}")
+            raise RuleError(f"the signature only names {lost[0].removeprefix('=')}; pass the rule itself: {self.rule}")
         if not self.rule.startswith("layers("):
             return resolve(self.rule)
         listed = dict(_listed(self.rule))

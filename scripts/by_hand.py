@@ -266,6 +266,53 @@ def one_neuron(case: Case) -> list[str]:
     return [f"{text} reads: {described(case, name)}", "", *_table(unit, RULES[type(rule)](rule, unit))]
 
 
+def equal_logits(case: Case) -> list[str]:
+    """A softmax within a network whose logits are equal, in Markdown: each output is 1/n, a fraction.
+
+        R_i = x_i (R_i^out - s_i sum_j R_j^out)          Achtibat et al. 2024, prop. 3.1
+
+    Parameters
+    ----------
+    case : Case
+        A case with expected relevance.
+
+    Returns
+    -------
+    list of str
+        Lines.
+
+    Raises
+    ------
+    NotImplementedError
+        If the case is not a softmax and a Flatten of one sample, or its logits are not equal.
+    ValueError
+        If the calculation does not give the expected relevance.
+    """
+    kinds = [] if case.kind != "relevance" else [type(node.layer) for node in case.network.nodes]
+    if kinds != [layers.Softmax, layers.Flatten] or len(case.input) > 1:
+        raise NotImplementedError("another network, or several samples")
+    axis, name = case.network.nodes[0].layer.axis, case.network.nodes[0].name
+    arrays = (case.input, np.reshape(case.seed, case.input.shape), case.expected)
+    rows = np.stack([np.moveaxis(array, axis, -1).reshape(-1, case.input.shape[axis]) for array in arrays], axis=1)
+    lines: list[str] = []
+    for k, row in enumerate(rows.tolist(), start=1):
+        x, R, expected = ([_exact(number) for number in numbers] for numbers in row)
+        if len(set(x)) > 1:
+            raise NotImplementedError("logits that are not equal")
+        s, total = Fraction(1, len(x)), sum(R, Fraction(0))
+        found = [x_i * (R_i - s * total) for x_i, R_i in zip(x, R, strict=True)]
+        if found != expected:
+            raise ValueError(f"{case.id}: worked by hand {listed(found)}, but the table expects {listed(expected)}")
+        title = described(case, name) + f", row {k}" * (len(rows) > 1)
+        lines += [f"{title}:", "", *_lines(len(x), False, [
+            ("$x_i$", x, None, None),
+            ("$s_i$", [s] * len(x), None, Fraction(1)),
+            (r"$R_i^\text{out}$", R, None, total),
+            (rf"$R_i$ for $\sum_j R_j^\text{{out}}$ = {total}", found, None, sum(found, Fraction(0))),
+        ]), ""]  # fmt: skip
+    return lines[:-1]
+
+
 def listed(numbers: Any) -> str:
     """Numbers on one line, flattened: "(1/3, 2/3, 0)"; floating point numbers to four digits."""
     flat = np.asarray(numbers, dtype=object).reshape(-1)
@@ -348,12 +395,16 @@ def _matrix(layer: Any, arrays: tuple[Any, ...]) -> tuple[np.ndarray, np.ndarray
 
 
 def _table(unit: Unit, rows: Sequence[Row]) -> list[str]:
-    """A neuron as a table: one column for each input, one for the bias, and one for the sum."""
-    with_bias = bool(unit.b)
-    heads = ["", *(f"input {i + 1}" for i in range(len(unit.a))), *["bias"] * with_bias, "sum"]
+    """A neuron as a table."""
     first: list[Row] = [("$a_i$", unit.a, None, None), ("$w_i$", unit.w, None, None)]
+    return _lines(len(unit.a), bool(unit.b), [*first, *rows])
+
+
+def _lines(inputs: int, with_bias: bool, rows: Sequence[Row]) -> list[str]:
+    """Rows as a table: one column for each input, one for the bias, and one for the sum."""
+    heads = ["", *(f"input {i + 1}" for i in range(inputs)), *["bias"] * with_bias, "sum"]
     lines = ["| " + " | ".join(heads) + " |", "|---" + "|---:" * (len(heads) - 1) + "|"]
-    for label, numbers, b, total in [*first, *rows]:
+    for label, numbers, b, total in rows:
         bias = [] if not with_bias else ["" if b is None else str(b)]
         cells = [label, *map(str, numbers), *bias, "" if total is None else str(total)]
         lines.append("| " + " | ".join(cells) + " |")

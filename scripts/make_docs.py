@@ -87,12 +87,20 @@ KINDS = {
 }
 
 
+DESCRIBES = re.compile(r"`(\w+)`(?=\s+describes )")
+"""The layer that describes the parameters of another one, in its docstring."""
+
+
 def layers_page() -> str:
     """The page of the layers."""
-    kinds = [kind for name in layers.__all__ if (kind := getattr(layers, name)) not in layers.BASES]
+    everything = sorted((getattr(layers, name) for name in layers.__all__), key=lambda kind: kind.__name__.lower())
+    kinds = [kind for kind in everything if kind not in layers.BASES]
+    described = {name for kind in kinds for name in DESCRIBES.findall(kind.__doc__ or "")}
     rows = [(f"[{kind.__name__}](#{kind.__name__.lower()})", _kind(kind), _summary(kind)) for kind in kinds]
-    parts = [LAYERS_HEAD, markdown_table([("layer", "kind", "output"), *rows])]
-    return "\n".join([*parts, *(f"## {kind.__name__}\n\n{markdown(kind.__doc__ or '')}\n" for kind in kinds)])
+    parts = [LAYERS_HEAD, markdown_table([("layer", "kind", "description"), *rows])]
+    shown = [kind for kind in everything if kind in kinds or kind.__name__ in described]
+    sections = "\n".join(f"## {kind.__name__}\n\n{markdown(kind.__doc__ or '')}\n" for kind in shown)
+    return "\n".join([*parts, DESCRIBES.sub(lambda found: f"[{found[0]}](#{found[1].lower()})", sections)])
 
 
 def _kind(layer: type) -> str:

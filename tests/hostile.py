@@ -368,17 +368,17 @@ def json_of_30_million_characters(folder: Path) -> Path:
     return network_file(folder / "net.npz", "[" + "{}," * 10**7 + "{}]")
 
 
-@case(load_npz, "the name of a node must be a text, got 1")
+@case(load_npz, "the name of a node must be a string, got 1")
 def json_with_a_node_called_1(folder: Path) -> Path:
     return network_file(folder / "net.npz", network_json([[1, "a", ["input"]], ["b", "a", [1]]]))
 
 
-@case(load_npz, "the name of a node must be a text, got nan")
+@case(load_npz, "the name of a node must be a string, got nan")
 def json_with_a_node_called_nan(folder: Path) -> Path:
     return network_file(folder / "net.npz", network_json([[float("nan"), "a", ["input"]]]))
 
 
-@case(load_npz, "the name of a node must be a text, got None")
+@case(load_npz, "the name of a node must be a string, got None")
 def json_with_a_node_called_null(folder: Path) -> Path:
     return network_file(folder / "net.npz", network_json([[None, "a", ["input"]]]))
 
@@ -563,7 +563,7 @@ def onnx_input_of_1000_axes(folder: Path) -> Path:
     return model(folder, [node("Relu", ["x"])], (1,) * 1000)
 
 
-@case(load_onnx, r"the samples are not alone on axis 0 of the output")
+@case(load_onnx, r"axis 0 of the output holds more than the samples")
 def onnx_reshape_of_12_axes(folder: Path) -> Path:
     """39,916,800 orders of the axes lead from one shape to the other, but not without mixing samples."""
     shape = [2, 2, *[1] * 9, 2]
@@ -791,7 +791,7 @@ def idx(folder: Path, images: bytes, suffix: str = "") -> Path:
     return path
 
 
-@case(load_mnist, "the gzip data are cut off, or hold more than 268435456 bytes")
+@case(load_mnist, "the gzip data are truncated, or hold more than 268435456 bytes")
 def idx_bomb(folder: Path) -> Path:
     return idx(folder, gzip_bomb(struct.pack(">HBB3I", 0, 8, 3, 1, 28, 28), 2**32), ".gz")
 
@@ -801,7 +801,7 @@ def idx_that_declares_a_terabyte(folder: Path) -> Path:
     return idx(folder, struct.pack(">HBB3I", 0, 8, 3, 2**30, 28, 28) + bytes(784))
 
 
-@case(load_mnist, "the gzip data are cut off")
+@case(load_mnist, "the gzip data are truncated")
 def idx_with_a_name_of_100_mb(folder: Path) -> Path:
     """The name in a gzip header ends with a zero byte; Python looks for it byte by byte."""
     return idx(folder, b"\x1f\x8b\x08\x08\0\0\0\0\0\xff" + b"a" * 10**8, ".gz")
@@ -905,7 +905,7 @@ def case_with_a_number_of_a_million_digits(folder: Path) -> Path:
     return cases(folder, conformance(number=0).replace('"number": 0', '"number": ' + "9" * 10**6))
 
 
-@case(load_cases, "the name of a node must be a text, got 1")
+@case(load_cases, "the name of a node must be a string, got 1")
 def case_with_a_node_called_1(folder: Path) -> Path:
     network = {"nodes": [[1, "a", ["input"]]], "layers": {"a": {**DENSE, "arrays": {"weight": [["1", "1"]]}}}}
     return cases(folder, conformance(network=network))

@@ -277,6 +277,14 @@ RULES = [
 
 LAYERS = [
     Mutant(
+        "inputs that a layer does not take are left out",
+        "layers/base.py",
+        "if problem := self.takes(len(given)):",
+        "if problem := self.takes(len(given)) and None:",
+        "tests/test_checklist.py::test_a_layer_refuses_too_many_and_too_few_inputs[ReLU]",
+        "found in lrpref: a ReLU of two inputs returned that of the first",
+    ),
+    Mutant(
         "weight transposed in the adjoint",
         "layers/dense.py",
         "return s @ w\n",
@@ -507,8 +515,8 @@ MOVES = [
     Mutant(
         "both factors of a product receive all",
         "layers/product.py",
-        "_summed(R / 2, tuple(a.shape))",
-        "_summed(R, tuple(a.shape))",
+        "summed(R / 2, tuple(a.shape))",
+        "summed(R, tuple(a.shape))",
         "tests/test_moves.py::test_a_product_by_hand",
         "the gradient times the input of a product, which counts it twice",
     ),
@@ -804,8 +812,8 @@ SEVERAL = [
     Mutant(
         "random examples of several inputs are alike",
         "importers/onnx/importer.py",
-        "_drawn(rng, ",
-        "_drawn(np.random.default_rng(0), ",
+        "_drawn(rng, fixed_shape",
+        "_drawn(np.random.default_rng(0), fixed_shape",
         "tests/test_import_onnx.py::test_random_examples_of_several_inputs_differ",
         "a proof that cannot tell a - b from b - a",
     ),
@@ -1160,6 +1168,78 @@ IMPORTERS = [
         "a slip of the pen",
     ),
     Mutant(
+        "a result is written over what it is made of",
+        "cli/common.py",
+        "if any(Path(other).is_file() and _same_file(path, other) for other in read):",
+        "if any(path == other for other in read):",
+        "tests/test_cli.py::test_what_would_be_lost_or_ignored_is_refused",
+        "found in lrpref: lrpref convert w.npz -o w.npz replaced the weights by a network",
+    ),
+    Mutant(
+        "a layer in float32 rounds its parameters in a network in float64",
+        "network.py",
+        "tuple(_of_one_dtype(_sorted(listed, self.inputs)))",
+        "tuple(_sorted(listed, self.inputs))",
+        "tests/test_network.py::test_the_widest_type_wins_where_they_differ",
+        "found in lrpref",
+    ),
+    Mutant(
+        "a mask in float64 widens a network in float32",
+        "graphs.py",
+        "    return own\n",
+        "    return given\n",
+        "tests/test_attention.py::test_a_mask_does_not_widen_the_network",
+        "found in lrpref",
+    ),
+    Mutant(
+        "a buffer in float64 widens a module in float32",
+        "importers/torch/importer.py",
+        "list(module.parameters()) or list(module.state_dict().values())",
+        "list(module.state_dict().values())",
+        "tests/test_import_torch.py::test_a_buffer_in_float64_does_not_widen_the_network",
+        "found in lrpref",
+    ),
+    Mutant(
+        "tokens are taken for a signal with its channels last",
+        "importers/onnx/importer.py",
+        "IMAGES = (4, 5)",
+        "IMAGES = (3, 4, 5)",
+        "tests/test_import_onnx.py::test_sequences_keep_the_order_of_their_axes[a convolution]",
+        "found in lrpref: with as many tokens as numbers in each, the order was another one without notice",
+    ),
+    Mutant(
+        "every transposition to (N, C, H, W) makes an image",
+        "importers/onnx/importer.py",
+        "elif reads_turned and not reads and node.op_type in OF_IMAGES:",
+        "elif reads_turned and not reads:",
+        "tests/test_import_onnx.py::test_arrays_that_are_not_stored_as_images_keep_their_order",
+        "found in lrpref",
+    ),
+    Mutant(
+        "outputs are returned in another order than the file's",
+        "importers/onnx/importer.py",
+        "return layout.plain or (self.images_last and rank",
+        "return layout.plain or (rank",
+        "tests/test_import_onnx.py::test_arrays_that_are_not_stored_as_images_keep_their_order",
+        "found in lrpref: a target is the index of an output, so that another output was explained",
+    ),
+    Mutant(
+        "padding for the length of the example is used for signals of any length",
+        "importers/onnx/importer.py",
+        "prove, 1 if model.counts else 2, bound)",
+        "prove, 1 if model.counts else 2)",
+        "tests/test_import_onnx.py::test_padding_that_is_computed_for_the_length_of_a_signal_holds_its_length",
+        "found in lrpref",
+    ),
+    Mutant(
+        "an example of one sample proves an import for any number",
+        "importers/onnx/importer.py",
+        "importer.compare_two_samples(net, last, x)",
+        "pass",
+        "tests/test_import_onnx.py::test_one_sample_does_not_hide_that_samples_are_mixed",
+        "found in lrpref",
+    ),
+    Mutant(
         "features become the rows of one channel",
         "importers/onnx/moves.py",
         "*(1,) * (len(target) - 2), x.shape[-1]) and len(x.shape) == 2:",
@@ -1242,8 +1322,8 @@ IMPORTERS = [
     Mutant(
         "a softmax of old opsets over one axis",
         "importers/onnx/operations.py",
-        "over = [axis] if call.opset >= 13 else list(range(axis % rank, rank))",
-        "over = [axis]",
+        "for k in ([axis] if call.opset >= 13 else range(axis % rank, rank))]",
+        "for k in [axis]]",
         "tests/test_import_onnx.py::test_an_old_softmax_by_hand",
         "onnx's reference evaluator",
     ),
@@ -2417,7 +2497,7 @@ SAMPLE_NORMS = [
     Mutant(
         "an RMSNorm without eps takes that of float64",
         "importers/torch/importer.py",
-        "torch.finfo(torch.float64 if double else torch.float32).eps",
+        "torch.finfo(torch.float64 if _is_double(torch, twin) else torch.float32).eps",
         "torch.finfo(torch.float64).eps",
         "tests/test_import_norms.py::test_an_rms_norm_without_eps_has_that_of_its_dtype[float32-1.1920928955078125e-07]",
         "a slip of the pen",
@@ -3401,6 +3481,14 @@ READINGS_AND_STUDIES = [
         "a slip of the pen",
     ),
     Mutant(
+        "intervals left after correction, without their fill",
+        "reproduce/report.py",
+        'f"{claim.sentence}, {condition}" if condition else claim.sentence',
+        "claim.sentence",
+        "tests/test_reproduce.py::test_how_many_intervals_would_exclude_0_by_chance",
+        "lrpref 0.2.0",
+    ),
+    Mutant(
         "a mean over the images that have a value",
         "reproduce/report.py",
         "float(np.mean(values))",
@@ -3724,7 +3812,9 @@ CORE = "tests/test_lrp_js.py::test_the_cases_judge_its_answers[core]"
 MORE = "tests/test_lrp_js.py::test_the_cases_judge_its_answers[rules]"
 LAYERS_PROFILE = "tests/test_lrp_js.py::test_the_cases_judge_its_answers[layers]"
 SHIPPED = "tests/test_lrp_js.py::test_its_maps_of_a_shipped_network_are_lrprefs"
+REFUSALS = "tests/test_lrp_js.py::test_it_refuses_by_name"
 EVERY_LAYER = "tests/test_lrp_js.py::test_every_layer_is_that_of_lrpref"
+RELATIVE_CASES = "tests/test_lrp_js.py::test_the_cases_judge_its_answers[lrpref]"
 FRACTIONS = "tests/test_lrp_js.py::test_the_fractions_of_the_matrix_are_those_of_exact_arithmetic"
 
 PLAY = [
@@ -3747,8 +3837,8 @@ PLAY = [
     Mutant(
         "lrp.js: a zero denominator sends NaN",
         JS,
-        "(denominator[j] === 0 ? 0 : R_j / denominator[j])",
-        "R_j / denominator[j]",
+        "(y === 0 ? 0 : x / y)",
+        "x / y",
         CORE,
         "zennit without a stabilizer",
     ),
@@ -3779,8 +3869,8 @@ PLAY = [
     Mutant(
         "lrp.js: the lower bound of z-box is the upper one",
         JS,
-        "term(above(high, 1), negative)",
-        "term(above(low, 1), negative)",
+        "term(above(high), negative)",
+        "term(above(low), negative)",
         CORE,
         "a slip of the pen",
     ),
@@ -3795,16 +3885,16 @@ PLAY = [
     Mutant(
         "lrp.js: groups of a convolution all read the first one",
         JS,
-        "(group * channels + c) * cellsIn",
-        "c * cellsIn",
+        "yield [o, group * C + c,",
+        "yield [o, c,",
         CORE,
         "a slip of the pen",
     ),
     Mutant(
         "lrp.js: the adjoint of a convolution forgets the stride",
         JS,
-        "c[i0 + i + n * step] += weight * s[j0 + p + n];",
-        "c[i0 + i + n] += weight * s[j0 + p + n];",
+        "c[i + n * step] += w[k] * s[j + n];",
+        "c[i + n] += w[k] * s[j + n];",
         EVERY_LAYER,
         "a slip of the pen",
     ),
@@ -3843,7 +3933,7 @@ PLAY = [
     Mutant(
         "lrp.js: presets without a rule for the first layer",
         JS,
-        "if (preset.first && first.has(name)) return preset.first;",
+        "if (first && firsts.has(name)) return first;",
         "",
         SHIPPED,
         "a slip of the pen",
@@ -3853,8 +3943,80 @@ PLAY = [
         JS,
         "if (!Object.hasOwn(LAYERS, type)) throw new NotOffered(`the layer ${type} (node ${name})`);",
         "if (!Object.hasOwn(LAYERS, type)) return new Elementwise(identity);",
-        "tests/test_lrp_js.py::test_it_refuses_by_name",
+        REFUSALS,
         "silently wrong",
+    ),
+    Mutant(
+        "lrp.js: Relative LRP without the sign of z",
+        JS,
+        "(sgn(z[j]) * over(R_j, received)) / n",
+        "over(R_j, received) / n",
+        RELATIVE_CASES,
+        "a slip of the pen",
+    ),
+    Mutant(
+        "lrp.js: Relative LRP divides by the taps of one channel",
+        JS,
+        "fanIn = () => size(this.weight.shape.slice(1));",
+        "fanIn = () => size(this.kernel);",
+        RELATIVE_CASES,
+        "a slip of the pen",
+    ),
+    Mutant(
+        "lrp.js: kappa does not count the relevance that was received",
+        JS,
+        "received * over(x, sent)",
+        "over(x, sent)",
+        RELATIVE_CASES,
+        "a slip of the pen",
+    ),
+    Mutant(
+        "lrp.js: Relative LRP at a skip connection",
+        JS,
+        'if (rule.type === "Relative" && type === "Add") return { type: "Zero" };',
+        "",
+        EVERY_LAYER,
+        "silently wrong",
+    ),
+    Mutant(
+        "lrp.js: Relative LRP on a BatchNorm that is not folded",
+        JS,
+        'if (rule.type === "Relative" && type === "BatchNorm")',
+        "if (false)",
+        REFUSALS,
+        "silently wrong",
+    ),
+    Mutant(
+        "lrp.js: any value of a parameter",
+        JS,
+        "if (!(may.includes?.(value) ?? may(value)))",
+        "if (false)",
+        REFUSALS,
+        "silently wrong",
+    ),
+    Mutant(
+        "lrp.js: no target, and a map of zeros",
+        JS,
+        "if (!(target in logits.data))",
+        "if (false)",
+        REFUSALS,
+        "silently wrong",
+    ),
+    Mutant(
+        "lrp.js: folding forgets the bias of the convolution",
+        JS,
+        "(linear.bias ? linear.bias.data[j] : 0)",
+        "0",
+        EVERY_LAYER,
+        "a slip of the pen",
+    ),
+    Mutant(
+        "exact.js: kappa without magnitudes",
+        "play/exact.js",
+        "total(parts.map(magnitude))",
+        "total(parts)",
+        "tests/test_lrp_js.py::test_kappa_of_the_matrix_rescales_the_messages_as_lrpref_does",
+        "a slip of the pen",
     ),
     Mutant(
         "exact.js: the bias outside the denominator of gamma",
@@ -3995,9 +4157,9 @@ STRONG = [
     ),
     Mutant(
         "two outputs may have one file",
-        "cli/outputs.py",
-        "if path in named[:k]]",
-        "if path in named[:0]]",
+        "cli/common.py",
+        "for other in written[:k]):",
+        "for other in written[:0]):",
         "tests/test_cli.py::test_what_would_be_lost_or_ignored_is_refused"
         "[explain tiny.npz x.npy --out a.png --waterfall a.png-a.png would be written twice]",
         "lrpref explain --out a.png --waterfall a.png",
@@ -4053,7 +4215,7 @@ TRAINED_TRANSFORMERS = [
         "importers/onnx/mixed.py",
         "require(n % taken == 0 and (taken == n or axis != 0), why)",
         "require(n % taken == 0, why)",
-        "tests/test_import_onnx.py::test_refusals_name_the_node_and_the_reason",
+        "tests/test_import_onnx.py::test_the_axis_of_the_samples_is_not_split",
         "a reshape that moves values from one sample to another",
     ),
     Mutant(
@@ -4071,6 +4233,42 @@ TRAINED_TRANSFORMERS = [
         "(sentence,))[0])",
         "tests/test_trained_transformers.py::test_relevance_speaks_of_the_words",
         "a vocabulary in lower case",
+    ),
+]
+
+
+DYNAMICLRP = [
+    Mutant(
+        "gamma loses the branch for z = 0 of another library",
+        "differences/conventions.py",
+        "usual = z > 0 if self.generalised else z != 0",
+        "usual = z >= 0",
+        "tests/test_compare.py::test_other_peoples_rules_by_hand",
+        "DynamicLRP 0535f39: (-4, 5) for (5, -4)",
+    ),
+    Mutant(
+        "the denominator is clamped too",
+        "differences/conventions.py",
+        "denominator=(Term(b=identity),)",
+        "denominator=(Term(w=positive, b=identity),)",
+        "tests/test_adapters.py::test_the_conventions_of_dynamiclrp_give_its_answers",
+        "DynamicLRP 0535f39, z-plus for convolutions: (2, 0) for (1, 0)",
+    ),
+    Mutant(
+        "weights take no share",
+        "differences/conventions.py",
+        "half = R / 2",
+        "half = R",
+        "tests/test_adapters.py::test_the_conventions_of_dynamiclrp_give_its_answers",
+        "DynamicLRP 0535f39 without `use_attn_lrp`",
+    ),
+    Mutant(
+        "a product shares equally",
+        "differences/conventions.py",
+        "shares = tuple(summed(abs(a) * s, tuple(a.shape)) for a in inputs)",
+        "shares = tuple(summed(both * s / 2, tuple(a.shape)) for a in inputs)",
+        "tests/test_compare.py::test_a_product_by_magnitude",
+        "AttnLRP, where autoLRP and DynamicLRP share by magnitude",
     ),
 ]
 
@@ -4363,6 +4561,7 @@ MUTANTS = [
     *FRONT,
     *STRONG,
     *TRAINED_TRANSFORMERS,
+    *DYNAMICLRP,
     *JOIN_CASES,
     *BREAKER,
     *IDIOMS,

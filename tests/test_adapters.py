@@ -22,15 +22,17 @@ from numpy.testing import assert_allclose
 from test_conformance import CASES
 
 import lrpref
+from lrpref.composites import Composite
 from lrpref.conformance import Report, exit_code, known_differences, load_adapter, load_cases, run
 from lrpref.conformance.adapter import AdapterError, NotOffered, known_adapters
 from lrpref.conformance.adapters import _asking as asking
 from lrpref.conformance.adapters._torch_twin import twin
 from lrpref.conformance.suite import VERDICTS
-from lrpref.layers import ConvTranspose, LinearLayer, Routing
+from lrpref.differences import conventions as others
+from lrpref.layers import ConvTranspose, Dense, LinearLayer, MatMul, Routing, WeightedLayer
 from lrpref.layers.conv import Kernels
 from lrpref.layers.sample_norm import SampleNorm
-from lrpref.rules import Zero
+from lrpref.rules import AlphaBeta, Epsilon, Gamma, Rule, Zero, ZPlus
 from lrpref.testing import strategies
 
 RECORDED = Path(__file__).parent.parent / "lrpref" / "conformance" / "adapters" / "recorded"
@@ -43,7 +45,9 @@ NEEDS = {
     "lxt": ("torch", "lxt"),
     "autolrp": ("torch", "autolrp"),
     "torchlrp": ("torch", "lrp"),
+    "dynamiclrp": ("torch", "transformers", "einops", "lrp_engine"),
 }
+COMMITS = {"torchlrp": "74253a1", "dynamiclrp": "0535f39"}
 WRITE_ANEW = "the table has changed: write the record anew, as docs/adapters.md says"
 
 AGREES = {
@@ -61,6 +65,8 @@ AGREES = {
             "multiply-broadcast", "layer-norm-linear"],
     "autolrp": ["ab-neg-input", "ab-joint-denominator-conv", "gamma-linear", "gamma-z-zero", "matmul-half-epsilon"],
     "torchlrp": ["ab-neg-input-zplus", "ab-bias-mode-ignore", "ab-joint-denominator-dense", "ab-signed-R"],
+    "dynamiclrp": ["ab-signed-R", "gamma-linear-generalised", "add-cancellation-magnitude-2pow20", "matmul-half",
+                   "maxpool-overlap-first", "adaptive-avg-pool-flat", "graph-hygiene-shared", "layer-norm-pass"],
 }  # fmt: skip
 DIFFERS = {
     "zennit": ["gamma-z-zero", "gamma-z-zero-generalised"],
@@ -69,6 +75,7 @@ DIFFERS = {
     "innvestigate": ["ab-shared-fixture-alpha1beta0", "ab-shared-fixture-alpha2beta1", "ab-neg-bias"],
     "autolrp": ["gamma-z-zero-generalised"],
     "torchlrp": ["gamma-linear", "eps-sign-zero-tenth", "ab-joint-denominator-conv"],
+    "dynamiclrp": ["ab-neg-input", "ab-joint-denominator-conv", "gamma-z-zero-generalised", "softmax-inside-two"],
 }  # fmt: skip
 CONVENTION = {
     "zennit": [
@@ -87,12 +94,14 @@ CONVENTION = {
     "innvestigate": ["unrolled-oracle-conv-zplus"],
     "lxt": ["eps-negative-z-below", "eps-negative-z-at-minus-epsilon", "ab-all-zero-zero"],
     "autolrp": ["ab-neg-bias", "ab-shared-fixture-alpha1beta0", "gamma-bias", "ab-all-zero-zplus"],
+    "dynamiclrp": ["ab-neg-bias", "gamma-bias", "unrolled-oracle-conv-zplus", "prelu-dense", "attention-attnlrp"],
 }
 NOT_OFFERED = {
     "zennit": ["ab-all-zero-absolute", "maxpool-ties-equal", "ab-one-pool-empty-renormalise", "multiply-half"],
     "captum": ["ab-shared-fixture-alpha2beta1", "wsquare-bias", "graph-hygiene-shared", "head-and-seed-logit"],
     "lxt": ["gamma-linear", "ab-neg-input", "wsquare-bias", "multiply-signal", "rms-norm-epsilon"],
     "torchlrp": ["ab-bias-mode-keep", "add-conservation-0", "zero-is-gxi-conv"],
+    "dynamiclrp": ["eps-sign-zero-tenth", "avgpool-zero", "wsquare-bias", "multiply-half", "head-and-seed-logit"],
 }
 EXPECTED = [
     (library, case, verdict)
@@ -204,7 +213,7 @@ def test_a_live_library_is_green_with_its_known_differences(library):
 @pytest.mark.parametrize("library", NEEDS)
 def test_a_library_that_is_missing_is_named_with_what_to_install(library):
     if all(find_spec(package) for package in NEEDS[library]):
-        assert load_adapter(library).version == (version(library) if library != "torchlrp" else "74253a1")
+        assert load_adapter(library).version == (COMMITS.get(library) or version(library))
         return
     with pytest.raises(AdapterError, match=r"pip install|git clone"):
         load_adapter(library)
@@ -288,6 +297,103 @@ def test_torchlrp_without_the_adapter_makes_the_same_errors():
     output = conv(x, explain=True, rule="alpha1beta0")
     with pytest.raises(RuntimeError, match="must match"):
         output.backward(torch.ones_like(output))
+
+
+def as_dynamiclrp(layer: LinearLayer, rule: Rule, attention: bool) -> Rule:
+    """Return the rule by which DynamicLRP explains a layer under this rule, its stabilizer included.
+
+    With `attention`, its option for products of activations is on.
+    """
+    least = 1e-11
+    if isinstance(rule, Gamma):
+        rule = others.GammaZeroNegative(rule.gamma, generalised=True, stabilizer=least)
+    elif isinstance(rule, ZPlus | AlphaBeta):
+        rule = others.WeightsClamped(stabilizer=least) if isinstance(layer, Dense) else others.NumeratorClamped(least)
+    elif isinstance(rule, Zero):
+        rule = Epsilon(least)
+    rule = others.BiasByMagnitude(rule) if isinstance(layer, WeightedLayer) else rule
+    return others.WeightsShare(rule) if attention and isinstance(layer, WeightedLayer) else rule
+
+
+@pytest.mark.filterwarnings("ignore::lrpref.errors.RelevanceWarning")  # denominators near zero
+def test_the_conventions_of_dynamiclrp_give_its_answers():
+    """All answers in the record, except for PReLU and softmax, which the next test works by hand."""
+    checked = 0
+    for told in record("dynamiclrp")["cases"]:
+        case = CASES[told["id"]]
+        by_hand = told["id"] in ("prelu-dense", "softmax-inside-two", "softmax-inside-rows")
+        if told["got"] is None or case.kind != "relevance" or by_hand:
+            continue
+        net = case.network
+        attention = any(isinstance(node.layer, MatMul) for node in net.nodes)
+        by = Composite([(node, as_dynamiclrp(net[node], rule, attention)) for node, rule in case.rules.items()])
+        answer = np.array(told["got"], dtype=float)
+        found = lrpref.explain(net, case.input, case.target, by, case.seed)
+        assert_allclose(found, answer, rtol=1e-10, atol=1e-10 * abs(answer).max(), err_msg=told["id"])
+        checked += 1
+    assert checked > 50
+
+
+def test_dynamiclrp_without_the_adapter_does_the_same():
+    """One neuron by hand, and what the page tells of besides the table."""
+    live("dynamiclrp")
+    import torch
+    from lrp_engine import LRPEngine, create_checkpoint
+    from torch import nn
+
+    def linear(*w, b=None):
+        layer = nn.Linear(len(w[0]), len(w), bias=b is not None).double()
+        layer.weight.data = torch.tensor(w).double()
+        if b is not None:
+            layer.bias.data = torch.tensor([b]).double()
+        return layer
+
+    def answer(module, x, R, checkpoint=True, **options):
+        x, R = (torch.tensor(values, dtype=torch.float64) for values in (x, R))
+        x.requires_grad_(True)
+        y = module(create_checkpoint(x) if checkpoint else x)
+        asked = {} if checkpoint else {"params_to_interpret": [x]}
+        return LRPEngine(starting_relevance=R, dtype=torch.float64, **asked, **options).run(y)
+
+    def relevance(*asked, **options):
+        return answer(*asked, **options)[0][0].tolist()
+
+    one, ones = [[1.0]], [[1.0, 1.0]]
+    conv = nn.Conv2d(1, 1, (1, 2), bias=False).double()
+    conv.weight.data[:] = torch.tensor([2.0, -1.0])
+    z_plus = {"use_z_plus": True}
+    for found, expected in (
+        (relevance(linear([1.0, -2.0, 2.0]), [[1.0, -1.0, -1.0]], one, **z_plus), [[-1, 0, 2]]),
+        (relevance(conv, [[ones]], [[one]], **z_plus), [[[[2, 0]]]]),
+        (relevance(linear([1.0, -1.0]), ones, one, use_gamma=True, mm_gamma=0.25), [[-4, 5]]),
+        (relevance(lambda x: x.softmax(-1), [[1.0, 1.0, 1.0]], [[3.0, 1.0, 2.0]]), [[1, 0, 0]]),
+        (relevance(lambda x: x.softmax(-1), [*ones, *ones], [[3.0, 1.0], [3.0, 1.0]]), [[1, 0], [1, -1]]),
+        (relevance(linear([1.0, -1.0]), ones, one), [[1e11, -1e11]]),
+        (relevance(linear([1.0, 2.0], b=-1.0), ones, one), [[1 / 4, 1 / 2]]),
+        (relevance(linear([1.0, 2.0]), ones, one, use_attn_lrp=True), [[1 / 6, 1 / 3]]),
+        (relevance(linear([1.0, 2.0]), ones, one, use_attn_lrp=True, use_gamma=True, mm_gamma=0.0), [[1 / 3, 2 / 3]]),
+        (relevance(nn.PReLU().double(), ones, [[2.0, 4.0]]), [[1, 2]]),
+        (relevance(lambda x: x[:, :1] * x[:, 1:], [[1.0, -3.0]], [[8.0]]), [[2, 6]]),
+        (relevance(nn.AdaptiveAvgPool2d(1), [[[[1.0, -3.0]]]], [[[[8.0]]]]), [[[[2, 6]]]]),
+        (relevance(nn.AvgPool2d(2), [[[[1.0, 1.0], [1.0, 1.0]]]], [[one]]), [[one]]),
+    ):
+        np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-9)
+
+    first, second = linear([2.0, -1.0], [1.0, 1.0]), linear([1.0, 0.0], [0.0, 1.0])
+    both = answer(lambda x: first(x) + second(x), [[1.0, 2.0]], ones)[0][0]
+    np.testing.assert_allclose(both, [[6 / 5, 4 / 5]])
+    kept = answer(lambda x: first(x) + second(x), [[1.0, 2.0]], ones, checkpoint=False)[1][0]
+    np.testing.assert_allclose(kept, [[1, 2 / 5]])
+
+    norm, along = nn.BatchNorm1d(2).double().eval(), nn.Conv1d(1, 1, 2).double()
+    for module, x, R, options in (
+        (nn.Conv2d(1, 1, 2, stride=2, bias=False).double(), np.ones((1, 1, 3, 3)), [[one]], {}),
+        (lambda x: x + norm(x), ones, ones, {}),
+        (lambda x: x.mean(1), ones, [1.0], {}),
+        (along, np.ones((1, 1, 3)), np.ones((1, 1, 2)), {"use_gamma": True}),
+        (linear([1.0, 2.0]).requires_grad_(False), ones, one, {}),
+    ):
+        assert isinstance(answer(module, x, R, **options)[-1], Exception)
 
 
 def test_captum_without_the_adapter_makes_the_same_errors():

@@ -290,6 +290,19 @@ def by_loops(x: np.ndarray, memory: np.ndarray, mask: Any = 0.0) -> np.ndarray:
     return found
 
 
+def test_a_mask_does_not_widen_the_network() -> None:
+    """A mask in float64, as NumPy makes it; with exact weights it is made exact."""
+    single = [layer.map_arrays(lambda array: array.astype(np.float32)) for layer in PROJECTIONS]
+    net = Network(attention("attn", "input", H, *single, mask=MASK))
+    assert net.dtype == np.float32
+    x = numbers(2, T, E).astype(np.float32)
+    for form in ("plain", "direct"):
+        R = lrpref.explain(net, x, rule="attn-lrp", form=form)
+        assert R.dtype == net.forward(x).dtype == np.float32
+    whole = [layer.map_arrays(exact) for layer in PROJECTIONS]
+    assert Network(attention("attn", "input", H, *whole, mask=MASK))["attn.masked"].bias.dtype == object
+
+
 @pytest.mark.parametrize("mask", [None, MASK], ids=["open", "causal"])
 def test_attention_is_that_of_vaswani(mask: Any) -> None:
     x = numbers(2, T, E)
@@ -547,7 +560,7 @@ REFUSED: dict[str, tuple[Callable[[], Any], type[LrprefError], str]] = {
     "a signal": (lambda: MatMul(signal=2), ParameterError, "MatMul: signal must be an integer from 0 to 1"),
     "the batch": (lambda: Softmax(0), ParameterError, "Softmax: axis must be an integer other than 0"),
     "an axis": (partial(Softmax(2).forward, numbers(1, 3)), ShapeError, "Softmax: axis 2 must be an axis of"),
-    "no class": (partial(Softmax().forward, np.ones((1, 0))), ShapeError, "which has no cell there"),
+    "no class": (partial(Softmax().forward, np.ones((1, 0))), ShapeError, "has no cell to normalise"),
     "a vector": (partial(PROJECTIONS[0].forward, numbers(1, E)), ShapeError, "use a Dense for"),
     "features": (partial(PROJECTIONS[0].forward, numbers(1, 2, 3)), ShapeError, r"expected \(N, ..., 6\)"),
     "nothing": (lambda: Affine(), ParameterError, "Affine needs a weight, a bias, or both"),
@@ -563,6 +576,13 @@ REFUSED: dict[str, tuple[Callable[[], Any], type[LrprefError], str]] = {
         lambda: attention("attn", "input", H, *PROJECTIONS, mask=np.full((T, T), -np.inf)),
         ParameterError,
         r"attention: mask holds NaN or infinities; .* -1e9",
+    ),
+    "a mask beyond the weights' range": (
+        lambda: attention(
+            "attn", "input", 1, *(TokenDense(np.eye(2, dtype=np.float32)),) * 3, mask=[[0.0, -1e300], [0.0, 0.0]]
+        ),
+        ParameterError,
+        r"attention: mask holds numbers too large for the weights' float32; .* -1e9",
     ),
     "a longer sequence": (
         lambda: Network(lstm("lstm", "input", 2, numbers(4, 1), numbers(4, 1))).forward(numbers(1, 3, 1)),

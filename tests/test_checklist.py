@@ -24,7 +24,7 @@ from numpy.testing import assert_array_equal
 
 import lrpref
 from lrpref import layers, oracle, rules
-from lrpref.errors import DTypeError, LrprefError, RuleError
+from lrpref.errors import DTypeError, LrprefError, RuleError, ShapeError
 from lrpref.importers.onnx import operations as onnx_operations
 from lrpref.importers.torch import operations as torch_operations
 from lrpref.rational import exact
@@ -243,6 +243,23 @@ def test_a_layer_is_stored_and_restored(name: str, tmp_path: Path) -> None:
     x = INPUTS[name][0]
     assert type(back["layer"]) is CONCRETE[name]
     assert_array_equal(back.forward(x), net.forward(x))
+
+
+@pytest.mark.parametrize("name", CONCRETE)
+def test_a_layer_refuses_too_many_and_too_few_inputs(name: str) -> None:
+    """In everything that takes inputs; a second input is not left out without notice."""
+    layer, x = example(name), np.asarray(INPUTS[name][0])
+    z = layer.forward(*map(np.asarray, INPUTS[name]))
+    for n in (n for n in range(4) if layer.takes(n)):
+        given, message = (x,) * n, rf"^{name} takes \d( or more)? inputs?, got {n}$"
+        with pytest.raises(ShapeError, match=message):
+            layer.forward(*given)
+        with pytest.raises(ShapeError, match=message):
+            layer.output_shape(*(a.shape for a in given))
+        with pytest.raises(ShapeError, match=message):
+            layer.relevance(given, z, rules.Epsilon())
+        with pytest.raises(ShapeError, match=message):
+            lrpref.messages(layer, given, z, rules.Epsilon())
 
 
 @pytest.mark.slow

@@ -373,7 +373,17 @@ def test_classes_of_one_name_have_maps_of_their_own(run: Run, drawn: dict[str, A
     ("command", "message"),
     [
         ("explain tiny.npz x.npy --out a.npy a.npy", "a.npy would be written twice"),
+        ("explain tiny.npz x.npy --out a.npy ./a.npy", "./a.npy would be written twice"),
         ("explain tiny.npz x.npy --out a.png --waterfall a.png", "a.png would be written twice"),
+        ("explain tiny.npz x.npy --out x.npy", "x.npy would be written over, but it is read here; choose another"),
+        ("explain tiny.npz x.npy --out tiny.npz", "tiny.npz would be written over, but it is read here"),
+        ("convert tiny.npz -o tiny.npz", "tiny.npz would be written over, but it is read here"),
+        ("convert tiny.npz -o linked.npz", "linked.npz would be written over, but it is read here"),
+        ("convert tiny.npz -o other.npz --result y", "tiny.npz is no ONNX file, whose outputs have names; leave out"),
+        ("conform lrpref --json a.json --badge a.json", "a.json would be written twice"),
+        ("conform lrpref --known tiny.npz --draft-known tiny.npz", "tiny.npz would be written over, but it is read"),
+        ("play tiny.npz --out tiny.npz", "tiny.npz would be written over, but it is read here"),
+        ("fuse tiny.npz --input x.npy -o tiny.npz", "tiny.npz would be written over, but it is read here"),
         ("explain tiny.npz x.npy --architecture vgg16", "tiny.npz holds a network with its graph; do not give"),
         ("explain tiny.npz x.npy --input-shape 1,4,4", "tiny.npz is complete; leave out --architecture and"),
         ("show mnist-mlp --architecture vgg16", "mnist-mlp is complete; leave out --architecture and"),
@@ -382,10 +392,13 @@ def test_classes_of_one_name_have_maps_of_their_own(run: Run, drawn: dict[str, A
 )
 def test_what_would_be_lost_or_ignored_is_refused(command: str, message: str, run: Run, tiny: Path) -> None:
     exported = Path(__file__).parent / "exported" / "torch-script.onnx"
+    Path("linked.npz").symlink_to(tiny)
+    kept = Path("tiny.npz").read_bytes(), Path("x.npy").read_bytes()
     code, out, err = run(*command.replace(exported.name, str(exported)).split())
     assert (code, out) == (2, "")
     assert message in err
     assert err.count("\n") == 1
+    assert kept == (Path("tiny.npz").read_bytes(), Path("x.npy").read_bytes())
 
 
 def test_a_network_of_vectors_has_no_picture_and_is_told_so_before_the_work(run: Run) -> None:

@@ -27,6 +27,7 @@ from lrpref import (
     LayerNorm,
     MaxPool2D,
     Mean,
+    Multiply,
     Network,
     ReLU,
     RMSNorm,
@@ -327,6 +328,14 @@ SKIP = Network(
         ("fc", Dense(rng(38).normal(size=(3, 3)), [0.5, -1.0, 0.25]), ["sum"]),
     ]
 )
+GATED = Network(
+    [
+        ("signal", Dense(rng(48).normal(size=(4, 5))), ["input"]),
+        ("gate", Dense(rng(49).normal(size=(4, 5))), ["input"]),
+        ("product", Multiply(), ["signal", "gate"]),
+        ("fc", Dense(rng(50).normal(size=(3, 4))), ["product"]),
+    ]
+)
 CANCELS = Network.sequential(Dense([[1.0, -1.0], [3.0, -1.0]]))  # z = (0, 2) for (1, 1)
 FLAT, PLUS = EpsilonPlusFlat(), EpsilonPlus()
 EMPTY = Network.sequential(Dense([[1.0, 2.0], [3.0, -1.0]], [0.5, -1.0]), ReLU(), Dense([[1.0, -0.5], [-1.0, 0.5]]))
@@ -349,6 +358,7 @@ SCENES: dict[str, Scene] = {
         lambda: AvgPool2D(2).relevance(TIED, _into(ties("first"), TIED), Zero()),
     ),
     "relu-gradient": on_features(Flat(), lambda: stopped_at_relus()),
+    "product-by-magnitude": Scene(GATED, V, "zero", lambda: by_magnitude()),
     "zero-everywhere": on_images("epsilon-plus", Composite([(LinearLayer, Zero())])),
     "epsilon-everywhere": on_images("epsilon-plus", Composite([(LinearLayer, Epsilon(1e-9))])),
     "batch-norm-pass": on_images("z-plus", but(weighted(ZPlus()), DiagonalLayer, Pass())),
@@ -367,6 +377,9 @@ SCENES: dict[str, Scene] = {
     "average-pool-equal": on_images("epsilon-plus", but(PLUS, AvgPool2D, Flat(1e-6))),
     "average-pool-epsilon": Scene(
         POOLED, S, but(PLUS, AvgPool2D, ZPlus(1e-6)), lambda: explain(POOLED, S, rule="epsilon-plus")
+    ),
+    "average-pool-absolute": Scene(
+        POOLED, S, "epsilon-plus", lambda: explain(POOLED, S, rule=but(PLUS, AvgPool2D, Absolute(1e-6)))
     ),
     "mean-epsilon-of-sum": Scene(
         AVERAGED,
@@ -405,6 +418,7 @@ SCENES: dict[str, Scene] = {
     "alpha2-beta1": on_features(ZPlus(), AlphaBeta(2, 1)),
     "alpha-half": on_features(AlphaBeta(2, 1), weighted(others.MixedParts())),
     "weights-clamped": on_features(ZPlus(), weighted(others.WeightsClamped())),
+    "numerator-clamped": on_features(ZPlus(), weighted(others.NumeratorClamped())),
     "weights-and-bias-clamped": on_features(ZPlus(), weighted(others.WeightsClamped(clamp_bias=True))),
     "each-part-in-full": on_features(ZPlus(), weighted(others.EachPartInFull())),
     "alpha-beta-bias-ignored": on_images(
@@ -432,6 +446,9 @@ SCENES: dict[str, Scene] = {
     "gamma-zero-lost": Scene(
         CANCELS, np.ones((1, 2)), Gamma(), lambda: np.array([[3.75, -1.0]]) / 2.75, seed=np.ones((1, 2))
     ),
+    "gamma-zero-negative": Scene(
+        CANCELS, np.ones((1, 2)), Gamma(), lambda: np.array([[3.75 / 2.75 - 4, 5 - 1 / 2.75]]), seed=np.ones((1, 2))
+    ),
     "relative-rescaled": on_a_skip("relative(reading='bare')", "relative"),
     "relative-bare": on_a_skip("relative", "relative(rescale=False)"),
     "relative-unsigned": on_a_skip("relative", "relative(reading='unsigned')"),
@@ -442,6 +459,7 @@ SCENES: dict[str, Scene] = {
     "flat-padding": on_images("epsilon-plus-flat", but(FLAT, first, others.FlatWithPadding(1e-6))),
     "stabilizer-0": on_images("epsilon-plus", EpsilonPlus(0.0, 0.0)),
     "stabilizer-1e-12": on_images("epsilon-plus", EpsilonPlus(1e-12, 1e-12)),
+    "stabilizer-1e-11": on_images("epsilon-plus", EpsilonPlus(1e-11, 1e-11)),
     "stabilizer-1e-9": on_images("epsilon-plus", EpsilonPlus(1e-9, 1e-9)),
     "stabilizer-1e-7": on_images("epsilon-plus", EpsilonPlus(1e-7, 1e-7)),
     "stabilizer-1e-6": on_images(EpsilonPlus(1e-9, 1e-9), "epsilon-plus"),
@@ -456,6 +474,7 @@ SCENES: dict[str, Scene] = {
     ),
     "bias-in-no-rule": on_features("zero", weighted(others.Biasless(Zero()))),
     "bias-by-magnitude": on_features("zero", weighted(others.BiasByMagnitude(Zero()))),
+    "weights-share": on_features("zero", weighted(others.WeightsShare(Zero()))),
     "seed-logit": on_images("epsilon", lambda: explain(IMAGES, X, rule="epsilon"), seed="one"),
     "seed-one": on_images("epsilon", lambda: explain(IMAGES, X, rule="epsilon", seed="one")),
     "seed-probability": on_images("epsilon", lambda: explain(IMAGES, X, rule="epsilon", seed="probability")),
@@ -486,6 +505,15 @@ def as_a_hook_explains() -> np.ndarray:
     for _ in range(2):
         R = shared.relevance(at["relu"], R, Zero())
     return R
+
+
+def by_magnitude() -> np.ndarray:
+    """LRP-0 on GATED, layer by layer; each factor receives its part of the sum of magnitudes."""
+    at = GATED.activations(V)
+    y = at["fc"]
+    R = GATED["fc"].relevance(at["product"], np.where(y == y.max(axis=1, keepdims=True), y, 0), Zero())
+    size = abs(at["signal"]) + abs(at["gate"])
+    return sum(GATED[name].relevance(V, R * abs(at[name]) / size, Zero()) for name in ("signal", "gate"))
 
 
 def through_softmax() -> np.ndarray:
@@ -794,7 +822,7 @@ def test_nothing_is_changed() -> None:
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [
-        ({"R_other": np.ones((2, 3))}, ShapeError, r"shape \(2, 3\), which fits none of x \(2, 5\)"),
+        ({"R_other": np.ones((2, 3))}, ShapeError, r"shape \(2, 3\), but maps of this input have shape \(2, 5\)"),
         ({"R_other": np.full((2, 5), np.nan)}, InputError, "the other map holds 10 NaN"),
         ({"R_other": np.full((2, 5), 1j)}, Exception, "complex128"),
         ({"rule": "epsilom"}, UnknownNameError, "did you mean 'epsilon'"),
@@ -858,6 +886,14 @@ def one_neuron(w: list[float], b: float | None, x: list[float], R: float, rule: 
         ([1, 1], 2, [1, 1], 1, others.BiasByMagnitude(AlphaBeta(1, 0)), [0.25, 0.25]),
         ([1, 2], -1, [1, 1], 1, others.BiasByMagnitude(Zero()), [0.25, 0.5]),
         ([1, -1], -1, [1, 1], -1, others.BiasByMagnitude(AlphaBeta(1, 0)), [0, 0]),
+        # DynamicLRP: z-plus of a convolution divides by z = 2 - 1; gamma at z = 0 by 1 - 5/4; 2 and 6 are halved
+        ([2, -1], None, [1, 1], 1, others.NumeratorClamped(), [2, 0]),
+        ([2, -1, 3, -2], None, [1, -1, -1, 2], 1, others.NumeratorClamped(), [-0.5, 0, 0.75, 0]),
+        ([1, -1], None, [1, 1], 1, others.GammaZeroNegative(0.25), [-4, 5]),
+        ([1, -1], None, [1, 1], 1, others.GammaZeroNegative(0.25, generalised=True), [-4, 5]),
+        ([1, -2], None, [1, 1], 1, others.GammaZeroNegative(0.25, generalised=True), [-2 / 3, 5 / 3]),
+        ([2, -1], None, [1, 1], 1, others.GammaZeroNegative(0.25), [5 / 3, -2 / 3]),
+        ([1, 3], None, [1, 1], 8, others.WeightsShare(Zero()), [1, 3]),
         ([1, 3], None, [5, 7], 4, others.FlatWithWeights(), [1, 3]),
     ],
 )
@@ -892,6 +928,17 @@ def test_relevance_through_the_block() -> None:
     assert found == [[5, 0], [0, 5], [0, 5], [2, 3]]
 
 
+def test_a_product_by_magnitude() -> None:
+    """The factors 1 and -3 of 8: 2 and 6; a gate of one cell sums its shares; of 0 and 0, nothing."""
+    a, gate = lrpref.exact([[1, 0]]), lrpref.exact([[-3, 0]])
+    R, both = lrpref.exact([[8, 5]]), others.MultiplyByMagnitude()
+    first, second = both.relevance((a, gate), R, None)
+    assert (first.tolist(), second.tolist()) == ([[2, 0]], [[6, 0]])
+    assert books(both, (a, gate), R, None)["dropped"].tolist() == [5]
+    shared = both.relevance((lrpref.exact([[1, 3]]), lrpref.exact([[3]])), lrpref.exact([[8, 4]]), None)
+    assert [part.tolist() for part in shared] == [[[2, 2]], [[8]]]
+
+
 def test_flat_with_padding_loses_the_share_of_the_padding() -> None:
     """A 3 x 3 kernel on a padded 3 x 3 image: of 9 cells per window, 4 are image at a corner, 6 at an edge."""
     layer = Conv2D(np.ones((1, 1, 3, 3)), padding=1)
@@ -913,7 +960,7 @@ def test_other_peoples_rules_are_no_rules_of_lrpref(kind: type[Rule]) -> None:
     if kind.__module__ == others.__name__:
         assert kind.name not in lrpref.rules.RULES
         assert re.search(
-            r"captum|zennit|LXT|iNNvestigate|innsight|TorchLRP|autoLRP|interprettensor|Explainability|LRP-for-ResNet",
+            r"captum|zennit|LXT|iNNvestigate|innsight|TorchLRP|autoLRP|DynamicLRP|interprettensor|Explainability|LRP-for-ResNet",
             kind.__doc__,
         )
 
@@ -947,6 +994,11 @@ RULES_OF_OTHERS: list[Rule] = [
     others.BiasByMagnitude(AlphaBeta(2, 1, stabilizer=0.25)),
     others.GammaZeroLost(0.5),
     others.GammaZeroLost(0.5, generalised=True, stabilizer=0.25),
+    others.GammaZeroNegative(0.5),
+    others.GammaZeroNegative(0.5, generalised=True, stabilizer=0.25),
+    others.NumeratorClamped(0.25),
+    others.WeightsShare(Zero()),
+    others.WeightsShare(Epsilon(0.25)),
     others.FlatWithWeights(0.25),
     others.EpsilonOfSum(0.5),
     others.MeanSubtracted(Zero()),
@@ -1155,7 +1207,7 @@ def test_fuse_on_the_command_line(digit: dict[str, Path]) -> None:
         ("broken", [], "broken.npy is not a readable .npy file"),
         ("text", [], "dtype <U1"),
         ("nan", [], "the other map holds 784 NaN"),
-        ("two", [], r"shape (2, 1, 28, 28), which fits none of x (1, 1, 28, 28)"),
+        ("two", [], r"shape (2, 1, 28, 28), but maps of this input have shape (1, 1, 28, 28)"),
         ("equal", ["--rule", "zplus"], "did you mean 'z-plus'?"),
         ("equal", ["--target", "10"], "out of range"),
         ("equal", ["--seed", "lots"], "seed must be"),
@@ -1202,7 +1254,7 @@ def test_a_map_that_is_not_what_its_signature_says(tmp_path: Path) -> None:
     asked = ("mnist-cnn-bn", "digit-4", "--against", str(path), "--no-groups", "--signature")
     assert "the map is NOT what its signature says: relative L2 " in run(*asked, signature)[1]
     out = run(*asked, signature.replace("fused", "none"))[1]
-    assert "was not checked: the signature is that of a network with no BatchNorm; this one has some" in out
+    assert "was not checked: the signature says that the network has no BatchNorm, but this one has some" in out
     assert "only names own.Mine" in run(*asked, signature.replace("epsilon", "own.Mine"))[1]
     assert "only array(1,10)#0123456789ab" in run(*asked, signature.replace("logit", "array(1,10)#0123456789ab"))[1]
     code, _, err = run(*asked, signature[:-3])
@@ -1218,7 +1270,7 @@ def test_the_file_beside_a_map_is_checked(tmp_path: Path) -> None:
     assert (told["network"], told["input"], told["target"]) == ("mnist-cnn-bn", "digit-4", 4)
     for changed, message in (
         (json.dumps({**told, "signature": "lrpref:0.2.0|zero"}), "mine.npy.json: not a signature: its last part"),
-        (json.dumps({**told, "signature": None}), "mine.npy.json: not a signature: expected a text"),
+        (json.dumps({**told, "signature": None}), "mine.npy.json: not a signature: expected a string"),
         (json.dumps({**told, "sha256": "0"}), "describes another map"),
         ("{", "mine.npy.json is damaged"),
     ):

@@ -135,7 +135,7 @@ def test_a_network_with_a_head_and_one_of_two_inputs() -> None:
     [
         ("conv9", 0, GraphError, "conv9"),
         ("fc", 0, GraphError, "node 'fc' received no relevance in this trace: sum, "),
-        ("stem", 3, TargetError, "node 'stem' has the channels 0 to 2, at least one is needed, got 3"),
+        ("stem", 3, TargetError, "channels must be one or more of the channels 0 to 2 of node 'stem', got 3"),
         ("stem", -1, TargetError, "got -1"),
         ("stem", [], TargetError, r"got \[\]"),
         ("stem", [0, 1.0], TargetError, "got"),
@@ -244,7 +244,7 @@ TWINS = Network([("one", Dense(np.eye(2)), ["input"]), ("two", Dense(np.eye(2)),
     [
         (LOGITS, {"against": 0}, TargetError, "`against` must be another output than the target"),
         (LOGITS, {"target": 3}, TargetError, "target 3 is out of range"),
-        (LOGITS, {"against": 7}, TargetError, "target 7 is out of range"),
+        (LOGITS, {"against": 7}, TargetError, "`against` is no output to compare with: target 7 is out of range"),
         (LOGITS, {"kind": "crp"}, UnknownNameError, "no contrast is called 'crp'"),
         (LOGITS, {"kind": "sglrp", "against": 1}, ParameterError, '"sglrp" compares with all outputs'),
         (Network.sequential(Dense([[1.0, 1.0]])), {}, ShapeError, "a single logit"),

@@ -114,7 +114,7 @@ def test_a_zipped_file_that_would_fill_the_memory(tmp_path: Path, monkeypatch: p
     """No more bytes are unpacked than the largest file of these data sets has."""
     monkeypatch.setattr("lrpref.zoo.datasets.idx.MAX_BYTES", 1000)
     (tmp_path / "bomb.gz").write_bytes(gzip.compress(as_idx(np.zeros((30, 28, 28), dtype=np.uint8))))
-    with pytest.raises(DataError, match="the gzip data are cut off, or hold more than 1000 bytes"):
+    with pytest.raises(DataError, match="the gzip data are truncated, or hold more than 1000 bytes"):
         read_idx(tmp_path / "bomb.gz")
 
 

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from contextlib import redirect_stdout
+from dataclasses import fields
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ from typing import Any
 import pytest
 import spec
 from test_imports import FILES, GRAPH
+
+from lrpref import layers
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted(
@@ -38,6 +41,18 @@ def test_the_page_of_rules_is_what_the_code_says() -> None:
     script = ROOT / "scripts" / "make_docs.py"
     done = subprocess.run([sys.executable, script, "--check"], cwd=ROOT, env={"PYTHONPATH": str(ROOT)}, check=False)
     assert done.returncode == 0, "run python scripts/make_docs.py"
+
+
+def test_the_page_of_layers_describes_every_parameter() -> None:
+    """In the section of the layer, or in the one that this section links to."""
+    page = (ROOT / "docs" / "layers.md").read_text(encoding="utf-8")
+    sections = dict(re.findall(r"^## (\w+)\n(.*?)(?=^## |\Z)", page, re.MULTILINE | re.DOTALL))
+    for name in layers.__all__:
+        if (kind := getattr(layers, name)) not in layers.BASES:
+            linked = [sections[each] for each in re.findall(r"\[`(\w+)`\]\(#\w+\)\s+describes", sections[name])]
+            described = {word for text in (sections[name], *linked) for word in re.findall(r"\w+", text)}
+            assert {field.name for field in fields(kind) if field.init} <= described, name
+    assert list(sections) == sorted(sections, key=str.lower)
 
 
 FORMULAS = {

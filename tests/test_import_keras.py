@@ -205,7 +205,7 @@ def test_padding_that_depends_on_the_size_holds_for_that_size() -> None:
     assert fixed.input_shape == (3, 9, 9)
     with pytest.raises(ShapeError, match="its padding is computed at that size"):
         fixed(np.ones((1, 3, 8, 8)))
-    with pytest.raises(ConversionError, match="leaves the size of its input 'in0' open"):
+    with pytest.raises(ConversionError, match="does not fix the size of its input 'in0'"):
         from_keras(strided)
 
 
@@ -232,7 +232,7 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
     "recurrent": (lambda: built(L.LSTM(3, name="lstm"), (5, 4)), r"layer 'lstm' \(LSTM\): unsupported .* recurrent"),
     "attention": (lambda: built(lambda x: L.MultiHeadAttention(2, 2)(x, x), (5, 4)), "attention is not imported"),
     "words": (lambda: built(L.Embedding(9, 3), (5,)), "layers for indices, such as words, are not"),
-    "own": (lambda: built(lambda x: L.Dense(2)(Own(name="own")(x)), (4,)), "layer 'own' .*code of their own"),
+    "own": (lambda: built(lambda x: L.Dense(2)(Own(name="own")(x)), (4,)), "layer 'own' .*custom code"),
     "own activation": (lambda: built(L.Dense(2, activation=mean_of), (4,)), "its activation function 'mean_of' is not"),
     "channels first": (
         lambda: built(L.GlobalAveragePooling2D(data_format="channels_first"), (3, 4, 4)),

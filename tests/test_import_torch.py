@@ -302,6 +302,26 @@ def test_the_network_has_the_modules_number_type() -> None:
     assert from_torch(nn.Linear(3, 2), images(1, 3).double()).dtype == np.float32
 
 
+def test_a_buffer_in_float64_does_not_widen_the_network() -> None:
+    """As encodings of positions that NumPy computed; the module casts them, since torch would refuse to mix them."""
+
+    class Encoded(nn.Module):
+        def __init__(self, parameters: bool) -> None:
+            super().__init__()
+            self.register_buffer("encoding", torch.linspace(0, 1, 6, dtype=torch.float64).reshape(2, 3))
+            self.fc = nn.Linear(3, 2) if parameters else nn.Identity()
+
+        def forward(self, x: Any) -> Any:
+            return self.fc(x + self.encoding.to(x.dtype))
+
+    module, x = Encoded(True), images(1, 2, 3)
+    for program in (module, torch.export.export(module.eval(), (x,))):
+        net = from_torch(program, x)
+        assert net.dtype == net.forward(x.numpy()).dtype == np.float32
+        assert lrpref.explain(net, x.numpy()).dtype == np.float32
+    assert from_torch(Encoded(False), x).dtype == np.float64
+
+
 def test_the_module_is_left_as_it_was() -> None:
     """Including training mode, weights, statistics and the example."""
     module = seeded(Residual).train()
@@ -510,7 +530,7 @@ REFUSED: dict[str, tuple[Callable[[], Module], str]] = REFUSED_FORMS | {
         r"node 'log' \(log\): a logarithm is",
     ),
     "broadcast": (functional(lambda x: x + x.mean((2, 3), keepdim=True)), r"activations of shapes .*6, 6.* and .*1, 1"),
-    "cat of samples": (functional(lambda x: torch.cat([x, x])), r"torch\.cat along axis 0, that of the samples"),
+    "cat of samples": (functional(lambda x: torch.cat([x, x])), r"torch\.cat along axis 0, the batch axis"),
     "softmax over samples": (functional(lambda x: F.softmax(x, dim=0)), "a softmax over axis 0 mixes the samples"),
     "bicubic": (functional(lambda x: F.interpolate(x, scale_factor=2, mode="bicubic")), "in mode 'bicubic' is not"),
     "cropping": (functional(lambda x: F.pad(x, (-1, 0, 0, 0))), r"negative padding"),
@@ -518,7 +538,7 @@ REFUSED: dict[str, tuple[Callable[[], Module], str]] = REFUSED_FORMS | {
     "dropout for ever": (functional(lambda x: F.dropout(x)), "this dropout is active in eval mode"),
     "its input among others": (lambda: Forward(lambda m, x: (F.relu(x), x)), "returns its input"),
     "its input": (lambda: Forward(lambda m, x: x), "returns its input"),
-    "control flow": (Branching, r"test_import_torch\.py:\d+: forward decides by the values of activations"),
+    "control flow": (Branching, r"test_import_torch\.py:\d+: forward depends on the values of activations"),
     "a sum of sizes": (
         functional(lambda x: sum(x.shape) + x),
         "computes with the number of samples, .* random numbers of shape .* differs",
@@ -670,7 +690,7 @@ def test_a_product_that_is_read_twice_stays_without_bias() -> None:
 
 def test_a_squeeze_that_removes_the_samples_is_named() -> None:
     module = Forward(lambda m, x: F.adaptive_avg_pool2d(x, 1).squeeze())
-    with pytest.raises(ConversionError, match=r"removes the axis of the samples when there is one sample; use x\.flat"):
+    with pytest.raises(ConversionError, match=r"removes the batch axis when there is one sample; use x\.flat"):
         from_torch(module, images(1, 3, 8, 8))
 
 

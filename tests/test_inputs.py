@@ -154,7 +154,7 @@ def test_integers_become_floats_before_they_are_inverted(dtype: type) -> None:
 @pytest.mark.parametrize(("dtype", "white"), [(np.uint8, 255), (np.uint16, 65535), (">u2", 65535)])
 def test_an_array_of_pixels_is_refused_with_the_number_to_divide_by(dtype: Any, white: int) -> None:
     np.save("x.npy", np.array([[[200, 0]]], dtype=dtype))
-    with pytest.raises(InputError, match=rf"x\.npy holds .*-bit pixels up to 200; .* use x / {white}"):
+    with pytest.raises(InputError, match=rf"x\.npy holds .*-bit pixels up to 200; use x / {white}"):
         inputs.read("x.npy", (1, 1, 2))
 
 

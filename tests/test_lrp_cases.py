@@ -105,6 +105,7 @@ BROKEN: dict[str, tuple[dict[str, Any], str]] = {
     "no questions": ({"questions": None}, "needs questions and comparisons"),
     "no comparisons": ({"comparisons": []}, "needs questions and comparisons"),
     "no input": ({"input": None}, "one of these is missing"),
+    "no network": ({"network": None}, "one of these is missing"),
     "a question that changes the law": ({"questions": {"a": {"check": "x"}}}, "question 'a' may change"),
     "a question without a name": ({"questions": {"": {}}}, "question '' may change"),
     "a question with numbers as numbers": ({"questions": {"a": {"input": [[1]]}}}, "as text"),
@@ -136,6 +137,14 @@ def test_a_relation_that_does_not_fit_together_is_refused(name: str) -> None:
         data.update(changes)
         data = {key: value for key, value in data.items() if value is not None}
     with pytest.raises(lrp_cases.CasesError, match=message):
+        lrp_cases.check_case(data)
+
+
+def test_a_relation_for_adapters_has_an_input_for_its_network() -> None:
+    data = json.loads(json.dumps(next(case for case in TABLE.values() if {"adapters_only", "network"} <= set(case))))
+    lrp_cases.check_case(data)
+    del data["input"]
+    with pytest.raises(lrp_cases.CasesError, match="one of these is missing"):
         lrp_cases.check_case(data)
 
 

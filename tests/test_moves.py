@@ -321,7 +321,7 @@ REFUSED: dict[str, tuple[Callable[[], Any], type[LrprefError], str]] = {
     "the batch summed": (
         lambda: Sum(0),
         ParameterError,
-        "Sum: axes must be an integer other than 0, which is the batch",
+        "Sum: axes must be an integer other than 0, the batch axis",
     ),
     "no axis": (lambda: Mean(()), ParameterError, r"Mean: axes must name at least one axis, got \(\)"),
     "no such axis": (
@@ -331,7 +331,7 @@ REFUSED: dict[str, tuple[Callable[[], Any], type[LrprefError], str]] = {
     ),
     "the batch from the end": (lambda: Max(-4).forward(IMAGE), ShapeError, "Max: axis -4 must be an axis"),
     "one axis twice": (lambda: Sum((1, -3)).forward(IMAGE), ShapeError, r"Sum: axes \(1, -3\) must be different axes"),
-    "an empty axis": (lambda: Max(1).forward(np.ones((2, 0))), ShapeError, "which has no cell there"),
+    "an empty axis": (lambda: Max(1).forward(np.ones((2, 0))), ShapeError, "has no cell to reduce"),
     "the batch sliced": (lambda: Slice(0, 1), ParameterError, "Slice: axis must be an integer other than 0"),
     "a step of 0": (lambda: Slice(1, step=0), ParameterError, "Slice: step must not be 0"),
     "nothing read": (lambda: Slice(1, 3).forward(IMAGE), ShapeError, r"Slice reads nothing: \[3::1\] of axis 1"),

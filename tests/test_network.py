@@ -260,9 +260,20 @@ def test_the_network_decides_the_number_type(dtype: object) -> None:
 
 
 def test_the_widest_type_wins_where_they_differ() -> None:
+    """The others are converted: BatchNorm's factor, for example, is not rounded to float32 first."""
     narrow, wide = Dense(np.ones((1, 1), np.float32)), Dense(np.ones((1, 1)))
-    assert Network.sequential(narrow, wide).dtype == np.float64
     assert Network.sequential(narrow).dtype == np.float32
+    norm = BatchNorm(None, None, np.zeros(1, np.float32), np.full(1, 2.0, np.float32), eps=1.0)
+    net = Network([("a", narrow, ["input"]), ("b", narrow, ["a"]), ("c", norm, ["b"]), ("d", wide, ["c"])])
+    assert net.dtype == net["a"].weight.dtype == np.float64
+    assert net["a"] is net["b"]  # a shared layer stays shared
+    assert net["d"] is wide
+    assert_array_equal(net.forward([[1.0]]), [[1 / np.sqrt(3)]])
+    for form in ("plain", "direct"):
+        assert_allclose(lrpref.explain(net, np.ones((1, 1)), rule="zero", form=form), 1 / np.sqrt(3), rtol=1e-15)
+    exact_one = Dense(lrpref.exact([[1]]))
+    with pytest.raises(DTypeError, match="exact and floating-point numbers do not mix"):
+        Network.sequential(narrow, exact_one).forward(lrpref.exact([[1]]))
 
 
 def test_a_network_without_parameters_takes_the_inputs_type() -> None:
@@ -560,7 +571,7 @@ def test_a_head_alone_has_no_logits() -> None:
     "nodes", [[(1, ReLU(), ["input"])], [("a", ReLU(), [float("nan")])], [("a", ReLU(), [["input"]])]]
 )
 def test_names_are_texts(nodes: list[Any]) -> None:
-    with pytest.raises(GraphError, match=r"must be a text, got 1|must be a list of names, got"):
+    with pytest.raises(GraphError, match=r"must be a string, got 1|must be a list of names, got"):
         Network(nodes)
 
 

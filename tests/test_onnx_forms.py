@@ -147,7 +147,7 @@ ROUNDED = {
     "Floor": ([node("Mul", ["n", "tenth"], ["v"]), node("Floor", ["v"], ["r"])], "almost an integer"),
     "Cast": ([node("Mul", ["n", "tenth"], ["v"]), node("Cast", ["v"], ["r"], to=INT64)], "almost an integer"),
     "Equal": ([node("Mul", ["n", "tenth"], ["v"]), node("Equal", ["v", "n"], ["r"])], "numbers that are not integers"),
-    "Range": ([node("Range", ["tenth", "n", "tenth"], ["r"])], "a range of other than integers"),
+    "Range": ([node("Range", ["tenth", "n", "tenth"], ["r"])], "a range of numbers that are not integers"),
 }
 
 
@@ -288,7 +288,7 @@ def test_an_activation_that_is_rounded_is_refused_by_name(tmp_path: Path) -> Non
     nodes = [node("QuantizeLinear", ["x", "s"], ["q"]), node("DequantizeLinear", ["q", "s"], ["y"])]
     with pytest.raises(ConversionError, match=r"node 'q' \(QuantizeLinear\): unsupported operation: it rounds numbers"):
         from_onnx(written(tmp_path, nodes, ("N", 3), {"s": np.float32(0.5)}))
-    with pytest.raises(ConversionError, match=r"node 'y' \(Cast\): activations are made integers or booleans"):
+    with pytest.raises(ConversionError, match=r"node 'y' \(Cast\): it casts activations to integers or booleans"):
         from_onnx(written(tmp_path, [node("Relu", ["x"], ["r"]), node("Cast", ["r"], ["y"], to=INT64)], ("N", 3)))
 
 

@@ -242,7 +242,7 @@ def test_exact_arithmetic_does_not_take_a_subclass_for_a_batchnorm() -> None:
             w, b = super().scale_and_shift()
             return w + 1, b
 
-    with pytest.raises(DTypeError, match="node 'plusone1': PlusOne may compute something else than BatchNorm"):
+    with pytest.raises(DTypeError, match="node 'plusone1': PlusOne may compute something other than BatchNorm"):
         lrpref.exact(Network.sequential(PlusOne([1.0], [0.0], [0.0], [1.0])))
 
 

@@ -206,7 +206,7 @@ def test_what_cannot_be_drawn_is_refused() -> None:
 
 def test_a_network_of_several_inputs_is_refused() -> None:
     net = Network([("sum", lrpref.Add(), ["a", "b"])], inputs=("a", "b"))
-    with pytest.raises(GraphError, match="the interactive page takes networks of one input"):
+    with pytest.raises(GraphError, match="the interactive page takes networks with one input"):
         play.check_offered(net, "mine")
 
 
@@ -234,7 +234,7 @@ def test_the_command_writes_and_opens_the_page(
     assert cli.main(["play"]) == 0
     assert opened == [Path("play.html").resolve().as_uri()]
     assert Path("play.html").read_text(encoding="utf-8") == plain
-    assert capsys.readouterr().out == "wrote play.html: 1.4 MB, with all that it needs\n"
+    assert capsys.readouterr().out == "wrote play.html: 1.4 MB, works offline\n"
 
 
 def test_a_network_of_ones_own_comes_first(opened: list[str]) -> None:

@@ -45,6 +45,9 @@ class Browser:
         self.driver, self.folder = driver, folder
 
     def open(self, html: str) -> None:
+        """Show a page on a screen of the usual size and colours, whatever the test before emulated."""
+        self.driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+        self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "", "features": []})
         path = self.folder / "page.html"
         path.write_text(html, encoding="utf-8")
         self.driver.get(path.as_uri())
@@ -142,8 +145,6 @@ def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
 @pytest.fixture
 def browser(started: Browser) -> Iterator[Browser]:
     """The standard page, freshly opened; the console must stay empty."""
-    started.driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
-    started.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "", "features": []})
     started.open(play.page([]))
     yield started
     assert started.errors() == []
@@ -228,6 +229,45 @@ def test_nine_rather_than_four(browser: Browser) -> None:
     assert "why 9 rather than 4? difference of the logits 3.14" in said
 
 
+def shown_sum(browser: Browser) -> float:
+    return number(re.search(r"sum ([−\d.]+)", browser.text("#digit .map ~ figcaption"))[1])  # type: ignore[index]
+
+
+def test_relative_lrp(browser: Browser) -> None:
+    browser.show("digit")
+    browser.choose("Rule", "digit", "relative")
+    net, x = lrpref.load("mnist-cnn").astype(np.float64), lrpref.samples.load("hard-1").astype(np.float64)
+    tr = lrpref.trace(net, x, rule=rules.Relative())
+    assert shown_sum(browser) == pytest.approx(tr.relevance.sum(), rel=5e-3)
+    books = {row.text.split()[0]: row.text.split()[-1] for row in browser.all("#digit .bars tr")}
+    assert number(books["factor"]) == pytest.approx(float(tr.ledger["factor"].sum()), rel=5e-3)
+
+
+def test_relative_lrp_needs_batchnorm_folded(browser: Browser) -> None:
+    browser.show("digit")
+    browser.choose("Rule", "digit", "relative")
+    browser.choose("Network", "digit", "1")
+    assert "Relative LRP on a BatchNorm (node bn1), which must be folded first" in browser.text("#digit .warning")
+    assert "stale" in browser.find("figure:has(.map)", "#digit").get_attribute("class")
+    assert logit(browser, "9") == pytest.approx(10.94)  # the logits are those of the network that was chosen
+    browser.choose("Network", "digit", "2")
+    assert browser.text("#digit .warning") == ""
+    net, x = lrpref.load("mnist-cnn-bn").astype(np.float64), lrpref.samples.load("hard-1").astype(np.float64)
+    expected = lrpref.explain(lrpref.fuse(net), x, rule=rules.Relative()).sum()
+    assert shown_sum(browser) == pytest.approx(expected, rel=5e-3)
+
+
+def test_what_is_read_of_a_pixel_is_that_of_the_present_map(browser: Browser) -> None:
+    browser.show("digit")
+    browser.press(browser.find("#pad"), Keys.ARROW_DOWN)
+    first = browser.text("#digit .note")
+    browser.choose("Rule", "digit", "zero")
+    assert browser.text("#digit .note") != first
+    browser.press(browser.button("Clear", "digit"), Keys.ENTER)
+    assert browser.text("#digit .note") == "Row 16, column 15: ink 0, relevance 0."
+    assert "0 everywhere" in browser.text("#digit .map ~ .ends")
+
+
 # ---- the other sections ------------------------------------------------------------------------------------------
 
 
@@ -244,9 +284,13 @@ def test_a_message_shows_its_working(browser: Browser) -> None:
     browser.show("matrix")
     browser.choose("Rule", "matrix", "Epsilon")
     browser.press(browser.find("button[data-cell='22']", "#matrix"))
-    assert browser.text("#matrix .working") == "R₂←₂ = 2 / (3/2) · 1 = 4/3"  # z = 1, epsilon = 1/2
+    assert browser.text("#matrix .working") == "R2←2 = 2 / (3/2) · 1 = 4/3"  # z = 1, epsilon = 1/2
     ActionChains(browser.driver).move_to_element(browser.find("button[data-cell='11']", "#matrix")).perform()
-    assert browser.text("#matrix .working") == "R₁←₁ = 2 / (5/2) · 1 = 4/5"
+    assert browser.text("#matrix .working") == "R1←1 = 2 / (5/2) · 1 = 4/5"
+    browser.choose("Rule", "matrix", "Relative")
+    browser.press(browser.find("button[data-cell='21']", "#matrix"))
+    assert browser.text("#matrix .working") == "R2←1 = (−1) / 3 · 1 = −1/3"
+    assert browser.text("#matrix .note").endswith("κ = Σⱼ |Rⱼ| / Σᵢ |Rᵢ| =\u00a03/2.")  # 2 / (1/3 + 1/3 + 2/3)
 
 
 def test_what_is_no_number_is_marked(browser: Browser) -> None:
@@ -262,13 +306,26 @@ def test_what_is_no_number_is_marked(browser: Browser) -> None:
     assert browser.text("#matrix .warning") == "α − β must be 1."
 
 
+def test_a_number_that_the_neuron_cannot_take_is_marked(browser: Browser) -> None:
+    field = browser.find("input[aria-label='ε, exact value']", "#neuron")
+    browser.press(field, "-1")
+    assert field.get_attribute("aria-invalid") == "true"
+    assert "ε = 0 is used" in browser.text("#neuron .warning")
+    browser.press(field, "1e6")
+    assert field.get_attribute("aria-invalid") == "false"
+    assert browser.text("#neuron .warning") == ""
+    assert "1 / 10⁶ = 10⁻⁶" in browser.text("#neuron .steps")
+    browser.press(field, "1e7")
+    assert field.get_attribute("aria-invalid") == "true"
+
+
 def test_a_large_epsilon_absorbs_the_map(browser: Browser) -> None:
     browser.show("epsilon")
     slider = browser.find("input[type=range]", "#epsilon")
     browser.press(slider, Keys.HOME)
     assert "sum 14.5; 109 % of the logit of 9" in browser.text("#epsilon figcaption")
     browser.press(slider, Keys.END)
-    assert "sum 2.1e−6;" in browser.text("#epsilon figcaption")
+    assert "sum 2.1·10⁻⁶;" in browser.text("#epsilon figcaption")
 
 
 def test_batchnorm_three_ways(browser: Browser) -> None:
@@ -326,14 +383,14 @@ def test_tab_reaches_every_control(browser: Browser) -> None:
 def test_every_control_works_from_the_keyboard(browser: Browser, section: str) -> None:
     """A key on each control changes what its section shows."""
     browser.show(section)
-    if section == "digit":
-        browser.press(browser.find("#pad"), Keys.SPACE)  # so that there is something to undo
     tried = 0
     for k in range(len(browser.all(f"#{section} .play :is({CONTROLS})"))):
         control = browser.all(f"#{section} .play :is({CONTROLS})")[k]
         name, kind = control.tag_name, control.get_attribute("type")
         if control.get_attribute("value") in ("draw", "rub") or control.get_attribute("data-cell"):
             continue  # the pen and the messages have tests of their own
+        if not control.is_enabled():  # there is nothing to undo yet
+            browser.press(browser.find("#pad"), Keys.SPACE)
         before = browser.state(section) + str(control.get_attribute("value"))
         keys = {"select": Keys.ARROW_DOWN, "button": Keys.ENTER, "canvas": Keys.SPACE}.get(name, "")
         keys = keys or {"range": Keys.ARROW_RIGHT, "radio": Keys.SPACE, "number": "1.5"}.get(kind, "5")
@@ -359,16 +416,18 @@ def test_nothing_is_wider_than_the_screen(browser: Browser, width: int) -> None:
     assert browser.js("return document.documentElement.scrollWidth") <= width
 
 
-def test_dark_and_light_have_colours_of_their_own(browser: Browser) -> None:
+def test_dark_and_light_have_colours_of_their_own_and_paper_is_light(browser: Browser) -> None:
     browser.show("digit")
     seen = {}
-    for scheme in ("light", "dark"):
-        media = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
-        browser.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", media)
+    for medium, scheme in (("", "light"), ("", "dark"), ("print", "dark")):
+        features = [{"name": "prefers-color-scheme", "value": scheme}]
+        browser.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": medium, "features": features})
         browser.settle()
         page = browser.js("return getComputedStyle(document.body).backgroundColor")
-        seen[scheme] = (page, browser.picture("#digit .map"), browser.picture("#pad"))
-    assert all(light != dark for light, dark in zip(*seen.values(), strict=True))
+        seen[medium, scheme] = (page, browser.picture("#digit .map"), browser.picture("#pad"))
+    light, dark, printed = seen.values()
+    assert all(one != other for one, other in zip(light, dark, strict=True))
+    assert printed == light
 
 
 def test_it_prints(browser: Browser) -> None:
@@ -409,12 +468,14 @@ def test_what_lrp_js_lacks_is_said(started: Browser) -> None:
     net = Network.sequential(norm, Flatten(), Dense(np.arange(8.0).reshape(2, 4) - 3))
     started.open(play.page([play.embedded(net, "mine", {}, (1, 2, 2))]))
     started.show("digit")
+    networks = [option.text for option in started.all("#digit .menu:first-child option")]
+    assert networks == ["mine", "mnist-cnn", "mnist-cnn-bn", "mnist-cnn-bn, folded"]  # in "mine", nothing can be folded
     started.drag(started.find("#pad"), (0.3, 0.3), (0.6, 0.3))
     for section in ("digit", "flipping"):
         started.choose("Rule" if section == "digit" else "Order by", section, "epsilon-gamma-box")
         if section == "flipping":
             started.press(started.button("Measure", section), Keys.ENTER)
-        assert "lrp.js lacks epsilon-gamma-box on a network without" in started.text(f"#{section} .warning")
+        assert "lrp.js does not offer epsilon-gamma-box on a network without" in started.text(f"#{section} .warning")
     started.choose("Rule", "digit", "zero")
     assert started.text("#digit .warning") == ""
     assert started.errors() == []

@@ -294,10 +294,10 @@ def test_maps_through_the_layers(trace: lrpref.Trace) -> None:
 @pytest.mark.parametrize(
     ("nodes", "message"),
     [
-        (["fc"], r"the relevance of fc is no picture \(N, C, H, W\): its shape is \(2, 3\)"),
+        (["fc"], r"the relevance of fc must have shape \(N, C, H, W\), got \(2, 3\)"),
         (["cnv"], r"nodes must be a list of names out of input, conv, relu, pool, flat, fc; got \['cnv'\]"),
         ("conv", "nodes must be a list of names out of input"),
-        ([], "no node of this network holds a picture"),
+        ([], "no node of this network has relevance of shape"),
     ],
 )
 def test_layers_without_a_picture_are_refused(nodes: Any, message: str, trace: lrpref.Trace) -> None:
@@ -329,7 +329,7 @@ def test_bands_are_as_wide_as_messages() -> None:
     [
         ([], {}, "there are no messages to draw"),
         ([np.ones((1, 2, 3))], {}, r"messages form a matrix .*select one sample with \[0\]"),
-        ([np.ones((3, 2)), np.ones((3, 1))], {}, r"\(3, 2\) and \(3, 1\) are not those of successive layers"),
+        ([np.ones((3, 2)), np.ones((3, 1))], {}, r"\(3, 2\) and \(3, 1\) do not belong to successive layers"),
         ([np.full((1, 1), np.nan)], {}, "NaN or infinities"),
         ([np.ones((2, 1))], {"names": [["a"], ["b"]]}, r"names must have \[2, 1\] entries per column, got \[1, 1\]"),
     ],
@@ -504,5 +504,5 @@ def test_a_description_is_in_the_metadata(ending: str, figure: Figure, tmp_path:
     assert (b"lrpref:0.2.0|zero" in path.read_bytes()) == (ending != "eps")
     plot.save(figure, path)
     assert b"lrpref:0.2.0|zero" not in path.read_bytes()
-    with pytest.raises(ParameterError, match="description must be a text"):
+    with pytest.raises(ParameterError, match="description must be a string"):
         plot.save(figure, path, 3)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""Sixty networks written as people write them are imported by `from_torch`; the page lists them on all routes."""
+"""Sixty networks written as people write them are imported by `from_torch` and through ONNX, or refused by name."""
 
 from __future__ import annotations
 
@@ -16,6 +16,9 @@ from tests.written_networks import NETWORKS
 ROOT = Path(__file__).parent.parent
 REFUSED = {"lstm": "recurrent layers are not imported"}
 """The networks that `from_torch` refuses, and what it says."""
+NOT_EXPORTED = {"vgg-adaptive": "not factor of input size", "spectral-norm": "aten::vdot"}
+"""The networks that TorchScript does not export to ONNX, and what it says."""
+REFUSED_FROM_ONNX = {**REFUSED, **NOT_EXPORTED, "heads": "choose one with output="}
 
 
 @pytest.fixture(scope="module")
@@ -45,12 +48,22 @@ def test_from_torch_is_right_or_refuses(name: str, script: ModuleType) -> None:
         assert outcome.right("torch"), outcome
 
 
+@pytest.mark.filterwarnings("ignore")  # those of the exporter
+@pytest.mark.parametrize("name", NETWORKS)
+def test_what_torchscript_exports_is_right_or_refused(name: str, script: ModuleType) -> None:
+    pytest.importorskip("onnx", reason="onnx is not installed: pip install -e '.[onnx]'")
+    outcome = script.outcome(name, "TorchScript")
+    if name in REFUSED_FROM_ONNX:
+        assert REFUSED_FROM_ONNX[name] in outcome.error
+    else:
+        assert outcome.right("TorchScript"), outcome
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("route", ["TorchScript", "dynamo"])
 @pytest.mark.parametrize("name", ["resnet", "mobilenet-v3", "unet-bilinear", "shufflenet", "tcn", "two-inputs", "vit"])
-def test_what_the_exporters_write_is_right(name: str, route: str, script: ModuleType) -> None:
+def test_what_dynamo_exports_is_right(name: str, script: ModuleType) -> None:
     pytest.importorskip("onnxscript", reason="onnxscript is not installed")
-    assert script.outcome(name, route).right(route)
+    assert script.outcome(name, "dynamo").right("dynamo")
 
 
 def test_a_wrong_network_would_be_noticed(script: ModuleType) -> None:

@@ -359,7 +359,7 @@ def test_results_of_another_protocol_are_refused(tmp_path: Path) -> None:
 def test_results_that_are_not_numbers_are_refused(tmp_path: Path, value: Any) -> None:
     path = tmp_path / "unit.jsonl"
     path.write_text("\n".join(map(json.dumps, [{"format": 1}, {"abpc": value}])))
-    with pytest.raises(InputError, match=r"is damaged .abpc is not a number everywhere"):
+    with pytest.raises(InputError, match=r"is damaged .abpc is not a number in every row"):
         runner.read(path, {"format": 1})
 
 
@@ -583,12 +583,14 @@ def test_a_reader_can_compute_every_interval_from_the_rows_of_the_seeds() -> Non
 
 
 def test_how_many_intervals_would_exclude_0_by_chance() -> None:
-    claims = [Claim(f"claim {k}", "", "held", (p,)) for k, p in enumerate((0.001, 0.04, 0.5, 0.9))]
-    (text, _) = report.by_chance([*claims, Claim("one seed", "", "cannot say", ())])
+    """Of two intervals of one claim, only that of the mean fill is left after correction."""
+    both = Claim("claim", "", "held", {"fill mean": 0.001, "fill zero": 0.04})
+    claims = [both, Claim("another", "", "held", {"": 0.002}), Claim("a third", "", "cannot say", {"": 0.9})]
+    (text, _) = report.by_chance([*claims, Claim("one seed", "", "cannot say", {"": float("nan")})])
     assert "rest on 4 intervals" in text
-    assert "about 0 of them would exclude 0 by chance. 2 do;" in text
-    assert text.endswith("; after Holm's correction for their number, 1, in these claims: claim 0.")
-    assert report.by_chance([Claim("one seed", "", "cannot say", ())]) == []
+    assert "about 0 of them would exclude 0 by chance. 3 do;" in text
+    assert text.endswith("; after Holm's correction for their number, 2, in these claims: claim, fill mean; another.")
+    assert report.by_chance([Claim("one seed", "", "cannot say")]) == []
 
 
 # ---- the command -------------------------------------------------------------------------------------------------

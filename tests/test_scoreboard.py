@@ -12,6 +12,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 import pytest
 from test_cases import CASES
 
@@ -97,8 +98,8 @@ def test_a_new_difference_changes_the_first_line_and_the_row(script: ModuleType)
     record["verdicts"]["differs"] += 1
     changed = [script.Run(record) if run is zennit else run for run in runs]
     after = script.Board(changed, list(CASES.values())).page()
-    assert before.splitlines()[0].startswith("# Scoreboard: 21 differences in 5 of ")
-    assert after.splitlines()[0].startswith("# Scoreboard: 22 differences in 5 of ")
+    assert before.splitlines()[0].startswith("# Scoreboard: 29 differences in 6 of ")
+    assert after.splitlines()[0].startswith("# Scoreboard: 30 differences in 6 of ")
     assert "[**1 differs**, 1 agrees](#gamma-linear) |" in after
 
 
@@ -139,6 +140,22 @@ def test_one_neuron_of_a_large_case(by_hand: ModuleType) -> None:
         by_hand.one_neuron(replace(case, exact=case.exact + 1))
     with pytest.raises(NotImplementedError):
         by_hand.one_neuron(CASES["batch-independence-zero"])
+
+
+def test_a_softmax_of_equal_logits(by_hand: ModuleType) -> None:
+    """By hand: -1 (3 - 3/3), -1 (0 - 1), -1 (0 - 1); and 4 (1 - 6/3), 4 (1 - 2), 4 (4 - 2)."""
+    case = CASES["softmax-inside-rows"]
+    lines = by_hand.equal_logits(case)
+    assert [line.split("|")[2:6] for line in lines if line.startswith("| $R_i$ for ")] == [
+        [" -2 ", " 1 ", " 1 ", " 0 "],
+        [" -4 ", " -4 ", " 8 ", " 0 "],
+    ]
+    with pytest.raises(ValueError, match=r"worked by hand \(-2, 1, 1\), but the table expects \(-2, 1, 2\)"):
+        by_hand.equal_logits(replace(case, expected=case.expected + np.array([[[0, 0, 1], [0, 0, 0]]])))
+    with pytest.raises(NotImplementedError, match="not equal"):
+        by_hand.equal_logits(replace(case, input=case.input * np.array([1, 2, 3])))
+    with pytest.raises(NotImplementedError, match="another network"):
+        by_hand.equal_logits(CASES["attention-attnlrp"])
 
 
 # ---- known differences -----------------------------------------------------------------------------------------
@@ -205,10 +222,10 @@ def test_an_installed_library_is_green_and_red_when_a_mistake_is_planted(library
 # ---- drafts ----------------------------------------------------------------------------------------------------
 
 DRAFTS = {path.stem: path.read_text(encoding="utf-8") for path in sorted((ROOT / "docs" / "drafts").glob("[a-z]*.md"))}
-RUN = ("autolrp", "captum", "innvestigate", "lxt", "zennit")
+RUN = ("autolrp", "captum", "dynamiclrp", "innvestigate", "lxt", "zennit")
 
 
-def test_there_is_a_draft_for_each_of_the_seven_libraries() -> None:
+def test_there_is_a_draft_for_each_of_the_eight_libraries() -> None:
     assert set(DRAFTS) == {*RUN, "relevancepropagation-jl", "innsight"}
     listed = re.findall(r"\]\(([\w-]+)\.md\) \| (\S+) \|", (ROOT / "docs" / "drafts" / "README.md").read_text())
     assert {name for name, _ in listed} == set(DRAFTS)
@@ -237,7 +254,7 @@ def test_a_draft_for_a_library_that_was_not_run_only_invites(name: str) -> None:
 
 @pytest.mark.parametrize("name", RUN)
 def test_the_program_of_a_draft_prints_what_the_draft_says(name: str, tmp_path: Path) -> None:
-    if importlib.util.find_spec(name) is None:
+    if importlib.util.find_spec({"dynamiclrp": "lrp_engine"}.get(name, name)) is None:
         pytest.skip(f"{name} is not installed")
     [(code, expected)] = re.findall(r"```python\n(.*?)```\n+```text\n(.*?)```", DRAFTS[name], re.DOTALL)
     (tmp_path / "program.py").write_text(code, encoding="utf-8")

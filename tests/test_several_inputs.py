@@ -292,12 +292,12 @@ def test_the_command_line_takes_one_input(tmp_path: Path, capsys: pytest.Capture
     lrpref.save(IMAGE_AND_TABLE, tmp_path / "net.npz")
     for command in (["show"], ["fuse"], ["explain", "digit-4"], ["compare", "digit-4", "--against", "no.npy"]):
         assert main([command[0], str(tmp_path / "net.npz"), *command[1:]]) == 2
-        assert f"lrpref {command[0]} takes networks of one input, but this one has" in capsys.readouterr().err
+        assert f"lrpref {command[0]} takes networks with one input, but this one has" in capsys.readouterr().err
 
 
 def test_dask_takes_one_input() -> None:
     pytest.importorskip("dask.array", reason="dask is not installed: pip install -e '.[dask]'")
-    with pytest.raises(GraphError, match=r"lrpref.distributed takes networks of one input"):
+    with pytest.raises(GraphError, match=r"lrpref.distributed takes networks with one input"):
         lrpref.distributed.explain(IMAGE_AND_TABLE, BOTH)
 
 
@@ -314,7 +314,7 @@ def test_a_case_of_two_inputs_is_described_and_made_smaller() -> None:
     ("x", "error", "message"),
     [
         (IMAGE, InputError, "has 2 inputs: expected a tuple with one array for each of image, table, .* got ndarray"),
-        ((IMAGE,), InputError, "or a dict by these names; got 1"),
+        ((IMAGE,), InputError, "or a dict with these names; got 1"),
         ({"image": IMAGE}, InputError, "got a dict without 'table'"),
         ({"image": IMAGE, "tabel": TABLE}, InputError, "got a dict with 'tabel', which is not an input"),
         ((IMAGE, TABLE[0]), InputError, "input 'table' must be a batch"),
@@ -356,7 +356,7 @@ def test_inputs_without_parameters_must_be_of_one_kind() -> None:
         ({"inputs": ["b", "c"]}, "node 'fc' reads 'a', which is neither a node nor 'b' nor 'c'"),
         (
             {"inputs": ["a", "b"], "outputs": ["relu", "other"], "input_shape": (2,)},
-            "input_shape must list one shape, or None, for each of a, b",
+            "input_shape must list a shape, or None, for each of a, b",
         ),
         (
             {"inputs": ["a", "b"], "outputs": ["relu", "other"], "input_shape": [(2,), 3]},
@@ -378,7 +378,7 @@ def test_bad_names_are_refused(more: dict[str, Any], message: str) -> None:
 
 
 def test_what_needs_one_input_says_so() -> None:
-    needs = "takes networks of one {}, but this one has the {}s {}; lrpref.explain and lrpref.trace take"
+    needs = "takes networks with one {}, but this one has the {}s {}; lrpref.explain and lrpref.trace take"
     for net, x, kind, names in ((IMAGE_AND_TABLE, BOTH, "input", "image, table"), (ENDS, X, "output", "size, class")):
         for use in (
             lambda net, x: lrpref.digits(net, x),
@@ -485,7 +485,7 @@ def test_fusion_changes_no_output() -> None:
     [
         (lambda: lrpref.explain(ENDS, X), GraphError, "2 outputs: size, class. Explain one of them with node='size'"),
         (lambda: lrpref.prepare(ENDS), GraphError, "2 outputs: size, class"),
-        (lambda: ENDS.output, GraphError, r"net.up_to\('size'\) is the network of one"),
+        (lambda: ENDS.output, GraphError, r"net.up_to\('size'\) has one output"),
         (
             lambda: lrpref.explain(ENDS, X, seed=(1, 2, 3)),
             InputError,

@@ -377,9 +377,9 @@ GOOD = "lrpref:0.2.0|epsilon-plus|seed:logit|bn:none|form:plain|cases:1.4"
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "expected a text such as lrpref:"),
-        ("BLEU|case.mixed", "expected a text such as lrpref:"),
-        (3, "expected a text such as lrpref:"),
+        ("", "expected a string such as lrpref:"),
+        ("BLEU|case.mixed", "expected a string such as lrpref:"),
+        (3, "expected a string such as lrpref:"),
         (GOOD.replace("seed:", "sed:"), "expected seed:..., got 'sed:logit'"),
         (GOOD.replace("|seed:logit", ""), "expected seed, bn, form"),
         (GOOD.replace("|cases:1.4", ""), "last part must be cases:..., got 'form:plain'"),
@@ -389,10 +389,10 @@ GOOD = "lrpref:0.2.0|epsilon-plus|seed:logit|bn:none|form:plain|cases:1.4"
         (GOOD.replace("plus", "plus(epsilon=1e)"), "is not the rule of a signature"),
         (GOOD.replace("logit", "loud"), "'loud' is not the seed of a signature"),
         (GOOD.replace("1.4", "1.4.0"), "'1.4.0' is not the version of the cases of a signature"),
-        (GOOD.replace("form:plain", "form:plain|node:"), "node: names no node"),
+        (GOOD.replace("form:plain", "form:plain|node:"), "no name follows node:"),
         (GOOD.replace("form:plain", "form:plain|knot:a"), "expected node:..., got 'knot:a'"),
         (GOOD + "|" + GOOD, "expected seed, bn, form"),
-        (f"{GOOD}{'0' * 70000}", "expected a text such as lrpref:"),
+        (f"{GOOD}{'0' * 70000}", "expected a string such as lrpref:"),
     ],
 )
 def test_damage_is_named(text: Any, message: str) -> None:
@@ -411,7 +411,7 @@ def test_a_text_made_to_be_slow_is_not() -> None:
 @pytest.mark.parametrize(
     ("rule", "error", "message"),
     [
-        ("own.Mine(a=1)", RuleError, "only names own.Mine; give the rule itself"),
+        ("own.Mine(a=1)", RuleError, "only names own.Mine; pass the rule itself"),
         ("foo(bar=1)", UnknownNameError, "foo"),
         ("layers(Conv2D=2*flat)", RuleError, "0 layers of type BatchNorm; the network has 1"),
         ("layers(Conv3D=flat)", RuleError, "1 layers of type Conv3D; the network has 0"),

@@ -116,7 +116,9 @@ def test_a_mask_that_is_built_in_forward_holds_for_its_number_of_tokens(mask: Ca
     torch.manual_seed(0)
     net = from_torch(TutorialModel(first, mask, lambda x: x.mean(0 if first else 1)), given((6,), 2))
     assert net.input_shape == (6,)
-    with pytest.raises(ShapeError, match=r"transformer_forms\.py:\d+.*import again with an example of your size"):
+    with pytest.raises(
+        ShapeError, match=r"transformer_forms\.py:\d+.*import again with an example of the size that you need"
+    ):
         net.forward(given((7,), 2).numpy())
 
 
@@ -288,7 +290,7 @@ REFUSED: dict[str, tuple[Callable[[], Module], str]] = {
     "attention over samples": (
         tokens(lambda m, x: m.att(*3 * [x.transpose(0, 1)])[0].transpose(0, 1),
                att=nn.MultiheadAttention(E, H, batch_first=True)),
-        r"node 'att' .*it takes \(N, T, E\), but the samples are not on axis 0 of its input; leave out the transp",
+        r"node 'att' .*it takes \(N, T, E\), but the first axis of its input is not the batch axis; leave",
     ),
     "sequences first in forward": (
         tokens(lambda m, x: m.att(x, x, x)[0], att=nn.MultiheadAttention(E, H)),
@@ -296,51 +298,51 @@ REFUSED: dict[str, tuple[Callable[[], Module], str]] = {
     ),
     "the samples last": (
         tokens(lambda m, x: m.att(*3 * [x.permute(1, 2, 0)])[0], att=nn.MultiheadAttention(2, 1)),
-        r"the samples are not on axis 1 of its input, \(T, N, E\)",
+        r"axis 1 of its input, \(T, N, E\), is not the batch axis",
     ),
     "an output with the samples on axis 1": (
         tokens(lambda m, x: F.relu(x.transpose(0, 1))),
-        r"returns a tensor of shape \(6, 2, 8\) whose samples are not alone on the first axis; return it with",
+        r"returns a tensor of shape \(6, 2, 8\) whose batch axis is not the first one; move it there",
     ),
     "an output with merged samples": (
         tokens(lambda m, x: F.relu(x.reshape(-1, E))),
-        r"returns a tensor of shape \(12, 8\) whose samples are not alone",
+        r"returns a tensor of shape \(12, 8\) whose batch axis is not the first one",
     ),
     "a softmax over samples": (
         tokens(lambda m, x: x.transpose(0, 1).softmax(1).transpose(0, 1)),
-        r"\(x\.softmax\): it is along axis 1, which is that of the samples",
+        r"\(x\.softmax\): it is along axis 1, the batch axis",
     ),
     "a softmax over merged samples": (
         tokens(lambda m, x: x.reshape(-1, E).softmax(0).view(x.shape)),
-        r"along axis 0, which is that of the samples",
+        r"along axis 0, the batch axis",
     ),
     "a softmax without an axis": (
         tokens(lambda m, x: F.softmax(x.transpose(0, 1), None).transpose(0, 1)),
         r"it does not say along which axis",
     ),
     "a mean over samples": (
-        tokens(lambda m, x: x.transpose(0, 1).mean(1)), r"along axis 1, which is that of the samples"
+        tokens(lambda m, x: x.transpose(0, 1).mean(1)), r"along axis 1, the batch axis"
     ),
-    "a mean over all": (tokens(lambda m, x: x.transpose(0, 1).mean()), r"over all axes, those of the samples included"),
+    "a mean over all": (tokens(lambda m, x: x.transpose(0, 1).mean()), r"over all axes, including the batch axis"),
     "a product along the samples": (
         tokens(lambda m, x: (x.permute(1, 2, 0) @ m.w).permute(2, 0, 1), w=random(2, 2)),
-        r"it works along axis 2 of its input, which has the samples on it; move them to the front",
+        r"it works along axis 2 of its input, the batch axis; move the batch axis to the front",
     ),
     "products of samples": (
-        tokens(lambda m, x: x.transpose(0, 1) @ x.permute(1, 2, 0)), r"the samples are on different axes of its inputs"
+        tokens(lambda m, x: x.transpose(0, 1) @ x.permute(1, 2, 0)), r"the batch axis is another one in each of"
     ),
     "a sum of tokens in two orders": (
-        tokens(lambda m, x: x.transpose(0, 1)[:2] + x[:, :2]), r"the samples are on different axes of its inputs"
+        tokens(lambda m, x: x.transpose(0, 1)[:2] + x[:, :2]), r"the batch axis is another one in each of"
     ),
     "a sample of the second axis": (
-        tokens(lambda m, x: x.transpose(0, 1)[:, 0]), r"along axis 1, which is that of the samples"
+        tokens(lambda m, x: x.transpose(0, 1)[:, 0]), r"along axis 1, the batch axis"
     ),
     "half of the samples": (
-        tokens(lambda m, x: x.transpose(0, 1)[:, :1].transpose(0, 1)), r"along axis 1, which is that of the samples"
+        tokens(lambda m, x: x.transpose(0, 1)[:, :1].transpose(0, 1)), r"along axis 1, the batch axis"
     ),
     "samples side by side": (
         tokens(lambda m, x: torch.cat([x.transpose(0, 1)] * 2, 1).transpose(0, 1)),
-        r"along axis 1, which is that of the samples",
+        r"along axis 1, the batch axis",
     ),
     "a view for a transposition": (
         tokens(lambda m, x: x.transpose(0, 1)[1:].reshape(x.size(0), x.size(1) - 1, E)),
@@ -351,20 +353,21 @@ REFUSED: dict[str, tuple[Callable[[], Module], str]] = {
     ),
     "a norm of channels": (
         tokens(lambda m, x: m.bn(x.permute(1, 2, 0)).permute(2, 0, 1), bn=nn.BatchNorm1d(E)),
-        r"node 'bn' .*: the samples are not alone on axis 0 of its input, of shape \(6, 8, 2\); move them to the front",
+        r"node 'bn' .*: the first axis of its input, of shape \(6, 8, 2\), is not the batch axis; move",
     ),
     "a slope for each sample": (
-        tokens(lambda m, x: m.act(x.transpose(0, 1)).transpose(0, 1), act=nn.PReLU(2)), r"the samples are not alone on"
+        tokens(lambda m, x: m.act(x.transpose(0, 1)).transpose(0, 1), act=nn.PReLU(2)),
+        r"the first axis of its .* is not the batch axis"
     ),
     "a constant for each sample": (
         tokens(lambda m, x: (x.transpose(0, 1) + m.c).transpose(0, 1), c=random(1, 2, 1)),
         r"a constant of shape \(1, 2, 1\) has one number per sample",
     ),
     "an index that adds an axis": (
-        tokens(lambda m, x: x.transpose(0, 1)[None].squeeze(0).transpose(0, 1)), r"it adds an axis, and the samples"
+        tokens(lambda m, x: x.transpose(0, 1)[None].squeeze(0).transpose(0, 1)), r"it adds an axis, and the first axis"
     ),
     "two ranks": (
-        tokens(lambda m, x: (x.transpose(0, 1) * x.transpose(0, 1)[:1].unsqueeze(0))), r"differ in rank|different axes"
+        tokens(lambda m, x: (x.transpose(0, 1) * x.transpose(0, 1)[:1].unsqueeze(0))), r"differ in rank|another one in"
     ),
     "constants between tokens": (
         tokens(lambda m, x: torch.cat([x, m.c.expand(len(x), -1, -1)], 1), c=parameter(1, 1, E)),
@@ -434,7 +437,9 @@ MIXED: dict[str, tuple[int, Callable[[Any], Any]]] = {
 def test_a_mixture_of_samples_that_the_example_hides_is_found_with_other_numbers_of_samples(name: str) -> None:
     samples, run = MIXED[name]
     module = Forward(lambda m, x: F.relu(run(m.fc(x))), fc=nn.Linear(E, E)).double()
-    with pytest.raises(ConversionError, match=r"computes with the number of samples, or moves .* (differs|has shape)"):
+    with pytest.raises(
+        ConversionError, match=r"computes with the number of samples, or moves the batch axis.* (differs|has shape)"
+    ):
         from_torch(module, given((6, E), samples))
 
 

@@ -44,7 +44,7 @@ def read_back(network: dict[str, Any]) -> Network:
     """Build lrpref's network from its description, by the reader of the cases."""
     data = {"format": "lrp-cases/1", "id": "a", "number": 1, "title": "", "citation": "", "kind": "relation"}
     data |= {"derivation": "matrix", "revision": 1, "check": "none", "adapters_only": "it is only read"}
-    return Case.from_data(json.loads(json.dumps(data | {"network": network}))).network
+    return Case.from_data(json.loads(json.dumps(data | {"network": network, "input": [["0"]]}))).network
 
 
 def with_text(network: dict[str, Any]) -> dict[str, Any]:
@@ -349,8 +349,8 @@ BROKEN = {
     "a crash": ("import sys; print('no licence', file=sys.stderr); sys.exit(3)", ["exit code 3", "no licence"]),
     "an exception": ("1 / 0", ["ended without an answer (exit code 1)", "ZeroDivisionError"]),
     "words": ("print('Hello')", ["not JSON", "'Hello'", "standard error is empty"]),
-    "no object": ("print(3)", ["no answer: '3'", '{"id": 1, "relevance": ...}']),
-    "no relevance": ("print('{\"id\": 1}')", ["no answer"]),
+    "no object": ("print(3)", ["is not an answer: '3'", '{"id": 1, "relevance": ...}']),
+    "no relevance": ("print('{\"id\": 1}')", ["is not an answer"]),
     "an older answer": ('print(\'{"id": 7, "relevance": [[1]]}\')', ["question 7 when asked question 1"]),
     "ragged lists": ('print(\'{"id": 1, "relevance": [[1], [1, 2]]}\')', ["not an array"]),
     "text": ('print(\'{"id": 1, "relevance": [["much"]]}\')', ["not an array", "much"]),

@@ -479,13 +479,16 @@ REFUSED: dict[str, tuple[Callable[[], Module], str]] = {
     ),
     "a branch by a maximum": (
         images_of(by_maximum),
-        r"at .*torch_forms\.py:\d+: forward decides by the values of activations",
+        r"at .*torch_forms\.py:\d+: forward depends on the values of activations",
     ),
     "a number from values": (
         images_of(lambda m, x: x / x.mean().item()),
         "is a number that depends on the network's input",
     ),
-    "a loop by values": (images_of(lambda m, x: next(F.relu(x) for _ in range(int(x.max()) + 1))), "by the values"),
+    "a loop by values": (
+        images_of(lambda m, x: next(F.relu(x) for _ in range(int(x.max()) + 1))),
+        "depends on the values",
+    ),
     "NumPy": (
         images_of(lambda m, x: torch.as_tensor(np.tanh(x.numpy()))),
         r"at .*torch_forms\.py:\d+: torch\.fx could not trace the module: .*those of NumPy",

@@ -292,6 +292,8 @@ def check_case(data: Case) -> None:
                 raise CasesError("case {!r}: {} must be a list of numbers, got {!r}".format(data["id"], key, got))
             check_array(data[key])
     {"relevance": _check_relevance, "relation": _check_relation}.get(data["kind"], _check_reason)(data)
+    if ("network" in data) is not ("input" in data):
+        raise CasesError("case {!r} needs a network and an input, and one of these is missing".format(data["id"]))
 
 
 def _check_about(data: Case) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -12,6 +13,7 @@ import numpy as np
 
 from .. import weights
 from .._support.extras import library
+from .._support.files import is_stream
 from .._support.tables import aligned
 from ..errors import InputError, LrprefError, TargetError, unknown
 from ..fusion import forward_difference, fuse, fusion_plan
@@ -78,6 +80,24 @@ def read_network(chosen: argparse.Namespace, what: str) -> tuple[Network, dict[s
     return net, about
 
 
+def check_files(written: Sequence[str], read: Sequence[str]) -> None:
+    """Raise InputError if a file would be written twice, or over one that is read, by whatever path it is named."""
+    for k, path in enumerate(written):
+        if any(_same_file(path, other) for other in written[:k]):
+            raise InputError(f"{path} would be written twice; give each output a file of its own")
+        if any(Path(other).is_file() and _same_file(path, other) for other in read):
+            raise InputError(f"{path} would be written over, but it is read here; choose another file for the result")
+
+
+def _same_file(path: str, other: str) -> bool:
+    """Whether two paths name one file, which may not exist yet; a pipe or a device is none."""
+    if is_stream(Path(path)):
+        return False
+    if Path(path).exists() and Path(other).exists():
+        return os.path.samefile(path, other)
+    return os.path.realpath(path) == os.path.realpath(other)
+
+
 def shape(told: str) -> tuple[int, ...]:
     """Parse positive integers separated by commas."""
     try:
@@ -99,7 +119,7 @@ def add_input(parser: argparse.ArgumentParser, name: str, **more: Any) -> None:
     parser.add_argument(
         "--background",
         metavar="COLOUR",
-        help="what lies below a transparent image: a colour such as white or #ffcc00, or a grey value from 0 to 1",
+        help="the background of a transparent image: a colour such as white or #ffcc00, or a grey value from 0 to 1",
     )
 
 

@@ -13,7 +13,7 @@ from .._support.files import check_writable, write_text
 from ..conformance import exit_code, known_adapters, known_differences, load_adapter, load_cases, profiles, report
 from ..conformance import run as run_suite
 from ..errors import LrprefError
-from .common import command
+from .common import check_files, command
 
 
 def add(commands: Any) -> None:
@@ -32,9 +32,11 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "--known",
         metavar="FILE",
-        help="the known differences of the library: what differs must be listed, and only that",
+        help="a file of known differences: exactly the cases that it lists must differ",
     )
-    parser.add_argument("--draft-known", metavar="FILE", help="write such a file from what differs, to be completed")
+    parser.add_argument(
+        "--draft-known", metavar="FILE", help="write such a file from the differences, to be completed by hand"
+    )
     parser.add_argument("--badge", metavar="FILE", help="write a badge for an endpoint of shields.io")
     parser.add_argument("--list", action="store_true", help="list the cases and exit")
     for form in report.FORMS:
@@ -48,9 +50,10 @@ def run(chosen: argparse.Namespace) -> int:
         return 0
     if not (chosen.adapter or chosen.name):
         raise LrprefError(f"no library given; name one ({', '.join(known_adapters())}) or use --adapter")
-    for option in (*report.FORMS, "draft_known", "badge"):
-        if path := getattr(chosen, option):
-            check_writable(Path(path))
+    written = [path for option in (*report.FORMS, "draft_known", "badge") if (path := getattr(chosen, option))]
+    for path in written:
+        check_writable(Path(path))
+    check_files(written, [chosen.known or ""])
     cases = load_cases(only=chosen.only, profile=chosen.profile)
     if chosen.adapter:
         sys.path.insert(0, os.getcwd())

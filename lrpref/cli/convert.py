@@ -11,7 +11,7 @@ import numpy as np
 
 from .. import weights
 from ..importers.files import READ, find_network
-from .common import add_import_options, command
+from .common import add_import_options, check_files, command
 
 
 def add(commands: Any) -> None:
@@ -29,6 +29,7 @@ def run(chosen: argparse.Namespace) -> int:
     """Read, check and write the network, and print its size."""
     path = Path(chosen.file)
     weights.check_path(chosen.output)  # before the work, not after it
+    check_files([chosen.output], [chosen.file])
     net, about = find_network(path, None, chosen.architecture, chosen.result, chosen.input_shape)
     source = {"file": path.name, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
     weights.save(net, chosen.output, {**about, "source": source})

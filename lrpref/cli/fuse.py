@@ -10,7 +10,7 @@ from ..composites import resolve
 from ..differences import compare
 from ..fusion import forward_difference, fuse, fusion_plan
 from ..walk import DEFAULT_RULE, trace
-from .common import add_input, add_network, command, fitting_sample, input_shape, read_input, read_network
+from .common import add_input, add_network, check_files, command, fitting_sample, input_shape, read_input, read_network
 
 
 def add(commands: Any) -> None:
@@ -31,6 +31,7 @@ def run(chosen: argparse.Namespace) -> int:
     """Print the plan, check the forward pass, and print the change of the heatmap."""
     if chosen.output:
         weights.check_path(chosen.output)  # before the work, not after it
+        check_files([chosen.output], [chosen.network, chosen.input or ""])
     rule = resolve(chosen.rule)
     net, about = read_network(chosen, "fuse")
     name = chosen.input or fitting_sample(input_shape(about))

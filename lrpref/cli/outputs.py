@@ -18,6 +18,7 @@ from ..signatures import Signature
 from ..walk import Trace
 from ..zoo.inputs import Normalisation
 from . import saved_maps
+from .common import check_files
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -62,8 +63,7 @@ class Explained(NamedTuple):
 def check_outputs(chosen: argparse.Namespace) -> None:
     """Raise an error if an output cannot be written: before the work, not after it."""
     named = [*chosen.out, *filter(None, [chosen.waterfall])]
-    if twice := [path for k, path in enumerate(named) if path in named[:k]]:
-        raise InputError(f"{twice[0]} would be written twice; give each output a file of its own")
+    check_files(named, [chosen.network, *chosen.input])
     for out in chosen.out:
         kind = Path(out).suffix
         if kind not in (".npy", ".npz"):
@@ -85,7 +85,7 @@ def check_inputs(chosen: argparse.Namespace, inputs: Sequence[np.ndarray], words
     arrays = [out for out in chosen.out if out not in pictures]
     if arrays and len({x.shape for x in inputs}) > 1:
         raise InputError(
-            f"{arrays[0]} holds inputs of one length; explain the sentences one at a time, or write a picture"
+            f"{arrays[0]} can only hold inputs of one length; explain the sentences one at a time, or write a picture"
         )
     if pictures and not words and inputs[0].ndim not in (3, 4):
         raise InputError(

@@ -9,7 +9,7 @@ from typing import Any
 
 from .. import play
 from .._support.files import check_writable, write_text
-from .common import add_network, command, input_shape, read_network
+from .common import add_network, check_files, command, input_shape, read_network
 
 
 def add(commands: Any) -> None:
@@ -24,6 +24,7 @@ def run(chosen: argparse.Namespace) -> int:
     """Write the page, and open it."""
     path = Path(chosen.out)
     check_writable(path)
+    check_files([chosen.out], [chosen.network or ""])
     networks = []
     if chosen.network is not None:
         net, about = read_network(chosen, "play")
@@ -31,7 +32,7 @@ def run(chosen: argparse.Namespace) -> int:
         networks.append(play.embedded(net, Path(chosen.network).name, about, tuple(input_shape(about))))
     html = play.page(networks)
     write_text(path, html)
-    print(f"wrote {path}: {len(html.encode()) / 1e6:.1f} MB, with all that it needs")
+    print(f"wrote {path}: {len(html.encode()) / 1e6:.1f} MB, works offline")
     if not chosen.no_open and not webbrowser.open(path.resolve().as_uri()):
         print("no browser was found; open the file yourself")
     return 0

@@ -32,8 +32,8 @@ def run(chosen: argparse.Namespace) -> int:
     print(
         "conserves: without biases, stabilizers and zero denominators. exact: rational, so it works with lrpref.exact."
     )
-    print("Under every rule, activations pass relevance on; Multiply shares it; Softmax within a network expands;")
-    print("MaxPool, Flatten, ... route it.")
+    print("Under every rule, activations pass relevance unchanged, Multiply shares it between its factors, Softmax")
+    print("within a network distributes it by its Taylor series, and MaxPool, Flatten, ... route it.")
     print("\ncomposites (a rule for each kind of layer): " + ", ".join(PRESETS))
     print("`lrpref rules NAME` describes one; `lrpref show NETWORK --rule NAME` prints the rule of each layer")
     return 0

@@ -33,7 +33,7 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "--like",
         metavar="RULE",
-        help='what it claims to compute, such as "z-plus(stabilizer=1e-6)"; then it is also compared with lrpref',
+        help='the rule that it should compute, such as "z-plus(stabilizer=1e-6)"; then it is also compared with lrpref',
     )
     parser.add_argument("--only", nargs="+", metavar="LAW", help="check only these laws")
     parser.add_argument(

@@ -28,9 +28,11 @@ from ..layers import (
     LinearLayer,
     MaxPool2D,
     Mean,
+    Multiply,
     ReLU,
     SampleNorm,
     Softmax,
+    TokenDense,
     UpsampleLinear,
     WeightedLayer,
 )
@@ -53,15 +55,19 @@ from .conventions import (
     GammaBiasAsItIs,
     GammaTwice,
     GammaZeroLost,
+    GammaZeroNegative,
     GatedReLU,
     Gradient,
     MeanSubtracted,
     MixedParts,
+    MultiplyByMagnitude,
     NegativeAtZero,
+    NumeratorClamped,
     OneBranch,
     ToEvery,
     Unsigned,
     WeightsClamped,
+    WeightsShare,
     WholeGradient,
     WithInputs,
     WSquareWithBias,
@@ -179,6 +185,10 @@ def _averaged(layer: Layer) -> Layer:
 
 def _gated(layer: Layer) -> Layer:
     return GatedReLU() if type(layer) is ReLU else layer
+
+
+def _by_magnitude(layer: Layer) -> Layer:
+    return MultiplyByMagnitude() if type(layer) is Multiply else layer
 
 
 # ---- changes of rules -----------------------------------------------------------------------------------------
@@ -311,6 +321,11 @@ def _reads(net: Network, name: str, source: str) -> bool:
     return name not in net.inputs and any(source in node.inputs for node in net.up_to(name).nodes)
 
 
+def _with_weights(place: Place, rule: Rule, case: Case) -> Rule:
+    """At linear layers of features."""
+    return WeightsShare(rule) if isinstance(place.layer, Dense | TokenDense) else rule
+
+
 def _negative_at_zero(place: Place, rule: Rule, case: Case) -> Rule:
     return NegativeAtZero(rule) if getattr(rule, "epsilon", 0) or getattr(rule, "stabilizer", 0) else rule
 
@@ -418,6 +433,11 @@ CONVENTIONS: tuple[Convention, ...] = (
         network=_layers(_gated),
     ),
     Convention(
+        "product-by-magnitude", "product", "a product gives each factor a share by its magnitude",
+        "autoLRP 0.2.0; DynamicLRP 0535f39",
+        network=_layers(_by_magnitude),
+    ),
+    Convention(
         "zero-everywhere", "rules",
         "every layer uses LRP-0 instead of the requested rule (in a network of ReLUs and max-pools: gradient x input)",
         "gradient x input, by any library",
@@ -467,6 +487,12 @@ CONVENTIONS: tuple[Convention, ...] = (
         rule=_at(AVERAGES, Epsilon),
     ),
     Convention(
+        "average-pool-absolute", "average pool",
+        "average pools split relevance by the magnitudes of their inputs, whatever their rule",
+        "DynamicLRP 0535f39, for a mean over all positions",
+        rule=_at(AVERAGES, Absolute),
+    ),
+    Convention(
         "mean-epsilon-of-sum", "mean", "a mean over an axis adds epsilon to the sum, not to the mean", "LXT's `mean`",
         rule=_of_sum,
     ),
@@ -486,7 +512,7 @@ CONVENTIONS: tuple[Convention, ...] = (
     ),
     Convention(
         "add-absolute", "skip connection", "a skip connection splits in proportion to the magnitudes of its inputs",
-        "the program of Otsuki et al. 2024, with `flows_skip`",
+        "the program of Otsuki et al. 2024, with `flows_skip`; autoLRP 0.2.0, by default; DynamicLRP 0535f39",
         rule=_at(Add, Absolute),
     ),
     Convention(
@@ -559,8 +585,13 @@ CONVENTIONS: tuple[Convention, ...] = (
     ),
     Convention(
         "weights-clamped", "alpha-beta", "alpha-beta clamps only the weights: inputs and bias keep their sign",
-        "captum 0.9.0 (meta-pytorch/captum#1234)",
+        "captum 0.9.0 (meta-pytorch/captum#1234); DynamicLRP 0535f39, for linear layers",
         rule=_alpha_beta(lambda rule: WeightsClamped(False, rule.stabilizer), only=(1, 0)),
+    ),
+    Convention(
+        "numerator-clamped", "alpha-beta", "alpha-beta clamps only the weights, and only in the numerator",
+        "DynamicLRP 0535f39, for convolutions",
+        rule=_alpha_beta(lambda rule: NumeratorClamped(rule.stabilizer), only=(1, 0)),
     ),
     Convention(
         "weights-and-bias-clamped", "alpha-beta", "alpha-beta clamps only weights and bias: inputs keep their sign",
@@ -602,7 +633,7 @@ CONVENTIONS: tuple[Convention, ...] = (
     ),
     Convention(
         "gamma-generalised", "gamma", "gamma is generalised: it favours contributions with the sign of z",
-        "zennit; RelevancePropagation.jl's GeneralizedGammaRule",
+        "zennit; RelevancePropagation.jl's GeneralizedGammaRule; DynamicLRP",
         rule=_in_place_of(Gamma, lambda rule: replace(rule, generalised=True)),
     ),
     Convention(
@@ -627,6 +658,11 @@ CONVENTIONS: tuple[Convention, ...] = (
         "gamma-zero-lost", "gamma at zero", "gamma redistributes nothing where z is exactly 0",
         "zennit; autoLRP's gamma",
         rule=_in_place_of(Gamma, lambda rule: GammaZeroLost(rule.gamma, rule.generalised, rule.stabilizer)),
+    ),
+    Convention(
+        "gamma-zero-negative", "gamma at zero", "gamma favours negative contributions where z is exactly 0",
+        "DynamicLRP 0535f39",
+        rule=_in_place_of(Gamma, lambda rule: GammaZeroNegative(rule.gamma, rule.generalised, rule.stabilizer)),
     ),
     *(
         Convention(
@@ -663,6 +699,9 @@ CONVENTIONS: tuple[Convention, ...] = (
     ),
     Convention("stabilizer-1e-12", "stabilizer", "every stabilizer is 1e-12", "lrp_toolbox", rule=_stabilized(1e-12)),
     Convention(
+        "stabilizer-1e-11", "stabilizer", "every stabilizer is 1e-11", "DynamicLRP 0535f39", rule=_stabilized(1e-11)
+    ),
+    Convention(
         "stabilizer-1e-9", "stabilizer", "every stabilizer is 1e-9",
         "captum; RelevancePropagation.jl, except for epsilon",
         rule=_stabilized(1e-09),
@@ -696,8 +735,14 @@ CONVENTIONS: tuple[Convention, ...] = (
     ),
     Convention(
         "bias-by-magnitude", "bias in rules",
-        "the bias keeps |b| / (|z| + |b|) of the relevance, and the rules ignore it otherwise", "autoLRP 0.2.0",
+        "the bias keeps |b| / (|z| + |b|) of the relevance, and the rules ignore it otherwise",
+        "autoLRP 0.2.0; DynamicLRP 0535f39",
         rule=lambda place, rule, case: BiasByMagnitude(rule),
+    ),
+    Convention(
+        "weights-share", "linear layer", "the weights of a linear layer receive half of the relevance",
+        "DynamicLRP 0535f39, with `use_attn_lrp`",
+        rule=_with_weights,
     ),
     Convention(
         "seed-logit", "seed", "the explanation starts with the logit",

@@ -9,6 +9,7 @@ recorded as *factor*, relevance that falls on padding as *bias*.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar
 
@@ -16,8 +17,9 @@ from ..arithmetic import constant, full, zeros_like
 from ..backend import Array, array_namespace, as_tuple, sum_per_sample
 from ..engine import Map, Ratio, Rule, Term, divide, identity, negative, one, positive, square, stabilize
 from ..fusion import fuse
-from ..layers import AvgPool2D, BatchNorm, Conv2D, Dense, LinearLayer, MaxPool2D, ReLU
+from ..layers import AvgPool2D, BatchNorm, Conv2D, Dense, LinearLayer, MaxPool2D, Multiply, ReLU
 from ..layers.base import SupportsFlow
+from ..layers.product import summed
 from ..ledger import Flow
 from ..network import Network
 from ..rules import AlphaBeta, Epsilon, Flat, Gamma
@@ -55,6 +57,37 @@ class WeightsClamped(Rule):
     def ratios(self) -> tuple[Ratio, ...]:
         """One ratio: a w+ + b, or a w+ + b+."""
         return (Ratio((Term(w=positive, b=positive if self.clamp_bias else identity),)),)
+
+
+@dataclass(frozen=True)
+class NumeratorClamped(Rule):
+    """Alpha-beta with alpha = 1 and beta = 0, computed by clamping the weights of the numerator alone.
+
+        R_i = sum_j  a_i w_ij+ / z_j  R_j        z_j = sum_i a_i w_ij + b_j
+
+    DynamicLRP's z-plus for convolutions (0535f39, `DecomposedConvolutionBackwardProp` in src/lrp_engine/
+    lrp_prop_fcns.py), which has no bias. Its z-plus for linear layers clamps both, as `WeightsClamped` does.
+
+    Parameters
+    ----------
+    stabilizer : float, default 0.0
+        Added to the denominator with its sign.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from lrpref import Dense
+    >>> Dense([[2.0, -1.0]]).relevance(np.array([[1.0, 1.0]]), np.array([[1.0]]), NumeratorClamped())
+    array([[2., 0.]])
+    """
+
+    name: ClassVar[str] = "numerator-clamped"
+
+    stabilizer: float = 0.0
+
+    def ratios(self) -> tuple[Ratio, ...]:
+        """One ratio: a w+ over a w + b."""
+        return (Ratio((Term(w=positive),), denominator=(Term(b=identity),)),)
 
 
 @dataclass(frozen=True)
@@ -509,6 +542,52 @@ class GammaZeroLost(Rule):
 
 
 @dataclass(frozen=True)
+class GammaZeroNegative(Rule):
+    """LRP-gamma that favours negative contributions where z_j is exactly 0, and as `Gamma` elsewhere.
+
+        z_j = 0:  R_i = sum_j  ((a_i w_ij + gamma (a_i w_ij)-) / gamma z_j-)  R_j
+
+    DynamicLRP's `gamma_lrp_general` (0535f39, src/lrp_engine/util.py), which has a branch for z > 0 and one for all
+    other z.
+
+    Parameters
+    ----------
+    gamma : float, default 0.25
+        The additional weight of the contributions that are favoured.
+    generalised : bool, default False
+        As in `Gamma`.
+    stabilizer : float, default 0.0
+        Added to the denominator with its sign.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from lrpref import Dense
+    >>> Dense([[1.0, -1.0]]).relevance(np.array([[1.0, 1.0]]), np.array([[1.0]]), GammaZeroNegative())
+    array([[-4.,  5.]])
+    """
+
+    name: ClassVar[str] = "gamma-zero-negative"
+
+    gamma: float = 0.25
+    generalised: bool = False
+    stabilizer: float = 0.0
+
+    def ratios(self) -> tuple[Ratio, ...]:
+        """Those of Gamma, with the one that favours negative contributions last."""
+        usual, below = Gamma(self.gamma, self.generalised).ratios()[0], Gamma(self.gamma, generalised=True).ratios()[1]
+        return (usual, below)
+
+    def shares(
+        self, layer: Any, inputs: tuple[Array, ...], R: Array, ratios: Sequence[Ratio], zs: Sequence[Array]
+    ) -> list[Array]:
+        """The sign of z_j selects the ratio; 0 is among the negative."""
+        z, where = layer.forward(*inputs), array_namespace(R).where
+        usual = z > 0 if self.generalised else z != 0
+        return [where(usual, R, zeros_like(R)), where(usual, zeros_like(R), R)]
+
+
+@dataclass(frozen=True)
 class FlatWithWeights(Rule):
     """The flat rule with the weights of the layer: R_i = sum_j  w_ij / sum_i w_ij  R_j.
 
@@ -771,7 +850,7 @@ class BiasByMagnitude(Rule):
         R'_j = |z_j| / (|z_j| + |b_j| + epsilon) R_j        z_j = sum_i a_i w_ij
 
     autoLRP's `apply_bias_split` (0.2.0, backward/lrp_utils.py), under all of its rules for layers with weights; epsilon
-    is the stabilizer of the rule.
+    is the stabilizer of the rule. DynamicLRP (0535f39) does the same: to it, a bias is an operand of an addition.
 
     Parameters
     ----------
@@ -807,6 +886,37 @@ class BiasByMagnitude(Rule):
         }
         sums = {column: sum_per_sample(part) for column, part in kept.items()}
         return Flow(flow.inputs, {column: sums[column] + flow.losses.get(column, 0) for column in kept})
+
+
+@dataclass(frozen=True)
+class WeightsShare(Rule):
+    """Another rule for half of the relevance; the other half belongs to the weights, as factors of the product.
+
+    DynamicLRP (0535f39) with `use_attn_lrp` or `use_bilinear_mm`: it applies AttnLRP's rule for a product of two
+    activations to every product of matrices, and the weights of a linear layer are one of the two matrices.
+
+    Parameters
+    ----------
+    inner : Rule
+        The rule that redistributes the half of the inputs.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from lrpref import Dense, rules
+    >>> Dense([[1.0, 3.0]]).relevance(np.array([[1.0, 1.0]]), np.array([[8.0]]), WeightsShare(rules.Zero()))
+    array([[1., 3.]])
+    """
+
+    name: ClassVar[str] = "weights-share"
+
+    inner: Rule
+
+    def flow(self, layer: Any, inputs: tuple[Array, ...], R: Array) -> Flow:
+        """The flow of R / 2; the rest is recorded as *factor*."""
+        half = R / 2
+        found = self.inner.flow(layer, inputs, half)
+        return replace(found, losses={**found.losses, "factor": found.losses.get("factor", 0) + sum_per_sample(half)})
 
 
 class _WithoutBias:
@@ -859,6 +969,28 @@ class GatedReLU(ReLU):
         where, zero = array_namespace(R).where, zeros_like(R)
         on, off = where(inputs[0] > 0, R, zero), where(inputs[0] > 0, zero, R)
         return Flow((on,), {"factor": sum_per_sample(off)})
+
+
+@dataclass(frozen=True, eq=False)
+class MultiplyByMagnitude(Multiply):
+    """A product whose factors share relevance by their magnitudes: R_a = |a| / (|a| + |b|) R.
+
+    autoLRP (0.2.0) and DynamicLRP (0535f39, `MulBackwardProp`), whatever the layer's `split`. Where both factors are 0,
+    nothing is passed on.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> MultiplyByMagnitude().relevance((np.array([[1.0]]), np.array([[-3.0]])), np.array([[8.0]]), None)
+    (array([[2.]]), array([[6.]]))
+    """
+
+    def flow(self, inputs: tuple[Array, ...], R: Array, rule: SupportsFlow | None) -> Flow:
+        """The shares of the two factors."""
+        both = abs(inputs[0]) + abs(inputs[1])
+        s = divide(R, both)
+        shares = tuple(summed(abs(a) * s, tuple(a.shape)) for a in inputs)
+        return Flow(shares, {"dropped": sum_per_sample(array_namespace(R).where(both == 0, R, zeros_like(R)))})
 
 
 def scalar_fold(net: Network) -> Network:

@@ -161,7 +161,7 @@ def explain_difference(
     singles = [] if distance <= ROUNDING else [c for c in conventions if bench.matters(c)]
     found = [Match((c,), worst_distance(theirs, bench.map((c,)))) for c in singles]
     if comparison is None and not any(isfinite(match.distance) for match in found):
-        raise ShapeError(f"the other map has shape {theirs.shape}, which fits none of x {ours.shape}")
+        raise ShapeError(f"the other map has shape {theirs.shape}, but maps of this input have shape {ours.shape}")
     together: list[Match] = []
     if groups and min([distance, *(match.distance for match in found)]) > tolerance:
         together = list(Search(bench, theirs, conventions, tolerance).groups())

@@ -58,7 +58,7 @@ def distance_as_signed(
     if has_norm != (signature.bn != "none"):
         said = {"none": "no BatchNorm", "kept": "BatchNorm", "fused": "BatchNorm that was folded away"}[signature.bn]
         raise InputError(
-            f"the signature is that of a network with {said}; this one has {'some' if has_norm else 'none'}"
+            f"the signature says that the network has {said}, but this one has {'some' if has_norm else 'none'}"
         )
     net = fuse(net) if signature.bn == "fused" else net
     net = net.to("numpy")

@@ -1,8 +1,8 @@
-"""Baselines: three maps that know less, which a method has to beat.
+"""Baselines: three simple maps that a method should beat.
 
     gradient-x-input  x times the network's gradient, equal to LRP-0 on every layer (with ReLUs and max-pools)
-    random            noise: knows nothing
-    sobel             an edge filter: knows the image but not the network
+    random            noise, independent of the input and of the network
+    sobel             an edge filter, which depends on the image but not on the network
 
 A method that does not beat the edge filter on a test may have found the digit, not the reason for the output (Adebayo
 et al. 2018, arXiv 1810.03292, make that point).

@@ -100,7 +100,7 @@ normalise none, repeats 1, seed 0
                 'channels="separate" needs region=1, because a region holds whole pixels; or use channels="sum"'
             )
         if self.repeats > 1 and not self.random:
-            raise ParameterError("repeats > 1 needs a random fill or random ties; these conventions draw nothing")
+            raise ParameterError("repeats > 1 needs a random fill or random ties; these conventions are not random")
 
     @property
     def random(self) -> bool:

@@ -167,9 +167,10 @@ class Graph:
 
     def take_logarithm(self, name: str, alone: bool) -> None:
         """Replace the Softmax at a node by LogSoftmax, for a logarithm that is `alone` in reading it, or refuse it."""
+        layer, rank = self.layer(name), len(self.shapes[name])
         require(
-            isinstance(self.layer(name), Softmax) and alone,
-            "a logarithm is supported only of a softmax that nothing else reads",
+            isinstance(layer, Softmax) and layer.axis % rank == 1 and alone,
+            "a logarithm is supported only of a softmax over axis 1 that nothing else reads",
         )
         self.replace(name, LogSoftmax())
 
@@ -236,7 +237,7 @@ def affine(weight: np.ndarray, bias: np.ndarray, shape: Shape) -> list[Layer]:
     require(fits, f"a constant of shape {told} changes the activation's shape {shape}; lrpref does not broadcast")
     weight, bias = (v.reshape((1,) * (len(shape) - len(told)) + told) for v in (weight, bias))
     weight, bias = hidden(weight), hidden(bias)
-    require(weight.shape[0] == 1, f"a constant of shape {told} has one number per sample, which no layer has")
+    require(weight.shape[0] == 1, f"a constant of shape {told} has one number per sample, which no layer supports")
     both = np.stack([weight, bias])
     varying = [axis for axis in range(len(shape)) if (both != both.take([0], axis + 1)).any()]
     if (weight == 1).all() and not bias.any():
@@ -340,7 +341,7 @@ def fixed_where_unproven(
     return _fixed(net, sizes[1:], why) if any(sizes[1:]) else net
 
 
-AT_THAT_SIZE = "at that size; import again with an example of your size"
+AT_THAT_SIZE = "at that size; import again with an example of the size that you need"
 
 
 def _fixed(net: Network, sizes: Sequence[Any], why: str) -> Network:

@@ -13,7 +13,6 @@ from numbers import Real
 from typing import Any
 
 from ..arithmetic import (
-    as_floating,
     as_mask,
     as_parameter,
     check_number,
@@ -40,7 +39,7 @@ class ReLU(Elementwise):
 
     def forward(self, *inputs: Array) -> Array:
         """max(x, 0)."""
-        x = as_floating(inputs[0], "the input")
+        (x,) = self.floating(inputs)
         xp = array_namespace(x)
         return xp.where(x <= 0, zeros_like(x), x)
 
@@ -51,7 +50,7 @@ class ReLU6(Elementwise):
 
     def forward(self, *inputs: Array) -> Array:
         """min(max(x, 0), 6)."""
-        return clipped(as_floating(inputs[0], "the input"), 0, 6)
+        return clipped(self.floating(inputs)[0], 0, 6)
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,7 +70,7 @@ class LeakyReLU(Elementwise):
 
     def forward(self, *inputs: Array) -> Array:
         """x where x > 0, negative_slope * x elsewhere."""
-        x = as_floating(inputs[0], "the input")
+        (x,) = self.floating(inputs)
         return array_namespace(x).where(x > 0, x, constant(self.negative_slope, like=x) * x)
 
 
@@ -79,9 +78,9 @@ class LeakyReLU(Elementwise):
 class ThreshReLU(Elementwise):
     """max(x, threshold), or min(x, threshold) in channels where `below` is true.
 
-    A BatchNorm followed by a ReLU equals a ThreshReLU followed by that BatchNorm, if t = mean - bias * s / weight and
-    s is the standard deviation: ReLU cuts at z = 0, which is x = t; a negative weight reverses the order. (Recipe:
-    A. Binder's notes on canonization; see `lrpref.fuse(..., threshold_relu=True)`.)
+    A BatchNorm followed by a ReLU equals a ThreshReLU with the threshold t = mean - bias * s / weight followed by that
+    BatchNorm, where s is the standard deviation: the ReLU's threshold z = 0 is x = t. A negative weight reverses the
+    order, so `below` is true. (Recipe: A. Binder's notes on canonization; see `lrpref.fuse(..., threshold_relu=True)`.)
 
     Parameters
     ----------
@@ -101,7 +100,7 @@ class ThreshReLU(Elementwise):
 
     def forward(self, *inputs: Array) -> Array:
         """max(x, threshold), or min(x, threshold) in the channels of `below`."""
-        x = as_floating(inputs[0], "the input")
+        (x,) = self.floating(inputs)
         self.check_arithmetic(x)
         axes = _check_channels(x, self)
         xp = array_namespace(x)
@@ -151,7 +150,7 @@ class PReLU(Elementwise):
 
     def forward(self, *inputs: Array) -> Array:
         """x where x > 0, weight * x elsewhere."""
-        x = as_floating(inputs[0], "the input")
+        (x,) = self.floating(inputs)
         self.check_arithmetic(x)
         xp = array_namespace(x)
         if is_array(self.weight):
@@ -182,6 +181,6 @@ class Threshold(Elementwise):
 
     def forward(self, *inputs: Array) -> Array:
         """x where x > threshold, value elsewhere."""
-        x = as_floating(inputs[0], "the input")
+        (x,) = self.floating(inputs)
         below = x <= constant(self.threshold, like=x)
         return array_namespace(x).where(below, full(x.shape, self.value, like=x), x)

@@ -8,7 +8,7 @@ from itertools import product
 from math import prod
 from typing import ClassVar
 
-from ..arithmetic import as_floating, check_choice, full, zeros_like
+from ..arithmetic import check_choice, full, zeros_like
 from ..backend import Array, array_namespace
 from .base import Layer, LinearLayer, Routing, Shape
 from .conv import Sizes
@@ -48,7 +48,7 @@ class AdaptivePool(Layer):
 
     def output_shape(self, *shapes: Shape) -> Shape:
         """(N, C, ...) -> (N, C, *output_size)."""
-        (shape,) = shapes
+        (shape,) = self.counted(shapes)
         check_axes(shape, self.axes)
         return (*shape[:2], *self.positions)
 
@@ -130,7 +130,7 @@ class AdaptiveAvgPool3D(AdaptiveAvgPool):
 
 @dataclass(frozen=True, eq=False)
 class AdaptiveMaxPool(AdaptivePool, Routing):
-    """The largest value of each window; its relevance goes to the cell that won. NaN is larger than every number.
+    """The largest value of each window; its relevance goes to the cell that won. NaN exceeds every number.
 
     Use `AdaptiveMaxPool1D`, `AdaptiveMaxPool2D` or `AdaptiveMaxPool3D`.
 
@@ -155,7 +155,7 @@ class AdaptiveMaxPool(AdaptivePool, Routing):
 
     def forward(self, *inputs: Array) -> Array:
         """The largest value of each window."""
-        a = as_floating(inputs[0], "the input")
+        (a,) = self.floating(inputs)
         xp, shape = array_namespace(a), tuple(a.shape)
         z = full(self.output_shape(shape), 0, like=a)
         for at, cells in self.windows(shape):

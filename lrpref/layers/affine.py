@@ -12,7 +12,7 @@ from .base import LinearLayer, Shape
 
 @dataclass(frozen=True, eq=False)
 class Affine(LinearLayer):
-    """z = weight * a + bias, where both are constants that NumPy's broadcasting fits to a sample.
+    """z = weight * a + bias, where both are constants that NumPy broadcasts to a sample.
 
     Position embeddings (T, E) are a bias on tokens (N, T, E), the scale of each feature (E,) is a weight on them, and a
     mask (T, T) is a bias on scores (N, H, T, T). For one weight and bias per channel, axis 1, there is `Scale`.
@@ -20,7 +20,7 @@ class Affine(LinearLayer):
     Parameters
     ----------
     weight, bias : array, optional
-        One of them at least; None for 1 and 0. Their axes are the last axes of a sample, with its sizes or 1.
+        At least one of them; the other is then 1 or 0. Their axes are the last axes of a sample, with its sizes or 1.
 
     Raises
     ------
@@ -49,7 +49,7 @@ class Affine(LinearLayer):
 
     def output_shape(self, *shapes: Shape) -> Shape:
         """The shape of the input, to which the weight and the bias must fit."""
-        (shape,) = shapes
+        (shape,) = self.counted(shapes)
         for name, v in (("weight", self.weight), ("bias", self.bias)):
             if v is None:
                 continue

@@ -14,10 +14,10 @@ Layers are frozen, do not cache anything, do not change their arguments, and do 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from math import prod
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, TypeVar
 
 from ..arithmetic import as_floating, check_alike, is_real_floating
 from ..backend import Array, as_tuple, check_together, is_array
@@ -25,6 +25,7 @@ from ..errors import RuleError, ShapeError, shown
 from ..ledger import Flow
 
 Shape = tuple[int, ...]
+T = TypeVar("T")
 
 MAX_CELLS = 2**30
 """The most numbers that one sample may have anywhere in a network, padding included: 4 GiB in float32."""
@@ -61,7 +62,7 @@ class Layer:
 
     def output_shape(self, *shapes: Shape) -> Shape:
         """Return the shape of the output for inputs of these shapes; raise ShapeError if they do not fit."""
-        return shapes[0]
+        return self.counted(shapes)[0]
 
     def takes(self, given: int) -> str | None:
         """Return None if the layer takes this number of inputs, else the message that says what it takes."""
@@ -70,6 +71,16 @@ class Layer:
         more = "" if self.max_inputs == self.min_inputs else " or more"
         noun = "input" if self.min_inputs == 1 and not more else "inputs"
         return f"takes {self.min_inputs}{more} {noun}, got {given}"
+
+    def counted(self, given: Sequence[T]) -> Sequence[T]:
+        """Return the inputs, or their shapes, as they are; raise ShapeError unless the layer takes so many."""
+        if problem := self.takes(len(given)):
+            raise ShapeError(f"{type(self).__name__} {problem}")
+        return given
+
+    def floating(self, inputs: Sequence[Any]) -> tuple[Array, ...]:
+        """Return the inputs as arrays of floating-point or exact numbers; raise ShapeError for too many or too few."""
+        return tuple(as_floating(a, "the input") for a in self.counted(inputs))
 
     def forward(self, *inputs: Array) -> Array:
         """Return the layer's output; raise ShapeError if the inputs do not fit."""
@@ -99,16 +110,13 @@ class Layer:
         Raises
         ------
         ShapeError
-            If `R` is not shaped like the layer's output.
+            If `R` is not shaped like the layer's output, or the layer takes more or fewer inputs.
         DTypeError
             If exact and floating-point numbers are mixed, or a dtype is not supported.
         InputError
             If the layer, its input and `R` are not on one backend and GPU.
         """
-        arrays = tuple(as_floating(a, "the input") for a in as_tuple(inputs))
-        R = as_floating(R, "the relevance")
-        if problem := self.takes(len(arrays)):
-            raise ShapeError(f"{type(self).__name__} {problem}")
+        arrays, R = self.floating(as_tuple(inputs)), as_floating(R, "the relevance")
         self.check_arithmetic(*arrays, R)
         expected = self.output_shape(*(tuple(a.shape) for a in arrays))
         if tuple(R.shape) != expected:
@@ -165,7 +173,7 @@ class LinearLayer(Layer):
 
     def forward(self, *inputs: Array) -> Array:
         """Return W a + b."""
-        inputs = tuple(as_floating(a, "the input") for a in inputs)
+        inputs = self.floating(inputs)
         self.check_arithmetic(*inputs)
         self.output_shape(*(tuple(a.shape) for a in inputs))
         w, b = self.parameters(*inputs)

@@ -167,7 +167,7 @@ class Conv(Kernels):
 
     def output_shape(self, *shapes: Shape) -> Shape:
         """(N, in, ...) -> (N, out, ...)."""
-        (shape,) = shapes
+        (shape,) = self.counted(shapes)
         self.check_channels(shape)
         return (shape[0], self.channels[1], *self.window.output_size(shape))
 

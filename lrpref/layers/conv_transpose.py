@@ -78,7 +78,7 @@ class ConvTranspose(Kernels):
 
     def output_shape(self, *shapes: Shape) -> Shape:
         """(N, in, ...) -> (N, out, ...)."""
-        (shape,) = shapes
+        (shape,) = self.counted(shapes)
         self.check_channels(shape)
         window, more = self.window, per_axis(self.output_padding, self.axes, "output_padding", least=0)
         cut = map(int.__add__, window.padding[::2], window.padding[1::2])

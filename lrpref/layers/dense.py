@@ -49,7 +49,7 @@ class Dense(WeightedLayer):
 
     def output_shape(self, *shapes: Shape) -> Shape:
         """(N, in) -> (N, out)."""
-        (shape,) = shapes
+        (shape,) = self.counted(shapes)
         out, features = self.weight.shape
         if len(shape) != 2 or shape[1] != features:
             hint = "; put a Flatten() before it" if len(shape) == 4 else ""
@@ -102,7 +102,7 @@ class TokenDense(Dense):
 
     def output_shape(self, *shapes: Shape) -> Shape:
         """(N, ..., in) -> (N, ..., out), with at least one axis between."""
-        (shape,) = shapes
+        (shape,) = self.counted(shapes)
         out, features = self.weight.shape
         if len(shape) < 3 or shape[-1] != features:
             hint = "; use a Dense for (N, features)" if len(shape) == 2 else ""

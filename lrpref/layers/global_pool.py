@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from math import prod
 from typing import ClassVar
 
-from ..arithmetic import as_floating, check_choice, full
+from ..arithmetic import check_choice, full
 from ..backend import Array, array_namespace
 from .base import Layer, LinearLayer, Routing, Shape
 from .reduce import to_winners
@@ -21,7 +21,7 @@ class GlobalPool(Layer):
 
     def output_shape(self, *shapes: Shape) -> Shape:
         """(N, C, ...) -> (N, C, 1, ...)."""
-        (shape,) = shapes
+        (shape,) = self.counted(shapes)
         check_axes(shape, self.axes)
         return (*shape[:2], *(1,) * self.axes)
 
@@ -75,7 +75,7 @@ class GlobalAvgPool3D(GlobalAvgPool):
 
 @dataclass(frozen=True, eq=False)
 class GlobalMaxPool(GlobalPool, Routing):
-    """The largest value of each channel; its relevance goes to the cell that won. NaN is larger than every number.
+    """The largest value of each channel; its relevance goes to the cell that won. NaN exceeds every number.
 
     Use `GlobalMaxPool1D`, `GlobalMaxPool2D` or `GlobalMaxPool3D`.
 
@@ -97,7 +97,7 @@ class GlobalMaxPool(GlobalPool, Routing):
 
     def forward(self, *inputs: Array) -> Array:
         """The largest value of each channel."""
-        a = as_floating(inputs[0], "the input")
+        (a,) = self.floating(inputs)
         shape = self.output_shape(tuple(a.shape))
         xp = array_namespace(a)
         return xp.reshape(xp.max(_in_a_row(a), axis=-1), shape)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import inf
 
-from ..arithmetic import as_floating, check_number, constant, ones_like, zeros_like
+from ..arithmetic import check_number, constant, ones_like, zeros_like
 from ..backend import Array, array_namespace
 from ..errors import ParameterError, shown
 from .activation import clipped
@@ -22,7 +22,7 @@ class Clip(Elementwise):
     Parameters
     ----------
     low, high : float, optional
-        The bounds, of which one may be None: then there is none.
+        The bounds, one of which may be None for no bound.
     """
 
     low: float | None = None
@@ -38,7 +38,7 @@ class Clip(Elementwise):
 
     def forward(self, *inputs: Array) -> Array:
         """min(max(x, low), high)."""
-        return clipped(as_floating(inputs[0], "the input"), self.low, self.high)
+        return clipped(self.floating(inputs)[0], self.low, self.high)
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +63,7 @@ class HardTanh(Elementwise):
 
     def forward(self, *inputs: Array) -> Array:
         """min(max(x, min_val), max_val)."""
-        return clipped(as_floating(inputs[0], "the input"), self.min_val, self.max_val)
+        return clipped(self.floating(inputs)[0], self.min_val, self.max_val)
 
 
 def _check_order(name: str, low: float | None, high: float | None) -> None:
@@ -76,12 +76,12 @@ def _check_order(name: str, low: float | None, high: float | None) -> None:
 class HardSigmoid(Elementwise):
     """min(max(x + shift, 0), width) / width (Courbariaux et al. 2015, arXiv:1511.00363, eq. 3, of width 2).
 
-    torch.nn has the defaults. ONNX writes the slope alpha = 1 / width and beta = shift / width.
+    The defaults are those of torch.nn. ONNX writes the slope alpha = 1 / width and beta = shift / width.
 
     Parameters
     ----------
     shift : float, default 3.0
-        The function leaves 0 at x = -shift.
+        The output is 0 up to x = -shift.
     width : float, default 6.0
         The length of the slope, a positive number.
     """
@@ -94,14 +94,14 @@ class HardSigmoid(Elementwise):
 
     def forward(self, *inputs: Array) -> Array:
         """min(max(x + shift, 0), width) / width."""
-        return _slope(as_floating(inputs[0], "the input"), self.shift, self.width)
+        return _slope(self.floating(inputs)[0], self.shift, self.width)
 
 
 @dataclass(frozen=True, eq=False)
 class HardSwish(Elementwise):
     """x * min(max(x + shift, 0), width) / width (Howard et al. 2019, ICCV, sec. 5.2: MobileNetV3).
 
-    torch.nn has the defaults.
+    The defaults are those of torch.nn.
 
     Parameters
     ----------
@@ -119,7 +119,7 @@ class HardSwish(Elementwise):
 
     def forward(self, *inputs: Array) -> Array:
         """x times the HardSigmoid of x."""
-        x = as_floating(inputs[0], "the input")
+        (x,) = self.floating(inputs)
         a = array_namespace(x).where(x <= -constant(self.shift, like=x), zeros_like(x), x)  # not -inf * 0
         return a * _slope(x, self.shift, self.width)
 
@@ -143,7 +143,7 @@ class Softsign(Elementwise):
 
     def forward(self, *inputs: Array) -> Array:
         """x / (1 + |x|); the sign of x where x is infinite."""
-        x = as_floating(inputs[0], "the input")
+        (x,) = self.floating(inputs)
         xp = array_namespace(x)
         ones = ones_like(x)
         a = xp.where(xp.abs(x) == inf, zeros_like(x), x)

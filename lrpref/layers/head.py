@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..arithmetic import as_floating, irrational
+from ..arithmetic import irrational
 from ..backend import Array, array_namespace, sum_per_sample
 from ..errors import RuleError, ShapeError
 from ..ledger import Flow
@@ -18,7 +18,7 @@ class Head(Layer):
 
     def output_shape(self, *shapes: Shape) -> Shape:
         """The shape of the input, which needs an axis 1."""
-        (shape,) = shapes
+        (shape,) = self.counted(shapes)
         if len(shape) < 2 or shape[1] == 0:
             raise ShapeError(f"expected (N, classes, ...), got {shape}")
         return shape
@@ -35,13 +35,14 @@ class Head(Layer):
 class Softmax(Head):
     """s_j = exp(x_j) / sum_k exp(x_k) along an axis: the last layer of a classifier, or the weights of attention.
 
-    At the end of a network, explanations start at its input, the logits. Anywhere else it is explained by the terms of
-    its Taylor expansion at x, whose derivatives are s_j (delta_ij - s_i) and whose constant term is a bias:
+    At the end of a network, explanations start at the input of the Softmax, the logits. Anywhere else, relevance is
+    distributed by its Taylor expansion at x, whose derivatives are s_j (delta_ij - s_i) and whose constant term is a
+    bias:
 
         R_i = sum_j  x_i (delta_ij - s_i)  R_j
 
-    The ledger records sum_j (1 - x_j + m) R_j as bias, with m = sum_i x_i s_i. Every rule does the same here. It is the
-    rule of AttnLRP, x_i (R_i - s_i sum_j R_j) in terms of the outputs' relevance (Achtibat et al. 2024, arXiv
+    The ledger records sum_j (1 - x_j + m) R_j as bias, with m = sum_i x_i s_i. A Softmax takes no rule. The formula is
+    that of AttnLRP, x_i (R_i - s_i sum_j R_j) in terms of the outputs' relevance (Achtibat et al. 2024, arXiv
     2402.05602, prop. 3.1).
 
     Parameters
@@ -69,15 +70,15 @@ class Softmax(Head):
 
     def output_shape(self, *shapes: Shape) -> Shape:
         """The shape of the input, which needs that axis."""
-        (shape,) = shapes
+        (shape,) = self.counted(shapes)
         (axis,) = sample_axes((self.axis,), shape, "Softmax")
         if shape[axis] == 0:
-            raise ShapeError(f"Softmax over axis {axis} of {shape}, which has no cell there")
+            raise ShapeError(f"Softmax over axis {axis} of {shape} has no cell to normalise")
         return shape
 
     def forward(self, *inputs: Array) -> Array:
         """Probabilities; the largest logit is subtracted first, so that nothing overflows."""
-        x = as_floating(inputs[0], "the input")
+        (x,) = self.floating(inputs)
         self.output_shape(tuple(x.shape))
         xp = array_namespace(x)
         e = irrational("exp", x - xp.max(x, axis=self.axis, keepdims=True), "Softmax")
@@ -96,12 +97,12 @@ class Softmax(Head):
 class LogSoftmax(Head):
     """x_k - log(sum_l exp(x_l)) over axis 1: a last layer that returns the logarithms of probabilities.
 
-    Explanations start at its input, the logits. In the middle of a network it has no relevance rule here.
+    Explanations start at its input, the logits. Inside a network, it has no relevance rule.
     """
 
     def forward(self, *inputs: Array) -> Array:
         """Logarithms of probabilities; the largest logit is subtracted first, so that nothing overflows."""
-        x = as_floating(inputs[0], "the input")
+        (x,) = self.floating(inputs)
         self.output_shape(tuple(x.shape))
         xp = array_namespace(x)
         x = x - xp.max(x, axis=1, keepdims=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from ..arithmetic import LARGEST, as_floating, check_choice, check_integer, full
+from ..arithmetic import LARGEST, check_choice, check_integer, full
 from ..backend import Array, array_namespace
 from ..errors import ParameterError, ShapeError
 from .base import LinearLayer, Routing, Shape
@@ -25,7 +25,7 @@ class Add(LinearLayer):
 
     def output_shape(self, *shapes: Shape) -> Shape:
         """The inputs and the output all have the same shape."""
-        if len(set(shapes)) != 1:
+        if len(set(self.counted(shapes))) != 1:
             raise ShapeError(f"Add needs inputs of equal shape, got {', '.join(map(str, shapes))}")
         return shapes[0]
 
@@ -62,7 +62,7 @@ class Subtract(LinearLayer):
 
     def output_shape(self, *shapes: Shape) -> Shape:
         """The inputs and the output all have the same shape."""
-        if len(set(shapes)) != 1:
+        if len(set(self.counted(shapes))) != 1:
             raise ShapeError(f"Subtract needs inputs of equal shape, got {', '.join(map(str, shapes))}")
         return shapes[0]
 
@@ -109,11 +109,11 @@ class Concat(Routing):
     def __post_init__(self) -> None:
         check_integer(self.axis, "Concat: axis", least=-LARGEST)
         if self.axis == 0:
-            raise ParameterError("Concat: axis 0 is that of the samples; choose another one")
+            raise ParameterError("Concat: axis 0 is the batch axis; choose another one")
 
     def output_shape(self, *shapes: Shape) -> Shape:
         """The inputs may differ in that axis only; the output has their sum there."""
-        axis, told = self._place(len(shapes[0])), ", ".join(map(str, shapes))
+        axis, told = self._place(len(self.counted(shapes)[0])), ", ".join(map(str, shapes))
         if len({(*shape[:axis], None, *shape[axis + 1 :]) for shape in shapes}) != 1:
             raise ShapeError(f"Concat: all dimensions except axis {self.axis} must match, got {told}")
         total = sum(shape[axis] for shape in shapes)
@@ -123,12 +123,12 @@ class Concat(Routing):
         """The axis, counted from 0, of arrays with this many axes; raises ShapeError if they do not have it."""
         axis = self.axis + rank if self.axis < 0 else self.axis
         if not 0 < axis < rank:
-            raise ShapeError(f"Concat: inputs with {rank} axes have no axis {self.axis} besides that of the samples")
+            raise ShapeError(f"Concat: inputs with {rank} axes have no axis {self.axis} other than the batch axis")
         return axis
 
     def forward(self, *inputs: Array) -> Array:
         """The concatenated inputs."""
-        inputs = tuple(as_floating(a, "the input") for a in inputs)
+        inputs = self.floating(inputs)
         self.check_arithmetic(*inputs)
         self.output_shape(*(tuple(a.shape) for a in inputs))
         return array_namespace(inputs[0]).concat(inputs, axis=self._place(inputs[0].ndim))
@@ -167,13 +167,13 @@ class Extreme(Routing):
 
     def output_shape(self, *shapes: Shape) -> Shape:
         """The inputs and the output all have the same shape."""
-        if len(set(shapes)) != 1:
+        if len(set(self.counted(shapes))) != 1:
             raise ShapeError(f"{type(self).__name__} needs inputs of equal shape, got {', '.join(map(str, shapes))}")
         return shapes[0]
 
     def forward(self, *inputs: Array) -> Array:
         """The winner of each cell; NaN wins against every number."""
-        inputs = tuple(as_floating(a, "the input") for a in inputs)
+        inputs = self.floating(inputs)
         self.check_arithmetic(*inputs)
         self.output_shape(*(tuple(a.shape) for a in inputs))
         xp = array_namespace(inputs[0])
@@ -188,7 +188,7 @@ class Extreme(Routing):
 
 @dataclass(frozen=True, eq=False)
 class Maximum(Extreme):
-    """max(a_1, a_2, ...), cell by cell: relevance goes to the input that won, as in `MaxPool`.
+    """max(a_1, a_2, ...), cell by cell: relevance goes to the largest input, as in `MaxPool`.
 
     Parameters
     ----------
@@ -206,7 +206,7 @@ class Maximum(Extreme):
 
 @dataclass(frozen=True, eq=False)
 class Minimum(Extreme):
-    """min(a_1, a_2, ...), cell by cell: relevance goes to the input that won, as in `MaxPool`.
+    """min(a_1, a_2, ...), cell by cell: relevance goes to the smallest input, as in `MaxPool`.
 
     Parameters
     ----------

@@ -31,7 +31,7 @@ class LastAxesNorm(SampleNorm):
 
     def output_shape(self, *shapes: Shape) -> Shape:
         """The shape of the input, which must end in `normalized_shape`."""
-        (shape,) = shapes
+        (shape,) = self.counted(shapes)
         if shape[1:][-len(self.normalized_shape) :] != self.normalized_shape or 0 in shape[1:]:
             raise ShapeError(f"expected (N, ..., {', '.join(map(str, self.normalized_shape))}), got {shape}")
         return shape
@@ -53,11 +53,11 @@ class LayerNorm(LastAxesNorm):
     normalized_shape : int or tuple of int
         The sizes of the last axes.
     weight, bias : array, shape `normalized_shape`, optional
-        g and beta; None for 1 and 0 (affine off).
+        g and beta; without them, 1 and 0.
     eps : float, default 1e-05
         Added to the variance under the root.
     mean : {"linear", "constant", "centred"}, default "linear"
-        What the mean is for relevance; s is always a constant. See the page docs/normalisation.md.
+        How relevance treats the mean; s is always a constant. See docs/normalisation.md.
 
     Raises
     ------

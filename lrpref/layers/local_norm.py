@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..arithmetic import as_floating, check_integer, check_number, constant, irrational, zeros_like
+from ..arithmetic import check_integer, check_number, constant, irrational, zeros_like
 from ..backend import Array
 from ..errors import ParameterError, ShapeError, shown
 from .base import Shape
@@ -61,14 +61,14 @@ class LocalResponseNorm(Smooth):
 
     def output_shape(self, *shapes: Shape) -> Shape:
         """The shape of the input, which needs an axis 1."""
-        (shape,) = shapes
+        (shape,) = self.counted(shapes)
         if len(shape) < 2:
             raise ShapeError(f"expected (N, channels, ...), got {shape}")
         return shape
 
     def forward(self, *inputs: Array) -> Array:
         """x_c exp(-beta log(k + alpha / size * sum_d x_d^2))."""
-        x = as_floating(inputs[0], "the input")
+        (x,) = self.floating(inputs)
         self.output_shape(tuple(x.shape))
         alpha, beta, k = (constant(value, like=x) for value in (self.alpha, self.beta, self.k))
         z = k + alpha / self.size * self._sums(x * x)

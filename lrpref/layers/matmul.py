@@ -18,7 +18,7 @@ class MatMul(LinearLayer):
 
         O_jp = c sum_i A_ji B_ip          c = scale
 
-    A product is not linear, but it is linear in each factor. With split="half", it is read as a linear layer of both
+    A product is not linear, but it is linear in each factor. With split="half", it is treated as a linear layer of both
     factors, O = (A B' + A' B) c / 2, whose weights B' and A' are the factors, held constant. Under `Epsilon`,
 
         R_ji = sum_p  (c A_ji B_ip / (2 O_jp + 2 epsilon sign(O_jp)))  R_jp
@@ -26,9 +26,9 @@ class MatMul(LinearLayer):
         R_ip = sum_j  (c A_ji B_ip / (2 O_jp + 2 epsilon sign(O_jp)))  R_jp
 
     for the cells A_ji and B_ip. This is the rule for matrix products of AttnLRP (Achtibat et al. 2024, arXiv
-    2402.05602, prop. 3.3), whose epsilon is two of these. With split="signal", one factor is the weight and the other
-    one, the signal, takes all relevance, as the values of attention do in Ali et al. 2022 (arXiv 2202.07304); AttnLRP
-    calls that CP-LRP.
+    2402.05602, prop. 3.3), whose epsilon corresponds to 2 epsilon here. With split="signal", one factor, the signal,
+    receives all relevance, and the other is its weight. In Ali et al. 2022 (arXiv 2202.07304), the values of attention
+    are the signal; AttnLRP calls that rule CP-LRP.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ class MatMul(LinearLayer):
     Raises
     ------
     ParameterError
-        If a parameter is none of these.
+        If a parameter has another value.
 
     Examples
     --------
@@ -79,7 +79,7 @@ class MatMul(LinearLayer):
 
     def output_shape(self, *shapes: Shape) -> Shape:
         """(N, ..., P, K) and (N, ..., K, Q) -> (N, ..., P, Q); transposed, the second factor is (N, ..., Q, K)."""
-        first, second = shapes
+        first, second = self.counted(shapes)
         inner, outer = (-1, -2) if self.transpose else (-2, -1)
         fits = len(first) == len(second) > 2 and first[:-2] == second[:-2] and first[-1] == second[inner]
         if not fits or first[-1] == 0:

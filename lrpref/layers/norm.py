@@ -25,7 +25,7 @@ class DiagonalLayer(LinearLayer):
 
     def output_shape(self, *shapes: Shape) -> Shape:
         """The shape of the input, which must have C channels."""
-        (shape,) = shapes
+        (shape,) = self.counted(shapes)
         if len(shape) < 2 or shape[1] != self.channels:
             raise ShapeError(f"expected {self.channels} channels on axis 1 of (N, C, ...), got {shape}")
         return shape
@@ -99,7 +99,7 @@ class BatchNorm(DiagonalLayer):
     Parameters
     ----------
     weight, bias : array, shape (C,), or None
-        g and beta; None for 1 and 0 (affine off).
+        g and beta; without them, 1 and 0.
     mean, var : array, shape (C,)
         mu and var; var + eps must be positive.
     eps : float, default 1e-05

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, cast
 
-from ..arithmetic import as_floating, check_choice, check_number, zeros_like
+from ..arithmetic import check_choice, check_number, zeros_like
 from ..backend import Array, array_namespace, sum_per_sample
 from ..errors import ShapeError
 from ..ledger import Flow
@@ -63,7 +63,7 @@ class Pad(Routing):
 
     def output_shape(self, *shapes: Shape) -> Shape:
         """(N, C, ...) -> (N, C, ...), each axis with its border."""
-        (shape,) = shapes
+        (shape,) = self.counted(shapes)
         check_axes(shape, self.axes)
         most = {"reflect": -1, "circular": 0}.get(self.mode)
         if most is not None and any(p > shape[2 + k // 2] + most for k, p in enumerate(self.border)):
@@ -72,7 +72,7 @@ class Pad(Routing):
 
     def forward(self, *inputs: Array) -> Array:
         """The input with its border."""
-        a = as_floating(inputs[0], "the input")
+        (a,) = self.floating(inputs)
         self.output_shape(tuple(a.shape))
         if self.mode == "constant":
             return pad(a, self.border, self.value)

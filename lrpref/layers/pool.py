@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from ..arithmetic import as_floating, check_choice, check_flag, ones_like, zeros_like
+from ..arithmetic import check_choice, check_flag, ones_like, zeros_like
 from ..backend import Array, array_namespace
 from ..errors import ParameterError, ShapeError
 from .base import Layer, Routing, Shape
@@ -70,7 +70,7 @@ class Pool(Layer):
 
     def output_shape(self, *shapes: Shape) -> Shape:
         """(N, C, ...) -> (N, C, ...), one cell per window."""
-        (shape,) = shapes
+        (shape,) = self.counted(shapes)
         check_axes(shape, self.axes)
         output = self.window.output_size(shape)
         if any(d > 1 for d in self.window.dilation) and not self._meets(shape, output):
@@ -95,7 +95,7 @@ class Pool(Layer):
 class MaxPool(Pool, Routing):
     """The largest value of each window; its relevance goes to the cell that won.
 
-    NaN is larger than every number, and of several the first wins, as in `numpy.argmax`.
+    NaN counts as larger than every number. The first of several NaNs wins, as in `numpy.argmax`.
 
     Winner-take-all is the treatment of max-pooling in Montavon et al. 2019 (LNCS 11700, ch. 10, sec. 10.3).
 
@@ -130,7 +130,7 @@ class MaxPool(Pool, Routing):
 
     def forward(self, *inputs: Array) -> Array:
         """The largest value of each window."""
-        a = as_floating(inputs[0], "the input")
+        (a,) = self.floating(inputs)
         xp = array_namespace(a)
         z = seen = None
         for _, value, real in self._taps(a):

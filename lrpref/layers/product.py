@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from ..arithmetic import as_floating, check_choice, check_integer, zeros_like
+from ..arithmetic import check_choice, check_integer, zeros_like
 from ..backend import Array, array_namespace
 from ..errors import ShapeError
 from ..ledger import Flow
@@ -38,7 +38,7 @@ class Multiply(Layer):
     Raises
     ------
     ParameterError
-        If a parameter is none of these.
+        If a parameter has another value.
     """
 
     min_inputs: ClassVar[int] = 2
@@ -53,7 +53,7 @@ class Multiply(Layer):
 
     def output_shape(self, *shapes: Shape) -> Shape:
         """The larger size along each axis; sizes may differ where one of them is 1, but not along the batch."""
-        first, second = shapes
+        first, second = self.counted(shapes)
         sizes = list(zip(first, second, strict=False))
         fits = all(n == m or 1 in (n, m) for n, m in sizes[1:]) and first[:1] == second[:1]
         if len(first) != len(second) or not fits:
@@ -64,7 +64,7 @@ class Multiply(Layer):
 
     def forward(self, *inputs: Array) -> Array:
         """a_1 a_2."""
-        a, b = (as_floating(x, "the input") for x in inputs)
+        a, b = self.floating(inputs)
         self.check_arithmetic(a, b)
         self.output_shape(tuple(a.shape), tuple(b.shape))
         return a * b
@@ -72,12 +72,12 @@ class Multiply(Layer):
     def flow(self, inputs: tuple[Array, ...], R: Array, rule: SupportsFlow | None) -> Flow:
         """Share R in the same way under every rule."""
         if self.split == "half":
-            return Flow(tuple(_summed(R / 2, tuple(a.shape)) for a in inputs))
-        shares = (_summed(R, tuple(a.shape)) if k == self.signal else zeros_like(a) for k, a in enumerate(inputs))
+            return Flow(tuple(summed(R / 2, tuple(a.shape)) for a in inputs))
+        shares = (summed(R, tuple(a.shape)) if k == self.signal else zeros_like(a) for k, a in enumerate(inputs))
         return Flow(tuple(shares))
 
 
-def _summed(R: Array, shape: Shape) -> Array:
-    """R summed over the axes along which a factor of this shape was used for all cells."""
+def summed(R: Array, shape: Shape) -> Array:
+    """Return R summed over the axes along which a factor of this shape was used for all cells."""
     over = tuple(axis for axis, n in enumerate(shape) if n == 1 and R.shape[axis] != 1)
     return array_namespace(R).sum(R, axis=over, keepdims=True) if over else R

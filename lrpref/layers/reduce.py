@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from math import prod
 from typing import cast
 
-from ..arithmetic import as_floating, check_choice, check_flag, full, ones_like, zeros_like
+from ..arithmetic import check_choice, check_flag, full, ones_like, zeros_like
 from ..backend import Array, array_namespace
 from ..errors import ParameterError, ShapeError, shown
 from .base import Layer, LinearLayer, Routing, Shape
@@ -24,12 +24,12 @@ class Reduction(Layer):
         The axes that are reduced, counted from the batch, which is axis 0 and cannot be reduced; negative ones count
         from the end.
     keepdims : bool, default False
-        Whether they stay, with size 1.
+        Whether to keep these axes, with size 1.
 
     Raises
     ------
     ParameterError
-        If a parameter is none of these.
+        If a parameter has another value.
     """
 
     axes: int | tuple[int, ...]
@@ -49,7 +49,7 @@ class Reduction(Layer):
         """The axes that are reduced, in ascending order; raises ShapeError if the input has no such axes or no cell."""
         found = tuple(sorted(sample_axes(cast(tuple[int, ...], self.axes), shape, type(self).__name__)))
         if not prod(shape[axis] for axis in found):
-            raise ShapeError(f"{type(self).__name__} over axes {found} of {shape}, which has no cell there")
+            raise ShapeError(f"{type(self).__name__} over axes {found} of {shape} has no cell to reduce")
         return found
 
     def kept(self, shape: Shape) -> Shape:
@@ -59,7 +59,7 @@ class Reduction(Layer):
 
     def output_shape(self, *shapes: Shape) -> Shape:
         """The shape without the reduced axes, or with size 1 there."""
-        (shape,) = shapes
+        (shape,) = self.counted(shapes)
         over = self.over(shape)
         return self.kept(shape) if self.keepdims else tuple(n for axis, n in enumerate(shape) if axis not in over)
 
@@ -97,12 +97,12 @@ class Sum(_LinearReduction):
         The axes that are summed, counted from the batch, which is axis 0 and cannot be summed; negative ones count from
         the end.
     keepdims : bool, default False
-        Whether they stay, with size 1.
+        Whether to keep these axes, with size 1.
 
     Raises
     ------
     ParameterError
-        If a parameter is none of these.
+        If a parameter has another value.
     """
 
     def parameters(self, *inputs: Array) -> tuple[Array, Array | None]:
@@ -120,12 +120,12 @@ class Mean(_LinearReduction):
         The axes that are averaged, counted from the batch, which is axis 0 and cannot be averaged; negative ones count
         from the end.
     keepdims : bool, default False
-        Whether they stay, with size 1.
+        Whether to keep these axes, with size 1.
 
     Raises
     ------
     ParameterError
-        If a parameter is none of these.
+        If a parameter has another value.
     """
 
     def parameters(self, *inputs: Array) -> tuple[Array, Array | None]:
@@ -138,21 +138,21 @@ class Mean(_LinearReduction):
 class Max(Reduction, Routing):
     """The largest value along some axes; its relevance goes to the cell that won, as in `MaxPool`.
 
-    NaN is larger than every number, and of several the first wins, as in `numpy.argmax`.
+    NaN counts as larger than every number. The first of several NaNs wins, as in `numpy.argmax`.
 
     Parameters
     ----------
     axes : int or tuple of int
         The axes, counted from the batch, which is axis 0 and cannot be reduced; negative ones count from the end.
     keepdims : bool, default False
-        Whether they stay, with size 1.
+        Whether to keep these axes, with size 1.
     ties : {"first", "equal"}, default "first"
         "first": the first of several equal maxima, in reading order, takes all; "equal": they share equally.
 
     Raises
     ------
     ParameterError
-        If a parameter is none of these.
+        If a parameter has another value.
     """
 
     ties: str = "first"
@@ -163,7 +163,7 @@ class Max(Reduction, Routing):
 
     def forward(self, *inputs: Array) -> Array:
         """The largest value along the axes."""
-        a = as_floating(inputs[0], "the input")
+        (a,) = self.floating(inputs)
         return array_namespace(a).max(a, axis=self.over(tuple(a.shape)), keepdims=self.keepdims)
 
     def route(self, inputs: tuple[Array, ...], R: Array) -> tuple[Array, ...]:

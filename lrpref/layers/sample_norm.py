@@ -5,26 +5,26 @@ The cells of a sample form groups of n, and each group is normalised by its own 
     z_j = g_j (a_j - mu) / s + beta_j
     mu = (1 / n) sum_i a_i        s = sqrt((1 / n) sum_i (a_i - mu)^2 + epsilon)
 
-For relevance, the deviation s is held constant (Ali et al. 2022, arXiv 2202.07304). The mean is one of three things.
-With mean="linear" it is the linear map that it is:
+For relevance, the deviation s is held constant (Ali et al. 2022, arXiv 2202.07304). The mean is treated in one of three
+ways. With mean="linear", it is a linear map of the inputs:
 
     w_ij = (g_j / s) (delta_ij - 1 / n)        b_j = beta_j
 
-With mean="constant" it is a constant, like s:
+With mean="constant", it is a constant, like s:
 
     w_ij = (g_j / s) delta_ij        b_j = beta_j - g_j mu / s
 
-With mean="centred" it is linear, and g and beta pass relevance unchanged, so that the rule sees only (a_j - mu) / s:
+With mean="centred", it is linear, and g and beta pass relevance unchanged, so that the rule sees only (a_j - mu) / s:
 
     w_ij = (1 / s) (delta_ij - 1 / n)        b_j = 0
 
-The second is what `BatchNorm` does with the statistics that it learned. The third, under `Zero`, is the rule for
-LayerNorm in Ali et al.:
+`BatchNorm` treats its learned statistics in the second way. The third way, under `Zero`, is the rule for LayerNorm in
+Ali et al.:
 
     R_i = sum_j (a_i (delta_ij - 1 / n) / sum_k a_k (delta_kj - 1 / n)) R_j
 
-A fourth way, which passes relevance through unchanged (Achtibat et al. 2024, arXiv 2402.05602), is the rule `Pass` on
-a layer with mean="constant".
+To pass relevance unchanged, as Achtibat et al. 2024 (arXiv 2402.05602) do, use the rule `Pass` on a layer with
+mean="constant".
 """
 
 from __future__ import annotations
@@ -150,7 +150,9 @@ class SampleNorm(LinearLayer):
         """g / s for the cells by group; NaN where s is zero."""
         xp, s = array_namespace(a), square_root(variance + constant(self.eps, like=a), type(self).__name__)
         if is_exact(s) and bool((s == 0).any()):
-            raise InputError(f"{type(self).__name__}: the deviation of a group is zero; use eps > 0, or floats for NaN")
+            raise InputError(
+                f"{type(self).__name__}: the deviation of a group is zero, and exact arithmetic has no NaN; use eps > 0"
+            )
         s = s if is_exact(s) else xp.where(s == 0, full(s.shape, nan, like=s), s)
         if self.weight is None:
             return 1 / s
@@ -176,11 +178,11 @@ class GroupNorm(ChannelNorm):
     num_groups : int
         The number of groups, which divides the number of channels.
     weight, bias : array, shape (C,), optional
-        g and beta; None for 1 and 0 (affine off).
+        g and beta; without them, 1 and 0.
     eps : float, default 1e-05
         Added to the variance under the root.
     mean : {"linear", "constant", "centred"}, default "linear"
-        What the mean is for relevance; s is always a constant. See the page docs/normalisation.md.
+        How relevance treats the mean; s is always a constant. See docs/normalisation.md.
 
     Raises
     ------
@@ -206,7 +208,7 @@ class GroupNorm(ChannelNorm):
 
     def output_shape(self, *shapes: Shape) -> Shape:
         """The shape of the input, whose channels must be a multiple of the groups."""
-        (shape,) = shapes
+        (shape,) = self.counted(shapes)
         if len(shape) < 2 or 0 in shape[1:] or shape[1] % self.num_groups:
             raise ShapeError(f"expected (N, C, ...) with a multiple of {self.num_groups} channels, got {shape}")
         self._check_affine(shape[1:2])
@@ -228,11 +230,11 @@ class InstanceNorm(ChannelNorm):
     Parameters
     ----------
     weight, bias : array, shape (C,), optional
-        g and beta; None for 1 and 0 (affine off).
+        g and beta; without them, 1 and 0.
     eps : float, default 1e-05
         Added to the variance under the root.
     mean : {"linear", "constant", "centred"}, default "linear"
-        What the mean is for relevance; s is always a constant. See the page docs/normalisation.md.
+        How relevance treats the mean; s is always a constant. See docs/normalisation.md.
 
     Raises
     ------
@@ -256,7 +258,7 @@ class InstanceNorm(ChannelNorm):
 
     def output_shape(self, *shapes: Shape) -> Shape:
         """The shape of the input, which must have an axis after the channels."""
-        (shape,) = shapes
+        (shape,) = self.counted(shapes)
         if len(shape) < 3 or 0 in shape[1:]:
             raise ShapeError(f"expected (N, C, L), (N, C, H, W) or more axes, got {shape}")
         self._check_affine(shape[1:2])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import prod
 
-from ..arithmetic import LARGEST, as_floating, check_integer, check_number, is_integer, is_shape, zeros_like
+from ..arithmetic import LARGEST, check_integer, check_number, is_integer, is_shape, zeros_like
 from ..backend import Array, array_namespace
 from ..errors import ParameterError, ShapeError, shown
 from .base import Routing, Shape
@@ -17,14 +17,14 @@ class Flatten(Routing):
 
     def output_shape(self, *shapes: Shape) -> Shape:
         """All axes but the batch merged into one."""
-        (shape,) = shapes
+        (shape,) = self.counted(shapes)
         if not shape:
             raise ShapeError("expected a batch (N, ...), got one number")
         return (shape[0], prod(shape[1:]))
 
     def forward(self, *inputs: Array) -> Array:
         """The same values, one row per sample."""
-        a = as_floating(inputs[0], "the input")
+        (a,) = self.floating(inputs)
         return array_namespace(a).reshape(a, self.output_shape(tuple(a.shape)))
 
     def route(self, inputs: tuple[Array, ...], R: Array) -> tuple[Array, ...]:
@@ -41,7 +41,7 @@ class Reshape(Routing):
     Parameters
     ----------
     shape : tuple of int
-        The shape of one sample; at most one number may be -1, which stands for whatever is left.
+        The shape of one sample; at most one number may be -1, which is computed from the others.
 
     Raises
     ------
@@ -61,7 +61,7 @@ class Reshape(Routing):
 
     def output_shape(self, *shapes: Shape) -> Shape:
         """(N, *shape), with the number that -1 stands for."""
-        (shape,) = shapes
+        (shape,) = self.counted(shapes)
         known = prod(n for n in self.shape if n != -1)
         rest, left = divmod(prod(shape[1:]), known)
         if not shape or left or (-1 not in self.shape and rest != 1):
@@ -70,7 +70,7 @@ class Reshape(Routing):
 
     def forward(self, *inputs: Array) -> Array:
         """The same values in another shape."""
-        a = as_floating(inputs[0], "the input")
+        (a,) = self.floating(inputs)
         return array_namespace(a).reshape(a, self.output_shape(tuple(a.shape)))
 
     def route(self, inputs: tuple[Array, ...], R: Array) -> tuple[Array, ...]:
@@ -106,14 +106,14 @@ class Permute(Routing):
 
     def output_shape(self, *shapes: Shape) -> Shape:
         """The sizes in the order of `axes`."""
-        (shape,) = shapes
+        (shape,) = self.counted(shapes)
         if len(shape) != len(self.axes):
             raise ShapeError(f"Permute{self.axes} needs an array with {len(self.axes)} axes, got {shape}")
         return tuple(shape[axis] for axis in self.axes)
 
     def forward(self, *inputs: Array) -> Array:
         """The values with their axes in another order."""
-        a = as_floating(inputs[0], "the input")
+        (a,) = self.floating(inputs)
         self.output_shape(tuple(a.shape))
         return array_namespace(a).permute_dims(a, self.axes)
 
@@ -142,7 +142,7 @@ class Slice(Routing):
     Raises
     ------
     ParameterError
-        If a parameter is not such a number.
+        If a parameter is not such an integer.
     """
 
     axis: int
@@ -160,7 +160,7 @@ class Slice(Routing):
 
     def output_shape(self, *shapes: Shape) -> Shape:
         """The input's shape, with as many cells along the axis as are read."""
-        (shape,) = shapes
+        (shape,) = self.counted(shapes)
         (axis,) = sample_axes((self.axis,), shape, "Slice")
         read = len(range(shape[axis])[slice(self.start, self.stop, self.step)])
         if not read:
@@ -170,7 +170,7 @@ class Slice(Routing):
 
     def forward(self, *inputs: Array) -> Array:
         """The cells that are read."""
-        a = as_floating(inputs[0], "the input")
+        (a,) = self.floating(inputs)
         self.output_shape(tuple(a.shape))
         return a[self._cells(tuple(a.shape))]
 
@@ -191,7 +191,7 @@ class Slice(Routing):
 def check_axis(axis: object, what: str) -> None:
     """Raise ParameterError unless `axis` is an integer that is not 0, the batch."""
     if not is_integer(axis, least=-LARGEST) or axis == 0:
-        raise ParameterError(f"{what} must be an integer other than 0, which is the batch, got {shown(axis)}")
+        raise ParameterError(f"{what} must be an integer other than 0, the batch axis, got {shown(axis)}")
 
 
 def sample_axes(axes: tuple[int, ...], shape: Shape, what: str) -> tuple[int, ...]:
@@ -199,7 +199,7 @@ def sample_axes(axes: tuple[int, ...], shape: Shape, what: str) -> tuple[int, ..
     found = tuple(axis % max(len(shape), 1) for axis in axes)
     if any(not -len(shape) <= axis < len(shape) for axis in axes) or len({0, *found}) != len(found) + 1:
         named = f"axis {axes[0]} must be an axis" if len(axes) == 1 else f"axes {axes} must be different axes"
-        raise ShapeError(f"{what}: {named} of {shape} other than the batch")
+        raise ShapeError(f"{what}: {named} of {shape} other than the batch axis")
     return found
 
 
@@ -220,7 +220,7 @@ class Dropout(Routing):
 
     def forward(self, *inputs: Array) -> Array:
         """The input."""
-        return as_floating(inputs[0], "the input")
+        return self.floating(inputs)[0]
 
     def route(self, inputs: tuple[Array, ...], R: Array) -> tuple[Array, ...]:
         """R."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..arithmetic import as_floating, check_integer
+from ..arithmetic import check_integer
 from ..backend import Array, array_namespace
 from ..errors import ShapeError
 from .base import Routing, Shape
@@ -27,7 +27,7 @@ class PixelShuffle(Routing):
     Raises
     ------
     ParameterError
-        If the factor is not such a number.
+        If the factor is not a positive integer.
     """
 
     upscale_factor: int
@@ -37,7 +37,7 @@ class PixelShuffle(Routing):
 
     def output_shape(self, *shapes: Shape) -> Shape:
         """(N, C r r, H, W) -> (N, C, H r, W r)."""
-        (shape,) = shapes
+        (shape,) = self.counted(shapes)
         check_axes(shape, 2)
         (N, C, H, W), r = shape, self.upscale_factor
         if C % (r * r):
@@ -46,7 +46,7 @@ class PixelShuffle(Routing):
 
     def forward(self, *inputs: Array) -> Array:
         """The larger image."""
-        a = as_floating(inputs[0], "the input")
+        (a,) = self.floating(inputs)
         (N, C, H, W), r = self.output_shape(tuple(a.shape)), self.upscale_factor
         xp = array_namespace(a)
         blocks = xp.reshape(a, (N, C, r, r, H // r, W // r))
@@ -71,7 +71,7 @@ class PixelUnshuffle(Routing):
     Raises
     ------
     ParameterError
-        If the factor is not such a number.
+        If the factor is not a positive integer.
     """
 
     downscale_factor: int
@@ -81,7 +81,7 @@ class PixelUnshuffle(Routing):
 
     def output_shape(self, *shapes: Shape) -> Shape:
         """(N, C, H r, W r) -> (N, C r r, H, W)."""
-        (shape,) = shapes
+        (shape,) = self.counted(shapes)
         check_axes(shape, 2)
         (N, C, H, W), r = shape, self.downscale_factor
         if H % r or W % r:
@@ -90,7 +90,7 @@ class PixelUnshuffle(Routing):
 
     def forward(self, *inputs: Array) -> Array:
         """The smaller image with more channels."""
-        a = as_floating(inputs[0], "the input")
+        (a,) = self.floating(inputs)
         (N, C, H, W), r = self.output_shape(tuple(a.shape)), self.downscale_factor
         xp = array_namespace(a)
         blocks = xp.reshape(a, (N, C // (r * r), H, r, W, r))
@@ -116,7 +116,7 @@ class ChannelShuffle(Routing):
     Raises
     ------
     ParameterError
-        If `groups` is not such a number.
+        If `groups` is not a positive integer.
     """
 
     groups: int
@@ -126,14 +126,14 @@ class ChannelShuffle(Routing):
 
     def output_shape(self, *shapes: Shape) -> Shape:
         """The shape of the input."""
-        (shape,) = shapes
+        (shape,) = self.counted(shapes)
         if len(shape) < 2 or shape[1] % self.groups:
             raise ShapeError(f"ChannelShuffle needs a multiple of {self.groups} channels on axis 1, got {shape}")
         return shape
 
     def forward(self, *inputs: Array) -> Array:
         """The channels in another order."""
-        a = as_floating(inputs[0], "the input")
+        (a,) = self.floating(inputs)
         N, C, *rest = shape = self.output_shape(tuple(a.shape))
         xp = array_namespace(a)
         dealt = xp.reshape(a, (N, self.groups, C // self.groups, *rest))

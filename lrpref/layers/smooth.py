@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import Decimal
 
-from ..arithmetic import as_floating, check_choice, check_number, constant, irrational, zeros_like
+from ..arithmetic import check_choice, check_number, constant, irrational, zeros_like
 from ..backend import Array, array_namespace
 from ..errors import ParameterError, shown
 from .activation import clipped
@@ -32,7 +32,7 @@ class Sigmoid(Smooth):
 
     def forward(self, *inputs: Array) -> Array:
         """e / (1 + e) with e = exp(x) where x < 0, and 1 / (1 + exp(-x)) elsewhere: neither overflows."""
-        return logistic(as_floating(inputs[0], "the input"), "Sigmoid")
+        return logistic(self.floating(inputs)[0], "Sigmoid")
 
 
 def logistic(x: Array, what: str) -> Array:
@@ -48,7 +48,7 @@ class Tanh(Smooth):
 
     def forward(self, *inputs: Array) -> Array:
         """tanh(x)."""
-        x = as_floating(inputs[0], "the input")
+        (x,) = self.floating(inputs)
         return irrational("tanh", x, "Tanh")
 
 
@@ -69,7 +69,7 @@ class ELU(Smooth):
 
     def forward(self, *inputs: Array) -> Array:
         """x where x > 0, alpha * expm1(x) elsewhere."""
-        return _elu(as_floating(inputs[0], "the input"), self.alpha, 1, "ELU")
+        return _elu(self.floating(inputs)[0], self.alpha, 1, "ELU")
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,7 +89,7 @@ class CELU(Smooth):
 
     def forward(self, *inputs: Array) -> Array:
         """x where x > 0, alpha * expm1(x / alpha) elsewhere."""
-        return _elu(as_floating(inputs[0], "the input"), self.alpha, self.alpha, "CELU")
+        return _elu(self.floating(inputs)[0], self.alpha, self.alpha, "CELU")
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,7 +99,7 @@ class SELU(Smooth):
     Parameters
     ----------
     alpha : float, default 1.6732632423543772
-        Klambauer's constant. torch.nn has no other; ONNX files state it, often rounded to float32.
+        The constant of Klambauer et al., as in torch.nn; ONNX files state it, often rounded to float32.
     scale : float, default 1.0507009873554805
         The other constant, lambda in the paper and gamma in ONNX; a positive number.
     """
@@ -113,7 +113,7 @@ class SELU(Smooth):
 
     def forward(self, *inputs: Array) -> Array:
         """scale times the ELU of x."""
-        x = as_floating(inputs[0], "the input")
+        (x,) = self.floating(inputs)
         return constant(self.scale, like=x) * _elu(x, self.alpha, 1, "SELU")
 
 
@@ -136,7 +136,7 @@ class SiLU(Smooth):
 
     def forward(self, *inputs: Array) -> Array:
         """x times its sigmoid; 0 at minus infinity."""
-        x = _bounded(as_floating(inputs[0], "the input"))
+        x = _bounded(self.floating(inputs)[0])
         return x * logistic(x, "SiLU")
 
 
@@ -152,7 +152,7 @@ class GELU(Smooth):
     Parameters
     ----------
     approximate : "none" or "tanh", default "none"
-        "tanh" is their approximation, x / 2 * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 x^3))).
+        "tanh" is the approximation of that paper, x / 2 * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 x^3))).
     """
 
     approximate: str = "none"
@@ -162,7 +162,7 @@ class GELU(Smooth):
 
     def forward(self, *inputs: Array) -> Array:
         """x * Phi(x); with "tanh" x times the sigmoid of 2 u, which is (1 + tanh(u)) / 2."""
-        x = _bounded(as_floating(inputs[0], "the input"))
+        x = _bounded(self.floating(inputs)[0])
         if self.approximate == "none":
             return x * normal_cdf(x, "GELU")
         y = clamped(x, -FLAT, FLAT)
@@ -182,7 +182,7 @@ class Mish(Smooth):
 
     def forward(self, *inputs: Array) -> Array:
         """x n / (n + 2) with n = e (e + 2) and e = exp(x); where x > 0, n and n + 2 are divided by e^2."""
-        x = _bounded(as_floating(inputs[0], "the input"))
+        x = _bounded(self.floating(inputs)[0])
         xp = array_namespace(x)
         e = irrational("exp", -xp.abs(x), "Mish")
         above, below = 1 + 2 * e, e * (e + 2)
@@ -210,7 +210,7 @@ class Softplus(Smooth):
 
     def forward(self, *inputs: Array) -> Array:
         """max(y, 0) + log1p(exp(-|y|)), divided by beta, with y = beta * x."""
-        x = as_floating(inputs[0], "the input")
+        (x,) = self.floating(inputs)
         xp, beta = array_namespace(x), constant(self.beta, like=x)
         y = beta * x
         rest = irrational("log1p", irrational("exp", -xp.abs(y), "Softplus"), "Softplus")

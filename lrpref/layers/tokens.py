@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..arithmetic import as_floating, as_parameter, is_exact
+from ..arithmetic import as_parameter, is_exact
 from ..backend import Array, array_namespace, sum_per_sample
 from ..errors import InputError, ShapeError
 from ..ledger import Flow
@@ -15,9 +15,9 @@ from .base import Layer, Routing, Shape, SupportsFlow
 class Embedding(Layer):
     """The vectors of a table at the indices that are the input: (N, T) -> (N, T, E).
 
-    An index is a name and not a quantity, so relevance stops at the vectors; the index receives the sum over its own.
-    Relevance per coordinate is that of this node, `trace.at[...]`. It is what LRP-0 gives to the inputs of a `Dense`
-    that are 1 for the index of a token and 0 for all others.
+    An index is a name and not a quantity, so relevance stops at the vectors, and an index receives the sum over its
+    vector: what LRP-0 gives to the one-hot input of a `Dense`. `trace.at[...]` of this node has the relevance of each
+    coordinate.
 
     Networks compute in one dtype, so indices are whole numbers of a floating-point type, which holds them exactly.
 
@@ -49,11 +49,11 @@ class Embedding(Layer):
 
     def output_shape(self, *shapes: Shape) -> Shape:
         """(N, ...) -> (N, ..., E)."""
-        return (*shapes[0], self.weight.shape[1])
+        return (*self.counted(shapes)[0], self.weight.shape[1])
 
     def forward(self, *inputs: Array) -> Array:
         """The vectors of the indices."""
-        given = as_floating(inputs[0], "the input")
+        (given,) = self.floating(inputs)
         self.check_arithmetic(given)
         xp, known = array_namespace(given), self.weight.shape[0]
         if not is_exact(given) and known - 1 > 2 / float(xp.finfo(given.dtype).eps):
@@ -107,7 +107,7 @@ class PrependTokens(Routing):
 
     def output_shape(self, *shapes: Shape) -> Shape:
         """(N, T, E) -> (N, M + T, E)."""
-        (shape,) = shapes
+        (shape,) = self.counted(shapes)
         M, E = self.tokens.shape
         if len(shape) != 3 or shape[2] != E:
             raise ShapeError(f"expected (N, T, {E}), got {shape}")
@@ -115,7 +115,7 @@ class PrependTokens(Routing):
 
     def forward(self, *inputs: Array) -> Array:
         """The learned tokens, then those of the input."""
-        a = as_floating(inputs[0], "the input")
+        (a,) = self.floating(inputs)
         self.check_arithmetic(a)
         self.output_shape(tuple(a.shape))
         xp = array_namespace(a)

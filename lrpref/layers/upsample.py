@@ -8,7 +8,7 @@ from fractions import Fraction
 from itertools import product
 from math import ceil, floor
 
-from ..arithmetic import as_floating, as_fraction, check_choice, constant, full, is_integer, is_number, zeros_like
+from ..arithmetic import as_fraction, check_choice, constant, full, is_integer, is_number, zeros_like
 from ..backend import Array, array_namespace
 from ..errors import ParameterError, ShapeError, shown
 from .base import Layer, LinearLayer, Routing, Shape, check_size
@@ -35,7 +35,7 @@ class Upsample(Layer):
     size : int or one per axis, optional
         The size of the output.
     scale_factor : float or one per axis, optional
-        The size of the output divided by that of the input, which is rounded down. Give either this or `size`.
+        The ratio of the output's size to the input's; the output's size is rounded down. Give this or `size`.
     coordinates : {"half_pixel", "asymmetric", "align_corners", ...}, default "half_pixel"
         Where the cells of the output lie on an axis of the input.
 
@@ -66,7 +66,7 @@ class Upsample(Layer):
 
     def output_shape(self, *shapes: Shape) -> Shape:
         """(N, C, ...) -> (N, C, *size)."""
-        (shape,) = shapes
+        (shape,) = self.counted(shapes)
         if len(shape) < 3 or 0 in shape[1:]:
             raise ShapeError(f"expected an input (N, C, ...) with at least one spatial axis, got {shape}")
         if self.size is not None:
@@ -126,7 +126,7 @@ class UpsampleNearest(Upsample, Routing):
     size : int or one per axis, optional
         The size of the output.
     scale_factor : float or one per axis, optional
-        The size of the output divided by that of the input, which is rounded down. Give either this or `size`.
+        The ratio of the output's size to the input's; the output's size is rounded down. Give this or `size`.
     coordinates : {"asymmetric", "half_pixel", "align_corners", ...}, default "asymmetric"
         Where the cells of the output lie.
     rounding : {"floor", "ceil", "round_prefer_floor", "round_prefer_ceil"}, default "floor"
@@ -154,7 +154,7 @@ class UpsampleNearest(Upsample, Routing):
 
     def forward(self, *inputs: Array) -> Array:
         """The copies."""
-        a = as_floating(inputs[0], "the input")
+        (a,) = self.floating(inputs)
         xp = array_namespace(a)
         for axis, sources in self._sources(tuple(a.shape)):
             a = xp.take(a, xp.asarray(sources), axis=axis)
@@ -178,14 +178,15 @@ class UpsampleLinear(Upsample, LinearLayer):
     """Linear interpolation along each spatial axis: "linear", "bilinear" and "trilinear" in PyTorch.
 
     A cell of the output that lies at the coordinate x of an axis is (1 - t) a_i + t a_k with i = floor(x), k = i + 1
-    and t = x - i; coordinates beyond the first and the last cell are moved to these. `UpsampleNearest` describes them.
+    and t = x - i. Coordinates before the first cell or after the last one are moved to that cell. `UpsampleNearest`
+    describes the coordinates.
 
     Parameters
     ----------
     size : int or one per axis, optional
         The size of the output.
     scale_factor : float or one per axis, optional
-        The size of the output divided by that of the input, which is rounded down. Give either this or `size`.
+        The ratio of the output's size to the input's; the output's size is rounded down. Give this or `size`.
     coordinates : {"half_pixel", "asymmetric", "align_corners", ...}, default "half_pixel"
         Where the cells of the output lie. The default is PyTorch's; "align_corners" is its align_corners=True.
 

@@ -15,18 +15,23 @@ PLAY.RULES = [
   ["w-square", "w-square", { type: "WSquare" }],
   ["flat", "flat", { type: "Flat" }],
   ["absolute", "magnitudes", { type: "Absolute" }],
+  ["relative", "Relative LRP", { type: "Relative" }],
+  ["relative-bare", "Relative LRP, bare", { type: "Relative", reading: "bare" }],
 ];
 PLAY.ruleNamed = (name) => PLAY.RULES.find(([known]) => known === name)[2];
+
+/** The logits of an input. */
+PLAY.logits = (net, x) => LRP.forward(net, x).get(net.at(-1).name).data;
 
 /** Explain a picture: the trace for one target, or for the difference of two logits, z_target - z_rival. */
 PLAY.explain = (network, net, pixels, rule, target, rival = null) => {
   const x = network.ofPixels(pixels);
   const rules = LRP.assign(net, rule, network.box);
   if (rival === null) return LRP.trace(net, x, rules, { target });
-  const logits = LRP.forward(net, x).get(net.at(-1).name);
-  const seed = LRP.zeros(logits.shape);
-  seed.data[target] = logits.data[target];
-  seed.data[rival] -= logits.data[rival];
+  const logits = PLAY.logits(net, x);
+  const seed = LRP.zeros([logits.length]);
+  seed.data[target] = logits[target];
+  seed.data[rival] -= logits[rival];
   return LRP.trace(net, x, rules, { seed, target });
 };
 
@@ -38,14 +43,10 @@ PLAY.digit = (root, state) => {
   const { drawing, data } = state;
   const map = PLAY.heatmap("Relevance");
   const logits = PLAY.el("div", { class: "logits" });
-  const reading = PLAY.el(
-    "p",
-    { class: "note", "aria-live": "polite" },
-    "Point at a pixel, or move the cursor on the pad, to read its relevance.",
-  );
+  const reading = PLAY.el("p", { class: "note", "aria-live": "polite" });
   const table = PLAY.table(
     "strokes",
-    "Rub something out: the change that the map predicts, and the true one",
+    "The change that the map predicted, and the true one",
     ["stroke", "pixels", "of", "predicted", "true"],
     [],
   );
@@ -56,6 +57,7 @@ PLAY.digit = (root, state) => {
   let before = null; // the same when the present stroke began
   let count = 0; // the strokes that rubbed something out
   let started = false;
+  let pointed = null; // row and column of the pixel that is read
 
   const names = state.networks.map(({ name }, k) => [k, name]);
   const network = PLAY.menu("Network", names, () => choose(Number(network.select.value)));
@@ -68,8 +70,11 @@ PLAY.digit = (root, state) => {
   const tool = PLAY.choice("Pen", "tool", pens, () => {});
   const sample = PLAY.menu("Start from", [["", "an empty page"]], () => start(sample.select.value));
   const undo = PLAY.button("Undo", () => drawing.undo());
-  const clear = PLAY.button("Clear", () => drawing.replace(blank()));
-  const pad = PLAY.pad(drawing, { rubbing: () => tool.value === "rub", paper: () => paper(), moved: read });
+  const clear = PLAY.button("Clear", () => {
+    sample.select.value = "";
+    drawing.replace(blank());
+  });
+  const pad = PLAY.pad(drawing, { rubbing: () => tool.value === "rub", paper: () => paper(), moved: point });
 
   const chosen = () => state.network;
   const paper = () => chosen().mean; // 0 without normalisation: what a network takes for nothing
@@ -101,6 +106,7 @@ PLAY.digit = (root, state) => {
   function start(name) {
     sample.select.value = name;
     strokes.replaceChildren();
+    table.hidden = true; // until something is rubbed out
     count = 0;
     drawing.reset(name ? LRP.array(data.samples[name]) : blank());
   }
@@ -136,9 +142,11 @@ PLAY.digit = (root, state) => {
       const style = `width:${length}%;left:${value < 0 ? 50 - length : 50}%`;
       label.classList.toggle("best", c === best);
       label.children[2].replaceChildren(PLAY.el("span", { class: "bar plain", style }));
-      label.children[3].textContent = `${PLAY.number(value)} (${(100 * probabilities[c]).toFixed(1)} %)`;
+      label.children[3].textContent = `${PLAY.decimals(value)} (${(100 * probabilities[c]).toFixed(1)} %)`;
     });
   }
+
+  const outputs = (pixels) => PLAY.logits(chosen().net, chosen().ofPixels(pixels));
 
   /** What is explained, as a number: a logit, or the difference of two. */
   const measured = (values, wanted, other) => values[wanted] - (other === null ? 0 : values[other]);
@@ -156,29 +164,39 @@ PLAY.digit = (root, state) => {
   }
 
   function draw() {
-    const trace = PLAY.offered(warning, explained);
-    if (trace === null) return;
-    found = trace;
-    showLogits(found.logits.data);
+    found = PLAY.offered(warning, explained);
+    undo.disabled = !drawing.canUndo;
+    showLogits(found ? found.logits.data : outputs(drawing.pixels));
+    for (const part of [map.element, books]) part.classList.toggle("stale", found === null);
+    read();
+    if (found === null) return;
     const name = chosen().classes[found.target];
     const question =
       found.rival === null
         ? `why ${name}? logit`
         : `why ${name} rather than ${chosen().classes[found.rival]}? difference of the logits`;
-    map.show(found.relevance, `${question} ${PLAY.number(found.value)}`);
+    map.show(found.relevance, `${question} ${PLAY.decimals(found.value)}`);
     const arrived = LRP.sum(found.relevance.data);
     const title = "Where the relevance went, over all layers";
     books.replaceChildren(PLAY.ledger(title, found.ledger, found.ledger[0].out, arrived));
-    undo.disabled = !drawing.canUndo;
   }
 
-  function read(y, x) {
+  function point(y, x) {
+    pointed = [y, x];
+    read();
+  }
+
+  /** Say what the pixel that was pointed at has. */
+  function read() {
     const [C, H, W] = drawing.pixels.shape;
+    const [y, x] = pointed ?? [H, W];
+    const known = found && y < H && x < W && String(found.relevance.shape) === String(drawing.pixels.shape);
     const p = y * W + x;
-    if (!found || p >= H * W || found.relevance.shape[1] !== H) return;
-    const ink = Array.from({ length: C }, (_, c) => PLAY.number(drawing.pixels.data[c * H * W + p], 2)).join(", ");
-    const relevance = PLAY.number(PLAY.perPixel(found.relevance)[p]);
-    reading.textContent = `Row ${y + 1}, column ${x + 1}: ink ${ink}, relevance ${relevance}.`;
+    const ink = () =>
+      Array.from({ length: C }, (_, c) => PLAY.number(drawing.pixels.data[c * H * W + p], 2)).join(", ");
+    reading.textContent = known
+      ? `Row ${y + 1}, column ${x + 1}: ink ${ink()}, relevance ${PLAY.number(PLAY.perPixel(found.relevance)[p])}.`
+      : "Point at a pixel, or move the cursor on the pad, to read its relevance.";
   }
 
   /** Compare the change that the map before the stroke predicted with the change that happened. */
@@ -189,12 +207,13 @@ PLAY.digit = (root, state) => {
     const change = PLAY.perPixel({ shape: x.shape, data: x.data.map((x_i, i) => Math.abs(x_i - y.data[i])) });
     const changed = change.filter((size) => size > 0).length;
     if (changed === 0) return;
-    const { net, classes } = chosen();
-    const now = LRP.forward(net, y).get(net.at(-1).name).data;
+    const { classes } = chosen();
+    const now = outputs(drawing.pixels);
     const of = against === null ? classes[wanted] : `${classes[wanted]} − ${classes[against]}`;
     const numbers = [PLAY.predicted(relevance, x, y), measured(now, wanted, against) - value];
     const cells = [(count += 1), changed, of, ...numbers.map((number) => PLAY.number(number))];
     strokes.prepend(PLAY.el("tr", {}, ...cells.map((said) => PLAY.el("td", {}, `${said}`))));
+    table.hidden = false;
     while (strokes.children.length > 6) strokes.lastChild.remove();
   }
 
@@ -216,7 +235,7 @@ PLAY.digit = (root, state) => {
   map.canvas.addEventListener("pointermove", (event) => {
     const box = map.canvas.getBoundingClientRect();
     const [, H, W] = drawing.pixels.shape;
-    read(
+    point(
       Math.min(H - 1, Math.floor(((event.clientY - box.top) / box.height) * H)),
       Math.min(W - 1, Math.floor(((event.clientX - box.left) / box.width) * W)),
     );
@@ -224,6 +243,7 @@ PLAY.digit = (root, state) => {
 
   root.append(
     PLAY.el("div", { class: "buttons" }, network.element, sample.element, rule.element),
+    PLAY.el("div", { class: "buttons" }, tool.element, undo, clear),
     warning,
     PLAY.el(
       "div",
@@ -232,24 +252,29 @@ PLAY.digit = (root, state) => {
         "figure",
         {},
         pad.element,
-        PLAY.el(
-          "figcaption",
-          {},
-          "Draw here, or move with the arrow keys, dot with Space, and lower the pen with Enter.",
-        ),
-        tool.element,
-        PLAY.el("div", { class: "buttons" }, undo, clear),
+        PLAY.el("figcaption", {}, "Draw here. Keys: arrows move, Space makes a dot, Enter lowers and lifts the pen."),
       ),
       map.element,
       PLAY.el(
         "div",
         {},
-        PLAY.el("p", { class: "heading" }, "Logits: choose the one to explain, ", rival.element),
+        PLAY.el("p", { class: "heading" }, "Logits: choose the one to explain"),
         logits,
+        rival.element,
       ),
     ),
     reading,
-    PLAY.el("div", { class: "pair" }, books, PLAY.el("div", { class: "scroll" }, table)),
+    PLAY.el(
+      "div",
+      { class: "pair" },
+      books,
+      PLAY.el(
+        "div",
+        { class: "scroll" },
+        PLAY.el("p", { class: "note" }, "Rub out a part of the digit to test what the map predicts."),
+        table,
+      ),
+    ),
   );
   choose(0);
 };

@@ -1,28 +1,38 @@
 // The picture that the sections share: its pixels, the pad to draw on with pointer or keyboard, and who listens.
 "use strict";
 
-/** The networks of the page, read once each. */
-PLAY.networks = (data) =>
-  data.networks.map((about) => {
-    let net = null;
-    const { mean, std } = about;
-    const bound = (pixel) =>
-      LRP.nested({ shape: [mean.length], data: Float64Array.from(mean, (m, c) => (pixel - m) / std[c]) });
-    return {
-      ...about,
-      get net() {
-        return (net ??= LRP.network(about));
-      },
-      box: { low: bound(0), high: bound(1) }, // what black and white are to the network
-      ofPixels: ({ shape, data: pixels }) => {
-        const perChannel = pixels.length / shape[0];
-        return {
-          shape,
-          data: pixels.map((p, i) => (p - mean[Math.floor(i / perChannel)]) / std[Math.floor(i / perChannel)]),
-        };
-      },
-    };
-  });
+/** The networks of the page; those in which BatchNorm can be folded come once more at the end, with it folded. */
+PLAY.networks = (data) => {
+  const folds = ({ nodes, layers }) => {
+    const type = Object.fromEntries(nodes.map(([name, key]) => [name, layers[key].type]));
+    return nodes.some(([name, , [before]]) => type[name] === "BatchNorm" && /^(Dense|Conv2D)$/.test(type[before]));
+  };
+  const folded = (about) => LRP.fuse(LRP.network(about));
+  return [
+    ...data.networks.map((about) => PLAY.network(about, about.name, LRP.network)),
+    ...data.networks.filter(folds).map((about) => PLAY.network(about, `${about.name}, folded`, folded)),
+  ];
+};
+
+/** A network of the page, which is made when it is needed. */
+PLAY.network = (about, name, make) => {
+  const { mean, std } = about;
+  const normalised = (pixel, c) => (pixel - mean[c]) / std[c];
+  const bound = (pixel) => mean.map((_, c) => normalised(pixel, c));
+  let net = null;
+  return {
+    ...about,
+    name,
+    get net() {
+      return (net ??= make(about));
+    },
+    box: { low: bound(0), high: bound(1) }, // what black and white are to the network
+    ofPixels: ({ shape, data }) => {
+      const cells = data.length / shape[0];
+      return { shape, data: data.map((pixel, i) => normalised(pixel, Math.floor(i / cells))) };
+    },
+  };
+};
 
 /** A drawing: pixels (C, H, W) from 0 to 1, with the strokes that made it, so that they can be undone. */
 PLAY.drawing = (shape) => {
@@ -178,7 +188,10 @@ PLAY.pad = (drawing, { rubbing, paper, moved }) => {
     show();
     moved(Math.round(cursor.y), Math.round(cursor.x));
   });
-  drawing.listen(() => show());
+  drawing.listen((how) => {
+    if (how === "all") down = byKey = false; // another picture ends a stroke
+    show();
+  });
   PLAY.dark.addEventListener("change", show);
   return { element: canvas, show };
 };

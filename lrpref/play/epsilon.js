@@ -30,10 +30,9 @@ PLAY.epsilon = (root, state) => {
     );
     const start = found.ledger[0].out;
     const arrived = LRP.sum(found.relevance.data);
-    map.show(
-      found.relevance,
-      `${PLAY.number((100 * arrived) / start)} % of the logit of ${state.network.classes[found.target]}`,
-    );
+    const name = state.network.classes[found.target];
+    const part = start === 0 ? "" : `${PLAY.number((100 * arrived) / start)} % of the logit of ${name}`;
+    map.show(found.relevance, part);
     books.replaceChildren(PLAY.ledger("Where the relevance went", found.ledger, start, arrived));
   }
 

@@ -16,11 +16,12 @@ const EXACT = (() => {
       this.below = below / divisor;
       Object.freeze(this);
     }
-    /** The number that a text such as "3", "-0.25" or "1/3" means; null if it means none. */
+    /** The number that a text such as "3", "-0.25" or "1/3" means, of up to nine digits each; null if it means none. */
     static parse(text) {
-      const [, sign, whole, decimals = "", below = "1"] = /^\s*([-−]?)(\d+)(?:\.(\d*)|\/(\d+))?\s*$/.exec(text) ?? [];
-      if (whole === undefined || BigInt(below) === 0n) return null;
-      const above = BigInt(whole + decimals) * (sign ? -1n : 1n);
+      const number = /^\s*([-−+]?)(\d{0,9})(?:\.(\d{0,9})|\s*\/\s*(\d{1,9}))?\s*$/.exec(text);
+      const [, sign, whole, decimals = "", below = "1"] = number ?? [];
+      if (number === null || whole + decimals === "" || BigInt(below) === 0n) return null;
+      const above = BigInt(whole + decimals) * (sign === "" || sign === "+" ? 1n : -1n);
       return new Fraction(above, BigInt(below) * 10n ** BigInt(decimals.length));
     }
     plus = (other) => new Fraction(this.above * other.below + other.above * this.below, this.below * other.below);
@@ -60,6 +61,7 @@ const EXACT = (() => {
     WSquare: "wᵢⱼ² / Σᵢ wᵢⱼ² · Rⱼ",
     Flat: "1 / nⱼ · Rⱼ",
     Absolute: "|aᵢ wᵢⱼ| / (Σᵢ |aᵢ wᵢⱼ| + |bⱼ|) · Rⱼ",
+    Relative: "sgn(zⱼ) aᵢ wᵢⱼ / n · Rⱼ",
   };
 
   // Each rule as portions of one unit's relevance: inputs a, weights w, contributions c = a w, bias b, z = sum c + b.
@@ -91,6 +93,8 @@ const EXACT = (() => {
       ),
     ],
     Absolute: ({ c, b }) => [portion(c.map(magnitude), total(c.map(magnitude)).plus(magnitude(b)))],
+    // the reading "bare"; n is the number of inputs, and sgn(0) = +1
+    Relative: ({ c, z }) => [portion(c, new Fraction(BigInt(c.length)), z.sign >= 0 ? ONE : ZERO.minus(ONE))],
   };
 
   /**
@@ -118,7 +122,16 @@ const EXACT = (() => {
 
   const bracketed = (x) => (x.sign < 0 || x.below !== 1n ? `(${x})` : `${x}`);
 
-  return { Fraction, FORMULAS, messages };
+  /**
+   * The factor by which Relative LRP rescales the messages of a layer: kappa = (sum_j |R_j|) / (sum_i |R_i|), where R_i
+   * is the sum of the messages to input i; zero if nothing flows.
+   */
+  function kappa(R_out, R_in) {
+    const [received, size] = [R_out, R_in].map((parts) => total(parts.map(magnitude)));
+    return size.sign === 0 ? ZERO : received.over(size);
+  }
+
+  return { Fraction, FORMULAS, messages, kappa };
 })();
 
 if (typeof module !== "undefined") module.exports = EXACT;

@@ -78,7 +78,7 @@ if (typeof PLAY !== "undefined") {
       for (const mostFirst of [true, false]) {
         const curve = [];
         for (const picture of FLIPPING.flipped(x, FLIPPING.order(R, mostFirst), background(x), width)) {
-          curve.push(LRP.forward(net, picture).get(net.at(-1).name).data[found.target]);
+          curve.push(PLAY.logits(net, picture)[found.target]);
           const part = curves.length / 2 + Math.min(0.5, (curve.length * width) / R.length / 2);
           measure.textContent = `Measuring: ${Math.round(100 * part)} %`;
           await new Promise((resolve) => setTimeout(resolve)); // lets the page draw, and other controls work
@@ -92,13 +92,15 @@ if (typeof PLAY !== "undefined") {
 
     function show([morf, lerf], name, pixels, width) {
       const values = [...morf, ...lerf];
+      const [low, high] = [Math.min(...values), Math.max(...values)];
+      const room = low === high ? 1 : 0;
       const points = (curve) => curve.map((f, k) => [Math.min(1, (k * width) / pixels), f]);
       const series = [
         { label: "most relevant first", points: points(morf) },
         { label: "least relevant first", points: points(lerf) },
       ];
       const axes = { xName: "part of the pixels replaced", yName: `logit of ${name}` };
-      const bounds = { x: [0, 1], y: [Math.min(...values), Math.max(...values)] };
+      const bounds = { x: [0, 1], y: [low - room, high + room] };
       const label = `The logit of ${name} as pixels are replaced, in two orders`;
       const score = PLAY.number(FLIPPING.abpc(morf, lerf), 4);
       const said = `ABPC, the mean gap between the curves over ${morf.length} points: ${score}`;

@@ -47,9 +47,9 @@ const LRP = (() => {
   const one = () => 1;
 
   /** x less a bound of z-box: one number, one for each channel (the first axis), or one for each cell. */
-  function above(bound, sign) {
+  function above(bound) {
     const { data } = array(bound);
-    return (x, i, a) => sign * (x - data[data.length === 1 ? 0 : Math.floor((i * data.length) / size(a.shape))]);
+    return (x, i, a) => x - data[Math.floor((i * data.length) / size(a.shape))];
   }
 
   // ---- the rules ---------------------------------------------------------------------------------------------------
@@ -103,7 +103,7 @@ const LRP = (() => {
     // z-box, for inputs between l and h:
     //     R_i = sum_j  (a_i w_ij - l_i w_ij+ - h_i w_ij-) / sum_i (a_i w_ij - l_i w_ij+ - h_i w_ij-)  R_j
     // Montavon et al. 2017, the z^B-rule. The numerator is (a - l) w+ + (a - h) w-; the bias cancels.
-    ZBox: ({ low, high }) => [ratio([term(above(low, 1), positive), term(above(high, 1), negative)])],
+    ZBox: ({ low, high }) => [ratio([term(above(low), positive), term(above(high), negative)])],
 
     // w-square:  R_i = sum_j  w_ij^2 / sum_i w_ij^2  R_j                     Montavon et al. 2017, the w^2-rule
     WSquare: () => [ratio([term(one, square)])],
@@ -116,24 +116,37 @@ const LRP = (() => {
     Absolute: () => [ratio([term(magnitude, magnitude, magnitude)])],
   };
 
+  const amount = (x) => Number.isFinite(x) && x >= 0;
+  const bounds = (x) => array(x).data.every(Number.isFinite);
+  const YES_OR_NO = [true, false];
+
+  // Each rule with its parameters: what each may be, as a list or as a test.
   const PARAMETERS = {
-    Zero: [],
-    Epsilon: ["epsilon", "scale"],
-    Gamma: ["gamma", "generalised", "stabilizer"],
-    AlphaBeta: ["alpha", "beta", "bias", "empty", "stabilizer"],
-    ZPlus: ["stabilizer"],
-    ZBox: ["low", "high", "stabilizer"],
-    WSquare: ["stabilizer"],
-    Flat: ["stabilizer"],
-    Absolute: ["stabilizer"],
-    Pass: [],
+    Zero: {},
+    Epsilon: { epsilon: amount, scale: [null, "rms"] },
+    Gamma: { gamma: amount, generalised: YES_OR_NO, stabilizer: amount },
+    AlphaBeta: {
+      ...{ alpha: amount, beta: amount, stabilizer: amount },
+      ...{ bias: ["keep", "ignore"], empty: ["literal", "renormalise"] },
+    },
+    ZPlus: { stabilizer: amount },
+    ZBox: { low: bounds, high: bounds, stabilizer: amount },
+    WSquare: { stabilizer: amount },
+    Flat: { stabilizer: amount },
+    Absolute: { stabilizer: amount },
+    Relative: { reading: ["rescaled", "bare"], rescale: YES_OR_NO },
+    Pass: {},
   };
 
-  function checkRule(rule) {
-    if (!Object.hasOwn(PARAMETERS, rule.type)) throw new NotOffered(`the rule ${rule.type}`);
-    for (const name of Object.keys(rule)) {
-      if (name !== "type" && !PARAMETERS[rule.type].includes(name)) throw new NotOffered(`${rule.type}: ${name}`);
+  function checkRule({ type, ...parameters }) {
+    if (!Object.hasOwn(PARAMETERS, type)) throw new NotOffered(`the rule ${type}`);
+    for (const [name, value] of Object.entries(parameters)) {
+      if (!Object.hasOwn(PARAMETERS[type], name)) throw new NotOffered(`${type}: ${name}`);
+      const may = PARAMETERS[type][name];
+      if (!(may.includes?.(value) ?? may(value))) throw new NotOffered(`${type}: ${name} = ${JSON.stringify(value)}`);
     }
+    const { alpha = 2, beta = 1 } = parameters;
+    if (Math.abs(alpha - beta - 1) > 1e-12) throw new NotOffered(`${type}: alpha - beta = ${alpha - beta}`);
   }
 
   /** The epsilon of a rule, in the units of z; with the scale "rms", times the root mean square of z. */
@@ -158,7 +171,9 @@ const LRP = (() => {
 
   // ---- the engine: four steps for every rule and every linear layer ------------------------------------------------
 
+  const NOTHING = { bias: 0, stabilizer: 0, dropped: 0, factor: 0 };
   const stabilize = (z, epsilon) => (z >= 0 ? z + epsilon : z - epsilon);
+  const over = (x, y) => (y === 0 ? 0 : x / y); // a denominator of exactly zero passes nothing on
 
   /** A ratio on the inputs, weights and bias of a layer: the a', w' and b' of its terms. */
   function applied({ terms, coefficient }, inputs, w, b) {
@@ -178,15 +193,16 @@ const LRP = (() => {
    *     z_j = sum over terms (sum_i a'_i w'_ij + b'_j)        s_j = coefficient R_j / stabilize(z_j)
    *     c_i = sum_j w'_ij s_j                                 R_i = sum over terms a'_i c_i
    *
-   * A denominator of exactly zero passes nothing on. The losses say where the rest of R went:
-   * sum_j R_j = sum_i R_i + bias + stabilizer + dropped.
+   * The losses say where the rest of R went: sum_j R_j = sum_i R_i + bias + stabilizer + dropped + factor.
    */
   function flow(layer, inputs, R, rule) {
-    const losses = { bias: 0, stabilizer: 0, dropped: 0 };
+    checkRule(rule);
     if (rule.type === "Pass") {
       if (!layer.diagonal) throw new NotOffered("Pass on a layer whose units have several inputs");
-      return { inputs: [R], losses };
+      return { inputs: [R], losses: NOTHING };
     }
+    if (rule.type === "Relative") return relativeFlow(layer, inputs, R, rule);
+    const losses = { ...NOTHING };
     const { w, b } = layer.parameters(inputs);
     const ratios = RULES[rule.type](rule).map((ratio) => applied(ratio, inputs, w, b));
     const biases = ratios.map(({ terms }) => R.data.map((_, j) => sum(terms.map((t) => (t.b ? t.b[j] : 0)))));
@@ -200,7 +216,7 @@ const LRP = (() => {
     ratios.forEach(({ terms }, k) => {
       const epsilon = stabilizer(rule, zs[k]);
       const denominator = zs[k].map((z_j) => stabilize(z_j, epsilon));
-      const s = parts[k].map((R_j, j) => (denominator[j] === 0 ? 0 : R_j / denominator[j]));
+      const s = parts[k].map((R_j, j) => over(R_j, denominator[j]));
       for (const t of terms) {
         if (t.silent) continue;
         const c = layer.adjoint(t.w, s, inputs);
@@ -215,19 +231,51 @@ const LRP = (() => {
     return { inputs: passed, losses };
   }
 
-  /** The message matrix of a layer with one input: R_{i<-j} in row i and column j. */
-  function messages(layer, input, R, rule) {
-    const columns = Array.from(R.data, (_, j) => {
-      const alone = { shape: R.shape, data: R.data.map((R_j, k) => (k === j ? R_j : 0)) };
-      return flow(layer, [input], alone, rule).inputs[0].data;
-    });
-    return Array.from(input.data, (_, i) => columns.map((column) => column[i]));
+  // ---- Relative LRP, which has a flow of its own -------------------------------------------------------------------
+
+  const sgn = (x) => (x >= 0 ? 1 : x < 0 ? -1 : x); // sgn(0) = +1
+
+  /**
+   * Relative LRP: each share is relative to the number n of inputs of a unit, never to a value that may be small.
+   *
+   *     R[i<-j] = sgn(z_j) (a_i w_ij / n) R_j
+   *     R_i = kappa sum_j R[i<-j]              kappa = (sum_j |R_j|) / (sum_i |sum_k R[i<-k]|)
+   *
+   * The reading "bare", or rescale = false, has kappa = 1. The losses are bias = sum_j kappa sgn(z_j) b_j R_j / n and
+   * factor = sum_j R_j (1 - kappa |z_j| / n). A skip connection takes LRP-0, the only division by values; see `assign`.
+   *
+   * Reconstructed from the abstract of Nyiri and Gibaru 2025, arXiv 2501.14322, which prints no formula; kappa is an
+   * addition of lrpref, and lrpref/relative.py explains this and the other readings.
+   */
+  function relativeFlow(layer, inputs, R, { reading = "rescaled", rescale = true }) {
+    const rescaled = reading === "rescaled" && rescale;
+    const total = (parts) => (rescaled ? sum(parts.map((data) => sum(data.map(magnitude)))) : 1);
+    const { w, b } = layer.parameters(inputs);
+    const n = layer.fanIn(inputs);
+    const z = layer.forward(inputs).data;
+    const received = total([R.data]); // R is measured in it, so that messages neither overflow nor vanish
+    const s = R.data.map((R_j, j) => (sgn(z[j]) * over(R_j, received)) / n);
+    const c = layer.adjoint(w, s, inputs);
+    const m = inputs.map((a, k) => a.data.map((a_i, i) => a_i * c[k][i]));
+    const sent = total(m);
+    const grown = (x) => received * over(x, sent); // kappa x, in the units of R
+    return {
+      inputs: m.map((data, k) => ({ shape: inputs[k].shape, data: data.map(grown) })),
+      losses: {
+        ...NOTHING,
+        bias: grown(sum(s.map((s_j, j) => s_j * (b ? b[j] : 0)))),
+        factor: sum(R.data) - grown(sum(s.map((s_j, j) => s_j * z[j]))),
+      },
+    };
   }
 
-  // ---- linear layers: z = linear(w, a) + b, and the adjoint of `linear` --------------------------------------------
+  // ---- linear layers: z = linear(w, a) + b, the adjoint of `linear`, and the number of inputs of a unit ------------
 
   class Linear {
     kind = "linear";
+    constructor(given) {
+      Object.assign(this, given);
+    }
     forward(inputs) {
       const { w, b } = this.parameters(inputs);
       const z = this.linear(w, inputs);
@@ -236,23 +284,18 @@ const LRP = (() => {
   }
 
   /** One number per channel, repeated for the cells of each channel. */
-  const spread = (perChannel, shape) =>
-    new Float64Array(size(shape)).map((_, j) => perChannel.data[Math.floor((j * shape[0]) / size(shape))]);
+  const spread = ({ data }, shape) =>
+    new Float64Array(size(shape)).map((_, j) => data[Math.floor((j * data.length) / size(shape))]);
 
   /** z_j = sum_i a_i w_ij + b_j, with w_ij stored as weight[j, i]. */
   class Dense extends Linear {
     weighted = true;
-    constructor({ weight, bias }) {
-      super();
-      Object.assign(this, { weight, bias });
-    }
     outputShape([a]) {
       if (a.shape.length !== 1) throw new NotOffered(`Dense on an input of shape (${a.shape})`);
       return [this.weight.shape[0]];
     }
-    parameters() {
-      return { w: this.weight.data, b: this.bias && this.bias.data };
-    }
+    fanIn = ([a]) => a.data.length;
+    parameters = () => ({ w: this.weight.data, b: this.bias && this.bias.data });
     linear(w, [a]) {
       const n = a.data.length;
       return new Float64Array(w.length / n).map((_, j) => {
@@ -276,36 +319,45 @@ const LRP = (() => {
 
   /** Windows over the last two axes of (C, H, W): what convolutions and pools share. */
   class Windows extends Linear {
-    constructor({ kernel, stride = 1, padding = 0, dilation = 1 }) {
-      super();
+    constructor({ kernel, stride = 1, padding = 0, dilation = 1, ...given }) {
       const [rows, columns] = pair(padding); // one number, (rows, columns), or [top, bottom, left, right]
       const [top, bottom, left, right] = padding.length === 4 ? padding : [rows, rows, columns, columns];
-      Object.assign(this, { kernel, stride: pair(stride), dilation: pair(dilation), top, bottom, left, right });
+      super({ ...given, kernel, stride: pair(stride), dilation: pair(dilation), padding: [top, bottom, left, right] });
     }
     outputSize([, H, W]) {
+      const [top, bottom, left, right] = this.padding;
       const length = (n, k) => Math.floor((n - this.dilation[k] * (this.kernel[k] - 1) - 1) / this.stride[k]) + 1;
-      return [length(H + this.top + this.bottom, 0), length(W + this.left + this.right, 1)];
+      return [length(H + top + bottom, 0), length(W + left + right, 1)];
     }
     /**
      * The runs of cells that the taps of the kernel connect within one channel: `count` cells, beginning with output
-     * cell `p` and input cell `i`. Along a run, the output cell moves by 1 and the input cell by the stride.
+     * cell `p` and input cell `q`. Along a run, the output cell moves by 1 and the input cell by the stride.
      */
     runs([, H, W]) {
       const [rows, columns] = this.outputSize([0, H, W]);
       const [stepY, stepX] = this.stride;
+      const [top, , left] = this.padding;
       const found = [];
       for (let tap = 0; tap < size(this.kernel); tap++) {
-        const y0 = Math.floor(tap / this.kernel[1]) * this.dilation[0] - this.top;
-        const x0 = (tap % this.kernel[1]) * this.dilation[1] - this.left;
+        const y0 = Math.floor(tap / this.kernel[1]) * this.dilation[0] - top;
+        const x0 = (tap % this.kernel[1]) * this.dilation[1] - left;
         const first = Math.max(0, Math.ceil(-x0 / stepX));
         const count = Math.min(columns - 1, Math.floor((W - 1 - x0) / stepX)) - first + 1;
         for (let row = 0; row < rows; row++) {
           const y = row * stepY + y0;
           if (y < 0 || y >= H || count < 1) continue;
-          found.push({ tap, p: row * columns + first, i: y * W + first * stepX + x0, count });
+          found.push({ tap, p: row * columns + first, q: y * W + first * stepX + x0, count });
         }
       }
       return found;
+    }
+    /** Call visit(first output cell, first input cell, count, weight) for the runs of all pairs of channels. */
+    along({ shape }, visit) {
+      const cells = [size(this.outputSize(shape)), shape[1] * shape[2]];
+      const runs = this.runs(shape);
+      for (const [o, c, kernel] of this.channels(shape)) {
+        for (const { tap, p, q, count } of runs) visit(o * cells[0] + p, c * cells[1] + q, count, kernel + tap);
+      }
     }
   }
 
@@ -313,53 +365,36 @@ const LRP = (() => {
   class Conv2D extends Windows {
     weighted = true;
     convolution = true;
-    constructor({ weight, bias, groups = 1, ...geometry }) {
-      super({ ...geometry, kernel: weight.shape.slice(2) });
-      Object.assign(this, { weight, bias, groups });
+    constructor({ weight, groups = 1, ...given }) {
+      super({ ...given, weight, groups, kernel: weight.shape.slice(2) });
     }
     outputShape([a]) {
       if (a.shape.length !== 3) throw new NotOffered(`Conv2D on an input of shape (${a.shape})`);
       return [this.weight.shape[0], ...this.outputSize(a.shape)];
     }
-    parameters(inputs) {
-      return { w: this.weight.data, b: this.bias && spread(this.bias, this.outputShape(inputs)) };
-    }
-    /** Call visit(first weight, first output cell, first input cell) for each pair of channels that is connected. */
-    pairs(a, visit) {
-      const [O, channels, ...kernel] = this.weight.shape;
-      const cellsOut = size(this.outputSize(a.shape));
-      const cellsIn = a.shape[1] * a.shape[2];
+    fanIn = () => size(this.weight.shape.slice(1));
+    parameters = (inputs) => ({ w: this.weight.data, b: this.bias && spread(this.bias, this.outputShape(inputs)) });
+    /** The pairs of an output and an input channel that are connected, with the index of the first weight. */
+    *channels() {
+      const [O, C] = this.weight.shape;
       for (let o = 0; o < O; o++) {
         const group = Math.floor((o * this.groups) / O);
-        for (let c = 0; c < channels; c++) {
-          visit((o * channels + c) * size(kernel), o * cellsOut, (group * channels + c) * cellsIn);
-        }
+        for (let c = 0; c < C; c++) yield [o, group * C + c, (o * C + c) * size(this.kernel)];
       }
     }
     linear(w, [a]) {
       const z = new Float64Array(size(this.outputShape([a])));
-      const x = a.data;
       const step = this.stride[1];
-      const runs = this.runs(a.shape);
-      this.pairs(a, (k0, j0, i0) => {
-        for (const { tap, p, i, count } of runs) {
-          const weight = w[k0 + tap];
-          if (weight === 0) continue;
-          for (let n = 0; n < count; n++) z[j0 + p + n] += x[i0 + i + n * step] * weight;
-        }
+      this.along(a, (j, i, count, k) => {
+        if (w[k] !== 0) for (let n = 0; n < count; n++) z[j + n] += a.data[i + n * step] * w[k];
       });
       return z;
     }
     adjoint(w, s, [a]) {
       const c = new Float64Array(a.data.length);
       const step = this.stride[1];
-      const runs = this.runs(a.shape);
-      this.pairs(a, (k0, j0, i0) => {
-        for (const { tap, p, i, count } of runs) {
-          const weight = w[k0 + tap];
-          if (weight === 0) continue;
-          for (let n = 0; n < count; n++) c[i0 + i + n * step] += weight * s[j0 + p + n];
-        }
+      this.along(a, (j, i, count, k) => {
+        if (w[k] !== 0) for (let n = 0; n < count; n++) c[i + n * step] += w[k] * s[j + n];
       });
       return [c];
     }
@@ -367,32 +402,25 @@ const LRP = (() => {
 
   /** Windows on every channel by itself. */
   class Pool extends Windows {
-    constructor({ kernel_size, stride, ...geometry }) {
-      super({ ...geometry, kernel: pair(kernel_size), stride: stride ?? kernel_size });
+    constructor({ kernel_size, stride = kernel_size, ...given }) {
+      super({ ...given, stride, kernel: pair(kernel_size) });
     }
-    outputShape([a]) {
-      return [a.shape[0], ...this.outputSize(a.shape)];
-    }
-    /** Call visit(output cell within its channel, output cell, input cell) for every cell of every window. */
+    outputShape = ([a]) => [a.shape[0], ...this.outputSize(a.shape)];
+    channels = ([C]) => Array.from({ length: C }, (_, c) => [c, c, 0]);
+    /** Call visit(output cell, input cell) for every cell of every window. */
     cells(a, visit) {
-      const cellsOut = size(this.outputSize(a.shape));
-      const cellsIn = a.shape[1] * a.shape[2];
-      for (const { p, i, count } of this.runs(a.shape)) {
-        for (let channel = 0; channel < a.shape[0]; channel++) {
-          for (let n = 0; n < count; n++) {
-            visit(p + n, channel * cellsOut + p + n, channel * cellsIn + i + n * this.stride[1]);
-          }
-        }
-      }
+      this.along(a, (j, i, count) => {
+        for (let n = 0; n < count; n++) visit(j + n, i + n * this.stride[1]);
+      });
     }
   }
 
   /** The mean of each window: 1/n to its cells, where n counts the padding only if `count_include_pad`. */
   class AvgPool2D extends Pool {
-    constructor({ count_include_pad = true, ...geometry }) {
-      super(geometry);
-      this.count_include_pad = count_include_pad;
+    constructor({ count_include_pad = true, ...given }) {
+      super({ ...given, count_include_pad });
     }
+    fanIn = () => size(this.kernel);
     /** One weight for each output cell of a channel. */
     parameters([a]) {
       const n = new Float64Array(size(this.outputSize(a.shape)));
@@ -401,12 +429,12 @@ const LRP = (() => {
     }
     linear(w, [a]) {
       const z = new Float64Array(size(this.outputShape([a])));
-      this.cells(a, (p, j, i) => (z[j] += a.data[i] * w[p]));
+      this.cells(a, (j, i) => (z[j] += a.data[i] * w[j % w.length]));
       return z;
     }
     adjoint(w, s, [a]) {
       const c = new Float64Array(a.data.length);
-      this.cells(a, (p, j, i) => (c[i] += w[p] * s[j]));
+      this.cells(a, (j, i) => (c[i] += w[j % w.length] * s[j]));
       return [c];
     }
   }
@@ -414,22 +442,20 @@ const LRP = (() => {
   /** The mean of each channel. */
   class GlobalAvgPool2D extends Linear {
     outputShape = ([a]) => [a.shape[0], 1, 1];
-    parameters = ([a]) => ({ w: Float64Array.of(a.shape[0] / a.data.length), b: null });
+    fanIn = ([a]) => a.data.length / a.shape[0];
+    parameters = ([a]) => ({ w: Float64Array.of(1 / this.fanIn([a])), b: null });
     linear(w, [a]) {
-      const n = a.data.length / a.shape[0];
+      const n = this.fanIn([a]);
       return new Float64Array(a.shape[0]).map((_, j) => w[0] * sum(a.data.slice(j * n, (j + 1) * n)));
     }
-    adjoint = (w, s, [a]) => [a.data.map((_, i) => w[0] * s[Math.floor((i * a.shape[0]) / a.data.length)])];
+    adjoint = (w, s, [a]) => [a.data.map((_, i) => w[0] * s[Math.floor(i / this.fanIn([a]))])];
   }
 
   /** z = w a + b with one w and b per channel: each unit has one input. */
   class Scale extends Linear {
     diagonal = true;
-    constructor({ weight, bias }) {
-      super();
-      Object.assign(this, { weight, bias });
-    }
     outputShape = ([a]) => a.shape;
+    fanIn = () => 1;
     parameters = ([a]) => ({ w: spread(this.weight, a.shape), b: this.bias && spread(this.bias, a.shape) });
     linear = (w, [a]) => a.data.map((x, i) => x * w[i]);
     adjoint = (w, s) => [s.map((s_j, j) => w[j] * s_j)];
@@ -447,6 +473,7 @@ const LRP = (() => {
   /** z = a_1 + a_2 + ...: a skip connection, with the weight 1 for every summand. */
   class Add extends Linear {
     outputShape = ([a]) => a.shape;
+    fanIn = (inputs) => inputs.length;
     parameters = () => ({ w: Float64Array.of(1), b: null });
     linear = (w, inputs) => inputs[0].data.map((_, i) => w[0] * sum(inputs.map((a) => a.data[i])));
     adjoint = (w, s, inputs) => inputs.map(() => s.map((s_j) => w[0] * s_j));
@@ -476,26 +503,26 @@ const LRP = (() => {
    */
   class MaxPool2D extends Pool {
     kind = "routing";
-    constructor({ ties = "first", ...geometry }) {
-      super(geometry);
-      this.ties = ties;
+    constructor({ ties = "first", ...given }) {
+      if (ties !== "first" && ties !== "equal") throw new NotOffered(`MaxPool2D with ties = ${ties}`);
+      super({ ...given, ties });
     }
     forward([a]) {
       const z = new Float64Array(size(this.outputShape([a]))).fill(-Infinity);
-      this.cells(a, (_, j, i) => (z[j] = Math.max(z[j], a.data[i])));
+      this.cells(a, (j, i) => (z[j] = Math.max(z[j], a.data[i])));
       return { shape: this.outputShape([a]), data: z };
     }
     route([a], R) {
       const z = this.forward([a]).data;
       const winners = new Float64Array(z.length);
-      this.cells(a, (_, j, i) => (winners[j] += a.data[i] === z[j] ? 1 : 0));
-      const left = this.ties === "first" ? new Float64Array(z.length).fill(1) : winners.slice();
-      const part = this.ties === "first" ? left.slice() : winners;
+      this.cells(a, (j, i) => (winners[j] += a.data[i] === z[j] ? 1 : 0));
+      const parts = this.ties === "first" ? winners.fill(1) : winners; // how many winners are paid
+      const left = parts.slice();
       const R_in = zeros(a.shape);
-      this.cells(a, (_, j, i) => {
+      this.cells(a, (j, i) => {
         if (a.data[i] !== z[j] || left[j] === 0) return;
         left[j] -= 1;
-        R_in.data[i] += R.data[j] / part[j];
+        R_in.data[i] += R.data[j] / parts[j];
       });
       return [R_in];
     }
@@ -548,13 +575,14 @@ const LRP = (() => {
   function build(name, { type, config, arrays }) {
     if (!Object.hasOwn(LAYERS, type)) throw new NotOffered(`the layer ${type} (node ${name})`);
     const { make, fields } = LAYERS[type];
-    const held = Object.entries(arrays).map(([field, given]) => [field, array(given)]);
-    const given = Object.entries(config).filter(([, value]) => value !== null && value !== false);
-    const strange = [...held, ...given].find(([field]) => !fields.includes(field));
-    if (strange) throw new NotOffered(`${type} with ${strange[0]} (node ${name})`);
-    // false is a value of its own where the parameter is known
-    const known = Object.entries(config).filter(([field, value]) => fields.includes(field) && value !== null);
-    return make(Object.fromEntries([...known, ...held]));
+    const given = { ...config };
+    for (const [field, numbers] of Object.entries(arrays)) given[field] = array(numbers);
+    for (const [field, value] of Object.entries(given)) {
+      const known = fields.includes(field);
+      if (value === null || (value === false && !known)) delete given[field];
+      else if (!known) throw new NotOffered(`${type} with ${field} (node ${name})`);
+    }
+    return make(given);
   }
 
   /** Node name -> its output, for one input array. */
@@ -564,33 +592,30 @@ const LRP = (() => {
     return at;
   }
 
-  /**
-   * Fold each BatchNorm into the Dense or Conv2D that it alone reads (Guillemot et al. 2020, arXiv 2002.11018):
-   * W' = diag(w) W and b' = w b_linear + b, with w and b of the BatchNorm as a diagonal layer.
-   */
+  /** Fold each BatchNorm into the Dense or Conv2D that it alone reads (Guillemot et al. 2020, arXiv 2002.11018). */
   function fuse(net) {
+    const layers = new Map(net.map(({ name, layer }) => [name, layer]));
     const reads = (name) => net.filter(({ inputs }) => inputs.includes(name)).length;
-    const folded = new Map(); // the name of a BatchNorm -> the name of the layer that computes its output now
-    const made = new Map(); // the name of that layer -> the layer
-    for (const { name, type, layer, inputs } of net) {
-      const before = net.find((node) => node.name === inputs[0]);
-      if (type !== "BatchNorm" || !before?.layer.weighted || reads(before.name) > 1) continue;
-      const { weight, bias } = before.layer;
-      const w = spread(layer.weight, [layer.weight.data.length, weight.data.length / layer.weight.data.length]);
-      const b = layer.bias.data.map((b_j, j) => layer.weight.data[j] * (bias ? bias.data[j] : 0) + b_j);
-      const after = Object.assign(Object.create(Object.getPrototypeOf(before.layer)), before.layer);
-      after.weight = { shape: weight.shape, data: weight.data.map((x, k) => w[k] * x) };
-      after.bias = { shape: [b.length], data: b };
-      folded.set(name, before.name);
-      made.set(before.name, after);
-    }
+    const norms = net.filter(
+      ({ type, inputs: [name] }) => type === "BatchNorm" && layers.get(name)?.weighted && reads(name) === 1,
+    );
+    const before = new Map(norms.map(({ name, inputs }) => [name, inputs[0]]));
+    for (const { layer, inputs } of norms) layers.set(inputs[0], folded(layers.get(inputs[0]), layer));
     return net
-      .filter(({ name }) => !folded.has(name))
-      .map((node) => ({
-        ...node,
-        layer: made.get(node.name) ?? node.layer,
-        inputs: node.inputs.map((i) => folded.get(i) ?? i),
+      .filter(({ name }) => !before.has(name))
+      .map(({ name, type, inputs }) => ({
+        ...{ name, type, layer: layers.get(name) },
+        inputs: inputs.map((i) => before.get(i) ?? i),
       }));
+  }
+
+  /** W' = diag(w) W and b' = w b + b_norm, with w and b_norm of the BatchNorm as a diagonal layer. */
+  function folded(linear, norm) {
+    const w = norm.weight.data;
+    const rows = spread(norm.weight, linear.weight.shape);
+    const weight = { shape: linear.weight.shape, data: linear.weight.data.map((x, k) => rows[k] * x) };
+    const b = w.map((w_j, j) => w_j * (linear.bias ? linear.bias.data[j] : 0) + norm.bias.data[j]);
+    return new linear.constructor({ ...linear, weight, bias: { shape: [b.length], data: b } });
   }
 
   // ---- which layer gets which rule ---------------------------------------------------------------------------------
@@ -609,45 +634,48 @@ const LRP = (() => {
 
   // The presets, with the names and defaults of zennit (Anders et al. 2021, arXiv 2106.13200): the rule of
   // convolutions, and that of first layers (`box`: of first convolutions, with the bounds of the input).
-  const TINY = 1e-6;
+  const TINY = { stabilizer: 1e-6 };
+  const EPSILON = { type: "Epsilon", epsilon: 1e-6 };
+  const PLUS = { type: "ZPlus", ...TINY };
+  const ALPHA2_BETA1 = { type: "AlphaBeta", alpha: 2, beta: 1, ...TINY };
+  const GAMMA = { type: "Gamma", gamma: 0.25, generalised: true, ...TINY };
+  const FLAT = { type: "Flat", ...TINY };
   const PRESETS = {
-    "epsilon-plus": { convolution: { type: "ZPlus", stabilizer: TINY } },
-    "epsilon-plus-flat": {
-      convolution: { type: "ZPlus", stabilizer: TINY },
-      first: { type: "Flat", stabilizer: TINY },
-    },
-    "epsilon-gamma-box": {
-      convolution: { type: "Gamma", gamma: 0.25, generalised: true, stabilizer: TINY },
-      box: { type: "ZBox", stabilizer: TINY },
-    },
-    "epsilon-alpha2-beta1": { convolution: { type: "AlphaBeta", alpha: 2, beta: 1, stabilizer: TINY } },
-    "epsilon-alpha2-beta1-flat": {
-      convolution: { type: "AlphaBeta", alpha: 2, beta: 1, stabilizer: TINY },
-      first: { type: "Flat", stabilizer: TINY },
-    },
+    "epsilon-plus": { convolution: PLUS },
+    "epsilon-plus-flat": { convolution: PLUS, first: FLAT },
+    "epsilon-gamma-box": { convolution: GAMMA, box: { type: "ZBox", ...TINY } },
+    "epsilon-alpha2-beta1": { convolution: ALPHA2_BETA1 },
+    "epsilon-alpha2-beta1-flat": { convolution: ALPHA2_BETA1, first: FLAT },
   };
 
   /**
    * Node name -> rule, for every linear layer. `rule` is the name of a preset, or a rule: Zero and Epsilon for all
-   * linear layers, any other for all weighted layers, with Epsilon for the others. `box` is {low, high} of the input,
-   * which some first layer must use.
+   * linear layers, Relative for all but the Adds, which take Zero, and any other for all weighted layers, with Epsilon
+   * for the others. `box` is {low, high} of the input, which some first layer must use.
    */
   function assign(net, rule, box = null) {
-    const first = firstLayers(net);
-    if (!rule.type && !Object.hasOwn(PRESETS, rule)) throw new NotOffered(`the preset ${rule}`);
-    if (PRESETS[rule]?.box && !first.size)
-      throw new NotOffered(`${rule} on a network without a first layer for its box`);
-    const everywhere = rule.type === "Zero" || rule.type === "Epsilon";
-    const of = ({ name, layer }) => {
-      if (rule.type) return layer.weighted || everywhere ? rule : { type: "Epsilon", epsilon: TINY };
-      const preset = PRESETS[rule];
-      if (preset.first && first.has(name)) return preset.first;
-      if (preset.box && layer.convolution && first.has(name)) return { ...preset.box, ...box };
-      if (layer.convolution) return preset.convolution;
-      return layer.diagonal ? { type: "Pass" } : { type: "Epsilon", epsilon: TINY };
-    };
+    const of = rule.type ? (node) => ofRule(rule, node) : ofPreset(rule, box, firstLayers(net));
     const linear = net.filter(({ layer }) => layer.kind === "linear");
     return Object.fromEntries(linear.map((node) => [node.name, of(node)]));
+  }
+
+  function ofRule(rule, { name, type, layer }) {
+    if (rule.type === "Relative" && type === "Add") return { type: "Zero" };
+    if (rule.type === "Relative" && type === "BatchNorm")
+      throw new NotOffered(`Relative LRP on a BatchNorm (node ${name}), which must be folded first`);
+    return layer.weighted || ["Zero", "Epsilon", "Relative"].includes(rule.type) ? rule : EPSILON;
+  }
+
+  function ofPreset(preset, bounds, firsts) {
+    if (!Object.hasOwn(PRESETS, preset)) throw new NotOffered(`the preset ${preset}`);
+    const { convolution, first, box } = PRESETS[preset];
+    if (box && !firsts.size) throw new NotOffered(`${preset} on a network without a first layer for its box`);
+    if (box && !bounds) throw new NotOffered(`${preset} without the bounds of its box`);
+    return ({ name, layer }) => {
+      if (first && firsts.has(name)) return first;
+      if (layer.convolution) return box && firsts.has(name) ? { ...box, ...bounds } : convolution;
+      return layer.diagonal ? { type: "Pass" } : EPSILON;
+    };
   }
 
   // ---- the walk ----------------------------------------------------------------------------------------------------
@@ -655,9 +683,11 @@ const LRP = (() => {
   /** The relevance at the output: an array, or "logit", "one", "probability" or a number at the index `target`. */
   function seedAt(logits, seed, target) {
     if (seed.data) return { shape: logits.shape, data: seed.data };
-    const R = zeros(logits.shape);
+    if (!(target in logits.data)) throw new NotOffered(`the target ${target} of ${logits.data.length} outputs`);
     const named = { logit: () => logits.data[target], one: () => 1, probability: () => softmax(logits.data)[target] };
-    R.data[target] = Object.hasOwn(named, seed) ? named[seed]() : seed;
+    if (!Object.hasOwn(named, seed) && !Number.isFinite(seed)) throw new NotOffered(`the seed ${seed}`);
+    const R = zeros(logits.shape);
+    R.data[target] = named[seed]?.() ?? seed;
     return R;
   }
 
@@ -680,11 +710,8 @@ const LRP = (() => {
       if (!R) continue; // the output does not depend on this node
       const a = inputs.map((i) => values.get(i));
       const rule = rules[name];
-      if (layer.kind === "linear") checkRule(rule);
       const { inputs: passed, losses } =
-        layer.kind === "linear"
-          ? flow(layer, a, R, rule)
-          : { inputs: layer.route(a, R), losses: { bias: 0, stabilizer: 0, dropped: 0 } };
+        layer.kind === "linear" ? flow(layer, a, R, rule) : { inputs: layer.route(a, R), losses: NOTHING };
       const into = sum(passed.map((R_in) => sum(R_in.data)));
       ledger.push({ node: name, rule: rule ? rule.type : "", out: sum(R.data), in: into, ...losses });
       inputs.forEach((i, n) => {
@@ -696,8 +723,8 @@ const LRP = (() => {
   }
 
   return {
-    ...{ NotOffered, RULES, PARAMETERS, PRESETS, LAYERS, HEADS, Dense },
-    ...{ array, nested, zeros, sum, softmax, flow, messages, network, forward, fuse, assign, trace },
+    ...{ NotOffered, PARAMETERS, PRESETS, LAYERS, HEADS, Dense },
+    ...{ array, nested, zeros, sum, softmax, flow, network, forward, fuse, assign, trace },
   };
 })();
 

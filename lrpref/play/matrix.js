@@ -2,7 +2,7 @@
 "use strict";
 
 PLAY.matrix = (root) => {
-  const { Fraction, FORMULAS, messages } = EXACT;
+  const { Fraction, FORMULAS, messages, kappa } = EXACT;
   const RULES = [
     ["Zero", "LRP-0", {}],
     ["Epsilon", "LRP-ε", { epsilon: "1/2" }],
@@ -13,6 +13,7 @@ PLAY.matrix = (root) => {
     ["WSquare", "w-square", {}],
     ["Flat", "flat", {}],
     ["Absolute", "magnitudes", {}],
+    ["Relative", "Relative LRP, bare", {}],
   ];
   const LETTERS = { epsilon: "ε", gamma: "γ", alpha: "α", beta: "β", low: "l", high: "h" };
   const START = {
@@ -27,7 +28,9 @@ PLAY.matrix = (root) => {
   };
 
   const working = PLAY.el("p", { class: "working", "aria-live": "polite" });
+  const note = PLAY.el("p", { class: "note" });
   const warning = PLAY.el("p", { class: "warning", role: "alert" });
+  const arrow = (i, j) => ["R", PLAY.el("sub", {}, `${i}←${j}`)];
   const field = (text, label) =>
     PLAY.el("input", { class: "fraction", value: text, "aria-label": label, inputmode: "text", input: () => draw() });
   const a = START.a.map((text, i) => field(text, `input a ${i + 1}`));
@@ -41,7 +44,7 @@ PLAY.matrix = (root) => {
 
   const layer = PLAY.table(
     "layer",
-    "The layer. Numbers, decimals and fractions such as −1/2 are read exactly.",
+    "The layer. Numbers, decimals and fractions such as −1/2, of up to nine digits, are read exactly.",
     ["", "input a", "w to unit 1", "w to unit 2"],
     [...a.map((input, i) => [`${i + 1}`, input, ...w[i]]), ["bias b", "", ...b], ["relevance R", "", ...R]],
   );
@@ -66,8 +69,11 @@ PLAY.matrix = (root) => {
     const all = { a: a.map(read), w: w.map((row) => row.map(read)), b: b.map(read), R: R.map(read) };
     const given = Object.fromEntries(Object.entries(fields).map(([name, input]) => [name, read(input)]));
     const numbers = [...all.a, ...all.w.flat(), ...all.b, ...all.R, ...Object.values(given)];
-    const refusal = numbers.includes(null) ? "Some fields hold no number; they are marked." : refused(given);
+    const refusal = numbers.includes(null)
+      ? "Some fields hold no number of up to nine digits; they are marked."
+      : refused(given);
     warning.textContent = refusal;
+    results.classList.toggle("stale", refusal !== "");
     if (refusal) return;
     const chosenRule = { type: rule.select.value, ...given };
     const weights = (j) => all.w.map((row) => row[j]);
@@ -88,25 +94,28 @@ PLAY.matrix = (root) => {
     const largest = Math.max(...units.flat().map(({ value }) => Math.abs(value.number))) || 1;
     const cell = (i, j) => {
       const { value, working: said } = of(i, j);
-      const told = () => (working.textContent = `R${"₁₂₃"[i]}←${"₁₂"[j]} = ${said}`);
-      const [red, green, blue] = PLAY.colour((0.6 * value.number) / largest);
+      const told = () => working.replaceChildren(...arrow(i + 1, j + 1), ` = ${said}`);
+      const [red, green, blue] = PLAY.colour((0.5 * value.number) / largest);
       const style = `background:rgb(${red},${green},${blue})`;
       const listeners = { mouseenter: told, focus: told, click: told };
       return PLAY.el("button", { type: "button", style, "data-cell": `${i + 1}${j + 1}`, ...listeners }, `${value}`);
     };
+    const received = a.map((_, i) => of(i, 0).value.plus(of(i, 1).value));
     const passed = units.map((unit) => sum(unit.map(({ value }) => value)));
     const kept = passed.map((x, j) => R_out[j].minus(x));
     const told = "Point at a message, or move to it with the Tab key, to see its working.";
     results.replaceChildren(
       PLAY.table(
         "messages",
-        ["The messages R", PLAY.el("sub", {}, "i←j"), ` and their sums Rᵢ. ${told}`],
+        ["The messages ", ...arrow("i", "j"), ` and their sums Rᵢ. ${told}`],
         ["to input", "from unit 1", "from unit 2", "Rᵢ"],
-        a.map((_, i) => [`${i + 1}`, cell(i, 0), cell(i, 1), `${of(i, 0).value.plus(of(i, 1).value)}`]),
+        a.map((_, i) => [`${i + 1}`, cell(i, 0), cell(i, 1), `${received[i]}`]),
         [["passed on", ...passed, sum(passed)].map(String), ["not passed on", ...kept, sum(kept)].map(String)],
       ),
     );
-    working.textContent = `Rᵢ←ⱼ = ${FORMULAS[rule.select.value]}`;
+    working.replaceChildren(...arrow("i", "j"), ` = ${FORMULAS[rule.select.value]}`);
+    const rescaled = `Rescaled, all messages are multiplied by κ = Σⱼ |Rⱼ| / Σᵢ |Rᵢ| = ${kappa(R_out, received)}.`;
+    note.textContent = rule.select.value === "Relative" ? rescaled : "";
   }
 
   PLAY.dark.addEventListener("change", () => draw());
@@ -117,6 +126,7 @@ PLAY.matrix = (root) => {
     warning,
     results,
     working,
+    note,
   );
   root.append(PLAY.el("div", { class: "pair" }, PLAY.el("div", { class: "scroll" }, layer), messagesOfRule));
   chosen();

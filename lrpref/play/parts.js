@@ -25,31 +25,46 @@ PLAY.svg = (name, properties = {}, ...children) => {
 /** A number for people: three significant digits, without a sign at zero, and with a real minus. */
 PLAY.number = (x, digits = 3) => {
   if (x === 0) return "0";
-  if (!Number.isFinite(x)) return "undefined";
+  if (Number.isNaN(x)) return "undefined";
   const size = Math.abs(x);
-  const text = size >= 1e5 || size < 1e-3 ? x.toExponential(1) : String(Number(x.toPrecision(digits)));
-  return text.replace(/-/g, "−");
+  if (size === Infinity) return x < 0 ? "−∞" : "∞";
+  if (size < 1e5 && size >= 1e-3) return String(Number(x.toPrecision(digits))).replace("-", "−");
+  const [mantissa, exponent] = x.toExponential(1).replace(".0", "").replace("+", "").split("e");
+  const raised = [...exponent].map((sign) => (sign === "-" ? "⁻" : "⁰¹²³⁴⁵⁶⁷⁸⁹"[sign])).join("");
+  return `${mantissa}·10${raised}`.replace("-", "−").replace(/^(−?)1·/, "$1");
 };
 
-/** A slider with a field for exact values. Calls changed() after every change; `value` reads it. */
-PLAY.slider = (label, { low, high, step, value }, changed) => {
+/** A number with two decimals, for columns; a very large one as PLAY.number writes it. */
+PLAY.decimals = (x) => {
+  if (!(Math.abs(x) < 1e5)) return PLAY.number(x);
+  return (Math.round(100 * x) / 100 || 0).toFixed(2).replace("-", "−"); // || 0: no sign at zero
+};
+
+/**
+ * A slider with a field for exact values between `least` and `most`, also where the slider ends. A field without such a
+ * number is marked, and the slider counts. Calls changed() after every change; `value` reads it.
+ */
+PLAY.slider = (label, { low, high, step, value, least = -1e6, most = 1e6 }, changed) => {
   const range = PLAY.el("input", { type: "range", min: low, max: high, step, value, "aria-label": label });
   const field = PLAY.el("input", { type: "number", step: "any", value, "aria-label": `${label}, exact value` });
+  const valid = () => field.valueAsNumber >= least && field.valueAsNumber <= most;
   const set = (given) => {
     range.value = given;
     field.value = given;
+    field.setAttribute("aria-invalid", "false");
   };
   range.addEventListener("input", () => (set(range.value), changed()));
   field.addEventListener("input", () => {
-    if (!Number.isFinite(field.valueAsNumber)) return;
-    range.value = field.value;
+    field.setAttribute("aria-invalid", String(!valid()));
+    if (valid()) range.value = field.value;
     changed();
   });
   return {
     element: PLAY.el("div", { class: "slider" }, PLAY.el("span", {}, label), range, field),
     set,
+    valid,
     get value() {
-      return Number.isFinite(field.valueAsNumber) ? field.valueAsNumber : Number(range.value);
+      return valid() ? field.valueAsNumber : Number(range.value);
     },
   };
 };
@@ -134,13 +149,15 @@ PLAY.bars = (caption, rows, scale = null) => {
 /** The books of a trace as bars: what started, what reached the input, and what was lost on the way. */
 PLAY.ledger = (caption, entries, start, arrived) => {
   const lost = (name) => entries.reduce((total, entry) => total + entry[name], 0);
-  const residual = start - arrived - lost("bias") - lost("stabilizer") - lost("dropped");
+  const residual = start - arrived - lost("bias") - lost("stabilizer") - lost("dropped") - lost("factor");
+  const factor = { label: "factor", value: lost("factor"), kind: "factor" }; // of Relative LRP alone
   return PLAY.bars(caption, [
     { label: "at the output", value: start, kind: "plain" },
     { label: "at the input", value: arrived },
     { label: "biases", value: lost("bias"), kind: "bias" },
     { label: "stabilizers", value: lost("stabilizer"), kind: "stabilizer" },
     { label: "dropped", value: lost("dropped"), kind: "dropped" },
+    ...(factor.value === 0 ? [] : [factor]),
     { label: "residual", value: residual, kind: "plain", rule: true },
   ]);
 };
@@ -152,14 +169,14 @@ PLAY.offered = (warning, compute) => {
     return compute();
   } catch (error) {
     if (!(error instanceof LRP.NotOffered)) throw error;
-    warning.textContent = `This rule cannot be used: lrp.js lacks ${error.message}.`;
+    warning.textContent = `This rule cannot be used here: lrp.js does not offer ${error.message}.`;
     return null;
   }
 };
 
 // ---- heatmaps ------------------------------------------------------------------------------------------------------
 
-PLAY.dark = window.matchMedia("(prefers-color-scheme: dark)");
+PLAY.dark = window.matchMedia("screen and (prefers-color-scheme: dark)"); // paper is light
 
 // From no relevance to all of it: red is evidence for, blue evidence against, told apart by the colour-blind.
 const SCALES = {
@@ -224,15 +241,12 @@ PLAY.heatmap = (title) => {
   const show = (R, note = "", limit = null) => {
     drawn = [R, note, limit];
     const pixels = PLAY.perPixel(R);
-    const top = limit ?? (pixels.reduce((most, x) => Math.max(most, Math.abs(x)), 0) || 1);
-    PLAY.paint(canvas, R.shape.slice(1), (p) => PLAY.colour(pixels[p] / top));
+    const top = limit ?? pixels.reduce((most, x) => Math.max(most, Math.abs(x)), 0);
+    PLAY.paint(canvas, R.shape.slice(1), (p) => PLAY.colour(top ? pixels[p] / top : 0));
     PLAY.paint(legend, [1, 101], (p) => PLAY.colour((p - 50) / 50));
     const said = PLAY.number(top, 2);
-    ends.replaceChildren(
-      PLAY.el("span", {}, `−${said} against`),
-      PLAY.el("span", {}, "0"),
-      PLAY.el("span", {}, `for +${said}`),
-    );
+    const marks = top ? [`−${said} against`, "0", `for +${said}`] : ["0 everywhere"];
+    ends.replaceChildren(...marks.map((text) => PLAY.el("span", {}, text)));
     const sum = PLAY.number(LRP.sum(pixels));
     words.replaceChildren(PLAY.el("strong", {}, title), ` sum ${sum}${note && `; ${note}`}`);
     canvas.setAttribute("aria-label", `${title}: heatmap with the sum ${sum}, from −${said} to ${said}`);

@@ -110,7 +110,7 @@ def exact_layer(name: str, layer: Layer, digits: int) -> Layer:
         raise DTypeError(f"node {name!r}: {kind} is irrational, so exact arithmetic cannot represent it{hint}")
     if isinstance(layer, BatchNorm) and type(layer) is not BatchNorm:
         raise DTypeError(
-            f"node {name!r}: {type(layer).__name__} may compute something else than BatchNorm, so exact arithmetic "
+            f"node {name!r}: {type(layer).__name__} may compute something other than BatchNorm, so exact arithmetic "
             "cannot replace its square root; put a Scale in its place"
         )
     if isinstance(layer, BatchNorm):

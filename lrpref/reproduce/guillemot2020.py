@@ -171,7 +171,7 @@ def _first(found: Mapping[Unit, Means]) -> list[Claim]:
                 if rule == treatment == "zero":
                     every = [[v for group in groups for v in group] for groups in by_fill.values()]
                     same = all(values and all(abs(v) < 1e-2 for v in values) for values in every)
-                    claims[-1] = replace(claims[-1], verdict=f"the same map, by theorem: {same}", p=())
+                    claims[-1] = replace(claims[-1], verdict=f"the same map, by theorem: {same}", p={})
     return claims
 
 
@@ -215,4 +215,5 @@ def _claim(sentence: str, by_fill: Mapping[str, Groups]) -> Claim:
     """Return the claim that a difference of relative ABPC is positive under each fill."""
     figure = "; ".join(f"fill {fill}: {as_text(*groups)}" for fill, groups in by_fill.items())
     answered = agreed({fill: verdict(*groups) for fill, groups in by_fill.items()})
-    return Claim(sentence, f"relative ABPC, {figure}", answered, tuple(p_value(*groups) for groups in by_fill.values()))
+    p_values = {f"fill {fill}": p_value(*groups) for fill, groups in by_fill.items()}
+    return Claim(sentence, f"relative ABPC, {figure}", answered, p_values)

@@ -162,7 +162,7 @@ def claim(means: Mapping[Unit, Means], network: str, other: str, measure: str, w
     values = [sign * value for value in compared(means, measure, "relative", other, network)]
     difference = f"relative minus {other}" if sign > 0 else f"{other} minus relative"
     figure = f"{NAMES[measure]}, {difference}: {as_text(values)}"
-    return Claim(f"{network}: relative {words} {other}", figure, verdict(values), (p_value(values),))
+    return Claim(f"{network}: relative {words} {other}", figure, verdict(values), {"": p_value(values)})
 
 
 NAMES = {

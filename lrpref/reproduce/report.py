@@ -123,17 +123,25 @@ def as_answers(claims: Sequence[Claim]) -> list[str]:
 
 
 def by_chance(claims: Sequence[Claim]) -> list[str]:
-    """Return a paragraph on how many intervals exclude 0, how many would by chance, and which do after correction."""
-    p_values = [(claim, p) for claim in claims for p in claim.p if np.isfinite(p)]
+    """Return a paragraph on how many intervals exclude 0, how many would by chance, and which do after correction.
+
+    An interval is named by its claim and, if the claim has several, by what distinguishes it from the others.
+    """
+    p_values = [
+        (f"{claim.sentence}, {condition}" if condition else claim.sentence, p)
+        for claim in claims
+        for condition, p in claim.p.items()
+        if np.isfinite(p)
+    ]
     if not p_values:
         return []
     standing = statistics.holm([p for _, p in p_values])
-    kept = dict.fromkeys(claim.sentence for (claim, _), stands in zip(p_values, standing, strict=True) if stands)
+    kept = [name for (name, _), stands in zip(p_values, standing, strict=True) if stands]
     found = sum(p < 0.05 for _, p in p_values)
     text = (
         f"The answers rest on {len(p_values)} intervals over seeds. Each is a 95 % interval taken alone: if there were "
         f"no differences, about {0.05 * len(p_values):.0f} of them would exclude 0 by chance. {found} do; after Holm's "
-        f"correction for their number, {sum(standing)}"
+        f"correction for their number, {len(kept)}"
     )
     return [f"{text}, in these claims: {'; '.join(kept)}." if kept else f"{text}.", ""]
 

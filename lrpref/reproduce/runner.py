@@ -112,7 +112,7 @@ def read(path: Path, about: Mapping[str, Any]) -> Rows:
         names = list(rest[0])
         rows = {name: np.asarray([np.nan if row[name] is None else row[name] for row in rest]) for name in names}
         if strange := [name for name, values in rows.items() if values.dtype.kind not in "fi" or values.ndim != 1]:
-            raise ValueError(f"{strange[0]} is not a number everywhere")
+            raise ValueError(f"{strange[0]} is not a number in every row")
     except UNREADABLE as error:
         raise InputError(f"{path} is damaged ({reason(error)}); delete it to measure this unit again") from error
     different = [key for key, value in about.items() if not isinstance(first, dict) or first.get(key) != value]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -97,14 +97,14 @@ class Claim:
         The measured figure, in one line.
     verdict : str
         "held", "did not hold", or "cannot say" with the reason.
-    p : tuple of float
-        The p-value of each of its intervals over seeds.
+    p : mapping of str to float
+        The p-value of each of its intervals over seeds, by what distinguishes them, as "fill mean"; "" if there is one.
     """
 
     sentence: str
     figure: str
     verdict: str
-    p: tuple[float, ...] = ()
+    p: Mapping[str, float] = field(default_factory=dict)
 
     def __str__(self) -> str:
         return f"{self.sentence}\n    {self.figure}\n    {self.verdict}"

@@ -48,9 +48,10 @@ def explain(
     moved to the network's backend, and its relevance back to that of `x`. Without it, `x` must be an array on the
     network's backend.
 
-    A `RelevanceWarning` is issued if the output of a node or relevance is not finite, or if the ledger of a layer does
-    not close; it names the node and the samples. With form="plain" every layer is checked, otherwise only layers of
-    your own, and rules of your own with steps of their own or with ratios that redistribute more or less than R.
+    A `RelevanceWarning` is issued if the output of a node or its relevance is not finite, or if the relevance and the
+    recorded losses of a layer do not add up; it names the node and the samples. With form="plain", the sums of every
+    layer are checked; otherwise only those of layers that are computed in the form "plain" even so, because the layer
+    or its rule is your own (docs/own-rule.md says which).
 
     Parameters
     ----------

@@ -301,7 +301,7 @@ def _sample(x: Any, n: int) -> Any:
 def check_scale_covariance(
     explain: Explain, scaled: Explain, *arrays: Any, factor: Any = 1, tolerance: Any = None
 ) -> Iterator[Pair]:
-    """Fractions have no unit: with all weights and biases multiplied by c > 0, R_i' = R_i for the same R_j.
+    """The scale of the weights does not matter: with weights and biases times c > 0, R_i' = R_i for the same R_j.
 
     This follows from a_i c w_ij / (c z_j) = a_i w_ij / z_j. It holds for rules without a stabilizer, which has the unit
     of z.

@@ -34,11 +34,11 @@ LAST_CHARACTERS = 2000
 
 
 class ProgramError(LrprefError):
-    """A program that cannot be asked any more: it crashed, took too long, or answered something else than relevance."""
+    """A program can no longer answer: it crashed, took too long, or answered with something other than relevance."""
 
 
 class Answerer(Protocol):
-    """Whoever is asked.
+    """An implementation that answers questions.
 
     Attributes
     ----------
@@ -49,7 +49,7 @@ class Answerer(Protocol):
     name: str
 
     def __call__(self, question: Question) -> np.ndarray:
-        """Return the relevance of the input of a question; raises NotOffered, or any exception of its own."""
+        """Return the relevance of the input of a question; raises NotOffered, or an exception of its own."""
 
 
 class Function:
@@ -258,7 +258,7 @@ class Program:
         """Return an answer that has the right id, and relevance or a reason; raises ProgramError."""
         expected = f'expected {{"id": {number}, "relevance": ...}} or {{"id": {number}, "not_offered": "reason"}}'
         if not isinstance(found, dict) or not ({"relevance", "not_offered"} & set(found)):
-            raise self._error(f"wrote a line that is no answer: {shown(text)}; {expected}")
+            raise self._error(f"wrote a line that is not an answer: {shown(text)}; {expected}")
         if found.get("id") != number:
             raise self._error(f"answered question {shown(found.get('id'))} when asked question {number}; {expected}")
         if "not_offered" in found:

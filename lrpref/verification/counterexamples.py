@@ -161,9 +161,9 @@ def by_matrices(question: Question) -> np.ndarray:
 
 
 class Asked:
-    """An implementation as an adapter of the conformance suite, so that it can be asked cases.
+    """An adapter of the conformance suite for an implementation.
 
-    It is told the rules of a case, and may compute its own.
+    The implementation receives the rules of a case, but may ignore them and compute its own.
 
     Parameters
     ----------

@@ -125,7 +125,7 @@ class Laws:
         return asked
 
     def _explain(self, net: Network) -> Callable[[Any, Any], np.ndarray]:
-        """Return explain(x, R) on a network. Whoever is asked gets copies, which it may spoil."""
+        """Return explain(x, R) on a network. The implementation gets copies, which it may modify."""
 
         def explain(x: np.ndarray, R: np.ndarray) -> np.ndarray:
             return self._ask(self.question(net, x, R).copy())

@@ -164,7 +164,7 @@ def verify(
     Raises
     ------
     ProgramError
-        If a program crashes, takes too long, or answers something else than relevance; it names the network.
+        If a program crashes, takes too long, or answers with something other than relevance; it names the network.
     UnknownNameError
         If a law does not exist.
     ParameterError

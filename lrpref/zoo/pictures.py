@@ -133,12 +133,12 @@ def _check(path: Path, image: Any) -> None:
         )
     keyed = image.format == "PNG" and "transparency" in image.info and image.mode not in ("1", "P")
     if keyed and image.tile[0][3] != image.mode:  # Pillow compares a value of another depth with pixels of 8 bits
-        raise InputError(f"{path} has a transparent value, and not 8 bits; save it with an alpha channel")
+        raise InputError(f"{path} marks a value as transparent and is not of 8 bits; save it with an alpha channel")
     signed = _tag(image, SAMPLE_FORMAT) == 2
     if signed or (image.mode == "I" and image.format not in ("PNG", "PPM")):  # these two mean 16 bits
         raise InputError(
-            f"{path} holds {'signed' if signed else '32-bit'} integers, and it is open which of them is white; save it "
-            "with 8 or 16 unsigned bits or as floating-point numbers in [0, 1], or its values in a .npy file"
+            f"{path} holds {'signed' if signed else '32-bit'} integers, so the value of white is unknown; save it with "
+            "8 or 16 unsigned bits or as floating-point numbers in [0, 1], or save its values in a .npy file"
         )
 
 
@@ -154,8 +154,8 @@ def _wide(path: Path, image: Any, values: np.ndarray) -> np.ndarray:
         values = values.astype(np.float32) / (2 ** (_tag(image, BITS) or 16) - 1)
     elif not ((values >= 0) & (values <= 1)).all():  # NaN is neither
         raise InputError(
-            f"{path} holds floating-point numbers from {values.min():.4g} to {values.max():.4g}; those of a picture "
-            "are in [0, 1]. Divide them by the value of white, or save them in a .npy file, which is used as it is"
+            f"{path} holds floating-point numbers from {values.min():.4g} to {values.max():.4g}; a picture needs "
+            "numbers in [0, 1]. Divide them by the value of white, or save them in a .npy file, which is used unchanged"
         )
     pixels = 1 - values if _tag(image, PHOTOMETRIC) == 0 else values  # Pillow inverts 8 bits by itself
     return pixels.astype(np.float32, copy=False)
@@ -170,7 +170,7 @@ def _opaque(path: Path, image: Any, below: tuple[int, ...] | None, done: list[st
         return image.convert("RGB")
     if below is None:
         raise InputError(
-            f"{path} is transparent in places, and it is open what lies below; name it, as in --background white "
+            f"{path} has transparent pixels; name the colour below them, as in --background white "
             '(background="white" in Python)'
         )
     done.append("laid on the background")

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Make a virtual environment with torch, Keras, scikit-learn and four libraries of LRP. Usage: sh setup.sh FOLDER
+# Make a virtual environment with torch, Keras, ONNX, scikit-learn and four libraries of LRP. Usage: sh setup.sh FOLDER
 #
 # zennit asks for torchvision, but only to test what type a model's blocks are. Where torchvision is not already in
 # the environment, a stand-in of empty classes is put there, so that one wheel less has to be found and matched.
@@ -8,7 +8,7 @@ venv=${1:?usage: sh setup.sh FOLDER}
 
 "${PYTHON:-python3}" -m venv "$venv"
 pip="$venv/bin/pip"
-"$pip" install -q torch==2.13.0 numpy scipy pytest hypothesis click pillow keras h5py scikit-learn tqdm packaging matplotlib
+"$pip" install -q torch==2.13.0 numpy scipy pytest hypothesis click pillow keras h5py onnx scikit-learn tqdm packaging matplotlib
 "$pip" install -q --no-deps --ignore-requires-python zennit==1.0.0 captum==0.9.0 lxt==2.1 autolrp==0.2.0
 
 "$venv/bin/python" - <<'PYTHON'

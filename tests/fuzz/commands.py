@@ -13,6 +13,7 @@ from random import Random
 
 import numpy as np
 
+import lrpref
 from lrpref.cli import COMMANDS, main
 from lrpref.errors import RelevanceWarning
 
@@ -58,6 +59,9 @@ RULES += [
 RULES += ["epsilon(epsilon=1e400)", "epsilon(__import__('os'))", "epsilon(epsilon=[1])", "flat", "absolute", "w-square"]
 NUMBERS = ["0", "4", "9", "10", "-1", "1e9", "x", "", "3.5", "99999999999999999999", "nan", "inf"]
 SEEDS = ["logit", "one", "probability", "2.5", "nan", "inf", "-1", "0", "x", "1e400"]
+MAPS = ["map.npy", "map.npy", "x.npy", *INPUTS]
+TO_CONVERT = ["net.npz", "net.npz", "net.npz", *NETWORKS]
+CONVERTED = ["out.npz", "new.npz", "folder/out.npz"]
 OUTS = ["out.png", "out.pdf", "out.svg", "out.npy", "out", "", "folder", "folder/out.png", "missing/out.png", "out.npz"]
 OUTS += ["out.xyz", ".", "/", "é.png"]
 CASES = ["gamma-*", "ab-neg-input", "40", "", "x", "[", "*", "-1"]
@@ -72,7 +76,7 @@ OPTIONS: dict[str, tuple[list[list[str]], dict[str, list[str] | None]]] = {
     ),
     "compare": (
         [NETWORKS, INPUTS],
-        {"--against": INPUTS, "--rule": RULES, "--target": NUMBERS, "--seed": SEEDS, "--fuse": None,
+        {"--against": MAPS, "--rule": RULES, "--target": NUMBERS, "--seed": SEEDS, "--fuse": None,
          "--no-groups": None, "--tolerance": NUMBERS, "--invert": None},
     ),
     "show": ([NETWORKS], {"--rule": RULES}),
@@ -80,8 +84,8 @@ OPTIONS: dict[str, tuple[list[list[str]], dict[str, list[str] | None]]] = {
     "samples": ([], {}),
     "fuse": ([NETWORKS], {"--input": INPUTS, "--rule": RULES, "--threshold-relu": None, "-o": OUTS, "--invert": None}),
     "convert": (
-        [NETWORKS],
-        {"-o": OUTS, "--input-shape": ["1,4,4", "3", "0", "x", "", "1,", "99999,99999"],
+        [TO_CONVERT],
+        {"-o": [*CONVERTED, *OUTS], "--input-shape": ["1,4,4", "3", "0", "x", "", "1,", "99999,99999"],
          "--architecture": ["vgg16", "resnet20(shortcut='A')", "x", "vgg16(", "vgg16(x=1)"], "--result": ["y", ""]},
     ),
     "rules": ([["z-plus", "gamma", "x", "", "epsilon-plus-flat"]], {}),
@@ -90,8 +94,9 @@ OPTIONS: dict[str, tuple[list[list[str]], dict[str, list[str] | None]]] = {
                                                         "--profile": ["core", "x", ""], "--known": INPUTS,
                                                         "--badge": OUTS}),
     "verify": (
-        [["x:y", "x", "os:getcwd", ""]],
-        {"--like": RULES, "--only": ["check_shape", "x", ""], "--examples": ["1", "0", "-1", "x"],
+        [["right:explain", "right:explain", "os:getcwd", "x:y", "x", ""]],
+        {"--like": RULES, "--only": ["check_shape", "check_finite", "check_linear_in_R", "x", ""],
+         "--examples": ["1", "2", "0", "-1", "x"],
          "--tolerance": NUMBERS, "--expect": ["check_fold", "x", ""], "--cases": FOLDERS, "--replay": FOLDERS,
          "--timeout": ["1", "0", "x"], "--seed": ["1", "x"]},
     ),
@@ -154,7 +159,13 @@ def _prepared(folder: Path) -> Iterator[None]:
     here = os.getcwd()
     net, picture = npz_seeds()[0], picture_seeds("png")()[0]
     held = {"net.npz": net, "torn.npz": net[: len(net) // 2], "p.png": picture, "torn.png": picture[:60]}
-    for name, content in {**held, **_arrays(), "p.txt": b"text", "x.pt": b"PK", "x.onnx": b"\x08"}.items():
+    held |= {
+        "p.txt": b"text",
+        "x.pt": b"PK",
+        "x.onnx": b"\x08",
+        "right.py": b"def explain(network, x, seed): return 0 * x",
+    }
+    for name, content in {**held, **_arrays()}.items():
         (folder / name).write_bytes(content)
     (folder / "folder").mkdir(exist_ok=True)
     os.chdir(folder)
@@ -167,9 +178,12 @@ def _prepared(folder: Path) -> Iterator[None]:
 @cache
 def _arrays() -> dict[str, bytes]:
     found = {}
-    for name, shape in (("x.npy", (1, 1, 28, 28)), ("wrong.npy", (3, 5))):
+    ramp = np.linspace(0, 1, 784, dtype=np.float32)
+    right = lrpref.explain(lrpref.load("mnist-mlp"), lrpref.samples.load("digit-4"))
+    arrays = {"x.npy": ramp.reshape(1, 1, 28, 28), "wrong.npy": ramp[:15].reshape(3, 5), "map.npy": right}
+    for name, array in arrays.items():
         stream = io.BytesIO()
-        np.save(stream, np.linspace(0, 1, int(np.prod(shape)), dtype=np.float32).reshape(shape))
+        np.save(stream, array)
         found[name] = stream.getvalue()
     return {**found, "torn.npy": found["x.npy"][:300]}
 

@@ -31,7 +31,7 @@ function rulesOf(rules, n, N) {
 }
 
 function answer(question) {
-  if (question.precision !== "float64") throw new LRP.NotOffered("only float64");
+  if (question.precision !== "float64") throw new LRP.NotOffered(`the precision ${question.precision}`);
   const net = LRP.network(question.network);
   const input = LRP.array(question.input);
   const seeds = Array.isArray(question.seed) ? LRP.array(question.seed) : null;
@@ -48,7 +48,7 @@ for (const question of JSON.parse(readFileSync(0, "utf8")).questions) {
     answers[question.id] = answer(question);
   } catch (error) {
     if (!(error instanceof LRP.NotOffered)) throw error;
-    answers[question.id] = { not_offered: `lrp.js lacks ${error.message}` };
+    answers[question.id] = { not_offered: `lrp.js does not offer ${error.message}` };
   }
 }
 process.stdout.write(JSON.stringify(answers));

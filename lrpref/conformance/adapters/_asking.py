@@ -1,9 +1,11 @@
-"""Functions that adapters share: the relevance at the output, quotations, and denominators of zero."""
+"""Functions that adapters share: relevance at the output, quotations, commits, and denominators of zero."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import hashlib
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -67,6 +69,18 @@ def quotations(case: Case, quote: Callable[[Case, Node], str | None]) -> str | N
 def _normalises(case: Case, node: Node) -> bool:
     """Whether a rule divides up a norm by the sample's own statistics."""
     return isinstance(node.layer, layers.SampleNorm) and not isinstance(case.rules[node.name], rules.Pass)
+
+
+def commit(folder: Path, known: Mapping[str, str]) -> str:
+    """The commit of a library without a version number, where its files are known.
+
+    `known` has the commit by the beginning of the SHA-256 of the Python files in the folder, sorted by name.
+    """
+    digest = hashlib.sha256()
+    for path in sorted(folder.rglob("*.py")):
+        digest.update(path.read_bytes())
+    start = digest.hexdigest()[:12]
+    return known.get(start, f"unknown-{start}")
 
 
 # ---- stabilizers of zero ---------------------------------------------------------------------------------------

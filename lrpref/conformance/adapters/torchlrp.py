@@ -10,7 +10,6 @@ TorchLRP is not a package: `lrp` is a folder of its repository, which must be on
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from functools import cache
 from importlib import import_module
@@ -48,7 +47,7 @@ class TorchLrp:
         module = import_module("lrp")
         if not hasattr(module, "convert_vgg"):
             raise ImportError(f"the package lrp in {module.__path__} is not TorchLRP")
-        self.version = _version(Path(module.__path__[0]))
+        self.version = asking.commit(Path(module.__path__[0]), COMMITS)
 
     def explain(self, case: Case) -> np.ndarray:
         """Relevance of the input: its gradient after the backward pass."""
@@ -70,14 +69,6 @@ class TorchLrp:
         words = asking.quotations(case, lambda case, node: _WORDS.get(type(case.rules[node.name])))
         uncovered = words is None or asking.is_shared(case.network) or asking.divides_by_zero(case)
         return None if uncovered else words
-
-
-def _version(folder: Path) -> str:
-    """The commit, where the files are known; TorchLRP has no version number."""
-    digest = hashlib.sha256()
-    for path in sorted(folder.rglob("*.py")):
-        digest.update(path.read_bytes())
-    return COMMITS.get(digest.hexdigest()[:12], f"unknown-{digest.hexdigest()[:12]}")
 
 
 @cache

@@ -38,7 +38,7 @@ IN_FLOAT32 = 1e-4
 
 ORIGINAL = "the model"
 HINT = (
-    "possible causes are layers with code of their own, and padding='same' in a transposed convolution, which differs "
+    "possible causes are layers with custom code, and padding='same' in a transposed convolution, which differs "
     "between Keras's backends"
 )
 
@@ -47,7 +47,7 @@ def from_keras(model: Any, example: Any = None) -> Network:
     """Import a Keras model, or the model in a .keras or .h5 file.
 
     The two forward passes must agree on an example in float64, to 1e-9 of the largest output; to 1e-4 if Keras's
-    backend computes in float32 only, as JAX does unless it is told otherwise.
+    backend computes in float32 only, as JAX does by default.
 
     Parameters
     ----------
@@ -193,7 +193,8 @@ def _drawn(name: str, shape: Sequence[int | None]) -> np.ndarray:
     sizes = [n for n in shape[1:] if n is not None]
     require(
         len(sizes) == len(shape) - 1,
-        f"the model leaves the size of its input {name!r} open, {tuple(shape)}; give an example of your size",
+        f"the model does not fix the size of its input {name!r}, {tuple(shape)}; give an example of the size that you "
+        "need",
     )
     return np.random.default_rng(0).uniform(size=(2, *sizes))
 

@@ -158,7 +158,7 @@ def own_shape(shape: Sequence[int]) -> Shape:
 def check_known(layer: Any) -> None:
     """Raise ConversionError if a layer, or its activation function, is not one of Keras's own."""
     ours = type(layer).__module__.startswith("keras.")
-    require(ours, f"layers with code of their own cannot be converted. Supported: {', '.join(LAYERS)}")
+    require(ours, f"layers with custom code cannot be converted. Supported: {', '.join(LAYERS)}")
     if (function := getattr(layer, "activation", None)) is not None:
         name = getattr(function, "__name__", type(function).__name__)
         ours = str(getattr(function, "__module__", "")).startswith("keras.")
@@ -479,7 +479,7 @@ def _multiply(call: Call) -> list[Layer]:
 
 def _concat(call: Call) -> list[Layer]:
     axis = own_axis(call.layer.axis, len(call.shapes[0]))
-    require(axis != 0, "axis=0, that of the samples, is not supported")
+    require(axis != 0, "axis=0, the batch axis, is not supported")
     return [Concat(axis)] if len(call.shapes) > 1 else []
 
 
@@ -573,6 +573,6 @@ REASONS: Mapping[str, str] = {
     **dict.fromkeys(("LSTM", "GRU", "SimpleRNN", "Bidirectional", "RNN"), "recurrent layers are not imported"),
     **dict.fromkeys(("MultiHeadAttention", "GroupQueryAttention", "Attention"), "attention is not imported"),
     "Embedding": "layers for indices, such as words, are not imported",
-    "Lambda": "it runs code of its own; write it with layers",
+    "Lambda": "it runs custom code; write it with layers",
 }
 """Why layers that people will ask for are not supported."""

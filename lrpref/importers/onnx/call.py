@@ -112,7 +112,6 @@ class Call:
         """Return the first input, which must be (N, C, ...) with as many further axes as one of `ranks` says."""
         expected, rank = " or ".join(SPATIAL[rank] for rank in sorted(ranks)), len(self.x.shape) - 2
         require(rank in ranks, f"expected {expected}, got shape {self.x.foreign}")
-        require(self.x.layout.plain, f"expected {SPATIAL[rank]}, got {axes_in_words(self.x.layout)}")
         return self.x
 
     def layer(self, by_rank: Mapping[int, type[Layer]]) -> Callable[..., Layer]:
@@ -127,9 +126,3 @@ def single(value: float) -> float:
 
 Step = tuple[list[Layer], Layout]
 """The layers of an operation, and the layout of its result in the file."""
-
-
-def axes_in_words(layout: Layout) -> str:
-    """Return the axes of images as text, such as "(N, H, W, C)"."""
-    names = {3: "NCL", 4: "NCHW", 5: "NCDHW"}.get(len(layout.axes)) or [f"axis {k}" for k in range(len(layout.axes))]
-    return f"({', '.join(names[axis] for axis in layout.axes)})"

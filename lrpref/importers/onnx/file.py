@@ -134,7 +134,7 @@ def _index_counts(given: list[Any], nodes: list[Any], constants: Mapping[str, np
         known = [table.shape[0] for table in tables if table is not None and table.ndim == 2]
         require(
             bool(known) and len(known) == len(readers),
-            f"the input {value.name!r} holds integers, and something else than an embedding reads it",
+            f"the input {value.name!r} holds integers, and an operation other than an embedding reads it",
         )
         found[value.name] = min(known)
     return found

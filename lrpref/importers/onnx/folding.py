@@ -102,5 +102,7 @@ def _broadcast(*shapes: Shape) -> int:
 def _integer(value: np.ndarray) -> int:
     """Return the integer in an array of one number, of any dtype."""
     number = value.item()
-    require(number == number and abs(number) < 2**62 and int(number) == number, "a range of other than integers")
+    require(
+        number == number and abs(number) < 2**62 and int(number) == number, "a range of numbers that are not integers"
+    )
     return int(number)

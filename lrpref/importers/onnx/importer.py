@@ -4,7 +4,8 @@
 that the network computes what the onnx package's reference evaluator computes, both in float64. No code from a file is
 executed: operations are looked up in a table.
 
-Files that store images as (N, H, W, C), such as those from Keras, become networks that take (N, C, H, W).
+Files that store images as (N, H, W, C), such as those from Keras, become networks that take (N, C, H, W). Any other
+array that goes in or comes out keeps the order of its axes.
 
 Names: a node is named after its weights if these are called "<name>.weight", otherwise after the operation in the file,
 or after that operation's output.
@@ -46,8 +47,26 @@ from .operations import ANY_ORDER, OPERATIONS, OUTPUT, SUPPORTED
 from .patterns import PARTS, Found, activations, reached
 from .refusals import kind, label, place, unsupported
 
-IN_ORDER = ("MatMul", *(op for op in spatial.OPERATIONS if op not in ANY_ORDER))
+IN_ORDER = (
+    *("DepthToSpace", "MatMul", "SpaceToDepth"),
+    *(op for op in spatial.OPERATIONS if op not in ANY_ORDER),
+)
 """The operations whose layers depend on the order of the axes."""
+
+LAST_IN_ORDER = ("Flatten", "LogSoftmax", "Reshape", "Sigmoid", "Softmax")
+"""The operations that are put into the order of the file before, not after, where they are the last ones."""
+
+OF_CHANNELS = ("BatchNormalization", "GroupNormalization", "InstanceNormalization", "LRN")
+"""The operations whose layers expect channels on axis 1, and take the other axes in any order."""
+
+OF_IMAGES = (*(op for op in spatial.OPERATIONS if op != "Pad"), *OF_CHANNELS, "DepthToSpace", "SpaceToDepth")
+"""The operations that tell that their input is an image (N, C, H, W)."""
+
+JOINED = ("Concat", "Mean", "Slice", "Split", "Sum")
+"""The operations that join and divide images, and may come before those."""
+
+IMAGES = (4, 5)
+"""The numbers of axes of images and volumes, which files may store as (N, H, W, C) and (N, D, H, W, C)."""
 
 MOVED = ("Transpose", "Reshape", "Squeeze", "Unsqueeze", "Gather", "Identity", "Cast", "Dropout")
 """The operations that take any order of the axes, and keep or change it."""
@@ -121,7 +140,8 @@ def imported(
         twin = _twin(onnx, model, shapes)
         importer = _Importer(onnx, model, twin, shapes, max_bytes)
         net, last = importer.network()
-        own = importer.compare(net, last, twin, x)
+        own = importer.compare(net, last, x, importer.evaluate(twin, x))
+        importer.compare_two_samples(net, last, x)
 
         def prove(shape: Shape) -> None:
             importer.check_memory(shape)
@@ -129,11 +149,11 @@ def imported(
             batch = told[0] if told and told[0] else 1
             size = importer.layouts[name].shape((batch, *shape))
             z = _drawn(np.random.default_rng(1), size, max_bytes, model.counts.get(name))
-            importer.compare(net, last, _twin(onnx, model, {name: z.shape}), {name: z})
+            importer.compare(net, last, {name: z}, importer.evaluate(_twin(onnx, model, {name: z.shape}), {name: z}))
 
         if len(own) == 1:
             free, bound = importer.free_axes(), importer.graph.bound
-            net = fixed_where_unproven(net, own[INPUT], free, bound, prove, 1 if model.counts else 2)
+            net = fixed_where_unproven(net, own[INPUT], free, bound, prove, 1 if model.counts else 2, bound)
         else:
             net = fixed_for_several(net, own)
     except (ConversionError, WeightsError) as error:
@@ -164,7 +184,7 @@ def _examples(model: Model, example: Any, given: Shape | None, max_bytes: int) -
         require(
             isinstance(example, tuple | list) and len(example) == len(names),
             f"the file has {len(names)} inputs; the example must be a tuple of arrays for {', '.join(names)}, in this "
-            "order, or a dict by these names",
+            "order, or a dict with these names",
         )
         examples = dict(zip(names, example, strict=True))
     batch = next((told[0] for told in model.inputs.values() if told and told[0]), 2)
@@ -265,6 +285,8 @@ class _Importer:
         The constants computed from shapes.
     layouts : dict of str to Layout
         The layout of every input.
+    images_last : bool
+        Whether the file takes images as (N, H, W, C), so that the images that it returns become (N, C, H, W), too.
     at : dict of str to Activation
         The activations.
     uses : Counter of str
@@ -293,6 +315,7 @@ class _Importer:
             name: (channels_last if _channels_last(model, name, shape) else plain)(len(shape))
             for name, shape in shapes.items()
         }
+        self.images_last = not all(layout.plain for layout in self.layouts.values())
         self.own_names = {name: name if len(shapes) > 1 else INPUT for name in shapes}
         own = {name: tuple(shape[k] for k in np.argsort(self.layouts[name].axes)) for name, shape in shapes.items()}
         self.graph = Graph({self.own_names[name]: shape for name, shape in own.items()})
@@ -315,27 +338,65 @@ class _Importer:
         if last.name in self.graph.inputs:  # a file of casts, or of other identities at inference
             name = self.graph.add([Dropout(0.0)], [last.name], ["identity"])
             last = Activation(name, last.shape, last.layout)
-        require(not isinstance(last.layout, Mixed), "the samples are not alone on axis 0 of the output")
+        require(not isinstance(last.layout, Mixed), "axis 0 of the output holds more than the samples")
         require(
             last.layout.order is None,
             "the output is a flattened (N, H, W, C) image; the network would return its features in another order",
         )
-        n = len(last.shape)
-        if not any(last.layout.same(known) for known in (plain(n), channels_last(n))):
+        if not self._returned(last.layout):
             last = self._settled(last)
         return self.graph.network(last.name), last.layout
 
-    def compare(self, net: Network, last: Layout, twin: Any, x: Mapping[str, np.ndarray]) -> dict[str, Shape]:
+    def _returned(self, layout: Layout) -> bool:
+        """Whether the network may return an array in this layout: that of the file, or an image as it takes them."""
+        rank = len(layout.axes)
+        return layout.plain or (self.images_last and rank in IMAGES and layout.same(channels_last(rank)))
+
+    def _movable(self, layout: Layout) -> bool:
+        """Whether an array in this layout can be put into the order of the file, and must be before it is returned."""
+        return layout.order is None and not isinstance(layout, Mixed) and not self._returned(layout)
+
+    def evaluate(self, twin: Any, x: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Return what the file computes on `x`; raises ConversionError."""
+        given = {name: part.astype(np.int64) if name in self.model.counts else part for name, part in x.items()}
+        return evaluated(twin, {**self.weights, **given}, self.model.output)
+
+    def compare(
+        self, net: Network, last: Layout, x: Mapping[str, np.ndarray], expected: np.ndarray
+    ) -> dict[str, Shape]:
         """Return the shapes of `x` in lrpref's layout, by the names of the network's inputs.
 
-        Raises ConversionError unless network and file agree on it.
+        Raises ConversionError unless the network computes `expected` on it, as the file does.
         """
-        given = {name: part.astype(np.int64) if name in self.model.counts else part for name, part in x.items()}
-        expected = evaluated(twin, {**self.weights, **given}, self.model.output)
         own = {self.own_names[k]: np.transpose(part, np.argsort(self.layouts[k].axes)) for k, part in x.items()}
         expected = np.transpose(expected, np.argsort(last.axes)) if expected.ndim == len(last.axes) else expected
         verify(net, net.as_given(own, ()), expected, "the file", "docs/import.md describes the limits of the import")
         return {name: tuple(part.shape) for name, part in own.items()}
+
+    def compare_two_samples(self, net: Network, last: Layout, x: Mapping[str, np.ndarray]) -> None:
+        """Compare with the file on two samples where the example has one, and the file leaves their number free.
+
+        Nothing is compared if the file does not run on two random samples, or these need too much memory. Raises
+        ConversionError if it computes something else there, as it does where it moves numbers from one sample to
+        another.
+        """
+        told = self.model.inputs
+        if 2 * max(8 * self.cells, self.patches) > self.max_bytes:
+            return
+        if any(len(part) != 1 or (told[name] or (None,))[0] is not None for name, part in x.items()):
+            return
+        rng, counts = np.random.default_rng(2), self.model.counts
+        z = {k: _drawn(rng, (2, *part.shape[1:]), self.max_bytes, counts.get(k)) for k, part in x.items()}
+        try:
+            expected = self.evaluate(_twin(self.onnx, self.model, {k: part.shape for k, part in z.items()}), z)
+        except ConversionError:
+            return
+        if not np.isfinite(expected).all():  # on random numbers, in place of the example
+            return
+        try:
+            self.compare(net, last, z, expected)
+        except ConversionError as error:
+            raise ConversionError(f"with two samples, the file does not treat each by itself: {error}") from error
 
     def free_axes(self) -> list[int]:
         """Return the axes from 1 on that the file leaves free for its only input, in lrpref's layout."""
@@ -385,6 +446,8 @@ class _Importer:
         first = next(name for name in node.input if name in self.at)
         before = self.graph.layer(self.at[first].name)
         call = Call(kind(node), attributes, inputs, self.model.opset, before, part, len(node.output))
+        if kind(node) in LAST_IN_ORDER and self.model.output in node.output and self._movable(call.x.layout):
+            call = replace(call, inputs=(self._settled(call.x), *inputs[1:]))
         call, layout = self._arranged(call)
         layers, result = OPERATIONS[kind(node)](call)
         layout = result if layout is None else layout
@@ -409,6 +472,7 @@ class _Importer:
         differ = len(layouts) > 1 and not all(layout.same(layouts[0]) for layout in layouts)
         flat = any(layout.order is not None or len(layout.axes) == 2 for layout in layouts)
         ordered = call.op in IN_ORDER and not all(layout.plain for layout in layouts)
+        ordered = ordered or (call.op in OF_CHANNELS and not mixed and layouts[0].own_axis(1) != 1)
         if call.op in MOVED or not (mixed or (not flat and (differ or ordered))):
             return call, None
         settled = {id(x): self._settled(x) for x in call.activations}
@@ -539,22 +603,36 @@ def _python(value: Any) -> Any:
 
 
 def _channels_last(model: Model, name: str, shape: Shape) -> bool:
-    """Whether an input takes images as (N, H, W, C), to judge by the first operation that depends on the order of axes.
+    """Whether an input takes images as (N, H, W, C), or volumes as (N, D, H, W, C).
 
-    The input is followed through operations that accept any order, up to a transposition to (N, C, H, W), or a reshape
-    that amounts to one because C is 1, or up to any other operation. Signals (N, L, C) and volumes are recognised too.
+    The file must turn it to (N, C, H, W), by a transposition or by a reshape that amounts to one because C is 1, and
+    then read it with an operation on images. Before and in between, operations may come that accept any order of the
+    axes. Sequences keep their order: (N, T, E) may be as well tokens as a signal.
     """
-    follow, rank = {name}, len(shape)
-    first = (0, rank - 1, *range(1, rank - 1))
-    for node in model.nodes if rank in (3, 4, 5) else ():
-        if not follow.intersection(node.input) or node.op_type in ("Shape", "Size"):
+    as_given, turned = {name}, set[str]()
+    for node in model.nodes if len(shape) in IMAGES else ():
+        reads, reads_turned = (bool(known.intersection(node.input)) for known in (as_given, turned))
+        if node.op_type in ("Shape", "Size") or not (reads or reads_turned):
             continue
-        if node.op_type == "Transpose":
-            return [tuple(a.ints) for a in node.attribute if a.name == "perm"] == [first]
-        if node.op_type == "Reshape":
-            target = model.constants.get(node.input[1], np.zeros(0)).ravel().tolist() if len(node.input) > 1 else []
-            return rank == 4 and shape[3] == 1 and len(target) == 4 and target[1] == 1 and target[3] != 1
-        if node.op_type not in ANY_ORDER:
+        if reads and _turns(model, node, shape):
+            turned.update(node.output)
+        elif reads_turned and not reads and node.op_type in OF_IMAGES:
+            return True
+        elif node.op_type in ANY_ORDER or (turned and node.op_type in JOINED):
+            if reads and reads_turned:  # as one array, so they are no images in two orders
+                return False
+            (turned if reads_turned else as_given).update(node.output)
+        elif reads_turned or not turned:
             return False
-        follow.update(node.output)
     return False
+
+
+def _turns(model: Model, node: Any, shape: Shape) -> bool:
+    """Whether an operation turns (N, H, W, C) to (N, C, H, W)."""
+    if node.op_type == "Transpose":
+        last = len(shape) - 1
+        return [tuple(a.ints) for a in node.attribute if a.name == "perm"] == [(0, last, *range(1, last))]
+    if node.op_type != "Reshape" or len(node.input) < 2:
+        return False
+    target = model.constants.get(node.input[1], np.zeros(0)).ravel().tolist()
+    return len(shape) == 4 and shape[3] == 1 and len(target) == 4 and target[1] == 1 and target[3] != 1

@@ -48,11 +48,11 @@ class Mixed(Layout):
 
     def own_axis(self, axis: int) -> int:
         """Raise ConversionError."""
-        raise ConversionError("the samples are not alone on axis 0 of its input")
+        raise ConversionError("axis 0 of its input holds more than the samples")
 
 
 def simplest(groups: Sequence[Sequence[int]]) -> Layout:
-    """Return a Layout if each axis of the file is one of lrpref's, the first that of the samples; a Mixed otherwise."""
+    """Return a Layout if each axis of the file is one of lrpref's, the first the batch axis; a Mixed otherwise."""
     alone = [0] if not groups[0] and not any(0 in group for group in groups) else groups[0]  # one sample is anywhere
     if list(alone) == [0] and all(len(group) == 1 for group in groups[1:]):
         return Layout((0, *(group[0] for group in groups[1:])))
@@ -77,6 +77,7 @@ def transposed(x: Activation, axes: Sequence[int]) -> Step:
 def reshaped(x: Activation, target: Shape) -> Step:
     """Convert a change of shape: axes of the file are merged, which needs no layer, or split, which needs a Reshape."""
     why = f"reshaping from {x.foreign} to {target} is not supported: it would move values from one sample to another"
+    require(0 not in x.shape, f"its input has shape {x.foreign}, which holds no numbers")
     left = [(axis, x.shape[axis]) for group in groups_of(x) for axis in group]
     pieces: dict[int, list[int]] = {axis: [] for axis in range(len(x.shape))}
     pieces[0] = [1] if x.shape[0] == 1 else []
@@ -105,7 +106,7 @@ def reshaped(x: Activation, target: Shape) -> Step:
 def gathered(x: Activation, axis: int, index: int) -> Step:
     """Convert the choice of one cell along an axis of the file, which is then removed."""
     groups = groups_of(x)
-    require(len(groups[axis]) == 1 and groups[axis] != (0,), f"it chooses along axis {axis}, which has samples on it")
+    require(len(groups[axis]) == 1 and groups[axis] != (0,), f"it selects along axis {axis}, which holds the samples")
     [own] = groups[axis]
     sizes = tuple(n for k, n in enumerate(x.shape) if k != own)
     left = [group for k, group in enumerate(groups) if k != axis % len(groups)]
@@ -144,13 +145,13 @@ def as_own(call: Call) -> tuple[Call, Layout]:
     """Return an operation of `LAST` on arrays that are settled, as one on lrpref's arrays, and the result's layout."""
     require(
         call.op in LAST,
-        f"the samples are not alone on axis 0, which is supported for {', '.join(LAST)} only",
+        f"axis 0 holds more than the samples, which is supported for {', '.join(LAST)} only",
     )
     groups = [groups_of(x) for x in call.activations]
     rows = len(groups[0]) - (2 if len(groups) > 1 else 1)
     alike = all(group[:rows] == groups[0][:rows] for group in groups)
     apart = not any(0 in axes for group in groups for axes in group[rows:])
-    require(alike and apart, "it works along an axis that has samples on it")
+    require(alike and apart, "it works along an axis that holds the samples")
     attributes = dict(call.attributes)
     if call.op == "Softmax":
         axis = attributes.get("axis", -1)

@@ -33,7 +33,7 @@ from .mixed import Mixed
 
 
 def _slice(call: Call) -> Step:
-    """Slice, along any axes but that of the samples"""
+    """Slice, along any axes but the batch axis"""
     x = call.x
     starts, ends = (_numbers(call, name, k) for k, name in enumerate(("starts", "ends"), 1))
     axes = _numbers(call, "axes", 3) or list(range(len(starts)))
@@ -64,9 +64,9 @@ def _numbers(call: Call, name: str, index: int, most: int = MAX_AXES) -> list[in
 
 
 def _own(x: Activation, axis: int) -> int:
-    """Return lrpref's axis for one of the file's; that of the samples, and features in another order, are refused."""
+    """Return lrpref's axis for one of the file's; the batch axis, and features in another order, are refused."""
     own = x.layout.own_axis(axis)
-    require(own != 0, f"it is along axis {axis}, which is that of the samples")
+    require(own != 0, f"it is along axis {axis}, the batch axis")
     require(x.layout.order is None, "it takes apart a flattened (N, H, W, C) image, which is not supported")
     return own
 
@@ -93,7 +93,7 @@ def _gather(call: Call) -> Step:
     x, axis = call.x, call.attributes.get("axis", 0)
     index = call.weight(1, "indices")
     if isinstance(x.layout, Mixed):
-        require(index.ndim == 0, "the samples are not alone on axis 0, where only one index is supported")
+        require(index.ndim == 0, "axis 0 holds more than the samples, where only one index is supported")
         return mixed.gathered(x, axis, int(index) % x.foreign[axis])
     own, n = _own(x, axis), call.x.foreign[axis]
     require(index.dtype.kind in "iu" and index.ndim <= 1, "indices with several axes are not supported")
@@ -193,9 +193,9 @@ def _reduce_max(call: Call) -> Step:
 
 
 def _axes(call: Call) -> list[int]:
-    """Return lrpref's axes of a reduction; all of them together, or that of the samples, are refused."""
+    """Return lrpref's axes of a reduction; all of them together, or the batch axis, are refused."""
     told = _numbers(call, "axes", 1)
-    require(bool(told), "it is over all axes, those of the samples included")
+    require(bool(told), "it is over all axes, including the batch axis")
     return sorted({_own(call.x, axis) for axis in told})
 
 

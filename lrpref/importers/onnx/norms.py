@@ -9,7 +9,7 @@ import numpy as np
 
 from ...layers import BatchNorm, GroupNorm, InstanceNorm, LayerNorm, RMSNorm
 from ..graph import Shape, permuted, require
-from .call import Activation, Call, Step, axes_in_words, single
+from .call import Call, Step, single
 
 # ---- channels ----------------------------------------------------------------------------------------------------
 
@@ -18,7 +18,7 @@ def _batch_norm(call: Call) -> Step:
     """BatchNorm at inference"""
     require(not call.attributes.get("training_mode", 0), "training_mode=1; export the model in inference mode")
     require(call.attributes.get("spatial", 1) == 1, "spatial=0, statistics per pixel, is not supported")
-    x = _with_channels(call)
+    x = call.x
     weight, bias, mean, var = (
         x.layout.channels(call.weight(i, name).reshape(-1, *(1,) * (len(x.shape) - 2)), x.shape)
         for i, name in enumerate(("scale", "bias", "mean", "variance"), 1)
@@ -28,7 +28,7 @@ def _batch_norm(call: Call) -> Step:
 
 def _group_norm(call: Call) -> Step:
     """GroupNorm, from opset 21 on"""
-    x, groups = _with_channels(call), int(call.attributes["num_groups"])
+    x, groups = call.x, int(call.attributes["num_groups"])
     require(x.layout.order is None, "it takes apart a flattened (N, H, W, C) image, which is not supported")
     weight, bias = (call.constant(i, name) for i, name in enumerate(("scale", "bias"), 1))
     if call.attributes.get("broadcast", 0):  # a factor and a shift of any shape (`onnx_norm_patterns.py`)
@@ -38,13 +38,7 @@ def _group_norm(call: Call) -> Step:
 
 def _instance_norm(call: Call) -> Step:
     """InstanceNorm"""
-    return [InstanceNorm(call.weight(1, "scale"), call.weight(2, "bias"), _epsilon(call))], _with_channels(call).layout
-
-
-def _with_channels(call: Call) -> Activation:
-    """Return the first input, whose channels must be on axis 1."""
-    require(call.x.layout.own_axis(1) == 1, f"expected channels on axis 1, got {axes_in_words(call.x.layout)}")
-    return call.x
+    return [InstanceNorm(call.weight(1, "scale"), call.weight(2, "bias"), _epsilon(call))], call.x.layout
 
 
 # ---- axes --------------------------------------------------------------------------------------------------------
@@ -97,7 +91,7 @@ def _axes(call: Call) -> Axes:
     first = int(call.attributes.get("axis", -1))
     told = call.attributes.get("axes", range(first % rank, rank))
     over = sorted({x.layout.own_axis(axis) for axis in told})
-    require(bool(over) and over[0] > 0, "it normalises over the axis of the samples")
+    require(bool(over) and over[0] > 0, "it normalises over the batch axis")
     order = (*(axis for axis in range(rank) if axis not in over), *over)
     return Axes(order, tuple(x.shape[axis] for axis in over))
 

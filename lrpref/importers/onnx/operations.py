@@ -49,7 +49,7 @@ from ...layers import (
 )
 from ..graph import affine, along, require
 from . import mixed, moves, norms, spatial
-from .call import Activation, Call, Step, axes_in_words, single
+from .call import Activation, Call, Step, single
 from .evaluator import meant
 from .file import FLOATING
 from .layout import Layout, plain
@@ -292,7 +292,6 @@ def _leaky_relu(call: Call) -> Step:
 def _local_response_norm(call: Call) -> Step:
     """LocalResponseNorm, over an odd number of channels"""
     x, told = call.x, call.attributes
-    require(x.layout.own_axis(1) == 1, f"expected channels on axis 1, got {axes_in_words(x.layout)}")
     alpha, beta, bias = told.get("alpha", single(1e-4)), told.get("beta", 0.75), told.get("bias", 1.0)
     return [LocalResponseNorm(told["size"], alpha, beta, bias)], x.layout
 
@@ -378,18 +377,12 @@ def _tanh(call: Call) -> Step:
 
 def _softmax(call: Call) -> Step:
     """Softmax, over one axis"""
-    if call.opset < 13:
-        _require_classes(call, "softmax")
-        return [Softmax()], call.x.layout
-    axis = call.x.layout.own_axis(call.attributes.get("axis", -1))
-    require(axis != 0, "a softmax over axis 0 mixes the samples")
-    return [Softmax(axis)], call.x.layout
+    return [Softmax(_normalised(call))], call.x.layout
 
 
 def _log_softmax(call: Call) -> Step:
-    """LogSoftmax over the classes or channels"""
-    _require_classes(call, "log_softmax")
-    return [LogSoftmax()], call.x.layout
+    """LogSoftmax over the classes or channels; over another axis between two Permute"""
+    return along(_normalised(call), len(call.x.shape), [LogSoftmax()]), call.x.layout
 
 
 def _log(call: Call) -> Step:
@@ -397,18 +390,20 @@ def _log(call: Call) -> Step:
     return [], call.x.layout
 
 
-def _require_classes(call: Call, what: str) -> None:
-    """Raise unless the axis is that of the classes or channels; before opset 13, all later axes belong to it."""
+def _normalised(call: Call) -> int:
+    """Return lrpref's axis that is normalised over; before opset 13, all later axes belong to it."""
     x, rank = call.x, len(call.x.shape)
     axis = call.attributes.get("axis", -1 if call.opset >= 13 else 1)
-    over = [axis] if call.opset >= 13 else list(range(axis % rank, rank))
-    own = {x.layout.own_axis(k) for k in over}
-    require(
-        1 in own and all(x.shape[k] == 1 for k in own - {1}) and 0 not in own,
-        f"{what} over axes {over} of shape {x.foreign} is not supported; only over classes or channels",
-    )
-    if own != {1}:
+    own = [x.layout.own_axis(k) for k in ([axis] if call.opset >= 13 else range(axis % rank, rank))]
+    require(0 not in own, f"a softmax over axis {axis} mixes the samples")
+    if len(own) > 1:
+        require(
+            1 in own and all(x.shape[k] == 1 for k in own if k != 1),
+            f"a softmax over axes {own} of shape {x.foreign} at once is not supported; only over one axis",
+        )
         call.bound.append("rows and columns, over which it normalises too, have one cell each")
+        return 1
+    return own[0]
 
 
 # ---- pools -----------------------------------------------------------------------------------------------------
@@ -466,7 +461,7 @@ def _transpose(call: Call) -> Step:
 
 
 def _concat(call: Call) -> Step:
-    """Concat along any axis but that of the samples; PrependTokens, of constant tokens before those of the input"""
+    """Concat along any axis but the batch axis; PrependTokens, of constant tokens before those of the input"""
     if len(call.inputs) == 2 and isinstance(call.inputs[1], Activation) and not isinstance(call.inputs[0], Activation):
         return _prepended(call)
     require(len(call.activations) == len(call.inputs), "concatenation with a constant is not supported")
@@ -476,7 +471,7 @@ def _concat(call: Call) -> Step:
         len({layout.axes for layout in layouts}) == 1, "cannot concatenate arrays whose axes are in different orders"
     )
     layout, own = layouts[0], layouts[0].own_axis(axis)
-    require(own != 0, f"concatenation along axis {axis}, that of the samples, is not supported")
+    require(own != 0, f"concatenation along axis {axis}, the batch axis, is not supported")
     if any(each.order is not None for each in layouts):
         sizes = [x.shape[1] for x in call.activations]
         orders = [np.arange(n) if each.order is None else each.order for n, each in zip(sizes, layouts, strict=True)]
@@ -512,7 +507,10 @@ def _identity(call: Call) -> Step:
 
 def _cast(call: Call) -> Step:
     """no layer, between floating-point types"""
-    require(call.attributes.get("to") in FLOATING[1:], "activations are made integers or booleans, which loses them")
+    require(
+        call.attributes.get("to") in FLOATING[1:],
+        "it casts activations to integers or booleans, which loses their values",
+    )
     return [], call.x.layout
 
 

@@ -20,7 +20,7 @@ _RECURRENT = (
     "recurrent layers are not imported; build an LSTM with lrpref.lstm, or explain the part of the network behind them"
 )
 _CHOOSES = "it returns positions or labels, which have no relevance; import the output that it reads"
-_TREES = "decision trees, neighbours and kernels are no layers; import a linear model or a neural network"
+_TREES = "decision trees, neighbours and kernels are not layers; import a linear model or a neural network"
 _FLOW = "which operations run depends on values; export the network with a fixed example, or simplify it with onnxsim"
 _INDEXED = "it moves values to places that are computed or looked up; import an output before it with output="
 _FUNCTION = (

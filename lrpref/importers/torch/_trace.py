@@ -198,7 +198,7 @@ class Tracer(torch.fx.Tracer):  # type: ignore[misc]
     kinds : dict of fx.Node to Kinds or list of Kinds
         What every number depends on; for several numbers, one entry each.
     axes : dict of fx.Node to list of Kinds
-        What the length of each axis depends on, for tensors whose samples may not be on the first one.
+        What the length of each axis depends on, for tensors whose first axis may not be the batch axis.
     overwritten : dict of fx.Node to list of fx.Node
         The nodes whose values an operation overwrites.
     places : dict of fx.Node to str
@@ -370,7 +370,7 @@ class Tracer(torch.fx.Tracer):  # type: ignore[misc]
         return self.axes.get(node, _in_order(self.values[node].ndim))
 
     def _follow_axes(self, node: Any) -> None:
-        """Note what the lengths of axes depend on where the samples are not on the first one, or perhaps not."""
+        """Note what the lengths of axes depend on where the first one is not, or may not be, the batch axis."""
         source = next((i for i in node.all_input_nodes if i in self.axes), None)
         called = node.args[1] if node.target is getattr else node.target
         name, value = operation(spelled(called)), self.values[node]
@@ -436,15 +436,15 @@ class Tracer(torch.fx.Tracer):  # type: ignore[misc]
             return
         if "values" in kinds:
             raise ConversionError(
-                "forward decides by the values of activations, with if, int(), float() or the like, so what it "
-                "computes differs from input to input"
+                "forward depends on the values of activations, through if, int(), float() or the like, so it may "
+                "compute something else for another input"
             )
         if kinds:
             self.decisions.append((kinds, where))
 
 
 def _in_order(rank: int) -> list[Kinds]:
-    """Return what the length of each axis depends on, where the samples are on the first one."""
+    """Return what the length of each axis depends on, where the first one is the batch axis."""
     return [ALL_SIZES[min(axis, 2)] for axis in range(rank)]
 
 

@@ -29,8 +29,8 @@ def _multi_head(call: Call, read: Sequence[str], name: str) -> Nodes:
     )
     require(
         not (module.batch_first and call.moved),
-        "it takes (N, T, E), but the samples are not on axis 0 of its input; leave out the transposition before it, or "
-        "build it with batch_first=False, for (T, N, E)",
+        "it takes (N, T, E), but the first axis of its input is not the batch axis; leave out the transposition before "
+        "it, or build it with batch_first=False, for (T, N, E)",
     )
     require(
         not call.part,

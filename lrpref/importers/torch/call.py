@@ -25,7 +25,7 @@ class Activation:
     shape : tuple of int
         Its shape in PyTorch.
     layout : Mixed or None
-        The order of its axes in terms of those of the node, if the samples are not alone on the first one.
+        Its axes in terms of those of the node, if the first one is not the batch axis.
     """
 
     node: str
@@ -54,7 +54,7 @@ class Call:
     bound : list of str
         What the conversion computes for the size of the example.
     moved : bool
-        Whether the samples were not alone on the first axis in PyTorch; shapes and axes are those of lrpref's arrays.
+        Whether the first axis in PyTorch was not the batch axis; shapes and axes are those of lrpref's arrays.
     """
 
     name: str

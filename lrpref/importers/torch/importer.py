@@ -1,9 +1,9 @@
 """Import PyTorch modules.
 
-`from_torch` traces a copy of the module with torch.fx (`_trace.py`), converts its operations in order
-(`operations.py`; `moved.py` where the samples are not on the first axis), and refuses the first unsupported one by name. It then checks on an example that network and
-module compute the same in float64. The module is left unchanged, including its training mode. torch is imported when
-`from_torch` is called.
+`from_torch` traces a copy of the module with torch.fx (`_trace.py`), converts its operations in order (`operations.py`,
+and `moved.py` where the first axis is not the batch axis), and refuses the first unsupported one by name. It then
+checks on an example that network and module compute the same in float64. The module is left unchanged, including its
+training mode. torch is imported when `from_torch` is called.
 
 Names: the node of a submodule has its path in the module, such as "layer1.0.conv1"; so has a function whose weight is
 the parameter "layer1.0.conv1.weight". Other nodes have the names that torch.fx gives them.
@@ -48,7 +48,10 @@ from .patterns import recognised
 
 RETURNS = "the module must return tensors that depend on its input: one, or several in a tuple, list or dict"
 ORIGINAL = "the module"
-BY_ITSELF = "forward computes with the number of samples, or moves their axis, but each sample must count by itself; "
+INDEPENDENT = (
+    "forward computes with the number of samples, or moves the batch axis, but each sample must be independent of the "
+    "others; "
+)
 HINT = (
     "possible causes are hooks, modules that change from call to call, and isinstance(x, torch.Tensor), which is False "
     "in a trace. For the latter, import torch.export.export(module.eval(), (example,)) instead of the module"
@@ -64,15 +67,16 @@ def from_torch(module: Any, example: Any) -> Network:
     ----------
     module : torch.nn.Module or torch.export.ExportedProgram
         The module, imported in eval mode; it is left unchanged. Wrappers such as those of torch.compile and
-        nn.DataParallel are taken off.
+        nn.DataParallel are removed.
     example : tensor or array, shape (N, ...), or tuple of them
         An input, on which the network is checked. For a forward of several tensors, a tuple of them, in order; the
-        network then has an input for each, called as in forward.
+        network then has an input for each, named as in forward.
 
     Returns
     -------
     Network
-        The network, in float64 if any parameter or buffer of the module is, otherwise in float32.
+        The network, in float64 if any parameter of the module is, otherwise in float32. Buffers, such as masks and the
+        encodings of positions, are converted; they decide only in a module without parameters.
 
     Raises
     ------
@@ -113,8 +117,13 @@ def from_torch(module: Any, example: Any) -> Network:
         if proven.input_shape is not None or not of_any_size or importer.depends_on_samples:
             _prove_again(torch, net, outputs, twin, x, importer.depends_on_samples)
         net = proven
-    double = any(tensor.dtype == torch.float64 for tensor in module.state_dict().values())
-    return net if double else net.astype(np.float32)
+    return net if _is_double(torch, module) else net.astype(np.float32)
+
+
+def _is_double(torch: Any, module: Any) -> bool:
+    """Whether a parameter of the module is in float64, or a buffer of one that has no parameters."""
+    tensors = list(module.parameters()) or list(module.state_dict().values())
+    return any(tensor.dtype == torch.float64 for tensor in tensors)
 
 
 def _verify(net: Network, outputs: Sequence[str], x: Mapping[str, Any], expected: Sequence[Any]) -> None:
@@ -148,7 +157,7 @@ def _prove_again(
         except ConversionError as error:
             told = " and ".join(map(str, shapes.values()))
             why = f"on random numbers of shape {told}, instead of the example: {error}"
-            raise ConversionError(f"{BY_ITSELF if otherwise else ''}{why}") from error
+            raise ConversionError(f"{INDEPENDENT if otherwise else ''}{why}") from error
 
 
 def _index_counts(net: Network) -> dict[str, int]:
@@ -261,10 +270,9 @@ def _about_hooks(module: Any) -> str:
 
 def _fix_eps(torch: Any, twin: Any) -> None:
     """Give every RMSNorm without an eps the number that torch uses in its place: that of the module's dtype."""
-    double = any(tensor.dtype == torch.float64 for tensor in twin.state_dict().values())
     for part in twin.modules():
         if type(part).__name__ == "RMSNorm" and getattr(part, "eps", 0) is None:
-            part.eps = torch.finfo(torch.float64 if double else torch.float32).eps
+            part.eps = torch.finfo(torch.float64 if _is_double(torch, twin) else torch.float32).eps
 
 
 def _copy(torch: Any, module: Any) -> Any:
@@ -334,7 +342,7 @@ class _Importer:
     def _decided(self, kind: str, what: str) -> list[str]:
         """Return a note on each decision by numbers of a kind."""
         return [
-            f"forward computes with {what}{f' ({where})' if where else ''}, and was followed"
+            f"forward computes with {what}{f' ({where})' if where else ''}, and was traced"
             for kinds, where in self.tracer.decisions
             if kind in kinds
         ]
@@ -372,8 +380,8 @@ class _Importer:
         for each in found:
             require(
                 each.layout is None,
-                f"the module returns a tensor of shape {each.shape} whose samples are not alone on the first axis; "
-                "return it with the samples in front, as in x.transpose(0, 1) for (T, N, E)",
+                f"the module returns a tensor of shape {each.shape} whose batch axis is not the first one; move it "
+                "there, as in x.transpose(0, 1) for (T, N, E)",
             )
         names = [each.node for each in found]
         require(not {*names} & {*self.graph.inputs}, "the module returns its input; there is no layer to import")

@@ -1,10 +1,10 @@
-"""Activations whose samples are not alone on the first axis.
+"""Activations whose first axis is not the batch axis.
 
 Attention is often written with another axis in front, as in `qkv.permute(2, 0, 3, 1, 4)`, with sequences (T, N, E), or
 with samples and heads, or samples and tokens, merged on one axis, (N * H, T, D). lrpref keeps the samples first: the
-node of the network holds the same axes in the same order, but with the axis of the samples in front, and with the axes
-that are merged with it behind their predecessors. So no sample ever meets another one. What follows is translated to
-the axes of that array; what works along the axis of the samples is refused.
+node of the network holds the same axes in the same order, but with the batch axis in front, and without merging it with
+other axes. So no sample ever meets another one. Operations on such tensors are translated to the axes of that array;
+those along the batch axis are refused.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from ..onnx.layout import Layout, plain
 from . import activations, moves
 from .call import Activation, Call
 
-REMEDY = "move them to the front before it, as in x.transpose(0, 1) for (T, N, E)"
+REMEDY = "move the batch axis to the front before it, as in x.transpose(0, 1) for (T, N, E)"
 
 LAST = ("addmm", "layer_norm", "linear", "matmul", "rms_norm", "scaled_dot_product_attention")
 """The operations that work along the last axes, and on all others in the same way."""
@@ -51,16 +51,16 @@ POINTWISE = ("dropout", "identity", "maximum", "minimum", "neg", *sorted({*activ
 
 @dataclass(frozen=True)
 class Place:
-    """Where the samples are among the axes of PyTorch's tensor.
+    """Where the batch axis is among the axes of PyTorch's tensor.
 
     Parameters
     ----------
     axis : int or None
-        The axis of the samples; None for the only sample, which has no axis.
+        The batch axis; None for a single sample, which has none.
     group : tuple of int
-        The axes of lrpref's array that are merged on it, in order, 0 for that of the samples.
+        The axes of lrpref's array that are merged on it, in order, 0 for the batch axis.
     sizes : tuple of int
-        The lengths of those other than the samples, in the order of lrpref's array.
+        The lengths of those other than the batch axis, in the order of lrpref's array.
     """
 
     axis: int | None
@@ -68,9 +68,9 @@ class Place:
     sizes: Shape
 
     def own(self, axis: int, rank: int) -> int:
-        """Return the axis of lrpref's array for one of PyTorch's tensor; that of the samples is refused."""
+        """Return the axis of lrpref's array for one of PyTorch's tensor; the batch axis is refused."""
         axis %= rank
-        require(axis != self.axis, f"it is along axis {axis}, which is that of the samples")
+        require(axis != self.axis, f"it is along axis {axis}, the batch axis")
         return axis + 1 if self.axis is None or axis < self.axis else axis + len(self.sizes)
 
     def own_shape(self, shape: Shape, samples: int) -> Shape:
@@ -92,10 +92,10 @@ class Place:
 
 
 def place(x: Placed) -> Place:
-    """Return where the samples are in an activation."""
+    """Return where the batch axis of an activation is."""
     groups = mixed.groups_of(x)
     axis = next((k for k, group in enumerate(groups) if 0 in group), None)
-    if axis is None:  # that of the only sample, if there is one
+    if axis is None:  # that of a single sample, if there is one
         axis = next((k for k, group in enumerate(groups) if not group), None)
     group = () if axis is None else groups[axis]
     return Place(axis, group, tuple(x.shape[k] for k in sorted(group) if k))
@@ -107,7 +107,7 @@ def placed(name: str, own: Shape, layout: Layout | None) -> Placed:
 
 
 def moves_samples(call: Call, read: Sequence[Activation]) -> bool:
-    """Whether an operation changes the order or the shape of axes, and the samples are not alone on the first one."""
+    """Whether an operation moves axes, and the batch axis is not the first one before or after it."""
     if call.name not in (*moves.ORDERS, "reshape"):
         return False
     if read[0].layout is not None:
@@ -116,7 +116,7 @@ def moves_samples(call: Call, read: Sequence[Activation]) -> bool:
 
 
 def moved(call: Call, x: Placed) -> Step:
-    """Convert such an operation: lrpref's array keeps the samples first, and has the other axes in the same order."""
+    """Convert such an operation: lrpref's array keeps the batch axis first, and has the others in the same order."""
     layers: list[Layer] = []
     if call.name == "reshape":
         moves.check_samples_stay(call)
@@ -150,7 +150,7 @@ def _shortened(layers: Sequence[Layer]) -> list[Layer]:
 def as_own(call: Call, xs: Sequence[Placed]) -> tuple[Call, Layout]:
     """Return an operation on PyTorch's tensors as one on lrpref's arrays, and the layout of its result."""
     where, rank = place(xs[0]), len(call.shapes[0])
-    require(all(place(x) == where for x in xs), "the samples are on different axes of its inputs")
+    require(all(place(x) == where for x in xs), "the batch axis is another one in each of its inputs")
     _check(call, where, rank)
     removed = _removed(call, rank)
     after = where.without(removed)
@@ -165,16 +165,16 @@ def _check(call: Call, where: Place, rank: int) -> None:
     """Raise ConversionError unless an operation works on each sample by itself, wherever they are."""
     behind = _last_axes(call) if call.name in LAST else 0
     if call.name == "multi_head_attention":
-        require(where.axis in (1, None) and not where.sizes, "the samples are not on axis 1 of its input, (T, N, E)")
+        require(where.axis in (1, None) and not where.sizes, "axis 1 of its input, (T, N, E), is not the batch axis")
         return
     same = call.name in moves.REPEATING and call.result == call.shapes[0]
     require(
         same or call.name in (*LAST, *ALIGNED, *ALONG, *REDUCING, *POINTWISE),
-        f"the samples are not alone on axis 0 of its input, of shape {call.shapes[0]}; {REMEDY}",
+        f"the first axis of its input, of shape {call.shapes[0]}, is not the batch axis; {REMEDY}",
     )
     require(
         where.axis is None or where.axis < rank - behind,
-        f"it works along axis {where.axis} of its input, which has the samples on it; {REMEDY}",
+        f"it works along axis {where.axis} of its input, the batch axis; {REMEDY}",
     )
     require(len({len(shape) for shape in call.shapes}) == 1, f"its inputs, of shapes {call.shapes}, differ in rank")
 
@@ -190,12 +190,14 @@ def _removed(call: Call, rank: int) -> list[int]:
     """Return the axes that an operation removes."""
     if call.name == "getitem":
         entries = moves.full_index(call["index"], rank)
-        require(None not in entries, f"it adds an axis, and the samples are not on axis 0 of its input; {REMEDY}")
+        require(
+            None not in entries, f"it adds an axis, and the first axis of its input is not the batch axis; {REMEDY}"
+        )
         return [k for k, entry in enumerate(entries) if not isinstance(entry, slice) and as_array(entry).ndim == 0]
     if call.name in ("select", "unbind"):
         return [(call["dim"] or 0) % rank]
     if call.name in REDUCING:
-        require(call["dim"] not in (None, [], ()), "it is over all axes, those of the samples included")
+        require(call["dim"] not in (None, [], ()), "it is over all axes, including the batch axis")
     if call.name in REDUCING and not call["keepdim"]:
         return [axis % rank for axis in moves.sequence(call["dim"])]
     return []
@@ -235,7 +237,7 @@ def _aligned(value: Any, where: Place, rank: int) -> np.ndarray:
 
 
 def _in_front(value: Any, where: Place) -> np.ndarray:
-    """Return constant tokens with the axis of the samples in front."""
+    """Return constant tokens with the batch axis in front."""
     c = as_array(value)
     require(not where.sizes, f"constants are joined to samples that are merged with other axes; {REMEDY}")
     return c[None] if where.axis is None else np.moveaxis(c, where.axis, 0)

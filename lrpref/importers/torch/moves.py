@@ -89,10 +89,10 @@ def _to_result(layers: Sequence[Layer], call: Call) -> list[Layer]:
 
 
 def _axis(call: Call, name: str = "dim") -> int:
-    """Return an axis counted from 0; that of the samples is refused."""
+    """Return an axis counted from 0; the batch axis is refused."""
     rank, given = len(call.shapes[0]), 0 if call[name] is None else call[name]
     axis = given % rank
-    require(axis != 0, f"it is along axis {given}, which is that of the samples")
+    require(axis != 0, f"it is along axis {given}, the batch axis")
     return int(axis)
 
 
@@ -157,12 +157,11 @@ def _reshape(call: Call) -> list[Layer]:
 
 
 def check_samples_stay(call: Call) -> None:
-    """Raise ConversionError if a reshape leaves a single sample without an axis of its own."""
+    """Raise ConversionError if a reshape leaves a single sample without a batch axis."""
     (before,) = call.shapes
     require(
         before[0] != 1 or len(call.result) > 1,
-        f"from {before} to {call.result}, it removes the axis of the samples when there is one sample; "
-        "use x.flatten(1) instead",
+        f"from {before} to {call.result}, it removes the batch axis when there is one sample; use x.flatten(1) instead",
     )
 
 
@@ -242,7 +241,7 @@ def _stack(call: Call) -> list[Layer]:
     """Return the layers that join activations along a new axis: along the next one, which is then split."""
     rank, copies = len(call.result), len(call["tensors"])
     axis = (call["dim"] or 0) % rank
-    require(axis != 0, "torch.stack along axis 0 puts another axis before that of the samples; use dim=1 or more")
+    require(axis != 0, "torch.stack along axis 0 puts another axis before the batch axis; use dim=1 or more")
     require(len(call.shapes) == copies, "constants cannot be stacked with activations")
     at = min(axis, rank - 2)
     before = call.shapes[0]
@@ -255,11 +254,11 @@ def _stack(call: Call) -> list[Layer]:
 
 
 def _dims(call: Call, name: str = "dim") -> Shape:
-    """Return the axes of a reduction, counted from 0; all of them together, or that of the samples, are refused."""
+    """Return the axes of a reduction, counted from 0; all of them together, or the batch axis, are refused."""
     given = call[name]
-    require(given is not None and sequence(given) != [], "it is over all axes, those of the samples included")
+    require(given is not None and sequence(given) != [], "it is over all axes, including the batch axis")
     axes = tuple(sorted(d % len(call.shapes[0]) for d in sequence(given)))
-    require(0 not in axes, f"it is over axes {given}, which include that of the samples")
+    require(0 not in axes, f"it is over axes {given}, which include the batch axis")
     return axes
 
 

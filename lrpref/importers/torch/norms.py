@@ -45,8 +45,8 @@ def _layer_norm(call: Call) -> list[Layer]:
 def _rms_norm(call: Call) -> list[Layer]:
     if call["eps"] is None:
         raise ConversionError(
-            "it has no eps, and torch takes that of the dtype, which the check in float64 would change; pass eps=, or "
-            "use torch.nn.RMSNorm"
+            "it has no eps, so torch uses that of the dtype, which is another one in the check in float64; pass eps=, "
+            "or use torch.nn.RMSNorm"
         )
     return [RMSNorm(_shape(call), call.constant("weight"), _eps(call))]
 

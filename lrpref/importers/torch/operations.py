@@ -305,7 +305,7 @@ def _affine(call: Call, weight: Any, bias: Any) -> list[Layer]:
 
 
 def _for_all(c: np.ndarray, rank: int) -> np.ndarray:
-    """Return a constant that is the same for all samples without their axis; another one as it is."""
+    """Return a constant that is the same for all samples with a batch axis of length 1; any other as it is."""
     return c[:1] if c.ndim == rank and bool((c == c[:1]).all()) else c
 
 
@@ -345,7 +345,7 @@ def _dropout(call: Call) -> list[Layer]:
 
 def _cat(call: Call) -> list[Layer]:
     tensors, axis = call["tensors"], (call["dim"] or 0) % len(call.result)
-    require(axis != 0, "torch.cat along axis 0, that of the samples, is not supported")
+    require(axis != 0, "torch.cat along axis 0, the batch axis, is not supported")
     constants = [each for each in tensors if not isinstance(each, Activation)]
     if len(call.shapes) == 1 and constants and isinstance(tensors[-1], Activation):
         return _prepended(constants, axis)

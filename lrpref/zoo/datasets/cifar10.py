@@ -205,7 +205,7 @@ class _Unpacked(io.RawIOBase):
             packed = self.unpacker.unconsumed_tail or self.packed.read(2**14)
             piece = self.unpacker.decompress(packed, size - len(found))
             if not packed and not piece:
-                raise EOFError("it is cut off")
+                raise EOFError("it is truncated")
             found += piece
         self.at += len(found)
         if self.at > MAX_UNPACKED:

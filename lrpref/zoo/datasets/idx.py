@@ -44,7 +44,7 @@ def _unpacked(content: bytes) -> bytes:
     unpacker = zlib.decompressobj(GZIP_FORMAT)
     data = unpacker.decompress(content, MAX_BYTES)
     if not unpacker.eof:
-        raise DataError(f"the gzip data are cut off, or hold more than {MAX_BYTES} bytes")
+        raise DataError(f"the gzip data are truncated, or hold more than {MAX_BYTES} bytes")
     return data
 
 

@@ -61,7 +61,9 @@ def simple_cnn(
         If `state` does not fit the network.
     """
     if not is_shape(channels, least=1) or not channels:
-        raise ParameterError(f"channels are those of each convolution, at least one, got {shown(channels)}")
+        raise ParameterError(
+            f"channels must list the output channels of each convolution, at least one, got {shown(channels)}"
+        )
     check_integer(hidden, "hidden", least=1)
     check_flag(batch_norm, "batch_norm")
     plan, at = Blueprint(input_shape, width), INPUT
