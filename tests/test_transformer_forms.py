@@ -72,7 +72,7 @@ def test_a_transformer_is_right_for_any_number_of_samples(name: str, samples: in
 
 EXPORTED = (
     *("encoder", "encoder, norm first", "encoder, gelu", "multi_head", "around_attention", "around_by_hand"),
-    *("unpacked", "merged_heads", "causal_by_tril", "hidden_shape", "GPT", "first, last", "with_alpha", "interleaved"),
+    *("unpacked", "merged_heads", "causal_by_tril", "hidden_shape", "GPT", "first, last", "with_alpha", "grouped"),
 )
 """Some of those that torch.export takes; it refuses masks that are built in forward for nn.TransformerEncoder."""
 
