@@ -401,6 +401,9 @@ REFUSED: dict[str, tuple[Callable[[], Module], str]] = {
     "a root that is read once more": (
         tokens(lambda m, x: (lambda s: x * torch.rsqrt(s + 1e-6) + s)(x.pow(2).mean(-1, True))), r"only within a GELU"
     ),
+    "shared keys without heads": (
+        tokens(lambda m, x: F.scaled_dot_product_attention(x, x, x, enable_gqa=True)), r"enable_gqa needs \(N, heads, T"
+    ),
     "a mask for each sample": (
         tokens(lambda m, x: F.scaled_dot_product_attention(x, x, x, attn_mask=m.c), c=random(2, 6, 6)),
         r"its mask has shape \(2, 6, 6\); only one for all samples is supported",

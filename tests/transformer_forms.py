@@ -357,6 +357,15 @@ def grouped(m: Any, x: Any) -> Any:
     return m.proj(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(B, T, C))
 
 
+def grouped_fused(m: Any, x: Any) -> Any:
+    """The same, by F.scaled_dot_product_attention."""
+    B, T, C = x.shape
+    q = m.query(x).view(B, T, 4, C // 4).transpose(1, 2)
+    k, v = (z.view(B, T, 2, C // 4).transpose(1, 2) for z in m.narrow(x).chunk(2, -1))
+    y = F.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=True)
+    return m.proj(y.transpose(1, 2).reshape(B, T, C))
+
+
 def reduced(m: Any, x: Any) -> Any:
     """Keys and values of an image that a convolution has made smaller, as in pyramid vision transformers."""
     B, T, C = x.shape
@@ -413,6 +422,7 @@ BLOCKS |= {
     "with_a_bias": lambda: Block(with_a_bias, table=nn.Parameter(torch.randn(H, LONGEST, LONGEST))),
     "interleaved": lambda: Block(interleaved, narrow=nn.Linear(E, 2 * E // H)),
     "grouped": lambda: Block(grouped, narrow=nn.Linear(E, E)),
+    "grouped_fused": lambda: Block(grouped_fused, narrow=nn.Linear(E, E)),
     "reduced": lambda: Block(reduced, sr=nn.Conv2d(E, E, (2, 1)), kv=nn.Linear(E, 2 * E)),
     "biased": lambda: Block(biased, table=nn.Parameter(torch.randn(2 * LONGEST, H))),
     "multi_head": lambda: Block(multi_head, att=nn.MultiheadAttention(E, H, batch_first=True)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from math import sqrt
 from typing import Any
 
@@ -13,6 +14,7 @@ from ...layers import Affine, Embedding, Layer, MatMul, Softmax, TokenDense
 from ...weights.state_dict import as_array
 from ..graph import HIDDEN, Nodes, affine, hidden, require
 from .call import Call
+from .moves import repeated
 
 LEARNED = (
     "its queries, keys or values are constants, such as learned tokens; all three must depend on the network's input"
@@ -64,7 +66,10 @@ def _scaled_dot_product(call: Call, read: Sequence[str], name: str) -> Nodes:
     """Convert F.scaled_dot_product_attention: softmax(scale Q K^T + mask) V."""
     require(call["dropout_p"] in (None, 0), "its dropout is active in eval mode; pass dropout_p=0 there")
     require(len(read) == 3, LEARNED)
-    require(not call["enable_gqa"], "enable_gqa is not supported; repeat the keys and the values for the queries")
+    shared: list[Nodes] = [[], []]
+    if call["enable_gqa"]:
+        shared = [_for_all_heads(call, k, read[k], f"{name}.{part}") for k, part in ((1, "keys"), (2, "values"))]
+        read = [read[0], *(nodes[-1][0] if nodes else own for nodes, own in zip(shared, read[1:], strict=True))]
     queries, keys, _ = call.shapes
     scale = 1 / sqrt(queries[-1]) if call["scale"] is None else float(call["scale"])
     mask = _mask(call, true_hides=False)
@@ -75,11 +80,27 @@ def _scaled_dot_product(call: Call, read: Sequence[str], name: str) -> Nodes:
     scores = f"{name}.masked" if mask is not None else f"{name}.scores"
     masked: Nodes = [] if mask is None else [(scores, Affine(bias=mask), [f"{name}.scores"])]
     return [
+        *shared[0],
+        *shared[1],
         (f"{name}.scores", MatMul(transpose=True, scale=scale), [read[0], read[1]]),
         *masked,
         (f"{name}.weights", Softmax(axis=-1), [scores]),
         (name, MatMul(), [f"{name}.weights", read[2]]),
     ]
+
+
+def _for_all_heads(call: Call, k: int, read: str, name: str) -> Nodes:
+    """Return the nodes that repeat keys or values, the k-th argument, for as many heads as the queries have."""
+    queries, own = call.shapes[0], call.shapes[k]
+    require(len(own) == 4, f"enable_gqa needs (N, heads, T, D), got {own}")
+    after, copies = (*own[:1], queries[1], *own[2:]), queries[1] // own[1]
+    told = replace(call, name="repeat_interleave", arguments={"repeats": copies}, shapes=(own,), result=after)
+    nodes: Nodes = []
+    for count, layers in repeated(told):
+        names = [f"{name}.{i}" for i in range(len(layers) - 1)] + [name]
+        reads = [[read] * count, *([each] for each in names)]
+        nodes = list(zip(names, layers, reads, strict=False))
+    return nodes
 
 
 def _mask(call: Call, true_hides: bool) -> np.ndarray | None:
