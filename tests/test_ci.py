@@ -129,7 +129,7 @@ def test_a_full_run_refuses_unknown_stages() -> None:
     assert done.returncode == 2
     assert done.stderr.splitlines()[1:] == [
         "mutants",
-        "mutants with torch",
+        "mutants with other libraries",
         "deep fuzz",
         "memory and bits",
         "reach",

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
@@ -489,6 +489,7 @@ def geometries(draw: st.DrawFn) -> Geometry:
     return op, attributes, (2, draw(st.integers(5, 7)), draw(st.integers(5, 7)))
 
 
+@example(geometry=("Conv", {"kernel_shape": [2, 2], "strides": [1, 1], "auto_pad": "SAME_LOWER"}, (2, 5, 5)))
 @given(geometry=geometries())
 def test_windows_of_all_geometries(
     geometry: tuple[str, dict[str, Any], tuple[int, ...]], tmp_path_factory: Any

@@ -29,6 +29,7 @@ from lrpref import (
     ThreshReLU,
     rules,
 )
+from lrpref import network as network_module
 from lrpref.composites import Composite
 from lrpref.errors import DTypeError, GraphError, InputError, LrprefError, ParameterError, ShapeError, UnknownNameError
 
@@ -547,8 +548,16 @@ def test_the_logits_of_two_columns_are_opposite() -> None:
     assert_array_equal(net.without_head().forward(np.array([[3.0]])), [[-6.0, 6.0]])
 
 
-def test_the_search_for_a_head_visits_a_node_once() -> None:
+def test_the_search_for_a_head_visits_a_node_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """There are 2^50 paths through fifty skip connections, with additions in a network and with copies in its head."""
+    visits, search = [], network_module._logits
+
+    def visit(*arguments: Any) -> str | None:
+        visits.append(arguments)
+        assert len(visits) < 1000
+        return search(*arguments)
+
+    monkeypatch.setattr(network_module, "_logits", visit)
     for join, head in ((Add(), None), (Concat(), Sigmoid)):
         nodes: list[Any] = [("fc", Dense([[2.0]]), ["input"]), ("p0", Sigmoid(), ["fc"])]
         nodes += [(f"p{k}", join, [f"p{k - 1}"] * 2) for k in range(1, 51)]

@@ -139,7 +139,7 @@ def test_a_batchnorm_folds_into_convolutions_of_any_rank(shape: Any, data: Any) 
     rng = np.random.default_rng(data.draw(st.integers(0, 2**16)))
     kind = getattr(layers, f"Conv{'Transpose' if transposed else ''}{axes}D")
     kernel = rng.normal(size=(4, 4 // groups, *(2,) * axes))
-    conv = kind(kernel, rng.normal(size=4), 2, 1, groups=groups)
+    conv = kind(kernel, rng.normal(size=4), 2, data.draw(st.integers(0, 1)), groups=groups)
     norms = [layers.BatchNorm(*rng.normal(size=(3, 4)), rng.uniform(0.5, 2, 4)) for _ in range(2)]
     net = Network.sequential(norms[0], conv, norms[1])
     x = data.draw(generic(shape))
