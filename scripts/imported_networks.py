@@ -196,6 +196,9 @@ TorchScript (`dynamo=False`), and the newer one (`dynamo=True`).
 - **refused** means that lrpref returned no network, and **not exported** that PyTorch could not write the file. The
   [messages](#refusals) are below.
 
+Transformers can be written in many ways; [more of these](transformers.md#a-transformer-of-your-own) are tested for
+`from_torch`.
+
 `python scripts/imported_networks.py` writes this page. {date}, lrpref {version}, torch {torch}, onnx {onnx}: {counts}.
 
 | network | LRP-0 = gradient times input | `from_torch` | ONNX, TorchScript | ONNX, dynamo |

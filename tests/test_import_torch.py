@@ -529,7 +529,6 @@ REFUSED: dict[str, tuple[Callable[[], Module], str]] = REFUSED_FORMS | {
         functional(lambda x: (lambda p: torch.log(p) + p)(F.softmax(x, 1))),
         r"node 'log' \(log\): a logarithm is",
     ),
-    "alpha": (functional(lambda x: torch.add(x, F.relu(x), alpha=2)), r"alpha = 2"),
     "broadcast": (functional(lambda x: x + x.mean((2, 3), keepdim=True)), r"activations of shapes .*6, 6.* and .*1, 1"),
     "cat of samples": (functional(lambda x: torch.cat([x, x])), r"torch\.cat along axis 0, the batch axis"),
     "softmax over samples": (functional(lambda x: F.softmax(x, dim=0)), "a softmax over axis 0 mixes the samples"),

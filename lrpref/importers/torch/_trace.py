@@ -16,8 +16,9 @@ import operator
 import os
 import sys
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from types import BuiltinMethodType, MethodType, TracebackType
 from typing import Any
@@ -27,6 +28,9 @@ import torch
 from torch.overrides import TorchFunctionMode
 
 from ...errors import ConversionError
+from .call import spelled
+from .moves import ORDERS
+from .operations import operation
 
 Kinds = frozenset[str]
 """What a number depends on: "samples" and "channels" (their number), "sizes" (of the image), "values" (of activations).
@@ -35,6 +39,7 @@ Channels are what is on axis 1; in a sequence, these are the tokens.
 """
 
 NOTHING: Kinds = frozenset()
+ALL_SIZES: tuple[Kinds, ...] = tuple(frozenset([kind]) for kind in ("samples", "channels", "sizes"))
 
 READ_SIZES = ("shape", "size", "numel", "nelement", "stride", "storage_offset")
 """The attributes and methods of tensors whose result depends on the tensor's shape only."""
@@ -42,8 +47,11 @@ READ_SIZES = ("shape", "size", "numel", "nelement", "stride", "storage_offset")
 CREATE_LIKE = ("zeros_like", "ones_like", "full_like", "new_zeros", "new_ones", "new_full", "new_tensor")
 """The functions and methods that create a tensor of another one's size, whatever its values."""
 
-FACTORIES = (torch.zeros, torch.ones, torch.full, torch.arange, torch.linspace, torch.eye)
-"""The functions that create tensors of given sizes."""
+LIKE_ANOTHER = ("expand_as", "reshape_as", "view_as")
+"""The methods that give a tensor the shape of another one, whatever that one's values."""
+
+FACTORIES = ("as_tensor", "empty", "ones", "rand", "randn", "tensor", "zeros")
+"""The functions of torch that create tensors and do not take the numbers of a trace by themselves."""
 
 READ_STRUCTURE = ("dim", "ndimension", "is_floating_point", "is_complex", "is_contiguous", "get_device")
 """The methods of tensors whose result is the same for all inputs."""
@@ -52,6 +60,9 @@ OPERATORS = ("torch.nn.", "torchvision.transforms.", "torchvision.ops.stochastic
 """The packages and files whose modules are single operations."""
 
 CASTS = ("half", "float", "bfloat16", "double", "to", "type", "type_as")
+
+EMBEDDINGS = {torch.nn.functional.embedding: 0, torch.ops.aten.embedding.default: 1}
+"""The functions that look up embeddings, and which of their arguments holds the indices."""
 
 OWN = tuple(f"{Path(file).parent}{os.sep}" for file in (torch.__file__, np.__file__, __file__))
 """The folders whose files are no place in the user's code."""
@@ -68,17 +79,39 @@ class Doubles(TorchFunctionMode):  # type: ignore[misc]
     Indices of embeddings, which are in float64 like every input, become integers where they are looked up.
     """
 
+    def __enter__(self) -> Doubles:
+        self.before = torch.get_default_dtype()
+        torch.set_default_dtype(torch.float64)
+        super().__enter__()
+        return self
+
+    def __exit__(self, *told: Any) -> None:
+        super().__exit__(*told)
+        torch.set_default_dtype(self.before)
+
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Call the function, and return its result in float64."""
-        indices = args[0] if func is torch.nn.functional.embedding else None
-        if isinstance(indices, torch.Tensor) and indices.is_floating_point():
-            args = (args[0].long(), *args[1:])
-        result = func(*args, **(kwargs or {}))
-        if not (isinstance(result, torch.Tensor) and result.is_floating_point()):
+        args = tuple(map(_in_double, args))
+        kwargs = {name: _in_double(value) for name, value in (kwargs or {}).items()}
+        at = EMBEDDINGS.get(func)
+        if at is not None and _is_floating(args[at]):
+            args = (*args[:at], args[at].long(), *args[at + 1 :])
+        result = func(*args, **kwargs)
+        if not _is_floating(result):
             return result
         cast = getattr(func, "__name__", "") in CASTS and args[0].is_floating_point()
         result = args[0] if cast else result
         return result if result.dtype == torch.float64 else result.double()
+
+
+def _in_double(value: Any) -> Any:
+    """Return float64 for another floating dtype, as in F.softmax(x, dtype=torch.float32); anything else as it is."""
+    return torch.float64 if isinstance(value, torch.dtype) and value.is_floating_point else value
+
+
+def _is_floating(value: Any) -> bool:
+    """Whether a value is a tensor of floating-point numbers."""
+    return isinstance(value, torch.Tensor) and value.is_floating_point()
 
 
 class Value(torch.fx.Proxy):  # type: ignore[misc]
@@ -107,7 +140,7 @@ class Value(torch.fx.Proxy):  # type: ignore[misc]
 
     def __len__(self) -> int:
         if isinstance(self.value, torch.Tensor):
-            self.tracer.decide(frozenset(["samples"]))
+            self.tracer.decide(self.tracer.axes_of(self.node)[0])
         return len(self.value)
 
     def __bool__(self) -> bool:
@@ -164,6 +197,8 @@ class Tracer(torch.fx.Tracer):  # type: ignore[misc]
         The value of every node on the example; all are kept alive, so that their addresses differ.
     kinds : dict of fx.Node to Kinds or list of Kinds
         What every number depends on; for several numbers, one entry each.
+    axes : dict of fx.Node to list of Kinds
+        What the length of each axis depends on, for tensors whose first axis may not be the batch axis.
     overwritten : dict of fx.Node to list of fx.Node
         The nodes whose values an operation overwrites.
     places : dict of fx.Node to str
@@ -173,11 +208,11 @@ class Tracer(torch.fx.Tracer):  # type: ignore[misc]
     """
 
     def __init__(self, examples: Mapping[str, torch.Tensor]) -> None:
-        super().__init__(autowrap_modules=(math,), autowrap_functions=FACTORIES)
-        self._autowrap_search.append(torch)  # where torch.fx looks for the functions, besides the user's globals
+        super().__init__(autowrap_modules=(math,))
         self.examples = examples
         self.values: dict[Any, Any] = {}
         self.kinds: dict[Any, Any] = {}
+        self.axes: dict[Any, list[Kinds]] = {}
         self.overwritten: dict[Any, list[Any]] = {}
         self.places: dict[Any, str] = {}
         self.decisions: list[tuple[Kinds, str]] = []
@@ -229,9 +264,27 @@ class Tracer(torch.fx.Tracer):  # type: ignore[misc]
         if kind != "output":
             before = self._versions(node)
             self.values[node] = self._evaluate(node)
+            self._follow_axes(node)
             self.kinds[node] = self._depends_on(node)
             self.overwritten[node] = [i for i, version in self._versions(node).items() if version != before[i]]
+            self._check_written(node)
         return node
+
+    def _check_written(self, node: Any) -> None:
+        """Refuse to write activations into a tensor that was a constant so far, as in y = torch.zeros(3); y[:] = x.
+
+        Norms write running statistics, which they do not read.
+        """
+        written = self.overwritten[node]
+        if (
+            not spelled(node.target).endswith("norm")
+            and any("values" not in self.whole(i) for i in written)
+            and "values" in self.whole(node)
+        ):
+            raise ConversionError(
+                "forward writes activations into a tensor that it has created, which no layer does; build the tensor "
+                "with torch.cat or torch.stack instead"
+            )
 
     def _versions(self, node: Any) -> dict[Any, int]:
         """Return the version of each tensor that an operation reads; operations in place change it."""
@@ -239,10 +292,17 @@ class Tracer(torch.fx.Tracer):  # type: ignore[misc]
         return {i: value._version for i, value in read if isinstance(value, torch.Tensor)}
 
     def proxy(self, node: Any) -> Any:
-        """Return what stands for the value of a node in forward; the value itself if all inputs have the same."""
+        """Return what stands for the value of a node in forward; the value itself if all inputs have the same.
+
+        A tensor that depends on sizes only, such as a causal mask, is the same for all inputs of the example's size.
+        """
         value = self.values[node]
         if _holds_tensors(value):
-            return Value(node, self)
+            kinds = self.whole(node)
+            if "values" in kinds:
+                return Value(node, self)
+            self.decide(kinds)
+            return value
         structure = node.op == "call_method" and node.target in READ_STRUCTURE
         return value if structure or value is None else Number(node, self)
 
@@ -265,12 +325,83 @@ class Tracer(torch.fx.Tracer):  # type: ignore[misc]
         finally:
             self.evaluating = before
 
+    def computed(self, parts: Sequence[Any], variable: Any, x: np.ndarray) -> np.ndarray | None:
+        """Return what operations compute in order for another value of one node; None if they do not take it."""
+        values = {**self.values, variable: torch.from_numpy(x)}
+        try:
+            with Doubles():
+                for part in parts:
+                    args, kwargs = torch.fx.node.map_arg((part.args, part.kwargs), values.__getitem__)
+                    called = (
+                        getattr(args[0], part.target) if part.op == "call_method" else partial(part.target, args[0])
+                    )
+                    values[part] = called(*args[1:], **kwargs)
+        except Exception:  # such as a mean over an axis that x does not have
+            return None
+        return np.asarray(values[parts[-1]].numpy())
+
+    def reshaped(self, node: Any, shape: tuple[int, ...]) -> tuple[int, ...] | None:
+        """Return the shape that a reshape gives a tensor of this shape, for twice as many samples; None if it fails."""
+        args, kwargs = torch.fx.node.map_arg((node.args[1:], node.kwargs), self._doubled)
+        other = torch.empty(shape)
+        try:
+            called = self.root.get_submodule(node.target) if node.op == "call_module" else node.target
+            function = getattr(other, called) if node.op == "call_method" else partial(called, other)
+            return tuple(function(*args, **kwargs).shape)
+        except Exception:  # such as a view to the shape of the example
+            return None
+
+    def _doubled(self, node: Any) -> Any:
+        """Return a number, or several, where those that depend on the number of samples are doubled."""
+        value, kinds = self.values[node], self.kinds[node]
+        if isinstance(kinds, list):
+            return tuple(2 * n if "samples" in kind else n for n, kind in zip(value, kinds, strict=True))
+        return 2 * value if isinstance(value, int) and "samples" in kinds else value
+
     # ---- numbers -------------------------------------------------------------------------------------------------
 
     def whole(self, node: Any) -> Kinds:
         """Return what the number, or any of the numbers, at a node depends on."""
         kinds = self.kinds[node]
         return frozenset().union(*kinds) if isinstance(kinds, list) else kinds
+
+    def axes_of(self, node: Any) -> list[Kinds]:
+        """Return what the length of each axis of a tensor depends on."""
+        return self.axes.get(node, _in_order(self.values[node].ndim))
+
+    def _follow_axes(self, node: Any) -> None:
+        """Note what the lengths of axes depend on where the first one is not, or may not be, the batch axis."""
+        source = next((i for i in node.all_input_nodes if i in self.axes), None)
+        called = node.args[1] if node.target is getattr else node.target
+        name, value = operation(spelled(called)), self.values[node]
+        if source is None and name in (*ORDERS, "reshape"):
+            source = node.args[0] if node.args else None
+        if not isinstance(source, torch.fx.Node) or not _holds_tensors(value):
+            return
+        if not isinstance(value, torch.Tensor):
+            self.axes[node] = self.axes[source]
+            return
+        anything = [frozenset().union(*ALL_SIZES)] * value.ndim
+        if name in ORDERS:
+            before = self.axes_of(source)
+            kinds = [before[axis] for axis in self._order(node)]
+        elif name == "reshape":
+            stays = source not in self.axes and value.shape[:1] == self.values[source].shape[:1]
+            kinds = _in_order(value.ndim) if stays else anything
+        else:
+            kinds = self.axes[source] if len(self.axes[source]) == value.ndim else anything
+        if kinds[:1] != _in_order(1) or (source in self.axes and kinds != _in_order(value.ndim)):
+            self.axes[node] = kinds
+
+    def _order(self, node: Any) -> list[int]:
+        """Return the axes of its input in the order in which an operation puts them."""
+        rank = self.values[node].ndim
+        of_each_size = torch.empty(tuple(range(rank)))  # of no cells, so there is nothing to compute
+        if node.target is getattr:
+            return list(getattr(of_each_size, node.args[1]).shape)
+        args, kwargs = torch.fx.node.map_arg((node.args[1:], node.kwargs), self.values.__getitem__)
+        called = getattr(of_each_size, node.target) if node.op == "call_method" else partial(node.target, of_each_size)
+        return list(called(*args, **kwargs).shape)
 
     def _depends_on(self, node: Any) -> Kinds | list[Kinds]:
         """Return what the numbers at a node depend on."""
@@ -279,15 +410,19 @@ class Tracer(torch.fx.Tracer):  # type: ignore[misc]
         source = node.args[0] if node.args and isinstance(node.args[0], torch.fx.Node) else None
         name = node.args[1] if node.target is getattr else node.target
         if source is not None and name in READ_SIZES and isinstance(self.values[source], torch.Tensor):
-            sizes = [frozenset(_kind_of_axis(axis)) for axis in range(self.values[source].ndim)]
+            sizes = self.axes_of(source)
             axis = node.args[1] if name == "size" and len(node.args) > 1 else node.kwargs.get("dim")
             if name in ("shape", "size"):
                 return sizes[axis] if isinstance(axis, int) else sizes
             return frozenset().union(*sizes)
-        if getattr(name, "__name__", name) in CREATE_LIKE:
+        if spelled(name) in CREATE_LIKE:
             others = [each for each in node.all_input_nodes if each is not source]
-            like = [_kind_of_axis(a) for a in range(self.values[node].ndim)] if "like" in str(name) else []
+            like = self.axes_of(source) if "like" in spelled(name) else []
             return frozenset().union(*like, *map(self.whole, others))
+        if spelled(name) in LIKE_ANOTHER:
+            given, other = node.args
+            own = self.whole(given) if isinstance(given, torch.fx.Node) else NOTHING
+            return own.union(*self.axes_of(other))
         if source is not None and node.target is operator.getitem and isinstance(self.kinds[source], list):
             index = node.args[1]
             if isinstance(index, int | slice):
@@ -308,9 +443,9 @@ class Tracer(torch.fx.Tracer):  # type: ignore[misc]
             self.decisions.append((kinds, where))
 
 
-def _kind_of_axis(axis: int) -> list[str]:
-    """Return what the length of an axis depends on."""
-    return [("samples", "channels", "sizes")[min(axis, 2)]]
+def _in_order(rank: int) -> list[Kinds]:
+    """Return what the length of each axis depends on, where the first one is the batch axis."""
+    return [ALL_SIZES[min(axis, 2)] for axis in range(rank)]
 
 
 def _holds_tensors(value: Any) -> bool:
@@ -364,25 +499,43 @@ def _asserts(where: str) -> bool:
 
 
 @contextmanager
-def _sizes_in_a_tuple() -> Iterator[None]:
-    """Let parameters expand to sizes in the trace, as in token.expand(len(x), -1, -1): torch takes these in a tuple."""
-    original = torch.Tensor.expand
+def _numbers_are_taken() -> Iterator[None]:
+    """Let torch take the numbers of a trace as sizes, as in torch.ones(len(x), 3) and token.expand(len(x), -1, -1)."""
+    functions = {name: getattr(torch, name) for name in FACTORIES}
+    expand = torch.Tensor.expand
 
-    def expand(self: torch.Tensor, *sizes: Any) -> torch.Tensor:  # torch.fx records its name
-        return original(self, sizes[0] if len(sizes) == 1 else sizes)
+    def expanded(self: torch.Tensor, *sizes: Any) -> torch.Tensor:
+        return expand(self, sizes[0] if len(sizes) == 1 else sizes)
 
-    torch.Tensor.expand = expand
+    expanded.__name__ = "expand"  # which torch.fx records
     try:
+        torch.Tensor.expand = expanded
+        for name, function in functions.items():
+            setattr(torch, name, partial(_called_with_numbers, function))
         yield
     finally:
-        torch.Tensor.expand = original
+        torch.Tensor.expand = expand
+        for name, function in functions.items():
+            setattr(torch, name, function)
+
+
+def _called_with_numbers(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """Call a function with the numbers themselves in place of those of a trace."""
+    return function(*map(_plain, args), **{name: _plain(value) for name, value in kwargs.items()})
+
+
+def _plain(value: Any) -> Any:
+    """Return a value with the numbers themselves in place of those of a trace; that they are used is a decision."""
+    if isinstance(value, Number):
+        return value._number()
+    return type(value)(map(_plain, value)) if type(value) in (tuple, list) else value
 
 
 def traced(module: Any, examples: Mapping[str, torch.Tensor]) -> tuple[Tracer, Sequence[Any]]:
     """Trace a module on the example of each input; return the tracer and the nodes in order. Raises ConversionError."""
     tracer = Tracer(examples)
     try:
-        with Doubles(), _sizes_in_a_tuple(), warnings.catch_warnings():
+        with Doubles(), _numbers_are_taken(), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch issued them when the module ran
             return tracer, list(tracer.trace(module).nodes)
     except ConversionError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from math import sqrt
 from typing import Any
 
@@ -13,6 +14,7 @@ from ...layers import Affine, Embedding, Layer, MatMul, Softmax, TokenDense
 from ...weights.state_dict import as_array
 from ..graph import HIDDEN, Nodes, affine, hidden, require
 from .call import Call
+from .moves import repeated
 
 LEARNED = (
     "its queries, keys or values are constants, such as learned tokens; all three must depend on the network's input"
@@ -23,8 +25,14 @@ def _multi_head(call: Call, read: Sequence[str], name: str) -> Nodes:
     """Convert nn.MultiheadAttention."""
     module = call.module
     require(
-        module.batch_first,
-        "it takes (T, N, E), with the samples on axis 1; build it with batch_first=True, for (N, T, E)",
+        module.batch_first or call.moved,
+        "it takes (T, N, E), with the samples on axis 1; build it with batch_first=True, for (N, T, E), or import a "
+        "module whose forward takes (N, T, E), calls this one on x.transpose(0, 1), and transposes the result back",
+    )
+    require(
+        not (module.batch_first and call.moved),
+        "it takes (N, T, E), but the first axis of its input is not the batch axis; leave out the transposition before "
+        "it, or build it with batch_first=False, for (T, N, E)",
     )
     require(
         not call.part,
@@ -58,7 +66,10 @@ def _scaled_dot_product(call: Call, read: Sequence[str], name: str) -> Nodes:
     """Convert F.scaled_dot_product_attention: softmax(scale Q K^T + mask) V."""
     require(call["dropout_p"] in (None, 0), "its dropout is active in eval mode; pass dropout_p=0 there")
     require(len(read) == 3, LEARNED)
-    require(not call["enable_gqa"], "enable_gqa is not supported; repeat the keys and the values for the queries")
+    shared: list[Nodes] = [[], []]
+    if call["enable_gqa"]:
+        shared = [_for_all_heads(call, k, read[k], f"{name}.{part}") for k, part in ((1, "keys"), (2, "values"))]
+        read = [read[0], *(nodes[-1][0] if nodes else own for nodes, own in zip(shared, read[1:], strict=True))]
     queries, keys, _ = call.shapes
     scale = 1 / sqrt(queries[-1]) if call["scale"] is None else float(call["scale"])
     mask = _mask(call, true_hides=False)
@@ -69,11 +80,27 @@ def _scaled_dot_product(call: Call, read: Sequence[str], name: str) -> Nodes:
     scores = f"{name}.masked" if mask is not None else f"{name}.scores"
     masked: Nodes = [] if mask is None else [(scores, Affine(bias=mask), [f"{name}.scores"])]
     return [
+        *shared[0],
+        *shared[1],
         (f"{name}.scores", MatMul(transpose=True, scale=scale), [read[0], read[1]]),
         *masked,
         (f"{name}.weights", Softmax(axis=-1), [scores]),
         (name, MatMul(), [f"{name}.weights", read[2]]),
     ]
+
+
+def _for_all_heads(call: Call, k: int, read: str, name: str) -> Nodes:
+    """Return the nodes that repeat keys or values, the k-th argument, for as many heads as the queries have."""
+    queries, own = call.shapes[0], call.shapes[k]
+    require(len(own) == 4, f"enable_gqa needs (N, heads, T, D), got {own}")
+    after, copies = (*own[:1], queries[1], *own[2:]), queries[1] // own[1]
+    told = replace(call, name="repeat_interleave", arguments={"repeats": copies}, shapes=(own,), result=after)
+    nodes: Nodes = []
+    for count, layers in repeated(told):
+        names = [f"{name}.{i}" for i in range(len(layers) - 1)] + [name]
+        reads = [[read] * count, *([each] for each in names)]
+        nodes = list(zip(names, layers, reads, strict=False))
+    return nodes
 
 
 def _mask(call: Call, true_hides: bool) -> np.ndarray | None:
@@ -82,7 +109,13 @@ def _mask(call: Call, true_hides: bool) -> np.ndarray | None:
     mask = call.constant("attn_mask")
     if mask is None:
         return None
-    require(mask.ndim == 2, f"its mask has shape {mask.shape}; only one for all samples and heads is supported")
+    shape = mask.shape
+    while mask.ndim > 2 and len(mask) == 1:
+        mask = mask[0]
+    require(
+        mask.ndim == 2 or (mask.ndim == 3 and len(call.shapes[0]) == 4 and mask.shape[0] == call.shapes[0][1]),
+        f"its mask has shape {shape}; only one for all samples is supported",
+    )
     if mask.dtype == bool:
         return np.where(mask == true_hides, HIDDEN, 0.0)
     return hidden(mask)

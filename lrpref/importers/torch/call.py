@@ -11,6 +11,7 @@ import numpy as np
 from ...errors import ConversionError
 from ...weights.state_dict import as_array
 from ..graph import Shape, require
+from ..onnx.mixed import Mixed
 
 
 @dataclass(frozen=True)
@@ -22,11 +23,14 @@ class Activation:
     node : str
         The node of the network with its value.
     shape : tuple of int
-        Its shape.
+        Its shape in PyTorch.
+    layout : Mixed or None
+        Its axes in terms of those of the node, if the first one is not the batch axis.
     """
 
     node: str
     shape: Shape
+    layout: Mixed | None = None
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,8 @@ class Call:
         For an operation that returns several tensors, which of them is converted.
     bound : list of str
         What the conversion computes for the size of the example.
+    moved : bool
+        Whether the first axis in PyTorch was not the batch axis; shapes and axes are those of lrpref's arrays.
     """
 
     name: str
@@ -58,6 +64,7 @@ class Call:
     result: Shape
     part: int | None = None
     bound: list[str] = field(default_factory=list)
+    moved: bool = False
 
     def __getitem__(self, name: str) -> Any:
         return self.arguments.get(name)
@@ -77,3 +84,10 @@ class Call:
         if value is None:
             raise ConversionError(f"its {name} is missing")
         return value
+
+
+def spelled(target: Any) -> str:
+    """Return the name under which a function or method is called."""
+    if hasattr(target, "_schema"):  # an operation of torch.export, such as "aten::relu"
+        return str(target._schema.name.rpartition("::")[2])
+    return str(getattr(target, "__name__", target))

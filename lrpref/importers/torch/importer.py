@@ -1,9 +1,9 @@
 """Import PyTorch modules.
 
-`from_torch` traces a copy of the module with torch.fx (`_trace.py`), converts its operations in order
-(`torch_operations.py`), and refuses the first unsupported one by name. It then checks on an example that network and
-module compute the same in float64. The module is left unchanged, including its training mode. torch is imported when
-`from_torch` is called.
+`from_torch` traces a copy of the module with torch.fx (`_trace.py`), converts its operations in order (`operations.py`,
+and `moved.py` where the first axis is not the batch axis), and refuses the first unsupported one by name. It then
+checks on an example that network and module compute the same in float64. The module is left unchanged, including its
+training mode. torch is imported when `from_torch` is called.
 
 Names: the node of a submodule has its path in the module, such as "layer1.0.conv1"; so has a function whose weight is
 the parameter "layer1.0.conv1.weight". Other nodes have the names that torch.fx gives them.
@@ -26,21 +26,32 @@ from ...layers import Embedding, Layer, Routing
 from ...network import INPUT, Network
 from ...weights.state_dict import as_array
 from ..graph import Graph, Shape, fixed_for_several, fixed_where_unproven, require, verify
-from .call import Activation, Call
+from ..onnx.call import Activation as Placed
+from ..onnx.mixed import Mixed
+from . import moved, moves
+from .call import Activation, Call, spelled
+from .moved import placed
 from .operations import (
     ACTIVATIONS,
     GRAPHS,
     MODULES,
     OPERATIONS,
+    OVERLOADS,
     PARAMETERS,
     REASONS,
     RENAMED,
     SUPPORTED,
     operation,
+    scaled_second,
 )
+from .patterns import recognised
 
 RETURNS = "the module must return tensors that depend on its input: one, or several in a tuple, list or dict"
 ORIGINAL = "the module"
+INDEPENDENT = (
+    "forward computes with the number of samples, or moves the batch axis, but each sample must be independent of the "
+    "others; "
+)
 HINT = (
     "possible causes are hooks, modules that change from call to call, and isinstance(x, torch.Tensor), which is False "
     "in a trace. For the latter, import torch.export.export(module.eval(), (example,)) instead of the module"
@@ -103,8 +114,8 @@ def from_torch(module: Any, example: Any) -> Network:
                 net, shapes[INPUT], free, bound, lambda shape: prove({INPUT: (1, *shape)}), first, held
             )
         of_any_size = any(len(shape) > 2 for shape in shapes.values()) or bool(_index_counts(net))
-        if proven.input_shape is not None or not of_any_size or importer.decided_by_samples:
-            _prove_again(torch, net, outputs, twin, x, importer.decided_by_samples)
+        if proven.input_shape is not None or not of_any_size or importer.depends_on_samples:
+            _prove_again(torch, net, outputs, twin, x, importer.depends_on_samples)
         net = proven
     return net if _is_double(torch, module) else net.astype(np.float32)
 
@@ -128,25 +139,25 @@ def _prove_again(
 ) -> None:
     """Compare the network and the module on random samples of the example's size, if the module runs on them.
 
-    Their number differs from that of the example if forward computes `otherwise` for another number. Raises
+    Their number differs from that of the example if forward may compute `otherwise` for another number. Raises
     ConversionError.
     """
-    several = all(len(part) > 1 for part in x.values())
-    shapes = {name: (((1 if several else 2) if otherwise else len(part)), *part.shape[1:]) for name, part in x.items()}
-    z = _random(torch, net, shapes)
-    try:
-        expected = _computed(torch, twin, z)
-    except ConversionError:
-        return
-    if not all(tensor.isfinite().all() for tensor in expected):
-        return
-    try:
-        _verify(net, outputs, z, expected)
-    except ConversionError as error:
-        told = " and ".join(map(str, shapes.values()))
-        why = f"on random numbers of shape {told}, instead of the example: {error}"
-        reason = "forward computes with the number of samples, but each sample must be independent of the others; "
-        raise ConversionError(f"{reason if otherwise else ''}{why}") from error
+    n = min(len(part) for part in x.values())
+    for samples in ((2, 3) if n == 1 else (1, n + 1, 2 * n)) if otherwise else [None]:
+        shapes = {name: (samples or len(part), *part.shape[1:]) for name, part in x.items()}
+        z = _random(torch, net, shapes)
+        try:
+            expected = _computed(torch, twin, z)
+        except ConversionError:
+            continue
+        if not all(tensor.isfinite().all() for tensor in expected):
+            continue
+        try:
+            _verify(net, outputs, z, expected)
+        except ConversionError as error:
+            told = " and ".join(map(str, shapes.values()))
+            why = f"on random numbers of shape {told}, instead of the example: {error}"
+            raise ConversionError(f"{INDEPENDENT if otherwise else ''}{why}") from error
 
 
 def _index_counts(net: Network) -> dict[str, int]:
@@ -313,7 +324,7 @@ def _leaves(value: Any) -> list[Any]:
 
 
 class _Importer:
-    """Converts the traced nodes in order; `at` maps each fx node to the node of the network with its value."""
+    """Converts the traced nodes in order; `at` maps each fx node to the activation that it is in the network."""
 
     def __init__(self, torch: Any, tracer: Any, fx_nodes: Sequence[Any]) -> None:
         self.torch, self.tracer, self.values, self.fx_nodes = torch, tracer, tracer.values, fx_nodes
@@ -321,11 +332,12 @@ class _Importer:
         self.functions = _functions(torch)
         self.graph = Graph({name: tuple(x.shape) for name, x in tracer.examples.items()})
         self.layers: dict[str, list[Layer]] = {}
-        self.at: dict[Any, str] = {}
-        self.parts: dict[tuple[Any, int], str] = {}
+        self.at: dict[Any, Activation] = {}
+        self.parts: dict[tuple[Any, int], Activation] = {}
+        self.found = recognised(tracer, self.fx_nodes)
         self.graph.bound += self._decided("sizes", "the sizes of images")
         self.held = self._decided("channels", "the number of channels or tokens")
-        self.decided_by_samples = any("samples" in kinds for kinds, _ in tracer.decisions)
+        self.depends_on_samples = any("samples" in kinds for kinds, _ in tracer.decisions)
 
     def _decided(self, kind: str, what: str) -> list[str]:
         """Return a note on each decision by numbers of a kind."""
@@ -341,7 +353,7 @@ class _Importer:
         needed = self._needed()
         for node in self.fx_nodes:
             if node.op == "placeholder":
-                self.at[node] = node.target
+                self.at[node] = Activation(node.target, self.graph.shapes[node.target])
             elif node.op == "output":
                 found = [name for value in _leaves(node.args[0]) for name in self._output(value)]
             elif node in needed and self._is_activation(node) and (read := self._read(node)) is not None:
@@ -354,16 +366,24 @@ class _Importer:
         for node in reversed(self.fx_nodes):
             if node.op == "output" or node in needed or self.tracer.overwritten[node]:
                 needed.add(node)
-                needed.update(i for i in node.all_input_nodes if _tensors(self.torch, self.values[i]))
+                read = [self.found[node][0]] if node in self.found else node.all_input_nodes
+                needed.update(i for i in read if _tensors(self.torch, self.values[i]))
         return needed
 
     def _output(self, value: Any) -> list[str]:
         """Return the names of the nodes that hold one of the values that forward returns; several for a tuple."""
         if isinstance(value, self.torch.fx.Node) and isinstance(self.values[value], tuple | list):
-            names = [self._part(value, i).node for i in range(len(self.values[value]))]
+            found = [self._part(value, i) for i in range(len(self.values[value]))]
         else:
             require(isinstance(value, self.torch.fx.Node) and value in self.at, RETURNS)
-            names = [self.at[value]]
+            found = [self.at[value]]
+        for each in found:
+            require(
+                each.layout is None,
+                f"the module returns a tensor of shape {each.shape} whose batch axis is not the first one; move it "
+                "there, as in x.transpose(0, 1) for (T, N, E)",
+            )
+        names = [each.node for each in found]
         require(not {*names} & {*self.graph.inputs}, "the module returns its input; there is no layer to import")
         return names
 
@@ -408,27 +428,68 @@ class _Importer:
         for overwritten in self.tracer.overwritten[source]:
             self._overwrite(overwritten, self.at[node])
 
-    def _layered(self, source: Any, result: Any, part: int | None, names: list[str]) -> str:
-        """Return the name of a new node of the network that computes the result of an operation, or a part of it."""
-        call, inputs = self._call(source, result, part)
-        if call.name == "log":
-            self.graph.take_logarithm(inputs[0], self._readers(inputs[0]) == 1)
-        if call.name in GRAPHS:
-            made = partial(GRAPHS[call.name], call, inputs)
-            name = self.graph.add_nodes(made, self._names(source))
+    def _layered(self, source: Any, result: Any, part: int | None, names: list[str]) -> Activation:
+        """Return the result of an operation, or a part of it, as a new node of the network computes it."""
+        if source in self.found:
+            variable, name, told = self.found[source]
+            read = [self.at[variable]]
+            call = Call(name, {"input": read[0], **told}, None, (read[0].shape,), tuple(result.shape))
         else:
-            name = self.graph.add(self._layers(source, call), inputs, names, self._readers)
-        shape = self.graph.shapes[name]
-        require(shape == call.result, f"its output has shape {call.result}, that of lrpref's layer has {shape}")
+            call, read = self._call(source, result, part)
+        if call.name == "expand" and self._broadcasts(source):
+            return read[0]
+        xs, layout = [placed(x.node, self.graph.shapes[x.node], x.layout) for x in read], None
+        if moved.moves_samples(call, read):
+            layers, layout = moved.moved(call, xs[0])
+            name = self.graph.add(layers, [read[0].node], names, self._readers)
+        else:
+            if any(x.layout is not None for x in read):
+                call, layout = moved.as_own(call, xs)
+            name = self._added(source, call, [x.node for x in read], names)
+            shape = self.graph.shapes[name]
+            require(shape == call.result, f"its output has shape {call.result}, that of lrpref's layer has {shape}")
         require(
             result.is_floating_point(), f"its result has the dtype {result.dtype}; only floating point is supported"
         )
         self.graph.bound += [f"{self._label(source)}: {note}" for note in call.bound]
-        return name
+        self.depends_on_samples |= layout is not None or (
+            call.name == "reshape"
+            and not self._keeps_samples(source, xs[0], placed(name, self.graph.shapes[name], layout))
+        )
+        return Activation(name, tuple(result.shape), layout if isinstance(layout, Mixed) else None)
+
+    def _keeps_samples(self, node: Any, before: Placed, after: Placed) -> bool:
+        """Whether a reshape surely has the samples at the same place if there are twice as many."""
+        twice = [x.layout.shape((2 * x.shape[0], *x.shape[1:])) for x in (before, after)]
+        return bool(self.tracer.reshaped(node, twice[0]) == twice[1])
+
+    def _added(self, source: Any, call: Call, inputs: list[str], names: list[str]) -> str:
+        """Add the layers of an operation, and return the name of the last one."""
+        if call.name == "log":
+            self.graph.take_logarithm(inputs[0], self._readers(inputs[0]) == 1)
+        if call.name in GRAPHS:
+            return self.graph.add_nodes(partial(GRAPHS[call.name], call, inputs), self._names(source))
+        if factor := scaled_second(call):
+            inputs = [inputs[0], self.graph.add(factor, inputs[1:], [f"{names[-1]}_alpha"])]
+        if call.name in moves.REPEATING:
+            for copies, layers in moves.repeated(call):
+                inputs = [self.graph.add(layers, inputs * copies, names, self._readers)]
+            return inputs[0]
+        return self.graph.add(self._layers(source, call), inputs, names, self._readers)
+
+    def _broadcasts(self, node: Any) -> bool:
+        """Whether nothing but products with activations of its shape reads a node; these need no expanded factor."""
+        shape = self.values[node].shape
+        return all(
+            user.op != "call_module"
+            and operation(spelled(user.target)) == "mul"
+            and any(other in self.at and other is not node and self.at[other].shape == shape for other in user.args)
+            for user in node.users
+        )
 
     def _readers(self, name: str) -> int:
         """Return how many operations read the value of a node of the network."""
-        same = [node for node, at in self.at.items() if at == name]
+        same = [node for node, at in self.at.items() if at.node == name]
         return len({user for node in same for user in node.users if user not in same})
 
     def _label(self, node: Any) -> str:
@@ -449,13 +510,15 @@ class _Importer:
         shared = node.op == "call_module" and "weight" in call.arguments
         return self.layers.setdefault(node.target, layers) if shared else layers
 
-    def _call(self, node: Any, result: Any, part: int | None) -> tuple[Call, list[str]]:
-        """Return the operation with its arguments, and the names of the activations that it reads."""
+    def _call(self, node: Any, result: Any, part: int | None) -> tuple[Call, list[Activation]]:
+        """Return the operation with its arguments, and the activations that it reads."""
         name, module = self._known(node)
-        spelling = name if module is not None else _spelling(node)
-        names = PARAMETERS.get(spelling, PARAMETERS[name]).split()
+        spelling = name if module is not None else spelled(node.target)
+        method = f"x.{spelling}" if node.op == "call_method" else spelling
+        names = PARAMETERS.get(method, PARAMETERS.get(spelling, PARAMETERS[name])).split()
         if isinstance(node.target, self.torch._ops.OpOverload):
-            names = [RENAMED.get(each.name, each.name) for each in node.target._schema.arguments]
+            renamed = {**RENAMED, **OVERLOADS.get(name, {})}
+            names = [renamed.get(each.name, each.name) for each in node.target._schema.arguments]
         told = _by_position(names, node.args) | {RENAMED.get(key, key): value for key, value in node.kwargs.items()}
         names = [each.removeprefix("*") for each in names]
         if module is not None and name not in GRAPHS:
@@ -471,13 +534,13 @@ class _Importer:
         require(bool(read), "none of its arguments depends on the network's input")
         shapes = tuple(each.shape for each in read)
         call = Call(name, arguments, module, shapes, tuple(result.shape), part, computed)
-        return call, [each.node for each in read]
+        return call, read
 
     def _argument(self, node: Any) -> Any:
         """Return what stands for an fx node in the arguments of an operation."""
         value = self.values[node]
         if node in self.at:
-            return Activation(self.at[node], tuple(value.shape))
+            return self.at[node]
         if isinstance(value, tuple | list) and _tensors(self.torch, value):
             return [self._part(node, i) for i in range(len(value))]
         require(
@@ -488,17 +551,17 @@ class _Importer:
 
     def _part(self, node: Any, index: int) -> Activation:
         """Return one of the results of an operation that returns several, where all are passed on together."""
-        value = self.values[node][index]
         if (node, index) not in self.parts:
+            value = self.values[node][index]
             self.parts[node, index] = self._layered(node, value, index, [f"{node.name}_{index}"])
-        return Activation(self.parts[node, index], tuple(value.shape))
+        return self.parts[node, index]
 
     def _computed_arguments(self, node: Any, told: Mapping[str, Any]) -> list[str]:
         """Return the note that the arguments of a node are computed from the sizes of images."""
         found: list[Any] = []
         self.torch.fx.node.map_arg(dict(told), found.append)
         kinds = [self.tracer.whole(node) for node in found if node not in self.at]
-        self.decided_by_samples |= any("samples" in each for each in kinds)
+        self.depends_on_samples |= any("samples" in each for each in kinds)
         if any("channels" in each for each in kinds):
             self.held.append(f"{self._label(node)}: its arguments are computed")
         return ["its arguments are computed"] if any("sizes" in each for each in kinds) else []
@@ -513,21 +576,26 @@ class _Importer:
                 if kind.__module__.startswith(OPERATORS) and kind.__name__ in MODULES:
                     return MODULES[kind.__name__], module
         elif node.op == "call_method" or isinstance(node.target, self.torch._ops.OpOverload):
-            if (name := operation(_spelling(node))) is not None:
+            if (name := operation(spelled(node.target))) is not None:
                 return name, None
+        elif node.target is getattr and (name := operation(node.args[1])) is not None:
+            return name, None
         elif node.target in self.functions:
             return self.functions[node.target], None
         reason = REASONS.get(_what(node, self.modules).removeprefix("x."))
         raise ConversionError(f"unsupported operation{f': {reason}' if reason else ''}. Supported: {SUPPORTED}")
 
-    def _overwrite(self, node: Any, name: str) -> None:
+    def _overwrite(self, node: Any, new: Activation) -> None:
         """After an in-place operation, give the new value to every node that shares the memory of `node`."""
-        old = self.values[node]
         for other in self.at:
-            value = self.values[other]
-            same = value.untyped_storage().data_ptr() == old.untyped_storage().data_ptr()
-            if same and value.shape == old.shape:
-                self.at[other] = name
+            if _same_memory(self.values[other], self.values[node]):
+                self.at[other] = new
+
+
+def _same_memory(a: Any, b: Any) -> bool:
+    """Whether two tensors hold the same numbers in the same memory, in the same order."""
+    alike = (a.shape, a.stride(), a.data_ptr()) == (b.shape, b.stride(), b.data_ptr())
+    return bool(alike and a.untyped_storage().data_ptr() == b.untyped_storage().data_ptr())
 
 
 def _functions(torch: Any) -> dict[Any, str]:
@@ -566,17 +634,8 @@ def _activations(value: Any) -> list[Activation]:
     return [value] if isinstance(value, Activation) else []
 
 
-def _spelling(node: Any) -> str:
-    """Return the name under which a function or method is called."""
-    if isinstance(node.target, str):
-        return node.target
-    if hasattr(node.target, "_schema"):  # an operation of torch.export, such as "aten::relu"
-        return str(node.target._schema.name.rpartition("::")[2])
-    return str(getattr(node.target, "__name__", node.target))
-
-
 def _what(node: Any, modules: Mapping[str, Any]) -> str:
     """Return the operation as text."""
     if node.op == "call_module":
         return type(modules[node.target]).__name__
-    return f"x.{node.target}" if node.op == "call_method" else _spelling(node)
+    return f"x.{node.target}" if node.op == "call_method" else spelled(node.target)

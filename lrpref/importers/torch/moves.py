@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from itertools import accumulate
 from typing import Any
 
 from ...arithmetic import LARGEST
 from ...layers import (
     ChannelShuffle,
+    Concat,
     Layer,
     Max,
     Mean,
@@ -16,6 +18,7 @@ from ...layers import (
     Permute,
     PixelShuffle,
     PixelUnshuffle,
+    Reshape,
     Slice,
     Sum,
 )
@@ -28,12 +31,18 @@ from .call import Call
 
 def _getitem(call: Call) -> list[Layer]:
     """Convert x[index]: each slice is a Slice, and integers and None change the shape afterwards."""
-    index = [entry for entry in _full_index(call["index"], len(call.shapes[0])) if entry is not None]
+    index = [entry for entry in full_index(call["index"], len(call.shapes[0])) if entry is not None]
     layers = [layer for k, entry in enumerate(index) for layer in _along(k, entry, call.shapes[0][k])]
     return layers + _to_result(layers, call)
 
 
-def _full_index(index: Any, rank: int) -> list[Any]:
+def _index(call: Call) -> list[Layer]:
+    """Convert torch.export's form of x[:, numbers], in which None stands for all cells of an axis."""
+    index = tuple(slice(None) if entry is None else entry for entry in call["indices"])
+    return _getitem(replace(call, arguments={**call.arguments, "index": index}))
+
+
+def full_index(index: Any, rank: int) -> list[Any]:
     """Return the index with an entry for every axis, in place of an ellipsis and of what is left out at the end."""
     entries = list(index) if isinstance(index, tuple) else [index]
     missing = [slice(None)] * (rank - sum(entry is not None and entry is not Ellipsis for entry in entries))
@@ -144,38 +153,101 @@ def _flip(call: Call) -> list[Layer]:
 
 
 def _reshape(call: Call) -> list[Layer]:
+    return reshaped(call.shapes[0], call.result)
+
+
+def check_samples_stay(call: Call) -> None:
+    """Raise ConversionError if a reshape leaves a single sample without a batch axis."""
     (before,) = call.shapes
     require(
-        call.result[:1] == before[:1] or before[0] != 1 or len(call.result) > 1,
+        before[0] != 1 or len(call.result) > 1,
         f"from {before} to {call.result}, it removes the batch axis when there is one sample; use x.flatten(1) instead",
     )
-    return reshaped(before, call.result)
 
 
-def _permute(call: Call) -> list[Layer]:
+def _permute(call: Call) -> list[int]:
     rank = len(call.shapes[0])
-    return _permuted([d % rank for d in call["dims"]])
+    return [d % rank for d in call["dims"]]
 
 
-def _transpose(call: Call) -> list[Layer]:
+def _transpose(call: Call) -> list[int]:
     axes = list(range(len(call.shapes[0])))
     first, second = call["dim0"], call["dim1"]
     axes[first], axes[second] = axes[second], axes[first]
-    return _permuted(axes)
+    return axes
 
 
-def _movedim(call: Call) -> list[Layer]:
+def _movedim(call: Call) -> list[int]:
     rank = len(call.shapes[0])
-    source, target = ([d % rank for d in _sequence(call[name])] for name in ("source", "destination"))
+    source, target = ([d % rank for d in sequence(call[name])] for name in ("source", "destination"))
     axes = [axis for axis in range(rank) if axis not in source]
     for to, axis in sorted(zip(target, source, strict=True)):
         axes.insert(to, axis)
-    return _permuted(axes)
+    return axes
 
 
-def _permuted(axes: Sequence[int]) -> list[Layer]:
-    """Return the layer for an order of the axes, none for their own."""
-    return [] if list(axes) == list(range(len(axes))) else [Permute(tuple(axes))]
+def _last_two(call: Call) -> list[int]:
+    rank = len(call.shapes[0])
+    return [*range(rank - 2), rank - 1, rank - 2]
+
+
+ORDERS: Mapping[str, Callable[[Call], list[int]]] = {
+    "mT": _last_two,
+    "movedim": _movedim,
+    "permute": _permute,
+    "transpose": _transpose,
+}
+"""The operations that change the order of the axes: axis k of the result is the axis at k in the list."""
+
+
+def _ordered(call: Call) -> list[Layer]:
+    axes = ORDERS[call.name](call)
+    return [] if axes == list(range(len(axes))) else [Permute(tuple(axes))]
+
+
+# ---- copies ------------------------------------------------------------------------------------------------------
+
+
+def repeated(call: Call) -> list[tuple[int, list[Layer]]]:
+    """Return, for each axis that is repeated, how many copies of an activation there are, and the layers of these."""
+    before, after = call.shapes[0], call.result
+    require(len(before) == len(after), f"from {before} to {after}, it adds axes; add them first, as in x[:, None]")
+    require(before[0] == after[0], f"from {before} to {after}, it repeats the samples")
+    require(
+        call.name != "repeat_interleave" or isinstance(call["repeats"], int),
+        "it repeats each cell another number of times; only one number for all is supported",
+    )
+    counts = [m // n for n, m in zip(before, after, strict=True)]
+    found, shape = [], before
+    for axis, copies in [(axis, n) for axis, n in enumerate(counts) if n > 1]:
+        layers: list[Layer] = [Concat(axis)]
+        if call.name == "repeat_interleave" and shape[axis] > 1:
+            order = [*range(axis), axis + 1, axis, *range(axis + 2, len(shape) + 1)]
+            layers += [Reshape((*shape[1:axis], copies, *shape[axis:])), Permute(tuple(order)), Reshape(after[1:])]
+        shape = (*shape[:axis], copies * shape[axis], *shape[axis + 1 :])
+        found.append((copies, layers))
+    return found
+
+
+def _copy(call: Call) -> list[Layer]:
+    return [layer for _, layers in repeated(call) for layer in layers]
+
+
+REPEATING = ("expand", "repeat", "repeat_interleave")
+"""The operations that `repeated` converts."""
+
+
+def _stack(call: Call) -> list[Layer]:
+    """Return the layers that join activations along a new axis: along the next one, which is then split."""
+    rank, copies = len(call.result), len(call["tensors"])
+    axis = (call["dim"] or 0) % rank
+    require(axis != 0, "torch.stack along axis 0 puts another axis before the batch axis; use dim=1 or more")
+    require(len(call.shapes) == copies, "constants cannot be stacked with activations")
+    at = min(axis, rank - 2)
+    before = call.shapes[0]
+    apart = Reshape((*before[1:at], copies, *before[at:]))
+    joined: list[Layer] = [Concat(at), apart] if copies > 1 else [apart]
+    return joined if at == axis else [*joined, Permute((*range(at), at + 1, at))]
 
 
 # ---- reductions --------------------------------------------------------------------------------------------------
@@ -184,13 +256,13 @@ def _permuted(axes: Sequence[int]) -> list[Layer]:
 def _dims(call: Call, name: str = "dim") -> Shape:
     """Return the axes of a reduction, counted from 0; all of them together, or the batch axis, are refused."""
     given = call[name]
-    require(given is not None and _sequence(given) != [], "it is over all axes, including the batch axis")
-    axes = tuple(sorted(d % len(call.shapes[0]) for d in _sequence(given)))
+    require(given is not None and sequence(given) != [], "it is over all axes, including the batch axis")
+    axes = tuple(sorted(d % len(call.shapes[0]) for d in sequence(given)))
     require(0 not in axes, f"it is over axes {given}, which include the batch axis")
     return axes
 
 
-def _sequence(value: Any) -> list[int]:
+def sequence(value: Any) -> list[int]:
     """Return one number or several as a list."""
     return list(value) if isinstance(value, Sequence) else [value]
 
@@ -228,16 +300,23 @@ PARAMETERS: Mapping[str, str] = {
     "chunk": "input chunks dim",
     "flip": "input *dims",
     "getitem": "input index",
+    "expand": "input *sizes",
+    "expand_as": "input",
+    "index": "input indices",
     "index_select": "input dim index",
     "max": "input dim keepdim",
+    "mT": "input",
     "movedim": "input source destination",
     "narrow": "input dim start length",
     "permute": "input *dims",
     "pixel_shuffle": "input upscale_factor",
     "pixel_unshuffle": "input downscale_factor",
+    "repeat": "input *sizes",
+    "repeat_interleave": "input repeats dim",
     "select": "input dim index",
     "slice": "input dim start end step",
     "split": "input split_size dim",
+    "stack": "tensors dim",
     "sum": "input dim keepdim",
     "transpose": "input dim0 dim1",
     "unbind": "input dim",
@@ -250,11 +329,16 @@ MODULES: Mapping[str, str] = {
 }
 
 SPELLINGS: Mapping[str, str] = {
+    "adjoint": "mT",
+    "broadcast_to": "expand",
+    "expand_as": "expand",
+    "mH": "mT",
     "moveaxis": "movedim",
     "native_channel_shuffle": "channel_shuffle",
     "split_with_sizes": "split",
     "swapaxes": "transpose",
     "swapdims": "transpose",
+    "tile": "repeat",
 }
 
 RENAMED: Mapping[str, str] = {
@@ -271,23 +355,19 @@ OPERATIONS: Mapping[str, Callable[[Call], list[Layer]]] = {
     "chunk": _chunk,
     "flip": _flip,
     "getitem": _getitem,
+    "index": _index,
     "index_select": _index_select,
     "max": _max,
-    "movedim": _movedim,
     "narrow": _narrow,
-    "permute": _permute,
     "pixel_shuffle": lambda call: [PixelShuffle(call["upscale_factor"])],
     "pixel_unshuffle": lambda call: [PixelUnshuffle(call["downscale_factor"])],
     "reshape": _reshape,
     "select": _select,
     "slice": _slice,
     "split": _split,
+    "stack": _stack,
     "sum": _sum,
-    "transpose": _transpose,
     "unbind": _unbind,
+    **dict.fromkeys(ORDERS, _ordered),
+    **dict.fromkeys(REPEATING, _copy),
 }
-
-REASONS: Mapping[str, str] = dict.fromkeys(
-    ("expand", "expand_as", "repeat", "broadcast_to"),
-    "products broadcast by themselves, so x * y needs no expand; elsewhere, no layer repeats activations",
-)

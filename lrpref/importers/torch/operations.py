@@ -31,7 +31,7 @@ from ...layers import (
     TokenDense,
 )
 from ...weights.state_dict import as_array
-from ..graph import affine, along, require
+from ..graph import affine, along, hidden, require
 from . import activations, attention, moves, norms, spatial
 from .call import Activation, Call
 
@@ -42,10 +42,11 @@ SUPPORTED = (
     "SiLU, Sigmoid, Softplus, Softsign, Tanh, Threshold, clamp, Softmax and LogSoftmax over one axis, MaxPool, "
     "AvgPool, AdaptiveAvgPool and AdaptiveMaxPool of one to three axes, padding in every mode, Upsample and "
     "interpolate (nearest and linear), Flatten, Dropout, Identity; the functions, methods and operators of all those; "
-    "torch.log of a softmax; +, -, * and @ of two activations; +, -, * and / with constants that are the same for all "
-    "samples; x @ weight; masked_fill; torch.cat, also of a token before others; sum, mean and amax over axes; slices "
-    "such as x[:, 1:], chunk, split, select, unbind, flip; view, reshape, squeeze, unsqueeze, permute, transpose; "
-    "PixelShuffle, PixelUnshuffle, ChannelShuffle"
+    "torch.log of a softmax; +, -, * and @ of two activations, also with alpha=; +, -, * and / with constants that are "
+    "the same for all samples; x @ weight; masked_fill, and where with a constant condition and a constant; torch.cat, "
+    "also of tokens before others; torch.stack; sum, mean and amax over axes; slices such as x[:, 1:], chunk, split, "
+    "select, unbind, flip; view, reshape, squeeze, unsqueeze, permute, transpose, movedim; expand, repeat, "
+    "repeat_interleave; PixelShuffle, PixelUnshuffle, ChannelShuffle"
 )
 
 
@@ -70,6 +71,8 @@ PARAMETERS: Mapping[str, str] = {
     "softmax": "input dim",
     "standardize": "input mean std",
     "sub": "input other alpha",
+    "where": "condition input other",
+    "x.where": "input condition other",
     **activations.PARAMETERS,
     **attention.PARAMETERS,
     **moves.PARAMETERS,
@@ -91,6 +94,13 @@ RENAMED: Mapping[str, str] = {
     **norms.RENAMED,
 }
 """Other names of keyword arguments."""
+
+OVERLOADS: Mapping[str, Mapping[str, str]] = {
+    "embedding": {"indices": "input"},
+    "matmul": {"mat2": "other"},
+    "stack": {"input": "tensors"},
+}
+"""Other names of arguments in the operations of torch.export."""
 
 MODULES: Mapping[str, str] = {
     "AlphaDropout": "dropout",
@@ -189,6 +199,8 @@ def _matmul(call: Call) -> list[Layer]:
         return [MatMul()]
     require(call.reads("input"), "only (activation) @ (constant) is supported, not (constant) @ (activation)")
     w = call.weight("other")
+    while w.ndim > 2 and bool((w == w[:1]).all()):  # one matrix, expanded
+        w = w[0]
     require(w.ndim == 2, f"its constant has shape {w.shape}; it must be a matrix")
     return [Dense(w.T) if len(call.shapes[0]) < 3 else TokenDense(w.T)]
 
@@ -200,7 +212,8 @@ def _addmm(call: Call) -> list[Layer]:
         call.reads("mat1") and b.size in (1, w.shape[1]),
         "addmm is supported as (bias per feature) + (activation) @ (weight)",
     )
-    return [Dense(w.T, np.broadcast_to(b.ravel(), (w.shape[1],)).copy())]
+    kind = Dense if len(call.shapes[0]) < 3 else TokenDense
+    return [kind(w.T, np.broadcast_to(b.ravel(), (w.shape[1],)).copy())]
 
 
 # ---- arithmetic ----------------------------------------------------------------------------------------------------
@@ -208,7 +221,6 @@ def _addmm(call: Call) -> list[Layer]:
 
 def _add(call: Call) -> list[Layer]:
     if len(call.shapes) == 2:
-        require(call["alpha"] in (None, 1), f"addition with alpha = {call['alpha']} is not supported")
         require(
             call.shapes[0] == call.shapes[1],
             f"cannot add activations of shapes {call.shapes[0]} and {call.shapes[1]}; lrpref does not broadcast",
@@ -218,6 +230,12 @@ def _add(call: Call) -> list[Layer]:
     if call.reads("input"):
         return _affine(call, 1.0, alpha * call.weight("other"))
     return _affine(call, alpha, call.weight("input"))
+
+
+def scaled_second(call: Call) -> list[Layer]:
+    """Return the layer for alpha * (the second activation), in a sum or a difference of two; none without alpha."""
+    told = call.name in ("add", "sub") and len(call.shapes) == 2 and call["alpha"] is not None
+    return affine(np.asarray(float(call["alpha"])), np.zeros(()), call.shapes[1]) if told else []
 
 
 def _sub(call: Call) -> list[Layer]:
@@ -232,7 +250,6 @@ def _difference(call: Call, first: str, second: str) -> list[Layer]:
     """Convert first - alpha * second."""
     alpha = 1 if call["alpha"] is None else call["alpha"]
     if len(call.shapes) == 2:
-        require(alpha == 1, f"a difference with alpha = {alpha} is not supported")
         require(first == "input", "torch.rsub of two activations is not supported; write other - input")
         require(
             call.shapes[0] == call.shapes[1],
@@ -282,8 +299,14 @@ def _standardize(call: Call) -> list[Layer]:
 
 def _affine(call: Call, weight: Any, bias: Any) -> list[Layer]:
     """Return weight * activation + bias as a layer, none for the identity."""
-    w, b = np.broadcast_arrays(*(np.asarray(each, np.float64) for each in (weight, bias)))
+    w, b = (_for_all(np.asarray(each, np.float64), len(call.shapes[0])) for each in (weight, bias))
+    w, b = np.broadcast_arrays(w, b)
     return affine(w, b, call.shapes[0])
+
+
+def _for_all(c: np.ndarray, rank: int) -> np.ndarray:
+    """Return a constant that is the same for all samples with a batch axis of length 1; any other as it is."""
+    return c[:1] if c.ndim == rank and bool((c == c[:1]).all()) else c
 
 
 def _softmax(call: Call) -> list[Layer]:
@@ -323,23 +346,34 @@ def _dropout(call: Call) -> list[Layer]:
 def _cat(call: Call) -> list[Layer]:
     tensors, axis = call["tensors"], (call["dim"] or 0) % len(call.result)
     require(axis != 0, "torch.cat along axis 0, the batch axis, is not supported")
-    if len(tensors) == 2 and isinstance(tensors[1], Activation) and not isinstance(tensors[0], Activation):
-        return _prepended(tensors[0], axis)
+    constants = [each for each in tensors if not isinstance(each, Activation)]
+    if len(call.shapes) == 1 and constants and isinstance(tensors[-1], Activation):
+        return _prepended(constants, axis)
     require(
-        all(isinstance(each, Activation) for each in tensors),
-        "concatenation with a constant is supported for tokens only, as in torch.cat([token, x], 1)",
+        not constants,
+        "concatenation with constants is supported for tokens before those of one activation only, as in "
+        "torch.cat([token, x], 1)",
     )
     return [Concat(axis)] if len(call.shapes) > 1 else []
 
 
-def _prepended(constant: Any, axis: int) -> list[Layer]:
+def _prepended(constants: Sequence[Any], axis: int) -> list[Layer]:
     """Return the layer that puts constant tokens, which are the same for all samples, before those of the input."""
-    tokens = as_array(constant)
-    require(
-        axis == 1 and tokens.ndim == 3 and bool((tokens == tokens[:1]).all()),
-        f"a constant of shape {tokens.shape} before activations must hold tokens, and the same ones for each sample",
-    )
-    return [PrependTokens(tokens[0])]
+    tokens = [as_array(each) for each in constants]
+    for each in tokens:
+        require(
+            axis == 1 and each.ndim == 3 and bool((each == each[:1]).all()),
+            f"a constant of shape {each.shape} before activations must hold tokens, and the same ones for each sample",
+        )
+    return [PrependTokens(np.concatenate([each[0] for each in tokens]))]
+
+
+def _where(call: Call) -> list[Layer]:
+    """Convert torch.where(condition, activation, constant), or the other way round."""
+    require(len(call.shapes) == 1, "a choice between two activations is not supported; only between one and a constant")
+    condition = call.weight("condition").astype(bool)
+    kept, constant = (condition, "other") if call.reads("input") else (~condition, "input")
+    return _affine(call, np.where(kept, 1.0, 0.0), np.where(kept, 0.0, hidden(call.weight(constant))))
 
 
 OPERATIONS: Mapping[str, Callable[[Call], list[Layer]]] = {
@@ -362,6 +396,7 @@ OPERATIONS: Mapping[str, Callable[[Call], list[Layer]]] = {
     "softmax": _softmax,
     "standardize": _standardize,
     "sub": _sub,
+    "where": _where,
     **activations.OPERATIONS,
     **attention.OPERATIONS,
     **moves.OPERATIONS,
@@ -376,10 +411,21 @@ RECURRENT = (
     "recurrent layers are not imported; build an LSTM with lrpref.lstm, or explain the part of the network behind them"
 )
 
+COMPARED = (
+    "it compares activations, and no layer depends on the answer. If this is a program of torch.export after "
+    "run_decompositions(), import it without that call, or import the module"
+)
+
+IN_EXPRESSIONS = (
+    "it is supported only within a GELU, and within a LayerNorm or an RMSNorm over the last axis; for other norms, use "
+    "the modules of torch.nn"
+)
+
 REASONS: Mapping[str, str] = {
-    **moves.REASONS,
+    **dict.fromkeys(("erf", "pow", "rsqrt", "sqrt", "square", "std", "var"), IN_EXPRESSIONS),
     **dict.fromkeys(("LSTM", "GRU", "RNN", "LSTMCell", "GRUCell", "RNNCell"), RECURRENT),
     "EmbeddingBag": "lrpref has no layer for sums of embeddings; use an Embedding, and a sum or a mean over the tokens",
+    **dict.fromkeys(("any", "eq", "ge", "gt", "le", "lt", "logical_not", "ne"), COMPARED),
     "einsum": "write it with matmul, permute and reshape, which are supported",
     "multi_head_attention_forward": "call nn.MultiheadAttention, or F.scaled_dot_product_attention, instead",
 }
