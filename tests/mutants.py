@@ -1153,7 +1153,7 @@ JUDGES = [
 IMPORTERS = [
     Mutant(
         "a reader of ONNX that forgets the order of flattened channels-last features",
-        "importers/onnx/layout.py",
+        "importers/layout.py",
         "weight[..., np.argsort(self.order)]",
         "weight",
         "tests/test_import_onnx.py::test_transpositions_add_up",
@@ -1161,7 +1161,7 @@ IMPORTERS = [
     ),
     Mutant(
         "the order of features turned the wrong way round",
-        "importers/onnx/layout.py",
+        "importers/layout.py",
         "weight[..., np.argsort(self.order)]",
         "weight[..., self.order]",
         "tests/test_import_onnx.py::test_transpositions_add_up",

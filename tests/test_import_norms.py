@@ -13,7 +13,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 import lrpref
 from lrpref.errors import ConversionError, WeightsError
 from lrpref.importers.graph import Graph, along
-from lrpref.importers.onnx.layout import Layout
+from lrpref.importers.layout import Layout
 from lrpref.importers.torch import norms as torch_norms
 
 RNG = np.random.default_rng(7)

@@ -18,13 +18,13 @@ from numpy.testing import assert_allclose, assert_array_equal
 import lrpref
 from lrpref import from_onnx
 from lrpref.errors import ConversionError, LrprefError, ShapeError, WeightsError
+from lrpref.importers.layout import CHANNELS_LAST, Layout, plain
 from lrpref.importers.onnx import moves as onnx_moves
 from lrpref.importers.onnx import norms as onnx_norms
 from lrpref.importers.onnx.evaluator import evaluated
 from lrpref.importers.onnx.file import read_model
 from lrpref.importers.onnx.folding import FOLDED, folded_size
 from lrpref.importers.onnx.importer import _examples, imported
-from lrpref.importers.onnx.layout import CHANNELS_LAST, Layout, plain
 from lrpref.importers.onnx.operations import OPERATIONS, SUPPORTED
 
 onnx = pytest.importorskip("onnx", reason="onnx is not installed: pip install -e '.[onnx]'")

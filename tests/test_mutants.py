@@ -84,7 +84,11 @@ def test_the_committed_table_is_this_one() -> None:
     assert page.read_text() == f"{table()}\n", "run python tests/mutants.py > docs/mutants.txt"
 
 
-WITH_OTHERS = ("adapters", "import_keras", "import_moves", "import_norms", "import_sklearn", "import_torch")
+WITH_OTHERS = (
+    "adapters",
+    *(f"import_{n}" for n in ("keras", "moves", "norms", "sklearn", "torch")),
+    "transformer_forms",
+)
 OF_OTHERS = [mutant for mutant in MUTANTS if mutant.killer.startswith(tuple(f"tests/test_{n}.py" for n in WITH_OTHERS))]
 """Those whose test may need torch, Keras or scikit-learn, and is skipped where these are not installed."""
 OWN = [mutant for mutant in MUTANTS if mutant not in OF_OTHERS]

@@ -11,7 +11,7 @@ import numpy as np
 from ...errors import ConversionError
 from ...layers import Layer
 from ..graph import Shape, require
-from .layout import Layout
+from ..layout import Layout
 
 SPATIAL = {1: "signals (N, C, L)", 2: "images (N, C, H, W)", 3: "volumes (N, C, D, H, W)"}
 """What an array with each number of spatial axes is called in messages."""

@@ -34,12 +34,12 @@ from ...network import INPUT, Network
 from ...weights import MAX_BYTES
 from ...weights.state_dict import as_array
 from ..graph import Graph, Shape, fixed_for_several, fixed_where_unproven, require, verify
+from ..layout import Layout, channels_last, plain
 from . import spatial
 from .call import Activation, Call
 from .evaluator import evaluated, evaluated_all
 from .file import CLASSICAL, DOMAINS, FLOATING, Declared, Model, fixed_shape, in_words, read_model
 from .folding import FOLDED, check_rounding, folded_size
-from .layout import Layout, channels_last, plain
 from .mixed import Mixed, as_own, settled
 from .moves import PARTED
 from .norm_patterns import norms

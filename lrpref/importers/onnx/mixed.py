@@ -15,8 +15,8 @@ from math import prod
 from ...errors import ConversionError
 from ...layers import Layer, Permute, Reshape, Slice
 from ..graph import Shape, require
+from ..layout import Layout, plain
 from .call import Activation, Call, Step
-from .layout import Layout, plain
 
 
 @dataclass(frozen=True, eq=False)

@@ -24,9 +24,9 @@ from ...layers import (
     Sum,
 )
 from ..graph import Shape, cells, require, reshaped
+from ..layout import Layout, channels_last, plain
 from . import mixed
 from .call import Activation, Call, Step
-from .layout import Layout, channels_last, plain
 from .mixed import Mixed
 
 # ---- parts -------------------------------------------------------------------------------------------------------

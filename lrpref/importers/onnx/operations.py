@@ -48,11 +48,11 @@ from ...layers import (
     TokenDense,
 )
 from ..graph import affine, along, require
+from ..layout import Layout, plain
 from . import mixed, moves, norms, spatial
 from .call import Activation, Call, Step, single
 from .evaluator import meant
 from .file import FLOATING
-from .layout import Layout, plain
 from .mixed import Mixed
 from .patterns import PARTS, UNBOUNDED
 

@@ -14,8 +14,8 @@ from math import prod
 
 import numpy as np
 
-from ...errors import ConversionError
-from ..graph import Shape
+from ..errors import ConversionError
+from .graph import Shape
 
 MAX_MOVED = 6
 """The most axes of an array that is reshaped to as many axes: all orders of them are tried."""
