@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
-from contextlib import redirect_stdout
+from contextlib import redirect_stdout, suppress
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
@@ -89,13 +89,23 @@ def _killed(name: str, here: Path, number: signal.Signals, aimed: bool, rng: Ran
             time.sleep(rng.uniform(0, 0.5))
         seen = bool(_strange(here, WRITERS[name]))
         assert process.poll() is None, f"{name}: the writer ended by itself"
-        process.send_signal(number)
-        try:
-            process.wait(timeout=60)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            raise AssertionError(f"{name}: {number.name} does not end it") from None
+        _end(process, number, name)
     return seen
+
+
+def _end(process: subprocess.Popen[bytes], number: signal.Signals, name: str) -> None:
+    """Send the signal until the writer ends, at most three times.
+
+    Python reports an interrupt that arrives while it runs a destructor or a callback of the garbage collector, and goes
+    on; a person then presses Ctrl-C once more.
+    """
+    for _ in range(3):
+        process.send_signal(number)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=20)
+            return
+    process.kill()
+    raise AssertionError(f"{name}: {number.name} does not end it")
 
 
 def _strange(here: Path, writer: Writer) -> list[str]:
