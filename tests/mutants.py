@@ -4204,7 +4204,7 @@ STRONG = [
 TRAINED_TRANSFORMERS = [
     Mutant(
         "a transposition that moves the samples is forgotten",
-        "importers/onnx/mixed.py",
+        "importers/mixed.py",
         "return [], simplest([groups_of(x)[axis] for axis in axes])",
         "return [], simplest([groups_of(x)[axis] for axis in range(len(axes))])",
         "tests/test_import_onnx.py::test_a_file_computes_what_the_library_did_that_wrote_it",
@@ -4212,7 +4212,7 @@ TRAINED_TRANSFORMERS = [
     ),
     Mutant(
         "the samples are split",
-        "importers/onnx/mixed.py",
+        "importers/mixed.py",
         "require(n % taken == 0 and (taken == n or axis != 0), why)",
         "require(n % taken == 0, why)",
         "tests/test_import_onnx.py::test_the_axis_of_the_samples_is_not_split",

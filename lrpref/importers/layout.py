@@ -15,6 +15,7 @@ from math import prod
 import numpy as np
 
 from ..errors import ConversionError
+from ..layers import Layer
 from .graph import Shape
 
 MAX_MOVED = 6
@@ -161,3 +162,31 @@ def plain(rank: int) -> Layout:
 def _in_order(axes: list[int]) -> bool:
     """Whether the axes are in ascending order."""
     return axes == sorted(axes)
+
+
+@dataclass(frozen=True)
+class Activation:
+    """A value that depends on the input.
+
+    Parameters
+    ----------
+    name : str
+        The node of the imported network that computes it, or "input".
+    shape : tuple of int
+        The shape of that node's output.
+    layout : Layout
+        The layout of the model's array relative to that output.
+    """
+
+    name: str
+    shape: Shape
+    layout: Layout
+
+    @property
+    def foreign(self) -> Shape:
+        """The shape of the model's array."""
+        return self.layout.shape(self.shape)
+
+
+Step = tuple[list[Layer], Layout]
+"""The layers of an operation, and the layout of its result in the model."""

@@ -10,35 +10,11 @@ import numpy as np
 
 from ...errors import ConversionError
 from ...layers import Layer
-from ..graph import Shape, require
-from ..layout import Layout
+from ..graph import require
+from ..layout import Activation
 
 SPATIAL = {1: "signals (N, C, L)", 2: "images (N, C, H, W)", 3: "volumes (N, C, D, H, W)"}
 """What an array with each number of spatial axes is called in messages."""
-
-
-@dataclass(frozen=True)
-class Activation:
-    """A value that depends on the input.
-
-    Parameters
-    ----------
-    name : str
-        The node of the imported network that computes it, or "input".
-    shape : tuple of int
-        The shape of that node's output.
-    layout : Layout
-        The layout of the file's array relative to that output.
-    """
-
-    name: str
-    shape: Shape
-    layout: Layout
-
-    @property
-    def foreign(self) -> Shape:
-        """The shape of the array in the file."""
-        return self.layout.shape(self.shape)
 
 
 @dataclass(frozen=True)
@@ -122,7 +98,3 @@ class Call:
 def single(value: float) -> float:
     """Round a number to float32, as a file stores it."""
     return float(np.float32(value))
-
-
-Step = tuple[list[Layer], Layout]
-"""The layers of an operation, and the layout of its result in the file."""

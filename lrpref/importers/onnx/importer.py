@@ -34,13 +34,14 @@ from ...network import INPUT, Network
 from ...weights import MAX_BYTES
 from ...weights.state_dict import as_array
 from ..graph import Graph, Shape, fixed_for_several, fixed_where_unproven, require, verify
-from ..layout import Layout, channels_last, plain
+from ..layout import Activation, Layout, channels_last, plain
+from ..mixed import Mixed, settled
 from . import spatial
-from .call import Activation, Call
+from .call import Call
 from .evaluator import evaluated, evaluated_all
 from .file import CLASSICAL, DOMAINS, FLOATING, Declared, Model, fixed_shape, in_words, read_model
 from .folding import FOLDED, check_rounding, folded_size
-from .mixed import Mixed, as_own, settled
+from .last_axes import as_own
 from .moves import PARTED
 from .norm_patterns import norms
 from .operations import ANY_ORDER, OPERATIONS, OUTPUT, SUPPORTED
@@ -619,7 +620,7 @@ def _channels_last(model: Model, name: str, shape: Shape) -> bool:
         elif reads_turned and not reads and node.op_type in OF_IMAGES:
             return True
         elif node.op_type in ANY_ORDER or (turned and node.op_type in JOINED):
-            if reads and reads_turned:  # as one array, so they are no images in two orders
+            if reads and reads_turned:  # as one array, so it is not an image in two orders
                 return False
             (turned if reads_turned else as_given).update(node.output)
         elif reads_turned or not turned:

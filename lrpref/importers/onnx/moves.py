@@ -23,11 +23,11 @@ from ...layers import (
     Subtract,
     Sum,
 )
+from .. import mixed
 from ..graph import Shape, cells, require, reshaped
-from ..layout import Layout, channels_last, plain
-from . import mixed
-from .call import Activation, Call, Step
-from .mixed import Mixed
+from ..layout import Activation, Layout, Step, channels_last, plain
+from ..mixed import Mixed
+from .call import Call
 
 # ---- parts -------------------------------------------------------------------------------------------------------
 

@@ -9,7 +9,8 @@ import numpy as np
 
 from ...layers import BatchNorm, GroupNorm, InstanceNorm, LayerNorm, RMSNorm
 from ..graph import Shape, permuted, require
-from .call import Call, Step, single
+from ..layout import Step
+from .call import Call, single
 
 # ---- channels ----------------------------------------------------------------------------------------------------
 

@@ -47,13 +47,14 @@ from ...layers import (
     Threshold,
     TokenDense,
 )
+from .. import mixed
 from ..graph import affine, along, require
-from ..layout import Layout, plain
-from . import mixed, moves, norms, spatial
-from .call import Activation, Call, Step, single
+from ..layout import Activation, Layout, Step, plain
+from ..mixed import Mixed
+from . import moves, norms, spatial
+from .call import Call, single
 from .evaluator import meant
 from .file import FLOATING
-from .mixed import Mixed
 from .patterns import PARTS, UNBOUNDED
 
 LARGEST = float(np.finfo(np.float32).max)

@@ -37,7 +37,8 @@ from ...layers import (
 )
 from ...layers.upsample import COORDINATES, HALF
 from ..graph import Shape, require
-from .call import Call, Step
+from ..layout import Step
+from .call import Call
 
 CONVOLUTIONS: Mapping[int, type[Layer]] = {1: Conv1D, 2: Conv2D, 3: Conv3D}
 TRANSPOSED: Mapping[int, type[Layer]] = {1: ConvTranspose1D, 2: ConvTranspose2D, 3: ConvTranspose3D}

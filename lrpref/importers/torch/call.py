@@ -11,7 +11,7 @@ import numpy as np
 from ...errors import ConversionError
 from ...weights.state_dict import as_array
 from ..graph import Shape, require
-from ..onnx.mixed import Mixed
+from ..mixed import Mixed
 
 
 @dataclass(frozen=True)

@@ -26,8 +26,8 @@ from ...layers import Embedding, Layer, Routing
 from ...network import INPUT, Network
 from ...weights.state_dict import as_array
 from ..graph import Graph, Shape, fixed_for_several, fixed_where_unproven, require, verify
-from ..onnx.call import Activation as Placed
-from ..onnx.mixed import Mixed
+from ..layout import Activation as Placed
+from ..mixed import Mixed
 from . import moved, moves
 from .call import Activation, Call, spelled
 from .moved import placed

@@ -17,11 +17,10 @@ import numpy as np
 
 from ...layers import Layer, Reshape
 from ...weights.state_dict import as_array
+from .. import mixed
 from ..graph import Shape, require
-from ..layout import Layout, plain
-from ..onnx import mixed
-from ..onnx.call import Activation as Placed
-from ..onnx.call import Step
+from ..layout import Activation as Placed
+from ..layout import Layout, Step, plain
 from . import activations, moves
 from .call import Activation, Call
 

@@ -1,32 +1,32 @@
-"""Arrays of the file whose samples are not on an axis of their own, the first one.
+"""Arrays of an imported model whose samples are not alone on the first axis.
 
-PyTorch computes multi-head attention on tokens (T, N, E), and exports it so: the axis of the samples moves behind that
-of the tokens, and is merged with that of the heads, (T, N H, D). In lrpref the samples stay first, so what is followed
-here is where each axis of lrpref's array is in that of the file. Every layer works on each sample by itself; what does
-not come apart into such layers is refused.
+PyTorch computes multi-head attention on tokens (T, N, E), with the batch axis behind the tokens, and then merges it
+with the heads, (T, N H, D); modules are often written in this way, and it is also what PyTorch exports. In lrpref the
+samples stay first. This module tracks where each axis of lrpref's array is in the array of the model. Every layer works
+on each sample by itself, and an operation that cannot be written with such layers is refused.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import prod
 
-from ...errors import ConversionError
-from ...layers import Layer, Permute, Reshape, Slice
-from ..graph import Shape, require
-from ..layout import Layout, plain
-from .call import Activation, Call, Step
+from ..errors import ConversionError
+from ..layers import Layer, Permute, Reshape, Slice
+from .graph import Shape, require
+from .layout import Activation, Layout, Step
 
 
 @dataclass(frozen=True, eq=False)
 class Mixed(Layout):
-    """The axes of the file's array in terms of those of lrpref's, where the samples are not alone on the first one.
+    """The axes of the model's array in terms of those of lrpref's, where the samples are not alone on the first one.
 
     Parameters
     ----------
     groups : tuple of tuple of int
-        For each axis of the file's array, the axes of lrpref's that are merged in it, in order; none for one of size 1.
+        For each axis of the model's array, the axes of lrpref's that are merged in it, in order; none if its size is
+        1.
 
     Examples
     --------
@@ -43,7 +43,7 @@ class Mixed(Layout):
         return False
 
     def shape(self, shape: Shape) -> Shape:
-        """Return the shape of the file's array, given that of lrpref's."""
+        """Return the shape of the model's array, given that of lrpref's."""
         return tuple(prod(shape[axis] for axis in group) for group in self.groups)
 
     def own_axis(self, axis: int) -> int:
@@ -52,7 +52,7 @@ class Mixed(Layout):
 
 
 def simplest(groups: Sequence[Sequence[int]]) -> Layout:
-    """Return a Layout if each axis of the file is one of lrpref's, the first the batch axis; a Mixed otherwise."""
+    """Return a Layout if each axis of the model is one of lrpref's, the first the batch axis; a Mixed otherwise."""
     alone = [0] if not groups[0] and not any(0 in group for group in groups) else groups[0]  # one sample is anywhere
     if list(alone) == [0] and all(len(group) == 1 for group in groups[1:]):
         return Layout((0, *(group[0] for group in groups[1:])))
@@ -75,7 +75,7 @@ def transposed(x: Activation, axes: Sequence[int]) -> Step:
 
 
 def reshaped(x: Activation, target: Shape) -> Step:
-    """Convert a change of shape: axes of the file are merged, which needs no layer, or split, which needs a Reshape."""
+    """Convert a change of shape: axes of the model are merged, without a layer, or split, which needs a Reshape."""
     why = f"reshaping from {x.foreign} to {target} is not supported: it would move values from one sample to another"
     require(0 not in x.shape, f"its input has shape {x.foreign}, which holds no numbers")
     left = [(axis, x.shape[axis]) for group in groups_of(x) for axis in group]
@@ -104,7 +104,7 @@ def reshaped(x: Activation, target: Shape) -> Step:
 
 
 def gathered(x: Activation, axis: int, index: int) -> Step:
-    """Convert the choice of one cell along an axis of the file, which is then removed."""
+    """Convert the choice of one cell along an axis of the model's array, which is then removed."""
     groups = groups_of(x)
     require(len(groups[axis]) == 1 and groups[axis] != (0,), f"it selects along axis {axis}, which holds the samples")
     [own] = groups[axis]
@@ -115,9 +115,9 @@ def gathered(x: Activation, axis: int, index: int) -> Step:
 
 
 def settled(x: Activation) -> tuple[list[Layer], Shape, Layout]:
-    """Return the layers that put the axes into the order of the file, with the samples first; shape and layout after.
+    """Return the layers that put the axes into the order of the model, with the samples first; shape and layout after.
 
-    Axes that are merged in the file without the samples are merged, too.
+    Axes that are merged in the model without the samples are merged, too.
     """
     groups = groups_of(x)
     order = (0, *(axis for group in groups for axis in group if axis))
@@ -135,33 +135,3 @@ def settled(x: Activation) -> tuple[list[Layer], Shape, Layout]:
     if tuple(sizes) != tuple(x.shape[axis] for axis in order):
         layers.append(Reshape(tuple(sizes[1:])))
     return layers, tuple(sizes), simplest(found)
-
-
-LAST = ("MatMul", "Gemm", "Add", "Mul", "Div", "Softmax")
-"""The operations that work along the last axes, and on each of their rows by itself."""
-
-
-def as_own(call: Call) -> tuple[Call, Layout]:
-    """Return an operation of `LAST` on arrays that are settled, as one on lrpref's arrays, and the result's layout."""
-    require(
-        call.op in LAST,
-        f"axis 0 holds more than the samples, which is supported for {', '.join(LAST)} only",
-    )
-    groups = [groups_of(x) for x in call.activations]
-    rows = len(groups[0]) - (2 if len(groups) > 1 else 1)
-    alike = all(group[:rows] == groups[0][:rows] for group in groups)
-    apart = not any(0 in axes for group in groups for axes in group[rows:])
-    require(alike and apart, "it works along an axis that holds the samples")
-    attributes = dict(call.attributes)
-    if call.op == "Softmax":
-        axis = attributes.get("axis", -1)
-        require(call.opset >= 13 and axis in (-1, len(groups[0]) - 1), "it normalises an axis other than the last")
-        attributes["axis"] = -1
-    inputs = tuple(
-        replace(value, layout=plain(len(value.shape))) if isinstance(value, Activation) else value
-        for value in call.inputs
-    )
-    for value in call.inputs:
-        constant = 0 if value is None or isinstance(value, Activation) else value.ndim
-        require(constant < 2 or call.op in ("MatMul", "Gemm"), "its constant has several axes")
-    return replace(call, inputs=inputs, attributes=attributes, merged=True), call.activations[0].layout
