@@ -137,7 +137,7 @@ def _rival(logits: Array, against: Any) -> Array | None:
     try:
         return target_index(logits, against, "one")
     except TargetError as error:
-        raise TargetError(f"contrast: `against` is no output to compare with: {error}") from error
+        raise TargetError(f"contrast: `against` must be another output: {error}") from error
 
 
 def _one_hot(z: Array, index: Any) -> Array:

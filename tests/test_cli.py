@@ -379,7 +379,7 @@ def test_classes_of_one_name_have_maps_of_their_own(run: Run, drawn: dict[str, A
         ("explain tiny.npz x.npy --out tiny.npz", "tiny.npz would be written over, but it is read here"),
         ("convert tiny.npz -o tiny.npz", "tiny.npz would be written over, but it is read here"),
         ("convert tiny.npz -o linked.npz", "linked.npz would be written over, but it is read here"),
-        ("convert tiny.npz -o other.npz --result y", "tiny.npz is no ONNX file, whose outputs have names; leave out"),
+        ("convert tiny.npz -o other.npz --result y", "tiny.npz is not an ONNX file with named outputs; leave out"),
         ("conform lrpref --json a.json --badge a.json", "a.json would be written twice"),
         ("conform lrpref --known tiny.npz --draft-known tiny.npz", "tiny.npz would be written over, but it is read"),
         ("play tiny.npz --out tiny.npz", "tiny.npz would be written over, but it is read here"),

@@ -244,7 +244,7 @@ TWINS = Network([("one", Dense(np.eye(2)), ["input"]), ("two", Dense(np.eye(2)),
     [
         (LOGITS, {"against": 0}, TargetError, "`against` must be another output than the target"),
         (LOGITS, {"target": 3}, TargetError, "target 3 is out of range"),
-        (LOGITS, {"against": 7}, TargetError, "`against` is no output to compare with: target 7 is out of range"),
+        (LOGITS, {"against": 7}, TargetError, "`against` must be another output: target 7 is out of range"),
         (LOGITS, {"kind": "crp"}, UnknownNameError, "no contrast is called 'crp'"),
         (LOGITS, {"kind": "sglrp", "against": 1}, ParameterError, '"sglrp" compares with all outputs'),
         (Network.sequential(Dense([[1.0, 1.0]])), {}, ShapeError, "a single logit"),

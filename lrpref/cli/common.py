@@ -81,7 +81,7 @@ def read_network(chosen: argparse.Namespace, what: str) -> tuple[Network, dict[s
 
 
 def check_files(written: Sequence[str], read: Sequence[str]) -> None:
-    """Raise InputError if a file would be written twice, or over one that is read, by whatever path it is named."""
+    """Raise InputError if a file would be written twice, or over one that is read, under any of its names."""
     for k, path in enumerate(written):
         if any(_same_file(path, other) for other in written[:k]):
             raise InputError(f"{path} would be written twice; give each output a file of its own")
@@ -90,7 +90,7 @@ def check_files(written: Sequence[str], read: Sequence[str]) -> None:
 
 
 def _same_file(path: str, other: str) -> bool:
-    """Whether two paths name one file, which may not exist yet; a pipe or a device is none."""
+    """Whether two paths name the same file, which may not exist yet; a pipe or a device never counts."""
     if is_stream(Path(path)):
         return False
     if Path(path).exists() and Path(other).exists():

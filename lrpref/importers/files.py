@@ -102,7 +102,7 @@ def find_network(
     if architecture is not None and path.suffix in (".onnx", *keras.SUFFIXES):
         raise ConversionError(HAS_A_GRAPH.format(path, "an architecture"))
     if output is not None and path.suffix != ".onnx":
-        raise ConversionError(f"{path} is no ONNX file, whose outputs have names; leave out output= (--result)")
+        raise ConversionError(f"{path} is not an ONNX file with named outputs; leave out output= (--result)")
     if path.suffix == ".onnx":
         net, shape = onnx.imported(path, example, output, shape=None if input_shape is None else tuple(input_shape))
         return Found(net, _about(shape))
